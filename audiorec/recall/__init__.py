@@ -1,17 +1,17 @@
-"""Ways to propose songs: which songs for whom, and for whom which songs.
+"""Recall: find candidate songs for users, and users for songs.
 
 ==============  =====================================================================
-``contract``    what all families share: data, the channel, candidates, checks
+``contract``    data, the channel interface, candidates and conformance checks
 ``registry``    all channels by name
-``simple``      channels that need no training: what every model has to beat
-``judging``     splits, full-rank runs of channels, comparisons
-``serving``     the lists of channels become one; songs for one user
-``audio``       user-audio: a song's sound lies near the users who like it
-``cold_start``  batch jobs for songs that nobody has heard yet
-``interests``   models that give a user several embeddings, one an interest
-``graph``       songs by the lists they share and by facts: Song2vec, EGES, GraphSAGE
-``federated``   two businesses train one model, and show each other no row
-``sequence``    models that read what a user heard: the user model
+``simple``      channels without training: the baselines for every model
+``judging``     splits, full-rank evaluation, comparisons
+``serving``     fuse the lists of several channels; recommend songs to a user
+``audio``       user-audio: embed a song by its sound, near the users who like it
+``cold_start``  batch jobs for songs without a play
+``interests``   models with several embeddings per user, one per interest
+``graph``       song embeddings from shared lists and facts: Song2vec, EGES, GraphSAGE
+``federated``   two parties train one model without exchanging rows
+``sequence``    models that read a user's play history: youtube-dnn, SASRec
 ==============  =====================================================================
 
 Families do not import each other.

@@ -1,11 +1,11 @@
-"""All channels by name; a family is imported when one of its channels is asked for.
+"""All channels by name. A family is imported on first use of one of its channels.
 
     "vs-knn"        ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
     "external:FILE" ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
     model/          ──load_channel───▶ the channel that wrote it
 
-Families are named by strings, so that nothing here imports them: judging and serving know
-channels through this table alone.
+Channels are referred to by import strings, so that this module imports no family. Judging and
+serving reach channels only through this table.
 """
 
 import os
@@ -37,20 +37,20 @@ CHANNELS = {
     "mmoe": "audiorec.recall.federated.mmoe:Mmoe",
     "external": "audiorec.recall.simple.external:External",
 }
-EXTERNAL = "external:"  # and a file of candidates
+EXTERNAL = "external:"  # prefix of the path of a candidates file
 FORMER = {
     "metric": "user-audio",
     "users_model": "youtube-dnn",
-}  # kinds of models of old, and the channel that took their place
+}  # kinds of earlier models, and the channel that replaced each
 
 
 def channel_class(name: str) -> type[Channel]:
-    """Return a channel by its name; ``external:FILE`` is the channel of a table of candidates.
+    """Return a channel class by name; ``external:FILE`` reads a table of candidates.
 
     Raises
     ------
     InputError
-        If there is none of this name; names those that there are.
+        If no channel has this name; the message lists the known ones.
 
     Examples
     --------
@@ -58,20 +58,20 @@ def channel_class(name: str) -> type[Channel]:
     'short'
     """
     if name.startswith(EXTERNAL):
-        # A channel class of its own, so that several tables can stand in one comparison.
+        # A new class for each table, so that several can be compared in one run.
         external = channel_class("external")
         table = name.removeprefix(EXTERNAL)
         own = {"name": name, "TABLE": table, "__doc__": external.__doc__}
         return type(external.__name__, (external,), own)
     if name not in CHANNELS:
-        raise InputError(f"no channel {name!r}; there are: {', '.join(CHANNELS)}")
+        raise InputError(f"unknown channel {name!r}; there are: {', '.join(CHANNELS)}")
     module, _, attribute = CHANNELS[name].partition(":")
     found: type[Channel] = getattr(import_module(module), attribute)
     return found
 
 
 def load_channel(path: str | os.PathLike[str]) -> Channel:
-    """Load a trained channel, whichever it is.
+    """Load a trained channel of any kind from its bundle.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
     kind = read_kind(path)
     if kind in FORMER:
         raise WeightsError(
-            f"{path}: holds a {kind} model of old; train it anew: audiorec recall train "
+            f"{path}: a {kind} model of an earlier version; retrain it: audiorec recall train "
             f"{FORMER[kind]} -i LOG --out {path}"
         )
     if not kind.startswith("recall/"):
-        raise WeightsError(f"{path}: holds a {kind}, not a channel of recall")
+        raise WeightsError(f"{path}: a {kind} model, not a recall channel")
     name = kind.removeprefix("recall/")
     if name not in CHANNELS:
-        raise WeightsError(f"{path}: holds a channel {name!r} that this audiorec does not know")
+        raise WeightsError(f"{path}: channel {name!r} is unknown to this version of audiorec")
     return channel_class(name).load(path)

@@ -234,7 +234,7 @@ def test_check_of_a_kind_that_the_file_is_not(tmp_path):
         ("candidates", "user_id,song_id,cold\nu,a,maybe\n", "'cold' holds string, expected true"),
         ("targets", "user_id,song_id\nu,\n", "row 1 has no song_id"),
         ("targets", "user_id,song_id,group_id\nu,a,\n", "row 1 has no group_id"),
-        ("targets", "user_id,song_id,group_id\nu,a,1\nu,b,2\n", "'u' stands in two groups"),
+        ("targets", "user_id,song_id,group_id\nu,a,1\nu,b,2\n", "'u' is in two groups"),
         ("side", "song_id,artist\n,x\n", "row 1 has no song_id"),
         ("triples", "head,relation,tail\nsong:a,by,\n", "tail has no type"),
     ],

@@ -404,7 +404,7 @@ def test_candidates_need_users_of_their_own_space(log, audiorec, tmp_path):
     code, _, err = audiorec(
         *"recall candidates model --users theirs.parquet --out c.parquet".split()
     )
-    assert (code, "rules has no embeddings of users" in err) == (2, True)
+    assert (code, "rules has no user embeddings" in err) == (2, True)
 
 
 def test_a_share_of_the_list_is_for_songs_that_nobody_played(log, audiorec, tmp_path):

@@ -1,26 +1,26 @@
-"""What all families of recall share: data, the channel, its candidates, and the checks.
+"""The recall contract: data, the channel interface, candidates and conformance checks.
 
 ::
 
     `RecallData` ──Channel.fit──▶ channel ──recall(`Queries`, k)──▶ `Candidates`
-                                          ──check_channel──▶ the contract holds, or says where not
+                                          ──check_channel──▶ an error lists each violated rule
 
 ==============  ====================================================
-``data``        what channels learn from, and what they are asked
-``candidates``  lists of songs, with the reason for each
-``reading``     what is known beside the listening, from files
-``asking``      a channel is asked about many users, block by block
-``tables``      candidates and targets as tables: ours, and anybody's
-``counted``     what channels share that learn by counting
-``channel``     one way to propose songs: the words that all share
-``trained``     what a training by steps came to
-``settings``    what can be set in a channel, and what it means
-``space``       channels whose users and songs lie in one space
-``interests``   those that give a user several embeddings, and the table of them
-``song_facts``  what is known of songs, as the numbers that a model learns from
-``next_song``   channels that learn what is played next: all but the network
-``job``         a channel is trained and written; what was stopped goes on
-``checks``      one set of checks for every channel
+``data``        training data and queries
+``candidates``  ranked songs, with the reason for each list
+``reading``     read side information, sound and profiles from files
+``asking``      write the candidates of many users, block by block
+``tables``      read candidates and targets, written by audiorec or by other tools
+``counted``     base class of channels that learn by counting
+``channel``     base class of all channels
+``trained``     the result of an iterative training
+``settings``    the fields of a recipe, with defaults and meanings
+``space``       channels that embed users and songs in one space
+``interests``   channels with several embeddings per user, and their table
+``song_facts``  encode side information and sound as model inputs
+``next_song``   base class of next-song models: everything but the network
+``job``         train a channel and write its bundle, with resume
+``checks``      conformance checks that every channel must pass
 ==============  ====================================================
 
 Public::

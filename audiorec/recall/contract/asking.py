@@ -1,8 +1,8 @@
-"""Ask a channel about many users: candidates, a block of users at a time.
+"""Write the candidates of many users, one block of users at a time.
 
 channel, queries ──write_candidates──▶ candidates.parquet
 
-In one process, or by an engine (`audiorec.engines`): the same blocks, and the same bytes.
+Blocks run in this process or on an engine (`audiorec.engines`); the file has the same bytes.
 """
 
 from collections.abc import Collection
@@ -28,12 +28,12 @@ from audiorec.spec import fingerprint
 from audiorec.types import Int64Array, Progress
 
 BLOCK_USERS = 10_000
-Asked = tuple[Queries, Sequences | None]  # some users, and what they must not get
+Asked = tuple[Queries, Sequences | None]  # users, and the songs excluded for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asking:
-    """What is asked of a channel, whoever the users are.
+    """A channel and its `Channel.recall` options; called with a block of users.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Asking:
     allowed : tuple of str, optional
         See `Channel.recall`.
     tables : tuple
-        Tables of ids that the queries are in: they travel with the channel, once for all blocks.
+        Id tables that the queries refer to; sent once with the channel, not with every block.
     """
 
     channel: Channel
@@ -52,7 +52,7 @@ class Asking:
     tables: tuple[Any, ...] = ()
 
     def __call__(self, asked: Asked) -> Any:
-        """Return the candidates of some users as a table."""
+        """Return the candidates of a block of users as a table."""
         queries, hidden = asked
         with one_thread():
             found = self.channel.recall(
@@ -62,7 +62,7 @@ class Asking:
         return found.to_table(queries.user_ids, channel=name, model_id=model_id)
 
     def groups(self, asked: Asked) -> list[Any]:
-        """Return the same as the row groups of a block."""
+        """Return the candidates of a block as its list of row groups."""
         return [self(asked)]
 
 
@@ -79,10 +79,10 @@ def write_candidates(
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> int | None:
-    """Write what a channel proposes, a block of users at a time.
+    """Write the candidates of all users, one block of users at a time.
 
-    The rows are in the order of the users' ids, so that files of several channels can be read side
-    by side; the file appears whole or not at all.
+    Rows are sorted by user id, so that the files of several channels can be read in parallel. The
+    file is written atomically.
 
     Parameters
     ----------
@@ -90,23 +90,23 @@ def write_candidates(
     channel, queries, k, exclude, allowed, cold
         As for `Channel.recall`.
     engine : callable, optional
-        Makes the blocks, in processes that share the channel's arrays: see
-        `audiorec.engines.choice.engine_of`. Blocks that are made lie in ``<path>.run/`` until all
-        are, and the same call goes on from there. By default they are made here.
+        Computes blocks in processes that share the channel's arrays: see
+        `audiorec.engines.choice.engine_of`. Finished blocks are kept in ``<path>.run/``, from
+        which the same call resumes. By default blocks are computed in this process.
     progress : callable of (done, total), optional
-        Blocks of users.
+        Called with the number of finished blocks.
     stop : Event, optional
-        Once set, no further block begins.
+        Once set, no further block starts.
 
     Returns
     -------
     rows : int or None
-        None if it was stopped.
+        Rows in the file; None if the call was stopped.
 
     Raises
     ------
     LostBlocksError
-        If the engine could not make some blocks; the others are kept.
+        If some blocks failed on the engine; the others are kept.
     """
     order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
     blocks = _UserBlocks(*_in_catalogue(channel, queries, exclude), order)
@@ -145,7 +145,7 @@ def write_candidates(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _UserBlocks:
-    """Queries in the order of their users, cut into blocks."""
+    """Queries sorted by user id and cut into blocks."""
 
     queries: Queries
     exclude: Sequences | None
@@ -162,14 +162,14 @@ class _UserBlocks:
         return asked, None if self.exclude is None else self.exclude.take(rows)
 
     def named(self, number: int) -> str:
-        """Return the first and the last user of a block, for an error."""
+        """Return the first and last user of a block, for an error message."""
         rows = self.order[number * BLOCK_USERS : (number + 1) * BLOCK_USERS]
         ids = self.queries.user_ids
         return f"users {ids[rows[0]]!r} to {ids[rows[-1]]!r}" if len(rows) else "no user"
 
     @property
     def tables(self) -> tuple[Any, ...]:
-        """Tables of ids that all blocks have."""
+        """Id tables that all blocks share."""
         queries = self.queries
         lists = (queries.histories, queries.follows, queries.likes, self.exclude)
         return tuple(one.song_ids for one in lists if one is not None)
@@ -178,8 +178,8 @@ class _UserBlocks:
 def _in_catalogue(
     channel: Channel, queries: Queries, exclude: Sequences | None
 ) -> tuple[Queries, Sequences | None]:
-    """Put histories and what is excluded into numbers of the channel's songs, once for all."""
-    if not channel.song_ids:  # not fitted, which it will say
+    """Renumber histories and excluded songs by the channel's catalogue, once for all blocks."""
+    if not channel.song_ids:  # not fitted: `recall` raises the error
         return queries, exclude
     known = replace(queries, histories=queries.histories.among(channel.song_ids))
     if exclude is queries.histories:

@@ -1,4 +1,4 @@
-"""What a channel proposes: a list of songs for each query, with the reason for each.
+"""Candidates: the ranked songs that a channel proposes for each query, and why.
 
 song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_id, channel, rank, ...
 """
@@ -17,13 +17,13 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, strings
 
 
 class ReasonKind(StrEnum):
-    """Why a song is proposed."""
+    """Reason why a song is proposed."""
 
     POPULAR = "popular"
-    REPLAY = "replay"  # the user comes back to it
-    FOLLOWS = "follows"  # is played after what was just played
-    LISTENERS = "listeners"  # listeners of the same songs play it
-    LIKED = "liked"  # goes with what was liked in the last days
+    REPLAY = "replay"  # the user often replays it
+    FOLLOWS = "follows"  # often played after the last plays
+    LISTENERS = "listeners"  # played by listeners of the same songs
+    LIKED = "liked"  # similar to songs liked in the last days
     SOUND = "sound"
     ARTIST = "artist"
     TASTE = "taste"  # near the user in a learnt space
@@ -35,10 +35,10 @@ SCHEMA = pa.schema(
         pa.field("user_id", pa.string(), nullable=False),
         pa.field("song_id", pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),  # from 1; cold songs count by themselves
+        pa.field("rank", pa.int32(), nullable=False),  # from 1; cold songs are ranked separately
         pa.field("similarity", pa.float32(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("evidence", pa.string()),  # the song that stands for the reason
+        pa.field("evidence", pa.string()),  # the song of the history behind the reason
         pa.field("interest", pa.int32()),
         pa.field("cold", pa.bool_(), nullable=False),
         pa.field("model_id", pa.string(), nullable=False),
@@ -48,22 +48,22 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidates:
-    """Lists of songs for Q queries, the best first; cold songs behind the others.
+    """Ranked songs for Q queries, best first; cold songs after the others.
 
     Attributes
     ----------
     song_ids : tuple of str, length S
     song : ndarray, shape (Q, k), int64
-        Numbers in `song_ids`; -1 where a list is shorter.
+        Positions in `song_ids`; -1 where a list is shorter than k.
     similarity : ndarray, shape (Q, k), float32
-        Of one channel only: those of two cannot be compared. NaN where there is no song.
+        Not comparable between channels. NaN where there is no song.
     evidence : ndarray, shape (Q, k), int64
-        The song of the history that stands for the reason; -1 for none.
+        The song of the user's history that explains the candidate; -1 for none.
     cold : ndarray, shape (Q, k), bool
-        Songs that were never played, ranked apart from the others.
+        Whether the song was never played; such songs are ranked separately.
     reason : ReasonKind
     interest : ndarray, shape (Q, k), int64, optional
-        Which interest of the user brought the song, from 0; -1 for none.
+        The user's interest that the song was found by, from 0; -1 for none.
     """
 
     song_ids: tuple[str, ...]
@@ -84,11 +84,11 @@ class Candidates:
         return len(self.song)
 
     def of(self, row: int) -> list[str]:
-        """Return the ids of one list."""
+        """Return the song ids of one list, best first."""
         return [self.song_ids[song] for song in self.song[row].tolist() if song >= 0]
 
     def to_table(self, user_ids: Sequence[str], *, channel: str, model_id: str) -> Any:
-        """Return the rows of ``candidates.parquet``, by user and rank: a `pyarrow.Table`."""
+        """Return the rows of ``candidates.parquet`` as a `pyarrow.Table`, by query and rank."""
         there = self.song >= 0
         query = np.nonzero(there)[0]
         n = len(query)

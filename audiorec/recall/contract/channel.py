@@ -1,19 +1,19 @@
-"""A channel: one way to propose songs, and the words that all of them share.
+"""Base class of channels. A channel is one way to propose songs.
 
     Channel(recipe) ──fit(data)──▶ itself ──recall(queries, k)──▶ `Candidates`
                                    ──save──▶ a bundle ──load──▶ the same channel
 
-The contract, which `audiorec.recall.contract.checks` holds every channel to:
+The contract, which `audiorec.recall.contract.checks` tests for every channel:
 
-* The constructor takes the recipe alone, `fit` the data alone; a second `fit` begins anew.
-* A song that a channel has no opinion of is not proposed: its similarity is -inf.
-* One query gets the same list alone and among others. Equal songs stand in the order of their ids.
-* `exclude` and `allowed` hold exactly; a list is short only where there are no more songs.
-* Songs that were never played are ranked apart, behind the others, and only where asked for.
-* A bundle holds no id of a user.
+* The constructor takes only the recipe, `fit` only the data; a second `fit` starts from scratch.
+* A song that a channel cannot judge is not proposed: its similarity is -inf.
+* A query gets the same list alone and in a batch. Songs of equal similarity are sorted by id.
+* `exclude` and `allowed` are exact; a list is short only where no more songs qualify.
+* Songs that were never played are ranked separately, after the others, and only on request.
+* A bundle contains no user id.
 
-And one for those that are asked by many processes (`audiorec.recall.contract.asking`): a fitted
-channel pickles, and answers with arrays that are read-only.
+For use in many processes (`audiorec.recall.contract.asking`), a fitted channel can be pickled and
+works with read-only arrays.
 """
 
 import os
@@ -47,28 +47,28 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 Serves = Literal["history", "profile", "cold_song"]
 Horizon = Literal["long", "short"]
 Tensors = Mapping[str, npt.NDArray[Any]]
-CELLS = 1 << 25  # similarities that are in memory at a time: 128 MB
-DEPTH = 128  # songs of a strand, of which the largest similarity is looked at first
-MOST_ROWS = 2_000  # queries that are answered at a time, of however few songs
+CELLS = 1 << 25  # similarities in memory at a time: 128 MB
+DEPTH = 128  # songs per strand; only the largest similarity of a strand is compared at first
+MOST_ROWS = 2_000  # maximum queries per block, even for a small catalogue
 
 
 class Channel(ABC):
-    """One way to propose songs.
+    """Base class of channels: `fit` to listening, `recall` candidates, `save` and `load`.
 
     Attributes
     ----------
     name : str
         As on the command line.
     serves : frozenset of {"history", "profile", "cold_song"}
-        What it can answer to.
+        Supported uses: users with a history, users with only a profile, songs without a play.
     horizon : {"long", "short"}
-        Whether it speaks of what a user likes, or of what suits what was just played.
+        Whether it models long-term taste or what fits the last plays.
     light : bool
-        Whether it loads and answers without torch.
+        Whether it loads and recalls without torch.
     together : bool
-        Whether several processes can train it, to the weights that one comes to.
+        Whether several processes can train it, with the same weights as one process.
     people : str
-        What its bundle holds of people; stands in the model card.
+        Personal data in its bundle, as stated in the model card.
     waived : mapping of str to str
         Rules of `check_channel` that do not apply to it, and why.
     song_ids : tuple of str, length S
@@ -76,8 +76,8 @@ class Channel(ABC):
     is_cold : ndarray, shape (S,), bool
         Which songs were never played.
     trained : Trained
-        What a training by steps came to: stands in ``model.json``, the model card and
-        ``metrics.jsonl``. `_fit` sets it.
+        The result of an iterative training, written to ``model.json``, the model card and
+        ``metrics.jsonl``. Set by `_fit`.
     """
 
     name: ClassVar[str]
@@ -102,22 +102,22 @@ class Channel(ABC):
         progress: LineProgress | None = None,
         stop: Event | None = None,
     ) -> Self:
-        """Learn from listening; what was learnt before is forgotten.
+        """Learn from listening, discarding whatever was learnt before.
 
         Parameters
         ----------
         data : RecallData
         work : Path, optional
-            A folder for the state of a long training, so that it can be resumed.
+            Folder for checkpoints of a long training, from which it resumes.
         progress : callable, optional
-            Called with a line of the history after each epoch.
+            Called with the metrics of each epoch.
         stop : threading.Event, optional
             Once set, training ends soon.
 
         Raises
         ------
         InputError
-            If the data has nothing that this channel could learn from.
+            If the data holds nothing that this channel can learn from.
         """
         data.require_plays(self.name)
         self.song_ids, self.is_cold = data.song_ids, data.is_cold
@@ -141,19 +141,19 @@ class Channel(ABC):
         ----------
         queries : Queries
         k : int
-            Songs for each.
+            Songs per query.
         exclude : Sequences, optional
-            Songs that each user must not get, one list a query: the histories, so that nothing
-            comes that was heard.
+            Songs that must not be proposed, one list per query; pass the histories to exclude
+            everything that the user has played.
         allowed : collection of str, optional
-            The songs that may come at all.
+            The only songs that may be proposed.
         cold : int
-            So many songs that were never played, behind the `k` others.
+            Number of never-played songs to add after the `k` others.
 
         Raises
         ------
         InputError
-            If the channel was not fitted, `k` is below 1, or `exclude` has another length.
+            If the channel is not fitted, `k` is below 1, or `exclude` does not have Q lists.
         """
         if k < 1 or cold < 0:
             raise InputError(f"k must be at least 1 and cold at least 0, got {k} and {cold}")
@@ -186,9 +186,9 @@ class Channel(ABC):
         exclude: Sequences | None = None,
         allowed: Collection[str] | None = None,
     ) -> Iterator[FloatArray]:
-        """Yield the similarities of some queries with all songs, (q, S) float32, in order.
+        """Yield the similarities of each block of queries with all songs, (q, S) float32.
 
-        -inf where a song is not proposed, excluded or not allowed.
+        -inf marks songs that are not proposed, excluded or not allowed.
         """
         self._require_fitted()
         if exclude is not None and len(exclude) != len(queries):
@@ -208,7 +208,7 @@ class Channel(ABC):
             yield similar
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Write a bundle; return its `Bundle.model_id`."""
+        """Write the channel as a bundle and return its `Bundle.model_id`."""
         self._require_fitted()
         tensors, config = self._state()
         kept = {
@@ -227,12 +227,12 @@ class Channel(ABC):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
+        """Load a channel from a bundle written by `save`.
 
         Raises
         ------
         WeightsError
-            If it is missing, damaged, or of another channel.
+            If the bundle is missing, damaged, or of another channel.
         """
         bundle = read_bundle(path, kind=f"recall/{cls.name}")
         channel = cls._from_state(bundle)
@@ -256,34 +256,34 @@ class Channel(ABC):
 
     @abstractmethod
     def _similarities(self, queries: Queries) -> FloatArray:
-        """Return similarities with all songs, a new array (q, S) float32.
+        """Return the similarities with all songs as a new array, (q, S) float32.
 
-        Histories are in numbers of `song_ids`.
+        Histories number their songs by `song_ids`.
         """
 
     @abstractmethod
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Return what was learnt as arrays, and the recipe as plain JSON values."""
+        """Return the learnt arrays, and the recipe as JSON values."""
 
     @classmethod
     @abstractmethod
     def _from_state(cls, bundle: Bundle) -> Self:
-        """Undo `_state`."""
+        """Restore a channel from the result of `_state`."""
 
     def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:  # noqa: ARG002
-        """Return the interest that brought each song (Q, k), -1 for none; None: there are none."""
+        """Return the interest that found each song, (Q, k), -1 for none; None without interests."""
         return None
 
     def _answers(self, queries: Queries) -> FloatArray:
-        """Return similarities as `_similarities` does, whatever is known of the users."""
+        """Return similarities like `_similarities`; subclasses may use given user embeddings."""
         return self._similarities(queries)
 
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
-        """Return `_evidence`, or what else of a user stands for the reason."""
+        """Return the evidence for each song; by default from the histories alone."""
         return self._evidence(queries.histories, song)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
-        """Return for each song (Q, k) the one of the history that stands for the reason."""
+        """Return, for each song (Q, k), the song of the history that explains it; -1 for none."""
         return np.full(song.shape, -1, np.int64)
 
     def _card(self) -> str:
@@ -310,16 +310,19 @@ class Channel(ABC):
 
     def _require_fitted(self) -> None:
         if not self.song_ids:
-            raise InputError(f"{self.name}: not fitted yet; call fit first")
+            raise InputError(f"{self.name}: not fitted; call fit first")
 
 
 def block_rows(n_songs: int) -> int:
-    """Return how many queries `Channel.blocks` answers at a time, of a catalogue of so many."""
+    """Return the number of queries per block of `Channel.blocks`, for a catalogue of this size."""
     return min(MOST_ROWS, max(1, CELLS // max(1, n_songs)))
 
 
 def best_of(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, FloatArray]:
-    """Return the `k` songs of a mask (S,) that are most similar (q, S), equals by number."""
+    """Return the top-k songs within a mask (S,) by similarity (q, S), ties by song number.
+
+    Both results have shape (q, k): song numbers, -1 where there are fewer, and similarities.
+    """
     songs = np.flatnonzero(mask)
     k = min(k, len(songs))
     if k == 0:
@@ -331,18 +334,18 @@ def best_of(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, F
         line = values[row, near]
         if len(near) > k:
             kth = np.partition(line, len(near) - k)[len(near) - k]
-            near, line = near[line >= kth], line[line >= kth]  # equals of the last one included
+            near, line = near[line >= kth], line[line >= kth]  # keep ties with the last one
         order = np.lexsort((near, -line))[:k]
         found[row, : len(order)], best[row, : len(order)] = songs[near[order]], line[order]
     return found, best
 
 
 def _likely(values: FloatArray, k: int) -> Iterator[Int64Array]:
-    """Yield for each row the columns among which its `k` largest are, equals of the last included.
+    """Yield, for each row, columns that include its `k` largest values and ties with the last.
 
-    A row is looked at in strands, every so many columns one. The k-th largest of the strands'
-    maxima is no larger than the k-th largest number, so that strands below it can be passed over:
-    of a million songs, ten thousand are left.
+    A row is divided into strands of `DEPTH` columns at equal distances. The k-th largest strand
+    maximum is a lower bound of the k-th largest value, so strands below it are skipped: of a
+    million songs, ten thousand remain.
     """
     n = values.shape[1]
     n_strands = n // DEPTH

@@ -1,4 +1,4 @@
-"""What channels share that learn by counting: a recipe, some arrays, and nothing to train."""
+"""Base class of channels that learn by counting, without iterative training."""
 
 from abc import abstractmethod
 from dataclasses import asdict
@@ -15,14 +15,14 @@ R = TypeVar("R")
 
 
 class Counted(Channel, Generic[R]):
-    """A channel that is a recipe and some arrays.
+    """A channel whose whole state is a recipe and a few arrays.
 
     Attributes
     ----------
     Recipe : type
-        A dataclass whose fields all have defaults.
+        A dataclass with a default for every field.
     ARRAYS : tuple of str
-        Attributes that `_count` sets and a bundle keeps.
+        Attributes that `_count` sets and a bundle stores.
     """
 
     Recipe: ClassVar[type]
@@ -33,13 +33,13 @@ class Counted(Channel, Generic[R]):
 
     @abstractmethod
     def _count(self, data: RecallData) -> None:
-        """Set the arrays."""
+        """Compute the attributes named in `ARRAYS`."""
 
     def _fit(
         self,
         data: RecallData,
         *,
-        work: Path | None,  # noqa: ARG002 - counting keeps no state, tells nothing, is not stopped
+        work: Path | None,  # noqa: ARG002 - counting is quick: no checkpoints, progress or stop
         progress: LineProgress | None,  # noqa: ARG002
         stop: Event | None,  # noqa: ARG002
     ) -> None:

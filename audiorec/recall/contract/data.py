@@ -1,4 +1,4 @@
-"""What channels learn from, and what they are asked.
+"""Training data and queries of channels.
 
 sequences, side information, vectors ──▶ `RecallData` ──Channel.fit──▶
 histories of some users              ──▶ `Queries`    ──Channel.recall──▶ `Candidates`
@@ -26,26 +26,27 @@ from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
-    """Songs as unit vectors in one space, and whose they are.
+    """Songs as unit vectors in one space, with their artists.
 
     Attributes
     ----------
     song_ids : tuple of str, length n
     units : ndarray, shape (n, W), float32
-        Of length 1, or 0 where nothing is known: to compare songs of this table with each other.
+        Of length 1, or 0 where nothing is known; for comparing songs within this table.
     artists : tuple of str, length n
         Plain names (`audiorec.types.plain_name`); empty where unknown.
     kinds : mapping of str to ndarray, shape (n,), int64
-        What else is known of them, as numbers by name: the class of each head of a store.
+        The number of each song's class, by name of the head.
     features : FeatureFile, optional
-        The same songs segment by segment, for channels that learn from more than one vector.
+        Features of the same songs by segment, for channels that learn from segments.
     values : ndarray, shape (n, V), float32
-        The numbers of each song as they were stored, 0 where nothing is known: for models, which
-        must read other tables alike. By default the units.
+        The stored numbers of each song, 0 where nothing is known; models learn from these, since
+        they do not depend on the other songs of the table. By default the units.
     made_by : str
-        What made the values; a model refuses those of another maker. Empty: unknown.
+        The extractor or model that made the values; a model refuses values of another one. Empty:
+        unknown.
     store : VectorStore, optional
-        Where the songs' files are named, for channels that listen to them.
+        Has the paths of the songs, for channels that read audio.
     """
 
     song_ids: tuple[str, ...]
@@ -63,11 +64,11 @@ class Sound:
         lengths = {len(self.units), len(self.values), len(self.artists)}
         lengths |= set(map(len, self.kinds.values()))
         if lengths != {len(self.song_ids)}:
-            raise ShapeError("a unit, an artist and one number of each kind for each song expected")
+            raise ShapeError("units, values, artists and kinds must have one entry per song")
 
     @classmethod
     def of_store(cls, store: SearchableStore) -> "Sound":
-        """Take the songs of a store, as `similar` compares their vectors."""
+        """Build from a store, with units in the space of ``audiorec similar``."""
         space = store.space("vector", use_index=False)
         artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
         made = f"extractor {store.metadata.extractor_id}"
@@ -77,7 +78,7 @@ class Sound:
 
     @classmethod
     def of_embeddings(cls, table: EmbeddingTable) -> "Sound":
-        """Take the songs of an ``embeddings.parquet``, whatever made it."""
+        """Build from an ``embeddings.parquet`` of any model."""
         values = np.asarray(table.embeddings, np.float32)
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         units = (values / np.where(lengths > 0, lengths, 1)).astype(np.float32)
@@ -87,9 +88,9 @@ class Sound:
 
     @classmethod
     def of_features(cls, file: FeatureFile, store: VectorStore | None = None) -> "Sound":
-        """Take the songs of a features file: a unit is of a song's standardised means.
+        """Build from a features file; the units are the standardised means of each song.
 
-        `store` has the artists.
+        Artists come from `store`.
         """
         means = file.means().astype(np.float64)
         spread = means.std(axis=0)
@@ -107,7 +108,7 @@ class Sound:
         return cls(ids, units, known, {}, file, values, made, store)
 
     def with_artists(self, side: SongSide | None) -> "Sound":
-        """Return the same with artists by side information, where none are known."""
+        """Return a copy with artists from side information, if no artist is known."""
         if side is None or "artist" not in side.categories or any(self.artists):
             return self
         named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
@@ -115,7 +116,7 @@ class Sound:
         return replace(self, artists=artists)
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
-        """Return the sound of other songs, in their order; zeros and no artist where unknown."""
+        """Return the sound of the given songs, in order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
         units, values = (_and_a_row_of_zeros(a)[rows] for a in (self.units, self.values))
         artists = (*self.artists, "")
@@ -127,20 +128,20 @@ class Sound:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
-    """What is known beside the listening; each part may be missing.
+    """Information beside the play log; each part is optional.
 
     Attributes
     ----------
     sound : Sound, optional
-        How songs sound.
+        Vectors, features or embeddings of songs.
     side : SongSide, optional
-        What else is known of songs: artist, album, genre, language, categories and numbers.
+        Side information of songs: artist, album, genre, language, categories and numbers.
     triples : Triples, optional
-        Facts about songs, artists and whatever else.
+        Facts about songs, artists and other entities.
     profiles : Profiles, optional
-        What is known of users.
+        Profiles of users.
     favourites : Sequences, optional
-        What users have said to like, and when: each counts for what its user plays later.
+        Songs that users marked as liked, with times; a like affects only later plays of its user.
     """
 
     sound: Sound | None = None
@@ -151,7 +152,7 @@ class Context:
 
     @property
     def song_ids(self) -> tuple[str, ...]:
-        """Songs that sound, side information or facts know, sorted: each may be proposed."""
+        """Sorted ids of all songs in `sound`, `side` or `triples`; any may be proposed."""
         sources = [s.song_ids for s in (self.sound, self.side) if s is not None]
         if self.triples is not None:
             sources.append(named("song", self.triples))
@@ -163,7 +164,7 @@ class Context:
         follows: Sequences | None = None,
         likes: Sequences | None = None,
     ) -> "Queries":
-        """Return the queries of some histories, with what is known of their owners."""
+        """Return queries from histories, with the profiles and likes of their users."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
         if likes is None and self.favourites is not None:
@@ -173,24 +174,24 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class RecallData:
-    """What a channel may learn from.
+    """Training data of a channel.
 
     Attributes
     ----------
     sequences : Sequences
-        Finished plays of U users (or sessions, or lists), the oldest owner first where that is
-        known: channels that prefer what is recent go by it where there are no times.
+        Finished plays of U users (or sessions, or lists), the oldest owner first if known:
+        channels that weight by recency use this order where there are no times.
     new_songs : tuple of str
         Songs without a play that may be proposed as well.
     context : Context
     logs : tuple of str
-        Fingerprints of the logs that the sequences come from: a model keeps them, so that
-        `audiorec.listening.forget` can name the models to train again.
+        Fingerprints of the logs that the sequences come from; stored in the model, so that
+        `audiorec.listening.forget` can name the models to retrain.
     disliked, heard : Sequences, optional
-        Where the sequences are of liked songs (`audiorec.listening.liked`): what the same users
-        dislike, and everything that they met.
+        If the sequences hold liked songs (`audiorec.listening.liked`): the songs that the same
+        users dislike, and all songs that they played.
     simulated : bool
-        The log says of itself that it is made up.
+        Whether the log declares itself as simulated.
     """
 
     sequences: Sequences
@@ -210,23 +211,23 @@ class RecallData:
         logs: tuple[str, ...] = (),
         simulated: bool = False,
     ) -> "RecallData":
-        """Learn from liked songs, with what is disliked and was met beside them."""
+        """Build from liked songs, keeping disliked and heard songs beside them."""
         sides = {"disliked": found.disliked, "heard": found.heard}
         return cls(found.liked, context.song_ids, context, logs, **sides, simulated=simulated)
 
     @property
     def sound(self) -> Sound | None:
-        """How songs sound, where that is known."""
+        """`Context.sound`."""
         return self.context.sound
 
     @cached_property
     def song_ids(self) -> tuple[str, ...]:
-        """The catalogue, sorted: songs that were played, and new ones. Length S."""
+        """The catalogue of length S, sorted: played songs and new songs."""
         return tuple(sorted({*self.sequences.song_ids, *self.new_songs}))
 
     @cached_property
     def plays(self) -> Sequences:
-        """The sequences, in numbers of `song_ids`."""
+        """The sequences, with songs numbered by `song_ids`."""
         return self.sequences.among(self.song_ids)
 
     @cached_property
@@ -241,22 +242,22 @@ class RecallData:
         return cold
 
     def require_plays(self, channel: str) -> None:
-        """Refuse data without a play, on which nothing can be learnt."""
+        """Raise `InputError` if the data holds no play."""
         if not len(self.plays.song):
-            raise InputError(f"{channel}: there is no finished play to learn from")
+            raise InputError(f"{channel}: the log has no finished play to learn from")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Queries:
-    """Q users who are to get songs."""
+    """Q users to recommend songs to."""
 
     histories: Sequences
-    # artists that each user follows, by plain name: `song_ids` of these are names
+    # artists that each user follows: `song_ids` holds their plain names
     follows: Sequences | None = None
     profiles: Profiles | None = None  # of the Q users, in their order
-    # (Q, E): made before, in the space of the channel; asked for in place of the histories
+    # (Q, E): precomputed embeddings in the channel's space, used instead of the histories
     embedded: FloatArray | None = None
-    # songs that each said to like (`audiorec.listening.likes`), with times; None: not known
+    # songs that each user marked as liked (`audiorec.listening.likes`), with times; None: unknown
     likes: Sequences | None = None
 
     def __len__(self) -> int:
@@ -264,11 +265,11 @@ class Queries:
 
     @property
     def user_ids(self) -> tuple[str, ...]:
-        """Length Q."""
+        """User ids, length Q."""
         return self.histories.owner_ids
 
     def take(self, rows: Int64Array) -> "Queries":
-        """Return some of the queries."""
+        """Return the queries at the given rows."""
         follows = None if self.follows is None else self.follows.take(rows)
         profiles = self.profiles
         if profiles is not None:
@@ -283,7 +284,7 @@ def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:
 
 
 def _classes(store: SearchableStore) -> dict[str, Int64Array]:
-    """Return the number of each song's class by head, the one with the highest mean score."""
+    """Return, by head, the class with the highest mean score of each song."""
     if "mean" not in store.metadata.statistics:
         return {}
     scores = mean_scores(store)
@@ -295,7 +296,7 @@ def _classes(store: SearchableStore) -> dict[str, Int64Array]:
 
 
 def mask_of(song_ids: tuple[str, ...], wanted: tuple[str, ...]) -> BoolArray:
-    """Return which songs are wanted, (S,) bool; ids that are not there are passed over."""
+    """Return a mask of the wanted songs, (S,) bool; unknown ids are ignored."""
     mask = np.zeros(len(song_ids), np.bool_)
     rows = IdMap(song_ids).rows(wanted)
     mask[rows[rows >= 0]] = True

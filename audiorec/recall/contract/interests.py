@@ -1,20 +1,19 @@
-"""Channels that give a user several embeddings, and the table of them: one row an interest.
+"""Channels with several embeddings per user, and their table: one row per interest.
 
     histories ──user_interests──▶ `UserInterests` ──write_interests──▶ users.parquet
 
 =========  ======================================================================
 column     what
 =========  ======================================================================
-user_id    string; a user has a row an interest, the heaviest first
+user_id    string; one row per interest, the heaviest first
 interest   int32, as in ``candidates.parquet``
-weight     float32: the part of the history, newer plays counting more; sums to 1
+weight     float32: share of the history, newer plays counting more; sums to 1 per user
 history    int32: plays of the history that were used
 embedding  fixed_size_list<float32>[d], of length 1
-about      string: songs and categories of the interest, where that is asked for
+about      string: songs and categories of the interest, on request
 =========  ======================================================================
 
-Ids stand in the file more than once, so it is of a kind of its own, which what reads one embedding
-a user refuses.
+Because user ids repeat, the file has its own kind: readers of one embedding per user refuse it.
 """
 
 import json
@@ -40,16 +39,16 @@ KIND, FORMAT_VERSION = "user_interests", 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserInterests:
-    """The interests of users: one row each, by user, the heaviest first.
+    """The interests of users, one row per interest: by user, then the heaviest first.
 
     Attributes
     ----------
     user : ndarray, shape (n,), int64
-        Number of the query.
+        Row of the query.
     interest : ndarray, shape (n,), int64
         As in `Candidates.interest`.
     weight : ndarray, shape (n,), float32
-        Adds up to 1 for each user.
+        Sums to 1 per user.
     embedding : ndarray, shape (n, d), float32
         Of length 1.
     """
@@ -62,13 +61,13 @@ class UserInterests:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedInterest:
-    """What an interest is about, by the history that made it."""
+    """Description of an interest: the songs of the history behind it, and their categories."""
 
-    songs: tuple[str, ...]  # ids of the history's songs, the largest share first
+    songs: tuple[str, ...]  # ids of songs of the history, the largest share first
     values: Mapping[str, tuple[str, ...]]  # by category: "genre" → ("jazz", ...)
 
     def words(self) -> str:
-        """Return it as one line.
+        """Return the description as one line.
 
         Examples
         --------
@@ -80,28 +79,28 @@ class NamedInterest:
 
 
 class InterestSpace(SharedSpace):
-    """A shared space where a user has an embedding for each interest."""
+    """A shared space in which a user has one embedding per interest."""
 
     @abstractmethod
     def user_interests(self, queries: Queries) -> UserInterests:
-        """Return the interests of users; of whom nothing is known has none."""
+        """Return the interests of users; a user of whom nothing is known has none."""
 
     @abstractmethod
     def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
-        """Say what each user's interests are about, by the number of the interest."""
+        """Describe the interests of each user, by the number of the interest."""
 
 
 def write_interests(
     path: Path, channel: InterestSpace, queries: Queries, *, named: bool = False
 ) -> dict[str, int]:
-    """Write the interests of users; with `named`, what each is about.
+    """Write the interests of users; with `named`, add a description of each.
 
-    Nothing is written where nobody is known.
+    No file is written if no user has an interest.
 
     Returns
     -------
     counts : dict
-        ``users`` and ``interests`` that were written, and how many users are ``left_out``.
+        Numbers of ``users`` and ``interests`` written, and of users ``left_out``.
     """
     found, used = channel.user_interests(queries), channel.songs_used(queries)
     users = len(np.unique(found.user))
@@ -135,7 +134,7 @@ def write_interests(
 
 
 def _by_id(user_ids: tuple[str, ...], user: Int64Array) -> Int64Array:
-    """Return rows by the id of their user; those of one stay in their order."""
+    """Return the order of rows by user id; rows of one user keep their order."""
     place = np.empty(len(user_ids), np.int64)
     place[sorted(range(len(user_ids)), key=user_ids.__getitem__)] = np.arange(len(user_ids))
     return np.argsort(place[user], kind="stable").astype(np.int64)
@@ -143,6 +142,6 @@ def _by_id(user_ids: tuple[str, ...], user: Int64Array) -> Int64Array:
 
 def _vectors(rows: FloatArray) -> Any:
     flat = np.ascontiguousarray(rows, np.float32).reshape(-1)
-    # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
+    # Zero-copy: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
     return pa.FixedSizeListArray.from_arrays(numbers, type=vector_type(rows.shape[1]))

@@ -1,8 +1,8 @@
-"""Train a channel and write its model; a training that is stopped can go on.
+"""Train a channel and write its bundle; an interrupted training can be resumed.
 
-channel, data ──train_channel──▶ model/      state in ``model.run/`` until it is done
+channel, data ──train_channel──▶ model/      checkpoints in ``model.run/`` until it is done
 
-Started by ``torchrun``, the processes train together, and the first one writes.
+Processes that ``torchrun`` started train together, and the first one writes the bundle.
 """
 
 import os
@@ -21,7 +21,7 @@ from audiorec.types import LineProgress
 if TYPE_CHECKING:
     from audiorec.learning.processes import Processes
 
-# Of an unfinished training, with the songs that it decoded.
+# Files of an unfinished training, including decoded songs.
 RUN_FILES = (
     r"(?:checkpoint|choose|refit)\.safetensors|metrics\.jsonl|log_mels/(?:[0-9a-f]{24}\.npy)?"
 )
@@ -35,29 +35,29 @@ def train_channel(
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> str | None:
-    """Train a channel and write its folder.
+    """Train a channel and write its bundle.
 
     Parameters
     ----------
     channel : Channel
     data : RecallData
     out : Path
-        A channel that is trained by steps keeps its state in ``<out>.run/``: the same call
-        after a stop goes on from there. Of several processes all must see the folder.
+        Folder of the bundle. An iterative training keeps its checkpoints in ``<out>.run/``, from
+        which the same call resumes; several processes must share this folder.
     progress : callable, optional
-        Called with a line of the history after each epoch, in the first process.
+        Called in the first process with the metrics of each epoch.
     stop : threading.Event, optional
         Once set, the training ends.
 
     Returns
     -------
     model_id : str or None
-        None if it was stopped.
+        None if the training was stopped.
 
     Raises
     ------
     InputError
-        If `out` is something else than a model, or the data does not do.
+        If `out` exists and is not a model, or the data cannot be used.
     StoreError
         If another run is writing `out`.
     """
@@ -81,13 +81,13 @@ def train_channel(
 
 
 def is_first_process() -> bool:
-    """Return whether this process is alone, or the first of those that ``torchrun`` started."""
+    """Return whether this process is the only one, or the first that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0" or _n_processes() == 1
 
 
 @contextmanager
 def _together() -> "Iterator[Processes | None]":
-    """Join the processes that ``torchrun`` started; None where there are none, without torch."""
+    """Join the processes that ``torchrun`` started; None, without importing torch, if alone."""
     if _n_processes() == 1:
         yield None
         return

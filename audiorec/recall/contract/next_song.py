@@ -1,10 +1,10 @@
-"""Channels that learn what is played next: all but the network itself.
+"""Base class of channels that predict the next play: everything but the network.
 
     plays, context ──train_next_song──▶ a network ──as numpy──▶ queries of a history
     queries (Q, K, d), songs (S, d) ──largest cosine──▶ similarities
 
-A family gives its recipe, its network in torch for training, and the same forward pass in numpy
-for answers. A song that nobody has played has an embedding by its side and its sound.
+A subclass provides a recipe, a torch network for training, and the same forward pass in numpy for
+inference. The embedding of a song without a play comes from its side information and sound.
 """
 
 import json
@@ -34,24 +34,24 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
 
-ROWS = 1_024  # histories that are read at a time
-EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
-NET = "net."  # of names in a bundle
+ROWS = 1_024  # histories per batch
+EVIDENCE_FROM = 50  # newest songs of a history that may become evidence
+NET = "net."  # prefix of the network's tensors in a bundle
 JUDGED_ON = "the newest part of the listening, by full rank; it chose the number of epochs"
 R = TypeVar("R", bound=NextSongRecipe)
 
 
 class NextSong(SharedSpace, Generic[R]):
-    """A channel of a network that reads plays in their order.
+    """A channel whose network reads plays in order.
 
     Attributes
     ----------
     Recipe : type
-        A `NextSongRecipe` whose fields all have defaults.
+        A `NextSongRecipe` with a default for every field.
     weights : mapping of str to ndarray
-        Of the network without its tables of songs.
+        Weights of the network without its song tables.
     songs, proposed : ndarray, shape (S, d), float32
-        Embeddings as the network reads them; those that it proposes, of length 1 (0: none).
+        Input embeddings of songs; output embeddings, of length 1 (0: never proposed).
     """
 
     serves = frozenset({"history", "cold_song"})
@@ -67,14 +67,14 @@ class NextSong(SharedSpace, Generic[R]):
 
     @abstractmethod
     def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
-        """Return the network as it is at the start, in torch."""
+        """Build the untrained torch network."""
 
     @abstractmethod
     def _queries(self, batch: PlayBatch) -> FloatArray:
-        """Return the queries at the end of histories, in numpy, by `weights` and `songs`.
+        """Compute the query vectors after each history in numpy, from `weights` and `songs`.
 
-        Shape (B, d) or (B, K, d), of any length; an interest that is not there is 0. Every history
-        has at least one play, and every song of it an embedding.
+        Shape (B, d) or (B, K, d), of any length; a missing interest is 0. Every history has at
+        least one play, and every song in it has an embedding.
         """
 
     def _fit(
@@ -106,7 +106,7 @@ class NextSong(SharedSpace, Generic[R]):
                 stop=stop,
                 processes=processes,
             )
-        if not trained.finished:  # stopped: there is nothing to answer with
+        if not trained.finished:  # stopped: the channel stays unfitted
             self.song_ids = ()
             return
         self.trained = Trained.of(trained, judged_on=JUDGED_ON)
@@ -125,7 +125,7 @@ class NextSong(SharedSpace, Generic[R]):
         return _next_plays(plays, profile)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: BoolArray) -> None:
-        """Make what answers out of a network's state."""
+        """Set the inference arrays from the state of a trained network."""
         tables = {}
         for name in ("table", "output"):
             own = {
@@ -142,11 +142,11 @@ class NextSong(SharedSpace, Generic[R]):
         self.weights = {n: a for n, a in state.items() if not n.startswith(("table.", "output."))}
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories; of several interests, the first. See `SharedSpace`."""
+        """Embed histories; with several interests, use the first. See `SharedSpace`."""
         return self.interests(queries)[:, 0]
 
     def interests(self, queries: Queries) -> FloatArray:
-        """Return the queries of each history: (Q, K, d) of length 1; 0 where there is none."""
+        """Return the interests of each history, (Q, K, d) of length 1; 0 where there is none."""
         found = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
         for rows, batch in self.batches(queries):
             part = self._queries(batch)
@@ -157,14 +157,14 @@ class NextSong(SharedSpace, Generic[R]):
         return found
 
     def batches(self, queries: Queries) -> Iterator[tuple[Int64Array, PlayBatch]]:
-        """Yield histories that can be read, some of like length at a time, and whose they are."""
+        """Yield batches of non-empty histories of similar length, with their query rows."""
         histories_of = queries.histories.among(self.song_ids)
         histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
         known = queries.profiles or no_profiles(queries.user_ids)
         plays = self._next_plays(histories_of, self.encoder.encode(known))
         plays = _with_favourites(plays, histories_of, queries.likes)
         asked = np.flatnonzero(plays.lengths)
-        asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
+        asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # less padding per batch
         for first in range(0, len(asked), ROWS):
             rows = asked[first : first + ROWS]
             yield rows, histories(plays, rows, plays.starts[rows + 1], self.recipe.longest)
@@ -174,7 +174,7 @@ class NextSong(SharedSpace, Generic[R]):
         return self.proposed
 
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
+        """Embed songs by sound, artist and classes; see `SharedSpace`."""
         self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
         features = self.facts.encode(Context(sound=sound), sound.song_ids)
         found = unit(side_embeddings(features, self.side))
@@ -188,7 +188,7 @@ class NextSong(SharedSpace, Generic[R]):
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the newest that lies nearest to each."""
+        """Return, for each song, the most similar of the newest songs of the history."""
         found = np.full(song.shape, -1, np.int64)
         newest = histories.newest(EVIDENCE_FROM)
         newest = newest.keep(_any(self.proposed[newest.song]))
@@ -222,7 +222,7 @@ class NextSong(SharedSpace, Generic[R]):
             channel.songs = tensors["songs"]
             channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
         except (KeyError, TypeError, ValueError, InputError) as error:
-            raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
+            raise WeightsError(f"not a valid {cls.name} model: {error!r}") from error
         channel.weights = _below(tensors, NET)
         channel.side = _below(tensors, "side.")
         return channel
@@ -239,7 +239,7 @@ def _next_plays(plays: Sequences, profile: FloatArray) -> NextPlays:
 
 
 def _with_favourites(plays: NextPlays, of: Sequences, liked: Sequences | None) -> NextPlays:
-    """Add what the owners of some sequences like, as far as the catalogue has it."""
+    """Add the liked songs of the users that are in the catalogue."""
     if liked is None:
         return plays
     own = liked.of_owners(of.owner_ids).among(of.song_ids)
@@ -265,7 +265,7 @@ def _any(rows: FloatArray) -> BoolArray:
 
 
 def unit(rows: FloatArray) -> FloatArray:
-    """Return rows (..., d) of length 1; 0 stays 0."""
+    """Scale rows (..., d) to length 1; zero rows stay 0."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return found

@@ -1,4 +1,4 @@
-"""What is known beside the listening, read from files.
+"""Read the context of a channel from files.
 
 vectors, features, embeddings, side information,
 profiles, favourites, triples                    ──read_context──▶ `Context`
@@ -30,29 +30,30 @@ def read_context(
     triples: Path | None = None,
     favourites: Path | None = None,
 ) -> Context:
-    """Read what is known of songs and users; each part may be missing.
+    """Read the context of songs and users; each part is optional.
 
     Parameters
     ----------
     vectors : SearchableStore or path, optional
-        A store: sound and artists. Tags, and what its heads hear, fill in `side`.
+        A store: sound and artists. Its tags and head classes fill gaps in `side`.
     features : path, optional
-        ``features.parquet``: sound by segment; artists come from `vectors`, or the store beside.
+        ``features.parquet``: sound by segment; artists come from `vectors`, or from the store
+        beside it.
     songs : path, optional
-        ``embeddings.parquet``: sound as embeddings of any model; artists come from `side`.
+        ``embeddings.parquet`` of any model; artists come from `side`.
     side, profiles, triples : path, optional
     favourites : path, optional
-        A log, of which ``like`` events count.
+        A log whose ``like`` events are read.
 
     Raises
     ------
     InputError
-        If a table cannot be used, or sound is given twice.
+        If a table cannot be used, or the sound comes from two sources.
     StoreError
         If a file of audiorec is missing or damaged.
     """
     if songs is not None and (vectors is not None or features is not None):
-        raise InputError("songs sound by one of --songs, --features and --vectors")
+        raise InputError("give only one of --songs, --features and --vectors as the sound of songs")
     if features is not None and vectors is None and features.with_name(STORE_NAME).is_file():
         vectors = features.with_name(STORE_NAME)
     store = SearchableStore.open(vectors) if isinstance(vectors, Path) else vectors

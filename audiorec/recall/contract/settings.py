@@ -1,6 +1,6 @@
-"""What can be set in a channel: the fields of its recipe, and what they mean.
+"""The settings of a channel: the fields of its recipe, with defaults and meanings.
 
-a recipe, documented by an ``Attributes`` section  ──settings_of──▶ `Setting` for each field
+a recipe with an ``Attributes`` section in its docstring  ──settings_of──▶ one `Setting` per field
 """
 
 import inspect
@@ -8,7 +8,7 @@ import re
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-# "name : type" at the margin, then indented lines until the next one.
+# An unindented "name : type", then indented lines up to the next entry.
 ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .+\n(?P<text>(?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
 
 
@@ -19,11 +19,11 @@ class Setting:
     name: str
     type: str
     default: Any
-    meaning: str  # one line; empty where the recipe does not say
+    meaning: str  # one line; empty if undocumented
 
 
 def settings_of(recipe: type | None) -> list[Setting]:
-    """Return the fields of a recipe, in their order; none for a channel without one.
+    """Return the fields of a recipe, in order; an empty list for a channel without one.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def settings_of(recipe: type | None) -> list[Setting]:
 
 def _meanings(recipe: type) -> dict[str, str]:
     found: dict[str, str] = {}
-    for kind in reversed(recipe.__mro__):  # what a recipe inherits, its parent has said
+    for kind in reversed(recipe.__mro__):  # inherited fields are documented in the parent
         said = inspect.cleandoc(kind.__doc__ or "")
         _, _, attributes = said.partition("Attributes\n----------\n")
         for entry in ENTRY.finditer(f"{attributes}\n"):

@@ -1,10 +1,10 @@
-"""What is known of songs beside listening, as the numbers that a model learns from.
+"""Encode side information and sound of songs as model inputs.
 
-    `Context` of a training ──SideEncoder.fit──▶ it ──encode──▶ `SongFeatures`, of any songs
+    `Context` of a training ──SideEncoder.fit──▶ `SideEncoder` ──encode──▶ `SongFeatures`
 
-Categories are those of the side information; artists, and what the heads of a store hear, come
-from the sound where the side has none. Values that one song alone has say no more than its id and
-count as unknown. Numbers and sound are standardised over the songs that were played.
+Categories come from the side information; artists and head classes that it lacks come from the
+sound. Values of a single song carry no more information than its id and count as unknown. Numbers
+and sound are standardised over the songs that were played.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,26 @@ from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
-MIN_SONGS = 2  # that share a value before it is one
+MIN_SONGS = 2  # songs that must share a value; rarer values count as unknown
 MAX_DEVIATION = 5.0  # standard deviations
 RELEASED = "released"
-Texts = Mapping[str, list[str | None]]  # a value a song, by category
+Texts = Mapping[str, list[str | None]]  # one value per song, by category
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SideEncoder:
-    """How side information and sound become numbers.
+    """Vocabulary and scaling with which side information and sound are encoded.
 
     Attributes
     ----------
     categories : mapping of str to tuple of str
         The values of each category, sorted; value i has the code i + 1.
     numbers : tuple of str
-        Columns of numbers, in order.
-    mean, scale : ndarray, shape (N + W,), float64
-        Of the numbers, then of the sound's values.
+        Names of numeric columns, in order.
+    mean, scale : ndarray, float64
+        One value per numeric column, then one per value of the sound.
     made_by : str
-        What made the sound's values; empty where there was none, or nobody knows.
+        `Sound.made_by` of the training; empty without sound or if unknown.
     """
 
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -49,12 +49,12 @@ class SideEncoder:
 
     @property
     def sound_width(self) -> int:
-        """Numbers of a song's sound; 0: sound was not learnt from."""
+        """Number of values of a song's sound; 0 if trained without sound."""
         return len(self.mean) - len(self.numbers)
 
     @classmethod
     def fit(cls, context: Context, song_ids: tuple[str, ...], played: BoolArray) -> Self:
-        """Learn values and scales from the songs of a catalogue that were played (S,)."""
+        """Learn the vocabulary and the scales from the played songs (S,) of a catalogue."""
         if context.side is None and context.sound is None:
             return cls()
         rows = np.flatnonzero(played)
@@ -74,12 +74,12 @@ class SideEncoder:
         return cls(categories=categories, numbers=kept, mean=mean, scale=scale, made_by=made_by)
 
     def encode(self, context: Context, song_ids: tuple[str, ...]) -> SongFeatures:
-        """Return the features of any songs; what the facts do not know is "unknown".
+        """Return the features of any songs; values unseen in training are encoded as unknown.
 
         Raises
         ------
         InputError
-            If the sound is of another width or maker than that which was learnt from.
+            If the sound has another width or `made_by` than in training.
         """
         if not self.categories and not len(self.mean):
             return no_features(len(song_ids))
@@ -96,7 +96,7 @@ class SideEncoder:
         z = np.clip((raw - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         flags = [~np.isnan(column) for column in columns]
         flags += [~np.isnan(sound[:, :1])] if self.sound_width else []
-        # Half a flag: it tells "unknown" from "as the mean" without speaking over the numbers.
+        # A flag of 0.5 tells "unknown" from "equal to the mean" without outweighing the numbers.
         flagged = [0.5 * flag for flag in flags]
         dense = np.concatenate([np.nan_to_num(z, nan=0.0), *flagged], axis=1)
         return SongFeatures(
@@ -106,7 +106,7 @@ class SideEncoder:
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return tensors and plain JSON values, for a bundle."""
+        """Return tensors and JSON values for a bundle."""
         tensors: dict[str, Any] = {"facts.mean": self.mean, "facts.scale": self.scale}
         for number, values in enumerate(self.categories.values()):
             tensors |= texts_as_arrays(f"facts.category_{number}", values)
@@ -119,7 +119,7 @@ class SideEncoder:
 
     @classmethod
     def of_state(cls, tensors: Mapping[str, Any], config: Mapping[str, Any]) -> Self:
-        """Undo `state`; what does not fit together is a `WeightsError`."""
+        """Restore from the result of `state`; raise `WeightsError` if it is inconsistent."""
         try:
             found = cls(
                 categories={
@@ -132,23 +132,25 @@ class SideEncoder:
                 made_by=str(config["made_by"]),
             )
         except (KeyError, TypeError) as error:
-            raise WeightsError(f"not the facts of songs: {error!r}") from error
+            raise WeightsError(f"invalid song facts: {error!r}") from error
         if found.mean.shape != found.scale.shape or found.sound_width < 0:
-            raise WeightsError("the facts of songs do not fit together")
+            raise WeightsError("invalid song facts: numbers of columns disagree")
         return found
 
     def _refuse(self, sound: Sound | None, width: int) -> None:
         maker = "" if sound is None else sound.made_by
         if width != self.sound_width:
-            raise InputError(f"learnt from {self.sound_width} numbers of sound a song, got {width}")
+            raise InputError(
+                f"trained on {self.sound_width} numbers of sound per song, got {width}"
+            )
         if self.made_by and maker and maker != self.made_by:
-            raise InputError(f"learnt from {self.made_by}, given is {maker}")
+            raise InputError(f"trained on sound of {self.made_by}, got {maker}")
 
 
 def _columns(
     context: Context, song_ids: tuple[str, ...]
 ) -> tuple[Texts, dict[str, FloatArray], Float64Array]:
-    """Return categories, numbers and sound of songs: unknown is None, NaN, and a row of NaN."""
+    """Return categories, numbers and sound of songs; unknown is None, NaN or a row of NaN."""
     texts: dict[str, list[str | None]] = {}
     numbers: dict[str, FloatArray] = {}
     sound = np.zeros((len(song_ids), 0))
@@ -172,7 +174,7 @@ def _columns(
 
 
 def _shared(texts: list[str | None]) -> tuple[str, ...]:
-    """Return the values that several songs have, sorted."""
+    """Return the values that at least `MIN_SONGS` songs have, sorted."""
     values, counts = np.unique([t for t in texts if t is not None], return_counts=True)
     return tuple(values[counts >= MIN_SONGS].tolist())
 

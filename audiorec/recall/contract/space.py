@@ -1,4 +1,4 @@
-"""Channels that put users and songs into one space, whose embeddings other tools can take.
+"""Channels that embed users and songs in one space; other tools can read the embeddings.
 
 histories ──embed_users──▶ (Q, E)      songs of the catalogue ──song_embeddings──▶ (S, E)
                                        any sound              ──embed_sound──────▶ (n, E)
@@ -22,18 +22,18 @@ from audiorec.types import FloatArray, Int64Array
 
 
 class SharedSpace(Channel):
-    """A channel whose users and songs are comparable by their dot products.
+    """A channel whose users and songs can be compared by dot product.
 
     Attributes
     ----------
     space : str
-        The model of the users whose space it is; empty where the channel made its own.
+        The user model that defines the space; empty if it is the channel's own.
     hears : {"vectors", "features", "audio", "nothing"}
-        What it places songs by: one vector each, segments, or the audio itself.
+        What songs are embedded from: one vector each, segments, or audio.
     made_by : str
-        What made the sound that it learnt from, as `Sound.made_by`; empty: unknown.
+        `Sound.made_by` of the training; empty if unknown.
     audio_spec : mapping
-        How files become that sound (`FeatureSpec`); empty: as audiorec does by default.
+        `FeatureSpec` by which files become that sound; empty: audiorec's default.
     """
 
     serves = frozenset({"history", "cold_song"})
@@ -46,10 +46,10 @@ class SharedSpace(Channel):
 
     @abstractmethod
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Return an embedding of each history, (Q, E) float32; zeros where nothing is known."""
+        """Return an embedding for each query, (Q, E) float32; zeros where nothing is known."""
 
     def near(self, users: FloatArray) -> FloatArray:
-        """Return the similarities of users (Q, E) with the catalogue: (Q, S) float32.
+        """Return the similarities of user embeddings (Q, E) with the catalogue, (Q, S) float32.
 
         -inf where nothing is known of the user, or the song has no embedding.
         """
@@ -60,7 +60,7 @@ class SharedSpace(Channel):
         return found
 
     def _without_place(self, songs: FloatArray) -> Int64Array:
-        """Return the songs whose embedding is 0: looked for once, not for each block of users."""
+        """Return the songs without an embedding, cached between blocks of users."""
         if self._looked_at is None or self._looked_at[0] is not songs:
             self._looked_at = songs, np.flatnonzero(~songs.any(axis=1))
         return self._looked_at[1]
@@ -74,7 +74,7 @@ class SharedSpace(Channel):
         return self.near(queries.embedded)
 
     def songs_used(self, queries: Queries) -> Int64Array:
-        """Return how many entries of each history its embedding is made of: (Q,), int64."""
+        """Return the number of plays that each user's embedding is based on: (Q,), int64."""
         return queries.histories.among(self.song_ids).lengths
 
     @abstractmethod
@@ -83,39 +83,41 @@ class SharedSpace(Channel):
 
     @abstractmethod
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Return the embeddings of any songs, (n, E) float32; zeros for songs that cannot be heard.
+        """Return the embeddings of any songs, (n, E) float32; zeros for songs without sound.
 
         Raises
         ------
         InputError
-            If the channel has learnt from another kind of sound, or from none.
+            If the channel was trained on another kind of sound, or on none.
         """
 
     def refuse_sound(self, width: int, got: int) -> None:
-        """Refuse songs of another width than those that the channel learnt from."""
+        """Raise `InputError` unless the sound has the width that the channel was trained on."""
         if not width:
-            raise InputError(f"{self.name}: was trained without --vectors: it knows no sound")
+            raise InputError(
+                f"{self.name}: trained without --vectors, so it cannot embed songs by sound"
+            )
         if got != width:
             raise InputError(
-                f"{self.name}: learnt from {width} numbers a song, got {got}: give the kind of "
+                f"{self.name}: trained on {width} numbers per song, got {got}; give the kind of "
                 "file that it was trained on"
             )
 
 
 def users_in(channel: Channel, path: Path) -> tuple[tuple[str, ...], FloatArray]:
-    """Read users, and their embeddings, that lie in the space of a channel.
+    """Read user ids and embeddings in the space of a channel.
 
     Raises
     ------
     InputError
-        If the channel has no space.
+        If the channel is not a `SharedSpace`.
     SpecMismatchError
-        If the embeddings are of another one.
+        If the embeddings belong to another space.
     StoreError
         If the file is missing or damaged.
     """
     if not isinstance(channel, SharedSpace):
-        raise InputError(f"{channel.name} has no embeddings of users: give their listening")
+        raise InputError(f"{channel.name} has no user embeddings; give the users' plays instead")
     table = EmbeddingTable.open(path, kind="users")
     width = channel.song_embeddings().shape[1]
     own = EmbeddingMetadata(
@@ -130,15 +132,15 @@ def users_in(channel: Channel, path: Path) -> tuple[tuple[str, ...], FloatArray]
 
 
 def write_users(path: Path, channel: SharedSpace, queries: Queries) -> dict[str, int]:
-    """Write the embeddings of users as ``users.parquet``, of those of whom anything is known.
+    """Write the embeddings of all users of whom something is known, as ``users.parquet``.
 
-    Columns are ``user_id``, ``embedding``, ``history`` (entries of it that were used) and
-    ``profile_only``. Nothing is written where nobody is known.
+    Columns are ``user_id``, ``embedding``, ``history`` (plays that were used) and
+    ``profile_only``. No file is written if no user is known.
 
     Returns
     -------
     counts : dict
-        ``users`` that were written, those of them by ``profile_only``, and who is ``left_out``.
+        Numbers of ``users`` written, of those with a profile only, and of users ``left_out``.
     """
     embedded, used = channel.embed_users(queries), channel.songs_used(queries)
     known = np.asarray(embedded.any(axis=1))

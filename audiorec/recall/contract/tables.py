@@ -1,4 +1,4 @@
-"""Candidates and targets as tables: ours, and anybody's.
+"""Read tables of candidates and targets, written by audiorec or by other tools.
 
 candidates.parquet  ──read_candidates──▶ `Lists`: ranked songs of each user
 targets.parquet     ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
@@ -23,14 +23,14 @@ FAILURE = "cannot be read as a table"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Ranked songs of U users, by whatever made them."""
+    """Ranked songs of U users."""
 
-    ranked: Sequences  # the best first
-    channel: str  # what made them, or the name of the file
+    ranked: Sequences  # best first
+    channel: str  # name of the channel, or of the file if unknown
 
     @classmethod
     def of_table(cls, table: Any, channel: str) -> "Lists":
-        """Take the rows of a `pyarrow.Table` of candidates, which stand by user and rank."""
+        """Build from a `pyarrow.Table` of candidates, sorted by user and rank."""
         users, songs = (
             table.column(name).combine_chunks().dictionary_encode()
             for name in ("user_id", "song_id")
@@ -41,20 +41,20 @@ class Lists:
 
 
 def read_candidates(path: Path) -> Lists:
-    """Read a table with ``user_id``, ``song_id`` and ``rank``, or in the order of its rows.
+    """Read candidates with columns ``user_id``, ``song_id`` and ``rank`` (default: row order).
 
     Raises
     ------
     InputError
         If the file is missing, lacks a column, or a user has a song twice.
     DamagedFileError
-        If an id is empty, a rank is no number, or `cold` is neither true nor false.
+        If an id is empty, a rank is not a number, or `cold` is not a boolean.
     """
     names = column_names(path, FAILURE)
     optional = [name for name in ("rank", "channel", "cold") if name in names]
     table = _with_ids(path, _read_ids(path, optional))
     _refuse_unranked(path, table)
-    if "cold" in optional:  # ranked by themselves, behind the others
+    if "cold" in optional:  # ranked separately, after the others
         cold = pc.cast(table.column("cold"), "int32")
         table = table.append_column("behind", cold).sort_by([("behind", "ascending")])
     if "rank" in optional:
@@ -64,24 +64,24 @@ def read_candidates(path: Path) -> Lists:
     ranked = _grouped(users, songs)
     pair = ranked.owner * max(1, len(ranked.song_ids)) + ranked.song
     if len(np.unique(pair)) < len(pair):
-        raise InputError(f"{path}: a user has the same song twice")
+        raise InputError(f"{path}: some user has the same song twice; remove duplicate rows")
     channels = set(table.column("channel").to_pylist()) if "channel" in optional else set()
     one = channels.pop() if len(channels) == 1 else None
     return Lists(ranked, str(one) if one else path.name)
 
 
 def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
-    """Read ``user_id`` and ``song_id``, and where it is there ``group_id``.
+    """Read targets with columns ``user_id``, ``song_id`` and optionally ``group_id``.
 
-    Queries of one group (the prefixes of one session) are not independent: intervals draw
-    groups. Returns the wanted songs of each user, and the number of each user's group.
+    Queries of one group (the prefixes of one session) are not independent: intervals resample
+    groups. Return the wanted songs of each user, and the number of each user's group.
 
     Raises
     ------
     InputError
         If the file is missing or lacks a column.
     DamagedFileError
-        If an id is empty, or one user stands in two groups.
+        If an id is empty, or a user is in two groups.
     """
     has_group = "group_id" in column_names(path, FAILURE)
     table = _with_ids(path, _read_ids(path, ("group_id",) if has_group else ()))
@@ -92,13 +92,13 @@ def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
     group_of: dict[str, str] = {}
     for user, group in zip(users, table.column("group_id").to_pylist(), strict=True):
         if group_of.setdefault(user, group) != group:
-            raise DamagedFileError(f"{path}: the user {user!r} stands in two groups")
+            raise DamagedFileError(f"{path}: user {user!r} is in two groups")
     _, groups = np.unique([str(group_of[user]) for user in wanted.owner_ids], return_inverse=True)
     return wanted, groups.astype(np.int64)
 
 
 def _read_ids(path: Path, others: Collection[str]) -> Any:
-    """Read ids and other columns; ids of a CSV are texts, so that 007 stays what it is."""
+    """Read ids and other columns; ids of a CSV are read as strings, so that 007 keeps its zeros."""
     types = dict.fromkeys(("user_id", "song_id", "group_id", "channel"), pa.string())
     needed = ("user_id", "song_id", *others)
     kept = {name: kind for name, kind in types.items() if name in needed}
@@ -106,7 +106,7 @@ def _read_ids(path: Path, others: Collection[str]) -> Any:
 
 
 def _with_ids(path: Path, table: Any) -> Any:
-    """Return a table whose ids are texts; an empty one is refused."""
+    """Cast the id columns to strings; raise `DamagedFileError` if an id is empty."""
     for name in [n for n in ("user_id", "song_id", "group_id") if n in table.column_names]:
         place = table.column_names.index(name)
         try:
@@ -121,7 +121,7 @@ def _with_ids(path: Path, table: Any) -> Any:
 
 
 def _refuse_unranked(path: Path, table: Any) -> None:
-    """Refuse ranks that are no numbers, and a `cold` that is no boolean."""
+    """Raise `DamagedFileError` if a rank is not a number, or `cold` is not a boolean."""
     kinds = dict(zip(table.column_names, (column.type for column in table.columns), strict=True))
     rank, cold = kinds.get("rank"), kinds.get("cold")
     if rank is not None and not (pa.types.is_integer(rank) or pa.types.is_floating(rank)):
@@ -143,7 +143,7 @@ def _refuse(path: Path, bad: Any, what: str) -> None:
 
 
 def _grouped(users: list[str], songs: list[str]) -> Sequences:
-    """Collect the songs of each user, users in the order in which they first come."""
+    """Group the songs by user, in order of first appearance."""
     number: dict[str, int] = {}
     owner = np.array([number.setdefault(user, len(number)) for user in users], np.int64)
     order = np.argsort(owner, kind="stable")

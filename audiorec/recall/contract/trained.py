@@ -1,6 +1,6 @@
-"""What a training by steps came to, for a model's card and its ``model.json``.
+"""The result of an iterative training, for the model card and ``model.json``.
 
-`Refitted` ──Trained.of──▶ figures of the validation part, epochs, steps, the lines
+`Refitted` ──Trained.of──▶ validation figures, epochs, steps, metrics of each epoch
 """
 
 import json
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 PACKAGES = ("audiorec", "numpy", "torch")  # torch last
 METRICS_FILE = "metrics.jsonl"
 CLOCK = ("seconds", "seconds_left")
-OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # no figures of the model
+OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # not validation figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """How a training ended; empty for a channel that is not trained by steps.
+    """Result of a training; empty for a channel without iterative training.
 
     Attributes
     ----------
     figures : mapping of str to float
-        Of the validation part, in the epoch that was kept.
+        Validation figures of the best epoch.
     judged_on : str
-        What the validation part is.
+        Description of the validation part.
     epochs, steps : int
-        Of the training that made the weights.
+        Length of the training that produced the weights.
     lines : sequence of mapping
-        Every line of the training, for ``metrics.jsonl``.
+        Metrics of each epoch, for ``metrics.jsonl``.
     """
 
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Trained:
 
     @classmethod
     def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
-        """Take what a finished `audiorec.learning.fit_refit` returned."""
+        """Build from the result of a finished `audiorec.learning.fit_refit`."""
         best = done.chosen.history[done.chosen.best]
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
         whole = done.whole or done.chosen
@@ -59,7 +59,7 @@ class Trained:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, without the lines."""
+        """Return JSON values, without `lines`."""
         return {
             "validation": dict(self.figures),
             "judged_on": self.judged_on,
@@ -69,7 +69,7 @@ class Trained:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Trained":
-        """Undo `to_json`; what is missing is empty."""
+        """Restore from the result of `to_json`; missing fields stay empty."""
         return cls(
             figures=content.get("validation", {}),
             judged_on=content.get("judged_on", ""),
@@ -78,28 +78,28 @@ class Trained:
         )
 
     def files(self) -> dict[str, str]:
-        """Return ``metrics.jsonl`` as a bundle takes it, if there are lines.
+        """Return ``metrics.jsonl`` as a bundle file, or nothing if `lines` is empty.
 
-        Without times, so that the same training writes the same bytes.
+        Times are left out, so that the same training writes the same bytes.
         """
         kept = [{n: v for n, v in line.items() if n not in CLOCK} for line in self.lines]
         lines = "".join(json.dumps(line) + "\n" for line in kept)
         return {METRICS_FILE: lines} if lines else {}
 
     def words(self) -> str:
-        """Return how long the training was, for a card."""
+        """Return the length of the training as a sentence for the model card."""
         if not self:
             return ""
         return (
-            f"{self.epochs} epochs, the best number on the validation part, then as many on "
-            f"everything: {self.steps:,} steps."
+            f"{self.epochs} epochs (the best number on the validation part), retrained on all "
+            f"data for as many epochs: {self.steps:,} steps."
         )
 
 
 def versions(trained: Trained) -> dict[str, str]:
-    """Return the versions of what made a model; torch only of one that was trained by steps."""
+    """Return the versions of the packages that made a model; torch only if it was used."""
     found = {}
     for name in PACKAGES if trained else PACKAGES[:-1]:
-        with suppress(PackageNotFoundError):  # a model is written again where torch is not
+        with suppress(PackageNotFoundError):  # a model may be saved again without torch
             found[name] = version(name)
     return found

@@ -1,17 +1,17 @@
-"""How good channels are, judged by one judge on one split.
+"""Evaluate channels: full ranking on one split, with intervals and paired differences.
 
 ::
 
-    plays ──split──▶ `JudgingSplit`: what to learn from, histories, wanted songs
-    channels, `JudgingSplit` ──judge, compare──▶ `Verdicts`: a row a channel, paired differences
+    plays ──split──▶ `JudgingSplit`: training data, histories, wanted songs
+    channels, `JudgingSplit` ──judge, compare──▶ a `Judgement` per channel, paired differences
 
 ===========  ========================================================
-``splits``   listening cut into what is learnt from and what is asked for
-``judge``    channels on a split: full rank, intervals, differences
-``ranking``  where wanted songs stand, block by block
+``splits``   split plays into training data, histories and wanted songs
+``judge``    evaluate channels on a split: measures, intervals, differences
+``ranking``  full ranks of wanted songs, block by block
 ``strata``   recall of rare songs and of users with short histories
-``lists``    what lists are like: how popular, how even, how mixed
-``cost``     CPU seconds, and the most memory
+``lists``    popularity, evenness and diversity of lists
+``cost``     CPU time and peak memory
 ===========  ========================================================
 
 Public::

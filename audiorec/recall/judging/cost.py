@@ -1,4 +1,4 @@
-"""What a judged channel costs: CPU seconds, and the most memory that it took.
+"""Cost of a judged channel: CPU seconds and peak memory.
 
 cost = Cost.started()  ...fit...  cost.lap()  ...rank...  cost.lap(), peak_bytes()
 """
@@ -14,20 +14,20 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(slots=True)
 class Cost:
-    """A stopwatch of this process, all of its threads together."""
+    """A stopwatch for the CPU time of this process, all threads together."""
 
     since: float
     left_out: float = 0.0
 
     @classmethod
     def started(cls) -> "Cost":
-        """Start, and let the peak of memory begin anew where the system can do that (Linux)."""
-        with suppress(OSError):  # the peak is then that of the process so far
+        """Start the clock, and reset the peak memory where the system allows it (Linux)."""
+        with suppress(OSError):  # the peak then covers the process so far
             CLEAR_REFS.write_text("5")
         return cls(time.process_time())
 
     def lap(self) -> float:
-        """Return the CPU seconds since the last lap, without those that were left out."""
+        """Return the CPU seconds since the last lap, minus `left_out`."""
         now = time.process_time()
         spent = now - self.since - self.left_out
         self.since, self.left_out = now, 0.0
@@ -35,7 +35,7 @@ class Cost:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held since `Cost.started`."""
+    """Return the peak memory of this process since `Cost.started`, in bytes."""
     if sys.platform == "linux":
         return int(STATUS.read_text().split("VmHWM:")[1].split()[0]) * 1024
     import resource

@@ -1,7 +1,7 @@
-"""Channels on a split: where the wanted songs stand, how sure that is, and what it costs.
+"""Evaluate channels on a split: ranks of the wanted songs, intervals, and cost.
 
-JudgingSplit, channel  ──judge──▶ `Judgement`: measures a query, spread of the lists, seconds
-JudgingSplit, channels ──compare──▶ a verdict each, and paired differences to the best
+JudgingSplit, channel  ──judge──▶ `Judgement`: measures per query, spread of the lists, seconds
+JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,20 +37,20 @@ class Judgement:
     n_queries: int
     n_songs: int
     repeats: Repeats
-    # a number a query, by measure and k
+    # one value per query, by measure and k
     per_query: Mapping[tuple[str, int], Float64Array] = field(repr=False)
     means: Mapping[tuple[str, int], Interval]
-    # the means with repeats the other way; nothing where nothing is wanted that way
+    # means with the other treatment of repeats; empty if no song is wanted with it
     otherwise: Mapping[tuple[str, int], float]
     song_strata: Strata  # recall at the largest k
     user_strata: Strata
-    spread: Mapping[str, float]  # of the lists at the first k
+    spread: Mapping[str, float]  # of lists of the smallest k
     fit_cpu_s: float
     recall_cpu_s: float
-    peak_bytes: int  # of the process, while it was fitted and ranked
+    peak_bytes: int  # of the process, during fitting and ranking
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; undefined figures are None."""
+        """Return JSON values; undefined figures are None."""
         measures: dict[str, dict[str, list[float]]] = {}
         for (name, k), interval in self.means.items():
             measures.setdefault(name, {})[str(k)] = [round(v, 6) for v in astuple(interval)]
@@ -77,12 +77,12 @@ class Judgement:
         }
 
     def figures(self, k: int) -> dict[str, Interval | float]:
-        """Return what a picture shows: the measures at `k`, then what the lists are like."""
+        """Return the figures for a plot: measures at `k`, then the spread of the lists."""
         names = ("hit_rate", "recall", "ndcg", "mrr")
         return {f"{name}@{k}": self.means[name, k] for name in names} | dict(self.spread)
 
     def notes(self) -> list[str]:
-        """Return what else there is to say, a line each: strata, memory."""
+        """Return additional remarks, one line each: strata and peak memory."""
         k = max(k for _, k in self.means)
         parts = {**self.song_strata, **self.user_strata}
         shown = [f"{name} {value:.3f} ({n:,})" for name, (value, n) in parts.items() if n]
@@ -102,42 +102,43 @@ def judge(
     seed: int = 0,
     engine: Engine | None = None,
 ) -> Judgement:
-    """Fit a channel on a split, and say where the wanted songs stand among all songs.
+    """Fit a channel on a split and rank the wanted songs among all songs.
 
     Parameters
     ----------
     channel : Channel or Lists
-        Lists that somebody made are judged as they are; a song that is not in them has no rank.
+        Given lists are judged as they are; a song that is missing from them has no rank.
     split : JudgingSplit
     ks : sequence of int
-        Lengths of the lists that are judged, ascending.
+        List lengths to evaluate.
     keep_heard : bool
-        Let songs of the history come again: music repeats. Without it they are left out, and what
-        is wanted a second time is not asked for. `Judgement.otherwise` has the other way.
+        Rank songs of the history as well, since music is replayed. By default they are excluded,
+        from the lists and from the wanted songs. `Judgement.otherwise` has the means of the other
+        choice.
     trained : bool
         Judge the channel as it is, without fitting it.
     context : Context
-        What is known of songs and users: songs without a play may be proposed, too.
+        Information on songs and users; its songs without a play may be proposed, too.
     kinds : mapping of str to mapping of str to str, optional
-        What is known of songs by their ids, such as ``{"artist": {...}}``, for `diversity`.
+        Labels by kind and song id, such as ``{"artist": {...}}``, for `diversity`.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     engine : callable, optional
-        Ranks blocks of queries (`audiorec.engines.choice.engine_of`); the figures are the same. By
-        default they are ranked here.
+        Ranks blocks of queries (`audiorec.engines.choice.engine_of`), with the same figures. By
+        default they are ranked in this process.
 
     Raises
     ------
     InputError
-        If no query has a wanted song that may come, or as `Channel.fit`.
+        If no query has a wanted song that may be proposed; also the errors of `Channel.fit`.
     LostBlocksError
-        If the engine could not rank some queries.
+        If some blocks failed on the engine.
     """
     ks = sorted(set(ks))
     repeats: Repeats = "kept" if keep_heard else "left_out"
     wanted: dict[Repeats, Sequences] = {"kept": split.wanted, "left_out": _not_heard(split)}
     if not len(wanted[repeats].song):
-        raise InputError("no query has a wanted song that may come; try --keep-heard")
+        raise InputError("every wanted song is in its user's history; try --keep-heard")
     cost = Cost.started()
     if isinstance(channel, Channel) and not trained:
         channel.fit(RecallData(split.learn, context.song_ids, context))
@@ -190,13 +191,16 @@ def compare(
     seed: int = 0,
     engine: Engine | None = None,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
-    """Judge channels on one split, the best by a measure at a k first.
+    """Judge channels on one split and compare each with the best.
+
+    Parameters are as for `judge`; `by` is the measure and k to sort by.
 
     Returns
     -------
     verdicts : list of Judgement
+        Best first.
     behind : dict of str to Interval
-        By how much the best is ahead of each other one, on the same queries.
+        Difference between the best channel and each other one, paired by query.
     """
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
@@ -221,9 +225,9 @@ def _ranks_in_lists(
     song_ids: tuple[str, ...],
     k: int,
 ) -> Ranked:
-    """Return the same of lists: the place of each wanted song in its user's list.
+    """Return the rank of each wanted song in the given list of its user.
 
-    Where repeats are left out, songs of the history are passed over in the lists.
+    Where repeats are left out, songs of the history are removed from the lists.
     """
     ranked, heard = made.ranked.among(song_ids), split.histories.among(song_ids)
     sought = {way: of.among(song_ids) for way, of in wanted.items()}
@@ -249,7 +253,7 @@ def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:
 
 
 def _not_heard(split: JudgingSplit) -> Sequences:
-    """Return the wanted songs that do not stand in the history, each once."""
+    """Return the wanted songs that are not in the history, each once."""
     wanted, n = split.wanted, len(split.wanted.song_ids)
     known = split.histories.among(wanted.song_ids)
     key = wanted.owner * n + wanted.song

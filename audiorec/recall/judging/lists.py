@@ -1,4 +1,4 @@
-"""What the lists of a channel are like: how popular, how even, how mixed.
+"""Popularity, evenness and diversity of the lists of a channel.
 
 lists (Q, k), plays, `Sound`, kinds ──spread_of──▶ popularity, Gini, coverage, diversities
 """
@@ -12,7 +12,7 @@ from audiorec.evaluation.full_rank import intra_list_diversity, list_spread, sou
 from audiorec.recall.contract.data import Sound
 from audiorec.types import Float64Array, Int64Array
 
-Labels = Mapping[str, Mapping[str, str]]  # "artist" → song id → whose it is
+Labels = Mapping[str, Mapping[str, str]]  # kind, e.g. "artist" → song id → label
 
 
 def spread_of(
@@ -23,11 +23,12 @@ def spread_of(
     sound: Sound | None = None,
     kinds: Labels | None = None,
 ) -> dict[str, float]:
-    """Return what lists (Q, k) are like, by name.
+    """Return statistics of lists (Q, k), by name.
 
-    Besides popularity, Gini and coverage: ``diversity_NAME``, the mean share of pairs in a list
-    that differ, for each of `kinds`, for the artists of `sound` and the classes of its heads;
-    ``diversity_sound`` is the mean distance of two songs. Only what is known of some song stands.
+    Besides popularity, Gini coefficient and coverage: ``diversity_NAME``, the mean share of pairs
+    in a list that differ, for each of `kinds`, for the artists of `sound` and the classes of its
+    heads; ``diversity_sound`` is the mean distance of two songs. Statistics without any known
+    label are left out.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def spread_of(
 def _codes(
     song_ids: tuple[str, ...], sound: Sound | None, kinds: Labels
 ) -> dict[str, npt.NDArray[np.integer]]:
-    """Return a number for each song (S,) by kind, -1 where unknown; given kinds come first."""
+    """Return the label of each song (S,) by kind, -1 if unknown; `kinds` override `sound`."""
     found: dict[str, npt.NDArray[np.integer]] = {}
     if sound is not None:
         ours = sound.among(song_ids)

@@ -1,9 +1,9 @@
-"""Where wanted songs stand among all songs of a channel, a block of queries at a time.
+"""Rank the wanted songs among all songs of a channel, one block of queries at a time.
 
 channel, queries, wanted songs ──rank_queries──▶ `Ranked`
 
-In one process, or by an engine (`audiorec.engines`). Blocks are cut where `Channel.blocks` cuts, so
-that every product of matrices has the same shape, and the ranks are the same to the last bit.
+Blocks run in this process or on an engine (`audiorec.engines`). They are cut where `Channel.blocks`
+cuts, so that all matrix products have the same shapes and ranks are bit-identical.
 """
 
 import time
@@ -22,25 +22,25 @@ from audiorec.recall.contract.channel import Channel, best_of, block_rows
 from audiorec.recall.contract.data import Queries
 from audiorec.types import Float64Array, IdMap, Int64Array
 
-Repeats = Literal["kept", "left_out"]  # songs of the history
+Repeats = Literal["kept", "left_out"]  # treatment of songs in the history
 WAYS: tuple[Repeats, ...] = ("kept", "left_out")
-BLOCK_QUERIES = 2_000  # at least, that an engine ranks at a time
+BLOCK_QUERIES = 2_000  # minimum queries per block of an engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranked:
-    """Where wanted songs stand.
+    """Ranks of the wanted songs, and the top-k lists.
 
     Attributes
     ----------
-    ranks : mapping of {"kept", "left_out"} to ndarray, shape (T,), float64
-        By how songs of the history are treated; wanted songs in the order of their queries.
+    ranks : mapping of {"kept", "left_out"} to ndarray, float64
+        One rank per wanted song, ordered by query, for both treatments of songs in the history.
     lists : ndarray, shape (Q, k), int64
         The best songs of each query; -1 where a list is shorter.
     cpu_s : float
         CPU seconds of other processes.
     other_s : float
-        CPU seconds, wherever, for the ranks that were not asked for.
+        CPU seconds, in all processes, for the treatment that was not requested.
     """
 
     ranks: Mapping[Repeats, Float64Array]
@@ -51,14 +51,14 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryBlock:
-    """Queries with the songs that each should get, in numbers of the channel's songs."""
+    """Queries with their wanted songs, numbered by the channel's catalogue."""
 
     queries: Queries
-    owner: Mapping[Repeats, Int64Array]  # (T,): the query of each, ascending
-    song: Mapping[Repeats, Int64Array]  # (T,); below 0 for a song that the channel does not know
+    owner: Mapping[Repeats, Int64Array]  # query of each wanted song, ascending
+    song: Mapping[Repeats, Int64Array]  # negative for a song that the channel does not know
 
     def take(self, first: int, end: int) -> "QueryBlock":
-        """Return the queries from `first` to before `end`."""
+        """Return the queries in ``first:end``."""
         owner, song = {}, {}
         for way in WAYS:
             low, high = np.searchsorted(self.owner[way], [first, end])
@@ -68,17 +68,17 @@ class QueryBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranking:
-    """What is asked of a channel, whatever the queries are.
+    """A channel and the ranking options; called with a block of queries.
 
     Attributes
     ----------
     channel : Channel
     repeats : {"kept", "left_out"}
-        Whose lists are wanted.
+        Treatment of songs in the history for the lists.
     k : int
-        Their length.
+        Length of the lists.
     tables : tuple
-        Tables of ids that the queries are in: they travel with the channel, once for all blocks.
+        Id tables that the queries refer to; sent once with the channel, not with every block.
     """
 
     channel: Channel
@@ -87,7 +87,7 @@ class Ranking:
     tables: tuple[Any, ...] = ()
 
     def __call__(self, wanted: QueryBlock) -> Ranked:
-        """Rank the catalogue once, with songs of the histories and without."""
+        """Rank the catalogue for a block, with and without songs of the histories."""
         with one_thread():
             return self._ranked(wanted)
 
@@ -126,21 +126,21 @@ def rank_queries(
     wanted: Mapping[Repeats, Sequences],
     engine: Engine | None = None,
 ) -> Ranked:
-    """Rank all songs for queries.
+    """Rank the wanted songs of each query among all songs.
 
     Parameters
     ----------
     ranking : Ranking
     queries : Queries
     wanted : mapping of {"kept", "left_out"} to Sequences
-        The songs that each query should get.
+        The wanted songs of each query.
     engine : callable, optional
-        Ranks blocks of them; by default they are ranked here.
+        Ranks blocks of queries; by default this process does.
 
     Raises
     ------
     LostBlocksError
-        If the engine could not rank some.
+        If some blocks failed on the engine.
     """
     song_ids = ranking.channel.song_ids
     rows = IdMap(song_ids)
@@ -166,7 +166,7 @@ def rank_queries(
 
 
 def joined_ranks(parts: Sequence[Ranked]) -> Ranked:
-    """Return the ranks of all blocks, in their order."""
+    """Concatenate the results of all blocks, in order."""
     return Ranked(
         ranks={way: np.concatenate([part.ranks[way] for part in parts]) for way in WAYS},
         lists=np.concatenate([part.lists for part in parts]),

@@ -1,14 +1,14 @@
-"""Listening cut into what is learnt from, what is known of a user, and what is asked for.
+"""Split plays into training data, histories of the judged users, and wanted songs.
 
 =============  ========================================================================
-``last``       each owner's last play is asked for, all before are known and learnt from
-``time``       the newest part of all plays is asked for; what came before is learnt from
-``sessions``   the newest part of the sequences: each but its last play is known
-``users``      8 : 1 : 1 users; of a judged one the first 80 % are known (as in ComiRec)
-``lists``      a fifth of each list is hidden; lists that are near-copies hide the same songs
+``last``       wanted: each owner's last play; history and training: all earlier plays
+``time``       wanted: the newest part of all plays; history and training: the rest
+``sessions``   judged: the newest sequences; wanted: the last play of each
+``users``      judged: a tenth of the users; history: the first 80 % (as in ComiRec)
+``lists``      wanted: a fifth of each list; near-copies of a list hide the same songs
 =============  ========================================================================
 
-Only ``time`` never learns from what happens later than what is asked for.
+Only ``time`` guarantees that no training play is later than a wanted one.
 """
 
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ from audiorec.types import BoolArray, IdMap, Int64Array
 
 SplitName = Literal["last", "time", "sessions", "users", "lists"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-NEWEST = 0.1  # of plays (time) or of sequences (sessions)
+NEWEST = 0.1  # share of plays (time) or of sequences (sessions)
 JUDGED_USERS = 0.1
 KNOWN_SHARE = 0.8
 HIDDEN_SHARE = 0.2
-COPY_SHARE = 0.8  # of the smaller list: lists that share more are near-copies
+COPY_SHARE = 0.8  # lists that share more than this part of the smaller one are near-copies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgingSplit:
-    """What a channel learns from, and what it is asked.
+    """Training data and queries with known answers.
 
     Attributes
     ----------
     name : str
     learn : Sequences
-        What channels are fitted on.
+        Training data.
     histories : Sequences
-        What is known of Q owners when they are asked for songs.
+        Histories of the Q queries.
     wanted : Sequences
-        The songs that each should get; one list a query, never empty.
+        The wanted songs of each query; never empty.
     cluster : ndarray, shape (Q,), int64
-        Queries of one user or session, which are not independent, have one number.
+        Dependent queries (of one user or session) share a number.
     """
 
     name: str
@@ -55,28 +55,28 @@ class JudgingSplit:
 
     def __post_init__(self) -> None:
         if not len(self.histories) == len(self.wanted) == len(self.cluster):
-            raise InputError("a history, wanted songs and a cluster for each query expected")
+            raise InputError("histories, wanted and cluster must have one entry per query")
         if not len(self.wanted):
-            raise InputError(f"split {self.name}: there is nothing to ask for; name another split")
+            raise InputError(f"split {self.name}: leaves no song to ask for; choose another split")
 
     def __len__(self) -> int:
         return len(self.histories)
 
 
 def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
-    """Cut listening by one of the rules at the head of this module.
+    """Split plays by one of the rules in the module docstring.
 
     Parameters
     ----------
     plays : Sequences
     name : {"last", "time", "sessions", "users", "lists"}
     seed : int
-        Of what is drawn: users, hidden songs.
+        Seed for drawing users and hidden songs.
 
     Raises
     ------
     InputError
-        If the rule needs times that are not there, or leaves nothing to ask for.
+        If the rule needs times and some are missing, or if no query remains.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
             return _users(plays, rng)
         case "lists":
             return _lists(plays, rng)
-    raise InputError(f"no split {name!r}; there are: {', '.join(SPLITS)}")
+    raise InputError(f"unknown split {name!r}; there are: {', '.join(SPLITS)}")
 
 
 def given(
@@ -105,20 +105,20 @@ def given(
     wanted: Sequences,
     cluster: Int64Array | None = None,
 ) -> JudgingSplit:
-    """Make a split of a test set that is given: histories and wanted songs by owner id.
+    """Build a split from a given test set, matching histories and wanted songs by owner id.
 
-    `cluster` numbers the owners of `wanted` that belong together; each stands alone by default.
+    `cluster` gives dependent owners of `wanted` the same number; by default all are independent.
     Users without a history are left out.
 
     Raises
     ------
     InputError
-        If no user has both.
+        If no user has both a history and wanted songs.
     """
     rows = IdMap(histories.owner_ids).rows(wanted.owner_ids)
     known = np.flatnonzero(rows >= 0)
     if not len(known):
-        raise InputError("no user of the targets has a history: both need the same user ids")
+        raise InputError("no user of the targets has a history; use the same user ids in both")
     cluster = np.arange(len(wanted)) if cluster is None else cluster
     return JudgingSplit(
         name="given",
@@ -138,7 +138,7 @@ def _last(plays: Sequences) -> JudgingSplit:
 
 def _time(plays: Sequences) -> JudgingSplit:
     if not len(plays.song) or np.isnan(plays.time).any():
-        raise InputError("split time needs a time on every play; use last, sessions or users")
+        raise InputError("split time needs a time for every play; use last, sessions or users")
     moment = np.quantile(plays.time, 1 - NEWEST, method="higher")
     later = plays.time >= moment
     owner = plays.owner
@@ -149,7 +149,7 @@ def _time(plays: Sequences) -> JudgingSplit:
 def _sessions(plays: Sequences) -> JudgingSplit:
     long = np.flatnonzero(plays.lengths > 1)
     ends = plays.time[plays.starts[long + 1] - 1]
-    newest = long[np.argsort(ends, kind="stable")]  # without times, the last of the file
+    newest = long[np.argsort(ends, kind="stable")]  # without times, file order
     newest = np.sort(newest[-max(1, round(NEWEST * len(newest))) :]) if len(newest) else newest
     rest = np.ones(len(plays), np.bool_)
     rest[newest] = False
@@ -191,7 +191,7 @@ def _lists(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
     n = len(plays.song_ids)
     key = group[plays.owner] * n + plays.song
     entries, place = np.unique(key, return_inverse=True)
-    # A song that is hidden in one list is hidden in all near-copies of it.
+    # A song hidden in one list is hidden in all its near-copies.
     hidden = np.zeros(len(entries), np.bool_)
     start = np.searchsorted(entries, np.arange(group.max(initial=-1) + 2) * n)
     for first, stop in pairwise(start.tolist()):
@@ -211,9 +211,10 @@ def _lists(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
 
 
 def list_groups(lists: Sequences) -> Int64Array:
-    """Give near-copies of a list, and copies of copies, one number: shape (U,), int64.
+    """Return the group number of each list, (U,) int64: near-copies share a group.
 
-    Two lists are near-copies if they share more than `COPY_SHARE` of the smaller one.
+    Two lists are near-copies if they share more than `COPY_SHARE` of the smaller one. Copies of
+    copies belong to the same group.
 
     Examples
     --------
@@ -240,7 +241,7 @@ def list_groups(lists: Sequences) -> Int64Array:
 
 
 def _cut(name: str, plays: Sequences, asked_for: BoolArray, rows: Int64Array) -> JudgingSplit:
-    """Learn from and know what is not asked for; ask the owners at `rows`."""
+    """Split at a mask of the wanted plays; the queries are the owners at `rows`."""
     return JudgingSplit(
         name=name,
         learn=plays.keep(~asked_for),

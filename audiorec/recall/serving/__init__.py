@@ -1,39 +1,39 @@
-"""From the lists of channels to one list a user.
+"""Serve recommendations: fuse the lists of several channels into one list per user.
 
 ::
 
     candidates ──tables──▶ blocks of users ──fuse──▶ one list each ──job──▶ fused.parquet
-    log, exposures, side information, store ──known──▶ what is closed to whom, what songs share
-    candidates and what came next ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
+    log, exposures, side information, store ──known──▶ excluded songs, traits of songs
+    candidates and later plays ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
     recall.toml ──plan, nightly──▶ models, candidates, fused lists, a report, exposures, a record
     the same for one day, or on URIs ──night_places──▶ the same
-    what nightly wrote ──export──▶ open tables of candidates, users, songs, samples; SQL
+    the output of nightly ──export──▶ open tables of candidates, users, songs, samples; SQL
 
 =============  ==================================================================
-``rules``      settings of a fusion, and what it asks of songs and users
-``known``      the same, from logs, exposures, side information and a store
-``tables``     tables of candidates side by side, some users at a time
-``blocks``     the rows of some users as arrays
-``fuse``       the lists of some users become one each: a pure function
-``job``        files in, one file out, in flat memory
-``shares``     a fusion cut into parts for an engine: which rows, and what is closed to whom
-``plan``       what the nightly job is to do, from a settings file
-``nightly``    all of it in one job that is resumed, and does only what changed
-``nightly_inputs``  what that job reads, each file at most once
-``night_places``  its places: paths or URIs, everything or one day
-``report``     what a run served, as a page
-``standings``  where candidates stand in all lists, so that many settings are tried fast
-``points``     what a place in a channel's list is worth, learnt from what came next
-``tune``       settings of a fusion, learnt on validation
-``tuned``      what was learnt, as a file
+``rules``      settings of a fusion, traits of songs, and excluded songs
+``known``      read traits and excluded songs from logs, exposures, side information, a store
+``tables``     read several tables of candidates in parallel, some users at a time
+``blocks``     the candidates of a block of users as arrays
+``fuse``       fuse the lists of a block of users: a pure function
+``job``        fuse files in constant memory
+``shares``     cut a fusion into parts for an engine
+``plan``       the settings of the nightly job
+``nightly``    the nightly job: resumable, and redoes only what changed
+``nightly_inputs``  the inputs of that job, each read at most once
+``night_places``  inputs and outputs of the nightly job: paths or URIs, all data or one day
+``report``     a page about the lists of a run
+``standings``  ranks of candidates in all lists as arrays, to evaluate settings quickly
+``points``     learn the value of each place in a channel's list from later plays
+``tune``       learn the settings of a fusion on validation data
+``tuned``      the file of learnt settings
 ``entries``    products that lists are made for
-``recommend``  songs for one user, by channels that are asked at once
-``answers``    what a user is told
-``playlists``  playlists that people made, ranked for one user
-``portrait``   what users listen to, long and short, in shares
-``told``       what a log says of songs and users, for reasons
-``words``      a reason as a person reads it
+``recommend``  recommend songs to one user, querying channels directly
+``answers``    result types of `recommend`
+``playlists``  rank existing playlists for one user
+``portrait``   long- and short-term shares of what a user plays
+``told``       facts of a log that reasons are worded from
+``words``      word a reason as an English phrase
 ``export``     tables for rankers and warehouses: candidates with features, samples, SQL
 =============  ==================================================================
 

@@ -1,11 +1,11 @@
-"""What a user is told: songs with reasons, lists of them, and the story of one song."""
+"""Results of `Recommender`: songs with reasons, mixes, and the explanation of one song."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """One song for a user.
+    """A song recommended to a user.
 
     Attributes
     ----------
@@ -14,13 +14,13 @@ class Recommendation:
     song_id, title, artist : str
         Empty where the store has no tag.
     channel : str
-        What stands for it: the channel that gave it the most.
+        The channel that contributed most to its weight.
     reason : str
         In words.
     evidence : str
-        The song of the history that the reason is about; empty for none.
+        The song of the user's history that the reason refers to; empty for none.
     cold : bool
-        Nobody has played it yet.
+        Whether nobody has played it yet.
     uri : str
     duration_s : float
     """
@@ -39,7 +39,7 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What one channel says of one song."""
+    """A song as proposed by one channel."""
 
     channel: str
     rank: int  # in the list of the channel
@@ -48,17 +48,17 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """All there is to say of one song for one user.
+    """Explanation of why one song is, or is not, recommended to a user.
 
     Attributes
     ----------
     song_id, title, artist : str
     place : int
-        In the list of the entry, from 1; 0 where it is not among them.
+        Rank in the list of the entry, from 1; 0 if it is not in the list.
     shut : str
-        Why it never comes, in words; empty where it may.
+        Why the song is excluded, in words; empty if it is not.
     proposals : tuple of Proposal
-        What each channel says, the surest first.
+        The channels that propose it, by rank.
     """
 
     song_id: str
@@ -71,7 +71,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """A list for one interest of a user."""
+    """A list of songs for one interest of a user."""
 
     name: str  # "jazz", or "Nina Simone and the like"
     songs: tuple[Recommendation, ...]

@@ -1,7 +1,7 @@
-"""Candidates of some users as arrays, of all channels side by side.
+"""The candidates of a block of users as arrays, from all channels together.
 
-tables (one a channel) ──Rows.of──▶ `Rows`: user, song, source as numbers
-`Rows`                 ──places──▶ where each stands in its list
+tables (one per channel) ──Rows.of──▶ `Rows`: user, song, source as numbers
+`Rows`                   ──places──▶ the place of each row in its list
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ REPLAY = "replay"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """n candidates of some users, of all channels."""
+    """n candidates of a block of users, from all channels."""
 
     table: Any  # as `SCHEMA`: all rows of the block
     at: Int64Array  # (n,): rows of the table
-    user: Int64Array  # (n,): numbers in `user_ids`
-    song: Int64Array  # (n,): numbers in `song_ids`
-    source: Int64Array  # (n,): number of the table
+    user: Int64Array  # (n,): positions in `user_ids`
+    song: Int64Array  # (n,): positions in `song_ids`
+    source: Int64Array  # (n,): number of the channel's table
     user_ids: Any  # a `pyarrow.StringArray`, sorted
     song_ids: Any
 
     @classmethod
     def of(cls, tables: Sequence[Any]) -> "Rows":
-        """Take tables of `SCHEMA`, one a channel."""
+        """Build from tables of `SCHEMA`, one per channel."""
         table = pa.concat_tables(tables).combine_chunks()
         source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
         user, user_ids = numbered(table.column("user_id"))
@@ -41,27 +41,27 @@ class Rows:
         return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
 
     def take(self, rows: Any) -> "Rows":
-        """Return some rows, numbers or a mask, in that order."""
+        """Return the rows at an index array or a mask, in that order."""
         columns = (self.at[rows], self.user[rows], self.song[rows], self.source[rows])
         return Rows(self.table, *columns, self.user_ids, self.song_ids)
 
     def numbers(self, name: str) -> Any:
-        """Return a column of numbers or flags."""
+        """Return a column of integers or flags; null becomes `UNKNOWN`."""
         column = self.table.column(name).cast(pa.int64())
         return pc.fill_null(column, UNKNOWN).to_numpy()[self.at]
 
     @property
     def replayed(self) -> BoolArray:
-        """Which rows come from the channel of songs that the user knows."""
+        """Which rows come from the channel ``replay``."""
         found = pc.equal(self.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
         return np.asarray(found[self.at], np.bool_)
 
     def places(self, *, by_interest: bool = False) -> Float64Array:
-        """Return where each row stands in its list, from 0: warm and cold songs count apart.
+        """Return the place of each row in its list, from 0; cold songs are counted separately.
 
-        A list is of one user and table; with `by_interest` each interest has its own. Neighbours
-        that their channel holds for equally similar share the mean of their places: their order
-        says nothing.
+        There is a list for each user and table; with `by_interest`, for each interest as well.
+        Adjacent rows of equal similarity share the mean of their places, since their order is
+        arbitrary.
         """
         rank = self.numbers("rank")
         split = self.numbers("interest") if by_interest else np.zeros_like(rank)
@@ -81,9 +81,9 @@ class Rows:
         return place
 
     def is_among(self, closed: ClosedLists | None, names: Any = None) -> BoolArray:
-        """Return which rows stand in the lists of their users.
+        """Return which rows are in the closed list of their user.
 
-        `names`, a `pyarrow.StringArray`, are what songs are looked up by; their ids by default.
+        Songs are looked up by `names`, a `pyarrow.StringArray`; by default by their ids.
         """
         if closed is None or not len(self.user):
             return np.zeros(len(self.user), np.bool_)
@@ -94,7 +94,7 @@ class Rows:
 
 
 def nth(key: Int64Array) -> Int64Array:
-    """Return how many equal keys stand before each: (n,), from 0."""
+    """Return the number of earlier occurrences of each key: (n,), from 0."""
     if (key[1:] >= key[:-1]).all():
         return _nth_of_sorted(key)
     order = np.argsort(key, kind="stable")
@@ -111,13 +111,13 @@ def _nth_of_sorted(key: Int64Array) -> Int64Array:
 
 
 def _ascends(lists: Int64Array, rank: Int64Array) -> bool:
-    """Return whether rows stand by list, and within one by rank, no rank twice."""
+    """Return whether rows are sorted by list and, within a list, by strictly ascending rank."""
     same = lists[1:] == lists[:-1]
     return bool(((lists[1:] > lists[:-1]) | (same & (rank[1:] > rank[:-1]))).all())
 
 
 def key_of(*columns: Any) -> Int64Array:
-    """Return one number for each combination of whole numbers, in the order of combinations."""
+    """Encode each row of integer columns as one number, preserving lexicographic order."""
     found = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)

@@ -1,4 +1,4 @@
-"""Products that lists are made for: how much each channel counts, and what the list is like.
+"""Products that lists are made for, with channel weights and fusion rules.
 
 "daily" ──ENTRIES──▶ `Product` ──recipe_for(channels)──▶ `FusionRecipe`
 """
@@ -13,19 +13,19 @@ from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A product that a list is for.
+    """A product that a list is made for.
 
     Attributes
     ----------
     about : str
     weights : mapping of str to float
-        By channel; 1 where it is not named.
+        By channel; 1 for channels that are not named.
     short_share : float
-        Part of the weight that the channels of short horizon share, which speak of what suits now;
-        the others speak of what the user likes in all.
+        Share of the total weight for channels of short horizon (what fits now); the rest is for
+        those of long horizon (what the user likes in general).
     rules : FusionRecipe
     give_up : float
-        The part of the accuracy that dials may cost where they are learnt.
+        Share of the accuracy that learnt dials may cost.
     """
 
     about: str
@@ -37,8 +37,8 @@ class Product:
     def recipe_for(
         self, channels: Sequence[Channel], k: int, *, short_share: float | None = None
     ) -> FusionRecipe:
-        """Return the settings for some channels, one table each."""
-        # Without a share of its own replay brings nothing, and takes no weight from the others.
+        """Return the fusion settings for the given channels, one table each."""
+        # Without a replay share, that channel contributes no song, so it must not take weight.
         none = () if self.rules.replay_share else (REPLAY,)
         weights = [
             0.0 if channel.name in none else self.weights.get(channel.name, 1.0)
@@ -51,19 +51,19 @@ class Product:
 
 ENTRIES = {
     "daily": Product(
-        about="a mix of what the user likes and what suits now, with some new songs",
+        about="a mix of what the user likes and what fits now, with some new songs",
         weights={"popular": 0.3},
         short_share=0.5,
         rules=FusionRecipe(per_artist=3, cold_share=0.1),
     ),
     "radio": Product(
-        about="what goes on from the last songs; songs that the user knows come again",
+        about="continues from the last songs and includes songs that the user knows",
         weights={"popular": 0.1},
         short_share=0.8,
         rules=FusionRecipe(per_artist=2, replay_share=0.3),
     ),
     "discover": Product(
-        about="less known songs of many artists",
+        about="less known songs by many artists",
         weights={"popular": 0.0},
         short_share=0.5,
         rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),

@@ -1,15 +1,15 @@
-"""The lists of several channels for some users, fused into one list each: a pure function.
+"""Fuse the lists of several channels into one list per user: a pure function.
 
-    tables (one a channel), `FusionRecipe`, `SongTraits`, `Closed` ──fuse──▶ one table
+    tables (one per channel), `FusionRecipe`, `SongTraits`, `Closed` ──fuse──▶ one table
 
-1. What a user must not get goes; heard songs stay only where ``replay`` brings them.
-2. A song of several channels, and copies of one recording, become one entry. It keeps the row of
-   the channel that gives it most weight: that channel, its reason, evidence and interest.
-3. Entries are sorted by weight, equals by song id; the dials act on this order.
-4. Caps by album and artist pass over what is too much. Then warm, cold and heard songs each fill
-   their share of the places, spread evenly over the list.
+1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them.
+2. A song from several channels, and copies of one recording, become one entry. It keeps the row of
+   the channel that contributes most weight: its name, reason, evidence and interest.
+3. Entries are sorted by weight, ties by song id; the dials change this order.
+4. Entries beyond the caps per album and artist are skipped. Then warm, cold and heard songs each
+   fill their share of the places, spread evenly over the list.
 
-Similarities are never compared: those of two channels have nothing in common.
+Similarities are never compared, since those of different channels have different scales.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ from audiorec.recall.serving.blocks import Rows, key_of, nth
 from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
+DEEPEST = 4  # the diversity dial reorders the first DEEPEST * k entries
 VARIED_BY = ("genre", "artist")
 WARM, COLD, HEARD = range(3)
-DIGITS = 14  # of a weight: equal sums are equal in whatever order they were added
+DIGITS = 14  # weights are rounded, so that sums do not depend on the order of addition
 NO_FACTS, NOTHING = SongTraits(), Closed()
 
 
@@ -37,12 +37,13 @@ def fuse(
     facts: SongTraits = NO_FACTS,
     closed: Closed = NOTHING,
 ) -> Any:
-    """Fuse the candidates of some users.
+    """Fuse the candidates of a block of users.
 
     Parameters
     ----------
     tables : sequence of pyarrow.Table
-        As `audiorec.recall.contract.candidates.SCHEMA`, one a channel, all rows of these users.
+        As `audiorec.recall.contract.candidates.SCHEMA`, one per channel, with all rows of these
+        users.
     recipe : FusionRecipe
     facts : SongTraits
     closed : Closed
@@ -50,13 +51,13 @@ def fuse(
     Returns
     -------
     table : pyarrow.Table
-        Of the same schema: users sorted, ranks from 1 without gaps. ``similarity`` is the weight of
-        a song as a part of the largest in the list. The same input gives the same table.
+        Same schema, sorted by user, with ranks from 1 without gaps. ``similarity`` is the weight of
+        a song relative to the largest in the list. Deterministic.
 
     Raises
     ------
     InputError
-        If there is not one weight a table.
+        If the recipe does not have one weight per table.
     """
     weights = recipe.weights_of(len(tables))
     rows = Rows.of(tables)
@@ -77,7 +78,7 @@ def fuse(
 
 
 def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Closed) -> BoolArray:
-    """Return which rows their users must not get."""
+    """Return which rows are excluded for their user."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
         found |= rows.is_among(closed.heard) & ~rows.replayed
@@ -90,11 +91,11 @@ def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Cl
 def _entries(
     rows: Rows, recipe: FusionRecipe, weights: Float64Array, recording: Int64Array | None
 ) -> tuple[Rows, Float64Array, Int64Array]:
-    """Return one row a user and recording, its weight, and whether it is warm, cold or heard."""
+    """Return one row per user and recording, with its weight and kind (warm, cold or heard)."""
     cold = rows.numbers("cold") > 0
     given = _given(rows, recipe, weights, cold)
     key = key_of(rows.user, _recordings(rows, recording))
-    # Rows of one entry side by side, the best first; of equals the one of the first table.
+    # Sort the rows of each entry by weight, ties by table: the first is kept.
     order = np.lexsort((-given, key))
     starts = np.flatnonzero(np.diff(key[order], prepend=-1)) if len(order) else order
     entry = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
@@ -110,13 +111,13 @@ def _entries(
 def _given(
     rows: Rows, recipe: FusionRecipe, weights: Float64Array, cold: BoolArray
 ) -> Float64Array:
-    """Return what each row gives to its song."""
+    """Return the contribution of each row to the weight of its song."""
     place = rows.places(by_interest=recipe.method == "quotas")
     if recipe.method == "points":
         return weights[rows.source] * recipe.points_at(rows.source, place)
     if recipe.method == "reciprocal":
         return np.asarray(weights[rows.source] / (recipe.flatness + place + 1), np.float64)
-    # Quotas: the i-th of a share s stands at i / s of the list.
+    # Quotas: the i-th song of a channel with share s belongs at place i / s of the list.
     table = key_of(rows.user, rows.source, cold)
     tables, which = np.unique(table, return_inverse=True)
     lists = key_of(rows.user, rows.source, cold, rows.numbers("interest"))
@@ -125,7 +126,7 @@ def _given(
 
 
 def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
-    """Return a number for the recording of each row; a song without one stands for itself."""
+    """Return the recording number of each row; a song without one gets a number of its own."""
     own = np.arange(len(rows.song_ids))
     if of is None:
         return own[rows.song]
@@ -135,7 +136,7 @@ def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
 def _order(
     rows: Rows, weight: Float64Array, recipe: FusionRecipe, groups: Mapping[str, Int64Array]
 ) -> Int64Array:
-    """Return the entries by user and weight, varied by the dial."""
+    """Return the order of entries by user and weight, after the diversity dial."""
     order = np.lexsort((rows.song, -weight, rows.user))
     known = [groups[name][rows.song[order]] for name in VARIED_BY if name in groups]
     if not recipe.diversity or not known or not len(order):
@@ -144,7 +145,7 @@ def _order(
 
 
 def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) -> Int64Array:
-    """Reorder entries, sorted by user and weight: each loses by what stands before it.
+    """Reorder entries, sorted by user and weight, for diversity; greedy.
 
     The next song of a list is the one with the highest
     ``(1 - d) (1 - place / width) - d (mean share of its labels in the list so far)``.
@@ -160,7 +161,7 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     met = np.zeros(at.shape)
     grids = [np.where(there, label[at], UNKNOWN) for label in labels]
     everyone = np.arange(len(at))
-    place = stands.astype(np.float64)  # entries that are not looked at stay behind
+    place = stands.astype(np.float64)  # entries beyond `width` stay at the end
     for turn in range(min(recipe.k, width)):
         chosen = np.argmax(value - d * met / (max(turn, 1) * len(labels)), axis=1)
         alive = value[everyone, chosen] > -np.inf
@@ -173,9 +174,9 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
 
 
 def _under_caps(rows: Rows, recipe: FusionRecipe, groups: Mapping[str, Int64Array]) -> BoolArray:
-    """Return which entries, in their order, no cap passes over.
+    """Return which entries, in order, are within the caps per album and artist.
 
-    Albums first: what falls to the cap of its artist takes its album along, not the reverse.
+    Albums first: an entry beyond the album cap does not count towards the artist cap.
     """
     kept = np.ones(len(rows.user), np.bool_)
     for name, most in (("album", recipe.per_album), ("artist", recipe.per_artist)):
@@ -188,7 +189,7 @@ def _under_caps(rows: Rows, recipe: FusionRecipe, groups: Mapping[str, Int64Arra
 
 
 def _in_shares(user: Int64Array, kind: Int64Array, recipe: FusionRecipe) -> BoolArray:
-    """Return which entries, in their order, fill the places of their kind."""
+    """Return which entries, in order, get one of the places of their kind."""
     if not len(user):
         return np.zeros(0, np.bool_)
     there = np.zeros((int(user.max()) + 1, 3), np.int64)
@@ -196,21 +197,21 @@ def _in_shares(user: Int64Array, kind: Int64Array, recipe: FusionRecipe) -> Bool
     places = np.zeros_like(there)
     places[:, COLD] = np.minimum(there[:, COLD], round(recipe.k * recipe.cold_share))
     places[:, HEARD] = np.minimum(there[:, HEARD], round(recipe.k * recipe.replay_share))
-    # Places that cold and heard songs cannot fill go to the others, unless those have no share.
+    # Places that cold and heard songs cannot fill go to warm songs, unless these have no share.
     if recipe.cold_share + recipe.replay_share < 1:
         places[:, WARM] = np.minimum(there[:, WARM], recipe.k - places.sum(axis=1))
     return nth(user * 3 + kind) < places[user, kind]
 
 
 def _spread(user: Int64Array, kind: Int64Array) -> Float64Array:
-    """Return where each entry stands in the list, 0 to 1, if each kind is spread evenly."""
+    """Return the relative position of each entry, 0 to 1, with each kind spread evenly."""
     key = user * 3 + kind
     counts = np.bincount(key)
     return np.asarray((nth(key) + 0.5) / np.maximum(counts[key], 1), np.float64)
 
 
 def _written(rows: Rows, weight: Float64Array) -> Any:
-    """Return the rows with their new ranks and weights."""
+    """Return the rows as a table, with new ranks and relative weights."""
     largest = np.zeros(len(rows.user_ids))
     np.maximum.at(largest, rows.user, weight)
     columns = {

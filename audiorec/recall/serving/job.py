@@ -1,6 +1,6 @@
-"""Fuse tables of candidates, of any number of users, in flat memory.
+"""Fuse files of candidates, for any number of users in constant memory.
 
-a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, whole or not at all
+a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from audiorec.types import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedReport:
-    """What a fusion wrote: users, rows, and rows by the channel that they are of."""
+    """Counts of a fused file: users, rows, rows by channel, and cold songs."""
 
     users: int
     rows: int
@@ -45,39 +45,39 @@ def fuse_files(
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> FusedReport | None:
-    """Fuse files and write one list a user.
+    """Fuse files of candidates and write one list per user.
 
     Parameters
     ----------
     paths : sequence of path
-        See `user_blocks`; weights of the recipe are in their order.
+        See `user_blocks`; the weights of the recipe are in this order.
     out : path
-        Has the columns of candidates, sorted by user and rank.
+        The file to write, with the columns of candidates, sorted by user and rank.
     recipe : FusionRecipe
     facts : SongTraits
     closed : Closed
     engine : callable, optional
-        Fuses blocks of users (`audiorec.engines.choice.engine_of`), which lie in ``<out>.run/``
-        until all are there: the same bytes. By default they are fused here.
+        Fuses blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes; finished
+        blocks are kept in ``<out>.run/``. By default this process fuses all.
     progress : callable of (done, total), optional
-        What an engine has done.
+        Called with the number of blocks that the engine has finished.
     stop : Event, optional
-        Once set, an engine begins no further block.
+        Once set, an engine starts no further block.
 
     Returns
     -------
     report : FusedReport or None
-        None if it was stopped.
+        None if the call was stopped.
 
     Raises
     ------
     InputError
-        If there is no file, not one weight a file, or a file cannot be read.
+        If `paths` is empty, the weights do not match it, or a file cannot be read.
     LostBlocksError
-        If the engine could not fuse some blocks; the others are kept.
+        If some blocks failed on the engine; the others are kept.
     """
     if not paths:
-        raise InputError("no table of candidates to fuse; audiorec recall candidates writes one")
+        raise InputError("no table of candidates to fuse; write one: audiorec recall candidates")
     recipe.weights_of(len(paths))
     counts = _Counts()
     if engine is None:
@@ -109,7 +109,7 @@ def fuse_files(
 
 @dataclass(slots=True)
 class _Counts:
-    """Counts what was written, some users at a time."""
+    """Counter of written rows, fed block by block."""
 
     users: int = 0
     rows: int = 0
@@ -117,7 +117,7 @@ class _Counts:
     channels: dict[str, int] = field(default_factory=dict)
 
     def add(self, found: Any) -> None:
-        """Count the rows of some users."""
+        """Count the rows of a block of users."""
         self.users += len(found.column("user_id").unique())
         self.rows += len(found)
         self.cold += int(pc.sum(found.column("cold")).as_py() or 0)
@@ -126,6 +126,6 @@ class _Counts:
             self.channels[name] = self.channels.get(name, 0) + entry["counts"]
 
     def report(self) -> FusedReport:
-        """Return the counts of all."""
+        """Return the total counts."""
         channels = dict(sorted(self.channels.items()))
         return FusedReport(users=self.users, rows=self.rows, channels=channels, cold=self.cold)

@@ -1,4 +1,4 @@
-"""What logs and tables say to a fusion: what is closed to whom, and what songs have in common.
+"""Read the excluded songs of users and the traits of songs from logs and tables.
 
 Interactions, exposures        ──closed_by──▶ `Closed`
 side information, store, plays ──facts_of───▶ `SongTraits`
@@ -35,10 +35,11 @@ SHOWN = ("user_id", "song_id", "shown_at")
 def closed_by(
     log: Interactions, *, keep_heard: bool = False, shown: Sequences | None = None
 ) -> Closed:
-    """Return what a log closes to its users.
+    """Return the songs and artists that a log excludes for each user.
 
-    Heard is every song that a user played, finished or skipped. Disliked songs (by the default
-    rule: the latest word counts), blocked songs and blocked artists never come; `shown` neither.
+    Every song that a user played counts as heard, finished or skipped. Disliked songs (default
+    interaction rule, the latest event counts), blocked songs, blocked artists and `shown` songs are
+    always excluded.
     """
     heard = np.flatnonzero(is_listening(log.event))
     blocked = np.flatnonzero(log.event == EVENTS.index("block"))
@@ -59,7 +60,7 @@ def _lists(log: Interactions, rows: Int64Array) -> Sequences:
 
 
 def joined(lists: "list[Sequences]") -> Sequences:
-    """Return the songs that several sequences have of each owner."""
+    """Merge sequences: the songs of each owner from all of them."""
     owner_ids = tuple(sorted({owner for one in lists for owner in one.owner_ids}))
     song_ids = tuple(sorted({song for one in lists for song in one.song_ids}))
     parts = [one.among(song_ids) for one in lists]
@@ -80,21 +81,21 @@ def read_exposures(
     without: str = "",
     ends_s: float | None = None,
 ) -> Sequences:
-    """Read what was shown lately: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
+    """Read recent exposures: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
 
     Parameters
     ----------
     path : path
-        Of a table, or of a folder of them by day.
+        A table, or a folder of tables by day.
     days : float
-        How long a song that was shown stays away.
+        Age, in days, up to which an exposure counts.
     now : float, optional
-        Seconds since 1970; by default the newest time in the table, so that the same table gives
-        the same lists whenever it is read.
+        Reference time in seconds since 1970; by default the newest time in the table, so that the
+        result does not depend on the clock.
     without : str
-        A run whose rows, by ``run_id``, do not count: one that goes on.
+        ``run_id`` whose rows are ignored, such as that of the run being resumed.
     ends_s : float, optional
-        Seconds since 1970: what was shown then or later does not count.
+        Seconds since 1970: exposures at this time or later are ignored.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def read_exposures(
 
 
 def exposures_print(path: Path, ends_s: float) -> str:
-    """Return sixteen hex digits of what a table of exposures says of the time before an end."""
+    """Return a fingerprint, sixteen hex digits, of the exposures before `ends_s`."""
     table, times = _shown(path, ends_s, "")
     digest = hashlib.sha256(np.ascontiguousarray(times).tobytes())
     for name in ("user_id", "song_id", "run_id"):
@@ -124,7 +125,7 @@ def exposures_print(path: Path, ends_s: float) -> str:
 
 
 def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
-    """Read what was shown before an end, by other runs than one, and when: seconds since 1970."""
+    """Read exposures before `ends_s` of runs other than `without`; times in seconds since 1970."""
     types = {name: pa.string() for name in SHOWN[:2]}
     tables, times = [], []
     for one in log_files(path).files:
@@ -137,7 +138,7 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
         bad = np.flatnonzero(units < 0)
         if len(bad):
             raise InputError(
-                f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no time in shown_at"
+                f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no valid time in shown_at"
             )
         before = np.ones(len(found), np.bool_) if ends_s is None else found < ends_s
         texts = [n for n in ("user_id", "song_id", "run_id") if n in table.column_names]
@@ -148,7 +149,7 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
 
 
 def run_ids(path: Path) -> set[str]:
-    """Return the runs whose exposures a table holds."""
+    """Return the ``run_id`` values of a table of exposures; none if there is no such file."""
     if not path.is_file():
         return set()
     with TableFile.open(path) as file:
@@ -163,10 +164,10 @@ def facts_of(
     side: SongSide | None = None,
     store: VectorStore | None = None,
 ) -> SongTraits:
-    """Bring together what is known of songs.
+    """Collect the traits of songs from plays, side information and a store.
 
-    Artists are compared by their plain names; an album is one of an artist. Copies of one recording
-    are what `audiorec.search.duplicates` finds in the store.
+    Artists are compared by plain name, albums within an artist. Copies of one recording are those
+    that `audiorec.search.duplicates` finds in the store.
     """
     sources = [source for source in (plays, side) if source is not None]
     ids = {song for source in sources for song in source.song_ids}
@@ -196,7 +197,7 @@ def _texts(side: SongSide, name: str, song_ids: tuple[str, ...]) -> list[str]:
 
 
 def _codes(texts: list[str]) -> Int64Array:
-    """Return the place of each text among the sorted ones; `UNKNOWN` where there is none."""
+    """Return the position of each text among the sorted unique ones; `UNKNOWN` if empty."""
     values, codes = np.unique(np.array([*texts, ""], object).astype(str), return_inverse=True)
     assert values[0] == ""  # noqa: S101 - it sorts first
     return codes[:-1].astype(np.int64) + UNKNOWN

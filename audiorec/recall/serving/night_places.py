@@ -1,10 +1,10 @@
-"""Where a nightly run reads and writes: paths or URIs, everything or one day.
+"""Inputs and outputs of a nightly run: paths or URIs, all data or one day.
 
-    recall.toml  ──open_night──▶  `Night`: a job on paths of this machine; deliver() puts its output
+    recall.toml  ──open_night──▶  `Night`: a job on local paths; its delivery uploads the output
 
-A run of one day reads the log as it was at the end of that day: folders of later days are not
-opened, and rows of later times are left out. It writes ``OUT/dt=DAY/`` and reads what the runs of
-earlier days have shown there. So the same command makes a day anew, after years, as it was.
+A run of one day reads the log as of the end of that day: folders of later days are not opened, and
+later rows are ignored. It writes ``OUT/dt=DAY/`` and reads the exposures that runs of earlier days
+wrote there. So the same command reproduces any past day.
 """
 
 import math
@@ -32,16 +32,18 @@ OUT, SERVED = "out", "served/"
 
 @dataclass(slots=True)
 class Night:
-    """A run with its places.
+    """A nightly job with the places of its output.
 
     Attributes
     ----------
     job : NightlyJob
-        On paths of this machine.
+        The job, on local paths.
     out : str
-        What people know its output by: a path or a URI.
+        Path or URI of the output, as given.
     record : str
-        Where the record of the runs is.
+        Place of the record of runs.
+    delivery : Delivery, optional
+        Uploads the output; None for a local output.
     """
 
     job: NightlyJob
@@ -51,22 +53,22 @@ class Night:
 
 
 def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night:
-    """Read the settings of a nightly run, and fetch what lies elsewhere.
+    """Read the settings of a nightly run and fetch remote inputs.
 
     Parameters
     ----------
     config : path or URI
-        Of a settings file with a table ``[recall]``. Places in it are paths, relative to the file,
-        or URIs.
+        A settings file with a table ``[recall]``. Places in it are paths relative to the file, or
+        URIs.
     day : date, optional
-        Make the lists as of the end of this day; by default of everything that is there.
+        Make the lists as of the end of this day; by default from all data.
 
     Raises
     ------
     InputError
-        If the settings cannot be used, or a file is missing; if the log has nothing of the day.
+        If the settings cannot be used, a file is missing, or the log has no rows of the day.
     StoreError
-        If a place elsewhere cannot be read or written.
+        If a remote place cannot be read or written.
     """
     name = os.fspath(config)
     path = with_local(name)
@@ -87,7 +89,7 @@ def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night
 
 
 class _Places:
-    """Finds the places of a plan."""
+    """Resolver from places in a plan to local paths; fetches remote files."""
 
     def __init__(self, base: str, day: date | None, utc_offset: str) -> None:
         self._base, self._day = base, day
@@ -96,7 +98,7 @@ class _Places:
         self.delivery: Delivery | None = None
 
     def resolved(self, name: str, text: str) -> Path:
-        """Return the path of a setting on this machine."""
+        """Return the local path of a setting."""
         place = text if is_uri(text) or not self._base else join(self._base, text)
         if name == OUT:
             return self._written(place)
@@ -114,10 +116,10 @@ class _Places:
         return self.delivery.path
 
     def before(self, exposure_days: float) -> Before:
-        """Return what earlier days have left below the output."""
+        """Return exposures and export of earlier days below the output."""
         day, ends_s = self._day, self._days.ends_s
         if day is None or ends_s is None:
-            raise InputError("a run of one day has a day")
+            raise InputError("a run of one day needs a day")
         least = day - timedelta(days=min(math.ceil(exposure_days) + 1, 36_500))
         found = [
             local
@@ -138,7 +140,7 @@ class _Places:
 
 
 def _there(folder: str, name: str) -> Path | None:
-    """Return a file of a folder on this machine, None where there is none."""
+    """Return the local path of a file in a folder, or None if there is no such file."""
     entry = find(join(folder, name))
     if entry is None:
         return None

@@ -1,13 +1,13 @@
-"""The nightly job: train what is stale, ask every channel, fuse, note what was shown to whom.
+"""The nightly job: train stale models, write candidates, fuse them, and record exposures.
 
     recall.toml ──▶ `NightlyPlan` ──▶ OUT/models/CHANNEL/ ──▶ OUT/candidates/CHANNEL.parquet
                          ──fuse──▶ OUT/fused.parquet ──▶ OUT/report.md
                                                      ──▶ OUT/exposures.parquet, OUT/run.json
 
-Every step has a fingerprint of all that decides its output. A step whose output is there and has
-that fingerprint is passed over, so a job that was killed resumes, one without news ends at once,
-and only what changed is made again. Every output appears whole or not at all, and the same inputs
-give the same bytes.
+Every step has a fingerprint of everything that determines its output. A step whose output exists
+with that fingerprint is skipped, so an interrupted job resumes, an unchanged one ends at once, and
+only steps with changed inputs run again. Outputs are written atomically, and the same inputs give
+the same bytes.
 """
 
 import json
@@ -56,7 +56,7 @@ from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 
 RECORD = "run.json"
-STATE = "state.json"  # fingerprint and cost of each step that is done
+STATE = "state.json"  # fingerprint and cost of each finished step
 FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
 REPORT = "report.md"
 TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
@@ -64,7 +64,7 @@ NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
-LEFT_S = 3_600.0  # a temporary file this old is nobody's
+LEFT_S = 3_600.0  # older temporary files are leftovers of killed jobs
 EXPOSED = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
@@ -86,11 +86,11 @@ class Step:
         ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``report``, ``note``.
     out : Path
     made_from : str
-        Fingerprint of all that decides the output.
+        Fingerprint of everything that determines the output.
     is_done : bool
-        The output is there, and was made from this.
+        Whether the output exists with this fingerprint.
     cpu_s : float or None
-        CPU seconds of the last time; None if it never ran.
+        CPU seconds of the last run; None if it never ran.
     """
 
     name: str
@@ -101,20 +101,20 @@ class Step:
 
 
 class NightlyJob:
-    """A plan with its folder.
+    """A nightly job: the steps of a plan and the state of its output folder.
 
     Parameters
     ----------
     plan : NightlyPlan
     before : Before, optional
-        Of a run of one day: what earlier days have left. Such a run depends on nothing later.
+        For a run of one day: the output of earlier days. Such a run depends on nothing later.
 
     Raises
     ------
     InputError
         If a file of the plan is missing.
     StoreError
-        If something in the folder is a link.
+        If an entry of the output folder is a link.
     """
 
     def __init__(self, plan: NightlyPlan, before: Before | None = None) -> None:
@@ -129,7 +129,7 @@ class NightlyJob:
         self.run_id = self._run_id()
 
     def steps(self) -> list[Step]:
-        """Return the steps as they stand, in their order."""
+        """Return the steps in order, with their current state."""
         out, names = self.plan.out, self.plan.channels
         places = [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in names]
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
@@ -146,21 +146,22 @@ class NightlyJob:
         stop: Event | None = None,
         engine: Engine | None = None,
     ) -> dict[str, Any] | None:
-        """Do what is to be done; return the record of the run, None if it was stopped.
+        """Run all steps that are not done; return the record of the run, None if stopped.
 
         Parameters
         ----------
         progress : callable, optional
-            Called with each step before it is done; what it returns gets the lines of a training.
+            Called with each step before it runs; may return a callable for the metrics of a
+            training.
         stop : threading.Event, optional
-            Once set, the job ends after the step, or the training step, in work.
+            Once set, the job ends after the current step or training step.
         engine : callable, optional
-            Asks and fuses blocks of users (`audiorec.engines.choice.engine_of`): the same bytes.
+            Computes blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes.
 
         Raises
         ------
         LostBlocksError
-            If the engine could not make some blocks; the others, and the steps before, are kept.
+            If some blocks failed on the engine; the others, and all earlier steps, are kept.
         """
         for folder in ("models", "candidates"):
             (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
@@ -185,9 +186,9 @@ class NightlyJob:
         return self._recorded()
 
     def proposed(self) -> dict[str, int]:
-        """Return how many songs each channel proposed, over all users, in the lists that are there.
+        """Return the number of candidates of each channel, over all users.
 
-        A channel whose weight is 0 is left out: it is not to have a song in the lists.
+        Channels of weight 0 are left out, since they contribute no song to the lists.
         """
         weights = self.plan.recipe().weights or (1.0,) * len(self.plan.channels)
         found = {}
@@ -200,7 +201,7 @@ class NightlyJob:
     def _make(
         self, step: Step, tell: LineProgress | None, stop: Event | None, engine: Engine | None
     ) -> str | None:
-        """Do one step; return the id of a model that was trained, None if it was stopped."""
+        """Run one step; return the id of a trained model (else an empty text), None if stopped."""
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
             context = self._inputs.context
@@ -260,7 +261,7 @@ class NightlyJob:
             part.write_text(page, "utf-8")
 
     def _note(self, out: Path) -> None:
-        """Write the exposures of other runs, and what this one shows."""
+        """Write the exposures of earlier runs and of this one."""
         at = pa.scalar(round(self._inputs.now * 1e6), pa.int64()).cast(
             EXPOSED.field("shown_at").type
         )
@@ -284,7 +285,7 @@ class NightlyJob:
                     writer.write_table(pa.Table.from_arrays(columns, schema=EXPOSED))
 
     def _recorded(self) -> dict[str, Any]:
-        """Write and return the record: what was served to whom by which models."""
+        """Write and return the record of the run: inputs, models, and counts of the lists."""
         path = self.plan.out / RECORD
         with suppress(FileNotFoundError, ValueError):
             found = parse_json(read_own(path, MAX_STATE_BYTES), max_bytes=MAX_STATE_BYTES)
@@ -312,7 +313,7 @@ class NightlyJob:
         return record
 
     def _drop_record(self) -> None:
-        """Remove the record of a day that is made of other inputs: it says that a day is whole."""
+        """Remove the record of a day made from other inputs: a record marks a day as complete."""
         if self._before is None:
             return
         with suppress(FileNotFoundError, ValueError):
@@ -325,7 +326,7 @@ class NightlyJob:
         refuse_link(out)
         known = self._state.get("steps", {}).get(name, {})
         is_done = out.exists() and known.get("made_from") == made_from
-        # What was cut off or replaced since is made again.
+        # An output of another size was truncated or replaced since: redo the step.
         is_done = is_done and known.get("bytes", _bytes_of(out)) == _bytes_of(out)
         return Step(
             name=name, out=out, made_from=made_from, is_done=is_done, cpu_s=known.get("cpu_s")
@@ -351,9 +352,9 @@ class NightlyJob:
         return fingerprint({"model": self._trained_from(name), **asked})
 
     def _run_id(self) -> str:
-        """Return what the lists are made from; a run that goes on, or has no news, keeps its id.
+        """Return the fingerprint of the lists; a resumed or unchanged run keeps its id.
 
-        What earlier runs showed decides as well, but not what this very run has noted.
+        It depends on exposures of earlier runs, but not on those that this run recorded.
         """
         noted = self._noted() if self.plan.exposure_days else ()
         earlier = {run_id for place in noted for run_id in run_ids(place)}
@@ -375,7 +376,7 @@ class NightlyJob:
         )
 
     def _noted(self) -> tuple[Path, ...]:
-        """Return where earlier runs noted what they showed: of a run of one day, other days."""
+        """Return the exposures files of earlier runs; for a run of one day, those of other days."""
         return (self.plan.out / EXPOSURES,) if self._before is None else self._before.exposures
 
     def _lists(self, name: str) -> Path:
@@ -396,7 +397,7 @@ class NightlyJob:
 
 
 def _cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its workers that have ended."""
+    """Return the CPU seconds of this process and of its finished worker processes."""
     return sum(os.times()[:4])
 
 
@@ -406,13 +407,13 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _bytes_of(out: Path) -> int:
-    """Return the size of a file, or of all files of a folder."""
+    """Return the size of a file, or of all files in a folder."""
     files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files)
 
 
 def _clear(folder: Path) -> None:
-    """Remove what killed jobs left half written, unless it may be of one that is at work."""
+    """Remove temporary files of killed jobs, unless they may belong to a running one."""
     for place in folder.iterdir():
         if re.fullmatch(TEMPORARY, place.name) and time.time() - place.stat().st_mtime > LEFT_S:
             if place.is_dir() and not place.is_symlink():

@@ -1,4 +1,4 @@
-"""What the nightly job is to do: the table ``[recall]`` of a settings file.
+"""Settings of the nightly job: the table ``[recall]`` of a settings file.
 
 recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
 """
@@ -19,19 +19,19 @@ from audiorec.recall.serving.export.night import night_recipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
-Resolve = Callable[[str, str], Path]  # the name of a setting and its text: where it is
+Resolve = Callable[[str, str], Path]  # (name of a setting, its text) → local path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was before the end of a day.
+    """Output of earlier days, for a run of one day.
 
     Attributes
     ----------
     ends_s : float
-        The end, in seconds since 1970.
+        End of the day, in seconds since 1970.
     exposures : tuple of Path
-        What the runs of earlier days showed, as far as it counts.
+        Exposures files of earlier days that are recent enough to count.
     export : Path, optional
         The export of the newest earlier day.
     """
@@ -48,37 +48,37 @@ class NightlyPlan:
     Attributes
     ----------
     interactions, out : Path
-        The listening log, and the folder that all goes to. Paths are relative to the file.
+        The listening log, and the output folder. Paths are relative to the settings file.
     channels : tuple of str
-        By name; each is trained on the log.
+        Names of channels, each trained on the log.
     vectors, features, songs, side, profiles, triples : Path, optional
-        What is known of songs and users; see `read_context`.
+        Information on songs and users; see `read_context`.
     exposures : Path, optional
-        What other systems showed: `user_id`, `song_id`, `shown_at`.
+        Exposures by other systems: `user_id`, `song_id`, `shown_at`.
     k : int
-        Songs for each user.
+        Songs per user.
     depth : int
-        Songs that each channel is asked for.
+        Candidates per channel and user.
     keep_heard : bool
-        Let songs of the log come again.
+        Allow songs that the user has played.
     entry : str
-        The product that the lists are for; stands in the exposures.
+        The product that the lists are for; written to the exposures.
     exposure_days : float
-        How long a song that was shown stays out; 0: exposures are written, not read.
+        Days during which a shown song is excluded; 0: exposures are written but not read.
     settings : mapping of str to mapping
-        Settings of channels, by channel.
+        Recipe settings, by channel.
     weights : mapping of str to float
-        By channel; 1 where a channel is not named.
+        By channel; 1 for channels that are not named.
     short_share : float, optional
-        Part of the weight that channels of short horizon share.
+        Share of the total weight for channels of short horizon.
     fusion : mapping
-        Settings of `FusionRecipe`, but for ``k`` and ``weights``.
+        Settings of `FusionRecipe`, except ``k`` and ``weights``.
     tuned : Path, optional
-        What ``recall tune --out`` kept, in place of weights, short_share and fusion.
+        Output of ``recall tune --out``; replaces weights, short_share and fusion.
     export : mapping, optional
-        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: nothing is exported.
+        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
     utc_offset : str
-        Of the midnights between days, where a run is of one day: ``+08:00``; empty for UTC.
+        Offset of local midnight for a run of one day, such as ``+08:00``; empty for UTC.
     """
 
     interactions: Path
@@ -106,18 +106,18 @@ class NightlyPlan:
 
     def __post_init__(self) -> None:
         if not self.channels or len(set(self.channels)) < len(self.channels):
-            raise InputError("channels must name one channel or more, each once")
+            raise InputError("channels must name at least one channel, and none twice")
         for name in (*self.settings, *self.weights):
             if name not in self.channels:
                 raise InputError(
-                    f"{name!r} has settings or a weight, and is no channel of the plan"
+                    f"{name!r} has settings or a weight, but is not listed in channels"
                 )
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
         for name in self.channels:
             self.channel(name)
         if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):
-            raise InputError("tuned has weights and all else of the fusion: give it or them")
+            raise InputError("give either tuned, or weights, short_share and fusion")
         if self.tuned is None:
             self.recipe()
         night_recipe(self.export)
@@ -127,33 +127,33 @@ class NightlyPlan:
     def read(cls, path: Path, resolved: Resolve | None = None) -> "NightlyPlan":
         """Read a settings file.
 
-        `resolved` takes the name of a setting and the place that it has in the file, which may be a
-        URI, and returns its path on this machine; by default it is one, relative to the file.
+        `resolved` maps the name of a setting and its text, which may be a URI, to a local path; by
+        default texts are paths relative to the file.
 
         Raises
         ------
         InputError
-            If it is missing or damaged, or has an unknown key or a wrong value.
+            If the file is missing or damaged, or has an unknown key or an invalid value.
         """
         given = read_settings(path, "recall")
-        # Checked as it stands before anything is fetched.
+        # Check the settings before fetching anything.
         plan = filled(cls, given, f"{path}: [recall]")
         places: dict[str, Any] = {}
         for name in (*plan.files(), "out"):
             text = str(given[name])
             if resolved is None and is_uri(text):
-                raise InputError(f"{path}: {name} is a URI, which open_night reads")
+                raise InputError(f"{path}: {name} is a URI; read the file with open_night")
             places[name] = path.parent / text if resolved is None else resolved(name, text)
         return replace(plan, **places)
 
     def files(self) -> dict[str, Path]:
-        """Return the files that are read, by setting."""
+        """Return the input files, by setting."""
         sound = ("vectors", "features", "songs")
         names = ("interactions", *sound, "side", "profiles", "triples", "exposures", "tuned")
         return {name: place for name in names if (place := getattr(self, name)) is not None}
 
     def channel(self, name: str) -> Channel:
-        """Return a channel of the plan, not fitted."""
+        """Return an unfitted channel of the plan, with its settings."""
         kind: Any = channel_class(name)
         settings = self.settings.get(name)
         if settings and getattr(kind, "Recipe", None) is None:
@@ -169,7 +169,7 @@ class NightlyPlan:
         weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
         if self.short_share is not None:
             horizons = [channel_class(name).horizon for name in self.channels]
-            if not self.fusion.get("replay_share"):  # it brings nothing, and takes no weight
+            if not self.fusion.get("replay_share"):  # it contributes no song, so it takes no weight
                 pairs = zip(weights, self.channels, strict=True)
                 weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
             weights = by_horizon(weights, horizons, self.short_share)

@@ -1,4 +1,4 @@
-"""Playlists that people made, ranked for one user.
+"""Rank existing playlists for one user.
 
 `ranked_lists` takes playlists, the songs proposed to the user and those that the user knows, and
 returns the playlists that suit best as `ListProposal` objects.
@@ -13,14 +13,14 @@ from audiorec.listening.sequences import Sequences
 from audiorec.types import IdMap
 
 FLATNESS = 20.0  # of the reciprocal rank of a proposed song
-KNOWN = 0.5 / FLATNESS  # of a song that the user played, about half of the first proposed one
-FEWEST = 10  # songs that are added to a length: a list of two is not the best because both fit
-NAMED = 2  # songs in a reason
+KNOWN = 0.5 / FLATNESS  # value of a played song, about half of that of the first proposed one
+FEWEST = 10  # added to the length of a list, so that very short lists do not win
+NAMED = 2  # songs named in a reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListProposal:
-    """A playlist that people made, for a user.
+    """A playlist recommended to a user.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class ListProposal:
         From 1.
     list_id : str
     songs, known, proposed : int
-        Songs in it; of these, what the user played, and what the channels propose to the user.
+        Numbers of its songs: all, played by the user, proposed to the user but not yet played.
     reason : str
         In words.
     """
@@ -50,21 +50,22 @@ def ranked_lists(
     left_out: Collection[str] = (),
     k: int = 10,
 ) -> list[ListProposal]:
-    """Return the lists that suit best.
+    """Return the best playlists for a user, from proposed and played songs.
 
     Parameters
     ----------
     lists : Sequences
         Songs by list.
     proposed : sequence of str
-        Songs that are proposed to the user, the best first.
+        Songs proposed to the user, best first.
     known : sequence of str
-        Songs that the user played, the newest first.
+        Songs that the user played, newest first.
     name : callable
-        The title of a song.
+        Maps a song id to a title.
     left_out : collection of str
-        Lists that do not come: the user's own.
+        Lists to skip, such as the user's own.
     k : int
+        Maximum number of lists.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""What a place in the list of a channel is worth, learnt from what came next.
+"""Learn the value of each place in the list of a channel from later plays.
 
     `Standings` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
 
-A song's points are summed over the channels. They are chosen so that a softmax over all candidates
-of a user makes the wanted songs likely; a later place never gets more than an earlier one. This is
-a weighted reciprocal rank whose curve is learnt, for each channel its own: one channel may be right
-at its first place or not at all, another good to its end.
+The points of a song are summed over the channels. They maximise the likelihood of the wanted songs
+under a softmax over all candidates of a user, with points that never increase with the place. This
+generalises a weighted reciprocal rank by a learnt curve for each channel: one channel may be
+accurate only at its first place, another down to its last.
 """
 
 from typing import Any
@@ -16,23 +16,23 @@ from audiorec.recall.serving.rules import KNOTS
 from audiorec.recall.serving.standings import Standings
 from audiorec.types import Float64Array
 
-PENALTY = 1e-3  # on the squared steps between points, a wanted song
+PENALTY = 1e-3  # on the squared steps between points, per wanted song
 ITERATIONS = 200
 DIGITS = 4
 
 
 def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
-    """Learn points for the tables of `places`.
+    """Learn the points of each table.
 
     Parameters
     ----------
     places : Standings
-        Of validation: no channel has learnt from what is wanted there.
+        Of validation users; no channel may have been trained on the wanted songs.
 
     Returns
     -------
     points : tuple of tuple of float
-        As `FusionRecipe.points`: a row for each of C tables.
+        As `FusionRecipe.points`: one row for each of C tables.
     """
     from scipy.optimize import minimize
 
@@ -40,7 +40,7 @@ def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
     n_tables = int(places.place.shape[1])
     if not len(entry):
         return ((0.0,) * len(KNOTS),) * n_tables
-    # Users without a hit say nothing: the softmax is among what was proposed.
+    # Users without a hit do not affect the likelihood: the softmax is over their candidates.
     kept = np.isin(places.user, query)
     number = np.cumsum(kept) - 1
     matrix = _curves(places.place[kept])
@@ -76,18 +76,18 @@ def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
 
 
 def _summed(steps: Float64Array) -> Float64Array:
-    """Return points, none above the one before it, from steps that are at least 0."""
+    """Return non-increasing points from non-negative steps."""
     grid = steps.reshape(-1, len(KNOTS))
     return np.asarray(grid[:, ::-1].cumsum(axis=1)[:, ::-1].ravel(), np.float64)
 
 
 def _back(slope: Float64Array) -> Float64Array:
-    """Return the slope by steps from that by points."""
+    """Return the gradient with respect to steps from that with respect to points."""
     return np.asarray(slope.reshape(-1, len(KNOTS)).cumsum(axis=1).ravel(), np.float64)
 
 
 def _curves(place: Float64Array) -> Any:
-    """Return what makes the sum of points out of points: (N, C times knots), sparse."""
+    """Return the sparse matrix that maps points to the sum of each entry: (N, C times knots)."""
     from scipy.sparse import csr_array
 
     rows, columns, values = [], [], []

@@ -1,14 +1,14 @@
-"""What a user listens to, long and short: shares of artists, genres, languages and kinds of voice.
+"""Long- and short-term shares of artists, genres, languages and voices in a user's plays.
 
     plays, side information ──portraits──▶ user_id, horizon, kind, value, share, plays
 
-The kind ``number`` is of the numbers that side information has, mostly of the sound (``energy``,
-``tempo``): its share is where the user's plays lie among
-all songs on average, 0 the lowest and 1 the highest, .5 as a song drawn at random.
+The kind ``number`` is for numeric side information, mostly of the sound (``energy``, ``tempo``):
+its share is the mean quantile of the user's plays among all songs, 0 the lowest, 1 the highest, .5
+for songs drawn at random.
 
-A play counts half after a half-life: 90 days in the long portrait, 3 days in the short one. Where
-plays have no times, so many of them are a day. Portraits are of finished plays, so they say what a
-user stays with, not what was tried.
+The weight of a play halves every 90 days in the long portrait, every 3 days in the short one. If
+plays have no times, ten of them count as a day. Only finished plays count, so portraits show what a
+user stays with, not what the user tried.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, strings
 
-NUMBER = "number"  # of side information: energy, tempo and the like
+NUMBER = "number"  # numeric side information: energy, tempo and the like
 KINDS = ("artist", "genre", "version", "language")
-MOST = 10  # values of one kind
-PLAYS_A_DAY = 10.0  # where plays have no times, so many are a day
+MOST = 10  # values per kind
+PLAYS_A_DAY = 10.0  # assumed if plays have no times
 PORTRAIT = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
@@ -43,14 +43,14 @@ PORTRAIT = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortraitRecipe:
-    """How a portrait is drawn.
+    """Settings of portraits.
 
     Attributes
     ----------
     long_days, short_days : float
-        Half-lives of the two portraits.
+        Half-lives of the two portraits, in days.
     most : int
-        Values of one kind that are kept, the largest first.
+        Values kept per kind, those with the largest shares.
     """
 
     long_days: float = 90.0
@@ -73,13 +73,13 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
     plays : Sequences
         Finished plays of U users.
     side : SongSide
-        Artists, genres and the like; from metadata, or from what a store's heads hear
+        Artists, genres and the like, from metadata or from the heads of a store
         (`audiorec.listening.side.side_of_store`).
     recipe : PortraitRecipe
 
     Notes
     -----
-    Rows stand by user, horizon, kind and share, the largest first; equal shares by value.
+    Rows are sorted by user, horizon, kind and share, the largest share first, ties by value.
     """
     columns: dict[str, list[Any]] = {name: [] for name in PORTRAIT.names}
     age = _ages(plays)
@@ -119,12 +119,12 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
 
 
 def write_portraits(path: Path, table: Any) -> None:
-    """Write what `portraits` returned, whole or not at all."""
+    """Write the table that `portraits` returned, atomically."""
     write_plain(path, table)
 
 
 def _heights(numbers: FloatArray) -> Float64Array:
-    """Return where each number stands among the known ones, 0..1; equals share their mean."""
+    """Return the quantile of each number among the known ones, 0..1; ties share their mean."""
     found = np.full(len(numbers), np.nan)
     known = ~np.isnan(numbers)
     values, place, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
@@ -135,7 +135,7 @@ def _heights(numbers: FloatArray) -> Float64Array:
 
 
 def _ages(plays: Sequences) -> Float64Array:
-    """Return how long before its owner's last play each one was, in days: (P,)."""
+    """Return the age of each play relative to its owner's last one, in days: (P,)."""
     last = plays.starts[1:][plays.owner] - 1
     in_plays = (last - np.arange(len(plays.song))) / PLAYS_A_DAY
     days = (plays.time[last] - plays.time) / DAY_S
@@ -145,7 +145,7 @@ def _ages(plays: Sequences) -> Float64Array:
 def _shares(
     owner: Int64Array, value: Int64Array, weight: Float64Array, most: int
 ) -> tuple[Int64Array, Int64Array, Float64Array, Int64Array]:
-    """Return owner, value, share and plays of the largest values of each owner."""
+    """Return owner, value, share and plays of the `most` largest values of each owner."""
     known = value >= 0
     owner, value, weight = owner[known], value[known], weight[known]
     width = int(value.max(initial=0)) + 1

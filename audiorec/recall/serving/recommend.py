@@ -1,10 +1,10 @@
-"""Songs for one user, out of a log and whatever models there are, each with a reason in words.
+"""Recommend songs to one user from a log and optional models, each with a reason in words.
 
-    log, store, models ──Recommender──▶ channels ──ask──▶ a list each ──fuse──▶ `Recommendation`s
-                                                      ──mixes──▶ a list for each interest
-                                                      ──lists──▶ playlists that people made
+    log, store, models ──Recommender──▶ channels ──recall──▶ lists ──fuse──▶ `Recommendation`
+                                                        ──mixes──▶ a list for each interest
+                                                        ──lists──▶ existing playlists
 
-It needs no trained model: channels that only count are fitted on the log at once.
+No trained model is needed: channels that learn by counting are fitted to the log on first use.
 """
 
 from collections.abc import Mapping
@@ -39,41 +39,41 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.names import near_names
 from audiorec.types import plain_name, strings
 
-# Channels that are fitted where no model is at hand.
+# Channels that are fitted to the log if no model is given.
 COUNTED = (
     *("vs-knn", "item-knn", "rules", "recent-likes", "nearest-audio", "nearest-artist"),
     *("popular", "replay"),
 )
-DEPTH = 200  # songs that each channel is asked for
-MIXED = 4  # so many times the songs of all mixes are fused, and then parted
+DEPTH = 200  # candidates per channel
+MIXED = 4  # songs fused per song of a mix, before they are divided by interest
 MOST_MIXES = 5
-# What interests go by, and the least share of plays that makes one.
+# Kinds of interests, and the minimum share of plays of one.
 INTERESTS = {"genre": 0.1, "artist": 0.02}
 MODEL_FILE = "model.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recommender:
-    """Channels, ready to be asked for any user of a log.
+    """Fitted channels that recommend songs to any user of a log.
 
     Attributes
     ----------
     log : Interactions
     store : SearchableStore, optional
-        How songs sound, and their tags.
+        Sound and tags of songs.
     sound : Sound, optional
-        How songs sound, where no store says it.
+        Sound of songs, used if there is no store.
     known : SongSide, optional
-        What else is known of songs: artists and, as ``title``, titles where no tag has them.
+        Side information: artists and, as ``title``, titles of songs without a tag.
     models : path, optional
-        A folder of models, each as `Channel.save` writes it. A channel that has one there is not
-        fitted anew.
+        A folder of models that `Channel.save` wrote, used in place of fitting these channels to
+        the log.
     lists : Sequences, optional
         Playlists; by default those of the log.
     tuned : TunedFile, optional
-        Weights and dials as they were learnt, for its entry or for all.
+        Learnt weights and dials, for the entry of the file or for all entries.
     short_share : float, optional
-        Part of the weight of the channels of short horizon; by default that of the entry.
+        Share of the total weight for channels of short horizon; by default that of the entry.
     """
 
     log: Interactions
@@ -84,7 +84,7 @@ class Recommender:
     lists: Sequences | None = None
     tuned: TunedFile | None = None
     short_share: float | None = None
-    notes: list[str] = field(default_factory=list)  # channels that are missing, and why
+    notes: list[str] = field(default_factory=list)  # why channels are missing
 
     @cached_property
     def plays(self) -> Sequences:
@@ -93,7 +93,7 @@ class Recommender:
 
     @cached_property
     def side(self) -> SongSide | None:
-        """What is known of songs, from tables and from the store."""
+        """Side information of songs, from `known` and from the store."""
         heard = None if self.store is None else side_of_store(self.store)
         if self.known is None or heard is None:
             return self.known or heard
@@ -101,7 +101,7 @@ class Recommender:
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
-        """Models of the folder, and what could be fitted on the log."""
+        """Models of the folder, and channels that could be fitted to the log."""
         found = [] if self.models is None else self._loaded(self.models)
         there = {channel.name for channel in found}
         sound = self.sound if self.store is None else Sound.of_store(self.store)
@@ -119,33 +119,34 @@ class Recommender:
 
     @cached_property
     def closed(self) -> Closed:
-        """What users must not get."""
+        """Songs and artists that the log excludes for each user."""
         return closed_by(self.log)
 
     def recommend(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Recommendation]:
-        """Return songs for a user, the best first.
+        """Return songs for a user, best first.
 
         Parameters
         ----------
         user_id : str
         k : int
+            Maximum number of songs.
         entry : {"daily", "radio", "discover", "new"}
-            What the list is for; see `ENTRIES`.
+            The product that the list is for; see `ENTRIES`.
 
         Raises
         ------
         InputError
-            If there is no such entry, or the log has no such user: names those most like it.
+            If the entry is unknown, or the log has no such user; the message suggests similar ids.
         """
         self._require(user_id)
         rows = self._fused(user_id, k, entry).to_pylist()
         return [self._worded(row, user_id) for row in rows]
 
     def _fused(self, user_id: str, k: int, entry: str) -> Any:
-        """Return one list for a user, as a table of candidates."""
+        """Return the fused list of a user as a table of candidates."""
         found = ENTRIES.get(entry)
         if found is None:
-            raise InputError(f"no entry {entry!r}; there are: {', '.join(ENTRIES)}")
+            raise InputError(f"unknown entry {entry!r}; there are: {', '.join(ENTRIES)}")
         tables = [self._table(channel, user_id) for channel in self.channels]
         recipe = found.recipe_for(self.channels, k, short_share=self.short_share)
         if self.tuned is not None and self.tuned.entry in ("", entry):
@@ -155,14 +156,14 @@ class Recommender:
     def mixes(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Mix]:
         """Return a list for each interest of a user, the strongest interest first.
 
-        Interests are the genres that the user plays most; where few songs have a genre, the
-        artists. A song belongs to the interest of its own genre, or to that of the song which
-        speaks for it.
+        Interests are the most played genres or, if few of the played songs have a genre, the most
+        played artists. A song belongs to the interest of its own genre, or else to that of its
+        evidence; artist interests use the evidence first.
 
         Raises
         ------
         InputError
-            As `recommend`, and if nothing is known of the user's songs.
+            As for `recommend`, and if genres and artists of the user's songs are unknown.
         """
         self._require(user_id)
         kind, values = self._interests(user_id)
@@ -183,20 +184,20 @@ class Recommender:
         ]
 
     def recommend_lists(self, user_id: str, k: int = 10) -> list[ListProposal]:
-        """Return the playlists that suit a user best.
+        """Return the best playlists for a user.
 
-        A list counts by the songs that the channels propose to the user, the first ones more, and
-        by those that the user knows, against its length. Lists that the user made are left out.
+        Lists are scored by songs that the channels propose, with more weight on the top ranks, and
+        by songs that the user knows, relative to their length. The user's own lists are left out.
 
         Raises
         ------
         InputError
-            If there are no playlists, or as `recommend`.
+            If there are no playlists; also as for `recommend`.
         """
         self._require(user_id)
         lists = self._playlists
         if lists is None:
-            raise InputError("no playlists: rows with the event playlist and a list_id are some")
+            raise InputError("no playlists; the log needs rows with event playlist and a list_id")
         rows = self._fused(user_id, DEPTH, "daily").to_pylist()
         return ranked_lists(
             lists,
@@ -208,7 +209,7 @@ class Recommender:
         )
 
     def why(self, user_id: str, song_id: str) -> list[Proposal]:
-        """Return what each channel says of a song, the surest first; none if no one proposes it."""
+        """Return the channels that propose a song to a user, by rank; empty if none does."""
         self._require(user_id)
         found = []
         for channel in self.channels:
@@ -219,12 +220,12 @@ class Recommender:
         return sorted(found, key=lambda one: one.rank)
 
     def story(self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily") -> Story:
-        """Return all there is to say of a song: its place in a list, and what every channel says.
+        """Explain one song for a user: its place in the list, and the channels that propose it.
 
         Raises
         ------
         InputError
-            As `recommend`.
+            As for `recommend`.
         """
         proposals = tuple(self.why(user_id, song_id))
         songs = self._fused(user_id, k, entry).column("song_id").to_pylist()
@@ -239,11 +240,11 @@ class Recommender:
         )
 
     def _shut(self, user_id: str, song_id: str, artist: str) -> str:
-        """Return why a user never gets a song; empty if it may come."""
+        """Return why a song is excluded for a user; empty if it is not."""
         sides = (
             (self.closed.never, song_id, "the user disliked or blocked it"),
             (self.closed.artists, plain_name(artist), "the user blocked its artist"),
-            (self.closed.heard, song_id, "the user heard it: only replay brings it back"),
+            (self.closed.heard, song_id, "the user has heard it; only replay can propose it"),
         )
         for lists, name, said in sides:
             if lists is not None and lists.holds(user_id, name):
@@ -251,9 +252,9 @@ class Recommender:
         return ""
 
     def _interests(self, user_id: str) -> tuple[str, list[str]]:
-        """Return what a user's interests go by, and the strongest of them."""
+        """Return the kind of a user's interests, and the strongest ones."""
         if self.side is None:
-            raise InputError("what interests go by is not known: give --side or --vectors")
+            raise InputError("mixes need genres or artists of songs; give --side or --vectors")
         row = np.array([self.plays.owner_ids.index(user_id)])
         shares = portraits(self.plays.take(row), self.side).to_pylist()
         plays = max(1, int(self.plays.lengths[row[0]]))
@@ -263,7 +264,7 @@ class Recommender:
             values = [s["value"] for s in long if s["share"] >= least][:MOST_MIXES]
             if values and (kind == "artist" or known >= plays / 2):
                 return kind, values
-        raise InputError(f"nothing is known of what {user_id} plays: no genre, no artist")
+        raise InputError(f"no song that {user_id} plays has a known genre or artist")
 
     def _labels(self, kind: str) -> dict[str, str]:
         side = self.side
@@ -285,7 +286,7 @@ class Recommender:
         return to_sequences(self.log, by="list")
 
     def _own_lists(self, user_id: str) -> set[str]:
-        """Return the lists that a user made, by the log."""
+        """Return the ids of lists that a user made, according to the log."""
         label = self.log.labels.get("list_id")
         if label is None:
             return {user_id}
@@ -293,7 +294,7 @@ class Recommender:
         return {label.texts[number] for number in np.unique(label.number[mine]).tolist()}
 
     def _played(self, user_id: str) -> list[str]:
-        """Return the songs that a user finished, the newest first."""
+        """Return the songs that a user finished, newest first."""
         own = self.plays[self.plays.owner_ids.index(user_id)][::-1]
         return list(dict.fromkeys(self.plays.song_ids[song] for song in own.tolist()))
 
@@ -308,11 +309,11 @@ class Recommender:
         )
 
     def _loaded(self, folder: Path) -> list[Channel]:
-        """Load the models of a folder, one of each channel; others are passed over."""
+        """Load the models in a folder, the first of each channel."""
         places = sorted(folder.glob(f"*/{MODEL_FILE}"))
         if not places:
             raise InputError(
-                f"{folder}: holds no model; one a folder is what it should hold: "
+                f"{folder}: holds no model; train one into a folder below it: "
                 f"audiorec recall train vs-knn -i LOG --out {folder}/vs-knn"
             )
         found: dict[str, Channel] = {}
@@ -328,7 +329,7 @@ class Recommender:
             raise InputError(f"the log has no user {user_id!r}{hint}")
 
     def _table(self, channel: Channel, user_id: str) -> Any:
-        """Return what one channel proposes to the user, as a table of candidates."""
+        """Return the candidates of one channel for the user as a table."""
         row = np.array([self.plays.owner_ids.index(user_id)], np.int64)
         history = self.plays.take(row)
         hidden = None if channel.name == "replay" else history
@@ -343,7 +344,7 @@ class Recommender:
 
     @cached_property
     def _likes(self) -> Sequences | None:
-        """Likes of the log; None where it has none at all."""
+        """Likes of the log; None if it has none at all."""
         found = likes(self.log, self.plays.owner_ids)
         return found if len(found.song) else None
 

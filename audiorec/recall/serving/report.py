@@ -1,8 +1,8 @@
-"""What a run of the nightly job served, as a page: ``report.md``.
+"""Report of a run of the nightly job: ``report.md``.
 
-    candidates of every channel, fused.parquet, plays ──report_of──▶ what each channel brought
+    candidates of every channel, fused.parquet, plays ──report_of──▶ contributions of each channel
 
-The same files give the same page: it has no times of the clock.
+The page holds no times, so the same files give the same page.
 """
 
 from collections import Counter
@@ -26,16 +26,16 @@ def report_of(
     Parameters
     ----------
     candidates : mapping of str to path
-        By channel, in their order.
+        By channel, in the order of the report.
     fused : path
     facts : SongTraits
     about : mapping of str to value
-        What stands at the head: the run and its entry.
+        ``run_id`` and ``entry``, for the heading.
 
     Notes
     -----
-    Users are read block by block. *Alone* are songs of the lists that no other channel proposed to
-    that user.
+    Users are read block by block. *Alone* counts songs in the lists that no other channel proposed
+    to that user.
     """
     counts: Counter[str] = Counter()
     users, rows, cold, plays, artists = 0, 0, 0, 0, 0

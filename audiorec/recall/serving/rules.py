@@ -1,4 +1,4 @@
-"""Settings of a fusion, and what it asks of songs and users."""
+"""Settings of a fusion, traits of songs, and songs that are excluded for users."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +14,8 @@ from audiorec.types import Float64Array, IdMap, Int64Array, plain_name, strings
 
 Method = Literal["reciprocal", "quotas", "points"]
 METHODS = get_args(Method)
-KNOTS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # places that points are given for
-UNKNOWN = -1  # an artist, album or genre that nobody knows: shared with no other song
+KNOTS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # places with learnt points
+UNKNOWN = -1  # an unknown artist, album or genre: equal to no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +25,31 @@ class FusionRecipe:
     Attributes
     ----------
     k : int
-        Songs for each user.
+        Songs per user.
     method : {"reciprocal", "quotas", "points"}
-        ``reciprocal``: a song counts ``weight / (flatness + rank)``, summed over its channels
+        ``reciprocal``: a song scores ``weight / (flatness + rank)``, summed over channels
         (weighted reciprocal rank). ``quotas``: channels get places in proportion to their weights,
-        a channel with several interests the same for each of them. ``points``: a song counts
-        the points of its place in each channel, weighted and summed.
+        divided equally among the interests of a channel. ``points``: a song scores the points of
+        its place in each channel, weighted and summed.
     weights : tuple of float
-        One for each table, in their order; empty: all alike.
+        One per table, in order; empty: all equal.
     flatness : float
-        Of the reciprocal rank: the higher, the less the first places stand out.
+        Of the reciprocal rank: higher values reduce the advantage of the first places.
     points : tuple of tuple of float
-        For ``points``, one row for each table: what a song gets at the places `KNOTS`, never more
-        at a later one; what lies between goes by the logarithm of the place.
+        For ``points``, one row per table: the points at the places `KNOTS`, never increasing,
+        interpolated linearly in the logarithm of the place.
     cold_share : float
-        Share of the places for songs that were never played, spread evenly over the list. Places
-        that they cannot fill go to other songs, unless both shares leave none to these.
+        Share of places for never-played songs, spread evenly over the list. Places that they
+        cannot fill go to other songs, unless both shares add up to 1.
     replay_share : float
-        Share of the places for heard songs, which only the channel ``replay`` may bring back.
+        Share of places for heard songs, which only the channel ``replay`` can propose.
     per_artist, per_album : int
-        At most so many songs of one; 0: any number.
+        Maximum number of songs of one artist or album; 0: no limit.
     popularity : float
-        The dial against hits: a song's weight is divided by (plays + 1) to this power.
+        Dial against hits: the weight of a song is divided by (plays + 1) to this power.
     diversity : float
-        The dial for variety, 0 to 1: what a song loses of its place for each song of its
-        genre (and artist) that stands before it.
+        Dial for variety, 0 to 1: how much a song is demoted for earlier songs of its genre (and
+        artist) in the list.
     """
 
     k: int = 100
@@ -66,33 +66,36 @@ class FusionRecipe:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
+            raise InputError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         self._check_points()
         if self.k < 1 or self.per_artist < 0 or self.per_album < 0:
             raise InputError("k must be at least 1, per_artist and per_album at least 0")
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
-            raise InputError(f"weights must be at least 0, and one above it, got {self.weights}")
+            raise InputError(f"weights must be at least 0, and not all 0, got {self.weights}")
         shares = (self.cold_share, self.replay_share, self.diversity)
         if not all(0 <= share <= 1 for share in shares) or self.cold_share + self.replay_share > 1:
             raise InputError(
-                "cold_share, replay_share and diversity lie in 0..1, both shares together as well"
+                "cold_share, replay_share and diversity must be in 0..1, and so must the sum of "
+                "both shares"
             )
         if not self.flatness >= 0 or not self.popularity >= 0:
             raise InputError("flatness and popularity must be at least 0")
 
     def _check_points(self) -> None:
         if (self.method == "points") != bool(self.points):
-            raise InputError("points are for method points, which needs them: recall tune --out")
+            raise InputError(
+                "points belong to method points, which needs them; learn them: recall tune --out"
+            )
         for row in self.points:
             falls = all(a >= b >= 0 for a, b in pairwise((*row, 0.0)))
             if len(row) != len(KNOTS) or not falls:
                 raise InputError(
-                    f"points are {len(KNOTS)} numbers a table that never rise, for the places "
-                    f"{', '.join(map(str, KNOTS))}; got {row}"
+                    f"points must be {len(KNOTS)} numbers per table that never increase, for the "
+                    f"places {', '.join(map(str, KNOTS))}; got {row}"
                 )
 
     def points_at(self, table: Int64Array, place: Float64Array) -> Float64Array:
-        """Return what songs get at places (n,), from 0, of the tables with numbers `table` (n,)."""
+        """Return the points at places (n,), from 0, of the tables with numbers `table` (n,)."""
         found = np.empty(len(place))
         for number, row in enumerate(self.points):
             own = table == number
@@ -100,26 +103,26 @@ class FusionRecipe:
         return found
 
     def weights_of(self, n_tables: int) -> Float64Array:
-        """Return one weight for each of `n_tables` tables, which sum to 1."""
+        """Return one weight for each of `n_tables` tables, normalised to sum to 1."""
         weights = np.array(self.weights or (1.0,) * n_tables, np.float64)
         if len(weights) != n_tables:
-            raise InputError(f"{len(weights)} weights for {n_tables} tables; give one for each")
+            raise InputError(f"{len(weights)} weights for {n_tables} tables; give one per table")
         if self.points and len(self.points) != n_tables:
-            raise InputError(f"points for {len(self.points)} tables, and {n_tables} are given")
+            raise InputError(f"points for {len(self.points)} tables, but {n_tables} are given")
         return np.asarray(weights / weights.sum(), np.float64)
 
 
 def by_horizon(
     weights: Sequence[float], horizons: Sequence[str], short_share: float
 ) -> tuple[float, ...]:
-    """Return weights of which the short horizon has a given part, the long one the rest.
+    """Rescale weights so that channels of short horizon have a given share of their sum.
 
-    Within a horizon they keep their proportions; where only one horizon has weight, all stay.
+    Proportions within a horizon are kept; if only one horizon has weight, nothing changes.
 
     Raises
     ------
     InputError
-        If the share does not lie in 0..1.
+        If the share is not in 0..1.
 
     Examples
     --------
@@ -127,7 +130,7 @@ def by_horizon(
     (0.4, 0.2, 0.4)
     """
     if not 0 <= short_share <= 1:
-        raise InputError(f"the share of the short horizon lies in 0..1, got {short_share:g}")
+        raise InputError(f"the share of the short horizon must be in 0..1, got {short_share:g}")
     is_short = [horizon == "short" for horizon in horizons]
     short = sum(w for w, own in zip(weights, is_short, strict=True) if own)
     long = sum(weights) - short
@@ -140,18 +143,18 @@ def by_horizon(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SongTraits:
-    """What the rules of a fusion ask of songs; each part may be empty.
+    """Traits of songs that the rules of a fusion use; each part may be empty.
 
     Attributes
     ----------
     song_ids : tuple of str, length n
     groups : mapping of str to ndarray, shape (n,), int64
-        A number by ``artist``, ``album``, ``genre`` and ``recording``; `UNKNOWN` where unknown.
-        Songs of one recording are copies: a user gets the best one.
+        Group numbers by ``artist``, ``album``, ``genre`` and ``recording``; `UNKNOWN` if unknown.
+        Songs of one recording are copies: a user gets only the best one.
     plays : ndarray, shape (n,), int64
-        How often each was played.
+        Number of plays of each song.
     artists : tuple of str
-        Plain names, which the numbers by ``artist`` stand for.
+        Plain names, by number of the group ``artist``.
     """
 
     song_ids: tuple[str, ...] = ()
@@ -162,12 +165,12 @@ class SongTraits:
     def __post_init__(self) -> None:
         lengths = {len(self.plays), *map(len, self.groups.values())}
         if lengths != {len(self.song_ids)}:
-            raise ShapeError("a number of plays, and one number of each group, a song expected")
+            raise ShapeError("plays and every group must have one number per song")
 
     def columns(self, song_ids: Any) -> tuple[dict[str, Int64Array], Int64Array]:
-        """Return groups and plays of other songs, a `pyarrow.StringArray` of m: (m,) each.
+        """Return groups and plays of the given m songs, a `pyarrow.StringArray`: (m,) each.
 
-        `UNKNOWN` and 0 for songs that are not known.
+        Unknown songs get `UNKNOWN` and 0.
         """
         rows = self._rows.rows(song_ids) if self.song_ids else np.full(len(song_ids), -1)
         groups = {name: np.append(of, UNKNOWN)[rows] for name, of in self.groups.items()}
@@ -175,7 +178,7 @@ class SongTraits:
 
     @cached_property
     def artist_names(self) -> Any:
-        """The plain names of `artists`, and an empty one: a `pyarrow.StringArray`."""
+        """Plain names of `artists` and an empty one, as a `pyarrow.StringArray`."""
         return strings([*map(plain_name, self.artists), ""])
 
     @cached_property
@@ -184,24 +187,24 @@ class SongTraits:
 
 
 class ClosedLists:
-    """Songs, or names of artists, that users must not get; looked up block by block.
+    """Songs or artists excluded for each user, looked up block by block.
 
     Parameters
     ----------
     lists : Sequences
     songs : IdMap, optional
-        What the numbers of the lists stand for, if it is not their table of songs.
+        Ids of the song numbers in `lists`; by default those of `lists` itself.
     """
 
     def __init__(self, lists: Sequences, songs: IdMap | None = None) -> None:
         self._lists = lists
-        # A dict, since a block asks for few of many users: an `IdMap` reads all of them each time.
+        # A dict: a block looks up few of many users, for which an `IdMap` would read them all.
         self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
         self.songs = IdMap(strings(lists.song_ids)) if songs is None else songs
         self.width = len(self.songs.ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
-        """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
+        """Return the (user, song) pairs of some users: positions in `user_ids`, song numbers."""
         at = np.array(
             [self._owners.get(name, -1) for name in strings(user_ids).to_pylist()], np.int64
         )
@@ -210,7 +213,7 @@ class ClosedLists:
         return there[found.owner], found.song.astype(np.int64)
 
     def part(self, user_ids: Any) -> Sequences:
-        """Return the lists of some users, without the table of songs: with `songs`, the same."""
+        """Return the lists of some users without song ids, to be combined with `songs`."""
         names = strings(user_ids).to_pylist()
         rows = [row for name in names if (row := self._owners.get(name)) is not None]
         return replace(self._lists.take(np.array(rows, np.int64)), song_ids=())
@@ -221,7 +224,7 @@ class ClosedLists:
         return self._lists
 
     def holds(self, user_id: str, name: str) -> bool:
-        """Return whether one song, or artist, is closed to one user."""
+        """Return whether a song or artist is excluded for a user."""
         row = self._owners.get(user_id, -1)
         if row < 0:
             return False
@@ -229,20 +232,20 @@ class ClosedLists:
         return any(ids[number] == name for number in self._lists[row].tolist())
 
     def numbers_of(self, song_ids: Any) -> Int64Array:
-        """Return the number of each song; -1 where it is closed to nobody."""
+        """Return the number of each song; -1 if it is excluded for nobody."""
         return self.songs.rows(song_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Closed:
-    """What users must not get.
+    """Songs and artists excluded for each user.
 
     Attributes
     ----------
     heard : ClosedLists, optional
-        Songs that came already: only ``replay`` brings them back.
+        Songs that the user has played; only ``replay`` may propose them.
     never : ClosedLists, optional
-        Disliked and blocked songs, and what was shown lately.
+        Disliked and blocked songs, and recent exposures.
     artists : ClosedLists, optional
         Blocked artists, by plain name.
     """
@@ -259,6 +262,6 @@ class Closed:
         never: Sequences | None = None,
         artists: Sequences | None = None,
     ) -> "Closed":
-        """Take lists of users as they are; see the attributes."""
+        """Build from sequences; see the attributes."""
         given = {"heard": heard, "never": never, "artists": artists}
         return cls(**{n: ClosedLists(one) for n, one in given.items() if one is not None})

@@ -1,9 +1,9 @@
-"""A fusion cut into parts for an engine: which rows, and what is closed to their users.
+"""Cut a fusion into parts for an engine: row ranges, and the excluded songs of their users.
 
-    tables, what is closed ──Fusion.of──▶ `Fusion`: part i ──`Fusing`──▶ the lists of its users
+    tables, excluded songs ──Fusion.of──▶ `Fusion`: part i ──`Fusing`──▶ fused lists of its users
 
-The blocks are those of `user_blocks`, some of them a part. A worker reads the rows of its part
-itself; only files that are not in the order of their users are sorted once, and travel.
+A part consists of several blocks of `user_blocks`. Workers read the rows of their parts themselves;
+only files that are not sorted by user are sorted once here and sent to them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,23 +34,23 @@ from audiorec.recall.serving.tables import (
 from audiorec.spec import fingerprint
 from audiorec.types import IdMap
 
-PART_ROWS = 1 << 20  # of the table with most rows, at least
+PART_ROWS = 1 << 20  # minimum rows of the largest table in a part
 KINDS = ("heard", "never", "artists")  # of `Closed`
 Shut = Mapping[str, Sequences]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionPart:
-    """What one part of a fusion needs beside what all need.
+    """Input of one part of a fusion.
 
     Attributes
     ----------
     tables : sequence of (path, start) or pyarrow.Table
-        One a channel: where its rows begin in a file, or the rows.
+        One per channel: a file and the first row of the part, or the rows themselves.
     lengths : sequence of tuple of int
-        For each block, the rows of each channel.
+        For each block, the number of rows of each channel.
     shut : mapping of str to Sequences
-        What is closed to the users of the part, by the attribute of `Closed`.
+        Excluded songs of the users of the part, by attribute of `Closed`.
     """
 
     tables: Sequence[Any]
@@ -60,7 +60,7 @@ class FusionPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusing:
-    """What all parts need: settings, what is known of songs, and names of what is closed."""
+    """Input that all parts share: recipe, traits of songs, and ids of excluded songs."""
 
     recipe: FusionRecipe
     facts: SongTraits
@@ -84,15 +84,15 @@ class Fusing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
-    """A fusion in parts.
+    """A fusion cut into parts.
 
     Attributes
     ----------
     making : Fusing
     parts : list of list of tuple of int
-        The lengths of the blocks of each part.
+        For each part and block, the number of rows of each channel.
     fingerprint : str
-        Of all that decides the lists.
+        Of everything that determines the lists.
     """
 
     making: Fusing
@@ -100,14 +100,14 @@ class Fusion:
     fingerprint: str
     paths: Sequence[Path]
     by_hand: Mapping[Path, Any]  # files that had to be sorted
-    starts: list[tuple[int, ...]]  # of each part, in each file
+    starts: list[tuple[int, ...]]  # first row of each part in each file
     closed: Closed
 
     @classmethod
     def of(
         cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, closed: Closed
     ) -> "Fusion":
-        """Go over the users of all files once, and cut them into parts.
+        """Read the users of all files once and cut them into parts.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Fusion:
         known = (facts.song_ids, dict(facts.groups), facts.plays, facts.artists)
         about = {
             "tables": [log_fingerprint(path) for path in paths],
-            "names": [path.stem for path in paths],  # of a table without channels
+            "names": [path.stem for path in paths],  # channel names of tables without channels
             "recipe": asdict(recipe),
             "facts": Keeper(known).fingerprint,
             "closed": Keeper({name: one.lists for name, one in shut.items()}).fingerprint,
@@ -145,7 +145,7 @@ class Fusion:
         return cls(making, parts, fingerprint(about), paths, by_hand, starts, closed)
 
     def __call__(self, number: int) -> FusionPart:
-        """Return what part `number` needs."""
+        """Return the input of part `number`."""
         lengths, starts = self.parts[number], self.starts[number]
         sums = [sum(column) for column in zip(*lengths, strict=True)]
         tables: list[Any] = [
@@ -163,7 +163,7 @@ class Fusion:
         return FusionPart(tables, lengths, shut)
 
     def named(self, number: int) -> str:
-        """Return the first and the last user of a part, for an error."""
+        """Return the first and last user of a part, for an error message."""
         users = self._users_of(number).sort()
         return f"users {users[0].as_py()!r} to {users[-1].as_py()!r}"
 

@@ -1,11 +1,11 @@
-"""Where candidates stand in the lists of all channels, as arrays: many settings are tried fast.
+"""Places of candidates in the lists of all channels as arrays, to evaluate many settings quickly.
 
-    tables (one a channel), wanted songs ──Standings.of──▶ place (N, C)
-    what N entries get ──ranks──▶ where the wanted songs come to stand
+    tables (one per channel), wanted songs ──Standings.of──▶ place (N, C)
+    weights of N entries ──ranks──▶ ranks of the wanted songs
 
-An entry is a song that some channel proposes to some user. `audiorec.recall.serving.fuse` makes
-lists, with rules; this says where wanted songs would stand in them without rules, in a hundredth
-of the time, so that a search can look at many users.
+An entry is a pair of a user and a proposed song. `audiorec.recall.serving.fuse` applies rules and
+makes lists; this module only ranks the wanted songs, without rules, in a hundredth of the time, so
+that a search can use many users.
 """
 
 from collections.abc import Sequence
@@ -24,31 +24,31 @@ ABSENT = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Standings:
-    """N entries of Q users in C lists.
+    """Places of N entries of Q users in the lists of C channels.
 
     Attributes
     ----------
     place : ndarray, shape (N, C), float64
-        From 0, by user and song; `ABSENT` where a channel does not propose the song.
+        From 0, sorted by user and song; `ABSENT` if a channel does not propose the song.
     user : ndarray, shape (N,), int64
-        Rows of the wanted lists, ascending.
-    wanted : ndarray, shape (T,), int64
-        For each wanted song its entry, `ABSENT` where no channel proposes it.
-    query : ndarray, shape (T,), int64
-        Whose each of these is.
+        Row of the user in the wanted lists, ascending.
+    wanted : ndarray, int64
+        Entry of each wanted song; `ABSENT` if no channel proposes it.
+    query : ndarray, int64
+        User of each wanted song.
     """
 
     place: Float64Array
     user: Int64Array
     wanted: Int64Array
     query: Int64Array
-    # entries of the users of those wanted songs that have one, and where each such run begins
+    # all entries of the user of each proposed wanted song, concatenated; start of each run
     _beside: Int64Array = field(repr=False)
     _starts: Int64Array = field(repr=False)
 
     @classmethod
     def of(cls, tables: Sequence[Any], wanted: Sequences) -> "Standings":
-        """Bring candidates, one table of `SCHEMA` a channel, and wanted songs together."""
+        """Build from candidates, one table of `SCHEMA` per channel, and wanted songs."""
         rows = Rows.of(tables)
         place = rows.places()
         owner = IdMap(wanted.owner_ids).rows(rows.user_ids)[rows.user]
@@ -79,10 +79,9 @@ class Standings:
         )
 
     def ranks(self, weight: Float64Array) -> Float64Array:
-        """Return where each wanted song stands, (T,) from 1, by weights of the entries (N,).
+        """Return the rank of each wanted song, from 1, by weights of the entries (N,).
 
-        Equals stand in the order of their songs; inf where no channel proposes the song, or its
-        weight is 0.
+        Ties are ranked by song; inf if no channel proposes the song or its weight is 0.
         """
         there = self.wanted >= 0
         entry = self.wanted[there]
@@ -96,7 +95,7 @@ class Standings:
         return found
 
     def weigh(self, recipe: FusionRecipe) -> Float64Array:
-        """Return what each entry gets by a recipe, (N,): as `fuse` does it, but for quotas."""
+        """Return the weight of each entry, (N,), as computed by `fuse`; not for quotas."""
         weights = recipe.weights_of(self.place.shape[1])
         found = np.zeros(len(self.place))
         for table, weight in enumerate(weights.tolist()):

@@ -1,7 +1,9 @@
-"""Tables of candidates, read side by side: all rows of the same users at a time, in flat memory.
+"""Read several tables of candidates in parallel, one block of users at a time.
 
-a.parquet, b.parquet, ... ──user_blocks──▶ one table a file, of the next users
-tables in the order of users ──▶ `UserStream` ──together──▶ the same of any schema
+a.parquet, b.parquet, ... ──user_blocks──▶ one table per file, with the rows of the next users
+tables sorted by user ──▶ `UserStream` ──together──▶ the same for any schema
+
+Memory does not grow with the number of users.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,37 +21,37 @@ from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.recall.contract.candidates import SCHEMA
 
-BATCH_ROWS = 1 << 16  # of a file that are read at a time
-LARGEST_SORTED = 20_000_000  # rows of a table that is not in the order of its users
-FIRST_ROWS = 1_000  # that say whose a table is
+BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
+LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
+FIRST_ROWS = 1_000  # rows that are searched for the name of the channel
 FAILURE = "cannot be read as candidates"
 USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
 
 
 def user_blocks(paths: Sequence[Path], *, rows: int | None = None) -> Iterator[list[Any]]:
-    """Yield tables of `SCHEMA`, one a file, with all rows of some users; users ascend.
+    """Yield tables of `SCHEMA`, one per file, with all rows of a block of users, in order of users.
 
     Parameters
     ----------
     paths : sequence of path
         ``candidates.parquet`` of audiorec, or any table with ``user_id``, ``song_id`` and, if its
-        rows are not in order, ``rank``. Files in the order of their users are streamed; others are
-        sorted in memory.
+        rows are not in order, ``rank``. Files sorted by user are streamed; others are sorted in
+        memory.
     rows : int, optional
-        Of a file that are read at a time; by default `BATCH_ROWS`.
+        Rows of a file that are read at a time; by default `BATCH_ROWS`.
 
     Raises
     ------
     InputError
-        If a table lacks a column, or is too large to be sorted.
+        If a table lacks a column, or is unsorted and too large to be sorted in memory.
     """
     rows = rows or BATCH_ROWS
     return together([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
 
 
 def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return the channel of each table; the file's name where none is given, or several are.
+    """Return the channel of each table; the file name if it names no channel or several.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def channels_in(path: Path) -> set[str]:
-    """Return the channels of a table's first rows: none where it names none."""
+    """Return the channels named in the first rows of a table."""
     if "channel" not in column_names(path, FAILURE):
         return set()
     if path.suffix == ".parquet":
@@ -78,7 +80,7 @@ def channels_in(path: Path) -> set[str]:
 
 
 class UserStream:
-    """Tables in the order of ``user_id``, one after the other, and what is left of them."""
+    """A buffered stream of tables sorted by ``user_id``."""
 
     def __init__(self, tables: Iterator[Any], schema: Any) -> None:
         self._tables = tables
@@ -88,24 +90,24 @@ class UserStream:
 
     @property
     def last(self) -> str:
-        """The user of the last row that was read."""
+        """The user of the last buffered row."""
         return str(self.table.column("user_id")[-1].as_py())
 
     def fill(self) -> bool:
-        """Read on if nothing is left; return whether there is something."""
+        """Read until the buffer has rows or the stream ends; return whether it has rows."""
         while not len(self.table) and not self.is_over:
             self.grow()
         return len(self.table) > 0
 
     def grow(self) -> None:
-        """Read one table more."""
+        """Read one more table into the buffer."""
         more = next(self._tables, None)
         self.is_over = more is None
         if more is not None:
             self.table = pa.concat_tables([self.table, more]) if len(self.table) else more
 
     def before(self, bound: str | None) -> Any:
-        """Give out the rows of the users before `bound`; all where it is None."""
+        """Remove and return the rows of users before `bound`, or all rows if it is None."""
         n = len(self.table)
         if bound is not None:
             n = int(pc.sum(pc.less(self.table.column("user_id"), bound)).as_py() or 0)
@@ -114,7 +116,7 @@ class UserStream:
 
 
 def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
-    """Yield a table a stream with all rows of some users; users ascend.
+    """Yield one table per stream with all rows of a block of users, in order of users.
 
     Examples
     --------
@@ -125,18 +127,18 @@ def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
     """
     while sum(stream.fill() for stream in streams):
         ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
-        # Users before the first end are complete in every stream; at the end of all, everyone is.
+        # Users before the smallest last user are complete in every stream.
         bound = min(ends) if ends else None
         block = [stream.before(bound) for stream in streams]
         if any(map(len, block)):
             yield block
-        for stream in streams:  # only those that hold the others up: memory stays flat
+        for stream in streams:  # read only streams that block the others, to bound memory
             if bound is not None and len(stream.table) and stream.last == bound:
                 stream.grow()
 
 
 def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
-    """Yield the rows of a file as tables of `SCHEMA`, in the order of its users."""
+    """Yield the rows of a file as tables of `SCHEMA`, sorted by user."""
     if is_by_user(path, rows):
         with TableFile.open(path, mapped=False) as file:
             for table in file.batches(rows, SCHEMA.names):
@@ -146,7 +148,7 @@ def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
 
 
 def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
-    """Return whether a file has the columns of `SCHEMA`, and its rows the order of its users."""
+    """Return whether a file has the columns of `SCHEMA` and is sorted by user."""
     if path.suffix != ".parquet" or not set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         return False
     with TableFile.open(path, mapped=False) as file:
@@ -154,27 +156,27 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
 
 
 def users_by_rows(path: Path) -> Iterator[Any]:
-    """Yield the users of the rows of such a file, cut where `user_blocks` cuts its rows."""
+    """Yield the ``user_id`` column of a file, in the batches that `user_blocks` reads."""
     with TableFile.open(path, mapped=False) as file:
         for table in file.batches(BATCH_ROWS, ["user_id"]):
             yield table.cast(USERS)
 
 
 def sorted_by_user(path: Path) -> Any:
-    """Read a whole file, and sort it by user and rank.
+    """Read a whole file and sort it by user and rank.
 
     Raises
     ------
     InputError
-        If it is too large for that.
+        If it has more than `LARGEST_SORTED` rows.
     """
     if path.suffix == ".parquet" and set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         with TableFile.open(path, mapped=False) as file:
             if len(file) > LARGEST_SORTED:
                 raise InputError(
-                    f"{path}: {len(file):,} rows that are not in the order of their users, at "
-                    f"most {LARGEST_SORTED:,} are sorted; audiorec recall candidates writes them "
-                    "in order"
+                    f"{path}: {len(file):,} rows are not sorted by user_id, and at most "
+                    f"{LARGEST_SORTED:,} can be sorted in memory; sort the file, or write it with "
+                    "audiorec recall candidates"
                 )
             found = _fitted(file.read(SCHEMA.names), path)
     else:
@@ -184,7 +186,7 @@ def sorted_by_user(path: Path) -> Any:
 
 
 def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
-    """Return the rows of a file from `start` to before `stop`, as `SCHEMA` has them."""
+    """Return the rows ``start:stop`` of a file, with the types of `SCHEMA`."""
     with TableFile.open(path, mapped=False) as file:
         starts = file.group_starts()
         groups = [g for g, (a, b) in enumerate(pairwise(starts)) if a < stop and b > start]
@@ -196,7 +198,7 @@ def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SC
 
 
 def _is_sorted(file: TableFile, rows: int) -> bool:
-    """Return whether users ascend."""
+    """Return whether rows are sorted by user."""
     last = ""
     for table in file.batches(rows, ["user_id"]):
         users = table.column("user_id").combine_chunks()
@@ -221,13 +223,13 @@ def _fitted(table: Any, path: Path, columns: Sequence[str] = tuple(SCHEMA.names)
 
 
 def _foreign(path: Path) -> Any:
-    """Read anybody's table; what it lacks is filled in."""
+    """Read a table of another tool; missing columns get default values."""
     names = column_names(path, FAILURE)
     table = read_table(path, FAILURE, needed=NEEDED, wanted=[n for n in SCHEMA.names if n in names])
     n = len(table)
     usual = {
         "channel": pa.repeat(pa.scalar(path.stem), n),
-        "similarity": pa.repeat(pa.scalar(float("nan")), n),  # none is equal to another
+        "similarity": pa.repeat(pa.scalar(float("nan")), n),  # NaN: no ties
         "reason": pa.repeat(pa.scalar("external"), n),
         "evidence": pa.nulls(n, pa.string()),
         "interest": pa.nulls(n, pa.int32()),

@@ -1,6 +1,6 @@
-"""What a log says of songs and users, for reasons in words: titles, counts, what was this week.
+"""Word the reasons of candidates with facts of the log: titles, counts, plays of the last week.
 
-log, plays, side information, tags ──Teller──▶ a row of candidates in words
+log, plays, side information, tags ──Teller──▶ the reason of a candidate as a phrase
 """
 
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ from audiorec.recall.serving.words import in_words
 from audiorec.types import Int64Array
 
 WEEK_DAYS = 7.0
-OWN_GENRES = 3  # of a user, the most played ones: "your jazz"
-LEAST_SHARE = 0.15  # of the plays
+OWN_GENRES = 3  # most played genres of a user, which a reason may name: "your jazz"
+LEAST_SHARE = 0.15  # minimum share of plays of such a genre
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Teller:
-    """Says why, from what is known.
+    """Writer of reasons, with facts of a log.
 
     Attributes
     ----------
     log : Interactions
     plays : Sequences
-        Its finished plays.
+        Finished plays of the log.
     lists : Sequences, optional
-        Playlists that people made.
+        Playlists.
     side : SongSide, optional
     tags : mapping of str to mapping
         ``title`` and ``artist`` by song.
@@ -45,11 +45,11 @@ class Teller:
     tags: Mapping[str, Mapping[str, Any]]
 
     def name(self, song_id: str) -> str:
-        """Return a song's title, or its id."""
+        """Return the title of a song, or its id if it has none."""
         return self.tags.get(song_id, {}).get("title") or song_id
 
     def words(self, row: Mapping[str, Any], user_id: str) -> str:
-        """Return the reason of a row of candidates."""
+        """Return the reason of a candidate as a phrase."""
         song, evidence = row["song_id"], row["evidence"]
         of = song if row["reason"] == "replay" else evidence
         times, week = self._times(user_id, of)
@@ -69,7 +69,7 @@ class Teller:
         )
 
     def _times(self, user_id: str, song_id: str | None) -> tuple[int, int]:
-        """Return how often the user finished a song, in all and in the last week of the log."""
+        """Return how often the user finished a song: in total, and in the last week of the log."""
         row = self._song_row(song_id)
         if row < 0:
             return 0, 0
@@ -85,7 +85,7 @@ class Teller:
         return float(known.max()) if len(known) else np.inf
 
     def _both(self, index: "_Owners | None", song: str, other: str) -> int:
-        """Return how many owners have two songs; of one song, how many have it."""
+        """Return the number of owners that have both songs, which may be the same song."""
         if index is None:
             return 0
         one = index.of(song)
@@ -111,7 +111,7 @@ class Teller:
         return "" if song_id is None else self.tags.get(song_id, {}).get("artist") or ""
 
     def _own_genre(self, song_id: str, user_id: str) -> str:
-        """Return the genre of a song, if the user plays much of it."""
+        """Return the genre of a song if it is one of the user's main genres, else an empty text."""
         genre = self._genres.get(song_id, "")
         if not genre:
             return ""
@@ -142,7 +142,7 @@ class Teller:
 
 
 class _Owners:
-    """Whose each song is: users of plays, or lists."""
+    """Index from songs to their owners: users with a play, or lists."""
 
     def __init__(self, plays: Sequences) -> None:
         n = max(1, len(plays.song_ids))

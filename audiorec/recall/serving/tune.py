@@ -1,16 +1,15 @@
-"""Settings of a fusion, learnt on validation: chosen on half of the users, checked on the rest.
+"""Learn the settings of a fusion on validation users: one half to choose, the other to check.
 
-    candidates (one file a channel), JudgingSplit ──tune──▶ `Tuned`: settings, and how sure
+    candidates (one file per channel), JudgingSplit ──tune──▶ `Tuned`: settings with intervals
 
-1. Weights and flatness of a reciprocal rank are searched, and points of places are learnt
-   (`audiorec.recall.serving.points`), on two thirds of the first half; points are taken if they are
-   ahead on the last third by more than a standard error.
-2. The shares of songs that nobody played, and of songs that come again, are set where accuracy is
-   best; then these and the dials (hits, variety) are turned as far as they may go without giving up
-   more than a given part of it.
-3. What that brings is read off the second half, on which nothing was chosen.
+1. On two thirds of the first half, weights and flatness of a reciprocal rank are searched, and
+   points are learnt (`audiorec.recall.serving.points`); points are chosen if they are better on the
+   remaining third by more than one standard error.
+2. The shares of never-played and of replayed songs are set to maximise accuracy; then shares and
+   dials (popularity, diversity) are raised as far as accuracy falls by no more than a given share.
+3. The result is evaluated on the second half, on which nothing was chosen.
 
-The split is one that no channel learnt from: the test set has to stay out of it.
+Use a split that no channel was trained on, and keep the test set out of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,35 +35,35 @@ from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.types import Float64Array, Int64Array, strings
 
-FACTORS = (0.0, 0.5, 2.0)  # what a weight is multiplied by in a turn of the search
+FACTORS = (0.0, 0.5, 2.0)  # multiples of a weight that the search tries
 FLATNESSES = (0.0, 1.0, 3.0, 10.0, 20.0, 60.0)
-TURNS = 3  # over all channels
-USERS = 20_000  # that are looked at, half of them to choose on
-LISTED = 1_000  # whose lists are made to see what a dial does
-GAIN = 1e-4  # less is no gain
-CHOOSE = 2 / 3  # of the first half; the rest says which method is better
+TURNS = 3  # passes over all channels
+USERS = 20_000  # users in both halves together
+LISTED = 1_000  # users whose lists are fused to evaluate a dial
+GAIN = 1e-4  # smaller differences are ignored
+CHOOSE = 2 / 3  # share of the first half for fitting; the rest compares the methods
 DIALS: Mapping[str, tuple[float, ...]] = {
     "cold_share": (0.05, 0.1, 0.2, 0.3, 0.5),
     "replay_share": (0.1, 0.2, 0.3, 0.5),
     "popularity": (0.05, 0.1, 0.2, 0.3, 0.5),
     "diversity": (0.1, 0.2, 0.3, 0.5),
 }
-SHARES = ("cold_share", "replay_share")  # which may make lists better, not only more varied
+SHARES = ("cold_share", "replay_share")  # may increase accuracy, not only variety
 Measure = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One setting, and what its lists are like.
+    """Settings that the search evaluated, with their figures.
 
     Attributes
     ----------
     name : str
-        In words, as ``rules alone`` or ``diversity 0.2``.
+        Description, such as ``rules alone`` or ``diversity 0.2``.
     recipe : FusionRecipe
     figures : mapping of str to float
-        Measures at k and MRR@20; of those whose lists were made also ``popularity`` (plays of a
-        song), ``gini``, ``coverage``, ``new`` (share of songs that nobody played) and diversities.
+        Measures at k and MRR@20; if lists were fused, also ``popularity`` (plays per song),
+        ``gini``, ``coverage``, ``new`` (share of never-played songs) and diversities.
     """
 
     name: str
@@ -74,22 +73,22 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tuned:
-    """What a search found.
+    """Result of `tune`.
 
     Attributes
     ----------
     recipe : FusionRecipe
-        The best settings.
+        The chosen settings.
     tried : tuple of Tried
-        The steps of the search, on the half that was chosen on: each channel alone, all alike, the
-        best weights, points, then the dials.
+        Steps of the search, on the first half: each channel alone, equal weights, the best
+        weights, points, then the dials.
     steps : int
-        Settings that were looked at in all.
+        Total number of evaluated settings.
     checked : mapping of (str, str) to Interval
-        On the other half, by what and measure: ``chosen``, and by how much that is ahead of all
-        alike (``over equal``) and of the best channel alone (``over best alone``).
+        On the second half, by (what, measure): ``chosen``, and its difference to equal weights
+        (``over equal``) and to the best single channel (``over best alone``).
     by : tuple of str and int
-        The measure that was to be large.
+        The measure and k that were maximised.
     """
 
     recipe: FusionRecipe
@@ -117,24 +116,24 @@ def tune(
     Parameters
     ----------
     paths : sequence of path
-        Candidates for the queries of `split`, one file a channel.
+        Candidates for the queries of `split`, one file per channel.
     split : JudgingSplit
-        Validation: channels must not have learnt from what it wants.
+        A validation split; no channel may have been trained on its wanted songs.
     recipe : FusionRecipe
-        What is not learnt: k and caps. The method is learnt unless it is ``quotas``; dials that
-        are above 0 stay as they are.
+        Settings that are not learnt: k and caps. The method is learnt unless it is ``quotas``;
+        dials above 0 are left as they are.
     by : tuple of str and int, optional
-        Measure and k; by default NDCG of the whole list: hits, and those near the top more.
+        Measure and k to maximise; by default NDCG of the whole list.
     users : int
-        Of the split that are looked at, drawn at random; those of one cluster stay together.
+        Maximum number of users, sampled from the split by cluster.
     seed : int
-        Of the drawing.
+        Seed of the sample.
     names : sequence of str, optional
-        Of the tables, for `Tried.name`; by default those of the files.
+        Names of the tables, for `Tried.name`; by default their file names.
     give_up : float
-        The part of the accuracy that dials may cost; at 0 only the shares are learnt.
+        Share of the accuracy that dials may cost; at 0 only the shares are learnt.
     facts, closed
-        As for `fuse`: without them a dial has nothing to act on, and stays.
+        As for `fuse`; dials that lack the facts they need are not turned.
 
     Raises
     ------
@@ -142,9 +141,9 @@ def tune(
         If fewer than two files are given, or too few users of the split have candidates.
     """
     if len(paths) < 2:
-        raise InputError("give two tables of candidates or more: one has no weights to learn")
+        raise InputError("give at least two tables of candidates; one has no weights to learn")
     if not 0 <= give_up < 1:
-        raise InputError(f"give_up lies in 0..1, got {give_up:g}")
+        raise InputError(f"give_up must be at least 0 and below 1, got {give_up:g}")
     measure = by or ("ndcg", recipe.k)
     first, second = _halves(split, users, seed)
     blocks = list(_of_users(paths, first, second))
@@ -181,7 +180,7 @@ def tune(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Sample:
-    """Some queries with the candidates of each channel, in memory."""
+    """Queries with the candidates of each channel, in memory."""
 
     tables: Sequence[Any]
     split: JudgingSplit
@@ -198,7 +197,7 @@ class _Sample:
         return self._places["all"]
 
     def per_query(self, recipe: FusionRecipe) -> Mapping[Measure, Float64Array]:
-        """Return every measure of every query."""
+        """Return all measures of each query."""
         ks = sorted({20, recipe.k, self.by[1]})
         if self._is_plain(recipe):
             ranks = self.places.ranks(self.places.weigh(recipe))
@@ -207,12 +206,12 @@ class _Sample:
         return judge(self._lists(recipe)[0], self.split, ks=ks, keep_heard=True).per_query
 
     def figures(self, recipe: FusionRecipe) -> dict[str, float]:
-        """Return what wanted songs there are in the lists."""
+        """Return the mean measures of the lists."""
         found = self.per_query(recipe)
         return {_named(at): float(np.nanmean(found[at])) for at in _shown(self.by, recipe.k)}
 
     def looked_at(self, recipe: FusionRecipe) -> dict[str, float]:
-        """Return the same, and what the lists are like."""
+        """Return the mean measures, and statistics of the lists."""
         lists, new = self._lists(recipe)
         found = judge(
             lists,
@@ -225,14 +224,14 @@ class _Sample:
         return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
 
     def take(self, rows: Int64Array) -> "_Sample":
-        """Return some of the queries."""
+        """Return the queries at the given rows."""
         split = _taken(self.split, rows)
         wanted = strings(split.histories.owner_ids)
         tables = [t.filter(pc.is_in(t.column("user_id"), value_set=wanted)) for t in self.tables]
         return replace(self, split=split, tables=tables, _places={})
 
     def has(self, dial: str) -> bool:
-        """Return whether a dial has something to act on."""
+        """Return whether a dial can have an effect on these candidates."""
         if dial == "cold_share":
             return any(pc.any(t.column("cold")).as_py() for t in self.tables)
         if dial == "replay_share":
@@ -241,7 +240,7 @@ class _Sample:
         return bool(self.facts.plays.any() if dial == "popularity" else groups)
 
     def _is_plain(self, recipe: FusionRecipe) -> bool:
-        """Return whether the order of the weights is the list: no rule acts on it."""
+        """Return whether lists are simply sorted by weight, without any rule."""
         rules = (*(getattr(recipe, name) for name in DIALS), recipe.per_artist, recipe.per_album)
         shut = (self.closed.heard, self.closed.never, self.closed.artists)
         mixed = self.has("cold_share") or self.has("replay_share")
@@ -249,14 +248,14 @@ class _Sample:
         return recipe.method != "quotas" and not any((*rules, mixed, copies)) and not any(shut)
 
     def _lists(self, recipe: FusionRecipe) -> tuple[Lists, float]:
-        """Fuse; return the lists, and the share of their songs that nobody played."""
+        """Fuse; return the lists and their share of never-played songs."""
         fused = fuse(self.tables, recipe, self.facts, self.closed)
         new = pc.mean(fused.column("cold").cast(pa.float64())).as_py()
         return Lists.of_table(fused, "fused"), float(new or 0.0)
 
 
 class _Search:
-    """The steps of a search, on the half of the users that is chosen on."""
+    """The search for settings, on the first half of the users."""
 
     def __init__(self, part: _Sample, names: tuple[str, ...]) -> None:
         self.part, self.names = part, names
@@ -266,12 +265,12 @@ class _Search:
         self.equal = replace(part.recipe, method=method, weights=(1.0,) * len(names), points=())
 
     def best_alone(self) -> FusionRecipe:
-        """Return the recipe of the one channel that is best by itself."""
+        """Return the recipe of the best single channel."""
         alone = [self.tried[f"{name} alone"] for name in self.names]
         return max(alone, key=lambda one: one.figures[_named(self.part.by)]).recipe
 
     def method(self, seed: int) -> FusionRecipe:
-        """Return weights, or points, that do best."""
+        """Return the recipe with the best weights or points."""
         for number, name in enumerate(self.names):
             weights = tuple(float(number == other) for other in range(len(self.names)))
             self._keep(f"{name} alone", replace(self.equal, weights=weights))
@@ -289,14 +288,14 @@ class _Search:
         )
         self.steps += 2
         found = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
-        # Ten numbers a channel have to earn their place: by more than one standard error.
+        # Points have ten parameters per channel: require a gain of more than one standard error.
         gain = by_points - by_weights
         gain = gain[~np.isnan(gain)]
         is_sure = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
         return found["points" if is_sure else "weights"]
 
     def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
-        """Set the shares where accuracy is best, then turn all as far as it may fall."""
+        """Raise each share and dial as far as accuracy stays within `give_up` of its best."""
         turned = [dial for dial in DIALS if dial in SHARES or give_up]
         turned = [d for d in turned if not getattr(recipe, d) and self.part.has(d)]
         if not turned:
@@ -326,7 +325,7 @@ class _Search:
         return found
 
     def _keep(self, name: str, recipe: FusionRecipe) -> FusionRecipe:
-        """Note a setting with its figures."""
+        """Evaluate a recipe and record it under a name."""
         self.steps += 1
         self.tried[name] = Tried(name=name, recipe=recipe, figures=self.part.figures(recipe))
         return recipe
@@ -354,7 +353,7 @@ class _Search:
         return self._weights(part, best)
 
     def _weights(self, part: _Sample, base: FusionRecipe) -> FusionRecipe:
-        """Return the best weights, searched by coordinates from those of `base`."""
+        """Return the best weights, by coordinate search from those of `base`."""
         seen: dict[tuple[float, ...], float] = {}
 
         def worth(weights: tuple[float, ...]) -> float:
@@ -384,7 +383,7 @@ def _turned(recipe: FusionRecipe, dial: str, value: float) -> FusionRecipe:
 
 
 def _halves(split: JudgingSplit, users: int, seed: int) -> tuple[JudgingSplit, JudgingSplit]:
-    """Draw users, and part them by their clusters."""
+    """Sample users and divide them into halves, keeping clusters together."""
     rng = np.random.default_rng(seed)
     clusters = rng.permutation(np.unique(split.cluster))
     place = np.empty(int(split.cluster.max()) + 1, np.int64)
@@ -392,7 +391,7 @@ def _halves(split: JudgingSplit, users: int, seed: int) -> tuple[JudgingSplit, J
     drawn = np.argsort(place[split.cluster], kind="stable")[:users]
     there = np.unique(place[split.cluster[drawn]])
     if len(there) < 2:
-        raise InputError("too few users to choose on some and to check on others")
+        raise InputError("too few users; at least two users or clusters are needed")
     early = place[split.cluster[drawn]] < there[len(there) // 2]
     return _taken(split, drawn[early]), _taken(split, drawn[~early])
 
@@ -408,7 +407,7 @@ def _taken(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
 
 
 def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[list[Any]]]:
-    """Yield for each table its rows by split: a list of tables for each."""
+    """Yield, for each file, its rows by split, as lists of tables."""
     found: list[list[list[Any]]] = [[[] for _ in splits] for _ in paths]
     wanted = [strings(split.histories.owner_ids) for split in splits]
     rows = 0
@@ -419,12 +418,12 @@ def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[lis
                 rows += len(part[-1])
     if not rows:
         some = splits[0].histories.owner_ids[0]
-        raise InputError(f"no table has candidates for a user of the split, as {some!r}")
+        raise InputError(f"no table has candidates for a user of the split, such as {some!r}")
     yield from found
 
 
 def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
-    """Return what songs have in common, as `judge` takes it."""
+    """Return genre and artist labels of songs in the form that `judge` expects."""
     named = (name for name in ("genre", "artist") if name in facts.groups)
     return {
         name: {

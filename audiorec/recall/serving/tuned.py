@@ -1,8 +1,8 @@
-"""What was learnt about a fusion, as a file: ``tuned.json``.
+"""The file of learnt fusion settings: ``tuned.json``.
 
     `Tuned` ──write_tuned──▶ tuned.json ──read_tuned──▶ `FusionRecipe` for the same channels
 
-Weights and points are kept by channel, so that tables may come in any order.
+Weights and points are stored by channel, so that tables may be given in any order.
 """
 
 import json
@@ -25,13 +25,13 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedFile:
-    """Settings of a fusion by channel.
+    """Learnt fusion settings, by channel.
 
     Attributes
     ----------
     path : Path
     entry : str
-        The product that they are for; empty for none.
+        The product that the settings are for; empty for any.
     channels : tuple of str
     recipe : FusionRecipe
         With weights and points in the order of `channels`.
@@ -48,12 +48,12 @@ class TunedFile:
         Raises
         ------
         InputError
-            If a channel was not among those that were learnt from, or one is missing.
+            If the channels are not those that the settings were learnt for.
         """
         if sorted(names) != sorted(self.channels):
             raise InputError(
-                f"{self.path}: learnt for {', '.join(self.channels)}; got {', '.join(names)}: "
-                "give the same channels, or learn anew: audiorec recall tune"
+                f"{self.path}: learnt for {', '.join(self.channels)}; got {', '.join(names)}; "
+                "give the same channels, or learn new settings: audiorec recall tune"
             )
         at = [self.channels.index(name) for name in names]
         return replace(
@@ -64,12 +64,20 @@ class TunedFile:
         )
 
     def for_some(self, names: Sequence[str], *, k: int) -> FusionRecipe:
-        """Return the settings where channels are missing, or others are there: these weigh 0."""
+        """Return the settings for any channels; those that were not learnt get weight 0.
+
+        Raises
+        ------
+        InputError
+            If no channel has a learnt weight above 0.
+        """
         none = (0.0,) * len(self.recipe.points[0]) if self.recipe.points else ()
         rows = dict(zip(self.channels, self.recipe.points, strict=False))
         weights = dict(zip(self.channels, self.recipe.weights, strict=True))
         if not any(weights.get(name) for name in names):
-            raise InputError(f"{self.path}: learnt for {', '.join(self.channels)}; none is here")
+            raise InputError(
+                f"{self.path}: learnt for {', '.join(self.channels)}; none of them is available"
+            )
         return replace(
             self.recipe,
             weights=tuple(weights.get(name, 0.0) for name in names),
@@ -79,7 +87,7 @@ class TunedFile:
 
 
 def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str = "") -> None:
-    """Write what was learnt, whole or not at all."""
+    """Write learnt settings, atomically."""
     checked = {
         f"{what}: {measure}": [round(v, 6) for v in (one.value, one.low, one.high)]
         for (what, measure), one in tuned.checked.items()
@@ -97,28 +105,28 @@ def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str
 
 
 def read_tuned(path: Path) -> TunedFile:
-    """Read what `write_tuned` wrote.
+    """Read a file that `write_tuned` wrote.
 
     Raises
     ------
     InputError
-        If the file is missing, or holds settings that do not do.
+        If the file is missing, or holds invalid settings.
     DamagedFileError
-        If it is something else.
+        If the file is not of this format.
     """
-    text = read_text(path, "cannot read what was learnt")
+    text = read_text(path, "cannot read learnt settings")
     try:
         content: Any = parse_json(text.encode(), max_bytes=MAX_BYTES)
     except ValueError as error:
         raise DamagedFileError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA_NAME:
-        raise DamagedFileError(f"{path}: not what audiorec recall tune --out writes")
+        raise DamagedFileError(f"{path}: not a file that audiorec recall tune --out wrote")
     channels, entry = content.get("channels"), content.get("entry")
     if not isinstance(channels, list) or not all(isinstance(n, str) for n in channels):
         raise DamagedFileError(f"{path}: channels must be a list of names")
     fusion = content.get("fusion")
     if not isinstance(fusion, Mapping) or not isinstance(entry, str):
-        raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a text")
+        raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a string")
     recipe = filled(FusionRecipe, fusion, f"{path}: fusion")
     recipe.weights_of(len(channels))
     recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))
@@ -126,6 +134,6 @@ def read_tuned(path: Path) -> TunedFile:
 
 
 def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
-    """Return a recipe as plain JSON values."""
+    """Return a recipe as JSON values."""
     found: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     return found

@@ -1,9 +1,9 @@
-"""Why a song is proposed, in one short English phrase."""
+"""Word the reason for a song as one short English phrase."""
 
 from audiorec.recall.contract.candidates import ReasonKind
 
 ONCE, TWICE = 1, 2
-FEW = 2  # owners of two songs, from which on their number is said
+FEW = 2  # minimum number of shared owners that is mentioned
 
 
 def in_words(
@@ -20,31 +20,31 @@ def in_words(
     genre: str = "",
     cold: bool = False,
 ) -> str:
-    """Return a reason as a person reads it.
+    """Return a reason as an English phrase.
 
     Parameters
     ----------
     reason : str
         A `ReasonKind`.
     evidence : str, optional
-        The title of the song of the user that stands for it.
+        Title of the user's song that explains the candidate.
     times, week : int
-        How often the user finished that song, or the proposed one where it is replayed: in all, and
+        How often the user finished the evidence (for ``replay``: the proposed song), in total and
         in the last seven days.
     listeners : int
-        How many users played the proposed song.
+        Users who played the proposed song.
     together : int
-        How many played both.
+        Users who played both songs.
     lists : int
-        How many playlists hold both.
+        Playlists that contain both songs.
     liked : bool
-        The user said to like the song that stands for it.
+        Whether the user marked the evidence as liked.
     same_artist : bool
-        Both are by one artist.
+        Whether both songs are by one artist.
     genre : str
-        That of the proposed song, where the user plays much of it.
+        Genre of the proposed song, if it is one of the user's main genres.
     cold : bool
-        Nobody has played it yet.
+        Whether nobody has played the proposed song yet.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def in_words(
             said = _by_listeners(evidence, known, together, lists)
         case ReasonKind.LIKED:
             done = "liked" if liked else "played"
-            how = "sounds like" if cold else "goes with"  # nobody has played it: sound speaks
+            how = "sounds like" if cold else "goes with"  # a song without plays is found by sound
             what = f"{evidence}, which" if evidence else "what"
             said = f"{how} {what} you {done} lately"
         case ReasonKind.SOUND:

@@ -77,16 +77,16 @@ def test_state_there_and_back():
     assert np.array_equal(one.dense, other.dense)
     assert np.array_equal(one.codes, other.codes)
     tensors, config = facts.state()
-    with pytest.raises(WeightsError, match="not the facts of songs"):
+    with pytest.raises(WeightsError, match="invalid song facts: "):
         SideEncoder.of_state({}, config)
-    with pytest.raises(WeightsError, match="do not fit together"):
+    with pytest.raises(WeightsError, match="numbers of columns disagree"):
         SideEncoder.of_state({**tensors, "facts.scale": np.ones(9)}, config)
 
 
 def test_sound_of_another_maker_is_refused():
     facts = SideEncoder.fit(Context(sound=made_sound()), SONGS, EVERY)
-    with pytest.raises(InputError, match="learnt from ears, given is a nose"):
+    with pytest.raises(InputError, match="trained on sound of ears, got a nose"):
         facts.encode(Context(sound=made_sound("a nose")), SONGS)
     wide = Sound(("a",), np.ones((1, 3), np.float32), ("",), made_by="ears")
-    with pytest.raises(InputError, match="learnt from 2 numbers of sound a song, got 3"):
+    with pytest.raises(InputError, match="trained on 2 numbers of sound per song, got 3"):
         facts.encode(Context(sound=wide), SONGS)

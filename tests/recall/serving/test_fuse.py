@@ -70,11 +70,11 @@ def test_points_of_places_by_hand():
     points = ((5.0, 1.0, *[0.0] * 8), (2.0, *[1.5] * 9))
     # a 5, b 1, c 0 + 2, d 1.5
     assert fused(one, other, method="points", points=points) == {"u": ["a", "c", "d", "b"]}
-    with pytest.raises(InputError, match="points are for method points"):
+    with pytest.raises(InputError, match="points belong to method points"):
         FusionRecipe(points=points)
-    with pytest.raises(InputError, match="numbers a table that never rise"):
+    with pytest.raises(InputError, match="numbers per table that never increase"):
         FusionRecipe(method="points", points=((1.0, *[2.0] * 9),))
-    with pytest.raises(InputError, match="points for 2 tables, and 1 are given"):
+    with pytest.raises(InputError, match="points for 2 tables, but 1 are given"):
         fuse([one], FusionRecipe(method="points", points=points))
 
 
@@ -305,7 +305,7 @@ def test_exposures_stay_away_for_some_days(tmp_path):
         "v": ["a"],
     }
     path.write_text("user_id,song_id,shown_at\nu,a,yesterday\n")
-    with pytest.raises(InputError, match=r"shown\.csv: .* row 1 has no time in shown_at"):
+    with pytest.raises(InputError, match=r"shown\.csv: .* row 1 has no valid time in shown_at"):
         read_exposures(path, days=3)
     path.write_text("user_id,song_id\nu,a\n")
     with pytest.raises(InputError, match="shown_at"):

@@ -236,7 +236,7 @@ def test_refusals(home):
         ("k = 0", "k"),
         ('colour = "red"', "unknown setting 'colour'"),
         ('channels = ["popular", "popular"]', "each once"),
-        ('channels = ["nobody"]', "no channel 'nobody'"),
+        ('channels = ["nobody"]', "unknown channel 'nobody'"),
         ("depth = 2", "depth must be at least k"),
         ("weights = {sasrec = 2.0}", "'sasrec' has settings or a weight"),
         ("settings = {rules = {windows = 3}}", "unknown setting 'windows'"),

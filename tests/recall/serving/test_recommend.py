@@ -139,7 +139,7 @@ def test_each_interest_has_a_list_with_a_name(known):
     only = replace(known, categories={"artist": known.categories["artist"]})
     by_artist = Recommender(log=log, known=only).mixes("u0", 5)
     assert by_artist[0].name == "Ayla and the like"
-    with pytest.raises(InputError, match="what interests go by is not known"):
+    with pytest.raises(InputError, match="mixes need genres or artists of songs"):
         Recommender(log=log).mixes("u0")
 
 
@@ -199,7 +199,7 @@ def test_horizons_get_their_share_and_tuned_settings_hold(known, tmp_path):
 def test_refusals(tmp_path):
     with pytest.raises(InputError, match="no user 'u'; did you mean u0"):
         Recommender(log=LOG).recommend("u")
-    with pytest.raises(InputError, match="no entry 'weekly'; there are: daily, radio"):
+    with pytest.raises(InputError, match="unknown entry 'weekly'; there are: daily, radio"):
         Recommender(log=LOG).recommend("u0", entry="weekly")
     with pytest.raises(InputError, match=r"holds no model; .* audiorec recall train"):
         Recommender(log=LOG, models=tmp_path).recommend("u0")

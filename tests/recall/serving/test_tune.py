@@ -138,7 +138,7 @@ def test_what_was_learnt_goes_through_a_file(world, tmp_path):
     some = read.for_some(("other", "good"), k=3)
     assert some.weights == (0.0, found.recipe.weights[1])
     kept.write_text('{"schema": "else"}')
-    with pytest.raises(DamagedFileError, match="not what audiorec recall tune --out writes"):
+    with pytest.raises(DamagedFileError, match="not a file that audiorec recall tune --out wrote"):
         read_tuned(kept)
 
 
@@ -150,5 +150,5 @@ def test_refusals(world):
         tune(paths, split, FusionRecipe(), users=1)
     strangers = Sequences.from_lists([["s01"]] * 4, ["x1", "x2", "x3", "x4"])
     other = given(split.learn, strangers, strangers)
-    with pytest.raises(InputError, match="no table has candidates for a user of the split, as 'x"):
+    with pytest.raises(InputError, match="no table has candidates for a user of the split, such as 'x"):
         tune(paths, other, FusionRecipe())

@@ -106,7 +106,7 @@ def test_a_song_without_a_play_lies_where_its_sound_says():
 def test_sound_of_another_kind_is_refused():
     data = made_up_listening()
     channel = small(max_epochs=1).fit(data)
-    with pytest.raises(InputError, match="learnt from 4 numbers a song, got 3"):
+    with pytest.raises(InputError, match="trained on 4 numbers per song, got 3"):
         channel.embed_sound(Sound(("a",), np.ones((1, 3), np.float32), ("",)))
     deaf = small(max_epochs=1).fit(replace(data, context=Context()))
     with pytest.raises(InputError, match="trained without --vectors"):

@@ -53,7 +53,7 @@ class Ease(Counted[EaseRecipe]):
         n = len(data.song_ids)
         if n > MOST_SONGS:
             raise InputError(
-                f"ease: {n:,} songs would need {2 * 4 * n * n / 1e9:.0f} GB, the limit is "
+                f"ease: {n:,} songs would need {2 * 4 * n * n / 1e9:.0f} GB; the limit is "
                 f"{MOST_SONGS:,} songs: use item-knn, or leave out rarely played songs"
             )
         matrix = owner_song(data.plays, n)

@@ -325,7 +325,7 @@ def test_sound_of_another_kind_is_refused(songs, audiorec):
     assert audiorec(*words.split())[0] == 0
     code, _, err = audiorec(*"recall songs m -v vecs.parquet --out e.parquet".split())
     assert code == 2
-    assert "learnt from features of extractor 0123456789abcdef, given are vectors" in err
+    assert "trained on features of extractor 0123456789abcdef, got vectors" in err
     assert audiorec(*"recall train youtube-dnn -i plays.csv --epochs 1 --out y".split())[0] == 0
     code, _, err = audiorec(*"recall songs y -v vecs.parquet --out e.parquet".split())
     assert code == 2

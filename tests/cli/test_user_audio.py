@@ -269,7 +269,7 @@ def test_refuses_sound_of_another_maker(train, audiorec, home):
     )
     code, _, err = audiorec(*"recall songs model -f odd.parquet -o e.parquet".split())
     assert code == 2
-    assert "given are features of extractor ffffffffffffffff" in err
+    assert "got features of extractor ffffffffffffffff" in err
     code, _, err = audiorec(*"recall songs model -v vecs.parquet -o e.parquet".split())
     assert code == 2
     assert "give their --features, or the songs themselves" in err
@@ -281,7 +281,7 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     write_song(home / "songs" / "new.flac", seed=1)
     code, _, err = audiorec(*"recall songs model songs -o e.parquet -j 1".split())
     assert code == 2
-    assert "learnt from features of extractor 0123456789abcdef, this audiorec makes" in err
+    assert "trained on features of extractor 0123456789abcdef, this audiorec makes" in err
     assert not (home / "e.parquet.work").exists()
     code, _, err = audiorec(*"recall songs model songs -f features.parquet -o e.parquet".split())
     assert code == 2
@@ -295,10 +295,10 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     ("changes", "message"),
     [
         ("-u nobody.parquet", "no such file"),
-        ("-u users.parquet --set learn_users=true", "users that are given do not move"),
+        ("-u users.parquet --set learn_users=true", "given users are fixed"),
         ("--set valid=0.8 --set test=0.3", "leave artists and songs"),
         ('--set inputs=["mtt_tags"]', "no features mtt_tags"),
-        ("--set end_to_end=true", "end to end, songs are decoded again: give --vectors"),
+        ("--set end_to_end=true", "end-to-end training decodes songs again: give --vectors"),
         ("--set loss=other", "loss is"),
         ("--set device=nowhere", "cannot use device 'nowhere'"),
     ],
@@ -342,7 +342,7 @@ def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, ho
     files = "-i plays.csv -v vecs.parquet".split()
     code, _, err = audiorec("recall", "unheard", "model", *files)
     assert code == 2
-    assert "say --all-songs if it heard none of these" in err
+    assert "add --all-songs if it heard none of these songs" in err
     methods = judged(audiorec, "--all-songs", files=files, users=())["artists"]["methods"]
     assert next(iter(methods)) == "youtube-dnn"
     assert "centroid, vector" in methods

@@ -1,7 +1,7 @@
-"""Which pairs of an anchor and a liked song are learnt from, and what stands against them.
+"""Draw training pairs of an anchor and a liked song, and their negatives.
 
-Every draw has its own generator, seeded by the recipe's seed, the epoch and the batch: a
-training that goes on after a kill draws what it would have drawn.
+Every draw has its own generator, seeded by the recipe's seed, the epoch and the batch: a resumed
+training draws exactly what it would have drawn without the interruption.
 """
 
 from collections.abc import Iterator
@@ -19,41 +19,41 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pair
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingData:
-    """What a tower learns from; refused without a pair to learn from."""
+    """Training data of a tower; raises `InputError` if there is no pair to learn from."""
 
-    songs: SongSegments  # all songs, those that are only judged on included
+    songs: SongSegments  # all songs, including those for judging only
     groups: Int64Array  # (S,): artist of each song
-    pool: Int64Array  # (n,): the songs that may be learnt from
+    pool: Int64Array  # (n,): rows of the training songs
     liked: Pairs  # of anchors and songs; only songs of `pool`
     disliked: Pairs  # of anchors and songs
     heard: Pairs
-    # (U, E): embeddings of the users; None where the anchors are songs: the first number of a pair
-    # is then a song, which goes through the tower as well
+    # (U, E): embeddings of the users. None if anchors are songs: the first number of a pair is
+    # then a song, which also goes through the tower
     anchors: FloatArray | None
-    anchors_are_learnt: bool = False  # `anchors` are only where they begin
+    anchors_are_learnt: bool = False  # if so, `anchors` are initial values
 
     def __post_init__(self) -> None:
         if not len(self.liked):
             raise InputError(
-                "no user likes a song that may be learnt from: check that the ids of the log "
-                "are those of the features"
+                "no user likes a song of the training part: check that the log and the features "
+                "use the same ids"
             )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairBatch:
-    """B anchors, the liked song of each, and what was drawn against it."""
+    """B anchors, the liked song of each, and its negatives."""
 
     anchor: Int64Array  # (B,)
     liked: Int64Array  # (B,)
     others: Int64Array  # (B, m)
     usable: BoolArray  # (B, m)
     is_disliked: BoolArray  # (B, m)
-    key: tuple[int, int, int]  # seeds whatever else is drawn for this batch
+    key: tuple[int, int, int]  # seed of further draws for this batch
 
 
 class Batches:
-    """Draws the batches of an epoch."""
+    """The batches of an epoch, drawn reproducibly."""
 
     def __init__(self, data: TrainingData, recipe: UserAudioRecipe) -> None:
         self.data = data
@@ -69,7 +69,7 @@ class Batches:
         return -(-self.pairs_per_epoch // self.recipe.batch_size)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[PairBatch]:
-        """Yield the batches of an epoch from number `first` on."""
+        """Yield the batches of an epoch, starting at number `first`."""
         rng = generator(self.recipe.seed, epoch)
         at = np.searchsorted(self._cumulative, rng.random(self.pairs_per_epoch), side="right")
         pairs = np.minimum(at, len(self.data.liked) - 1)
@@ -89,7 +89,7 @@ class Batches:
 
 
 def _pair_weights(data: TrainingData, balance: float) -> Float64Array:
-    """Return the chance of each liked pair: shape (P,), sums to 1."""
+    """Return the probability of each liked pair: shape (P,), sums to 1."""
     artist = data.groups[data.liked.song]
     pairs_of = np.bincount(artist)
     weights = pairs_of[artist].astype(np.float64) ** -balance

@@ -1,11 +1,12 @@
-"""User-audio as a channel: songs by their sound, in the space of those who listen.
+"""The user-audio channel: songs by their sound, in the same space as users.
 
-    who played what ──factors──▶ users (U, E)          or a ``users.parquet`` that is given
+    who played what ──factors──▶ users (U, E)          or a given ``users.parquet``
     sound of songs  ──tower────▶ songs (S, E)          near the users who play them
     history         ──tastes───▶ one user (E,) ──cosine──▶ all songs, new ones included
 
-A bundle holds no users: a history becomes a user by what its songs say of their listeners. A song
-of a history that nobody else played, or that was held out of training, speaks by its sound.
+A bundle holds no users: a history is embedded as the mean of its songs' tastes, that is, of what
+their listeners have in common. A song without other listeners, or one held out of training, is
+represented by its sound.
 """
 
 from collections.abc import Callable
@@ -35,12 +36,12 @@ from audiorec.spec import FeatureSpec
 from audiorec.store.segments import SongSegments
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress, Pairs
 
-TOWER = "tower."  # of names in a bundle
-EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
+TOWER = "tower."  # prefix of names in a bundle
+EVIDENCE_FROM = 50  # newest songs of a history that are searched for evidence
 
 
 class UserAudio(SharedSpace):
-    """Songs whose sound lies near those who listen as the user does, new ones included."""
+    """Songs whose sound suits users with this history, new songs included."""
 
     name = "user-audio"
     Recipe = UserAudioRecipe
@@ -50,7 +51,7 @@ class UserAudio(SharedSpace):
 
     @property
     def split(self) -> Split:
-        """Which artists and songs the model never learns from."""
+        """The artists and songs that the model never learns from."""
         return self.recipe.split
 
     def _fit(
@@ -70,7 +71,7 @@ class UserAudio(SharedSpace):
             cache = work or Path(stack.enter_context(TemporaryDirectory()))
             heard = hearing(sound_of(data, self.name), self.recipe, cache)
             found = learn(data, heard, self.recipe, work=work, progress=progress, stop=stop)
-            if found is None:  # stopped: there is nothing to answer with
+            if found is None:  # stopped: no model to answer with
                 self.song_ids = ()
                 return
             self.spec = found.tower.spec
@@ -86,15 +87,15 @@ class UserAudio(SharedSpace):
         self.figures = dict(found.figures)
 
     def embed(self, songs: SongSegments) -> FloatArray:
-        """Return the embeddings of any songs, (n, E) float32 of length 1, by their segments.
+        """Return the embeddings of any songs, (n, E) float32 of length 1, from their segments.
 
-        Segments are rows of features, or log-mels (T, M) of a model that was trained end to end,
+        Segments are rows of features, or log-mels (T, M) for a model that was trained end to end,
         which needs torch.
         """
         return self.listener()(songs)
 
     def listener(self, device: str = "cpu") -> Callable[[SongSegments], FloatArray]:
-        """Return `embed` for many calls; a model that was trained end to end runs on `device`."""
+        """Return `embed` for repeated calls; an end-to-end model runs on `device`."""
         if not self.recipe.end_to_end:
             return Embedder(self.spec, self.tower).embed
         from audiorec.learning.torch_use import import_torch
@@ -107,7 +108,7 @@ class UserAudio(SharedSpace):
         return lambda songs: embed_songs(network, songs, device=device)
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories: the mean of what its songs say of their listeners; see `SharedSpace`."""
+        """Embed each history as the mean of its songs' tastes; see `SharedSpace`."""
         histories = queries.histories.among(self.song_ids)
         n_songs = max(1, len(self.song_ids))
         owner, song = np.divmod(np.unique(histories.owner * n_songs + histories.song), n_songs)
@@ -120,17 +121,17 @@ class UserAudio(SharedSpace):
         return self.songs
 
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Place any songs; see `SharedSpace`. Their sound must have the same maker.
+        """Embed any songs; see `SharedSpace`. Their sound must have the same maker.
 
-        Of a model that was trained end to end, `sound` is of a store, whose files are decoded;
-        songs that cannot be read get zeros.
+        For an end-to-end model, `sound` is that of a store, whose files are decoded; songs that
+        cannot be read get zeros.
         """
         with TemporaryDirectory() as cache:
             heard = hearing(sound, self.recipe, Path(cache))
             if self.made_by and heard.made_by and heard.made_by != self.made_by:
                 raise SpecMismatchError(
-                    f"{self.name}: learnt from {_in_words(self.made_by)}, "
-                    f"given are {_in_words(heard.made_by)}: extract the songs as those were, or "
+                    f"{self.name}: trained on {_in_words(self.made_by)}, "
+                    f"got {_in_words(heard.made_by)}: extract the songs the same way, or "
                     f"{self.train_again}"
                 )
             if self.recipe.end_to_end:
@@ -139,15 +140,15 @@ class UserAudio(SharedSpace):
 
     @property
     def train_again(self) -> str:
-        """The command that makes the model anew, for messages."""
+        """The command that trains the model again, for messages."""
         return f"train the model again (audiorec recall train {self.name} --interactions LOG ...)"
 
     def check_level(self) -> None:
-        """Refuse a model that learnt from songs as loud as they came: a `SpecMismatchError`."""
+        """Raise `SpecMismatchError` if the model was trained without loudness normalisation."""
         if self.audio_spec and FeatureSpec.from_dict(self.audio_spec).level is None:
             raise SpecMismatchError(
-                f"{self.name}: learnt from songs as loud as they came, before they were brought to "
-                f"one loudness: {self.train_again}"
+                f"{self.name}: trained on songs at their original loudness, before all were "
+                f"normalised to one loudness: {self.train_again}"
             )
 
     def _embed_all(self, heard: Hearing, n_songs: int) -> FloatArray:
@@ -160,7 +161,7 @@ class UserAudio(SharedSpace):
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the newest that sounds most like each, to the users' ears."""
+        """Return the recent song of the history whose embedding is nearest to each candidate."""
         found = np.full(song.shape, -1, np.int64)
         histories = histories.newest(EVIDENCE_FROM)
         histories = histories.keep(_known(self.songs)[histories.song])
@@ -200,7 +201,7 @@ class UserAudio(SharedSpace):
                 raise InputError(f"songs and tastes have the shapes {sorted(shapes)}")
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise WeightsError(
-                f"not a sound user-audio model: {error!r}; train it anew: "
+                f"not a valid model of user-audio: {error!r}; train it again: "
                 "audiorec recall train user-audio -i LOG -f FEATURES --out MODEL"
             ) from error
         channel.hears = _kind_of(channel.spec, channel.recipe)
@@ -212,7 +213,7 @@ class UserAudio(SharedSpace):
         return channel
 
     def _card(self) -> str:
-        """Return the card, with the figures that chose the number of epochs."""
+        """Return the model card, with the figures that chose the number of epochs."""
         figures, counts = self.figures, self.learnt_from
         recipe, spec = self.recipe, self.spec
         made_by = _in_words(self.made_by) or "any audio"
@@ -222,11 +223,11 @@ class UserAudio(SharedSpace):
                 Figure("AUC by user", figures["auc"]),
                 Figure("AUC by user of the closed-form start", figures["auc_at_start"]),
             )
-        made_up = "Simulated listening: of no use on real users." if counts["simulated"] else ""
+        made_up = "Simulated listening: do not use for real users." if counts["simulated"] else ""
         return Card(
             title="user-audio",
             about=(
-                f"Places any song by its sound: {spec.embedding} numbers of length 1, in "
+                f"Embeds any song by its sound: {spec.embedding} numbers of length 1, in "
                 f"{f'the space of the users of {self.space}' if self.space else 'its own space'}."
             ),
             caution=made_up,
@@ -239,28 +240,28 @@ class UserAudio(SharedSpace):
             figures=shown,
             judged_on=(
                 f"{figures['users']:,} users and {figures['songs']:,} songs of artists that were "
-                "left out to choose the number of epochs, so it flatters a little; the model then "
-                "learnt from them too. Held out beside: "
+                "held out to choose the number of epochs, so the figure is slightly optimistic; "
+                "the model was then trained on them too. Also held out: "
                 f"{recipe.test:.0%} of the artists, {recipe.new_songs:.0%} of the others' songs"
             ),
             sections={
                 "Form": (
                     f"- reads {', '.join(spec.inputs)} of {made_by}\n"
-                    f"- linear map, {spec.hidden} units beside it, {spec.pooling} over segments\n"
-                    f"- {recipe.loss}, {recipe.negatives} songs against each liked one"
+                    f"- linear map plus {spec.hidden} hidden units, {spec.pooling} over segments\n"
+                    f"- {recipe.loss}, {recipe.negatives} negatives per liked song"
                 ),
                 "Limits": (
-                    "- Knows the taste of the users it learnt from, and the music they heard.\n"
-                    "- What many users like is near to many users: popular kinds come more often.\n"
-                    "- Embeddings compare only within one space, and never with vectors of songs.\n"
-                    "- Judge it on artists that it never heard: `audiorec recall unheard`."
+                    "- Reflects the users it was trained on, and the music they heard.\n"
+                    "- Songs that many users like are near many users: popular styles win.\n"
+                    "- Embeddings compare only within one space, and never with song vectors.\n"
+                    "- Evaluate it on artists that it never heard: `audiorec recall unheard`."
                 ),
             },
         ).markdown()
 
 
 def _kind_of(spec: TowerSpec, recipe: UserAudioRecipe) -> Any:
-    """Return what a tower hears, as `SharedSpace.hears`."""
+    """Return the kind of sound that a tower reads, as `SharedSpace.hears`."""
     if recipe.end_to_end:
         return "audio"
     return "vectors" if spec.inputs == ("vector",) else "features"
@@ -271,9 +272,9 @@ def _in_words(made_by: str) -> str:
 
 
 def _tastes(pairs: Pairs, users: FloatArray, songs: FloatArray) -> FloatArray:
-    """Return what each song says of who plays it, (S, E): the mean of its listeners.
+    """Return each song's taste, (S, E): the mean embedding of its listeners.
 
-    Rare songs say more; a song without listeners says what its sound says.
+    Tastes of rare songs are longer; songs without listeners use their sound embedding.
     """
     pairs = pairs.take(_known(users)[pairs.user])
     n_songs, n_users = len(songs), len(users)

@@ -1,11 +1,11 @@
-"""Where a tower starts: the linear map from audio to the users' space that fits the likes best.
+"""Initialise a tower with the linear map from audio to the users' space that best fits the likes.
 
     likes (U, G) ≈ users (U, E) · weights (E, D) · artists' mean features (D, G)
 
-solved in one step, with a ridge on both sides. One row an artist, not a song: an artist with
-thirty songs is no more of a witness than one with three. On small catalogues nothing that is
-trained by steps beats this map (docs/decisions/0014), so training begins with it and goes on
-only for as long as artists that were held out gain.
+solved in one step, with a ridge on both sides. There is one row per artist, not per song, so that
+an artist with thirty songs carries no more weight than one with three. On small catalogues no
+model trained by gradient steps beats this map (docs/decisions/0014), so training starts from it
+and continues only while held-out artists improve.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ import numpy as np
 
 from audiorec.types import Float64Array, FloatArray, Int64Array, Pairs
 
-# Of two like-minded sums the larger is of more listeners, not of better ones: a sum of n users
-# is divided by n to this power.
+# The longer of two sums has more listeners, not better ones: a sum of n users is divided by n to
+# this power.
 BALANCE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ridge:
-    """How strongly the map is held back, as multiples of the mean eigenvalue of each side."""
+    """Regularisation of the map, as multiples of the mean eigenvalue of each side."""
 
     users: float = 1.0
     songs: float = 8.0
@@ -37,10 +37,10 @@ def fit_map(
 ) -> FloatArray:
     """Fit the linear map, (E, D) float32.
 
-    It is scaled so that the songs learnt from have embeddings of mean length 1.
+    It is scaled so that embeddings of the training songs have a mean length of 1.
 
     `features` (S, D) are the standardised means of the songs, `groups` (S,) their artists. Only
-    the songs of `liked` are learnt from.
+    songs in `liked` are used.
     """
     artists, artist_of = np.unique(groups[liked.song], return_inverse=True)
     pairs = np.unique(

@@ -1,8 +1,8 @@
-"""What a tower learns from, and who says when to stop: pairs sorted by the part of their song.
+"""Divide listening into training data and a panel for early stopping, by the part of each song.
 
-    pairs, songs, parts  ──make_material──▶  `Material`: training data, and a panel that judges
+    pairs, songs, parts  ──make_material──▶  `Material`: training data, and a panel to judge on
 
-Songs of test artists are not among them: nothing of a training can depend on them.
+Songs of test artists are excluded: nothing in training can depend on them.
 """
 
 import hashlib
@@ -24,32 +24,32 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.store.segments import SongSegments
 from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
-JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
-SIDES = ("liked", "disliked", "heard")  # what pairs may say
-MIN_JUDGED = 5  # users; fewer say nothing
+JUDGED_USERS = 2_000  # users of the panel, at most
+SIDES = ("liked", "disliked", "heard")  # kinds of pairs
+MIN_JUDGED = 5  # users; with fewer there is no panel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Anchors:
-    """Who the likes are of."""
+    """Users, or songs, that liked songs are placed near."""
 
-    ids: tuple[str, ...]  # users, or songs where songs are anchors
-    # (U, E): None where they are learnt, or where they are songs
+    ids: tuple[str, ...]  # users; or songs, if anchors are songs
+    # (U, E): None if they are learnt, or if anchors are songs
     embeddings: FloatArray | None = None
-    space: str = ""  # the model that made the embeddings; empty where none did
+    space: str = ""  # the model that made the embeddings, or empty
     are_songs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What a training needs."""
+    """The data of one training."""
 
     data: TrainingData
-    # users and songs of the artists that say when to stop; `users` are numbers of anchors. None
-    # where too few users like any of them
+    # users and songs of the artists held out for early stopping; `users` are numbers of anchors.
+    # None if too few users like any of them
     panel: Panel | None
-    panel_songs: Int64Array  # (n,): numbers of the panel's songs in ``data.songs``
-    fingerprint: str  # of all numbers in it
+    panel_songs: Int64Array  # (n,): rows of the panel's songs in ``data.songs``
+    fingerprint: str  # hash of all the data
 
     def judge(self, anchors: FloatArray, songs: FloatArray) -> float:
         """Return the mean AUC of the panel's users, given all anchors and all songs."""
@@ -68,15 +68,15 @@ def make_material(
     dimension: int,
     seed: int,
 ) -> Material:
-    """Sort pairs into those that are learnt from and those that are judged on.
+    """Divide pairs into a training part and a panel to judge on.
 
-    `pairs` are ``liked``, ``disliked`` and ``heard``: users are numbers of anchors, songs are
-    numbers of `songs`, which are of the parts TRAIN and VALID. `dimension` is of embeddings that
-    are learnt; `seed` draws the judged users where there are very many.
+    `pairs` are ``liked``, ``disliked`` and ``heard``: users are numbers of anchors, songs are rows
+    of `songs`, which are in the parts TRAIN and VALID. `dimension` is the width of embeddings
+    that are learnt; `seed` samples the judged users if there are very many.
     """
     train = parts == SplitPart.TRAIN
     _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
-    if anchors.are_songs:  # an anchor song that is held out must not be learnt from either
+    if anchors.are_songs:  # held-out anchor songs must not be used either
         usable = {n: p.take(train[p.song] & train[p.user]) for n, p in pairs.items()}
     else:
         usable = {n: p.take(train[p.song]) for n, p in pairs.items()}
@@ -92,7 +92,7 @@ def make_material(
     judged = pairs
     if anchors.are_songs:
         judged = {n: p.take(train[p.user]) for n, p in pairs.items()}
-    elif anchors.embeddings is None:  # learnt users are known by their liked training songs
+    elif anchors.embeddings is None:  # learnt users need liked training songs
         known = np.isin(judged["liked"].user, usable["liked"].user)
         judged = {**judged, "liked": judged["liked"].take(known)}
     panel = make_panel(judged, len(anchors.ids), panel_songs, seed=seed, most=JUDGED_USERS)
@@ -105,7 +105,7 @@ def make_material(
 
 
 def _embeddings(anchors: Anchors, liked: Pairs, n_songs: int, dimension: int) -> FloatArray | None:
-    """Return the anchors' embeddings, or where they begin: what the learnt-from likes say."""
+    """Return the anchors' embeddings; if they are learnt, initial ones from the training likes."""
     if anchors.are_songs or anchors.embeddings is not None:
         return anchors.embeddings
     if not len(liked):
@@ -122,11 +122,11 @@ def make_panel(
     most: int = 0,
     users: BoolArray | None = None,
 ) -> Panel | None:
-    """Choose who is judged on which songs; None if fewer than `MIN_JUDGED` users can be.
+    """Choose the users to judge and their songs; None if fewer than `MIN_JUDGED` qualify.
 
-    A user is judged on the liked songs among `songs` (n,) against the disliked and the unheard
-    ones; songs that were heard and are neither do not count. `users` (n_users,) says which users
-    are asked at all; of more than `most` (0: no limit) so many are drawn.
+    A user is judged on liked songs among `songs` (n,) against disliked and unheard ones; songs
+    that were heard, but neither liked nor disliked, do not count. `users` (n_users,) selects the
+    users to consider; more than `most` (0: no limit) are sampled down to `most`.
     """
     inside = {name: p.take(np.isin(p.song, songs)) for name, p in pairs.items()}
     asked = np.unique(inside["liked"].user).astype(np.int64)
@@ -148,7 +148,7 @@ def make_panel(
 
 
 def _matrix(pairs: Pairs, users: Int64Array, songs: Int64Array, n_users: int) -> BoolArray:
-    """Return which of the users has a pair with which of the songs: shape (Q, n), bool."""
+    """Return which of the users have a pair with which of the songs: shape (Q, n), bool."""
     place = np.full(n_users, -1, np.int64)
     place[users] = np.arange(len(users))
     mine = place[pairs.user] >= 0
@@ -168,7 +168,7 @@ def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | Non
         arrays += [panel.users, panel.liked, panel.candidates]
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
-    values = data.songs.values  # every segment where they are small features
+    values = data.songs.values  # hash every segment of small features
     step = 1 if values.ndim == 2 else max(1, len(values) // 1000)
     digest.update(np.ascontiguousarray(values[::step]).tobytes())
     return digest.hexdigest()[:16]
@@ -177,14 +177,14 @@ def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | Non
 def renumbered(
     pairs: Pairs, *, user: Int64Array | None = None, song: Int64Array | None = None
 ) -> Pairs:
-    """Give users and songs other numbers; pairs of one whose number is -1 are left out."""
+    """Renumber users and songs; drop pairs in which either has the new number -1."""
     users = pairs.user if user is None else user[pairs.user].astype(np.int32)
     songs = pairs.song if song is None else song[pairs.song].astype(np.int32)
     return Pairs(users, songs, pairs.weight, pairs.time).take((users >= 0) & (songs >= 0))
 
 
 def sides_of(data: RecallData) -> dict[str, Pairs]:
-    """Return who likes, dislikes and has heard what, in numbers of the catalogue."""
+    """Return the liked, disliked and heard pairs of users and songs, in catalogue rows."""
     liked = _pairs(data.plays)
     disliked, heard = (
         None if side is None else _pairs(side.among(data.song_ids))
@@ -198,7 +198,7 @@ def sides_of(data: RecallData) -> dict[str, Pairs]:
 
 
 def _pairs(plays: Sequences) -> Pairs:
-    """Return who has which song, each pair once."""
+    """Return the distinct pairs of owner and song."""
     n_songs = max(1, len(plays.song_ids))
     key, times = np.unique(plays.owner * n_songs + plays.song, return_counts=True)
     user, song = np.divmod(key, n_songs)
@@ -207,5 +207,5 @@ def _pairs(plays: Sequences) -> Pairs:
 
 
 def none_of(pairs: Pairs) -> Pairs:
-    """Return no pair."""
+    """Return no pairs."""
     return pairs.take(np.zeros(0, np.int64))

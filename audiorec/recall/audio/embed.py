@@ -1,12 +1,12 @@
-"""Any audio to embeddings: of stored sound, of audio files, of a store's songs.
+"""Embed songs from stored sound, from audio files, or from the songs of a store.
 
     sound   ──embed_stored──▶  embeddings.parquet
     songs   ──embed_audio───▶  embeddings.parquet, embeddings.errors.parquet
 
-For every channel whose users and songs share a space. Songs are extracted by an ordinary run into
-a folder beside the output, which is resumable and skips what it knows: embedding a folder again
-costs only its new songs. A model that was trained end to end decodes them, hears them by its
-network, and keeps log-mel segments there instead.
+For every channel with a shared space of users and songs. Songs are extracted by an ordinary run
+into a folder beside the output, which is resumable and skips known songs: embedding a folder again
+costs only its new songs. An end-to-end model decodes the songs itself, and keeps log-mel segments
+in that folder instead.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,23 +46,23 @@ from audiorec.types import BoolArray, FloatArray
 
 WORK_SUFFIX = ".work"
 STORE_FILE, FEATURES_FILE = "vecs.parquet", "features.parquet"
-DESCRIBED = ("title", "artist", "uri")  # what a cold start reads beside an embedding
-MUSIC = "music"  # and whether the song is music
+DESCRIBED = ("title", "artist", "uri")  # columns that cold start reads beside an embedding
+MUSIC = "music"  # column: whether the song is music
 Progress = Callable[[RunProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingReport:
-    """What came of embedding songs."""
+    """Result of embedding songs."""
 
     embedded: int  # songs
     failed: int
-    # ``interrupted`` or ``max_failures``: nothing was written, the same call goes on
+    # ``interrupted`` or ``max_failures``: nothing was written, and the same call resumes
     stopped: str | None
-    without: int = 0  # songs of which the model can say nothing
+    without: int = 0  # songs that the model cannot embed
     model_id: str
     space: str
-    out: Path  # `errors` exists where songs failed
+    out: Path  # `errors` exists only if songs failed
     errors: Path
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,23 +71,23 @@ class EmbeddingReport:
 
 
 def embed_stored(channel: SharedSpace, sound: Sound | None, *, out: str | Path) -> EmbeddingReport:
-    """Embed songs whose sound is stored, or the songs of a channel's catalogue.
+    """Embed songs from stored sound, or write the embeddings of a channel's catalogue.
 
     Parameters
     ----------
     channel : SharedSpace
     sound : Sound, optional
-        Of the kind that the channel learnt from; by default the catalogue is written. A store
-        beside it says what the songs are called and which are music.
+        Sound of the kind that the channel was trained on; by default the catalogue is written. A
+        store beside it tells titles, artists and which songs are music.
     out : path
-        The ``embeddings.parquet`` to write, whole or not at all.
+        The ``embeddings.parquet`` to write, atomically.
 
     Raises
     ------
     SpecMismatchError
-        If something else made the sound than what the channel learnt from.
+        If the sound was made differently from that of the training.
     InputError
-        If the channel cannot hear this kind of sound, or no song has an embedding.
+        If the channel cannot use this kind of sound, or no song gets an embedding.
     """
     ids = channel.song_ids if sound is None else sound.song_ids
     embedded = channel.song_embeddings() if sound is None else channel.embed_sound(sound)
@@ -116,30 +116,30 @@ def embed_audio(
     ----------
     channel : SharedSpace
     sources : sequence of Source
-        As `audiorec.extraction.catalogue.find_songs` lists them.
+        As listed by `audiorec.extraction.catalogue.find_songs`.
     out : path
-        The ``embeddings.parquet`` to write: the songs of `sources` and no others.
+        The ``embeddings.parquet`` to write, for exactly the songs of `sources`.
     work : path, optional
-        The folder that keeps what was extracted; by default ``<out>.work``.
+        The folder that keeps extracted data; by default ``<out>.work``.
     options : RunOptions, optional
     device : str
-        Where a model runs that was trained end to end.
+        Device for an end-to-end model.
     progress : callable, optional
     stop : Event, optional
-        Once set, the songs in flight are finished; nothing is written, the same call goes on.
+        Once set, songs in progress are finished; nothing is written, and the same call resumes.
 
     Returns
     -------
     report : EmbeddingReport
-        Songs that fail do not raise: they are rows of the errors file beside `out`.
+        Failed songs do not raise: they are rows of the errors file beside `out`.
 
     Raises
     ------
     InputError
         If the channel was trained without the sound of songs.
     SpecMismatchError
-        If this audiorec is another extractor than the model was trained on, or took songs as
-        loud as they came.
+        If the model was trained on another extractor than this audiorec's, or without loudness
+        normalisation.
     """
     out = Path(out)
     folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
@@ -156,7 +156,7 @@ def embed_audio(
     ours = f"{'features of ' if by_features else ''}extractor {Extractor(config).extractor_id}"
     if channel.made_by not in ("", ours):
         raise SpecMismatchError(
-            f"{channel.name}: learnt from {channel.made_by}, this audiorec makes {ours}: extract "
+            f"{channel.name}: trained on {channel.made_by}, this audiorec makes {ours}: extract "
             f"its songs again and train it on them (audiorec recall train {channel.name} ...)"
         )
     outputs = make_outputs(
@@ -181,13 +181,13 @@ def embed_audio(
 
 
 def store_sources(store: VectorStore) -> list[Source]:
-    """List the songs of a store where they were when it was made."""
+    """List the songs of a store, at the paths recorded in it."""
     uris = store.column("uri").to_pylist()
     return [make_source(uri, name) for uri, name in zip(uris, store.ids, strict=True)]
 
 
 def _columns(sound: Sound) -> dict[str, Any]:
-    """Return what stands beside the embeddings of songs: where they are known, null elsewhere."""
+    """Return the further columns of the embeddings; null if unknown."""
     columns: dict[str, list[Any]] = {}
     hashes: list[str | None] | None = None
     if sound.features is not None:
@@ -206,7 +206,7 @@ def _columns(sound: Sound) -> dict[str, Any]:
                 "content_hash": _taken(of_store, rows),
                 "segments": _taken(store.column("segments").to_pylist(), rows),
             }
-        else:  # a song that the store knows with other audio is another one
+        else:  # with other audio in the store, it is another song
             rows = [
                 row if row is not None and of_store[row] == own else None
                 for row, own in zip(rows, hashes, strict=True)
@@ -297,7 +297,7 @@ def _heard(
 
 
 def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
-    """Return the content hash, None if the song went away since it was decoded."""
+    """Return the content hash, or None if the song has disappeared since it was decoded."""
     try:
         return hashes.read(source.path)
     except SongError:
@@ -305,9 +305,9 @@ def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
 
 
 def _write_failures(spec: FeatureSpec, path: Path, failures: list[dict[str, Any]]) -> None:
-    """Write the errors file, or remove an old one where nothing failed."""
+    """Write the errors file, or remove an old one if nothing failed."""
     if not failures:
-        if path.exists() and kind_of(path) == Kind.ERRORS:  # another file is not ours
+        if path.exists() and kind_of(path) == Kind.ERRORS:  # never delete a file that is not ours
             path.unlink()
         return
     outputs = make_outputs(path.with_name(STORE_FILE), errors=path)

@@ -1,15 +1,14 @@
-"""Which songs a model never hears: decided by the names of their artists alone.
+"""Choose which songs are held out of training, by the names of their artists alone.
 
-A song belongs to its artist; a song without one stands for itself. Whether an artist is held
-out follows from a hash of the name and a seed, so the answer is the same on every machine,
-and stays the same as the catalogue grows.
+A song belongs to its artist; a song without one is its own group. Whether an artist is held out
+follows from a hash of the name and a seed, so the answer is the same on every machine, and does
+not change as the catalogue grows.
 
-A users' table whose history holds the judged songs tells the answer. `write_known` leaves
-them out of a log, by the same hash that the training goes by; make the users of what it
-writes.
+A table of users whose histories contain the judged songs leaks the answer. `write_known` removes
+them from a log, by the same hash as in training; make the users from what it writes.
 
     song ids ──song_groups──▶ artists, or songs themselves ──assign_parts──▶ `SplitPart` of each
-    log      ──write_known──▶ the log without the songs that are held out
+    log      ──write_known──▶ the log without held-out songs
 """
 
 import hashlib
@@ -31,34 +30,34 @@ from audiorec.store.schema import METADATA_KEY
 from audiorec.types import BoolArray, plain_name
 
 Parts = npt.NDArray[np.int8]
-ALONE = "song "  # begins the group of a song without an artist
+ALONE = "song "  # prefix of the group of a song without an artist
 
 
 class SplitPart(IntEnum):
-    """What a song is there for."""
+    """The purpose of a song."""
 
-    TRAIN = 0  # learnt from
-    VALID = 1  # of artists that say when to stop
-    TEST = 2  # of artists that nothing was decided on
-    NEW_SONG = 3  # of an artist that is learnt from, but not this song
+    TRAIN = 0  # training
+    VALID = 1  # of artists held out for early stopping
+    TEST = 2  # of artists held out of every choice
+    NEW_SONG = 3  # held out, though its artist is trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """How large the parts are.
+    """Sizes of the held-out parts.
 
     Attributes
     ----------
     valid, test : float
-        Parts of the artists.
+        Shares of the artists.
     new_songs : float
-        Part of the songs of the remaining artists.
+        Share of the songs of the remaining artists.
     seed : int
 
     Raises
     ------
     InputError
-        If nothing would be left to learn from.
+        If nothing would be left for training.
     """
 
     valid: float = 0.1
@@ -70,15 +69,15 @@ class Split:
         parts = (self.valid, self.test, self.new_songs)
         if min(parts) < 0 or self.valid + self.test >= 1 or self.new_songs >= 1:
             raise InputError(
-                "the held-out parts must be at least 0 and leave artists and songs to learn "
-                f"from; got valid={self.valid}, test={self.test}, new_songs={self.new_songs}"
+                "held-out parts must be at least 0 and leave artists and songs to train on; "
+                f"got valid={self.valid}, test={self.test}, new_songs={self.new_songs}"
             )
 
 
 def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tuple[str, ...]:
-    """Return what each song belongs to: its artist, or itself.
+    """Return the group of each song: its artist, or the song itself.
 
-    Names are compared as `audiorec.types.plain_name` says.
+    Names are compared in their plain form (`audiorec.types.plain_name`).
 
     Examples
     --------
@@ -93,13 +92,13 @@ def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tup
 
 
 def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -> Parts:
-    """Say what each song is there for.
+    """Assign each song to a part.
 
     Parameters
     ----------
     song_ids : sequence of str, length S
     groups : sequence of str, length S
-        As from `artist_groups`: a group is never cut, but for ``new_songs``.
+        As from `artist_groups`; a group is never divided, except by ``new_songs``.
     split : Split
 
     Returns
@@ -124,7 +123,7 @@ def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -
 def parts_of_known(
     song_ids: Sequence[str], groups: Sequence[str], split: Split, can_be_heard: BoolArray
 ) -> Parts:
-    """Return `assign_parts`, but learn from songs without sound and artist: they tell nothing."""
+    """Return `assign_parts`, with songs without sound and artist in TRAIN: they leak nothing."""
     parts = assign_parts(song_ids, groups, split)
     alone = np.array([group.startswith(ALONE) for group in groups], np.bool_)
     parts[alone & ~can_be_heard] = SplitPart.TRAIN
@@ -139,7 +138,7 @@ def _part_of_group(group: str, split: Split) -> SplitPart:
 
 
 def _chance(purpose: str, seed: int, name: str) -> float:
-    """Return a number in [0, 1) that only depends on the arguments."""
+    """Return a number in [0, 1) that depends only on the arguments."""
     digest = hashlib.sha256(f"{purpose}\0{seed}\0{name}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
 
@@ -147,7 +146,7 @@ def _chance(purpose: str, seed: int, name: str) -> float:
 def song_groups(song_ids: Sequence[str], context: Context) -> tuple[str, ...]:
     """Return the group of each song: its artist by a store's tags or side information, or itself.
 
-    Tags come first. Songs of which neither is known are groups of their own.
+    Tags take precedence. Songs with neither are their own groups.
     """
     artists: dict[str, str | None] = {}
     side = context.side
@@ -162,7 +161,7 @@ def song_groups(song_ids: Sequence[str], context: Context) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldoutReport:
-    """What was left out."""
+    """Result of `write_known`."""
 
     rows: int  # of the log
     kept: int
@@ -172,35 +171,35 @@ class HoldoutReport:
 def write_known(
     context: Context, interactions: str | Path, *, out: str | Path, split: Split
 ) -> HoldoutReport:
-    """Write the rows of a log whose songs may be learnt from.
+    """Write the rows of a log whose songs are in the training part.
 
     Parameters
     ----------
     context : Context
-        Which songs there are, and their artists: sound, side information or both.
+        Song ids and artists: sound, side information or both.
     interactions : path
     out : path
         A Parquet log.
     split : Split
-        As the model's training will have it.
+        The split of the model's training.
 
     Raises
     ------
     InputError
-        If no song is known, or no row remains.
+        If no song is known, or no row is left.
     """
     ids = context.song_ids
     if not ids:
-        raise InputError("which songs are held out follows from their artists: none is known")
+        raise InputError("held-out songs follow from their artists, but no artist is known")
     parts = assign_parts(ids, song_groups(ids, context), split)
     log = read_interactions(interactions)
     hidden = {name for name, part in zip(ids, parts, strict=True) if part != SplitPart.TRAIN}
     known = np.array([name not in hidden for name in log.song_ids], np.bool_)
     kept = log.take(known[log.song])
     if not len(kept):
-        raise InputError(f"{interactions}: every row is of a song that is held out")
+        raise InputError(f"{interactions}: all rows are of held-out songs")
     schema = SCHEMA
-    if log.simulated:  # what was made up stays known as made up
+    if log.simulated:  # keep simulated data marked as such
         content = {"kind": "interactions", "simulated": True}
         schema = schema.with_metadata({METADATA_KEY: json.dumps(content).encode()})
     write_plain(Path(out), kept.to_table().cast(schema))

@@ -1,8 +1,8 @@
-"""How songs are heard: by stored vectors, by stored features, or decoded again to log-mels.
+"""Song inputs: stored vectors, stored features, or files decoded again to log-mels.
 
     sound, recipe ──hearing──▶ `Hearing`: .load(rows) for training, .blocks() of all songs
 
-Rows are numbers of the songs of the sound. One class a kind of input, all with the same methods.
+Rows are indices of the sound's songs. There is one class per kind of input, with the same methods.
 """
 
 from abc import ABC, abstractmethod
@@ -27,18 +27,18 @@ Heard = tuple[Int64Array, SongSegments]  # rows (n,), and the segments of these 
 
 
 class Hearing(ABC):
-    """Songs that can be heard.
+    """A source of song inputs.
 
     Attributes
     ----------
     inputs : tuple of str
-        What stands in a segment's row.
+        Columns of a segment's row.
     known : ndarray, shape (n,), bool
-        Which songs of the sound there is something of.
+        Which songs have an input.
     made_by : str
         As `Sound.made_by`.
     audio_spec : mapping
-        How files become these inputs; empty where that is not known.
+        How files become these inputs; empty if unknown.
     """
 
     inputs: tuple[str, ...]
@@ -48,15 +48,15 @@ class Hearing(ABC):
 
     @abstractmethod
     def load(self, rows: Int64Array, max_segments: int) -> Heard:
-        """Return the segments of some songs, of those that can be heard, at most so many each."""
+        """Return the segments of those of some songs that have any, at most `max_segments` each."""
 
     @abstractmethod
     def blocks(self, max_segments: int) -> Iterator[Heard]:
-        """Yield all songs that can be heard, some at a time, in any order."""
+        """Yield all songs that have an input, in blocks, in any order."""
 
 
 class VectorSongs(Hearing):
-    """Songs of one vector each."""
+    """Songs with one vector each."""
 
     inputs = ("vector",)
 
@@ -66,28 +66,28 @@ class VectorSongs(Hearing):
         self.audio_spec = {} if sound.store is None else dict(sound.store.metadata.spec)
 
     def load(self, rows: Int64Array, max_segments: int) -> Heard:  # noqa: ARG002 - one each
-        """Take the vectors."""
+        """Return the vectors of the songs."""
         rows = rows[self.known[rows]]
         ids = tuple(map(str, rows.tolist()))
         return rows, SongSegments(ids, self.values[rows], np.arange(len(rows) + 1))
 
     def blocks(self, max_segments: int) -> Iterator[Heard]:
-        """Yield them all at once."""
+        """Yield all songs at once."""
         yield self.load(np.flatnonzero(self.known), max_segments)
 
 
 class FeatureSongs(Hearing):
-    """Songs of a ``features.parquet``, all their segments."""
+    """Songs of a ``features.parquet``, with all their segments."""
 
     def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
         file = sound.features
         if file is None:
-            raise InputError("this model hears songs by their features: give --features")
+            raise InputError("this model reads features of songs: give --features")
         if inputs and inputs != file.inputs:
             file = FeatureFile.open(file.path, inputs)
         self.file, self.inputs, self.made_by = file, file.inputs, sound.made_by
         self.audio_spec = dict(file.spec)
-        self._row_of = IdMap(sound.song_ids).rows(file.ids)  # of each song of the file; -1
+        self._row_of = IdMap(sound.song_ids).rows(file.ids)  # row of each song of the file, or -1
         self.known = np.zeros(len(sound.song_ids), np.bool_)
         self.known[self._row_of[self._row_of >= 0]] = True
 
@@ -97,7 +97,7 @@ class FeatureSongs(Hearing):
         return self._row_of[chosen], self.file.read(chosen, max_segments=max_segments)
 
     def blocks(self, max_segments: int) -> Iterator[Heard]:  # noqa: ARG002 - a group is small
-        """Yield a row group at a time, with all segments."""
+        """Yield the songs row group by row group, with all segments."""
         first = 0
         for songs, _ in self.file.blocks():
             rows = self._row_of[first : first + len(songs)]
@@ -113,14 +113,14 @@ class FeatureSongs(Hearing):
 
 
 class LogMelSongs(Hearing):
-    """Songs of a store, decoded again; what cannot be read any more is left out.
+    """Songs of a store, decoded again; unreadable files are left out.
 
     Parameters
     ----------
     sound : Sound
-        Of a store.
+        The sound of a store.
     recipe : UserAudioRecipe
-        Names the backbone, and how many processes decode.
+        Names the backbone and the number of decoding processes.
     cache : Path
         A folder that lasts as long as the training.
     """
@@ -128,11 +128,11 @@ class LogMelSongs(Hearing):
     def __init__(self, sound: Sound, recipe: UserAudioRecipe, cache: Path) -> None:
         store = sound.store
         if store is None:
-            raise InputError("end to end, songs are decoded again: give --vectors with their store")
+            raise InputError("end-to-end training decodes songs again: give --vectors with a store")
         self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
         self.inputs = (f"{recipe.backbone}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
-        # Of the store it is the hop that counts: files are decoded anew, at one loudness, for the
+        # Only the hop is taken from the store: files are decoded anew, at one loudness, for the
         # network that is trained.
         hop_s = FeatureSpec.from_dict(store.metadata.spec).segment.hop_s
         self.spec = FeatureSpec(segment=SegmentSpec(hop_s=hop_s))
@@ -142,17 +142,17 @@ class LogMelSongs(Hearing):
         self.known = self._in_store >= 0
 
     def load(self, rows: Int64Array, max_segments: int) -> Heard:
-        """Decode the songs, or read what was decoded before."""
+        """Decode the songs, or read the cache."""
         found = dict(self._decoded(rows, max_segments))
         if not found:
             raise StoreError(
-                f"{self.store.path}: none of its songs can be read at its place any more"
+                f"{self.store.path}: none of its songs can be read at the recorded path any more"
             )
         kept = np.array(sorted(found), np.int64)
         return kept, join_songs([(self._ids[row], found[row]) for row in kept.tolist()])
 
     def blocks(self, max_segments: int) -> Iterator[Heard]:
-        """Decode a song after the other."""
+        """Decode one song after the other."""
         for row, values in self._decoded(np.flatnonzero(self.known), max_segments):
             yield np.array([row], np.int64), join_songs([(self._ids[row], values)])
 
@@ -169,14 +169,14 @@ class LogMelSongs(Hearing):
 
 
 def hearing(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> Hearing:
-    """Return how a recipe hears songs: end to end, by features where there are any, or by vectors.
+    """Return the inputs that a recipe asks for: log-mels end to end, else features, else vectors.
 
-    `cache` is a folder for what is decoded. Raises `InputError` if the sound does not have it.
+    `cache` is a folder for decoded songs. Raises `InputError` if the sound lacks the inputs.
     """
     if recipe.end_to_end:
         return LogMelSongs(sound, recipe, cache)
     if sound.features is not None:
         return FeatureSongs(sound, recipe.inputs)
     if recipe.inputs:
-        raise InputError("inputs are columns of features: give --features")
+        raise InputError("the setting inputs selects columns of features: give --features")
     return VectorSongs(sound)

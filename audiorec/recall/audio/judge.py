@@ -1,13 +1,13 @@
-"""Judge a model on songs and artists that it never heard, beside what it has to beat.
+"""Evaluate a model on artists and songs that it never heard, beside baselines.
 
-    model, who likes what, sound  ──judge_unheard──▶  `Evaluation`: a comparison a panel
+    model, who likes what, sound  ──judge_unheard──▶  `Evaluation`: a comparison per panel
 
-Two panels: *artists* that the training never met, and *new songs* of artists that it did. The
-parts are those that the model itself wrote down, so they cannot be mixed up.
+There are two panels: *artists* that training never met, and *new songs* of artists that it did.
+The parts are those recorded in the model, so they cannot be mixed up.
 
-All methods are judged on the same users: those with an embedding, a liked song that was
-learnt from (there is no centroid without one), and a liked song in the panel. Without a table of
-users, a user is what the model makes of the liked songs that it learnt from.
+All methods are judged on the same users: those with an embedding, a liked song in the training
+part (without one there is no centroid), and a liked song in the panel. Without a table of users,
+the model embeds each user from the liked songs of the training part.
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,18 @@ from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs
 
 PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
-COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
-NEAREST = 50  # users whose likes make a centroid, the user included
+COMPONENTS = 40  # of the PCA baseline: the width of an embedding
+NEAREST = 50  # users whose likes are averaged to a centroid, including the user
 TOP_K = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """Figures of a model."""
+    """Figures of a model and its baselines."""
 
-    # ``artists`` and ``new_songs``, those of them that anybody can be judged on
+    # ``artists`` and ``new_songs``, if anybody can be judged on them
     panels: Mapping[str, Comparison]
-    simulated: bool  # the log is made up
+    simulated: bool  # whether the log is simulated
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -58,43 +58,43 @@ def judge_unheard(
     all_songs: bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge a model beside baselines.
+    """Evaluate a model beside baselines.
 
     Parameters
     ----------
     channel : SharedSpace
-        As it was trained: a `UserAudio` says which artists and songs it held out.
+        As trained: a `UserAudio` knows which artists and songs it held out.
     data : RecallData
         Who likes what, and the sound and the artists of the songs.
     users : EmbeddingTable, optional
-        Users in the model's space. Their history must not hold the songs that are judged on; see
+        Users in the model's space. Their histories must not contain the judged songs; see
         `audiorec.recall.audio.held_out`.
     songs : EmbeddingTable, optional
-        The songs as the model embedded them before: of audio that is not at hand.
+        Embeddings that the model made earlier, for songs whose audio is not available.
     warm : EmbeddingTable, optional
-        Embeddings by which the user model itself knows songs: an upper bound.
+        Song embeddings of the user model itself: an upper bound.
     k : int
-        Length of lists.
+        Length of the lists.
     all_songs : bool
-        The model heard none of these songs: judge on half of the artists, and take the others for
-        the users' known songs.
+        Set if the model heard none of these songs: half of the artists are judged, the others
+        provide the users' known songs.
     seed : int
-        Of the bootstrap, the random baseline and the shuffle.
+        Seed of the bootstrap, the random baseline and the shuffle.
 
     Raises
     ------
     InputError
-        If nothing was held out of the training, no sound is given, or nobody can be judged.
+        If training held nothing out, there is no sound, or nobody can be judged.
     SpecMismatchError
-        If sound or users are of another extractor or space.
+        If sound or users come from another extractor or space.
     """
     split: Split | None = getattr(channel, "split", None)
     if all_songs:
         split = Split(valid=0.0, test=0.5, seed=0 if split is None else split.seed + 1)
     if split is None or not (split.test or split.new_songs):
         raise InputError(
-            "the model was trained on all artists: train one with --set test=0.2 to judge it, "
-            "or say --all-songs if it heard none of these"
+            "the model was trained on all artists: train one with --set test=0.2 to evaluate it, "
+            "or add --all-songs if it heard none of these songs"
         )
     work = _Work(channel, data, split, seed, users=users, songs=songs, warm=warm)
     panels: dict[str, Comparison] = {}
@@ -106,14 +106,14 @@ def judge_unheard(
             panels[name] = found
     if not panels:
         raise InputError(
-            "nobody can be judged: too few users have an embedding, a liked song that was "
-            "learnt from and a liked song that was held out"
+            "nobody can be judged: too few users have an embedding, a liked song in the training "
+            "part and a liked held-out song"
         )
     return Evaluation(panels=panels, simulated=data.simulated)
 
 
 class _Work:
-    """Everything numbered: songs, users and their pairs."""
+    """Songs, users and their pairs as index arrays."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Work:
         ids = data.song_ids
         if data.sound is None:
             raise InputError(
-                "songs that nobody has heard are known by their sound: give --features or --vectors"
+                "unheard songs are represented by their sound: give --features or --vectors"
             )
         self.sound = data.sound.among(ids)
         self.groups = song_groups(ids, data.context)
@@ -152,7 +152,7 @@ class _Work:
             self.users = unit(_or_zeros(users.embeddings, users.row_numbers(list(owners))))
         self.has_user = np.asarray(self.users.any(axis=1), np.bool_)
         self.warm = None
-        if warm is not None:  # zeros of songs that the user model does not know
+        if warm is not None:  # zeros for songs that the user model lacks
             self.warm = _or_zeros(warm.embeddings, warm.row_numbers(list(ids)))
 
     def panel(self, songs: Int64Array, *, k: int, rng: np.random.Generator) -> Comparison | None:
@@ -165,7 +165,7 @@ class _Work:
         return compare(panel, self.methods(songs, panel.likes), k=k, rng=rng)
 
     def methods(self, songs: Int64Array, likes: Int64Array) -> dict[str, Method]:
-        """Return what is compared, the model first."""
+        """Return the methods to compare, the model first."""
         users, embedded, history = self.users, self.songs[songs], self.history
         methods: dict[str, Method] = {
             self.name: lambda who: users[who] @ embedded.T,
@@ -201,9 +201,9 @@ class _Work:
 
 
 class _Neighbours:
-    """The centre of what a user and the nearest users like: it knows as much as the model does.
+    """A baseline with the same data as the model: centroids over a user and the nearest users.
 
-    The users' space, the likes that were learnt from, and the sound.
+    It uses the users' space, the likes of the training part, and the sound.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class _Neighbours:
         self.sums = likes @ units.astype(np.float64)  # (U, W)
 
     def tastes(self, who: Int64Array) -> FloatArray:
-        """Return the centres of some users, (q, W), of length 1."""
+        """Return the centroids of some users, (q, W), of length 1."""
         near = self.users[who] @ self.users[self.others].T
         most = min(NEAREST, near.shape[1])
         nearest = np.argpartition(-near, most - 1, axis=1)[:, :most]
@@ -241,13 +241,13 @@ def _random(who: Int64Array, n_songs: int, seed: int) -> npt.NDArray[np.floating
 def _shuffled(
     similarities: npt.NDArray[np.floating], who: Int64Array, seed: int
 ) -> npt.NDArray[np.floating]:
-    """Shuffle the songs of each user, each user's otherwise."""
+    """Shuffle the songs of each user, with a different permutation per user."""
     rngs = [np.random.default_rng([seed, 2, int(user)]) for user in who]
     return np.stack([rng.permutation(row) for rng, row in zip(rngs, similarities, strict=True)])
 
 
 def _songs(channel: SharedSpace, data: RecallData) -> FloatArray:
-    """Embed the songs of the log and of the sound, all by their sound."""
+    """Embed the songs of the log from their sound."""
     sound = data.sound
     assert sound is not None  # noqa: S101 - refused before
     embedded = channel.embed_sound(sound)
@@ -263,7 +263,7 @@ def _table(table: EmbeddingTable, ids: tuple[str, ...], channel: SharedSpace) ->
 
 
 def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:
-    """Refuse users of another space than the model's, or the one that it was trained in."""
+    """Raise `SpecMismatchError` if users are from a space that is not the model's."""
     theirs = {users.model_id, users.metadata.space} - {""}
     if not ({channel.model_id, channel.space} - {""}) & theirs:
         raise SpecMismatchError(
@@ -273,7 +273,7 @@ def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:
 
 
 def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:
-    """Return rows of values, zeros for a row of -1."""
+    """Return the given rows of values, zeros for a row of -1."""
     found = np.zeros((len(rows), values.shape[1]), np.float32)
     found[rows >= 0] = values[rows[rows >= 0]]
     return found

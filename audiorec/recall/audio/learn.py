@@ -1,10 +1,10 @@
-"""From listening and sound to a trained tower, and the users in whose space it places songs.
+"""Train a tower from listening and sound, and the users in whose space it places songs.
 
     `RecallData`, recipe, `Hearing`  ──learn──▶  `Learnt`: tower, users, figures; None if stopped
 
-Two trainings, see `audiorec.learning.refit`: the first leaves some artists out and says how many
-epochs are best, the second learns from these artists too. Artists and songs of the recipe's
-`test` and `new_songs` are in neither: not their sound, and not their plays.
+There are two trainings, see `audiorec.learning.refit`: the first holds out some artists to choose
+the number of epochs, the second trains on these artists too. Artists and songs of the recipe's
+`test` and `new_songs` are in neither: neither their sound nor their plays.
 """
 
 import hashlib
@@ -57,16 +57,16 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learnt:
-    """What came of a training."""
+    """Result of a training."""
 
     tower: AudioTower
-    # (U, E): the owners of the sequences, of length 1, or 0 where nothing is known; None where
-    # songs are placed near songs
+    # (U, E): embeddings of the sequences' owners, of length 1, or 0 if unknown; None if songs are
+    # placed near songs
     users: FloatArray | None
-    space: str  # the model that made the users; empty where they were made here
-    kept: Pairs  # who likes what, of songs that may be learnt from, in numbers of the catalogue
+    space: str  # the model that made the users; empty if made here
+    kept: Pairs  # likes of training songs, in rows of the catalogue
     counts: Mapping[str, int]
-    figures: Mapping[str, Any]  # AUC by user on artists that chose the epoch, None without a panel
+    figures: Mapping[str, Any]  # AUC by user on the panel's artists, None without one
 
 
 def learn(
@@ -78,12 +78,12 @@ def learn(
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> Learnt | None:
-    """Train; see the module. `hearing` is of the songs of the catalogue, in its order.
+    """Train a tower; `hearing` has the songs of the catalogue, in its order.
 
     Raises
     ------
     InputError
-        If there is nothing to learn from, or users, songs and log do not fit each other.
+        If there is nothing to train on, or users, songs and log do not match.
     """
     course = _Course(data, hearing, recipe)
     first = course.material("choose")
@@ -95,7 +95,7 @@ def learn(
     }
     tell = progress if work is None else noting(work / METRICS_FILE, progress)
     given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
-    if first.panel is None:  # nothing to choose by: the whole time, on everything
+    if first.panel is None:  # no panel: train for all epochs, on everything
         checkpoint = None if work is None else work / "refit.safetensors"
         lesson = course.lesson(course.material("refit"))
         trained = train_tower(lesson, recipe, checkpoint=checkpoint, **given)
@@ -110,7 +110,7 @@ def learn(
 
 
 class _Course:
-    """The songs in memory, and who likes what of them, for both trainings."""
+    """The songs in memory, and their likes, for both trainings."""
 
     def __init__(self, data: RecallData, hearing: Hearing, recipe: UserAudioRecipe) -> None:
         self.data, self.recipe, self.inputs = data, recipe, hearing.inputs
@@ -120,11 +120,11 @@ class _Course:
         self.sides = sides_of(data)
         parts = self.parts
         wanted = hearing.known & ((parts == SplitPart.TRAIN) | (parts == SplitPart.VALID))
-        if recipe.end_to_end:  # what nobody met would cost as much to decode as the rest
+        if recipe.end_to_end:  # do not decode songs that nobody heard
             wanted &= np.bincount(self.sides["heard"].song, minlength=len(ids)) > 0
         if not wanted.any():
             raise InputError(
-                "user-audio: no song is left to learn from: all belong to held-out artists"
+                "user-audio: no song is left to train on: all belong to held-out artists"
             )
         rows, self.songs = hearing.load(np.flatnonzero(wanted), recipe.max_segments)
         self.rows: Int64Array = rows
@@ -133,14 +133,14 @@ class _Course:
 
     @property
     def digest(self) -> str:
-        """Stands for all plays."""
+        """Hash of all plays."""
         digest = hashlib.sha256("\0".join(self.data.song_ids).encode("utf-8", "surrogatepass"))
         for pairs in self.sides.values():
             digest.update(pairs.user.tobytes() + pairs.song.tobytes())
         return digest.hexdigest()[:16]
 
     def material(self, phase: Phase) -> Material:
-        """Return what is learnt from, and by whom it is judged."""
+        """Return the training data of a phase, and its panel."""
         parts = self.parts
         if phase == "refit":
             parts = np.where(parts == SplitPart.VALID, SplitPart.TRAIN, parts).astype(np.int8)
@@ -172,13 +172,13 @@ class _Course:
         if phase == "choose":
             people = 0 if found.panel is None else len(found.panel.users)
             self.judged = (people, len(found.panel_songs))
-        self.anchors, self.counts = anchors, _counts(found)  # in the end, those of the whole
+        self.anchors, self.counts = anchors, _counts(found)  # finally those of the last phase
         return found
 
     def users(self, parts: Parts) -> Anchors:
-        """Return the owners of the sequences, as they are given or by what they play.
+        """Return the owners of the sequences, with given or factorised embeddings.
 
-        Factors are made without the songs that are held out: they would tell the answer.
+        Factors are computed without held-out songs, which would leak the answer.
         """
         ids = self.data.plays.owner_ids
         if self.table is not None:
@@ -188,7 +188,7 @@ class _Course:
         pairs = self.sides["liked"]
         pairs = pairs.take(parts[pairs.song] == SplitPart.TRAIN)
         if not len(pairs):
-            raise InputError("user-audio: no play is left to learn from")
+            raise InputError("user-audio: no play is left to train on")
         sizes, recipe = (len(ids), len(self.data.song_ids)), self.recipe
         found = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
         return Anchors(ids=ids, embeddings=found)
@@ -250,7 +250,7 @@ def start(
 ) -> None:
     """Set a tower's standardisation and, where there are users, its closed-form map.
 
-    `means` (S, D) are of all songs; only songs that may be learnt from count.
+    `means` (S, D) are of all songs; only training songs are used.
     """
     known = means[data.pool].astype(np.float64)
     mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)
@@ -264,12 +264,12 @@ def start(
 
 
 def _table_of(data: RecallData, recipe: UserAudioRecipe) -> tuple[FloatArray, str]:
-    """Return the given embedding of each owner, zeros where there is none, and their space."""
+    """Return the given embedding of each owner, zeros if missing, and the name of their space."""
     table = EmbeddingTable.open(recipe.users, kind="users")
     owners = data.plays.owner_ids
     rows = table.row_numbers(list(owners))
     if not (rows >= 0).any():
-        raise InputError(f"{table.path}: holds none of the log's users, as {owners[0]!r}")
+        raise InputError(f"{table.path}: holds none of the log's users, such as {owners[0]!r}")
     found = np.where((rows >= 0)[:, None], table.embeddings[rows], 0).astype(np.float32)
     return unit(found), table.metadata.space or table.model_id
 

@@ -1,9 +1,9 @@
-"""Songs as log-mel segments, decoded in disposable workers: what an end-to-end model hears.
+"""Decode songs to log-mel segments in disposable workers, as inputs of end-to-end models.
 
-    (song id, path) ──worker processes──▶ (T, 187, 96) float16, or why there is none
+    (song id, path) ──worker processes──▶ (T, 187, 96) float16, or the reason of a failure
 
-A folder keeps what was decoded, a file a song, so that a run that was cut off does not decode
-anew. A segment takes 36 kB.
+A folder caches the segments, one file per song, so that an interrupted run does not decode them
+again. A segment takes 36 kB.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ from audiorec.spec import FeatureSpec
 from audiorec.store.segments import SongSegments
 
 DIGEST_BYTES = 32
-MAX_KEPT_BYTES = 1 << 30  # of a song: 29,000 segments, or a day
+MAX_KEPT_BYTES = 1 << 30  # per song: 29,000 segments, or a day
 HANDLER = "audiorec.recall.audio.log_mels:log_mel_handler"
 HalfArray = npt.NDArray[np.float16]
 
 
 def log_mel_handler(spec: FeatureSpec, max_segments: int) -> Callable[[str], HalfArray]:
-    """Make what a worker process runs: path in, segments (T, 187, 96) out.
+    """Build the function of a worker process: path in, segments (T, 187, 96) out.
 
-    A song of more than `max_segments` is thinned to so many, spread evenly; 0 for all.
+    Songs with more than `max_segments` are thinned evenly to that number; 0: keep all.
     """
 
     def handle(path: str) -> HalfArray:
@@ -58,10 +58,10 @@ def decode_songs(
     jobs: int = 1,
     limits: Limits | None = None,
 ) -> Iterator[tuple[Source, HalfArray | Answer]]:
-    """Yield songs in no order, each with its segments (T, 187, 96) float16.
+    """Yield songs in any order, each with its segments (T, 187, 96) float16.
 
-    In their place stands the worker's answer that says why there are none. `folder` keeps the
-    segments; of other songs, or of another content, nothing in it is used.
+    If a song fails, the worker's answer, with the reason, is yielded instead. `folder` caches the
+    segments; entries of other songs or other content are ignored.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = {s.song_id: _key(s, spec, max_segments) for s in sources}
@@ -90,7 +90,7 @@ def _key(source: Source, spec: FeatureSpec, max_segments: int) -> str:
 
 
 def _keep(path: Path, segments: HalfArray) -> None:
-    """Write segments as an npy with the sha256 of it behind."""
+    """Write segments as an npy file, followed by its sha256."""
     content = io.BytesIO()
     np.save(content, segments, allow_pickle=False)
     with replaced(path) as temporary:
@@ -98,7 +98,7 @@ def _keep(path: Path, segments: HalfArray) -> None:
 
 
 def _kept(path: Path) -> HalfArray | None:
-    """Return the segments that `_keep` wrote, None if there are none or they are damaged."""
+    """Return the segments that `_keep` wrote; None if they are missing or damaged."""
     with suppress(OSError, ValueError, EOFError):
         content = read_own(path, MAX_KEPT_BYTES)
         content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]

@@ -1,8 +1,8 @@
-"""The form of a tower, and its embeddings without torch.
+"""The shape of a tower, and its forward pass without torch.
 
     songs' features ──Embedder──▶ unit embeddings (S, E)
 
-The arithmetic is that of `audiorec.recall.audio.tower`, in numpy; the two agree to 1e-5.
+The same arithmetic as `audiorec.recall.audio.tower`, in numpy; the two agree to 1e-5.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from audiorec.types import FloatArray, Int64Array
 
 Pooling = Literal["mean", "attention"]
 EMBEDDING = 40  # numbers in an embedding
-MIN_SCALE = 1e-3  # a feature that hardly varies is not blown up
-# A segment weighs e^-8 to e^8, reached softly: no exponential overflows.
+MIN_SCALE = 1e-3  # features that hardly vary are not amplified
+# A segment's weight is softly limited to e^-8..e^8, so that no exponential overflows.
 WEIGHT_LIMIT = 8.0
 SONGS_AT_ONCE = 256
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -27,16 +27,16 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerSpec:
-    """The form of a tower; numbers out of their range are refused."""
+    """Shape of a tower; values out of range raise an `InputError`."""
 
-    inputs: tuple[str, ...]  # what stands in a segment's row, for example ``msd_penultimate``
-    width: int  # numbers in a row: D
+    inputs: tuple[str, ...]  # columns of a segment's row, for example ``msd_penultimate``
+    width: int  # width of a row: D
     embedding: int = EMBEDDING  # E
-    hidden: int = 64  # units of the small network; 0 for the linear part alone
+    hidden: int = 64  # units of the hidden layer; 0: linear part only
     pooling: Pooling = "attention"
-    attention: int = 32  # units that decide how much a segment counts
-    dropout: float = 0.3  # of hidden units and of features, in training
-    input_dropout: float = 0.0
+    attention: int = 32  # units of the attention layer
+    dropout: float = 0.3  # of hidden units, in training
+    input_dropout: float = 0.0  # of features, in training
 
     def __post_init__(self) -> None:
         if min(self.width, self.embedding, self.attention) < 1 or self.hidden < 0:
@@ -48,14 +48,14 @@ class TowerSpec:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TowerSpec":
-        """Read what ``asdict`` wrote."""
+        """Undo ``asdict``."""
         return cls(**{**content, "inputs": tuple(content["inputs"])})
 
 
 class Embedder:
-    """A tower's weights, by the names of `Tower`'s parameters and buffers, ready to embed.
+    """The forward pass of a tower, given weights named as the parameters and buffers of `Tower`.
 
-    A tensor that is missing, or of another shape than `spec` says, is a `WeightsError`.
+    Raises `WeightsError` if a tensor is missing, or its shape does not match `spec`.
     """
 
     def __init__(self, spec: TowerSpec, tensors: Tensors) -> None:
@@ -69,7 +69,7 @@ class Embedder:
     def embed(self, songs: SongSegments) -> FloatArray:
         """Return the songs' embeddings, (S, E) float32, of unit length.
 
-        Rows of another width than ``spec.width`` are a `ShapeError`.
+        Raises `ShapeError` if rows do not have ``spec.width`` columns.
         """
         if songs.values.shape[1:] != (self.spec.width,):
             raise ShapeError(

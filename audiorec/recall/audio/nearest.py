@@ -1,10 +1,10 @@
-"""Songs that sound like what was just played, and songs of artists that sound like its artists.
+"""Find songs that sound like those just played, and songs of artists that sound like theirs.
 
-    last songs of the history ──their units, faded──▶ one direction ──cosine──▶ all songs
-    their artists ──each one's unit, faded──▶ sum of exp((cosine - 1) / width)──▶ all artists
+    last songs of the history ──their units, decayed──▶ one direction ──cosine──▶ all songs
+    their artists ──each one's unit, decayed──▶ sum of exp((cosine - 1) / width)──▶ all artists
 
-Nothing is learnt: a new song has its place as soon as it has a vector. Both channels speak of
-what suits now, not of what a user likes in all.
+Nothing is trained: a new song can be recommended as soon as it has a vector. Both channels answer
+what suits the moment, not what a user likes overall.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-BLOCK_ARTISTS = 256  # of a history, compared with all at a time
-TIE = 1e-3  # of similarity: what tells the songs of one artist apart is how often they are played
+BLOCK_ARTISTS = 256  # artists per block
+TIE = 1e-3  # in similarity: ranks the songs of one artist by their plays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class NearestRecipe:
     Attributes
     ----------
     history : int
-        Songs that count, the newest.
+        Number of newest songs that count.
     fade : float
-        What a song counts of the one after it; 0: the last song alone.
+        Weight of a song relative to the one after it; 0: only the last song counts.
     """
 
     history: int = 5
@@ -45,13 +45,13 @@ class NearestRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearestArtistRecipe(NearestRecipe):
-    """How much of the history counts, and how alike artists have to be.
+    """How much of the history counts, and how similar artists must be.
 
     Attributes
     ----------
     width : float
-        Of the kernel, in cosine: an artist at 1 - width counts 1 / e of the artist itself. The mean
-        of many artists would be near none of them, so each counts by itself.
+        Width of the kernel, in cosine: an artist at cosine 1 - width counts 1 / e of an identical
+        one. Artists are compared one by one, since the mean of many would be near none of them.
     """
 
     width: float = 0.05
@@ -81,7 +81,7 @@ class NearestAudio(Counted[NearestRecipe]):
         return _only(found, _known(taste), _known(self.units))
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song among the last ones that sounds most like each."""
+        """Return the recent song that sounds most like each candidate."""
         found = np.full(song.shape, -1, np.int64)
         histories = histories.newest(self.recipe.history)
         for row in np.flatnonzero(histories.lengths).tolist():
@@ -142,18 +142,18 @@ class NearestArtist(Counted[NearestArtistRecipe]):
         return _only(liked, has_taste, self.artist >= 0)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song among the last ones whose artist is most like that of each."""
+        """Return the recent song whose artist is most similar to each candidate's."""
         found = np.full(song.shape, -1, np.int64)
         histories = histories.keep(self.artist[histories.song] >= 0).newest(self.recipe.history)
         for row in np.flatnonzero(histories.lengths).tolist():
-            own, there = histories[row][::-1], song[row] >= 0  # of equals, the last one
+            own, there = histories[row][::-1], song[row] >= 0  # newest first, which wins ties
             near = self.units[self.artist[song[row, there]]] @ self.units[self.artist[own]].T
             near += self.artist[song[row, there]][:, None] == self.artist[own]
             found[row, there] = own[near.argmax(axis=1)]
         return found
 
     def _alike(self, artists: Int64Array, share: Float64Array) -> FloatArray:
-        """Return how alike all artists (A,) are to some, by the share of each."""
+        """Return the similarity of all artists (A,) to some, weighted by `share`."""
         found = np.zeros(len(self.units), np.float32)
         for first in range(0, len(artists), BLOCK_ARTISTS):
             part = slice(first, first + BLOCK_ARTISTS)
@@ -164,7 +164,7 @@ class NearestArtist(Counted[NearestArtistRecipe]):
 
 
 def sound_of(data: RecallData, channel: str) -> Sound:
-    """Return the sound of the catalogue's songs; none at all is refused."""
+    """Return the sound of the catalogue; raises `InputError` if there is none."""
     sound = None if data.sound is None else data.sound.among(data.song_ids)
     if sound is None or not sound.units.any():
         raise InputError(
@@ -174,7 +174,7 @@ def sound_of(data: RecallData, channel: str) -> Sound:
 
 
 def faded_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) -> FloatArray:
-    """Return the mean direction of the last songs of each history, (q, W) of length 1 or 0."""
+    """Return the decayed mean of the last songs of each history, (q, W), of length 1 or 0."""
     histories = histories.newest(recipe.history)
     weight = np.power(recipe.fade, _back(histories))
     sums = np.zeros((len(histories), units.shape[1]))
@@ -183,7 +183,7 @@ def faded_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) 
 
 
 def _back(histories: Sequences) -> Float64Array:
-    """Return how many plays of its owner came after each play, (P,)."""
+    """Return the number of later plays of the same owner for each play, (P,)."""
     back = np.repeat(histories.starts[1:], histories.lengths) - 1 - np.arange(len(histories.song))
     return back.astype(np.float64)
 
@@ -198,7 +198,7 @@ def _known(units: FloatArray) -> BoolArray:
 
 
 def _only(found: FloatArray, queries: BoolArray, songs: BoolArray) -> FloatArray:
-    """Propose nothing to who has no direction, and no song of which nothing is known."""
+    """Set queries without a direction, and songs without a vector, to -inf."""
     found[~queries] = -np.inf
     found[:, ~songs] = -np.inf
     return found

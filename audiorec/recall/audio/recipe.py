@@ -1,4 +1,4 @@
-"""Everything but the data that decides what user-audio becomes: one flat recipe."""
+"""Hyper-parameters of user-audio, as one flat recipe."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,83 +13,84 @@ from audiorec.tagger.weights import BackboneName
 Loss = Literal["softmax", "hinge"]
 Start = Literal["ridge", "random"]
 PairsFrom = Literal["users", "sessions", "playlists"]
-MAX_SEGMENTS = 30  # of a song that are kept in memory
-# Where it was trained and from which table of users: no part of what was learnt.
+MAX_SEGMENTS = 30  # per song, kept in memory
+# Where and with which table of users it was trained: not part of the model.
 NOT_KEPT = ("users", "device", "jobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserAudioRecipe:
-    """How users and songs come into one space.
+    """Settings that decide how users and songs are embedded in one space.
 
     Attributes
     ----------
     users : str
-        A ``users.parquet`` with the owners of the sequences: songs are placed among them. Empty:
-        users are factors of who played what.
+        A ``users.parquet`` with the owners of the sequences, near which songs are placed. Empty:
+        users are factors of the matrix of plays.
     learn_users : bool
-        Let the factors move in training, along with the tower.
+        Train the factors along with the tower.
     pairs : {"users", "sessions", "playlists"}
-        What a song is placed near: who plays it; songs at most five places away in a session
+        What a song is placed near: users who play it; songs at most five places away in a session
         (sequences are cut at pauses of half an hour); or songs of the same sequence.
     embedding : int
-        Numbers in an embedding, where users are not given.
+        Width of an embedding, unless users are given.
     hidden : int
-        Units of the tower's small network; 0 for the linear part alone.
+        Units of the tower's hidden layer; 0: linear part only.
     pooling : {"attention", "mean"}
-        How segments become a song.
+        How segments are combined into a song.
     inputs : tuple of str
-        Columns of the features; empty for all.
+        Columns of the features; empty: all.
     end_to_end : bool
-        Train the backbone as well, from the audio of the songs of a store.
+        Also train the backbone, on the audio of a store's songs.
     backbone : {"msd", "mtt"}
-        Which one.
+        The backbone to train, with `end_to_end`.
     max_segments : int
-        Segments of a song that training keeps in memory; longer songs are thinned evenly.
+        Segments per song kept in memory in training; longer songs are thinned evenly.
     segments : int
-        Of these, how many are drawn each time a song is heard in training; 0 for all.
+        Segments sampled from these each time a song is used in training; 0: all.
     loss : {"softmax", "hinge"}
-        Of one liked song against the negatives.
+        Loss of one liked song against its negatives.
     margin, temperature : float
-        Of the hinge, and of the softmax.
+        Margin of the hinge, temperature of the softmax.
     negatives : int
-        Songs that stand against each liked one: disliked ones first, then unheard ones.
+        Negatives per liked song: disliked songs first, then unheard ones.
     popularity : float
-        Unheard songs are drawn by their likes to this power: 0 all alike, 1 as popular as liked.
+        Unheard songs are drawn by their likes to this power: 0 uniformly, 1 in proportion.
     semi_hard : bool
-        Of four times as many, keep those just less similar than the liked song.
+        Draw four times as many negatives, and keep those just less similar than the liked song.
     start : {"ridge", "random"}
-        Where the tower's linear part begins: the closed-form map, or weights from chance.
+        Initial weights of the tower's linear part: the closed-form map, or random.
     ridge_users, ridge_songs : float
-        How strongly that map is held back on each side.
+        Regularisation of that map on each side.
     balance : float
-        Pairs are drawn by their artist's number of pairs to the power ``-balance``.
+        Pairs are drawn in proportion to their artist's number of pairs to the power ``-balance``.
     valid : float
-        Share of the artists that choose the number of epochs; then the model learns from them too.
+        Share of artists held out to choose the number of epochs; the model then trains on them too.
     test, new_songs : float
-        Share of the artists, and of the other artists' songs, that are never learnt from:
-        `audiorec recall unheard` judges a model on them.
+        Share of artists, and of the other artists' songs, that are never trained on:
+        `audiorec recall unheard` evaluates a model on them.
     split_seed : int
-        Which artists and songs those are.
+        Seed of that choice of artists and songs.
     max_epochs, patience : int
-        0 epochs: the closed-form map alone.
+        Training stops after `max_epochs`, or `patience` epochs without improvement; 0 epochs: the
+        closed-form map alone.
     batch_size, pairs_per_epoch : int
-        Pairs of a user and a liked song; at most so many an epoch.
+        Pairs of a user and a liked song per step, and at most per epoch.
     learning_rate, backbone_learning_rate, weight_decay : float
-        Of AdamW; a backbone has a rate of its own.
+        Settings of AdamW; the backbone has its own rate.
     clip : float
-        Longest gradient of a step.
+        Maximum gradient norm of a step.
     device : str
         ``cpu`` or ``cuda``.
     jobs : int
         Processes that decode songs, with `end_to_end`.
     seed : int
-        Of everything that is drawn.
+        Seed of all random numbers.
 
     Raises
     ------
     InputError
-        If a value is out of its range.
+        If a value is out of range.
     """
 
     users: str = ""
@@ -145,33 +146,33 @@ class UserAudioRecipe:
         if not (self.temperature > 0 and self.clip > 0 and 0 <= self.margin <= 2):
             raise InputError("temperature and clip must be above 0, and margin lie in 0..2")
         if self.users and (self.learn_users or self.pairs != "users"):
-            raise InputError("users that are given do not move, and pairs are theirs")
+            raise InputError("given users are fixed: learn_users must be off, and pairs be users")
         if self.inputs and self.end_to_end:
-            raise InputError("inputs are columns of features; end to end there are none")
+            raise InputError("inputs are columns of features, which end_to_end does not use")
         TowerSpec(inputs=(), width=1, embedding=self.embedding, hidden=self.hidden)
         _ = (self.split, self.negative_rule)
 
     @property
     def split(self) -> Split:
-        """Which artists and songs are held out."""
+        """The artists and songs that are held out."""
         return Split(
             valid=self.valid, test=self.test, new_songs=self.new_songs, seed=self.split_seed
         )
 
     @property
     def negative_rule(self) -> NegativeRule:
-        """What stands against a liked song."""
+        """How negatives are drawn."""
         return NegativeRule(
             count=self.negatives, popularity_exponent=self.popularity, semi_hard=self.semi_hard
         )
 
     @property
     def ridge(self) -> Ridge:
-        """How the closed-form map is held back."""
+        """The regularisation of the closed-form map."""
         return Ridge(users=self.ridge_users, songs=self.ridge_songs)
 
     def kept(self) -> dict[str, Any]:
-        """Return the fields that a bundle keeps, as plain JSON values."""
+        """Return the fields that a bundle stores, as plain JSON values."""
         fields = {name: value for name, value in asdict(self).items() if name not in NOT_KEPT}
         return {**fields, "inputs": list(self.inputs)}
 

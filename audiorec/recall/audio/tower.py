@@ -1,18 +1,18 @@
-"""The audio tower: a song's segments become one embedding of unit length.
+"""The audio tower: embed the segments of a song as one vector of unit length.
 
-    segments (T, D) ──standardise──▶ linear + small network ──▶ (T, E)
+    segments (T, D) ──standardise──▶ linear + hidden layer ──▶ (T, E)
                     ──attention or mean over segments──▶ (E,) ──▶ unit length
 
-The network's last layer and the attention begin at zero, so a new tower is its linear part
-and a plain mean; `audiorec.recall.audio.closed_form` gives the linear part its start.
+The last hidden weights and the attention start at zero, so a new tower is its linear part and a
+plain mean; `audiorec.recall.audio.closed_form` initialises the linear part.
 
-An `EndToEndTower` hears log-mel segments: the backbone is trained along.
+An `EndToEndTower` reads log-mel segments and also trains the backbone.
 
     log-mel (N, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (N, 200) ──▶ Tower
 
-The backbone comes from outside: any module that returns logits, the penultimate layer and
-two pools. Its batch-norms keep the statistics that they came with, also in training: a batch
-of a few songs knows less of music than they do.
+The backbone is given by the caller: any module that returns logits, the penultimate layer and two
+pools. Its batch-norms keep their original statistics, also in training: a batch of a few songs
+would estimate them worse.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ from audiorec.errors import MissingExtraError, WeightsError
 from audiorec.recall.audio.model import MIN_SCALE, WEIGHT_LIMIT, TowerSpec
 from audiorec.tagger.backbone_torch import Musicnn
 
-# SpecAugment on segments of 187 frames and 96 bands: at most a sixth of the one axis, and an
-# eighth of the other, is silenced.
+# SpecAugment on segments of 187 frames and 96 bands: masks at most a sixth of the frames and an
+# eighth of the bands.
 TIME_MASK, FREQUENCY_MASK = 32, 12
 
 
 class Tower(nn.Module):
-    """The network; see the module."""
+    """The network; see the module docstring."""
 
     mean: Tensor
     scale: Tensor
@@ -57,9 +57,9 @@ class Tower(nn.Module):
             self.importance = _zeros(nn.Linear(spec.attention, 1))
 
     def forward(self, segments: Tensor, owner: Tensor, n_songs: int) -> Tensor:
-        """Embed songs by their segments, (B, D): shape (n_songs, E), of unit length.
+        """Embed songs given their segments, (B, D): shape (n_songs, E), of unit length.
 
-        `owner` (B,) int64 is the song of each segment, 0 to ``n_songs - 1``; every song has one.
+        `owner` (B,) int64 is the song of each segment, 0 to ``n_songs - 1``; no song is empty.
         """
         x = self.input_dropout((segments - self.mean) / self.scale)
         mapped = self.linear(x)
@@ -77,7 +77,7 @@ class Tower(nn.Module):
                 self.linear.weight.copy_(weights)
 
     def _pool(self, x: Tensor, mapped: Tensor, owner: Tensor, n_songs: int) -> Tensor:
-        """Return each song's weighted mean of its segments: (B, E) to (n_songs, E)."""
+        """Return the weighted mean of each song's segments: (B, E) to (n_songs, E)."""
         if self.spec.pooling == "mean":
             weight = torch.ones_like(mapped[:, :1])
         else:
@@ -95,9 +95,9 @@ def _zeros(layer: nn.Linear) -> nn.Linear:
 
 
 class EndToEndTower(nn.Module):
-    """A backbone under a tower of width D; torchaudio, which masks in training, must be there.
+    """A backbone below a tower of width D; masking in training needs torchaudio.
 
-    The backbone takes log-mel (B, T, M), and gives logits, penultimate (B, D), maximum and mean
+    The backbone takes log-mel (B, T, M) and returns logits, penultimate (B, D), maximum and mean
     pools.
     """
 
@@ -109,7 +109,7 @@ class EndToEndTower(nn.Module):
         self.masks = nn.ModuleList(_masks())
 
     def train(self, mode: bool = True) -> "EndToEndTower":
-        """Switch as usual, but leave the backbone's batch-norms and dropout at rest."""
+        """Switch the mode, but keep the backbone's batch-norms and dropout in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self
@@ -120,9 +120,9 @@ class EndToEndTower(nn.Module):
         return embedded
 
     def penultimate(self, log_mel: Tensor) -> Tensor:
-        """Return what the tower reads of N segments: (N, D)."""
+        """Return the tower's input for N segments: (N, D)."""
         if self.training:
-            image = log_mel.transpose(1, 2).unsqueeze(1)  # (N, 1, M, T), as the masks want it
+            image = log_mel.transpose(1, 2).unsqueeze(1)  # (N, 1, M, T), as the masks require
             for mask in self.masks:
                 image = mask(image)
             log_mel = image.squeeze(1).transpose(1, 2)
@@ -131,17 +131,17 @@ class EndToEndTower(nn.Module):
         return hidden
 
     def start_from(self, mean: Tensor, scale: Tensor, weights: Tensor | None) -> None:
-        """As `Tower.start_from`, of the backbone's penultimate layer."""
+        """See `Tower.start_from`; the statistics are of the backbone's penultimate layer."""
         self.tower.start_from(mean, scale, weights)
 
 
 def _masks() -> list[Any]:
-    """Return the two masks of torchaudio; each segment is masked differently."""
+    """Return torchaudio's two masks, which differ for each segment."""
     try:
         from torchaudio.transforms import FrequencyMasking, TimeMasking
     except (ImportError, OSError, RuntimeError) as error:
         raise MissingExtraError("training end to end", "train", str(error)) from error
-    # `iid_masks` draws one mask an example, from torch's generator.
+    # `iid_masks` draws one mask per example, from torch's generator.
     return [
         TimeMasking(TIME_MASK, iid_masks=True),
         FrequencyMasking(FREQUENCY_MASK, iid_masks=True),
@@ -149,7 +149,7 @@ def _masks() -> list[Any]:
 
 
 def song_means(tower: EndToEndTower, values: Any, offsets: Any, *, device: str = "cpu") -> Tensor:
-    """Return each song's mean penultimate features, unmasked: shape (S, D), float32."""
+    """Return the mean penultimate features of each song, unmasked: (S, D), float32."""
     tower.eval().to(device)
     means = []
     with torch.inference_mode():
@@ -160,7 +160,7 @@ def song_means(tower: EndToEndTower, values: Any, offsets: Any, *, device: str =
 
 
 def load_tower(spec: TowerSpec, tensors: Mapping[str, npt.NDArray[Any]]) -> EndToEndTower:
-    """Return the network of an end-to-end model; a `WeightsError` if the weights do not fit it."""
+    """Return the network of an end-to-end model; raises `WeightsError` if weights do not fit."""
     tower = EndToEndTower(Musicnn(), Tower(spec))
     state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
     try:

@@ -1,10 +1,10 @@
-"""Train a tower: liked songs nearer to their users, for as long as unheard artists gain.
+"""Train a tower to place liked songs near their users, while held-out artists improve.
 
     `Lesson`, recipe        ──train_tower──▶ `TrainedTower`: the best state, and the history
-    a `Lesson` for a phase  ──train_twice──▶ the same, having learnt from all artists for as long
+    a `Lesson` for a phase  ──train_twice──▶ the same, refitted on all artists for as many epochs
 
-Epoch 0 is the start. After every epoch the embeddings of all songs go to `judge`, which looks
-at artists that are not learnt from; `audiorec.learning.fit` keeps the best state.
+Epoch 0 is the initial state. After every epoch the embeddings of all songs go to `judge`, which
+scores held-out artists; `audiorec.learning.fit` keeps the best state.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,30 +34,30 @@ from audiorec.types import FloatArray, Int64Array
 
 AudioTower = Tower | EndToEndTower
 Judge = Callable[[FloatArray, FloatArray], float]
-SONGS_AT_ONCE = 256  # when all songs are embedded
+SONGS_AT_ONCE = 256  # per block, when all songs are embedded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What one training begins with."""
+    """The inputs of one training."""
 
     tower: AudioTower  # untrained; it is changed in place
     data: TrainingData
-    # given anchors (U, E) and songs (S, E), says how good they are, higher is better; None:
-    # training runs for all epochs, and the last state is kept
+    # maps anchors (U, E) and songs (S, E) to a figure, higher is better; None: training runs for
+    # all epochs, and the last state is kept
     judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedTower:
-    """What came of a training."""
+    """Result of a training."""
 
-    tower: AudioTower  # in its best state, in evaluation mode, on the processor
-    # (U, E): learnt embeddings of the users, of unit length; None where none were learnt
+    tower: AudioTower  # in its best state, in evaluation mode, on the CPU
+    # (U, E): learnt embeddings of the users, of unit length; None if none were learnt
     anchors: FloatArray | None
     best_epoch: int  # 0 if nothing beat the start
     history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``auc`` and ``seconds`` of each epoch
-    finished: bool  # False if it was stopped; the checkpoint goes on from there
+    finished: bool  # False if it was stopped; it resumes from the checkpoint
 
 
 def train_tower(
@@ -70,7 +70,7 @@ def train_tower(
     stop: Event | None = None,
     checkpoint_every_s: float = EVERY_S,
 ) -> TrainedTower:
-    """Train a tower in place; see `fit`. A device that cannot be used is an `InputError`."""
+    """Train a tower in place; see `fit`. An unusable device raises an `InputError`."""
     with _quiet_torch(recipe):
         learner = _TowerLearner(lesson, recipe)
         done = fit(
@@ -97,9 +97,9 @@ def train_twice(
     stop: Event | None = None,
     checkpoint_every_s: float = EVERY_S,
 ) -> TrainedTower:
-    """Choose the number of epochs on some artists, then learn from them too; see `fit_refit`.
+    """Choose the number of epochs on held-out artists, then train on these too; see `fit_refit`.
 
-    The history is that of both phases, the best epoch and its figure those of the first.
+    The history covers both phases; the best epoch and its figure are those of the first.
     """
     with _quiet_torch(recipe):
         done = fit_refit(
@@ -119,14 +119,14 @@ def train_twice(
 
 @contextmanager
 def _quiet_torch(recipe: UserAudioRecipe) -> Iterator[None]:
-    """Train in one thread, and leave torch's own generator as it was."""
+    """Train in one thread, and leave torch's global generator unchanged."""
     with one_thread("training user-audio"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         yield
 
 
 def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") -> FloatArray:
-    """Return the embeddings of all songs by all of their segments: shape (S, E), float32."""
+    """Return the embeddings of all songs from all of their segments: (S, E), float32."""
     training = tower.training
     tower.eval()
     try:
@@ -142,7 +142,7 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
 
 
 class _TowerLearner:
-    """A tower, and the users' embeddings where they are learnt along; see `fit`."""
+    """A tower and, if they are learnt, the users' embeddings; see `fit`."""
 
     def __init__(self, lesson: Lesson, recipe: UserAudioRecipe) -> None:
         self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.judge
@@ -175,7 +175,7 @@ class _TowerLearner:
         return {"epoch": epoch, "loss": loss, "auc": self._auc(), "seconds": seconds}
 
     def worth(self, line: Line) -> float:
-        """Return what the judge said; without one the later the better."""
+        """Return the judge's figure; without a judge, later is better."""
         return float(line["epoch"] if self.judged_by is None else line["auc"])
 
     def step(self, batch: PairBatch) -> float:
@@ -193,7 +193,7 @@ class _TowerLearner:
     def _similarities(
         self, anchors: Tensor, liked: Int64Array, others: Int64Array, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Return those of B anchors with the liked songs, (B,), and with the others, (B, n)."""
+        """Return similarities of B anchors to the liked songs, (B,), and to the others, (B, n)."""
         songs, place = np.unique(np.concatenate([liked, others.ravel()]), return_inverse=True)
         embedded = self._embed(songs, rng)
         against = embedded[place[len(anchors) :]].view(*others.shape, -1)
@@ -210,12 +210,12 @@ class _TowerLearner:
         return functional.normalize(table, dim=1)
 
     def _embed(self, songs: Int64Array, rng: np.random.Generator) -> Tensor:
-        """Return the embeddings of some songs by a few segments of each, (n, E)."""
+        """Return the embeddings of some songs from a few segments of each, (n, E)."""
         limit = self.recipe.segments
         return _embed(self.tower, self.data.songs, songs, limit, self.device, rng)
 
     def _chosen(self, batch: PairBatch, anchors: Tensor) -> tuple[Int64Array, Any]:
-        """Return the songs that stand against the liked ones, and which count."""
+        """Return the negatives, and which of them count."""
         rule = self.recipe.negative_rule
         if not rule.semi_hard:
             return batch.others, batch.usable
@@ -238,7 +238,7 @@ class _TowerLearner:
         return softmax_loss(liked, others, usable, temperature=self.recipe.temperature)
 
     def _auc(self) -> float | None:
-        """Return what the judge says of the present state."""
+        """Return the judge's figure of the current state."""
         if self.judged_by is None:
             return None
         songs = embed_songs(self.tower, self.data.songs, device=self.device)
@@ -246,7 +246,7 @@ class _TowerLearner:
         return float(self.judged_by(anchors, songs))
 
     def trained(self, history: list[Line], best_epoch: int, *, finished: bool) -> TrainedTower:
-        """Return the trained tower with its figures."""
+        """Return the trained tower and its history."""
         return TrainedTower(
             tower=self.tower.eval().cpu(),
             anchors=self.all_anchors() if "anchors" in self.model else None,
@@ -256,14 +256,14 @@ class _TowerLearner:
         )
 
     def all_anchors(self) -> FloatArray:
-        """Return the users' embeddings as they are now, of unit length: (U, E)."""
+        """Return the current embeddings of the users, of unit length: (U, E)."""
         with torch.no_grad():
             everyone = np.arange(len(self.data.anchors if self.data.anchors is not None else ()))
             table: FloatArray = self._anchors(everyone, np.random.default_rng(0)).cpu().numpy()
         return table
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Give the backbone, where there is one, a learning rate of its own."""
+        """Return the optimiser's groups; a backbone gets its own learning rate."""
         slow = [p for n, p in self.model.named_parameters() if ".backbone." in n]
         quick = [p for n, p in self.model.named_parameters() if ".backbone." not in n]
         groups: list[dict[str, Any]] = [{"params": quick}]
@@ -280,7 +280,7 @@ def _embed(
     device: str,
     rng: np.random.Generator | None = None,
 ) -> Tensor:
-    """Return the embeddings of some songs by at most `limit` segments each."""
+    """Return the embeddings of some songs from at most `limit` segments each."""
     rows, owner = songs.rows(numbers, limit=limit, rng=rng)
     values = torch.from_numpy(np.asarray(songs.values[rows], np.float32)).to(device)
     embedded: Tensor = tower(values, torch.from_numpy(owner).to(device), len(numbers))

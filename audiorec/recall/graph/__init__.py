@@ -1,32 +1,32 @@
-"""The graph: songs by the lists that they share, and by what is known of them.
+"""Graph channels: songs are related by the lists they share and by facts about them.
 
 ::
 
     side information, sound, lists, likes, follows ──facts──▶ triples.parquet
-    lists and triples ──material──▶ numbers ──learner──▶ `Places` of songs
-        song2vec   skip-gram of the lists, TransE of the facts, one table for both
-        eges       walks over lists, a weight for each fact of a song
-        graphsage  a song is what its neighbours in the graph are
+    lists and triples ──material──▶ index arrays ──learner──▶ `Places` of songs
+        song2vec   skip-gram on lists and TransE on facts, with shared vectors
+        eges       random walks over lists, one weight per song and fact
+        graphsage  a song's vector is aggregated from its neighbours in the graph
     one song, a list, a user ──channel──▶ songs, and why
 
 ===============  ================================================================
 ``facts``        facts about songs in the hub and the pairwise form; leaks refused
-``material``     lists and facts in numbers; the part that says when to stop
-``recipe``       everything but the data that decides what a model becomes
-``pairs``        which songs stand together: blocks of an epoch
-``walks``        walks from song to song over lists
-``tables``       rows in memory, or in files where they are larger than that
-``first``        where things begin
-``skipgram``     the loss of all pairs of a block
-``transe``       the loss of the facts, and false ones to hold them against
+``material``     lists and facts as index arrays; lists held out for early stopping
+``recipe``       hyper-parameters of the models
+``pairs``        co-occurring songs: the blocks of an epoch
+``walks``        random walks from song to song over lists
+``tables``       parameter tables in memory, or in files if they are too large
+``first``        initial vectors of songs and things
+``skipgram``     the loss over all pairs of a block
+``transe``       the loss on facts, and corrupted facts as negatives
 ``vectors``      Song2vec with TransE in torch, for training
 ``eges_model``   EGES in torch
 ``sage_model``   GraphSAGE in torch
-``row_adagrad``  the optimiser of tables of rows: one step size a row
-``placing``      where a song of no list lies, by what is known of it
-``learner``      the one training of the three
-``places``       where songs lie, in numpy: answers without torch
-``channel``      what the three channels share
+``row_adagrad``  the optimiser of embedding tables: one step size per row
+``placing``      vectors of songs without a list, from their facts
+``learner``      the training loop of all three models
+``places``       song vectors and similarities in numpy, without torch
+``channel``      base class of the three channels
 ``song2vec``     the channel ``song2vec``
 ``eges``         the channel ``eges``
 ``graphsage``    the channel ``graphsage``

@@ -1,4 +1,4 @@
-"""What the channels of the graph share: a space of songs, and the facts that explain it.
+"""Base class of the graph channels: a space of songs, and the facts that explain it.
 
 lists and facts ──train──▶ `Places` ──mean of a history──▶ similarities
                                     ──why──▶ what two songs have in common
@@ -30,13 +30,13 @@ R = TypeVar("R", bound=GraphRecipe)
 
 
 class GraphChannel(SharedSpace, Generic[R]):
-    """A channel whose songs lie by the lists that they stand in, and by what is known of them.
+    """A channel whose song vectors come from the lists that songs share and from their facts.
 
     Attributes
     ----------
     Recipe : type
     places : Places
-        Once fitted.
+        Set by `fit`.
     """
 
     Recipe: ClassVar[type]
@@ -63,7 +63,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         import_torch(f"training {self.name}")
         material = material_of(data, neighbours=self.recipe.neighbours)
         trained = self._train(material, work=work, progress=progress, stop=stop)
-        if trained is None:  # stopped: there is nothing to answer with
+        if trained is None:  # stopped: no model to answer with
             self.song_ids = ()
             return
         self.places, self.history = trained
@@ -71,7 +71,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         self._keep_facts(material)
 
     def _keep_facts(self, material: GraphMaterial) -> None:
-        """Keep the facts of songs for `why`, without people and lists."""
+        """Keep the facts of songs for `why`, leaving out users and lists."""
         song, relation, thing, _ = material.links
         names = [*(f"song:{s}" for s in material.song_ids), *material.things]
         told = np.array([type_of(name) not in PEOPLE for name in names], np.bool_)
@@ -84,19 +84,19 @@ class GraphChannel(SharedSpace, Generic[R]):
         self.link_relation, self.link_thing = relation.astype(np.int32), number.astype(np.int32)
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Return histories as the mean of their songs; see `SharedSpace`."""
+        """Embed each history as the mean of its songs; see `SharedSpace`."""
         return self.places.users(self._recent(queries.histories.among(self.song_ids)))
 
     def song_embeddings(self) -> FloatArray:
-        """Return what histories are held against; see `SharedSpace`."""
+        """Return the rows that histories are compared with; see `SharedSpace`."""
         return self.places.behind
 
-    def embed_sound(self, sound: Sound) -> FloatArray:  # noqa: ARG002 - of none
-        """Refuse: songs have their places by lists and facts; see `SharedSpace`."""
+    def embed_sound(self, sound: Sound) -> FloatArray:  # noqa: ARG002 - always refused
+        """Raise `InputError`: songs are placed by lists and facts; see `SharedSpace`."""
         raise InputError(f"{self.name}: places songs by lists and facts, not by sound")
 
     def facts_of(self, song: int) -> set[tuple[str, str]]:
-        """Return what is known of a song by its number: relations, and typed ids of things."""
+        """Return the facts of a song, given by its row: relations and typed ids of things."""
         part = slice(int(self.link_starts[song]), int(self.link_starts[song + 1]))
         pairs = zip(self.link_relation[part].tolist(), self.link_thing[part].tolist(), strict=True)
         return {(self.relations[r], self.things[t]) for r, t in pairs}
@@ -105,12 +105,12 @@ class GraphChannel(SharedSpace, Generic[R]):
         return self.places.similarities(self._recent(queries.histories))
 
     def _recent(self, histories: Sequences) -> Sequences:
-        """Return what counts of histories."""
+        """Return the newest `recent` entries of each history, or all of them."""
         recent = self.recipe.recent
         return histories if recent is None else histories.newest(recent)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the history whose vector lies nearest to each."""
+        """Return the song of the history whose vector is nearest to each candidate."""
         found = np.full(song.shape, -1, np.int64)
         places, histories = self.places, self._recent(histories)
         rows = places.ahead[:, : places.parts[0]]
@@ -160,7 +160,7 @@ class GraphChannel(SharedSpace, Generic[R]):
 
 
 def _trained(lines: Sequence[Mapping[str, Any]]) -> Trained:
-    """Return what a training came to, by its lines."""
+    """Return the summary of a training, given the log lines of its epochs."""
     judged = [line for line in lines if "held_out_recall" in line]
     best = max(judged, key=lambda line: float(line["held_out_recall"]), default={})
     return Trained(

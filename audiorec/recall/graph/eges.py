@@ -1,10 +1,10 @@
-"""EGES: a song's vector is the weighted mean of its own and of what is known of it.
+"""EGES: a song's vector is the weighted mean of its own embedding and those of its facts.
 
     H_v = sum over j of e^(a_v^j) W_v^j / sum over j of e^(a_v^j)       j = 0: own, 1 ...: facts
 
-Every song has a weight a_v^j for each of its facts. Walks over songs that stand together are the
-sentences, with a window of five; contexts Z have a table of their own. A song of no list is the
-mean of its facts.
+Each song has its own weight a_v^j for each of its facts. The training sentences are random walks
+over co-occurring songs, with a window of five; contexts Z have a separate table. A song without a
+list is represented by the mean of its facts.
 
 Source: Wang et al., *Billion-scale commodity embedding for e-commerce recommendation in Alibaba*,
 2018.
@@ -24,7 +24,7 @@ from audiorec.recall.graph.walks import list_walks
 
 
 class Eges(GraphChannel[EgesRecipe]):
-    """Songs near those of the history, by walks over lists and a weight for each fact (EGES)."""
+    """Songs near those of the history, by random walks over lists and weighted facts (EGES)."""
 
     name = "eges"
     Recipe = EgesRecipe

@@ -13,12 +13,12 @@ from audiorec.recall.graph.tables import table
 from audiorec.recall.graph.vectors import START
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-ROWS = 65_536  # songs that are placed at a time
-OFF = -1e9  # of the weight of a fact that is not there
+ROWS = 65_536  # songs per block
+OFF = -1e9  # logit of an empty slot
 
 
 class EgesModel(nn.Module):
-    """Songs and things as rows, a weight a fact and song, and contexts."""
+    """Embeddings of songs and things, weights of facts per song, and context embeddings."""
 
     def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class EgesModel(nn.Module):
         return self._hidden(rows)[at], self.contexts(songs), self.contexts(drawn)
 
     def further_loss(self, rng: np.random.Generator) -> None:
-        """Nothing else is lost by."""
+        """Return None: EGES has no further loss."""
 
     def _hidden(self, songs: Tensor) -> Tensor:
-        """Return H of some songs, (n, D)."""
+        """Return the aggregated vectors H of some songs, (n, D)."""
         own = self.vectors(songs)[:, None]
         known = self.vectors(self._facts[songs])
         weight = self.weights(songs).masked_fill(~self._is_there[songs], OFF).softmax(-1)
@@ -47,7 +47,7 @@ class EgesModel(nn.Module):
         return hidden
 
     def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
-        """Place songs of lists by H and their context, others by the mean of their facts."""
+        """Place songs in lists by H and their context, all others by the mean of their facts."""
         n, warm = material.n_songs, material.counts > 0
         rows = torch.arange(n)
         parts = [self._hidden(rows[i : i + ROWS]) for i in range(0, n, ROWS)]
@@ -70,9 +70,10 @@ class EgesModel(nn.Module):
 
 
 def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]:
-    """Return the things of each song, (S, slots), and which places are filled, its own first.
+    """Return the things of each song, (S, slots), and the filled slots, (S, 1 + slots).
 
-    Facts with what has the fewest songs come first, since they say most.
+    Slot 0 of the second is the song's own. Things with the fewest songs come first, since they are
+    the most specific.
     """
     song, _, thing, _ = material.links
     of_thing = np.bincount(thing, minlength=material.n_things)
@@ -91,9 +92,10 @@ def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]
 def _mean_of_facts(
     material: GraphMaterial, rows: Float64Array, warm: BoolArray, *, of_songs: bool = False
 ) -> tuple[Float64Array, BoolArray]:
-    """Return the mean of each song's things that some song of a list is linked to, (S, D).
+    """Return the mean of each song's facts, (S, D), and which songs have any, (S,).
 
-    With `of_songs`, a thing is the mean of such songs: what has no row of its own.
+    Only things that are linked to a song in a list count. With `of_songs`, a thing is represented
+    by the mean of such songs' rows, for tables that have no row for things.
     """
     song, _, thing, _ = material.links
     n, width = material.n_songs, rows.shape[1]

@@ -1,4 +1,4 @@
-"""Facts about songs, in two forms: what a knowledge graph is made of.
+"""Build the facts of a knowledge graph of songs, in two forms.
 
     hub form        song ── by ──▶ artist ◀── by ── song       N facts for N songs of an artist
     pairwise form   song ── same by ──▶ song                   N (N - 1) facts
@@ -8,8 +8,8 @@
     lists, likes     ──list_facts──┤
     follows          ──follow_facts┘
 
-A label of songs that comes from the playlist itself says which songs stand together, which is
-what is to be found: `refuse_leaks` refuses it.
+A song label that was taken from the playlists themselves reveals which songs stand together, which
+is what the model should predict: `refuse_leaks` refuses such labels.
 """
 
 import re
@@ -31,7 +31,7 @@ from audiorec.recall.contract.data import Sound
 from audiorec.types import FloatArray, Int64Array, plain_name, strings
 
 Form = Literal["hub", "pairwise"]
-# Relations by the column of side information that they come from.
+# Relation by column of side information.
 RELATIONS = {
     "artist": "by",
     "album": "on",
@@ -39,36 +39,36 @@ RELATIONS = {
     "language": "sung_in",
     "version": "is_version",
     "year": "from_year",
-    "title": "says",  # its words, one fact each
+    "title": "says",  # one fact per word
 }
 SOUNDS_LIKE = "sounds_like"
 WORD = re.compile(r"\w+")
-HEARD = "heard_as"  # what the heads of a store say
-MOST_PAIRS = 50_000_000  # facts of the pairwise form that are made at all
-BLOCK = 512  # songs whose neighbours are looked for at a time
-SMALLEST_LIST = 5  # songs of one label, in a list that counts for a leak
-LEAK = 0.8  # share of the lists whose songs all have one label
+HEARD = "heard_as"  # answers of a store's heads
+MOST_PAIRS = 50_000_000  # limit on the facts of the pairwise form
+BLOCK = 512  # songs per block of the neighbour search
+SMALLEST_LIST = 5  # shortest list that is checked for a leak
+LEAK = 0.8  # share of lists with a single label, from which it is a leak
 
 
 def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = ()) -> Triples:
-    """Return what side information says of songs: artist, album, genre, language, version, year.
+    """Return facts from side information: artist, album, genre, language, version, year.
 
-    What a head has heard is a relation of its own, ``heard_as_genre``. A column ``title`` gives its
-    words (`title_facts`).
+    Labels that a head predicted get a relation of their own, ``heard_as_genre``. A column
+    ``title`` yields its words (`title_facts`).
 
     Parameters
     ----------
     side : SongSide
-        Names of artists are compared in their plain form (`audiorec.types.plain_name`).
+        Artist names are compared in their plain form (`audiorec.types.plain_name`).
     form : {"hub", "pairwise"}
     columns : iterable of str
-        Which columns, ``year`` being that of the release; all of them by default, and categories
-        of one's own.
+        The columns to use; ``year`` is that of the release. By default all of them, custom
+        categories included.
 
     Raises
     ------
     InputError
-        If there is no such column, or the pairwise form would have more than 50 million facts.
+        If a column is missing, or the pairwise form would exceed 50 million facts.
     """
     labels = _labels(side)
     wanted = list(columns) or list(labels)
@@ -91,14 +91,14 @@ def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = (
 
 
 def artist_facts(song_ids: Sequence[str], artists: Sequence[str]) -> Triples:
-    """Return whose songs are, by plain names; an empty name is nobody."""
+    """Return ``song by artist`` facts, names in plain form; songs with an empty name get none."""
     return _of_label(song_ids, artists, "artist", "hub")
 
 
 def title_facts(
     song_ids: Sequence[str], titles: Sequence[str | None], *, form: Form = "hub"
 ) -> Triples:
-    """Return which words titles share: ``remix``, ``1997``, the film, the language.
+    """Return facts for words that occur in several titles: ``remix``, ``1997``, a film's name.
 
     Examples
     --------
@@ -120,17 +120,17 @@ def title_facts(
 def sound_facts(
     sound: Sound, *, neighbours: int = 10, least: float = 0.0, form: Form = "hub"
 ) -> Triples:
-    """Return what can be heard: the heads' classes, and the nearest songs as a weighted relation.
+    """Return facts from the sound: the heads' classes, and the nearest songs, weighted.
 
     Parameters
     ----------
     sound : Sound
     neighbours : int
-        Of each song; 0: none. A fact weighs as much as the cosine of the two.
+        Nearest songs of each song; 0: none. The weight of a fact is the cosine of the two.
     least : float
-        Neighbours below this cosine are left out, in 0..1.
+        Minimum cosine of a neighbour, in 0..1.
     form : {"hub", "pairwise"}
-        Of the classes; neighbours are always facts between two songs.
+        Form of the class facts; neighbour facts always link two songs.
     """
     parts = []
     for name, codes in sound.kinds.items():
@@ -142,7 +142,7 @@ def sound_facts(
 
 
 def list_facts(lists: Sequences, *, relation: str = "in_list", kind: str = "list") -> Triples:
-    """Return which songs stand in which list, or are liked by whom: ``song in_list list``."""
+    """Return which songs are in which list, or liked by which user: ``song in_list list``."""
     pair = np.unique(lists.owner * max(1, len(lists.song_ids)) + lists.song)
     owner, song = pair // max(1, len(lists.song_ids)), pair % max(1, len(lists.song_ids))
     heads = [f"song:{lists.song_ids[s]}" for s in song.tolist()]
@@ -151,7 +151,7 @@ def list_facts(lists: Sequences, *, relation: str = "in_list", kind: str = "list
 
 
 def follow_facts(log: Interactions) -> Triples:
-    """Return who follows which artist: ``user follows artist``, artists by their plain names."""
+    """Return which user follows which artist: ``user follows artist``, in plain names."""
     events = log.artists
     follows = events.event == ARTIST_EVENTS.index("follow")
     pairs = zip(events.user[follows].tolist(), events.artist[follows].tolist(), strict=True)
@@ -166,7 +166,7 @@ def of_rows(
     tails: Sequence[str],
     weight: FloatArray | None = None,
 ) -> Triples:
-    """Return facts that are given row by row, in typed ids; a fact that stands twice counts once.
+    """Return facts given row by row, in typed ids; duplicates are dropped.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def of_rows(
 
 
 def joined(parts: Iterable[Triples]) -> Triples:
-    """Return the facts of several tables in one."""
+    """Merge several tables of facts into one."""
     heads: list[str] = []
     relations: list[str] = []
     tails: list[str] = []
@@ -205,7 +205,7 @@ def joined(parts: Iterable[Triples]) -> Triples:
 
 
 def write_triples(path: Path, triples: Triples) -> None:
-    """Write a Parquet that `audiorec.listening.triples.read_triples` reads, whole or not at all."""
+    """Write a Parquet file that `audiorec.listening.triples.read_triples` reads, atomically."""
     entities, names = strings(triples.entity_ids), strings(triples.relations)
     columns = {
         "head": pa.DictionaryArray.from_arrays(pa.array(triples.head), entities),
@@ -221,18 +221,18 @@ def write_triples(path: Path, triples: Triples) -> None:
 
 
 def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) -> None:
-    """Refuse labels that come from the lists: nearly all lists hold songs of one label only.
+    """Refuse labels that were taken from the lists: nearly all lists hold a single label.
 
-    Songs that stand in one list alone are looked at by themselves as well: among them the label of
-    a list is pure, where songs of several lists, or lists of another source, blur it.
+    Songs that are in only one list are also checked separately: among them such a label is pure,
+    whereas songs of several lists, or lists from another source, would blur it.
 
-    Lists of one artist or album are made by hand for that, and are no leak of the column: the
-    artist and the album are passed over.
+    ``artist`` and ``album`` are not checked: lists of one artist or album are made on purpose, and
+    are no leak.
 
     Raises
     ------
     InputError
-        If a column is the list's own label.
+        If a column is a label of the lists.
     """
     labels = _labels(side)
     rows = {song: place for place, song in enumerate(side.song_ids)}
@@ -251,13 +251,13 @@ def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) 
             share, by_chance = _pure_share(lists.keep(entries), of_song[entries])
             if share > LEAK > by_chance + 0.3:
                 raise InputError(
-                    f"{name!r} is one value in {share:.0%} of the lists: it is the label of the "
-                    "list and not of the song, and would tell what is to be found; leave it out"
+                    f"{name!r} has one value in {share:.0%} of the lists: it is a label of the "
+                    "list and not of the song, and would leak the answer; leave it out"
                 )
 
 
 def counts_of(triples: Triples) -> list[tuple[str, int, int, int]]:
-    """Return relation, facts, different heads and different tails, the largest relation first."""
+    """Return relation, facts, distinct heads and distinct tails, the largest relation first."""
     found = []
     for number, name in enumerate(triples.relations):
         of = triples.relation == number
@@ -267,7 +267,7 @@ def counts_of(triples: Triples) -> list[tuple[str, int, int, int]]:
 
 
 def _labels(side: SongSide) -> dict[str, list[str | None]]:
-    """Return the label of each song by column, artists in their plain form."""
+    """Return the label of each song by column, artist names in plain form."""
     found = {name: category.texts() for name, category in side.categories.items()}
     if "artist" in found:
         found["artist"] = [plain_name(text) or None for text in found["artist"]]
@@ -287,7 +287,7 @@ def _of_label(
     relation: str = "",
     thing: str = "",
 ) -> Triples:
-    """Return facts of songs and their labels, in either form; `thing` is what a label is."""
+    """Return facts that link songs to labels, in either form; `thing` overrides the id type."""
     relation = relation or RELATIONS.get(kind, kind)
     kind = _typed(thing or kind)
     if form == "hub":
@@ -307,7 +307,7 @@ def _of_label(
 
 
 def _neighbours(sound: Sound, most: int, least: float) -> Triples:
-    """Return the nearest songs of each, with their cosines."""
+    """Return the nearest songs of each song, weighted by cosine."""
     units = sound.units
     known = np.flatnonzero(units.any(axis=1))
     most = min(most, max(0, len(known) - 1))
@@ -329,7 +329,7 @@ def _neighbours(sound: Sound, most: int, least: float) -> Triples:
 
 
 def _pure_share(lists: Sequences, value: Int64Array) -> tuple[float, float]:
-    """Return the share of the large lists in which all labels are the same, and that by chance."""
+    """Return the share of large lists with a single label, and that share expected by chance."""
     large = lists.lengths >= SMALLEST_LIST
     if not large.any():
         return 0.0, 0.0
@@ -347,6 +347,6 @@ def _codes(labels: Sequence[str | None]) -> Int64Array:
 
 
 def _typed(kind: str) -> str:
-    """Return a column's name as the type of an id: small letters, digits and ``_``."""
+    """Convert a column name to the type of an id: lower-case letters, digits and ``_``."""
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in kind.lower())
     return plain if plain[:1].isalpha() else f"of_{plain}"

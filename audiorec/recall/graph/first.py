@@ -1,9 +1,9 @@
-"""Where things begin: each list is a random direction, a song the mean of its lists.
+"""Initial vectors: each list gets a random direction, each song the mean of its lists.
 
     lists ──random directions──▶ songs: the mean of their lists ──▶ things: the mean of their songs
 
-Songs that stand together begin near each other, which saves most of the epochs that a start by
-chance spends on finding that out.
+Songs that share lists start near each other, which saves most of the epochs that a random
+initialisation needs to discover that.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import ROWS, unit
 from audiorec.types import FloatArray, Int32Array, Int64Array
 
-SMALL = 0.5  # over the dimension: the spread of the part that is chance
+SMALL = 0.5  # divided by the dimension: spread of the added noise
 
 
 class ListProfiles:
-    """Songs by the lists they stand in, before anything is learnt: each list a random direction."""
+    """Untrained song profiles: the mean of the random directions of a song's lists."""
 
     def __init__(self, plays: Sequences, rng: np.random.Generator, width: int) -> None:
         lists = rng.standard_normal((len(plays), width), dtype=np.float32)
@@ -28,15 +28,16 @@ class ListProfiles:
         self._matrix = _sparse(plays.song, plays.owner, None, shape)
 
     def of(self, songs: slice | Int64Array) -> FloatArray:
-        """Return the mean of the lists of songs, (n, width) of unit length; zeros of no list.
+        """Return the profiles of songs, (n, width) of unit length; zeros for songs of no list.
 
-        The cosine of two songs is that of the sets of their lists, give or take 1 / sqrt(width).
+        The cosine of two profiles estimates that of the songs' sets of lists, with an error of
+        about 1 / sqrt(width).
         """
         return unit(self._matrix[songs] @ self._lists)
 
 
 def first_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
-    """Fill `found` (things, D), a block of rows at a time: songs are of length about 1."""
+    """Fill `found` (things, D) with initial vectors, block by block; songs have length about 1."""
     n, width = material.n_songs, found.shape[1]
     profiles = ListProfiles(material.plays, rng, width)
     for first in range(0, n, ROWS):
@@ -44,7 +45,7 @@ def first_vectors(material: GraphMaterial, rng: np.random.Generator, found: Floa
         found[part] = profiles.of(part)
     del profiles
     song, _, thing, weight = material.links
-    others = thing >= n  # what a song is to other songs has no row of its own
+    others = thing >= n  # song-song links have no row of their own
     shape = (material.n_things - n, n)
     matrix = _sparse(thing[others] - n, song[others], weight[others], shape)
     songs = found[:n]

@@ -1,11 +1,11 @@
-"""GraphSAGE: a song is what it is and what its neighbours are, two steps deep.
+"""GraphSAGE: a song's vector is aggregated from itself and its neighbours, two steps deep.
 
     h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
 
-Neighbours of a song are songs that it stands in lists with, and the things of its facts; those of
-a thing are its songs. Of each a few are drawn in every step; songs that a walk of lists has near
-each other are to have like vectors, unlike those of songs that are drawn. A song of no list has
-its vector from the things of its facts and their songs.
+A song's neighbours are the songs that it shares lists with and the things of its facts; a thing's
+neighbours are its songs. Each step samples a few of them. Songs near each other on a random walk
+over lists are trained to have similar vectors, dissimilar to those of sampled songs. A song
+without a list gets its vector from the things of its facts and their songs.
 
 Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
 """
@@ -24,7 +24,7 @@ from audiorec.recall.graph.walks import list_walks
 
 
 class GraphSage(GraphChannel[GraphSageRecipe]):
-    """Songs near those of the history, by what their neighbours in the graph are (GraphSAGE)."""
+    """Songs near those of the history, by their neighbours in the graph (GraphSAGE)."""
 
     name = "graphsage"
     Recipe = GraphSageRecipe

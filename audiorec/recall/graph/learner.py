@@ -1,8 +1,8 @@
-"""The one training of the three models: pairs of songs, against songs that are drawn.
+"""Train the three graph models on pairs of songs against sampled negatives.
 
-    GraphMaterial, a model ──train_pairs──▶ the model in its best state, and the lines of its epochs
+    GraphMaterial, a model ──train_pairs──▶ the best state of the model, and a log line per epoch
 
-What differs is the model: where the vectors of songs come from, and what else it loses by.
+The models differ in where song vectors come from, and in any further loss.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,25 +32,25 @@ from audiorec.recall.graph.skipgram import skip_gram_loss
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, Int64Array, LineProgress
 
-ORDER, STEP, HELD, BEGIN = range(4)  # what random numbers are for
-LAST_RATE = 0.05  # of the learning rate, in the last epoch
+ORDER, STEP, HELD, BEGIN = range(4)  # purposes of random numbers
+LAST_RATE = 0.05  # fraction of the learning rate in the last epoch
 METRICS_FILE = "metrics.jsonl"
 
 
 class PairModel(Protocol):
-    """Where vectors come from."""
+    """A source of song vectors that can be trained on pairs."""
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """All that is learnt; tables of rows have sparse gradients."""
+        """Return all parameters; embedding tables have sparse gradients."""
 
     def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return vectors of songs (B, L, D), and contexts of them and of those drawn (n, D)."""
+        """Return song vectors (B, L, D), their contexts, and contexts of `drawn` (n, D)."""
 
     def further_loss(self, rng: np.random.Generator) -> Tensor | None:
-        """Return what else it loses by in a step, weighted; None: nothing."""
+        """Return the weighted further loss of a step, or None."""
 
     def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:
-        """Return where songs lie, in numpy; without `cold` only those of lists need a place."""
+        """Return the song vectors in numpy; without `cold`, only songs in lists need a place."""
 
 
 MakeModel = Callable[[GraphMaterial], Any]
@@ -70,19 +70,19 @@ def train_pairs(
     every_s: float = EVERY_S,
     keep_state: bool = True,
 ) -> tuple[Places, list[Line]] | None:
-    """Train a model; return where songs lie and its history, or None if it was stopped.
+    """Train a model; return the song vectors and the history, or None if it was stopped.
 
-    `walks` makes the lists of an epoch out of those of the material; by default they are taken as
-    they are. `work` keeps the lines of a training and, with `keep_state`, the state of one that is
-    stopped.
+    `walks` derives the lists of an epoch from those of the material; by default they are used
+    unchanged. `work` keeps the log lines of a training and, with `keep_state`, the checkpoint from
+    which a stopped one resumes.
 
     Raises
     ------
     InputError
-        If no list has two songs.
+        If no list has two or more songs.
     """
     if not (material.plays.lengths > 1).any():
-        raise InputError(f"{purpose}: no list has two songs, so that no two stand together")
+        raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
     of = fingerprint({"recipe": deciding(recipe), "data": material.fingerprint, "what": purpose})
     options: dict[str, Any] = {
         "stop": stop,
@@ -154,7 +154,7 @@ class _PairLearner:
         self.sampler = SharedSampler(material.counts, power=recipe.negative_power)
 
     def start(self) -> None:
-        """Nothing is said of the untrained model."""
+        """Return no line: the untrained model is not judged."""
 
     def batches(self, epoch: int, first: int) -> Iterator[_Batch]:
         recipe = self.recipe
@@ -200,7 +200,7 @@ class _PairLearner:
         if self.asked is not None:
             wanted, rows = self.asked
             known, warm = self.material.plays.take(rows), self.material.counts > 0
-            places = self.places(cold=False)  # those of no list are not what it is judged by
+            places = self.places(cold=False)  # only songs in lists are judged
             line["held_out_recall"] = hidden_recall(places, known, wanted, warm)
         return line
 
@@ -208,14 +208,14 @@ class _PairLearner:
         return float(line["held_out_recall"] if "held_out_recall" in line else line["epoch"])
 
     def places(self, *, cold: bool = True) -> Places:
-        """Return where songs lie."""
+        """Return the current song vectors."""
         with torch.no_grad():
             found: Places = self.model.places(self.material, cold=cold)
         return found
 
 
 def row_optimiser(model: Any, rate: float) -> optim.Optimizer:
-    """Return Adam; where all is tables of rows, one to which untouched rows cost nothing."""
+    """Return row-wise Adagrad if all parameters are sparse tables, else Adam."""
     modules = [m for m in model.modules() if not list(m.children())]
     if all(isinstance(m, nn.Embedding) and m.sparse for m in modules):
         return RowAdagrad(model.parameters(), lr=rate)

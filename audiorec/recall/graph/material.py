@@ -1,9 +1,9 @@
-"""Listening and facts in numbers: what every model of the graph learns from.
+"""Listening and facts as index arrays: the training data of every graph model.
 
     RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between things
-                        ──held_out─────▶ the part of some lists that says when to stop
+                        ──held_out─────▶ the part of some lists held out for early stopping
 
-Things are numbered: the S songs of the catalogue first, then everything else that facts name.
+Things are numbered: first the S songs of the catalogue, then everything else that facts mention.
 """
 
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 SONG = "song:"
-PEOPLE = ("user", "list", "session", "device")  # types whose names no bundle may hold
-MOST_JUDGED = 200  # lists that say when to stop
-HIDDEN = 0.2  # of each
-COPY_SHARE = 0.8  # lists that share more of the smaller one are near-copies
+PEOPLE = ("user", "list", "session", "device")  # id types that no bundle may hold
+MOST_JUDGED = 200  # lists held out for early stopping, at most
+HIDDEN = 0.2  # share of each such list that is hidden
+COPY_SHARE = 0.8  # above this overlap with the smaller list, two are near-copies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Facts:
-    """F facts in numbers of things.
+    """F facts between numbered things.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GraphMaterial:
-    """Lists and facts.
+    """Lists and facts, as index arrays.
 
     Attributes
     ----------
     song_ids : tuple of str, length S
     things : tuple of str
-        Typed ids of what is no song: numbers S, S + 1 and so on.
+        Typed ids of everything but songs: numbers S, S + 1 and so on.
     plays : Sequences
-        In numbers of `song_ids`.
+        Lists, as rows of `song_ids`.
     facts : Facts
     """
 
@@ -68,22 +68,22 @@ class GraphMaterial:
 
     @property
     def n_songs(self) -> int:
-        """S."""
+        """Number of songs, S."""
         return len(self.song_ids)
 
     @property
     def n_things(self) -> int:
-        """Songs and everything else."""
+        """Number of things, songs included."""
         return len(self.song_ids) + len(self.things)
 
     @cached_property
     def counts(self) -> Int64Array:
-        """Entries of each song: shape (S,)."""
+        """Number of entries of each song: shape (S,)."""
         return np.bincount(self.plays.song, minlength=self.n_songs).astype(np.int64)
 
     @cached_property
     def links(self) -> tuple[Int64Array, Int64Array, Int64Array, FloatArray]:
-        """Facts of songs, from both ends: song, its relation, the thing, and the weight.
+        """Facts of songs, from both ends: song, relation, thing and weight.
 
         Facts whose tail is the song have the relations R, R + 1 and so on.
         """
@@ -98,7 +98,7 @@ class GraphMaterial:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Stands for all of it: a checkpoint of other data is of no use."""
+        """Hash of all data: a checkpoint of other data cannot be resumed."""
         facts = self.facts
         listed = (self.plays.starts, self.plays.song)
         arrays = (*listed, facts.head, facts.relation, facts.tail, facts.weight)
@@ -109,20 +109,20 @@ class GraphMaterial:
         )
 
     def learnt_from(self, mask: BoolArray) -> "GraphMaterial":
-        """Return the same with some entries of the lists alone, by `mask` (P,)."""
+        """Return a copy with only the entries of the lists selected by `mask` (P,)."""
         return replace(self, plays=self.plays.keep(mask))
 
 
 def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
-    """Put listening and facts into numbers.
+    """Convert listening and facts to index arrays.
 
-    Facts are the triples of the context; where it has none, what its side information and sound
-    say, in the hub form.
+    The facts are the triples of the context or, if it has none, those derived from its side
+    information and sound, in the hub form.
 
     Raises
     ------
     InputError
-        If there are triples, and none is of a song of the catalogue.
+        If there are triples, but none about a song of the catalogue.
     """
     triples = data.context.triples
     if triples is None:
@@ -137,12 +137,12 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
             number[place] = len(known) + len(things)
             things.append(name)
     head, tail = number[triples.head], number[triples.tail]
-    kept = (head >= 0) & (tail >= 0)  # songs that are not in the catalogue can never come
+    kept = (head >= 0) & (tail >= 0)  # songs outside the catalogue are never proposed
     touches = kept & ((head < len(known)) | (tail < len(known)))
     if data.context.triples is not None and not touches.any():
         raise InputError(
-            "no fact of the triples is of a song of the log: write song ids as song:ID, with the "
-            "ids of the log; audiorec listening check TRIPLES counts them"
+            "no triple is about a song of the log: write song ids as song:ID, with the ids of the "
+            "log; audiorec listening check TRIPLES counts them"
         )
     facts = Facts(
         relations=triples.relations,
@@ -157,14 +157,14 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
 
 
 def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int64Array]:
-    """Choose what says when to stop: a fifth of some lists, and the same songs in their copies.
+    """Choose the entries held out for early stopping: a fifth of some lists, and of their copies.
 
     Returns
     -------
     hidden : ndarray, shape (P,), bool
-        Entries that are not learnt from.
+        Entries left out of training.
     judged : ndarray, shape (J,), int64
-        The lists that are asked for theirs; each keeps at least one song.
+        The lists to judge on; each keeps at least one song.
     """
     from scipy.sparse import csr_array
 

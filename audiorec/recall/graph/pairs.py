@@ -1,11 +1,11 @@
-"""Which songs stand together: the pairs of an epoch, made a block at a time.
+"""Pairs of co-occurring songs, built one block at a time.
 
-    lists ──cut──▶ blocks of at most L songs ──padded──▶ (B, L): up to L (L - 1) pairs a block
+    lists ──cut──▶ blocks of at most L songs ──padded──▶ (B, L): up to L (L - 1) pairs per block
 
-With a window, blocks are runs of the list, cut at another place in every epoch, and songs that
-are at most so many places apart are pairs: in a short list, all of them. Without one, each entry
-meets all others in any order: a long list is shuffled anew in every epoch before it is cut, so
-that all of its pairs come in turn, and a song counts by the length of its list and not by the
+With a window, blocks are runs of the list, cut at a different offset in each epoch, and songs
+within the window are pairs: in a short list, all of them. Without a window, every entry pairs with
+every other, whatever the order: a long list is shuffled in each epoch before it is cut, so that
+all pairs occur over time, and a song counts in proportion to the length of its list and not to the
 square of it.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.types import BoolArray, Int32Array, Int64Array
 
-SORTED_TOGETHER = 64  # batches whose blocks are sorted by length: more pads less, shuffles less
+SORTED_TOGETHER = 64  # batches sorted together by length: more means less padding, less shuffling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Blocks:
         return len(self.first)
 
     def padded(self, rows: Int64Array) -> tuple[Int64Array, BoolArray]:
-        """Return some blocks as songs (B, L), and where there is one; others are song 0."""
+        """Return some blocks as songs (B, L) and a mask of real entries; padding is song 0."""
         column = np.arange(int(self.lengths[rows].max(initial=0)))
         there = column < self.lengths[rows][:, None]
         songs = np.zeros(there.shape, np.int64)
@@ -43,10 +43,10 @@ class Blocks:
 def blocks_of(
     lists: Sequences, rng: np.random.Generator, *, longest: int, window: int | None = None
 ) -> Blocks:
-    """Cut lists into blocks of at most `longest` songs for one epoch; blocks of one song go.
+    """Cut lists into blocks of at most `longest` songs for one epoch; single songs are dropped.
 
-    Without a window, a song that stands twice in a list counts once. With one, no entry is copied:
-    what this takes is by the number of blocks.
+    Without a window, duplicates in a list count once. With one, no entry is copied: memory grows
+    only with the number of blocks.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def blocks_of(
     else:
         shift = rng.integers(0, longest, len(lists))
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    # A list begins as if `shift` songs before it had been there; then every block is full.
+    # Pretend that `shift` songs precede each list: only its first and last block can be short.
     pieces = np.where(counts > 0, -(-(counts + shift) // longest), 0)
     of = np.repeat(np.arange(len(lists)), pieces)
     number = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -79,9 +79,9 @@ def blocks_of(
 def batches_of(
     blocks: Blocks, rng: np.random.Generator, *, places: int
 ) -> Iterator[tuple[Int64Array, BoolArray]]:
-    """Yield blocks of like length in batches of about `places` entries: songs (B, L), and where.
+    """Yield batches of about `places` entries, of blocks of similar length: songs (B, L), mask.
 
-    Empty places hold song 0.
+    Padding is song 0.
     """
     lengths = blocks.lengths
     order = rng.permutation(len(lengths))
@@ -99,7 +99,7 @@ def batches_of(
 
 
 def pair_mask(there: BoolArray, window: int | None = None) -> BoolArray:
-    """Return which places of a block are a pair, (B, L, L): both are there, and not the same one.
+    """Return which entries of a block form pairs, (B, L, L): distinct, and neither is padding.
 
     Examples
     --------

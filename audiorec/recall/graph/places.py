@@ -1,11 +1,11 @@
-"""Where songs lie, in numpy: what a trained model answers with, without torch.
+"""Song vectors in numpy: the part of a trained model that answers queries, without torch.
 
     mean of the history's rows of `ahead`, each part of unit length ──dot──▶ `behind` of all songs
 
-A model may have two opinions: the cosine of two songs' vectors, and the dot product of a vector
-with a context, which is how much more often than by chance the two stand together. Each is a
-part of the row; they add up, both on the scale of their spread over songs. Neither says how often a
-song stands in lists at all: a last part of one number adds a share of its logarithm.
+A model may score in two ways: by the cosine of two songs' vectors, and by the dot product of a
+vector and a context, which estimates how much more often than by chance the two co-occur. Each is
+a part of the row; the parts are scaled by their spread over songs and added. Neither reflects how
+often a song is in lists at all: a last part of width one adds a multiple of its logarithm.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-ASKED = 256  # lists that the scale of a part is measured on
+ASKED = 256  # lists on which the spread of a part is measured
 RECALL_AT = 100
-ROWS = 65_536  # that are worked on at a time
-SPREAD_OVER = 65_536  # songs that the scale of a part is measured on, at most
+ROWS = 65_536  # per block
+SPREAD_OVER = 65_536  # songs on which the spread of a part is measured, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Places:
-    """S songs in a space of one or more parts.
+    """Vectors of S songs, in one or more parts.
 
     Attributes
     ----------
     ahead, behind : ndarray, shape (S, W), float32
-        Rows that a history is the mean of, and rows that it is held against; parts side by side.
+        Rows that a history averages, and rows that it is compared with; parts side by side.
     parts : tuple of int
         Widths of the parts.
     has_place : ndarray, shape (S,), bool
-        Songs that something was learnt of.
+        Songs that have a vector.
     """
 
     ahead: FloatArray
@@ -41,7 +41,7 @@ class Places:
     has_place: BoolArray
 
     def users(self, histories: Sequences) -> FloatArray:
-        """Return histories as rows (Q, W): the mean of each part, of unit length; else zeros."""
+        """Return histories as rows (Q, W): the unit-length mean of each part, or zeros."""
         known = histories.keep(self.has_place[histories.song])
         if known.lengths.any():
             n = max(1, len(self.ahead))
@@ -60,7 +60,7 @@ class Places:
         return found.astype(np.float32)
 
     def similarities(self, histories: Sequences) -> FloatArray:
-        """Return similarities with all songs, (Q, S); -inf where nothing is known."""
+        """Return similarities to all songs, (Q, S); -inf for unknown histories and songs."""
         users = self.users(histories)
         found = users @ self.behind.T
         found[~users.any(axis=1)] = -np.inf
@@ -71,19 +71,19 @@ class Places:
 def prior_columns(
     counts: Int64Array, has_place: BoolArray, share: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the last part of `ahead` and `behind`, (S, 1): `share` times the log of the counts.
+    """Return the last column of `ahead` and `behind`, (S, 1): `share` times the log of the counts.
 
-    Every history gets it alike, since the mean of ones is one.
+    It adds the same number to every history, since a mean of ones is one.
     """
     behind = share * np.log(np.maximum(counts, 1))
     return has_place[:, None].astype(np.float32), behind[:, None].astype(np.float32)
 
 
 def scaled(places: Places, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]) -> Places:
-    """Bring parts onto one scale, in place: of spread 1 over warm songs, times their weights.
+    """Scale the parts in place: to a spread of 1 over warm songs, times their weights.
 
-    The spread is that of some lists with some songs, spaced evenly. Parts behind the last weight
-    stay as they are.
+    The spread is measured on evenly spaced samples of lists and songs. Parts without a weight are
+    left unchanged.
     """
     users = places.users(lists.take(_spaced(lists.lengths > 0, ASKED)))
     songs = _spaced(warm, SPREAD_OVER)
@@ -102,9 +102,9 @@ def _spaced(mask: BoolArray, most: int) -> Int64Array:
 
 
 def hidden_recall(places: Places, known: Sequences, wanted: Sequences, warm: BoolArray) -> float:
-    """Return the mean share of hidden songs among the first hundred warm ones, of all lists.
+    """Return the mean recall of hidden warm songs at 100, over lists.
 
-    Divided by min(100, hidden songs); what a list shows is not proposed.
+    It is capped: divided by min(100, hidden songs). Known songs of a list are not proposed.
     """
     found = places.similarities(known)
     found[known.owner, known.song] = -np.inf
@@ -122,7 +122,7 @@ def hidden_recall(places: Places, known: Sequences, wanted: Sequences, warm: Boo
 
 
 def unit(rows: FloatArray) -> FloatArray:
-    """Return rows of unit length; zeros stay."""
+    """Scale rows to unit length; zero rows stay zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return found

@@ -1,13 +1,13 @@
-"""Where a song of no list lies, by what is known of it.
+"""Compute vectors for songs without a list, from their facts.
 
-    by its like        the mean of the songs of lists with the same facts
-    by the relation    the mean of t - r of its facts, where a recipe gives it a share
+    by similar songs   the mean of the songs in lists with the same facts
+    by the relation    the mean of t - r of its facts, if the recipe gives it a share
 
-Each relation speaks for itself, and counts by how well it tells which lists a song stands in: with
-c the mean cosine of the lists of a song and of the others with the same fact, c / (1 - c^2), as in
-a regression on signals that know nothing of each other. Many songs that sound alike do not outvote
-the artist. Vectors that were trained would not tell: the relations have drawn them together, the
-idle ones too.
+Relations are combined by how well each predicts which lists a song is in: if c is the mean cosine
+between the list profile of a song and those of the others with the same fact, the weight of a
+relation is c / (1 - c^2), as in a regression on independent signals. So many songs that sound
+alike do not outvote the artist. Trained vectors could not be used to measure c: training pulls
+songs with a common fact together, even if the relation is uninformative.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import ROWS, unit
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-PROFILE = 64  # the width of what lists are drawn onto
-TRIED = 2_000  # songs of lists that say how well a relation tells where a song lies
-LEAST, MOST = 0.01, 0.95  # of that cosine
+PROFILE = 64  # width of the random list profiles
+TRIED = 2_000  # songs in lists on which a relation's cosine is measured
+LEAST, MOST = 0.01, 0.95  # bounds of that cosine
 
-RowsOf = Callable[[Int64Array], FloatArray]  # numbers of songs to rows (n, D)
+RowsOf = Callable[[Int64Array], FloatArray]  # song numbers to rows (n, D)
 
 
 def placed_by_facts(
@@ -37,30 +37,29 @@ def placed_by_facts(
     *,
     by_relation: float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """Place songs by what is known of them, where the relations and the songs of lists say.
+    """Compute vectors of songs from their facts, weighting each relation by how telling it is.
 
-    Only things that a song of some list is linked to say anything; one counts less the more songs
-    it has.
+    Only things linked to a song in a list count; the more songs a thing has, the less it weighs.
 
     Parameters
     ----------
     table : ndarray, shape (things, D)
     steps : ndarray, shape (R, D)
-        Of the relations: r.
+        Translation vectors r of the relations.
     warm : ndarray, shape (S,), bool
-        Songs that stand in lists.
+        Songs that are in lists.
     songs : ndarray, shape (n,)
-        That are placed.
+        The songs to place.
     by_relation : float
-        The share of t - r, in 0..1.
+        Share of t - r, in 0..1.
 
     Returns
     -------
     place : ndarray, shape (n, D), float32
-        Of unit length, zeros where nothing is known.
+        Of unit length; zeros if nothing is known.
     length : ndarray, shape (n,), float32
-        Of the mean of the songs of lists with the same facts, which is longer the more they agree
-        and the more often they are played.
+        Length of the mean of the songs in lists with the same facts: the more they agree, and the
+        more often they are played, the longer.
     """
     links = _Links(material, table.__getitem__, warm, songs)
     n_relations, width = len(material.facts.relations), table.shape[1]
@@ -89,17 +88,17 @@ def placed_by_facts(
 
 
 class _Links:
-    """What links some songs to what songs of lists have something to say about.
+    """Links from some songs to things that songs in lists are linked to.
 
     Attributes
     ----------
     of, relation, end : ndarray, shape (L,)
-        The place of the song in `songs`, ascending; the relation; the place of the thing in `ends`.
+        Row of the song in `songs`, ascending; the relation; row of the thing in `ends`.
     weight : ndarray, shape (L,)
-        Less the more songs of lists the thing has.
+        Weights; the more songs in lists the thing has, the smaller.
     ends : ndarray, shape (n,)
     direction, mean : ndarray, shape (n, D)
-        Of the songs of lists that a thing is linked to; a thing that is a song stands for itself.
+        Means of the songs in lists that a thing is linked to; a thing that is a song is itself.
     """
 
     def __init__(
@@ -137,14 +136,14 @@ class _Links:
 
 
 def _how_telling(material: GraphMaterial, warm: BoolArray) -> FloatArray:
-    """Return how much each relation counts, from either end: (2 R,) float32."""
+    """Return the weight of each relation, from either end: (2 R,) float32."""
     profiles = ListProfiles(material.plays, generator(0), PROFILE)
     n = material.n_songs
     found = np.flatnonzero(warm)
     tried = found[np.linspace(0, len(found) - 1, min(TRIED, len(found))).astype(np.int64)]
     links = _Links(material, profiles.of, warm, tried)
     own = profiles.of(tried)
-    # A song does not speak for itself: what is left of its hub are the others.
+    # Leave a song out of its own prediction: subtract it from the sum of its hub.
     is_hub = links.ends[links.end] >= n
     others = np.where(
         is_hub[:, None], links.sums[links.end] - own[links.of], links.direction[links.end]

@@ -1,4 +1,4 @@
-"""What decides, beside the data, what the models of the graph become."""
+"""Hyper-parameters of the graph models."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
@@ -8,46 +8,46 @@ from audiorec.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphRecipe:
-    """What the three models have in common.
+    """Settings that all three graph models share.
 
     Attributes
     ----------
     dimension : int
-        Of a vector.
+        Width of the vectors.
     learning_rate : float
-        Of the first epoch; it falls evenly to a twentieth in the last one.
+        Rate in the first epoch; it falls linearly to a twentieth in the last one.
     negatives : float
-        Songs against a pair, in expectation.
+        Negative songs per pair, in expectation.
     drawn : int
-        Songs that are drawn for a batch, which all of its pairs share.
+        Songs sampled per batch, shared by all of its pairs.
     negative_power : float
-        A song is drawn by its number of entries to this power.
+        Songs are sampled in proportion to their number of entries to this power.
     shrink : float
-        How much the squared lengths of the vectors count in the loss, each as often as its song
-        stands in a list.
+        Weight of the squared vector lengths in the loss, each counted as often as its song is in
+        a list.
     block : int
-        The most songs of a list that meet each other in one step.
+        Songs of a list that can form pairs in one step, at most.
     places : int
         Entries in a batch.
     window : int or None
-        How far apart in a list songs are a pair; None: as far as the list is long, in any order.
-        Whoever makes a list adds songs that go together one after the other, so that a long list
-        says more by the neighbourhood than as a whole.
+        Maximum distance of a pair within a list; None: any two songs of the list, in any order.
+        People add songs that go together one after the other, so neighbourhoods in a long list
+        say more than the list as a whole.
     max_epochs, patience : int
-        Training ends after so many, or without gain for so long.
+        Training stops after `max_epochs`, or after `patience` epochs without improvement.
     choose : bool
-        Find the best number of epochs on lists of which a part is hidden, then train on
-        everything for as many; otherwise train on everything for `max_epochs`.
+        Choose the number of epochs on partly hidden lists, then train that long on everything;
+        otherwise train on everything for `max_epochs`.
     neighbours : int
-        Songs that sound alike, as facts of a song, where there is sound and no triples.
+        Similar-sounding songs used as facts of a song, if there is sound and no triples.
     prior : float
-        The share of the logarithm of a song's entries that an answer adds: of two songs that lie
-        equally near, the one that stands in more lists comes first. 0 leaves it out.
+        Weight of the logarithm of a song's entries in an answer: of two equally near songs, the
+        one in more lists comes first. 0: none.
     recent : int or None
-        Of a history so many of the newest entries count in an answer; None: all of them, as suits
-        lists. Likes of years are better asked for by the last twenty or so.
+        Number of newest entries of a history that count in an answer; None: all, which suits
+        lists. For likes collected over years, about the last twenty work better.
     seed : int
-        Of everything that is drawn.
+        Seed of all random numbers.
     """
 
     CHANGES_NOTHING: ClassVar[frozenset[str]] = frozenset({"tables"})
@@ -88,29 +88,29 @@ class GraphRecipe:
 
 
 def deciding(recipe: GraphRecipe) -> dict[str, Any]:
-    """Return the settings of a recipe that decide what a model becomes."""
+    """Return the settings of a recipe that change the resulting model."""
     return {n: v for n, v in asdict(recipe).items() if n not in recipe.CHANGES_NOTHING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song2vecRecipe(GraphRecipe):
-    """Song2vec with TransE.
+    """Settings of Song2vec with TransE, and those of `GraphRecipe`.
 
     Attributes
     ----------
     gamma : float
-        The share of the relations: L = L_s + gamma L_r; 0 is Song2vec without the graph.
+        Weight of the facts: L = L_s + gamma L_r; 0 is Song2vec without the graph.
     margin : float
-        By how much a false fact has to lie farther off, of squared distances in 0..4.
+        Margin between true and corrupted facts, in squared distances of 0..4.
     facts : int
-        That are drawn for a step.
+        Facts sampled per step.
     by_relation : float
-        The share of t - r in the place of a song of no list, in 0..1; the rest is the mean of the
-        songs with the same facts, which found as many on validation lists as any share.
+        Share of t - r in the vector of a song without a list, in 0..1; the rest is the mean of the
+        songs with the same facts. On validation lists no share found more songs than 0.
     tables : {"auto", "memory", "files"}
-        Where the vectors are while they are learnt; no other model comes of it. ``auto``: in files
-        beside the model once they would take more than half of the memory that is free. A
-        training in files that is stopped begins anew.
+        Where the vectors are kept during training; it does not change the model. ``auto``: in
+        files beside the model if they would take more than half of the free memory. A training
+        in files cannot be resumed after a stop.
     """
 
     gamma: float = 1.0
@@ -120,7 +120,7 @@ class Song2vecRecipe(GraphRecipe):
     tables: Literal["auto", "memory", "files"] = "auto"
 
     def __post_init__(self) -> None:
-        # `super()` does not know the class that `slots` made in its place.
+        # `super()` fails here: `slots` replaces the class by a new one.
         GraphRecipe.__post_init__(self)
         if self.gamma < 0 or not self.margin > 0 or self.facts < 1:
             raise InputError("gamma must be at least 0, margin above 0, facts at least 1")
@@ -132,14 +132,14 @@ class Song2vecRecipe(GraphRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgesRecipe(GraphRecipe):
-    """EGES: walks, and a weight for each fact of each song.
+    """Settings of EGES, and those of `GraphRecipe`.
 
     Attributes
     ----------
     walks, walk_length : int
-        Walks that begin at each song, in an epoch, and their songs.
+        Walks that start at each song per epoch, and their length in songs.
     slots : int
-        The most facts of a song.
+        Facts per song, at most.
     """
 
     window: int | None = 5
@@ -156,18 +156,18 @@ class EgesRecipe(GraphRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSageRecipe(GraphRecipe):
-    """GraphSAGE: a song is what its neighbours are, two steps deep.
+    """Settings of GraphSAGE, and those of `GraphRecipe`.
 
     Attributes
     ----------
     walks, walk_length : int
         As in EGES.
     near, far : int
-        Neighbours that are drawn of a song, and of each of these.
+        Neighbours sampled per song, and per each of these.
     table : int
-        Neighbours that a thing keeps to be drawn from.
+        Neighbours stored per thing, from which they are sampled.
     sharpness : float
-        What cosines are multiplied by in the loss.
+        Factor of the cosines in the loss.
     """
 
     window: int | None = 5

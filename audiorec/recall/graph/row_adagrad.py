@@ -1,9 +1,9 @@
-"""Adagrad with one step size a row: what a table of millions of rows can afford.
+"""Adagrad with one step size per row, for tables of millions of rows.
 
     s_i += mean over D of g_i^2        w_i -= rate * g_i / sqrt(s_i)
 
-A row of D numbers keeps one number and not two times D as in Adam, and a row that a step does
-not touch costs nothing.
+The state is one number per row of D numbers, instead of two times D as in Adam, and rows without a
+gradient cost nothing.
 
 Source: the row-wise Adagrad of FBGEMM and DLRM, after Duchi et al., *Adaptive subgradient methods
 for online learning and stochastic optimization*, 2011.
@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-SMALLEST = 1e-10  # of a sum of squares that a gradient is divided by the root of
+SMALLEST = 1e-10  # minimum of a sum of squares, before its root divides a gradient
 
 
 class RowAdagrad(optim.Optimizer):
-    """Changes tables of rows in place, by their sparse gradients.
+    """Optimiser that updates embedding tables in place, by their sparse gradients.
 
     Examples
     --------
@@ -35,12 +35,12 @@ class RowAdagrad(optim.Optimizer):
         super().__init__(tables, {"lr": lr})
         for group in self.param_groups:
             for rows in group["params"]:
-                # From the start, so that a checkpoint holds all of the state.
+                # Created now, so that a checkpoint always holds the whole state.
                 self.state[rows] = {"squares": torch.zeros(len(rows), dtype=rows.dtype)}
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Change the rows that have a gradient."""
+        """Update the rows that have a gradient."""
         for group in self.param_groups:
             for rows in group["params"]:
                 if rows.grad is not None:
@@ -52,5 +52,5 @@ def _update(rows: Tensor, gradient: Tensor, squares: Tensor, rate: float) -> Non
     own = squares.index_select(0, touched) + values.square().mean(-1)
     squares.index_copy_(0, touched, own)
     step = values * (-rate / own.clamp_min(SMALLEST).sqrt())[:, None]
-    # No row stands twice here: to read, add and write is faster than `index_add_`.
+    # Each row occurs once here: to read, add and write is faster than `index_add_`.
     rows.index_copy_(0, touched, step.add_(rows.index_select(0, touched)))

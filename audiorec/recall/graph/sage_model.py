@@ -15,12 +15,12 @@ from audiorec.recall.graph.vectors import START
 from audiorec.recall.graph.walks import list_walks
 from audiorec.types import Int64Array
 
-NEIGHBOURS = 8  # what random numbers are for, beside those of the learner
-ROWS = 8_192  # things that are placed at a time
+NEIGHBOURS = 8  # a purpose of random numbers, beside those of the learner
+ROWS = 8_192  # things per block
 
 
 class SageModel(nn.Module):
-    """Features of things, and two layers."""
+    """Embeddings of things, and two aggregating layers."""
 
     def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
         super().__init__()
@@ -31,23 +31,23 @@ class SageModel(nn.Module):
         self._near, self._warm = torch.from_numpy(near), material.counts > 0
         start = np.empty((material.n_things, width), np.float32)
         first_vectors(material, generator(recipe.seed, START), start)
-        start[: material.n_songs][~self._warm] = 0  # nothing is known of these but their facts
+        start[: material.n_songs][~self._warm] = 0  # only their facts are known
         self.features = table(start, sparse=False)  # the layers' gradients are dense as well
         self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
 
     def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `audiorec.recall.graph.learner.PairModel`: z is vector and context in one."""
+        """See `audiorec.recall.graph.learner.PairModel`: z is both vector and context."""
         rows, at = torch.unique(torch.cat([songs.ravel(), drawn]), return_inverse=True)
         z = self._z(rows, self.recipe.near, self.recipe.far)
         own, others = z[at[: songs.numel()]].view(*songs.shape, -1), z[at[songs.numel() :]]
         return own * self.recipe.sharpness, own, others
 
     def further_loss(self, rng: np.random.Generator) -> None:
-        """Nothing else is lost by."""
+        """Return None: GraphSAGE has no further loss."""
 
     def _z(self, things: Tensor, near: int, far: int) -> Tensor:
         ones = self._drawn(things, near)
-        # Hubs are neighbours of many: each thing is worked out once.
+        # Hubs are neighbours of many: compute each thing once.
         every, at = torch.unique(torch.cat([things, ones.ravel()]), return_inverse=True)
         inner = self._h(every, far)[at]
         own, others = inner[: len(things)], inner[len(things) :].view(*ones.shape, -1)
@@ -59,7 +59,7 @@ class SageModel(nn.Module):
         return functional.normalize(h, dim=-1)
 
     def _drawn(self, things: Tensor, most: int) -> Tensor:
-        """Return neighbours of each thing, (n, most): drawn with replacement, or all of them."""
+        """Return neighbours of each thing, (n, most): sampled with replacement, or all of them."""
         width = self._near.shape[1]
         if most >= width:
             return self._near[things]
@@ -67,7 +67,7 @@ class SageModel(nn.Module):
         return self._near[things].gather(1, column)
 
     def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
-        """Place all songs, by all the neighbours that are kept of each."""
+        """Compute the vectors of all songs, from all stored neighbours."""
         width = self._near.shape[1]
         n = material.n_songs
         every = torch.arange(len(self._near))
@@ -89,16 +89,16 @@ class SageModel(nn.Module):
 
 
 def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: int) -> Int64Array:
-    """Return neighbours of every thing, (things, most), drawn with replacement; itself for none.
+    """Return sampled neighbours of each thing, (things, most), with replacement; itself if none.
 
-    Of a song half are songs that it stands in lists with, half the things of its facts, where it
-    has both; of a thing, songs of lists.
+    For a song that has both, half are songs that it shares lists with, and half are things of its
+    facts; for a thing, they are songs in lists.
     """
     n = material.n_things
     found = np.repeat(np.arange(n, dtype=np.int64)[:, None], most, axis=1)
     song, _, thing, _ = material.links
     warm = material.counts > 0
-    # From a thing to songs of lists alone: others have nothing to say.
+    # From a thing, link only to songs in lists: the others carry no information.
     live = warm[song]
     ends = (np.concatenate([song, thing[live]]), np.concatenate([thing, song[live]]))
     order = np.argsort(ends[0], kind="stable")

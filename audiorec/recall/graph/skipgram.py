@@ -3,14 +3,14 @@
     L_s = - sum over pairs (w, c) [ log s(x_wc) + K E_n log s(-x_wn) ],      n ~ count^0.75
     x_wc = v_w . u_c - log K
 
-The K negatives of a pair are an expectation: all pairs of a batch share one draw of n songs, each
-weighing K / n, so that a step is two products of matrices. A drawn song that is the pair's own w
-counts for nothing; one that is in the same list stays, as in word2vec: that is what makes v . u
-the pointwise mutual information of two songs.
+The K negatives of a pair are an expectation: all pairs of a batch share one sample of n songs, each
+weighted by K / n, so that a step is two matrix products. A sampled song equal to the pair's own w
+is masked; one from the same list is kept, as in word2vec: this is what makes v . u the pointwise
+mutual information of two songs.
 
-The constant log K is what word2vec leaves to the vectors: v . u is then the mutual information less
-log K, which all songs must first express by one common direction. Here two songs that have nothing
-to do with each other may be at right angles from the start.
+word2vec lacks the constant log K: there v . u is the mutual information minus log K, which all
+vectors must first learn to express by a common direction. Here unrelated songs can be orthogonal
+from the start.
 
 Source: Mikolov et al., *Distributed representations of words and phrases*, 2013.
 """
@@ -25,19 +25,19 @@ from torch.nn import functional
 def skip_gram_loss(
     pair: Tensor, drawn: Tensor, *, is_pair: Tensor, is_own: Tensor, negatives: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the sum of the losses of all pairs, and how many pairs there are.
+    """Return the summed loss of all pairs, and the number of pairs.
 
     Parameters
     ----------
     pair : Tensor, shape (B, L, L)
-        ``v_w . u_c`` of the places of each block, without the constant.
+        ``v_w . u_c`` for the positions of each block, without the constant.
     drawn : Tensor, shape (B, L, n)
-        ``v_w . u_n`` with the n songs that were drawn.
+        ``v_w . u_n`` for the n sampled songs.
     is_pair : Tensor, shape (B, L, L), bool
     is_own : Tensor, shape (B, L, n), bool
-        The drawn song is w itself.
+        Whether the sampled song is w itself.
     negatives : float
-        K, of each pair.
+        K, the negatives per pair.
 
     Examples
     --------

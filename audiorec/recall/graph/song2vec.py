@@ -1,8 +1,8 @@
-"""Song2vec with the knowledge graph: songs near those that they stand with, and near their like.
+"""Song2vec with a knowledge graph: songs are near songs that share their lists or their facts.
 
-    L = L_s + gamma L_r      the skip-gram of the lists, and TransE of the facts; gamma 0: no graph
+    L = L_s + gamma L_r      skip-gram on the lists, and TransE on the facts; gamma 0: no graph
 
-A song of no list has its place by its facts: it is ranked apart and marked as cold.
+A song without a list is placed by its facts; it is ranked apart and marked as cold.
 """
 
 from functools import partial
@@ -25,7 +25,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         from audiorec.recall.graph.tables import NUMBER_BYTES, room_for
         from audiorec.recall.graph.vectors import Song2vecModel
 
-        # Two tables while it learns, and twice as wide what the model answers with.
+        # Two tables in training, and a result that is twice as wide.
         n_bytes = (2 * material.n_things + 4 * material.n_songs) * self.recipe.dimension
         room = room_for(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
         make = partial(Song2vecModel, recipe=self.recipe, room=room)

@@ -1,11 +1,11 @@
-"""TransE: a relation is a step from head to tail, h + r = t; a false fact has to lie farther off.
+"""TransE: a relation is a translation from head to tail, h + r = t; false facts lie farther off.
 
     L_r = mean over facts of [ m + |h + r - t|^2 - |h' + r - t'|^2 ]_+
 
-h and t have unit length here and only here: the skip-gram's vectors keep theirs, which say how
-often a song is played. Either the head or the tail is replaced by another of the same relation:
-the head with chance tph / (tph + hpt), where tph are the tails of a head and hpt the heads of a
-tail, so that among many songs of one genre the genre is replaced more often (Bernoulli
+h and t are scaled to unit length only here: the skip-gram's vectors keep their length, which
+reflects how often a song is played. Either the head or the tail of a fact is replaced by another of
+the same relation: the head with probability tph / (tph + hpt), where tph is tails per head and hpt
+heads per tail, so that for many songs of one genre the genre is replaced more often (Bernoulli
 corruption).
 
 Sources: Bordes et al., *Translating embeddings*, 2013; Wang et al., *TransH*, 2014.
@@ -23,10 +23,10 @@ from audiorec.types import BoolArray, Float64Array, Int64Array
 
 
 class Corruption:
-    """Draws facts, and false ones beside them.
+    """Sampler of facts and of a corrupted version of each.
 
-    A relation is drawn by how many heads it has, and its facts by their weight: ten songs that
-    sound like one song do not drown the one artist that it is by.
+    Relations are sampled by their number of heads, and facts within one by weight: ten songs that
+    sound like a song do not drown out its one artist.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -50,7 +50,7 @@ class Corruption:
         self._first = [np.cumsum(s) - s for s in sizes]
 
     def draw(self, n: int, rng: np.random.Generator) -> "DrawnFacts":
-        """Draw `n` facts, and what stands in the place of one end of each."""
+        """Sample `n` facts, and a replacement for one end of each."""
         at = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
         at = np.minimum(at, len(self._until) - 1)
         facts = self.facts
@@ -68,7 +68,7 @@ class Corruption:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnFacts:
-    """n facts, and a false one beside each: `other` stands for the head where `is_head`."""
+    """n facts, each with a corrupted end: `other` replaces the head where `is_head`."""
 
     head: Int64Array
     relation: Int64Array
@@ -80,12 +80,12 @@ class DrawnFacts:
 def relation_loss(
     head: Tensor, relation: Tensor, tail: Tensor, other: Tensor, *, is_head: Tensor, margin: float
 ) -> Tensor:
-    """Return the mean over facts: all of them (n, D); things are brought to unit length.
+    """Return the mean loss over facts: all tensors (n, D); things are scaled to unit length.
 
     Parameters
     ----------
     other : Tensor, shape (n, D)
-        What makes a fact false: in the place of the head where `is_head` (n,), else of the tail.
+        The corrupted end: replaces the head where `is_head` (n,), else the tail.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Song2vec with TransE: two tables of songs and things, and a step for each relation.
+"""Song2vec with TransE: two tables of songs and things, and a vector for each relation.
 
-    v: songs and things   ┐ skip-gram: v_w . u_c of songs that stand together
-    u: the same as context┘ TransE in each of the two, with relations of its own
+    v: songs and things   ┐ skip-gram: v_w . u_c of songs that co-occur
+    u: the same as context┘ TransE in each of the two, with separate relations
 
-Both tables take part in the relations. A song without a list has a place in both, by its facts
+Both tables are trained on the facts. A song without a list gets a vector in both from its facts
 (`audiorec.recall.graph.placing`).
 """
 
@@ -22,11 +22,11 @@ from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.tables import array_in, learnt, rows_in, table
 from audiorec.recall.graph.transe import Corruption, relation_loss
 
-START = 7  # what random numbers are for, beside those of the learner
+START = 7  # a purpose of random numbers, beside those of the learner
 
 
 class Song2vecModel(nn.Module):
-    """The tables; see the head of this module."""
+    """The tables of Song2vec; see the module docstring."""
 
     def __init__(
         self, material: GraphMaterial, recipe: Song2vecRecipe, room: Path | None = None
@@ -51,7 +51,7 @@ class Song2vecModel(nn.Module):
         return self.vectors(songs), own.view(*songs.shape, -1), others
 
     def further_loss(self, rng: np.random.Generator) -> Tensor | None:
-        """Return gamma times TransE in both tables."""
+        """Return gamma times the TransE loss of both tables."""
         if self._facts is None:
             return None
         drawn = self._facts.draw(self.recipe.facts, rng)
@@ -68,7 +68,7 @@ class Song2vecModel(nn.Module):
         return self.recipe.gamma * found
 
     def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:
-        """Place songs that stand in lists by their vectors; with `cold`, others by their facts."""
+        """Place songs in lists by their vectors and, with `cold`, the others by their facts."""
         vectors, contexts, relations = (
             t.weight.detach().numpy() for t in (self.vectors, self.contexts, self.relations)
         )

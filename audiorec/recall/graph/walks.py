@@ -1,9 +1,9 @@
-"""Walks over songs: from a song to a list that it stands in, and to another song of that list.
+"""Random walks over songs: from a song to one of its lists, and to another song of that list.
 
-    lists ──list_walks──▶ `Sequences` of songs, a walk each
+    lists ──list_walks──▶ `Sequences` of songs, one per walk
 
-A step to a song has the chance of how often the two stand together, long lists counting less, as
-in a weighted graph of songs; the graph itself is never made.
+The chance of a step grows with how often two songs share a list, long lists counting less, as in a
+weighted graph of songs; the graph itself is never built.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from audiorec.types import Int64Array
 
 
 def list_walks(lists: Sequences, rng: np.random.Generator, *, walks: int, length: int) -> Sequences:
-    """Walk from every song that stands in a list, `walks` times, over `length` songs.
+    """Start `walks` walks of `length` songs at each song that is in a list.
 
     Examples
     --------
@@ -44,6 +44,6 @@ def list_walks(lists: Sequences, rng: np.random.Generator, *, walks: int, length
 
 
 def _any(sizes: Int64Array, rng: np.random.Generator) -> Int64Array:
-    """Draw a place below each size."""
+    """Draw a random index below each size."""
     found: Int64Array = (rng.random(len(sizes)) * sizes).astype(np.int64)
     return found

@@ -1,10 +1,9 @@
-"""What two songs have in common: songs near a song, and what that can be traced to.
+"""What two songs have in common: the songs near a song, and why they are near.
 
     channel, a song ──near_song──▶ `NearSong`: similarity, shared facts, sound, shared lists
 
-A vector says that two songs are near and not why. What they share is looked up: the things that
-both have facts with, a fact from one to the other, and the lists that both stand in, where a log
-is given.
+Vectors say that two songs are near, but not why. What they share is looked up: things that both
+have facts with, facts that link the two, and, if a log is given, the lists that both are in.
 """
 
 from dataclasses import dataclass
@@ -22,20 +21,20 @@ MOST_SHOWN = 5  # lists
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearSong:
-    """A song near another one.
+    """A song near another song, and what the two share.
 
     Attributes
     ----------
     song_id : str
     similarity : float
     cold : bool
-        It stands in no list: its place is by its facts alone.
+        Whether it is in no list, so that its place comes from its facts alone.
     shared : tuple of str
-        ``by artist:ayla``: what is known of both; ``sounds_like``: a fact between the two.
+        ``by artist:ayla``: a fact of both; ``sounds_like``: a fact that links the two.
     lists : tuple of str
-        Of the lists that both stand in, the smallest first; empty without a log.
+        Some of the lists that both are in, the shortest first; empty without a log.
     n_lists : int
-        All of them.
+        Number of all such lists.
     """
 
     song_id: str
@@ -54,7 +53,7 @@ def near_song(
     cold: int = 0,
     lists: Sequences | None = None,
 ) -> list[NearSong]:
-    """Return the songs that lie nearest to a song, and what each has in common with it.
+    """Return the songs nearest to a song, and what each has in common with it.
 
     Parameters
     ----------
@@ -62,20 +61,20 @@ def near_song(
         Fitted or loaded.
     song_id : str
     k, cold : int
-        Songs that stand in lists, and behind them songs that stand in none.
+        Number of songs in lists and, after them, of songs in none.
     lists : Sequences, optional
-        Where shared lists are looked up.
+        Where to look up shared lists.
 
     Raises
     ------
     InputError
-        If the model does not know the song, or it has no place: no list and no fact.
+        If the song is unknown to the model, or has no place: no list and no fact.
     """
     row = int(IdMap(channel.song_ids).rows([song_id])[0])
     if row < 0:
-        raise InputError(f"the model does not know a song {song_id!r}: give an id of its log")
+        raise InputError(f"the model does not know a song {song_id!r}: use an id from its log")
     if not channel.places.has_place[row]:
-        raise InputError(f"{song_id!r} stands in no list and has no fact: it has no place")
+        raise InputError(f"{song_id!r} is in no list and has no fact, so the model cannot place it")
     asked = Sequences.from_lists([[song_id]])
     found = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
     own = channel.facts_of(row)
@@ -108,7 +107,7 @@ def near_song(
 
 
 def _lists_of(lists: Sequences | None) -> dict[str, frozenset[int]]:
-    """Return the lists of each song, by its id."""
+    """Return the lists of each song, by song id."""
     if lists is None:
         return {}
     order = np.argsort(lists.song, kind="stable")

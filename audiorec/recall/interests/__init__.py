@@ -1,21 +1,21 @@
-"""Ways to propose songs that give a user several embeddings, one an interest.
+"""Channels that represent a user by several embeddings, one per interest.
 
 ::
 
     plays, songs, profiles ──routing | pooling──▶ K interests at each play
                                                      `learning.next_song` trains them
     a history ──forward, in numpy──▶ interests, weights
-        ──channel──▶ nearest songs of each ──aggregate──▶ one list; which interest brought what
+        ──channel──▶ nearest songs of each ──aggregate──▶ one list, with the interest of each song
 
 ==============  ===============================================================
-``recipe``      how the models are built, learn, and answer
-``draws``       normal numbers that follow from a seed alone
-``network``     what both networks share, in torch
-``routing``     MIND: songs are routed to interests
-``pooling``     ComiRec-SA: an interest is a mean of songs by its own attention
-``forward``     both in numpy, for answers
-``aggregate``   the lists of several interests as one
-``channel``     what both channels share
+``recipe``      hyper-parameters of training and of answers
+``draws``       reproducible normal numbers that depend on a seed alone
+``network``     base class of both networks, in torch
+``routing``     MIND: dynamic routing of songs to interests
+``pooling``     ComiRec-SA: each interest is an attention-weighted mean of songs
+``forward``     both models in numpy, for answers
+``aggregate``   merging the lists of several interests into one
+``channel``     base class of both channels
 ``mind``        the channel of MIND
 ``comirec_sa``  the channel of ComiRec-SA
 ==============  ===============================================================

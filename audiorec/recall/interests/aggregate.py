@@ -1,19 +1,19 @@
-"""One list out of those of several interests: by similarity, or by quotas; and more mixed ones.
+"""Merge the lists of several interests into one: by similarity or by quotas; and diversify it.
 
-    similarities (K, S) of one user ──order_of──▶ place of each song in the user's list (S,)
+    similarities (K, S) of one user ──order_of──▶ songs of the user's list, best first (n,)
 
-``equal``     each interest in turn brings its next song
-``weighted``  each as often as it weighs: an interest's n-th song comes at the time
-              (n - ½) / weight, as in Sainte-Laguë's way to share out seats
+``equal``     round robin: each interest adds its next song
+``weighted``  in proportion to the weights: an interest's n-th song comes at time
+              (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
 ``merged``    by the largest similarity: the exact order of the union
 
-A song that several interests bring comes at its earliest time. Quotas count the songs that are new
-to the user and were played before: songs of the history, and songs that nobody has played, stand
-where they fall and take nobody's place. So quotas hold exactly in lists without the history, and a
-list is not changed by what is left out of it.
+A song that several interests bring takes its earliest time. Only songs that are new to the user
+and have been played count towards quotas: songs of the history, and songs without a play, keep
+their rank without using up a place. So quotas hold exactly in lists without the history, and
+filtering songs out of a list does not change the order of the others.
 
-Before that, interests of a history that lie too near each other become one (`joined_interests`):
-several means of songs that are alike are one taste, and say no more than their mean does.
+Before that, interests of a history that are too similar are merged (`joined_interests`): several
+means of similar songs are one taste, and carry no more information than their mean.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ import numpy as np
 
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-POOL = 400  # new songs at the top of a list, among which diversity chooses
+POOL = 400  # new songs at the top of a list that are reranked for diversity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SongKinds:
-    """What is known of S songs for all lists: shape (S,) each."""
+    """Properties of S songs that all lists share: shape (S,) each."""
 
     may_come: BoolArray  # has an embedding
     is_cold: BoolArray
@@ -42,24 +42,24 @@ def order_of(
     *,
     diversity: float = 0.0,
 ) -> tuple[Int64Array, Int64Array]:
-    """Return the songs of a list, the best first, and the interest that brought each.
+    """Return the songs of a list, best first, and the interest that brought each.
 
     Parameters
     ----------
     similar : ndarray, shape (K, S), float32
-        Of the interests that are there, with all songs.
+        Similarity of each existing interest to all songs.
     weights : ndarray, shape (K,), optional
-        Quotas, above 0, of any sum; None: merged.
+        Quotas, above 0, of any sum; None: rule ``merged``.
     heard : ndarray, shape (S,), bool
-        Songs of the history.
+        Whether a song is in the history.
     kinds : SongKinds
     diversity : float
-        What each song of the same category above costs, in similarity.
+        Penalty in similarity for each higher-ranked song of the same category.
 
     Returns
     -------
     song, interest : ndarray, shape (n,), int64
-        All songs that may come, and rows of `similar`.
+        All songs with an embedding, and rows of `similar`.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def order_of(
         time, interest = np.zeros(len(songs)), near.argmax(axis=0)
     else:
         times = np.stack([_times(row, fresh) for row in near]) / weights[:, None]
-        # Of interests that bring it at one time, the nearest.
+        # Where several interests bring a song at the same time, the most similar one gets it.
         earliest = times.min(axis=0)
         interest = np.where(times == earliest, near, -np.inf).argmax(axis=0)
         time = earliest
@@ -90,7 +90,7 @@ def order_of(
 
 
 def _times(near: FloatArray, fresh: BoolArray) -> Float64Array:
-    """Return when an interest of weight 1 brings each song (n,): ½, 1½, ... for the fresh ones."""
+    """Return the times at which an interest of weight 1 brings songs (n,): ½, 1½, ... if fresh."""
     order = np.lexsort((np.arange(len(near)), -near))
     counted = fresh[order]
     found = np.empty(len(near))
@@ -105,10 +105,10 @@ def _mixed(
     category: Int64Array,
     diversity: float,
 ) -> Int64Array:
-    """Choose anew among the fresh songs at the top: the best after what their category costs."""
+    """Rerank the fresh songs at the top by similarity minus the penalty of their category."""
     place: Int64Array = np.cumsum(fresh[order]) - fresh[order]
     pool = order[fresh[order]][:POOL]
-    # Costs count from what is chosen; songs of no known category are like no other.
+    # Each chosen song penalises its category; songs without a category are never penalised.
     worth = best[pool].astype(np.float64)
     own = category[pool]
     chosen = np.zeros(len(pool), np.int64)
@@ -131,25 +131,25 @@ def _mixed(
 def joined_interests(
     interests: FloatArray, shares: FloatArray, *, above: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Make interests of one history one while two have a cosine above a number.
+    """Merge the two most similar interests of each history while their cosine exceeds `above`.
 
-    The nearest two are joined first, as means of their directions by the songs that they stand
-    for; the first of the two stays, and the other is 0.
+    The merged interest is the mean of the two directions, weighted by their shares of the songs; it
+    replaces the first of the two, and the other becomes 0.
 
     Parameters
     ----------
     interests : ndarray, shape (B, K, d), float32
-        0 for none.
+        Zeros where a history has fewer than K.
     shares : ndarray, shape (B, L, K), float32
-        Of each song in each.
+        Share of each song in each interest.
     above : float
-        1: nothing is joined.
+        Cosine above which two are merged; 1: never.
 
     Returns
     -------
     interests : ndarray, shape (B, K, d), float32
     shares : ndarray, shape (B, L, K), float32
-        As much in sum as before.
+        With the same sums as before.
 
     Examples
     --------

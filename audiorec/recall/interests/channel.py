@@ -1,4 +1,4 @@
-"""What channels of several interests share: how lists are made, and what users look like.
+"""Base class of channels with several interests: how lists are made and users are embedded.
 
 history ──forward──▶ interests (K, d), shares of the songs
     shares, recency ──▶ weights        interests ──nearest songs, by a rule──▶ one list
@@ -22,25 +22,25 @@ from audiorec.recall.interests.aggregate import SongKinds, joined_interests, ord
 from audiorec.recall.interests.recipe import InterestsRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-SHOWN = 3  # songs and values that name an interest
-SAME = 1 - 1e-6  # interests of a cosine above are one
+SHOWN = 3  # top songs and values that describe an interest
+SAME = 1 - 1e-6  # interests with a larger cosine are duplicates
 R = TypeVar("R", bound=InterestsRecipe)
 
 
 class SeveralInterests(NextSong[R], InterestSpace):
-    """A channel of a network that gives a user several embeddings."""
+    """A channel whose network gives a user several embeddings."""
 
     codes: Int64Array
 
     @abstractmethod
     def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
-        """Return interests (B, K, d), 0 for none, and each song's share in each (B, L, K)."""
+        """Return interests (B, K, d), zeros if missing, and each song's shares (B, L, K)."""
 
     def _queries(self, batch: PlayBatch) -> FloatArray:
         return self._apart(batch)[0]
 
     def _apart(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
-        """Return what `_read` does, with interests that are too alike as one."""
+        """Return `_read`, with interests that are too similar merged."""
         return joined_interests(*self._read(batch), above=self.recipe.one_above)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
@@ -49,7 +49,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         self._number_of_category()
 
     def read(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
-        """Return interests (Q, K, d) of length 1, 0 for none, and their weights (Q, K)."""
+        """Return interests (Q, K, d) of length 1, zeros if missing, and their weights (Q, K)."""
         shape = (len(queries), self.recipe.interests)
         found = np.zeros((*shape, self.songs.shape[1]), np.float32)
         weights = np.zeros(shape, np.float32)
@@ -60,17 +60,17 @@ class SeveralInterests(NextSong[R], InterestSpace):
         return found, weights
 
     def interests(self, queries: Queries) -> FloatArray:
-        """Return the interests of each history: (Q, K, d) of length 1; 0 where there is none."""
+        """Return the interests of each history: (Q, K, d) of length 1, zeros if missing."""
         return self.read(queries)[0]
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories by their heaviest interest alone; `user_interests` has all."""
+        """Embed histories by their heaviest interest only; `user_interests` returns all."""
         found, weights = self.read(queries)
         heaviest: FloatArray = found[np.arange(len(found)), weights.argmax(axis=1)]
         return heaviest
 
     def user_interests(self, queries: Queries) -> UserInterests:
-        """Return the interests of users, one row each; those that are equal are one."""
+        """Return the interests of users, one row each; duplicates are merged."""
         found, weights = self.read(queries)
         there: BoolArray = np.asarray(found.any(axis=2))
         for number in range(1, found.shape[1]):
@@ -87,9 +87,9 @@ class SeveralInterests(NextSong[R], InterestSpace):
         )
 
     def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
-        """Say what each user's interests are about, by the songs and categories of the history.
+        """Describe each user's interests by the top songs and categories of the history.
 
-        One mapping a query, by the number of the interest.
+        Returns one mapping per query, from the interest's number.
         """
         found: list[dict[int, NamedInterest]] = [{} for _ in range(len(queries))]
         for rows, batch in self.batches(queries):
@@ -119,13 +119,13 @@ class SeveralInterests(NextSong[R], InterestSpace):
         return NamedInterest(own, values)
 
     def _recency(self, batch: PlayBatch) -> FloatArray:
-        """Return how much each play counts: (B, L), halved every `half_life` plays, 0: padding."""
+        """Return the weight of each play: (B, L), halved every `half_life` plays, 0 in padding."""
         since = batch.lengths[:, None] - 1 - np.arange(batch.songs.shape[1])
         faded = 0.5 ** (np.maximum(since, 0) / self.recipe.half_life)
         return np.where(since >= 0, faded, 0).astype(np.float32)
 
     def _weights(self, batch: PlayBatch, interests: FloatArray, shares: FloatArray) -> FloatArray:
-        """Return the part of the history's mass that each interest has: (B, K)."""
+        """Return each interest's share of the history's weight: (B, K)."""
         mass = np.einsum("bl,blk->bk", self._recency(batch), shares)
         mass = np.where(interests.any(axis=2), np.maximum(mass, 1e-6), 0)
         found: FloatArray = (mass / mass.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -144,7 +144,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         return found
 
     def _lists(self, queries: Queries) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-        """Yield the whole list of each query that has interests: its row, songs, interests."""
+        """Yield row, songs and interests of the full list of each query with an interest."""
         recipe = self.recipe
         kinds = SongKinds(
             may_come=np.asarray(self.proposed.any(axis=1)),
@@ -184,14 +184,14 @@ class SeveralInterests(NextSong[R], InterestSpace):
         return found
 
     def _number_of_category(self) -> None:
-        """Find the category that lists are to mix."""
+        """Look up the category by which lists are diversified."""
         names, wanted = list(self.facts.categories), self.recipe.diversity_by
         if wanted and wanted not in names:
-            known = ", ".join(names) or "none: it learnt without side information"
+            known = ", ".join(names) or "none: it was trained without side information"
             raise InputError(f"{self.name}: no category {wanted!r} of songs; there are: {known}")
         if self.recipe.diversity and not names:
             raise InputError(
-                f"{self.name}: diversity needs a category of songs; train with side information"
+                f"{self.name}: diversity needs a song category; train with side information"
             )
         self._category = np.zeros(len(self.codes), np.int64)
         if names:
@@ -208,8 +208,8 @@ class SeveralInterests(NextSong[R], InterestSpace):
         try:
             channel.codes = bundle.tensors["codes"].astype(np.int64)
         except KeyError as error:
-            raise WeightsError(f"not a sound model of {cls.name}: no {error}") from error
+            raise WeightsError(f"not a valid model of {cls.name}: no {error}") from error
         if channel.codes.shape != (len(channel.songs), len(channel.facts.categories)):
-            raise WeightsError(f"not a sound model of {cls.name}: codes {channel.codes.shape}")
+            raise WeightsError(f"not a valid model of {cls.name}: codes {channel.codes.shape}")
         channel._number_of_category()
         return channel

@@ -1,4 +1,4 @@
-"""ComiRec-SA as a channel of recall."""
+"""The ComiRec-SA channel."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ComirecSa(SeveralInterests[ComirecSaRecipe]):
-    """Songs near any of a user's interests, each an attention of its own over the history."""
+    """Songs near any of a user's interests, each found by self-attention over the history."""
 
     name = "comirec-sa"
     Recipe = ComirecSaRecipe

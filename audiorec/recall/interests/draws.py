@@ -1,10 +1,10 @@
-"""Normal numbers that follow from a seed alone, wherever and in whatever company they are drawn.
+"""Normal numbers that depend on a seed alone, not on the order or batch they are drawn in.
 
     seeds (n,) ──normals──▶ (n, m) float32      history ──history_seeds──▶ a seed
 
-A generator that is asked in turn gives a history other numbers when its neighbours change. Here
-number i of a seed is a hash of both (splitmix64, then Box and Muller), so a history gets the same
-ones alone and in a batch, in training by two processes and by one, in torch and in numpy.
+With a sequential generator, the numbers of a history would change with its neighbours in the
+batch. Here number i of a seed is a hash of both (splitmix64, then Box-Muller), so a history gets
+the same numbers alone and in a batch, with one process and with two, in torch and in numpy.
 
 References
 ----------
@@ -24,9 +24,9 @@ Hashes = npt.NDArray[np.uint64]
 
 
 def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
-    """Return `m` standard normal numbers of each seed (n,): shape (n, m), float32.
+    """Return `m` standard normal numbers for each seed (n,): shape (n, m), float32.
 
-    The first numbers of a seed do not depend on how many are asked for.
+    The first numbers of a seed do not depend on `m`.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
     with np.errstate(over="ignore"):
         counter = np.arange(1, pairs + 1, dtype=np.uint64) * GOLDEN
         mixed = _mixed(_mixed(seeds.astype(np.uint64))[:, None] + counter)
-    # Two halves of 32 bits; the first is kept off 0, of which there is no logarithm.
+    # Two halves of 32 bits; the first is kept off 0, whose logarithm is undefined.
     radius = ((mixed >> HALF).astype(np.float32) + np.float32(0.5)) * UNIT
     angle = mixed.astype(np.uint32).astype(np.float32) * np.float32(2 * np.pi * 2.0**-32)
     radius = np.sqrt(np.float32(-2) * np.log(np.minimum(radius, np.float32(1))))
@@ -49,9 +49,9 @@ def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
 
 
 def history_seeds(songs: Int64Array, lengths: Int64Array, seed: int) -> Int64Array:
-    """Return a seed for each history, songs (B, L) and lengths (B,), in a model of this seed.
+    """Return a seed for each history, songs (B, L) and lengths (B,), in a model with this seed.
 
-    Shape (B,), int64; what stands behind a history's length does not count.
+    Shape (B,), int64. Padding after a history's length is ignored.
     """
     with np.errstate(over="ignore"):
         found = np.full(len(songs), np.uint64(seed + 1) * GOLDEN, np.uint64)
@@ -62,7 +62,7 @@ def history_seeds(songs: Int64Array, lengths: Int64Array, seed: int) -> Int64Arr
 
 
 def place_seeds(seeds: Int64Array, places: int) -> Int64Array:
-    """Return a seed for each of the first places of rows (B,): shape (B, places), int64."""
+    """Return seeds for the first `places` positions of each row (B,): (B, places), int64."""
     with np.errstate(over="ignore"):
         steps = np.arange(places, dtype=np.uint64) * SECOND
         mixed = _mixed(seeds.astype(np.uint64)[:, None] + steps)

@@ -1,8 +1,8 @@
-"""MIND and ComiRec-SA in numpy, for answers: the interests of whole histories.
+"""MIND and ComiRec-SA in numpy, for answers: the interests of full histories.
 
     histories, songs, weights ──▶ interests (B, K, d), and each song's share in each (B, L, K)
 
-Weights are those of `audiorec.recall.interests.routing` and `pooling`, by their names.
+Weights have the names of those in `audiorec.recall.interests.routing` and `pooling`.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ Read = tuple[FloatArray, FloatArray]
 def routed_interests(
     batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: MindRecipe
 ) -> Read:
-    """Return what MIND makes of histories: interests (B, K, d), shares (B, L, K).
+    """Return MIND's interests (B, K, d) and shares (B, L, K) of histories.
 
-    Shares say to which part a song belongs to each interest; they add up to 1 over the interests,
-    and are 0 in the padding.
+    A share is the fraction of a song that is routed to an interest; shares sum to 1 over the
+    interests, and are 0 in the padding.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def routed_interests(
 def pooled_interests(
     batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: ComirecSaRecipe
 ) -> Read:
-    """Return what ComiRec-SA makes of histories; parameters and result as `routed_interests`.
+    """Return ComiRec-SA's interests and shares; parameters and shapes as in `routed_interests`.
 
-    A song's attention in each interest, divided by its sum over the interests, is its share.
+    A song's share in an interest is its attention there, divided by the sum over interests.
     """
     read = songs[batch.songs]
     looked = np.tanh(_unit(read) @ weights["look.weight"].T)
@@ -90,7 +90,7 @@ def _there(batch: PlayBatch) -> BoolArray:
 def _routed_once(
     read: FloatArray, logits: FloatArray, there: BoolArray, batch: PlayBatch
 ) -> tuple[FloatArray, FloatArray]:
-    """Return shares (B, L, K) and interests (B, K, d) of logits (B, L, K)."""
+    """Do one routing step: logits (B, L, K) to shares (B, L, K) and interests (B, K, d)."""
     logits = np.where(there[:, None], logits, -np.inf)
     shares = np.exp(logits - logits.max(axis=2, keepdims=True))
     shares = (shares / shares.sum(axis=2, keepdims=True)).astype(np.float32)
@@ -105,7 +105,7 @@ def _squashed(rows: FloatArray) -> FloatArray:
 
 
 def _joined(found: FloatArray, there: BoolArray, batch: PlayBatch, weights: Weights) -> FloatArray:
-    """Return interests as they are compared with songs; 0 where there is none."""
+    """Combine interests with the profile, ready for comparison with songs; zeros if missing."""
     if "widen.weight" in weights:
         n, k, _ = found.shape
         width = batch.profile.shape[1]

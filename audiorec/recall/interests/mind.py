@@ -1,4 +1,4 @@
-"""MIND as a channel of recall."""
+"""The MIND channel."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mind(SeveralInterests[MindRecipe]):
-    """Songs near any of a user's interests, to which dynamic routing sorts the history."""
+    """Songs near any of a user's interests, found by dynamic routing of the history."""
 
     name = "mind"
     Recipe = MindRecipe

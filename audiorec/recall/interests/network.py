@@ -1,10 +1,10 @@
-"""What the networks of several interests share, in torch.
+"""Base class of the networks with several interests, in torch.
 
-    songs (B, L, d) ──a family's own──▶ interests (B, T, K, d) at T places, and which are there
-    interest, profile ──v + W2 relu(W1 [v ; profile] + b1) + b2──▶ what is compared with songs
+    songs (B, L, d) ──read──▶ interests (B, T, K, d) at T positions, and which exist
+    interest, profile ──v + W2 relu(W1 [v ; profile] + b1) + b2──▶ query for song similarity
 
-All places of a stretch are worked out at once: place t reads songs 0..t. An interest that is not
-there is 0 and stays 0.
+All positions of a sequence are computed at once: position t reads songs 0..t. A missing interest
+is 0 and stays 0.
 """
 
 from abc import abstractmethod
@@ -20,17 +20,17 @@ from audiorec.recall.interests.recipe import InterestsRecipe
 
 
 class InterestsNetwork(NextSongModel):
-    """Songs, the network behind the interests, and which interest a target trains."""
+    """Song table, the layers after the interests, and the interest that a target trains."""
 
     def __init__(self, features: SongFeatures, recipe: InterestsRecipe, *, profile: int) -> None:
-        """Build the shared part.
+        """Build the shared layers.
 
         Parameters
         ----------
         features : SongFeatures
         recipe : InterestsRecipe
         profile : int
-            Numbers of a profile; 0: there are none.
+            Width of a profile; 0: there are none.
         """
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
@@ -40,39 +40,39 @@ class InterestsNetwork(NextSongModel):
             if recipe.hidden or profile:
                 self.widen = nn.Linear(d + profile, max(1, recipe.hidden) * d)
                 self.narrow = nn.Linear(max(1, recipe.hidden) * d, d)
-                # Interests begin as what was read: a constant would make them all alike.
+                # The layers start as the identity: a constant would make all interests alike.
                 for zero in (self.widen.bias, self.narrow.weight, self.narrow.bias):
                     nn.init.zeros_(zero)
             self.build(d)
 
     @abstractmethod
     def build(self, d: int) -> None:
-        """Add the parameters of a family; random numbers are seeded."""
+        """Add the parameters of the model; torch's generator is seeded."""
 
     @abstractmethod
     def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Return interests (B, L, K, d) at each place of songs (B, L, d), and which are there.
+        """Return the interests (B, L, K, d) at each position of songs (B, L, d), and which exist.
 
-        The second is (B, L, K) or what broadcasts to it, bool.
+        The second is bool, and broadcasts to (B, L, K).
         """
 
     @abstractmethod
     def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Return the same for whole histories: (B, 1, K, d) and (B, 1, K)."""
+        """Return the same for full histories: (B, 1, K, d) and (B, 1, K)."""
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Return the interests at each place with a target; see `NextSongModel`."""
+        """Return the interests at each position with a target; see `NextSongModel`."""
         found, there = self.read(self._songs(batch), batch)
         asked = batch.targets >= 0
         return self._joined(found, there, batch)[asked], batch.targets[asked]
 
     def at_the_end(self, batch: Tensors) -> Tensor:
-        """Return the interests of whole histories; see `NextSongModel`."""
+        """Return the interests of full histories; see `NextSongModel`."""
         found, there = self.read_whole(self._songs(batch), batch)
         return self._joined(found, there, batch)[:, 0]
 
     def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """Return the interest that is nearest to the target by its cosine: `NextSongModel`."""
+        """Return the interest with the largest cosine to the target; see `NextSongModel`."""
         unit, cosine = nearness(queries, targets)
         return unit[torch.arange(len(unit), device=unit.device), cosine.argmax(dim=1)]
 
@@ -89,9 +89,9 @@ class InterestsNetwork(NextSongModel):
 
 
 def nearness(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return interests (n, K, d) of length 1, and their cosines with targets (n, d): (n, K).
+    """Return interests (n, K, d) at length 1, and their cosines with targets (n, d): (n, K).
 
-    -inf for interests that are not there: 0 would lie above a cosine below 0.
+    Missing interests get -inf: 0 would beat a negative cosine.
     """
     unit = functional.normalize(queries, dim=2)
     cosine = torch.einsum("nkd,nd->nk", unit, targets)

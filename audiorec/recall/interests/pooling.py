@@ -1,12 +1,11 @@
-"""ComiRec-SA in torch, for training: each interest is a mean of songs, weighed by attention.
+"""ComiRec-SA in torch, for training: each interest is an attention-weighted mean of songs.
 
     a_ik = w_k · tanh(W e_i) + r_k[plays since]      weights: softmax over the songs i
     v_k = sum over i of a_ik e_i
 
-Values are songs as they stand in the table: where and when something was played moves the
-weights, never what is weighed. The published model adds embeddings of positions within the tanh;
-here each interest has a number for how many plays ago a song was, so that all places of a stretch
-can be worked out at once.
+Values are the unmodified song embeddings: position and time affect the weights, never the values.
+The published model adds position embeddings inside the tanh; here each interest has a bias for
+how many plays ago a song was, so that all positions of a sequence can be computed at once.
 
 References
 ----------
@@ -21,11 +20,11 @@ from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.network import InterestsNetwork
 from audiorec.recall.interests.recipe import ComirecSaRecipe
 
-START_SPREAD = 3.0  # of a song's logits at the start
+START_SPREAD = 3.0  # initial spread of a song's logits
 
 
 class ComirecSaNetwork(InterestsNetwork):
-    """Self-attentive pooling with one head an interest."""
+    """Self-attentive pooling with one head per interest."""
 
     recipe: ComirecSaRecipe
 
@@ -34,7 +33,7 @@ class ComirecSaNetwork(InterestsNetwork):
         wide = self.recipe.attention * d
         self.look = nn.Linear(d, wide, bias=False)
         self.heads = nn.Linear(wide, self.recipe.interests, bias=False)
-        # Heads that begin alike stay alike: what they look for has to differ from the start.
+        # Heads that start alike stay alike, so their initial weights must differ.
         nn.init.normal_(self.look.weight)
         nn.init.normal_(self.heads.weight, std=START_SPREAD / wide**0.5)
         if self.recipe.positions:
@@ -53,7 +52,7 @@ class ComirecSaNetwork(InterestsNetwork):
         return self._pooled(songs, since, since >= 0)
 
     def _pooled(self, songs: Tensor, since: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool at T places, to which songs lie `since` (B or 1, T, L) plays ago."""
+        """Pool at T positions, each `since` (B or 1, T, L) plays after the songs."""
         looked = self.look(functional.normalize(songs, dim=2)).tanh()
         logits = self.heads(looked).transpose(1, 2)[:, None]  # (B, 1, K, L)
         if self.recipe.positions:

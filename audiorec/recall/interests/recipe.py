@@ -1,4 +1,4 @@
-"""How models of several interests are built, learn, and answer."""
+"""Hyper-parameters of the models with several interests."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,31 +11,30 @@ RoutingLogits = Literal["drawn", "fixed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterestsRecipe(NextSongRecipe):
-    """What MIND and ComiRec-SA share, and the settings of `NextSongRecipe`.
+    """Settings that MIND and ComiRec-SA share, and those of `NextSongRecipe`.
 
     Attributes
     ----------
     interests : int
-        K, embeddings of a user at most.
+        Maximum number of embeddings per user, K.
     hidden : int
-        Units of the network that joins an interest and the profile, as a multiple of `dimension`;
-        0 for none where there are no profiles.
+        Units of the network that combines an interest with the profile, as a multiple of
+        `dimension`; 0: none, unless there are profiles.
     dropout : float
-        Of the songs that are read.
+        Dropout of the input songs.
     one_above : float
-        Interests of a history become one, the nearest first, while their cosine is above it: how
-        many a user has follows what was played. 1: none do.
+        Interests of a history are merged, most similar first, while their cosine is above this, so
+        that the number of interests follows the history. 1: never.
     rule : {"merged", "equal", "weighted"}
-        How lists of the interests become one: by the largest similarity, or by quotas that are
-        the same for all or follow the interests' weights.
+        How the lists of interests are merged: by the largest similarity, or with quotas that are
+        equal or proportional to the interests' weights.
     half_life : float
-        In plays: what was played so long ago counts half in an interest's weight.
+        In plays: a play this long ago counts half in an interest's weight.
     diversity : float
-        How much a song loses for each one of its category that stands above it in the list; 0 for
-        nothing.
+        Penalty of a song for each higher-ranked song of the same category; 0: none.
     diversity_by : str
-        Which category of side information that is; empty: ``genre`` if there is one, else the
-        first.
+        The category of side information for `diversity`; empty: ``genre`` if there is one, else
+        the first.
     """
 
     dimension: int = 64
@@ -52,7 +51,7 @@ class InterestsRecipe(NextSongRecipe):
     diversity_by: str = ""
 
     def __post_init__(self) -> None:
-        # Not `super()`: a dataclass with slots is made anew, and is no longer what it stood for.
+        # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
         NextSongRecipe.__post_init__(self)
         self._check(self.interests >= 1, "interests", "1 or more")
         self._check(self.hidden >= 0, "hidden", "0 or more")
@@ -66,23 +65,23 @@ class InterestsRecipe(NextSongRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MindRecipe(InterestsRecipe):
-    """The settings of MIND, and those of `InterestsRecipe`.
+    """Settings of MIND, and those of `InterestsRecipe`.
 
     Attributes
     ----------
     rounds : int
-        Of routing.
+        Routing iterations.
     routing_logits : {"drawn", "fixed"}
-        Logits that routing begins with: drawn anew for each example and step, and when the model
-        answers from a generator seeded by the model and the history; or one table for all.
+        Initial routing logits: drawn for each example and step (in answers, from a generator
+        seeded by the model and the history), or one fixed table.
     routing_spread : float
-        Their standard deviation.
+        Standard deviation of the initial logits.
     routing_scale : float
-        Length of a song as it is routed: the longer, the more songs that are alike pull each other
-        into one interest.
+        Length of song vectors in routing: the longer, the more strongly similar songs pull each
+        other into one interest.
     sharpness : float
-        Of label-aware attention in training: 0 is the mean of the interests, and the larger it is,
-        the nearer to the one that is nearest to the target.
+        Sharpness of label-aware attention in training: 0 takes the mean of the interests, larger
+        values approach the interest nearest to the target.
     """
 
     one_above: float = 0.4
@@ -103,14 +102,14 @@ class MindRecipe(InterestsRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComirecSaRecipe(InterestsRecipe):
-    """The settings of ComiRec-SA, and those of `InterestsRecipe`.
+    """Settings of ComiRec-SA, and those of `InterestsRecipe`.
 
     Attributes
     ----------
     attention : int
-        Units that attention looks at songs with, as a multiple of `dimension`.
+        Units of the attention layer, as a multiple of `dimension`.
     positions : bool
-        Learn how the number of plays since counts in attention.
+        Learn a bias for how many plays ago a song was.
     """
 
     attention: int = 4

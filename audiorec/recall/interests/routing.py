@@ -1,13 +1,13 @@
-"""MIND in torch, for training: songs are routed to interests.
+"""MIND in torch, for training: dynamic routing of songs to interests.
 
     b ~ N(0, s²)                                        one logit for each song i and interest j
     w = softmax of b over the interests j               padding: 0
     z_j = sum over i of w_ij S e_i,   u_j = |z|² / (1 + |z|²) z / |z|
-    b_ij = b_ij + u_j · S e_i                           and again, `rounds` times in all
+    b_ij = b_ij + u_j · S e_i                           repeat, `rounds` times in total
 
-One matrix S stands for all pairs of a song and an interest: what makes interests differ is where
-the logits begin. Gradients flow through the last round alone. A history of n plays has
-``min(K, log2 n)`` interests, one at least; the others are left out of the softmax.
+All pairs of song and interest share one matrix S: interests differ only by their initial logits.
+Gradients flow through the last round only. A history of n plays has ``min(K, log2 n)`` interests,
+but at least one; the others are left out of the softmax.
 
 References
 ----------
@@ -35,14 +35,14 @@ class MindNetwork(InterestsNetwork):
     logits: Tensor
 
     def build(self, d: int) -> None:
-        """Add the matrix S, and where logits are fixed, those; see `InterestsNetwork`."""
+        """Add the matrix S and, if logits are fixed, their table; see `InterestsNetwork`."""
         self.route = nn.Parameter(torch.eye(d) + torch.randn(d, d) * 0.1 / d**0.5)
         if self.recipe.routing_logits == "fixed":
             shape = (self.recipe.longest, self.recipe.interests)
             self.register_buffer("logits", torch.randn(shape) * self.recipe.routing_spread)
 
     def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """See `InterestsNetwork`; a place is an example, with logits of its own."""
+        """See `InterestsNetwork`; each position is an example with its own logits."""
         length = songs.shape[1]
         seen = torch.ones(length, length, dtype=torch.bool, device=songs.device).tril()[None]
         seeds = place_seeds(batch.seed.cpu().numpy(), length)
@@ -50,20 +50,20 @@ class MindNetwork(InterestsNetwork):
         return self._routed(songs, seen, counts, seeds)
 
     def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """See `InterestsNetwork`; logits follow from the model's seed and the history."""
+        """See `InterestsNetwork`; logits depend on the model's seed and the history."""
         songs_read, lengths = batch.songs.cpu().numpy(), batch.lengths.cpu().numpy()
         seeds = history_seeds(songs_read, lengths, self.recipe.seed)[:, None]
         return self._routed(songs, batch.there[:, None], batch.lengths[:, None], seeds)
 
     def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """Weigh interests by how near they are to the target; see `NextSongModel`.
+        """Weight interests by their cosine with the target; see `NextSongModel`.
 
-        The published weights are a softmax over powers of dot products, which have no meaning
-        where those are below 0; here a cosine is multiplied by the sharpness.
+        The published weights are a softmax over powers of dot products, which are meaningless if
+        negative; here the cosine is multiplied by the sharpness.
         """
         unit, cosine = nearness(queries, targets)
         power = self.recipe.sharpness / self.recipe.temperature
-        # Not -inf times 0, which would be NaN.
+        # Avoid -inf times 0, which is NaN.
         absent = cosine == -torch.inf
         logits = (cosine.masked_fill(absent, 0) * power).masked_fill(absent, -torch.inf)
         return torch.einsum("nk,nkd->nd", logits.softmax(dim=1), unit)
@@ -85,7 +85,7 @@ class MindNetwork(InterestsNetwork):
 
 
 def interests_there(counts: Tensor, most: int) -> Tensor:
-    """Return which interests histories of so many plays have: (..., most), bool.
+    """Return which interests histories of these lengths have: (..., most), bool.
 
     Examples
     --------
@@ -98,18 +98,18 @@ def interests_there(counts: Tensor, most: int) -> Tensor:
 
 
 def routed(songs: Tensor, seen: Tensor, there: Tensor, logits: Tensor, *, rounds: int) -> Tensor:
-    """Route songs to interests at T places: (B, T, K, d).
+    """Route songs to interests at T positions: (B, T, K, d).
 
     Parameters
     ----------
     songs : Tensor, shape (B, L, d)
-        S e_i.
+        S e_i, the transformed songs.
     seen : Tensor, shape (B or 1, T, L), bool
-        Which songs a place reads; the rest is padding, or later.
+        Which songs a position reads; the others are padding, or later.
     there : Tensor, shape (B or 1, T, K), bool
-        Interests of each place.
+        Which interests exist at each position.
     logits : Tensor, shape (B, T, K, L)
-        To begin with.
+        Initial logits.
     rounds : int
     """
     shape = logits.shape
@@ -124,12 +124,12 @@ def routed(songs: Tensor, seen: Tensor, there: Tensor, logits: Tensor, *, rounds
 
 
 def squash(rows: Tensor) -> Tensor:
-    """Return rows (..., d) with lengths between 0 and 1: n becomes ``n² / (1 + n²)``."""
+    """Scale rows (..., d) to lengths between 0 and 1: n becomes ``n² / (1 + n²)``."""
     squared = (rows * rows).sum(dim=-1, keepdim=True)
     return rows * (squared + EPSILON).sqrt() / (1 + squared)
 
 
 def _shares(logits: Tensor, seen: Tensor, there: Tensor) -> Tensor:
-    """Return to which part each song belongs to each interest: (B, T, K, L)."""
+    """Return each song's shares in the interests: (B, T, K, L)."""
     shares = logits.masked_fill(~there[..., None], -torch.inf).softmax(dim=2)
     return shares * seen[:, :, None]

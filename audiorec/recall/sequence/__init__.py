@@ -1,7 +1,7 @@
-"""Ways to propose songs that read what a user heard as a sequence.
+"""Channels that read a user's history as a sequence.
 
 ===============  ============================================================
-``sasrec``       self-attention over what was played → what is played next
-``youtube_dnn``  liked songs and a profile → one embedding a user
+``sasrec``       self-attention over past plays → the next play
+``youtube_dnn``  plays or likes and a profile → one embedding per user
 ===============  ============================================================
 """

@@ -1,18 +1,18 @@
-"""Channels that need no training, or a closed form: the ones that every model has to beat.
+"""Channels without iterative training: the baselines that every trained model has to beat.
 
 ::
 
     `RecallData` ──fit, by counting──▶ channel ──recall──▶ `Candidates`
 
 ================  ==========================================================
-``popular``       what everybody plays, the recent more than the old
-``replay``        what this user comes back to
-``rules``         what is played after the last song
-``vs_knn``        what was played in the sessions most like this one
-``item_knn``      songs that are played by those who play the songs of the history
-``ease``          the same, learnt for all songs together by ridge regression
-``recent_likes``  what goes with, or sounds like, what was liked in the last days
-``external``      a table of candidates, by whatever made it
+``popular``       the most played songs, the same list for every user
+``replay``        songs that this user comes back to
+``rules``         songs that often follow the last songs of the history
+``vs_knn``        songs of the past sessions most similar to this one
+``item_knn``      songs whose listeners overlap with those of the history's songs
+``ease``          item-to-item weights of all songs at once, by ridge regression
+``recent_likes``  songs that go with, or sound like, the likes of the last days
+``external``      candidates read from a table that any program wrote
 ================  ==========================================================
 
 Public::

@@ -1,8 +1,8 @@
-"""EASE: a linear model from the songs of a history to all songs, in closed form.
+"""EASE: a linear model from the songs of a history to all songs, solved in closed form.
 
     G = X'X + lambda I,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
 
-B has a number for each pair of songs, which bounds the catalogue: `MOST_SONGS`.
+The model stores a weight for each pair of songs, so the catalogue is limited to `MOST_SONGS`.
 
 Source: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019.
 """
@@ -24,12 +24,12 @@ MOST_SONGS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EaseRecipe:
-    """How strongly the model is held back.
+    """The regularisation of EASE.
 
     Attributes
     ----------
     regularisation : float
-        Added to the diagonal of the songs' co-occurrences: lambda of the ridge regression.
+        Added to the diagonal of the co-occurrence matrix: the lambda of the ridge regression.
     """
 
     regularisation: float = 100.0
@@ -40,7 +40,7 @@ class EaseRecipe:
 
 
 class Ease(Counted[EaseRecipe]):
-    """Songs that go with the history as a whole, by ridge regression over all songs."""
+    """Songs that go with the whole history, by ridge regression over all songs (EASE)."""
 
     name = "ease"
     reason = ReasonKind.LISTENERS
@@ -53,8 +53,8 @@ class Ease(Counted[EaseRecipe]):
         n = len(data.song_ids)
         if n > MOST_SONGS:
             raise InputError(
-                f"ease: {n:,} songs would need {2 * 4 * n * n / 1e9:.0f} GB; it takes up to "
-                f"{MOST_SONGS:,}: use item-knn, or leave out songs that few play"
+                f"ease: {n:,} songs would need {2 * 4 * n * n / 1e9:.0f} GB; the limit is "
+                f"{MOST_SONGS:,} songs: use item-knn, or leave out rarely played songs"
             )
         matrix = owner_song(data.plays, n)
         gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
@@ -62,7 +62,7 @@ class Ease(Counted[EaseRecipe]):
         factor, failed = spotrf(gram, lower=1, overwrite_a=1)
         inverse, failed_too = spotri(factor, lower=1, overwrite_c=1)
         if failed or failed_too:
-            raise InputError("ease: the plays cannot be inverted; use a larger regularisation")
+            raise InputError("ease: the matrix of plays is singular; use a larger regularisation")
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         weights = -inverse / np.diag(inverse)
         weights[np.diag_indices(n)] = 0
@@ -76,7 +76,7 @@ class Ease(Counted[EaseRecipe]):
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the history that speaks for each most."""
+        """Return the song of the history that contributes most to each candidate."""
         found = np.full(song.shape, -1, np.int64)
         for row in np.flatnonzero(histories.lengths).tolist():
             own, there = np.unique(histories[row]), song[row] >= 0

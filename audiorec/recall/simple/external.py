@@ -1,9 +1,9 @@
-"""A table of candidates, by whatever made it, as a channel among the others.
+"""Use a table of candidates, written by any program, as a channel.
 
     external:theirs.parquet ──channel_class──▶ its channel ──fit, recall(queries)──▶ `Candidates`
 
-Only users that the table has get songs, by their ids; what they heard says nothing. There is
-nothing to learn and nothing to save: the table is the model.
+The table is looked up by user id: users that it lacks get no candidates, and histories are
+ignored. Nothing is trained or saved: the table is the model.
 """
 
 from dataclasses import dataclass
@@ -27,26 +27,26 @@ NEED_A_BUNDLE = (  # rules of `audiorec.recall.contract.checks`
     "what says that it is light loads without torch",
 )
 NOT_SAVED = (
-    "external: a table of candidates is its own model and is not saved; "
+    "external: a table of candidates is its own model and cannot be saved; "
     "name it again as external:FILE"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalRecipe:
-    """Where the candidates are.
+    """The table to read.
 
     Attributes
     ----------
     table : str
-        A file with ``user_id``, ``song_id`` and, unless its rows are in order, ``rank``.
+        A file with ``user_id``, ``song_id`` and, unless its rows are already ranked, ``rank``.
     """
 
     table: str = ""
 
 
 class External(Channel):
-    """What a table of candidates says: external:FILE; a user that it lacks gets nothing."""
+    """Candidates from a table, external:FILE; users that it lacks get none."""
 
     name = "external"
     reason = ReasonKind.EXTERNAL
@@ -57,14 +57,14 @@ class External(Channel):
         self.recipe = recipe or ExternalRecipe(table=self.TABLE)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle a channel of a table, whose class nobody finds by its name."""
+        """Pickle by name and table: the generated class cannot be imported by its name."""
         return _again, (self.name, self.TABLE), self.__dict__
 
     def _fit(
         self,
         data: RecallData,
         *,
-        work: Path | None,  # noqa: ARG002 - reading a table keeps no state, and is not stopped
+        work: Path | None,  # noqa: ARG002 - reading a table is quick: no state, no stop
         progress: LineProgress | None,  # noqa: ARG002
         stop: Event | None,  # noqa: ARG002
     ) -> None:
@@ -73,7 +73,7 @@ class External(Channel):
         self._take(read_candidates(Path(self.recipe.table)), data)
 
     def _take(self, lists: Lists, data: RecallData) -> None:
-        """Put the table's songs into the catalogue; those without a play count as new ones."""
+        """Add the table's songs to the catalogue; songs without a play count as new."""
         self.song_ids = tuple(sorted({*data.song_ids, *lists.ranked.song_ids}))
         played = data.sequences.among(self.song_ids)
         self.is_cold = np.bincount(played.song, minlength=len(self.song_ids)) == 0
@@ -97,7 +97,7 @@ class External(Channel):
 
 
 def _again(name: str, table: str) -> External:
-    """Return a channel of a class like the one that the registry makes for a table."""
+    """Recreate the class that the registry generates for a table, and return an instance."""
     own = {"name": name, "TABLE": table, "__doc__": External.__doc__}
     made: External = type(External.__name__, (External,), own)()
     return made

@@ -1,9 +1,9 @@
-"""Item kNN: songs that are played by those who play the songs of the history.
+"""Item kNN: songs whose listeners overlap with those of the history's songs.
 
     owners x songs (0 or 1) ──fit──▶ cosine of each song with its nearest songs
     history ──────────────────▶ sum of the rows of its songs
 
-The cosine is shrunk where two songs share few owners: ``both / (sqrt(a b) + shrink)``.
+The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``.
 """
 
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ BLOCK_SONGS = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemKnnRecipe:
-    """How many songs stand for a song.
+    """Neighbours per song, shrinkage, and the length of history that is used.
 
     Attributes
     ----------
     neighbours : int
-        Songs that are kept for each song, the most similar ones.
+        Neighbours kept per song, the most similar ones.
     shrink : float
-        Added to the denominator of the cosine, so that songs with few listeners count less.
+        Added to the denominator of the cosine, so that overlaps of few listeners count less.
     history : int
-        Newest songs of the history whose neighbours count.
+        Number of newest songs of the history whose neighbours count.
     """
 
     neighbours: int = 200
@@ -45,7 +45,7 @@ class ItemKnnRecipe:
 
 
 class ItemKnn(Counted[ItemKnnRecipe]):
-    """Songs that are played by the same people as the songs of the history."""
+    """Songs played by the same people as the songs of the history."""
 
     name = "item-knn"
     reason = ReasonKind.LISTENERS
@@ -79,7 +79,7 @@ class ItemKnn(Counted[ItemKnnRecipe]):
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the history that shares most listeners with each."""
+        """Return the song of the history with the largest cosine to each candidate."""
         found = np.full(song.shape, -1, np.int64)
         best = np.zeros(song.shape, np.float32)
         histories = histories.newest(self.recipe.history)
@@ -97,7 +97,7 @@ class ItemKnn(Counted[ItemKnnRecipe]):
 
 
 def owner_song(plays: Sequences, n_songs: int) -> Any:
-    """Return who played what, (U, S), as a `scipy.sparse.csr_array` of ones, float32."""
+    """Return which owner played which song: `scipy.sparse.csr_array` (U, S) of ones, float32."""
     from scipy.sparse import csr_array
 
     pair = np.unique(plays.owner * n_songs + plays.song)
@@ -106,7 +106,7 @@ def owner_song(plays: Sequences, n_songs: int) -> Any:
 
 
 def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:
-    """Return the `most` largest of each row, sorted by row; equals by number."""
+    """Return the `most` largest cosines of each row, sorted by row; ties by column number."""
     order = np.lexsort((column, -cosine, row))
     row = row[order]
     kept = order[np.arange(len(row)) - np.searchsorted(row, row) < most]

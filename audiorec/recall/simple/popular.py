@@ -1,6 +1,6 @@
-"""What everybody plays: the same list for all, the baseline that knows nothing of the user.
+"""The most played songs: one list for all users, the baseline without personalisation.
 
-plays, times ──fit──▶ one number a song, a play halved for every half-life of its age
+plays, times ──fit──▶ one weight per song, each play halved for every half-life of its age
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from audiorec.types import FloatArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopularRecipe:
-    """How plays are counted.
+    """The decay of plays.
 
     Attributes
     ----------
     half_life_days : float or None
-        Days in which a play loses half its weight, counted from the newest; None: never.
-        Plays without a time keep all of it.
+        Days in which a play loses half its weight, counted from the newest play; None: no decay.
+        Plays without a time keep their full weight.
     """
 
     half_life_days: float | None = None
@@ -34,7 +34,7 @@ class PopularRecipe:
 
 
 class Popular(Counted[PopularRecipe]):
-    """What is played most, whoever asks."""
+    """The most played songs, the same for every user."""
 
     name = "popular"
     serves = frozenset({"history", "profile"})

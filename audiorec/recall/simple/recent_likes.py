@@ -1,15 +1,15 @@
-"""What suits the songs and artists that a user liked in the last days.
+"""Songs that suit what a user liked, and the artists they followed, in the last days.
 
-    likes of the last days ──each, faded by age──▶ songs that the same people play
-                                              └──▶ songs that sound alike, new ones included
-    artists followed ──their most played songs──▶ the same
+    likes of the last days ──decayed by age──▶ songs that the same people play
+                                            └──▶ songs that sound alike, new ones included
+    followed artists ──their most played songs──▶ the same
 
-A like is said once, while plays go on: a channel that reads the last plays forgets it within the
-hour. Where nothing is known of likes (a log without them, another system's histories), plays of
-the last days stand in for them.
+A like happens once, while plays continue: a channel that reads only the last plays would forget
+it within the hour. Where no likes are known (a log without them, histories of another system),
+the plays of the last days are used instead.
 
-A song's similarity is the sum over the liked songs: the cosine of their listeners, as in
-``item-knn``, and a kernel of their sound, each weighed by the like's age.
+A song's similarity is a sum over the liked songs: the cosine of their listeners, as in
+``item-knn``, plus a kernel on their sound, each weighted by the age of the like.
 """
 
 from collections.abc import Iterator
@@ -26,28 +26,28 @@ from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
 from audiorec.types import Float64Array, FloatArray, Int64Array, plain_name
 
-PLAYS_A_DAY = 10.0  # where there are no times, so many plays are a day
-MOST = 50  # likes of a user that count, the newest
-OF_AN_ARTIST = 5  # songs that stand for an artist who is followed
+PLAYS_A_DAY = 10.0  # plays counted as one day where times are missing
+MOST = 50  # newest likes of a user that count
+OF_AN_ARTIST = 5  # songs that represent a followed artist
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentLikesRecipe:
-    """How long a like counts, and how much sound counts beside listeners.
+    """How fast likes fade, and the weight of sound against listeners.
 
     Attributes
     ----------
     days : float
-        Likes that are older, by the newest event of the user, do not count.
+        Likes older than this, counted back from the user's newest event, are ignored.
     half_life_days : float
         Days in which a like loses half its weight.
     sound : float
-        The weight of the sound against that of the listeners; 0: listeners alone.
+        Weight of the sound relative to the listeners; 0: listeners only.
     width : float
-        Of the kernel of sound, in cosine: a song at 1 - width counts 1 / e of one that sounds the
-        same.
+        Width of the sound kernel, in cosine: a song at cosine 1 - width counts 1 / e of one that
+        sounds identical.
     neighbours : int
-        Songs with the same listeners that are kept for each song.
+        Neighbours by listeners kept per song.
     """
 
     days: float = 7.0
@@ -65,21 +65,21 @@ class RecentLikesRecipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seeds:
-    """Songs that stand for what was liked: L of all queries."""
+    """Liked songs of all queries, L in total, with their weights."""
 
     owner: Int64Array  # (L,)
     song: Int64Array  # (L,)
     weight: Float64Array  # (L,)
 
     def by_owner(self) -> Iterator[tuple[int, Int64Array]]:
-        """Yield each owner with the rows of its songs."""
+        """Yield each owner and the rows of its songs."""
         order = np.argsort(self.owner, kind="stable")
         owners, first = np.unique(self.owner[order], return_index=True)
         yield from zip(owners.tolist(), np.split(order, first[1:]), strict=False)
 
 
 class RecentLikes(Counted[RecentLikesRecipe]):
-    """Songs that go with, or sound like, what was liked in the last days."""
+    """Songs that go with, or sound like, what the user liked in the last days."""
 
     name = "recent-likes"
     serves = frozenset({"history", "cold_song"})
@@ -122,7 +122,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         return found
 
     def _sounds(self, liked: Int64Array, songs: Int64Array) -> FloatArray:
-        """Return how much songs sound like liked ones: (L, n); of itself a song says nothing."""
+        """Return how much songs sound like the liked ones, (L, n); 0 for a song and itself."""
         if not self.recipe.sound or not self.units.shape[1]:
             return np.zeros((len(liked), len(songs)), np.float32)
         one, other = self.units[liked], self.units[songs]
@@ -132,7 +132,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         return np.where(known, kernel, 0).astype(np.float32)
 
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
-        """Return the liked song that each goes with most."""
+        """Return the liked song that contributes most to each candidate."""
         found = np.full(song.shape, -1, np.int64)
         seeds = self._seeds(queries)
         for owner, own in seeds.by_owner():
@@ -153,7 +153,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         return found
 
     def _seeds(self, queries: Queries) -> _Seeds:
-        """Return the songs that count for each query, by age."""
+        """Return the songs that count for each query, weighted by age."""
         plays = queries.histories.among(self.song_ids)
         said = queries.likes
         own = (plays if said is None else said.among(self.song_ids)).newest(MOST)
@@ -166,7 +166,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
             owner = np.append(owner, followed.owner)
             song = np.append(song, followed.song)
             weight = np.append(weight, followed.weight)
-        # A song that counts twice counts once, for both.
+        # A song that is both liked and by a followed artist is merged, its weights added.
         key, place = np.unique(owner * max(1, len(self.song_ids)) + song, return_inverse=True)
         return _Seeds(
             key // max(1, len(self.song_ids)),
@@ -175,7 +175,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         )
 
     def _followed(self, follows: Sequences) -> _Seeds:
-        """Return songs that stand for the artists that are followed, together as much as a like."""
+        """Return the top songs of followed artists; those of one artist weigh one like in total."""
         known = texts_of_arrays("names", {"names": self.names, "names_starts": self.names_starts})
         follows = follows.among(known)
         owner, song, weight = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
@@ -189,7 +189,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
 
 
 def _artists(data: RecallData) -> list[str]:
-    """Return the plain name of each song's artist, by sound or side information."""
+    """Return the normalised artist of each song, from tags or else side information."""
     found = [""] * len(data.song_ids)
     side = data.context.side
     if side is not None and "artist" in side.categories:
@@ -202,7 +202,7 @@ def _artists(data: RecallData) -> list[str]:
 
 
 def _ages(said: Sequences, plays: Sequences) -> Float64Array:
-    """Return how long before the newest event of its owner each entry was, in days: (P,)."""
+    """Return the age of each entry in days, counted from its owner's newest event: (P,)."""
     back = said.starts[1:][said.owner] - 1 - np.arange(len(said.song))
     newest = np.full(len(said), -np.inf)
     for one in (said, plays):

@@ -1,6 +1,6 @@
-"""What this user comes back to: half of all listening is to songs that were heard before.
+"""Songs that this user comes back to: half of all listening repeats songs heard before.
 
-history, times ──▶ each of its songs, by how often and how lately it was played
+history, times ──▶ each of its songs, ranked by how often and how recently it was played
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from audiorec.types import FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRecipe:
-    """How a song that was played before fades.
+    """The decay of plays.
 
     Attributes
     ----------
     half_life_days : float
         Days in which a play loses half its weight, where times are known.
     half_life_plays : float
-        The same in plays that came after it, where they are not.
+        The same in number of later plays, where times are unknown.
     """
 
     half_life_days: float = 30.0
@@ -36,14 +36,14 @@ class ReplayRecipe:
 
 
 class Replay(Counted[ReplayRecipe]):
-    """Songs of the user's own history, by how often and how lately they were played."""
+    """Songs of the user's own history, by how often and how recently they were played."""
 
     name = "replay"
     reason = ReasonKind.REPLAY
     Recipe = ReplayRecipe
 
     def _count(self, data: RecallData) -> None:
-        """Learn nothing but the catalogue: all there is to know stands in the query."""
+        """Learn nothing but the catalogue: everything else is in the query."""
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories

@@ -1,7 +1,7 @@
-"""Sequential rules: what is played after the last songs of the history.
+"""Sequential rules: songs that often follow the last songs of the history.
 
-    sequences ──fit──▶ weight(a, b) = sum over a ... b of 1 / (places apart)
-    history   ───────▶ the songs b by the sum of weight(a, b), a faded by how far back it stands
+    sequences ──fit──▶ weight(a, b) = sum over occurrences a ... b of 1 / (places apart)
+    history   ───────▶ songs b by the sum of weight(a, b), a decayed by its distance from the end
 
 Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018 ("SR").
 """
@@ -20,18 +20,18 @@ from audiorec.types import FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesRecipe:
-    """How far a rule reaches, how many a song has, and how much of the history counts.
+    """Reach of a rule, rules per song, and how much of the history counts.
 
     Attributes
     ----------
     window : int
-        The most places between the two songs of a rule.
+        Maximum distance between the two songs of a rule, in places.
     rules_per_song : int
-        Rules that are kept for each song, the strongest.
+        Rules kept per song, the strongest.
     history : int
-        Newest songs of the history whose rules count.
+        Number of newest songs of the history whose rules count.
     fade : float
-        What a song counts of the one after it; 0: the last song alone.
+        Weight of a song relative to the one after it; 0: only the last song counts.
     """
 
     window: int = 10
@@ -47,7 +47,7 @@ class RulesRecipe:
 
 
 class Rules(Counted[RulesRecipe]):
-    """Songs that were played after the last ones of the history, the nearer the better."""
+    """Songs that were often played soon after the last songs of the history."""
 
     name = "rules"
     horizon = "short"

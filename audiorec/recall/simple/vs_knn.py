@@ -1,12 +1,12 @@
-"""Vector multiplication session kNN: what was played in the sessions most like this one.
+"""Vector multiplication session kNN: songs of the past sessions most similar to this one.
 
-    history ──newest sessions with one of its songs──▶ the k most alike ──▶ their songs
+    history ──newest sessions that share a song──▶ the k most similar ──▶ their songs
 
-A song of the history counts more the later it stands; a session is as near as the sum over the
-songs that it shares; a song is as near as the sum over the sessions that it is in, each weighed
-by how late in the history the last shared song stands.
+Later songs of the history weigh more. A session's similarity is the sum of the weights of the
+songs that it shares; a song's similarity is the sum over the sessions that contain it, each
+weighted by the position of the last shared song in the history.
 
-Sessions are kept without ids and times: they are listening history all the same.
+Sessions are stored without ids and times, but they remain listening history.
 
 Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
 """
@@ -26,16 +26,16 @@ from audiorec.types import FloatArray, Int32Array, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VsKnnRecipe:
-    """How many sessions are looked at.
+    """How many sessions are compared.
 
     Attributes
     ----------
     neighbours : int
-        Sessions whose songs count, the most similar ones.
+        Most similar sessions whose songs count.
     newest : int
-        Newest sessions with a song in common that they are chosen from.
+        Newest sessions with a song in common, from which the neighbours are chosen.
     history : int
-        Newest songs of the history that are compared.
+        Number of newest songs of the history that are compared.
     """
 
     neighbours: int = 100
@@ -48,12 +48,12 @@ class VsKnnRecipe:
 
 
 class VsKnn(Counted[VsKnnRecipe]):
-    """Songs of the past sessions that share most with this one; keeps sessions, without ids."""
+    """Songs of the past sessions that share most with this one; stores sessions without ids."""
 
     name = "vs-knn"
     horizon = "short"
     reason = ReasonKind.LISTENERS
-    people = "The sessions that it learnt from, without ids and times: this is listening history."
+    people = "The sessions it was trained on, without ids and times: this is listening history."
     Recipe = VsKnnRecipe
     ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
 
@@ -65,7 +65,7 @@ class VsKnn(Counted[VsKnnRecipe]):
         )
         pair = np.unique(plays.owner * n + plays.song)
         session, song = pair // n, (pair % n).astype(np.int32)
-        # Sessions from the oldest on: their songs, each once, and the other way round.
+        # Sessions from oldest to newest with their distinct songs, and the inverse lookup.
         self.session_starts = np.searchsorted(session, np.arange(len(plays) + 1))
         self.session_songs = song
         order = np.argsort(song, kind="stable")
@@ -83,7 +83,7 @@ class VsKnn(Counted[VsKnnRecipe]):
         return found
 
     def _neighbours(self, history: Int32Array) -> tuple[Int64Array, FloatArray]:
-        """Return the sessions that count for one history, and how much."""
+        """Return the neighbouring sessions of one history and their weights."""
         newest_first, place = np.unique(history[::-1], return_index=True)
         late = (len(history) - place) / max(1, len(history))
         parts = [self._sessions_of(song) for song in newest_first.tolist()]
@@ -99,7 +99,7 @@ class VsKnn(Counted[VsKnnRecipe]):
         return session[near].astype(np.int64), (shared[near] * last[near]).astype(np.float32)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        """Return the song of the history that the sessions which brought each have most."""
+        """Return the song of the history that the sessions behind each candidate share most."""
         found = np.full(song.shape, -1, np.int64)
         histories = histories.newest(self.recipe.history)
         for row in np.flatnonzero(histories.lengths).tolist():
@@ -118,7 +118,7 @@ class VsKnn(Counted[VsKnnRecipe]):
         return self.song_sessions[self.song_starts[song] : self.song_starts[song + 1]]
 
     def _songs_of(self, session: Int64Array) -> tuple[Int32Array, Int64Array]:
-        """Return the songs of some sessions, and the place of the session of each."""
+        """Return the songs of some sessions, and for each song its place in `session`."""
         start = self.session_starts[session]
         lengths = self.session_starts[session + 1] - start
         of = np.repeat(np.arange(len(session)), lengths)
@@ -129,7 +129,7 @@ class VsKnn(Counted[VsKnnRecipe]):
 def _grid(
     songs: Int32Array, session: Int64Array, wanted: Any, weight: FloatArray | None = None
 ) -> FloatArray:
-    """Return which wanted songs, sorted, stand in which sessions: (wanted, sessions), weighed."""
+    """Return which sessions hold which wanted songs, (n, m); `wanted` must be sorted."""
     n = int(session.max(initial=-1)) + 1
     found = np.zeros((len(wanted), n), np.float32)
     at = np.minimum(np.searchsorted(wanted, songs), len(wanted) - 1)

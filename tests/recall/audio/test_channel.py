@@ -130,7 +130,7 @@ def test_a_song_has_one_embedding_whichever_table_it_comes_in():
     few = np.array([1, 5, 30])
     np.testing.assert_allclose(channel.embed_sound(table(few)), channel.songs[few], atol=1e-5)
     other = replace(table(few), made_by="extractor other")
-    with pytest.raises(SpecMismatchError, match="learnt from vectors of extractor e, given are"):
+    with pytest.raises(SpecMismatchError, match="trained on vectors of extractor e, got"):
         channel.embed_sound(other)
 
 
@@ -188,7 +188,7 @@ def test_a_model_of_before_there_was_a_level_hears_nothing_new(tmp_path, recipe)
     channel = UserAudio(recipe)
     channel.audio_spec = FeatureSpec(level=None).to_dict()
     channel.hears = "audio" if recipe.end_to_end else "features"
-    with pytest.raises(SpecMismatchError, match=r"as loud as they came.*audiorec recall train"):
+    with pytest.raises(SpecMismatchError, match=r"original loudness.*audiorec recall train"):
         embed_audio(channel, [], out=tmp_path / "embeddings.parquet")
     channel.audio_spec = FeatureSpec().to_dict()
     channel.check_level()

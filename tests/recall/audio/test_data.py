@@ -101,5 +101,5 @@ def test_the_fingerprint_changes_with_anything_that_counts():
 
 
 def test_refuses_nothing_to_learn_from():
-    with pytest.raises(InputError, match="no user likes a song that may be learnt from"):
+    with pytest.raises(InputError, match="no user likes a song of the training part"):
         assembled(sides(([0, 1], [2, 3])))

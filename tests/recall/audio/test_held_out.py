@@ -58,5 +58,5 @@ def test_blank_artists_do_not_hold_songs_together():
     "wrong", [{"valid": 0.5, "test": 0.5}, {"valid": -0.1}, {"new_songs": 1.0}]
 )
 def test_refuses_to_leave_nothing(wrong):
-    with pytest.raises(InputError, match="leave artists and songs to learn from"):
+    with pytest.raises(InputError, match="leave artists and songs to train on"):
         Split(**wrong)

@@ -148,7 +148,7 @@ def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
     needs("torch")
     data = made_up_listening()
     facts = of_rows(["song:elsewhere"], ["by"], ["artist:x"])
-    with pytest.raises(InputError, match="no fact of the triples is of a song of the log"):
+    with pytest.raises(InputError, match="no triple is about a song of the log"):
         channel("song2vec").fit(RecallData(data.sequences, (), Context(triples=facts)))
     with pytest.raises(InputError, match="no list has two songs"):
         channel("song2vec").fit(RecallData(Sequences.from_lists([["a"], ["b"]])))
@@ -288,7 +288,7 @@ def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
     assert tables.room_for(600_000, "auto", tmp_path) == tmp_path
     assert tables.room_for(600_000, "memory", tmp_path) is None
     assert tables.room_for(1, "files", tmp_path) == tmp_path
-    with pytest.raises(InputError, match=r"tables of 1000000000.0 GB find no room"):
+    with pytest.raises(InputError, match=r"tables of 1000000000.0 GB fit neither"):
         tables.room_for(10**18, "auto", tmp_path)
     monkeypatch.setattr(tables, "MEMORY", tmp_path / "none")
     assert tables.room_for(10**18, "auto", tmp_path) is None

@@ -160,7 +160,7 @@ def _labelled(tmp_path, label):
 def test_the_label_of_the_list_is_refused_as_a_leak(tmp_path):
     lists = Sequences.from_lists([[f"s{n}" for n in range(i, i + 6)] for i in range(0, 60, 6)])
     leak = _labelled(tmp_path, lambda n: f"label-{n // 6}")
-    with pytest.raises(InputError, match="'mood' is one value in 100% of the lists"):
+    with pytest.raises(InputError, match="'mood' has one value in 100% of the lists"):
         refuse_leaks(leak, lists)
     refuse_leaks(_labelled(tmp_path, lambda n: f"label-{n % 3}"), lists)  # says nothing of lists
     refuse_leaks(_labelled(tmp_path, lambda _: "pop"), lists)  # one value for all songs
@@ -173,5 +173,5 @@ def test_a_leak_is_found_although_lists_of_another_source_blur_it(tmp_path):
     leak = _labelled(tmp_path, lambda n: f"label-{n // 6}")
     shown = {song for songs in others for song in songs}
     assert len(shown) < 60  # songs of one list are left
-    with pytest.raises(InputError, match="'mood' is one value in 100% of the lists"):
+    with pytest.raises(InputError, match="'mood' has one value in 100% of the lists"):
         refuse_leaks(leak, both)

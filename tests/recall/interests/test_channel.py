@@ -161,7 +161,7 @@ def test_diversity_mixes_lists_and_asks_for_a_category():
     assert jazz() > 7
     made.recipe = replace(made.recipe, diversity=5.0)  # more than any two similarities differ by
     assert jazz() == 5
-    with pytest.raises(InputError, match="mind: diversity needs a category of songs"):
+    with pytest.raises(InputError, match="mind: diversity needs a song category"):
         channel("mind", diversity=0.5).fit(RecallData(data.sequences))
     with pytest.raises(InputError, match="no category 'mood' of songs; there are: genre"):
         channel("mind", diversity_by="mood").fit(data)
@@ -248,11 +248,11 @@ def test_a_bundle_that_does_not_fit_together_is_refused(name, tmp_path):
     bundle = read_bundle(tmp_path / "model", kind=f"recall/{name}")
     bent = {**bundle.tensors, "codes": bundle.tensors["codes"][:-1]}
     write_bundle(tmp_path / "bent", tensors=bent, config=bundle.config, card="bent")
-    with pytest.raises(WeightsError, match=f"not a sound model of {name}: codes"):
+    with pytest.raises(WeightsError, match=f"not a valid model of {name}: codes"):
         load_channel(tmp_path / "bent")
     del bent["codes"]
     write_bundle(tmp_path / "none", tensors=bent, config=bundle.config, card="none")
-    with pytest.raises(WeightsError, match=f"not a sound model of {name}: no 'codes'"):
+    with pytest.raises(WeightsError, match=f"not a valid model of {name}: no 'codes'"):
         load_channel(tmp_path / "none")
 
 

@@ -1,16 +1,16 @@
-"""SASRec: what is played next, by self-attention over what was played.
+"""SASRec: predict the next play by self-attention over past plays.
 
 ::
 
-    plays, songs, profiles ──network──▶ a query at each play      `learning.next_song` trains it
-    a history ──forward, in numpy──▶ one query ──channel──▶ songs of the nearest embeddings
+    plays, songs, profiles ──network──▶ a query at each play      trained by `learning.next_song`
+    a history ──forward, in numpy──▶ one query ──channel──▶ songs with the nearest embeddings
 
 ===========  ==================================================================
-``recipe``   how it is built and learns
-``gaps``     the time between two plays as one of a few numbers
+``recipe``   hyper-parameters
+``gaps``     the time between two plays as one of a few bins
 ``network``  the network in torch, for training
 ``forward``  the same in numpy, for answers
-``channel``  the channel of recall
+``channel``  the recall channel
 ===========  ==================================================================
 
 Public::

@@ -1,4 +1,4 @@
-"""SASRec as a channel of recall."""
+"""The SASRec channel."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,11 +18,11 @@ from audiorec.types import FloatArray
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
 
-FEWEST_REPEATS = 0.01  # of the plays: in a log with fewer there is nothing to learn of them
+FEWEST_REPEATS = 0.01  # share of the plays from which repeats are learnt
 
 
 class Sasrec(NextSong[SasrecRecipe]):
-    """What is played next, by attention over the order and the times of a history."""
+    """The likely next songs, by attention over the order and the times of a history."""
 
     name = "sasrec"
     serves = frozenset({"history", "profile", "cold_song"})
@@ -52,7 +52,7 @@ class Sasrec(NextSong[SasrecRecipe]):
         return newest_query(batch, self.songs, self.weights, self.recipe)
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories, or profiles where there is none; see `SharedSpace`."""
+        """Embed histories, or profiles for empty histories; see `SharedSpace`."""
         users = np.zeros((len(queries), self.songs.shape[1]), np.float32)
         for rows, batch in self.batches(queries):
             users[rows] = unit(self._queries(batch))
@@ -60,11 +60,11 @@ class Sasrec(NextSong[SasrecRecipe]):
         return users
 
     def interests(self, queries: Queries) -> FloatArray:
-        """Return the embeddings of users as one interest each: (Q, 1, d)."""
+        """Return the embeddings of users as a single interest: (Q, 1, d)."""
         return self.embed_users(queries)[:, None]
 
     def _embed_profiles(self, users: FloatArray, queries: Queries) -> None:
-        """Fill in, where nothing was heard, what the profile says."""
+        """Fill in the embeddings of users without a history from their profiles."""
         people = queries.profiles
         if people is None or not self.encoder.names:
             return
@@ -73,7 +73,7 @@ class Sasrec(NextSong[SasrecRecipe]):
             users[alone] = unit(profile_query(self.encoder.encode(people)[alone], self.weights))
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        """Return cosines, and what songs of the histories get beside them."""
+        """Return cosines, with the learnt term of songs in the history added."""
         users = np.zeros((len(queries), self.songs.shape[1]), np.float32)
         heard = []
         for rows, batch in self.batches(queries):
@@ -90,7 +90,7 @@ class Sasrec(NextSong[SasrecRecipe]):
 
 
 def repeated(plays: NextPlays) -> float:
-    """Return the part of the plays whose song the owner has played before."""
+    """Return the share of plays whose song the user had played before."""
     owner = np.repeat(np.arange(len(plays.lengths)), plays.lengths)
     different = len(np.unique(owner * plays.n_songs + plays.song))
     return 1 - different / max(1, len(plays.song))

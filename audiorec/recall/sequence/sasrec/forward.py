@@ -1,8 +1,8 @@
 """SASRec in numpy, for answers: the query at the newest play of each history.
 
-Only the newest play is asked for, so the last block works out one place alone, and reads the others
-without a product of matrices for each. Weights are those of
-`audiorec.recall.sequence.sasrec.network`, by their names.
+Only the query at the newest play is needed, so the last block computes a single position, and
+reads the others without a matrix product for each. Weights have the names of those in
+`audiorec.recall.sequence.sasrec.network`.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def newest_query(
 
 
 def _of_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> FloatArray:
-    """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+    """Return the term of the mean of the favourites (B, F): (B, d), zeros if there are none."""
     there = (liked >= 0)[..., None]
     count = there.sum(axis=1)
     mean = (songs[np.maximum(liked, 0)] * there).sum(axis=1) / np.maximum(count, 1)
@@ -66,7 +66,7 @@ def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:
 def again(
     batch: PlayBatch, queries: FloatArray, weights: Weights
 ) -> tuple[Int64Array, Int64Array, FloatArray]:
-    """Return what songs of the histories get beside their cosine, as logits.
+    """Return what is added to the logits of songs in the histories.
 
     Parameters
     ----------
@@ -78,13 +78,13 @@ def again(
     Returns
     -------
     row, song : ndarray, shape (H,), int64
-        Each song of each history once.
+        Each distinct song of each history.
     added : ndarray, shape (H,), float32
     """
     by_lag = queries @ weights["again_by_query"].T + weights["again_by_lag"]
     lag = batch.lengths[:, None] - 1 - np.arange(batch.songs.shape[1])
     row, place = np.nonzero(lag >= 0)
-    # The first of equal keys is the newest play, if the newest come first.
+    # With the newest plays first, the first of equal keys is the newest play.
     order = np.lexsort((lag[row, place], batch.songs[row, place], row))
     row, place = row[order], place[order]
     song = batch.songs[row, place]
@@ -98,7 +98,7 @@ def again(
 def _block(
     x: FloatArray, at: Int64Array, batch: PlayBatch, weights: Weights, recipe: SasrecRecipe
 ) -> FloatArray:
-    """Return a block at some places (B, M) of each history: (B, M, d)."""
+    """Apply a block at some positions (B, M) of each history: (B, M, d)."""
     here = np.take_along_axis(x, at[:, :, None], axis=1)
     x_here = here + _attended(x, here, at, batch, weights, recipe)
     between = np.maximum(_linear(_norm(x_here, weights, "between"), weights, "widen"), 0)
@@ -121,8 +121,8 @@ def _attended(
     read = _norm(x, weights, "before")
     query = _norm(here, weights, "before").reshape(-1, d) @ matrix[:d].T + bias[:d]
     query = query.reshape(n, -1, heads, width).transpose(2, 0, 1, 3)
-    # Keys and values of all places are never made: a query is brought into the space of what is
-    # read, and the places are added up there. What the keys' bias adds is alike at all places.
+    # Keys and values are never computed for all positions: the query is projected into the input
+    # space, and positions are summed there. The bias of the keys is the same everywhere: dropped.
     asked = np.matmul(query.reshape(heads, -1, width), of_key).reshape(heads, n, -1, d)
     logits = (asked @ read.transpose(0, 2, 1)).transpose(1, 0, 2, 3)
     logits /= np.float32(np.sqrt(width))
@@ -139,12 +139,12 @@ def _attended(
 
 
 def _hidden(at: Int64Array, length: int) -> BoolArray:
-    """Return what a place must not look at: (B, M, L)."""
+    """Return the positions that each position must not attend to: (B, M, L)."""
     return causal_mask(length)[at]
 
 
 def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
-    """Return what each gap adds to the logits: (B, heads, M, L); 0 where a time is unknown."""
+    """Return the bias of the logits by time gap: (B, heads, M, L); 0 if a time is unknown."""
     later = np.take_along_axis(batch.time, at, axis=1)
     number = gap_numbers(later[:, :, None], batch.time[:, None], len(gaps))
     added = np.where(number[..., None] >= 0, gaps[number], 0)
@@ -153,7 +153,7 @@ def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
 
 def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
     matrix = weights[f"{name}.weight"]
-    # As one product: numpy takes a stack of small ones one by one.
+    # One large product: numpy multiplies a stack of small matrices one by one.
     found: FloatArray = x.reshape(-1, x.shape[-1]) @ matrix.T + weights[f"{name}.bias"]
     return found.reshape(*x.shape[:-1], len(matrix))
 

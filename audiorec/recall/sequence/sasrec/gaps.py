@@ -1,10 +1,10 @@
-"""The time between two plays as one of a few numbers: its order of magnitude, in powers of two.
+"""Bin the time between two plays by its order of magnitude, in powers of two.
 
     seconds ──▶ 0: none    1: under 2    2: under 4   …   n: the longest and beyond
 
-A gap of a second and one of a year say different things, 300 and 301 days do not. Where gaps are
-capped by session, two plays of different sessions are the longest apart: then the numbers tell how
-far two plays of one session are from each other, and that the others are of another.
+A gap of a second and one of a year mean different things; 300 and 301 days do not. If gaps are
+capped by session, two plays of different sessions are the longest gap apart: the bins then tell
+how far apart two plays of a session are, or that they are from different sessions.
 """
 
 import math
@@ -18,12 +18,12 @@ DAY_S = 86_400.0
 
 
 def n_gaps(longest_days: float) -> int:
-    """Return how many numbers there are; a pair of which a time is unknown has none of them."""
+    """Return the number of bins; pairs with an unknown time are in none."""
     return max(1, math.frexp(longest_days * DAY_S)[1]) + 1
 
 
 def gap_numbers(later: Float64Array, earlier: Float64Array, n: int) -> Int64Array:
-    """Return the number of each gap, below `n`; -1 where a time is unknown (NaN).
+    """Return the bin of each gap, below `n`; -1 if a time is unknown (NaN).
 
     Examples
     --------
@@ -33,17 +33,17 @@ def gap_numbers(later: Float64Array, earlier: Float64Array, n: int) -> Int64Arra
     """
     gap = later - earlier
     known = ~np.isnan(gap)
-    # The exponent is exact where a logarithm is rounded.
+    # The exponent is exact, whereas a logarithm is rounded.
     exponent = np.frexp(np.where(known, gap, 0.0))[1]
     number = np.where(gap >= 1, np.minimum(exponent, n - 1), 0)
     return np.where(known, number, -1).astype(np.int64)
 
 
 def capped_by_session(plays: Sequences, *, gap_s: float, longest_days: float) -> Float64Array:
-    """Return times (P,) in which plays of different sessions are the longest gap apart.
+    """Return times (P,) that put plays of different sessions the longest gap apart.
 
-    A session begins with an owner, where `Sequences.session` changes, and after a gap above
-    `gap_s` seconds.
+    A new session starts with each owner, where `Sequences.session` changes, and after a gap of
+    more than `gap_s` seconds.
 
     Examples
     --------
@@ -54,8 +54,8 @@ def capped_by_session(plays: Sequences, *, gap_s: float, longest_days: float) ->
     [0.0, 9.0, 91400.0]
     """
     new = np.zeros(len(plays.time), np.bool_)
-    new[1:] = np.diff(plays.time) > gap_s  # not where one is unknown
+    new[1:] = np.diff(plays.time) > gap_s  # False if a time is unknown
     if plays.session is not None:
         new[1:] |= np.diff(plays.session) != 0
-    # What is counted across owners moves all times of one alike, and gaps are within one.
+    # The sum runs across owners, which shifts all times of an owner alike and keeps its gaps.
     return plays.time + np.cumsum(new) * longest_days * DAY_S

@@ -1,12 +1,12 @@
 """SASRec in torch, for training; `audiorec.recall.sequence.sasrec.forward` is the same in numpy.
 
     x = songs + positions (+ profile) (+ W mean of the favourites)
-    x = x + attention(norm(x)),  x = x + W2 relu(W1 norm(x))    a block
+    x = x + attention(norm(x)),  x = x + W2 relu(W1 norm(x))    one block
     query = norm(x)                                             or norm(nobody + profile), alone
 
-Attention looks at the past alone. Its logits are ``q k / sqrt(d / heads)`` and, where times are
-known, a learnt number for the gap between the two plays. Songs are read as they stand in the
-table: since songs are proposed by their cosines, they are not scaled by ``sqrt(d)``.
+Attention is causal. Its logits are ``q k / sqrt(d / heads)`` plus, if times are known, a learnt
+bias for the gap between the two plays. Song embeddings are not scaled by ``sqrt(d)``, since songs
+are ranked by their cosines.
 """
 
 import torch
@@ -20,15 +20,15 @@ from audiorec.recall.sequence.sasrec.gaps import n_gaps
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 EPSILON = 1e-5  # of the norms
-LAGS = 4  # plays ago that are told apart where a song of the history is proposed again
-SMALL = 0.01  # standard deviation at the start of what is not to speak at first
+LAGS = 4  # distances, in plays, that are distinguished for repeated songs
+SMALL = 0.01  # initial standard deviation of terms that should start near zero
 
 
 class SasrecNetwork(NextSongModel):
-    """The network, for what the plays have.
+    """The network, with parameters only for what the data has.
 
-    `is_timed` says whether gaps are learnt, `repeats` whether songs of the history are,
-    `favourites` whether what users like is read, `profile` how wide a profile is.
+    `is_timed`: learn time gaps; `repeats`: learn whether songs of the history come again;
+    `favourites`: read what users like; `profile`: width of a profile.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SasrecNetwork(NextSongModel):
                 self.again_by_lag = nn.Parameter(torch.full((LAGS,), -0.5 / recipe.temperature))
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Return a query for each place with a target; see `NextSongModel`."""
+        """Return a query for each position with a target; see `NextSongModel`."""
         asked = batch.targets >= 0
         return self._read(batch)[asked], batch.targets[asked]
 
@@ -73,25 +73,25 @@ class SasrecNetwork(NextSongModel):
         return self._read(batch)[rows, batch.lengths - 1]
 
     def alone(self, batch: Tensors) -> Tensor | None:
-        """Return what a profile says without a history; see `NextSongModel`."""
+        """Return the query of a profile without a history; see `NextSongModel`."""
         if not batch.profile.shape[1]:
             return None
         found: Tensor = self.norm(self.nobody + self.profile(batch.profile))
         return found
 
     def again(self, queries: Tensor) -> Tensor | None:
-        """Return what songs of the history get, by how long ago they were; `NextSongModel`."""
+        """Return the logit terms of songs in the history, by lag; see `NextSongModel`."""
         if not self.repeats:
             return None
         return queries @ self.again_by_query.T + self.again_by_lag
 
     def rows(self) -> list[nn.Parameter]:
-        """Return the table of songs and those of gaps; see `NextSongModel`."""
+        """Return the tables of songs and of gaps; see `NextSongModel`."""
         found = super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
         return [*found, self.again_by_lag] if self.repeats else found
 
     def _read(self, batch: Tensors) -> Tensor:
-        """Return the query at each place: (B, L, d)."""
+        """Return the query at each position: (B, L, d)."""
         x = self.table(batch.songs)
         if self.recipe.positions:
             x = x + self.positions[: x.shape[1]]
@@ -106,7 +106,7 @@ class SasrecNetwork(NextSongModel):
         return found
 
     def _of_favourites(self, songs: Tensor) -> Tensor:
-        """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+        """Return the term of the mean of the favourites (B, F): (B, d), zeros if none."""
         there = (songs >= 0)[..., None]
         summed = (self.table(songs.clamp_min(0)) * there).sum(1)
         count = there.sum(1)
@@ -115,7 +115,7 @@ class SasrecNetwork(NextSongModel):
 
 
 class _Block(nn.Module):
-    """Attention over the past, then a small network at each place."""
+    """Causal attention, then a feed-forward layer at each position."""
 
     def __init__(self, recipe: SasrecRecipe, is_timed: bool) -> None:
         super().__init__()
@@ -128,8 +128,8 @@ class _Block(nn.Module):
         self.widen = nn.Linear(d, recipe.hidden * d)
         self.narrow = nn.Linear(recipe.hidden * d, d)
         for last in (self.write, self.narrow):
-            # A block begins as nothing: a query is then its newest song, whose neighbours in the
-            # table are soon those that are played with it.
+            # A block starts as the identity: a query is then its newest song, whose neighbours in
+            # the table soon become those that are played with it.
             nn.init.normal_(last.weight, std=SMALL)
             nn.init.zeros_(last.bias)
         self.n_gaps = n_gaps(recipe.longest_gap_days) if is_timed and recipe.relative_time else 0
@@ -154,7 +154,7 @@ class _Block(nn.Module):
         return written
 
     def _of_gaps(self, time: Tensor) -> Tensor:
-        """Return what each gap adds to the logits, -inf for the future: (B, heads, L, L)."""
+        """Return the bias of the logits by time gap, -inf for the future: (B, heads, L, L)."""
         gap = time[:, :, None] - time[:, None, :]
         known = ~gap.isnan()
         exponent = torch.frexp(gap.nan_to_num(0.0)).exponent.clamp(0, self.n_gaps - 1)

@@ -1,4 +1,4 @@
-"""How SASRec is built and learns."""
+"""Hyper-parameters of SASRec."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,28 @@ from audiorec.learning.next_recipe import NextSongRecipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SasrecRecipe(NextSongRecipe):
-    """The settings of SASRec, and those of `NextSongRecipe`.
+    """Settings of SASRec, and those of `NextSongRecipe`.
 
     Attributes
     ----------
     blocks, heads : int
-        Layers of attention, and parts that each is cut into.
+        Attention blocks, and attention heads in each.
     hidden : int
-        Units of the small network in a block, as a multiple of `dimension`.
+        Units of the feed-forward layer, as a multiple of `dimension`.
     dropout : float
-        Of what is read, and of what each half of a block adds.
+        Dropout of the input, and of the output of each half of a block.
     positions : bool
-        Learn where in the history a play stands.
+        Learn position embeddings.
     relative_time : bool
-        Learn how the time between two plays counts, where times are known.
+        Learn a bias for the time between two plays, if times are known.
     longest_gap_days : float
-        Longer gaps count as this one.
+        Longer gaps are treated as this one.
     session_gap_s : float
-        Above 0, plays of different sessions count as `longest_gap_days` apart: by the log's
-        ``session_id``, and where so many seconds are between two plays.
+        If above 0, plays of different sessions are `longest_gap_days` apart; a session ends where
+        the log's ``session_id`` changes, or after a gap of more than this many seconds.
     repeats : bool
-        Learn how likely songs of the history are to come again, where a hundredth of the plays
-        are of such songs.
+        Learn how likely songs of the history are to come again, if at least 1 % of the plays are
+        repeats.
     """
 
     blocks: int = 1
@@ -44,7 +44,7 @@ class SasrecRecipe(NextSongRecipe):
     repeats: bool = True
 
     def __post_init__(self) -> None:
-        # Not `super()`: a dataclass with slots is made anew, and is no longer what it stood for.
+        # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
         NextSongRecipe.__post_init__(self)
         for name in ("blocks", "heads", "hidden"):
             self._check(getattr(self, name) >= 1, name, "1 or more")

@@ -1,19 +1,19 @@
-"""youtube-dnn: a history of plays or likes, and a profile, become one embedding.
+"""youtube-dnn: embed a user from a history of plays or likes, and a profile.
 
 ::
 
     `RecallData` ──channel──▶ sound, profiles, and each play with those before it
-        ──trainer──▶ network in its best state      ``learning.fit_refit`` is the loop
+        ──trainer──▶ best state of the network      ``learning.fit_refit`` is the loop
     history, profile ──model──▶ user ──channel──▶ songs near each user
 
 ============  ====================================================================
-``channel``   the channel of recall: what is learnt from, and what is answered
-``recipe``    everything but the data that decides what a model becomes
-``examples``  plays as examples: held out, of an epoch, of a batch
+``channel``   the recall channel: training data and answers
+``recipe``    hyper-parameters
+``examples``  plays as training examples: held-out part, epochs, batches
 ``network``   the model in torch, for training
 ``trainer``   data, recipe → the trained model
 ``model``     the same in numpy: embeddings of users
-``placing``   embeddings of songs that nobody played, by sound and artist
+``placing``   embeddings of unplayed songs, from sound and artist
 ============  ====================================================================
 
 Public::

@@ -1,11 +1,11 @@
-"""youtube-dnn: what was played, or liked, becomes a user, and users lie near their songs.
+"""The youtube-dnn channel: songs near the embedding of a user's plays or likes and profile.
 
     sequences, profiles, sound ──each play and those before it──▶ training ──▶ `UsersModel`
     history, profile ──embed──▶ user (E,) ──dot product with all songs──▶ similarities
 
-A play is an example. Its age counts in the plays that came after it; that of a liked song
-(data with weights) in days. A song without a play has no embedding of its own: it gets one by its
-vector and its artist, where these are known (`placing`).
+Each play is a training example. The age of a play is the number of later plays; the age of a like
+(data with weights) is in days. A song without a play gets an embedding from its vector and its
+artist, if these are known (`placing`).
 """
 
 import json
@@ -31,7 +31,7 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 
 class YoutubeDnn(SharedSpace):
-    """Songs near the user that a network makes of history and profile, new ones by their sound."""
+    """Songs near a user embedding of history and profile; new songs by their sound."""
 
     name = "youtube-dnn"
     serves = frozenset({"history", "profile", "cold_song"})
@@ -68,7 +68,7 @@ class YoutubeDnn(SharedSpace):
                 stop=stop,
                 processes=processes,
             )
-        if found is None:  # stopped: there is nothing to answer with
+        if found is None:  # stopped: no model to answer with
             self.song_ids = ()
             return
         model, done = found
@@ -97,7 +97,7 @@ class YoutubeDnn(SharedSpace):
         self._has_place = model.song_embeddings.any(axis=1)
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories and profiles by the network, in numpy; see `SharedSpace`."""
+        """Embed histories and profiles with the network, in numpy; see `SharedSpace`."""
         found = self._embed(queries)
         known = found.history > 0
         if queries.profiles is not None:
@@ -105,7 +105,7 @@ class YoutubeDnn(SharedSpace):
         return np.where(known[:, None], found.embeddings, 0).astype(np.float32)
 
     def songs_used(self, queries: Queries) -> Int64Array:
-        """Return how many entries of each history the embedding is made of; see `SharedSpace`."""
+        """Return how many entries of each history the embedding uses; see `SharedSpace`."""
         return self._embed(queries).history
 
     def song_embeddings(self) -> FloatArray:
@@ -113,12 +113,12 @@ class YoutubeDnn(SharedSpace):
         return self.model.song_embeddings
 
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Place songs by vector and artist, those that were played too; see `SharedSpace`."""
+        """Embed songs by vector and artist, even if they were played; see `SharedSpace`."""
         model = self.model
         if model.song_inputs.shape[1] and sound.made_by and sound.made_by != self.made_by:
             raise SpecMismatchError(
-                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}: extract the "
-                "songs as those were, or train the model again (audiorec recall train youtube-dnn)"
+                f"youtube-dnn: trained on {self.made_by}, got {sound.made_by}: extract the songs "
+                "the same way, or train the model again (audiorec recall train youtube-dnn)"
             )
         self.refuse_sound(len(model.input_mean), sound.values.shape[1])
         has = np.asarray(sound.values.any(axis=1), np.bool_)
@@ -134,7 +134,7 @@ class YoutubeDnn(SharedSpace):
         return self.model.embed(likes, self._catalogue, demographics)
 
     def near(self, users: FloatArray) -> FloatArray:
-        """Return similarities, in which a song's learnt popularity counts; see `SharedSpace`."""
+        """Return similarities that include a song's learnt popularity; see `SharedSpace`."""
         found = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
         found += np.float32(self.recipe.popularity) * self.model.song_bias
         found[:, ~self._has_place] = -np.inf
@@ -170,7 +170,7 @@ class YoutubeDnn(SharedSpace):
             if len(channel.learnt) != len(model.song_bias):
                 raise ShapeError("learnt must have a value for each song")
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-            raise WeightsError(f"youtube-dnn: its parts do not fit together: {error!r}") from error
+            raise WeightsError(f"not a valid model of youtube-dnn: {error!r}") from error
         channel._take(model)
         return channel
 
@@ -200,7 +200,7 @@ def _of(people: Profiles | None, owner_ids: tuple[str, ...]) -> Profiles:
 
 
 def _placed(model: UsersModel, learnt: BoolArray, places: FloatArray) -> UsersModel:
-    """Give songs that were not learnt their place (S, E), 0 for those that have none."""
+    """Give songs without a learnt embedding their computed one, (S, E); zeros if unknown."""
     return replace(
         model,
         song_embeddings=np.where(learnt[:, None], model.song_embeddings, places),

@@ -1,7 +1,7 @@
-"""Plays as examples to learn from: who is held out, what an epoch holds, what a batch holds.
+"""Plays as training examples: the held-out part, the plays of an epoch, batches.
 
-Each draw has a generator of its own, seeded by what it is for, so that an epoch and a step can
-be made again without those before them.
+Each draw has its own generator, seeded by its purpose, so any epoch or step can be reproduced
+without the ones before it.
 """
 
 import json
@@ -19,21 +19,21 @@ from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-# What random numbers are for; the second part of a seed.
+# Purposes of random numbers: the second part of a seed.
 HELD_OUT, EPOCH, STEP, JUDGE = range(4)
-MIN_SCALE = 1e-6  # a column of vectors that does not vary is not blown up
+MIN_SCALE = 1e-6  # relative; columns that vary less are not rescaled
 
 
 def as_likes(found: Sequences, *, in_days: bool) -> Likes:
-    """Return sequences as the network reads them.
+    """Convert sequences to the network's input.
 
     Parameters
     ----------
     found : Sequences
-        Weights count as ``log2(1 + w)``; without weights all entries count 1.
+        Weights are damped to ``log2(1 + w)``; without weights all entries count 1.
     in_days : bool
-        Whether age is time. Owners of whom any entry lacks a time have no order. If False, the
-        place in the sequence is the time, in days: an entry ages by a day with each that follows.
+        Whether age is in days. Owners with an entry without a time have no order. If False, the
+        position serves as time: an entry ages by one day with each later one.
     """
     song = found.song.astype(np.int64)
     ones = np.ones(len(song)) if found.weight is None else found.weight.astype(np.float64)
@@ -50,10 +50,10 @@ def as_likes(found: Sequences, *, in_days: bool) -> Likes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LearntPlays:
-    """What is learnt from."""
+    """Training data."""
 
     likes: Likes  # of U users; songs are rows of the tables below
-    # (S, V): the numbers of each song's sound; V is 0 where ids alone are used
+    # (S, V): sound vectors of the songs; V is 0 if only ids are used
     vectors: FloatArray
     has_vector: BoolArray  # (S,)
     profiles: Profiles  # of the U users, in their order
@@ -64,11 +64,11 @@ class LearntPlays:
         if len(self.likes) != len(self.profiles):
             raise ShapeError("likes and profiles must agree in U")
         if len(self.likes.song) and self.likes.song.max() >= len(self.vectors):
-            raise ShapeError("a like names a song that is not there")
+            raise ShapeError("a like refers to a song that does not exist")
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits of everything that is learnt from."""
+        """Hash of all training data, sixteen hex digits."""
         data = sha256()
         for array in (self.likes.starts, self.likes.song, self.likes.weight, self.likes.time):
             data.update(np.ascontiguousarray(array).tobytes())
@@ -80,7 +80,7 @@ class LearntPlays:
 
 
 def standardisation(data: LearntPlays) -> tuple[FloatArray, FloatArray]:
-    """Return mean and scale of each column over the songs with a vector: (V,), float32."""
+    """Return mean and scale of each column over songs with a vector: (V,), float32."""
     rows = data.vectors[data.has_vector].astype(np.float64)
     if not len(rows):
         width = data.vectors.shape[1]
@@ -94,9 +94,9 @@ def standardisation(data: LearntPlays) -> tuple[FloatArray, FloatArray]:
 class LikeBatch:
     """B examples."""
 
-    user: Int64Array  # (B,): row of the user, and of the song that was liked
+    user: Int64Array  # (B,): row of the user, and of the target song
     target: Int64Array  # (B,)
-    by_vector: Histories  # as `split_history` gives them
+    by_vector: Histories  # as returned by `split_history`
     by_id: Histories
     lengths: FloatArray  # (B, 2)
 
@@ -107,7 +107,7 @@ class LikeBatch:
 class Examples:
     """The plays of a training as examples, each with the history before it.
 
-    Their songs are rows of `catalogue`, which are also the rows of the model's tables.
+    Songs are rows of `catalogue`, which are also the rows of the model's tables.
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class Examples:
         self._spans = before(likes, max_history=recipe.max_history)
 
     def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> LikeBatch:
-        """Return the examples at places (B,) in the sequences of likes.
+        """Return the examples at positions (B,) in the sequences of likes.
 
-        Where `drop` (B,), the history is hidden, so that the profile alone has to answer.
+        Where `drop` (B,) is set, the history is hidden, so that only the profile is left.
         """
         spans = self._spans.take(places)
         if drop is not None:
@@ -135,11 +135,11 @@ class Examples:
 
 
 def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
-    """Choose the validation part, (E,) bool; something is left on both sides."""
+    """Choose the validation part, (E,) bool; neither side is left empty."""
     rng = generator(recipe.seed, HELD_OUT)
     counts = np.diff(likes.starts)
     able = np.flatnonzero(counts > 1)
-    able = able[~np.isnan(likes.time[likes.starts[able]])]  # without times nothing is later
+    able = able[~np.isnan(likes.time[likes.starts[able]])]  # without times there is no last one
     by_users = recipe.hold_out == "users" or not len(able)
     if by_users:
         able = np.flatnonzero(counts > 0)
@@ -148,7 +148,7 @@ def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
     )
     if wanted < 1:
         raise InputError(
-            "youtube-dnn: one user with one play cannot say when to stop; give more plays"
+            "youtube-dnn: one user with one play leaves nothing for validation; give more plays"
         )
     chosen = rng.choice(able, wanted, replace=False)
     held = np.zeros(len(likes.song), np.bool_)
@@ -160,7 +160,7 @@ def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
 
 
 def epochs_of(likes: Likes, recipe: YoutubeDnnRecipe) -> int:
-    """Return how many epochs there are at most, so that no log takes for ever."""
+    """Return the maximum number of epochs, limited by `max_examples`."""
     of_an_epoch = int(np.minimum(np.diff(likes.starts), recipe.targets_per_user).sum())
     return min(recipe.max_epochs, max(1, recipe.max_examples // max(1, of_an_epoch)))
 
@@ -168,12 +168,12 @@ def epochs_of(likes: Likes, recipe: YoutubeDnnRecipe) -> int:
 def epoch_places(
     likes: Likes, learnt_from: BoolArray, recipe: YoutubeDnnRecipe, epoch: int
 ) -> Int64Array:
-    """Return the examples of one epoch, shuffled: at most `targets_per_user` of each user."""
+    """Return the examples of one epoch, shuffled: at most `targets_per_user` per user."""
     rng = generator(recipe.seed, EPOCH, epoch)
     places = rng.permutation(np.flatnonzero(learnt_from))
     user = likes.user[places]
     order = np.argsort(user, kind="stable")
     counts = np.bincount(user, minlength=len(likes))
-    nth = np.empty(len(places), np.int64)  # of the user's examples in this epoch
+    nth = np.empty(len(places), np.int64)  # rank among the user's examples in this epoch
     nth[order] = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
     return places[nth < recipe.targets_per_user]

@@ -1,12 +1,12 @@
-"""The network of youtube-dnn in numpy: a history and a profile become one embedding.
+"""The youtube-dnn network in numpy: embeds a history and a profile.
 
     history ─▶ weighted mean of song vectors (V) ─┐
             ─▶ weighted mean of id embeddings (I) ─┼─▶ dense layers, ReLU ─▶ (E,), length 1
-            ─▶ how many songs, and whether any     │
+            ─▶ log length, and whether any         │
     profile ─▶ demographics (A) ───────────────────┘
 
-Where ids and embeddings have one width, the mean of the ids is added before the length is made 1.
-Torch is needed to train one (`trainer`), not to use it.
+If ids and embeddings have the same width, the mean of the ids is added before normalisation.
+Torch is needed for training (`trainer`), not for answers.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ from audiorec.listening.history import Histories, Likes, histories, mean_inputs,
 from audiorec.listening.profiles import Encoder
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-N_COUNTS = 2  # columns that say how long a history is
-BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
+N_COUNTS = 2  # columns for the length of a history
+BLOCK_ROWS = 2_048  # users per block: with 100 songs of 84 numbers each, 140 MB
 SONG_TABLES = ("song_embeddings", "song_bias", "id_embeddings", "song_inputs")
-TENSORS = (*SONG_TABLES, "input_mean", "input_scale")  # of a bundle, as they stand in the model
+TENSORS = (*SONG_TABLES, "input_mean", "input_scale")  # in a bundle, by attribute
 Layers = tuple[tuple[FloatArray, FloatArray], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Catalogue:
-    """The songs that histories speak of, as the model sees them."""
+    """The songs of the histories, as rows of the model."""
 
-    # (S,): the song's row among the model's own songs, -1 for a song it has not met
+    # (S,): row of the song in the model's tables, -1 for a song without an id
     known: Int64Array
-    # (S, V): standardised vectors; 0 for a song without one. V is 0 in a model of ids alone
+    # (S, V): standardised vectors; 0 for a song without one. V is 0 if only ids are used
     inputs: FloatArray
     has_input: BoolArray  # (S,)
 
@@ -44,34 +44,34 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class UserEmbeddings:
-    """What a model says of U users."""
+    """Embeddings of U users."""
 
     embeddings: FloatArray  # (U, E): of length 1
-    history: Int64Array  # (U,): songs of the history that were used
+    history: Int64Array  # (U,): number of songs of the history that were used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UsersModel:
-    """A trained network, and the songs that it knows.
+    """A trained network and its song tables.
 
     Attributes
     ----------
     song_embeddings : ndarray, shape (S, E), float32
-        Of length 1: the users' counterpart.
+        Of length 1, in the same space as users.
     song_bias : ndarray, shape (S,), float32
-        How popular each is, whoever listens; no part of an embedding.
+        Popularity of each song, the same for all users; not part of the embedding.
     id_embeddings : ndarray, shape (S, I), float32
-        What a song in a history stands for; I may be 0.
+        Embedding of a song as part of a history; I may be 0.
     song_inputs : ndarray, shape (S, V), float32
-        The vectors that it was trained on, as they were given; V may be 0.
+        The vectors that it was trained on, not standardised; V may be 0.
     has_input : ndarray, shape (S,), bool
     input_mean, input_scale : ndarray, shape (V,), float32
-        Standardisation of vectors.
+        Standardisation of the vectors.
     layers : tuple of (weight, bias)
         Weights of shape (in, out) and biases of shape (out,); ReLU between layers.
     encoder : Encoder
     half_life : float or None
-        Days, of whatever `Likes` call a day.
+        In days, as `Likes` counts them.
     max_history : int
     """
 
@@ -102,17 +102,17 @@ class UsersModel:
             raise ShapeError(f"users have {width} numbers, songs {self.song_embeddings.shape[1]}")
 
     def standardised(self, vectors: FloatArray, rows: BoolArray) -> FloatArray:
-        """Return vectors (n, V) as the network reads them, and 0 outside of `rows` (n,)."""
+        """Return vectors (n, V) standardised as in training, and 0 outside of `rows` (n,)."""
         return standardised(vectors, rows, self.input_mean, self.input_scale)
 
     def catalogue(self, learnt: BoolArray) -> Catalogue:
-        """Return the model's songs as histories speak of them; `learnt` (S,) have an id."""
+        """Return the model's songs as a catalogue; songs of `learnt` (S,) have an id."""
         known = np.where(learnt, np.arange(len(learnt)), -1)
         inputs = self.standardised(self.song_inputs, self.has_input)
         return Catalogue(known=known, inputs=inputs, has_input=self.has_input)
 
     def embed(self, likes: Likes, catalogue: Catalogue, demographics: FloatArray) -> UserEmbeddings:
-        """Embed U users by all of their history; `demographics` (U, A) are encoded profiles."""
+        """Embed U users by their whole history; `demographics` (U, A) are encoded profiles."""
         spans = whole(likes, max_history=self.max_history)
         embeddings = np.empty((len(likes), self.song_embeddings.shape[1]), np.float32)
         history = np.empty(len(likes), np.int64)
@@ -126,7 +126,7 @@ class UsersModel:
     def embed_histories(
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
-        """Embed lists of songs with encoded profiles, (n, A) float32."""
+        """Embed histories together with encoded profiles, (n, A) float32."""
         with_ids = self.id_embeddings.shape[1] > 0
         by_vector, by_id, history = split_history(past, catalogue, with_ids=with_ids)
         columns = [
@@ -145,7 +145,7 @@ class UsersModel:
         return UserEmbeddings(of_unit_length(x), history)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all arrays by name, for a bundle."""
+        """Return all arrays by name, to store in a bundle."""
         tensors: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in TENSORS}
         tensors["has_input"] = self.has_input.astype(np.uint8)
         for i, (weight, bias) in enumerate(self.layers):
@@ -154,7 +154,7 @@ class UsersModel:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], **others: Any) -> "UsersModel":
-        """Undo `tensors`; KeyError or ShapeError where they do not fit together."""
+        """Undo `tensors`; KeyError or ShapeError if they do not fit together."""
         n_layers = sum(name.startswith("weight_") for name in tensors)
         layers = tuple((tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(n_layers))
         arrays: dict[str, Any] = {name: tensors[name] for name in TENSORS}
@@ -163,17 +163,17 @@ class UsersModel:
 
 
 def n_columns(n_inputs: int, id_width: int, encoder: Encoder) -> int:
-    """Return the number of columns that the first layer reads."""
+    """Return the number of input columns of the first layer."""
     return n_inputs + id_width + N_COUNTS + len(encoder.names)
 
 
 def split_history(
     past: Histories, catalogue: Catalogue, *, with_ids: bool
 ) -> tuple[Histories, Histories, Int64Array]:
-    """Return what is averaged: songs with a vector, and songs with an id of the model's own.
+    """Split a history into songs with a vector, and songs with an id of the model.
 
-    The first are rows of the catalogue, the second of the model's tables. How many songs are in
-    either, (n,), comes third.
+    The first are rows of the catalogue, the second of the model's tables. The third is the number
+    of songs that are in either, (n,).
     """
     has_input = catalogue.has_input[past.song]
     known = catalogue.known[past.song]
@@ -183,7 +183,7 @@ def split_history(
 
 
 def length_columns(history: Int64Array, max_history: int) -> FloatArray:
-    """Return how long histories are, (n, 2) float32: log(1 + n) in units of the longest's, any."""
+    """Return log(1 + n), relative to the longest history, and whether n > 0: (n, 2) float32."""
     length = np.log1p(history) / np.log1p(max_history)
     return np.stack([length, history > 0], axis=1).astype(np.float32)
 
@@ -191,12 +191,12 @@ def length_columns(history: Int64Array, max_history: int) -> FloatArray:
 def standardised(
     vectors: FloatArray, rows: BoolArray, mean: FloatArray, scale: FloatArray
 ) -> FloatArray:
-    """Return ``(vectors - mean) / scale``, and 0 in all other rows: shape (S, V), float32."""
+    """Return ``(vectors - mean) / scale``, zeros in all other rows: shape (S, V), float32."""
     scaled = (vectors.astype(np.float64) - mean) / scale
     return np.where(rows[:, None], scaled, 0.0).astype(np.float32)
 
 
 def of_unit_length(x: FloatArray) -> FloatArray:
-    """Return rows of length 1, float32; a row of zeros stays."""
+    """Scale rows to length 1, float32; zero rows stay zero."""
     length = np.sqrt(np.square(x.astype(np.float64)).sum(axis=1, keepdims=True))
     return (x / np.where(length > 0, length, 1.0)).astype(np.float32)

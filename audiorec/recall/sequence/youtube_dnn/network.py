@@ -1,4 +1,4 @@
-"""The network of youtube-dnn in torch, for training; `UsersModel` is the same in numpy."""
+"""The youtube-dnn network in torch, for training; `UsersModel` is the same in numpy."""
 
 import itertools
 from typing import Any
@@ -14,13 +14,13 @@ from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import FloatArray
 
-TABLE_SPREAD = 0.1  # standard deviation of songs at the start: small, so that they soon turn
+TABLE_SPREAD = 0.1  # initial standard deviation of songs: small, so that directions change quickly
 
 
 class Network(nn.Module):
-    """Parameters and forward pass over songs (S, V), standardised, and demographics (U, P).
+    """Parameters and forward pass, given standardised songs (S, V) and demographics (U, P).
 
-    Its parameters are ``weight_i`` (in, out), ``bias_i`` (out,), ``song_embeddings`` (S, E) of
+    The parameters are ``weight_i`` (in, out), ``bias_i`` (out,), ``song_embeddings`` (S, E) of
     any length, ``song_bias`` (S,) and ``id_embeddings`` (S, I).
     """
 
@@ -35,7 +35,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        # Not learnt, so not in a checkpoint.
+        # Constants, so not in a checkpoint.
         self.register_buffer("_inputs", torch.from_numpy(inputs), persistent=False)
         self.register_buffer("_demographics", torch.from_numpy(demographics), persistent=False)
         self.n_layers = len(recipe.hidden) + 1
@@ -54,7 +54,7 @@ class Network(nn.Module):
         add("song_bias", n_songs, spread=0.0)
         add("id_embeddings", n_songs, recipe.ids, spread=TABLE_SPREAD)
         if recipe.is_residual:
-            # A user begins as the mean of the history's songs: near songs like them.
+            # A user starts as the mean of the history's songs: near similar songs.
             with torch.no_grad():
                 self.id_embeddings.copy_(self.song_embeddings)
                 self.get_parameter(f"weight_{self.n_layers - 1}").zero_()
@@ -82,7 +82,7 @@ class Network(nn.Module):
         return functional.normalize(self.song_embeddings[rows], dim=1), self.song_bias[rows]
 
     def groups(self) -> list[dict[str, Any]]:
-        """Return the optimiser's groups: weights decay, biases and tables of songs do not."""
+        """Return the optimiser's groups: dense weights decay, biases and song tables do not."""
         named = list(self.named_parameters())
         decays = [p for name, p in named if name.startswith("weight_")]
         others = [p for name, p in named if not name.startswith("weight_")]
@@ -97,9 +97,9 @@ class Network(nn.Module):
 
 
 def _means(rows: Histories, table: Tensor) -> Tensor:
-    """Return the weighted means of rows of a table, 0 for an empty list: shape (B, width)."""
+    """Return the weighted means of rows of a table, zeros for an empty list: (B, width)."""
     if not table.shape[1] or not len(rows.song):
-        # With a gradient of 0, as from the other batches.
+        # Keeps a gradient of 0, so that every batch has one.
         return table.sum() * 0.0 + table.new_zeros(len(rows), table.shape[1])
     total = np.zeros(len(rows))
     np.add.at(total, np.repeat(np.arange(len(rows)), rows.counts), rows.weight)

@@ -1,10 +1,10 @@
-"""Where songs lie that nobody played: by their sound, and by their artist.
+"""Compute embeddings of unplayed songs, from their sound and their artist.
 
-    embedding of a learnt song  ≈  ridge(its vector)  +  what its artist's songs have beyond that
-    embedding of a new song     =  the same two parts, of length 1
+    embedding of a learnt song  ≈  ridge(its vector)  +  mean residual of its artist's songs
+    embedding of a new song     =  the same two parts, scaled to length 1
 
-An artist's part is the mean of what is left of its songs, with `SHRINK` songs that have nothing
-left added: one song says less of an artist than ten do.
+An artist's residual is shrunk by counting `SHRINK` further songs without one: one song says less
+about an artist than ten do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,16 +25,16 @@ SHRINK = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Placing:
-    """How new songs get an embedding of width E.
+    """A map from sound and artist to embeddings of width E, for songs without a play.
 
     Attributes
     ----------
     by_sound : ndarray, shape (V + 1, E), float32
-        From standardised vectors, and a one, to embeddings.
+        Ridge weights from standardised vectors and a constant 1 to embeddings.
     artists : tuple of str, length A
-        Plain names (`audiorec.types.plain_name`) of those who have a learnt song, sorted.
+        Plain names (`audiorec.types.plain_name`) of artists with a learnt song, sorted.
     by_artist : ndarray, shape (A, E), float32
-        What is added for each.
+        Residual of each artist, which is added.
     """
 
     by_sound: FloatArray
@@ -57,15 +57,15 @@ class Placing:
         artists: Sequence[str],
         learnt: BoolArray,
     ) -> Self:
-        """Learn from the songs of `learnt` (S,).
+        """Fit to the songs in `learnt` (S,).
 
         Parameters
         ----------
         embeddings : ndarray, shape (S, E)
         z : ndarray, shape (S, V)
-            Standardised vectors, 0 outside of `has_vector` (S,). V may be 0.
+            Standardised vectors, zeros outside of `has_vector` (S,). V may be 0.
         artists : sequence of str, length S
-            Plain names; empty where unknown.
+            Plain names; empty if unknown.
         """
         heard = learnt & has_vector if z.shape[1] else learnt
         x = _with_ones(z[heard])
@@ -86,7 +86,7 @@ class Placing:
         )
 
     def place(self, z: FloatArray, has_vector: BoolArray, artists: Sequence[str]) -> FloatArray:
-        """Return the embeddings of any songs: (n, E) float32, 0 where nothing is known."""
+        """Return the embeddings of any songs: (n, E) float32, zeros if nothing is known."""
         number = self._numbers(artists)
         parts = np.append(self.by_artist, np.zeros((1, self.by_artist.shape[1]), np.float32), 0)
         found = _with_ones(z) @ self.by_sound + parts[number]
@@ -97,13 +97,13 @@ class Placing:
         return IdMap(self.artists).rows(tuple(artists)).astype(np.int64)
 
     def tensors(self) -> dict[str, Any]:
-        """Return everything, for a bundle."""
+        """Return all arrays by name, to store in a bundle."""
         names = texts_as_arrays("artists", self.artists)
         return {"by_sound": self.by_sound, "by_artist": self.by_artist, **names}
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Any]) -> Self:
-        """Undo `tensors`; a bundle of before artists were known has none."""
+        """Undo `tensors`; bundles from before artists were used have no artist tensors."""
         by_sound = tensors["by_sound"]
         if "by_artist" not in tensors:
             return cls(by_sound=by_sound, by_artist=np.zeros((0, by_sound.shape[1]), np.float32))
@@ -112,7 +112,7 @@ class Placing:
 
 
 def artists_among(context: Context, song_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the plain name of each song's artist, by side information or sound; "" if unknown."""
+    """Return the plain artist name of each song, from side information or sound, or ""."""
     side = context.side
     if side is not None and "artist" in side.categories:
         texts = (*side.categories["artist"].texts(), None)

@@ -1,4 +1,4 @@
-"""Everything but the data that decides what a youtube-dnn becomes."""
+"""Hyper-parameters of youtube-dnn."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,59 +15,59 @@ class YoutubeDnnRecipe:
     Attributes
     ----------
     dimension : int
-        Numbers in an embedding.
+        Width of an embedding.
     hidden : tuple of int
         Units of the dense layers between the history and the embedding.
     id_width : int or None
-        Numbers that a song's id stands for in a history; 0: songs are their sound alone; None: as
-        many as `dimension`. Where it is these, the mean of the history is added to what the layers
-        return, and a song's id begins as its embedding: then training converges several times as
-        fast.
+        Width of the id embedding of a song in a history; 0: songs are read by sound only; None:
+        the same as `dimension`. If it equals `dimension`, the mean of the history is added to the
+        output of the layers, and id embeddings start as the song embeddings: training then
+        converges several times as fast.
     half_life_plays : float or None
-        After so many more plays, a play counts half; None: all plays count the same.
+        Number of later plays after which a play counts half; None: no decay.
     half_life_days : float or None
-        Where the model learns from liked songs, which have days: after so many days, a like
-        counts half; None: all likes count the same. Likes without a time do not fade.
+        Days after which a like counts half, for models trained on liked songs; None: no decay.
+        Likes without a time do not decay.
     max_history : int
-        Newest songs of a history that are read.
+        Number of newest songs of a history that are read.
     history_dropout : float
-        Share of examples whose history is hidden, so that the profile learns to speak alone;
-        only where there are profiles.
+        Share of examples whose history is hidden, so that the profile alone is trained too; only
+        used if there are profiles.
     dropout : float
-        Share of hidden units that a step leaves out.
+        Dropout of hidden units.
     targets_per_user : int
-        Examples of one user in an epoch, so that heavy listeners do not dominate.
+        Examples per user and epoch, at most, so that heavy listeners do not dominate.
     temperature : float
-        What a cosine is divided by to be a logit.
+        Divisor of cosines in the softmax.
     popularity : float
-        How much of a song's learnt popularity counts in its similarity; 0: its cosine alone.
+        Weight of a song's learnt popularity in its similarity; 0: cosine only.
     negatives : int
-        Songs drawn against the examples of a batch; a catalogue that is no larger counts whole.
+        Negative songs shared by a batch; smaller catalogues are used whole.
     negative_power : float
-        Negatives are drawn by plays to this power.
+        Negatives are drawn in proportion to their plays to this power.
     learning_rate : float
-        Of Adam; rises over the first 100 steps or fewer, then falls to 0 along a cosine until
+        Peak rate of Adam; linear warm-up over at most 100 steps, then cosine decay to 0 at
         `max_epochs`.
     weight_decay : float
-        Of the weights of the dense layers.
+        Weight decay of the dense layers.
     clip : float
-        The largest norm of a step's gradient.
+        Maximum gradient norm of a step.
     batch_size : int
-        Examples in a step.
+        Examples per step.
     max_epochs : int
-        The most epochs, and the length of the learning rate's cosine.
+        Maximum number of epochs, over which the learning rate decays.
     max_examples : int
-        The most examples, those of all epochs: a large log is trained for fewer epochs, at least
-        one.
+        Maximum number of examples over all epochs: a large log is trained for fewer epochs, but
+        for at least one.
     patience : int
-        Training ends after so many epochs without a better validation loss.
+        Training stops after this many epochs without a better validation loss.
     hold_out : {"later", "users"}
-        What the validation part is: the last play of some users, or all plays of some. Where no
-        play has an order, it is users.
+        The validation part: the last play of some users, or all plays of some users. ``users`` if
+        no play has an order.
     held_out_share : float
-        Share of users that the validation part is of.
+        Share of users in the validation part.
     seed : int
-        Of everything that is drawn.
+        Seed of all random numbers.
     """
 
     dimension: int = 96
@@ -96,12 +96,12 @@ class YoutubeDnnRecipe:
 
     @property
     def ids(self) -> int:
-        """Numbers that a song's id stands for."""
+        """Width of an id embedding."""
         return self.dimension if self.id_width is None else self.id_width
 
     @property
     def is_residual(self) -> bool:
-        """Whether the mean of the songs' ids is added to what the layers return."""
+        """Whether the mean of the id embeddings is added to the output of the layers."""
         return self.ids == self.dimension
 
     def __post_init__(self) -> None:

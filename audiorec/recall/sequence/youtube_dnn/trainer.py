@@ -1,12 +1,12 @@
-"""Train youtube-dnn: from what was played before, tell what is played next.
+"""Train youtube-dnn: predict each play from the plays before it.
 
-    LearntPlays, recipe ──fit_refit──▶ `UsersModel`, learnt from everything
+    LearntPlays, recipe ──fit_refit──▶ `UsersModel`, trained on everything
 
-One example is one play: its history is what came strictly before, its target the song itself,
-among all songs by a (sampled) softmax over cosines. A validation part says how long to train.
+Each play is an example: its history is what came strictly before, its target the song itself,
+among all songs by a (sampled) softmax over cosines. A validation part chooses the number of epochs.
 
-Everything random follows from the seed and the number of the step, and the state is written to
-the work folder on the way: a run that is killed and started again ends with the same weights.
+All randomness follows from the seed and the step number, and checkpoints go to the work folder: a
+run that is killed and started again ends with the same weights.
 """
 
 import math
@@ -52,11 +52,11 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 PURPOSE = "training youtube-dnn"
 METRICS_FILE = "metrics.jsonl"
-WARM_UP = 100  # steps in which the learning rate rises, at most a twentieth of all
-JUDGE_CELLS = 1 << 24  # logits that are in memory at a time: 64 MB
-MAX_JUDGED = 5_000  # plays of the validation part, each among all songs
+WARM_UP = 100  # warm-up steps of the learning rate; at most a twentieth of all
+JUDGE_CELLS = 1 << 24  # logits in memory at once: 64 MB
+MAX_JUDGED = 5_000  # validation plays that are ranked, each among all songs
 RECALL_AT = 50
-Batch = tuple[Int64Array, np.random.Generator, float]  # places, what draws the rest, the rate
+Batch = tuple[Int64Array, np.random.Generator, float]  # positions, generator, learning rate
 
 
 def train(
@@ -72,12 +72,12 @@ def train(
 ) -> tuple[UsersModel, Refitted["YoutubeDnnLearner"]] | None:
     """Train a model; return it and its training, or None if it was stopped.
 
-    `work` is a folder for the state and ``metrics.jsonl``: training resumes from a checkpoint of
-    the same data and recipe. Too few plays, or neither vectors nor ids to learn from, are an
+    `work` is a folder for checkpoints and ``metrics.jsonl``: training resumes from a checkpoint of
+    the same data and recipe. Too few plays, or neither vectors nor ids to learn from, raise an
     `InputError`.
     """
     if recipe.ids == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
-        raise InputError("youtube-dnn needs vectors of songs, or ids: id_width above 0")
+        raise InputError("youtube-dnn needs song vectors, or ids: set id_width above 0")
     held = held_out(data.likes, recipe)
 
     def make(phase: Phase) -> YoutubeDnnLearner:
@@ -101,7 +101,7 @@ def train(
 
 
 class YoutubeDnnLearner:
-    """The network and the plays that it learns from, those of `held` (E,) left out."""
+    """The network and its training plays; those of `held` (E,) are left out."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class YoutubeDnnLearner:
         self.learnt_from = ~held
         self.epochs = epochs_of(data.likes, recipe)
         self.counts = np.bincount(data.likes.song[~held], minlength=len(data.vectors))
-        # A song that nobody else plays has no embedding worth judging by.
+        # A song without a training play has no embedding to judge.
         judged = np.flatnonzero(held & (self.counts[data.likes.song] > 0))
         if held.any() and not len(judged):
             raise InputError("youtube-dnn: no held-out play is of a song that others play")
@@ -137,10 +137,10 @@ class YoutubeDnnLearner:
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
 
     def start(self) -> None:
-        """Nothing is said of the untrained model."""
+        """Return no line: the untrained model is not judged."""
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """Yield places of examples, what draws the rest, and the learning rate."""
+        """Yield positions of examples, a generator, and the learning rate."""
         places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch)
         size = self.recipe.batch_size
         n = -(-len(places) // size)
@@ -153,7 +153,7 @@ class YoutubeDnnLearner:
             yield places[number * size : (number + 1) * size], rng, rate
 
     def step(self, batch: Batch) -> float:
-        """Learn from this process's part of a batch; return its share of the mean loss."""
+        """Train on this process's part of a batch; return its share of the mean loss."""
         places, rng, rate = batch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -173,7 +173,7 @@ class YoutubeDnnLearner:
         return float(loss.detach())
 
     def judge(self, epoch: int, loss: float, _seconds: float) -> Line:
-        """Return the loss and the recall of the validation part among all learnt songs."""
+        """Return loss and recall of the validation part among all learnt songs."""
         songs = np.flatnonzero(self.counts)
         all_of_them = np.zeros(len(songs), np.float32)
         rows = max(1, JUDGE_CELLS // len(songs))
@@ -193,11 +193,11 @@ class YoutubeDnnLearner:
         }
 
     def worth(self, line: Line) -> float:
-        """Return how good an epoch was: the lower its validation loss, the better."""
+        """Return the negative validation loss: higher is better."""
         return -float(line["held_out_loss"])
 
     def trained(self) -> UsersModel:
-        """Return the network, which is in its best state, as a model."""
+        """Return the network, which is in its best state, as a numpy model."""
         data, arrays = self.data, self.model.arrays()
         layers = range(self.model.n_layers)
         return UsersModel(
@@ -217,7 +217,7 @@ class YoutubeDnnLearner:
     def _losses(
         self, users: Tensor, target: Int64Array, songs: Int64Array, log_expected: FloatArray
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses (B,) of the targets among `songs`, and how many beat each."""
+        """Return the losses (B,) of the targets among `songs`, and how many songs rank higher."""
         own, own_bias = self.model.songs(torch.from_numpy(target))
         others, bias = self.model.songs(torch.from_numpy(songs))
         positive = (users * own).sum(1) / self.recipe.temperature + own_bias
@@ -228,7 +228,7 @@ class YoutubeDnnLearner:
         return losses, ((negative > positive[:, None]) & ~hits).sum(1)
 
     def _opponents(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
-        """Return all songs that anybody plays, or some drawn; log how often each is expected."""
+        """Return negatives and their log expected counts: all played songs, or a sample."""
         played, n = np.flatnonzero(self.counts), self.recipe.negatives
         if len(played) <= n:
             return played, np.zeros(len(played), np.float32)

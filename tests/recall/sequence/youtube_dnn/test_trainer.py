@@ -249,7 +249,7 @@ def test_refusals():
     data = planted(n_users=1)
     with pytest.raises(InputError, match=r"one user with one play|no held-out play"):
         train_users(data, QUICK)
-    with pytest.raises(InputError, match="needs vectors of songs, or ids"):
+    with pytest.raises(InputError, match="needs song vectors, or ids"):
         train_users(planted(vectors=False), dataclasses.replace(QUICK, id_width=0))
     with pytest.raises(ShapeError, match="agree in U"):
         dataclasses.replace(data, profiles=no_profiles(["a", "b"]))

@@ -117,12 +117,12 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
 
 
 def runs_of(name: str) -> list[JobRun]:
-    """Return the runs of an output or a record, oldest first; empty if there is no record."""
+    """Return the runs of an output or of a record, the oldest first; none where there is none."""
     if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
         return read_runs(name)
     if os.path.lexists(record_of(name)):
         return read_runs(record_of(name))
-    if Path(name).is_dir():  # maybe a folder of parts
+    if Path(name).is_dir():  # of parts, perhaps
         return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
     return []
 

@@ -315,7 +315,7 @@ def merge_stores(
         If a file is damaged.
     """
     if len({path.resolve() for path in stores}) < 2:
-        raise InputError("merge needs at least two stores")
+        raise InputError("merge takes two stores or more")
     parts: dict[Kind, Sequence[Path]] = {Kind.VECTORS: stores}
     outputs = {Kind.VECTORS: out}
     for kind, (paths, target) in (beside or {}).items():

@@ -94,7 +94,7 @@ def export(
     if out.resolve() == vectors.resolve():
         raise InputError(f"{out}: is the store itself; export to another file")
     if out.is_dir() or not out.parent.is_dir():
-        raise InputError(f"{out}: cannot be written: it is a folder, or its folder does not exist")
+        raise InputError(f"{out}: no file can be written there; name one in an existing folder")
     with ExitStack() as stack:
         store = open_checked(vectors, Kind.VECTORS)
         stack.callback(store.close)

@@ -398,7 +398,7 @@ def test_two_songs_of_one_id(tmp_path, store):
 
 def test_one_store_is_none_to_merge(tmp_path, store):
     a = store("a", ["x"])
-    with pytest.raises(InputError, match="at least two stores"):
+    with pytest.raises(InputError, match="two stores or more"):
         merge_stores([a, tmp_path / "." / "a.parquet"], tmp_path / "c.parquet")
 
 

@@ -147,8 +147,8 @@ def test_empty_store(store, tmp_path, kind):
         ("v.txt", {}, "give a --format, one of npz, npy, csv"),
         ("v.csv", {"columns": ["tempo"]}, "no column 'tempo', there are: song_id, vector"),
         ("vecs.parquet", {}, "is the store itself"),
-        ("gone/v.csv", {}, "cannot be written: it is a folder, or its folder"),
-        ("folder", {"format": "csv"}, "cannot be written: it is a folder, or its folder"),
+        ("gone/v.csv", {}, "no file can be written there"),
+        ("folder", {"format": "csv"}, "no file can be written there"),
     ],
 )
 def test_refusals_write_nothing(store, tmp_path, out, options, match):

@@ -118,26 +118,16 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
 
 
 def runs_of(name: str) -> list[JobRun]:
-<<<<<<< HEAD
     """Return the runs of an output or a record, by path or URI, oldest first.
 
     Empty if there is no record.
     """
     if name.endswith(SHARDS_RECORD) and _is_there(name):
-=======
-    """Return the runs of an output or of a record, the oldest first; none where there is none."""
-    if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
->>>>>>> h-tc
         return read_runs(name)
     if _is_there(record_of(name)):
         return read_runs(record_of(name))
-<<<<<<< HEAD
     if is_folder(name):  # maybe a folder of parts
         return runs_before(join(name, SHARDS_RECORD))
-=======
-    if Path(name).is_dir():  # of parts, perhaps
-        return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
->>>>>>> h-tc
     return []
 
 

@@ -81,7 +81,6 @@ EMPTY = "others/empty/vecs.parquet"
         (["similar", "one", "--vectors", EMPTY], 4, "has no songs"),
         # two songs of one id, places that are taken or are none
         (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
-<<<<<<< HEAD
         (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "at least two stores"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
@@ -90,16 +89,6 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "export", "-o", "no/c.csv"], 2, "c.csv: cannot be written"),
         (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
         (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
-=======
-        (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "two stores or more"),
-        (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
-        (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
-        (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
-        (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
-        (["store", "export", "-o", "no/c.csv"], 2, "no file can be written"),
-        (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
-        (["store", "aliases", "-o", "vecs.parquet"], 2, "no table of aliases can be"),
->>>>>>> h-tc
         # options
         (["store", "export"], 2, "Missing option '--out'"),
         (["store", "export", "-o", "c.csv", "--projection", "pca"], 2, "No such option"),

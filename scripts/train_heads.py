@@ -5,7 +5,11 @@
 `--data` is the folder with ``version/``, ``version2/``, ``genre2/`` and ``gtzan/``; `--extra`
 holds unpacked packages, one folder each, as `unpack_packages.sh` leaves them; `--cache` keeps
 decoded clips (5 GB), mixes and features between runs; `--former` is an earlier version head to
-judge beside the new one. Figures go to stdout as text and to ``<out>/head_figures.json``.
+judge beside the new one. Figures go to stdout as text and to ``<out>/head_figures.json``; of both
+tasks and with `--former`, `--out` then holds all that is shipped: two heads and
+``narrowing.safetensors`` for ``audiorec/tagger/data``, the figures and the model card
+(``heads.md``, ``genre_outside.md``) for ``docs/model_cards``. `head_card.py` prints the card from
+the figures again.
 """
 
 import argparse
@@ -15,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from genre_outside_page import page
+from head_card import card
 from head_data import short_gtzan_clips
 from head_features import Extractor, concatenate
 from head_figures import Figures
@@ -70,6 +76,9 @@ def main() -> None:
             args.out, [Head.load(path) for path in heads], copied_music(extractor, clips)
         )
     (args.out / "head_figures.json").write_text(json.dumps(figures, indent=1, sort_keys=True))
+    if set(figures) == set(TASKS) and args.former:
+        (args.out / "heads.md").write_text(card(figures))
+        (args.out / "genre_outside.md").write_text(page(figures["genre"]))
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU time: {np.round((used.ru_utime + used.ru_stime) / 60, 1)} min")
 

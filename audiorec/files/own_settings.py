@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import sys
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,6 +101,8 @@ def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
 
 def parsed_settings(path: Path, data: bytes) -> Mapping[str, Any]:
     """Return what a TOML file holds; anything else is an `InputError`."""
+    import tomllib  # late: most commands find no file
+
     try:
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # UTF-8 included

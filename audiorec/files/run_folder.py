@@ -123,13 +123,15 @@ class RunFolder:
         return None
 
     def _lock(self, descriptor: int) -> bool:
-        from filelock import SoftFileLock, Timeout, lock_descriptor  # 60 ms, for runs alone
+        from filelock import lock_descriptor  # late, and the other one later: for runs alone
 
         try:
             return lock_descriptor(descriptor, blocking=False)
         except OSError as error:
             if error.errno != errno.ENOSYS:
                 raise
+        from filelock import SoftFileLock, Timeout
+
         self._soft = SoftFileLock(self.path / SOFT_LOCK_FILE, timeout=0)
         try:
             self._soft.acquire()

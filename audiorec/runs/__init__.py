@@ -22,7 +22,7 @@
 
 Public::
 
-    imports      forget_current_folder
+    imports      collect_seldom, forget_current_folder
     workers      Answer, Limits, ONE_THREAD, Workers
     report       RunProgress, RunReport, SongOutcome, Stopped
     log          RunLog

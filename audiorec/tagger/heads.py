@@ -272,7 +272,7 @@ class Head:
             )
         except (KeyError, TypeError, AttributeError, InputError) as error:
             raise WeightsError(f"{path}: not a sound head file: {error}") from error
-        if meta.get("sha256", head.sha256) != head.sha256:
+        if "sha256" in meta and meta["sha256"] != head.sha256:
             raise WeightsError(f"{path}: damaged: not the numbers that were written")
         return head
 

@@ -2,83 +2,33 @@
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from audiorec.errors import AudiorecError
-from audiorec_cli import (
-    backbones,
-    browse,
-    classify,
-    cold_start,
-    config,
-    doctor,
-    duplicates,
-    extract,
-    federated,
-    heads,
-    index,
-    info,
-    listening,
-    manifest,
-    neighbours,
-    path,
-    playlist,
-    playlists,
-    plot,
-    recall,
-    recommend,
-    retag,
-    runs,
-    serve,
-    shards,
-    similar,
-    store,
-    tags,
-)
 from audiorec_cli.shared.console import Exit, exit_code, say
 from audiorec_cli.shared.pages import Contents, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
-PANELS: dict[str, dict[str, Any]] = {
-    "Library": {
-        "extract": extract.extract,
-        "info": info.info,
-        "classify": classify.classify,
-        "tags": tags.tags,
-        "retag": retag.retag,
-        "plot": plot.app,
-        "duplicates": duplicates.duplicates,
-        "store": store.app,
-        "doctor": doctor.doctor,
-    },
-    "Listen": {
-        "similar": similar.similar,
-        "neighbours": neighbours.neighbours,
-        "path": path.path,
-        "playlist": playlist.playlist,
-        "playlists": playlists.playlists,
-        "browse": browse.browse,
-        "serve": serve.serve,
-    },
-    "Recommend": {
-        "listening": listening.app,
-        "recall": recall.app,
-        "recommend": recommend.recommend,
-        "cold-start": cold_start.app,
-        "federated": federated.app,
-    },
-    "Train and scale": {
-        "heads": heads.app,
-        "backbones": backbones.app,
-        "manifest": manifest.manifest,
-        "shards": shards.app,
-        "index": index.app,
-        "runs": runs.app,
-        "config": config.app,
-    },
+# Each is a module of its own, which is loaded when the command is named, or its page is drawn.
+PANELS = {
+    "Library": (
+        *("extract", "info", "classify", "tags", "retag"),
+        *("plot", "duplicates", "store", "doctor"),
+    ),
+    "Listen": (
+        *("similar", "neighbours", "path", "playlist"),
+        *("playlists", "browse", "serve"),
+    ),
+    "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
+    "Train and scale": (
+        *("heads", "backbones", "manifest", "shards"),
+        *("index", "runs", "config"),
+    ),
 }
 # What commands were once called: the beginning of a command line, and what it is now.
 MOVED = {
@@ -105,12 +55,45 @@ MOVED = {
 }
 
 
+class Commands(Mapping[str, Any]):
+    """All commands by name, panel by panel, each loaded when it is first asked for.
+
+    Loading all of them takes longer than most commands run.
+    """
+
+    def __init__(self) -> None:
+        self._panels = {name: panel for panel, names in PANELS.items() for name in names}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        panel = self._panels[name]
+        if name not in self._loaded:
+            module = import_module(f"audiorec_cli.{name.replace('-', '_')}")
+            alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+            if hasattr(module, "app"):
+                alone.add_typer(module.app, name=name, rich_help_panel=panel)
+            else:
+                command(alone, name, panel=panel)(getattr(module, name))
+            self._loaded[name] = get_group(alone).commands[name]
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._panels)
+
+    def __len__(self) -> int:
+        return len(self._panels)
+
+
 class Root(Contents):
     """The table of contents; knows what commands were once called."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the commands panel by panel."""
-        return [name for members in PANELS.values() for name in members]
+        return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; an old name is answered with the new one."""
@@ -140,12 +123,6 @@ app = group(
         "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
-for panel, members in PANELS.items():
-    for name, member in members.items():
-        if isinstance(member, typer.Typer):
-            app.add_typer(member, name=name, rich_help_panel=panel)
-        else:
-            command(app, name, panel=panel)(member)
 
 
 def _version(value: bool) -> None:

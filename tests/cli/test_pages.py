@@ -280,6 +280,30 @@ def test_help_loads_nothing_heavy():
         assert "HEAVY []" in done.stdout, arguments
 
 
+def test_a_command_loads_no_other_command():
+    script = (
+        "import sys\n"
+        "sys.argv = ['audiorec', *sys.argv[1:]]\n"
+        "from audiorec_cli.main import Commands, main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "own = {f'audiorec_cli.{name}'.replace('-', '_') for name in Commands()}\n"
+        "print('LOADED', sorted(own & set(sys.modules)))\n"
+    )
+    for arguments, own in (
+        (["--version"], []),
+        (["info", "--help"], ["audiorec_cli.info"]),
+        (["cold-start", "songs", "-h"], ["audiorec_cli.cold_start"]),
+        (["metric", "train"], []),  # what it was once called
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == f"LOADED {own}", arguments
+
+
 def test_help_is_plain_in_a_pipe():
     done = run("similar", "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -123,3 +123,14 @@ def test_only_the_program_itself_imports_from_its_folder(here, body, printed):
     )
     assert done.stdout == printed
     assert ("not trusted" in done.stderr) is not bool(printed)
+
+
+def test_cycles_are_looked_for_seldom_in_the_command_alone():
+    script = (
+        "import gc; before = gc.get_threshold(); import audiorec, audiorec.runs.workers; "
+        "print(gc.get_threshold() == before); import audiorec_cli; print(gc.get_threshold()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", str(imports.SELDOM)]

@@ -75,8 +75,6 @@ class Observers:
         content: dict[str, Any] | None = None,
     ) -> None:
         """Tell of the end: log, record and textfile; `content` in place of the report's own."""
-        from audiorec.runs.prometheus import write_metrics
-
         content = content or report.to_dict()
         self._write_log("run_end", exit_code=exit_code, report=content)
         run = self._run_of(report, metadata, exit_code)
@@ -85,6 +83,8 @@ class Observers:
             made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
             run = noted(run, self._record, made_by)
         if self._metrics is not None:
+            from audiorec.runs.prometheus import write_metrics
+
             with said(self._metrics):
                 write_metrics(
                     self._metrics,

@@ -1,0 +1,43 @@
+"""The model card of the shipped heads: its figures are those that the recipe left."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from needs import needs
+
+needs("torch")  # of the modules of the recipe
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import genre_outside_page
+import head_card
+
+from audiorec.tagger.heads import Head, shipped_head
+
+CARDS = ROOT / "docs" / "model_cards"
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return json.loads((CARDS / "head_figures.json").read_text())
+
+
+def test_the_card_is_what_the_figures_say(figures):
+    assert head_card.card(figures) == (CARDS / "heads.md").read_text()
+    assert genre_outside_page.page(figures["genre"]) == (CARDS / "genre_outside.md").read_text()
+
+
+@pytest.mark.parametrize("task", ["version", "genre"])
+def test_the_figures_are_those_of_the_shipped_head(figures, task):
+    kept = Head.load(shipped_head(task)).info["figures"]
+    assert kept
+    for name, kinds in kept.items():
+        for kind, values in kinds.items():
+            found = figures[task][name][kind]
+            assert {key: found[key] for key in values} == values, (name, kind)
+
+
+def test_another_figure_is_another_card(figures):
+    figures["version"]["groups"]["segments"]["ece"] = 0.5
+    assert "0.500" in head_card.card(figures)

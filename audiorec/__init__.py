@@ -1,52 +1,52 @@
-"""audiorec: a folder of songs becomes vectors that a music recommender can use.
+"""audiorec: from a folder of songs to vectors for music recommendation.
 
 ============================  =========================================================
 ``extract(paths, out=)``      songs to ``vecs.parquet``, in worker processes
-``open_store(path)``          ``vecs.parquet`` to a `Library`: its songs, and all below
-``similar(song, k)``          the songs of a store that sound most like one song
-``path(a, b)``                a smooth way from one song to another
-``playlist(*songs)``          so many minutes of songs that go with some songs
-``duplicates()``              the same audio more than once
-``classify(paths)``           what songs are: version, genre, voice
-``vector(path)``              one song to its vector (84,)
-``scores(path)``              one song to its score series (T, 14)
-``taggram(path, model)``      one song to the backbone's own tags (T, 50)
+``open_store(path)``          ``vecs.parquet`` to a `Library` with the methods below
+``similar(song, k)``          the most similar songs of a store
+``path(a, b)``                a smooth transition from one song to another
+``playlist(*songs)``          a playlist of similar songs with a given length
+``duplicates()``              songs with the same audio
+``classify(paths)``           version, genre and voice of songs
+``vector(path)``              the vector of one song (84,)
+``scores(path)``              the score series of one song (T, 14)
+``taggram(path, model)``      the backbone's own tags of one song (T, 50)
 ``AudioVectorizer()``         paths to vectors, as a scikit-learn transformer
 ``FeatureDataset(path)``      ``features.parquet`` as a PyTorch dataset
-``pad_songs(items)``          its songs, collated to one length
+``pad_songs(items)``          pads the songs of such a dataset to a batch
 ============================  =========================================================
 
-Everything else is in packages, here in the order in which songs and listening pass through
-them; ``help("audiorec.search")`` draws the flow of one and says what of it is public. Importing
-`audiorec` loads none of them.
+Everything else is in packages, listed in the order of the data flow; ``help("audiorec.search")``,
+for example, draws the flow of one and lists its public names. Importing `audiorec` loads none of
+them.
 
 ==============  ==============================================================
-``files``       files written whole or not at all, tables, object stores
-``audio``       a file to log-mel segments
+``files``       atomic writes, tables, object stores
+``audio``       audio files to log-mel segments
 ``tagger``      segments to scores, scores to a vector
-``runs``        processes that may die, progress, log, record
+``runs``        worker processes, progress, log, record
 ``store``       ``vecs.parquet`` and the files beside it
 ``extraction``  many songs to a store, on one machine or many
-``search``      which songs are alike, and why
-``playlists``   playlists and paths from song to song
-``plots``       songs and libraries as pictures
-``library``     the songs of a store as a notebook meets them
-``listening``   logs of listening to likes, histories, baskets
-``evaluation``  figures on arrays: ranks, intervals, classes
-``learning``    what all training shares: losses, checkpoints, bundles
-``labelling``   labelled songs to a head of one's own
-``analysis``    listening against sound: correlation
-``simulation``  made-up worlds to try things on
-``recall``      which songs for whom: a folder for each family of models
+``search``      similar songs, and why they are similar
+``playlists``   playlists, and paths between songs
+``plots``       plots of songs and libraries
+``library``     a store's songs, for notebooks
+``listening``   listening logs to likes, histories and baskets
+``evaluation``  measures on arrays: ranks, intervals, classes
+``learning``    shared by all training: losses, checkpoints, bundles
+``labelling``   trains heads on labelled songs
+``analysis``    correlation of listening with audio similarity
+``simulation``  simulated listening, to try things on
+``recall``      recall channels: one folder per family of models
 ==============  ==============================================================
 
-Errors are drawn in `audiorec.errors`, the numbers that decide what a vector means are in
-`audiorec.spec`, names for arrays in `audiorec.types`.
+`audiorec.errors` has the error classes, `audiorec.spec` the specs that define what a vector means,
+`audiorec.types` the shared types.
 """
 
 from audiorec.runs.imports import install_guard
 
-install_guard()  # first: what is imported from here on never lies in the current folder
+install_guard()  # first: later imports must never come from the current folder
 
 from importlib import import_module  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
@@ -96,12 +96,12 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used, so that the import stays light."""
+    """Load a public name on first use, so that the import stays fast."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("audiorec")
-    if name == "errors":  # what somebody who catches one has not imported
+    if name == "errors":  # so that ``audiorec.errors`` works without its own import
         return import_module("audiorec.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'audiorec' has no attribute {name!r}")

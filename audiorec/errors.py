@@ -1,52 +1,52 @@
-"""Errors that audiorec raises on purpose, wherever they are defined.
+"""Error classes of audiorec, including those defined in other modules.
 
 ::
 
     AudiorecError
-    ├── InputError               the caller's mistake: an option, a path, a table
-    │   ├── MissingFileError     a file or folder that the caller named is not there
-    │   ├── DamagedFileError     a list or table of the caller's cannot be read as one
+    ├── InputError               invalid input: an option, a path, a table
+    │   ├── MissingFileError     a file or folder given by the caller does not exist
+    │   ├── DamagedFileError     a list or table given by the caller cannot be read
     │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
-    │   ├── UnknownSongError     no song has this id; carries the near matches
-    │   │   └── UnknownFileError     nor is there a file of this name
+    │   ├── UnknownSongError     no song has this id; has the closest matches
+    │   │   └── UnknownFileError     and no file has this name
     │   └── ShapeError           an array has the wrong number of axes or columns
-    ├── SongError                one song cannot be used; carries path and `Failure`
-    │   └── MissingSongError     there is no file of this name
-    ├── StoreError               a file is not the store that it should be
-    │   ├── BusyStoreError       another run is writing it
-    │   └── MissingStoreError    a store, an index, a file beside a store is not there
+    ├── SongError                one song cannot be used; has path and `Failure`
+    │   └── MissingSongError     the file does not exist
+    ├── StoreError               a file is not a valid store
+    │   ├── BusyStoreError       another run is writing to it
+    │   └── MissingStoreError    a store, an index or a file beside a store does not exist
     ├── SpecMismatchError        two artefacts were made under different specs
     ├── WeightsError             weights, a head or a model cannot be used
-    │   └── MissingWeightsError  they are not there
-    ├── ContractError            a channel does not keep the contract of recall
-    ├── PeerError                the other party of a federation cannot be worked with
+    │   └── MissingWeightsError  they do not exist
+    ├── ContractError            a channel violates the recall contract
+    ├── PeerError                the other party of a federation has failed
     │   ├── LostPeerError        it cannot be reached, or does not answer in time
-    │   ├── ProtocolError        it sent a message that does not fit; says what was expected
-    │   └── RefusedError         it refused a message of ours; carries its reason
-    ├── LostProcessError         another process of one training died or cannot be reached
-    └── MissingExtraError        a part needs an extra that is not installed; names it
+    │   ├── ProtocolError        it sent an unexpected message; has the expected value
+    │   └── RefusedError         it refused one of our messages; has its reason
+    ├── LostProcessError         another process of a training died or cannot be reached
+    └── MissingExtraError        a feature needs an extra that is not installed
 
     Exception                    signals inside one package, which never leave it
-    ├── DecoderError             one decoder gives up; another one may not
+    ├── DecoderError             one decoder failed; another one may succeed
     ├── NotFiniteError           a sample is NaN or infinite
-    ├── UnusableRowError         a row of a listening history is set aside
-    ├── _ReadAgainError          the file has to be read again and treated otherwise
-    ├── SubsonicError            a request of OpenSubsonic is answered by one of its codes
-    ├── NotThereError            a request asks for what is not there
-    ├── StaleSnapshotError       models were replaced while they were asked
-    ├── BusyError                too many requests wait
-    ├── TooLongError             an answer did not come in time
-    ├── RefusedRequest           a request is refused; carries the answer
-    └── _TooFewError             an index found too few songs; all are compared instead
+    ├── UnusableRowError         a row of a listening history is skipped
+    ├── _ReadAgainError          the file must be read again with another treatment
+    ├── SubsonicError            an OpenSubsonic request is answered with an error code
+    ├── NotThereError            a request for something that does not exist
+    ├── StaleSnapshotError       models were replaced while a request was answered
+    ├── BusyError                too many requests are waiting
+    ├── TooLongError             an answer took too long
+    ├── RefusedRequest           a request is refused; has the response
+    └── _TooFewError             an index found too few songs; exact search instead
 
-Every error of a missing file or folder is a ``FileNotFoundError`` as well.
+Every error about a missing file or folder is also a ``FileNotFoundError``.
 
-Catch `AudiorecError` to treat "this cannot be used" apart from a bug. A bug stays an
-ordinary ``TypeError`` or ``IndexError`` and keeps its traceback; so would a signal that got
-out of its package.
+Catch `AudiorecError` to distinguish unusable input from a bug. A bug stays an ordinary
+``TypeError`` or ``IndexError`` and keeps its traceback; so would a signal that escaped from its
+package.
 
-Every class passes all its values to ``args``: worker processes send errors back by
-pickle, and unpickling calls ``cls(*args)``.
+Every class passes all its values to ``args``: worker processes send errors back by pickle, and
+unpickling calls ``cls(*args)``.
 """
 
 from enum import StrEnum
@@ -56,31 +56,31 @@ from errno import ENOENT
 class Failure(StrEnum):
     """Why a song has no vector: the status code of a row in ``vecs.errors.parquet``."""
 
-    UNREADABLE = "unreadable"  # vanished, no permission, not a regular file
+    UNREADABLE = "unreadable"  # gone, no permission, not a regular file
     EMPTY = "empty"  # zero bytes
-    NOT_AUDIO = "not_audio"  # no decoder knows the content
-    UNSUPPORTED = "unsupported"  # audio, but a codec, rate or channel count outside the limits
-    DRM = "drm"  # encrypted by its shop
-    NO_AUDIO = "no_audio"  # a good header and no samples
+    NOT_AUDIO = "not_audio"  # the content is not a known audio format
+    UNSUPPORTED = "unsupported"  # an unsupported codec, sample rate or channel count
+    DRM = "drm"  # encrypted, as bought in some online shops
+    NO_AUDIO = "no_audio"  # a valid header without samples
     TOO_SHORT = "too_short"  # under one second
     TOO_LONG = "too_long"  # over the duration limit
-    NOT_FINITE = "not_finite"  # NaN or infinity among the samples
-    UNDECODABLE = "undecodable"  # known content that every decoder gave up on
+    NOT_FINITE = "not_finite"  # the samples contain NaN or infinity
+    UNDECODABLE = "undecodable"  # a known format that no decoder can read
     CRASHED = "crashed"  # the worker process died
     TIMEOUT = "timeout"  # the worker took longer than the limit
     OOM = "oom"  # the worker ran out of memory
 
 
 class AudiorecError(Exception):
-    """Root of every error that audiorec raises on purpose."""
+    """Base class of all audiorec errors."""
 
 
 class InputError(AudiorecError, ValueError):
-    """The caller asked for something that cannot be done as asked."""
+    """The caller's input is invalid."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or a folder that the caller named is not there."""
+    """A file or folder given by the caller does not exist."""
 
     errno = ENOENT
 
@@ -90,18 +90,18 @@ class ShapeError(InputError):
 
 
 class DamagedFileError(InputError):
-    """A list, a table or a file of settings cannot be read as one: damaged, or another kind."""
+    """A list, table or settings file is damaged or not of the expected kind."""
 
 
 class UnknownSongError(InputError, KeyError):
-    """No song in the store has this id; ``library[song]`` raises it as a mapping would.
+    """No song in the store has this id; also a `KeyError`, for ``library[song]``.
 
     Attributes
     ----------
     query : str
-        What was asked for.
+        The id that was requested.
     near : tuple of str
-        Ids that look like it, best first.
+        The closest existing ids, best first.
     """
 
     def __init__(self, query: str, near: tuple[str, ...] = ()) -> None:
@@ -110,13 +110,13 @@ class UnknownSongError(InputError, KeyError):
         self.near = near
 
     def __str__(self) -> str:
-        """Return the id and, where there are any, the near matches."""
+        """Return the id and any close matches."""
         hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
         return f"no song with id {self.query!r}{hint}"
 
 
 class UnknownFileError(UnknownSongError, FileNotFoundError):
-    """What looks like a path is no file, and no song in the store has this id."""
+    """The argument is neither an existing file nor the id of a song in the store."""
 
     errno = ENOENT
 
@@ -126,27 +126,27 @@ class UnknownFileError(UnknownSongError, FileNotFoundError):
         self.near = near
 
     def __str__(self) -> str:
-        """Return the path and, where there are any, the near matches among ids."""
+        """Return the path and any close matches among the ids."""
         near = f"did you mean: {', '.join(self.near)}" if self.near else ""
-        hint = near or "audiorec extract FOLDER adds songs"
+        hint = near or "add songs: audiorec extract FOLDER"
         return f"{self.query}: no such file, and no song with this id; {hint}"
 
 
 class SongError(AudiorecError):
-    """One song cannot be used. In a batch it becomes one row of the errors file.
+    """One song cannot be used. In a run it becomes a row of the errors file.
 
     Attributes
     ----------
     path : str
-        The offending file.
+        The song's file.
     failure : Failure
         The status code.
     reason : str
-        What is wrong and, where something can be done, what to do; one line.
+        What is wrong and, if possible, what to do; one line.
     stage : str
-        Where it happened: ``walk``, ``read``, ``decode``, ``mel``, ``tag`` or ``worker``.
+        The failing stage: ``walk``, ``read``, ``decode``, ``mel``, ``tag`` or ``worker``.
     decoder : str or None
-        The decoder that gave up, with its version.
+        The decoder that failed, with its version.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class SongError(AudiorecError):
         stage: str = "decode",
         decoder: str | None = None,
     ) -> None:
-        # Not super(): OSError, which stands next under `MissingSongError`, keeps two values.
+        # Not super(): OSError, next in the MRO of `MissingSongError`, keeps only two values.
         Exception.__init__(self, path, failure, reason, stage, decoder)
         self.path = path
         self.failure = Failure(failure)
@@ -171,21 +171,21 @@ class SongError(AudiorecError):
 
 
 class MissingSongError(SongError, FileNotFoundError):
-    """There is no file of this name; the failure is ``unreadable``."""
+    """The song's file does not exist; the failure is ``unreadable``."""
 
     errno = ENOENT
 
 
 class StoreError(AudiorecError):
-    """A file is not the store that it should be: truncated, of another schema or version."""
+    """A file is not a valid store: truncated, or of another schema or version."""
 
 
 class BusyStoreError(StoreError):
-    """Another run is writing this output."""
+    """Another run is writing to this output."""
 
 
 class MissingStoreError(StoreError, FileNotFoundError):
-    """A store, an index, or a file that belongs to one is not there."""
+    """A store, an index or a file beside a store does not exist."""
 
     errno = ENOENT
 
@@ -195,23 +195,23 @@ class SpecMismatchError(AudiorecError):
 
 
 class WeightsError(AudiorecError):
-    """Weights, a head or a model are missing, damaged, or of a format that is not loaded."""
+    """Weights, a head or a model are missing, damaged or of an unsupported format."""
 
 
 class MissingWeightsError(WeightsError, FileNotFoundError):
-    """Weights, a head or a model are not there."""
+    """Weights, a head or a model do not exist."""
 
     errno = ENOENT
 
 
 class ContractError(AudiorecError):
-    """A channel does not keep the contract of recall.
+    """A channel violates the recall contract.
 
     Attributes
     ----------
     channel : str
     broken : tuple of str
-        A sentence for each rule that does not hold.
+        One sentence for each violated rule.
     """
 
     def __init__(self, channel: str, broken: tuple[str, ...]) -> None:
@@ -220,31 +220,31 @@ class ContractError(AudiorecError):
         self.broken = broken
 
     def __str__(self) -> str:
-        """Return the channel and every broken rule, in one line."""
-        return f"{self.channel} breaks the contract of recall: {'; '.join(self.broken)}"
+        """Return the channel and every violated rule, in one line."""
+        return f"{self.channel} violates the recall contract: {'; '.join(self.broken)}"
 
 
 class PeerError(AudiorecError):
-    """The other party of a federation cannot be worked with."""
+    """The other party of a federation has failed."""
 
 
 class LostProcessError(AudiorecError):
-    """Another process of the same training has died or cannot be reached."""
+    """Another process of the same training died or cannot be reached."""
 
 
 class LostPeerError(PeerError):
-    """The other party cannot be reached, does not answer in time, or has begun anew."""
+    """The other party cannot be reached, does not answer in time, or was restarted."""
 
 
 class ProtocolError(PeerError):
-    """The other party sent a message that does not fit the protocol.
+    """The other party sent a message that violates the protocol.
 
     Attributes
     ----------
     message : str
-        Which message: its kind and its number.
+        Kind and number of the message.
     expected, got : str
-        What should have stood there, and what did.
+        The expected and the received value.
     """
 
     def __init__(self, message: str, expected: str, got: str) -> None:
@@ -264,9 +264,9 @@ class RefusedError(PeerError):
     Attributes
     ----------
     message : str
-        Which one: its kind and its number.
+        Kind and number of the message.
     reason : str
-        What the other party says.
+        The reason given by the other party.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -280,16 +280,16 @@ class RefusedError(PeerError):
 
 
 class MissingExtraError(AudiorecError):
-    """A part needs an optional extra that is not installed or cannot be imported.
+    """A feature needs an optional extra that is not installed or cannot be imported.
 
     Attributes
     ----------
     feature : str
-        What was asked for.
+        The feature that was requested.
     extra : str
         The name to put in ``pip install "audiorec[...]"``.
     cause : str
-        What the import said.
+        Message of the failed import.
     """
 
     def __init__(self, feature: str, extra: str, cause: str) -> None:
@@ -299,7 +299,7 @@ class MissingExtraError(AudiorecError):
         self.cause = cause
 
     def __str__(self) -> str:
-        """Return what is missing and the command that installs it."""
+        """Return the missing extra and the command that installs it."""
         return (
             f'{self.feature} needs the extra "{self.extra}": '
             f'pip install "audiorec[{self.extra}]" ({" ".join(self.cause.split())})'

@@ -1,8 +1,8 @@
-"""The numbers that decide what a feature means.
+"""Feature specs: the parameters that define what a feature means.
 
-What changes numbers is a frozen spec with a fingerprint; what changes speed (jobs, batch
-size, device, engine) is an argument and is never added here. Weights belong to exactly
-one spec, and every stored vector carries the `extractor_id` that was computed from it.
+Everything that changes numbers is in a frozen spec with a fingerprint; everything that only changes
+speed (jobs, batch size, device, engine) is an argument and must not be added here. Weights belong
+to exactly one spec, and every stored vector has the `extractor_id` that was computed from it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from audiorec.errors import InputError
 
 FINGERPRINT_LENGTH = 16  # hex digits
-# What `MelSpec` may say in words.
+# Choices for the string fields of `MelSpec`.
 WINDOWS = ("hann", "hann, symmetric")  # the first is periodic
 PADDINGS = ("zeros", "reflect", "none")
 SCALES = ("slaney", "htk", "kaldi", "given")  # `audiorec.audio.filterbank` has the formulas
@@ -37,44 +37,43 @@ def fingerprint(content: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeSpec:
-    """How a file becomes a mono waveform."""
+    """Parameters of decoding a file to a mono waveform."""
 
     sample_rate: int = 16_000  # Hz
     downmix: str = "mean of channels"
     resampler: str = "soxr HQ"
-    # A float file whose peak lies above this is scaled to peak 1. No decoder overshoots
-    # by 12 dB, so only files with samples in another unit (16-bit counts, say) are touched.
+    # A float file with a higher peak is scaled to peak 1. No decoder overshoots by 12 dB, so this
+    # only affects files with samples in another unit, such as 16-bit counts.
     max_peak: float = 4.0
-    # The mean of the channels is replaced by the first channel when its energy is below
-    # this part of the channels' mean energy: 40 dB down, one channel is the other inverted.
+    # The first channel is used instead of the mean of the channels if the mean's energy is below
+    # this share of the channels' mean energy: 40 dB down, one channel is the other inverted.
     min_mix_energy: float = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSpec:
-    """To which loudness a track is brought before its spectrogram is compressed."""
+    """Parameters of loudness normalisation, applied before spectrogram compression."""
 
     target_lufs: float = -23.0  # programme loudness of EBU R 128
-    # What has no loudness is left as it is, and what is quieter than this allows stays quieter:
-    # a noise floor is not music.
+    # Upper limit of the gain, so that a noise floor is not amplified to the level of music.
     max_gain_db: float = 40.0
     meter: str = "ITU-R BS.1770, gated, of the mono mix"
 
     def __post_init__(self) -> None:
         if not -70.0 < self.target_lufs <= 0.0 or not 0.0 <= self.max_gain_db <= 100.0:
             raise InputError(
-                "need -70 < target_lufs <= 0 and 0 <= max_gain_db <= 100, "
+                "expected -70 < target_lufs <= 0 and 0 <= max_gain_db <= 100, "
                 f"got {self.target_lufs:g} and {self.max_gain_db:g}"
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MelSpec:
-    """How a waveform becomes mel frames; the defaults are those of the shipped networks.
+    """Parameters of mel frames; the defaults are those of the shipped networks.
 
-    ``(curve(mel power) + shift) / divide_by``, where the curve has `compression` as its ``c``. The
-    fields after `padding` were added for other networks: at their defaults they are not in
-    `to_dict`, so that fingerprints from before them hold.
+    Frames are ``(curve(mel power) + shift) / divide_by``, with `compression` as the curve's ``c``.
+    The fields after `padding` were added later for other networks: `to_dict` omits them at their
+    defaults, so that earlier fingerprints stay valid.
     """
 
     sample_rate: int = 16_000  # Hz
@@ -84,13 +83,13 @@ class MelSpec:
     f_min: float = 0.0  # Hz
     f_max: float = 8_000.0  # Hz
     compression: float = 10_000.0
-    padding: str = "zeros"  # half an n_fft on both ends of what is transformed at once
+    padding: str = "zeros"  # n_fft // 2 samples at both ends of each transformed signal
     pre_emphasis: float = 0.0  # c: ``y[n] = x[n] - c x[n - 1]``, from the second sample on
     window: str = "hann"
-    window_length: int | None = None  # samples, in the middle of n_fft; all of it by default
-    power: float = 2.0  # of the spectrum's magnitude
+    window_length: int | None = None  # samples, centred in n_fft; None for n_fft
+    power: float = 2.0  # exponent of the spectrum's magnitude
     scale: str = "slaney"
-    filterbank: str | None = None  # digest of the matrix, where the scale is given
+    filterbank: str | None = None  # digest of the matrix, for the scale ``given``
     curve: str = "log10(c x + 1)"
     shift: float = 0.0
     divide_by: float = 1.0
@@ -98,27 +97,27 @@ class MelSpec:
     def __post_init__(self) -> None:
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise InputError(
-                f"need 0 <= f_min < f_max <= sample_rate / 2, "
+                f"expected 0 <= f_min < f_max <= sample_rate / 2, "
                 f"got {self.f_min:g}, {self.f_max:g}, {self.sample_rate / 2:g} Hz"
             )
         for name, choices in _WORDS.items():
             if getattr(self, name) not in choices:
-                raise InputError(f"{name}: {' or '.join(choices)}, got {getattr(self, name)!r}")
+                raise InputError(
+                    f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}"
+                )
         if self.n_fft % 2 or self.hop_length < 1:
-            raise InputError(f"n_fft must be even, hop_length above 0, got {self.n_fft}")
+            raise InputError(f"n_fft must be even and hop_length above 0, got {self.n_fft}")
         if not 1 < (self.window_length or self.n_fft) <= self.n_fft:
             raise InputError(
-                f"window_length: 2 to n_fft={self.n_fft} samples, got {self.window_length}"
+                f"window_length must be 2 to n_fft={self.n_fft} samples, got {self.window_length}"
             )
         if self.power not in (1.0, 2.0) or not self.compression > 0 or not self.divide_by > 0:
-            raise InputError("power is 1 or 2; compression and divide_by lie above 0")
+            raise InputError("power must be 1 or 2, compression and divide_by above 0")
         if (self.filterbank is None) == (self.scale == "given"):
-            raise InputError(
-                "a digest of the filterbank belongs to the scale given, and to no other"
-            )
+            raise InputError("scale 'given' requires a filterbank digest; other scales allow none")
 
     def n_frames(self, n_samples: int) -> int:
-        """Return the number of frames of `n_samples` samples that are transformed at once."""
+        """Return the number of frames of a signal of `n_samples` samples."""
         heard = n_samples - (self.pre_emphasis > 0)
         if self.padding == "none":
             heard -= self.n_fft
@@ -126,7 +125,7 @@ class MelSpec:
         return 1 + heard // self.hop_length if heard > 0 else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain values, without what was added later and is at its default."""
+        """Return the spec as plain values, without later fields that have their defaults."""
         return _without_defaults(self, _LATER_MEL)
 
 
@@ -139,24 +138,24 @@ _LATER_MEL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentSpec:
-    """How a track is cut: a segment every `hop_s` seconds, each of `n_frames` frames."""
+    """Parameters of segmentation: a segment of `n_frames` frames every `hop_s` seconds."""
 
-    # Bounds of the hop: below, neighbours are nearly the same; above, songs are hardly heard.
+    # Bounds of the hop: below, segments are nearly the same; above, too little of a song is used.
     MIN_HOP_S: ClassVar[float] = 0.5
     MAX_HOP_S: ClassVar[float] = 60.0
 
     n_frames: int = 187  # mel frames in a segment: 2.992 s
-    hop_s: float = 3.0  # seconds between the starts of two segments
-    min_tail_s: float = 1.5  # a tail at least this long gets one more window at the end
-    min_track_s: float = 1.0  # a shorter track is refused
-    # Seconds of a segment whose spectrogram is made of it alone, as for networks that were trained
-    # on clips; None where one STFT runs over the whole track. Not in `to_dict` if it is None.
+    hop_s: float = 3.0  # seconds between segment starts
+    min_tail_s: float = 1.5  # a tail of at least this length gets one more window at the end
+    min_track_s: float = 1.0  # a shorter song is refused
+    # Length in seconds of segments with a spectrogram each, for networks that were trained on
+    # clips; None if one STFT runs over the whole song. Not in `to_dict` if it is None.
     length_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.MIN_HOP_S <= self.hop_s <= self.MAX_HOP_S:
             raise InputError(
-                f"the hop must lie between {self.MIN_HOP_S:g} and {self.MAX_HOP_S:g} s, "
+                f"the hop must be from {self.MIN_HOP_S:g} to {self.MAX_HOP_S:g} s, "
                 f"got {self.hop_s:g}"
             )
 
@@ -166,17 +165,17 @@ class SegmentSpec:
 
 
 def _without_defaults(part: Any, later: Sequence[str]) -> dict[str, Any]:
-    """Return a spec's fields, those in `later` only where they differ from their defaults."""
+    """Return a spec's fields, omitting those in `later` that have their defaults."""
     usual = {f.name: f.default for f in fields(part) if f.name in later}
     return {k: v for k, v in asdict(part).items() if k not in usual or v != usual[k]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSpec:
-    """Everything between a file and the backbone's input.
+    """All parameters between a file and the backbone's input.
 
-    ``level=None`` takes tracks as loud as they come. Nothing new should: stores, heads and models
-    of audiorec before format 2 were made so, and keep their fingerprints.
+    ``level=None`` disables loudness normalisation. Do not use it for anything new: it exists so
+    that stores, heads and models from before format 2 keep their fingerprints.
     """
 
     decode: DecodeSpec = field(default_factory=DecodeSpec)
@@ -194,23 +193,23 @@ class FeatureSpec:
             found = self.mel.n_frames(self.segment_samples)
             if found != self.segment.n_frames or not found:
                 raise InputError(
-                    f"{self.segment.length_s:g} s have {found} frames, got {self.segment.n_frames}"
+                    f"{self.segment.length_s:g} s has {found} frames, got {self.segment.n_frames}"
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain nested dicts, ready for JSON; no level, no key."""
+        """Return the spec as nested dicts for JSON; without a level, that key is absent."""
         parts = {"decode": asdict(self.decode), "level": self.level and asdict(self.level)}
         parts |= {"mel": self.mel.to_dict(), "segment": self.segment.to_dict()}
         return {name: part for name, part in parts.items() if part is not None}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "FeatureSpec":
-        """Return the spec that `to_dict` wrote.
+        """Return the spec from the output of `to_dict`.
 
         Raises
         ------
         InputError
-            If a part or a number is missing or unknown, or out of its bounds.
+            If a part or a number is missing, unknown or out of range.
 
         Examples
         --------
@@ -228,7 +227,7 @@ class FeatureSpec:
 
     @property
     def segment_samples(self) -> int:
-        """Samples that a segment stands for: half a frame more than its frames, 3.000 s."""
+        """Samples covered by a segment: 3.000 s by default, half a frame more than its frames."""
         if self.segment.length_s is not None:
             return round(self.segment.length_s * self.mel.sample_rate)
         if self.mel.padding == "none":
@@ -242,7 +241,7 @@ class FeatureSpec:
 
     @property
     def front_end(self) -> str:
-        """The fingerprint of all that shapes one segment: whatever the hop, a head fits."""
+        """Fingerprint of everything but the hop and tail rules: what a head depends on."""
         parts = self.to_dict()
         shape = {"n_frames": self.segment.n_frames, "length_s": self.segment.length_s}
         kept = {name: value for name, value in shape.items() if value is not None}

@@ -1,7 +1,7 @@
-"""What stages hand to each other, where plain arrays are not enough.
+"""Shared types that stages pass to each other when a plain array is not enough.
 
-A class stands here only if two values must travel together: scores and their times, a
-song's similarity and its id, the samples' origin and its status.
+A class is here only if two values belong together: scores and their times, ids and their rows, a
+waveform's origin and its status.
 """
 
 import unicodedata
@@ -23,10 +23,10 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-# How a job says how far it is.
+# Progress callbacks.
 Progress = Callable[[int, int], None]  # done, total
-StageProgress = Callable[[str, int, int], None]  # what, done, total
-LineProgress = Callable[[dict[str, Any]], None]  # a line of a training's history
+StageProgress = Callable[[str, int, int], None]  # stage, done, total
+LineProgress = Callable[[dict[str, Any]], None]  # one line of a training history
 
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 SCALES = ("major", "minor")
@@ -34,34 +34,34 @@ STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 
 class Status(StrEnum):
-    """How good the audio behind a vector was, worst first."""
+    """Quality of the audio behind a vector, worst first."""
 
-    DAMAGED = "damaged"  # packets were lost on the way
-    TRUNCATED = "truncated"  # the file ends before its header says
+    DAMAGED = "damaged"  # audio is missing within the file
+    TRUNCATED = "truncated"  # the file is shorter than its header claims
     PHASE_CANCELLED = "phase_cancelled"  # the channels cancel out; the first one was used
-    SILENT = "silent"  # nothing above -80 dB of full scale
+    SILENT = "silent"  # nothing above -80 dBFS
     SHORT = "short"  # shorter than one segment, padded with zeros
     OK = "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioInfo:
-    """Where a waveform came from and how its decoding ended.
+    """Source and decoding result of a waveform.
 
     Attributes
     ----------
     codec, decoder : str
         For example ``mp3`` and ``soundfile 0.14.0 (libsndfile 1.2.2)``.
     sample_rate, channels : int
-        Of the source, in hertz and counted.
+        Of the source; the rate in hertz.
     duration_s : float
-        Seconds that were decoded.
+        Seconds decoded.
     claimed_s : float or None
-        Seconds that the file's header promises, where it has a trustworthy one.
+        Seconds that the file's header claims; None without a trustworthy claim.
     packet_errors : int
-        Packets that the decoder could not read.
+        Packets that could not be read or decoded.
     status : Status
-        The worst that applies.
+        The worst status that applies.
     """
 
     codec: str
@@ -76,7 +76,7 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one backbone says of T segments."""
+    """Features of T segments from one shipped backbone."""
 
     tags: FloatArray  # (T, 50): sigmoid outputs: the taggram
     penultimate: FloatArray  # (T, 200): the last hidden layer
@@ -98,7 +98,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class AddedFeatures:
-    """What a network that a user added says of T segments; None for what it does not say."""
+    """Outputs of an added network for T segments; None for an output it does not have."""
 
     scores: FloatArray | None = None  # (T, C): its own tags, each from 0 to 1
     embedding: FloatArray | None = None  # (T, D)
@@ -118,14 +118,14 @@ AnyFeatures = Features | AddedFeatures
 
 @dataclass(frozen=True, slots=True)
 class ScoreSeries:
-    """The tagger's scores over time.
+    """Scores of a song over time.
 
     Attributes
     ----------
     scores : ndarray, shape (T, H), float32
         One row per segment, one column per class; each head's columns sum to 1.
     start_s : ndarray, shape (T,), float32
-        Where each segment starts, in seconds.
+        Start of each segment, in seconds.
     classes : tuple of str, length H
         Column names as ``head/class``, for example ``version/vocal``.
     """
@@ -143,7 +143,7 @@ class ScoreSeries:
         return len(self.scores)
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`: a row a segment, indexed by ``start_s``, a column a class.
+        """Return a `pandas.DataFrame` with rows indexed by ``start_s`` and a column per class.
 
         Raises
         ------
@@ -158,12 +158,12 @@ class ScoreSeries:
         Parameters
         ----------
         title : str
-            What stands above it, for example the song's name.
+            Title of the figure, for example the song's name.
 
         Returns
         -------
         figure : matplotlib.figure.Figure
-            Notebooks show it; ``figure.savefig("song.png")`` keeps it.
+            Displayed by notebooks; ``figure.savefig("song.png")`` saves it.
 
         Raises
         ------
@@ -180,34 +180,36 @@ class ScoreSeries:
 
 
 def _views() -> Any:
-    """Return the module that shows score series to people.
+    """Return the module that displays score series.
 
-    It is loaded by its name, when a series is shown: the base imports nothing above it, and this
-    is the one place where it calls upwards (`BY_NAME` in tests/test_layers.py).
+    Imported by name, when a series is displayed: the base layer imports nothing above it, and this
+    is the only upward call (`BY_NAME` in tests/test_layers.py).
     """
     return import_module("audiorec.library.score_views")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A waveform as it is drawn: the range and the loudness of n equal pieces of time."""
+    """Waveform overview for drawing: range and RMS of n pieces of equal length."""
 
-    low: FloatArray  # (n,): the smallest sample of each piece, full scale 1
-    high: FloatArray  # (n,): the largest
+    low: FloatArray  # (n,): smallest sample of each piece, full scale 1
+    high: FloatArray  # (n,): largest sample
     rms: FloatArray  # (n,): root mean square
-    duration_s: float  # of all pieces together
+    duration_s: float  # total duration
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.low, self.high, self.rms)}
         if shapes != {(len(self.low),)}:
-            raise ShapeError(f"an envelope must have one shape (n,), got {sorted(shapes)}")
+            raise ShapeError(
+                f"the arrays of an envelope must have the same shape (n,), got {sorted(shapes)}"
+            )
 
     def __len__(self) -> int:
         return len(self.low)
 
 
 def strings(texts: Any) -> Any:
-    """Return a `pyarrow.StringArray` of a collection of str; one that is there comes back.
+    """Convert a collection of str to a `pyarrow.StringArray`; an Arrow array is returned as is.
 
     Examples
     --------
@@ -218,7 +220,7 @@ def strings(texts: Any) -> Any:
 
     if isinstance(texts, pa.Array):
         return texts
-    # Without `pyarrow.array`, which imports pandas where it is installed.
+    # Not `pyarrow.array`, which imports pandas if it is installed.
     encoded = [text.encode() for text in texts]
     offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
@@ -227,18 +229,18 @@ def strings(texts: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdMap:
-    """External ids, and the rows that they stand for.
+    """Map from external ids to row indices.
 
     Attributes
     ----------
     ids : pyarrow.StringArray, or sequence of str
-        Each once; the first is row 0.
+        Unique ids; the first is row 0.
     """
 
     ids: Any
 
     def rows(self, names: Any) -> Int64Array:
-        """Return the row of each name, an Arrow array or a collection of str: -1 where unknown.
+        """Return the row of each name (Arrow array or collection of str); -1 for an unknown one.
 
         Examples
         --------
@@ -249,17 +251,17 @@ class IdMap:
 
         found = compute.index_in(strings(names), value_set=strings(self.ids))
         rows = np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset)
-        # Not by `fill_null`, which imports pandas where it is installed.
+        # Not `fill_null`, which imports pandas if it is installed.
         known = found.is_valid().cast("uint8")
         there = np.frombuffer(known.buffers()[1], np.uint8, len(known), known.offset)
         return np.where(there, rows, -1).astype(np.int64)
 
 
 def plain_name(name: str | None) -> str:
-    r"""Return a name as it is compared; songs are of one artist if the names' plain forms agree.
+    r"""Normalise an artist's name for comparison; equal plain names mean the same artist.
 
-    Case, blanks and Unicode's several forms of one letter do not count; accents and signs do
-    (docs/decisions/0025-same-artist.md). Without a name it is empty, and that is nobody.
+    Ignores case, whitespace and Unicode variants of a letter, but not accents and punctuation
+    (docs/decisions/0025-same-artist.md). Empty without a name, which matches nobody.
 
     Examples
     --------
@@ -271,7 +273,7 @@ def plain_name(name: str | None) -> str:
 
 
 def name_numbers(names: Iterable[str | None]) -> Int64Array:
-    """Give names numbers, equal where the plain names are: shape (n,), -1 where there is none.
+    """Assign numbers to names, equal for equal plain names: shape (n,), -1 without a name.
 
     Examples
     --------
@@ -284,33 +286,35 @@ def name_numbers(names: Iterable[str | None]) -> Int64Array:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """User-song pairs, each once, sorted by user and then by song."""
+    """Unique user-song pairs, sorted by user and then by song."""
 
-    user: Int32Array  # (P,): numbers of rows in the tables of ids that go with the pairs
-    song: Int32Array  # (P,)
-    weight: FloatArray  # (P,): how much the pair counts, above 0
-    time: Float64Array  # (P,): when it last happened, seconds since 1970; NaN where unknown
+    user: Int32Array  # (P,): index into the table of user ids that belongs to the pairs
+    song: Int32Array  # (P,): the same for songs
+    weight: FloatArray  # (P,): weight of the pair, above 0
+    time: Float64Array  # (P,): last occurrence, seconds since 1970; NaN if unknown
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}
         if shapes != {(len(self.user),)}:
-            raise ShapeError(f"pairs must have one shape (P,), got {sorted(shapes)}")
+            raise ShapeError(
+                f"the arrays of pairs must have the same shape (P,), got {sorted(shapes)}"
+            )
 
     def __len__(self) -> int:
         return len(self.user)
 
     def take(self, rows: npt.NDArray[Any]) -> "Pairs":
-        """Return the pairs at `rows` (numbers or a mask), in that order."""
+        """Return the pairs at `rows` (indices or a mask), in that order."""
         return Pairs(self.user[rows], self.song[rows], self.weight[rows], self.time[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """Who likes and who dislikes which songs."""
+    """Liked, disliked and heard songs of each user."""
 
-    user_ids: tuple[str, ...]  # what the numbers in the pairs stand for, sorted
+    user_ids: tuple[str, ...]  # sorted; the pairs have indices into them
     song_ids: tuple[str, ...]
     liked: Pairs
-    disliked: Pairs  # no pair stands in both
-    # everything that a user met, liked and disliked included; its weight is the number of times
+    disliked: Pairs  # disjoint from `liked`
+    # all songs that a user encountered, including liked and disliked ones; the weight is the count
     heard: Pairs

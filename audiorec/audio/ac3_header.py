@@ -1,4 +1,4 @@
-"""Frame headers of AC-3 and E-AC-3: a row of frames, recognised as an ADTS file is."""
+"""Frame headers of AC-3 and E-AC-3, which are recognised by several consecutive frames."""
 
 from audiorec.audio.mpeg_header import leads_on
 
@@ -9,7 +9,7 @@ _LAST_AC3, _LAST_EAC3 = 10, 16  # bit stream identifications
 
 
 def ac3_length(data: bytes, at: int) -> int | None:
-    """Return the length in bytes of the AC-3 or E-AC-3 frame at a position; None if none."""
+    """Return the length in bytes of the AC-3 or E-AC-3 frame at `at`; None if there is none."""
     if data[at : at + 2] != b"\x0b\x77" or at + 6 > len(data):
         return None
     identification = data[at + 5] >> 3
@@ -26,5 +26,5 @@ def ac3_length(data: bytes, at: int) -> int | None:
 
 
 def is_ac3(data: bytes, *, is_whole: bool) -> bool:
-    """Return whether the data begins with several AC-3 or E-AC-3 frames in a row."""
+    """Return whether the data begins with several consecutive AC-3 or E-AC-3 frames."""
     return leads_on(data, ac3_length, is_whole=is_whole)

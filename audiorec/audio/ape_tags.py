@@ -1,9 +1,9 @@
-"""APEv2 tags, which stand at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
+"""APEv2 tags, found at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
 
     file  ──ape_tags──▶  {"title": ..., "artist": ...}
 
-A footer of 32 bytes tells how many bytes of items stand before it; an item is the length of
-its value, flags, a name and the value. Binary items, such as covers, are passed over.
+A footer of 32 bytes gives the size of the items before it; an item is the length of its value,
+flags, a name and the value. Binary items, such as covers, are skipped.
 """
 
 import struct
@@ -15,21 +15,21 @@ from audiorec.audio.sniff import end_of_audio
 
 MAX_ITEMS = 256
 MAX_NAME = 256  # bytes
-MAX_TEXT = 4096  # bytes of a value that are read
+MAX_TEXT = 4096  # bytes read of a value
 _MARK = b"APETAGEX"
 _MARK_BYTES = 32  # of the header and the footer
 _KIND = 6  # the bits of the flags that are 0 for text
 
 
 def ape_tags(file: BinaryIO) -> Mapping[str, str]:
-    """Read the text items of the APEv2 tag at a file's end, by their names in lower case.
+    """Read the text items of the APEv2 tag at a file's end, keyed by lower-case name.
 
-    Where an item has several values, the first counts. Empty for a file without a tag.
+    Only the first value of an item is kept. Empty for a file without a tag.
     """
     at = end_of_audio(file)
     file.seek(at)
     content = file.read(_MARK_BYTES)
-    if content[: len(_MARK)] == _MARK:  # a header, as the footer has it
+    if content[: len(_MARK)] == _MARK:  # an optional header, laid out like the footer
         at += _MARK_BYTES
     found: dict[str, str] = {}
     for _ in range(MAX_ITEMS):

@@ -1,7 +1,7 @@
-"""The objects at the head of an ASF file (WMA): its length, and whether it is encrypted.
+"""Header objects of an ASF file (WMA): its length, and whether it is encrypted.
 
-A header object holds the others, each with a GUID and a length, little-endian. Files from
-shops of the 2000s carry an encryption object, and a decoder that is given one yields noise.
+A header object contains the others, each with a GUID and a length, little-endian. Files from
+online shops of the 2000s carry an encryption object; a decoder turns such a file into noise.
 """
 
 import struct
@@ -24,22 +24,22 @@ _ENCRYPTION = frozenset(
         "43058533-6981-49e6-9b74-ad12cb86d58c",  # advanced
     )
 )
-_BROADCAST = 1  # flag of a stream whose length was not known
+_BROADCAST = 1  # flag of a stream of unknown length
 _OBJECT_HEADER = 24  # bytes
 _MAX_OBJECTS = 1024
 
 
 def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read the duration of an ASF file that is audio alone, and what encrypts it.
+    """Read the duration of an audio-only ASF file, and its encryption.
 
-    With pictures beside it the audio may well end before the file does: no claim.
+    A file with video makes no claim: its audio may end before the video does.
     """
     file.seek(begin + 16)
     (length,) = struct.unpack("<Q", exactly(file, 8))
     claimed_s, has_video = None, False
     for kind, at, _ in _objects(file, begin + 30, min(begin + length, size)):
         if kind in _ENCRYPTION:
-            return Header(suits_soundfile=False, drm="encrypted by its shop (Windows Media DRM)")
+            return Header(suits_soundfile=False, drm="protected by DRM (Windows Media)")
         file.seek(at)
         if kind == _FILE:
             claimed_s = _duration(exactly(file, 80))
@@ -49,14 +49,14 @@ def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
 
 
 def _duration(content: bytes) -> float | None:
-    """Seconds of audio: the play time less the time that a player buffers first."""
+    """Return the seconds of audio: the play time less the player's initial buffering."""
     play, preroll, flags = struct.unpack("<40xQ8xQI12x", content)
     seconds = play / 1e7 - preroll / 1e3  # in 100 ns, in ms
     return seconds if seconds > 0 and not flags & _BROADCAST else None
 
 
 def _objects(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield GUID, begin and end of the content of the objects, those of the extension too."""
+    """Yield GUID, begin and end of each object's content, including the extension's objects."""
     for _ in range(_MAX_OBJECTS):
         if at + _OBJECT_HEADER > end:
             return
@@ -65,5 +65,5 @@ def _objects(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, in
         yield kind, at + _OBJECT_HEADER, at + length
         if length < _OBJECT_HEADER:
             return
-        # The extension holds objects behind 22 bytes of its own: step into it, not over it.
+        # The extension contains objects after 22 bytes of header: step into it, not over it.
         at += _OBJECT_HEADER + 22 if kind == _EXTENSION else length

@@ -1,9 +1,8 @@
-"""The boxes ("atoms") of an MP4 file: they tell whether it is whole, and whether encrypted.
+"""The boxes ("atoms") of an MP4 file: is it complete, and is it encrypted.
 
-Songs bought in shops that encrypt carry ``drms`` or ``enca`` where others carry ``mp4a``,
-and a decoder that is given one yields noise or errors. The answer stands in the box
-``moov/trak/mdia/minf/stbl/stsd``, which is found by hopping from box to box: a few hundred
-bytes are read, whatever the file's size.
+Songs bought with DRM carry ``drms`` or ``enca`` where others carry ``mp4a``; a decoder yields
+noise or errors for them. The answer is in the box ``moov/trak/mdia/minf/stbl/stsd``, which is
+reached by skipping from box to box: a few hundred bytes are read, whatever the file's size.
 """
 
 import struct
@@ -13,14 +12,14 @@ from typing import BinaryIO, NamedTuple
 PATH_TO_ENTRIES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 # Sample entries of encrypted tracks: FairPlay, Common Encryption, Audible.
 ENCRYPTED = frozenset({b"drms", b"drmi", b"enca", b"encv", b"encs", b"enct", b"aavd"})
-# A hostile file must not keep the walk going.
+# Bounds, so that a hostile file cannot make the walk run for ever.
 MAX_BOXES = 1024  # inside one box
-MAX_PARENTS = 64  # tracks, in a good file
+MAX_PARENTS = 64  # tracks, in a valid file
 _STSD_HEADER = 8  # version, flags and number of entries, before the first sample entry
 
 
 class Box(NamedTuple):
-    """Where the content of a box lies, in bytes from the start of the file."""
+    """Position of a box's content, in bytes from the start of the file."""
 
     kind: bytes
     begin: int
@@ -28,15 +27,15 @@ class Box(NamedTuple):
 
 
 class Mp4Report(NamedTuple):
-    """What the boxes say."""
+    """Findings from the boxes of one file."""
 
-    encrypted: bytes | None  # the sample entry that says so
+    encrypted: bytes | None  # the encrypted sample entry
     has_index: bool  # the box ``moov``, without which nothing can be decoded
     cut: bool  # a box reaches past the end of the file
 
 
 def inspect_mp4(file: BinaryIO, size: int) -> Mp4Report:
-    """Walk the boxes of an MP4 file of `size` bytes, as far as they make sense."""
+    """Walk the boxes of an MP4 file of `size` bytes up to the first invalid one."""
     top = list(boxes(file, 0, size))
     tracks = [box for box in top if box.kind == b"moov"]
     encrypted = next((kind for kind in _entries(file, top, size) if kind in ENCRYPTED), None)
@@ -44,9 +43,9 @@ def inspect_mp4(file: BinaryIO, size: int) -> Mp4Report:
 
 
 def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
-    """Yield the boxes that lie one after the other between two positions."""
+    """Yield the consecutive boxes between two positions."""
     for _ in range(MAX_BOXES):
-        if begin + 8 > end:  # a length may claim more than any file has: no seek could follow it
+        if begin + 8 > end:  # a length may claim more than a seek can reach
             return
         file.seek(begin)
         header = file.read(16)
@@ -66,7 +65,7 @@ def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
 
 
 def _entries(file: BinaryIO, top: list[Box], size: int) -> Iterator[bytes]:
-    """Yield the kinds of all sample entries of all tracks."""
+    """Yield the kind of every sample entry of every track."""
     level = [box for box in top if box.kind == PATH_TO_ENTRIES[0]]
     for kind in PATH_TO_ENTRIES[1:]:
         level = [

@@ -1,9 +1,10 @@
-"""What people ask of every song: its tempo and its key, heard while it is decoded.
+"""Tempo and key of a song, measured while it is decoded.
 
-    blocks (n,) at 16 kHz ──Listened──▶ the same blocks, to whoever decodes
+    blocks (n,) at 16 kHz ──Listened──▶ the same blocks, for the next stage
                               └─▶ tempo, tonality ──▶ `Attributes`
 
-`audiorec extract --attributes` puts them into columns of ``vecs.parquet``. They change no vector.
+`audiorec extract --attributes` writes them to columns of ``vecs.parquet``. They do not affect
+vectors.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from audiorec.audio.tempo import TempoMeter
 from audiorec.audio.tonality import KeyMeter
 from audiorec.types import FloatArray
 
-# The columns in their order, and what made them: a column of another maker is made anew.
+# The columns in order, each with its method: values from another method are recomputed.
 METHODS = {
     "bpm": tempo.METHOD,
     "bpm_confidence": tempo.METHOD,
@@ -26,19 +27,19 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What was heard of one song.
+    """Tempo and key of one song.
 
     Attributes
     ----------
     bpm : float or None
-        Beats a minute, from 40 to 250; None where there is no pulse.
+        Beats per minute, from 40 to 250; None if the song has no pulse.
     bpm_confidence : float
-        The chance that it is right, octaves apart, from 0 to 1; 0 without a tempo.
+        Probability that `bpm` is correct up to octave errors, from 0 to 1; 0 without a tempo.
     key : str or None
-        The tonic, one of `audiorec.types.TONICS`; None where nothing has a pitch.
+        The tonic, one of `audiorec.types.TONICS`; None if nothing in the song has a pitch.
     scale : {"major", "minor"} or None
     key_confidence : float
-        The chance that tonic and scale are right, from 0 to 1; 0 without a key.
+        Probability that tonic and scale are both correct, from 0 to 1; 0 without a key.
     """
 
     bpm: float | None
@@ -49,7 +50,7 @@ class Attributes:
 
 
 class Listened(Iterable[FloatArray]):
-    """Blocks that are heard when they are first iterated over, whoever does that.
+    """Iterable of blocks that measures tempo and key during its first iteration.
 
     Examples
     --------
@@ -78,6 +79,6 @@ class Listened(Iterable[FloatArray]):
             yield block
 
     def attributes(self) -> Attributes:
-        """Return what was heard; the song ends here."""
+        """Return the attributes; call it after the last block."""
         found, key = self._tempo.tempo(), self._key.key()
         return Attributes(found.bpm, found.confidence, key.tonic, key.scale, key.confidence)

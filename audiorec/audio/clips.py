@@ -1,10 +1,9 @@
-"""Segments whose spectrograms are made one by one, as networks know them that learnt from clips.
+"""Segments with a spectrogram computed for each, for networks that were trained on clips.
 
     blocks (n,) ──clips──▶ `Piece` (frames, bands), one every hop
 
-The rule for where segments lie is that of `audiorec.audio.segment`; only their edges differ: what
-stands before a segment's first sample is its own, reflected, or zeros, and not what the track has
-there.
+Segments lie where `audiorec.audio.segment` puts them; only their edges differ: a segment is padded
+with its own reflected samples or with zeros, not with the song's samples around it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from audiorec.types import FloatArray
 def clips(
     blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None = None
 ) -> Iterator[Piece]:
-    """Yield the mel power of each segment of a track while its samples come in.
+    """Yield the mel power of each segment of a song, streaming.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def clips(
     Raises
     ------
     ShapeError
-        If the track is shorter than ``spec.segment.min_track_s``, once that is known.
+        At the end of the blocks, if the song is shorter than ``spec.segment.min_track_s``.
     """
     grid, rate = Grid(spec), spec.mel.sample_rate
     waiting, begin, n_whole = np.zeros(0, np.float32), 0, 0  # samples from number `begin` on
@@ -47,7 +46,7 @@ def clips(
         while begin + len(waiting) >= (start := grid.hop * n_whole) + grid.whole:
             yield piece(start)
             n_whole += 1
-        # The next segment, and what a window over the tail may reach back to.
+        # Keep the next segment's samples, and those that the window over the tail may need.
         drop = min(grid.hop * n_whole, begin + len(waiting) - grid.whole) - begin
         waiting, begin = waiting[max(0, drop) :], begin + max(0, drop)
     n_samples = begin + len(waiting)

@@ -1,8 +1,8 @@
-"""Headers of WavPack, Monkey's Audio, True Audio and Musepack: what length they claim.
+"""Headers of WavPack, Monkey's Audio, True Audio and Musepack: the length that they claim.
 
-Each of these formats begins with a small structure of its own that counts the samples. The
-layouts are those of the formats' own documents; all numbers are little-endian but for the
-variable lengths of Musepack's stream version 8.
+Each of these formats begins with a small header that counts the samples. The layouts follow the
+formats' specifications; all numbers are little-endian except the variable-length ones of
+Musepack's stream version 8.
 """
 
 import struct
@@ -19,11 +19,11 @@ _WAVPACK_DSD = 1 << 31  # flag of a block that holds one-bit audio
 _MAX_SUB_BLOCKS = 64
 _MUSEPACK_RATES = (44_100, 48_000, 37_800, 32_000)
 _MUSEPACK_FRAME = 1152  # samples
-_MAX_PACKETS = 16  # of a Musepack file before the one that counts its samples
+_MAX_PACKETS = 16  # of a Musepack file, to find the one that counts its samples
 
 
 def read_wavpack(file: BinaryIO, begin: int, _size: int) -> Header:
-    """Read the first block of a WavPack file: total of samples, rate, PCM or DSD."""
+    """Read the first block of a WavPack file: total samples, rate, PCM or DSD."""
     file.seek(begin)
     head = exactly(file, _WAVPACK_HEADER)
     length, high, total, flags = struct.unpack("<4xI3xBI8xI4x", head)
@@ -43,7 +43,7 @@ def read_wavpack(file: BinaryIO, begin: int, _size: int) -> Header:
 
 
 def _sub_blocks(data: bytes) -> list[tuple[int, bytes]]:
-    """Kinds (without their flags) and contents of what stands in a WavPack block."""
+    """Return the kind (without its flags) and content of each sub-block of a WavPack block."""
     found: list[tuple[int, bytes]] = []
     at = 0
     while at + 2 <= len(data) and len(found) < _MAX_SUB_BLOCKS:
@@ -58,7 +58,7 @@ def _sub_blocks(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:
-    """Read a Monkey's Audio header: blocks a frame, frames, blocks of the last one."""
+    """Read a Monkey's Audio header: samples per frame, frames, samples of the last frame."""
     file.seek(begin + 4)
     (version,) = struct.unpack("<H", exactly(file, 2))
     if version >= 3980:
@@ -74,7 +74,7 @@ def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:
 
 
 def read_tta(file: BinaryIO, begin: int, _size: int) -> Header:
-    """Read a True Audio header: rate and total of samples, and whether it takes a password."""
+    """Read a True Audio header: rate, total samples, and whether it needs a password."""
     file.seek(begin + 4)
     kind, rate, total = struct.unpack("<H4xII", exactly(file, 14))
     drm = "encrypted with a password" if kind == 2 else None
@@ -101,9 +101,9 @@ def _musepack_8(file: BinaryIO, begin: int, size: int) -> Header:
         packet = exactly(file, 40)
         length, content = _varint(packet, 2)
         if packet[:2] == b"SH":
-            claimed_s = _musepack_length(packet, content + 5)  # behind a checksum, the version
+            claimed_s = _musepack_length(packet, content + 5)  # after a checksum and the version
         elif packet[:2] == b"SO" and at + _varint(packet, content)[0] >= size:
-            # The place of the index, which is no more: FFmpeg would look for it, and stop.
+            # The seek table was cut off with the end of the file: FFmpeg would stop there.
             blank_at = at
         elif packet[:2] == b"AP":
             break
@@ -113,14 +113,14 @@ def _musepack_8(file: BinaryIO, begin: int, size: int) -> Header:
 
 def _musepack_length(packet: bytes, at: int) -> float | None:
     total, at = _varint(packet, at)
-    _, at = _varint(packet, at)  # silence that the encoder put in front
+    _, at = _varint(packet, at)  # silence that the encoder prepended
     index = packet[at] >> 5
     rate = _MUSEPACK_RATES[index] if index < len(_MUSEPACK_RATES) else 0
     return total / rate if total and rate else None
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, and the place behind it."""
+    """Return a number stored in seven bits per byte, and the position after it."""
     number = 0
     for place in range(at, min(at + 9, len(data) - 1)):
         number = number << 7 | data[place] & 0x7F

@@ -1,10 +1,10 @@
-"""A hash of a song's audio, which is not changed by retagging.
+"""A hash of a song's audio that retagging does not change.
 
     path ──content_hash──▶ 32 hex digits
 
-Titles are corrected, covers added, files moved; the audio packets stay what they are. The
-hash is taken over the packets as they lie in the file, without decoding, and serves resume,
-moves and duplicates. It says "the same bytes of audio", never "sounds alike".
+Titles are corrected, covers added, files moved; the audio packets stay the same. The hash covers
+the packets as stored, without decoding, and is used to resume, to follow moved files and to find
+duplicates. Equal hashes mean the same bytes of audio, not a similar sound.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ def content_hash(path: PathLike) -> str:
     Returns
     -------
     digest : str
-        32 hex digits: blake2b of 128 bits over the codec, the sample rate, the channels and
-        all packets of the first audio stream. Where the packets cannot be read, over the
-        bytes of the file, marked so that the two never meet.
+        32 hex digits: 128-bit blake2b over the codec, the sample rate, the number of channels
+        and all packets of the first audio stream. If the packets cannot be read, over the bytes
+        of the file, with a prefix so that the two kinds never collide.
 
     Raises
     ------
     SongError
-        ``unreadable``: the file has vanished, may not be read, or is no regular file.
+        ``unreadable``: the file is gone, permission is denied, or it is not a regular file.
 
     Notes
     -----
-    The packets are FFmpeg's: a new version that cuts a container's packets out otherwise
-    changes hashes, which costs a re-extraction and nothing else.
+    FFmpeg splits the container into packets: a new version that splits it differently changes
+    hashes, which costs a re-extraction and nothing else.
     """
     with open_regular(path) as file:
         try:
@@ -49,8 +49,8 @@ def content_hash(path: PathLike) -> str:
 
 
 def content_hash_of(file: BinaryIO) -> str:
-    """Return the `content_hash` of an open file, from its beginning; an `OSError` if it fails."""
-    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late, as the readers in `decode`
+    """Return the `content_hash` of an open file; raise `OSError` if it cannot be read."""
+    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late import, as in `decode`
 
     try:
         return _hash_packets(file)

@@ -1,15 +1,15 @@
-"""Audio file to mono waveform: one reader, one mix, one resampler, and a verdict.
+"""Audio file to mono waveform: one reader, one mix, one resampler, and a status.
 
     path ──decode──▶ consume(blocks (n,) float32 at 16 kHz) ──▶ its result, `AudioInfo`
 
-The audio is handed to a function of the caller's, block by block, so that an hour takes no
-more memory than a minute. That function may be called again from the start, which is why
-`decode` takes a function and is not an iterator: whether a file can be read to its end by
-the first decoder, or whether its channels cancel out, is only known at the end. The function may
-itself ask for the start again: each iteration over the blocks reads the file anew.
+`decode` passes the audio to the caller's function in blocks, so that an hour takes no more
+memory than a minute. It takes a function rather than being an iterator because it may have to
+start over: only at the end of a file is it known whether the first decoder can read all of it
+and whether its channels cancel out. The function may also start over by itself: each iteration
+over the blocks reads the file from its beginning.
 
 ===========================================  ==========================================
-soundfile gives up, at once or in mid-file   PyAV reads the whole file again: the two
+soundfile fails, at once or in mid-file      PyAV reads the whole file again: the two
                                              differ by up to a frame and are not mixed
 the channels cancel out                      first channel only, ``phase_cancelled``
 a peak above ``spec.decode.max_peak``        scaled to peak 1
@@ -43,8 +43,8 @@ R = TypeVar("R")
 _DEFAULT_SPEC = FeatureSpec()
 MAX_DURATION_S = 14_400.0  # seconds; longer files are mixes, audio books or mistakes
 MIN_RATE, MAX_RATE = 4_000, 192_000  # hertz
-MAX_DSD_RATE = 2_822_400  # an eighth of the rate of the bits, of DSD512
-# A file is truncated when it lacks more than both: encoders disagree by a frame or two.
+MAX_DSD_RATE = 2_822_400  # an eighth of DSD512's bit rate
+# A file is truncated if more than both is missing: encoders disagree by a frame or two.
 MISSING_SHARE = 0.02
 MISSING_S = 0.1
 SOUNDFILE_CONTAINERS = frozenset(
@@ -59,42 +59,42 @@ def decode(
     spec: FeatureSpec = _DEFAULT_SPEC,
     max_duration_s: float = MAX_DURATION_S,
 ) -> tuple[R, AudioInfo]:
-    """Decode a file and hand its waveform, block by block, to a function.
+    """Decode a file and pass its waveform to a function, block by block.
 
     Parameters
     ----------
     path : path-like
-        The content decides what it is, never the name.
+        The format is detected from the content, never from the name.
     consume : callable
-        Is given an iterable of arrays, shape (n,), float32, mono at
+        Called with an iterable of arrays, shape (n,), float32, mono at
         ``spec.decode.sample_rate``, none longer than about 10 s, which it may keep. Each
-        iteration decodes the file from its start and ends the one before. The function
-        **must be free of side effects**: it may be called several times, each time with
-        the whole track from the start, and only the last result counts. What it leaves
-        of the blocks is decoded all the same, for the status. Its own exceptions pass
-        through; so must those that come out of the blocks.
+        iteration decodes the file from its start and ends the previous iteration. The
+        function **must be free of side effects**: it may be called several times, each time
+        with the whole song, and only the last result counts. Blocks that it does not consume
+        are decoded all the same, to determine the status. Its own exceptions pass through; it
+        must not swallow those that the blocks raise.
     spec : FeatureSpec
     max_duration_s : float
-        Seconds; a longer file is refused as soon as that is known.
+        Seconds; a longer file is refused as soon as its length is known.
 
     Returns
     -------
     result : object
         What `consume` returned.
     info : AudioInfo
-        Where the audio came from, and its status: the worst that applies.
+        Codec, decoder, rate, channels, duration and status; the worst status that applies.
 
     Raises
     ------
     SongError
         With the `Failure` and a reason: the file cannot be opened or is not audio
-        (see `sniff`), has no samples, NaN among them, less than
-        ``spec.segment.min_track_s`` or more than `max_duration_s`, a rate outside 4 to
-        192 kHz, more than 8 channels, or cannot be decoded by any decoder.
+        (see `sniff`), has no samples, contains NaN or infinity, is shorter than
+        ``spec.segment.min_track_s`` or longer than `max_duration_s`, has a sample rate outside
+        4 to 192 kHz or more than 8 channels, or no decoder can read it.
     """
     song = _Song(path, sniff(path), spec, max_duration_s)
     header = song.sniffed.header
-    if header.claimed_s is not None and not header.cut:  # a file shorter than it says may pass
+    if header.claimed_s is not None and not header.cut:  # a cut file may still be short enough
         song.check_duration(header.claimed_s)
     refusals: list[DecoderError] = []
     for make_reader in _readers(song.sniffed):
@@ -102,7 +102,7 @@ def decode(
             return song.read(make_reader, consume, any(r.damaged for r in refusals))
         except DecoderError as refusal:
             refusals.append(refusal)
-    # The last decoder knows most formats, but an earlier one may have known better why.
+    # The last decoder knows most formats, but an earlier one may have given a better reason.
     known = [r for r in refusals[::-1] if r.failure is not Failure.UNDECODABLE]
     final = (known or refusals[::-1])[0]
     raise SongError(song.name, final.failure, final.reason, decoder=final.decoder)
@@ -114,7 +114,7 @@ def waveform(
     spec: FeatureSpec = _DEFAULT_SPEC,
     max_duration_s: float = MAX_DURATION_S,
 ) -> tuple[FloatArray, AudioInfo]:
-    """Decode a whole file into memory: for short clips and notebooks.
+    """Decode a whole file into memory, for short clips and notebooks.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def waveform(
     Returns
     -------
     waveform : ndarray, shape (N,), float32
-        Mono at ``spec.decode.sample_rate``; 3.84 MB a minute.
+        Mono at ``spec.decode.sample_rate``; 3.84 MB per minute.
     info : AudioInfo
 
     Raises
@@ -143,7 +143,7 @@ def waveform(
 
 
 class _Reader(Protocol):
-    """What `SoundfileReader` and `PyavReader` have in common."""
+    """The interface of `SoundfileReader` and `PyavReader`."""
 
     decoder: str
     codec: str
@@ -159,7 +159,7 @@ _MakeReader = Callable[[BinaryIO, Sniffed], _Reader]
 
 
 class _ReadAgainError(Exception):
-    """The file has to be read again and treated otherwise."""
+    """The file must be read again with another `Treatment`."""
 
     def __init__(self, treatment: Treatment) -> None:
         super().__init__(treatment)
@@ -167,8 +167,8 @@ class _ReadAgainError(Exception):
 
 
 def _readers(sniffed: Sniffed) -> list[_MakeReader]:
-    """Return the decoders to try, in this order."""
-    # Late: the parent of a run decodes nothing, and the libraries take 0.06 CPU-seconds.
+    """Return the decoders to try, in order."""
+    # Late: a run's parent process decodes nothing, and the imports take 0.06 CPU-seconds.
     from audiorec.audio.pyav_reader import PyavReader
     from audiorec.audio.soundfile_reader import SoundfileReader
 
@@ -177,7 +177,7 @@ def _readers(sniffed: Sniffed) -> list[_MakeReader]:
 
 
 class _Song:
-    """One file and the limits that it has to keep."""
+    """One file and the limits that apply to it."""
 
     def __init__(
         self, path: PathLike, sniffed: Sniffed, spec: FeatureSpec, max_duration_s: float
@@ -194,7 +194,7 @@ class _Song:
         consume: Callable[[Iterable[FloatArray]], R],
         is_damaged: bool,
     ) -> tuple[R, AudioInfo]:
-        """Read with one decoder, as often as the right treatment takes."""
+        """Read with one decoder, again for each change of treatment."""
         treatment = AS_MIXED
         while True:
             with open_regular(self._path) as file:
@@ -209,28 +209,28 @@ class _Song:
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:
             hours, limit = seconds / 3600, self._max_duration_s / 3600
-            reason = f"at least {hours:.2f} h long, the limit is {limit:.2f} h (--max-duration)"
+            reason = f"at least {hours:.2f} h long; the limit is {limit:.2f} h (--max-duration)"
             raise self.error(Failure.TOO_LONG, reason)
 
     def check_block(self, block: RawBlock) -> None:
         n_channels, rate = block.samples.shape[1], block.sample_rate
         if not 1 <= n_channels <= MAX_CHANNELS:
-            reason = f"{n_channels} channels, 1 to {MAX_CHANNELS} are read"
+            reason = f"{n_channels} channels; 1 to {MAX_CHANNELS} are supported"
             raise self.error(Failure.UNSUPPORTED, reason)
         highest = MAX_DSD_RATE if self.sniffed.header.is_dsd else MAX_RATE
         if not MIN_RATE <= rate <= highest:
-            reason = f"{rate} Hz, {MIN_RATE} to {highest} Hz are read"
+            reason = f"sample rate {rate} Hz; {MIN_RATE} to {highest} Hz are supported"
             raise self.error(Failure.UNSUPPORTED, reason)
 
     def check_samples(self, n_samples: int, claimed_s: float | None) -> None:
         seconds, least = n_samples / self.spec.decode.sample_rate, self.spec.segment.min_track_s
         if n_samples == 0 and claimed_s:
-            reason = f"nothing of the {claimed_s:.1f} s in the header could be decoded"
+            reason = f"none of the {claimed_s:.1f} s that the header claims could be decoded"
             raise self.error(Failure.UNDECODABLE, reason)
         if n_samples == 0:
-            raise self.error(Failure.NO_AUDIO, "the file holds no samples")
+            raise self.error(Failure.NO_AUDIO, "the file contains no samples")
         if n_samples < least * self.spec.decode.sample_rate:
-            reason = f"{seconds:.3f} s long, at least {least:g} s are needed"
+            reason = f"{seconds:.3f} s long; at least {least:g} s is required"
             raise self.error(Failure.TOO_SHORT, reason)
 
     def error(self, failure: Failure, reason: str, decoder: str | None = None) -> SongError:
@@ -238,7 +238,7 @@ class _Song:
 
 
 class _Blocks:
-    """The waveform of one file: each iteration is a `_Reading` from its beginning."""
+    """Iterable waveform of one file; each iteration starts a new `_Reading`."""
 
     def __init__(self, begin: Callable[[], "_Reading"]) -> None:
         self._begin = begin
@@ -251,16 +251,16 @@ class _Blocks:
         return self._readings[-1].blocks
 
     def given_to(self, consume: Callable[[Iterable[FloatArray]], R]) -> "tuple[R, _Reading]":
-        """Return what the function makes of the blocks, and their last reading, at its end."""
+        """Return the function's result and the last reading, read to its end."""
         try:
             result = consume(self)
-            for _ in self._readings[-1].blocks if self._readings else self:  # what was left
+            for _ in self._readings[-1].blocks if self._readings else self:  # unconsumed
                 pass
         finally:
             for reading in self._readings:
                 reading.blocks.close()
         for reading in self._readings:
-            if reading.error is not None:  # `consume` must not keep it to itself
+            if reading.error is not None:  # even if `consume` swallowed it
                 raise reading.error
         return result, self._readings[-1]
 
@@ -286,15 +286,15 @@ class _Reading:
                 yield from self._mono.add(block)
                 self._song.check_duration(self._mono.seconds)
             yield from self._mono.flush()
-            # Before the caller's function sees the end, so that it need not know the limits.
+            # Checked before the caller's function sees the end, so it need not know the limits.
             if (better := self._mono.better_treatment()) is not None:
                 raise _ReadAgainError(better)
             self._song.check_samples(self._mono.n_samples, self._reader.claimed_s)
         except NotFiniteError as error:
-            reason = f"NaN or infinity among the samples, first at {error.at_s:.3f} s"
+            reason = f"samples contain NaN or infinity, first at {error.at_s:.3f} s"
             self.error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
             raise self.error from None
-        except OSError as error:  # a failing disk, or a file that a network took away
+        except OSError as error:  # a failing disk or a lost network share
             self.error = unreadable(self._song.name, error)
             raise self.error from None
         except (SongError, DecoderError, _ReadAgainError) as error:
@@ -302,7 +302,11 @@ class _Reading:
             raise
 
     def info(self, is_damaged: bool, has_shrunk: bool) -> AudioInfo:
-        """Sum up; another decoder broke off in mid-file, or the file was cut while it was read."""
+        """Return the `AudioInfo`.
+
+        `is_damaged`: another decoder failed in mid-file. `has_shrunk`: the file was cut while it
+        was being read.
+        """
         reader, mono = self._reader, self._mono
         return AudioInfo(
             codec=reader.codec,
@@ -317,7 +321,7 @@ class _Reading:
 
     def _status(self, is_damaged: bool, has_shrunk: bool) -> Status:
         reader, mono = self._reader, self._mono
-        # A bad packet at the very end is where the file was cut, not damage on the way.
+        # A bad packet at the very end marks where the file was cut, not damage within it.
         claimed_s, is_cut = self._claimed_s(), self._song.sniffed.header.cut
         if claimed_s is not None:
             is_cut = claimed_s - mono.seconds > _tolerance_s(claimed_s)
@@ -334,7 +338,7 @@ class _Reading:
         return next(status for status in Status if applies[status])
 
     def _claimed_s(self) -> float | None:
-        """Return the header's claim, unless the file turned out to hold more."""
+        """Return the length that the header claims, unless the file contains more."""
         claimed_s, seconds = self._reader.claimed_s, self._mono.seconds
         if claimed_s is None or seconds - claimed_s > _tolerance_s(claimed_s):
             return None

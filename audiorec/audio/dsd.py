@@ -1,8 +1,8 @@
-"""DSF and DFF, the two files of one-bit audio: claimed length, and where their tag lies.
+"""DSF and DFF, the two formats of one-bit audio: claimed length, and where the tag lies.
 
-DSF is a row of three chunks, little-endian, with the place of an ID3 tag in the first. DFF
-(DSDIFF) is an IFF whose lengths take 64 bits, big-endian; its audio is plain or packed
-without loss (DST).
+DSF consists of three little-endian chunks, with the offset of an ID3 tag in the first. DFF
+(DSDIFF) is a big-endian IFF with 64-bit lengths; its audio is plain or losslessly compressed
+(DST).
 """
 
 import struct
@@ -17,7 +17,7 @@ _MAX_CHUNKS = 256
 
 
 def read_dsf(file: BinaryIO, begin: int, _size: int) -> Header:
-    """Read the rate and the samples a channel from the chunk ``fmt`` of a DSF file."""
+    """Read the rate and the samples per channel from the ``fmt`` chunk of a DSF file."""
     file.seek(begin + 28)
     kind, rate, total = struct.unpack("<4s24xI4xQ", exactly(file, 44))
     claimed_s = total / rate if kind == b"fmt " and rate else None
@@ -25,7 +25,7 @@ def read_dsf(file: BinaryIO, begin: int, _size: int) -> Header:
 
 
 def read_dff(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read the rate, the channels and the length of the samples of a DFF file."""
+    """Read the rate, the channels and the number of samples of a DFF file."""
     rate = channels = n_bytes = frames = frame_rate = 0
     for kind, at, length in chunks(file, begin + 16, size):
         if kind == b"PROP":
@@ -54,7 +54,7 @@ def _properties(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
 
 
 def trailing_tag(file: BinaryIO) -> int | None:
-    """Return where the ID3 tag at the end of a DSF file begins; None in any other file."""
+    """Return the offset of the ID3 tag at the end of a DSF file; None for any other file."""
     file.seek(0)
     head = exactly(file, 28)
     (at,) = struct.unpack_from("<Q", head, 20)
@@ -62,7 +62,7 @@ def trailing_tag(file: BinaryIO) -> int | None:
 
 
 def id3_place(file: BinaryIO, size: int) -> tuple[int, int] | None:
-    """Return begin and end of the ID3 tag of a DSF or DFF file, None if it has none."""
+    """Return begin and end of the ID3 tag of a DSF or DFF file; None if it has none."""
     if (tag_at := trailing_tag(file)) is not None:
         return (tag_at, size) if tag_at < size else None
     file.seek(0)
@@ -74,7 +74,7 @@ def id3_place(file: BinaryIO, size: int) -> tuple[int, int] | None:
 
 
 def chunks(file: BinaryIO, at: int, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, begin and length of a DFF's chunks, with the file at their content."""
+    """Yield kind, begin and length of a DFF's chunks, with the file positioned at the content."""
     for _ in range(_MAX_CHUNKS):
         if at + 12 > size:
             return

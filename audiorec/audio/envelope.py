@@ -1,9 +1,9 @@
-"""A waveform as it is drawn: blocks to some thousand pieces, in flat memory.
+"""Waveform overview for drawing: blocks to a few thousand pieces, in constant memory.
 
     blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,)
 
-How long a track is shows at its end. So pieces begin short, and whenever there are twice as many
-as asked for, each two neighbours become one.
+The length of a song is only known at its end. So pieces begin short, and whenever there are twice
+as many as requested, neighbouring pairs are merged.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ from audiorec.errors import InputError
 from audiorec.spec import FeatureSpec
 from audiorec.types import Envelope, FloatArray
 
-POINTS = 2_000  # about two for each dot of a usual picture's width
-SHORTEST = 16  # samples of a piece at first: 1 ms
+POINTS = 2_000  # about two per pixel of a typical picture's width
+SHORTEST = 16  # samples of a piece at the start: 1 ms
 RATE = FeatureSpec().decode.sample_rate  # hertz
 
 
@@ -29,8 +29,8 @@ def envelope(path: PathLike, *, points: int = POINTS) -> Envelope:
     path : path
         An audio file of any supported format.
     points : int
-        The envelope has at least so many pieces, and at most twice as many; a track of
-        fewer than 16 times as many samples has fewer.
+        The envelope has at least `points` pieces and at most twice as many; fewer if the song
+        has less than 16 samples per point.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def envelope(path: PathLike, *, points: int = POINTS) -> Envelope:
 
 
 class _Pieces:
-    """Pieces of one length so far, and the samples after the last whole one."""
+    """Pieces of equal length, and the samples after the last whole piece."""
 
     def __init__(self, points: int) -> None:
         self._points = points
@@ -62,10 +62,10 @@ class _Pieces:
         self._pieces = np.zeros((3, 0))  # low, high, mean square
 
     def filled(self, blocks: Iterable[FloatArray]) -> Envelope:
-        """Take all blocks of a track; returns its envelope."""
+        """Consume all blocks of a song and return its envelope."""
         for block in blocks:
             self._add(block)
-        if len(self._rest):  # a piece of its own, if a shorter one
+        if len(self._rest):  # one last, shorter piece
             self._append(self._rest[None])
         low, high, square = self._pieces.astype(np.float32)
         return Envelope(low, high, np.sqrt(square), self._n_samples / RATE)

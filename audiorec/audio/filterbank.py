@@ -1,9 +1,9 @@
-"""Windows and mel filterbanks: the tables that a spectrogram is made with.
+"""Windows and mel filterbanks: the constant tables of a spectrogram.
 
     MelSpec ──window──▶ (n_fft,)       ──mel_filterbank──▶ (n_mels, 1 + n_fft // 2)
 
-Three scales are in use. Weights that were trained under one give wrong numbers under another, and
-no error.
+Three scales are in use. Weights that were trained under one give wrong numbers under another,
+without any error.
 
 ==========  ===========================================================================
 ``slaney``  linear to 1 kHz, logarithmic above; triangles over hertz, each of area 1
@@ -11,7 +11,7 @@ no error.
 ``kaldi``   the same scale; triangles over mel, each of height 1
 ==========  ===========================================================================
 
-A network with another filterbank brings its own matrix (scale ``given``).
+A network with any other filterbank supplies its own matrix (scale ``given``).
 """
 
 import functools
@@ -32,10 +32,10 @@ _HTK_MEL, _HTK_HZ = 2595.0 / np.log(10.0), 700.0
 
 @functools.cache
 def window(spec: MelSpec) -> Float64Array:
-    """Return the window of a spectrum: shape (n_fft,), float64, zeros beyond its length.
+    """Return the analysis window: shape (n_fft,), float64, zero outside its length.
 
-    A Hann window, periodic or, as it is for filter design, symmetric; in the middle of the frame
-    where it is shorter. Shared, and therefore read-only.
+    A Hann window, periodic or (as in filter design) symmetric; centred in the frame if it is
+    shorter. Cached, and therefore read-only.
     """
     length = spec.window_length or spec.n_fft
     period = length - 1 if spec.window == "hann, symmetric" else length
@@ -48,19 +48,19 @@ def window(spec: MelSpec) -> Float64Array:
 
 @functools.cache
 def mel_filterbank(spec: MelSpec) -> FloatArray:
-    """Return the triangles (n_mels, 1 + n_fft // 2), float32, that turn spectra into mel bands.
+    """Return the triangular filters (n_mels, 1 + n_fft // 2), float32, of a mel spectrum.
 
     Row m rises from the centre of band m - 1 to that of band m and falls to that of band m + 1.
-    Computed in float64; shared, and therefore read-only.
+    Computed in float64; cached, and therefore read-only.
 
     Raises
     ------
     InputError
-        If the filterbank of `spec` is a matrix of its network's.
+        If `spec` says that the network supplies its own filterbank.
     """
     bins = np.arange(1 + spec.n_fft // 2, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
     if spec.scale == "given":
-        raise InputError("a filterbank that is given comes with its network, not from its spec")
+        raise InputError("scale 'given': the network supplies its filterbank, not the spec")
     low, high = _hz_to_mel(np.array([spec.f_min, spec.f_max]), spec.scale).tolist()
     edges = np.linspace(low, high, spec.n_mels + 2)[:, None]  # mel, (n_mels + 2, 1)
     if spec.scale == "kaldi":

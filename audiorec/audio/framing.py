@@ -1,9 +1,9 @@
-"""Blocks that were cut anywhere, as frames of one size: what meters that listen along are fed.
+"""Blocks of any length to frames of a fixed size, for meters that run beside decoding.
 
     block (n,), block (n,), ...  ──Frames.cut──▶  frames (chunk, length), one chunk after another
 
-A meter is pushed to: it hears what passes on its way to another stage. Chunks are counted from the
-start of the track, so that its answer does not depend on how the waveform was cut into blocks.
+Blocks are pushed to a meter on their way to another stage. Chunks are counted from the start of
+the song, so that the result does not depend on how the waveform was split into blocks.
 """
 
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from audiorec.types import FloatArray
 
 
 class Frames:
-    """Windows of `length` samples, every `hop`, `chunk` of them at a time.
+    """Splitter of a waveform into windows of `length` samples every `hop`, `chunk` at a time.
 
-    The first is centred on the first sample: half a window of zeros stands before it.
+    The first window is centred on the first sample: its first half is zeros.
     """
 
     def __init__(self, length: int, hop: int, chunk: int) -> None:
@@ -26,7 +26,7 @@ class Frames:
         self._needed = (chunk - 1) * hop + length
 
     def cut(self, block: FloatArray) -> Iterator[FloatArray]:
-        """Take a block; yield the frames (chunk, length) that it completes, as views."""
+        """Add a block and yield the chunks of frames (chunk, length) it completes, as views."""
         self._parts.append(block)
         self._pending += len(block)
         if self._pending < self._needed:
@@ -38,7 +38,7 @@ class Frames:
         self._parts, self._pending = [samples], len(samples)
 
     def rest(self) -> FloatArray:
-        """Return the frames that are left at the end of the track: (fewer than chunk, length)."""
+        """Return the remaining frames at the end of the song: (fewer than chunk, length)."""
         end = np.zeros(self.length // 2, np.float32)
         return self._views(np.concatenate([*self._parts, end], dtype=np.float32))
 

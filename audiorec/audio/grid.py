@@ -1,6 +1,6 @@
-"""Where segments lie in a track, in samples and frames; and what they are.
+"""Positions of segments in a song, in samples and frames; and the types of a segmented song.
 
-FeatureSpec ──Grid──▶ hop, length, least tail        `Segment`, `Track`: what comes of a track
+FeatureSpec ──Grid──▶ hop, length, shortest tail        `Segment`, `Piece`, `Track`
 """
 
 from collections.abc import Iterator
@@ -12,28 +12,28 @@ from audiorec.types import FloatArray
 
 
 class Segment(NamedTuple):
-    """One segment of a track."""
+    """One segment of a song."""
 
-    start_s: float  # ``3 i`` for whole segments; of the window over the tail its first frame's
+    start_s: float  # ``3 i``; for the window over the tail, the time of its first frame
     log_mel: FloatArray  # (187, 96)
 
 
 class Piece(NamedTuple):
-    """A segment before its power is compressed, which waits for the track's gain."""
+    """A segment before compression, which needs the song's gain."""
 
     start_s: float
-    power: FloatArray  # (187, 96): of each mel band
+    power: FloatArray  # (187, 96): mel power
 
 
 class Track(NamedTuple):
-    """A track that has been measured, and its segments, which are cut as they are asked for."""
+    """Loudness of a song, and its segments, which are computed on demand."""
 
-    loudness_lufs: float | None  # of the mono mix; None where it has none, or was not asked for
+    loudness_lufs: float | None  # of the mono mix; None if undefined or not measured
     segments: Iterator[Segment]
 
 
 class Grid:
-    """The spec in samples and frames."""
+    """Segmentation parameters of a spec, converted to samples and frames."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         rate = spec.mel.sample_rate
@@ -46,21 +46,19 @@ class Grid:
         self._rate = rate
 
     def first_frame(self, segment: int) -> int:
-        """Frame nearest to the segment's start; the earlier of two gives way (half up)."""
+        """Return the frame nearest to the segment's start, rounding half up."""
         return (2 * segment * self.hop + self._frame) // (2 * self._frame)
 
     def seconds(self, frame: int) -> float:
-        """Return where a frame is centred."""
+        """Return the time of a frame's centre."""
         return frame * self._frame / self._rate
 
     def has_tail(self, n_samples: int, n_whole: int) -> bool:
-        """Whether what follows `n_whole` segments gets a window of its own, at the track's end."""
+        """Return whether the tail after `n_whole` segments is long enough for one more window."""
         covered = self.hop * n_whole + max(0, self.whole - self.hop)
         return n_samples - covered >= self.min_tail
 
     def check(self, n_samples: int) -> None:
-        """Raise a `ShapeError` for a track that is too short to be heard."""
+        """Raise `ShapeError` if the song is too short."""
         if n_samples < self.min_track:
-            raise ShapeError(
-                f"a track must have at least {self.min_track} samples, got {n_samples}"
-            )
+            raise ShapeError(f"a song must have at least {self.min_track} samples, got {n_samples}")

@@ -1,10 +1,9 @@
-"""What a file's header claims: its length, whether that can be trusted, and its codec.
+"""Container headers: the claimed length, whether it can be trusted, and the codec.
 
-A header is a claim. It shows that a file was cut short, and it never decides how much is
-read: encoders that stream leave 0 or 0xFFFFFFFF in it, and MP3 has no header at all but
-what an encoder may have hidden in the first frame. Each function here reads one container's
-header and returns a `Header`; a file that contradicts itself gives a `Header` that claims
-nothing.
+A header is a claim. It can show that a file was cut short, but it never decides how much is
+read: streaming encoders leave 0 or 0xFFFFFFFF in it, and MP3 has no header except what an
+encoder may have hidden in the first frame. Each function here reads one container's header and
+returns a `Header`; for a file that contradicts itself, a `Header` that claims nothing.
 """
 
 import math
@@ -12,9 +11,9 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-# A length of 2 or 4 GiB less a header's size is what a streaming encoder writes.
+# Streaming encoders write a length of 2 or 4 GiB less the size of a header.
 _PLACEHOLDERS = (range(2**31 - 2**16, 2**31), range(2**32 - 2**16, 2**32))
-_MAX_CHUNKS = 1024  # of a RIFF or AIFF file: hostile files must not keep the walk going
+_MAX_CHUNKS = 1024  # of a RIFF or AIFF file: bounds the walk through a hostile file
 
 # Old telephone codecs and ADPCM are left out: music does not use them, and libsndfile's
 # ADPCM readers have had memory faults.
@@ -32,15 +31,15 @@ _AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # encoding
 
 
 class Header(NamedTuple):
-    """What a header says."""
+    """Content of a container header."""
 
-    claimed_s: float | None = None  # seconds; None where there is no trustworthy claim
-    suits_soundfile: bool = True  # False where libsndfile would stop before the end
-    cut: bool = False  # the file ends before its structure says
-    refusal: str | None = None  # a codec outside the list
+    claimed_s: float | None = None  # seconds; None without a trustworthy claim
+    suits_soundfile: bool = True  # False if libsndfile would stop before the end
+    cut: bool = False  # the file ends before its structure does
+    refusal: str | None = None  # an unsupported codec
     drm: str | None = None  # how the file is encrypted
-    is_dsd: bool = False  # one-bit audio, whose rates and full scale are its own
-    blank_at: int | None = None  # two bytes that a decoder must not see, of a file that was cut
+    is_dsd: bool = False  # one-bit audio, with other sample rates and another full scale
+    blank_at: int | None = None  # offset of two bytes of a cut file to hide from the decoder
 
 
 def read_wav(file: BinaryIO, begin: int, size: int) -> Header:
@@ -58,7 +57,7 @@ def read_wav(file: BinaryIO, begin: int, size: int) -> Header:
         elif kind == b"data":
             is_long = magic != b"RIFF" and length == 0xFFFFFFFF
             length = long_size if is_long and long_size is not None else length
-            # A recorder that crashed leaves zeros; libsndfile would read no samples.
+            # A recorder that crashed leaves a length of 0; libsndfile would read no samples.
             unclosed = length == 0 and begin + riff_size + 8 != size and at < size
             if not rate or not frame_bytes or codec not in _WAV_UNCOMPRESSED:
                 return Header(suits_soundfile=not unclosed)
@@ -84,7 +83,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
 
 
 def read_au(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read an AU header: the number of data bytes, where it is not left open."""
+    """Read an AU header: the number of data bytes, unless it is left open."""
     file.seek(begin + 4)
     offset, length, encoding, rate, channels = struct.unpack(">5I", exactly(file, 20))
     if encoding not in _AU_SAMPLE_BYTES:
@@ -104,7 +103,7 @@ def read_flac(file: BinaryIO, begin: int) -> Header:
 
 
 def read_ogg_end(file: BinaryIO, size: int) -> Header:
-    """Look at the last page of an Ogg file: a whole file ends with an end-of-stream page."""
+    """Check the last page of an Ogg file: a complete file ends with an end-of-stream page."""
     longest_page = 27 + 255 + 255 * 255  # bytes
     file.seek(max(0, size - 2 * longest_page))
     tail = file.read()
@@ -118,12 +117,12 @@ def read_ogg_end(file: BinaryIO, size: int) -> Header:
 
 
 def exactly(file: BinaryIO, length: int) -> bytes:
-    """Read `length` bytes; a header that ends earlier counts as filled with zeros."""
+    """Read `length` bytes; if the file ends earlier, pad them with zeros."""
     return file.read(length).ljust(length, b"\0")
 
 
 def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, begin and length of RIFF-like chunks, with the file at their content."""
+    """Yield kind, begin and length of RIFF-like chunks, with the file positioned at the content."""
     header = struct.Struct(order + "4sI")
     for _ in range(_MAX_CHUNKS):
         if at + header.size > size:
@@ -136,16 +135,16 @@ def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[by
 
 
 def _wav_format(file: BinaryIO, length: int) -> tuple[int, int, int]:
-    """Codec, frames per second and bytes per frame of a ``fmt`` chunk."""
+    """Return codec, frames per second and bytes per frame of a ``fmt`` chunk."""
     content = exactly(file, min(length, 40)).ljust(40, b"\0")
     codec, _, rate, _, frame_bytes = struct.unpack("<HHIIH", content[:14])
-    if codec == _WAV_EXTENSIBLE:  # the codec stands at the head of a GUID
+    if codec == _WAV_EXTENSIBLE:  # the codec is the first field of a GUID
         (codec,) = struct.unpack("<H", content[24:26])
     return codec, rate, frame_bytes
 
 
 def _by_bytes(claimed: int | None, present: int, byte_rate: int, suits: bool) -> Header:
-    """Header of samples that take `byte_rate` bytes a second."""
+    """Return the header of samples at a constant `byte_rate` in bytes per second."""
     if claimed is None or byte_rate == 0:
         return Header(suits_soundfile=suits)
     return Header(claimed / byte_rate, suits, cut=claimed > present)

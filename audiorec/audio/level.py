@@ -1,16 +1,15 @@
-"""How loud a track is, and the gain that brings it to the spec's loudness.
+"""Loudness of a song, and the gain that brings it to the spec's loudness.
 
     power spectra (f, 257)  ──Meter.add──▶  Meter.loudness_lufs  ──gain──▶  factor of the samples
 
-The meter is that of ITU-R BS.1770: K-weighting, which leaves out what is too low to be heard and
-raises what the head makes louder; blocks of 400 ms, one every 100 ms; the mean of those above
--70 LUFS, and of these of no more than 10 LU below it, so that pauses do not count. It reads the
-spectra that the mel frames are made of anyway, with the weighting as a factor of each bin, and
-costs a hundredth of them.
+The meter follows ITU-R BS.1770: K-weighting, which removes inaudibly low frequencies and boosts
+those that the head's acoustics make louder; blocks of 400 ms, one every 100 ms; the mean of the
+blocks above -70 LUFS, then of those no more than 10 LU below that mean, so that pauses do not
+count. It reads the power spectra that are computed for the mel frames anyway, applies the
+weighting as a factor per bin, and adds 1 % to their cost.
 
-It measures what the backbone is given: the mono mix at 16 kHz. A stereo file whose channels are
-alike measures 3 LU more by the standard, which adds channels up, and what lies above 8 kHz is not
-heard.
+It measures the backbone's input: the mono mix at 16 kHz. The standard sums channels, so a stereo
+file with equal channels measures 3 LU more by it; and what lies above 8 kHz is not measured here.
 """
 
 import functools
@@ -26,10 +25,10 @@ from audiorec.types import Float64Array, FloatArray
 
 _DEFAULT_SPEC = FeatureSpec()
 BLOCK_S, STEP_S = 0.4, 0.1
-METER_HOP_S = 0.016  # of the spectra, where the frames have none that would do
+METER_HOP_S = 0.016  # hop of the meter's own spectra, if those of the front end do not fit
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
-_OFFSET_LU = -0.691  # a sine of 997 Hz has its RMS as loudness
-# The two filters of the standard, as (b, a) at 48 kHz: the head's shelf, then the high pass.
+_OFFSET_LU = -0.691  # makes the loudness of a 997 Hz sine equal its RMS level
+# The two filters of the standard, as (b, a) at 48 kHz: the head's shelf, then the high-pass.
 _FILTER_RATE = 48_000  # Hz
 _FILTERS = (
     (
@@ -52,8 +51,8 @@ def loudness_lufs(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC.mel) -> fl
     Returns
     -------
     loudness : float or None
-        In LUFS. None where no block of 400 ms lies above -70 LUFS: silence, a noise floor, a
-        waveform of less than 400 ms.
+        In LUFS. None if no block of 400 ms is louder than -70 LUFS: silence, a noise floor, a
+        waveform shorter than 400 ms.
 
     Raises
     ------
@@ -73,9 +72,9 @@ def loudness_lufs(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC.mel) -> fl
 
 
 def gain(loudness: float | None, spec: LevelSpec | None) -> float:
-    """Return the factor of a track's samples that brings it to the spec's loudness.
+    """Return the factor that brings a song's samples to the spec's loudness.
 
-    1 for a track without loudness or a spec without level, and never more than the spec allows.
+    1 if the loudness is undefined or the spec has no level; at most the spec's maximum gain.
 
     Examples
     --------
@@ -88,9 +87,9 @@ def gain(loudness: float | None, spec: LevelSpec | None) -> float:
 
 
 def reads_frames_of(spec: MelSpec) -> bool:
-    """Whether a meter can read the spectra that a front end's frames are made of.
+    """Return whether the meter can reuse a front end's own spectra.
 
-    They are those of the whole signal, in whole windows, and of about the usual length.
+    It can if they have the meter's FFT size and hop, and the default window and padding.
     """
     return spec == MelSpec(
         sample_rate=spec.sample_rate,
@@ -104,16 +103,16 @@ def reads_frames_of(spec: MelSpec) -> bool:
 
 
 def meter_spec(spec: MelSpec) -> MelSpec:
-    """Return the spectra that a meter reads at the rate of a front end: 32 ms, one every 16 ms."""
+    """Return the meter's spectrum spec at a front end's sample rate: 32 ms, one every 16 ms."""
     hop = round(METER_HOP_S * spec.sample_rate)
     half = spec.sample_rate / 2
     return MelSpec(sample_rate=spec.sample_rate, n_fft=2 * hop, hop_length=hop, f_max=half)
 
 
 class Meter:
-    """Measures one track whose power spectra come in.
+    """Loudness meter of one song, fed with power spectra.
 
-    `n_samples` counts what `listening` has heard.
+    `n_samples` counts the samples that passed through `listening`.
     """
 
     def __init__(self, spec: MelSpec = _DEFAULT_SPEC.mel) -> None:
@@ -122,11 +121,11 @@ class Meter:
         self._frames: list[FloatArray] = []  # mean square of each: 250 bytes a second
 
     def add(self, spectra: FloatArray) -> None:
-        """Take the next spectra, (f, 1 + n_fft // 2), as `power_spectra` yields them."""
+        """Add the next spectra, shape (f, 1 + n_fft // 2), as `power_spectra` yields them."""
         self._frames.append(spectra @ _weights(self._spec))
 
     def listening(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Yield the blocks of a track, (n,), and measure them as they pass."""
+        """Pass through the blocks (n,) of a song and measure them."""
         transform, edge = Transform(self._spec), np.zeros(self._spec.n_fft // 2, np.float32)
         self._hear(transform.add(edge))
         for block in blocks:
@@ -141,11 +140,11 @@ class Meter:
             self.add(some)
 
     def loudness_lufs(self, n_samples: int) -> float | None:
-        """Return what `loudness_lufs` does, of a track of `n_samples` so far.
+        """Return the loudness of the first `n_samples`, like the function `loudness_lufs`.
 
-        Frames beyond them, which see padding alone, do not count.
+        Later frames, which contain only padding, do not count.
         """
-        # Frame 0 sees half a window before the track begins; a block starts with the one after.
+        # Half of frame 0 lies before the song begins; the first block starts at frame 1.
         whole = n_samples // self._spec.hop_length
         frames = np.concatenate([np.zeros(0, np.float32), *self._frames])[1 : 1 + whole]
         sums = np.concatenate([[0.0], np.cumsum(frames, dtype=np.float64)])
@@ -158,7 +157,7 @@ class Meter:
 
 
 def _gated(blocks: Float64Array) -> float | None:
-    """Return the loudness of blocks of which the mean squares are given, None without any."""
+    """Return the gated loudness of blocks given as mean squares; None if no block passes."""
     heard = blocks[blocks > _mean_square(ABSOLUTE_GATE_LUFS)]
     if not len(heard):
         return None
@@ -172,7 +171,7 @@ def _mean_square(lufs: float) -> float:
 
 @functools.cache
 def _weights(spec: MelSpec) -> FloatArray:
-    """Return the factors (1 + n_fft // 2) that sum power to a frame's K-weighted mean square."""
+    """Return the weights (1 + n_fft // 2) from a power spectrum to a K-weighted mean square."""
     z = np.exp(-2j * np.pi * np.arange(1 + spec.n_fft // 2) * spec.sample_rate / spec.n_fft
                / _FILTER_RATE)  # fmt: skip
     response: Any = 1.0
@@ -180,7 +179,7 @@ def _weights(spec: MelSpec) -> FloatArray:
         response = response * np.polyval(b[::-1], z) / np.polyval(a[::-1], z)
     twice = np.full(len(z), 2.0)  # the other half of a real signal's spectrum
     twice[-1] = 1.0
-    twice[:2] = 0.0  # a constant, which cannot be heard, would leak into the second
+    twice[:2] = 0.0  # a DC offset, which is inaudible, would leak into bin 1
     energy = spec.n_fft * np.square(window(spec).astype(np.float32), dtype=np.float64).sum()
     weights: FloatArray = (np.abs(response) ** 2 * twice / energy).astype(np.float32)
     return weights

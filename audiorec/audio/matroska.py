@@ -1,9 +1,8 @@
-"""The elements of a Matroska or WebM file: its length, whether it is whole, encrypted, tagged.
+"""Elements of a Matroska or WebM file: length, completeness, encryption and tags.
 
-Every element has an id, a length and a content, which may be elements again. They are
-hopped over, so that a few hundred bytes are read, whatever the file's size; text is read
-where a tag has one. A segment without a length, as live recordings have it, is read as far
-as its elements lead.
+Every element has an id, a length and a content, which may consist of elements. Contents are
+skipped unless needed, so that a few hundred bytes are read, whatever the file's size. A segment
+without a length, as in live recordings, is read to its last valid element.
 """
 
 import struct
@@ -21,23 +20,23 @@ _TRACK, _TRACK_TYPE, _ENCODINGS, _ENCODING, _ENCRYPTION = 0xAE, 0x83, 0x6D80, 0x
 _TAG, _TARGETS, _LEVEL, _SIMPLE, _NAME, _STRING = 0x7373, 0x63C0, 0x68CA, 0x67C8, 0x45A3, 0x4487
 _AUDIO = 2  # a track's type
 _ALBUM_LEVEL = 50  # a target's level; songs have 30
-_MAX_ELEMENTS = 4096  # inside one element: a hostile file must not keep the walk going
+_MAX_ELEMENTS = 4096  # inside one element: bounds the walk through a hostile file
 _MAX_TEXT = 4096  # bytes of a tag
 _UNKNOWN = -1  # a length that is left open
 
 
 class Element(NamedTuple):
-    """Where the content of an element lies, in bytes from the start of the file."""
+    """Position of an element's content, in bytes from the start of the file."""
 
     kind: int
     begin: int
-    end: int  # beyond the file where it claims so; `_UNKNOWN` where it claims nothing
+    end: int  # as claimed, even beyond the file; `_UNKNOWN` without a claim
 
 
 def read_matroska(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read the duration of a Matroska file that is audio alone, and what speaks against it.
+    """Read the duration of an audio-only Matroska file, whether it is cut, and its encryption.
 
-    With pictures beside it the audio may well end before the file does: no claim.
+    A file with video makes no claim: its audio may end before the video does.
     """
     segment = _segment(file, begin, size)
     if segment is None:
@@ -65,9 +64,9 @@ def read_matroska(file: BinaryIO, begin: int, size: int) -> Header:
 
 
 def matroska_tags(file: BinaryIO, begin: int, size: int) -> Mapping[str, str]:
-    """Read the title of a Matroska file and its tags, by their names in lower case.
+    """Read the title and the tags of a Matroska file, keyed by lower-case name.
 
-    The title of an album is called ``album``.
+    The title at album level becomes ``album``.
     """
     found: dict[str, str] = {}
     segment = _segment(file, begin, size) or Element(_SEGMENT, size, size)
@@ -123,7 +122,7 @@ def _within(element: Element, size: int) -> int:
 
 
 def _elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
-    """Yield the elements that lie one after the other, to the first without a length."""
+    """Yield consecutive elements, up to and including the first without a length."""
     for _ in range(_MAX_ELEMENTS):
         if at + 2 > end:
             return
@@ -139,7 +138,7 @@ def _elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
         field = int.from_bytes(head[id_bytes : id_bytes + size_bytes], "big")
         mask = (1 << 7 * size_bytes) - 1
         begin = at + id_bytes + size_bytes
-        if field & mask == mask:  # all ones: not known when it was written
+        if field & mask == mask:  # all ones: unknown when it was written
             yield Element(kind, begin, _UNKNOWN)
             return
         at = begin + (field & mask)

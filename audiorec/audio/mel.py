@@ -1,18 +1,17 @@
-"""Waveform to mel frames: what the backbone sees.
+"""Waveform to log-mel frames, the backbone's input.
 
-    blocks (n,) at 16 kHz  ──power_spectra──▶  (f, 257)  ──mel_power──▶  (f, 96), 62.5 a second
+    blocks (n,) at 16 kHz  ──power_spectra──▶  (f, 257)  ──mel_power──▶  (f, 96), 62.5 per second
                            ──compressed──▶     log-mel frames, at a gain
 
-One STFT runs over all that is given: frame k is centred on sample ``k * hop_length``, and half a
-window of zeros stands before the first sample and after the last (or of the samples themselves,
-reflected, or nothing: `MelSpec` says so). The frames are made in chunks of 128 that are counted
-from the start, so that the result does not depend on how the waveform was cut into blocks, not even
-in its last bit.
+One STFT runs over the whole input: frame k is centred on sample ``k * hop_length``, with half a
+window of padding before the first sample and after the last (zeros, reflected samples or none, as
+`MelSpec` says). Frames are computed in chunks of 128 counted from the start, so that the result is
+bit-identical however the waveform is split into blocks.
 
-The weights that come with it were trained on Slaney's filterbank (`audiorec.audio.filterbank`) and
-power spectra compressed by ``log10(10000 * power + 1)``; another scale or compression gives wrong
-tags and no error. The compression is not homogeneous: 10 dB more is not a constant more. So a
-track's gain has to be known before it, and frames wait for that as power.
+The shipped weights were trained on Slaney's filterbank (`audiorec.audio.filterbank`) and on power
+spectra compressed by ``log10(10000 * power + 1)``; another scale or compression gives wrong tags
+without any error. The compression is not homogeneous: 10 dB of gain is not a constant offset after
+it. So the gain of a song must be known first, and frames are held as power until it is.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,18 +25,17 @@ from audiorec.types import FloatArray
 
 _DEFAULT_SPEC = MelSpec()
 CHUNK_FRAMES = 128  # a chunk's spectra fit into the cache: 128 x 257 complex64 = 263 kB
-PIECE_SAMPLES = 1 << 17  # of a block that are copied at once
+PIECE_SAMPLES = 1 << 17  # copied from a block at a time
 
 
 def power_spectra(
     blocks: Iterable[FloatArray], spec: MelSpec = _DEFAULT_SPEC
 ) -> Iterator[FloatArray]:
-    """Yield the power spectra of a track while its samples come in.
+    """Yield the power spectra of a song, streaming.
 
-    The blocks, (n,) float32 at ``spec.sample_rate``, may be cut anywhere; empty ones are allowed.
-    Spectra come as (f, 1 + n_fft // 2) float32, 1 to 128 frames at a time,
-    ``spec.n_frames(n_samples)`` in all. No more than the samples of one chunk and one block are
-    held at a time.
+    Blocks, (n,) float32 at ``spec.sample_rate``, may have any length, including 0. Spectra are
+    yielded as (f, 1 + n_fft // 2) float32, 1 to 128 frames at a time, ``spec.n_frames(n_samples)``
+    in all. At most the samples of one chunk and one block are held in memory.
     """
     counted = _Counted(blocks)
     transform = Transform(spec)
@@ -47,17 +45,17 @@ def power_spectra(
 
 
 class Transform:
-    """One STFT, fed with samples as they come; what stands at its edges is its caller's matter."""
+    """Streaming STFT; the caller provides the padding at both ends."""
 
     def __init__(self, spec: MelSpec) -> None:
         self._spec = spec
         self._pending = np.zeros(0, np.float32)
         self._n_done = 0
-        # Samples that 128 frames touch.
+        # Samples covered by 128 frames.
         self._chunk_samples = (CHUNK_FRAMES - 1) * spec.hop_length + spec.n_fft
 
     def add(self, samples: FloatArray) -> Iterator[FloatArray]:
-        """Take the next samples (n,); yield the spectra of each 128 frames that are whole."""
+        """Add the next samples (n,) and yield the spectra of each complete chunk of 128 frames."""
         for start in range(0, len(samples), PIECE_SAMPLES):  # a block may be two hours
             piece = samples[start : start + PIECE_SAMPLES]
             self._pending = np.concatenate([self._pending, piece], dtype=np.float32)
@@ -65,7 +63,7 @@ class Transform:
                 yield self._next(CHUNK_FRAMES)
 
     def rest(self, n_frames: int) -> Iterator[FloatArray]:
-        """Yield the spectra that are left of `n_frames` in all."""
+        """Yield the remaining spectra, up to `n_frames` in all."""
         while (n_left := n_frames - self._n_done) > 0:
             yield self._next(min(n_left, CHUNK_FRAMES))
 
@@ -81,8 +79,8 @@ def mel_power(
 ) -> FloatArray:
     """Return the power in each mel band: (f, 1 + n_fft // 2) to (f, n_mels) float32.
 
-    Magnitudes where ``spec.power`` is 1. `filterbank` is the matrix (n_mels, 1 + n_fft // 2) where
-    the spec's scale is given, and of no use else.
+    Magnitudes if ``spec.power`` is 1. `filterbank` is the matrix (n_mels, 1 + n_fft // 2) for a
+    spec with scale ``given``; omit it otherwise.
     """
     if spec.power == 1.0:
         spectra = np.sqrt(spectra)
@@ -94,9 +92,9 @@ def mel_power(
 def compressed(
     power: FloatArray, spec: MelSpec = _DEFAULT_SPEC, *, gain: float = 1.0
 ) -> FloatArray:
-    """Return log-mel frames: mel power (f, n_mels) of a track made `gain` times as loud.
+    """Compress mel power (f, n_mels) to log-mel frames after applying a gain.
 
-    `gain` is of the samples, 10 for 20 dB. A new array, float32.
+    `gain` is a factor of the samples, 10 for 20 dB. Returns a new float32 array.
     """
     louder = gain**spec.power
     if spec.curve == "log10(c x + 1)":
@@ -125,7 +123,7 @@ def log_mel(
     gain: float = 1.0,
     filterbank: FloatArray | None = None,
 ) -> FloatArray:
-    """Return all log-mel frames of a waveform, as loud as it is, or at a gain.
+    """Return all log-mel frames of a waveform, optionally at a gain.
 
     Parameters
     ----------
@@ -133,14 +131,14 @@ def log_mel(
         Samples at ``spec.sample_rate``.
     spec : MelSpec
     gain : float
-        Of the samples; ``level.gain`` says what a track's is.
+        Factor of the samples; ``level.gain`` returns that of a song.
     filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
-        Where the spec's scale is given.
+        For a spec with scale ``given``.
 
     Returns
     -------
     frames : ndarray, shape (1 + N // hop_length, n_mels), float32
-        By default ``log10(compression * gain**2 * mel_power + 1)``; no row for N = 0.
+        By default ``log10(compression * gain**2 * mel_power + 1)``; no rows for N = 0.
 
     Raises
     ------
@@ -158,15 +156,15 @@ def log_mel(
 
 
 def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
-    """Power spectra of the first `n_frames` windows of `samples`, which holds all they touch."""
+    """Return the power spectra of the first `n_frames` windows; `samples` must cover them."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)
     windows = windows[: n_frames * spec.hop_length : spec.hop_length]
-    if spec.curve == "10 log10(max(x, c))":  # which tells 1e-10 from the noise of float32 beside 1
+    if spec.curve == "10 log10(max(x, c))":  # in float64: resolves 1e-10 beside 1
         wide = np.fft.rfft(windows * window(spec), axis=-1)
         return (wide.real**2 + wide.imag**2).astype(np.float32)
     windowed = windows * window(spec).astype(np.float32)
-    # Numpy's own transform: scipy's is faster by a hundredth of a song's time, and importing it
-    # takes 0.3 CPU-seconds and 25 MB. (Before numpy 2 it computes in float64.)
+    # NumPy's FFT: SciPy's would save 1 % of a song's time, but importing it costs
+    # 0.3 CPU-seconds and 25 MB. (Before NumPy 2 it computes in float64.)
     spectra = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
     parts = spectra.view(np.float32)  # real and imaginary alternate
     parts *= parts
@@ -175,7 +173,7 @@ def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
 
 
 class _Counted:
-    """Blocks, checked and counted as they pass."""
+    """Iterable of blocks that checks their shape and counts their samples."""
 
     def __init__(self, blocks: Iterable[FloatArray]) -> None:
         self.n_samples = 0
@@ -190,7 +188,7 @@ class _Counted:
 
 
 def _emphasised(blocks: Iterable[FloatArray], spec: MelSpec) -> Iterator[FloatArray]:
-    """Yield ``x[n] - c x[n - 1]`` from the second sample on; without pre-emphasis, the blocks."""
+    """Apply pre-emphasis, ``x[n] - c x[n - 1]`` from the second sample on, if the spec has it."""
     if not spec.pre_emphasis:
         yield from blocks
         return
@@ -203,7 +201,7 @@ def _emphasised(blocks: Iterable[FloatArray], spec: MelSpec) -> Iterator[FloatAr
 
 
 def _with_edges(blocks: Iterable[FloatArray], spec: MelSpec) -> Iterator[FloatArray]:
-    """Yield the blocks with what stands before the first sample and after the last."""
+    """Yield the blocks with the spec's padding at both ends."""
     half = spec.n_fft // 2
     if spec.padding == "none":
         yield from blocks
@@ -216,7 +214,7 @@ def _with_edges(blocks: Iterable[FloatArray], spec: MelSpec) -> Iterator[FloatAr
 
 
 def _reflected(blocks: Iterable[FloatArray], half: int) -> Iterator[FloatArray]:
-    """Yield the blocks with their first and last samples mirrored: ``c b | a b c ... | y x``."""
+    """Yield the blocks with both ends reflected: ``c b | a b c ... x y z | y x``."""
     begun, last = False, np.zeros(0, np.float32)
     for block in blocks:
         last = np.concatenate([last, block])
@@ -230,5 +228,5 @@ def _reflected(blocks: Iterable[FloatArray], half: int) -> Iterator[FloatArray]:
             last = last[-half - 1 :]
     if begun:
         yield last[-2::-1][:half]
-    elif len(last):  # shorter than the edge: mirrored to and fro
+    elif len(last):  # shorter than the edge: reflect repeatedly
         yield np.pad(last, half, mode="reflect")

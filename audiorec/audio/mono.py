@@ -1,10 +1,10 @@
-"""Decoded blocks to a mono waveform at 16 kHz, measured on the way.
+"""Decoded blocks to a mono waveform at 16 kHz, with levels measured on the way.
 
     `RawBlock` (n, channels)  ──Mono.add──▶  blocks (n,) float32 at the spec's rate
 
-The mix is the plain mean of the channels, as in the corpora that the weights were trained
-on; the backbone is not indifferent to gain. What is measured (peak, energies, range) decides
-afterwards whether the mean was the right thing to take: see `Mono.better_treatment`.
+The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
+the backbone is sensitive to gain. The measured peak, energies and range decide afterwards whether
+the file must be mixed in another way: see `Mono.better_treatment`.
 """
 
 import math
@@ -18,13 +18,13 @@ from audiorec.audio.raw import RawBlock
 from audiorec.spec import DecodeSpec
 from audiorec.types import FloatArray
 
-SILENCE = 1e-4  # half the range of a signal at -80 dB of full scale
+SILENCE = 1e-4  # half the range of a signal at -80 dBFS
 
 
 class Treatment(NamedTuple):
-    """What to do with a file's channels, found out by a first reading."""
+    """How to mix a file's channels, as determined by a first reading."""
 
-    channel: int | None = None  # this one alone, in place of the mean of all
+    channel: int | None = None  # use this channel alone instead of the mean
     gain: float = 1.0
 
 
@@ -32,7 +32,7 @@ AS_MIXED = Treatment()
 
 
 class NotFiniteError(Exception):
-    """A sample is NaN or infinite; carries its time in seconds."""
+    """A sample is NaN or infinite; has its time in seconds."""
 
     def __init__(self, at_s: float) -> None:
         super().__init__(at_s)
@@ -40,13 +40,13 @@ class NotFiniteError(Exception):
 
 
 class Mono:
-    """Mixes, resamples and measures one reading of a file."""
+    """Mixer, resampler and level meter of one reading of a file."""
 
     def __init__(self, spec: DecodeSpec, treatment: Treatment = AS_MIXED) -> None:
-        self.seconds = 0.0  # what went in
-        self.n_samples = 0  # what came out
+        self.seconds = 0.0  # of input
+        self.n_samples = 0  # of output
         self.sample_rate = self.channels = 0  # of the first block
-        self.peak = 0.0  # largest absolute sample of all channels, before the gain
+        self.peak = 0.0  # largest absolute sample over all channels, before the gain
         self._spec = spec
         self._treatment = treatment
         self._low, self._high = math.inf, -math.inf
@@ -55,16 +55,19 @@ class Mono:
         self._rate = 0
 
     def add(self, block: RawBlock) -> Iterator[FloatArray]:
-        """Take one decoded block; yield what is ready. NaN and infinity are a `NotFiniteError`."""
+        """Add a decoded block and yield the samples that are ready.
+
+        Raises `NotFiniteError` for NaN and infinity.
+        """
         samples, rate = block
         self._measure(samples, rate)
         self.seconds += len(samples) / rate
         if self._is_too_loud:
-            return  # all will be read again with another gain; only the peak matters now
+            return  # the file will be read again with another gain; only the peak matters now
         mixed = self._mix(samples)
         if rate != self._rate:
             yield from self.flush()
-            self._rate, target = rate, self._spec.sample_rate  # joined streams may have several
+            self._rate, target = rate, self._spec.sample_rate  # chained streams may differ
             self._resampler = (
                 None
                 if rate == target
@@ -73,12 +76,12 @@ class Mono:
         yield from self._emit(mixed, last=False)
 
     def flush(self) -> Iterator[FloatArray]:
-        """Yield what the resampler holds back; call once after the last block."""
+        """Yield the samples left in the resampler; call once after the last block."""
         if self._resampler is not None:
             yield from self._emit(np.zeros(0, np.float32), last=True)
 
     def better_treatment(self) -> Treatment | None:
-        """Return how the file should have been treated, or None if it was."""
+        """Return the treatment that the file needs, or None if this one was right."""
         if self._is_too_loud:
             return self._treatment._replace(gain=1.0 / self.peak)
         is_mix = self.channels > 1 and self._treatment.channel is None
@@ -88,7 +91,7 @@ class Mono:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the waveform stays within -80 dBFS of a constant."""
+        """True if the waveform stays within -80 dBFS of a constant."""
         return (self._high - self._low) / 2 < SILENCE
 
     @property

@@ -1,9 +1,9 @@
-"""Frame headers of MPEG audio (MP3) and of AAC in ADTS: recognise them, and count.
+"""Frame headers of MPEG audio (MP3) and of AAC in ADTS: detection and claimed length.
 
-Neither format has a file header. Both are a row of frames, each with a sync word and its
-own length, so that a file is known by a few frames that lead to each other. An MP3 encoder
-may hide a silent first frame that tells how many frames follow (``Xing``, ``Info``,
-``VBRI``); without it no one knows the length before the last frame is read.
+Neither format has a file header. Both are a sequence of frames, each with a sync word and its
+length, so a file is recognised by a few frames that follow each other. An MP3 encoder may add a
+silent first frame that gives the number of frames (``Xing``, ``Info``, ``VBRI``); without it the
+length is unknown until the last frame is read.
 """
 
 import struct
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from audiorec.audio.headers import Header
 
-CHAIN = 3  # frames in a row that make a file; fewer only if they end where the file ends
+CHAIN = 3  # consecutive frames that identify a file; fewer only if they end with the file
 
-_BITRATES_1 = {  # kilobits a second of MPEG-1, by layer; index 0 is "free", 15 is invalid
+_BITRATES_1 = {  # kilobits per second of MPEG-1, by layer; index 0 is "free", 15 is invalid
     1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -26,9 +26,9 @@ _BITRATES_2 = {  # of MPEG-2 and 2.5
 }
 _RATES_1 = (44_100, 48_000, 32_000)  # hertz
 _RATE_DIVISOR = {3: 1, 2: 2, 0: 4}  # version bits of MPEG-1, MPEG-2, MPEG-2.5
-_LONGER = 1.02  # a file longer than its own count of bytes by this factor has more than one song
-_SLACK_BYTES = 8192  # of tags that are not known as tags
-_GAPLESS_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # write delay and padding behind the count
+_LONGER = 1.02  # a file longer than its own byte count by this factor has more than one song
+_SLACK_BYTES = 8192  # allowance for unrecognised tags
+_GAPLESS_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # write delay and padding after the count
 
 
 class MpegFrame(NamedTuple):
@@ -37,11 +37,11 @@ class MpegFrame(NamedTuple):
     length: int  # bytes to the next frame
     n_samples: int
     sample_rate: int
-    xing_at: int  # bytes from the frame's start to where a ``Xing`` header would stand
+    xing_at: int  # bytes from the frame's start to a possible ``Xing`` header
 
 
 def mpeg_frame(data: bytes, at: int) -> MpegFrame | None:
-    """Read the MPEG audio frame header at a position; None if there is none."""
+    """Read the MPEG audio frame header at `at`; None if there is none."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return None
     second, third, fourth = data[at + 1 : at + 4]
@@ -61,7 +61,7 @@ def mpeg_frame(data: bytes, at: int) -> MpegFrame | None:
 
 
 def adts_length(data: bytes, at: int) -> int | None:
-    """Return the length in bytes of the ADTS frame at a position; None if there is none."""
+    """Return the length in bytes of the ADTS frame at `at`; None if there is none."""
     if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     if data[at + 2] >> 2 & 15 > 12:  # index of the sample rate
@@ -71,7 +71,10 @@ def adts_length(data: bytes, at: int) -> int | None:
 
 
 def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
-    """Return where several MPEG frames in a row begin; `is_whole`: `data` has all of the audio."""
+    """Return the offset of the first of several consecutive MPEG frames; None if there are none.
+
+    `is_whole` says that `data` contains all of the audio.
+    """
     at = data.find(b"\xff")
     while at >= 0:
         if _is_chain(data, at, is_whole):
@@ -81,12 +84,12 @@ def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
 
 
 def is_adts(data: bytes, *, is_whole: bool) -> bool:
-    """Return whether the data begins with several ADTS frames in a row."""
+    """Return whether the data begins with several consecutive ADTS frames."""
     return leads_on(data, adts_length, is_whole=is_whole)
 
 
 def leads_on(data: bytes, length_at: Callable[[bytes, int], int | None], *, is_whole: bool) -> bool:
-    """Return whether frames whose lengths `length_at` reads lead to each other from the start."""
+    """Return whether the data begins with consecutive frames, by the lengths from `length_at`."""
     at = 0
     for i in range(CHAIN):
         length = length_at(data, at)
@@ -99,17 +102,17 @@ def leads_on(data: bytes, length_at: Callable[[bytes, int], int | None], *, is_w
 
 
 def read_mp3(data: bytes, audio_bytes: int) -> Header:
-    """Read the count of frames that an encoder left in the first frame, where `data` begins.
+    """Read the frame count that an encoder left in the first frame, where `data` begins.
 
-    Claims nothing without a count, or where the file holds far more bytes than the count says:
-    several songs joined. libsndfile guesses the length of such files from the first frames and
-    stops reading there. `audio_bytes` go from the first frame to the trailing tags.
+    Claims nothing without a count, or if the file has far more bytes than it counts (several
+    songs joined). libsndfile guesses the length of such files from the first frames and stops
+    reading there. `audio_bytes` is the size from the first frame to the trailing tags.
     """
     frame = mpeg_frame(data, 0)
     if frame is None:
         return Header(suits_soundfile=False)
     if data[36:40] == b"VBRI":
-        # libsndfile does not know this header, and guesses.
+        # libsndfile does not know this header and guesses the length.
         n_bytes, n_frames = struct.unpack_from(">II", data.ljust(60, b"\0"), 46)
         claimed_s = n_frames * frame.n_samples / frame.sample_rate
         return Header(claimed_s or None, suits_soundfile=False, cut=n_bytes > audio_bytes)
@@ -150,5 +153,5 @@ def _is_chain(data: bytes, at: int, is_whole: bool) -> bool:
 
 
 def _may_be_last(i: int, end: int, data: bytes) -> bool:
-    """Whether frame `i` of a chain may be the file's last: a lone one must fit exactly."""
+    """Return whether frame `i` of a chain may be the file's last: a lone one must fit exactly."""
     return i > 0 or end == len(data)

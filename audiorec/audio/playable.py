@@ -1,9 +1,9 @@
-"""What a player has to know of a file, and a file that every player can play.
+"""Playback: container and codec of a file, and conversion to a WAV that every player plays.
 
     path ──probe──▶ `Playable`: container, codec     by content, never by name
-         ──write_wav──▶ 16-bit WAV as it was recorded: its channels, its rate up to 48 kHz
+         ──write_wav──▶ 16-bit WAV with the original channels and a rate of up to 48 kHz
 
-`decode` makes what a network hears, mono at 16 kHz; this is for people.
+`decode` returns the networks' input, mono at 16 kHz; this module is for listening.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,8 +28,8 @@ from audiorec.audio.sniff import (
 from audiorec.errors import Failure, SongError
 from audiorec.types import FloatArray
 
-MAX_RATE = 48_000  # hertz; what is higher is brought down: DSD counts in megahertz
-# Containers whose name says the codec.
+MAX_RATE = 48_000  # hertz; higher rates are resampled: DSD has megahertz
+# Containers that imply the codec.
 _OF_ITS_OWN = {
     Container.FLAC: "flac",
     Container.MP3: "mp3",
@@ -45,19 +45,19 @@ _OF_ITS_OWN = {
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """What a file is to a player."""
+    """Container and codec of a file, for a player."""
 
     container: Container
     codec: str
 
 
 def probe(path: PathLike) -> Playable:
-    """Say what a file is; nothing of it is decoded.
+    """Detect container and codec of a file without decoding it.
 
     Raises
     ------
     SongError
-        If it is not audio that audiorec reads: see `audiorec.audio.sniff.sniff`.
+        If audiorec does not support the file: see `audiorec.audio.sniff.sniff`.
 
     Examples
     --------
@@ -83,14 +83,14 @@ def probe(path: PathLike) -> Playable:
 
 
 def write_wav(path: PathLike, out: Path, *, max_duration_s: float = MAX_DURATION_S) -> float:
-    """Decode a file to a WAV of 16 bits; return its length in seconds.
+    """Decode a file to a 16-bit WAV and return its length in seconds.
 
     Parameters
     ----------
     path : path-like
-        Audio of any format that audiorec reads.
+        An audio file of any supported format.
     out : Path
-        Written as it is decoded: it is whole once the function returns.
+        Written while decoding; complete once the function returns.
     max_duration_s : float
         Seconds; a longer file is refused.
 
@@ -120,7 +120,7 @@ def write_wav(path: PathLike, out: Path, *, max_duration_s: float = MAX_DURATION
 
 
 def _readers(sniffed: Sniffed) -> list[Callable[..., Any]]:
-    """Return the decoders to try, in this order; as `audiorec.audio.decode` does."""
+    """Return the decoders to try, in order, as `audiorec.audio.decode` does."""
     from audiorec.audio.pyav_reader import PyavReader
     from audiorec.audio.soundfile_reader import SoundfileReader
 
@@ -129,7 +129,7 @@ def _readers(sniffed: Sniffed) -> list[Callable[..., Any]]:
 
 
 class _Writer:
-    """Blocks to one WAV; the first block says its rate and its channels."""
+    """Writer of blocks to one WAV, with the rate and the channels of the first block."""
 
     def __init__(self, path: PathLike, out: Path, max_duration_s: float) -> None:
         self._name = display_path(path)
@@ -139,7 +139,7 @@ class _Writer:
     def write(self, blocks: Iterator[RawBlock]) -> float:
         first = next(blocks, None)
         if first is None:
-            raise SongError(self._name, Failure.NO_AUDIO, "the file holds no samples")
+            raise SongError(self._name, Failure.NO_AUDIO, "the file contains no samples")
         rate, channels = first.sample_rate, first.samples.shape[1]
         target = min(rate, MAX_RATE)
         resampler = None
@@ -151,10 +151,10 @@ class _Writer:
         ) as wav:
             for block in _and(first, blocks):
                 if (block.sample_rate, block.samples.shape[1]) != (rate, channels):
-                    break  # joined streams of another kind: what came so far is played
+                    break  # chained stream of another kind: keep only the first
                 seconds += len(block.samples) / rate
                 if seconds > self._most_s:
-                    reason = f"longer than {self._most_s / 3600:.2f} h"
+                    reason = f"longer than the limit of {self._most_s / 3600:.2f} h"
                     raise SongError(self._name, Failure.TOO_LONG, reason)
                 wav.write(_clean(block.samples, resampler))
             if resampler is not None:
@@ -168,7 +168,7 @@ def _and(first: RawBlock, rest: Iterator[RawBlock]) -> Iterator[RawBlock]:
 
 
 def _clean(samples: FloatArray, resampler: Any) -> FloatArray:
-    """Return samples that a WAV can hold."""
+    """Return samples at the WAV's rate, finite and clipped to full scale."""
     finite: FloatArray = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
     if resampler is not None:
         finite = resampler.resample_chunk(np.ascontiguousarray(finite))

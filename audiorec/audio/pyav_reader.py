@@ -1,11 +1,11 @@
-"""All that libsndfile does not read, or gave up on, to blocks of samples, through FFmpeg.
+"""Formats that libsndfile cannot read, and files it gave up on, to blocks through FFmpeg.
 
     open file  ──PyavReader.blocks──▶  `RawBlock` (n, channels), source rate
 
-FFmpeg knows hundreds of formats, some of which are scripts that name other files. Only
-those that music has are let in, by name, for containers, protocols and codecs alike, and
-the file is handed over opened, so that FFmpeg has nothing to look up. Decoding only: the
-mix to mono and the change of rate are not left to FFmpeg, whose mono is 3 dB too loud.
+FFmpeg knows hundreds of formats, some of which are scripts that name other files. Whitelists of
+containers, protocols and codecs admit only those used for music, and FFmpeg receives an open file,
+so it never resolves a name. FFmpeg only decodes: its mono mix is 3 dB too loud, so mixing and
+resampling are done here.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ CODECS = (
     *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice"),
     *("dsd_lsbf", "dsd_msbf", "dsd_lsbf_planar", "dsd_msbf_planar", "dst"),
 )
-# Passed to every opening of a file, for decoding and for hashing alike.
+# Used whenever a file is opened, for decoding and for hashing.
 WHITELISTS = {
     "protocol_whitelist": "file",
     "format_whitelist": (
@@ -51,8 +51,8 @@ WHITELISTS = {
     ),
     "codec_whitelist": ",".join(CODECS),
 }
-# Lossless coders store checksums, which FFmpeg looks at only when told to. AC-3 may carry a
-# curve that makes loud passages quieter for the night; it is not part of the recording.
+# Lossless codecs store checksums, which FFmpeg checks only on request. AC-3 may carry a dynamic
+# range compression curve for quiet listening; it is not part of the recording.
 _CODEC_OPTIONS = {
     **{
         name: {"err_detect": "crccheck+explode"}
@@ -60,23 +60,23 @@ _CODEC_OPTIONS = {
     },
     **{name: {"drc_scale": "0"} for name in ("ac3", "eac3")},
 }
-# Samples of the synthesis filter's delay at a file's begin, which FFmpeg leaves in.
+# Samples of the synthesis filter's delay at the start of a file, which FFmpeg leaves in.
 _DELAYS = {"mpc7": 481, "mpc8": 481}
-# On an SACD, 0 dB is half of what one bit can hold, and mastered music reaches it.
+# On an SACD, 0 dB is half of one-bit full scale, and mastered music reaches it.
 DSD_GAIN = np.float32(2.0)
-_SAMPLES = {  # of a format: the type, and full scale
+_SAMPLES = {  # sample format → dtype, full scale
     "u8": (np.uint8, 2.0**7),
     "s16": (np.int16, 2.0**15),
     "s32": (np.int32, 2.0**31),
     "flt": (np.float32, 1.0),
     "dbl": (np.float64, 1.0),
 }
-# IndexError: PyAV's, for a packet of a stream that began in mid-file.
+# PyAV raises IndexError for a packet of a stream that begins in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
-# What FFmpeg would unpack or keep in memory though no one asks for it, by a file's first four
-# bytes: ID3 tags in chunks of RIFF and IFF and in a value of ASF, attachments of Matroska. They
-# are shown under a name of the same length that FFmpeg skips.
+# Data that FFmpeg would unpack or keep in memory unasked, by a file's first four bytes: ID3 tags
+# in RIFF and IFF chunks and in an ASF value, Matroska attachments. They are presented under a name
+# of the same length that FFmpeg skips.
 _ID3_CHUNK = (re.compile(rb"id3 ", re.IGNORECASE), b"id3 ", b"junk")
 _ID3_VALUE = (re.compile(rb"I\0D\x003\0\0\0"), b"i\0d\x003\0\0\0", b"x\0D\x003\0\0\0")
 _ATTACHMENT = (
@@ -89,24 +89,24 @@ _HIDDEN = {
     asf.MAGIC[:4]: _ID3_VALUE,
     matroska.MAGIC: _ATTACHMENT,
 }
-_MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
-_MAX_ERRORS = 4096  # of the demuxer in a file: a Musepack without a count of frames never ends
-# A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
+_MAX_STALLS = 16  # consecutive demuxer errors; a damaged Ogg page costs one
+_MAX_ERRORS = 4096  # demuxer errors per file: a Musepack without a frame count never ends
+# A jump of the timestamps by more than this means lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
 _HOLE_S = 0.05
 
 
 class PyavReader:
-    """Reads one file, which the caller closes, from beginning to end."""
+    """FFmpeg reader of one file, from beginning to end; the caller closes the file."""
 
     decoder = DECODER
 
     def __init__(self, file: BinaryIO, sniffed: Sniffed) -> None:
-        self.codec = ""  # known once the first block was asked for, like `claimed_s` of an MP4
+        self.codec = ""  # known once the first block was requested, like `claimed_s` of an MP4
         self.claimed_s = sniffed.header.claimed_s
         self.packet_errors = 0  # packets that could not be read or decoded
         self.is_damaged = False  # audio is missing between two good packets
-        self.ends_in_error = False  # the last packet was a bad one, as in a file that was cut
+        self.ends_in_error = False  # the last packet was bad, as in a file that was cut
         self._expected_s: float | None = None
         self._refused_channels = 0
         self._file = file
@@ -116,9 +116,8 @@ class PyavReader:
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
 
-        The sample rate and the channels may change from one block to the next. A `DecoderError` if
-        FFmpeg cannot open the file, finds no audio of a known codec in it, or can decode no
-        packet.
+        The sample rate and the channels may change between blocks. Raises `DecoderError` if FFmpeg
+        cannot open the file, finds no audio of a supported codec, or can decode no packet.
         """
         begin, end, blank_at = self._begin, self._end, self._blank_at
         with open_container(self._file, begin=begin, end=end, blank_at=blank_at) as container:
@@ -130,14 +129,14 @@ class PyavReader:
             stream.codec_context.options = _CODEC_OPTIONS.get(self.codec, {})
             yield from self._as_recorded(_join(self._frames(container, stream)))
         if self._refused_channels and self._expected_s is None:
-            reason = f"{self._refused_channels} channels, 1 to {MAX_CHANNELS} are read"
+            reason = f"{self._refused_channels} channels; 1 to {MAX_CHANNELS} are supported"
             raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
         if self.packet_errors and self._expected_s is None:
             reason = f"none of {self.packet_errors} packets could be decoded"
             raise DecoderError(reason, DECODER)
 
     def _as_recorded(self, blocks: Iterator[RawBlock]) -> Iterator[RawBlock]:
-        """Take off a coder's delay, and put full scale where the recording has it."""
+        """Remove the codec's delay and apply the gain of DSD."""
         delay = _DELAYS.get(self.codec, 0)
         for samples, rate in blocks:
             kept, delay = samples[delay:], max(0, delay - len(samples))
@@ -145,7 +144,7 @@ class PyavReader:
                 yield RawBlock(kept * DSD_GAIN if self._is_dsd else kept, rate)
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Decode packet by packet, counting those that fail."""
+        """Decode packet by packet, counting failures."""
         for packet in self._packets(container, stream):
             if self.codec == "dst" and packet is not None and _is_raw_dst(packet):
                 self._count_error()
@@ -157,14 +156,14 @@ class PyavReader:
             except av.error.FFmpegError:
                 self._count_error()
                 continue
-            is_last = packet is None or packet.size == 0  # what the decoder held back
+            is_last = packet is None or packet.size == 0  # flushed by the decoder
             for frame in frames:
                 if self._has_fitting_channels(frame):
                     self._follow_clock(frame, is_last=is_last)
                     yield frame
 
     def _has_fitting_channels(self, frame: Any) -> bool:
-        """Keep frames of more channels from PyAV, which reads past their end (18.1 does)."""
+        """Return False for more than 8 channels, where PyAV (18.1) reads out of bounds."""
         channels = frame.layout.nb_channels
         if channels > MAX_CHANNELS:
             self._refused_channels = channels
@@ -172,7 +171,7 @@ class PyavReader:
         return bool(channels <= MAX_CHANNELS)
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Yield packets; where the demuxer stumbles, let it look for the next one."""
+        """Yield packets; after a demuxer error, continue with the next packet."""
         stalls = errors = 0
         while stalls < _MAX_STALLS and errors < _MAX_ERRORS:
             try:
@@ -183,20 +182,20 @@ class PyavReader:
             except DEMUXER_ERRORS:
                 stalls, errors = stalls + 1, errors + 1
                 self._count_error()
-        yield None  # what the decoder still holds
+        yield None  # flush the decoder
 
     def _count_error(self) -> None:
         self.packet_errors += 1
         self.ends_in_error = True
 
     def _follow_clock(self, frame: Any, *, is_last: bool) -> None:
-        """Notice holes: errors with good packets after them, and jumps in time."""
+        """Detect gaps: errors followed by good packets, and jumps of the timestamps."""
         if not is_last:
             self.is_damaged |= self.ends_in_error
             self.ends_in_error = False
         expected_s = self._expected_s
         time_s = frame.time if frame.time is not None else expected_s or 0.0
-        # Joined Ogg streams begin anew, so that time may jump back, which is no hole.
+        # Chained Ogg streams restart their clock: a jump back is not a gap.
         self.is_damaged |= expected_s is not None and time_s > expected_s + _HOLE_S
         self._expected_s = time_s + frame.samples / max(frame.sample_rate, 1)
 
@@ -205,11 +204,11 @@ class PyavReader:
 def open_container(
     file: BinaryIO, *, end: int, begin: int = 0, blank_at: int | None = None
 ) -> Iterator[Any]:
-    """Open a file with the whitelists; a `DecoderError` if no demuxer on the list knows it.
+    """Open a file with the whitelists; raise `DecoderError` if no listed demuxer accepts it.
 
-    FFmpeg is shown the part from `begin` to `end`, without tags: it unpacks what a compressed frame
-    of a tag in front holds, and takes, in some versions, a tag at the end for a damaged packet.
-    Two bytes at `blank_at` are shown as zeros.
+    FFmpeg sees only the bytes from `begin` to `end`, without tags: it would decompress the frames
+    of a leading tag, and some versions take a trailing tag for a damaged packet. Two bytes at
+    `blank_at` read as zeros.
     """
     _limit_allocations()
     source = _Part(file, begin, end, blank_at)
@@ -224,11 +223,11 @@ def open_container(
 
 @cache
 def _limit_allocations() -> None:
-    """Bound FFmpeg's single allocations: a header of 20 bytes made it clear 1.7 GB for a title.
+    """Limit the size of FFmpeg's allocations: a 20-byte header made it zero 1.7 GB for a title.
 
-    The limit is FFmpeg's own and holds for the whole process. PyAV does not pass it on, so
-    the function is looked up in the library that PyAV is linked to; where it cannot be
-    found, the limit of a worker's memory is what is left.
+    The limit is FFmpeg's own and applies to the whole process. PyAV does not expose it, so the
+    function is looked up in the library that PyAV is linked to; if it cannot be found, only the
+    worker's memory limit remains.
     """
     with contextlib.suppress(ImportError, OSError, AttributeError, TypeError):
         from av import _core
@@ -239,14 +238,14 @@ def _limit_allocations() -> None:
 
 
 class _Part:
-    """The bytes of a file from `begin` to before `end`, as PyAV wants files.
+    """File-like view for PyAV of the bytes of a file from `begin` up to `end`.
 
-    Of what a file has besides audio, `_HIDDEN` says what is shown under another name: FFmpeg
-    would unpack what an ID3 tag has compressed, and 4 MB became 4 GB. (So are the same four
-    bytes among the samples, which noise has once in four billion.)
+    The names of non-audio data in `_HIDDEN` are replaced: FFmpeg would decompress an ID3 tag, and
+    4 MB became 4 GB. (Samples that happen to contain the same four bytes are changed too, once in
+    four billion.)
     """
 
-    name = ""  # PyAV passes it to FFmpeg, which would look at the extension
+    name = ""  # PyAV passes it to FFmpeg, which would use the extension
 
     def __init__(self, file: BinaryIO, begin: int, end: int, blank_at: int | None = None) -> None:
         self._file = file
@@ -270,7 +269,7 @@ class _Part:
     def _without_tags(
         self, data: bytes, at: int, name: re.Pattern[bytes], lower: bytes, shown_as: bytes
     ) -> bytes:
-        """Rename what is hidden, also where a name lies across the borders of `data`."""
+        """Replace hidden names, including those that straddle the edges of `data`."""
         margin = len(lower) - 1
         start, end = max(self._begin, at - margin), at + len(data)
         self._file.seek(start)
@@ -279,7 +278,7 @@ class _Part:
         after = self._file.read(margin)
         self._file.seek(end)
         whole = before + data + after
-        if lower not in whole.lower():  # ten times as fast as the expression
+        if lower not in whole.lower():  # ten times as fast as the regular expression
             return data
         shown = name.sub(shown_as, whole)
         return shown[len(before) : len(before) + len(data)]
@@ -287,24 +286,24 @@ class _Part:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         bases = {os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}
         target = bases.get(whence, self._begin) + offset
-        try:  # a header that lies may lead anywhere: FFmpeg copes with a refusal
+        try:  # a false header may point anywhere: FFmpeg copes with a failed seek
             return -errno.EINVAL if target < self._begin else self._file.seek(target) - self._begin
         except (OSError, OverflowError):
             return -errno.EINVAL
 
 
 def audio_stream(container: Any) -> Any:
-    """Return the first audio stream of a codec in `CODECS`; a `DecoderError` if there is none."""
+    """Return the first audio stream of a codec in `CODECS`; raise `DecoderError` without one."""
     if not container.streams.audio:
         what = "video and no audio" if container.streams.video else "no audio stream"
-        raise DecoderError(f"the file holds {what}", DECODER, failure=Failure.NO_AUDIO)
+        raise DecoderError(f"the file contains {what}", DECODER, failure=Failure.NO_AUDIO)
     unknown = []
     for stream in container.streams.audio:
         codec = getattr(stream.codec_context, "name", None)
         if codec in CODECS:
             return stream
         unknown.append(codec or "unknown")
-    reason = f"codec {', '.join(unknown)} is not among those of music that are read"
+    reason = f"codec {', '.join(unknown)} is not supported"
     raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
 
 
@@ -317,12 +316,12 @@ def codec_name(stream: Any) -> str:
 
 
 def _is_raw_dst(packet: Any) -> bool:
-    """Whether a DST frame is stored unpacked, which FFmpeg (8.1) turns into noise."""
+    """Return whether a DST frame is stored uncompressed, which FFmpeg (8.1) turns into noise."""
     return packet.size > 0 and not memoryview(packet)[0] & 0x80
 
 
 def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
-    """Join frames of one kind to blocks; a change of rate, channels or format cuts."""
+    """Join frames into blocks; a change of rate or channels starts a new block."""
     parts: list[FloatArray] = []
     n_frames = rate = channels = 0
     for frame in frames:
@@ -343,12 +342,12 @@ def _to_float(frame: Any) -> FloatArray:
     name, is_planar = frame.format.name, frame.format.is_planar
     kind = _SAMPLES.get(name.removesuffix("p") if is_planar else name)
     if kind is None:
-        raise DecoderError(f"sample format {name} is not read", DECODER)
+        raise DecoderError(f"sample format {name} is not supported", DECODER)
     dtype, scale = kind
     channels, n = frame.layout.nb_channels, frame.samples
     if is_planar:
-        # Not `to_ndarray`: PyAV (18.1) counts planes up to the first null pointer, and FFmpeg
-        # ends the list with none where there are eight, so that it reads a ninth and dies.
+        # Not `to_ndarray`: PyAV (18.1) counts planes up to the first null pointer, and with eight
+        # planes FFmpeg's list has none, so that PyAV reads a ninth and crashes.
         planes = frame.planes[:channels]
         values = np.stack([np.frombuffer(plane, dtype, count=n) for plane in planes])
     else:  # interleaved

@@ -1,26 +1,26 @@
-"""What a decoder gives, or why it gives nothing: the contract of the two readers."""
+"""The contract of the two readers: blocks of samples, or a `DecoderError`."""
 
 from typing import NamedTuple
 
 from audiorec.errors import Failure
 from audiorec.types import FloatArray
 
-BLOCK_FRAMES = 1 << 16  # 0.5 MB of stereo: stays in the cache until it is mixed down
+BLOCK_FRAMES = 1 << 16  # 0.5 MB of stereo: stays in the cache until mixed down
 MAX_CHANNELS = 8
-MAX_BLOCK_S = 10  # seconds, where the sample rate is low
+MAX_BLOCK_S = 10  # seconds, at low sample rates
 
 
 class RawBlock(NamedTuple):
-    """Samples as they come out of a decoder."""
+    """One block of decoded samples."""
 
-    samples: FloatArray  # (n, channels), full scale 1; valid until the next block is asked for
+    samples: FloatArray  # (n, channels), full scale 1; valid until the next block is requested
     sample_rate: int  # hertz
 
 
 class DecoderError(Exception):
-    """A decoder cannot begin or cannot go on; another one may.
+    """A decoder cannot start or cannot continue; another decoder may.
 
-    `damaged`: the file is to blame, it began well and became unreadable. `failure`: the song's
+    `damaged`: the file itself is at fault, since decoding failed midway. `failure`: the song's
     failure if no other decoder can read it.
     """
 

@@ -1,11 +1,11 @@
-"""Kinds of file that are known by their first bytes and not read: what to call them.
+"""Formats that are recognised by their first bytes but not supported.
 
     first bytes  ──name_of──▶  "Wave64", or None
 
-A refusal that names the kind of file tells the user what to convert.
+An error that names the format tells the user what to convert.
 """
 
-HEAD_BYTES = 1084  # how far into a file the names of trackers stand
+HEAD_BYTES = 1084  # tracker modules are identified by their bytes up to here
 _BEGINNINGS = {
     b"tBaK": "TAK",
     b"riff\x2e\x91\xcf\x11": "Wave64",
@@ -19,14 +19,14 @@ _BEGINNINGS = {
     b"DTSHDHDR": "DTS",
     b"OFR ": "OptimFROG",
     b"ajkg": "Shorten",
-    b"MACF": "Monkey's Audio of floating-point samples",
-    b"MP+": "Musepack of a stream version before 7",
-    b"TTA2": "True Audio of version 2",
+    b"MACF": "Monkey's Audio with floating-point samples",
+    b"MP+": "Musepack with a stream version before 7",
+    b"TTA2": "True Audio version 2",
     b"FLV\x01": "Flash video",
     b"MThd": "MIDI (notes, no audio)",
 }
-_TRACKER = "{} (a tracker module, notes and samples)"
-# Trackers write their name at a fixed place: (place, name, kind).
+_TRACKER = "{} (a tracker module: notes and samples)"
+# Tracker modules have a signature at a fixed offset: (offset, signature, kind).
 _TRACKERS = (
     (0, b"Extended Module: ", "XM"),
     (0, b"IMPM", "IT"),
@@ -38,7 +38,7 @@ _TRACKERS = (
 
 
 def name_of(head: bytes) -> str | None:
-    """Return what a file is called that begins with `head` (at best 1084 bytes) and is refused."""
+    """Return the name of an unsupported format, from a file's first 1084 bytes; None if unknown."""
     for beginning, name in _BEGINNINGS.items():
         if head.startswith(beginning):
             return name

@@ -1,24 +1,24 @@
-"""Log-mel frames to segments: the pieces of 3 s that the backbone looks at.
+"""Log-mel frames to segments of 3 s, the backbone's input.
 
     blocks (n,) at 16 kHz  ──segments──▶  `Segment` (187, 96), one every 3.000 s
 
 The rule, for N samples, of which 48,000 are 3 s:
 
-* Segment i begins at 3i s and is whole where the track has 3 s from there on: there are
-  ``T0 = N // 48000``. Its start is 187.5 i frames, rounded half up, and it has 187 frames:
-  a rounded grid keeps step with the clock, where 187 frames after 187 frames would run
-  ahead by 8 ms a segment.
-* A tail of at least 1.5 s gets one more window: the last 187 frames of the track, which
+* Segment i begins at 3i s and is whole if the song has 3 s from there on: there are
+  ``T0 = N // 48000``. It starts at frame 187.5 i, rounded half up, and has 187 frames:
+  rounding keeps the grid in step with the clock, whereas segments of 187 frames back to back
+  would run ahead by 8 ms each.
+* A tail of at least 1.5 s gets one more window: the last 187 frames of the song, which
   overlap the segment before. A shorter tail is dropped.
-* A track of 1 to 3 s is padded with zero samples to one segment. Below 1 s it is refused.
+* A song of 1 to 3 s is zero-padded to one segment. Below 1 s it is refused.
 
-With another hop h than 3 s segment i begins at h i s. A longer hop leaves gaps; the tail is
-what follows the start of the next segment. A shorter hop makes segments overlap; the tail
-is what follows the end of the last one.
+With a hop h other than 3 s, segment i begins at h i s. A longer hop leaves gaps; the tail then
+begins at the start of the next segment. A shorter hop makes segments overlap; the tail then begins
+at the end of the last one.
 
-A track is brought to one loudness first (`audiorec.audio.level`), which is known when all of it
-has been heard. Until then its frames are held as power, for 10 minutes: 14 MB. A longer track is
-read twice, so that one of any length takes the same memory.
+A song is first brought to the spec's loudness (`audiorec.audio.level`), which is only known at its
+end. Until then its frames are held as power, for up to 10 minutes: 14 MB. A longer song is read
+twice, so that memory does not grow with its length.
 """
 
 from collections import deque
@@ -35,8 +35,8 @@ from audiorec.spec import FeatureSpec
 from audiorec.types import FloatArray
 
 _DEFAULT_SPEC = FeatureSpec()
-HELD_S = 600.0  # of a track's frames, 24 kB a second
-HELD_BYTES = 32 << 20  # of a track's segments, where another network has other frames
+HELD_S = 600.0  # seconds of frames held in memory, 24 kB per second
+HELD_BYTES = 32 << 20  # of segments held in memory, for networks with other frames
 
 
 def levelled(
@@ -45,28 +45,28 @@ def levelled(
     *,
     filterbank: FloatArray | None = None,
 ) -> Track:
-    """Measure a track's loudness, and cut it into segments at the loudness of the spec.
+    """Measure a song's loudness and split it into segments at the loudness of the spec.
 
     Parameters
     ----------
     blocks : iterable of ndarray, shape (n,), float32
-        The waveform at ``spec.mel.sample_rate``, cut anywhere. Of a track of more than 10 minutes
-        they are iterated over twice.
+        The waveform at ``spec.mel.sample_rate``, in blocks of any length. Iterated over twice for
+        a song of more than 10 minutes.
     spec : FeatureSpec
     filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
-        Where the scale of ``spec.mel`` is given.
+        If the scale of ``spec.mel`` is ``given``.
 
     Returns
     -------
     track : Track
-        At least one segment, in order of time.
+        Loudness, and at least one segment, in order of time.
 
     Raises
     ------
     ShapeError
-        If the track is shorter than ``spec.segment.min_track_s``.
+        If the song is shorter than ``spec.segment.min_track_s``.
     InputError
-        If it is longer than 10 minutes and the blocks can be iterated over only once.
+        If it is longer than 10 minutes and the blocks can only be iterated over once.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def segments(
     *,
     filterbank: FloatArray | None = None,
 ) -> Iterator[Segment]:
-    """Yield the segments of a track at the loudness of the spec; see `levelled`.
+    """Yield the segments of a song at the loudness of the spec; see `levelled`.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def segments(
 
 
 def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> Track:
-    """Do as `levelled`, where the meter can read the spectra that the frames are made of."""
+    """Do the same as `levelled`, for a front end with spectra that the meter can reuse."""
     power = _Power(blocks, spec)
     meter, most = Meter(spec.mel), HELD_S * spec.mel.sample_rate
     held: deque[FloatArray] | None = deque()
@@ -123,8 +123,8 @@ def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> 
 def _check_again(blocks: Iterable[FloatArray]) -> None:
     if isinstance(blocks, Iterator):
         raise InputError(
-            f"a track of more than {HELD_S:g} s is read twice, and these blocks can be iterated "
-            "over only once: give a list, or what starts anew at each iteration"
+            f"a song of more than {HELD_S:g} s is read twice, but these blocks can only be "
+            "iterated over once: pass a list, or an iterable that starts over each time"
         )
 
 
@@ -138,13 +138,13 @@ def _pieces(
 
 
 def _at_gain(pieces: Iterable[Piece], spec: FeatureSpec, factor: float) -> Iterator[Segment]:
-    """Yield segments, `factor` times as loud as their power says."""
+    """Yield segments with a gain of `factor` applied."""
     for start_s, power in pieces:
         yield Segment(start_s, compressed(power, spec.mel, gain=factor))
 
 
 def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[Piece]:
-    """Yield the segments of a track from the mel power of its frames."""
+    """Yield the segments of a song from the mel power of its frames."""
     grid = Grid(spec)
     window = _Frames(spec.mel.n_mels)
     n_whole = 0
@@ -163,9 +163,9 @@ def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[Piece]:
 
 
 class _Power:
-    """Mel power of a track while it is read, padded to one segment where there is less.
+    """Mel power of a song, streaming; a short song is padded to one segment.
 
-    `n_samples` counts what was read so far, with the padding; `n_heard` without it.
+    `n_samples` counts the samples so far including padding; `n_heard` excludes it.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class _Power:
 
 
 class _Held:
-    """Mel power of a track that has been read, let go of as it is used."""
+    """Mel power of a song held in memory and freed as it is consumed."""
 
     def __init__(self, chunks: deque[FloatArray], n_samples: int) -> None:
         self.n_samples = n_samples
@@ -211,7 +211,7 @@ class _Held:
 
 
 class _HeldPieces:
-    """Segments of a track as power, held while they are few enough; let go of as they are used."""
+    """Segments of a song as power, held while they fit in `HELD_BYTES`; freed when consumed."""
 
     def __init__(self, blocks: Iterable[FloatArray]) -> None:
         self.pieces: deque[Piece] | None = deque()
@@ -224,7 +224,7 @@ class _HeldPieces:
             _check_again(self._blocks)
             self.pieces = None
         if self.pieces is not None:
-            self.pieces.append(Piece(piece.start_s, np.array(piece.power)))  # no view of more
+            self.pieces.append(Piece(piece.start_s, np.array(piece.power)))  # a copy, not a view
 
     def drained(self) -> Iterator[Piece]:
         while self.pieces:
@@ -232,7 +232,7 @@ class _HeldPieces:
 
 
 class _Frames:
-    """The frames that may still be needed, under their numbers in the track."""
+    """Frames that may still be needed, indexed by their number in the song."""
 
     def __init__(self, n_mels: int) -> None:
         self._begin = 0
@@ -249,7 +249,7 @@ class _Frames:
         return self._frames[start - self._begin :][:length]
 
     def forget(self, before: int) -> None:
-        """Drop the frames before the given number."""
+        """Drop the frames before number `before`."""
         drop = max(0, before - self._begin)
         self._frames = self._frames[drop:]
         self._begin += drop

@@ -1,10 +1,10 @@
-"""What a file is, decided by its content before any decoder sees it.
+"""Detect a file's container from its content, before any decoder sees it.
 
-    path ──sniff──▶ `Sniffed`: container, claimed length     or a `SongError` that says why not
+    path ──sniff──▶ `Sniffed`: container, claimed length     or a `SongError` with the reason
 
-Names lie: WAV files are called ``.mp3``, HTML error pages are called ``.mp3``, and a text
-file called ``.mp3`` can make FFmpeg open other files that it names. The first bytes do
-not lie in the same way, and a file whose beginning no one knows is given to no decoder.
+Names cannot be trusted: WAV files and HTML error pages are called ``.mp3``, and a text file
+called ``.mp3`` can make FFmpeg open other files that it names. The first bytes are more reliable,
+and a file with unknown first bytes reaches no decoder.
 """
 
 import os
@@ -32,7 +32,7 @@ PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class Container(StrEnum):
-    """The kinds of file that audiorec reads."""
+    """The containers that audiorec reads."""
 
     WAV = "wav"  # RIFF, RF64, BW64
     AIFF = "aiff"  # and AIFF-C
@@ -56,17 +56,17 @@ class Container(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
-    """What is known of a file before it is decoded."""
+    """Container, size and header of a file that has not been decoded yet."""
 
     container: Container
     size: int  # bytes in the file
-    audio_begin: int = 0  # behind the leading tags (ID3v2)
-    audio_end: int  # before the trailing ones (ID3v1, APE)
+    audio_begin: int = 0  # after the leading tags (ID3v2)
+    audio_end: int  # before the trailing tags (ID3v1, APE)
     header: Header
 
 
-_SCAN_BYTES = 1 << 17  # behind the ID3v2 tag, in which the first MP3 frame must begin
-_MAX_ID3 = 8  # tags in a row; some tools prepend a second one
+_SCAN_BYTES = 1 << 17  # after the ID3v2 tag; the first MP3 frame must begin within them
+_MAX_ID3 = 8  # consecutive tags; some tools prepend a second one
 _ID3V1_BYTES = 128
 _APE_FOOTER_BYTES = 32
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
@@ -110,9 +110,9 @@ _HEADERS: Mapping[Container, Callable[[BinaryIO, int, int], Header]] = {
 
 
 def sniff(path: PathLike) -> Sniffed:
-    """Find out what a file is from its content; the path may hold bytes that are not UTF-8.
+    """Detect a file's container from its content; the path may contain bytes that are not UTF-8.
 
-    A `SongError` of the stage ``read``: ``unreadable`` (vanished, no permission, not a regular
+    Raises `SongError` with the stage ``read``: ``unreadable`` (gone, no permission, not a regular
     file), ``empty``, ``not_audio``, ``unsupported`` or ``drm``.
     """
     with open_regular(path) as file:
@@ -120,7 +120,7 @@ def sniff(path: PathLike) -> Sniffed:
 
 
 def sniff_open(path: PathLike, file: BinaryIO) -> Sniffed:
-    """Find out what an open file is, as `sniff`; `path` is for messages."""
+    """Detect the container of an open file, like `sniff`; `path` is used in messages."""
     try:
         return _sniff(path, file)
     except OSError as error:  # a failing disk
@@ -130,7 +130,7 @@ def sniff_open(path: PathLike, file: BinaryIO) -> Sniffed:
 def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
     size = os.fstat(file.fileno()).st_size
     if size == 0:
-        raise _refusal(path, Failure.EMPTY, "the file has no bytes")
+        raise _refusal(path, Failure.EMPTY, "the file is empty")
     begin = begin_of_audio(file)
     audio_end = max(begin, end_of_audio(file))
     file.seek(begin)
@@ -141,7 +141,7 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
     if header.drm:
         raise _refusal(path, Failure.DRM, header.drm)
     if header.refusal:
-        reason = f"{header.refusal} is not among the codecs of music that are read"
+        reason = f"{header.refusal} is not supported"
         raise _refusal(path, Failure.UNSUPPORTED, reason)
     return Sniffed(
         container=container, size=size, audio_begin=begin, audio_end=audio_end, header=header
@@ -149,15 +149,15 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
 
 
 def open_regular(path: PathLike) -> BinaryIO:
-    """Open a regular file without waiting for a pipe; any other is a `SongError` ``unreadable``."""
+    """Open a regular file without blocking; raise `SongError` ``unreadable`` for any other."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         _require_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - bytes paths
         descriptor = os.open(path, flags)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise unreadable(path, error) from None
     file = os.fdopen(descriptor, "rb")
-    try:  # once more: another file may have taken its place meanwhile
+    try:  # again: the file may have been replaced in between
         _require_regular(path, os.fstat(descriptor).st_mode)
     except SongError:
         file.close()
@@ -166,14 +166,14 @@ def open_regular(path: PathLike) -> BinaryIO:
 
 
 def unreadable(path: PathLike, error: Exception) -> SongError:
-    """Return the error of a file that the system cannot open, or cannot read any further."""
+    """Return the `SongError` for a file that cannot be opened or read any further."""
     reason = getattr(error, "strerror", None) or str(error)
     kind = MissingSongError if isinstance(error, FileNotFoundError) else SongError
     return kind(display_path(path), Failure.UNREADABLE, reason.lower(), "read")
 
 
 def begin_of_audio(file: BinaryIO) -> int:
-    """Return the position behind the ID3v2 tags, whose contents are not looked at."""
+    """Return the position after the leading ID3v2 tags, without reading their contents."""
     at = 0
     for _ in range(_MAX_ID3):
         file.seek(at)
@@ -186,7 +186,7 @@ def begin_of_audio(file: BinaryIO) -> int:
 
 
 def end_of_audio(file: BinaryIO) -> int:
-    """Return the position where ID3v1 and APE tags at the end begin, and the ID3v2 of a DSF."""
+    """Return the position where the trailing tags begin: ID3v1, APE, or the ID3v2 of a DSF."""
     end = file.seek(0, os.SEEK_END)
     if (tag_at := dsd.trailing_tag(file)) is not None:
         return min(end, tag_at)
@@ -248,7 +248,7 @@ def _header(
         case Container.MP4:
             return _mp4_header(path, file, size)
         case Container.FLAC:
-            # libFLAC takes a trailing tag for a damaged frame.
+            # libFLAC mistakes a trailing tag for a damaged frame.
             has_tag = audio_end < size
             return headers.read_flac(file, begin)._replace(suits_soundfile=not has_tag)
         case Container.MP3:
@@ -264,9 +264,9 @@ def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
     report = inspect_mp4(file, size)
     if report.encrypted:
         kind = report.encrypted.decode("latin-1")
-        raise _refusal(path, Failure.DRM, f"encrypted by its shop (sample entry {kind!r})")
+        raise _refusal(path, Failure.DRM, f"protected by DRM (sample entry {kind!r})")
     if not report.has_index and report.cut:
-        reason = "the file ends before its index (box 'moov'); fetch it again"
+        reason = "the file ends before its index (box 'moov'); download it again"
         raise _refusal(path, Failure.UNDECODABLE, reason)
     return Header(suits_soundfile=False, cut=report.cut)
 
@@ -275,11 +275,11 @@ def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
     file.seek(begin)
     head = file.read(refused.HEAD_BYTES)
     if (name := refused.name_of(head)) is not None:
-        reason = f"{name} is not read; make a FLAC of it"
+        reason = f"{name} is not supported; convert it to FLAC"
         return _refusal(path, Failure.UNSUPPORTED, reason)
     head = head[:64]
     is_text = head.lstrip()[:1] in (b"<", b"{", b"#") or (head.isascii() and b"\0" not in head)
-    what = "a text" if is_text else "an unknown content"
+    what = "a text file" if is_text else "unknown content"
     return _refusal(path, Failure.NOT_AUDIO, f"{what}, not audio; audiorec reads {READ_FORMATS}")
 
 

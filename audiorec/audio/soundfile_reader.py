@@ -2,11 +2,10 @@
 
     open file  ──SoundfileReader.blocks──▶  `RawBlock` (n, channels), source rate
 
-Three traps of libsndfile are avoided here. The Python binding seeks after each block that it
-reads from a seekable file, and an MP3 decoder that seeks has lost the bits that lie in the
-frames before: up to a fifth of the samples of a VBR file came out wrong. libsndfile stops at
-the number of frames that the header claims. And it knows codecs that no music has and that
-have had memory faults.
+Three traps of libsndfile are avoided here. The Python binding seeks after each block of a
+seekable file, and an MP3 decoder loses its bit reservoir on a seek: up to a fifth of the samples
+of a VBR file came out wrong. libsndfile stops at the number of frames that the header claims. And
+it supports codecs that music does not use and that have had memory faults.
 """
 
 import os
@@ -22,7 +21,7 @@ from audiorec.errors import Failure
 
 DECODER = f"soundfile {soundfile.__version__} (libsndfile {soundfile.__libsndfile_version__})"
 
-_CODECS = {  # libsndfile's name of a subtype → ours; others are not read
+_CODECS = {  # libsndfile's subtype → our name; others are refused
     "PCM_S8": "pcm_s8",
     "PCM_U8": "pcm_u8",
     "PCM_16": "pcm_s16",
@@ -36,17 +35,17 @@ _CODECS = {  # libsndfile's name of a subtype → ours; others are not read
     "MPEG_LAYER_II": "mp2",
     "MPEG_LAYER_III": "mp3",
 }
-# More unread bytes than both at the end, and the header claimed too few samples, or the MP3
-# decoder stopped at a scratch without a word, as it does at one in five.
+# If more bytes than both are left unread, the header claimed too few samples, or the MP3 decoder
+# stopped silently at a damaged frame, as it does at one in five.
 _UNREAD_SHARE = 0.02  # of the file
 _UNREAD_BYTES = 1 << 14
 
 
 class SoundfileReader:
-    """Reads one file, which stays open, from beginning to end."""
+    """libsndfile reader of one file, from beginning to end; the caller closes the file."""
 
     decoder = DECODER
-    packet_errors = 0  # libsndfile stops at the first
+    packet_errors = 0  # libsndfile stops at the first error
     is_damaged = False
     ends_in_error = False
 
@@ -57,9 +56,9 @@ class SoundfileReader:
         self._sniffed = sniffed
 
     def blocks(self) -> Iterator[RawBlock]:
-        """Yield the samples, 65,536 frames at a time never more than 10 s, or a `DecoderError`."""
+        """Yield the samples, up to 65,536 frames or 10 s at a time; raise `DecoderError`."""
         n_frames = 0
-        # libsndfile reads past the file object, which knows nothing of an earlier reading.
+        # libsndfile reads the descriptor directly, wherever an earlier reading left it.
         os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         try:
             with _SequentialFile(self._file.fileno(), closefd=False) as source:
@@ -77,7 +76,7 @@ class SoundfileReader:
 
     def _check_codec(self, source: soundfile.SoundFile) -> None:
         if source.subtype not in _CODECS:
-            reason = f"libsndfile's subtype {source.subtype} is not read"
+            reason = f"codec {source.subtype} (libsndfile's name) is not supported"
             raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
         is_flac = source.format == "FLAC"
         self.codec = "flac" if is_flac else _CODECS[source.subtype]
@@ -86,7 +85,7 @@ class SoundfileReader:
         if n_frames == 0:
             raise DecoderError("no samples", DECODER, failure=Failure.NO_AUDIO)
         if self._sniffed.container not in (Container.FLAC, Container.MP3):
-            return  # what lies behind the samples of a WAV or AIFF is no audio
+            return  # bytes after the samples of a WAV or AIFF are not audio
         position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         unread = self._sniffed.audio_end - position
         if unread > max(_UNREAD_BYTES, _UNREAD_SHARE * self._sniffed.size):
@@ -94,7 +93,7 @@ class SoundfileReader:
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is not typed
-    """A sound file that the binding does not seek in."""
+    """Sound file that reports itself as not seekable, so that the binding does not seek."""
 
     def seekable(self) -> bool:
         return False

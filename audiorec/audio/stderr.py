@@ -1,8 +1,8 @@
-"""What C libraries print on file descriptor 2, kept for the error's reason.
+"""Capture what C libraries print to file descriptor 2, for error messages.
 
-Decoders write remarks such as "Illegal Audio-MPEG-Header" past Python, straight to the
-terminal, where they tear a progress bar. A worker catches them and shows the last one
-beside the song's error, where it helps.
+Decoders write warnings such as "Illegal Audio-MPEG-Header" straight to the terminal, bypassing
+Python, where they garble a progress bar. A worker captures them and adds the last one to the
+song's error.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-KEPT_BYTES = 4096  # of the end: one line is wanted, and chatter can be megabytes
+KEPT_BYTES = 4096  # from the end: one line is needed, and the output can be megabytes
 
 
 class Chatter:
-    """What was printed so far; remains readable after the descriptor is restored."""
+    """Captured output, which remains readable after the descriptor is restored."""
 
     def __init__(self, sink: IO[bytes]) -> None:
         self._sink: IO[bytes] | None = sink
@@ -24,19 +24,19 @@ class Chatter:
 
     @property
     def last_line(self) -> str:
-        """The last line that is not blank, without control characters; "" if there is none."""
+        """Last non-blank line, without control characters; "" if there is none."""
         lines = [line for line in self._read_tail().splitlines() if line.strip()]
         return "".join(c for c in lines[-1] if c.isprintable()).strip() if lines else ""
 
     def freeze(self) -> None:
-        """Keep the end of the text and let go of the file."""
+        """Keep the end of the output and release the file."""
         self._tail = self._read_tail()
         self._sink = None
 
     def _read_tail(self) -> str:
         if self._sink is None:
             return self._tail
-        # Reading moves the position that the writers share; they append, so it is theirs no more.
+        # Reading moves the position shared with the writers; they append, so it does not matter.
         size = self._sink.seek(0, os.SEEK_END)
         self._sink.seek(max(0, size - KEPT_BYTES))
         return self._sink.read().decode("utf-8", "replace")
@@ -44,10 +44,10 @@ class Chatter:
 
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[Chatter]:
-    """Send file descriptor 2 to a temporary file while the block runs; gives its `Chatter`.
+    """Redirect file descriptor 2 to a temporary file in a ``with`` block; yields its `Chatter`.
 
-    Whatever is written, by Python or by a C library, goes to the file, never to a pipe that could
-    fill up. The descriptor belongs to the process: use this where one thread decodes, as in a
+    Output of Python and C libraries goes to the file, not to a pipe, which could fill up. The
+    descriptor belongs to the whole process: use this where a single thread decodes, as in a
     worker.
     """
     _flush()
@@ -65,6 +65,6 @@ def captured_stderr() -> Iterator[Chatter]:
 
 
 def _flush() -> None:
-    """Bring Python's own lines out on the side of the switch where they were written."""
+    """Flush Python's own output before the descriptor is switched."""
     if sys.stderr is not None and not sys.stderr.closed:
         sys.stderr.flush()

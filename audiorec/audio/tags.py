@@ -1,14 +1,13 @@
-"""Title, artist and album of a file, where it is tagged.
+"""Title, artist, album and recording ids from a file's tags.
 
     path ──read_tags──▶ `SongTags`
 
-Tags are shown beside a song and are never what it is recognised by. They come from anyone,
-so a broken or hostile tag gives an empty field and not an error.
+Tags are displayed beside a song and never identify it. They are untrusted, so a broken or hostile
+tag gives an empty field instead of an error.
 
-Taggers write the id of a recording to MP3 files as a ``UFID`` frame: the owner
-``http://musicbrainz.org``, a zero byte, the id. The tag reader in use knows text frames only, so
-that frame is found here. Layout: ID3v2.2 to 2.4, sections 3 and 4.1
-(https://id3.org/id3v2.4.0-frames).
+MP3 files store the MusicBrainz id of a recording in a ``UFID`` frame: the owner
+``http://musicbrainz.org``, a zero byte, the id. tinytag reads text frames only, so that frame is
+parsed here. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
 """
 
 import io
@@ -26,19 +25,19 @@ from audiorec.errors import SongError
 MAX_CHARACTERS = 500  # of a field; some tools store lyrics as a title
 OWNER = b"musicbrainz.org"
 MAX_FRAMES = 1_000  # of a hostile tag
-MAX_UNSYNC_BYTES = 4 << 20  # of a tag that has to be read whole
+MAX_UNSYNC_BYTES = 4 << 20  # of a tag that must be read whole
 MAX_ID3_BYTES = 16 << 20  # of the tag in a DSF or DFF file; covers are megabytes
-MAX_FRAME_BYTES = 256  # of the frame we look for
+MAX_FRAME_BYTES = 256  # of a ``UFID`` frame
 _HEADER = 10
 _UNSYNCHRONISED = 0x80
 _EXTENDED = 0x40
-# One name for the recording's id per family of tags: Vorbis comments, then ID3 and MP4.
+# Names of the recording's id: Vorbis comments, then ID3 and MP4.
 _TRACK_ID_FIELDS = ("musicbrainz_trackid", "musicbrainz track id", "musicbrainz_track_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongTags:
-    """What a file's tags say; None where they say nothing.
+    """Tags of a file; None for a missing tag.
 
     Attributes
     ----------
@@ -66,9 +65,9 @@ def read_tags(path: PathLike) -> SongTags:
     Returns
     -------
     SongTags
-        Fields without control characters, of at most 500 characters. All None for a file
-        that is missing, broken or of a format without tags: whether it is audio is for
-        `decode` to say. Pictures are not read.
+        Fields without control characters, of at most 500 characters. All None for a file that is
+        missing, broken or of a format without tags; `decode` reports whether it is audio.
+        Pictures are not read.
     """
     found = _fields(path)
     track_ids = (found.get(name) for name in _TRACK_ID_FIELDS)
@@ -88,13 +87,13 @@ def read_tag(path: PathLike, name: str) -> str | None:
     ----------
     path : path-like
     name : str
-        ``title``, ``artist``, ``album``, ``isrc``, ``musicbrainz_trackid``, or what the tag
-        is called in the file, in lower case: ``catalog_number``, ``acoustid_id``.
+        ``title``, ``artist``, ``album``, ``isrc``, ``musicbrainz_trackid``, or the tag's name in
+        the file, in lower case: ``catalog_number``, ``acoustid_id``.
 
     Returns
     -------
     value : str or None
-        Cleaned as in `read_tags`; None where the file has no such tag or cannot be read.
+        Cleaned as in `read_tags`; None if the file has no such tag or cannot be read.
     """
     if name in SongTags.__slots__:
         value: str | None = getattr(read_tags(path), name)
@@ -104,9 +103,9 @@ def read_tag(path: PathLike, name: str) -> str | None:
 
 
 def header_duration_s(path: PathLike) -> float | None:
-    """Return the seconds that a file's header promises, None where it promises nothing.
+    """Return the duration in seconds that a file's header claims; None without a claim.
 
-    Good enough to estimate a run's time; what counts is what `decode` finds.
+    Good enough to estimate a run's time; only `decode` knows the real duration.
     """
     from tinytag import TinyTag, TinyTagException
 
@@ -122,7 +121,7 @@ def header_duration_s(path: PathLike) -> float | None:
 
 
 def _fields(path: PathLike) -> Mapping[str, object]:
-    """Every tag of a file by its name in lower case; empty where it cannot be read."""
+    """Return every tag of a file, keyed by lower-case name; empty if it cannot be read."""
     try:
         with open_regular(path) as file:
             return all_tags(file)
@@ -131,17 +130,17 @@ def _fields(path: PathLike) -> Mapping[str, object]:
 
 
 def all_tags(file: BinaryIO) -> Mapping[str, object]:
-    """Return every tag of an open file by its name in lower case, as it stands there."""
+    """Return every tag of an open file, keyed by lower-case name, with its value unchanged."""
     return _ape_or_matroska(file) if (found := _by_tinytag(file)) is None else found
 
 
 def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
-    """Tags as tinytag reads them; None where it knows the format not, or finds nothing."""
-    from tinytag import TinyTag, TinyTagException  # late: a run's parent reads no tags
+    """Return the tags found by tinytag; None if it finds none or does not know the format."""
+    from tinytag import TinyTag, TinyTagException  # late: a run's parent process reads no tags
 
     place = dsd.id3_place(file, os.fstat(file.fileno()).st_size)
     source = file
-    if place is not None:  # far inside or at the end of the file
+    if place is not None:  # inside or at the end of the file
         file.seek(place[0])
         source = io.BytesIO(file.read(min(place[1] - place[0], MAX_ID3_BYTES)))
     source.seek(0)
@@ -163,17 +162,17 @@ def _ape_or_matroska(file: BinaryIO) -> Mapping[str, object]:
 
 
 def _clean(value: object) -> str | None:
-    """Return a field as one line of text; the first where there are several."""
+    """Return a field as one line of text; the first of several values."""
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, str):
         return None
-    # Line breaks and tabs part words; other control characters part nothing.
+    # Line breaks and tabs become spaces; other control characters are removed.
     spaced = " ".join(first[: 4 * MAX_CHARACTERS].split())
     return "".join(c for c in spaced if c.isprintable())[:MAX_CHARACTERS].strip() or None
 
 
 def musicbrainz_ufid(file: BinaryIO) -> str | None:
-    """Find the recording's id in the ID3v2 tag at a file's beginning; None if it has none."""
+    """Return the MusicBrainz recording id from a file's leading ID3v2 tag; None without one."""
     file.seek(0)
     header = file.read(_HEADER)
     if len(header) < _HEADER or header[:3] != b"ID3" or header[3] not in (2, 3, 4):
@@ -190,7 +189,7 @@ def musicbrainz_ufid(file: BinaryIO) -> str | None:
 
 
 def _find_frame(file: BinaryIO, version: int, start: int, end: int) -> str | None:
-    """Walk over the frames; the others are passed over without being read."""
+    """Walk over the frames, skipping all but the one wanted."""
     id_bytes, header_bytes, wanted = (3, 6, b"UFI") if version == 2 else (4, 10, b"UFID")
     for _ in range(MAX_FRAMES):
         if start + header_bytes > end:
@@ -210,13 +209,13 @@ def _find_frame(file: BinaryIO, version: int, start: int, end: int) -> str | Non
 
 
 def _in_unsynchronised(file: BinaryIO, version: int, size: int) -> str | None:
-    """Look in a tag of version 2.2 or 2.3 in which a zero follows every 0xFF."""
+    """Search an unsynchronised tag of version 2.2 or 2.3, in which a zero follows every 0xFF."""
     content = file.read(min(size, MAX_UNSYNC_BYTES)).replace(b"\xff\x00", b"\xff")
     return _find_frame(io.BytesIO(content), version, 0, len(content))
 
 
 def _synchsafe(data: bytes) -> int:
-    """Read a number whose bytes have seven bits each."""
+    """Decode a synchsafe integer, which has seven bits per byte."""
     number = 0
     for byte in data:
         number = number << 7 | byte & 0x7F

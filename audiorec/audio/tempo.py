@@ -1,17 +1,16 @@
-"""Blocks of audio to a tempo: beats a minute, and how far to believe it.
+"""Estimate a song's tempo in beats per minute, with a confidence.
 
-    blocks (n,) at 16 kHz ──log-mel flux──▶ onsets, 62.5 a second
-        ──windows of 12 s: autocorrelation × spectrum──▶ a score for each tempo ──▶ bpm, confidence
+    blocks (n,) at 16 kHz ──log-mel flux──▶ onset strength, 62.5 per second
+        ──windows of 12 s: autocorrelation × spectrum──▶ fit of each tempo ──▶ bpm, confidence
 
-Onsets are where the logarithm of the energy of mel bands grows. A regular pulse shows twice: the
-onsets are like themselves one period later (autocorrelation, high also at whole multiples of the
-period), and their spectrum has a line at its rate and at multiples of it. Multiples of the period
-are slower tempos and multiples of the rate faster ones, so that the product of both is high for the
-pulse alone [1]_. What remains open is which level of a metre one would tap to; tempos near 100 are
-preferred.
+Onset strength is the growth of the log energy of mel bands. A regular pulse shows in it twice: in
+the autocorrelation, which peaks at the period and its whole multiples, and in the spectrum, which
+peaks at the rate and its multiples. Multiples of the period are slower tempos and multiples of the
+rate faster ones, so the product of both is high for the pulse alone [1]_. What remains ambiguous is
+the metrical level that a listener would tap to; tempos near 100 are preferred.
 
-Windows are summed up as they come, so memory does not grow with the track. Each is taken relative
-to its own mean energy: a quieter copy has the same tempo.
+Windows are summed as they arrive, so memory does not grow with the song. Each is normalised by its
+mean energy: a quieter copy has the same tempo.
 
 References
 ----------
@@ -28,35 +27,35 @@ from audiorec.audio.framing import Frames
 from audiorec.spec import MelSpec
 from audiorec.types import Float64Array, FloatArray
 
-METHOD = "tempo 1"  # another number once other tempos come out
-SLOWEST, FASTEST = 40.0, 250.0  # beats a minute
+METHOD = "tempo 1"  # increment the number when results change
+SLOWEST, FASTEST = 40.0, 250.0  # beats per minute
 
 _MEL = MelSpec(n_mels=40)
-_RATE = _MEL.sample_rate / _MEL.hop_length  # onsets a second
+_RATE = _MEL.sample_rate / _MEL.hop_length  # onset values per second
 _WINDOW = 750  # onsets: 12 s
 _HOP = _WINDOW // 2
-_LAG = 2  # frames between which energy grows: 32 ms
-_CONTRAST = 1e4  # how far below a window's mean energy growth still counts
-_SILENT = 1e-10  # mean mel power of a window that says nothing
-_PADDED = 8192  # of the windows' transforms
+_LAG = 2  # frames over which growth is measured: 32 ms
+_CONTRAST = 1e4  # growth counts down to this factor below a window's mean energy
+_SILENT = 1e-10  # windows of a lower mean mel power are ignored
+_PADDED = 8192  # length of the windows' FFT
 _MULTIPLES = np.arange(1, 5)  # of the period and of the rate, weighted by 1 / multiple
-_PREFERRED, _SPREAD = 100.0, 0.9  # beats a minute, octaves
-_GRID = np.geomspace(SLOWEST, FASTEST, 400)  # 0.46 % from one to the next
-# Confidence: the chance that a tempo is right within 4 % (octaves apart), by the logarithm of its
-# score; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+_PREFERRED, _SPREAD = 100.0, 0.9  # beats per minute, octaves
+_GRID = np.geomspace(SLOWEST, FASTEST, 400)  # steps of 0.46 %
+# Confidence: probability that a tempo is within 4 % of the truth (up to octave errors), from the
+# logarithm of its fit; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
 _OFFSET, _SLOPE = 1.4, 2.23
 
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """A tempo in beats a minute, None where there is no pulse; the confidence is from 0 to 1."""
+    """Tempo in beats per minute, None without a pulse; confidence from 0 to 1."""
 
     bpm: float | None
     confidence: float
 
 
 class TempoMeter:
-    """Hears a track block by block, and says its tempo at the end."""
+    """Streaming estimator of a song's tempo."""
 
     def __init__(self) -> None:
         self._frames = Frames(_MEL.n_fft, _MEL.hop_length, _HOP)
@@ -66,12 +65,12 @@ class TempoMeter:
         self._windows = 0
 
     def hear(self, block: FloatArray) -> None:
-        """Take a block (n,), float32, at 16 kHz."""
+        """Add a block (n,), float32, at 16 kHz."""
         for frames in self._frames.cut(block):
             self._add(_mel_power(frames))
 
     def tempo(self) -> Tempo:
-        """Return the tempo of all that was heard; the track ends here."""
+        """Return the tempo of the song; call it after the last block."""
         score = self._score()
         if not score.any():
             return Tempo(None, 0.0)
@@ -80,7 +79,7 @@ class TempoMeter:
         return Tempo(_peak(score, best), float(confidence))
 
     def _score(self) -> Float64Array:
-        """Return how well each tempo of the grid fits."""
+        """Return the fit of each tempo of the grid, (400,)."""
         rest = _mel_power(self._frames.rest())
         if self._windows == 0 or len(rest) > _HOP // 2:
             self._add(np.concatenate([rest, np.zeros((_HOP - len(rest), _MEL.n_mels), np.float32)]))
@@ -102,7 +101,7 @@ class TempoMeter:
         self._held = power
 
     def _window(self, power: FloatArray) -> None:
-        """Add a window of mel power (750, 40) to the sums."""
+        """Add a window of mel power (750, 40) to the running sums."""
         mean = float(power.mean())
         if mean < _SILENT:
             return
@@ -130,7 +129,7 @@ def _mel_power(frames: FloatArray) -> FloatArray:
 
 
 def _peak(score: Float64Array, best: int) -> float:
-    """Return the tempo at the top of a parabola through a maximum and its neighbours."""
+    """Refine a maximum by a parabola through it and its neighbours; return its tempo."""
     if not 0 < best < len(score) - 1:
         return float(_GRID[best])
     before, at, after = score[best - 1 : best + 2]

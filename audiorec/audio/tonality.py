@@ -1,15 +1,14 @@
-"""Blocks of audio to a key: its tonic, its scale, and how far to believe them.
+"""Estimate a song's key: tonic and scale, with a confidence.
 
-    blocks (n,) at 16 kHz ──peaks of spectra of 0.5 s──▶ how much of each tenth of a semitone
+    blocks (n,) at 16 kHz ──peaks of spectra of 0.5 s──▶ histogram in tenths of a semitone
         ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale, confidence
 
-Peaks of a long spectrum are partials of tones. Each counts by its part of its frame's sum, so that
-a loud passage says no more than a quiet one; high ones count for less, since most are overtones.
-Each falls into a tenth of a semitone; what all have in common after that is the tuning of the
-recording. The twelve sums are compared with the weight that each step has in major and in minor,
-from each of twelve tonics.
+Peaks of a long spectrum are partials of tones. Each is weighted by its share of its frame's sum, so
+that loud passages do not outweigh quiet ones; high ones count for less, since most are overtones.
+Partials are binned to tenths of a semitone; their common offset from the notes is the recording's
+tuning. The chroma is correlated with the major and the minor profile on each of the twelve tonics.
 
-The profiles are what D. Temperley counted in the excerpts of Kostka and Payne's textbook [1]_.
+The profiles are D. Temperley's counts in the excerpts of Kostka and Payne's textbook [1]_.
 
 References
 ----------
@@ -23,14 +22,14 @@ import numpy as np
 from audiorec.audio.framing import Frames
 from audiorec.types import SCALES, TONICS, Float64Array, FloatArray
 
-METHOD = "key 1"  # another number once other keys come out
+METHOD = "key 1"  # increment the number when results change
 
 _RATE = 16_000  # Hz
 _LENGTH, _HOP, _CHUNK = 8192, 4096, 8  # samples, samples, frames
-_LOWEST, _HIGHEST = 36, 96  # notes of MIDI: 65 Hz to 2 kHz
-_PARTS = 10  # of a semitone
-_TILT = -0.75  # doublings of a partial's weight an octave
-_WIDTH = 0.25  # semitones: how far from a note a partial counts
+_LOWEST, _HIGHEST = 36, 96  # MIDI notes: 65 Hz to 2 kHz
+_PARTS = 10  # bins per semitone
+_TILT = -0.75  # log2 of a partial's weight, per octave
+_WIDTH = 0.25  # semitones: standard deviation of a note's Gaussian weight
 _SILENT = 1e-4  # magnitude of a frame's loudest partial
 _PROFILES = np.array(
     [
@@ -38,14 +37,14 @@ _PROFILES = np.array(
         [0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330],
     ]
 )
-# Confidence: the chance that tonic and scale are right, by the correlation and how far it lies
-# above that of the next key; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+# Confidence: probability that tonic and scale are right, from the best key's correlation and its
+# margin over the second; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
 _OFFSET, _SLOPE = -9.02, 11.7
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, None where nothing has a pitch; the confidence is from 0 to 1.
+    """Key of a song, None if nothing in it has a pitch; confidence from 0 to 1.
 
     The tonic is one of `audiorec.types.TONICS`, the scale ``major`` or ``minor``.
     """
@@ -56,19 +55,19 @@ class Key:
 
 
 class KeyMeter:
-    """Hears a track block by block, and says its key at the end."""
+    """Streaming estimator of a song's key."""
 
     def __init__(self) -> None:
         self._frames = Frames(_LENGTH, _HOP, _CHUNK)
         self._notes = np.zeros((_HIGHEST - _LOWEST) * _PARTS)
 
     def hear(self, block: FloatArray) -> None:
-        """Take a block (n,), float32, at 16 kHz."""
+        """Add a block (n,), float32, at 16 kHz."""
         for frames in self._frames.cut(block):
             self._add(frames)
 
     def key(self) -> Key:
-        """Return the key of all that was heard; the track ends here."""
+        """Return the key of the song; call it after the last block."""
         self._add(self._frames.rest())
         chroma = _chroma(self._notes)
         if chroma.std() == 0.0:
@@ -103,7 +102,7 @@ class KeyMeter:
 
 
 def key_fits(chroma: Float64Array) -> Float64Array:
-    """Return the correlation of a chroma (12,) with each key: (24,), major keys from C on first."""
+    """Return the correlation of a chroma (12,) with each key: (24,), major keys from C first."""
     standard = (chroma - chroma.mean()) / chroma.std()
     profiles = _PROFILES - _PROFILES.mean(axis=1, keepdims=True)
     profiles /= profiles.std(axis=1, keepdims=True)
@@ -113,7 +112,7 @@ def key_fits(chroma: Float64Array) -> Float64Array:
 
 
 def _chroma(notes: Float64Array) -> Float64Array:
-    """Return how much of each of the twelve steps there is, from C on, once the tuning is known."""
+    """Return the chroma (12,), from C, after correcting for the recording's tuning."""
     by_note = notes.reshape(-1, 12, _PARTS).sum(axis=0)  # the lowest note is a C
     centre = (_PARTS - 1) / 2
     angle = 2.0 * np.pi * (np.arange(_PARTS) - centre) / _PARTS
@@ -127,5 +126,5 @@ def _chroma(notes: Float64Array) -> Float64Array:
 
 
 def _bin(note: int) -> int:
-    """Return the bin of the spectrum just above a note of MIDI."""
+    """Return the bin of the spectrum just above a MIDI note."""
     return int(np.ceil(440.0 * 2.0 ** ((note - 69) / 12.0) * _LENGTH / _RATE))

@@ -1,20 +1,20 @@
-"""How often what audiorec computes is right, and how sure one can be: figures on arrays.
+"""Evaluation measures with intervals, computed on arrays.
 
 ::
 
     scores (n, C), labels (n,)    ──classification──▶ `Report` ──pictures──▶ one PNG
     similarities (Q, S), likes    ──ranking─────────▶ AUC, precision, recall, NDCG by user
     methods, `Panel`              ──comparison──────▶ `Comparison`, paired by user
-    features, likes               ──baselines───────▶ what a method has to beat
+    features, likes               ──baselines───────▶ baseline similarities
 
 ==================  ================================================================
-``classification``  a classifier's figures, their intervals, its calibration
-``pictures``        a report drawn: who is taken for whom, and how sure
-``ranking``         liked songs before the others, user by user
-``full_rank``       wanted songs among all songs, at several k; what lists are like
-``rank_pictures``   channels of recall drawn side by side, with intervals
-``comparison``      several ways to rank, side by side on the same users
-``baselines``       taste as the centre of what was liked; popularity of artists
+``classification``  accuracy, F1 and calibration of a classifier, with intervals
+``pictures``        confusion matrix and reliability diagram of a report
+``ranking``         liked songs against other candidates, per user
+``full_rank``       ranks of target songs in the whole catalogue; list statistics
+``rank_pictures``   recall channels plotted side by side, with intervals
+``comparison``      several ranking methods on the same users
+``baselines``       the centroid of the liked songs; popularity of artists
 ==================  ================================================================
 
 Public::

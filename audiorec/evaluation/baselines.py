@@ -1,8 +1,7 @@
-"""What a model of similarities has to beat: taste as the centre of what was liked.
+"""Baselines for similarity models: the centroid of a user's liked songs, and artist popularity.
 
-A user's taste is the mean of the liked songs' unit features, and a song is as near as the
-cosine of the two. The same serves the 84-d vector, mean backbone features, and their
-principal components.
+A user's taste is the mean of the liked songs' unit features, and its similarity to a song is their
+cosine. This works for the 84-d vector, mean backbone features, and their principal components.
 """
 
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ MIN_SCALE = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """Features to unit vectors: standardised, and maybe turned into principal components."""
+    """Map from features to unit vectors: standardisation, optionally principal components."""
 
     mean: Float64Array  # (D,)
     scale: Float64Array  # (D,)
     components: Float64Array | None = None  # (D, K)
 
     def __call__(self, features: npt.NDArray[np.floating]) -> FloatArray:
-        """Return unit vectors, (n, D) to (n, D) or (n, K), float32; zeros stay zeros."""
+        """Return unit vectors, (n, D) to (n, D) or (n, K), float32; rows of zeros stay zero."""
         standard = (features - self.mean) / self.scale
         return unit(standard if self.components is None else standard @ self.components)
 
@@ -33,9 +32,9 @@ class Projection:
 def fit_projection(
     features: npt.NDArray[np.floating], *, components: int | None = None
 ) -> Projection:
-    """Learn a projection from features (n, D) of songs that may be learnt from.
+    """Fit a projection to the features (n, D) of training songs.
 
-    With `components`, so many principal components are kept, or as many as there are.
+    `components` is the number of principal components to keep, at most as many as there are.
     """
     if features.ndim != 2 or not len(features):
         raise ShapeError(f"features must have shape (n >= 1, D), got {features.shape}")
@@ -48,7 +47,7 @@ def fit_projection(
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    """Return rows of length 1, float32; a row of zeros stays.
+    """Normalise rows to length 1, float32; rows of zeros stay zero.
 
     Examples
     --------
@@ -60,9 +59,9 @@ def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
-    """Return each user's taste: the mean of the liked songs' units (S, K), each by its weight.
+    """Return each user's taste: the weighted mean of the liked songs' unit vectors (S, K).
 
-    Shape (n_users, K), float32, of unit length; zeros for a user without a pair.
+    Shape (n_users, K), float32, normalised to length 1; zeros for a user without a pair.
 
     Examples
     --------
@@ -79,9 +78,9 @@ def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
 def artist_likes(
     song_groups: npt.NDArray[np.integer], liked: Pairs, wanted: npt.NDArray[np.integer]
 ) -> Float64Array:
-    """Return how often the artist of each wanted song is liked, 0 where nobody is known to.
+    """Return the number of likes of each artist in `wanted` (n,): float64, shape (n,).
 
-    `song_groups` (S,) has the artist of each song of `liked`, `wanted` (n,) some artists.
+    `song_groups` (S,) has the artist of each song in `liked`.
     """
     size = int(max(song_groups.max(initial=0), wanted.max(initial=0))) + 1
     counts = np.bincount(song_groups[liked.song], minlength=size)

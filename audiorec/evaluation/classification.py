@@ -1,16 +1,16 @@
-"""How good a classifier's scores are: figures, their intervals, and their honesty.
+"""Evaluate a classifier's scores: accuracy, F1 and calibration, with bootstrap intervals.
 
     scores (n, C), labels (n,)  ──report──▶  `Report`: accuracy, macro-F1, per class, ECE
 
-Segments of one track are not independent, so every interval is a bootstrap over tracks: a
-track is drawn with all of its segments. The same functions serve segments and tracks;
-`by_track` turns the first into the second.
+Segments of a song are not independent, so intervals come from a bootstrap over songs ("tracks" in
+the names): a song is drawn with all of its segments. The same functions evaluate by segment and by
+song; `by_track` averages segments to songs.
 
 Conventions
 -----------
-Rows of the confusion matrix are true classes, columns are answers. A class without rows is
-left out of macro-F1 and has recall NaN; a class that is never answered has precision NaN and,
-where it has rows, F1 0.
+Rows of the confusion matrix are true classes, columns are predicted classes. A class without rows
+is left out of macro-F1 and has recall NaN; a class that is never predicted has precision NaN and,
+if it has rows, F1 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ ECE_BINS = 15  # of equal width over [0, 1], as in Guo et al. 2017
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure and its bootstrap interval."""
+    """A value with its bootstrap interval."""
 
     value: float
     low: float
@@ -43,27 +43,27 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Figures of one set of scores.
+    """Evaluation figures of one set of scores.
 
     Attributes
     ----------
     classes : tuple of str, length C
     n : int
-        Rows judged.
+        Number of rows evaluated.
     n_tracks : int
-        What the intervals were drawn from.
+        Number of songs (bootstrap units).
     accuracy, macro_f1 : Interval
     balanced_macro_f1 : Interval
         As if all classes had the same number of rows; see `balanced_macro_f1`.
     precision, recall, f1 : tuple of float, length C
-        NaN where undefined, see the module's conventions.
+        NaN if undefined; see the module's conventions.
     recall_intervals : tuple of Interval, length C
     ece : float
         Expected calibration error.
     confusion : ndarray, shape (C, C), int64
-        True class by answer.
-    reliability : tuple of (confidence, right, rows)
-        Mean confidence and share of right answers of each bin of confidence.
+        True class by predicted class.
+    reliability : tuple of (confidence, accuracy, rows)
+        Mean confidence, accuracy and number of rows of each confidence bin.
     """
 
     classes: tuple[str, ...]
@@ -81,7 +81,7 @@ class Report:
     reliability: tuple[tuple[float, float, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; undefined figures are None."""
+        """Return plain JSON values; undefined figures become None."""
         per_class = {
             name: {
                 "precision": _plain(self.precision[c]),
@@ -105,14 +105,14 @@ class Report:
         }
 
     def table(self) -> str:
-        """Return the figures as lines of text, one class a line.
+        """Return the figures as text, one line per class.
 
         Each line ends with the class's row of the confusion matrix.
         """
         width = max(len(name) for name in self.classes)
         figures = f"accuracy {self.accuracy}  macro-F1 {self.macro_f1}  ECE {self.ece:.3f}"
         lines = [
-            f"{figures}  ({self.n} rows, {self.n_tracks} tracks)",
+            f"{figures}  ({self.n} rows, {self.n_tracks} songs)",
             f"macro-F1 with classes of equal size {self.balanced_macro_f1}",
         ]
         for c, name in enumerate(self.classes):
@@ -133,26 +133,26 @@ def report(
     rng: np.random.Generator,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> Report:
-    """Judge scores (n, C) against labels (n,); the answer is the largest, the first of equals.
+    """Evaluate scores (n, C) against labels (n,); ties go to the first class.
 
     Parameters
     ----------
     tracks : sequence of str, length n
-        What the bootstrap draws whole. For scores by track: the tracks' artists, or the
-        tracks themselves.
+        The bootstrap unit of each row. For scores by song: the songs' artists, or the songs
+        themselves.
     samples : int
-        Bootstrap samples; the intervals hold the middle 95 %.
+        Number of bootstrap samples; intervals contain the middle 95 %.
 
     Raises
     ------
     InputError
-        If there are no rows, or a label names no class.
+        If there are no rows, or a label is not the index of a class.
     ShapeError
-        If the arrays do not fit each other.
+        If the shapes of the arrays do not match.
     """
     _check(scores, labels, tracks, classes)
     answers, n_classes = scores.argmax(1), len(classes)
-    # One confusion matrix a track, (tracks, C, C); then those of bootstrap samples of tracks.
+    # One confusion matrix per song, (songs, C, C); then those of bootstrap samples of songs.
     names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
     per_track = np.zeros((len(names), n_classes, n_classes), np.int64)
     np.add.at(per_track, (of_row, labels, answers), 1)
@@ -183,17 +183,17 @@ def by_track(
     labels: npt.NDArray[np.integer],
     tracks: Sequence[str] | npt.NDArray[np.str_],
 ) -> tuple[Float64Array, Int64Array, npt.NDArray[np.str_]]:
-    """Average the segments' scores (n, C) of each track: scores (m, C), labels (m,), sorted names.
+    """Average segment scores (n, C) by song: scores (m, C), labels (m,), sorted names (m,).
 
     Raises
     ------
     InputError
-        If a track has two labels.
+        If a song has more than one label.
     """
     names, first, of_row = np.unique(np.asarray(tracks), return_index=True, return_inverse=True)
     if (labels != labels[first][of_row]).any():
         name = names[of_row[labels != labels[first][of_row]][0]]
-        raise InputError(f"track {str(name)!r} has segments of more than one class")
+        raise InputError(f"song {str(name)!r} has segments of more than one class")
     sums = np.zeros((len(names), scores.shape[1]))
     np.add.at(sums, of_row, scores.astype(np.float64))
     counts = np.bincount(of_row, minlength=len(names))
@@ -203,7 +203,7 @@ def by_track(
 def confusion_matrix(
     labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], n_classes: int
 ) -> Int64Array:
-    """Count answers by true class, (C, C) int64.
+    """Count predicted classes by true class, (C, C) int64.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def confusion_matrix(
 
 
 def accuracy(confusion: npt.NDArray[np.integer]) -> float:
-    """Return the share of right answers of a confusion matrix."""
+    """Return the accuracy of a confusion matrix."""
     return float(np.trace(confusion) / confusion.sum())
 
 
@@ -247,9 +247,9 @@ def macro_f1(confusion: npt.NDArray[Any]) -> float:
 def balanced_macro_f1(confusion: npt.NDArray[Any]) -> float:
     """Return macro-F1 as if every class had the same number of rows.
 
-    Precision, and so F1, depends on how many rows the other classes have: where a collection
-    holds twenty times as many noises as voices, one noise in a hundred that is called a voice
-    takes a sixth of that class's precision. This figure is for comparing collections.
+    Precision, and so F1, depends on the sizes of the other classes: in a collection with twenty
+    times as many noises as voices, one noise in a hundred predicted as a voice costs a sixth of
+    that class's precision. Use this figure to compare collections.
 
     Examples
     --------
@@ -265,13 +265,13 @@ def balanced_macro_f1(confusion: npt.NDArray[Any]) -> float:
 def expected_calibration_error(
     scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> float:
-    """Return the mean gap between the confidence of answers and how often they are right.
+    """Return the expected calibration error: the mean gap between confidence and accuracy.
 
-    Bins are of equal width over confidences from 0 to 1; each weighs as many rows as it has.
+    Bins have equal width over confidences from 0 to 1 and are weighted by their rows.
 
     Examples
     --------
-    Four answers at confidence 0.75, of which two are right:
+    Four predictions at confidence 0.75, of which two are correct:
 
     >>> scores = np.tile([0.75, 0.25], (4, 1))
     >>> expected_calibration_error(scores, np.array([0, 0, 1, 1]))
@@ -285,7 +285,7 @@ def expected_calibration_error(
 def reliability(
     scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> list[tuple[float, float, int]]:
-    """Return mean confidence, share of right answers and rows of each bin that has rows."""
+    """Return mean confidence, accuracy and number of rows of each non-empty bin."""
     confidence, right, of_row = _binned(scores, labels)
     return [
         (float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum()))
@@ -297,7 +297,7 @@ def reliability(
 def _binned(
     scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> tuple[Float64Array, Float64Array, Int64Array]:
-    """Return the confidence of each row, 1 where it is right, and its bin: shape (n,) each."""
+    """Return each row's confidence, whether it is correct (0 or 1), and its bin: (n,) each."""
     confidence = scores.max(1).astype(np.float64)
     right = (scores.argmax(1) == labels).astype(np.float64)
     of_row = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
@@ -309,7 +309,7 @@ def _recall(confusion: Int64Array, of: int) -> float:
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
-    """Divide; NaN where there is nothing to divide by."""
+    """Divide element-wise; NaN for a divisor of 0."""
     ratio = np.full(len(part), np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio
@@ -318,7 +318,7 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
 def _interval(
     figure: Callable[[Int64Array], float], whole: Int64Array, drawn: Int64Array
 ) -> Interval:
-    """Return a figure with the middle 95 % of its values over the bootstrap samples."""
+    """Return a figure with the 95 % interval of its bootstrap values."""
     values = np.array([figure(sample) for sample in drawn])
     values = values[~np.isnan(values)]
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
@@ -338,9 +338,9 @@ def _check(
             f"got {scores.shape} and {len(tracks)}"
         )
     if n == 0:
-        raise InputError("no rows to judge")
+        raise InputError("there are no rows to evaluate")
     if labels.min() < 0 or labels.max() >= len(classes):
-        raise InputError(f"labels must lie in 0..{len(classes) - 1}")
+        raise InputError(f"labels must be from 0 to {len(classes) - 1}")
 
 
 def _plain(value: float) -> float | None:

@@ -1,8 +1,8 @@
-"""Several ways to rank the same songs for the same users, side by side.
+"""Compare several ranking methods on the same users and songs.
 
-    Panel, methods  ──compare──▶  `Comparison`: a row a method, and differences to the first
+    Panel, methods  ──compare──▶  `Comparison`: one row per method, and differences to the first
 
-A method is a function from numbers of users to similarities with the panel's songs.
+A method is a function from user indices to similarities with the panel's songs.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,21 +31,21 @@ MEASURES = ("auc", "precision", "recall", "ndcg")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Panel:
-    """Who is judged on which songs."""
+    """The users and the songs of an evaluation."""
 
-    users: Int64Array  # (Q,): whatever numbers the methods know the users by
+    users: Int64Array  # (Q,): user indices, passed to the methods
     # (Q, S): as in `audiorec.evaluation.ranking`; every user has a liked and another candidate
     liked: BoolArray
     candidates: BoolArray  # (Q, S)
-    likes: Int64Array  # (S,): how often each song is liked, for the popularity bias
+    likes: Int64Array  # (S,): likes of each song, for the popularity bias
 
     def __post_init__(self) -> None:
         has_liked = (self.liked & self.candidates).any(1)
         has_other = (self.candidates & ~self.liked).any(1)
         if not len(self.users) or not (has_liked & has_other).all():
             raise InputError(
-                "nobody can be judged: no user likes a held-out song and has another to set "
-                "against it"
+                "no user can be evaluated: each needs a liked held-out song and another candidate "
+                "to compare it with"
             )
 
 
@@ -56,7 +56,7 @@ class Row:
     # (Q,): ``auc``, ``precision``, ``recall``, ``ndcg``
     per_user: Mapping[str, Float64Array] = field(repr=False)
     means: Mapping[str, Interval]
-    # AUC of the first method less this one's, on the same users; None for the first
+    # AUC of the first method minus this one's, on the same users; None for the first
     ahead: Interval | None
     coverage: float  # of the top k
     bias: float
@@ -64,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """All methods on one panel; the others are compared with the first."""
+    """Figures of all methods on one panel; each is compared with the first."""
 
     rows: Mapping[str, Row]
     n_users: int
@@ -72,7 +72,7 @@ class Comparison:
     k: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; undefined figures are None."""
+        """Return plain JSON values; undefined figures become None."""
         return {
             "users": self.n_users,
             "songs": self.n_songs,
@@ -84,9 +84,9 @@ class Comparison:
 def compare(
     panel: Panel, methods: Mapping[str, Method], *, k: int, rng: np.random.Generator
 ) -> Comparison:
-    """Judge every method on the same users and songs; the first is the one in question.
+    """Evaluate every method on the same users and songs, and compare the first with the others.
 
-    `k` is the length of the lists that precision, recall, NDCG, coverage and bias are of.
+    `k` is the list length for precision, recall, NDCG, coverage and bias.
     """
     rows: dict[str, Row] = {}
     first: Float64Array | None = None

@@ -1,13 +1,13 @@
-"""Where wanted songs stand among all songs, and what the lists are like besides.
+"""Rank target songs in the whole catalogue, and measure the spread and diversity of lists.
 
-    similarities (q, S), wanted songs ──mean_ranks──▶ ranks (T,) ──rank_measures──▶ (Q,) each
-    lists (Q, k)  ──list_spread, intra_list_diversity, sound_diversity──▶ what they are like
+    similarities (q, S), target songs ──mean_ranks──▶ ranks (T,) ──rank_measures──▶ (Q,) each
+    lists (Q, k)  ──list_spread, intra_list_diversity, sound_diversity──▶ list statistics
 
 Conventions
 -----------
-The catalogue is ranked as a whole. Songs of one similarity share the mean of their ranks, so that
-a constant ranks nobody first. A song that is not proposed has rank inf. ``recall`` divides by all
-wanted songs, ``capped_recall`` by the most that k places can hold: min(k, wanted).
+The whole catalogue is ranked. Tied songs share the mean of their ranks, so that a constant
+similarity ranks no song first. A song that is not proposed has rank inf. ``recall`` divides by the
+number of targets, ``capped_recall`` by min(k, targets).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 MEASURES = ("recall", "capped_recall", "hit_rate", "precision", "ndcg", "mrr")
-MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds at a time
-FEW = 4  # wanted songs of a query, up to which comparing beats sorting
+MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds in memory
+FEW = 4  # targets per query up to which comparing is faster than sorting
 
 
 def mean_ranks(similar: FloatArray, query: Int64Array, song: Int64Array) -> Float64Array:
-    """Return the rank of each wanted song among all songs of its query: shape (T,), from 1.
+    """Return the rank of each target among all songs for its query: shape (T,), from 1.
 
     Parameters
     ----------
     similar : ndarray, shape (q, S), float32
         -inf for songs that are not proposed.
     query, song : ndarray, shape (T,), int64
-        The wanted songs, by query ascending; a song below 0 is not in the catalogue.
+        The targets, in ascending order of query; a song below 0 is not in the catalogue.
 
     Examples
     --------
@@ -63,9 +63,9 @@ def mean_ranks(similar: FloatArray, query: Int64Array, song: Int64Array) -> Floa
 def rank_measures(
     ranks: Float64Array, query: Int64Array, n_queries: int, ks: Sequence[int]
 ) -> dict[tuple[str, int], Float64Array]:
-    """Return every measure at every k, a number a query: {(measure, k): (Q,)}.
+    """Return every measure at every k for each query: {(measure, k): (Q,)}.
 
-    Queries without a wanted song have NaN.
+    NaN for queries without a target.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def rank_measures(
     np.minimum.at(first, query, ranks)
     for k in ks:
         hit = ranks <= k
-        # Wanted songs that share a mean rank within k may be more than k places hold.
+        # More than k targets may share a mean rank within k.
         hits = np.minimum(np.bincount(query[hit], minlength=n_queries), k)
         gain = np.bincount(query[hit], 1 / np.log2(1 + ranks[hit]), minlength=n_queries)
         most = np.minimum(wanted, k)
@@ -110,10 +110,10 @@ def clustered_interval(
     *,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> Interval:
-    """Return the mean of a number a query, and the middle 95 % of a bootstrap over clusters.
+    """Return the mean over queries with the 95 % interval of a bootstrap over clusters.
 
-    `cluster` (Q,) has the number of each query's user or session: queries of one are drawn
-    together. Queries with NaN are left out.
+    `cluster` (Q,) is the index of each query's user or session, which is drawn with all of its
+    queries. Queries with NaN are left out.
 
     Examples
     --------
@@ -122,10 +122,12 @@ def clustered_interval(
     '0.500 [0.500, 0.500]'
     """
     if values.shape != cluster.shape:
-        raise ShapeError(f"a cluster for each value expected: {values.shape}, {cluster.shape}")
+        raise ShapeError(
+            f"values and clusters must have the same shape, got {values.shape} and {cluster.shape}"
+        )
     there = ~np.isnan(values)
     if not there.any():
-        raise InputError("an interval needs at least one query that can be judged")
+        raise InputError("an interval needs at least one query with targets")
     _, number = np.unique(cluster[there], return_inverse=True)
     n = np.bincount(number).astype(np.float64)
     sums = np.bincount(number, values[there])
@@ -139,7 +141,7 @@ def clustered_interval(
 
 
 def gini(shown: npt.NDArray[np.integer]) -> float:
-    """Return how unevenly exposure falls on S songs: 0 is even, near 1 is all on one.
+    """Return the Gini coefficient of exposure over S songs: 0 is even, near 1 is all on one song.
 
     Examples
     --------
@@ -155,10 +157,10 @@ def gini(shown: npt.NDArray[np.integer]) -> float:
 
 
 def intra_list_diversity(lists: Int64Array, kinds: npt.NDArray[np.integer]) -> Float64Array:
-    """Return how many of the pairs in a list are of two kinds: shape (Q,), 0 to 1.
+    """Return the share of pairs in each list that differ in kind: shape (Q,), 0 to 1.
 
-    `lists` (Q, k) are songs, -1 for none; `kinds` (S,) their genre or artist, -1 where unknown,
-    which is a kind of its own for each song. NaN for a list of fewer than two songs.
+    `lists` (Q, k) has song indices, -1 for none; `kinds` (S,) has their genre or artist, -1 if
+    unknown, which differs from every other. NaN for a list of fewer than two songs.
 
     Examples
     --------
@@ -176,10 +178,10 @@ def intra_list_diversity(lists: Int64Array, kinds: npt.NDArray[np.integer]) -> F
 
 
 def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
-    """Return the mean distance of two songs in a list, 1 - cosine: shape (Q,), 0 to 2.
+    """Return the mean cosine distance of the pairs in each list: shape (Q,), 0 to 2.
 
-    `units` (S, W) have length 1, or 0 where nothing is known: such songs are passed over. NaN for
-    a list of fewer than two known songs.
+    `units` (S, W) have length 1, or 0 for songs without a vector, which are skipped. NaN for a
+    list of fewer than two songs with a vector.
 
     Examples
     --------
@@ -194,7 +196,7 @@ def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
         own = own[known[own]]
         n = len(own)
         if n > 1:
-            # Every pair at once: |sum of units|^2 is n + twice the sum of all cosines.
+            # All pairs at once: |sum of units|^2 is n + twice the sum of all cosines.
             total = units[own].astype(np.float64).sum(axis=0)
             lengths = np.square(units[own].astype(np.float64)).sum()
             found[row] = 1 - (total @ total - lengths) / (n * (n - 1))
@@ -202,9 +204,9 @@ def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
 
 
 def list_spread(lists: Int64Array, plays: npt.NDArray[np.integer]) -> Mapping[str, float]:
-    """Return what lists (Q, k) are like: mean plays of a song in them, Gini, coverage.
+    """Return statistics of lists (Q, k): mean plays of their songs, Gini, coverage.
 
-    `plays` (S,) are those that the channel learnt from; Gini and coverage are over the S songs.
+    `plays` (S,) are those in the training data; Gini and coverage are over the S songs.
     """
     shown = np.bincount(lists[lists >= 0], minlength=len(plays))
     total = int(shown.sum())

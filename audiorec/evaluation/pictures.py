@@ -1,8 +1,8 @@
-"""A report as pictures: which classes are taken for which, and whether confidence is kept.
+"""Draw a report: confusion matrix and reliability diagram.
 
-    Report  ──draw──▶ one PNG: the confusion matrix, and the reliability diagram
+    Report  ──draw──▶ one PNG with both
 
-Needs matplotlib, which the extra ``plot`` brings; it draws to memory, never to a window.
+Needs matplotlib (extra ``plot``); draws to memory, never to a window.
 """
 
 import io
@@ -14,9 +14,9 @@ from audiorec.errors import MissingExtraError
 from audiorec.evaluation.classification import Report
 from audiorec.files.visible import visible
 
-WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.8, 110  # inches and dots an inch
-DARK = 0.55  # of a row: above, white figures are read better
-MOST_PRINTED = 15  # classes whose cells still have room for a figure
+WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.8, 110  # inches, dots per inch
+DARK = 0.55  # share of a row above which white text is more readable
+MOST_PRINTED = 15  # most classes for which cells have room for counts
 
 
 def draw(report: Report, *, title: str) -> bytes:
@@ -27,7 +27,7 @@ def draw(report: Report, *, title: str) -> bytes:
     MissingExtraError
         Without matplotlib.
     """
-    # A figure of its own, without pyplot: no window system, nothing kept between calls.
+    # Figure without pyplot: needs no window system and keeps no global state.
     figure = require_figure()(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_confusion(left, report)
@@ -39,7 +39,7 @@ def draw(report: Report, *, title: str) -> bytes:
 
 
 def require_figure() -> Any:
-    """Return matplotlib's Figure; asked before long work, so that it is not lost.
+    """Return matplotlib's Figure; call it before long work, so that a missing extra fails early.
 
     Raises
     ------
@@ -54,15 +54,15 @@ def require_figure() -> Any:
 
 
 def _draw_confusion(axes: Any, report: Report) -> None:
-    """Colour each row by its shares, and print the counts where there is room."""
+    """Colour each row by its shares, and print the counts if there is room."""
     counts = report.confusion.astype(np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     places, names = range(len(report.classes)), [visible(name) for name in report.classes]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    # Not as formulas: a class may have dollar signs in its name.
+    # No math mode: a class name may contain dollar signs.
     axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
     axes.set_yticks(places, names, parse_math=False)
-    axes.set(xlabel="answer", ylabel="class", title=f"accuracy {report.accuracy}")
+    axes.set(xlabel="predicted class", ylabel="class", title=f"accuracy {report.accuracy}")
     if len(names) > MOST_PRINTED:
         return
     for (i, j), share in np.ndenumerate(shares):
@@ -72,11 +72,11 @@ def _draw_confusion(axes: Any, report: Report) -> None:
 
 
 def _draw_reliability(axes: Any, report: Report) -> None:
-    """Draw the share of right answers over the confidence, the dots sized by rows."""
+    """Draw accuracy over confidence, with dots sized by their number of rows."""
     confidence, right, rows = np.array(report.reliability, np.float64).T
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
     axes.plot(confidence, right, color="C0")
     sizes = 12 + 180 * rows / rows.sum()
     axes.scatter(confidence, right, s=sizes, color="C0")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     axes.set_title(f"expected calibration error {report.ece:.3f}")

@@ -1,9 +1,9 @@
-"""Channels of recall as one picture: each measure with its interval, and what the lists are like.
+"""Draw recall channels side by side: each measure with its interval, and list statistics.
 
-measures, spread by channel  ──draw_channels───▶ one PNG: a panel a measure, a line a channel
-settings of a fusion         ──draw_trade_off──▶ one PNG: accuracy against what lists are like
+measures, spread by channel  ──draw_channels───▶ one PNG: a panel per measure, a line per channel
+settings of a fusion         ──draw_trade_off──▶ one PNG: accuracy against list statistics
 
-Needs matplotlib, which the extra ``plot`` brings; it draws to memory, never to a window.
+Needs matplotlib (extra ``plot``); draws to memory, never to a window.
 """
 
 import io
@@ -15,26 +15,26 @@ from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.pictures import DPI, require_figure
 from audiorec.files.visible import visible
 
-PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: a panel's width, a channel, titles and axes
+PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: panel width, line of a channel, title + axes
 ACROSS = 4  # panels in a row
-MOST_LETTERS = 32  # of a channel's name; a longer one loses its beginning
+MOST_LETTERS = 32  # of a channel's name; longer ones are cut at the beginning
 
 TRADE_IN = 3.6  # inches of a panel
-TRADED = {  # what accuracy is given up for
-    "popularity": "plays of a song",
-    "diversity_genre": "pairs of different genres",
-    "diversity_artist": "pairs of different artists",
-    "new": "share of songs nobody has played",
+TRADED = {  # list statistics that are traded against accuracy
+    "popularity": "mean plays of a song",
+    "diversity_genre": "share of pairs of different genres",
+    "diversity_artist": "share of pairs of different artists",
+    "new": "share of songs without plays",
 }
 
 Figures = Mapping[str, Mapping[str, Interval | float]]
 
 
 def draw_channels(channels: Figures, *, title: str) -> bytes:
-    """Draw figures by channel and measure as a PNG, the channels from top to bottom as given.
+    """Draw figures by channel and measure as a PNG, with channels from top to bottom in order.
 
-    An `Interval` is a dot with its interval, a number a bar. Each measure of the first channel has
-    a panel; a channel that lacks one, or has NaN, has an empty line there.
+    An `Interval` becomes a dot with a line, a number a bar. Each measure of the first channel has
+    a panel; a channel without that measure, or with NaN, has an empty line there.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def draw_channels(channels: Figures, *, title: str) -> bytes:
     across = max(1, min(ACROSS, len(measures)))
     down = max(1, -(-len(measures) // across))
     size = (PANEL_IN * across + 1, down * (FRAME_IN + LINE_IN * len(names)) + 0.4)
-    # A figure of its own, without pyplot: no window system, nothing kept between calls.
+    # Figure without pyplot: needs no window system and keeps no global state.
     figure = require_figure()(figsize=size, layout="constrained")
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
     for panel, measure in zip(panels, measures, strict=False):
         _draw(panel, measure, [channels[name].get(measure) for name in names])
     for panel in panels[len(measures) :]:
         panel.set_visible(False)
-    # Not as formulas: a file that is judged may have dollar signs in its name.
+    # No math mode: the name of an evaluated file may contain dollar signs.
     panels[0].set_yticks(range(len(names)), list(map(_short, names)), parse_math=False)
     panels[0].invert_yaxis()
     figure.suptitle(visible(title), parse_math=False)
@@ -63,13 +63,13 @@ def draw_channels(channels: Figures, *, title: str) -> bytes:
 
 
 def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) -> bytes:
-    """Draw what settings give up in accuracy for what their lists are like, as a PNG.
+    """Draw the trade-off of accuracy against list statistics over settings, as a PNG.
 
     Parameters
     ----------
     settings : mapping of str to mapping of str to float
-        Figures by setting, `measure` among them. Each other figure that is among `TRADED` has a
-        panel: a line a dial, the measure upwards. Where no setting has one, bars of all figures.
+        Figures by setting, including `measure`. Each figure in `TRADED` has a panel with one line
+        per dial and the measure on the y axis. If no setting has any, bars of all figures.
     measure : str
 
     Raises
@@ -111,7 +111,7 @@ def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) ->
 def _by_dial(
     settings: Mapping[str, Mapping[str, float]],
 ) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
-    """Return settings by what they turn: those of ``popularity 0.1`` and ``0.2`` together."""
+    """Group settings by dial: ``popularity 0.1`` and ``popularity 0.2`` together."""
     found: dict[str, list[tuple[str, Mapping[str, float]]]] = {}
     for name, of in settings.items():
         dial, _, value = name.rpartition(" ")
@@ -126,7 +126,7 @@ def _draw(panel: Any, measure: str, values: "list[Interval | float | None]") -> 
     for line, value in enumerate(values):
         if isinstance(value, Interval):
             panel.plot([value.low, value.high], [line, line], color="C0", linewidth=2)
-            panel.plot([value.value], [line], "o", color="C0", clip_on=False)  # 0 as a whole dot
+            panel.plot([value.value], [line], "o", color="C0", clip_on=False)  # a whole dot at 0
         elif value is not None and not math.isnan(value):
             panel.barh(line, value, height=0.55, color="C7")
     panel.set_title(visible(measure), fontsize="medium", parse_math=False)

@@ -1,17 +1,16 @@
-"""How well similarities put liked songs before the others: user by user, with intervals.
+"""Evaluate how well similarities rank liked songs above other candidates, per user.
 
     similarities (Q, S), liked (Q, S), candidates (Q, S)  ──▶  AUC, precision, recall, NDCG at k
 
-Every measure is one number a user; what is reported is the mean over users. Users are what
-intervals are drawn from, and two methods are compared on the same users: the interval of
-their difference is of the differences, which is far narrower than two intervals side by side.
+Every measure is computed per user; the mean over users is reported, with a bootstrap over users.
+Two methods are compared on the same users: the interval is that of the paired differences, which
+is far narrower than two intervals side by side.
 
 Conventions
 -----------
-`candidates` are the songs that a user is judged on; among them those that are not `liked`
-stand against the liked ones. A user without a liked or without another candidate has AUC NaN;
-one without a liked candidate has NaN everywhere. Equal similarities share their rank in the
-AUC, and go by the song's number in the top k.
+`candidates` are the songs that are ranked for a user; those that are not `liked` are the negatives.
+A user without a liked candidate or without a negative has AUC NaN; a user without a liked candidate
+has NaN everywhere. Ties count half in the AUC, and go by song index in the top k.
 """
 
 from dataclasses import dataclass
@@ -23,18 +22,18 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval, ratio
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds at a time
+MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopMeasures:
-    """Measures of the best k candidates of Q users."""
+    """Measures of the top k candidates of Q users."""
 
-    # (Q,): precision divides by k, or by the candidates where there are fewer
+    # (Q,): precision divides by k, or by the number of candidates if that is smaller
     precision: Float64Array
     recall: Float64Array  # (Q,)
     ndcg: Float64Array  # (Q,)
-    top: Int64Array  # (Q, k): numbers of songs, best first; -1 where there are fewer candidates
+    top: Int64Array  # (Q, k): song indices, best first; -1 if there are fewer candidates
 
 
 def auc_per_user(
@@ -44,10 +43,10 @@ def auc_per_user(
     *,
     weights: npt.NDArray[np.floating] | None = None,
 ) -> Float64Array:
-    """Return how often a liked song is nearer than another candidate: shape (Q,), float64.
+    """Return each user's AUC of liked against other candidates: shape (Q,), float64.
 
-    Songs stand against the liked ones as often as `weights` (S,), above 0, say; by default all
-    as often. By their likes, what is merely popular is no longer near the top.
+    `weights` (S,), above 0, weight the songs as negatives; by default equally. Weighting negatives
+    by popularity stops a popularity ranking from scoring well.
 
     Examples
     --------
@@ -77,7 +76,7 @@ def auc_per_user(
 def top_measures(
     similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray, k: int
 ) -> TopMeasures:
-    """Judge the best `k` candidates of each user; arguments as for `auc_per_user`.
+    """Evaluate the top `k` candidates of each user; arguments as for `auc_per_user`.
 
     Examples
     --------
@@ -115,9 +114,9 @@ def top_measures(
 def mean_interval(
     per_user: Float64Array, rng: np.random.Generator, *, samples: int = BOOTSTRAP_SAMPLES
 ) -> Interval:
-    """Return the mean over users and the middle 95 % of its bootstrap.
+    """Return the mean over users with its 95 % bootstrap interval.
 
-    `per_user` (Q,) is finite: leave users out on whom the measure is undefined.
+    `per_user` (Q,) must be finite: leave out users for whom the measure is undefined.
 
     Examples
     --------
@@ -139,22 +138,24 @@ def mean_interval(
 def paired_difference(
     method: Float64Array, baseline: Float64Array, rng: np.random.Generator
 ) -> Interval:
-    """Return by how much a method is better on the same users (Q,), with its interval.
+    """Return the mean difference of a method to a baseline on the same users (Q,), with interval.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> users = rng.random(50)  # they differ a lot, the methods never do by more than 0.1
+    >>> users = rng.random(50)  # users differ a lot, the methods always by 0.1
     >>> str(paired_difference(users + 0.1, users, rng))
     '0.100 [0.100, 0.100]'
     """
     if method.shape != baseline.shape:
-        raise ShapeError(f"not the same users: {method.shape} and {baseline.shape}")
+        raise ShapeError(
+            f"both methods need the same users, got {method.shape} and {baseline.shape}"
+        )
     return mean_interval(method - baseline, rng)
 
 
 def coverage(top: Int64Array, n_songs: int) -> float:
-    """Return the part of the songs that is in anybody's top k.
+    """Return the share of songs that appear in at least one user's top k.
 
     Examples
     --------
@@ -165,9 +166,9 @@ def coverage(top: Int64Array, n_songs: int) -> float:
 
 
 def popularity_bias(top: Int64Array, likes: npt.NDArray[np.number]) -> float:
-    """Return mean likes in the top k (Q, k) over those of all songs, of `likes` (S,): 1 is no bias.
+    """Return mean `likes` (S,) in the top k (Q, k) over the mean of all songs: 1 is no bias.
 
-    NaN if no song of the S is liked or nothing is in a top k.
+    NaN if no song has a like, or all lists are empty.
 
     Examples
     --------
@@ -182,7 +183,7 @@ def popularity_bias(top: Int64Array, likes: npt.NDArray[np.number]) -> float:
 def _check(similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray) -> None:
     if similarities.ndim != 2 or {liked.shape, candidates.shape} != {similarities.shape}:
         raise ShapeError(
-            f"similarities, liked and candidates must have one shape (Q, S), got "
+            f"similarities, liked and candidates must have the same shape (Q, S), got "
             f"{similarities.shape}, {liked.shape}, {candidates.shape}"
         )
     if np.isnan(similarities[candidates]).any():

@@ -1,27 +1,27 @@
-"""Many songs to a store: list them, decode and score each, write rows; resumable throughout.
+"""Extract many songs to a store: list, decode, score, write rows; always resumable.
 
 ::
 
-    paths ──catalogue──▶ sources ──plan──▶ what is new
+    paths ──catalogue──▶ sources ──plan──▶ new and changed songs
           ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
-          ──journal──▶ vecs.parquet, vecs.errors.parquet, scores and features where asked
+          ──journal──▶ vecs.parquet, vecs.errors.parquet, optional scores and features
 
     many machines:  manifest ──shards──▶ one part each, by one of the `engines`
 
 ==============  ====================================================================
 ``catalogue``   folders, globs, lists and manifests to `Source` rows
-``naming``      what songs are called: the forms of ``--id-from``
-``plan``        options of a run; what is new, what is known, which rows stay
+``naming``      song ids: the forms of ``--id-from``
+``plan``        options of a run; which songs to extract and which rows to keep
 ``pipeline``    one song through all stages: audio, tagger, statistics
-``backbones``   networks of the user's own: checked, kept, made part of an extractor
-``run``         the loop: workers, journal, commit, report
-``rows``        what the files of a run hold of one song
-``estimate``    how much processor time a run will take
-``watch``       folders that are kept up to date, by the system's notices or by looking
-``reader``      one song at once, in a worker that may die of it
-``manifest``    the songs of a sharded run, in an order that does not change
+``backbones``   checks and adds a user's network, and configures extractors
+``run``         the main loop: workers, journal, commit, report
+``rows``        the output rows of one song
+``estimate``    predicts the CPU time of a run
+``watch``       updates a store when its folders change, by notification or polling
+``reader``      single songs, each in a worker process
+``manifest``    the songs of a sharded run, in a fixed order
 ``shards``      one shard of a manifest to one part of a store
-``engines``     who works on shards: this machine, Ray, Dask
+``engines``     run shards on this machine, Ray or Dask
 ==============  ====================================================================
 
 Public::

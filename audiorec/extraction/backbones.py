@@ -1,10 +1,10 @@
-"""Networks of the user's own: looked at in a worker, kept, and made part of an extractor.
+"""Add a user's network after checking it in a worker, and configure extractors.
 
     MODEL.onnx, SPEC.json ──add_backbone──▶ a folder that `find_added` opens by name
     heads, a name         ──extractor_config──▶ `ExtractorConfig`
 
-A model may come from anywhere. It is opened in a process that may die of it, run on made-up sound
-that goes through its own front end, and kept only if its answers are what the spec says.
+A model is untrusted. A disposable worker process opens it and runs it on synthetic sound through
+its front end; it is stored only if its outputs match the spec.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ from audiorec.types import FloatArray
 
 HANDLER = "audiorec.extraction.backbones:check_handler"
 LIMITS = Limits(timeout_s=120.0)
-SEGMENTS = 3  # of made-up sound that a model is tried on
-# What two runs of one segment, alone and beside others, may differ in, of the largest answer.
+SEGMENTS = 3  # of synthetic sound on which a model is tried
+# Largest difference between a segment run alone and in a batch, relative to the largest output.
 TOLERANCE = 1e-4
 
 
 class ModelAnswer(NamedTuple):
-    """What a worker saw of a model."""
+    """Checksum and output widths of a model, as found by a worker."""
 
     sha256: str
     widths: dict[Role, int]
@@ -54,26 +54,26 @@ class ModelAnswer(NamedTuple):
 def add_backbone(
     model: Path, spec: Path, *, replace: bool = False, limits: Limits = LIMITS
 ) -> AddedBackbone:
-    """Check a network and keep it in the folder of the user's data.
+    """Check a network and store it in the user's data folder.
 
     Parameters
     ----------
     model : Path
-        An ONNX file without external data and custom operators.
+        An ONNX file without external data or custom operators.
     spec : Path
         Its spec; see `audiorec.tagger.stated`.
     replace : bool
-        Take the place of another network of the same name.
+        Replace a network with the same name.
     limits : Limits
-        Time and memory of the worker that tries it.
+        Time and memory limits of the worker.
 
     Raises
     ------
     InputError
-        If the spec does not hold, or there is another network of this name.
+        If the spec is invalid, or a network with this name exists.
     WeightsError
-        If the model cannot be opened, does not fit the spec, or its answers depend on what stands
-        beside a segment in a batch.
+        If the model cannot be opened, does not match the spec, or its outputs for a segment depend
+        on the rest of the batch.
     """
     stated = read_spec(spec)
     content = _model(model)
@@ -85,12 +85,12 @@ def add_backbone(
         raise WeightsError(f"{model}: {answer.failure}: {answer.message}")
     seen: ModelAnswer = answer.value
     if seen.sha256 != hashlib.sha256(content).hexdigest():
-        raise WeightsError(f"{model}: changed while it was looked at")
+        raise WeightsError(f"{model}: changed while it was being checked; run the command again")
     return write_added(stated, content, seen.widths, replace=replace)
 
 
 def check_handler(stated: StatedBackbone) -> Callable[[str], ModelAnswer]:
-    """Make what the worker of `add_backbone` runs: the path of a model in, what it is out."""
+    """Return the function that the worker of `add_backbone` runs: path to `ModelAnswer`."""
 
     def check(path: str) -> ModelAnswer:
         content = _model(Path(path))
@@ -102,8 +102,8 @@ def check_handler(stated: StatedBackbone) -> Callable[[str], ModelAnswer]:
                 apart = np.abs(values[one] - alone[role][0]).max()
                 if apart > TOLERANCE * np.abs(values).max():
                     raise WeightsError(
-                        f"its {role} of a segment depend on the others of the batch; export it "
-                        "for inference"
+                        f"the {role} of a segment depend on the rest of the batch; export the "
+                        "model for inference"
                     )
         return ModelAnswer(
             hashlib.sha256(content).hexdigest(),
@@ -120,17 +120,16 @@ def extractor_config(
     hop_s: float | None = None,
     **own: Any,
 ) -> ExtractorConfig:
-    """Return the configuration of an extractor by what a user names.
+    """Return an extractor configuration for the given heads and backbone.
 
     Parameters
     ----------
     heads : sequence of path
-        Head files; empty for the shipped pair, or for a network's own scores.
+        Head files; empty for the two shipped heads, or for a network's own scores.
     backbone : str, optional
-        The name of a network that was added, or its folder; by default the one that the heads were
-        trained on.
+        Name or folder of an added network; by default the one that the heads were trained on.
     hop_s : float, optional
-        Seconds between two segments; by default what the front end says.
+        Seconds between segments; by default that of the front end.
     own
         Other fields of `ExtractorConfig`.
 
@@ -151,10 +150,9 @@ def extractor_config(
 
 
 def extractor_called(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
-    """Return the configuration of an extractor by its id, None if none of this machine has it.
+    """Return the extractor configuration with an id; None if there is none on this machine.
 
-    Tried are the shipped networks and those that were added, each with the scores that it has where
-    no head is named.
+    Tries the shipped networks and the added ones, each with its default scores.
     """
     folders: list[Path | None] = [None, *(backbones_folder() / name for name in added_names())]
     for folder in folders:
@@ -166,23 +164,23 @@ def extractor_called(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | 
 
 
 def replace_hop(spec: FeatureSpec, hop_s: float) -> FeatureSpec:
-    """Return a spec with another hop."""
+    """Return a copy of a spec with another hop, in seconds."""
     return replace(spec, segment=replace(spec.segment, hop_s=hop_s))
 
 
 def _model(path: Path) -> bytes:
-    """Read a model that a user names, at most `MAX_MODEL_BYTES` of it."""
+    """Read a user's model file of at most `MAX_MODEL_BYTES`."""
     with input_errors(path, "cannot read the model"):
         refuse_devices(path)
         with path.open("rb") as file:
             content = file.read(MAX_MODEL_BYTES + 1)
     if len(content) > MAX_MODEL_BYTES:
-        raise WeightsError(f"larger than {MAX_MODEL_BYTES} bytes, the limit of a model")
+        raise WeightsError(f"larger than {MAX_MODEL_BYTES} bytes, the limit for models")
     return content
 
 
 def _made_up(stated: StatedBackbone) -> FloatArray:
-    """Return segments (B, T, M) of noise that swells, then silence, through the front end."""
+    """Return segments (B, T, M) of noise with rising level, then silence, from the front end."""
     spec = stated.features
     rng, n = np.random.default_rng(0), SEGMENTS * spec.segment_samples
     noise = rng.standard_normal(n) * np.linspace(0, 0.3, n)

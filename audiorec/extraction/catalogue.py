@@ -1,14 +1,14 @@
-"""Which songs to work on: folders, files, globs, lists and manifests become `Source` rows.
+"""List the songs of a run: folders, files, globs, lists and manifests to `Source` rows.
 
     paths ──find_songs──▶ [Source(song_id, path, uri, size, mtime_ns), ...]
 
-In a folder a file counts as a song if its name ends like one or, with another ending or
-none, if its first bytes look like audio; what is hidden, or an AppleDouble file, does not.
-Symbolic links that lead out of the folder are not followed unless asked. A file that is named
-outright always counts: if it is broken, its failure is reported.
+A file in a folder counts as a song if it has an audio extension or, with an unknown extension or
+none, if its first bytes look like audio; hidden and AppleDouble files do not count. Symbolic links
+that lead out of the folder are followed only on request. A file that is named explicitly always
+counts: if it is broken, it is reported as a failure.
 
-What cannot be looked at is listed too, as a `Source` with a `problem`: a folder that cannot
-be listed, under its own name with a slash at the end, and a song that is there by name only.
+Inaccessible places are listed too, as a `Source` with a `problem`: a folder that cannot be
+listed, under its name with a trailing slash, and a song that cannot be accessed.
 """
 
 import errno
@@ -29,35 +29,34 @@ AUDIO_EXTENSIONS = frozenset(
     ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64 "
     ".wv .ape .tta .mpc .mp+ .mpp .wma .asf .dsf .dff .spx .ac3 .eac3 .ec3 .mka .weba".split()
 )
-# Not opened at all in a folder: what lies beside music in every collection.
+# Never opened in a folder: files that commonly lie beside music.
 OTHER_EXTENSIONS = frozenset(
     ".jpg .jpeg .png .gif .webp .bmp .txt .md .nfo .log .cue .m3u .m3u8 .pls .pdf .html .htm .xml "
     ".json .csv .tsv .ini .db .sqlite .parquet .zip .rar .7z .gz .xz .lrc .url .sfv .md5 .torrent "
     ".mp4 .mkv .avi .mov .webm .wmv .wvc .mid .midi .py".split()
 )
 MAGIC_BYTES = 12
-# A path, its name below the folder that was searched, and why it could not be looked at, or "".
+# A path, its name relative to the searched folder, and why it is inaccessible, or "".
 Found = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to extract, or a place that could not be looked at.
+    """One file to extract, or an inaccessible place.
 
     Attributes
     ----------
     song_id : str
-        The name under which the song is stored. That of a folder ends with a slash.
+        The id under which the song is stored. That of a folder ends with a slash.
     path : str
-        Where to open it; may hold surrogate escapes for a name that is not UTF-8.
+        Path to open; contains surrogate escapes if it is not UTF-8.
     uri : str
-        The absolute path in printable form, with backslash escapes where it is not UTF-8.
+        The absolute path in printable form, with backslash escapes for bytes that are not UTF-8.
     size, mtime_ns : int
-        As the file system says, the time wrapped into int64; -1 where the file could not be
-        looked at.
+        Size in bytes and modification time, wrapped into int64; -1 if the file is inaccessible.
     problem : str
-        Why this place could not be looked at, in the system's words; "" if it could. There
-        is nothing to open: it is a failure of the stage ``walk``.
+        Why the place is inaccessible, in the system's words; otherwise "". It is not opened but
+        becomes a failure of the stage ``walk``.
     """
 
     song_id: str
@@ -69,7 +68,7 @@ class Source:
 
     @property
     def is_folder(self) -> bool:
-        """Whether this is a folder that could not be listed."""
+        """True for a folder that could not be listed."""
         return bool(self.problem) and self.song_id.endswith("/")
 
 
@@ -81,28 +80,28 @@ def find_songs(
     follow_links: bool = False,
     song_id: Callable[[str, str], str] | None = None,
 ) -> list[Source]:
-    """List the songs in `paths`, and what there could not be looked at, sorted by id.
+    """List the songs in `paths`, and the inaccessible places there, sorted by id.
 
     Parameters
     ----------
     paths : sequence of path
-        Folders (walked), files, and globs (``**`` crosses folders).
+        Folders (walked recursively), files, and globs (``**`` crosses folders).
     include, exclude : sequence of str
-        Glob patterns against the path relative to its folder; `exclude` wins. A folder that
-        cannot be listed is left out by `exclude` alone: its songs might have been included.
+        Glob patterns for the path relative to its folder; `exclude` wins. Only `exclude` leaves
+        out a folder that cannot be listed: its songs might match `include`.
     follow_links : bool
         Follow symbolic links that lead out of the folder.
     song_id : callable, optional
         ``song_id(path, default) -> id``. The default id is the POSIX path relative to the
-        folder given; with several folders it starts with the folder's name. A file given
-        by itself is called by its name.
+        folder given; with several folders it starts with the folder's name. For a file given
+        by itself it is the file's name.
 
     Raises
     ------
     MissingFileError
         If a path does not exist, or a glob matches nothing.
     InputError
-        If two files have one id.
+        If two files have the same id.
     """
     expanded = list(_expand(paths))
     folders = {path for path, _, problem in expanded if not problem and os.path.isdir(path)}
@@ -129,10 +128,9 @@ def read_list(
     root: Path | None = None,
     song_id: Callable[[str, str], str] | None = None,
 ) -> list[Source]:
-    """Read one path a line; ids are relative to `root` where a path lies in it.
+    """Read a list with one path per line; ids of paths below `root` are relative to it.
 
-    Blank lines and lines that start with ``#`` are passed over. For `song_id` see
-    `find_songs`.
+    Blank lines and lines that start with ``#`` are skipped. For `song_id` see `find_songs`.
     """
     rename = song_id or (lambda _path, default: default)
     sources = []
@@ -152,8 +150,8 @@ def read_manifest(path: Path) -> list[Source]:
     Raises
     ------
     InputError
-        If the table cannot be read, a column is missing, a cell is empty (with the row's
-        number), or two rows have one id.
+        If the table cannot be read, a column is missing, a cell is empty (the message gives the
+        row number), or two rows have the same id.
     """
     failure = "cannot read the manifest"
     rows = table_rows(path, failure, needed=("path", "song_id"))
@@ -168,7 +166,7 @@ def read_manifest(path: Path) -> list[Source]:
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with what is not UTF-8 written as backslash escapes.
+    r"""Return `text` with backslash escapes for bytes that are not UTF-8.
 
     Examples
     --------
@@ -179,30 +177,30 @@ def printable(text: str) -> str:
 
 
 def matches(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a name is like one of `include`, if there are any, and like none of `exclude`."""
+    """Return whether a name matches one of `include` (if any) and none of `exclude`."""
     if any(fnmatch(name, pattern) for pattern in exclude):
         return False
     return not include or any(fnmatch(name, pattern) for pattern in include)
 
 
 def make_source(path: str, song_id: str) -> Source:
-    """Look at a file; one that cannot be looked at gets size -1 and the `Source.problem`."""
-    if "://" in path:  # in an object store, which is asked when the song is fetched
+    """Stat a file; an inaccessible one gets size -1 and a `Source.problem`."""
+    if "://" in path:  # in an object store, accessed only when the song is fetched
         return _unseen(path, song_id, "")
     try:
         info = os.stat(path)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         return _unseen(path, song_id, _system_reason(error))
     return Source(song_id, path, uri_of(path), info.st_size, within_int64(info.st_mtime_ns))
 
 
 def uri_of(path: str) -> str:
-    """Return the absolute path in printable form; the address of an object store as it is."""
+    """Return the absolute path in printable form; the URI of an object store unchanged."""
     return printable(path if "://" in path else os.path.abspath(path))
 
 
 def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Found]:
-    """Yield what the paths name, globs resolved, and the folders that are closed to a glob."""
+    """Expand globs; yield all paths, and the folders in which a glob could not look."""
     for given in paths:
         path = os.fspath(given)
         if _is_there(path):
@@ -218,7 +216,7 @@ def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Found]:
 
 
 def _closed_to(pattern: str) -> list[Found]:
-    """List the folders that a glob would look into and cannot, by their whole path."""
+    """Return the folders that a glob would search but that cannot be listed, by full path."""
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     base, wanted = os.path.join(*parts[:fixed]) if fixed else os.curdir, parts[fixed:]
@@ -227,7 +225,7 @@ def _closed_to(pattern: str) -> list[Found]:
     errors: list[OSError] = []
     for folder, subfolders, _ in os.walk(base, onerror=errors.append):
         level = len(Path(os.path.relpath(folder, base)).parts)
-        if "**" not in wanted[: level + 1]:  # on each level only the folders that the glob names
+        if "**" not in wanted[: level + 1]:  # descend only into folders that match the glob
             deeper = level + 1 < len(wanted)
             subfolders[:] = [d for d in subfolders if deeper and fnmatch(d, wanted[level])]
     closed = (_unlisted(error, base) for error in errors)
@@ -237,13 +235,13 @@ def _closed_to(pattern: str) -> list[Found]:
 def _walk(
     root: str, include: Sequence[str], exclude: Sequence[str], *, follow_links: bool
 ) -> Iterator[Found]:
-    """Yield the songs of a folder and of those below it, then the folders that are closed."""
+    """Yield the songs of a folder tree, then the folders that could not be listed."""
     real_root = os.path.realpath(root)
     seen = {real_root}
     closed: list[OSError] = []
     for folder, subfolders, files in os.walk(root, followlinks=follow_links, onerror=closed.append):
         subfolders[:] = sorted(d for d in subfolders if not d.startswith((".", "__MACOSX")))
-        if follow_links:  # a loop of links leads back to a folder that was seen
+        if follow_links:  # links may form a loop
             subfolders[:] = [d for d in subfolders if _is_new(os.path.join(folder, d), seen)]
         for name in sorted(files):
             path = os.path.join(folder, name)
@@ -282,10 +280,10 @@ def _lies_in(path: str, real_root: str) -> bool:
         return True
     try:
         os.stat(path)
-    except PermissionError:  # it leads somewhere: not followed if that is outside
+    except PermissionError:  # the target exists: checked below
         pass
     except OSError:
-        return True  # a link to nothing is a failure of its own
+        return True  # a dangling link is reported as a failure
     try:
         return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
     except ValueError:  # on another drive
@@ -303,7 +301,7 @@ def _is_song(path: str) -> bool:
 
 
 def _begins_like_audio(path: str) -> bool:
-    """Whether the first bytes are those of audio; also if they are there and cannot be read."""
+    """Return whether the first bytes look like audio, or the file exists but cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
@@ -322,7 +320,7 @@ def _begins_like_audio(path: str) -> bool:
 
 
 def _is_there(path: str) -> bool:
-    """Whether there is something of this name, or no way to tell: that becomes a failure."""
+    """Return whether the path exists, or may exist: then it is reported as a failure."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -344,16 +342,16 @@ def _relative_name(path: str, root: Path | None) -> str:
 
 
 def unique(sources: Iterable[Source]) -> list[Source]:
-    """Sort by id; the same file twice is one song, two files of one id are an error."""
+    """Sort by id and merge duplicates; raise `InputError` for two files with the same id."""
     by_id: dict[str, Source] = {}
     twice: dict[str, Source] = {}
     for source in sources:
         if by_id.setdefault(source.song_id, source).uri != source.uri:
             twice.setdefault(source.song_id, source)
     for name, source in twice.items():
-        others = f" ({len(twice) - 1} more ids stand twice)" if len(twice) > 1 else ""
+        others = f" ({len(twice) - 1} more ids are duplicates)" if len(twice) > 1 else ""
         raise InputError(
             f"two files have the song id {name!r}: {by_id[name].uri} and {source.uri}{others}; "
-            "give the folder that holds both, or ids of your own (--id-from, --manifest)"
+            "pass their common folder, or set the ids yourself (--id-from, --manifest)"
         )
     return [by_id[name] for name in sorted(by_id)]

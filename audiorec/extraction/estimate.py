@@ -1,9 +1,9 @@
-"""How much processor time a run will take, before it is made.
+"""Estimate the CPU time of a run before it starts.
 
     sources, outputs ──estimate──▶ seconds of audio by their headers, CPU seconds
 
-What a second of audio costs is taken from the record of the last run beside the output, if that
-was long enough, or else measured on up to three of the songs: one of each usual format.
+The cost of a second of audio comes from the record of the last run beside the output, if that was
+long enough, or is measured on up to three of the songs: one of each of the commonest formats.
 """
 
 import json
@@ -25,18 +25,18 @@ from audiorec.runs.workers import Limits
 from audiorec.store.journal import Outputs
 from audiorec.tagger.head_inputs import split_input
 
-# CPU seconds for a second of audio; benchmarks/bench_pipeline.py measures them.
+# CPU seconds per second of audio; benchmarks/bench_pipeline.py measures them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008, "mtt": 0.0028}
-OTHER_NETWORK = 0.003  # one that a user added, if nothing is known of it
-START_S = 0.6  # CPU seconds of the run itself, and of each worker
-ENOUGH_S = 600.0  # audio of a run whose record tells
-FORMATS = 3  # that are measured
+OTHER_NETWORK = 0.003  # an added network without measurements
+START_S = 0.6  # CPU seconds to start the run, and to start each worker
+ENOUGH_S = 600.0  # seconds of audio from which a run's record is used
+FORMATS = 3  # formats that are measured
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds of audio by the files' headers, CPU seconds, and how these are known."""
+    """Estimated cost of a run: seconds of audio by the headers, CPU seconds, and their basis."""
 
     audio_s: float
     cpu_s: float
@@ -52,7 +52,7 @@ def estimate(
     record: Path,
     limits: Limits | None = None,
 ) -> Estimate:
-    """Estimate what extracting `sources` costs with `jobs` workers; `record` may be missing."""
+    """Estimate the cost of extracting `sources` with `jobs` workers; `record` may be missing."""
     lengths = {source.path: header_duration_s(source.path) or 0.0 for source in sources}
     audio_s = sum(lengths.values())
     extractor = Extractor(config)
@@ -70,7 +70,7 @@ def estimate(
 
 
 def _recorded(path: Path, networks: set[str]) -> float | None:
-    """Return the CPU seconds that a second of audio cost in the last run, None if unknown."""
+    """Return the CPU seconds per second of audio in the last run; None if unknown."""
     with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError):
         record: Mapping[str, Any] = json.loads(read_own(path, MAX_RECORD_BYTES))
         report, cpu_s = record["report"], dict(record["report"]["cpu_s"])
@@ -94,7 +94,7 @@ def _measured(
     outputs: tuple[str, ...],
     limits: Limits | None,
 ) -> dict[str, float]:
-    """Extract a song of usual length of each of the usual formats; return costs by format."""
+    """Extract a song of median length in each of the commonest formats; return costs by format."""
     by_format: dict[str, list[Source]] = defaultdict(list)
     for source in sources:
         if lengths[source.path]:

@@ -1,22 +1,22 @@
-"""A manifest: the songs of a sharded run, one row each, in an order that does not change.
+"""A manifest: the songs of a sharded run, one row each, in a fixed order.
 
     songs found ──write_manifest──▶ manifest.parquet ──Manifest.open──▶ .sources(start, stop)
 
 =============  =================  ====================================================
 column         type               meaning
 =============  =================  ====================================================
-``path``       string, not null   path or URI (``s3://...``); a relative one starts at
-                                  the manifest's own folder. ``uri`` is taken as well
-``song_id``    string             the caller's name; the path as written where missing
-``size``       int64              bytes; with it, a changed file makes a changed shard
-``mtime_ns``   int64              time of change, nanoseconds since 1970
-``path_bytes`` binary             the path's bytes, where they are not UTF-8
+``path``       string, not null   path or URI (``s3://...``), relative to the
+                                  manifest's folder. The name ``uri`` works too
+``song_id``    string             the song's id; by default the path as written
+``size``       int64              bytes; detects that a file changed
+``mtime_ns``   int64              modification time, nanoseconds since 1970
+``path_bytes`` binary             the path's bytes, if they are not UTF-8
 ``problem``    string             in a manifest of ``audiorec manifest``: why the place
-                                  could not be looked at; it is a failure of its shard
+                                  is inaccessible; it is a failure of its shard
 =============  =================  ====================================================
 
-Only ``path`` is needed, and a CSV with these names does as well. Rows of a Parquet file are
-read by row groups: a machine that works on one shard of many does not read the others.
+Only ``path`` is required, and a CSV file with these columns works too. Parquet files are read by
+row group: a machine that works on one shard does not read the others.
 """
 
 import io
@@ -77,8 +77,8 @@ def find_sources(
     """List the songs in folders, files, globs and object stores, sorted by id.
 
     Places are paths as for `catalogue.find_songs`, or URIs of folders, in which an object counts
-    as a song by its name alone; its id is its key below the folder. `include`, `exclude`,
-    `song_id` and the errors are those of `find_songs`, and a `StoreError` if an object store
+    as a song by its extension; its id is its key relative to the folder. `include`, `exclude`,
+    `song_id` and the errors are those of `find_songs`; raises `StoreError` if an object store
     cannot be listed.
     """
     local = [place for place in places if not is_uri(place)]
@@ -102,16 +102,16 @@ def _objects(place: str, include: Sequence[str], exclude: Sequence[str]) -> Iter
 def write_manifest(
     place: str, sources: Sequence[Source], *, created_at: datetime | None = None
 ) -> None:
-    """Write songs to a manifest in the order given, whole or not at all.
+    """Write songs to a manifest in the order given, atomically.
 
     Parameters
     ----------
     place : str
-        Path or URI of the Parquet file to make.
+        Path or URI of the Parquet file to write.
     sources : sequence of Source
         Paths are written as absolute paths.
     created_at : datetime, optional
-        The time of the run: ``extracted_at`` in all rows that come of it. Now by default.
+        The time of the run: ``extracted_at`` in all rows extracted from it. By default now.
     """
     about = {
         "kind": KIND,
@@ -129,22 +129,22 @@ def write_manifest(
 
 
 class Manifest:
-    """The rows of a manifest; use `Manifest.open`, in a ``with`` statement.
+    """An open manifest; use `Manifest.open` in a ``with`` statement.
 
-    `created_at` is the time of the run: as the manifest says, or else when it was last changed.
+    `created_at` is the time of the run: that in the manifest, or else its modification time.
     """
 
     def __init__(self, place: str, rows: "_ParquetRows | _CsvRows", created_at: datetime) -> None:
         self.place = place
         self.created_at = created_at
         self._rows = rows
-        self._is_ours = rows.created_at is not None  # another's column may mean anything
+        self._is_ours = rows.created_at is not None  # a foreign column may mean anything
         self._folder = parent(place)
         self._files = ExitStack()
 
     @classmethod
     def open(cls, place: str) -> "Manifest":
-        """Open a manifest by path or URI; an `InputError` if it is no table with paths."""
+        """Open a manifest by path or URI; raise `InputError` if it is not a table of paths."""
         with ExitStack() as on_error:
             with input_errors(place, "cannot read the manifest"):
                 if not is_uri(place):
@@ -168,10 +168,10 @@ class Manifest:
         return len(self._rows)
 
     def sources(self, start: int, stop: int) -> list[Source]:
-        """Return the songs of the rows from `start` to before `stop`, in their order.
+        """Return the songs of the rows from `start` up to `stop` (exclusive), in order.
 
-        Size and time of change are the manifest's; -1 where it has none. An `InputError` if a row
-        has no path (with its number, from 1), or two rows have one id.
+        Size and modification time are the manifest's, or -1. Raises `InputError` if a row has no
+        path (the message gives its number, from 1), or two rows have the same id.
         """
         found: dict[str, Source] = {}
         for number, row in enumerate(self._rows.read(start, stop), start=start + 1):
@@ -201,14 +201,14 @@ class Manifest:
 
 
 def look_at(source: Source) -> Source:
-    """Return a local song with its present size and time; others, and folders, as they are."""
+    """Return a local song with its current size and time; URIs and folders unchanged."""
     if is_uri(source.path) or source.is_folder:
         return source
     return make_source(source.path, source.song_id)
 
 
 class _ParquetRows:
-    """Rows of a Parquet file, a row group at a time."""
+    """Rows of a Parquet file, read by row group."""
 
     def __init__(self, place: str, source: Any) -> None:
         self._place = place
@@ -238,20 +238,20 @@ class _ParquetRows:
             rows: list[dict[str, Any]] = table.to_pylist()
         except UnicodeDecodeError:
             raise
-        except ValueError as error:  # a time as a path, say, beyond what Python's can be
-            raise InputError(f"a value that no manifest holds: {error}") from error
+        except ValueError as error:  # for example, a timestamp beyond Python's range
+            raise InputError(f"invalid value in a manifest: {error}") from error
         return rows
 
 
 class _CsvRows:
-    """Rows of a CSV: read whole, since there is no other way to find the middle."""
+    """Rows of a CSV file, read whole, since it cannot be accessed by row."""
 
     created_at = None
 
     def __init__(self, place: str, file: Any) -> None:
         content = file.read(MAX_CSV_BYTES + 1)
         if len(content) > MAX_CSV_BYTES:
-            raise StoreError(f"{place}: is larger than {MAX_CSV_BYTES} bytes; write it as Parquet")
+            raise StoreError(f"{place}: larger than {MAX_CSV_BYTES} bytes; write it as Parquet")
         text = io.StringIO(content.decode("utf-8-sig"), newline="")
         self.names, rows = csv_table(place, "cannot read the manifest", file=text)
         self._rows = list(rows)
@@ -281,7 +281,7 @@ def _number(value: Any) -> int:
 
 
 def _created_at(metadata: Mapping[bytes, bytes] | None) -> datetime | None:
-    """Read the time from our own manifest; a table of another's making has none."""
+    """Return the time of the run from our own manifests; None for a foreign table."""
     try:
         about = json.loads((metadata or {}).get(METADATA_KEY, b"{}"))
         at = datetime.fromisoformat(about["created_at"])

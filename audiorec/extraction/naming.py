@@ -1,20 +1,20 @@
-"""What songs are called: the forms of ``--id-from``.
+"""Song ids: the forms of ``--id-from``.
 
 ==============  ================================================================
 ``path``        the path relative to the folder given (the default)
-``stem``        the file's name without its ending
+``stem``        the file's name without its extension
 ``tag:NAME``    a tag of the file: ``tag:musicbrainz_trackid``, ``tag:isrc``, ...
 ``csv:FILE``    a table with the columns ``path`` and ``song_id``; all other
                 columns are aliases
 ==============  ================================================================
 
-A file that has no such tag, or does not stand in the table, keeps its path as its id, and
-`Naming.unnamed` says how many did: one song without a tag must not stop a library, and a
-file that cannot be read has to be called something in the list of failures. When the tag is
-added later, the song is recognised by its audio and moves to the new id.
+A file without such a tag, or missing from the table, keeps its path as its id and is listed in
+`Naming.unnamed`: one song without a tag must not stop a run, and an unreadable file needs an id in
+the list of failures. When the tag is added later, the song is recognised by its audio and moves to
+the new id.
 
-Listing stays quick: `known_names` takes the tags of files that did not change from the
-store that is extended, and opens the others only.
+Listing stays fast: `known_names` takes the tags of unchanged files from the store that is being
+extended, so that only the others are opened.
 """
 
 import os
@@ -30,27 +30,27 @@ from audiorec.files.user_files import csv_rows
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 
-Place = tuple[str, int, int]  # uri, size and time of change: where and what a file is
+Place = tuple[str, int, int]  # uri, size and modification time: identifies an unchanged file
 STORED_TAGS = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
 _TAG_NAME = re.compile(r"[a-z0-9][a-z0-9 _:/.-]{0,63}")
 
 
 @dataclass(slots=True)
 class Naming:
-    """How files are named, and how many could not be.
+    """Rule that gives files their song ids, and a record of the files without one.
 
-    An instance is what `audiorec.extraction.catalogue.find_songs` takes as ``song_id``.
+    An instance can be passed to `audiorec.extraction.catalogue.find_songs` as ``song_id``.
 
     Attributes
     ----------
     name : callable
-        ``name(path, default) -> id``, None where a file has no name of this kind.
+        ``name(path, default) -> id``; None if the rule gives the file no id.
     is_default : bool
-        Whether every file keeps its path.
+        True if every file's id is its path.
     aliases : list of (alias, song_id)
-        Other names that a table brought.
+        Other names from the table.
     unnamed : list of str
-        Files that kept their path, in the order in which they were asked for.
+        Files that kept their path as id, in call order.
     """
 
     name: Callable[[str, str], str | None]
@@ -67,20 +67,19 @@ class Naming:
 
 
 def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
-    """Read a form of ``--id-from``.
+    """Parse a value of ``--id-from``.
 
     Parameters
     ----------
     text : str
         ``path``, ``stem``, ``tag:NAME`` or ``csv:FILE``.
     vectors : Path, optional
-        The store that is extended, if there is one: tags of files that did not change are
-        taken from it.
+        The store that is being extended, if any: tags of unchanged files are taken from it.
 
     Raises
     ------
     InputError
-        If there is no such form, or the table cannot be used; names the row.
+        If the form is unknown, or the table is invalid; the message gives the row.
     """
     if text == "path":
         return Naming(lambda _path, default: default, is_default=True)
@@ -92,19 +91,19 @@ def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
     if form == "csv" and rest:
         return _by_table(Path(rest))
     raise InputError(
-        f"--id-from takes path, stem, tag:NAME (tag:musicbrainz_trackid, tag:isrc) or csv:FILE, "
+        f"--id-from must be path, stem, tag:NAME (tag:musicbrainz_trackid, tag:isrc) or csv:FILE, "
         f"got {text!r}"
     )
 
 
 def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
-    """Return what a store knows of a tag, by place; nothing if the store cannot be read."""
+    """Return a store's values of a tag by place; empty if the store cannot be read."""
     if tag not in STORED_TAGS:
         return {}
     try:
         file = open_checked(vectors, Kind.VECTORS)
         table = file.read(["uri", "size", "mtime_ns", tag])
-    except StoreError:  # the run itself says why
+    except StoreError:  # the run itself reports it
         return {}
     columns = [table.column(name).to_pylist() for name in table.column_names]
     file.file.close()
@@ -113,7 +112,7 @@ def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
 
 def _by_tag(tag: str, vectors: Path | None) -> Naming:
     if not _TAG_NAME.fullmatch(tag):
-        raise InputError(f"--id-from tag:NAME: {tag!r} is no name of a tag")
+        raise InputError(f"--id-from tag:NAME: {tag!r} is not a valid tag name")
     known = known_names(vectors, tag) if vectors is not None else {}
 
     def name(path: str, _default: str) -> str | None:
@@ -134,7 +133,7 @@ def _by_table(table: Path) -> Naming:
         key = path if "://" in path else _key(str(table.parent / path))
         if names.setdefault(key, row["song_id"]) != row["song_id"]:
             raise InputError(
-                f"{table}: row {number} gives {row['path']} the id {row['song_id']!r}, an "
+                f"{table}: row {number} gives {row['path']} the id {row['song_id']!r}, but an "
                 f"earlier row {names[key]!r}"
             )
         aliases += row_aliases(row)
@@ -146,7 +145,7 @@ def read_id_table(
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Yield number and cells of each row of a CSV with the columns ``path`` and ``song_id``.
 
-    An `InputError` names a column or a row that lacks what is `needed`.
+    Raises `InputError` for a missing column, and for a row with an empty cell in `needed`.
     """
     rows = csv_rows(table, "cannot read the table of ids", needed=needed)
     for number, row in enumerate(rows, start=2):
@@ -156,7 +155,7 @@ def read_id_table(
 
 
 def row_aliases(row: Mapping[str, object]) -> Sequence[tuple[str, str]]:
-    """Return the aliases of one row: what stands in columns beside path and song_id.
+    """Return the aliases of a row: the values of columns other than path and song_id.
 
     Examples
     --------
@@ -171,4 +170,4 @@ def row_aliases(row: Mapping[str, object]) -> Sequence[tuple[str, str]]:
 
 
 def _key(path: str) -> str:
-    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 - as the catalogue does, dots and all
+    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 - as in the catalogue, dots kept

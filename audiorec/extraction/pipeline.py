@@ -1,10 +1,10 @@
-"""One song through all stages: audio, tagger and statistics joined.
+"""Extract one song through all stages: audio, tagger and statistics.
 
     path ──decode──▶ blocks ──levelled──▶ (T, 187, 96) ──backbones──▶ features
          ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
 
-Everything streams: a two-hour file needs no more memory for its audio than a short one.
-An `Extractor` holds the loaded networks; make one and use it for many songs.
+Everything streams: a two-hour file needs no more memory for its audio than a short one. An
+`Extractor` holds the loaded networks; create one and reuse it for many songs.
 """
 
 import os
@@ -41,29 +41,29 @@ if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
 
 R = TypeVar("R")
 
-BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
-DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
+BATCH_SIZE = 4  # segments; larger batches do not fit the CPU cache (docs/decisions)
+DEVICE_BATCH_SIZE = 64  # segments per batch on a GPU, which computes them in parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractorConfig:
-    """What an `Extractor` is made of, in a form that travels to worker processes.
+    """Picklable configuration of an `Extractor`.
 
     Attributes
     ----------
     heads : tuple of path
-        Head files in the order of their scores; empty for the shipped pair, or for the answers of
-        `backbone` itself.
+        Head files in the order of their scores; empty for the two shipped heads, or for the own
+        scores of `backbone`.
     backbone : path or None
-        The folder of a network that was added (`audiorec.tagger.added`), in place of the shipped
-        ones; `spec` is then its front end. `backbones.extractor_config` finds both by a name.
+        The folder of an added network (`audiorec.tagger.added`) to use instead of the shipped
+        ones; `spec` is then its front end. `backbones.extractor_config` finds both by name.
     engine, device, batch_size
-        Matters of speed; they move no score by more than 1e-5. The batch size is in segments,
-        and None is the one that suits the device.
+        Affect speed only; they change no score by more than 1e-5. The batch size is in segments;
+        None selects a default for the device.
     max_duration_s : float
-        A longer song is refused, never cut.
+        A longer song is refused, not cut.
     attributes : bool
-        Also tell tempo, key and moods; they change no vector.
+        Also compute tempo, key and moods; vectors do not change.
     """
 
     heads: tuple[Path, ...] = ()
@@ -77,13 +77,13 @@ class ExtractorConfig:
 
     @property
     def segments_at_once(self) -> int:
-        """How many segments the networks get in one call."""
+        """Number of segments per batch."""
         return self.batch_size or (BATCH_SIZE if self.device == "cpu" else DEVICE_BATCH_SIZE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song:
-    """All that is known of one song after extraction.
+    """Results of extracting one song.
 
     Attributes
     ----------
@@ -91,17 +91,17 @@ class Song:
     series : ScoreSeries
         Scores (T, H) with their times.
     features : mapping of str to ndarray, shape (T, D), float32
-        The backbone outputs that were asked for, by name (``msd.penultimate``).
+        The requested backbone outputs, by name (``msd.penultimate``).
     info : AudioInfo
     tags : SongTags
     content_hash : str
     loudness_lufs : float or None
-        Of the mono mix, before it was brought to the loudness of the spec; None where it has none.
+        Loudness of the mono mix before it was normalised; None if undefined.
     attributes : mapping of str to object
-        Columns of ``vecs.parquet`` with tempo, key and moods; empty where they were not asked for.
+        Columns of ``vecs.parquet`` with tempo, key and moods; empty unless requested.
     cpu_s : mapping of str to float
-        CPU seconds of each stage: load (once a process), decode, attributes, mel, backbone, heads,
-        and read (tags and content hash).
+        CPU seconds of each stage: load (once per process), decode, attributes, mel, backbone,
+        heads, and read (tags and content hash).
     """
 
     vector: FloatArray
@@ -116,7 +116,7 @@ class Song:
 
 
 class _Sounding(NamedTuple):
-    """What a song's audio says."""
+    """Results computed from a song's audio."""
 
     series: ScoreSeries
     features: dict[str, FloatArray]
@@ -126,22 +126,22 @@ class _Sounding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownContent:
-    """A file whose audio is known already, under this name or another, with its present tags."""
+    """Content hash and current tags of a file with audio that the store already has."""
 
     content_hash: str
     tags: SongTags
 
 
 class Extractor:
-    """The loaded networks and the spec: paths in, scores and vectors out."""
+    """Loaded networks and heads that turn audio files into scores and vectors."""
 
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
         folder, spec = self.config.backbone, self.config.spec
         if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
             raise InputError(
-                "tempo and key are heard at 16 kHz, and this network hears at "
-                f"{spec.decode.sample_rate / 1000:g}: make a store of another network's with them"
+                "tempo and key need audio at 16 kHz, but this network works at "
+                f"{spec.decode.sample_rate / 1000:g} kHz: extract them with another network"
             )
         self.networks: Networks = (
             ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
@@ -151,29 +151,29 @@ class Extractor:
 
     @classmethod
     def for_store(cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = ()) -> "Extractor":
-        """Return the extractor that made a store: its hop, and `heads` or the shipped pair.
+        """Return the extractor of a store: its spec and network, with `heads` or the default ones.
 
         Raises
         ------
         SpecMismatchError
-            If this audiorec with these heads makes other numbers than the store has.
+            If this audiorec with these heads computes other numbers than the store contains.
         """
         made = f"the store was made by extractor {metadata.extractor_id}"
         try:
             spec = FeatureSpec.from_dict(metadata.spec)
-        except InputError:  # another audiorec's; the ids below will differ
+        except InputError:  # of another audiorec version; the ids below will differ
             spec = FeatureSpec()
         folder = _added_folder(metadata)
         if spec.level is None and folder is None:
             raise SpecMismatchError(
-                f"{made}, before tracks were brought to one loudness: extract it again "
+                f"{made}, before songs were normalised in loudness: extract it again "
                 "(audiorec extract FOLDER --out NEW.parquet)"
             )
         extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
-                f"{extractor.extractor_id}: name the store's heads (--head), or extract it again"
+                f"{extractor.extractor_id}: pass the store's heads (--head), or extract it again"
             )
         return extractor
 
@@ -204,13 +204,13 @@ class Extractor:
         return backbones + heads
 
     def weights_with(self, outputs: Sequence[str]) -> list[dict[str, str]]:
-        """Return `weights` and those of the backbones that only `outputs` need."""
+        """Return `weights`, and the backbones that only `outputs` need."""
         names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
         return self.weights + [self.networks.origin(name) for name in names]
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Columns that `ExtractorConfig.attributes` adds, and what makes each; empty without."""
+        """Columns that `ExtractorConfig.attributes` adds, with their methods; empty without it."""
         if not self.config.attributes:
             return {}
         tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
@@ -225,12 +225,12 @@ class Extractor:
             An audio file.
         outputs : sequence of str
             Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``. A
-            backbone that no head reads costs its time here.
+            backbone that no head reads is run for them as well.
 
         Raises
         ------
         SongError
-            If the file cannot be used; carries the status code and the reason.
+            If the file cannot be used; has the status code and the reason.
         """
         watch = Stopwatch()
         with watch.stage("decode"):
@@ -259,7 +259,7 @@ class Extractor:
     def _heard(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
     ) -> "_Sounding":
-        """Return what the networks say; not the pools, which of two hours would be 30 MB."""
+        """Run the networks; pools are dropped unless requested: 30 MB for two hours."""
         with watch.stage("load"):
             backbones = [self._backbone(name) for name in self._networks(outputs)]
         starts: list[float] = []
@@ -286,7 +286,7 @@ class Extractor:
                     moods.add(found)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
-                # Not a view, which would keep the rest.
+                # A copy: a view would keep the whole batch in memory.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
         start_s = np.asarray(starts, np.float32)
         attributes: dict[str, Any] = {}
@@ -312,7 +312,7 @@ class Extractor:
 
 
 def _added_folder(metadata: "StoreMetadata") -> Path | None:
-    """Return the folder of the network that made a store, None if the shipped ones did."""
+    """Return the folder of the added network that made a store; None if shipped ones did."""
     made = {str(entry.get("name", "")) for entry in metadata.weights}
     if any(name.startswith("musicnn_") for name in made):
         return None
@@ -323,7 +323,7 @@ def _added_folder(metadata: "StoreMetadata") -> Path | None:
 
 
 class _Moods:
-    """Sums the tags that are moods over the segments of a song."""
+    """Running sums of the mood tags over the segments of a song."""
 
     def __init__(self, backbones: Iterable[str]) -> None:
         self._columns = mood_columns(backbones)
@@ -338,7 +338,7 @@ class _Moods:
 
 
 def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
-    """Return what `audiorec.taggram` does, decoded in this very process."""
+    """Return the same as `audiorec.taggram`, but decode in this process."""
     network = _network(backbone)
 
     def consume(blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
@@ -356,10 +356,10 @@ def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") 
 def song_handler(
     config: ExtractorConfig | None, known_hashes: frozenset[str], outputs: tuple[str, ...]
 ) -> "Callable[[str], Song | KnownContent]":
-    """Make what a worker process runs: path in, `Song` out, or what is new of a known song.
+    """Return the function that a worker runs: path to `Song`, or to `KnownContent`.
 
-    A song whose content hash is in `known_hashes` is not decoded: the caller copies the
-    vector that it has.
+    A song with a content hash in `known_hashes` is not decoded: the caller copies its existing
+    vector.
     """
     extractor = Extractor(config)
 
@@ -372,12 +372,12 @@ def song_handler(
 
 
 def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
-    """Make what a worker process runs: path in, taggram out."""
+    """Return the function that a worker runs: path to taggram."""
     return _with_remarks(lambda path: backbone_tags(path, backbone))
 
 
 def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
-    """Keep what decoders print off the terminal; the last line goes into a song's error."""
+    """Keep decoders' output off the terminal; add its last line to a song's error."""
 
     def quiet(path: str) -> R:
         with captured_stderr() as chatter:

@@ -1,15 +1,15 @@
-"""What a run is asked to do, what it has to do, and which rows of its store stay.
+"""Plan a run: its options, which songs to extract, and which rows of the store to drop.
 
     sources, known, failed ──plan_run─────▶ Plan(todo, unchanged, relabelled, failed_before)
     the same, at the end   ──rows_to_drop─▶ Dropped(song_ids, healed, kept)
 
-A file is taken for unchanged when its path, size and modification time are as they were.
-Everything else is opened, and there the content hash decides: a song that was moved,
-renamed or retagged is recognised by its audio and keeps its vector. A place that could not be
-looked at has neither size nor time that could say "as before": it is tried in every run.
+A file counts as unchanged if its path, size and modification time are the same. Everything else
+is opened, and its content hash decides: a song that was moved, renamed or retagged is recognised
+by its audio and keeps its vector. An inaccessible place has no size or time to compare, so it is
+tried again in every run.
 
-A row goes only if its song is known to be gone. A folder without permission, a disk that
-does not answer or is not mounted, a path beyond the system's limit: none of them says so.
+A row is dropped only if its song is known to be gone. A folder without permission, a disk that
+does not respond or is not mounted, a path beyond the system's limit: none of these proves it.
 """
 
 import os
@@ -25,50 +25,50 @@ from pathlib import Path
 from audiorec.extraction.catalogue import Source
 from audiorec.runs.workers import Limits
 
-_ESCAPE = re.compile(rb"\\x([89a-f][0-9a-f])")  # a byte that is not UTF-8, in a uri
+_ESCAPE = re.compile(rb"\\x([89a-f][0-9a-f])")  # an escaped byte that is not UTF-8, in a uri
 
 
 class Policy(StrEnum):
-    """What to do with the output that is there already."""
+    """What to do with an existing output."""
 
-    EXTEND = "extend"  # keep its rows, add what is new
-    OVERWRITE = "overwrite"  # begin anew
+    EXTEND = "extend"  # keep its rows, add new ones
+    OVERWRITE = "overwrite"  # start from scratch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a run goes about its work; none of it changes a vector.
+    """Options of a run; none of them changes a vector.
 
     Attributes
     ----------
     jobs : int
-        Worker processes, each of one thread; 0 for one per processor.
+        Worker processes, each with one thread; 0 for one per CPU core.
     policy : Policy
     retry_failed : bool
-        Try again what failed before, changed or not.
+        Retry songs that failed before, even if unchanged.
     prune : bool
-        Drop songs whose file is gone; not those below a place that cannot be seen.
+        Drop songs whose file is gone, except below inaccessible places.
     roots : tuple of str
         Folders that were searched, as absolute paths in printable form. With `prune`, rows
-        below one without a single song stay: its disk may not be mounted.
+        below a root without a single song are kept: its disk may not be mounted.
     by_content : bool
-        Give a song whose audio is known already the vector of that audio. Without it every
-        song is decoded, and the rows do not depend on which songs came before.
+        Reuse the vector of a song with the same audio. If False, every song is decoded, and rows
+        do not depend on the songs extracted before.
     limits : Limits
-        Time and memory of one song.
+        Time and memory limits per song.
     max_failures : int or float or None
-        Stop after this many failures; a float is a part of the songs to do. None stops
-        only when the first fifty songs all fail.
+        Stop after this many failures; a float is a share of the songs to extract. None stops
+        only if the first fifty songs all fail.
     at : datetime or None
-        What ``extracted_at`` and ``failed_at`` say; by default the time of each song.
+        Value of ``extracted_at`` and ``failed_at``; by default the current time for each song.
     scratch : path or None
-        Where songs from object stores lie while they are in use; the system's temporary
-        folder by default.
+        Folder for songs fetched from object stores while in use; by default the system's
+        temporary folder.
     handler : str or None
-        ``package.module:function`` that makes what a worker process runs, in place of
+        ``package.module:function`` that returns the worker's function, instead of
         `audiorec.extraction.pipeline.song_handler`, with the same arguments.
     feature_outputs : tuple of str or None
-        Backbone outputs of a features file, if one is written; None for the
+        Backbone outputs in a features file, if one is written; None for the
         ``feature_outputs`` of the run's networks.
     """
 
@@ -88,7 +88,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class KnownSong:
-    """A song that has a vector already."""
+    """A song that already has a vector."""
 
     song_id: str
     uri: str
@@ -99,7 +99,7 @@ class KnownSong:
 
 @dataclass(frozen=True, slots=True)
 class KnownFailure:
-    """A file that could not be used when it was last tried."""
+    """A file that failed when it was last tried."""
 
     song_id: str
     uri: str
@@ -111,19 +111,18 @@ class KnownFailure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's work, each song in exactly one of the lists.
+    """Work of a run, with each song in exactly one of the lists.
 
     Attributes
     ----------
     todo : list of Source
-        To be opened: new, changed, moved, retagged or to be tried again; and the places that
-        could not be looked at.
+        Songs to open: new, changed, moved, retagged or to be retried; and inaccessible places.
     unchanged : list of Source
-        Nothing to do.
+        Songs to skip.
     relabelled : list of (Source, KnownSong)
-        The same file under another id: the row is copied without opening the file.
+        The same file under another id: its row is copied without opening the file.
     failed_before : list of Source
-        Failed earlier and not changed since.
+        Songs that failed earlier and have not changed since.
     """
 
     todo: list[Source] = field(default_factory=list)
@@ -139,9 +138,9 @@ def plan_run(
     *,
     retry_failed: bool = False,
 ) -> Plan:
-    """Compare what was found with the output files and what an interrupted run left.
+    """Compare the sources with the rows of the outputs and of an interrupted run.
 
-    With `retry_failed`, what failed is tried again, changed or not.
+    With `retry_failed`, failed songs are retried even if unchanged.
     """
     by_place = {(k.uri, k.size, k.mtime_ns): k for k in known}
     failures = {(f.uri, f.size, f.mtime_ns) for f in failed}
@@ -164,11 +163,11 @@ def plan_run(
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Rows that go at the end of a run.
+    """Rows to drop at the end of a run.
 
-    `healed` are those of them that are folders which could not be listed once, and can be now.
-    `kept` counts the rows that stay although their file was not found, by the folder to blame: one
-    that cannot be looked at, or that is empty as if its disk were not mounted.
+    `healed` is the subset that are folders which could not be listed before and can be now. `kept`
+    counts the rows that are kept although their file was not found, by the folder that explains
+    it: one that is inaccessible, or empty as if its disk were not mounted.
     """
 
     song_ids: set[str] = field(default_factory=set)
@@ -185,11 +184,11 @@ def rows_to_drop(
     prune: bool = False,
     roots: Iterable[str] = (),
 ) -> Dropped:
-    """Find the rows whose file goes by another name now, has moved or, with `prune`, is gone.
+    """Find the rows of files that have another id now, have moved or, with `prune`, are gone.
 
-    `moved` are content hashes of songs that were found at a new place; `roots` the folders
-    that were searched, as uris. Below a root without a single song nothing counts as gone:
-    its disk may not be mounted.
+    `moved` has the content hashes of songs found at a new place; `roots` the folders that were
+    searched, as uris. Below a root without a single song nothing counts as gone: its disk may not
+    be mounted.
     """
     ids = {source.song_id for source in sources}
     places = {source.uri for source in sources}
@@ -216,7 +215,7 @@ def rows_to_drop(
 
 
 def _prune(dropped: Dropped, rows: Sequence[tuple[str, str]], unseen: Sequence[str]) -> None:
-    """Drop rows whose file is gone, and count those that nobody can tell of."""
+    """Drop rows of files that are gone, and count those where that is uncertain."""
     hiding_place = _hiding_place(unseen)
     for name, uri in rows:
         there, folder = is_there(uri), Path(uri).parent
@@ -232,11 +231,11 @@ def _prune(dropped: Dropped, rows: Sequence[tuple[str, str]], unseen: Sequence[s
 def failures_to_report(
     unseen: Sequence[Source], with_vector: Collection[str], *, prune: bool = False
 ) -> list[Source]:
-    """Choose under which names places that could not be looked at become failures.
+    """Choose the ids under which inaccessible places are reported as failures.
 
-    A failure takes the place of the song's vector. A song that has one and cannot be seen
-    keeps it, and its folder is reported instead, once for all of its songs. With `prune`
-    that does not hold for a song that is gone.
+    A failure replaces the song's vector. So an inaccessible song that has a vector keeps it, and
+    its folder is reported instead, once for all of its songs; except, with `prune`, if the song is
+    gone.
     """
     hiding_place = _hiding_place([])
     reported: list[Source] = []
@@ -257,22 +256,22 @@ def failures_to_report(
 
 
 def is_there(uri: str) -> bool | None:
-    """Whether a file, or a link, is at its place; None if there is no telling."""
+    """Return whether a file or link exists; None if that cannot be determined."""
     if "://" in uri:
         return None
     for path in _spellings(uri):
         try:
             os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # a zero byte: on no disk
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # a null byte: cannot exist
             continue
         except OSError:
             return None
         return True
-    return None if "\\x" in uri else False  # an escaped name cannot be looked up for certain
+    return None if "\\x" in uri else False  # an escaped name is ambiguous
 
 
 def _spellings(uri: str) -> set[bytes]:
-    """Return the paths that a uri may stand for: as it is, and with its escapes undone."""
+    """Return the paths that a uri may denote: as written, and with its escapes decoded."""
     name = os.fsencode(uri)
     return {name, _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), name)}
 
@@ -292,7 +291,7 @@ def _is_below(uri: str, place: str) -> bool:
 
 
 def _hiding_place(unseen: Sequence[str]) -> Callable[[Path], str | None]:
-    """Make a function that says what may hide the songs of a folder; None if nothing does."""
+    """Return a function from a folder to the place that may hide its songs, or None."""
 
     @cache
     def hiding_place(folder: Path) -> str | None:

@@ -1,13 +1,13 @@
-"""Files of audio read one by one, in a process that may die of them.
+"""Read single audio files in a disposable worker process.
 
     path ──Reader.read──▶ disposable worker ──▶ `Song`, taggram, hash     or a `SongError`
 
-Whoever asks, a command or a notebook, never decodes in its own process: a file that crashes a
-decoder, hangs or eats memory costs an error with its name (`audiorec.runs.workers`). A run over
-many songs has workers of its own; this is for those that want an answer at once.
+The calling process, a command or a notebook, never decodes: a file that crashes a decoder, hangs
+or exhausts memory only causes a `SongError` with its name (`audiorec.runs.workers`). A run over
+many songs has its own workers; this module is for single files.
 
-`vector`, `scores` and `taggram` share a worker, which is started when it is first needed and
-ends with the program: 0.4 seconds once, and 150 MB for as long as the program runs.
+`vector`, `scores` and `taggram` share a worker, which is started on first use and ends with the
+program: 0.4 seconds once, and 150 MB for as long as the program runs.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from audiorec.errors import SongError
 from audiorec.runs.workers import Answer, Limits, Workers
 
-if TYPE_CHECKING:  # what the worker answers with is loaded when the first answer comes
+if TYPE_CHECKING:  # unpickling the first answer imports what it needs
     from audiorec.audio.sniff import PathLike
     from audiorec.extraction.pipeline import ExtractorConfig, Song
     from audiorec.tagger.weights import BackboneName
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # what the worker answers with is loaded when the first answe
 
 T = TypeVar("T")
 
-SONG_HANDLER = "audiorec.extraction.pipeline:song_handler"  # what the workers run
+SONG_HANDLER = "audiorec.extraction.pipeline:song_handler"  # run by the workers
 TAGGRAM_HANDLER = "audiorec.extraction.pipeline:taggram_handler"
 HASH_HANDLER = "audiorec.extraction.reader:hash_handler"
 ENVELOPE_HANDLER = "audiorec.extraction.reader:envelope_handler"
@@ -38,18 +38,18 @@ _lock = threading.Lock()
 
 
 class Reader(Generic[T]):
-    """One kind of question, asked of one file after the other.
+    """Reader that applies one handler to files, in worker processes.
 
     Parameters
     ----------
     factory : str
-        ``package.module:function``; makes, in the worker, the handler of a path.
+        ``package.module:function``; called in the worker, returns the handler of a path.
     arguments : tuple
         Picklable arguments of the factory.
     jobs : int
-        Workers that `read_each` uses.
+        Number of workers for `read_each`.
     limits : Limits, optional
-        Time and memory of one file.
+        Time and memory limits per file.
     """
 
     def __init__(
@@ -69,23 +69,22 @@ class Reader(Generic[T]):
         self.close()
 
     def read(self, path: "PathLike") -> T:
-        """Return the answer for one file.
+        """Return the handler's result for one file.
 
         Raises
         ------
         SongError
-            If the file cannot be used; ``crashed``, ``timeout`` or ``oom`` if the worker did
-            not live to answer.
+            If the file cannot be used; ``crashed``, ``timeout`` or ``oom`` if the worker died.
         AudiorecError
-            What no file is to blame for: weights that are missing, say.
+            For errors that are not the file's fault, such as missing weights.
         """
         value: T = _value(path, self._workers.ask(_absolute(path)))
         return value
 
     def read_each(self, paths: "Iterable[PathLike]") -> Iterator[T | SongError]:
-        """Yield the answer for each file, in their order; what is wrong with one is an answer.
+        """Yield the result for each file, in order; a file's `SongError` is yielded, not raised.
 
-        Files are drawn a few ahead of the answers where there are several workers.
+        With several workers, `paths` is consumed a few files ahead of the results.
         """
         asked: deque[PathLike] = deque()
 
@@ -101,17 +100,17 @@ class Reader(Generic[T]):
                 yield error
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the workers."""
         self._workers.close()
 
 
 def _absolute(path: "PathLike") -> str:
-    """Return what a worker is asked: it stays in the folder where it was started."""
+    """Return an absolute path: a worker keeps the folder in which it was started."""
     return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - dots are kept
 
 
 def _value(path: "PathLike", answer: Answer) -> Any:
-    """Return what a worker said of a file, or raise its error under the name that was given."""
+    """Return a worker's result, or raise its error with the path as given by the caller."""
     name = os.fsdecode(path)
     if isinstance(answer.error, SongError):
         error = answer.error
@@ -119,7 +118,7 @@ def _value(path: "PathLike", answer: Answer) -> Any:
     if answer.error is not None:
         raise answer.error
     if answer.failure is not None:
-        reason = answer.message.partition("; --")[0]  # an option of some commands alone
+        reason = answer.message.partition("; --")[0]  # without the hint at an option
         raise SongError(name, answer.failure, reason, "worker")
     return answer.value
 
@@ -131,24 +130,24 @@ def song_reader(
     jobs: int = 1,
     limits: Limits | None = None,
 ) -> "Reader[Song]":
-    """Make a reader of all that is known of a song; see `pipeline.Extractor.song`."""
+    """Return a reader of complete songs; see `pipeline.Extractor.song`."""
     return Reader(SONG_HANDLER, (config, frozenset(), outputs), jobs=jobs, limits=limits)
 
 
 def taggram_reader(
     backbone: "BackboneName" = "msd", *, limits: Limits | None = None
 ) -> "Reader[ScoreSeries]":
-    """Make a reader of a backbone's own tags; see `taggram`."""
+    """Return a reader of a backbone's own tags; see `taggram`."""
     return Reader(TAGGRAM_HANDLER, (backbone,), limits=limits)
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
-    """Make a reader of content hashes; see `audiorec.audio.content.content_hash`."""
+    """Return a reader of content hashes; see `audiorec.audio.content.content_hash`."""
     return Reader(HASH_HANDLER, limits=limits)
 
 
 def envelope_reader(*, limits: Limits | None = None) -> "Reader[Envelope]":
-    """Make a reader of waveforms to draw; see `audiorec.audio.envelope.envelope`."""
+    """Return a reader of waveform envelopes; see `audiorec.audio.envelope.envelope`."""
     return Reader(ENVELOPE_HANDLER, limits=limits)
 
 
@@ -169,7 +168,7 @@ def vector(path: "PathLike") -> "FloatArray":
     Raises
     ------
     SongError
-        If the file cannot be used; `MissingSongError` if there is none.
+        If the file cannot be used; `MissingSongError` if it does not exist.
 
     Examples
     --------
@@ -182,7 +181,7 @@ def vector(path: "PathLike") -> "FloatArray":
 
 
 def scores(path: "PathLike") -> "ScoreSeries":
-    """Return the score series of one audio file: a row every three seconds.
+    """Return the score series of one audio file: one row every three seconds.
 
     Parameters
     ----------
@@ -211,7 +210,7 @@ def scores(path: "PathLike") -> "ScoreSeries":
 
 
 def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> "ScoreSeries":
-    """Return a backbone's own tags of one audio file: a row every three seconds.
+    """Return a backbone's own tags for one audio file: one row every three seconds.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> "ScoreSeries"
     Returns
     -------
     series : ScoreSeries
-        Sigmoids (T, 50), each tag by itself: a row does not sum to 1.
+        Independent tag probabilities (T, 50): rows do not sum to 1.
 
     Raises
     ------
@@ -235,14 +234,14 @@ def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> "ScoreSeries"
 
 
 def hash_handler() -> Callable[[str], str]:
-    """Make what the worker of `hash_reader` runs."""
+    """Return the function that the worker of `hash_reader` runs."""
     from audiorec.audio.content import content_hash
 
     return content_hash
 
 
 def envelope_handler() -> "Callable[[str], Envelope]":
-    """Make what the worker of `envelope_reader` runs."""
+    """Return the function that the worker of `envelope_reader` runs."""
     from audiorec.audio.envelope import envelope
     from audiorec.audio.stderr import captured_stderr
 
@@ -254,7 +253,7 @@ def envelope_handler() -> "Callable[[str], Envelope]":
 
 
 def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:
-    key = (os.getpid(), factory, arguments)  # a forked process must not write into our pipes
+    key = (os.getpid(), factory, arguments)  # a forked child must not write to our pipes
     with _lock:
         if not _shared:
             atexit.register(_close_shared)

@@ -1,4 +1,4 @@
-"""What the files of a run hold of one song: its row of the store, or of the errors file.
+"""Output rows of one song: in the store, or in the errors file.
 
 source, `Song`  ──extracted_row──▶ columns of vecs.parquet
 source, `Answer` ──failure_row──▶ columns of the errors file
@@ -14,7 +14,7 @@ from audiorec.runs.workers import Answer
 
 
 def place_columns(source: Source) -> dict[str, Any]:
-    """Return the columns that say where a song is and what it is called."""
+    """Return the columns of a song's id and location."""
     return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
 
 
@@ -25,7 +25,7 @@ def tag_columns(tags: SongTags) -> dict[str, Any]:
 
 
 def extracted_row(source: Source, song: Song) -> dict[str, Any]:
-    """Return a song's row of ``vecs.parquet``."""
+    """Return a song's row in ``vecs.parquet``."""
     info = song.info
     return {
         **place_columns(source),
@@ -47,7 +47,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
 
 
 def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
-    """Return a failed song's row of the errors file."""
+    """Return a failed song's row in the errors file."""
     error = answer.error
     stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
     decoder = None

@@ -1,11 +1,11 @@
-"""A run: many songs through the pipeline into the output files, resumable at any point.
+"""Run many songs through the pipeline into the output files, resumable at any point.
 
     sources ──plan──▶ todo ──worker processes──▶ journal ──commit──▶ vecs.parquet
                                                                      vecs.errors.parquet
                                                                      (scores, features)
 
-Every song is in the journal as soon as it is done; the final files are replaced once, at
-the end. A run that is cut off goes on where it was when the same call is made again.
+Every song is written to the journal as soon as it is done; the final files are replaced once, at
+the end. An interrupted run resumes when the same call is repeated.
 """
 
 import os
@@ -51,8 +51,8 @@ from audiorec.store.schema import Kind, StoreMetadata, feature_column
 __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
-HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
-HANDLER = "audiorec.extraction.pipeline:song_handler"  # what a worker process runs
+HOPELESS = 50  # failures without a success: a wrong folder, not fifty bad songs
+HANDLER = "audiorec.extraction.pipeline:song_handler"  # run by the worker processes
 FETCHING_HANDLER = "audiorec.files.fetch:handler"  # the same, for songs in object stores
 
 
@@ -72,33 +72,33 @@ def extract(
     Parameters
     ----------
     paths : path or sequence of path
-        Folders are walked; see `catalogue.find_songs` for what counts as a song.
+        Folders are walked recursively; see `catalogue.find_songs` for what counts as a song.
     out : path
-        The ``vecs.parquet`` to make or to extend.
+        The ``vecs.parquet`` to create or extend.
     scores, features : path, optional
         Also write the score series, or the backbone features, to these files.
     errors : path, optional
-        Where failures go; by default ``vecs.errors.parquet`` beside ``vecs.parquet``.
+        File for failures; by default ``vecs.errors.parquet`` beside ``vecs.parquet``.
     attributes : bool
-        Also tell tempo, key and moods. A store that has them gets them for its new songs anyway.
+        Also compute tempo, key and moods. Always done when extending a store that has them.
     jobs : int
-        Worker processes; 0 for one per processor.
+        Worker processes; 0 for one per CPU core.
     progress : callable, optional
         Called after every song.
 
     Returns
     -------
     report : RunReport
-        Counts by status. Songs that fail do not raise: they are rows of `errors`.
+        Counts by status. Failed songs do not raise an error: they are rows of `errors`.
 
     Raises
     ------
     InputError
-        If a path does not exist or two files have one id.
+        If a path does not exist or two files have the same id.
     SpecMismatchError
-        If `out` was made by another extractor.
+        If `out` was written by another extractor.
     StoreError
-        If `out` is not a store, or another run is writing it.
+        If `out` is not a store, or another run is writing to it.
 
     Examples
     --------
@@ -122,10 +122,10 @@ def make_outputs(
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
 ) -> Outputs:
-    """Name the files of a run; see `audiorec.store.failures.errors_path` for the failures."""
+    """Return the output files of a run; for failures see `audiorec.store.failures.errors_path`."""
     vectors = Path(out)
     if vectors.is_dir():
-        raise InputError(f"{vectors}: is a folder; name the file, for example vecs.parquet")
+        raise InputError(f"{vectors}: is a folder; name a file in it, for example vecs.parquet")
     return Outputs(
         vectors=vectors,
         errors=Path(errors) if errors else errors_path(vectors),
@@ -145,8 +145,8 @@ def run(
 ) -> RunReport:
     """Extract `sources` into `outputs`; the full form of `extract`.
 
-    When `stop` is set, the songs in flight are finished and the run ends uncommitted: what
-    is done stays in the run folder, and the same call goes on from there.
+    When `stop` is set, the songs in progress are finished and the run ends without a commit: its
+    results stay in the run folder, and the same call resumes from there.
     """
     options = options or RunOptions()
     overwrite = options.policy is Policy.OVERWRITE
@@ -179,10 +179,10 @@ def preview(
 
 
 def as_stored(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
-    """Return a config that tells attributes where the store does: they are not lost on the way."""
+    """Return the config with attributes enabled if the store has them, so that new rows do too."""
     if config.attributes or vectors is None or not vectors.exists():
         return config
-    # What is wrong with it is said when it is opened to write.
+    # An invalid store raises its error when it is opened for writing.
     with suppress(StoreError), open_checked(vectors, Kind.VECTORS) as file:
         return replace(config, attributes=bool(file.metadata.attributes))
     return config
@@ -191,7 +191,7 @@ def as_stored(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
 def run_metadata(
     extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
 ) -> StoreMetadata:
-    """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
+    """Return the metadata of the files that `extractor` writes; see `StoreMetadata`."""
     names = feature_outputs or extractor.networks.feature_outputs
     names = names if outputs.features else ()
     return StoreMetadata(
@@ -209,7 +209,7 @@ def run_metadata(
 
 
 class _Extraction:
-    """The state of one run: the journal, the counts, and when to stop."""
+    """State of one run: journal, counts and stop condition."""
 
     def __init__(
         self,
@@ -226,19 +226,19 @@ class _Extraction:
         self.progress = progress
         self.stop = stop
         self.report = RunReport(outputs=journal.outputs.paths())
-        # Rows that are the same whenever they are made do not count how often that was.
+        # Reproducible rows (with a fixed time) must not depend on the number of attempts.
         before = _failures(journal) if options.at is None else []
         self.attempts = {f.song_id: f.attempts for f in before}
         self.unseen: list[Source] = []
-        self.places: dict[str, list[str]] = {}  # where the audio of each hash was
+        self.places: dict[str, list[str]] = {}  # uris by content hash
         if options.by_content:
             for song in _known(journal, None):
                 self.places.setdefault(song.content_hash, []).append(song.uri)
-        # A row that is there stays as it is, unless rows are to be the same whenever made.
+        # Existing rows are kept, unless rows must be reproducible.
         self.known = set(self.places) if options.at is None else set()
 
     def go(self, sources: Sequence[Source]) -> RunReport:
-        """Work through the plan, then commit unless stopped."""
+        """Carry out the plan, then commit unless stopped."""
         started = time.monotonic()
         plan = _plan(self.journal, sources, self.options)
         self.report.found = len(sources)
@@ -258,16 +258,16 @@ class _Extraction:
         return self.report
 
     def _work(self, todo: Sequence[Source]) -> set[str]:
-        """Extract `todo`; returns the content hashes that were known already."""
+        """Extract `todo`; return the content hashes that were already known."""
         self.unseen = self._failures_of([source for source in todo if source.problem])
         todo = [source for source in todo if not source.problem]
         total = len(self.unseen) + len(todo)
         for source in self.unseen:
             if not self.stop.is_set():
-                # Its answer is known: there is nothing to open.
+                # Nothing to open: the failure is already known.
                 error = SongError(source.uri, Failure.UNREADABLE, source.problem, stage="walk")
                 self._done(self._record(source, Answer(source.path, error=error)), total)
-        waiting: dict[str, list[Source]] = {}  # a file may stand under several ids
+        waiting: dict[str, list[Source]] = {}  # one file may have several ids
         for source in todo:
             waiting.setdefault(source.path, []).append(source)
         moved: set[str] = set()
@@ -278,7 +278,7 @@ class _Extraction:
             for answer in workers.map_unordered(source.path for source in going_on):
                 source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
-                    raise answer.error  # no song's fault: it would befall every one
+                    raise answer.error  # not the song's fault: it would hit every song
                 if isinstance(answer.value, KnownContent):
                     moved.add(answer.value.content_hash)
                 self._done(self._record(source, answer), total)
@@ -293,7 +293,7 @@ class _Extraction:
         return failures_to_report(unseen, with_vector, prune=self.options.prune)
 
     def _done(self, song: SongOutcome, total: int) -> None:
-        """Tell of one song, and stop if the run has failed too often."""
+        """Report progress, and stop the run after too many failures."""
         report = self.report
         if self.progress is not None:
             counts = {"done": report.done, "total": total, "failed": report.failed}
@@ -313,13 +313,13 @@ class _Extraction:
         if any(is_uri(source.path) for source in todo):
             handler, arguments = FETCHING_HANDLER, (handler, arguments, self.options.scratch)
         limits = self.options.limits
-        if self.config.device != "cpu":  # a GPU's driver maps more addresses than any song needs
+        if self.config.device != "cpu":  # GPU drivers map huge address ranges
             limits = replace(limits, memory_bytes=0)
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
         return Workers(handler, arguments, jobs=jobs, limits=limits)
 
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
-        """Put an answer into the journal and count it."""
+        """Write an answer to the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
         if isinstance(answer.value, KnownContent):  # its vector is copied
             columns = {**place_columns(source), **tag_columns(answer.value.tags)}
@@ -359,7 +359,7 @@ class _Extraction:
         return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
 
     def _is_copy(self, source: Source, content_hash: str) -> bool:
-        """Whether the audio is known from another file, which still is where it was."""
+        """Return whether the audio is known from another file that still exists."""
         places = self.places.get(content_hash, [])
         return source.uri not in places and any(map(is_there, places))
 
@@ -390,7 +390,7 @@ class _Extraction:
     def _is_hopeless(self, total: int) -> bool:
         failed, limit = self.report.failed, self.options.max_failures
         if limit is None:
-            # Fifty closed folders say nothing of the songs that were seen.
+            # Inaccessible folders say nothing about the songs that were found.
             aside = len(self.unseen) if len(self.unseen) < self.report.found else 0
             return failed - aside >= HOPELESS and failed == self.report.done
         return failed > (limit * total if isinstance(limit, float) else limit)
@@ -407,7 +407,7 @@ def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOption
 
 
 def _complete_hashes(journal: Journal) -> frozenset[str]:
-    """Contents for which every file asked for has its row."""
+    """Return the content hashes that have a row in every requested file."""
     kinds = [kind for kind in journal.outputs.paths() if kind != Kind.ERRORS]
     return frozenset.intersection(*(journal.hashes(kind) for kind in kinds))
 

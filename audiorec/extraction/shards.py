@@ -1,19 +1,18 @@
-"""The unit of a run on many machines: one shard of a manifest becomes one part of a store.
+"""Process one shard of a manifest into one part of a store: the unit of a distributed run.
 
     read_shard(manifest, i, n) ──process_shard──▶ <out>/part-00003-of-00016.vecs.parquet
                                                   <out>/part-00003-of-00016.errors.parquet
                                                   <out>/part-00003-of-00016.done.json
 
-Shard i of n holds the rows from ``i * N // n`` to before ``(i + 1) * N // n`` of a manifest
-of N rows: every song is in one shard, whoever works on it. `process_shard` is pure: the same
-rows, audio and extractor make the same bytes, so it may run twice, anywhere, in any order,
-or both at once. ``extracted_at`` is the manifest's time, not the clock's.
+Shard i of n contains the rows from ``i * N // n`` up to ``(i + 1) * N // n`` (exclusive) of a
+manifest of N rows: every song is in exactly one shard. `process_shard` is pure: the same rows,
+audio and extractor give the same bytes, so it may run twice, anywhere, in any order, even
+concurrently. ``extracted_at`` is the manifest's time, not the current time.
 
-A file appears at its place whole or not at all, and the mark ``done.json`` comes last: with
-it the part is finished, and a second call keeps it as long as its fingerprint (the songs,
-the extractor and what was asked for) is the same. ``scores.parquet`` and ``features.parquet``
-are there if asked for, ``errors.parquet`` always. All are ordinary store files, and
-`local_parts` finds those that are finished.
+Files are written atomically, and the marker ``done.json`` comes last: with it the part is finished,
+and a second call keeps the part if its fingerprint (songs, extractor and requested files) is the
+same. ``errors.parquet`` always exists, ``scores.parquet`` and ``features.parquet`` on request. All
+are ordinary store files, and `local_parts` finds the finished ones.
 """
 
 import hashlib
@@ -66,9 +65,9 @@ _PART = re.compile(r"part-(\d{5})-of-(\d{5})\.(" + "|".join([*ENDINGS.values(), 
 MARK_SCHEMA = "audiorec/shard/1"
 MAX_MARK_BYTES = 1 << 20
 MAX_SHARDS = 99_999
-WORK_FOLDER = ".work"  # hidden in an output folder on a disk: shards that are being made
+WORK_FOLDER = ".work"  # in a local output folder, for unfinished shards
 _OUTPUT = r"(?:vecs|errors|scores|features)\.parquet"
-# What lies in the folder of one shard: outputs, their unfinished run, and copies of songs.
+# Files in the folder of one shard: outputs, their unfinished run, and fetched songs.
 WORK_FILES = re.compile(
     rf"{_OUTPUT}|{_OUTPUT}\.run/(?:{RUN_FILES}|lock|lock\.soft)?|(?:[^/]+/)?{TEMPORARY}"
     rf"|\.{_OUTPUT}\.{_OUTPUT}\.run\.staged|songs/(?:audiorec-song-[^/]+/(?:song[^/]*)?)?",
@@ -78,9 +77,9 @@ WORK_FILES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Shard `index`, from 0, of `count`: some rows of a manifest.
+    """Shard `index` (from 0) of `count`: a range of rows of a manifest.
 
-    `created_at` is the time of the run: ``extracted_at`` and ``failed_at`` of all rows.
+    `created_at` is the time of the run: ``extracted_at`` and ``failed_at`` in all rows.
     """
 
     index: int
@@ -94,21 +93,20 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardConfig:
-    """How shards are made, in a form that travels to other machines.
+    """Picklable configuration for processing shards.
 
     Attributes
     ----------
     extractor : ExtractorConfig
     options : RunOptions
-        ``jobs``, ``limits`` and ``max_failures`` are used; the rest follows from the
-        contract.
+        Only ``jobs``, ``limits`` and ``max_failures`` are used; the others are fixed for shards.
     scores, features : bool
-        Also make parts of score series, or of backbone features.
+        Also write parts of score series, or of backbone features.
     work_dir : path or None
-        Where a shard lies while it is made. By default beside its output if that is on a
-        disk, so that a shard that was cut off goes on; else a temporary folder.
+        Folder for unfinished shards. By default beside the output if that is local, so that an
+        interrupted shard resumes; otherwise a temporary folder.
     redo : bool
-        Make finished parts again.
+        Process finished parts again.
     """
 
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
@@ -120,17 +118,17 @@ class ShardConfig:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What each shard writes, in the order of writing."""
+        """Kinds of files that each shard writes, in the order of writing."""
         extra = [k for k in (Kind.SCORES, Kind.FEATURES) if getattr(self, k.value)]
         return (*extra, Kind.ERRORS, Kind.VECTORS)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What came of one shard.
+    """Result of one shard.
 
-    If it was `kept`, it was finished already and nothing was done; its songs then count as
-    ``unchanged`` or ``failed_before``. The `run` has the places of the files.
+    `kept` means that it was already finished and nothing was done; its songs then count as
+    ``unchanged`` or ``failed_before``. `run` has the paths of the files.
     """
 
     index: int
@@ -141,11 +139,13 @@ class ShardReport:
 
 
 def check_shard(index: int, count: int) -> None:
-    """Raise an `InputError` for numbers that name no shard: `count` goes from 1 to 99,999."""
+    """Raise `InputError` unless `count` is 1 to 99,999 and `index` below it."""
     if not 1 <= count <= MAX_SHARDS:
         raise InputError(f"the number of shards must be 1 to {MAX_SHARDS}, got {count}")
     if not 0 <= index < count:
-        raise InputError(f"shards of {count} are 0/{count} to {count - 1}/{count}, got {index}")
+        raise InputError(
+            f"with {count} shards, the shard must be 0/{count} to {count - 1}/{count}, got {index}"
+        )
 
 
 def read_shard(manifest: str, index: int, count: int) -> Shard:
@@ -154,7 +154,7 @@ def read_shard(manifest: str, index: int, count: int) -> Shard:
     Raises
     ------
     InputError
-        If there is no such shard, or the manifest cannot be used.
+        If there is no such shard, or the manifest is invalid.
     """
     check_shard(index, count)
     with Manifest.open(manifest) as rows:
@@ -170,29 +170,29 @@ def process_shard(
     progress: Callable[[RunProgress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> ShardReport:
-    """Make one part of a store: the function that every engine runs.
+    """Write one part of a store; every engine runs this function.
 
     Parameters
     ----------
     shard : Shard
-        As `read_shard` gives it.
+        From `read_shard`.
     out : str
         Folder or URI of the parts.
     config : ShardConfig, optional
     progress : callable, optional
         Called after every song.
     stop : Event, optional
-        When it is set, the songs in flight are finished and no part appears.
+        When set, the songs in progress are finished and no part is written.
 
     Returns
     -------
     report : ShardReport
-        Songs that fail do not raise: they are rows of the part's errors.
+        Failed songs do not raise an error: they are rows of the part's errors file.
 
     Raises
     ------
     StoreError
-        If `out` cannot be written, or another process makes the same part on the same disk.
+        If `out` cannot be written, or another process works on the same part on the same disk.
     """
     config = config or ShardConfig()
     mark = _fingerprint(shard, config)
@@ -221,7 +221,7 @@ def process_shard(
 
 
 def _fingerprint(shard: Shard, config: ShardConfig) -> str:
-    """Hash what decides a part's rows; not the time, which changes no number."""
+    """Return a hash of everything that a part's rows depend on, except the time."""
     songs = hashlib.sha256()
     for s in shard.sources:
         problem = [s.problem] if s.problem else []
@@ -239,7 +239,7 @@ def _fingerprint(shard: Shard, config: ShardConfig) -> str:
 
 
 def _kept(shard: Shard, out: str, config: ShardConfig, mark: str) -> ShardReport | None:
-    """Return the report of a part that is finished and of the same fingerprint."""
+    """Return the report of a finished part with the same fingerprint; None otherwise."""
     content = read(_place(shard, out, MARK), max_bytes=MAX_MARK_BYTES)
     try:
         found = json.loads(content or b"{}")
@@ -250,7 +250,7 @@ def _kept(shard: Shard, out: str, config: ShardConfig, mark: str) -> ShardReport
             if entry is None or entry.size != found["bytes"][kind.value]:
                 return None
         made = RunReport.from_dict(found["run"])
-    except (ValueError, KeyError, TypeError, AttributeError):  # a mark of another's making
+    except (ValueError, KeyError, TypeError, AttributeError):  # not a marker of ours
         return None
     result = RunReport(
         found=made.found,
@@ -269,7 +269,7 @@ def _place(shard: Shard, out: str, ending: Kind | str) -> str:
 
 @contextmanager
 def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iterator[Path]:
-    """Give the folder in which a part is made; one beside the output outlives a crash."""
+    """Provide the folder for an unfinished part; one beside the output survives a crash."""
     name = part_name(shard.index, shard.count, mark)
     root = config.work_dir or (None if is_uri(out) else Path(out.removeprefix("file://")))
     if root is None:
@@ -292,7 +292,7 @@ def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iter
 
 
 def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) -> dict[str, int]:
-    """Move the files to their places and return their sizes in bytes, by kind.
+    """Move the files to their destinations and return their sizes in bytes, by kind.
 
     A part without failures has an empty errors file.
     """
@@ -300,7 +300,7 @@ def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) ->
     for kind, path in paths.items():
         if not path.exists():
             metadata = run_metadata(Extractor(config.extractor), outputs)
-            with replaced(path) as temporary:  # no empty table, for which pyarrow imports pandas
+            with replaced(path) as temporary:  # an empty table would make pyarrow import pandas
                 write_batches(temporary, [], replace(metadata, kind=kind))
     sizes = {kind.value: path.stat().st_size for kind, path in paths.items()}
     for kind, path in paths.items():
@@ -326,11 +326,11 @@ def _put_mark(
 
 
 def _remove(work: Path) -> None:
-    """Remove a shard's folder, and the folder of all of them when it was the last."""
+    """Remove a shard's work folder, and their common folder if it is empty then."""
     remove_tree(work, WORK_FILES)
     work.rmdir()
     if work.parent.name == WORK_FOLDER:
-        with suppress(OSError):  # another shard is in it
+        with suppress(OSError):  # it contains another shard
             work.parent.rmdir()
 
 
@@ -347,7 +347,7 @@ def part_name(index: int, count: int, ending: Kind | str) -> str:
 
 
 def part_of(name: str) -> tuple[int, int, str] | None:
-    """Return index, count and ending of a file that `part_name` named, None for another.
+    """Return index, count and ending of a file named by `part_name`; None for any other.
 
     Examples
     --------
@@ -361,10 +361,10 @@ def part_of(name: str) -> tuple[int, int, str] | None:
 def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]]:
     """List the files of the finished parts in a folder or at a URI, in the order of shards.
 
-    An `InputError` if no part is finished, or with `whole` not every one; without it, files of
-    parts without their mark are left out: a run is still at work on them. A `StoreError` for parts
-    of two divisions (of 16 shards and of 32, say), in which the same songs would stand twice, and
-    for a part that has its mark and not its files.
+    Raises `InputError` if no part is finished or, with `whole`, if any is missing; otherwise
+    unfinished parts, which have no marker, are left out. Raises `StoreError` for parts of
+    different shard counts (such as 16 and 32), which would contain the same songs twice, and for a
+    part with its marker but without its files.
     """
     named = {entry.name: entry for entry in files_in(folder)}
     parts = [part for name in named if (part := part_of(name)) is not None]
@@ -377,26 +377,28 @@ def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]
             if name in named:
                 found[kind].append(named[name])
             elif kind in (Kind.VECTORS, Kind.ERRORS):
-                raise StoreError(f"{folder}: {name} is gone; make that shard again")
+                raise StoreError(
+                    f"{folder}: {name} is missing; run the same audiorec shards again to restore it"
+                )
     return found
 
 
 def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool) -> None:
     if not numbers:
         kind = InputError if exists(folder) else MissingFileError
-        raise kind(f"{folder}: no finished parts; audiorec shards makes them")
+        raise kind(f"{folder}: no finished parts; create them: audiorec shards all")
     counts = sorted({count for _, count in numbers})
     if len(counts) > 1:
         raise StoreError(
-            f"{folder}: holds parts of {' and of '.join(map(str, counts))} shards; "
-            "keep those of one division"
+            f"{folder}: contains parts of {' and of '.join(map(str, counts))} shards; "
+            "keep only those of one count"
         )
     missing = sorted(set(range(counts[0])) - {index for index, _ in numbers})
     if whole and missing:
         some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise InputError(
             f"{folder}: {len(missing)} of {counts[0]} shards are not finished: {some}; "
-            "the same audiorec extract makes what is missing"
+            "run the same audiorec shards again to finish them"
         )
 
 
@@ -404,10 +406,10 @@ def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool)
 def local_parts(
     folder: str, scratch: Path | None = None, *, whole: bool = True
 ) -> Iterator[dict[Kind, list[Path]]]:
-    """Give the finished parts of a folder as files on this machine's disk, by kind.
+    """Provide the finished parts of a folder as local files, by kind.
 
-    Parts in an object store are copied to `scratch` (by default the system's temporary
-    folder) and removed when the ``with`` statement ends; a kind that no part has is left out.
+    Parts in an object store are copied to `scratch` (by default the system's temporary folder) and
+    removed when the ``with`` statement ends; kinds without parts are left out.
 
     Raises
     ------

@@ -1,16 +1,15 @@
-"""Folders that are kept up to date: what is new is extracted once it is whole.
+"""Watch folders and keep a store up to date: new files are extracted once they are complete.
 
-    look() ──still──▶ files that are whole ──work──▶ one ordinary run, again and again
+    look() ──settled──▶ complete files ──work──▶ one ordinary run, again and again
 
-A look lists the songs, as every run does. It is taken when the system says that something
-changed (`notices`), and every so often in any case: a share of another machine says nothing, and
-a system may lose what it had to say. A file is **whole** once its size and its time of change have
-stayed as they were for some seconds; on the first look, a file that was last changed before that
-counts at once. Files that still grow wait, and are looked at again. A burst of thousands of files
-is therefore one batch, or a few.
+A scan (`look`) lists the songs, as every run does. It is triggered by change notifications from the
+operating system (`notices`), and at fixed intervals in any case: network shares send none, and a
+system may lose some. A file is **complete** once its size and modification time have not changed
+for some seconds; on the first scan, files with an older modification time are complete at once.
+Growing files wait for a later scan. A burst of thousands of files is therefore one batch, or a few.
 
-While a folder is gone, nothing runs and nothing is taken out of the store: it may be a disk that
-is unplugged. When it is back, all goes on.
+While a folder is missing, nothing runs and nothing is removed from the store: a disk may be
+unplugged. The watch continues when the folder is back.
 """
 
 import os
@@ -25,29 +24,29 @@ from typing import Any, Protocol
 from audiorec.errors import MissingFileError
 from audiorec.extraction.catalogue import Source
 
-SETTLE_S = 10.0  # a copy over a network writes in bursts; NFS tells sizes three seconds late
+SETTLE_S = 10.0  # network copies write in bursts; NFS reports sizes three seconds late
 EVERY_S = 60.0
 LONGEST_WAIT_S = 3600.0
-LEAST_GAP_S = 1.0  # between two looks, however much the system has to say
+LEAST_GAP_S = 1.0  # between two scans, however many notifications arrive
 PIECE_S = 0.2
-_NOTICE_MS = 400  # how long changes are gathered before they are told
+_NOTICE_MS = 400  # debounce time of change notifications
 
 
 class Notices(Protocol):
-    """Says when something may have changed."""
+    """Source of change notifications."""
 
     def wait(self, timeout_s: float) -> None:
-        """Return when something changed, when waiting is to end, or after `timeout_s` seconds."""
+        """Wait for a change, for the end of the watch, or for `timeout_s` seconds."""
 
 
 @dataclass(slots=True)
 class Stillness:
-    """Remembers when each file was last seen to change.
+    """Record of when each file last changed, to tell complete files from growing ones.
 
     Attributes
     ----------
     settle_s : float
-        Seconds that a file has to stay as it is.
+        Seconds without a change after which a file is complete.
     """
 
     settle_s: float
@@ -57,22 +56,22 @@ class Stillness:
     def parted(
         self, sources: Sequence[Source], *, now_s: float, clock_s: float
     ) -> tuple[list[Source], list[Source]]:
-        """Return the files that are whole, and those that may still grow.
+        """Split the files into complete and possibly growing ones.
 
         Parameters
         ----------
         sources : sequence of Source
-            All songs of one look.
+            All songs of one scan.
         now_s : float
-            Of a clock that only goes forward, in seconds.
+            Monotonic clock, in seconds.
         clock_s : float
-            Seconds since 1970, which files' times of change are compared with on the first look.
+            Seconds since 1970, to compare with modification times on the first scan.
         """
         whole: list[Source] = []
         growing: list[Source] = []
         seen: dict[str, tuple[int, int, float]] = {}
         for source in sources:
-            if source.problem:  # the run says what is wrong with it
+            if source.problem:  # the run reports it
                 whole.append(source)
                 continue
             size, changed, since = self._seen.get(source.uri, (-1, -1, now_s))
@@ -99,30 +98,30 @@ def watch(
     clock: Callable[[], float] = time.time,
     pause: Callable[[float], None] | None = None,
 ) -> None:
-    """Look again and again, and give what is whole to `work`, until `stop` is set.
+    """Scan repeatedly and pass the complete files to `work`, until `stop` is set.
 
     Parameters
     ----------
     look : callable
-        Lists all songs; a `MissingFileError` says that a folder is gone.
+        Lists all songs; raises `MissingFileError` if a folder is missing.
     work : callable
-        Runs over all songs that are whole; False ends the watch, None asks to be called again
-        after the next look. It is called on the first look, and then only if something is new,
-        has changed or is gone since it last was.
+        Processes all complete songs. Returns False to end the watch, None to be called again after
+        the next scan. Called on the first scan, and then only if a song was added, changed or
+        removed since the last call.
     notices : Notices
     stop : threading.Event
     settle_s, every_s : float
-        How long a file has to stay as it is; how long to wait for a notice at most.
+        Seconds without a change after which a file is complete; longest time between scans.
     say : callable
-        Gets a line when a folder goes and when it is back.
+        Called with a message when a folder disappears and when it is back.
     now, clock, pause : callable
-        Seconds of a clock that only goes forward, and since 1970; waits so many seconds.
+        Monotonic seconds; seconds since 1970; sleeps for a number of seconds.
 
     Raises
     ------
     InputError
-        What `look` raises, and what `work` raises; not that a folder is gone, but for the first
-        look, which may be at a name that was typed wrongly.
+        Errors of `look` and `work` pass through, except a `MissingFileError` after the first scan
+        (in the first one, the name may be mistyped).
     """
     pause = pause or Polling(stop).wait
     stillness = Stillness(settle_s)
@@ -136,7 +135,7 @@ def watch(
             if is_first:
                 raise
             if not is_gone:
-                say(f"{error}; waiting for it, and the store stays as it is")
+                say(f"{error}; waiting for it, the store is not changed")
             is_gone = True
         else:
             if is_gone:
@@ -150,7 +149,7 @@ def watch(
                     return
                 done = places if answer else done
         is_first = False
-        if growing:  # nothing can be whole before, whatever the system has to say
+        if growing:  # nothing can be complete earlier, whatever is notified
             pause(settle_s)
         else:
             notices.wait(every_s)
@@ -158,15 +157,16 @@ def watch(
 
 
 class Polling:
-    """No notices: every wait is as long as it may be."""
+    """Fallback without notifications: every wait lasts for its full timeout."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
 
     def wait(self, timeout_s: float) -> None:
-        """Wait out the time, or until the watch is stopped.
+        """Wait for the timeout, or until the watch is stopped.
 
-        In pieces: a thread that waits for an `Event` must not be the one whose signals set it.
+        Polls the event: the main thread must not block on an `Event` that its own signal handler
+        sets.
         """
         until = time.monotonic() + min(timeout_s, LONGEST_WAIT_S)
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
@@ -174,11 +174,11 @@ class Polling:
 
 
 class SystemNotices:
-    """The system's own notices (inotify, FSEvents, ...), by the package ``watchfiles``.
+    """Change notifications of the system (inotify, FSEvents, ...), from ``watchfiles``.
 
-    They come from a thread. If it ends, because a folder is gone or the system has no more
-    watches to give, waits become those of `Polling`, and a new thread is started with the next
-    one: the folder may be back.
+    A thread receives them. If it ends, because a folder is missing or the system's limit of
+    watches is reached, waits behave as in `Polling`, and each starts a new thread: the folder may
+    be back.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class SystemNotices:
         self._is_told = False
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a notice."""
+        """Wait for a notification."""
         self.start()
         until = time.monotonic() + min(timeout_s, LONGEST_WAIT_S)
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
@@ -202,13 +202,13 @@ class SystemNotices:
         self._changed.clear()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(5)
 
     def start(self) -> None:
-        """Listen, if nothing does."""
+        """Start the thread unless it is running."""
         if self._thread is None or not self._thread.is_alive():
             there = [folder for folder in self._folders if folder.exists()]
             if there:
@@ -228,15 +228,15 @@ class SystemNotices:
             )
             roots = {os.fspath(folder) for folder in folders}
             for changes in found:
-                # A folder that was removed is not watched any more, whatever came in its place.
+                # A removed folder is no longer watched, even if it was recreated.
                 is_gone = not all(folder.exists() for folder in folders)
                 is_gone |= any(kind.name == "deleted" and path in roots for kind, path in changes)
                 self._changed.set()
                 if is_gone:
                     return
-        except (OSError, RuntimeError) as error:  # no such folder; no more watches
+        except (OSError, RuntimeError) as error:  # missing folder; limit of watches reached
             if not self._is_told:
-                self._say(f"the system gives no notices ({error}): folders are looked at instead")
+                self._say(f"no change notifications ({error}): scanning folders at intervals")
             self._is_told = True
 
 
@@ -244,15 +244,15 @@ class SystemNotices:
 def best_notices(
     paths: Sequence[Path], stop: threading.Event, say: Callable[[str], None]
 ) -> Iterator[Notices]:
-    """Give the system's notices of some paths, or none where ``watchfiles`` is not installed."""
+    """Provide the system's notifications, or polling if ``watchfiles`` is not installed."""
     folders = [path if path.is_dir() else path.parent for path in paths]
     try:
         notices = SystemNotices(list(dict.fromkeys(folders)), stop, say)
     except ModuleNotFoundError:
-        say('folders are looked at every so often; for notices: pip install "audiorec[watch]"')
+        say('scanning folders at intervals; for notifications: pip install "audiorec[watch]"')
         yield Polling(stop)
         return
-    notices.start()  # before the first look, so that nothing falls between the two
+    notices.start()  # before the first scan, so that no change is missed
     try:
         yield notices
     finally:

@@ -1,15 +1,15 @@
-"""Labelled songs to a head of one's own, with figures that are honest.
+"""Train a head on your own labelled songs, with out-of-fold evaluation.
 
 ::
 
-    LABELS ──songs──▶ a row a segment ──train──▶ logits of heads that did not hear the row
-                                      ──calibration──▶ `Head`, and out-of-fold scores to judge
+    LABELS ──songs──▶ one row per segment ──train──▶ out-of-fold logits
+                                          ──calibration──▶ `Head`, out-of-fold scores
 
-===============  ================================================================
-``songs``        folders or tables of labels to features; train and judge on them
+===============  ===================================================================
+``songs``        folders or tables of labels to features; train and evaluate on them
 ``train``        folds, dense layers, early stopping: columns to a head
-``calibration``  logits to probabilities that tell the truth
-===============  ================================================================
+``calibration``  logits to calibrated probabilities
+===============  ===================================================================
 
 Public::
 

@@ -1,9 +1,8 @@
-"""Logits to probabilities that tell the truth: vector and temperature scaling.
+"""Logits to calibrated probabilities: vector and temperature scaling.
 
-A head trained to separate its classes is too sure of itself on audio from elsewhere, and
-statistics of such scores sit at 0 and 1 and say little. One scale and one bias a class,
-fitted on rows that the head has not seen, put that right and leave the order of scores
-within a class as it was.
+A head trained to separate its classes is overconfident on audio from other sources; its scores
+saturate at 0 and 1, and their statistics carry little. One scale and one bias per class, fitted on
+held-out rows, correct that.
 """
 
 from typing import Any, Literal
@@ -26,11 +25,11 @@ def fit_calibration(
     row_weights: npt.NDArray[np.floating] | None = None,
     steps: int = 500,
 ) -> tuple[Float64Array, Float64Array]:
-    """Fit the scale and bias (C,) of logits whose softmax tells the truth about held-out rows.
+    """Fit the scale and bias (C,) that calibrate the softmax of held-out logits.
 
-    `logits` (n, C) are of rows that the head has not seen, `labels` as for `class_targets`. Kind
-    ``vector`` has one scale and bias a class, ``temperature`` one scale for all. `steps` are those
-    of gradient descent (Adam, all rows at once).
+    `logits` (n, C) must be of rows that the head was not trained on; `labels` as for
+    `class_targets`. ``vector`` has one scale and bias per class, ``temperature`` one scale for
+    all. `steps` is the number of gradient steps (Adam, full batch).
     """
     n_classes = logits.shape[1]
     scale, bias = np.ones(n_classes), np.zeros(n_classes)
@@ -56,7 +55,7 @@ def fit_calibration(
 
 
 def class_targets(labels: npt.NDArray[Any], n_classes: int) -> Float64Array:
-    """Return the (n, C) probabilities that labels, (n,) of int or (n, C) of float, stand for.
+    """Convert labels, (n,) of int or (n, C) of float, to target probabilities (n, C).
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Labelled songs: from a folder of class folders, or a table, to a trained or judged head.
+"""Train or evaluate a head on labelled songs, from a folder of class folders or a table.
 
-    LABELS ──read_labels──▶ songs with labels ──labelled_features──▶ a row a segment
+    LABELS ──read_labels──▶ songs with labels ──labelled_features──▶ one row per segment
            ──train_from_labels──▶ head, figures   ──evaluate_head──▶ figures
 
-Features are extracted once, by an ordinary run into a cache folder, and read from there
-ever after: the run is resumable and skips what it knows, like any other.
+Features are extracted once, by an ordinary run into a cache folder, and read from there afterwards:
+the run resumes and skips unchanged songs like any other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,14 +31,14 @@ from audiorec.tagger.heads import Head
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AddedFeatures, AnyFeatures, Features, FloatArray, Int64Array
 
-POOLS = ("max_pool", "mean_pool")  # 3,012 numbers a segment: kept only for a head that reads them
+POOLS = ("max_pool", "mean_pool")  # 3,012 numbers per segment: stored only for heads that read them
 ALL_OUTPUTS = tuple(f"{name}.{output}" for name in ("msd", "mtt") for output in OUTPUT_WIDTHS)
-MIN_GROUPS = 2  # of a class: one to learn from, one to be judged on
+MIN_GROUPS = 2  # per class: one to train on, one to evaluate on
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledSong:
-    """A song, its class, and what it must not be separated from (its artist, say)."""
+    """A song, its class, and the group that a fold must not split, such as its artist."""
 
     source: Source
     label: str
@@ -47,28 +47,28 @@ class LabelledSong:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledFeatures:
-    """What a head is trained or judged on: one row a segment.
+    """Training or evaluation data of a head: one row per segment.
 
     Attributes
     ----------
     features : mapping of str to Features
-        Of n segments, by backbone name; the pools are empty.
+        Features of n segments, by backbone name; pools are empty unless they were requested.
     labels : ndarray, shape (n,), int64
         Index into `classes`.
     tracks, groups : ndarray, shape (n,), str
     classes : tuple of str
     grouped : bool
-        Whether any two songs share a group. If not, songs of one artist may stand on both
-        sides of a fold, and figures are better than they would be on new artists.
+        True if any two songs share a group. If not, songs of one artist may fall on both sides
+        of a fold, and figures are better than they would be on new artists.
     missing : tuple of str
         Ids of labelled songs that could not be used; the reasons are in the cache's
         ``vecs.errors.parquet``.
     inputs : tuple of str
-        What a head reads of the features if nothing else is asked for.
+        Features that a head reads by default.
     backbones : mapping of str to str
-        Checksums of the networks that made them.
+        Checksums of the networks that computed the features.
     front_end : str
-        `FeatureSpec.front_end` of what those heard.
+        `FeatureSpec.front_end` of the segments.
     """
 
     features: dict[str, AnyFeatures]
@@ -89,9 +89,9 @@ def read_labels(labels: Path) -> list[LabelledSong]:
     Parameters
     ----------
     labels : Path
-        A folder whose sub-folders are the classes, or a CSV or Parquet with the columns
-        ``path`` and ``label`` and, if songs belong together, ``group``. Relative paths are
-        relative to the table's folder. Without groups each song is its own.
+        A folder with one sub-folder per class, or a CSV or Parquet file with the columns
+        ``path`` and ``label`` and, if songs belong together, ``group``. Paths are relative to the
+        table's folder. Without groups each song is a group of its own.
 
     Returns
     -------
@@ -124,27 +124,31 @@ def labelled_features(
     ----------
     songs : sequence of LabelledSong
     cache : Path
-        A folder that belongs to these labels; made if missing. Pools have a folder in it, and so
-        has each network that was added.
+        A folder for these labels only; created if missing. Pools have a sub-folder, and so has
+        each added network.
     inputs : sequence of str, optional
-        What a head will read of them; the last layers of the networks by default.
+        Features that a head will read; by default the last layers of the networks.
     classes : sequence of str, optional
-        Their order; by default sorted. A label outside them is an `InputError`, as is a set of
-        songs of which none can be used.
+        Order of the classes; by default sorted.
     backbone : str, optional
-        A network that was added, in place of the shipped ones; see `extractor_config`.
+        An added network to use instead of the shipped ones; see `extractor_config`.
     jobs : int
     progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        If a label is not in `classes`, or none of the songs can be used.
     """
     names = tuple(classes or sorted({song.label for song in songs}))
     unknown = {song.label for song in songs} - set(names)
     if unknown:
-        raise InputError(f"no such class: {', '.join(sorted(unknown))}; there are {names}")
+        raise InputError(f"unknown class {', '.join(sorted(unknown))}; the classes are {names}")
     config = extractor_config((), backbone)
     extractor = Extractor(config)
     inputs = tuple(inputs or _last_layers(extractor.networks.feature_outputs))
     for name in inputs:
-        extractor.networks.width(name)  # an `InputError` for what the networks do not have
+        extractor.networks.width(name)  # raises `InputError` for an unknown output
     wide = any(split_input(name)[1] in POOLS for name in inputs)
     added = None if config.backbone is None else config.backbone.name
     where = cache / ("pools" if wide else added or "")
@@ -153,7 +157,7 @@ def labelled_features(
     sources = [song.source for song in songs]
     done = run(sources, outputs, config=config, options=options, progress=progress)
     if done.stopped is Stopped.MAX_FAILURES or not done.usable:
-        raise InputError(f"no labelled song could be used; the reasons are in {outputs.errors}")
+        raise InputError(f"none of the labelled songs could be used; see {outputs.errors}")
     return _read_features(songs, where / "features.parquet", names, inputs, extractor)
 
 
@@ -164,23 +168,22 @@ def train_from_labels(
     inputs: Sequence[str] | None = None,
     recipe: HeadRecipe | None = None,
 ) -> tuple[TrainedHead, Report, Report]:
-    """Train a head and judge its out-of-fold scores.
+    """Train a head and evaluate its out-of-fold scores.
 
     Parameters
     ----------
     data : LabelledFeatures
     task : str
-        The head's name; its scores stand in columns ``task/class``.
+        The head's name; its score columns are named ``task/class``.
     inputs : sequence of str, optional
-        Backbone outputs that it reads; those of `data` by default.
+        Backbone outputs that it reads; by default those of `data`.
     recipe : HeadRecipe, optional
 
     Returns
     -------
     trained : TrainedHead
-        Its head carries the figures.
     by_segment, by_song : Report
-        Of scores by heads that did not see the segment's group.
+        Of out-of-fold scores: each from a head that was not trained on the segment's group.
     """
     inputs = inputs or data.inputs
     backbones = {split_input(name)[0] for name in inputs}
@@ -199,12 +202,12 @@ def train_from_labels(
 
 
 def evaluate_head(head: Head, data: LabelledFeatures) -> tuple[Report, Report]:
-    """Judge a head on labelled songs: by segment, and by song (mean score)."""
+    """Evaluate a head on labelled songs: by segment, and by song (mean score)."""
     return judge_scores(head.scores(data.features), data)
 
 
 def judge_scores(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tuple[Report, Report]:
-    """Judge scores, (n, C), against the labels: by segment, and by song."""
+    """Evaluate scores (n, C) against the labels: by segment, and by song."""
     rng = np.random.default_rng(0)
     segments = report(scores, data.labels, data.tracks, classes=data.classes, rng=rng)
     means, labels, tracks = by_track(scores, data.labels, data.tracks)
@@ -213,7 +216,7 @@ def judge_scores(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tu
 
 
 def _from_folder(folder: Path) -> list[LabelledSong]:
-    """Take each sub-folder as a class; deeper folders are groups, such as albums."""
+    """Read each sub-folder as a class; deeper folders, such as albums, are groups."""
     songs = []
     for source in find_songs([folder]):
         label, *deeper = source.song_id.split("/")
@@ -229,10 +232,10 @@ def _from_table(path: Path) -> list[LabelledSong]:
     for number, row in enumerate(rows, start=1):
         file, label = row.get("path"), row.get("label")
         if not file or not label:
-            raise InputError(f"{path}: row {number} has no path or no label")
+            raise InputError(f"{path}: row {number} lacks a path or a label")
         name = str(row.get("song_id") or file)
         if name in songs:
-            raise InputError(f"{path}: row {number} repeats {name!r}")
+            raise InputError(f"{path}: row {number} repeats song {name!r}")
         source = make_source(str(path.parent / str(file)), name)
         songs[name] = LabelledSong(source, str(label), str(row.get("group") or name))
     return [songs[name] for name in sorted(songs)]
@@ -243,7 +246,9 @@ def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
     for song in songs:
         groups.setdefault(song.label, set()).add(song.group)
     if len(groups) < 2:
-        raise InputError(f"{labels}: need two or more classes, found {sorted(groups) or 'none'}")
+        raise InputError(
+            f"{labels}: expected two or more classes, found {sorted(groups) or 'none'}"
+        )
     few = sorted(name for name, found in groups.items() if len(found) < MIN_GROUPS)
     if few:
         raise InputError(f"{labels}: classes with fewer than {MIN_GROUPS} groups: {', '.join(few)}")
@@ -260,7 +265,7 @@ def _read_features(
     at = {name: i for i, name in enumerate(file.ids)}
     used = sorted((s for s in songs if s.source.song_id in at), key=lambda s: at[s.source.song_id])
     if not used:
-        raise InputError(f"no labelled song could be used; the reasons are beside {path}")
+        raise InputError(f"none of the labelled songs could be used; see the errors beside {path}")
     rows = file.read(np.array([at[song.source.song_id] for song in used], np.int64))
     counts = np.diff(rows.offsets)
     parts: list[Any] = np.split(rows.values, np.cumsum(file.widths)[:-1], axis=1)
@@ -281,13 +286,13 @@ def _read_features(
 
 
 def _last_layers(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Return what a head reads by default, of what ``--features`` keeps."""
+    """Return the outputs that a head reads by default, from those that ``--features`` stores."""
     columns = {feature_column(name): name for name in outputs}
     return tuple(columns[name] for name in last_layers(columns))
 
 
 def _features(columns: Mapping[str, FloatArray], backbone: str) -> AnyFeatures:
-    """Take one backbone's outputs; those that are not stored have no columns."""
+    """Return one backbone's features; outputs that are not stored have no columns."""
     if backbone not in WEIGHTS:
         names = {output: feature_column(f"{backbone}.{output}") for output in ADDED_OUTPUTS}
         return AddedFeatures(**{output: columns.get(name) for output, name in names.items()})

@@ -2,15 +2,14 @@
 
     columns (n, D), labels, groups  ──train_head──▶  `TrainedHead`: head, out-of-fold scores
 
-The rows are cut into folds along their groups (a track, an artist, a singer, a corpus), so
-that nothing a fold is judged on has been heard in training. The folds serve three ends: the
-epoch at which their loss is lowest is where training stops; their scores are calibrated
-against the labels; and they are the honest scores of the training rows, to be used wherever
-something is learnt on top of the head. The head itself is then fitted once more, on
-everything, for that many epochs.
+Rows are split into folds by group (a song, an artist, a singer, a corpus), so that no group is in
+both the training and the held-out part. The folds have three uses: training stops at the epoch
+with the lowest held-out loss; the held-out scores are used for calibration; and they are unbiased
+scores of the training rows, for anything that is learnt on top of the head. The head itself is then
+refitted on all rows for that many epochs.
 
-All arithmetic is float64: the result then depends on the seed, and on the machine only in
-digits far below those of the float32 weights.
+All arithmetic is float64: results depend on the seed, and on the machine only in digits far below
+float32 precision.
 """
 
 import itertools
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
 
 
 PURPOSE = "training a head"
-MIN_SCALE = 1e-3  # below it a column is a constant with noise, which must not be blown up
+MIN_SCALE = 1e-3  # below it a column is constant up to noise, which must not be amplified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadRecipe:
-    """Everything but the data that decides what a head becomes."""
+    """Hyper-parameters of training a head."""
 
     hidden: tuple[int, ...] = (64,)  # units of the dense layers; empty for a linear head
     dropout: float = 0.3  # of hidden units
@@ -48,25 +47,25 @@ class HeadRecipe:
     label_smoothing: float = 0.05
     batch_size: int = 256  # rows
     max_epochs: int = 60
-    patience: int = 10  # epochs without a better loss over all folds
-    early_stopping: bool = True  # or `max_epochs`, where folds say little of what will be met
+    patience: int = 10  # epochs without a lower held-out loss
+    early_stopping: bool = True  # False: always `max_epochs`, if folds do not represent the target
     folds: int = 5
-    balanced: bool = True  # every class weighs the same
+    balanced: bool = True  # all classes have the same total weight
     calibration: Calibration = "vector"
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedHead:
-    """A head and what was learnt about it on the way.
+    """A trained head with its out-of-fold scores and losses.
 
     Attributes
     ----------
     head : Head
     out_of_fold : ndarray, shape (n, C), float32
-        Calibrated scores of the training rows by heads that did not see their group.
+        Calibrated scores of the training rows by heads that were not trained on their group.
     epochs : int
-        Where training stopped.
+        Number of epochs trained.
     losses : tuple of float
         Mean loss over the folds after each epoch.
     """
@@ -96,26 +95,25 @@ def train_head(
     Parameters
     ----------
     columns : ndarray, shape (n, D)
-        Backbone outputs as `assemble` puts them together.
+        Backbone outputs as concatenated by `assemble`.
     labels : ndarray, shape (n,) of int or (n, C) of float
         Class of each row, or its probability under each class.
     groups : sequence of str, length n
-        Rows of one group never stand on both sides of a fold.
+        Rows of a group are never split between training and held-out part.
     task : str
         Name of the head.
     classes : sequence of str, length C
     inputs : sequence of str
-        What the columns are, for example ``("msd.penultimate", "mtt.penultimate")``.
+        Names of the outputs in `columns`, such as ``("msd.penultimate", "mtt.penultimate")``.
     backbones : mapping of str to str
-        sha256 of the weights of the backbones that the inputs name.
+        sha256 of the weights of every backbone in `inputs`.
     recipe : HeadRecipe
     row_weights : ndarray, shape (n,), optional
-        How much each row counts; 1 by default. A row of weight 0 is only scored.
+        Weight of each row; 1 by default. A row of weight 0 is scored but not trained on.
     info : mapping, optional
-        Sources, licence and figures to keep in the head; plain JSON values.
+        Sources, licence and figures to store in the head; plain JSON values.
     front_end : str, optional
-        `FeatureSpec.front_end` of what the backbones heard; that of today's `FeatureSpec` by
-        default.
+        `FeatureSpec.front_end` of the segments; by default that of ``FeatureSpec()``.
 
     Returns
     -------
@@ -124,16 +122,16 @@ def train_head(
     Raises
     ------
     InputError
-        If a class has no row, or there are fewer than two groups.
+        If a class has no rows, or there are fewer than two groups.
     MissingExtraError
         If torch cannot be imported.
     ShapeError
-        If the arrays differ in n, or the labels do not fit the classes.
+        If the arrays differ in n, or the labels do not match the classes.
     """
     targets = class_targets(labels, len(classes))
     weights = np.ones(len(targets)) if row_weights is None else row_weights.astype(np.float64)
     _check(columns, targets, groups, weights, classes)
-    if recipe.balanced:  # all classes weigh the same
+    if recipe.balanced:
         total = (targets * weights[:, None]).sum(0)
         weights = weights * (targets @ (total.sum() / (len(total) * total)))
     network = _Network(recipe, columns.shape[1], targets.shape[1])
@@ -177,10 +175,10 @@ def grouped_folds(
     folds: int,
     seed: int,
 ) -> Int64Array:
-    """Deal groups out to folds, so that each fold gets about as many rows of each class.
+    """Assign groups to folds, balancing the rows of each class.
 
-    Returns the fold of each row, from 0, equal for equal groups. There are at most as many folds
-    as groups; the seed decides between groups of the same size.
+    Returns the fold of each row, from 0, the same for all rows of a group. There are at most as
+    many folds as groups; the seed breaks ties between groups of equal size.
 
     Examples
     --------
@@ -190,15 +188,15 @@ def grouped_folds(
     names, of_row = np.unique(np.asarray(groups), return_inverse=True)
     folds = min(folds, len(names))
     if folds < 2:
-        raise InputError(f"need two or more groups and folds, got {len(names)} and {folds}")
+        raise InputError(f"expected two or more groups and folds, got {len(names)} and {folds}")
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (of_row, labels), 1)
     share = counts / np.maximum(counts.sum(0), 1)
     order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(-share.max(1)[order], kind="stable")]  # the largest first
+    order = order[np.argsort(-share.max(1)[order], kind="stable")]  # largest first
     filled, fold_of_name = np.zeros((folds, counts.shape[1])), np.zeros(len(names), np.int64)
     for name in order:
-        # The fold where the group's classes are least filled; empty folds break ties.
+        # The fold with the fewest rows of the group's classes; the emptier fold breaks ties.
         cost = (filled * share[name]).sum(1) + 1e-6 * filled.sum(1)
         fold_of_name[name] = int(np.argmin(cost))
         filled[fold_of_name[name]] += share[name]
@@ -213,9 +211,9 @@ def unseen_logits(
     *,
     recipe: HeadRecipe,
 ) -> Float64Array:
-    """Fit once, for `recipe.max_epochs`, and return the logits (m, C) of other rows.
+    """Train once, for `recipe.max_epochs`, and return the logits (m, C) of held-out rows.
 
-    For judging what was left out as a whole: no folds, no calibration, no head. Targets are
+    For evaluating a fixed held-out set: without folds, calibration or a `Head`. Targets are
     probabilities (n, C).
     """
     scaling = _standardisation(columns, row_weights.astype(np.float64))
@@ -230,7 +228,7 @@ def unseen_logits(
 
 
 class _Network:
-    """Fits dense layers with torch; holds the recipe, no state."""
+    """Trainer of dense layers in torch; stateless except for the recipe."""
 
     def __init__(self, recipe: HeadRecipe, n_inputs: int, n_classes: int) -> None:
         self.recipe = recipe
@@ -245,7 +243,7 @@ class _Network:
         epochs: int,
         watch: Float64Array | None = None,
     ) -> tuple[list[tuple[Float64Array, Float64Array]], list[Float64Array]]:
-        """Return the layers after `epochs`, and the logits of `watch` after each."""
+        """Return the layers after `epochs`, and the logits of `watch` after each epoch."""
         torch = import_torch(PURPOSE)
         with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
@@ -307,8 +305,8 @@ def _cross_validate(
 ) -> tuple[list[float], list[Float64Array]]:
     """Return the mean held-out loss and the held-out logits after each epoch.
 
-    The folds take turns epoch by epoch only in the sum: each is trained for as long as the
-    recipe allows, and the sum is then cut where patience would have ended it.
+    Each fold is trained for `max_epochs`; the losses over all folds are then cut where patience
+    would have stopped training.
     """
     recipe, n_classes = network.recipe, targets.shape[1]
     logits = [np.zeros((len(x), n_classes)) for _ in range(recipe.max_epochs)]
@@ -329,7 +327,7 @@ def _cross_validate(
 
 
 def _until_patience(losses: list[float], patience: int) -> list[float]:
-    """Cut the losses where `patience` epochs have passed without a better one."""
+    """Cut the losses after `patience` epochs without a lower one."""
     best = 0
     for epoch, loss in enumerate(losses):
         if loss < losses[best]:
@@ -354,13 +352,13 @@ def _check(
     n = len(targets)
     if columns.ndim != 2 or {len(columns), len(groups), len(weights)} != {n}:
         raise ShapeError(
-            f"columns, labels, groups and weights must agree in n, got {columns.shape}, "
-            f"{n}, {len(groups)}, {len(weights)}"
+            f"columns, labels, groups and weights must have the same length n, got "
+            f"{columns.shape}, {n}, {len(groups)}, {len(weights)}"
         )
     weight_of_class = (targets * weights[:, None]).sum(0)
     empty = [name for name, total in zip(classes, weight_of_class, strict=True) if total <= 0]
     if empty:
-        raise InputError(f"no rows for {', '.join(empty)}")
+        raise InputError(f"no rows for class {', '.join(empty)}")
 
 
 def _standardisation(

@@ -1,13 +1,13 @@
-"""Made-up worlds of listening over real songs, to try every command without a log.
+"""Simulated listening over real songs, to try every command without a listening log.
 
 ::
 
     songs ──tastes──▶ places, people, liking (U, S) ──plays──▶ events ──world──▶ files
 
 ==========  ==================================================================
-``tastes``  where songs lie in taste, and what people like
-``plays``   sessions: which songs, how far, and what people press
-``world``   the above joined: spec → world → a folder that says what it is
+``tastes``  positions of songs in taste space, and users' affinities
+``plays``   sessions: songs, played ratios, likes and other events
+``world``   joins the above: spec → world → a folder with its ground truth
 ==========  ==================================================================
 
 Public::

@@ -1,4 +1,4 @@
-"""People of a made-up world listen: sessions, which songs, how far, and what they press."""
+"""Simulate listening: sessions, chosen songs, played ratios, likes and other events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,42 +12,42 @@ from audiorec.types import Float64Array, FloatArray, Int64Array
 
 DAY_S = 86_400.0
 SONGS_PER_SESSION = 8.0  # mean of a geometric distribution
-EXPLORING = 0.5  # of the songs are offered by popularity alone, the rest also by taste
-TASTE_PULL = 1.0  # of liking, in log odds, when the user chooses
+EXPLORING = 0.5  # share of songs chosen by popularity alone, the rest also by taste
+TASTE_PULL = 1.0  # weight of liking, in log odds, in the choice of a song
 COMPLETION = {"usual": 0.6, "liking": 1.6, "quality": 0.4, "patience": 0.6, "chance": 1.5}
-FINISHED, SKIPPED = 0.9, 0.35  # played ratios that players call finish and skip
-UNKNOWN_RATIO = 0.03  # of the listenings come without a played ratio
-LIKE = (-3.0, 1.2)  # log odds of a press after a finished song: constant, times liking
+FINISHED, SKIPPED = 0.9, 0.35  # played ratios from which and below which a play is finish or skip
+UNKNOWN_RATIO = 0.03  # share of plays without a played ratio
+LIKE = (-3.0, 1.2)  # log odds after a finished song: constant, factor of liking
 PLAYLIST = (-3.8, 1.2)
-DISLIKE = (-3.5, -1.0)  # after a skipped one
-SONG_S, GAP_S, PRESS_S = 210.0, 4.0, 2.0  # a song's length, the gap after it, the press
+DISLIKE = (-3.5, -1.0)  # after a skipped song
+SONG_S, GAP_S, PRESS_S = 210.0, 4.0, 2.0  # song length, gap after it, delay of a like
 EVENING_H, HOURS_SPREAD = 19.0, 3.5
 
 
 @dataclass(frozen=True, slots=True)
 class Plays:
-    """E events of a made-up world."""
+    """Events of a simulated world, as P parallel columns."""
 
     user: Int64Array  # (P,)
     song: Int64Array  # (P,)
     time_s: Float64Array  # (P,): seconds since the first day began
-    event: npt.NDArray[np.int8]  # (P,): numbers in `EVENTS`
-    played_ratio: FloatArray  # (P,): NaN for presses, and for some listenings
+    event: npt.NDArray[np.int8]  # (P,): indices into `EVENTS`
+    played_ratio: FloatArray  # (P,): NaN for likes and the like, and for some plays
 
     def moved(self, first: int) -> "Plays":
-        """Return the events with users counted from `first`."""
+        """Return the events with user indices offset by `first`."""
         return Plays(self.user + first, self.song, self.time_s, self.event, self.played_ratio)
 
     @classmethod
     def joined(cls, parts: "Sequence[Plays]") -> "Plays":
-        """Put events one after the other."""
+        """Concatenate events."""
         return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in cls.__slots__))
 
 
 def listen(
     songs: WorldSongs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
-    """Let U users, who like songs as `liking` (U, S) says, listen for `days` days."""
+    """Simulate `days` days of listening by U users with affinities `liking` (U, S)."""
     user, day, session = _listenings(people, days, rng)
     song = _choose(songs, liking, user, day, rng)
     ratio = _played(songs, people, liking[user, song], user, song, rng)
@@ -63,7 +63,7 @@ def listen(
 def _listenings(
     people: People, days: int, rng: np.random.Generator
 ) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Return user, day and session of each listening, sessions together."""
+    """Return user, day and session of each play, grouped by session."""
     sessions = rng.poisson(people.activity[:, None], (len(people), days))
     sessions[np.arange(days) < people.joined_day[:, None]] = 0
     user, day = np.nonzero(sessions)
@@ -81,10 +81,10 @@ def _choose(
     day: Int64Array,
     rng: np.random.Generator,
 ) -> Int64Array:
-    """Draw a song that is out for each listening, by popularity or also by taste.
+    """Draw a released song for each play, by popularity or also by taste.
 
-    With songs in the order of release, those that are out on a day come first: one running
-    sum of odds a user serves all days.
+    With songs sorted by release day, those released by a given day are a prefix, so one cumulative
+    sum of odds per user serves all days.
     """
     order = np.argsort(songs.release_day, kind="stable")
     out = np.searchsorted(songs.release_day[order], day, side="right")
@@ -93,14 +93,14 @@ def _choose(
     taste = np.cumsum(odds.astype(np.float64), axis=1)
     taste /= taste[:, -1:]
     where = rng.random(len(user))
-    # All users in one ascending row: user u has the numbers above u, up to u + 1.
+    # One ascending array for all users: user u has the values above u, up to u + 1.
     rows = (taste + np.arange(len(liking))[:, None]).ravel()
     by_taste = np.searchsorted(rows, user + where * taste[user, out - 1], side="right")
     by_taste -= user * len(songs)
     by_charts = np.searchsorted(charts, where * charts[out - 1], side="right")
     exploring = rng.random(len(user)) < EXPLORING
     place = np.where(exploring, by_charts, by_taste)
-    # Rounding may reach one too far.
+    # Rounding may overshoot by one.
     return np.asarray(order[np.clip(place, 0, out - 1)], np.int64)
 
 
@@ -112,7 +112,7 @@ def _played(
     song: Int64Array,
     rng: np.random.Generator,
 ) -> Float64Array:
-    """Return the played ratio of each listening: a logistic curve of liking and the rest."""
+    """Return the played ratio of each play: a logistic function of liking and other factors."""
     urge = (
         COMPLETION["usual"]
         + COMPLETION["liking"] * liking
@@ -126,7 +126,7 @@ def _played(
 def _times(
     day: Int64Array, session: Int64Array, ratio: Float64Array, rng: np.random.Generator
 ) -> Float64Array:
-    """Return when each listening begins: songs of a session follow each other."""
+    """Return the start time of each play; songs of a session follow each other."""
     if len(session) == 0:
         return np.empty(0)
     starts = np.clip(rng.normal(EVENING_H, HOURS_SPREAD, session[-1] + 1), 0.0, 23.5)
@@ -140,7 +140,7 @@ def _times(
 def _presses(
     listened: Plays, liking: FloatArray, ratio: Float64Array, rng: np.random.Generator
 ) -> list[Plays]:
-    """Return the likes, dislikes and playlist entries that follow some listenings."""
+    """Return the likes, dislikes and playlist entries that follow some plays."""
     wants = liking[listened.user, listened.song]
     presses = []
     for name, mask, (constant, slope) in (

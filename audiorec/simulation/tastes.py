@@ -1,8 +1,8 @@
-"""Songs and people of a made-up world: where songs lie in taste, and what people like.
+"""Songs and users of a simulated world: positions in taste space, and affinities.
 
-Every song has two places. The audible one is a random smooth function of what the song
-sounds like; the inaudible one is drawn at random and stands for all that cannot be heard:
-fame, friends, lyrics, scenes. Taste lives in a mixture of the two that no model sees.
+Every song has two positions. The audible one is a random smooth function of its features; the
+inaudible one is drawn at random and stands for everything that cannot be heard: fame, friends,
+lyrics, scenes. Taste depends on a mixture of the two, which is hidden from models.
 """
 
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ import numpy.typing as npt
 
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-PLACE = 8  # dimensions of both places
-COMPONENTS = 16  # principal components of the features that reach the ear
+PLACE = 8  # dimensions of both positions
+COMPONENTS = 16  # principal components of the features that are audible
 HIDDEN = 64  # units of the random network
 GAIN = 1.0  # of its first layer: larger is less smooth
-MODES = 3  # most songs around which a user's taste lies
+MODES = 3  # maximum number of songs that a user's taste is centred on
 SHARPNESS = 3.0  # of the peaks of a taste
-MODE_NOISE = 0.4  # spread of a taste around its songs, in lengths of a place
-GROUP_PULL = 2.0  # how much age and country decide which songs these are
+MODE_NOISE = 0.4  # spread of a taste around its songs; positions have length 1
+GROUP_PULL = 2.0  # influence of age and country on the choice of these songs
 ZIPF = 0.7  # exponent of popularity by rank
-LATE_FROM, LATE_UNTIL = 0.6, 0.95  # when late songs come out, as parts of the time
-JOIN_FROM = 0.9  # when late users join
-ACTIVITY_SPREAD = 0.5  # of the logarithm of the sessions a day
+LATE_FROM, LATE_UNTIL = 0.6, 0.95  # release of late songs, as shares of the period
+JOIN_FROM = 0.9  # earliest joining of late users, as a share of the period
+ACTIVITY_SPREAD = 0.5  # standard deviation of the log of sessions per day
 
 AGE_BANDS = ("under 18", "18-24", "25-34", "35-49", "50-64", "65 and over")
 COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
@@ -32,13 +32,13 @@ COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 @dataclass(frozen=True, slots=True)
 class WorldSongs:
-    """S songs of a world."""
+    """The S songs of a world."""
 
-    audible: Float64Array  # (S, PLACE): places of length 1
+    audible: Float64Array  # (S, PLACE): positions of length 1
     inaudible: Float64Array  # (S, PLACE)
     popularity: Float64Array  # (S,): sums to 1
-    quality: Float64Array  # (S,): standard normal: how much longer anybody listens
-    release_day: Int64Array  # (S,): 0 for songs that were there before
+    quality: Float64Array  # (S,): standard normal: how much longer all users play it
+    release_day: Int64Array  # (S,): 0 for songs released before the period
 
     def __len__(self) -> int:
         return len(self.popularity)
@@ -46,21 +46,21 @@ class WorldSongs:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """U users of a world."""
+    """The U users of a world."""
 
-    sensitive: BoolArray  # (U,): whose taste can be heard in the songs, as far as the signal goes
+    sensitive: BoolArray  # (U,): users with a taste that depends on the audio
     joined_day: Int64Array  # (U,)
-    activity: Float64Array  # (U,): mean sessions a day
-    patience: Float64Array  # (U,): standard normal: how much longer the user listens to anything
-    age: Int64Array  # (U,): places in `AGE_BANDS` and `COUNTRIES`
-    country: Int64Array  # (U,)
-    group_places: Float64Array  # (ages + countries, PLACE): what each age and each country leans to
+    activity: Float64Array  # (U,): mean sessions per day
+    patience: Float64Array  # (U,): standard normal: how much longer the user plays any song
+    age: Int64Array  # (U,): index into `AGE_BANDS`
+    country: Int64Array  # (U,): index into `COUNTRIES`
+    group_places: Float64Array  # (ages + countries, PLACE): preferred position of each group
 
     def __len__(self) -> int:
         return len(self.sensitive)
 
     def take(self, rows: Int64Array) -> "People":
-        """Return some of the users."""
+        """Return the users at `rows`."""
         names = ("sensitive", "joined_day", "activity", "patience", "age", "country")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
@@ -68,9 +68,9 @@ class People:
 def make_songs(
     features: npt.NDArray[Any], *, days: int, cold_share: float, rng: np.random.Generator
 ) -> WorldSongs:
-    """Give songs, by finite features (S, D), their places, popularity, quality and release.
+    """Draw positions, popularity, quality and release of songs with finite features (S, D).
 
-    `cold_share` of them come late; at least one song is there from the start.
+    `cold_share` of the songs are released late; at least one is available from the start.
     """
     n = len(features)
     audible = audible_places(features, rng)
@@ -84,11 +84,11 @@ def make_songs(
 
 
 def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Float64Array:
-    """Send features through a random smooth network: shape (S, PLACE), length 1.
+    """Map features through a random smooth network to unit vectors, shape (S, PLACE).
 
-    Standardised columns, their first principal components, one hidden layer of tanh with
-    random weights, a random projection. Songs that sound alike come out near each other;
-    neither the components nor the network can be read off the result.
+    Standardised columns, their first principal components, one hidden layer of tanh with random
+    weights, a random projection. Similar songs stay close to each other; neither the components
+    nor the network can be recovered from the result.
     """
     z = _standardised(features.astype(np.float64))
     _, spread, axes = np.linalg.svd(z, full_matrices=False)
@@ -112,7 +112,7 @@ def make_people(
     sessions_per_day: float,
     rng: np.random.Generator,
 ) -> People:
-    """Draw users; exactly ``round(sensitive_share * n)`` of them are sensitive."""
+    """Draw n users, of whom exactly ``round(sensitive_share * n)`` are sensitive."""
     sensitive = np.zeros(n, np.bool_)
     sensitive[rng.permutation(n)[: round(sensitive_share * n)]] = True
     joined = np.zeros(n, np.int64)
@@ -134,9 +134,9 @@ def make_people(
 def affinities(
     songs: WorldSongs, people: People, *, signal: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Return how much each user likes each song, (U, S): mean 0 and spread 1 over a user's songs.
+    """Return each user's liking of each song, (U, S), float32: mean 0, variance 1 per user.
 
-    `signal` is the part of the squared length of a sensitive user's song places that is audible.
+    `signal` is the audible share of the squared length of song positions for sensitive users.
     """
     heard = unit_rows(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
     liking = np.empty((len(people), len(songs)), np.float32)
@@ -149,7 +149,7 @@ def affinities(
 
 
 def unit_rows(vectors: Float64Array) -> Float64Array:
-    """Bring rows to length 1; a row of zeros stays."""
+    """Normalise rows to length 1; rows of zeros stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
 
@@ -157,7 +157,7 @@ def unit_rows(vectors: Float64Array) -> Float64Array:
 def _liking(
     places: Float64Array, people: People, popularity: Float64Array, rng: np.random.Generator
 ) -> FloatArray:
-    """Mix up to `MODES` peaks around songs that the user's age and country lean to."""
+    """Return liking (U, S) as a mixture of up to `MODES` peaks, at songs preferred by the group."""
     n = len(people)
     lean = people.group_places[people.age]
     lean = lean + people.group_places[len(AGE_BANDS) + people.country]
@@ -173,7 +173,7 @@ def _liking(
 
 
 def _gumbel_choice(logits: Float64Array, k: int, rng: np.random.Generator) -> Int64Array:
-    """Draw up to `k` different columns a row, with odds ``exp(logits)``."""
+    """Draw up to `k` distinct columns per row, with odds ``exp(logits)``."""
     k = min(k, logits.shape[1])
     noisy = logits + rng.gumbel(size=logits.shape)
     return np.argpartition(-noisy, k - 1, axis=1)[:, :k]
@@ -182,5 +182,5 @@ def _gumbel_choice(logits: Float64Array, k: int, rng: np.random.Generator) -> In
 def _standardised(columns: Float64Array) -> Float64Array:
     centred = columns - columns.mean(axis=0)
     spread = centred.std(axis=0)
-    # A constant column holds rounding noise only.
+    # A constant column contains rounding noise only.
     return np.asarray(centred / np.where(spread > 1e-12, spread, np.inf), np.float64)

@@ -1,15 +1,15 @@
-"""A made-up world of listening over real songs, to try every command without a log.
+"""Simulate a world of listening over real songs, to try every command without a listening log.
 
     song ids, features (S, D), WorldSpec  ──simulate──▶  World: events, profiles, truth
     vecs.parquet  ──simulate_world──▶  world/interactions.parquet, profiles.parquet,
                                        truth.parquet, truth_songs.parquet, world.json
 
-Nothing here is about real people. The planted truth comes with the world, so that an
-analysis can be held against it: which users listen by ear (`sensitive`), how much of their
-taste can be heard in the songs (`WorldSpec.signal`), which songs and users came late.
+Nothing here is about real people. The world includes its ground truth, to check an analysis
+against: which users have a taste that depends on the audio (`sensitive`), how strongly
+(`WorldSpec.signal`), and which songs and users are cold.
 
-Every file carries ``"simulated": true`` in its metadata, and every user's id begins with
-``sim-``. ``world.json`` is written last: a folder without it is not a whole world.
+Every file has ``"simulated": true`` in its metadata, and every user id begins with ``sim-``.
+``world.json`` is written last: a folder without it is not a complete world.
 """
 
 import json
@@ -47,17 +47,17 @@ NOTE = "Simulated listening: no real person is in this data."
 FORMAT_VERSION = 1
 WORLD_FILE = "world.json"
 INTERACTIONS_FILE = "interactions.parquet"
-TABLES = {  # beside it, and what each is in its metadata
+TABLES = {  # further files, and the kind in their metadata
     "profiles.parquet": "user_profiles",
     "truth.parquet": "planted_users",
     "truth_songs.parquet": "planted_songs",
 }
-SLICE_ROWS = 1 << 20  # of interactions that are turned into texts at a time
+SLICE_ROWS = 1 << 20  # interactions converted to strings at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSpec:
-    """What a world is like.
+    """Parameters of a simulated world.
 
     Raises
     ------
@@ -67,14 +67,14 @@ class WorldSpec:
 
     users: int = 1000
     days: int = 90
-    # how much of a sensitive user's taste can be heard in the songs: 0 nothing, 1 all
+    # how much of a sensitive user's taste depends on the audio: 0 nothing, 1 all
     signal: float = 0.8
-    sensitive_share: float = 0.5  # the part of the users whose taste follows the audio at all
-    # the parts that come late: songs in the last four tenths of the time, users in the last tenth
+    sensitive_share: float = 0.5  # share of users with a taste that depends on the audio
+    # shares of late songs (released in the last 40 % of the period) and users (the last 10 %)
     cold_songs: float = 0.3
     cold_users: float = 0.1
     sessions_per_day: float = 0.5  # mean over users; users differ
-    seed: int = 0  # same seed and songs, same world
+    seed: int = 0  # the same seed and songs give the same world
 
     def __post_init__(self) -> None:
         for name, least, most in (("users", 1, 10_000_000), ("days", 10, 3650)):
@@ -93,7 +93,7 @@ class WorldSpec:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What `simulate` made.
+    """A simulated world: interactions, profiles and ground truth.
 
     Attributes
     ----------
@@ -102,12 +102,12 @@ class World:
         Sorted by time.
     profiles : pyarrow.Table
         ``user_id``, ``age_band``, ``country``, ``months`` (since the user signed up); the
-        last three with gaps.
+        last three have nulls.
     truth_users : pyarrow.Table
-        ``user_id``, ``sensitive``, ``cold``, ``joined_day``, ``activity`` (sessions a day).
+        ``user_id``, ``sensitive``, ``cold``, ``joined_day``, ``activity`` (sessions per day).
     truth_songs : pyarrow.Table
-        ``song_id``, ``cold``, ``release_day``, ``popularity`` (share of the exposures by
-        charts), ``quality``.
+        ``song_id``, ``cold``, ``release_day``, ``popularity`` (probability of being chosen by
+        popularity alone), ``quality``.
     """
 
     spec: WorldSpec
@@ -124,16 +124,16 @@ def simulate(
     *,
     progress: Progress | None = None,
 ) -> World:
-    """Make a world over songs.
+    """Simulate a world over songs.
 
     Parameters
     ----------
     song_ids : sequence of str, length S
     features : ndarray, shape (S, D)
-        What the songs sound like: finite, for example the vectors of a store.
+        Audio features of the songs, finite, for example the vectors of a store.
     spec : WorldSpec, optional
     progress : callable, optional
-        Called with the users done and all users.
+        Called with the number of users done and in total.
 
     Returns
     -------
@@ -142,13 +142,13 @@ def simulate(
     Raises
     ------
     InputError
-        If there are fewer than two songs, an id stands twice, or a feature is not finite.
+        If there are fewer than two songs, an id is a duplicate, or a feature is not finite.
     ShapeError
-        If there is not one row of features a song.
+        If `features` does not have one row per song.
 
     Notes
     -----
-    The model is written down in ``docs/simulate.md``.
+    The model is described in ``docs/simulate.md``.
     """
     spec = spec or WorldSpec()
     _check_songs(song_ids, features)
@@ -192,14 +192,14 @@ def simulate(
 def _check_songs(song_ids: Sequence[str], features: npt.NDArray[Any]) -> None:
     if features.ndim != 2 or len(features) != len(song_ids):
         raise ShapeError(
-            f"features must have shape ({len(song_ids)}, D), one row a song, got {features.shape}"
+            f"features must have shape ({len(song_ids)}, D), one row per song, got {features.shape}"
         )
     if len(song_ids) < 2:
         raise InputError(f"a world needs at least two songs, got {len(song_ids)}")
     if len(set(song_ids)) != len(song_ids):
-        raise InputError("a song id stands twice")
+        raise InputError("song ids must be unique")
     if not np.isfinite(features).all():
-        raise InputError("a feature is not finite")
+        raise InputError("features must be finite")
 
 
 def _plays(
@@ -208,7 +208,7 @@ def _plays(
     spec: WorldSpec,
     progress: Progress | None,
 ) -> Plays:
-    """Let the users listen, block by block: a block draws from a stream of its own."""
+    """Simulate the users in blocks, each with its own random stream."""
     step = max(1, min(4096, BLOCK_NUMBERS // len(songs)))
     blocks = []
     for start in range(0, spec.users, step):
@@ -240,7 +240,7 @@ def _interactions(plays: Plays, user_ids: tuple[str, ...], song_ids: Sequence[st
 
 
 def _numbered(numbers: npt.NDArray[Any], ids: Sequence[str]) -> tuple[Int32Array, tuple[str, ...]]:
-    """Return numbers into the sorted ids of those that occur, and these ids."""
+    """Return indices into the sorted ids that occur, and these ids."""
     used = sorted(np.unique(numbers).tolist(), key=ids.__getitem__)
     place = np.zeros(len(ids), np.int32)
     place[used] = np.arange(len(used), dtype=np.int32)
@@ -268,33 +268,33 @@ def simulate_world(
     *,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make a world over the songs of a store and write it into a folder.
+    """Simulate a world over the songs of a store and write it to a folder.
 
     Parameters
     ----------
     store : VectorStore
     out : Path
-        A new folder, an empty one, or one that holds a world, which is replaced.
+        A new or empty folder, or one with a simulated world, which is replaced.
     spec : WorldSpec, optional
     progress : callable, optional
-        Called with the users done and all users.
+        Called with the number of users done and in total.
 
     Returns
     -------
     document : dict
-        What stands in ``world.json``.
+        The content of ``world.json``.
 
     Raises
     ------
     InputError
-        If the folder holds something else, or the store has fewer than two songs.
+        If the folder contains something else, or the store has fewer than two songs.
     """
     spec = spec or WorldSpec()
     _check_folder(out)
     world = simulate(store.ids, store.vectors, spec, progress=progress)
     document = _document(world, store)
     out.mkdir(parents=True, exist_ok=True)
-    (out / WORLD_FILE).unlink(missing_ok=True)  # from here until the end, not a whole world
+    (out / WORLD_FILE).unlink(missing_ok=True)  # marks the world as incomplete until the end
     tables = (world.profiles, world.truth_users, world.truth_songs)
     for (name, kind), table in zip(TABLES.items(), tables, strict=True):
         write_plain(out / name, table.replace_schema_metadata(_metadata(kind, spec)))
@@ -311,7 +311,9 @@ def _check_folder(out: Path) -> None:
         names = sorted(path.name for path in out.iterdir())
         known = {INTERACTIONS_FILE, *TABLES}
         if set(names) - known:
-            raise InputError(f"{out}: holds {names[0]} and is no world; give a new folder")
+            raise InputError(
+                f"{out}: contains {names[0]} and is not a simulated world; choose a new folder"
+            )
 
 
 def _metadata(kind: str, spec: WorldSpec) -> dict[bytes, bytes]:

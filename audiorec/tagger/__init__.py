@@ -1,4 +1,4 @@
-"""Log-mel segments to what networks say of them, to class scores, to one vector a song.
+"""Log-mel segments to backbone features, class scores and one vector per song.
 
 ::
 
@@ -10,17 +10,17 @@
 ``weights``         the shipped networks: tags, licences, checksums
 ``backbone``        segments to features in ONNX Runtime; chooses the engine
 ``backbone_torch``  the same in torch: the readable reference, training, GPUs
-``stated``          a network as its user states it: front end, input, outputs
-``onnx_file``       a file that may be a model, looked at before it is opened
-``added``           networks that a user added: kept, found by name
-``backbone_added``  one of them in ONNX Runtime
-``networks``        which networks hear a song: the shipped ones, or an added one
-``batching``        what both engines do alike: the contract, checks, batches
-``head_inputs``     backbone outputs side by side: what a head reads
-``heads``           features to class scores; the heads that are shipped
-``moods``           which tags are moods, and the columns that they go to
-``statistics``      a score series to six statistics a class
-``reading``         scores in words: what a song is, and when nothing is said
+``stated``          the user's spec of a network: front end, input, outputs
+``onnx_file``       checks a file that may be an ONNX model before it is opened
+``added``           networks that a user added: stored and found by name
+``backbone_added``  runs an added network in ONNX Runtime
+``networks``        the networks of a run: the shipped ones, or an added one
+``batching``        shared by both engines: the contract, checks, batches
+``head_inputs``     backbone outputs concatenated: the input of a head
+``heads``           features to class scores; the shipped heads
+``moods``           the tags that are moods, and their columns
+``statistics``      a score series to six statistics per class
+``reading``         scores in words: what a song is, or why that is left open
 ==================  ==============================================================
 
 Public::

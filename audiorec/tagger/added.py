@@ -1,14 +1,14 @@
-"""Networks that a user added: a folder each, found by name, checked before they are believed.
+"""Networks that a user added: one folder each, found by name, verified before use.
 
     ~/.local/share/audiorec/backbones/mn04/
         model.onnx      the network
         spec.json       its front end, input, outputs and class names, as `stated.read_spec` reads
-        filterbank.npz  where the spec gives one
-        backbone.json   checksums of these, and the widths that were found when it was added
+        filterbank.npz  if the spec supplies one
+        backbone.json   checksums of the above, and the output widths found when it was added
 
-`write_added` makes such a folder at once, or not at all; `find_added` opens one by its name, or by
-its path where it lies elsewhere. A network goes by one checksum of its weights and of everything in
-its spec that changes numbers: `AddedBackbone.sha256`.
+`write_added` writes such a folder atomically; `find_added` opens one by its name, or by a path if
+it lies elsewhere. A network is identified by one checksum over its weights and everything in its
+spec that changes numbers: `AddedBackbone.sha256`.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ from audiorec.tagger.stated import (
     parse_spec,
 )
 
-FOLDER = "backbones"  # in the folder of the user's data
+FOLDER = "backbones"  # in the user's data folder
 MODEL_FILE, SPEC_FILE, ABOUT_FILE = "model.onnx", "spec.json", "backbone.json"
 FORMAT_VERSION = 1
 MAX_FILTERBANK_BYTES = 64 << 20
@@ -59,18 +59,18 @@ _LIMITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedBackbone:
-    """A network that was added.
+    """A network that a user added.
 
     Attributes
     ----------
     stated : StatedBackbone
     folder : Path
     model_sha256 : str
-        Of the ONNX file.
+        Checksum of the ONNX file.
     widths : mapping of role to int
-        Numbers a segment of each output.
+        Numbers per segment of each output.
     model_size : int
-        Bytes of the ONNX file.
+        Size of the ONNX file in bytes.
     """
 
     stated: StatedBackbone
@@ -81,48 +81,48 @@ class AddedBackbone:
 
     @property
     def name(self) -> str:
-        """What heads, columns and commands call it."""
+        """Name used in heads, columns and commands."""
         return self.stated.name
 
     @property
     def sha256(self) -> str:
-        """Checksum of the weights and of all in the spec that changes numbers, the hop aside."""
+        """Checksum of the weights and of all in the spec that changes numbers, except the hop."""
         content = {"weights": self.model_sha256, **self.stated.identity}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property
     def outputs(self) -> dict[str, int]:
-        """Widths of its outputs by the names that heads and features know: ``mn04.embedding``."""
+        """Widths of its outputs, keyed as in heads and features: ``mn04.embedding``."""
         return {f"{self.name}.{role}": self.widths[role] for role in ROLES if role in self.widths}
 
     def origin(self) -> dict[str, str]:
-        """Return what a store says of the network: name, sha256 and licence."""
+        """Return the network's entry in a store: name, sha256 and licence."""
         return {"name": self.name, "sha256": self.sha256, "licence": self.stated.licence}
 
     def model_bytes(self) -> bytes:
-        """Read the ONNX file; one that changed since it was added is a `WeightsError`."""
+        """Read the ONNX file; raise `WeightsError` if it changed since it was added."""
         content = _read(self.folder / MODEL_FILE)
         if hashlib.sha256(content).hexdigest() != self.model_sha256:
             raise _changed(self.folder / MODEL_FILE)
         return content
 
     def check_spec(self, spec: FeatureSpec) -> None:
-        """Raise a `SpecMismatchError` for another front end than the network's."""
+        """Raise `SpecMismatchError` if the front end is not the network's."""
         if spec.front_end != self.stated.features.front_end:
             raise SpecMismatchError(
-                f"backbone {self.name!r} was added with the front end "
-                f"{self.stated.features.front_end}, this one is {spec.front_end}"
+                f"backbone {self.name!r} was added with front end "
+                f"{self.stated.features.front_end}, but this one is {spec.front_end}"
             )
 
 
 def backbones_folder() -> Path:
-    """Return the folder of the networks that were added; it need not be there."""
+    """Return the folder of the added networks, which may not exist."""
     return own_data_folder() / FOLDER
 
 
 def added_names() -> list[str]:
-    """Return the names of the networks that were added, sorted, whether they are sound or not."""
+    """Return the sorted names of the added networks, without checking them."""
     folder = backbones_folder()
     if not folder.is_dir():
         return []
@@ -130,50 +130,49 @@ def added_names() -> list[str]:
 
 
 def find_added(named: str) -> AddedBackbone:
-    """Open a network by its name, or the folder of one by its path (which has a ``/`` in it).
+    """Open a network by its name, or by the path of its folder (which contains a ``/``).
 
     Raises
     ------
     MissingWeightsError
-        If there is none; names those that there are, and the command that adds one.
+        If there is none; the message lists the existing ones and the command that adds one.
     WeightsError
-        If its folder does not hold what was added.
+        If its folder differs from what was added.
     """
     if "/" in named or Path(named).is_absolute():
         return open_added(Path(named))
     if named not in added_names():
         there = ", ".join(added_names()) or "none"
         raise MissingWeightsError(
-            f"no backbone {named!r} was added; there are: {there}; add one: audiorec backbones add "
-            "MODEL.onnx --spec SPEC.json"
+            f"there is no added backbone {named!r} (added: {there}); add one: audiorec backbones "
+            "add MODEL.onnx --spec SPEC.json"
         )
     return open_added(backbones_folder() / named)
 
 
 def open_added(folder: Path) -> AddedBackbone:
-    """Open the folder of a network and check everything in it but the weights themselves.
+    """Open the folder of a network and verify everything in it except the weights.
 
     Raises
     ------
     WeightsError
-        If a file is missing, is a link or a second name of another file, or changed since the
-        network was added.
+        If a file is missing, is a symbolic or hard link, or changed since the network was added.
     """
     if not folder.is_dir():
-        raise MissingWeightsError(f"{folder}: no such folder of a backbone")
+        raise MissingWeightsError(f"{folder}: there is no such backbone folder")
     try:
         about = unsealed(parse_json(_read(folder / ABOUT_FILE, 1 << 16), max_bytes=1 << 16))
         version, digests, widths = (about[k] for k in ("format", "sha256", "widths"))
         if version != FORMAT_VERSION:
             raise WeightsError(
-                f"{folder}: backbone format {version!r}, this audiorec reads {FORMAT_VERSION}"
+                f"{folder}: backbone format {version!r}; this audiorec reads {FORMAT_VERSION}"
             )
         for name in sorted({SPEC_FILE, *_LIMITS} & digests.keys() - {MODEL_FILE}):
             if hashlib.sha256(_read(folder / name)).hexdigest() != digests[name]:
                 raise _changed(folder / name)
         text = _read(folder / SPEC_FILE)
         stated = parse_spec(text, folder / SPEC_FILE)
-        if _json(stated.content) != text:  # it names other files, say
+        if _json(stated.content) != text:  # for example, it names other files
             raise _changed(folder / SPEC_FILE)
         _check_widths(stated, widths)
         size = (folder / MODEL_FILE).stat().st_size
@@ -187,13 +186,13 @@ def open_added(folder: Path) -> AddedBackbone:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{folder}: not a backbone that audiorec added: {error}") from error
+        raise WeightsError(f"{folder}: not a valid backbone folder: {error}") from error
 
 
 def write_added(
     stated: StatedBackbone, model: bytes, widths: Mapping[Role, int], *, replace: bool = False
 ) -> AddedBackbone:
-    """Keep a network whose model was checked, whole or not at all.
+    """Store a network atomically; its model must have been checked.
 
     Parameters
     ----------
@@ -201,14 +200,14 @@ def write_added(
     model : bytes
         The ONNX file.
     widths : mapping of role to int
-        Of its outputs, as the model was seen to give them.
+        Of its outputs, as found by running the model.
     replace : bool
-        Take the place of another network of the same name.
+        Replace a network with the same name.
 
     Raises
     ------
     InputError
-        If there is another network of this name and `replace` is not given.
+        If a network with this name exists and `replace` is not set.
     StoreError
         If the folder cannot be written.
     """
@@ -229,8 +228,8 @@ def write_added(
             _refuse_foreign(target)
         elif target.exists():
             raise InputError(
-                f"{target}: there is a backbone {stated.name!r} already; --replace puts this one "
-                "in its place, and stores made with it are then of another extractor"
+                f"{target}: backbone {stated.name!r} exists; --replace overwrites it, and "
+                "stores made with the old one then no longer match"
             )
         fresh = target.with_name(f".{stated.name}.{uuid4().hex[:12]}.tmp")
         fresh.mkdir()
@@ -247,13 +246,13 @@ def write_added(
 
 
 def remove_added(name: str) -> Path:
-    """Remove a network that was added, sound or not; returns where it was.
+    """Remove an added network, even a damaged one, and return its folder.
 
-    Only the files that `write_added` makes go: a folder that holds anything else is a `StoreError`,
-    and stays as it is.
+    Only files that `write_added` writes are removed: for a folder with anything else, raise
+    `StoreError` and leave it as it is.
     """
     if name not in added_names():
-        find_added(name)  # says which there are
+        find_added(name)  # raises an error that lists the existing ones
     folder = backbones_folder() / name
     _refuse_foreign(folder)
     with write_errors(folder):
@@ -262,11 +261,13 @@ def remove_added(name: str) -> Path:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise a `StoreError` for a link, or a folder that holds what `write_added` does not make."""
+    """Raise `StoreError` for a link, or a folder with files that `write_added` does not write."""
     refuse_link(folder)
     odd = [p.name for p in folder.iterdir() if p.name not in {*_LIMITS, ABOUT_FILE} or p.is_dir()]
     if odd:
-        raise StoreError(f"{folder}: holds {min(odd)!r}, which is not of a backbone; look at it")
+        raise StoreError(
+            f"{folder}: contains {min(odd)!r}, which audiorec did not write; move it elsewhere"
+        )
 
 
 def _remove(folder: Path) -> None:
@@ -276,7 +277,7 @@ def _remove(folder: Path) -> None:
 
 
 def _put(fresh: Path, target: Path) -> None:
-    """Rename a finished folder to its place; what is there is moved away first, then removed."""
+    """Rename a finished folder into place; an existing one is moved aside first, then removed."""
     old = fresh.with_name(fresh.name.replace(".tmp", ".old"))
     if target.exists():
         target.rename(old)
@@ -300,10 +301,10 @@ def _check_widths(stated: StatedBackbone, widths: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path, limit: int | None = None) -> bytes:
-    """Read a file of a network's folder; its name may come from a file that is not believed yet."""
+    """Read a file of a network's folder; its name may come from a file not verified yet."""
     most = _LIMITS.get(path.name) if limit is None else limit
     if most is None:
-        raise WeightsError(f"{path}: no file of a backbone has this name")
+        raise WeightsError(f"{path}: not the name of a backbone file")
     try:
         return read_own(path, most)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Log-mel segments to what a music tagging network says of them.
+"""Log-mel segments to the features of a music tagging network.
 
     segments (B, 187, 96)  ──Backbone.features──▶  tags (B, 50), penultimate (B, 200),
                                                    max_pool (B, 753), mean_pool (B, 753)
@@ -22,10 +22,10 @@ Engine = Literal["onnx", "torch"]
 
 
 class OnnxBackbone:
-    """A network in ONNX Runtime, on one thread of the processor.
+    """A shipped network in ONNX Runtime, on one CPU thread.
 
-    `batch_size` segments are computed at once. It moves no output by more than 1e-6 of the
-    largest; small batches stay in the processor's cache.
+    `batch_size` is the number of segments per batch. It changes no output by more than 1e-6 of the
+    largest; small batches stay in the CPU cache.
     """
 
     def __init__(self, name: BackboneName, *, batch_size: int = 8) -> None:
@@ -61,7 +61,7 @@ def load_backbone(
     device : str
         ``cpu``, or a torch device such as ``cuda``.
     mel : MelSpec, optional
-        The spec of the segments that will come; checked against the weights.
+        The spec of the segments to be processed; checked against the weights.
 
     Raises
     ------
@@ -91,8 +91,8 @@ def load_backbone(
 
 
 def open_session(model: str | bytes) -> Any:
-    """Open an ONNX model, a path or its bytes, on one thread that does not spin while it waits."""
-    # From 1.29 on, its wheels tell its maker of every session, and keep files to do so.
+    """Open an ONNX model, given as path or bytes, on one thread without spin-waiting."""
+    # From 1.29 on, its wheels send telemetry about every session and write files for it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
 
@@ -101,7 +101,7 @@ def open_session(model: str | bytes) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # A pool of memory would keep the peak of the largest batch, and saves no time here.
+    # A memory arena would hold on to the peak of the largest batch, and saves no time here.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3  # errors only: stderr belongs to the command
     options.add_session_config_entry("session.load_model_format", "ONNX")
@@ -109,7 +109,7 @@ def open_session(model: str | bytes) -> Any:
 
 
 def onnx_errors() -> tuple[type[Exception], ...]:
-    """Return the classes of ONNX Runtime's errors, which have no base of their own."""
+    """Return ONNX Runtime's exception classes, which have no common base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = "EPFail EngineError Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded"

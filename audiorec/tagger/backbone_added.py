@@ -1,10 +1,10 @@
-"""A network that a user added, in ONNX Runtime.
+"""Run a network that a user added, in ONNX Runtime.
 
-    segments (B, T, M)  ──AddedOnnx.features──▶  scores (B, C), embedding (B, D), where it has them
+    segments (B, T, M)  ──AddedOnnx.features──▶  scores (B, C), embedding (B, D), if it has them
 
-It is opened in worker processes alone, from bytes whose checksum is the one of when it was added,
-and looked at before (`audiorec.tagger.onnx_file`). ONNX Runtime gets no path, so that the file
-could name none beside it.
+It is opened in worker processes only, from bytes whose checksum was recorded when it was added and
+that `audiorec.tagger.onnx_file` checks first. ONNX Runtime gets no path, so that the model cannot
+refer to files beside it.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ from audiorec.types import AddedFeatures, FloatArray
 
 
 class AddedOnnx:
-    """A network that was added, on one thread of the processor.
+    """An added network in ONNX Runtime, on one CPU thread.
 
     Parameters
     ----------
     added : AddedBackbone
     batch_size : int
-        Segments that are computed at once, if the graph takes more than one.
+        Segments per batch, unless the graph has a fixed batch size.
 
     Raises
     ------
     WeightsError
-        If its file changed, or is no model that may be opened.
+        If its file changed, or `check_onnx` refuses it.
     """
 
     def __init__(self, added: AddedBackbone, *, batch_size: int = 8) -> None:
@@ -45,7 +45,7 @@ class AddedOnnx:
         self._graph = Graph(added.stated, added.model_bytes(), batch_size=batch_size)
 
     def features(self, segments: FloatArray) -> AddedFeatures:
-        """Return what the network says of B segments (B, T, M), float32; B may be 0."""
+        """Return the features of B segments (B, T, M), float32; B may be 0."""
         frames, bands = self.stated.features.segment.n_frames, self.stated.features.mel.n_mels
         if segments.shape[1:] != (frames, bands):
             raise ShapeError(
@@ -57,9 +57,9 @@ class AddedOnnx:
 
 
 class Graph:
-    """The ONNX graph of a stated network: opened, and its inputs and outputs held to the spec.
+    """An open ONNX graph with inputs and outputs checked against the user's spec.
 
-    `batch` is the number of segments that it takes at once, 0 for any.
+    `batch` is the graph's fixed batch size, 0 for any.
     """
 
     def __init__(self, stated: StatedBackbone, model: bytes, *, batch_size: int = 8) -> None:
@@ -68,13 +68,13 @@ class Graph:
         try:
             self._session = open_session(model)
         except onnx_errors() as error:
-            raise WeightsError(f"ONNX Runtime does not open it: {_reason(error)}") from error
+            raise WeightsError(f"ONNX Runtime cannot open it: {_reason(error)}") from error
         self.batch = self._check_input()
         self._check_outputs()
         self._at_once = self.batch or check_batch_size(batch_size)
 
     def run(self, segments: FloatArray) -> dict[Role, FloatArray]:
-        """Return the outputs of B segments (B, T, M), B at least 1, by their roles: (B, D)."""
+        """Return the outputs (B, D) of B segments (B, T, M) by role; B is at least 1."""
         parts = [
             self._run(segments[i : i + self._at_once])
             for i in range(0, len(segments), self._at_once)
@@ -83,7 +83,7 @@ class Graph:
 
     def _run(self, segments: FloatArray) -> dict[Role, FloatArray]:
         count = len(segments)
-        if self.batch and count < self.batch:  # a graph of a fixed number gets that number
+        if self.batch and count < self.batch:  # pad to the fixed batch size
             segments = np.concatenate([segments, np.repeat(segments[-1:], self.batch - count, 0)])
         given = {self._stated.input: laid_out(segments, self._stated.layout)}
         names = list(self._stated.outputs.values())
@@ -91,33 +91,35 @@ class Graph:
             values = self._session.run(names, given)
         except onnx_errors() as error:
             raise WeightsError(
-                f"{self._stated.name}: ONNX Runtime stops: {_reason(error)}"
+                f"{self._stated.name}: ONNX Runtime failed: {_reason(error)}"
             ) from error
         found: dict[Role, FloatArray] = {}
         for role, value in zip(self._stated.outputs, values, strict=True):
             if value.ndim != 2 or len(value) != len(segments) or value.dtype != np.float32:
                 raise WeightsError(
-                    f"output {self._stated.outputs[role]!r} of {len(segments)} segments: float32 "
-                    f"of shape ({len(segments)}, D) expected, got {value.dtype} of {value.shape}"
+                    f"output {self._stated.outputs[role]!r} of {len(segments)} segments: expected "
+                    f"float32 of shape ({len(segments)}, D), got {value.dtype} of {value.shape}"
                 )
             if not np.isfinite(value).all():
-                raise WeightsError(f"output {self._stated.outputs[role]!r} holds NaN or infinity")
+                raise WeightsError(
+                    f"output {self._stated.outputs[role]!r} contains NaN or infinity"
+                )
             found[role] = value[:count]
         if "scores" in found:
             found["scores"] = activated(found["scores"], self._stated.activation)
         return found
 
     def _check_input(self) -> int:
-        """Hold the graph's one input to the spec; returns how many segments it takes at once."""
+        """Check the graph's single input against the spec; return its fixed batch size, or 0."""
         stated, inputs = self._stated, self._session.get_inputs()
         if [one.name for one in inputs] != [stated.input]:
             there = ", ".join(repr(one.name) for one in inputs)
             raise WeightsError(
-                f"one input {stated.input!r} expected, the graph has {there or 'none'}"
+                f"expected one input {stated.input!r}, the graph has {there or 'none'}"
             )
         (one,) = inputs
         if one.type != "tensor(float)":
-            raise WeightsError(f"input {one.name!r} is {one.type}, float32 is given")
+            raise WeightsError(f"input {one.name!r} is {one.type}; it must be float32")
         mel, segment = stated.features.mel, stated.features.segment
         expected = [{"T": segment.n_frames, "M": mel.n_mels, "1": 1}.get(c) for c in stated.layout]
         sizes = [size if isinstance(size, int) else None for size in one.shape]
@@ -128,7 +130,7 @@ class Graph:
         if not fits:
             shown = ", ".join("N" if right is None else str(right) for right in expected)
             raise WeightsError(
-                f"input {one.name!r} is {_shape(one.shape)}, the spec gives it ({shown})"
+                f"input {one.name!r} has shape {_shape(one.shape)}, the spec says ({shown})"
             )
         return sizes[stated.layout.index("N")] or 0
 
@@ -141,12 +143,12 @@ class Graph:
             classes = len(self._stated.classes)
             if role == "scores" and isinstance(width, int) and width != classes:
                 raise WeightsError(
-                    f"output {name!r} has {width} numbers a segment, the spec {classes} classes"
+                    f"output {name!r} has {width} numbers per segment, the spec {classes} classes"
                 )
 
 
 def laid_out(segments: FloatArray, layout: str) -> FloatArray:
-    """Return segments (B, T, M) with their axes in the order of a layout such as ``N1MT``.
+    """Transpose segments (B, T, M) to a layout such as ``N1MT``.
 
     Examples
     --------
@@ -162,9 +164,9 @@ def laid_out(segments: FloatArray, layout: str) -> FloatArray:
 
 
 def activated(values: FloatArray, activation: Activation) -> FloatArray:
-    """Return scores of a graph's output (B, C), float32, between 0 and 1.
+    """Apply the activation to a graph's output (B, C): scores from 0 to 1, float32.
 
-    Values outside of it, under no activation, are a `WeightsError`.
+    Raises `WeightsError` if there is no activation and a value lies outside 0 to 1.
     """
     wide = values.astype(np.float64)
     if activation == "sigmoid":
@@ -174,8 +176,8 @@ def activated(values: FloatArray, activation: Activation) -> FloatArray:
         wide /= wide.sum(axis=1, keepdims=True)
     elif wide.min() < 0 or wide.max() > 1:
         raise WeightsError(
-            f"scores from {wide.min():.3g} to {wide.max():.3g} are no probabilities: state their "
-            "activation, sigmoid or softmax"
+            f"scores from {wide.min():.3g} to {wide.max():.3g} are not probabilities: set the "
+            "spec's activation to sigmoid or softmax"
         )
     scores: FloatArray = wide.astype(np.float32)
     return scores

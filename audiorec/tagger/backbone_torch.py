@@ -4,16 +4,16 @@
       │ batch-norm of one channel
       ├─ timbral blocks, kernels 7 frames × 38 or 67 bands     2 × 204 channels
       ├─ temporal blocks, kernels 128, 64 or 32 frames × 1     3 ×  51 channels
-      │ maximum over all frequencies, joined                   (B, 561, 187)
+      │ maximum over all frequencies, concatenated             (B, 561, 187)
       ├─ three blocks over time, the last two residual         3 ×  64 channels
-      │ all of it joined                                       (B, 753, 187)
+      │ all of the above concatenated                          (B, 753, 187)
       │ maximum and mean over time                             (B, 753) each
       │ batch-norm, dense 200, ReLU, batch-norm                penultimate
       └ dense 50, sigmoid                                      tags
 
-A block is convolution, ReLU, batch-norm, in this order. The layers have the names that
-stand in the safetensors file. All weights are parameters; in training mode the network has
-the dropout and the batch-norm momentum of the original.
+A block is convolution, ReLU, batch-norm, in this order. Layers are named as in the safetensors
+file. All weights are trainable; in training mode the network has the dropout and the batch-norm
+momentum of the original.
 """
 
 from pathlib import Path
@@ -28,35 +28,35 @@ from audiorec.tagger.batching import check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, read_metadata, weights_path
 from audiorec.types import Features, FloatArray
 
-EPSILON = 1e-3  # of every batch-norm; the default of the framework that trained the network
+EPSILON = 1e-3  # of every batch-norm; default of the framework in which it was trained
 MOMENTUM = 0.01  # the same, 1 - 0.99
 DROPOUT = 0.5
 TIMBRAL_CHANNELS, TEMPORAL_CHANNELS, MIDDLE_CHANNELS = 204, 51, 64
 FRONT_CHANNELS = 2 * TIMBRAL_CHANNELS + 3 * TEMPORAL_CHANNELS  # 561
 POOLED = FRONT_CHANNELS + 3 * MIDDLE_CHANNELS  # 753
 HIDDEN, TAGS = 200, 50
-# Segments at once: more leave the processor's cache and take twice the time.
+# Segments per batch: more do not fit the CPU cache and take twice the time.
 CPU_BATCH_SIZE, DEVICE_BATCH_SIZE = 2, 64
 
 
 class FrequencyBlock(nn.Module):
-    """Convolve; keep the maximum over frequency: (B, 1, F, 96) to (B, channels, F)."""
+    """Convolution, then maximum over frequency: (B, 1, F, 96) to (B, channels, F)."""
 
     def __init__(self, channels: int, frames: int, bands: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, channels, (frames, bands))
         self.norm = nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
-        before = (frames - 1) // 2  # an even kernel has its odd zero at the end
+        before = (frames - 1) // 2  # an even kernel is padded by one more zero at the end
         self.padding = (0, 0, before, frames - 1 - before)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the block's maxima."""
+        """Return the maxima over frequency."""
         mapped: Tensor = self.norm(self.conv(functional.pad(image, self.padding)).relu())
         return mapped.amax(3)
 
 
 class TimeBlock(nn.Module):
-    """Convolve over time: (B, channels, F) to (B, 64, F)."""
+    """Convolution over time: (B, channels, F) to (B, 64, F)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class TimeBlock(nn.Module):
 
 
 class Musicnn(nn.Module):
-    """The network; `forward` takes any number of frames, 187 in audiorec."""
+    """The musicnn network; `forward` takes any number of frames, 187 in audiorec."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Musicnn(nn.Module):
 
     def feature_maps(self, log_mel: Tensor) -> Tensor:
         """Return all convolutional features over time, (B, F, 96) to (B, 753, F)."""
-        # The batch-norm comes before the padding, so the padding is 0 after it.
+        # Padding comes after the batch-norm, so padded values are exactly 0.
         image = self.input_norm(log_mel.unsqueeze(1))
         timbral = [self.timbral_38(image), self.timbral_67(image)]
         temporal = [self.temporal_128(image), self.temporal_64(image), self.temporal_32(image)]
@@ -116,11 +116,10 @@ class Musicnn(nn.Module):
 
 
 class TorchBackbone:
-    """A network in torch; the interface of `audiorec.tagger.batching.Backbone`.
+    """A shipped network in torch, with the interface of `audiorec.tagger.batching.Backbone`.
 
-    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; one that cannot be used is an
-    `InputError`. `batch_size` segments are computed at once; by default 2 on the processor and 64
-    elsewhere.
+    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; raises `InputError` if it cannot
+    be used. `batch_size` defaults to 2 segments on the CPU and 64 elsewhere.
     """
 
     def __init__(
@@ -141,7 +140,7 @@ class TorchBackbone:
         return in_batches(self._run, segments, batch_size=self.batch_size)
 
     def _run(self, segments: FloatArray) -> Features:
-        # cuDNN would round to TensorFloat-32, three digits: far outside the tolerance.
+        # cuDNN would round to TensorFloat-32, three decimal digits: far outside the tolerance.
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             logits, *rest = self.network(torch.from_numpy(segments).to(self.device))
             outputs = [logits.sigmoid(), *rest]
@@ -151,7 +150,7 @@ class TorchBackbone:
 def load_network(path: Path) -> Musicnn:
     """Return the network with the weights of a safetensors file, in training mode.
 
-    A file that holds no backbone, or other tensors, is a `WeightsError`.
+    Raises `WeightsError` for a file without a backbone or with other tensors.
     """
     read_metadata(path)
     network = Musicnn()
@@ -159,12 +158,12 @@ def load_network(path: Path) -> Musicnn:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"{path}: the tensors do not fit musicnn ({reason})") from error
+        raise WeightsError(f"{path}: the tensors do not match musicnn ({reason})") from error
     return network
 
 
 def _device(name: str) -> torch.device:
-    """Return the device if it can be used."""
+    """Return the torch device; raise `InputError` if it cannot be used."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -1,4 +1,4 @@
-"""What every engine of a network does alike: the contract, checks, batches.
+"""Shared by all engines of a network: the contract, checks and batching.
 
 segments (B, 187, 96)  ──in_batches(run)──▶  Features of B rows
 """
@@ -20,18 +20,18 @@ class Backbone(Protocol):
 
     @property
     def name(self) -> str:
-        """Which network: ``msd``, ``mtt``, or one that was added."""
+        """Name of the network: ``msd``, ``mtt``, or that of an added one."""
 
     @property
     def weights_sha256(self) -> str:
-        """Checksum that heads and stores know the network by, the same for every engine."""
+        """Checksum that identifies the network in heads and stores, the same for every engine."""
 
     def features(self, segments: FloatArray) -> AnyFeatures:
-        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0."""
+        """Return the features, float32, of segments (B, 187, 96), float32; B may be 0."""
 
 
 class ShippedBackbone(Backbone, Protocol):
-    """One of the networks that come with audiorec."""
+    """One of the networks shipped with audiorec."""
 
     @property
     def tag_names(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class ShippedBackbone(Backbone, Protocol):
 def in_batches(
     run: Callable[[FloatArray], Features], segments: FloatArray, *, batch_size: int
 ) -> Features:
-    """Check segments (B, 187, 96), run `batch_size` of them at once, and join the results."""
+    """Check segments (B, 187, 96), run them in batches, and concatenate the results."""
     if segments.shape[1:] != SEGMENT_SHAPE:
         raise ShapeError(f"segments must have shape (B, 187, 96), got {segments.shape}")
     if len(segments) == 0:
@@ -59,7 +59,7 @@ def in_batches(
 
 
 def check_batch_size(batch_size: int) -> int:
-    """Return the batch size if it is at least 1, else raise an `InputError`."""
+    """Return the batch size; raise `InputError` if it is below 1."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     return batch_size

@@ -1,19 +1,19 @@
 """Backbone features to class scores.
 
-A head is a small classifier on what the backbones say of a segment. It is one safetensors
-file that says everything about itself: its classes in order, the backbone outputs that it
-reads, the checksum of the backbones it was trained on and the fingerprint of what those were
-given, how it was trained and what it scored. Taxonomy is therefore data, not code.
+A head is a small classifier on the backbone features of a segment. It is one self-describing
+safetensors file: its classes in order, the backbone outputs that it reads, the checksums of the
+backbones and the fingerprint of the front end that it was trained on, the training recipe and the
+measured figures. The taxonomy is therefore data, not code.
 
     features of T segments  ──Head.scores──▶  (T, C), every row sums to 1
 
-Inside: standardise, dense layers with ReLU between them, vector scaling (the calibration),
-softmax. All of it is numpy in float64, rounded to float32 once at the end, so the scores
+A head standardises its input, applies dense layers with ReLU between them, vector scaling (the
+calibration) and softmax, all in NumPy float64 with one rounding to float32 at the end, so scores
 do not depend on how the segments were batched.
 
-Inputs are named as `audiorec.tagger.head_inputs` says, for example ``msd.penultimate``. Two
-heads come with audiorec, version and genre; ``scripts/train_heads.py`` makes them, and their
-model card is ``docs/model_cards/heads.md``.
+Inputs are named as in `audiorec.tagger.head_inputs`, for example ``msd.penultimate``. Two heads
+are shipped, version and genre; ``scripts/train_heads.py`` trains them, and their model card is
+``docs/model_cards/heads.md``.
 """
 
 import hashlib
@@ -42,9 +42,9 @@ from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
-FORMAT_VERSION = 2  # 1 knew no front end: tracks were taken as loud as they came
+FORMAT_VERSION = 2  # 1 had no front end: songs were not normalised in loudness
 METADATA_KEY = "audiorec_head"
-BLOCK_SEGMENTS = 256  # that are scored at once
+BLOCK_SEGMENTS = 256  # scored at a time
 MAX_LAYERS = 8  # a file that claims more is damaged
 TRAIN_AGAIN = "train it again (audiorec heads train LABELS --task NAME --out FOLDER)"
 MAX_JSON_BYTES = 16 << 20
@@ -52,7 +52,7 @@ MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 
 
 def softmax(logits: Float64Array) -> Float64Array:
-    """Return the softmax over the last axis, safe for large logits."""
+    """Return the softmax over the last axis, without overflow for large logits."""
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: Float64Array = exp / exp.sum(axis=-1, keepdims=True)
     return probabilities
@@ -60,18 +60,18 @@ def softmax(logits: Float64Array) -> Float64Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Head:
-    """One trained classifier of segments.
+    """A trained classifier of segments.
 
     Attributes
     ----------
     task : str
-        What the classes are about: ``version``, ``genre`` or any name of yours.
+        What the head classifies: ``version``, ``genre`` or any name of yours.
     classes : tuple of str, length C
         In the order of the score columns.
     inputs : tuple of str
         Backbone outputs in order, D columns altogether.
     backbones : mapping of str to str
-        sha256 of the weights of every backbone that the inputs name.
+        sha256 of the weights of every backbone in `inputs`.
     mean, scale : ndarray, shape (D,), float32
         Standardisation: ``(x - mean) / scale``.
     layers : tuple of (weight, bias)
@@ -79,9 +79,9 @@ class Head:
     calibration_scale, calibration_bias : ndarray, shape (C,), float32
         Vector scaling of the logits: ``scale * z + bias``. A temperature is a constant scale.
     info : mapping
-        How it was trained and what it scored; plain JSON values.
+        Training recipe and measured figures; plain JSON values.
     front_end : str
-        `FeatureSpec.front_end` of the segments that the backbones were given in training.
+        `FeatureSpec.front_end` of the training segments.
     """
 
     task: str
@@ -98,7 +98,7 @@ class Head:
 
     def __post_init__(self) -> None:
         if not self.task or "/" in self.task:
-            raise InputError(f"a task needs a name without '/', got {self.task!r}")
+            raise InputError(f"a task must have a name without '/', got {self.task!r}")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InputError(f"a head needs two or more different classes, got {self.classes}")
         if set(self.backbones) != set(self.required_backbones):
@@ -109,9 +109,9 @@ class Head:
         self._check_shapes()
 
     def _check_shapes(self) -> None:
-        """Refuse tensors that do not fit each other or are not finite."""
+        """Raise an error for tensors with inconsistent shapes or values that are not finite."""
         widths = [OUTPUT_WIDTHS.get(split_input(name)[1]) for name in self.inputs]
-        # How wide the answers of a network are that a user added stands nowhere but here.
+        # The output widths of an added network are known from the head's tensors alone.
         width = self.mean.size if None in widths else sum(w for w in widths if w is not None)
         expected: dict[str, tuple[int, ...]] = {"mean": (width,), "scale": (width,)}
         for i, (weight, _) in enumerate(self.layers):
@@ -119,31 +119,29 @@ class Head:
             expected[f"weight_{i}"], expected[f"bias_{i}"] = (width, out), (out,)
             width = out
         if not self.layers or width != len(self.classes):
-            raise ShapeError(
-                f"the last layer gives {width} columns for {len(self.classes)} classes"
-            )
+            raise ShapeError(f"the last layer has {width} columns for {len(self.classes)} classes")
         expected["calibration_scale"] = expected["calibration_bias"] = (width,)
         for name, tensor in self.tensors().items():
             if tensor.shape != expected[name]:
                 raise ShapeError(f"{name} must have shape {expected[name]}, got {tensor.shape}")
             if not np.isfinite(tensor).all():
-                raise InputError(f"{name} holds NaN or infinity")
+                raise InputError(f"{name} contains NaN or infinity")
         if not (self.scale > 0).all():
             raise InputError("scale must be positive everywhere")
 
     @property
     def required_backbones(self) -> tuple[str, ...]:
-        """Backbones that the inputs name, in order, each once."""
+        """Backbones in `inputs`, in order, without duplicates."""
         return tuple(dict.fromkeys(split_input(name)[0] for name in self.inputs))
 
     @property
     def licence(self) -> str:
-        """Licence of the weights as the training recipe stated it."""
+        """Licence of the weights, as stated by the training recipe."""
         return str(self.info.get("licence", "not stated"))
 
     @property
     def sha256(self) -> str:
-        """Checksum of everything that changes scores; figures and notes do not count."""
+        """Checksum over everything that changes scores, so without figures and notes."""
         digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode())
         for name, tensor in sorted(self.tensors().items()):
             digest.update(f"{name}{tensor.shape}".encode())
@@ -162,7 +160,7 @@ class Head:
         }
 
     def tensors(self) -> dict[str, FloatArray]:
-        """Return the tensors by the names that they have in the file."""
+        """Return the tensors, keyed by their names in the file."""
         named = {"mean": self.mean, "scale": self.scale}
         for i, (weight, bias) in enumerate(self.layers):
             named[f"weight_{i}"], named[f"bias_{i}"] = weight, bias
@@ -171,29 +169,29 @@ class Head:
         return named
 
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
-        """Raise a `SpecMismatchError` for backbones other than those that the head was trained on.
+        """Raise `SpecMismatchError` for backbones other than those the head was trained on.
 
-        `sha256` has the checksums of the weights in use, by backbone name; one that the head reads
-        must be there.
+        `sha256` maps the names of the backbones in use to the checksums of their weights; it must
+        contain every backbone that the head reads.
         """
         for name, trained in self.backbones.items():
             used = sha256.get(name, "missing")
             if used != trained:
                 raise SpecMismatchError(
-                    f"head {self.task!r} was trained on backbone {name!r} {trained[:12]}, "
+                    f"head {self.task!r} was trained on backbone {name!r} {trained[:12]}, but "
                     f"this one is {used[:12]}: train the head again or use its backbone"
                 )
 
     def check_front_end(self, front_end: str) -> None:
-        """Raise a `SpecMismatchError` for segments made otherwise than those of its training."""
+        """Raise `SpecMismatchError` for segments of another front end than in training."""
         if front_end != self.front_end:
             raise SpecMismatchError(
-                f"head {self.task!r} was trained on segments of front end {self.front_end}, these "
-                f"are of {front_end}: {TRAIN_AGAIN}"
+                f"head {self.task!r} was trained with front end {self.front_end}, but these "
+                f"segments have {front_end}: {TRAIN_AGAIN}"
             )
 
     def logits(self, columns: npt.NDArray[np.floating]) -> Float64Array:
-        """Return the logits before calibration of assembled columns, (T, D) to (T, C) float64."""
+        """Return the uncalibrated logits of assembled columns: (T, D) to (T, C) float64."""
         if columns.shape[1] != len(self.mean):
             raise ShapeError(
                 f"head {self.task!r} reads {len(self.mean)} columns, got {columns.shape[1]}"
@@ -206,12 +204,12 @@ class Head:
         return x
 
     def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
-        """Score T segments: a calibrated softmax (T, C), float32, whose rows sum to 1.
+        """Score T segments: calibrated softmax (T, C), float32, with rows that sum to 1.
 
         Parameters
         ----------
         features : mapping of str to Features or AddedFeatures
-            By backbone name; more backbones than the head reads do no harm.
+            By backbone name; backbones that the head does not read are ignored.
 
         Raises
         ------
@@ -221,7 +219,7 @@ class Head:
             If the backbones differ in T, or an output in its width.
         """
         longest = max((len(found) for found in features.values()), default=0)
-        blocks = [  # in float64, two hours at once would take 20 MB
+        blocks = [  # in blocks: two hours in float64 would take 20 MB
             self.scores_of_columns(assemble(_segments(features, start), self.inputs))
             for start in range(0, max(longest, 1), BLOCK_SEGMENTS)
         ]
@@ -238,7 +236,7 @@ class Head:
         Parameters
         ----------
         path : path
-            Ends in ``.safetensors`` by custom. An existing file is replaced.
+            By convention with the extension ``.safetensors``. An existing file is replaced.
         """
         meta = sealed(self._identity() | {"info": dict(self.info), "sha256": self.sha256})
         tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in self.tensors().items()}
@@ -251,9 +249,9 @@ class Head:
         Raises
         ------
         WeightsError
-            If the file is missing, damaged, not a head, or of another format version.
+            If the file is missing, damaged, not a head, or has another format version.
         SpecMismatchError
-            If it was trained before tracks were brought to one loudness (format 1).
+            If it was trained before songs were normalised in loudness (format 1).
         """
         meta, tensors = _read(path)
         try:
@@ -271,19 +269,19 @@ class Head:
                 front_end=str(meta["front_end"]),
             )
         except (KeyError, TypeError, AttributeError, InputError) as error:
-            raise WeightsError(f"{path}: not a sound head file: {error}") from error
+            raise WeightsError(f"{path}: not a valid head file: {error}") from error
         if "sha256" in meta and meta["sha256"] != head.sha256:
-            raise WeightsError(f"{path}: damaged: not the numbers that were written")
+            raise WeightsError(f"{path}: damaged: checksum does not match")
         return head
 
 
 def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Return the metadata and the tensors of a head file."""
     try:
-        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
-            raise WeightsError(f"{path}: is not a regular file")
+        if Path(path).exists() and not Path(path).is_file():  # opening a pipe would block
+            raise WeightsError(f"{path}: not a regular file")
         if Path(path).stat().st_size > MAX_FILE_BYTES:
-            raise WeightsError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no head is")
+            raise WeightsError(f"{path}: too large for a head: more than {MAX_FILE_BYTES} bytes")
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -300,15 +298,15 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     version = meta.get("format")
     if version == 1:
         raise SpecMismatchError(
-            f"{path}: trained before tracks were brought to one loudness: {TRAIN_AGAIN}"
+            f"{path}: trained before songs were normalised in loudness: {TRAIN_AGAIN}"
         )
     if version != FORMAT_VERSION:
-        raise WeightsError(f"{path}: head format {version!r}, this audiorec reads {FORMAT_VERSION}")
+        raise WeightsError(f"{path}: head format {version!r}; this audiorec reads {FORMAT_VERSION}")
     return meta, tensors
 
 
 def _segments(features: Mapping[str, AnyFeatures], start: int) -> dict[str, AnyFeatures]:
-    """Return one block of segments of every backbone, as views."""
+    """Return one block of segments from every backbone, as views."""
     block = slice(start, start + BLOCK_SEGMENTS)
     return {name: found.rows(block) for name, found in features.items()}
 
@@ -317,28 +315,28 @@ def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatA
     """Collect ``weight_0``, ``bias_0``, ``weight_1``, ... in order."""
     count = sum(name.startswith("weight_") for name in tensors)
     if not 1 <= count <= MAX_LAYERS:
-        raise InputError(f"a head has 1 to {MAX_LAYERS} layers, got {count}")
+        raise InputError(f"a head must have 1 to {MAX_LAYERS} layers, got {count}")
     return tuple((tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(count))
 
 
 class Heads:
-    """Heads in a fixed order; their scores stand side by side.
+    """Ordered collection of heads with concatenated scores.
 
     Parameters
     ----------
     heads : sequence of Head
-        One or more, each of another task.
+        One or more, with different tasks.
 
     Raises
     ------
     InputError
-        If there is none, or two heads have the same task or disagree about a backbone.
+        If there are none, or two heads have the same task or different weights of a backbone.
     """
 
     def __init__(self, heads: Sequence[Head]) -> None:
         tasks = [head.task for head in heads]
         if not heads or len(set(tasks)) != len(tasks):
-            raise InputError(f"need one or more heads of different tasks, got {tasks}")
+            raise InputError(f"expected one or more heads with different tasks, got {tasks}")
         self._heads = tuple(heads)
         self.backbone_sha256: dict[str, str] = {}
         for head in self._heads:
@@ -354,31 +352,31 @@ class Heads:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Column names of `scores` as ``task/class``."""
+        """Column names of `scores`, as ``task/class``."""
         return tuple(f"{head.task}/{name}" for head in self for name in head.classes)
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """Names of the backbones that any head reads, each once."""
+        """Names of the backbones that the heads read, without duplicates."""
         return tuple(self.backbone_sha256)
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """What a vector keeps of each class: all six."""
+        """Statistics of each class in a vector: all six."""
         return STATISTICS
 
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
-        """Refuse backbones other than those trained on; see `Head.check_backbones`."""
+        """Check the backbones against every head; see `Head.check_backbones`."""
         for head in self:
             head.check_backbones(sha256)
 
     def check_front_end(self, front_end: str) -> None:
-        """Refuse segments made otherwise than in training; see `Head.check_front_end`."""
+        """Check the front end against every head; see `Head.check_front_end`."""
         for head in self:
             head.check_front_end(front_end)
 
     def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
-        """Return scores (T, H), float32, of T segments: those of all heads side by side."""
+        """Return the scores (T, H), float32, of T segments, concatenated over the heads."""
         return np.concatenate([head.scores(features) for head in self], axis=1)
 
 
@@ -414,10 +412,10 @@ def default_heads() -> Heads:
 def training_record(
     columns: npt.NDArray[np.floating], targets: Float64Array, recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what identifies a training in a head's `info`: data and recipe.
+    """Return the record of a training for a head's `info`: fingerprints of data and recipe.
 
-    `columns` (n, D) are rounded to three digits, which engines agree on; `targets` (n, C) are
-    probabilities.
+    `columns` (n, D) are rounded to three decimals, on which the engines agree; `targets` (n, C)
+    are probabilities.
     """
     data = hashlib.sha256(np.round(columns.astype(np.float64), 3).tobytes())
     data.update(np.round(targets, 6).tobytes())

@@ -1,9 +1,9 @@
-"""Moods as the backbone's tags have them: which tags are moods, and the columns they go to.
+"""The backbone's mood tags and their columns.
 
     tags (T, 50) ──mean over segments──▶ tag_happy, tag_sad, ...
 
-They are what a network learnt from words that listeners put on songs, not a measurement of a mood:
-hence the columns are called by the tags.
+A network learnt them from listeners' tags; they do not measure a mood. So the columns are named
+after the tags.
 """
 
 import re
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 from audiorec.tagger.weights import WEIGHTS, backbone_weights
 
-# Those of the 50 tags that are moods; the others are genres, decades, voices and instruments.
+# The moods among the 50 tags; the others are genres, decades, voices and instruments.
 MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
 
 
 def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Return the columns of moods: name to backbone and the number of its tag.
+    """Return the mood columns: name to backbone and index of its tag.
 
-    Each tag is the first backbone's that has it; networks that users added have no columns.
+    Each tag comes from the first backbone that has it; added networks have no columns.
 
     Examples
     --------
@@ -35,5 +35,5 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
 
 
 def tag_column(tag: str) -> str:
-    """Return the column of a tag: ``easy listening`` goes to ``tag_easy_listening``."""
+    """Return the column of a tag: ``easy listening`` becomes ``tag_easy_listening``."""
     return "tag_" + re.sub(r"\W+", "_", tag.lower())

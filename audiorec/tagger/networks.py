@@ -1,9 +1,9 @@
-"""Which networks hear a song: those that are shipped, or one that a user added.
+"""The networks of a run: the shipped ones, or one that a user added.
 
-    shipped  ──ShippedNetworks──▶  msd, mtt and the heads that come with them
-    mn04/    ──AddedNetwork──▶     one network, scored by heads of its own or by its own tags
+    shipped  ──ShippedNetworks──▶  msd, mtt and the shipped heads
+    mn04/    ──AddedNetwork──▶     one network, scored by heads trained on it or by its own tags
 
-All networks of one run get the same segments, so shipped and added ones are never in one run.
+All networks of a run get the same segments, so a run never mixes shipped and added ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Scorer(Protocol):
-    """What turns features into scores: heads, or the tags of a network itself."""
+    """Converter of features to scores: heads, or a network's own outputs."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -34,11 +34,11 @@ class Scorer(Protocol):
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """Names of the networks that are read."""
+        """Names of the networks that it reads."""
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """What a vector keeps of each column of `scores`; some of `audiorec.types.STATISTICS`."""
+        """Statistics per column of `scores` in a vector, from `audiorec.types.STATISTICS`."""
 
     def __iter__(self) -> Iterator[Head]: ...
 
@@ -47,36 +47,36 @@ class Scorer(Protocol):
 
 
 class Networks(Protocol):
-    """The networks that a run may use.
+    """The networks available to a run.
 
     Attributes
     ----------
     feature_outputs : tuple of str
-        What ``--features`` keeps of them, as ``network.output``.
+        Outputs that ``--features`` stores, as ``network.output``.
     filterbank : ndarray or None
-        Of their front end, where its scale is given.
+        Filterbank of a front end with scale ``given``.
     """
 
     feature_outputs: tuple[str, ...]
     filterbank: FloatArray | None
 
     def width(self, output: str) -> int:
-        """Return the numbers a segment of an output (``msd.tags``)."""
+        """Return the width of an output such as ``msd.tags``: numbers per segment."""
 
     def origin(self, name: str) -> dict[str, str]:
-        """Return what a store says of a network: name, sha256 and licence."""
+        """Return a network's entry in a store: name, sha256 and licence."""
 
     def scorer(self, heads: Sequence[Path]) -> Scorer:
-        """Load heads, or what scores where none is named; refuse those of other networks."""
+        """Load heads, or the default scorer if none are given; refuse heads of other networks."""
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
         """Open a network."""
 
 
 class ShippedNetworks:
-    """The two networks that come with audiorec."""
+    """The two networks shipped with audiorec."""
 
-    # Enough to train a head or user-audio without decoding again.
+    # Enough to train a head or the user-audio model without decoding again.
     feature_outputs: tuple[str, ...] = (
         *("msd.tags", "msd.penultimate"),
         *("mtt.tags", "mtt.penultimate"),
@@ -87,28 +87,28 @@ class ShippedNetworks:
         self._spec = spec
 
     def width(self, output: str) -> int:
-        """Return the numbers a segment of an output."""
+        """Return the width of an output: numbers per segment."""
         return OUTPUT_WIDTHS[split_input(output)[1]]
 
     def origin(self, name: str) -> dict[str, str]:
-        """Return what a store says of a network."""
+        """Return a network's entry in a store."""
         return backbone_weights(name).origin()
 
     def scorer(self, heads: Sequence[Path]) -> Heads:
-        """Load heads; by default the shipped pair."""
+        """Load heads; by default the two shipped ones."""
         loaded = Heads([Head.load(path) for path in heads or shipped_heads()])
         odd = [name for name in loaded.backbones if name not in WEIGHTS]
         if odd:
             raise InputError(
-                f"a head reads the backbone {odd[0]!r}: name it (--backbone {odd[0]}), or use "
-                "heads of the shipped ones"
+                f"a head reads the backbone {odd[0]!r}: select it (--backbone {odd[0]}), or use "
+                "heads of the shipped backbones"
             )
         loaded.check_backbones({n: backbone_weights(n).sha256 for n in loaded.backbones})
         loaded.check_front_end(self._spec.front_end)
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
-        """Open one of the two, in either engine."""
+        """Open one of the two networks, in either engine."""
         known = backbone_weights(name).name
         return load_backbone(known, engine=engine, device=device, mel=self._spec.mel)
 
@@ -117,7 +117,7 @@ class AddedNetwork:
     """One network that a user added."""
 
     def __init__(self, folder: Path, spec: FeatureSpec) -> None:
-        from audiorec.tagger.added import open_added  # late: most runs have none
+        from audiorec.tagger.added import open_added  # late: most runs have no added network
 
         self.added = open_added(folder)
         self.added.check_spec(spec)
@@ -126,19 +126,19 @@ class AddedNetwork:
         self.filterbank = self.added.stated.filterbank
 
     def width(self, output: str) -> int:
-        """Return the numbers a segment of an output (``mn04.embedding``)."""
+        """Return the width of an output such as ``mn04.embedding``: numbers per segment."""
         self._check(output.rpartition(".")[0])
         if output not in self.added.outputs:
             raise InputError(f"no output {output!r}; there are {', '.join(self.added.outputs)}")
         return self.added.outputs[output]
 
     def origin(self, name: str) -> dict[str, str]:
-        """Return what a store says of the network."""
+        """Return the network's entry in a store."""
         self._check(name)
         return self.added.origin()
 
     def scorer(self, heads: Sequence[Path]) -> Scorer:
-        """Load heads that were trained on the network; by default its own answers score."""
+        """Load heads that were trained on the network; by default use its own outputs."""
         if not heads:
             return OwnScores(self.added)
         loaded = Heads([Head.load(path) for path in heads])
@@ -149,27 +149,26 @@ class AddedNetwork:
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
-        """Open it, in ONNX Runtime on the processor."""
+        """Open the network, in ONNX Runtime on the CPU."""
         from audiorec.tagger.backbone_added import AddedOnnx
 
         self._check(name)
         if engine != "onnx" or device != "cpu":
-            raise InputError(f"backbone {name!r} runs with engine onnx on device cpu alone")
+            raise InputError(f"backbone {name!r} runs only with engine onnx on device cpu")
         return AddedOnnx(self.added)
 
     def _check(self, name: str) -> None:
         if name != self.added.name:
             raise InputError(
-                f"this run hears songs by the backbone {self.added.name!r}, not by {name!r}: "
-                "backbones with other front ends are never mixed"
+                f"this run uses the backbone {self.added.name!r}, not {name!r}: backbones with "
+                "different front ends cannot be mixed"
             )
 
 
 class OwnScores:
-    """What scores where a network has no heads: its own tags, or else its embedding as it is.
+    """Scorer of a network without heads: its own tags, or else its embedding, unchanged.
 
-    An embedding is no score, and its mean over a song is all that a vector keeps of it (decision
-    0044).
+    An embedding is not a score, so a vector keeps only its mean over the song (decision 0044).
     """
 
     def __init__(self, added: "AddedBackbone") -> None:
@@ -184,7 +183,7 @@ class OwnScores:
         return iter(())
 
     def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
-        """Return the network's answer (T, H), float32."""
+        """Return the network's output (T, H), float32."""
         found: FloatArray = getattr(features[self.backbones[0]], self._role)
         if found.ndim != 2 or found.shape[1] != len(self.classes):
             raise ShapeError(f"scores must have {len(self.classes)} columns, got {found.shape}")

@@ -1,28 +1,28 @@
-"""A file that may be an ONNX model, looked at before any library opens it.
+"""Check an untrusted ONNX model before any library opens it.
 
-    bytes  ──check_onnx──▶  nothing, or a `WeightsError` that says what is wrong
+    bytes  ──check_onnx──▶  nothing, or a `WeightsError` with the reason
 
-An ONNX file is a protobuf message. What it may ask of whoever opens it is to read other files
-(external data; operators that load compiled graphs) and to call code that is not in ONNX Runtime
-(custom operators). Both are refused here, by walking the message: every tensor has to be in the
-file, and every operator is of the standard or made of the standard's in the file itself. No number
-is read that the file could not hold, and nothing is called that it names.
+An ONNX file is a protobuf message. It can make its reader open other files (external data;
+operators that load compiled graphs) and call code outside ONNX Runtime (custom operators). Both
+are refused here by walking the message: every tensor must be in the file, and every operator must
+be a standard one or a function defined in the file from standard ones. Lengths are checked against
+the file's size, and nothing that the file names is called.
 """
 
 from collections.abc import Iterator
 
 from audiorec.errors import WeightsError
 
-MAX_MODEL_BYTES = 512 << 20  # the largest audio networks of the field have 330 MB
-MAX_MESSAGES = 2_000_000  # nodes, tensors and attributes; large networks have some ten thousand
-MAX_DEPTH = 32  # of graphs within attributes within nodes
+MAX_MODEL_BYTES = 512 << 20  # the largest audio networks in use have 330 MB
+MAX_MESSAGES = 2_000_000  # nodes, tensors and attributes; large networks have tens of thousands
+MAX_DEPTH = 32  # graphs nested in attributes nested in nodes
 MAX_VARINT_BYTES = 10
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains of the operators of the ONNX standard
-# Another format that ONNX Runtime knows by these bytes, whatever else the file may be.
+# ONNX Runtime's own format, which it recognises by these bytes whatever else the file contains.
 ORT_MAGIC, ORT_AT = b"ORTM", 4
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-# Fields that hold messages, by the message that they are in (onnx.proto3).
+# Fields that contain messages, by parent message (onnx.proto3).
 _MESSAGES = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -34,42 +34,42 @@ _MESSAGES = {
     "tensor": {},
 }
 _NODE_TYPE, _NODE_DOMAIN, _FUNCTION_DOMAIN = 4, 7, 10
-_EXTERNAL, _LOCATION = 13, 14  # of a tensor: where its numbers are, and whether they are elsewhere
+_EXTERNAL, _LOCATION = 13, 14  # of a tensor: its external data, and whether it has any
 
 
 def check_onnx(content: bytes) -> None:
-    """Refuse what is no ONNX model in one file made of standard operators.
+    """Accept only an ONNX model in a single file made of standard operators.
 
     Parameters
     ----------
     content : bytes
-        Of the whole file, at most `MAX_MODEL_BYTES`.
+        The whole file, at most `MAX_MODEL_BYTES`.
 
     Raises
     ------
     WeightsError
-        In one line, without the file's name: too large, no ONNX, external data, or an operator
-        that is not of the standard.
+        If it is too large, not ONNX, has external data, or uses a non-standard operator; one line,
+        without the file's name.
     """
     if len(content) > MAX_MODEL_BYTES:
-        raise WeightsError(f"{len(content)} bytes, the limit is {MAX_MODEL_BYTES}")
+        raise WeightsError(f"{len(content)} bytes; the limit is {MAX_MODEL_BYTES}")
     if content[ORT_AT : ORT_AT + len(ORT_MAGIC)] == ORT_MAGIC:
         raise WeightsError("a model in ONNX Runtime's own format; export it as ONNX")
     used, own, graphs = _walk(memoryview(content))
     if not graphs:
-        raise _broken("there is no graph in it")
+        raise _broken("it contains no graph")
     foreign = {domain: name for domain, name in used.items() if domain not in {*STANDARD, *own}}
     foreign |= {domain: "functions" for domain in own if _is_reserved(domain)}
     if foreign:
         domain, name = min(foreign.items())
         raise WeightsError(
-            f"{_shown(name)} of the domain {_shown(domain)} is no operator of the ONNX standard; "
+            f"{_shown(name)} of the domain {_shown(domain)} is not a standard ONNX operator; "
             "export the model without custom operators"
         )
 
 
 def _walk(content: memoryview) -> tuple[dict[str, str], set[str], int]:
-    """Return an operator of each domain that nodes name, the domains of functions, and graphs."""
+    """Return one operator per domain in use, the domains of functions, and the number of graphs."""
     used: dict[str, str] = {}
     own: set[str] = set()
     graphs = visited = 0
@@ -79,11 +79,13 @@ def _walk(content: memoryview) -> tuple[dict[str, str], set[str], int]:
         visited += 1
         graphs += kind == "graph"
         if visited > MAX_MESSAGES or depth > MAX_DEPTH:
-            raise _broken("more parts, or parts within parts, than any network has")
+            raise _broken("it has too many parts, or too deeply nested ones")
         inside, texts = _MESSAGES[kind], {}
         for number, value in _fields(message):
             if kind == "tensor" and (number == _EXTERNAL or (number == _LOCATION and value)):
-                raise WeightsError("tensors lie in another file (external data); export it as one")
+                raise WeightsError(
+                    "tensors are in another file (external data); export the model as a single file"
+                )
             if isinstance(value, memoryview):
                 if number in inside:
                     waiting.append((inside[number], value, depth + 1))
@@ -96,7 +98,7 @@ def _walk(content: memoryview) -> tuple[dict[str, str], set[str], int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field; fixed numbers, which nobody here reads, as 0."""
+    """Yield number and value of each field; fixed-size numbers, not needed here, as 0."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -112,18 +114,18 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         else:
             raise _broken("it is not a protobuf message")
         if number == 0 or at > len(message):
-            raise _broken("it is not a protobuf message, or it is cut off")
+            raise _broken("it is not a protobuf message, or it is truncated")
         yield number, value
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a number of variable length and where it ends."""
+    """Return a varint and the position after it."""
     value = 0
     for place, byte in enumerate(message[at : at + MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
             return value, at + place + 1
-    raise _broken("it is cut off within a number")
+    raise _broken("it is truncated within a number")
 
 
 def _broken(reason: str) -> WeightsError:
@@ -135,7 +137,7 @@ def _text(value: memoryview | None) -> str:
 
 
 def _is_reserved(domain: str) -> bool:
-    """Whether a function claims a domain whose operators are built in."""
+    """Return whether a function claims a domain of built-in operators."""
     return domain in STANDARD or domain.startswith(("ai.onnx", "com.microsoft", "com.ms"))
 
 

@@ -1,9 +1,9 @@
-"""Scores in words: what a song is, how sure that is, and when nothing should be said.
+"""Scores in words: the likeliest classes of a song, and when to give none.
 
     ScoreSeries, Status ──read_scores──▶ `Reading`
-    means (H,), segments, Status ──read_means──▶ the same `Reading`, from what a store keeps
+    means (H,), segments, Status ──read_means──▶ the same `Reading`, from a store's row
 
-A song that is silent, shorter than three segments, or more likely than not no music gets no
+A song that is silent, shorter than three segments, or more likely not music than music gets no
 genre.
 """
 
@@ -16,31 +16,30 @@ from audiorec.files.visible import visible
 from audiorec.tagger.statistics import summarize
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
-MIN_SEGMENTS = 3  # fewer say little about a song
+MIN_SEGMENTS = 3  # fewer are not reliable
 VOICED = ("vocal", "vocal_accompaniment")
 NOT_MUSIC = "other"
 PERHAPS = "perhaps not music"
-FIRST = 3  # classes that are named of a head of more than a `FEW`
+FIRST = 3  # classes shown for a head with more than `FEW`
 FEW = 4
-EVEN = 0.5  # from here on it is more likely no music than all kinds of music together
+EVEN = 0.5  # from this score on, "not music" outweighs all music classes together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What the scores of one song say.
+    """Interpretation of one song's scores.
 
     Attributes
     ----------
     best : mapping of str to str or None
-        The likeliest class of each head; None where nothing should be said.
+        The likeliest class of each head; None if it would not be reliable.
     scores : mapping of str to mapping of str to float
-        Mean score of each class by head, the largest first.
+        Mean score of each class by head, largest first.
     voiced : float or None
-        Share of segments whose likeliest version has a voice in it; None where the segments are
-        not known.
+        Share of segments whose likeliest version has a voice; None if segments are not available.
     segments : int
     remark : str
-        Why something was left unsaid or may be wrong; empty if nothing is.
+        Why a class is missing or may be wrong; empty otherwise.
     """
 
     best: Mapping[str, str | None]
@@ -50,7 +49,7 @@ class Reading:
     remark: str = ""
 
     def __repr__(self) -> str:
-        """Return what a person wants to know, in one line."""
+        """Return a summary in one line."""
         heads = []
         for head, scores in self.scores.items():
             if self.best.get(head) is not None:
@@ -64,14 +63,14 @@ class Reading:
 
 
 def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
-    """Read a score series.
+    """Interpret a score series.
 
     Parameters
     ----------
     series : ScoreSeries
-        Of one or more segments.
+        One or more segments.
     status : Status
-        Of the audio behind it.
+        Status of the audio.
 
     Examples
     --------
@@ -81,7 +80,7 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
     >>> reading.best, reading.remark
     ({'version': 'instrumental', 'genre': 'jazz'}, '')
     """
-    # As the vector has them, so that a store's row reads the same.
+    # Means as in the vector, so that a store's row gives the same result.
     means = summarize(series.scores).reshape(-1, len(STATISTICS))[:, STATISTICS.index("mean")]
     return read_means(
         series.classes,
@@ -100,7 +99,7 @@ def read_means(
     status: Status = Status.OK,
     voiced: float | None = None,
 ) -> Reading:
-    """Read the mean scores of a song, shape (H,), as a store keeps them in its vector.
+    """Interpret the mean scores of a song, shape (H,), as stored in its vector.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""A network as its user states it: what goes in, how it was made, what comes out.
+"""The spec of a network, written by its user: front end, input, outputs, class names.
 
-    spec.json  ──read_spec──▶ `StatedBackbone`: front end, input, outputs, class names
+    spec.json  ──read_spec──▶ `StatedBackbone`
 
-A wrong front end gives wrong numbers and no error, so nothing is guessed: what changes numbers has
-to be said, a key that is not known is refused, and so is a value that does not fit. The page
-``docs/backbones.md`` has an example and says what each key means.
+A wrong front end gives wrong numbers without any error, so nothing is guessed: everything that
+changes numbers must be stated, and unknown keys and invalid values are refused.
+``docs/backbones.md`` has an example and explains each key.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 ACTIVATIONS = get_args(Activation)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 RESERVED = ("msd", "mtt", "musicnn_msd", "musicnn_mtt", "ours", "version", "genre")
-STFTS = ("track", "segment")  # what one transform runs over
-AXES = frozenset("NTM")  # of an input: segments, frames, mel bands; 1 is an axis of one
+STFTS = ("track", "segment")  # the extent of one STFT
+AXES = frozenset("NTM")  # of an input: segments, frames, mel bands; 1 is an axis of length 1
 MAX_CLASSES = 8_192
 FAILURE = "cannot read the spec"
 FILTERBANK_FILE, FILTERBANK_ARRAY = "filterbank.npz", "filterbank"
@@ -50,28 +50,29 @@ MAX_SPEC_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedBackbone:
-    """A network as its spec states it.
+    """Parsed spec of a network.
 
     Attributes
     ----------
     name : str
-        What heads, columns and commands call it.
+        Name used in heads, columns and commands.
     licence, source : str
-        Of its weights, and where they are from.
+        Licence and origin of its weights.
     features : FeatureSpec
-        Everything between a file and its input.
+        The front end: everything between a file and the network's input.
     filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), float32, or None
-        The matrix that turns spectra into bands, where it is given.
+        The matrix from spectra to mel bands, if the spec supplies one.
     input, layout : str
-        The graph's input, and the order of its axes: N segments, T frames, M bands, 1 an axis of 1.
+        Name of the graph's input, and the order of its axes: N segments, T frames, M bands, 1 for
+        an axis of length 1.
     outputs : mapping of role to str
-        The graph's outputs by what they are: ``scores`` (N, C), ``embedding`` (N, D).
+        Names of the graph's outputs by role: ``scores`` (N, C), ``embedding`` (N, D).
     activation : {"none", "sigmoid", "softmax"}
-        What turns the first into scores; none where the graph does it.
+        Applied to ``scores``; none if the graph applies it.
     classes : tuple of str
         Names of the scores, in order.
     content : mapping
-        The spec as it was read, its classes in it and its filterbank as `FILTERBANK_FILE`.
+        The spec as read, with the classes inlined and the filterbank named `FILTERBANK_FILE`.
     """
 
     name: str
@@ -89,24 +90,24 @@ class StatedBackbone:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
             raise InputError(
-                f"name: a network's name has up to 32 letters a-z, digits and _, begins with a "
-                f"letter and is none of {', '.join(RESERVED)}; got {self.name!r}"
+                f"name: must have up to 32 characters of a-z, 0-9 and _, begin with a letter and "
+                f"be none of {', '.join(RESERVED)}; got {self.name!r}"
             )
         letters = [letter for letter in self.layout if letter != "1"]
         if frozenset(letters) != AXES or len(letters) != len(AXES):
-            raise InputError(f"layout: N, T, M once each, and 1, got {self.layout!r}")
+            raise InputError(f"layout: expected N, T, M once each, and 1, got {self.layout!r}")
         if not self.outputs:
             raise InputError(f"outputs: name at least one of {', '.join(ROLES)}")
         if ("scores" in self.outputs) != bool(self.classes):
-            raise InputError("outputs: scores need the names of their classes, and they alone")
+            raise InputError("outputs: class names are required for scores, and only for them")
         if len(set(self.classes)) != len(self.classes) or not all(self.classes):
-            raise InputError("classes: names that are all different, and none empty")
+            raise InputError("classes: names must be unique and not empty")
         if (self.filterbank is None) != (self.features.mel.scale != "given"):
-            raise InputError("mel: either a scale or a filterbank")
+            raise InputError("mel: give either a scale or a filterbank")
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What changes numbers, beside the weights; a name and a licence do not."""
+        """Everything that changes numbers except the weights, so without name and licence."""
         return {
             "front_end": self.features.front_end,
             "input": [self.input, self.layout],
@@ -122,19 +123,19 @@ def read_spec(path: Path) -> StatedBackbone:
     Parameters
     ----------
     path : Path
-        A JSON file; the files that it names are relative to its folder.
+        A JSON file; paths in it are relative to its folder.
 
     Raises
     ------
     InputError
-        If it cannot be read, a key is missing or not known (the nearest one is named), or a value
-        does not fit. One line, with the file's name and the place in it.
+        If it cannot be read, a key is missing or unknown (the closest one is suggested), or a
+        value is invalid. One line, with the file's name and the place in it.
     """
     return parse_spec(read_text(path, FAILURE), path)
 
 
 def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
-    """Read the text of a spec that lies at `path`; see `read_spec`."""
+    """Parse the text of the spec at `path`; see `read_spec`."""
     try:
         content = parse_json(text, max_bytes=MAX_SPEC_BYTES)
     except ValueError as error:
@@ -142,7 +143,7 @@ def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
     try:
         return _stated(content, path.parent)
     except InputError as error:
-        if isinstance(error, FileNotFoundError):  # one that the spec names
+        if isinstance(error, FileNotFoundError):  # a file named in the spec
             raise
         raise type(error)(f"{path}: {error}") from error
 
@@ -180,7 +181,7 @@ def _stated(content: Any, folder: Path) -> StatedBackbone:
 
 
 def _inlined(content: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, Any]:
-    """Return a spec that needs no other file than a filterbank's, which goes by one name."""
+    """Return a self-contained copy of a spec: classes inlined, the filterbank's file renamed."""
     found = {name: dict(v) if isinstance(v, dict) else v for name, v in content.items()}
     if classes:
         kept = {k: v for k, v in found["outputs"]["scores"].items() if k != "column"}
@@ -191,7 +192,7 @@ def _inlined(content: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, 
 
 
 def _segment(segment: dict[str, Any], mel: MelSpec) -> SegmentSpec:
-    """Return the spec of segments; how many frames they have follows from their length."""
+    """Return the spec of segments; their number of frames follows from their length."""
     length_s = segment.pop("length_s")
     samples = round(length_s * mel.sample_rate)
     whole = segment.pop("stft") == "segment"
@@ -199,7 +200,7 @@ def _segment(segment: dict[str, Any], mel: MelSpec) -> SegmentSpec:
     stated = segment.pop("frames", frames)
     if stated != frames:
         raise InputError(
-            f"segment: {length_s:g} s are {frames} frames of this front end, not {stated}"
+            f"segment: {length_s:g} s is {frames} frames of this front end, not {stated}"
         )
     usual = {"hop_s": length_s, "min_tail_s": length_s / 2}
     return SegmentSpec(n_frames=frames, length_s=length_s if whole else None, **usual | segment)
@@ -220,11 +221,11 @@ def _outputs(content: Any, folder: Path) -> dict[str, Any]:
 
 
 def _classes(named: Any, column: str | None, folder: Path) -> tuple[str, ...]:
-    """Return class names: of a list, of a text file a line each, or of a column of a CSV."""
+    """Return class names from a list, a text file (one per line) or a column of a CSV file."""
     if isinstance(named, list):
         names = [name for name in named if isinstance(name, str)]
         if len(names) != len(named):
-            raise InputError("outputs.scores.classes: a list of texts, or a file of names")
+            raise InputError("outputs.scores.classes: expected a list of strings or a file name")
     elif column is not None:
         path = folder / named
         names = [row[column] for row in csv_rows(path, "cannot read the classes", needed=[column])]
@@ -232,54 +233,56 @@ def _classes(named: Any, column: str | None, folder: Path) -> tuple[str, ...]:
         lines = read_lines(str(folder / named), "cannot read the classes")
         names = [line.strip() for line in lines if line.strip()]
     if not 1 <= len(names) <= MAX_CLASSES:
-        raise InputError(f"outputs.scores.classes: 1 to {MAX_CLASSES} names, got {len(names)}")
+        raise InputError(
+            f"outputs.scores.classes: expected 1 to {MAX_CLASSES} names, got {len(names)}"
+        )
     return tuple(names)
 
 
 def _filterbank(named: Any, folder: Path, mel: Mapping[str, Any]) -> FloatArray:
-    """Read the matrix of an npz as (bands, bins), whichever way it lies."""
+    """Read a filterbank from an npz file as (bands, bins), transposing if needed."""
     place = _object(named, "mel.filterbank", _FILTERBANK)
     path, bands, bins = folder / place["file"], mel["n_mels"], 1 + mel["n_fft"] // 2
     (found,) = read_npz(path, [place["array"]])
     if found.dtype.kind != "f" or found.shape not in ((bands, bins), (bins, bands)):
         raise InputError(
-            f"mel.filterbank: floats of shape ({bands}, {bins}) or ({bins}, {bands}) expected, "
-            f"{path} has {found.dtype} of {found.shape}"
+            f"mel.filterbank: expected floats of shape ({bands}, {bins}) or ({bins}, {bands}), "
+            f"but {path} has {found.dtype} of {found.shape}"
         )
     matrix: FloatArray = found if found.shape == (bands, bins) else found.T
     matrix = np.ascontiguousarray(matrix, np.float32)
     if not np.isfinite(matrix).all() or (matrix < 0).any():
-        raise InputError(f"mel.filterbank: {path} has a number that is negative or not finite")
+        raise InputError(f"mel.filterbank: {path} contains negative or non-finite numbers")
     return matrix
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """One key of an object: what it may hold, in words and as a test."""
+    """One key of an object: its valid values, in words and as a test."""
 
     words: str
     test: Callable[[Any], bool]
     needed: bool = True
-    cast: Callable[[Any], Any] = lambda value: value  # 3 and 3.0 are one number
+    cast: Callable[[Any], Any] = lambda value: value  # so that 3 and 3.0 are the same number
 
 
 def _object(content: Any, where: str, keys: Mapping[str, _Key]) -> dict[str, Any]:
-    """Check an object key by key, and return it."""
+    """Check an object key by key and return it."""
     at = f"{where}: " if where else ""
     if not isinstance(content, dict):
-        kind = InputError if where else DamagedFileError  # which is then no spec at all
-        raise kind(f"{at}an object with {', '.join(keys)} expected, got {_short(content)}")
+        kind = InputError if where else DamagedFileError  # not a spec at all
+        raise kind(f"{at}expected an object with {', '.join(keys)}, got {_short(content)}")
     for name in content:
         if name not in keys:
             near = get_close_matches(name, keys, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(keys)}"
-            raise InputError(f"{at}no key {name[:40]!r}; {hint}")
+            raise InputError(f"{at}unknown key {name[:40]!r}; {hint}")
     for name, key in keys.items():
         if name not in content:
             if key.needed:
-                raise InputError(f"{at}lacks {name!r}: {key.words}")
+                raise InputError(f"{at}missing {name!r}: {key.words}")
         elif not key.test(content[name]):
-            raise InputError(f"{at}{name}: {key.words} expected, got {_short(content[name])}")
+            raise InputError(f"{at}{name}: expected {key.words}, got {_short(content[name])}")
     return {name: keys[name].cast(value) for name, value in content.items()}
 
 
@@ -321,11 +324,11 @@ _ANY = _Key("an object", lambda _: True)
 _MAYBE = _Key("an object", lambda _: True, False)
 _NAMED_SCALES = tuple(name for name in SCALES if name != "given")
 _TOP = {
-    "name": _text("what heads and commands call the network"),
+    "name": _text("the network's name in heads and commands"),
     "licence": _text("the licence of its weights, for example MIT"),
-    "source": _text("where they are from", needed=False),
+    "source": _text("the origin of its weights", needed=False),
     "sample_rate": _whole(4_000, 192_000),
-    "loudness_lufs": _Key("a loudness from -60 to 0, or null for as loud as it comes", _is_level),
+    "loudness_lufs": _Key("a loudness from -60 to 0, or null to keep the level", _is_level),
     "mel": _ANY,
     "segment": _ANY,
     "input": _ANY,
@@ -358,17 +361,17 @@ _SEGMENT = {
     "min_track_s": _number(0.1, 60, needed=False),
 }
 _INPUT = {
-    "name": _text("the graph's input"),
+    "name": _text("the name of the graph's input"),
     "layout": _text("the order of its axes, for example 'N 1 M T'"),
 }
 _OUTPUTS = {"scores": _MAYBE, "embedding": _MAYBE}
 _SCORES = {
-    "name": _text("the graph's output"),
+    "name": _text("the name of the graph's output"),
     "classes": _Key(
-        "a list of names, or a file of them", lambda v: isinstance(v, (list, str)) and bool(v)
+        "a list of names, or a file of names", lambda v: isinstance(v, (list, str)) and bool(v)
     ),
-    "column": _text("a column of the CSV of classes", needed=False),
+    "column": _text("a column of the CSV file of classes", needed=False),
     "activation": _one_of(ACTIVATIONS, needed=False),
 }
-_EMBEDDING = {"name": _text("the graph's output")}
-_FILTERBANK = {"file": _text("an npz beside the spec"), "array": _text("its name in the npz")}
+_EMBEDDING = {"name": _text("the name of the graph's output")}
+_FILTERBANK = {"file": _text("an npz file"), "array": _text("the array's name in the npz file")}

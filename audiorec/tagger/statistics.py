@@ -1,14 +1,14 @@
-"""Score series to song vector: what remains of a song once time is taken out.
+"""Score series to song vector: six statistics over time for each class.
 
-A tagger gives one row of scores per segment, so a long song has more rows than a short
-one. A recommender needs vectors of one length. This module keeps, for each class, six
-statistics over time and drops the order of the segments.
+A tagger gives one row of scores per segment, so a long song has more rows than a short one. A
+recommender needs vectors of one length. This module computes, for each class, six statistics over
+time, regardless of the order of the segments.
 
     scores (T, H)  ──summarize──▶  vector (H * 6,)
 
-The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of
-class ``h``: max, min, mean, variance, kurtosis, skewness. It is written into every stored
-vector, so a change here is a new store format.
+The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of class
+``h``: max, min, mean, variance, kurtosis, skewness. Every stored vector depends on it, so a change
+here is a new store format.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import STATISTICS, Float64Array, FloatArray
 
-# A column whose largest deviation from its mean is below this part of its largest value is
-# constant: float32 scores carry seven digits, so what is left is their rounding noise.
+# A column counts as constant if its largest deviation from the mean is below this share of its
+# largest value: float32 scores have seven digits, so the rest is rounding noise.
 CONSTANT_SPREAD = 1e-6
-LARGEST_SCORE = 1e18  # the variance of a larger one would not fit into float32
+LARGEST_SCORE = 1e18  # the variance of larger scores would overflow float32
 SKEWNESS_MIN_SEGMENTS = 3  # two points are always symmetric
 KURTOSIS_MIN_SEGMENTS = 4  # three points always give -1.5
 
@@ -37,13 +37,13 @@ def summarize(
     scores : ndarray, shape (T, H)
         One row per segment, one column per class; any order of rows gives the same vector.
     statistics : sequence of str
-        Which of the six, in their order.
+        Subset of the six, in the order of `STATISTICS`.
 
     Returns
     -------
     vector : ndarray, shape (H * 6,), float32
-        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite. Of fewer
-        statistics, (H * len(statistics),).
+        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite. With
+        fewer statistics, (H * len(statistics),).
 
     Raises
     ------
@@ -66,28 +66,27 @@ def summarize(
 
 
 def moments(scores: npt.NDArray[np.floating]) -> Float64Array:
-    """Return the six statistics of each class, (H, 6) in float64, of `scores` (T, H).
+    """Return the six statistics of each class: scores (T, H) to (H, 6), float64.
 
-    Columns and errors are those of `summarize`.
+    Columns and errors are the same as in `summarize`.
 
     Notes
     -----
-    The variance divides by T. Kurtosis is Fisher's: 0 for a normal distribution. Kurtosis
-    and skewness are the biased sample values, and 0 where they mean nothing: for a constant
-    class (whose variance is 0 as well), kurtosis below four segments, skewness below three.
+    The variance divides by T. Kurtosis is Fisher's: 0 for a normal distribution. Kurtosis and
+    skewness are the biased sample values, and 0 where undefined: for a constant class (with a
+    variance of 0), kurtosis below four segments, skewness below three.
 
     For T segments that are not constant the absolute skewness is at most
-    ``(T - 2) / sqrt(T - 1)`` and the kurtosis at most ``T - 5 + 1 / (T - 1)``, so both may
-    grow with a song's length.
+    ``(T - 2) / sqrt(T - 1)`` and the kurtosis at most ``T - 5 + 1 / (T - 1)``, so both can grow
+    with a song's length.
 
-    Deviations from the mean are divided by the largest of them before they are raised to
-    powers: the square of a variance of 1e-26 would vanish in float32, and that of 1e-170 in
-    float64.
+    Deviations from the mean are divided by the largest before they are raised to powers: the
+    square of a variance of 1e-26 would underflow in float32, and that of 1e-170 in float64.
     """
     columns = _sorted_columns(scores)
     n_segments = columns.shape[1]
     low, high = columns[:, 0], columns[:, -1]
-    # Rounding may carry the mean of equal numbers past them by one digit.
+    # Rounding may push the mean of equal numbers one digit beyond them.
     mean = np.clip(columns.mean(axis=1), low, high)
     deviation = columns - mean[:, None]
     scale = np.abs(deviation).max(axis=1)
@@ -114,10 +113,10 @@ def moments(scores: npt.NDArray[np.floating]) -> Float64Array:
 
 
 def _sorted_columns(scores: npt.NDArray[np.floating]) -> Float64Array:
-    """Check the scores and return them as (H, T), each class in rising order.
+    """Check the scores and return them as (H, T), each class in ascending order.
 
-    Sorting makes the sums, and with them every bit of the result, free of the segments'
-    order; one class a row makes them free of the other classes.
+    Sorting makes every bit of the result independent of the order of the segments; one row per
+    class makes it independent of the other classes.
     """
     if scores.ndim != 2 or 0 in scores.shape:
         raise ShapeError(f"scores must have shape (T >= 1, H >= 1), got {scores.shape}")
@@ -126,5 +125,7 @@ def _sorted_columns(scores: npt.NDArray[np.floating]) -> Float64Array:
     if not (np.abs(columns[:, [0, -1]]) <= LARGEST_SCORE).all():
         usable = (np.abs(scores.astype(np.float64)) <= LARGEST_SCORE).all(axis=1)
         row = int(np.flatnonzero(~usable)[0])
-        raise InputError(f"scores must be finite and at most {LARGEST_SCORE:g}, row {row} is not")
+        raise InputError(
+            f"scores must be finite and at most {LARGEST_SCORE:g}, but row {row} is not"
+        )
     return columns

@@ -1,9 +1,9 @@
-"""The backbone weights that are shipped with audiorec, and how they are checked.
+"""The backbone weights shipped with audiorec, and their checksums.
 
-Each network has two files in ``data/``: the weights as safetensors, and the same network
-folded for inference as ONNX. ``scripts/convert_musicnn.py`` makes both from the public
-wheel, byte for byte, and this table holds their checksums. A network goes by the checksum
-of its safetensors file, whichever form computes.
+Each network has two files in ``data/``: the weights as safetensors, and the same network folded
+for inference as ONNX. ``scripts/convert_musicnn.py`` reproduces both byte for byte from the public
+wheel, and this table has their checksums. A network is identified by the checksum of its
+safetensors file, whichever file is used.
 """
 
 import hashlib
@@ -46,10 +46,10 @@ MTT_TAGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneWeights:
-    """What is known of one network's files."""
+    """Names, checksums, licence and tags of one shipped network."""
 
     name: BackboneName
-    sha256: str  # of the safetensors: the network's identity, which stands in stores and heads
+    sha256: str  # of the safetensors file: identifies the network in stores and heads
     onnx_sha256: str
     licence: str  # SPDX identifier
     tags: tuple[str, ...]  # names of the 50 tag outputs, in order
@@ -60,7 +60,7 @@ class BackboneWeights:
         return f"musicnn_{self.name}.{form}"
 
     def origin(self) -> dict[str, str]:
-        """Return what a store says of the network: name, sha256 and licence."""
+        """Return the network's entry in a store: name, sha256 and licence."""
         return {"name": f"musicnn_{self.name}", "sha256": self.sha256, "licence": self.licence}
 
 
@@ -87,7 +87,7 @@ WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType(
 
 
 def backbone_weights(name: str) -> BackboneWeights:
-    """Return the table's entry of a network; an `InputError` if there is none of this name."""
+    """Return the table's entry of a network; raise `InputError` for an unknown name."""
     for known, entry in WEIGHTS.items():
         if name == known:
             return entry
@@ -96,9 +96,9 @@ def backbone_weights(name: str) -> BackboneWeights:
 
 @cache
 def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
-    """Return the path of a shipped file whose checksum is right.
+    """Return the path of a shipped file after verifying its checksum.
 
-    The checksum is computed once a process for each file.
+    The checksum is computed once per process and file.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
     InputError
         If there is no such network.
     WeightsError
-        If the file is missing, or its content is not what was shipped.
+        If the file is missing, or its checksum does not match.
     """
     entry = backbone_weights(name)
     path = data_folder() / entry.file_name(form)
@@ -135,21 +135,21 @@ def data_folder() -> Path:
 
 
 def check_mel(name: str, mel: MelSpec) -> None:
-    """Raise a `SpecMismatchError` for a spectrogram that the network was not trained on."""
+    """Raise `SpecMismatchError` if the network was trained on another spectrogram."""
     trained, given = backbone_weights(name).mel_fingerprint, fingerprint(mel.to_dict())
     if given != trained:
         raise SpecMismatchError(
-            f"backbone {name!r} was trained on MelSpec {trained}, this one is {given}; "
-            "only the default MelSpec() fits the shipped weights"
+            f"backbone {name!r} was trained on MelSpec {trained}, but this one is {given}; "
+            "only the default MelSpec() matches the shipped weights"
         )
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return what a backbone's safetensors file says about itself.
+    """Return the metadata of a backbone's safetensors file.
 
     Keys: ``format_version``, ``name``, ``tags``, ``mel``, ``mel_fingerprint``,
-    ``segment_frames``, ``source``, ``licence`` and ``copyright``. Any other file, or one of a newer
-    format, is a `WeightsError`.
+    ``segment_frames``, ``source``, ``licence`` and ``copyright``. Raises `WeightsError` for any
+    other file or format version.
     """
     try:
         with safe_open(path, framework="numpy") as opened:
@@ -159,14 +159,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     if text is None:
-        raise WeightsError(f"{path}: holds no backbone, its metadata lack {METADATA_KEY!r}")
+        raise WeightsError(f"{path}: not a backbone: no metadata key {METADATA_KEY!r}")
     try:
         about: dict[str, Any] = json.loads(text)
         version = about["format_version"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path}: the backbone's metadata are damaged: {error}") from error
+        raise WeightsError(f"{path}: damaged backbone metadata: {error}") from error
     if version != FORMAT_VERSION:
         raise WeightsError(
-            f"{path}: format version {version}, this audiorec reads version {FORMAT_VERSION}"
+            f"{path}: format version {version}; this audiorec reads version {FORMAT_VERSION}"
         )
     return about

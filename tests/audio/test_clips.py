@@ -90,7 +90,7 @@ def test_a_long_track_is_read_twice(monkeypatch):
     assert len(times) == 2
     for one, other in zip(found, levelled([waveform], SPEC).segments, strict=True):
         assert one.shape == other.log_mel.shape
-    with pytest.raises(InputError, match="iterated over only once"):
+    with pytest.raises(InputError, match="can only be iterated over once"):
         levelled(iter([waveform]), LEVELLED)
 
 

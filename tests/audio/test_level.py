@@ -149,7 +149,7 @@ def test_refuses_other_shapes():
     "wrong", [{"target_lufs": -70.0}, {"target_lufs": 1.0}, {"max_gain_db": -1}]
 )
 def test_levels_out_of_bounds_are_refused(wrong):
-    with pytest.raises(InputError, match="need -70 < target_lufs <= 0"):
+    with pytest.raises(InputError, match="expected -70 < target_lufs <= 0"):
         LevelSpec(**wrong)
 
 

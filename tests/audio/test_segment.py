@@ -169,7 +169,7 @@ def test_a_track_longer_than_is_held_is_read_twice_and_gives_the_same(monkeypatc
 def test_blocks_that_come_once_may_only_be_as_long_as_is_held(monkeypatch):
     monkeypatch.setattr(segment_module, "HELD_S", 5.0)
     assert len(list(segments(noise(SECOND) for _ in range(5)))) == 2
-    with pytest.raises(InputError, match="more than 5 s is read twice, and these blocks"):
+    with pytest.raises(InputError, match="more than 5 s is read twice, but these blocks"):
         list(segments(noise(SECOND) for _ in range(6)))
 
 
@@ -283,5 +283,5 @@ def test_a_long_hop_streams_the_same_as_at_once():
 
 @pytest.mark.parametrize("hop_s", [0.4, 61.0, float("nan")])
 def test_hops_out_of_bounds_are_refused(hop_s):
-    with pytest.raises(InputError, match=r"the hop must lie between 0\.5 and 60 s"):
+    with pytest.raises(InputError, match=r"the hop must be from 0\.5 to 60 s"):
         SegmentSpec(hop_s=hop_s)

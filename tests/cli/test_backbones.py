@@ -50,7 +50,7 @@ def test_adding_twice_needs_a_word_and_removing_ends_it(home, audiorec):
     assert audiorec(*add)[0] == 0
     code, _, err = audiorec(*add)
     assert code == 2
-    assert "--replace puts this one in its place" in err
+    assert "--replace overwrites it" in err
     code, out, _ = audiorec(*add, "--replace", "--json")
     assert code == 0
     assert json.loads(out)["schema"] == "audiorec/backbone/1"
@@ -61,7 +61,7 @@ def test_adding_twice_needs_a_word_and_removing_ends_it(home, audiorec):
     assert "tiny" not in rows(audiorec)
     code, _, err = audiorec("backbones", "remove", "tiny")
     assert code == 2
-    assert "no backbone 'tiny' was added; there are: none; add one: audiorec backbones add" in err
+    assert "there is no added backbone 'tiny' (added: none); add one: audiorec backbones add" in err
 
 
 def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):

@@ -156,7 +156,7 @@ def test_other_heads_than_the_stores_do_not_take_its_answers(home, classify, tmp
     assert "version" not in rows(out)[0]
     code, out, err = classify("two", "--head", ours)
     assert (code, out) == (2, "")
-    assert "name the store's heads (--head)" in err
+    assert "pass the store's heads (--head)" in err
     code, out, err = classify("two", "--head", "version=ours", "--head", "genre=ours")
     assert (code, err) == (0, "")
 

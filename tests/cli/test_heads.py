@@ -88,7 +88,7 @@ def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, m
     assert {"msd_penultimate", "mtt_penultimate"} <= set(columns), "no head reads mtt"
     code, _, err = audiorec("similar", SONGS[2])
     assert code == 2
-    assert "name the store's heads" in err
+    assert "pass the store's heads" in err
     code, out, err = audiorec("similar", SONGS[2], *named, "--minimum", "-1", "--json")
     assert code == 0, err
     assert len(json.loads(out)["songs"]) == 2

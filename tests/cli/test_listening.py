@@ -180,7 +180,7 @@ def test_simulate_does_not_touch_other_folders(home, tmp_path):
         "listening", "simulate", "--vectors", "vecs.parquet", "--out", tmp_path, cwd=home
     )
     assert result.returncode == 2
-    assert "holds mine.txt and is no world" in result.stderr
+    assert "contains mine.txt and is not a simulated world" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 

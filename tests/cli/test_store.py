@@ -307,7 +307,7 @@ def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["songs", "--id-from", "md5"], "--id-from takes path, stem, tag:NAME"),
+        (["songs", "--id-from", "md5"], "--id-from must be path, stem, tag:NAME"),
         (["songs", "--id-from", "csv:gone.csv"], "gone.csv: cannot read the table of ids"),
         (["--manifest", "ids.csv", "--id-from", "stem"], "stand in the manifest"),
     ],

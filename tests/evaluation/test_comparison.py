@@ -61,5 +61,5 @@ def test_the_document_is_plain_json(found):
 def test_refuses_users_that_cannot_be_judged(users):
     liked = np.array([[True, True], [True, False]])[users]
     shape = {"candidates": np.ones_like(liked), "likes": np.ones(2, int)}
-    with pytest.raises(InputError, match="nobody can be judged"):
+    with pytest.raises(InputError, match="no user can be evaluated"):
         Panel(users=np.arange(len(liked)), liked=liked, **shape)

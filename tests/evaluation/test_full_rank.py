@@ -161,7 +161,7 @@ def test_the_interval_holds_the_truth_nineteen_times_in_twenty():
 
 def test_refusals():
     rng = np.random.default_rng(0)
-    with pytest.raises(ShapeError, match="a cluster for each value"):
+    with pytest.raises(ShapeError, match="values and clusters must have the same shape"):
         clustered_interval(np.zeros(2), np.zeros(3, int), rng)
     with pytest.raises(InputError, match="at least one query"):
         clustered_interval(np.array([np.nan]), np.zeros(1, int), rng)

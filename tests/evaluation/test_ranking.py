@@ -106,7 +106,7 @@ def test_coverage_and_bias_worked_by_hand():
 
 
 def test_refusals():
-    with pytest.raises(ShapeError, match=r"one shape \(Q, S\), got \(2, 5\), \(1, 5\)"):
+    with pytest.raises(ShapeError, match=r"the same shape \(Q, S\), got \(2, 5\), \(1, 5\)"):
         auc_per_user(NEAR, LIKED[:1], ALL)
     with pytest.raises(InputError, match="k must be at least 1, got 0"):
         top_measures(NEAR, LIKED, ALL, 0)
@@ -114,7 +114,7 @@ def test_refusals():
         auc_per_user(np.where(LIKED, np.nan, NEAR), LIKED, ALL)
     with pytest.raises(InputError, match="finite values of at least one user"):
         mean_interval(np.array([0.1, np.nan]), np.random.default_rng(0))
-    with pytest.raises(ShapeError, match="not the same users"):
+    with pytest.raises(ShapeError, match="both methods need the same users"):
         paired_difference(np.zeros(2), np.zeros(3), np.random.default_rng(0))
 
 

@@ -207,8 +207,8 @@ def test_a_head_is_trained_on_it_and_finds_it_by_itself(tmp_path, songs, tiny):
 
 
 REFUSED = {
-    "no model": ({}, {"bands": 39}, r"is \(N, 1, 39, T\), the spec gives it"),
-    "logits": ({}, {"activation": "Identity"}, "are no probabilities"),
+    "no model": ({}, {"bands": 39}, r"has shape \(N, 1, 39, T\), the spec says"),
+    "logits": ({}, {"activation": "Identity"}, "are not probabilities"),
     "another input": ({"input.name": "x"}, {}, "one input 'x' expected"),
 }
 
@@ -234,7 +234,7 @@ def test_a_model_whose_answers_depend_on_the_batch_is_not_kept(tmp_path):
     ]
     ins, outs = [value_info("mel", ["N", 1, 40, "T"])], [value_info("emb", ["N", 40])]
     path.write_bytes(model(nodes, ins, outs, [tensor("w", weights(40, 3))]))
-    with pytest.raises(WeightsError, match="depend on the others of the batch"):
+    with pytest.raises(WeightsError, match="depend on the rest of the batch"):
         add_backbone(path, spec)
 
 
@@ -252,7 +252,7 @@ def test_files_that_are_missing_or_no_files(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(WeightsError, match="not an ONNX model"):
         add_backbone(path, spec)
-    with pytest.raises(MissingWeightsError, match="no backbone 'tiny'"):
+    with pytest.raises(MissingWeightsError, match="no added backbone 'tiny'"):
         extractor_config((), "tiny")
 
 
@@ -285,7 +285,7 @@ def test_the_hop_is_a_choice_and_another_front_end_is_not(tiny):
     first, second = Extractor(config), Extractor(extractor_config((), "tiny"))
     assert first.extractor_id != second.extractor_id
     spec = replace(config.spec, mel=replace(config.spec.mel, shift=0.0))
-    with pytest.raises(SpecMismatchError, match="was added with the front end"):
+    with pytest.raises(SpecMismatchError, match="was added with front end"):
         Extractor(replace(config, spec=spec))
 
 

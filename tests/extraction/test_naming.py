@@ -102,7 +102,7 @@ def test_how_many_ids_stand_twice(tmp_path):
         for name in ("a.mp3", "b.mp3", "c.mp3"):
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / name).write_bytes(b"-")
-    with pytest.raises(InputError, match=r"'a': .*\(2 more ids stand twice\)"):
+    with pytest.raises(InputError, match=r"'a': .*\(2 more ids are duplicates\)"):
         find_songs([tmp_path], song_id=parse_naming("stem"))
 
 

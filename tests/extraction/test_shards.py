@@ -458,7 +458,7 @@ def test_a_long_list_of_missing_parts_is_cut(tmp_path):
 def test_a_mark_without_its_files_is_told(tmp_path, kind):
     make(tmp_path, 0, 1)
     (tmp_path / part_name(0, 1, kind)).unlink()
-    with pytest.raises(StoreError, match=r"part-00000-of-00001.*is gone; make that shard again"):
+    with pytest.raises(StoreError, match=r"part-00000-of-00001.*is missing; run the same audiorec"):
         finished_parts(str(tmp_path))
 
 

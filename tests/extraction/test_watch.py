@@ -140,7 +140,7 @@ def test_a_folder_that_goes_stops_the_work_and_loses_nothing(world):
     batches = world.run()
     assert [len(songs) for _, songs in batches] == [1, 2]
     assert world.said == [
-        "music: no such file or folder; waiting for it, and the store stays as it is",
+        "music: no such file or folder; waiting for it, the store is not changed",
         "the folder is back",
     ]
 

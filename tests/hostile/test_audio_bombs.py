@@ -72,7 +72,7 @@ def test_a_long_claim_is_refused_without_decoding(tmp_path):
     data[22:26] = struct.pack(">I", 2**32 - 1)  # 27 hours of samples
     path.write_bytes(data)
     started = time.monotonic()
-    with pytest.raises(SongError, match=r"27\.05 h long, the limit is 4\.00 h") as caught:
+    with pytest.raises(SongError, match=r"27\.05 h long; the limit is 4\.00 h") as caught:
         seconds_of(path)
     assert caught.value.failure is Failure.TOO_LONG
     assert time.monotonic() - started < 1

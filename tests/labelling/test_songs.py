@@ -69,7 +69,7 @@ def test_a_table_gives_paths_labels_and_groups(collection, tmp_path):
     [
         ("path,label\na.wav,x\nb.wav,x\n", "two or more classes"),
         ("path,label\na.wav,x\nb.wav,y\nc.wav,y\n", "fewer than 2 groups: x"),
-        ("path,label\na.wav,\n", "row 1 has no path or no label"),
+        ("path,label\na.wav,\n", "row 1 lacks a path or a label"),
         ("path,label\na.wav,x\na.wav,y\n", "row 2 repeats"),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_head(data):
 
 def test_a_label_that_the_head_does_not_know_is_refused(collection):
     songs = read_labels(collection)
-    with pytest.raises(InputError, match="no such class: noise"):
+    with pytest.raises(InputError, match="unknown class noise"):
         labelled_features(songs, collection.parent / "cache", classes=("hum", "drone"), jobs=1)
 
 

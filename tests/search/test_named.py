@@ -85,7 +85,7 @@ def test_what_is_a_path_for_certain_is_a_missing_file(store, path):
 
 
 def test_what_may_be_an_id_as_well(store):
-    with pytest.raises(UnknownFileError, match=r"xyz\.flac: .*; audiorec extract FOLDER adds"):
+    with pytest.raises(UnknownFileError, match=r"xyz\.flac: .*; add songs: audiorec extract"):
         store.resolve("xyz.flac")
     with pytest.raises(UnknownSongError, match=r"no song with id 'ab/ona\.wav'; did you mean"):
         store.resolve("ab/ona.wav")

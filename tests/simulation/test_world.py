@@ -265,7 +265,7 @@ def test_a_world_is_replaced_but_nothing_else(store, tmp_path):
     assert json.loads((tmp_path / "w/world.json").read_text()) == second
     (tmp_path / "home").mkdir()
     (tmp_path / "home/letter.txt").write_text("dear")
-    with pytest.raises(InputError, match=r"holds letter.txt and is no world"):
+    with pytest.raises(InputError, match=r"contains letter.txt and is not a simulated world"):
         simulate_world(store, tmp_path / "home", FILES_SPEC)
     with pytest.raises(InputError, match="not a folder"):
         simulate_world(store, tmp_path / "home/letter.txt", FILES_SPEC)

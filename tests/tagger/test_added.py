@@ -87,7 +87,7 @@ def test_a_filterbank_comes_along(tmp_path, made):
 
 def test_another_one_takes_its_place_only_if_asked(tmp_path, made):
     before = files(write_added(*made, WIDTHS).folder)
-    with pytest.raises(InputError, match="there is a backbone 'tiny' already; --replace"):
+    with pytest.raises(InputError, match="backbone 'tiny' exists; --replace"):
         write_added(*made, WIDTHS)
     assert files(backbones_folder() / "tiny") == before
     _, spec = write_backbone(tmp_path / "b", {"licence": "MIT"})
@@ -123,11 +123,11 @@ def test_a_disk_that_fails_leaves_what_was_there(tmp_path, made, monkeypatch, st
 
 def test_a_network_that_is_not_there(made):
     with pytest.raises(
-        MissingWeightsError, match=r"no backbone 'tiny' .* there are: none; add one"
+        MissingWeightsError, match=r"no added backbone 'tiny' .* there are: none; add one"
     ):
         find_added("tiny")
     write_added(*made, WIDTHS)
-    with pytest.raises(MissingWeightsError, match=r"no backbone 'tidy' .* there are: tiny"):
+    with pytest.raises(MissingWeightsError, match=r"no added backbone 'tidy' .* there are: tiny"):
         find_added("tidy")
     with pytest.raises(MissingWeightsError, match="no such folder"):
         find_added("./tiny")
@@ -231,7 +231,7 @@ def test_models_that_are_links_are_refused(tmp_path, made):
 def test_a_network_is_removed_and_nothing_else(made):
     kept = write_added(*made, WIDTHS)
     (kept.folder / "mine.txt").write_text("keep")
-    with pytest.raises(StoreError, match=r"holds 'mine\.txt', which is not of a backbone"):
+    with pytest.raises(StoreError, match=r"contains 'mine\.txt', which audiorec did not write"):
         remove_added("tiny")
     with pytest.raises(StoreError, match=r"mine\.txt"):
         write_added(*made, WIDTHS, replace=True)
@@ -240,9 +240,9 @@ def test_a_network_is_removed_and_nothing_else(made):
     (kept.folder / "spec.json").write_text("damaged")  # what cannot be opened can be removed
     assert remove_added("tiny") == kept.folder
     assert added_names() == []
-    with pytest.raises(MissingWeightsError, match="no backbone 'tiny'"):
+    with pytest.raises(MissingWeightsError, match="no added backbone 'tiny'"):
         remove_added("tiny")
-    with pytest.raises(MissingWeightsError, match="no backbone"):
+    with pytest.raises(MissingWeightsError, match="no added backbone"):
         remove_added("..")
 
 
@@ -258,7 +258,7 @@ def test_a_link_in_the_place_of_a_network_is_not_followed(tmp_path, made):
 
 
 def test_another_front_end_is_refused(made):
-    with pytest.raises(SpecMismatchError, match="backbone 'tiny' was added with the front end"):
+    with pytest.raises(SpecMismatchError, match="backbone 'tiny' was added with front end"):
         write_added(*made, WIDTHS).check_spec(FeatureSpec())
 
 

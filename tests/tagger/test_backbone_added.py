@@ -69,7 +69,7 @@ def test_segments_of_another_shape_are_refused(added):
 def test_logits_become_scores_where_the_spec_says_how(stated):
     raw = made_model(layout="N1MT", activation="Identity")
     logits = answers(SEGMENTS)[0] @ weights(40, 3)
-    with pytest.raises(WeightsError, match=r"are no probabilities: state their activation"):
+    with pytest.raises(WeightsError, match=r"are not probabilities: set the spec's activation"):
         Graph(stated(), raw).run(SEGMENTS)
     for activation, expected in (
         ("sigmoid", 1 / (1 + np.exp(-logits))),
@@ -94,24 +94,24 @@ def bad(outputs, *, nodes=None, shape=("N", 1, 40, "T")):
 
 
 MISFITS = {
-    "another input": ({"input.name": "x"}, {}, "one input 'x' expected, the graph has 'mel'"),
+    "another input": ({"input.name": "x"}, {}, "expected one input 'x', the graph has 'mel'"),
     "other frames": (
         {},
         {"frames": 241},
-        r"\(N, 1, 40, 241\), the spec gives it \(N, 1, 40, 240\)",
+        r"\(N, 1, 40, 241\), the spec says \(N, 1, 40, 240\)",
     ),
-    "other bands": ({}, {"bands": 41}, r"is \(N, 1, 41, T\), the spec gives it \(N, 1, 40, 240\)"),
+    "other bands": ({}, {"bands": 41}, r"shape \(N, 1, 41, T\), the spec says \(N, 1, 40, 240\)"),
     "another layout": (
         {},
         {"layout": "NTM"},
-        r"is \(N, T, 40\), the spec gives it \(N, 1, 40, 240\)",
+        r"has shape \(N, T, 40\), the spec says \(N, 1, 40, 240\)",
     ),
     "another output": (
         {"outputs.embedding.name": "e"},
         {},
         "no output 'e'; the graph has emb, tags",
     ),
-    "other classes": ({}, {"classes": 4}, "has 4 numbers a segment, the spec 3 classes"),
+    "other classes": ({}, {"classes": 4}, "has 4 numbers per segment, the spec 3 classes"),
 }
 
 
@@ -126,7 +126,7 @@ def test_a_graph_that_does_not_fit_its_spec_is_one_line(stated, name):
 def test_what_onnx_runtime_does_not_open_is_one_line(stated):
     nodes = [node("NoSuchOperator", ["mel"], ["tags"])]
     content = bad([value_info("tags", ["N", 3]), value_info("emb", ["N", 40])], nodes=nodes)
-    with pytest.raises(WeightsError, match="ONNX Runtime does not open it: ") as caught:
+    with pytest.raises(WeightsError, match="ONNX Runtime cannot open it: ") as caught:
         Graph(stated(), content)
     assert "\n" not in str(caught.value)
 
@@ -139,7 +139,7 @@ def test_answers_of_another_shape_or_not_finite_are_refused(stated):
     ):
         Graph(stated(), bad(outputs, nodes=whole)).run(SEGMENTS)
     silent = np.full((1, 240, 40), np.nan, np.float32)
-    with pytest.raises(WeightsError, match="holds NaN or infinity"):
+    with pytest.raises(WeightsError, match="contains NaN or infinity"):
         Graph(stated(), made_model(layout="N1MT")).run(silent)
 
 
@@ -185,18 +185,18 @@ def test_heads_of_other_networks_and_front_ends_are_refused(tmp_path, added):
             SpecMismatchError,
             "was trained on backbone 'tiny' 0000",
         ),
-        ({"front_end": FeatureSpec().front_end}, SpecMismatchError, "segments of front end"),
+        ({"front_end": FeatureSpec().front_end}, SpecMismatchError, "trained with front end"),
         (
             {"inputs": ("big.embedding",), "backbones": {"big": "0" * 64}},
             InputError,
-            "hears songs by the backbone 'tiny', not by 'big'",
+            "uses the backbone 'tiny', not 'big'",
         ),
     ):
         head(kept, **changes).save(path)
         with pytest.raises(kind, match=message):
             networks.scorer([path])
     head(kept).save(path)
-    with pytest.raises(InputError, match=r"reads the backbone 'tiny': name it \(--backbone tiny\)"):
+    with pytest.raises(InputError, match=r"the backbone 'tiny': select it \(--backbone tiny\)"):
         ShippedNetworks(FeatureSpec()).scorer([path])
 
 
@@ -223,7 +223,7 @@ def test_an_embedding_alone_is_kept_as_its_mean(tmp_path, stated):
 def test_one_engine_on_the_processor(added):
     kept = added()
     networks = AddedNetwork(kept.folder, kept.stated.features)
-    with pytest.raises(InputError, match="runs with engine onnx on device cpu alone"):
+    with pytest.raises(InputError, match="runs only with engine onnx on device cpu"):
         networks.load("tiny", engine="torch", device="cpu")
     with pytest.raises(InputError, match=r"no output 'tiny\.tags'; there are tiny\.scores"):
         networks.width("tiny.tags")

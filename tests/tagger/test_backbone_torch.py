@@ -156,7 +156,7 @@ def test_refuses_tensors_that_do_not_fit(tmp_path):
     tensors["dense.weight"] = tensors["dense.weight"][:, 1:].copy()
     path = tmp_path / "x.safetensors"
     path.write_bytes(save(tensors, {METADATA_KEY: '{"format_version": 1}'}))
-    with pytest.raises(WeightsError, match=r"do not fit musicnn .*dense\.weight"):
+    with pytest.raises(WeightsError, match=r"do not match musicnn .*dense\.weight"):
         load_network(path)
 
 

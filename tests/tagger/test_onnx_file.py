@@ -32,11 +32,11 @@ def deep(levels):
 
 
 REFUSED = {
-    "nothing": (b"", "there is no graph"),
+    "nothing": (b"", "it contains no graph"),
     "text": (b"pickle or what else, long enough to be read", "not an ONNX model"),
     "zeros": (bytes(100), "not an ONNX model"),
     "cut off": (made_model()[:-20], "cut off"),
-    "no graph": (number(1, 8), "there is no graph"),
+    "no graph": (number(1, 8), "it contains no graph"),
     "another format": (b"\x20\x00\x00\x00ORTM" + bytes(40), "own format"),
     "the same, and a graph": (part(1, b"\x00\x00ORTM") + part(7, b""), "own format"),
     "tensors elsewhere": (model([RELU], IN, OUT, [external("../secret")]), "external data"),
@@ -69,7 +69,7 @@ REFUSED = {
     ),
     "a custom operator": (
         model([node("Mine", ["mel"], ["y"], part(7, "com.example"))], IN, OUT),
-        "'Mine' of the domain 'com.example' is no operator of the ONNX standard",
+        "'Mine' of the domain 'com.example' is not a standard ONNX operator",
     ),
     "an operator that reads compiled graphs": (
         model([node("EPContext", ["mel"], ["y"], part(7, "com.microsoft"))], IN, OUT),
@@ -81,10 +81,10 @@ REFUSED = {
     ),
     "graphs without end": (
         model([graph_in(deep(40))], IN, OUT),
-        "more parts, or parts within parts",
+        "too many parts, or too deeply nested",
     ),
     "a length beyond the end": (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "cut off"),
-    "a number without end": (b"\x08" + b"\xff" * 20, "cut off within a number"),
+    "a number without end": (b"\x08" + b"\xff" * 20, "truncated within a number"),
 }
 
 

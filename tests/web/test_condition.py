@@ -25,7 +25,7 @@ def append(journal, *names):
 
 FAILED = {
     "song_id": "cut.mp3", "uri": "/music/cut.mp3", "size": 0, "mtime_ns": 5, "stage": "read",
-    "status": "empty", "message": "the file has no bytes", "attempts": 1,
+    "status": "empty", "message": "the file is empty", "attempts": 1,
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def write_failures(path):
     about = metadata(Kind.ERRORS)
     row = {
         "song_id": "cut.mp3", "uri": "/music/cut.mp3", "size": 0, "mtime_ns": 5, "stage": "read",
-        "status": "empty", "message": "the file has no bytes", "attempts": 1,
+        "status": "empty", "message": "the file is empty", "attempts": 1,
         "failed_at": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip
     batch = row_batch(row, schema_of(about))

@@ -452,7 +452,7 @@ def test_the_checks_go_red(kind):
     with pytest.raises(ContractError) as found:
         check_channel(kind)
     assert BROKEN[kind] in str(found.value)
-    assert str(found.value).startswith(f"{kind.name} breaks the contract of recall: ")
+    assert str(found.value).startswith(f"{kind.name} violates the recall contract: ")
 
 
 def test_a_channel_of_ones_own_passes():

@@ -1,16 +1,16 @@
-"""Whether people listen longer to new songs that sound like their favourites.
+"""Analyse whether people listen longer to new songs that sound like their favourites.
 
 ::
 
     log, vectors ──pairs──▶ (similarity, completion) of each new song
-                 ──pearson──▶ r a user, against chance
-                 ──sensitive_share──▶ how many listen by ear     ──report──▶ figures, table
+                 ──pearson──▶ r per user, against chance
+                 ──sensitive_share──▶ share of sensitive users     ──report──▶ figures, table
 
 ===================  ==============================================================
-``pairs``            favourites, new songs, and how alike they sound
-``pearson``          one correlation a user, shuffled ones, tests of normality
-``sensitive_share``  how many users have a correlation above chance
-``job``              the above joined
+``pairs``            favourites, new songs, and the similarity between them
+``pearson``          one correlation per user, shuffled nulls, tests of normality
+``sensitive_share``  estimate how many users correlate above chance
+``job``              the whole analysis
 ``report``           figures, a table on disk, a picture
 ===================  ==============================================================
 

@@ -1,9 +1,9 @@
-"""Whether people listen longer to new songs that sound like their favourites.
+"""Correlate, per user, how far new songs were played with their similarity to favourites.
 
-For each user, Pearson's r between two numbers of each new song: how far it was played, and
-how similar it sounds to what the user liked before, weighted by play count and recency.
+For each user, Pearson's r between two numbers of each new song: its completion, and its similarity
+to what the user liked before, weighted by play count and recency.
 
-    log + vectors ──▶ favourites before the split, new songs after it ──▶ r a user
+    log + vectors ──▶ favourites before the split, new songs after it ──▶ r per user
                   ──▶ against shuffled completions, against shuffled songs ──▶ share, table
 """
 
@@ -27,14 +27,14 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.rule import Rule
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, StageProgress
 
-CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
-SIGNIFICANT = 0.05  # above, the song control explains what was found
-LEAST_SONGS = 4  # Fisher's z has a spread from four pairs on
+CONTROL_USERS = 2000  # users sampled for the song control
+SIGNIFICANT = 0.05  # p of the song control above which chance explains the result
+LEAST_SONGS = 4  # Fisher's z has a finite spread from four pairs on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrelationSpec:
-    """What is compared.
+    """Settings of a correlation analysis.
 
     Raises
     ------
@@ -42,15 +42,15 @@ class CorrelationSpec:
         If a number is out of its range.
     """
 
-    # where the new songs begin and end, in seconds since 1970. By default the split is at six
-    # tenths of the time that the log spans, and there is no end
+    # start and end of the period of new songs, in seconds since 1970. By default the split is at
+    # six tenths of the time that the log spans, and there is no end
     since: float | None = None
     until: float | None = None
-    half_life_days: float = 30.0  # after which a favourite's weight is halved
+    half_life_days: float = 30.0  # time in which a favourite's weight halves
     min_songs: int = 10  # users with fewer new songs are left out
-    draws: int = 200  # how often completions are shuffled within users
-    song_draws: int = 100  # how often the songs get each other's vectors
-    rule: Rule = field(default_factory=Rule)  # what makes a song a favourite
+    draws: int = 200  # shuffles of completions within users
+    song_draws: int = 100  # shuffles of vectors among songs
+    rule: Rule = field(default_factory=Rule)  # decides which songs are favourites
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,19 +64,19 @@ class CorrelationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SongControl:
-    """What correlations come about in this catalogue when the songs' vectors are exchanged."""
+    """Correlations that arise in this catalogue when vectors are shuffled among songs."""
 
-    mean_z: Float64Array  # (draws,): mean of z over the users, in each draw
-    p: float  # how often it is at least as large as the real one: one-sided, never 0
-    # spread of the mean z beyond that of finitely many users: what all users have in common by
+    mean_z: Float64Array  # (draws,): mean of z over the users, per draw
+    p: float  # one-sided: how often mean_z is at least as large as the real one; never 0
+    # spread of mean_z beyond the sampling error of finitely many users: what all users share by
     # accident of the catalogue
     shift_spread: float
-    chance_spread: float  # spread of z over the users of a draw; about 1
+    chance_spread: float  # spread of z over the users within a draw; about 1
 
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
-    """What came out.
+    """Result of a correlation analysis.
 
     Attributes
     ----------
@@ -85,18 +85,18 @@ class Correlations:
         The split, in seconds since 1970.
     user_ids : tuple of str, length U
     r, z : ndarray, shape (U,), float64
-        Pearson's r, and Fisher's z in units of its spread by chance.
+        Pearson's r, and Fisher's z in units of its spread under chance.
     n, favourites : ndarray, shape (U,), int64
         New songs and favourites of each user.
     left_out : dict of str to int
-        Users without a correlation, by reason.
+        Users without a correlation, per reason.
     null : ShuffledNull
-        Completions shuffled within users.
+        Null distribution from completions shuffled within users.
     control : SongControl
-        Songs with each other's vectors.
+        Null distribution from vectors shuffled among songs.
     sensitive : SensitiveShare
-        The share of users that listen by ear, estimated. Its interval reaches down to 0
-        where shuffled songs give as large a mean z in more than 5 % of the draws.
+        Estimated share of users whose listening depends on sound. Its interval is extended to 0
+        if shuffled songs reach the mean z in more than 5 % of the draws.
     """
 
     spec: CorrelationSpec
@@ -126,12 +126,12 @@ def correlate(
     ----------
     interactions : Interactions
     song_ids : sequence of str, length S
-        Events of other songs are passed over.
+        Events of other songs are ignored.
     units : ndarray, shape (S, W), float32
-        Songs as vectors of length 1: ``Similarity.units``, or embeddings.
+        Vectors of length 1 of the songs: ``Similarity.units``, or embeddings.
     spec : CorrelationSpec, optional
     progress : callable, optional
-        Called with what is done, its steps done, and all its steps.
+        Called with the name of the stage, its completed steps, and its total steps.
 
     Returns
     -------
@@ -140,13 +140,13 @@ def correlate(
     Raises
     ------
     InputError
-        If no user has a correlation; says why.
+        If no user has a correlation; the message says why.
     ShapeError
-        If there is not one vector a song.
+        If the numbers of vectors and songs differ.
 
     Notes
     -----
-    The exact formula stands in ``docs/listening.md``.
+    The exact formula is in ``docs/listening.md``.
     """
     spec = spec or CorrelationSpec()
     if units.ndim != 2 or len(units) != len(song_ids):
@@ -204,7 +204,7 @@ def _shuffled_songs(
     spec: CorrelationSpec,
     progress: StageProgress | None,
 ) -> SongControl:
-    """Give the songs each other's vectors, many times, and correlate again."""
+    """Shuffle the vectors among the songs, many times, and correlate again."""
     rng = np.random.default_rng([spec.seed, 1])
     numbers = found.user_number
     if len(numbers) > CONTROL_USERS:
@@ -225,19 +225,19 @@ def _shuffled_songs(
 
 
 def _control(figures: Float64Array, mean_z: float) -> SongControl:
-    """Turn the mean, variance and users of each draw into what chance does here."""
+    """Summarise the draws, given mean, variance and number of users of each."""
     means, variances, users = figures.T
     p = (1 + int((means >= mean_z).sum())) / (1 + len(means))
     if len(means) == 0:
         return SongControl(means, p, 0.0, 1.0)
-    # Around 0, not around their mean: exchanged vectors are known to mean nothing.
+    # Around 0, not around their mean: with shuffled vectors the expected z is 0.
     beyond = float(np.mean(means**2 - variances / users))
     chance = float(np.sqrt(variances.mean()))
     return SongControl(means, p, np.sqrt(max(0.0, beyond)), chance if chance > 0 else 1.0)
 
 
 def _of_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:
-    """Keep some users, and number them anew."""
+    """Select some users, and renumber them from 0."""
     place = np.searchsorted(numbers, pairs.user)
     place = np.minimum(place, len(numbers) - 1)
     kept = numbers[place] == pairs.user
@@ -247,6 +247,6 @@ def _of_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:
 def _nobody(left_out: dict[str, int], spec: CorrelationSpec) -> str:
     reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
     return (
-        f"no user has a correlation ({reasons or 'no user'}). Check that the song ids of the log "
-        f"are those of the store, move --since, or lower --min-songs (now {spec.min_songs})"
+        f"no user has a correlation ({reasons or 'no user'}). Check that the log has the store's "
+        f"song ids, move --since, or lower --min-songs (now {spec.min_songs})"
     )

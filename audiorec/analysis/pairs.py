@@ -1,11 +1,11 @@
-"""Completion of new songs beside their similarity to the user's favourites.
+"""Pair the completion of each new song with its similarity to the user's favourites.
 
     events before `since`  ──favourites──▶  what the user liked, weighted
-    events from `since` on ──new_songs───▶  what the user had never met, and how far it played
+    events from `since` on ──new_songs───▶  songs new to the user, and how far they were played
     both, vectors of length 1  ──pair_completions──▶  pairs (similarity, completion)
 
-The two never share a song: a song is new to a user only if no event of any kind stands
-before `since`, in the whole log.
+The two sets never share a song: a song is new to a user only if the log has no event of any kind
+before `since`.
 """
 
 from collections.abc import Collection
@@ -24,9 +24,9 @@ from audiorec.listening.rule import Rule
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
-BLOCK_NUMBERS = 1 << 24  # of gathered vectors at a time
+BLOCK_NUMBERS = 1 << 24  # gathered at a time
 DAY_S = 86_400.0
-LEAST_FADED = 1e-200  # an old favourite's weight never becomes 0
+LEAST_FADED = 1e-200  # keeps the weight of an old favourite above 0
 USUAL_SPLIT = 0.6  # of the time that a log spans
 
 
@@ -34,8 +34,8 @@ USUAL_SPLIT = 0.6  # of the time that a log spans
 class SongsOfUsers:
     """User-song pairs with one number each, sorted by user and then by song."""
 
-    user: Int64Array  # (P,): numbers of the log's ids
-    song: Int64Array  # (P,)
+    user: Int64Array  # (P,): user numbers of the log
+    song: Int64Array  # (P,): song numbers of the log
     value: Float64Array  # (P,): a favourite's weight, or the completion of a new song
 
     def __len__(self) -> int:
@@ -43,12 +43,12 @@ class SongsOfUsers:
 
 
 def usual_split(interactions: Interactions) -> float:
-    """Return the moment at six tenths of the time that a log spans, in seconds since 1970.
+    """Return the default split: six tenths of the log's time span, in seconds since 1970.
 
-    A log with rows without a time is an `InputError`.
+    Raises `InputError` if a row has no time.
     """
     if np.isnan(interactions.timestamp).any():
-        raise InputError("a correlation needs a time on every row")
+        raise InputError("a correlation needs a timestamp on every row of the log")
     first, last = float(interactions.timestamp.min()), float(interactions.timestamp.max())
     return first + USUAL_SPLIT * (last - first)
 
@@ -61,18 +61,18 @@ def favourites(
     half_life_days: float = 30.0,
     song_ids: Collection[str] | None = None,
 ) -> SongsOfUsers:
-    """Return what each user liked before `since`, with weights, by the events before it alone.
+    """Return each user's liked songs with weights, judged by events before `since` only.
 
-    The weight of a song is the sum over its liked events of their weight, halved for every
-    half-life (days, ``inf`` for never) that lies between the event and `since` (seconds since
-    1970). Songs that are not among `song_ids` are passed over.
+    A song's weight is the sum of its liked events' weights, each halved for every half-life (in
+    days; ``inf`` for no decay) between the event and `since` (seconds since 1970). Songs not in
+    `song_ids` are ignored.
     """
     if not half_life_days > 0:
         raise InputError(f"the half-life must be above 0 days, got {half_life_days}")
     rule = rule or Rule()
     until = since if rule.until is None else min(since, rule.until)
     if rule.since is not None and rule.since >= until:
-        raise InputError("the rule's time begins after the split: there are no favourites")
+        raise InputError("the rule's period begins after the split, so there are no favourites")
     rule = replace(rule, until=until)
     liked = judge_pairs(interactions, rule, song_ids=song_ids)
     log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
@@ -95,10 +95,10 @@ def new_songs(
     until: float | None = None,
     song_ids: Collection[str] | None = None,
 ) -> SongsOfUsers:
-    """Return the songs that each user first met from `since` on, with their completion.
+    """Return the songs that each user first encountered from `since` on, with their completion.
 
-    The completion is the mean over the user's listenings of the song until `until`, weighted by
-    row. Songs that are not among `song_ids` are passed over.
+    The completion is the mean over the user's listening events for the song before `until`,
+    weighted by row. Songs not in `song_ids` are ignored.
     """
     n_songs = len(interactions.song_ids)
     keys = interactions.user.astype(np.int64) * n_songs + interactions.song
@@ -120,8 +120,8 @@ def new_songs(
 def completion(log: Interactions) -> Float64Array:
     """Return how far each event's song was played, 0 to 1: shape (P,), float64.
 
-    The played ratio where it is known; else 1 for a finish and 0 for a skip. NaN for a play
-    without a ratio and for events that are no listening.
+    The played ratio if known; else 1 for a finish and 0 for a skip. NaN for a play without a
+    ratio and for events other than listening.
     """
     played = log.played_ratio.astype(np.float64)
     unknown = np.isnan(played)
@@ -132,7 +132,7 @@ def completion(log: Interactions) -> Float64Array:
 
 
 def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDArray[Any]]:
-    """Return the place of each value in a sorted table, and whether it is there."""
+    """Return the position of each value in a sorted table, and whether it is in the table."""
     place = np.searchsorted(table, values)
     inside = np.minimum(place, max(0, len(table) - 1))
     found = table[inside] == values if len(table) else np.zeros(len(values), np.bool_)
@@ -141,14 +141,14 @@ def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDAr
 
 @dataclass(frozen=True, slots=True)
 class CompletionPairs:
-    """The pairs that are correlated, sorted by user and then by song."""
+    """The pairs to correlate, sorted by user and then by song."""
 
     user: Int64Array  # (P,): from 0 to U - 1
     similarity: Float64Array  # (P,)
     completion: Float64Array  # (P,)
-    user_number: Int64Array  # (U,): the number of each user in the log
-    favourites: Int64Array  # (U,): favourites of each
-    left_out: dict[str, int]  # users of the log without a correlation, by reason
+    user_number: Int64Array  # (U,): number of each user in the log
+    favourites: Int64Array  # (U,): number of favourites of each user
+    left_out: dict[str, int]  # users of the log without a correlation, per reason
 
 
 def pair_completions(
@@ -160,10 +160,10 @@ def pair_completions(
     min_songs: int,
     users: int,
 ) -> CompletionPairs:
-    """Put similarity beside completion, and leave out users that have too little.
+    """Pair similarity with completion, leaving out users with too little data.
 
-    `known` are favourites with weights, `new` are new songs with completion; `rows` holds the row
-    in `units` (S, W) of each song of the log. Users with fewer than `min_songs` new songs are
+    `known` are favourites with weights, `new` are new songs with completion; `rows` (songs of the
+    log,) holds each song's row in `units` (S, W). Users with fewer than `min_songs` new songs are
     left out.
     """
     has_favourites = np.bincount(known.user, minlength=users)
@@ -201,8 +201,8 @@ def similarity_to_favourites(
 ) -> Float64Array:
     """Return the weighted mean similarity of songs to their user's favourites: shape (P,).
 
-    The pairs of `user` and `song` (P,) ascend by user, each of whom has a favourite. The mean of
-    cosines is the product with the mean of the favourites' vectors.
+    The pairs of `user` and `song` (P,) must be sorted by user, each with a favourite. The mean of
+    cosines equals the product with the mean of the favourites' vectors.
     """
     width = units.shape[1]
     step = max(1, BLOCK_NUMBERS // max(1, width))
@@ -225,7 +225,7 @@ def similarity_to_favourites(
 def _user_blocks(
     first: Int64Array, second: Int64Array, users: int, step: int
 ) -> list[tuple[int, int]]:
-    """Cut the users into runs of at most `step` pairs on each side, or of one user."""
+    """Split the users into runs of at most `step` pairs on each side, or of one user."""
     pairs = np.bincount(first, minlength=users) + np.bincount(second, minlength=users)
     block = np.cumsum(pairs) // step
     edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), users]
@@ -233,9 +233,9 @@ def _user_blocks(
 
 
 def embedding_units(table: EmbeddingTable) -> FloatArray:
-    """Return embeddings brought to length 1: shape (S, D), float32; refuses one of length 0."""
+    """Normalise embeddings to length 1: shape (S, D), float32; raise `InputError` for length 0."""
     length = np.linalg.norm(table.embeddings, axis=1, keepdims=True)
     if not (length > 0).all():
         song_id = table.ids[int(np.argmin(length))]
-        raise InputError(f"the embedding of {song_id!r} has length 0 and no direction")
+        raise InputError(f"the embedding of {song_id!r} has length 0, so it has no direction")
     return np.asarray(table.embeddings / length, np.float32)

@@ -1,8 +1,8 @@
-"""One correlation a user, and what many of them say together.
+"""Compute one correlation per user, and test what they say together.
 
-    pairs of (user, x, y)  ──pearson_by_user──▶  r a user  ──▶  share above 0, null, normality
+    pairs of (user, x, y)  ──pearson_by_user──▶  r per user  ──▶  share above 0, null, normality
 
-All functions take pairs sorted by user, so that the pairs of a user stand together.
+All functions take pairs sorted by user, so that each user's pairs are contiguous.
 """
 
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ MIN_NORMALITY = 20  # values; with fewer the tests are not valid
 
 @dataclass(frozen=True, slots=True)
 class ShuffledNull:
-    """What correlations come about by chance: y shuffled within each user, many times."""
+    """Correlations under chance: y shuffled within each user, many times."""
 
     draws: int
-    # (U,): place of each user's r among its shuffled ones, above 0 and below 1
+    # (U,): quantile of each user's r among its shuffled ones, above 0 and below 1
     quantile: Float64Array
     histogram: Int64Array  # (40,): shuffled r of all users and draws, over `BINS`
-    share_positive: Float64Array  # (draws,): the part of the users with r > 0 in each draw
+    share_positive: Float64Array  # (draws,): share of the users with r > 0, per draw
 
 
 def pearson_by_user(
     user: Int64Array, x: Float64Array, y: Float64Array
 ) -> tuple[Float64Array, Int64Array]:
-    """Return Pearson's r of each user's pairs, (U,), and how many there are, (U,) int64.
+    """Return Pearson's r of each user's pairs, (U,), and the number of pairs, (U,) int64.
 
-    `user` (P,) ascends through the numbers from 0 to U - 1, each at least once. r is NaN where x
-    or y is constant, as one pair always is.
+    `user` (P,) must ascend through 0 to U - 1 without gaps. r is NaN where x or y is constant,
+    which includes a single pair.
 
     Examples
     --------
@@ -52,9 +52,9 @@ def pearson_by_user(
 
 
 def fisher_z(r: Float64Array, n: Int64Array) -> Float64Array:
-    """Return Fisher's z in units of its spread by chance: ``arctanh(r) * sqrt(n - 3)``.
+    """Return Fisher's z in units of its spread under chance: ``arctanh(r) * sqrt(n - 3)``.
 
-    About standard normal where nothing correlates. `n` must be above 3.
+    Approximately standard normal if nothing correlates. `n` must be above 3.
     """
     limited = np.clip(r, -LARGEST_R, LARGEST_R)
     return np.asarray(np.arctanh(limited) * np.sqrt(n - 3.0), np.float64)
@@ -65,7 +65,7 @@ def shuffled_null(
 ) -> ShuffledNull:
     """Shuffle y within each user and correlate again, `draws` times.
 
-    As for `pearson_by_user`, but no user's x or y may be constant.
+    Takes the input of `pearson_by_user`, but no user's x or y may be constant.
     """
     if draws < 1:
         raise InputError(f"draws must be at least 1, got {draws}")
@@ -79,7 +79,7 @@ def shuffled_null(
     histogram = np.zeros(len(BINS) - 1, np.int64)
     positive = np.empty(draws)
     for draw in range(draws):
-        # A random number below 1 beside each user's number: sorting shuffles within users.
+        # Adding a random number below 1 to each user number makes argsort shuffle within users.
         order = np.argsort(user + rng.random(len(user)))
         r = np.clip(_sums(dx * dy[order], starts), -1.0, 1.0)
         below += (r < observed) + 0.5 * (r == observed)
@@ -91,8 +91,8 @@ def shuffled_null(
 def normality(values: Float64Array) -> dict[str, float] | None:
     """Test whether values (U,) are normal: D'Agostino's K² and Anderson-Darling's A².
 
-    Returns ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² with the correction for an estimated
-    mean and spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant ones.
+    Returns ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² corrected for an estimated mean and
+    spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant ones.
 
     References
     ----------
@@ -132,7 +132,7 @@ def _anderson_p(a2: float) -> float:
             return 1.0 - float(np.exp(constant + slope * a2 + square * a2**2))
     if a2 < 0.6:
         return float(np.exp(0.9177 - 4.279 * a2 - 1.38 * a2**2))
-    limited = min(a2, 100.0)  # far beyond, the parabola would turn upwards
+    limited = min(a2, 100.0)  # the parabola turns upwards far beyond
     return float(np.exp(1.2937 - 5.709 * limited + 0.0186 * limited**2))
 
 
@@ -152,7 +152,7 @@ def _sums(values: Float64Array, starts: Any) -> Float64Array:
 
 
 def _units(values: Float64Array, starts: Any, n: Any) -> Float64Array:
-    """Centre each user's values and bring them to length 1; NaN where they are constant."""
+    """Centre each user's values and scale them to length 1; NaN if they are constant."""
     centred = values - np.repeat(_sums(values, starts) / n, n)
     squares = _sums(centred * centred, starts)
     length = np.where(squares > n * CONSTANT_SPREAD**2, np.sqrt(squares), np.nan)

@@ -1,4 +1,4 @@
-"""Correlations as figures, as a table on disk, and as a picture."""
+"""Report correlations: as figures, as a table on disk, and as a picture."""
 
 import json
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def summary(found: Correlations) -> dict[str, Any]:
 
 
 def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, Any]) -> None:
-    """Write one row a user, sorted by id: whole or not at all.
+    """Write one row per user, sorted by id, atomically.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, A
         Columns ``user_id``, ``r``, ``n``, ``favourites``, ``z``, ``null_quantile``.
     found : Correlations
     about : mapping
-        What was compared; goes into the metadata.
+        What was compared; stored in the metadata.
     """
     content = {
         "kind": "correlation",
@@ -119,22 +119,22 @@ def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, A
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a picture that could not be drawn, before the work for it begins.
+    """Check that a picture can be drawn, before the work for it begins.
 
     Raises
     ------
     InputError
-        If the name ends in none of `PICTURE_ENDS`.
+        If the extension is not one of `PICTURE_ENDS`.
     MissingExtraError
         If matplotlib is not installed.
     """
     if path.suffix.lower() not in PICTURE_ENDS:
-        raise InputError(f"{path}: a picture's name ends in {', '.join(PICTURE_ENDS)}")
+        raise InputError(f"{path}: unknown picture format; use {', '.join(PICTURE_ENDS)}")
     require_figure()
 
 
 def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
-    """Draw the histogram of r over the users, beside that of shuffled completions.
+    """Draw the histogram of r over the users, with that of shuffled completions.
 
     Raises
     ------

@@ -1,23 +1,23 @@
-"""The songs of a store as a notebook, a command or a server meets them: one door.
+"""A library of songs for notebooks, commands and servers.
 
 ::
 
     path ──open_store──▶ `Library`: .ids  .vectors (n, V)  library["etude"]  .similar(query, k)
     "etude", vectors=path ──shortcuts──▶ the same, in one call
-    store, rows ──readings──▶ what the songs are, in words
-    paths ──classify──▶ the same, of files     ──`AudioVectorizer`──▶ (n, V), for scikit-learn
+    store, rows ──readings──▶ class labels and remarks of the songs
+    paths ──classify──▶ the same, for files    ──`AudioVectorizer`──▶ (n, V), for scikit-learn
     features.parquet ──`FeatureDataset`──▶ (T, D) of each song, for PyTorch
 
 ===============  =====================================================================
-``library``      a store that can be searched, and what is made of it
+``library``      the main class: search, paths, playlists, labels and maps of one store
 ``rows``         one song of a library
-``readings``     what the songs of a store are, in words
-``known``        which files a store knows as they are now
-``classified``   what files are; many readings as a table
-``shortcuts``    one question to a store, without opening it first
+``readings``     class labels and remarks of a store's songs
+``known``        find files that are unchanged since they were extracted
+``classified``   classify audio files; many readings as a table
+``shortcuts``    single calls that open the store themselves
 ``score_views``  a score series as text, HTML, a DataFrame, a figure
-``vectorizer``   paths of audio files as columns of numbers, for scikit-learn
-``dataset``      the songs of a features.parquet, for PyTorch
+``vectorizer``   a scikit-learn transformer from audio files to numbers
+``dataset``      the songs of a features.parquet as a PyTorch dataset
 ===============  =====================================================================
 
 Public::

@@ -1,4 +1,4 @@
-"""What songs are, in words: of files, and of many songs at once.
+"""Classify audio files, and show the labels of many songs as a table.
 
 paths ──classify──▶ `Readings`: song id → `Reading`, as a table and as a DataFrame
 """
@@ -19,11 +19,11 @@ from audiorec.tagger.reading import Reading, read_scores
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
 
-MOST_ROWS = 20  # of a table; the rest is counted
+MOST_ROWS = 20  # rows per table; further rows are only counted
 
 
 class Readings(dict[str, Reading]):
-    """What songs are: a `Reading` for each song id.
+    """A mapping of song ids to readings.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Readings(dict[str, Reading]):
         Raises
         ------
         MissingExtraError
-            Without pandas.
+            If pandas is not installed.
         """
         columns: dict[str, list[Any]] = {}
         for reading in self.values():
@@ -89,31 +89,31 @@ def classify(
     heads: Sequence[str | os.PathLike[str]] = (),
     jobs: int = 0,
 ) -> Readings:
-    """Say of audio files what they are: version, genre, how much of them has a voice.
+    """Classify audio files: version, genre, and the share of segments with a voice.
 
     Parameters
     ----------
     paths : path or sequence of path
         Files, folders and globs, as for `audiorec.extract`.
     vectors : path or Library, optional
-        A store: its songs are not opened where their files did not change.
+        A store; its songs are not decoded unless their files have changed.
     heads : sequence of path
-        Heads of your own in place of the shipped ones.
+        Head files to use instead of the shipped ones.
     jobs : int
-        Worker processes; 0 for one per processor.
+        Worker processes; 0 for one per processor core.
 
     Returns
     -------
     readings : Readings
-        A mapping of song ids to readings, in the order of the paths. For songs of a store by
-        their ids see `Library.classify`.
+        Readings by song id, in the order of the paths. To look up songs of a store by id, see
+        `Library.classify`.
 
     Raises
     ------
     InputError
         If a path does not exist, or there are no songs.
     SongError
-        If no file can be used: of the first one. Where some can, the others are
+        If no file can be used; the error is the first file's. If only some fail, they are in
         ``readings.failed``.
     SpecMismatchError
         If the store was made by another extractor, or with other heads.
@@ -130,7 +130,7 @@ def classify(
     many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     sources = find_songs(many)
     if not sources:
-        raise InputError("no audio files there; name files, folders or globs")
+        raise InputError("no audio files found; name files, folders or globs")
     store = vectors if isinstance(vectors, VectorStore) else None
     if vectors is not None and not isinstance(vectors, VectorStore):
         store = VectorStore.open(os.fspath(vectors))
@@ -151,7 +151,7 @@ def classify(
 def _read(
     sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
 ) -> "Iterator[Reading | SongError]":
-    """Yield the answer for each file: of the store where it knows the file, else of the audio."""
+    """Yield the result for each file: from the store if its file is unchanged, else by decoding."""
     from audiorec.extraction.backbones import extractor_config
     from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.reader import song_reader
@@ -175,7 +175,7 @@ def _read(
 
 
 def _columns(reading: Reading) -> dict[str, Any]:
-    """Return what stands in a row: each head's class and its score, and what goes with it."""
+    """Return the columns of a reading: each head's class and score, then the rest."""
     columns: dict[str, Any] = {}
     for head, label in reading.best.items():
         columns[head] = label

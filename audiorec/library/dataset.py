@@ -3,9 +3,8 @@
     features.parquet ──FeatureDataset──▶ (T, D) of one song, with its label
                      ──DataLoader, pad_songs──▶ (B, T, D), lengths (B,), labels (B,)
 
-What the backbones said of each segment is stored once; a probe or a head of one's own learns from
-it without decoding a file. The file is opened when the first song is asked for, by each worker
-process for itself.
+Backbone outputs are stored once per segment, so probes and custom heads can train without decoding
+audio. Each worker process opens the file itself, on first access.
 """
 
 import os
@@ -24,7 +23,7 @@ from audiorec.types import FloatArray, IdMap, Int64Array
 
 try:
     from torch.utils.data import Dataset
-except (ImportError, OSError) as _error:  # the class can be named and read about without torch
+except (ImportError, OSError) as _error:  # keeps the class importable and documented without torch
     Dataset = object  # type: ignore[misc, assignment]
     _absent: Exception | None = _error
 else:
@@ -32,29 +31,29 @@ else:
 
 Segments = Literal["all", "mean"] | int
 
-CACHE_BYTES = 1 << 30  # of features that a process keeps
+CACHE_BYTES = 1 << 30  # features cached per process
 
 
 class FeatureDataset(Dataset):  # type: ignore[type-arg]
-    """A map-style dataset: one item a song.
+    """A map-style dataset with one item per song.
 
     Parameters
     ----------
     path : path
-        A ``features.parquet``, which ``audiorec extract --features`` writes.
+        A ``features.parquet``, written by ``audiorec extract --features``.
     ids : sequence of str, optional
-        Songs, in this order; by default all that the file has, or all that have a label.
+        Songs, in this order; by default all songs of the file, or all that have a label.
     labels : mapping of str to object, or sequence, optional
-        A label for each id, or one for each of `ids` in their order. With labels an item is
-        ``(features, label)``, else the features alone.
+        Labels by id, or in the order of `ids`. With labels an item is ``(features, label)``, else
+        only the features.
     segments : "all", "mean" or int
-        All segments, (T, D) with T the song's own; their mean, (D,); or so many evenly spread
-        ones, (segments, D), of which a shorter song repeats some.
+        All segments, (T, D) with T of the song; their mean, (D,); or this many evenly spaced
+        segments, (segments, D), where shorter songs repeat some.
     inputs : sequence of str, optional
-        Columns of the file, side by side in this order (``msd_penultimate``); all by default.
+        Columns of the file, concatenated in this order (``msd_penultimate``); all by default.
     cache_bytes : int
-        Features of songs that a process keeps in memory. A file that needs more is read again
-        and again where its songs are drawn in random order.
+        Features cached in memory per process. If the file is larger, row groups are read
+        repeatedly when songs are drawn in random order.
 
     Attributes
     ----------
@@ -64,15 +63,15 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
     Raises
     ------
     UnknownSongError
-        If the file does not have one of `ids`.
+        If one of `ids` is not in the file.
     InputError
-        If a song has no label, or `segments` is none of those above.
+        If a song has no label, or `segments` is invalid.
     ShapeError
-        If there are not as many labels as ids.
+        If the numbers of labels and ids differ.
     StoreError
-        As `FeatureFile.open`.
+        As for `FeatureFile.open`.
     MissingExtraError
-        Without torch.
+        If torch is not installed.
 
     Examples
     --------
@@ -115,17 +114,17 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
         return len(self.ids)
 
     def __getitem__(self, number: int) -> Any:
-        """Return a song's features (T, D), float32, or these and its label."""
+        """Return a song's features (T, D), float32; with labels, a pair (features, label)."""
         from torch import from_numpy
 
         n = len(self)
         if not -n <= number < n:
-            raise IndexError(f"there are {n} songs, no number {number}")
+            raise IndexError(f"song {number} is out of range: there are {n} songs")
         values = from_numpy(self._file.song(int(self._rows[number]), self.segments))
         return values if self.labels is None else (values, self.labels[number])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the open file out: a worker process opens its own."""
+        """Drop the open file: each worker process opens its own."""
         return {**self.__dict__, "_opened": None}
 
     def __repr__(self) -> str:
@@ -133,14 +132,14 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
 
     @property
     def _file(self) -> "_Opened":
-        if self._opened is None or self._opened.pid != os.getpid():  # a fork shares its parent's
+        if self._opened is None or self._opened.pid != os.getpid():  # a forked parent's
             file = FeatureFile.open(self.path, self.inputs)
             self._opened = _Opened(file, np.unique(self._rows), self.cache_bytes)
         return self._opened
 
 
 def pad_songs(items: Sequence[Any]) -> tuple[Any, ...]:
-    """Collate songs of several lengths: a ``collate_fn`` for `torch.utils.data.DataLoader`.
+    """Collate songs of different lengths: a ``collate_fn`` for `torch.utils.data.DataLoader`.
 
     Parameters
     ----------
@@ -149,9 +148,9 @@ def pad_songs(items: Sequence[Any]) -> tuple[Any, ...]:
     Returns
     -------
     features : tensor, shape (B, T, D)
-        Zeros after the end of a song; T is that of the longest.
+        Zero-padded at the end; T is the length of the longest song.
     lengths : tensor, shape (B,), int64
-        Segments of each song.
+        Number of segments of each song.
     labels : tensor, shape (B, ...)
         If the items have labels.
 
@@ -175,12 +174,12 @@ def pad_songs(items: Sequence[Any]) -> tuple[Any, ...]:
 
 
 class _Opened:
-    """The file in one process, and the row groups that it has read."""
+    """The open file of one process, with a cache of row groups."""
 
     def __init__(self, file: FeatureFile, rows: Int64Array, cache_bytes: int) -> None:
         self.pid = os.getpid()
         self._open = file
-        self._rows = rows  # that anybody will ask for
+        self._rows = rows  # all rows of the dataset
         self._starts = np.asarray(file.group_starts, np.int64)
         self._cache_bytes = cache_bytes
         self._groups: OrderedDict[int, tuple[Int64Array, SongSegments]] = OrderedDict()
@@ -201,7 +200,7 @@ class _Opened:
         return values[np.arange(segments) * len(values) // int(segments)]
 
     def _group(self, row: int, most: int) -> tuple[Int64Array, SongSegments]:
-        """Return the songs of the row group that a row is in, and their rows."""
+        """Return the dataset's rows in the row group that contains `row`, and their segments."""
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         if group in self._groups:
             self._groups.move_to_end(group)
@@ -223,7 +222,7 @@ def _chosen_ids(
     labels: Mapping[str, Any] | Sequence[Any] | None,
 ) -> tuple[str, ...]:
     if isinstance(ids, str):
-        raise InputError(f"ids must be a sequence of ids, got the text {ids!r}")
+        raise InputError(f"ids must be a sequence of ids, got the string {ids!r}")
     if ids is not None:
         return tuple(ids)
     if isinstance(labels, Mapping):
@@ -242,5 +241,5 @@ def _chosen_labels(
             raise InputError(f"no label for {missing[0]!r} and {len(missing) - 1} more")
         return tuple(labels[song_id] for song_id in ids)
     if len(labels) != len(ids):
-        raise ShapeError(f"there are {len(ids)} songs and {len(labels)} labels")
+        raise ShapeError(f"got {len(labels)} labels for {len(ids)} songs")
     return tuple(labels)

@@ -1,6 +1,6 @@
-"""Which files a store knows as they are now, so that no one opens them again.
+"""Find files that are unchanged since they were extracted, so that they are not decoded again.
 
-store, files ──known_rows──▶ [row, None, ...]     by path, size and time of change
+store, files ──known_rows──▶ [row, None, ...]     by path, size and modification time
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from audiorec.store.store import VectorStore
 
 
 def known_rows(store: VectorStore, files: Sequence[Source]) -> list[int | None]:
-    """Return the row of each file that did not change since the store was made; else None.
+    """Return each file's store row; None for files that are unknown or have changed.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""A library of songs: one door for commands, Python and servers.
+"""The songs of one store: search, paths, playlists, labels and maps.
 
     open_store(path)  →  `Library`: .ids  .vectors (n, V)  library["etude"]  .similar(query, k)
 
-What a job does with the songs of one store is a method here, with the words and defaults of the
-command line. Wherever a song is named, a unique part of its id is enough.
+Names and defaults of the methods are those of the command line. Wherever a method takes a song,
+a unique part of its id is enough.
 """
 
 import os
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
     from audiorec.search.atlas import MapKind
 
-MOST_COUNTED = 100_000  # songs whose versions and genres a notebook counts
-COMMON = 4  # classes that it names
+MOST_COUNTED = 100_000  # largest library whose versions and genres a notebook counts
+COMMON = 4  # classes listed by name
 
 
 class Library(SearchableStore):
-    """The songs of one ``vecs.parquet``, to be found by name and by likeness.
+    """The songs of one ``vecs.parquet``, searchable by name and by similarity.
 
-    Use `open_store`. Iterating gives the ids, ``library[song]`` the columns of one song, and
-    ``song_id in library`` asks for an exact id.
+    Obtained from `open_store`. Iterating yields the ids, ``library[song]`` is one song's columns,
+    and ``song_id in library`` tests for an exact id.
 
     Examples
     --------
@@ -58,26 +58,26 @@ class Library(SearchableStore):
         return iter(self.ids)
 
     def __getitem__(self, song: str) -> SongRow:
-        """Return the columns of one song and its vector; see `resolve` for how it is named."""
+        """Return one song's columns and vector; see `resolve` for how it may be named."""
         number = self.row_number(self.resolve(song))
         return SongRow(self.rows([number])[0], self.read_rows([number])[0], self.metadata)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
-        """Return the store as a `pandas.DataFrame`, a row a song; all columns by default.
+        """Return the store as a `pandas.DataFrame`, one row per song; all columns by default.
 
-        An unknown column is an `InputError`; without pandas it is a `MissingExtraError`.
+        Raises `InputError` for an unknown column, `MissingExtraError` without pandas.
         """
         return arrow_to_pandas(self.table(columns))
 
     def to_polars(self, columns: Sequence[str] | None = None) -> Any:
-        """Return the store as a `polars.DataFrame`, as `to_pandas` does."""
+        """Return the store as a `polars.DataFrame`, like `to_pandas`."""
         return arrow_to_polars(self.table(columns))
 
     def frame(self) -> Any:
-        """Return the vectors with names: a `pandas.DataFrame` (n, V), float32, indexed by song_id.
+        """Return the vectors as a `pandas.DataFrame` (n, V), float32, indexed by song_id.
 
-        Columns are ``version_vocal_max`` to ``genre_rock_skewness``, class by class. Without
-        pandas it is a `MissingExtraError`.
+        Columns run class by class, from ``version_vocal_max`` to ``genre_rock_skewness``. Raises
+        `MissingExtraError` without pandas.
         """
         names = number_names(self.metadata)
         columns = dict(zip(names, self.vectors.T, strict=True))
@@ -98,29 +98,30 @@ class Library(SearchableStore):
         include_non_music: bool = False,
         keep_duplicates: bool = False,
     ) -> PathOfSongs:
-        """Find a smooth way from one song to another, as ``audiorec path`` does.
+        """Find a smooth path from one song to another, like ``audiorec path``.
 
         Parameters
         ----------
         start, end : str
         steps : int
-            Songs between the two; fewer where no more lie on a way.
+            Number of songs between them; fewer if the path cannot hold more.
         by, table
-            What songs are compared by; see `similar`.
+            The space in which songs are compared; see `similar`.
         only, exclude, per_artist, per_album, include_non_music, keep_duplicates
-            Which songs may come, and how many of one kind; see `audiorec.search.choice.Choice`.
+            Which songs are eligible, and how many per artist or album; see
+            `audiorec.search.choice.Choice`.
 
         Returns
         -------
         path : PathOfSongs
-            Songs in playing order; ``notes`` say what could not be done as asked.
+            Songs in playing order; ``notes`` lists requests that could not be met.
 
         Raises
         ------
         UnknownSongError
             If `start` or `end` names no song, or several.
         InputError
-            As `similar`.
+            As for `similar`.
         """
         choice = Choice(
             only=only,
@@ -147,35 +148,36 @@ class Library(SearchableStore):
         include_non_music: bool = False,
         keep_duplicates: bool = False,
     ) -> PlaylistOfSongs:
-        """Make a playlist near some songs, as ``audiorec playlist`` does.
+        """Make a playlist near some songs, like ``audiorec playlist``.
 
         Parameters
         ----------
         *songs : str
-            They stand first, in this order, unless a curve says where they fit.
+            They come first, in this order; with a curve, wherever they fit.
         minutes : float
-            How long.
+            Length of the playlist.
         curve : str, or sequence of str
-            How the score of a class moves: ``"metal:rise"`` (or fall, arc, dip),
+            How the score of a class changes: ``"metal:rise"`` (or fall, arc, dip),
             ``"vocal:0.1..0.9..0.1"``.
         artist_gap : int
-            Places between two songs of one artist, at least.
+            Minimum number of songs between two songs of one artist.
         by, table
-            What songs are compared by; see `similar`.
+            The space in which songs are compared; see `similar`.
         only, exclude, per_artist, per_album, include_non_music, keep_duplicates
-            Which songs may come, and how many of one kind; see `audiorec.search.choice.Choice`.
+            Which songs are eligible, and how many per artist or album; see
+            `audiorec.search.choice.Choice`.
 
         Returns
         -------
         playlist : PlaylistOfSongs
-            Songs in playing order; ``notes`` say what could not be done as asked.
+            Songs in playing order; ``notes`` lists requests that could not be met.
 
         Raises
         ------
         UnknownSongError
             If a text names no song, or several.
         InputError
-            If no song is named, a curve is none, or as `similar`.
+            If no song is named, a curve is invalid, or as for `similar`.
         """
         choice = Choice(
             only=only,
@@ -201,10 +203,10 @@ class Library(SearchableStore):
     @overload
     def classify(self, songs: Sequence[str] | None = None) -> Readings: ...
     def classify(self, songs: str | Sequence[str] | None = None) -> Reading | Readings:
-        """Say what songs are: version, genre, how much of them has a voice.
+        """Classify songs of the library: version, genre, and the share of segments with a voice.
 
-        Nothing is decoded: mean scores stand in the vectors, the share with a voice in
-        ``scores.parquet`` beside the store, where there is one.
+        Nothing is decoded: mean scores are in the vectors, and the share of segments with a voice
+        comes from ``scores.parquet`` beside the store, if there is one.
 
         Parameters
         ----------
@@ -214,7 +216,7 @@ class Library(SearchableStore):
         Returns
         -------
         reading : Reading
-            Of one song; of several a `Readings`, a mapping of ids to readings.
+            For one song; for several a `Readings`, a mapping of ids to readings.
 
         Examples
         --------
@@ -236,28 +238,28 @@ class Library(SearchableStore):
         seed: int = 0,
         title: str = "",
     ) -> "Figure":
-        """Draw the library on a plane, as ``audiorec plot library`` does.
+        """Draw a two-dimensional map of the library, like ``audiorec plot library``.
 
         Parameters
         ----------
         by, table
-            What songs are compared by; see `space`.
+            The space in which songs are compared; see `space`.
         projection : {"pca", "tsne", "umap"}
             t-SNE needs the extra ``plot``, UMAP the extra ``map``.
         seed : int
-            For t-SNE and UMAP.
+            Used by t-SNE and UMAP.
         title : str
-            By default the name of the store.
+            By default the file name of the store.
 
         Returns
         -------
         figure : matplotlib.figure.Figure
-            Notebooks show it; ``figure.savefig("map.png")`` keeps it.
+            Shown by notebooks; save it with ``figure.savefig("map.png")``.
 
         Raises
         ------
         MissingExtraError
-            Without matplotlib, or what the projection needs.
+            If matplotlib, or a library that the projection needs, is not installed.
         """
         from audiorec.plots.library_map import library_figure
         from audiorec.plots.sheet import require_plots
@@ -290,7 +292,7 @@ class Library(SearchableStore):
         return float(sum(self.column("duration_s").to_pylist()))
 
     def _counts(self) -> Iterator[tuple[str, object]]:
-        """Yield statuses, and of each head the commonest classes, with their numbers of songs."""
+        """Yield the statuses, and each head's most common classes, with their counts."""
         yield "status", _counted(self.column("status").to_pylist())
         if not 0 < len(self) <= MOST_COUNTED or "mean" not in self.metadata.statistics:
             return
@@ -305,7 +307,7 @@ def open_store(path: str | os.PathLike[str]) -> Library:
     Raises
     ------
     MissingStoreError
-        If there is no such file; it is a ``FileNotFoundError`` as well.
+        If there is no such file; also a ``FileNotFoundError``.
     StoreError
         If the file is not a store, or damaged.
     """

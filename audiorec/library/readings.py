@@ -1,11 +1,11 @@
-"""What the songs of a store are, in words, without opening one of them.
+"""Label the songs of a store from its files, without decoding audio.
 
-    store, rows ──readings──▶ [`Reading`, ...]     the words that decoding the songs would give
+    store, rows ──readings──▶ [`Reading`, ...]     the same labels as from decoding the songs
     store ──scores_beside──▶ the score series beside it, for the share of voiced segments
-    store, id ──stored_tags──▶ a backbone's tags (T, 50)
+    store, id ──stored_tags──▶ backbone tags (T, 50)
 
-Mean scores, segments and status stand in ``vecs.parquet``; which segments have a voice stands in
-``scores.parquet`` alone, and tags in ``features.parquet``.
+Mean scores, segments and status come from ``vecs.parquet``; which segments have a voice only from
+``scores.parquet``, and tags only from ``features.parquet``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,28 +24,28 @@ from audiorec.tagger.reading import Reading, read_means, voiced_share
 from audiorec.tagger.weights import WEIGHTS, BackboneName
 from audiorec.types import Int64Array, ScoreSeries, Status
 
-BLOCK_ROWS = 1_024  # songs whose score series are in memory at once
+BLOCK_ROWS = 1_024  # songs whose score series are held in memory
 
 
 def readings(store: VectorStore, rows: Sequence[int] | Int64Array | None = None) -> list[Reading]:
-    """Read songs of a store.
+    """Return a reading for each of some songs of a store.
 
     Parameters
     ----------
     store : VectorStore
-        A `Library` is one.
+        For example a `Library`.
     rows : sequence of int, optional
-        Numbers of rows, in the order of the answers; all rows by default.
+        Row numbers, in the order of the result; all rows by default.
 
     Returns
     -------
     readings : list of Reading
-        `Reading.voiced` is None for songs that ``scores.parquet`` beside the store has not.
+        `Reading.voiced` is None for songs missing from ``scores.parquet`` beside the store.
 
     Raises
     ------
     InputError
-        If the vectors of this store hold no mean scores.
+        If the store's vectors hold no mean scores.
 
     Examples
     --------
@@ -60,10 +60,10 @@ def readings(store: VectorStore, rows: Sequence[int] | Int64Array | None = None)
 def each_reading(
     store: VectorStore, rows: Sequence[int] | Int64Array | None, series: SeriesFile | None
 ) -> Iterator[Reading]:
-    """Yield what `readings` returns, a block of songs in memory; `series` as `scores_beside`."""
+    """Yield the result of `readings` in blocks of songs; `series` as from `scores_beside`."""
     names = store.metadata.statistics
     if "mean" not in names:
-        raise InputError(f"{store.path}: its vectors hold no mean scores to read")
+        raise InputError(f"{store.path}: its vectors hold no mean scores, which labels need")
     numbers = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
     for start in range(0, len(numbers), BLOCK_ROWS):
         block = numbers[start : start + BLOCK_ROWS]
@@ -83,10 +83,10 @@ def each_reading(
 
 
 def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
-    """Open the score series beside a store; without them, say why in one line."""
+    """Open the score series beside a store; if there is none, say why in one line."""
     path = store.path.with_name(USUAL_NAMES[Kind.SCORES])
     if not path.exists():
-        return None, f"there is no {path}"
+        return None, f"{path}: no such file"
     try:
         return open_series(store, path, Kind.SCORES), ""
     except AudiorecError as error:
@@ -96,18 +96,18 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
 def stored_tags(
     store: VectorStore, song_id: str, backbone: BackboneName = "msd"
 ) -> tuple[ScoreSeries | None, str]:
-    """Return a backbone's tags of one song as ``features.parquet`` beside the store keeps them.
+    """Return the backbone tags of one song from ``features.parquet`` beside the store.
 
     Returns
     -------
     series : ScoreSeries or None
-        Sigmoids (T, 50), as `audiorec.taggram` gives them; None where the file has them not.
+        Sigmoid outputs (T, 50), as from `audiorec.taggram`; None if the file lacks them.
     why : str
-        For None: why, in one line.
+        If None, the reason in one line.
     """
     path = store.path.with_name(USUAL_NAMES[Kind.FEATURES])
     if not path.exists():
-        return None, f"there is no {path}"
+        return None, f"{path}: no such file"
     column, weights = f"{backbone}_tags", WEIGHTS[backbone]
     try:
         with open_checked(path, Kind.FEATURES) as file:
@@ -116,13 +116,13 @@ def stored_tags(
             if about.extractor_id != store.metadata.extractor_id or (
                 weights.sha256 not in networks or column not in about.features
             ):
-                return None, f"{path} has no {column} of this extractor"
+                return None, f"{path}: has no {column} of this extractor"
             row = pc.index(file.read(["song_id"]).column("song_id"), song_id).as_py()
             found = file.take([row], ["content_hash", "start_s", column]) if row >= 0 else None
             if found is None or (
                 found.column("content_hash")[0].as_py() != store.row(song_id)["content_hash"]
             ):
-                return None, f"{path} does not have this song"
+                return None, f"{path}: does not contain this song"
             tags = matrix(found.column(column).combine_chunks().flatten(), len(weights.tags))
             start_s = floats(found.column("start_s").combine_chunks().flatten())
     except AudiorecError as error:

@@ -1,4 +1,4 @@
-"""One song of a library: its columns by name, its vector, and how both look in a notebook.
+"""One song of a library: its columns, its vector, and its display in a notebook.
 
 library["etude"]  ──▶  `SongRow`: row["title"]  row.vector (V,)  row.numbers {name: value}
 """
@@ -12,7 +12,7 @@ from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.types import FloatArray
 
 COLUMNS = ("what", "value")
-# Shown where they are not empty; the others are a matter of bookkeeping.
+# Shown unless empty; the other columns are bookkeeping.
 SHOWN = (
     *("song_id", "title", "artist", "album", "duration_s", "loudness_lufs"),
     *("segments", "status", "codec"),
@@ -21,13 +21,13 @@ SHOWN = (
 
 
 class SongRow(dict[str, Any]):
-    """The columns of one song, ``vector`` among them.
+    """The columns of one song, including its ``vector``.
 
     Attributes
     ----------
     vector : ndarray, shape (V,), float32
     numbers : dict of str to float
-        The vector's numbers by name, as the columns of `Library.frame`.
+        The numbers of the vector by name, as in the columns of `Library.frame`.
     """
 
     def __init__(

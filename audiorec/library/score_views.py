@@ -1,7 +1,7 @@
-"""A score series as people look at it: text, HTML, a DataFrame, a figure.
+"""Display a score series as text, HTML, a DataFrame or a figure.
 
-    `ScoreSeries` ──text, html──▶ each class: its mean score, and its course over time
-                  ──frame──▶ a row a segment     ──figure──▶ scores over time
+    `ScoreSeries` ──text, html──▶ each class: its mean score, and a bar chart over time
+                  ──frame──▶ one row per segment     ──figure──▶ scores over time
 
 `ScoreSeries` itself calls these functions: ``print(series)``, ``series.plot()``.
 """
@@ -15,14 +15,14 @@ from audiorec.files.frames import pandas_frame
 from audiorec.files.text_tables import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
 
-MOST_CLASSES = 14  # of one head that are shown, the likeliest first
-BARS = 40  # of a course over time; of a longer song each is a mean of several segments
+MOST_CLASSES = 14  # shown per head, highest mean score first
+BARS = 40  # per chart; for a longer song each bar is the mean of several segments
 LEVELS = "▁▂▃▄▅▆▇█"
 COLUMNS = ("class", "mean", "over time")
 
 
 def text(series: ScoreSeries) -> str:
-    """Return the classes of each head, the likeliest first, with mean scores and courses.
+    """Return the classes of each head, highest mean score first, with bar charts over time.
 
     Examples
     --------
@@ -48,20 +48,20 @@ def figure(series: ScoreSeries, *, title: str = "") -> Any:
 
 
 def html(series: ScoreSeries) -> str:
-    """Return what `text` says as an HTML table; names of classes are escaped."""
+    """Return the content of `text` as an HTML table; class names are escaped."""
     rows, more = _rows(series)
     title = _title(series) + (f", {more} of them not shown" if more else "")
     return html_table(COLUMNS, rows, caption=title)
 
 
 def frame(series: ScoreSeries) -> Any:
-    """Return a `pandas.DataFrame`: a row a segment, indexed by ``start_s``, a column a class."""
+    """Return a `pandas.DataFrame`: a row per segment, indexed by ``start_s``, column per class."""
     columns = {name: series.scores[:, i] for i, name in enumerate(series.classes)}
     return pandas_frame(columns, index=("start_s", series.start_s))
 
 
 def course(values: FloatArray) -> str:
-    """Return scores from 0 to 1, in their order of time, as bars.
+    """Return scores from 0 to 1, in temporal order, as a bar chart of at most 40 characters.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def _title(series: ScoreSeries) -> str:
 
 
 def _rows(series: ScoreSeries) -> tuple[list[tuple[object, ...]], int]:
-    """Return a row for each class that is shown, and how many are not."""
+    """Return a row for each class shown, and the number of classes left out."""
     rows: list[tuple[object, ...]] = []
     for columns in _heads(series.classes) if len(series) else ():
         means = series.scores[:, columns].mean(axis=0, dtype=np.float64)
@@ -98,7 +98,7 @@ def _rows(series: ScoreSeries) -> tuple[list[tuple[object, ...]], int]:
 
 
 def _heads(classes: tuple[str, ...]) -> Iterator[list[int]]:
-    """Yield the columns of each head, in the order of the heads."""
+    """Yield the columns of each head, in head order."""
     heads: dict[str, list[int]] = {}
     for column, name in enumerate(classes):
         heads.setdefault(name.partition("/")[0] if "/" in name else "", []).append(column)

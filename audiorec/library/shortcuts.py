@@ -1,9 +1,9 @@
-"""One question to a store, without opening it first: `audiorec.similar` and its kin.
+"""Query a store in one call, without opening it first: `audiorec.similar` and others.
 
     vectors="vecs.parquet" ──library_at──▶ `Library` ──▶ similar, path, playlist, duplicates
 
-Each call opens the store; for many questions call `open_store` once. As on the command line, the
-store is $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder, where none is named.
+Each call opens the store; for many calls use `open_store` once. As on the command line, the store
+defaults to $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
 """
 
 import os
@@ -44,13 +44,13 @@ def similar(
     keep_duplicates: bool = False,
     minimum: float = MINIMUM,
 ) -> Neighbours:
-    """Return the `k` songs of a store nearest to one song: of the store, or any audio file.
+    """Return the `k` songs of a store nearest to one song, from the store or any audio file.
 
     Parameters
     ----------
     song : str or path
-        An id, a unique part of one, or an audio file. A file that the store does not have is
-        read in a worker process, and compared by its vector.
+        An id, a unique part of one, or an audio file. A file that is not in the store is decoded
+        in a worker process, and compared by its vector.
     k : int
     vectors : path or Library, optional
         The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
@@ -62,7 +62,7 @@ def similar(
     MissingFileError
         If there is no store.
     UnknownSongError, SongError, InputError
-        If the song is not known, cannot be used, or as `Library.similar`.
+        If the song is unknown, cannot be used, or as for `Library.similar`.
 
     Examples
     --------
@@ -101,10 +101,10 @@ def path(
     include_non_music: bool = False,
     keep_duplicates: bool = False,
 ) -> PathOfSongs:
-    """Find a smooth way from one song of a store to another; see `Library.path_between`.
+    """Find a smooth path from one song of a store to another; see `Library.path_between`.
 
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
-    folder. Without one it is a `MissingFileError`.
+    folder. Raises `MissingFileError` if there is none.
     """
     return library_at(vectors).path_between(
         start,
@@ -137,7 +137,7 @@ def playlist(
     """Make a playlist near some songs of a store; see `Library.playlist`.
 
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
-    folder. Without one it is a `MissingFileError`.
+    folder. Raises `MissingFileError` if there is none.
     """
     return library_at(vectors).playlist(
         *songs,
@@ -160,14 +160,14 @@ def duplicates(
     scores: StorePath | None = None,
     features: StorePath | None = None,
 ) -> list[Group]:
-    """Return groups of songs that are the same audio, the surest first.
+    """Return groups of songs with the same audio, most certain first.
 
     Parameters
     ----------
     vectors : path or Library, optional
         The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
     scores, features : path, optional
-        What to compare songs by over time; by default the files beside the store.
+        Series files to compare songs over time; by default those beside the store.
 
     Raises
     ------
@@ -188,20 +188,20 @@ def duplicates(
 
 
 def library_at(vectors: StorePath | Library | None) -> Library:
-    """Return the library that is meant; none is an error that says how to make one."""
+    """Return or open the library; if there is none, raise an error that says how to make one."""
     if isinstance(vectors, Library):
         return vectors
     place = Path(vectors or os.environ.get(ENVIRONMENT) or DEFAULT)
     if not place.exists():
-        hint = "" if vectors else f" (looked at vectors=, ${ENVIRONMENT} and ./{DEFAULT})"
+        hint = "" if vectors else f" (checked vectors=, ${ENVIRONMENT} and ./{DEFAULT})"
         raise MissingFileError(
-            f"no store at {place}{hint}; make one: audiorec.extract(folder, out={str(place)!r})"
+            f"{place}: no such store{hint}; make one: audiorec.extract(folder, out={str(place)!r})"
         )
     return open_store(place)
 
 
 def _query(library: Library, song: str) -> str | FloatArray:
-    """Return the id of a song, or the vector of a file that the library does not have."""
+    """Return the id of a song, or the vector of a file that is not in the library."""
     if song in library or not Path(song).expanduser().is_file() or song_of_file(library, song):
         return library.resolve(song)
     from audiorec.extraction.pipeline import Extractor

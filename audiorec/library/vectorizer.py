@@ -1,9 +1,9 @@
-"""Files of audio as columns of numbers, in the form that scikit-learn works with.
+"""A scikit-learn transformer from audio files to columns of numbers.
 
     paths (n,)  ──AudioVectorizer.transform──▶  vectors (n, 84), mean scores (n, 14), features
 
-It learns nothing, so that it can stand first in a pipeline: what comes behind it is fitted to its
-numbers. Files are decoded in worker processes, as everywhere.
+It has nothing to fit, so it can be the first step of a pipeline. Files are decoded in worker
+processes.
 """
 
 import os
@@ -22,7 +22,7 @@ from audiorec.types import STATISTICS, FloatArray
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
-except ImportError as _error:  # the class can be named and read about without scikit-learn
+except ImportError as _error:  # keeps the class importable and documented without it
     BaseEstimator, TransformerMixin = object, type("TransformerMixin", (), {})
     _absent: Exception | None = _error
 else:
@@ -33,34 +33,34 @@ if TYPE_CHECKING:
 
 Output = Literal["vector", "mean", "features"]
 OnError = Literal["raise", "nan"]
-LAYERS = ("msd.penultimate", "mtt.penultimate")  # of `outputs="features"`
-MEAN = slice(STATISTICS.index("mean"), None, len(STATISTICS))  # of a vector
-NAMED = 3  # files that a warning names
+LAYERS = ("msd.penultimate", "mtt.penultimate")  # for `outputs="features"`
+MEAN = slice(STATISTICS.index("mean"), None, len(STATISTICS))  # means within a vector
+NAMED = 3  # failed files named in a warning
 
 
 class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A scikit-learn transformer: paths of audio files in, numbers of each song out.
+    """A scikit-learn transformer: paths of audio files in, numbers per song out.
 
     Parameters
     ----------
     outputs : {"vector", "mean", "features"}
         The vector (84 numbers, named as in `Library.frame`); the mean score of each of the 14
-        classes; or the mean of the backbones' last layers (400 numbers, at twice the time).
+        classes; or the means of the backbones' last layers (400 numbers, at twice the time).
     jobs : int
-        Worker processes; 0 for one per processor.
+        Worker processes; 0 for one per processor core.
     on_error : {"raise", "nan"}
-        What a file that cannot be used does: raise a `SongError` that names it, or become a row
-        of NaN, with a warning.
+        What to do with a file that cannot be used: raise a `SongError` that names it, or return
+        a row of NaN, with a warning.
 
     Notes
     -----
-    Every call of ``transform`` decodes its files again. For cross-validation give the pipeline a
+    Every call of ``transform`` decodes its files again. For cross-validation, set the pipeline's
     ``memory``, or read vectors from a store: ``library.frame()``.
 
     Raises
     ------
     MissingExtraError
-        Without scikit-learn.
+        If scikit-learn is not installed.
 
     Examples
     --------
@@ -80,16 +80,16 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.on_error = on_error
 
     def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: N803, ARG002
-        """Check the parameters; there is nothing to learn, and no file is opened.
+        """Check the parameters; nothing is learnt, and no file is opened.
 
-        A parameter that is none of those there are, or a sparse matrix, is an `InputError`.
+        Raises `InputError` for an invalid parameter or a sparse matrix.
         """
         self._check()
         _refuse_sparse(X)
         return self
 
     def transform(self, X: Any) -> Any:  # noqa: N803
-        """Return the numbers of some files.
+        """Return the numbers of some audio files.
 
         Parameters
         ----------
@@ -99,14 +99,14 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         numbers : ndarray, shape (n, V), float32
-            A DataFrame after ``set_output(transform="pandas")``.
+            A DataFrame if ``set_output(transform="pandas")`` was called.
 
         Raises
         ------
         SongError
-            With ``on_error="raise"``, for the first file that cannot be used.
+            For the first file that cannot be used, if ``on_error="raise"``.
         InputError
-            If `X` holds anything but paths, or a parameter is none of those there are.
+            If `X` holds anything but paths, or a parameter is invalid.
         ShapeError
             If `X` has more than one column.
         """
@@ -126,11 +126,11 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if failed:
             some = "; ".join(visible(str(error)) for error in failed[:NAMED])
             more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-            warnings.warn(f"rows of NaN for {some}{more}", stacklevel=2)
+            warnings.warn(f"unusable files became rows of NaN: {some}{more}", stacklevel=2)
         return numbers
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:  # noqa: ARG002
-        """Return the name of each column: shape (V,), str; `input_features` do not matter."""
+        """Return the name of each column: shape (V,), str; `input_features` is ignored."""
         self._check()
         if self.outputs == "features":
             from audiorec.store.schema import feature_column
@@ -147,7 +147,7 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(names, object)
 
     def _songs(self, paths: Sequence[str]) -> "Generator[Song | SongError]":
-        """Yield the answer for each file, in their order."""
+        """Yield a song or an error for each file, in their order."""
         from audiorec.extraction.reader import song_reader
 
         jobs = min(self.jobs or os.cpu_count() or 1, max(1, len(paths)))
@@ -177,7 +177,7 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = True  # of one column
+        tags.input_tags.two_d_array = True  # with one column
         tags.input_tags.allow_nan = False
         tags.no_validation = True
         tags.requires_fit = False
@@ -206,7 +206,7 @@ def _refuse_sparse(X: Any) -> None:  # noqa: N803
 
 @cache
 def _vector_names() -> list[str]:
-    """Return the names of a vector's numbers with the shipped heads, as in a store."""
+    """Return the column names of a vector under the shipped heads, as in a store."""
     from audiorec.store.schema import Kind, StoreMetadata, number_names
     from audiorec.tagger.heads import Head, Heads, shipped_heads
 

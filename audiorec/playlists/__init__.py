@@ -1,29 +1,29 @@
-"""Songs in an order to be played: a way between two, or so many minutes near some.
+"""Playlists: a path between two songs, a list near some songs, or a whole library in lists.
 
 ::
 
     store, songs ──of_store──▶ `PathOfSongs`, `PlaylistOfSongs`
                     │ units (n, W) ──find_path──────▶ `Path`      from one song to another
-                    └              ──make_playlist──▶ `Playlist`  of a length, with curves
-    rows of songs ──m3u8──▶ a file that players read
+                    └              ──make_playlist──▶ `Playlist`  of given length, with curves
+    rows of songs ──m3u8──▶ a file for players
     store ──library_lists──▶ `DividedLibrary` ──list_folder──▶ a folder of playlists
-            │ clusters: songs → groups of bounded sizes, steady from night to night
+            │ clusters: songs → groups of bounded size, stable from run to run
             └ names_of_groups: groups → names
 
 ==================== ==================================================================
-``of_store``         paths and playlists of a store's songs, by their names
-``path``             the smoothest way from one song to another
-``playlist``         near some songs, as long as asked for, no artist twice in a row
+``of_store``         paths and playlists of a store's songs, by song names
+``path``             the smoothest path from one song to another
+``playlist``         a playlist near some songs, of given length, with artists spread
 ``listed_songs``     a list of songs as text and HTML
-``curves``           how a class's score moves over a playlist
-``draft``            a playlist in the making
-``remarks``          what of it is not as it was asked for, and why
-``m3u8``             songs as extended M3U, with names that players and servers understand
-``library_lists``    a whole library divided into playlists with names
-``clusters``         songs divided into groups by sound
-``names_of_groups``  a name for each group: genre, version, what sets it apart
-``earlier_lists``    the lists of an earlier night, as their folder knows them
-``list_folder``      the lists as files, beside those of others
+``curves``           target curves of a score or tempo over a playlist
+``draft``            the working state of a playlist while it is built
+``remarks``          where a playlist misses the request, and why
+``m3u8``             extended M3U files that players and servers can read
+``library_lists``    divide a whole library into named playlists
+``clusters``         group songs by sound
+``names_of_groups``  name each group: genre, version, and what distinguishes it
+``earlier_lists``    read the lists of an earlier run from their folder
+``list_folder``      write the lists as files, without touching files of others
 ==================== ==================================================================
 
 Public::

@@ -1,11 +1,11 @@
-"""Songs divided into groups by sound: of bounded sizes, and the same from night to night.
+"""Group songs by sound, in groups of bounded size that stay stable from run to run.
 
     units (m, W)            ──divide────▶ group of each song (m,)
-    the same, groups before ──carry_on──▶ the same groups, new songs joined to the nearest
+    the same, earlier groups ──carry_on──▶ the same groups, with new songs added to the nearest
 
-Groups are k-means' (scikit-learn, extra ``sklearn``). Those that are too large are divided again;
-those that are too small go to the nearest groups that have room. Which method is better, and how
-much moves when songs come, stands in docs/playlists.md.
+Groups come from k-means (scikit-learn, extra ``sklearn``). Groups that are too large are split;
+the songs of groups that are too small go to the nearest groups with room. The choice of method,
+and how many songs move when new ones arrive, are documented in docs/playlists.md.
 """
 
 import math
@@ -17,14 +17,14 @@ import numpy as np
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.types import FloatArray, Int64Array
 
-NEW = -1  # the group of a song that had none before
-STARTS = 4  # of k-means, of which the best counts
-RENEWED = 0.25  # of the songs joined since all were divided: then they are divided anew
+NEW = -1  # earlier group of a song that had none
+STARTS = 4  # k-means initialisations, of which the best is kept
+RENEWED = 0.25  # share of songs added since the last full division that triggers another
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many songs a group has: about `usual`, from `least` to `most`."""
+    """Bounds on the number of songs in a group: about `usual`, from `least` to `most`."""
 
     usual: int
 
@@ -34,12 +34,12 @@ class Sizes:
 
     @property
     def least(self) -> int:
-        """A third of the usual; with fewer songs altogether there is one group."""
+        """A third of `usual`, at least 2; a library of fewer than twice that is one group."""
         return max(2, self.usual // 3)
 
     @property
     def most(self) -> int:
-        """Twice the usual."""
+        """Twice `usual`."""
         return 2 * self.usual
 
 
@@ -52,17 +52,17 @@ def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
         Rows of length 1.
     sizes : Sizes
     seed : int
-        Same songs in the same order and same seed, same groups.
+        The same songs in the same order and the same seed give the same groups.
 
     Returns
     -------
     groups : ndarray, shape (m,), int64
-        Numbers from 0, none left out.
+        Group numbers from 0, without gaps.
 
     Raises
     ------
     MissingExtraError
-        Without scikit-learn.
+        If scikit-learn is not installed.
     """
     if len(units) <= sizes.most and len(units) < 2 * sizes.least:
         return np.zeros(len(units), np.int64)
@@ -73,25 +73,25 @@ def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
 def carry_on(
     units: FloatArray, before: Int64Array, sizes: Sizes, *, joined: int = 0, seed: int = 0
 ) -> tuple[Int64Array, int]:
-    """Keep the groups of songs that have one; join the others to the nearest group.
+    """Keep existing groups, and add new songs to the nearest group.
 
     Parameters
     ----------
     units : ndarray, shape (m, W), float32
     before : ndarray, shape (m,), int64
-        The group of each song before; `NEW` for none.
+        The earlier group of each song; `NEW` for none.
     sizes : Sizes
-        Groups that grew too large are divided, those that shrank too far are dissolved.
+        Groups that have become too large are split, those too small dissolved.
     joined : int
-        Songs that joined on earlier nights, since all were divided.
+        Songs added by earlier runs since the last full division.
     seed : int
 
     Returns
     -------
     groups : ndarray, shape (m,), int64
-        Divided anew where more than a quarter of the songs joined since that was last done.
+        Divided afresh if more than a quarter of the songs were added since the last time.
     joined : int
-        The same number for the next night.
+        The updated number, for the next run.
     """
     is_new = before == NEW
     joined += int(is_new.sum())
@@ -106,7 +106,7 @@ def carry_on(
 
 
 def bounded(units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 0) -> Int64Array:
-    """Return groups of bounded sizes: large ones divided, small ones dissolved."""
+    """Return groups within the size bounds: large ones split, small ones dissolved."""
     groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     for group in range(int(groups.max()) + 1):
         _split(units, groups, group, sizes, seed)
@@ -120,11 +120,11 @@ def bounded(units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 
 
 
 def matched(groups: Int64Array, before: Int64Array) -> dict[int, int]:
-    """Return which group of before each group goes on, by the songs that they share.
+    """Return the earlier group that each group continues, judged by shared songs.
 
-    A group goes on another one if it has at least half of those of its songs that are still there,
-    or is made of it for at least a half; each at most once, the pairs that share most songs first
-    (the best assignment as a whole).
+    A group continues an earlier one if it has at least half of that one's remaining songs, or if
+    at least half of its own songs come from it. Each is matched at most once, by the assignment
+    that maximises the number of shared songs.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -141,12 +141,12 @@ def matched(groups: Int64Array, before: Int64Array) -> dict[int, int]:
 
 
 def _split(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes, seed: int) -> None:
-    """Divide a group that is too large, and what comes of it, in place."""
+    """Split a group that is too large, recursively and in place."""
     rows = np.flatnonzero(groups == group)
     if len(rows) <= sizes.most:
         return
     parts = _means(units[rows], math.ceil(len(rows) / sizes.usual), seed)
-    if not parts.any():  # all of one sound: as they stand
+    if not parts.any():  # identical units: split in row order
         parts = np.arange(len(rows)) // sizes.usual
     first = int(groups.max()) + 1
     for part in range(1, int(parts.max()) + 1):
@@ -156,12 +156,12 @@ def _split(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes, seed
 
 
 def _dissolve(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes) -> None:
-    """Send the songs of a group to the nearest groups that have room, in place."""
+    """Move the songs of a group to the nearest groups with room, in place."""
     rows = np.flatnonzero(groups == group)
     others = np.setdiff1d(np.unique(groups), [group])
     near = units[rows] @ np.stack([_centre(units[groups == other]) for other in others]).T
     room = sizes.most - np.bincount(groups, minlength=int(others.max()) + 1)[others]
-    if room.sum() < len(rows):  # two groups become one that is larger than asked for
+    if room.sum() < len(rows):  # not enough room: merge into one oversized group
         groups[rows] = others[near.mean(axis=0).argmax()]
         return
     for place in np.argsort(-near.max(axis=1), kind="stable"):
@@ -197,14 +197,14 @@ def _centre(units: FloatArray) -> FloatArray:
 
 
 def in_order(units: FloatArray, artists: Int64Array, unknown: int) -> Int64Array:
-    """Return the songs of a group in playing order: the most typical first, artists apart.
+    """Return a playing order of a group: most typical songs first, artists separated.
 
     Parameters
     ----------
     units : ndarray, shape (m, W), float32
     artists : ndarray, shape (m,), int
     unknown : int
-        The number of a song whose artist is not known.
+        The artist code of songs whose artist is unknown.
     """
     order = np.argsort(-(units @ _centre(units)), kind="stable").tolist()
     ordered: list[int] = []

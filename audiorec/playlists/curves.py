@@ -1,9 +1,9 @@
-"""How a class's score, or the tempo, is to move over a playlist: in words, and how it is kept.
+"""Target curves: how a class's score, or the tempo, changes over a playlist.
 
     "metal:rise", "vocal:0.1..0.9", "bpm:90..140"  ──read_curves──▶ `Curve`: scores (n,), points
-    songs in order, curves          ──deviations──▶ (m, C): distance of each song
+    songs in order, curves          ──deviations──▶ (m, C): deviation of each song
 
-A shape in words goes between about the lowest and the highest score of the songs that may come.
+A named shape spans roughly the lowest to the highest score of the eligible songs.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from audiorec.search.filters import class_number, mean_scores
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-BPM_UNIT = 100.0  # beats a minute that count as much as all of a score
-FASTEST = 400.0  # beats a minute that a curve may ask for
-EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
-# Shapes of a curve in words: 0 for the lower, 1 for the upper of two scores.
+BPM_UNIT = 100.0  # beats per minute that weigh as much as the full range of a score
+FASTEST = 400.0  # beats per minute, the maximum of a curve
+EDGES = (0.02, 0.98)  # quantiles of a class's scores that a named shape spans
+# Named shapes: 0 stands for the lower, 1 for the upper of two scores.
 SHAPES = {
     "rise": (0.0, 1.0),
     "fall": (1.0, 0.0),
@@ -32,18 +32,18 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """How a class's mean score, or an attribute, is to move over a playlist.
+    """Target curve of a class's mean score, or of an attribute, over a playlist.
 
     Attributes
     ----------
     scores : ndarray, shape (n,)
-        Of every song of the store; NaN where it is not known, and the song cannot come.
+        Of every song of the store; NaN if unknown, which excludes the song.
     points : tuple of float
-        Wanted scores at equal distances from the beginning to the end; one or more.
+        Target scores at equal distances from start to end; one or more.
     name : str
-        The class or attribute, as it was written.
+        The class or attribute, as given by the user.
     unit : float
-        What 1 of the scores and points stands for: 100 beats a minute for ``bpm``, else 1.
+        What 1 in scores and points stands for: 100 beats per minute for ``bpm``, else 1.
     """
 
     scores: npt.NDArray[np.floating]
@@ -52,32 +52,32 @@ class Curve:
     unit: float = 1.0
 
     def shown(self, score: float) -> str:
-        """Return a score as a person reads it."""
+        """Format a score for display, in the user's unit."""
         return f"{score:.2f}" if self.unit == 1 else f"{score * self.unit:.0f}"
 
     def wanted(self, part: npt.ArrayLike) -> Float64Array:
-        """Return the wanted scores at parts of the playlist from 0 to 1."""
+        """Return the target scores at fractions of the playlist from 0 to 1."""
         places = np.linspace(0, 1, len(self.points))
         return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
 
 
 def read_curves(store: VectorStore, texts: Sequence[str], allowed: BoolArray) -> list[Curve]:
-    """Read curves as ``class:shape``.
+    """Parse curves of the form ``class:shape``.
 
     Parameters
     ----------
     store : VectorStore
     texts : sequence of str
-        A class, and a shape in words (`SHAPES`) or mean scores at equal distances:
-        ``metal:rise``, ``vocal:0.1..0.9..0.1``. Or an attribute of the store: ``bpm:90..140``,
-        ``tag_happy:arc``.
+        A class, and a named shape (`SHAPES`) or mean scores at equal distances:
+        ``metal:rise``, ``vocal:0.1..0.9..0.1``. Or an attribute of the store:
+        ``bpm:90..140``, ``tag_happy:arc``.
     allowed : ndarray, shape (n,), bool
-        Songs between whose lowest and highest scores a shape in words goes.
+        Eligible songs, whose lowest and highest scores a named shape spans.
 
     Raises
     ------
     InputError
-        If a class or a shape is none, or the store lacks the attribute.
+        If a class or a shape is invalid, or the store lacks the attribute.
     """
     curves = []
     for text in texts:
@@ -102,15 +102,15 @@ def _scores(store: VectorStore, name: str) -> npt.NDArray[np.floating]:
 
 
 def middles(lengths: Float64Array) -> Float64Array:
-    """Return where the middle of each song lies, as a part of all of them: shape (m,)."""
+    """Return the midpoint of each song, as a fraction of the total length: shape (m,)."""
     parts: Float64Array = (np.cumsum(lengths) - lengths / 2) / max(float(lengths.sum()), 1e-9)
     return parts
 
 
 def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve]) -> Float64Array:
-    """Return how far songs in order lie from curves: score minus what was wanted, (m, C).
+    """Return the deviation of songs in playing order from curves: score - target, (m, C).
 
-    `rows` (m,) are the songs of the store, `lengths` (m,) their seconds.
+    `rows` (m,) are store rows, `lengths` (m,) seconds.
     """
     parts = middles(lengths)
     columns = [curve.scores[rows] - curve.wanted(parts) for curve in curves]
@@ -123,9 +123,9 @@ def _points(text: str, shape: str, most: float) -> tuple[float, ...]:
     except ValueError:
         points = ()
     if not points or not all(0 <= point <= most for point in points):
-        values = "mean scores from 0 to 1" if most == 1 else f"beats a minute up to {most:.0f}"
+        values = "mean scores from 0 to 1" if most == 1 else f"beats per minute up to {most:.0f}"
         raise InputError(
-            f"--curve {text}: a class and {', '.join(SHAPES)} or {values} are "
-            "expected, for example metal:rise or vocal:0.1..0.9..0.1 or bpm:90..140"
+            f"--curve {text}: expected a class with {', '.join(SHAPES)} or {values}, for "
+            "example metal:rise or vocal:0.1..0.9..0.1 or bpm:90..140"
         )
     return points

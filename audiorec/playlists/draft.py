@@ -1,9 +1,9 @@
-"""A playlist in the making: songs are taken one by one, then exchanged until all is right.
+"""Build a playlist: add songs greedily, then exchange them until length and curves fit.
 
     Draft(units, relevance, durations, wish, pool)  ──fill──exchange──improve──▶  .rows
 
-A song is worth its similarity to the seeds, half of that to the song before, and less the further
-it lies from the curves.
+A song's value is its similarity to the seeds, plus half its similarity to the previous song, minus
+a penalty for its distance from the curves.
 """
 
 from collections import Counter
@@ -17,30 +17,30 @@ from audiorec.search.diversify import Limit, Tally
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
-SMOOTHNESS = 0.5  # weight of the similarity to the song before
-ADHERENCE = 5.0  # weight of the distance from a curve: 0.1 of a score outweighs 0.5 of similarity
+SMOOTHNESS = 0.5  # weight of the similarity to the previous song
+ADHERENCE = 5.0  # penalty per unit of distance: 0.1 of a score outweighs 0.5 of similarity
 TOLERANCE_S = 30.0
 TOLERANCE_PART = 0.01
 MAX_EXCHANGES = 50
-MAX_TRIALS = 20_000  # lists that are weighed to keep a curve: a second
-CANDIDATES = 8  # songs that are tried at a place
-STAND_INS = 3  # songs that are tried where another has to give way for one of them
-GAIN = 0.02  # of worth: less is not heard
+MAX_TRIALS = 20_000  # alternative lists evaluated to follow a curve: about a second
+CANDIDATES = 8  # songs tried at a position
+STAND_INS = 3  # replacements tried where a candidate forces another song out
+GAIN = 0.02  # minimum gain in value; less is inaudible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a playlist is to be like.
+    """The request for a playlist.
 
     Attributes
     ----------
     seconds : float
-        How long.
+        Target length.
     limits : sequence of Limit
     artists : ndarray, shape (n,), int, optional
-        The artist of each song; `UNKNOWN` for none.
+        Artist code of each song; `UNKNOWN` for none.
     gap : int
-        Places between two songs of one artist, at least; 0 lets them stand side by side.
+        Minimum number of songs between two of one artist; 0 allows adjacent ones.
     curves : sequence of Curve
     """
 
@@ -52,12 +52,12 @@ class Wish:
 
     @property
     def tolerance_s(self) -> float:
-        """How far the length may be off: half a minute, or 1 % where that is more."""
+        """Allowed deviation from the target length: 30 s, or 1 % if that is more."""
         return max(TOLERANCE_S, TOLERANCE_PART * self.seconds)
 
 
 class Draft:
-    """A playlist in the making: `pool` is what it may take, `rows` what it has."""
+    """Working state of a playlist: `pool` holds its candidates, `rows` its songs so far."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Draft:
         self._units, self._relevance, self._durations = units, relevance, durations
         self._wish = wish
         self._tally = Tally(wish.limits)
-        self._offers: dict[int, list[int]] = {}  # of each place of the list as it is
+        self._offers: dict[int, list[int]] = {}  # per position of the current list
         self._usual_s = float(np.median(durations[pool])) if len(pool) else 0.0
 
     def fill(self, first: Sequence[int]) -> None:
-        """Take songs until the length is reached; the last may go too far: see `exchange`."""
+        """Add songs until the length is reached; `exchange` corrects an overshoot by the last."""
         pending = list(dict.fromkeys(first))
         while self.seconds < self._wish.seconds - self._wish.tolerance_s:
             row = self._next_of(pending)
@@ -93,10 +93,10 @@ class Draft:
             self.seconds -= float(self._durations[self.rows.pop()])
 
     def exchange(self, fixed: Sequence[int]) -> None:
-        """Exchange songs until the length is right or nothing makes it better.
+        """Exchange songs until the length is right or cannot be improved.
 
-        Where the list stays too short, as one of two long songs may, another song joins it, if that
-        comes nearer to the length.
+        If the list stays too short, as a list of two long songs may, one more song is added if
+        that brings it nearer to the target.
         """
         self._settle(fixed)
         missing = self._wish.seconds - self.seconds
@@ -110,7 +110,7 @@ class Draft:
             self._take(before)
 
     def _settle(self, fixed: Sequence[int]) -> None:
-        """Exchange songs of the list as it is."""
+        """Exchange songs of the current list."""
         for _ in range(MAX_EXCHANGES):
             missing = self._wish.seconds - self.seconds
             if abs(missing) <= self._wish.tolerance_s:
@@ -121,11 +121,11 @@ class Draft:
             self._replace(*found)
 
     def improve(self) -> None:
-        """Exchange and swap songs as long as the curves are kept better for it.
+        """Exchange and swap songs as long as that follows the curves better.
 
-        The length stays right, or as far off as it is. Taking songs one after the other spends
-        the few songs of a demanding part before it begins, and the places that the limits leave
-        to their artists: here a song gives way for another one elsewhere.
+        The length stays within tolerance, or at least no further off. Greedy filling spends the
+        few songs that fit a demanding part before it begins, and exhausts the limits of their
+        artists; here such a song can be replaced by another one elsewhere.
         """
         if not self._wish.curves or not self.rows:
             return
@@ -144,7 +144,7 @@ class Draft:
                     break
 
     def _trials(self, place: int) -> list[list[int]]:
-        """Return lists that differ in the song at one place, and in what that makes necessary."""
+        """Return lists with another song at one position, including forced follow-up changes."""
         lists = []
         for other in range(len(self.rows)):
             rows = self.rows.copy()
@@ -160,7 +160,7 @@ class Draft:
         return lists
 
     def _best_at(self, place: int) -> list[int]:
-        """Return songs that are worth most at a place, of those not in the list."""
+        """Return the most valuable songs for a position, among those not in the list."""
         if place not in self._offers:
             free = self.pool[~np.isin(self.pool, self.rows)]
             order = np.argsort(self._losses(place, free), kind="stable")
@@ -168,7 +168,7 @@ class Draft:
         return self._offers[place]
 
     def _in_the_way(self, row: int, place: int) -> list[int]:
-        """Return the places of songs that a limit or the gap sets against a song at a place."""
+        """Return positions of songs that conflict with `row` at `place`, by limit or artist gap."""
         rows = np.asarray(self.rows)
         against = np.zeros(len(rows), np.bool_)
         for limit in self._wish.limits:
@@ -183,12 +183,12 @@ class Draft:
         return [int(other) for other in np.flatnonzero(against)]
 
     def _worst_first(self) -> list[int]:
-        """Return all places, those furthest from the curves first."""
+        """Return all positions, furthest from the curves first."""
         far = self._astray(np.asarray([self.rows], np.int64))[0]
         return [int(place) for place in np.argsort(-far, kind="stable")]
 
     def _astray(self, lists: Int64Array) -> Float64Array:
-        """Return how far songs of lists (q, m) lie from the curves, all together: (q, m)."""
+        """Return the distance of each song in lists (q, m) from all curves together: (q, m)."""
         lengths = self._durations[lists]
         part = (np.cumsum(lengths, axis=1) - lengths / 2) / self._wish.seconds
         far = np.zeros(lists.shape)
@@ -197,10 +197,10 @@ class Draft:
         return far
 
     def _worths(self, lists: Int64Array) -> Float64Array:
-        """Return what the songs of each of some lists (q, m) are worth together: (q,)."""
+        """Return the total value of each of some lists (q, m): shape (q,)."""
         n = len(self._units)
         pairs, places = np.unique(lists[:, 1:] * n + lists[:, :-1], return_inverse=True)
-        # Not a product of matrices: these few would wait for the threads of one.
+        # einsum rather than matmul: for so few products, starting BLAS threads costs more.
         alike = np.einsum("ij,ij->i", self._units[pairs // n], self._units[pairs % n])
         worths = self._relevance[lists].sum(axis=1, dtype=np.float64)
         worths += SMOOTHNESS * alike[places.reshape(len(lists), -1)].sum(axis=1, dtype=np.float64)
@@ -208,7 +208,7 @@ class Draft:
         return np.asarray(worths, np.float64)
 
     def _is_right(self, rows: Int64Array) -> bool:
-        """Whether a list keeps to the limits and the gap, and is as long as it was or better."""
+        """Return whether a list respects limits, gap and length (or is no further off than now)."""
         off = abs(float(self._durations[rows].sum()) - self._wish.seconds)
         if off > max(self._wish.tolerance_s, abs(self.seconds - self._wish.seconds)):
             return False
@@ -236,7 +236,7 @@ class Draft:
             self._append(row)
 
     def _next_of(self, pending: list[int]) -> int | None:
-        """Return the first of the seeds that may come now, and take it off the list."""
+        """Return the first pending seed that is allowed now, and remove it from `pending`."""
         room = self._wish.seconds + self._wish.tolerance_s - self.seconds
         for row in pending:
             fits = not self.rows or self._durations[row] <= room
@@ -246,7 +246,7 @@ class Draft:
         return None
 
     def _best_next(self, missing: float) -> int | None:
-        """Return the best song for the next place."""
+        """Return the best song for the next position."""
         part = (self.seconds + self._durations[self.pool] / 2) / self._wish.seconds
         values = self._values(self.pool, np.minimum(part, 1.0), self.rows[-1:])
         for place in np.argsort(-values, kind="stable"):
@@ -258,7 +258,7 @@ class Draft:
         return None
 
     def _values(self, rows: Int64Array, part: Float64Array, beside: Sequence[int]) -> Float64Array:
-        """Return what songs are worth at a place: higher is better."""
+        """Return the value of each song at a position; higher is better."""
         values = self._relevance[rows].astype(np.float64)
         for row in beside:
             values += SMOOTHNESS / len(beside) * (self._units[rows] @ self._units[row])
@@ -267,7 +267,7 @@ class Draft:
         return values
 
     def _may_stand(self, row: int, place: int) -> bool:
-        """Whether no song of the same artist stands too near to a place."""
+        """Return whether a position is far enough from other songs of the same artist."""
         artists, gap = self._wish.artists, self._wish.gap
         if artists is None or artists[row] == UNKNOWN:
             return True
@@ -275,10 +275,10 @@ class Draft:
         return not any(artists[other] == artists[row] for other in near)
 
     def _best_exchange(self, missing: float, fixed: Sequence[int]) -> tuple[int, int] | None:
-        """Return a place and the row to put there.
+        """Return a position and the row to put there.
 
-        Among exchanges that make the length right the one that costs the least; without
-        any, the one that brings it nearest. The place after the last adds a song.
+        Among exchanges that make the length right, the cheapest; if there are none, the one that
+        brings it nearest. The position after the last adds a song.
         """
         free = self.pool[~np.isin(self.pool, self.rows)]
         tolerance = self._wish.tolerance_s
@@ -288,7 +288,7 @@ class Draft:
                 continue
             own = 0.0 if row is None else self._durations[row]
             off = np.abs(missing + own - self._durations[free])
-            better = off < abs(missing) - 1.0  # a second, or it would go on and on
+            better = off < abs(missing) - 1.0  # at least one second, so that the loop terminates
             right = off <= tolerance
             cost = np.where(right, self._losses(place, free), off)
             for i in np.lexsort((cost, ~right, ~better)):
@@ -300,7 +300,7 @@ class Draft:
         return min(offers)[2:] if offers else None
 
     def _losses(self, place: int, rows: Int64Array) -> Float64Array:
-        """Return what songs cost at a place, against the one there; at the end, the best."""
+        """Return the loss of value against the song at a position; at the end, against the best."""
         beside = [*self.rows[max(0, place - 1) : place], *self.rows[place + 1 : place + 2]]
         before = float(self._durations[self.rows[:place]].sum())
         with_own = np.concatenate([rows, np.asarray(self.rows[place : place + 1], np.int64)])

@@ -1,4 +1,4 @@
-"""What the index of a folder of playlists says: the lists of an earlier night.
+"""Read the lists of an earlier run from the index of a playlist folder.
 
 folder/playlists.json ──read_lists──▶ `EarlierLists`: names, files, songs, digests
 """
@@ -27,10 +27,11 @@ class ListFile:
     ----------
     name, file : str
         `file` has no folder in it.
+        `file` is a bare name without a folder.
     songs : tuple of str
         Ids in playing order.
     digests : tuple of str
-        Of what audiorec wrote there, or was about to write.
+        SHA-256 of what audiorec wrote to the file, or was about to write.
     """
 
     name: str
@@ -41,14 +42,14 @@ class ListFile:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierLists:
-    """What the index of a folder says.
+    """Content of a playlist folder's index.
 
     Attributes
     ----------
     extractor_id, by : str
     size : int
     joined : int
-        Songs that joined since all were divided.
+        Songs added since the last full division.
     lists : tuple of ListFile
     """
 
@@ -60,16 +61,16 @@ class EarlierLists:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name of each list."""
+        """Names of the lists."""
         return tuple(one.name for one in self.lists)
 
     @cached_property
     def place_of(self) -> Mapping[str, int]:
-        """Which list each song stands in."""
+        """Map each song to the number of its list."""
         return {song: n for n, one in enumerate(self.lists) for song in one.songs}
 
     def fits(self, store: VectorStore, by: str, size: int) -> bool:
-        """Whether the lists were made as they would be made now, but for the songs."""
+        """Return whether extractor, basis and size are those that would be used now."""
         return (self.extractor_id, self.by, self.size) == (
             store.metadata.extractor_id,
             by,
@@ -78,12 +79,12 @@ class EarlierLists:
 
 
 def read_lists(folder: str | Path) -> EarlierLists | None:
-    """Read the index of a folder; None where there is none.
+    """Read the index of a playlist folder; None if there is none.
 
     Raises
     ------
     StoreError
-        If the folder is a link, or its index is damaged or something else.
+        If the folder is a link, or its index is damaged or not audiorec's.
     """
     path = Path(folder) / INDEX
     refuse_other_than_folder(Path(folder))
@@ -96,7 +97,7 @@ def read_lists(folder: str | Path) -> EarlierLists | None:
         lists = tuple(_list_of(one) for one in content["lists"])
         names = [one.name.casefold() for one in lists]
         if len(set(names)) < len(names):
-            raise ValueError("a name stands twice")
+            raise ValueError("duplicate list name")
         return EarlierLists(
             extractor_id=str(content["extractor_id"]),
             by=str(content["by"]),
@@ -106,8 +107,8 @@ def read_lists(folder: str | Path) -> EarlierLists | None:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{path}: is not an index that audiorec wrote ({error}); name another folder, or move "
-            "it away"
+            f"{path}: not an index written by audiorec ({error}); name another folder, or move "
+            "the file away"
         ) from error
 
 
@@ -116,7 +117,7 @@ def _list_of(content: Any) -> ListFile:
     songs, digests = content["songs"], content["digests"]
     texts = [name, file, *songs, *digests]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a list of other things than texts")
+        raise TypeError("names, files, songs and digests must be strings")
     if Path(file).name != file or not file.endswith(".m3u8") or "\0" in file:
-        raise ValueError(f"{file!r} is no name of a list")
+        raise ValueError(f"invalid file name {file!r}")
     return ListFile(name=name, file=file, songs=tuple(songs), digests=tuple(digests))

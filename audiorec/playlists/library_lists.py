@@ -1,9 +1,9 @@
-"""A whole library divided into playlists with names, by sound.
+"""Divide a whole library into named playlists, by sound.
 
-    store ──divide_library──▶ `DividedLibrary`: lists, their names, what was left out
-          (the lists of an earlier night: `EarlierLists`)
+    store ──divide_library──▶ `DividedLibrary`: lists, their names, counts of omitted songs
+          (optional: the lists of an earlier run, `EarlierLists`)
 
-Every song that is music stands in exactly one list, near copies of it in none.
+Every song that is music is in exactly one list, except for copies of a song in a list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ class NamedPlaylist(SongList):
     ----------
     name : str
     went_on : str or None
-        The name of the list of an earlier night that this one goes on; None for a new list.
+        Name of the earlier list that this one continues; None for a new list.
     """
 
     name: str
@@ -44,23 +44,23 @@ class NamedPlaylist(SongList):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DividedLibrary:
-    """A library in playlists.
+    """A library divided into playlists.
 
     Attributes
     ----------
     store : SearchableStore
     lists : tuple of NamedPlaylist
-        By their names.
+        Sorted by name.
     by : {"vector", "mean", "features", "embedding"}
-        What the songs were compared by.
+        The space in which the songs were compared.
     size : int
-        Songs that a list was to have.
+        Target number of songs per list.
     not_music, copies, not_compared : int
-        Songs in no list: no music, near copies of one in a list, without what is compared.
+        Songs in no list: not music, copies of a song in a list, or missing from the space.
     new, moved : int
-        Songs that stood in no list of the earlier night, and in another one.
+        Songs that were in no earlier list, and songs that changed lists.
     joined : int
-        Songs that joined the lists since all songs were divided.
+        Songs added since the last full division.
     """
 
     store: SearchableStore = field(repr=False)
@@ -81,7 +81,7 @@ class DividedLibrary:
         return len(self.lists)
 
     def __getitem__(self, name: str) -> NamedPlaylist:
-        """Return the list of a name."""
+        """Return the list with this name."""
         for one in self.lists:
             if one.name == name:
                 return one
@@ -102,25 +102,25 @@ def divide_library(
     earlier: EarlierLists | None = None,
     seed: int = 0,
 ) -> DividedLibrary:
-    """Divide a library into playlists with names.
+    """Divide a library into named playlists.
 
     Parameters
     ----------
     store : SearchableStore
     size : int
-        Songs that a list is to have: it has a third of them at least and twice as many at most,
+        Target number of songs per list: a list has at least a third and at most twice as many,
         unless the whole library has fewer.
     by, table
         See `SearchableStore.similar`.
     choice : Choice
-        Which songs may come; its limits do not count here.
+        Which songs are eligible; its limits are ignored here.
     earlier : EarlierLists, optional
-        What `audiorec.playlists.earlier_lists.read_lists` says of an earlier night: its songs stay
-        where they are, and its names stay, as long as size and way of comparing are the same and
-        no more than a quarter of the songs joined since all were divided. Else all is divided
-        anew, and a list that shares most of its songs with an old one has its name.
+        Result of `audiorec.playlists.earlier_lists.read_lists`. Its songs and names are kept as
+        long as size and basis are unchanged and at most a quarter of the songs were added since
+        the last full division. Otherwise all songs are divided afresh, and a list that shares
+        most of its songs with an earlier one takes over its name.
     seed : int
-        Same store, same earlier lists, same seed: same lists.
+        The same store, earlier lists and seed give the same lists.
 
     Returns
     -------
@@ -129,9 +129,9 @@ def divide_library(
     Raises
     ------
     InputError
-        If no song may come, or `size` is below 2.
+        If no song is eligible, or `size` is below 2.
     MissingExtraError
-        Without scikit-learn (``pip install "audiorec[sklearn]"``).
+        If scikit-learn is not installed (``pip install "audiorec[sklearn]"``).
 
     Examples
     --------
@@ -146,9 +146,9 @@ def divide_library(
     chosen = store.chosen(choice)
     compared = chosen.allowed & there
     if not compared.any():
-        raise InputError(f"{store.path}: no song may come into a list")
+        raise InputError(f"{store.path}: no eligible songs for a playlist")
     copies = np.zeros(len(store), np.bool_) if choice.keep_duplicates else _copies(store, compared)
-    # By id, so that the order of the store's rows decides nothing.
+    # Sorted by id, so that the result does not depend on the order of rows in the store.
     rows = np.asarray(sorted(np.flatnonzero(compared & ~copies), key=store.ids.__getitem__))
     before = _before(store, rows, earlier)
     same = earlier is not None and earlier.fits(store, space.by, size)
@@ -193,7 +193,7 @@ def divide_library(
 
 
 def _before(store: SearchableStore, rows: Int64Array, earlier: EarlierLists | None) -> Int64Array:
-    """Return the earlier list of each song, `NEW` where it had none."""
+    """Return the earlier list of each song, `NEW` for none."""
     places = {} if earlier is None else earlier.place_of
     return np.asarray([places.get(store.ids[row], NEW) for row in rows], np.int64)
 
@@ -201,14 +201,14 @@ def _before(store: SearchableStore, rows: Int64Array, earlier: EarlierLists | No
 def _as_before(
     store: SearchableStore, rows: Int64Array, order: Int64Array, before: Sequence[str]
 ) -> Int64Array:
-    """Return songs in the order that they had; the new ones come last, in their own order."""
+    """Return songs in their earlier order; new ones follow in the given order."""
     places = {song_id: place for place, song_id in enumerate(before)}
     found = [places.get(store.ids[rows[n]], len(before)) for n in order]
     return order[np.argsort(found, kind="stable")]
 
 
 def _copies(store: SearchableStore, compared: BoolArray) -> BoolArray:
-    """Return the songs that are the same audio as a better one that may come, (n,)."""
+    """Return which songs have the same audio as a better eligible song: shape (n,), bool."""
     series, _ = series_beside(store)
     extra = np.zeros(len(store), np.bool_)
     for group in _duplicates(store, series):
@@ -223,7 +223,7 @@ def _copies(store: SearchableStore, compared: BoolArray) -> BoolArray:
 def _duplicates(store: SearchableStore, series: Sequence[Any]) -> list[tuple[int, ...]]:
     try:
         return [group.rows for group in find_duplicates(store, series)]
-    except InputError:  # vectors of other statistics: the same packets are still seen
+    except InputError:  # lacks statistics: fall back to content hashes
         by_hash: dict[str, list[int]] = {}
         for row, content in enumerate(store.column("content_hash").to_pylist()):
             by_hash.setdefault(content, []).append(row)
@@ -231,5 +231,5 @@ def _duplicates(store: SearchableStore, series: Sequence[Any]) -> list[tuple[int
 
 
 def _worse(song: dict[str, Any]) -> tuple[float, str]:
-    """Order copies: those with more bytes a second are better, then those first by id."""
+    """Sort key of copies: higher bytes per second first, then by id."""
     return -song["size"] / max(float(song["duration_s"]), 1.0), song["song_id"]

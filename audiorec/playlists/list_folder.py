@@ -1,10 +1,10 @@
-"""Playlists of a divided library as files in a folder, which a later night goes on with.
+"""Write the playlists of a divided library to a folder, which a later run can update.
 
     `DividedLibrary` ──write_lists──▶ folder/*.m3u8, folder/playlists.json
 
-``playlists.json`` beside the lists says which files are audiorec's, by their digests. Another file,
-or a list that somebody edited, is never replaced or removed: the list gets another file name. A
-kill at any place leaves whole files, and an index that knows all of ours.
+``playlists.json`` beside the lists records audiorec's files and their digests. A file from another
+program, or a list that was edited, is never replaced or removed: the list gets another file name.
+Interrupting at any point leaves complete files, and an index that covers all of them.
 """
 
 import hashlib
@@ -24,23 +24,23 @@ from audiorec.playlists.m3u8 import BIDI, PlaylistEntry, render_m3u8
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary, NamedPlaylist
 
-MOST_FILE_NAME = 80  # letters
+MOST_FILE_NAME = 80  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenLists:
-    """What became of a folder.
+    """Result of writing a folder of playlists.
 
     Attributes
     ----------
     files : mapping of str to str
-        The file of each list, by the list's name.
+        The file name of each list, by list name.
     written, unchanged, removed : int
-        Files.
+        Numbers of files.
     left_alone : tuple of str
-        Files that others wrote or changed, whose names a list would have had.
+        Files that lists would have used, but that others wrote or edited.
     left_out : tuple of str
-        Paths of songs that cannot stand in a playlist.
+        Paths of songs that cannot be written to a playlist.
     """
 
     files: Mapping[str, str]
@@ -54,27 +54,27 @@ class WrittenLists:
 def write_lists(
     divided: "DividedLibrary", folder: str | Path, *, absolute: bool = False
 ) -> WrittenLists:
-    """Write every list as a file into a folder.
+    """Write every list as a file in a folder.
 
     Parameters
     ----------
     divided : DividedLibrary
     folder : path
-        Made if it is not there. Lists of an earlier night that are no more are removed.
+        Created if missing. Files of earlier lists that no longer exist are removed.
     absolute : bool
-        Absolute paths of the songs; by default relative to the folder.
+        Write absolute song paths; by default they are relative to the folder.
 
     Raises
     ------
     InputError
-        If the folder above is not there.
+        If the parent folder does not exist.
     StoreError
         If the folder is a link, its index is damaged, or it cannot be written to.
     """
     place = Path(folder)
     earlier = read_lists(place)
     if not place.parent.is_dir():
-        raise InputError(f"{place}: there is no folder {place.parent}")
+        raise InputError(f"{place}: folder {place.parent} does not exist; create it first")
     with write_errors(place):
         place.mkdir(exist_ok=True)
         return _written(divided, place, earlier, absolute=absolute)
@@ -108,7 +108,7 @@ def _written(
         for one in divided.lists
     ]
     gone = [one for name, one in old.items() if name in ours and name not in set(files.values())]
-    # First what may be there while this runs, so that a later night knows all of it as ours.
+    # Record every file that may exist during this run, so that after a kill the next run owns it.
     _write_index(divided, folder, _while_writing(now, gone, old))
     written = 0
     for file in now:
@@ -142,7 +142,7 @@ def _while_writing(
         digests = tuple(dict.fromkeys((*before, *one.digests)))
         both.append(ListFile(name=one.name, file=one.file, songs=one.songs, digests=digests))
     names = {one.name.casefold() for one in now}
-    for one in gone:  # under a name of its own, in case the next night begins here
+    for one in gone:  # under unique names, in case the next run starts from here
         name, number = one.name, 1
         while name.casefold() in names:
             number += 1
@@ -158,7 +158,7 @@ def _file_names(
     ours: set[str],
     there: set[str],
 ) -> dict[str, str]:
-    """Return the file of each list: that of the list it goes on, or a free name like its own."""
+    """Return the file name of each list: that of the list it continues, or a free new one."""
     by_name = {one.name: one.file for one in (earlier.lists if earlier is not None else ())}
     files: dict[str, str] = {}
     used = set(there)
@@ -181,13 +181,13 @@ def _file_names(
 
 
 def _slug(name: str) -> str:
-    """Return a name as a name of a file that every system takes."""
+    """Return a list name as a file name that is valid on every system."""
     plain = BIDI.sub("", re.sub(r"[^\w ,&()'+-]", " ", name))
     return " ".join(plain.split())[:MOST_FILE_NAME].strip(" -") or "songs"
 
 
 def _digest_at(path: Path) -> str | None:
-    """Return the digest of a file; None for none, a link or another thing."""
+    """Return the sha256 of a file; None if it is missing, a link or not a regular file."""
     if path.is_symlink() or not path.is_file():
         return None
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,6 @@
-"""A list of songs in playing order, as text for a terminal and as HTML for a notebook.
+"""Display songs in playing order: as text for a terminal, as HTML for a notebook.
 
-columns, notes ──list_text, list_html──▶ a table: times as on a clock, notes below it
+columns, notes ──list_text, list_html──▶ a table with clock times, and the notes
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 from audiorec.files.text_tables import clock, html_table, text_table
 from audiorec.files.visible import visible
 
-TIMES = {"start_s": "start", "duration_s": "length"}  # shown as on a clock, under these names
-MOST_ROWS = 60  # of a table; the rest is counted
+TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
+MOST_ROWS = 60  # rows per table; further rows are only counted
 
 
 def list_text(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
-    """Return a title, a table and the notes, a line each."""
+    """Return a title, a table and the notes, one note per line."""
     title, names, rows, more = _table(columns)
     cut = [f"… {more} more"] if more else []
     return "\n".join(
@@ -23,7 +23,7 @@ def list_text(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str
 
 
 def list_html(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
-    """Return the same as an HTML table; the notes stand in its caption."""
+    """Return the same as an HTML table, with the notes in its caption."""
     title, names, rows, more = _table(columns)
     cut = [f"the first {len(rows)}"] if more else []
     return html_table(names, rows, caption="; ".join([title, *cut, *notes]))
@@ -35,7 +35,7 @@ def _table(
     shown = {
         TIMES.get(name, name): [clock(v) for v in values] if name in TIMES else list(values)
         for name, values in columns.items()
-        if name != "album"  # for which a terminal has no room
+        if name != "album"  # omitted: too wide for a terminal
     }
     rows = list(zip(*shown.values(), strict=True))
     n, seconds = len(rows), sum(columns["duration_s"])

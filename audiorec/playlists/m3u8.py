@@ -1,8 +1,8 @@
-r"""Songs to a playlist that players and music servers read: extended M3U in UTF-8.
+r"""Write playlists that players and music servers can read: extended M3U in UTF-8.
 
-Paths are relative to the playlist, with forward slashes and without percent-encoding:
-absolute and encoded ones are what servers fail to import. A name that cannot stand in a
-playlist (not UTF-8, or with a line break) is left out and reported.
+Paths are relative to the playlist, with forward slashes and without percent-encoding: servers
+often fail to import absolute or encoded ones. A name that a playlist cannot hold (not UTF-8, or
+with a line break) is left out and reported.
 """
 
 import os
@@ -14,20 +14,20 @@ from pathlib import Path
 
 from audiorec.files.atomic import replaced
 
-UNKNOWN_SECONDS = -1  # what the format says for a length that is not known
-# An address, which stands as it is; a path has no // after a colon.
+UNKNOWN_SECONDS = -1  # M3U's value for an unknown length
+# A URL, written unchanged; a path has no // after a colon.
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# How a name that is not UTF-8 is printed, in the store's ``uri`` for example: \xe9
+# The printed form of a byte that is not UTF-8, as in the store's ``uri``: \xe9
 ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
-# What turns the direction of text, so that a title could look like another, or like a file.
+# Direction controls, by which a title could pose as another title or a file name.
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaylistEntry:
-    """One song of a playlist; without a title its file's name stands in.
+    """One song of a playlist; without a title, its file name is shown.
 
-    `path` is the file, absolute or relative to the working folder.
+    `path` is the file, absolute or relative to the current folder.
     """
 
     path: str
@@ -39,7 +39,7 @@ class PlaylistEntry:
 def write_m3u8(
     entries: Iterable[PlaylistEntry], path: Path, *, absolute: bool = False
 ) -> list[PlaylistEntry]:
-    """Write a playlist, whole or not at all; return songs whose file name cannot stand in one.
+    """Write a playlist atomically; return the songs whose file names it cannot hold.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def write_m3u8(
     path : Path
         Usually ``<name>.m3u8``; replaced if it exists.
     absolute : bool
-        Write absolute paths instead of those relative to the playlist's folder.
+        Write absolute paths instead of paths relative to the playlist's folder.
     """
     text, left_out = render_m3u8(entries, folder=None if absolute else path.parent)
     with replaced(path) as temporary:
@@ -58,9 +58,9 @@ def write_m3u8(
 def render_m3u8(
     entries: Iterable[PlaylistEntry], *, folder: Path | None
 ) -> tuple[str, list[PlaylistEntry]]:
-    """Return a playlist as text, and songs whose file name cannot stand in one.
+    """Return a playlist as text, and the songs whose file names it cannot hold.
 
-    Paths are relative to `folder`, or absolute without one; lines end in a line feed.
+    Paths are relative to `folder`, or absolute if it is None; lines end in a line feed.
 
     Examples
     --------
@@ -81,19 +81,19 @@ def render_m3u8(
 
 
 def _is_writable(path: str) -> bool:
-    """Whether a name can be a line of UTF-8 that leads a player to the file."""
+    """Return whether a path can be written as a UTF-8 line that players resolve to the file."""
     try:
         path.encode()
     except UnicodeEncodeError:
         return False
     if _clean(path) != path:
         return False
-    # The printed form of such a name is not the name; only a real backslash may stay.
+    # Such a match is the printed form of a byte, not the path, unless a file has that very name.
     return not ESCAPED_BYTE.search(path) or os.path.exists(path)  # noqa: PTH110 - text
 
 
 def missing_files(entries: Iterable[PlaylistEntry]) -> list[PlaylistEntry]:
-    """Return the songs whose file is not there now; what has a scheme (``s3://``) passes."""
+    """Return the songs whose file does not exist; URLs (``s3://``) are not checked."""
     return [e for e in entries if not REMOTE.match(e.path) and not Path(e.path).exists()]
 
 
@@ -101,10 +101,10 @@ def _location(path: str, folder: Path | None) -> str:
     if REMOTE.match(path):
         return path
     full = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
-    # A way up (..) leads out of the real folder, so a link to it has to be followed first.
+    # Resolve the folder's links first: ``..`` goes up from the real folder.
     text = full if folder is None else os.path.relpath(full, os.path.realpath(folder))
     text = text.replace(os.sep, "/")
-    # A line that begins with # would be a comment; spaces before a name are stripped.
+    # A leading # would be read as a comment; leading spaces are stripped by players.
     return f"./{text}" if text.startswith(("#", " ")) else text
 
 
@@ -115,7 +115,7 @@ def _label(entry: PlaylistEntry) -> str:
 
 
 def _clean(text: str) -> str:
-    """Put a space for everything that could end the line or hide in it."""
+    """Replace everything that could end the line, or be invisible in it, with a space."""
     safe = text.encode("utf-8", "replace").decode()
     hidden = ("Cc", "Zl", "Zp")
     return "".join(" " if unicodedata.category(c) in hidden else c for c in safe)

@@ -1,10 +1,10 @@
-"""Names for groups of songs: genre and version by the heads, then what sets alike groups apart.
+"""Name groups of songs: genre and version, then what distinguishes similar groups.
 
     groups (m,), `Words` of their songs  ──named──▶  ["Jazz, instrumental", "Metal, 80s", …]
 
-A name says the genre that most songs have, and the version where it is not that of the whole
-library. Groups that would have one name get a word each in which they differ most: a tag of the
-backbone, a class of a head, an artist. No two names are alike.
+A name has the genre of most songs, and the version if it differs from that of the whole library.
+Groups that would get the same name each add the word in which they differ most: a backbone tag, a
+class of a head, or an artist. All names are unique.
 """
 
 from collections import Counter
@@ -21,10 +21,10 @@ from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 GENRE = "genre"
-HALF = 0.5  # of the songs: from here on a genre alone is the name
-TOLD = 0.7  # of the songs have a version: then it is said, unless the library has it anyway
-MOST_NAME = 60  # letters
-APART = 0.3  # standard deviations by which a word has to set a group apart
+HALF = 0.5  # share of the songs from which one genre is the whole name
+TOLD = 0.7  # share of the songs from which a version is named, unless it is the library's, too
+MOST_NAME = 60  # characters
+APART = 0.3  # standard deviations by which a word must distinguish a group
 SPELLED = {
     "hiphop": "hip hop",
     "Hip-Hop": "hip hop",
@@ -38,19 +38,19 @@ SPELLED = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is known of the songs of a store that a name can say.
+    """Properties of a store's songs that names are built from.
 
     Attributes
     ----------
     heads : mapping of str to (tuple of str, ndarray)
-        Classes of each head, and the mean scores (n, C).
+        Class labels of each head, and the mean scores (n, C).
     tags : tuple of str
-        Words of the backbone; empty without ``features.parquet`` beside the store.
+        Backbone tags; empty without ``features.parquet`` beside the store.
     tag_values : ndarray, shape (n, len(tags)), float32
     artists : ndarray, shape (n,), int32
-        `UNKNOWN` for none.
+        Artist codes; `UNKNOWN` for none.
     artist_names : sequence of str
-        By the artist's number.
+        Indexed by artist code.
     """
 
     heads: Mapping[str, tuple[tuple[str, ...], FloatArray]]
@@ -61,7 +61,7 @@ class Words:
 
 
 def words_of(store: VectorStore) -> Words:
-    """Read what the names of groups are made of."""
+    """Read the properties that group names are built from."""
     classes = store.metadata.classes
     means = np.asarray(mean_scores(store), np.float32)
     heads = {}
@@ -95,16 +95,16 @@ def named(
     ----------
     words : Words
     groups : ndarray, shape (m,), int64
-        Of each song.
+        The group of each song.
     rows : ndarray, shape (m,), int64
         The songs' rows in the store.
     kept : mapping of int to str, optional
-        Names of groups that have one.
+        Names to keep, by group.
 
     Returns
     -------
     names : list of str
-        All different, whatever the case.
+        Unique, ignoring case.
     """
     kept = kept or {}
     members = [rows[groups == group] for group in range(int(groups.max()) + 1)]
@@ -125,7 +125,7 @@ def named(
 
 
 def _base(words: Words, members: Int64Array, rows: Int64Array) -> str:
-    """Return genre and version of a group in words."""
+    """Return genre and version of a group as a name."""
     parts = []
     if GENRE in words.heads:
         labels, means = words.heads[GENRE]
@@ -150,7 +150,7 @@ def _base(words: Words, members: Int64Array, rows: Int64Array) -> str:
 def _set_apart(
     words: Words, base: str, members: Int64Array, others: Int64Array, taken: Collection[str]
 ) -> str:
-    """Return the name with a word in which a group differs from those that are alike."""
+    """Return the name extended by what distinguishes a group from similar ones."""
     for word in _contrasts(words, members, others):
         name = f"{base}, {_spelled(word)}"
         if _letters(word) not in _letters(base) and name.casefold() not in taken:
@@ -168,7 +168,7 @@ def _set_apart(
 
 
 def _contrasts(words: Words, members: Int64Array, others: Int64Array) -> list[str]:
-    """Return the words that a group has more of than others, the clearest first."""
+    """Return the words for which a group scores above the others, largest difference first."""
     found: list[tuple[float, str]] = []
     columns = [(words.tags, words.tag_values), *words.heads.values()]
     for labels, values in columns:

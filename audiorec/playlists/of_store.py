@@ -1,9 +1,9 @@
-"""Paths and playlists of a store's songs, with the words and defaults of the command line.
+"""Paths and playlists of a store's songs, with the names and defaults of the command line.
 
     store, two songs         ──path_between──▶ `PathOfSongs`
     store, seeds, minutes    ──playlist_near─▶ `PlaylistOfSongs`
 
-`path` and `playlist` work on arrays; here names become rows, and a choice becomes what may come.
+`path` and `playlist` work on arrays; this module resolves song names to rows and applies choices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import mean_direction
 from audiorec.types import FloatArray, Int64Array
 
-SPREAD = Choice(per_artist=2)  # of a playlist: two songs of one artist unless more are asked for
+SPREAD = Choice(per_artist=2)  # default of playlists: at most two songs per artist
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -45,9 +45,9 @@ class SongList:
     store : SearchableStore
     rows : ndarray, shape (m,), int64
     by : {"vector", "mean", "features", "embedding"}
-        What they were compared by.
+        The space in which they were compared.
     notes : tuple of str
-        What could not be done as it was asked for, a line each.
+        Requests that could not be met, one per line.
     """
 
     store: SearchableStore = field(repr=False)
@@ -57,7 +57,7 @@ class SongList:
 
     @cached_property
     def song_ids(self) -> npt.NDArray[Any]:
-        """The songs' ids: shape (m,), an array of objects."""
+        """The songs' ids: shape (m,), an object array."""
         ids = np.empty(len(self.rows), object)
         ids[:] = self.store.id_array.take(integers(self.rows)).to_pylist()
         return ids
@@ -74,27 +74,27 @@ class SongList:
         return iter(self.song_ids.tolist())
 
     def columns(self) -> dict[str, Any]:
-        """Return the list as columns by name, a row a song."""
+        """Return the list as named columns, one row per song."""
         names = ("song_id", "artist", "title", "album", "duration_s")
         return {name: [song[name] for song in self.songs] for name in names}
 
     def to_pandas(self) -> Any:
-        """Return `columns` as a `pandas.DataFrame`; without pandas a `MissingExtraError`."""
+        """Return `columns` as a `pandas.DataFrame`; raise `MissingExtraError` without pandas."""
         return pandas_frame(self.columns())
 
     def to_m3u8(self, path: str | FilePath, *, absolute: bool = False) -> list[str]:
-        """Write a playlist for a player; see `write_m3u8`.
+        """Write the list as a playlist file; see `write_m3u8`.
 
         Parameters
         ----------
         path : path
         absolute : bool
-            Absolute paths of the songs; by default relative to the playlist's folder.
+            Write absolute song paths; by default they are relative to the playlist's folder.
 
         Returns
         -------
         left_out : list of str
-            Paths of songs that cannot stand in a playlist.
+            Paths of songs that a playlist file cannot hold.
         """
         entries = [
             PlaylistEntry(
@@ -113,14 +113,14 @@ class SongList:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PathOfSongs(SongList):
-    """A way from one song of a store to another; `path` has its numbers."""
+    """A path from one song of a store to another; `path` holds its numbers."""
 
     path: Path = field(repr=False)
 
     def columns(self) -> dict[str, Any]:
-        """Return the list as columns: first ``step`` and ``position``, as `Path` has them.
+        """Return the list as columns, preceded by ``step`` and ``position`` as in `Path`.
 
-        ``step`` is the similarity to the song before; the first has none.
+        ``step`` is the similarity to the previous song, NaN for the first.
         """
         step = np.append(np.nan, self.path.steps)
         return {"step": step, "position": self.path.position, **super().columns()}
@@ -133,14 +133,14 @@ class PlaylistOfSongs(SongList):
     Attributes
     ----------
     playlist : Playlist
-        Its length, whether that is right, and the seeds that found no place.
+        Its length, whether that is within tolerance, and the seeds that were left out.
     wish : Wish
     similarities : ndarray, shape (m,), float32
-        Of each song to the seeds.
+        Similarity of each song to the seeds.
     curve_scores : mapping of str to ndarray, shape (m,)
-        Mean score, or beats a minute, of each song by the class or attribute of each curve.
+        Per curve, each song's mean score of the class, or beats per minute.
     curve_distance : float or None
-        Mean distance from the curves, 100 beats a minute as 1; None without any.
+        Mean distance from the curves, where 100 beats per minute count as 1; None without any.
     """
 
     playlist: Playlist = field(repr=False)
@@ -150,7 +150,7 @@ class PlaylistOfSongs(SongList):
     curve_distance: float | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return the list as columns: first ``start_s`` and ``similarity``, last the curves."""
+        """Return the list as columns: ``start_s`` and ``similarity`` first, the curves last."""
         columns = super().columns()
         start = np.cumsum([0.0, *columns["duration_s"]])[:-1]
         first = {"start_s": start, "similarity": self.similarities}
@@ -167,30 +167,30 @@ def path_between(
     table: str | FilePath | None = None,
     choice: Choice = Choice(),  # noqa: B008 - frozen
 ) -> PathOfSongs:
-    """Find a smooth way from one song to another; see `find_path`.
+    """Find a smooth path from one song to another; see `find_path`.
 
     Parameters
     ----------
     store : SearchableStore
     start, end : str
-        Ids, or what `SearchableStore.resolve` understands; they may be anything, music or not.
+        Ids, or any text that `SearchableStore.resolve` accepts; they need not be music.
     steps : int
-        Songs between the two; fewer come where no more lie on a way, which `notes` say.
+        Number of songs between them; fewer if the path cannot hold more, which `notes` say.
     by, table
         See `SearchableStore.similar`.
     choice : Choice
-        Which songs may stand between. Limits hold for the whole path.
+        Which songs may lie between. Limits apply to the whole path.
     """
     space = store.space(by, table=table, use_index=False)
     first, last = (store.row_number(store.resolve(name)) for name in (start, end))
-    space.units((first, last))  # refuses a song that the space does not have
+    space.units((first, last))  # raises if the space lacks one of them
     chosen = store.chosen(choice)
     units, there = space.units_by_row()
     found = find_path(
         units, first, last, steps, allowed=chosen.allowed & there, limits=chosen.limits
     )
     between = len(found.rows) - 2
-    note = f"{between} songs between, not {steps}: no more lie on a way between the two"
+    note = f"{between} songs between instead of {steps}: a smooth path between the two has no more"
     notes = (note,) if between < steps else ()
     return PathOfSongs(store=store, rows=found.rows, by=space.by, notes=notes, path=found)
 
@@ -213,25 +213,25 @@ def playlist_near(
     ----------
     store : SearchableStore
     seeds : str, or sequence of str
-        Ids, or what `SearchableStore.resolve` understands. They stand first, in this order,
-        unless curves say where they fit.
+        Ids, or any text that `SearchableStore.resolve` accepts. They come first, in this order;
+        with curves, wherever they fit.
     minutes : float
-        How long.
+        Target length.
     curves : sequence of str
-        As `read_curves` reads them, for example ``metal:rise``.
+        In the form read by `read_curves`, for example ``metal:rise``.
     artist_gap : int
-        Places between two songs of one artist, at least.
+        Minimum number of songs between two of one artist.
     by, table
         See `SearchableStore.similar`.
     choice : Choice
-        Which songs may come besides the seeds, and how many of one kind.
+        Which songs are eligible besides the seeds, and how many per artist or album.
     others : ndarray, shape (q, W), optional
-        Units (see `Space.prepare`) of further seeds that the store does not have.
+        Units (see `Space.prepare`) of further seeds that are not in the store.
 
     Raises
     ------
     InputError
-        If there is no seed, a curve is none, or the length or the gap makes no sense.
+        If there is no seed, a curve is invalid, or the length or the gap is out of range.
     """
     space = store.space(by, table=table, use_index=False)
     names = [seeds] if isinstance(seeds, str) else seeds
@@ -253,7 +253,7 @@ def playlist_near(
         unknown = np.isnan(curve.scores)
         if unknown[first].any():
             song = store.ids[first[int(unknown[first].argmax())]]
-            raise InputError(f"{song} has no {curve.name}: it fits nowhere on that curve")
+            raise InputError(f"{song}: has no {curve.name}, so it cannot be placed on that curve")
         allowed &= ~unknown
     found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed)
     off = deviations(found.rows, lengths[found.rows], wish.curves)

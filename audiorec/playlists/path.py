@@ -1,16 +1,15 @@
-"""A smooth way from one song to another through the songs of a store.
+"""Find a smooth path from one song to another through the songs of a store.
 
     units (n, W), start, end  ──find_path──▶  start, m songs between, end
 
-The *position* of a song is its similarity to the end minus its similarity to the start. A
-path is *monotone*: the position rises with every step. So each song has more of the end
-and less of the start than the one before, taken together, and no song comes twice.
+The *position* of a song is its similarity to the end minus its similarity to the start. A path is
+*monotone*: the position rises with every step, so each song is, on balance, nearer to the end than
+the one before, and no song occurs twice.
 
-Among the monotone paths of the asked length the *smoothest* is taken: the one whose largest
-step is smallest, and among those the one whose steps have the smallest sum, a step being
-1 - similarity. Steps count like squared distances, so a small sum also means even steps. A
-step larger than that from the start straight to the end is never taken: where there is no
-way without one, the path is shorter.
+Among the monotone paths of the requested length the *smoothest* is chosen: it minimises the
+largest step and then the sum of the steps, where a step is 1 - similarity. Steps behave like
+squared distances, so a small sum also favours even steps. No step may be larger than the direct
+one from start to end: if no path of the requested length satisfies that, the path is shorter.
 """
 
 from collections import Counter
@@ -24,14 +23,14 @@ from audiorec.search.diversify import Limit
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-POOL = 1_000  # songs that a path is searched among; the work grows with its square
-BINS_PER_STEP = 4  # of the way from start to end, which the pool covers evenly
-SAME = 1e-6  # two songs this near are one to the ear, and their order is rounding
+POOL = 1_000  # candidate songs of a path; the cost grows with the square
+BINS_PER_STEP = 4  # bins per step between start and end, which the pool fills evenly
+SAME = 1e-6  # songs nearer than this count as identical; their order would be rounding noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """A way from one song to another.
+    """A path from one song to another.
 
     Attributes
     ----------
@@ -40,7 +39,7 @@ class Path:
     steps : ndarray, shape (m + 1,), float64
         Similarity of each song to the next.
     to_start, to_end : ndarray, shape (m + 2,), float64
-        Similarity of each song to the ends.
+        Similarity of each song to the start and to the end.
     """
 
     rows: Int64Array
@@ -50,7 +49,7 @@ class Path:
 
     @property
     def position(self) -> Float64Array:
-        """`to_end` minus `to_start` of each song: rises strictly. Shape (m + 2,)."""
+        """`to_end` minus `to_start` of each song, strictly increasing: shape (m + 2,)."""
         return self.to_end - self.to_start
 
 
@@ -73,32 +72,32 @@ def find_path(
     start, end : int
         Rows of the two songs.
     steps : int
-        Songs between them.
+        Number of songs between them.
     allowed : ndarray, shape (n,), bool, optional
-        Songs that may stand between; all by default.
+        Songs that may lie between; all by default.
     limits : sequence of Limit
-        Hold for the whole path; the two ends count.
+        Apply to the whole path, ends included.
     pool : int
-        The path is the smoothest among this many songs between the ends; all of them are
-        in the pool where there are not more.
+        Maximum number of candidates; if more songs lie between the ends, a sample of this size
+        that covers the path evenly.
 
     Returns
     -------
     path : Path
-        With fewer songs between than asked for, where no path of smaller steps than the
-        direct one has so many within the limits.
+        With fewer songs between than requested, if no longer path within the limits keeps
+        every step below the direct one.
 
     Raises
     ------
     InputError
         If start and end are one song or sound the same, if `steps` is below 1, or if the
-        store has not so many songs.
+        store has too few songs.
 
     Notes
     -----
-    Without limits the path is optimal over the pool. With limits, songs of a kind that
-    came too often are taken out of the pool, but for the best placed of them, and the path
-    is searched again, so that it is good but maybe not the best.
+    Without limits the path is optimal over the pool. With limits, if too many songs of one
+    kind occur, all but the best placed are removed from the pool and the search is repeated,
+    so the result is good but not necessarily optimal.
     """
     _check(units, start, end, steps)
     between = np.ones(len(units), np.bool_) if allowed is None else allowed.copy()
@@ -123,11 +122,11 @@ def _check(units: FloatArray, start: int, end: int, steps: int) -> None:
         raise InputError(f"a path needs at least 1 song between its ends, got {steps}")
     if len(units) < steps + 2:
         raise InputError(
-            f"a path with {steps} songs between two needs {steps + 2} songs, the store has "
+            f"a path with {steps} songs between two needs {steps + 2} songs; the store has "
             f"{len(units)}"
         )
     if float(units[start].astype(np.float64) @ units[end]) > 1 - SAME:
-        raise InputError("the two songs sound the same: there is no way between them")
+        raise InputError("the two songs sound the same: no path leads between them")
 
 
 def _pool(
@@ -139,7 +138,7 @@ def _pool(
 ) -> Int64Array:
     """Return up to `size` of the rows that lie between the ends.
 
-    They cover the way evenly; of each part of it those nearest to the straight way come.
+    They cover the path evenly; within each bin, those nearest to the straight line are kept.
     """
     a, b = (units @ units[end] for end in ends)
     apart = float(b[ends[0]])
@@ -151,18 +150,18 @@ def _pool(
     n_bins = BINS_PER_STEP * (steps + 1)
     edges = np.linspace(position.min(), position.max(), n_bins + 1)[1:-1]
     bins = np.digitize(position, edges)
-    # But for a factor the squared length of what a song has in the plane of the two ends.
+    # Up to a factor, the squared length of the song's projection onto the plane of the ends.
     in_plane = a * a + b * b - 2 * a * b * apart
     order = np.lexsort((-in_plane, bins))
     counts = np.bincount(bins, minlength=n_bins)
     place_in_bin = np.arange(len(rows)) - (np.cumsum(counts) - counts)[bins[order]]
-    # One song of each part in turn, until the pool is full.
+    # Round robin over the bins, until the pool is full.
     chosen = order[np.lexsort((bins[order], place_in_bin))[:size]]
     return np.sort(rows[chosen])
 
 
 def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
-    """Search among `rows`, whose first and last are the ends of the path."""
+    """Find the smoothest path through `rows`, the first and last of which are the ends."""
     vectors = units[rows].astype(np.float64)
     similarities = np.clip(vectors @ vectors.T, -1.0, 1.0)
     to_start, to_end = similarities[0].copy(), similarities[-1].copy()
@@ -175,7 +174,7 @@ def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
     # From row i to column j.
     may_follow = position[None] > position[:, None] + SAME
     cost = np.where(may_follow, 1.0 - similarities[np.ix_(order, order)], np.inf)
-    # A step larger than the direct one makes no way smoother.
+    # A step larger than the direct one never makes a path smoother.
     cost[cost > cost[0, -1]] = np.inf
     worst = best_ways(cost, steps, np.maximum)
     between = max(n for n, (_, total) in enumerate(worst) if np.isfinite(total))
@@ -190,10 +189,10 @@ def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
 
 
 def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
-    """Return the best way from the first song to the last with 0, 1, ... `steps` between.
+    """Return the best path from the first song to the last with 0, 1, ... `steps` between.
 
-    The cost of a way is its steps joined: the largest of them, or their sum. Layer by layer,
-    a step each: the best way to every song in exactly so many steps.
+    The cost of a path is its steps combined by `join`: their maximum, or their sum. Dynamic
+    programming: each layer holds the best path to every song in exactly that many steps.
     """
     best = cost[0].copy()
     before: list[Int64Array] = []
@@ -210,7 +209,7 @@ def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list
 
 
 def _surplus(path: Path, rows: Int64Array, limits: Sequence[Limit]) -> Int64Array:
-    """Return songs of kinds that the path has too many of, but for the most smoothly placed."""
+    """Return songs of kinds that exceed a limit, except the most smoothly placed ones."""
     inner = path.rows[1:-1]
     around = path.steps[:-1] + path.steps[1:]
     surplus: list[int] = []

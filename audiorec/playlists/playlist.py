@@ -1,13 +1,13 @@
-"""A playlist: near some songs, as long as asked for, no artist twice in a row.
+"""Make a playlist near some songs: of a given length, with artists spread.
 
     seeds, minutes  ──make_playlist──▶  rows in playing order
 
-Songs are taken one after the other. Each is the one with the largest
+Songs are added one by one. Each maximises
 
-    similarity to the seeds + 0.5 · similarity to the song before - 5 · distance from the curves
+    similarity to the seeds + 0.5 · similarity to the previous song - 5 · distance from the curves
 
-among those whose artist has not come within the last places and not too often. Then songs
-are exchanged, each at the least cost of the same sum, until the length is right.
+among those whose artist is neither too recent nor too frequent. Then songs are exchanged, at the
+least loss of the same sum, until the length is right.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from audiorec.playlists.curves import Curve
 from audiorec.playlists.draft import ADHERENCE, Draft, Wish
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-POOL = 5_000  # best songs that a playlist is made from, over all its parts
-POOL_PARTS = 10  # of a playlist, with curves: each has other best songs
+POOL = 5_000  # candidates of a playlist, over all its parts
+POOL_PARTS = 10  # parts of a playlist with curves, each with candidates of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,11 @@ class Playlist:
     ----------
     rows : ndarray, shape (m,), int64
     seconds : float
-        Of all songs together.
+        Total length.
     within_tolerance : bool
-        Whether `seconds` is as near to the wish as `Wish.tolerance_s` says.
+        Whether `seconds` differs from the request by at most `Wish.tolerance_s`.
     left_out : tuple of int
-        Rows of seeds that the limits or the length had no place for.
+        Rows of seeds that did not fit within the limits or the length.
     """
 
     rows: Int64Array
@@ -54,36 +54,39 @@ def make_playlist(
     seeds: Sequence[int] = (),
     allowed: BoolArray | None = None,
 ) -> Playlist:
-    """Make a playlist.
+    """Make a playlist near a direction.
 
     Parameters
     ----------
     units : ndarray, shape (n, W), float32
         Rows of length 1 (or 0).
     direction : ndarray, shape (W,)
-        What the songs are to be near, see `audiorec.search.space.mean_direction`.
+        Direction to search near, see `audiorec.search.space.mean_direction`.
     durations : ndarray, shape (n,)
-        Seconds of each song.
+        Length of each song in seconds.
     wish : Wish
     seeds : sequence of int
-        Rows that stand first, in this order as far as the gap between artists lets them. With
-        curves they are songs like others: the curves say where they fit.
+        Rows that come first, in this order as far as the artist gap permits. With curves they
+        are placed like any other songs.
     allowed : ndarray, shape (n,), bool, optional
-        Songs that may be taken; seeds always may.
+        Eligible songs; seeds always are.
 
     Returns
     -------
     playlist : Playlist
-        Without any song twice. Shorter than wished for where the store has no more songs
-        within the limits; longer only where one seed alone is.
+        Without repeated songs. Shorter than requested if the store has no more songs within
+        the limits; longer only if a single seed is.
 
     Raises
     ------
     InputError
-        If the wished length or the gap makes no sense.
+        If the requested length is not positive or the gap is negative.
     """
     if not wish.seconds > 0 or wish.gap < 0:
-        raise InputError(f"{wish.seconds} seconds and a gap of {wish.gap} make no playlist")
+        raise InputError(
+            f"a playlist needs a length above 0 s and a gap of at least 0, got {wish.seconds} and "
+            f"{wish.gap}"
+        )
     usable = durations > 0
     if allowed is not None:
         usable &= allowed
@@ -106,7 +109,7 @@ def make_playlist(
 def _pool(
     relevance: FloatArray, rows: Int64Array, curves: Sequence[Curve], seeds: Sequence[int]
 ) -> Int64Array:
-    """Return the rows that are best for some part of the playlist, and the seeds."""
+    """Return the best candidates for each part of the playlist, and the seeds."""
     if len(rows) <= POOL:
         return rows
     parts = np.linspace(0, 1, POOL_PARTS) if curves else np.zeros(1)

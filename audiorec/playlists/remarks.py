@@ -1,6 +1,6 @@
-"""What of a playlist is not as it was asked for: where, how far off, and why.
+"""Say where a playlist misses the request, by how much, and why.
 
-Playlist, Wish  ──remarks──▶  lines for a person
+Playlist, Wish  ──remarks──▶  lines for the user
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from audiorec.playlists.playlist import Playlist
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-HELD = 0.15  # of a score: nearer than this to a curve, a song keeps it
-MOVES = 0.1  # of a score: a curve of less is not heard
+HELD = 0.15  # of a score: within this distance a song follows a curve
+MOVES = 0.1  # of a score: a curve that spans less is hardly audible
 
 
 def remarks(
@@ -25,24 +25,24 @@ def remarks(
     *,
     allowed: BoolArray,
 ) -> tuple[str, ...]:
-    """Say what a playlist lacks, a line each.
+    """Say where a playlist misses the request, one line per remark.
 
     Parameters
     ----------
     ids : sequence of str, length n
     found : Playlist
     lengths : ndarray, shape (n,)
-        Seconds of every song.
+        Length of every song in seconds.
     wish : Wish
     allowed : ndarray, shape (n,), bool
-        Songs that might have come.
+        The eligible songs.
     """
     homeless = () if wish.curves else found.left_out
-    lines = [f"{ids[row]} found no place in it" for row in homeless]
+    lines = [f"{ids[row]} did not fit in" for row in homeless]
     if not found.within_tolerance:
         lines.append(
-            f"{_clock(found.seconds)}, not {_clock(wish.seconds)}: the store has no songs that "
-            "make it right within the limits"
+            f"{_clock(found.seconds)} instead of {_clock(wish.seconds)}: no songs of the store "
+            "make the length right within the limits"
         )
     own = lengths[found.rows]
     free = allowed.copy()
@@ -51,8 +51,8 @@ def remarks(
         low, high = min(curve.points), max(curve.points)
         if len(curve.points) > 1 and high - low < MOVES:
             lines.append(
-                f"{curve.name} moves between {curve.shown(low)} and {curve.shown(high)} only, "
-                "which is hardly heard"
+                f"{curve.name} only moves between {curve.shown(low)} and {curve.shown(high)}, "
+                "which is hardly audible"
             )
         off = deviations(found.rows, own, wish.curves)[:, number]
         for first, last, worst in _spans(np.abs(off) > HELD, np.abs(off)):
@@ -62,7 +62,7 @@ def remarks(
             better = np.flatnonzero(free & (distance < abs(score - wanted) - HELD / 2))
             start, end = float(own[:first].sum()), float(own[: last + 1].sum())
             lines.append(
-                f"from {_clock(start)} to {_clock(end)} {curve.name} is not as asked, at worst "
+                f"from {_clock(start)} to {_clock(end)} {curve.name} misses the curve, at worst "
                 f"{curve.shown(score)} instead of {curve.shown(wanted)}: "
                 + _why(worst, found.rows, wish, better)
             )
@@ -70,16 +70,16 @@ def remarks(
 
 
 def _spans(wrong: BoolArray, off: Float64Array) -> Iterator[tuple[int, int, int]]:
-    """Yield runs of places that are wrong: first, last, and the worst of each."""
+    """Yield runs of positions off the curve: first, last, and the worst of each."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(np.int8)))
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         yield first, end - 1, first + int(off[first:end].argmax())
 
 
 def _why(place: int, rows: Int64Array, wish: Wish, better: Int64Array) -> str:
-    """Say what keeps songs that are better for the curve from a place."""
+    """Say why songs that suit the curve better are not at a position."""
     if not len(better):
-        return "no other song that may come has such a score"
+        return "no other eligible song has such a score"
     others = np.delete(rows, place)
     reasons = []
     for limit in wish.limits:
@@ -91,10 +91,10 @@ def _why(place: int, rows: Int64Array, wish: Wish, better: Int64Array) -> str:
     if artists is not None and wish.gap:
         near = artists[rows[max(0, place - wish.gap) : place + wish.gap + 1]]
         if np.isin(artists[better], near[near != UNKNOWN]).any():
-            reasons.append(f"{wish.gap} places between two of one artist")
+            reasons.append(f"{wish.gap} songs between two of one artist")
     if not reasons:
-        return "what would fit is less like the seeds, or of another length"
-    return f"what would fit is used up ({', '.join(reasons)})"
+        return "songs that would fit are less like the seeds, or of another length"
+    return f"songs that would fit are used up ({', '.join(reasons)})"
 
 
 def _clock(seconds: float) -> str:

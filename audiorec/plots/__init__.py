@@ -1,31 +1,31 @@
-"""Scores, songs and libraries as pictures, for a notebook or a file.
+"""Draw scores, songs, libraries and users as pictures, for a notebook or a file.
 
 ::
 
     ScoreSeries, `Envelope` ──song_figure─────▶ waveform, and the scores over time
     two ScoreSeries         ──compare_figure──▶ their mean scores, and both over time
     a store                 ──library_figure──▶ a map: colour by genre, marker by version
-    a map, plays, shares    ──user_figure─────▶ one user on the map, and a portrait
+    a map, plays, shares    ──user_figure─────▶ one user's plays on the map, and a portrait
     reports of channels     ──report_figure───▶ each measure with its interval
-    a figure                ──write_picture───▶ PNG, SVG or HTML, the same bytes every time
+    a figure                ──write_picture───▶ PNG, SVG or HTML, byte for byte reproducible
 
 ===============  ================================================================
 ``song``         one song: its waveform and its scores over time
 ``compare``      two songs: where their scores differ
-``library_map``  a library on a plane, with names and counts
-``user``         one user: what was played, and a portrait
-``report``       reports of channels of recall, side by side
-``panels``       scores over time, drawn as areas or as strips
-``hubs``         songs that many others are near to, and where their names fit
-``colours``      colours and markers of classes, told apart by the colour-blind
-``lettering``    text from outside as the fonts of this machine can draw it
-``sheet``        an empty figure, and the file that it becomes
+``library_map``  a library as a two-dimensional map, with names and counts
+``user``         one user: plays on the map, and a portrait
+``report``       reports of recall channels side by side
+``panels``       scores over time, drawn as areas or as a heat map
+``hubs``         songs that are near to many others, and where their names fit
+``colours``      colours and markers of classes, distinguishable by the colour-blind
+``lettering``    text from outside, as far as this machine's fonts can draw it
+``sheet``        create an empty figure, and write it to a file
 ``style``        the settings in which figures are drawn and saved
-``shown``        a figure that a notebook shows
+``shown``        a figure that notebooks display
 ===============  ================================================================
 
-Nothing is decoded here and no window is opened: functions take arrays or a store and return a
-matplotlib Figure, made without pyplot. It needs the extra ``plot``.
+Nothing is decoded and no window is opened: functions take arrays or a store and return a
+matplotlib Figure, created without pyplot. Needs the extra ``plot``.
 
 Public::
 

@@ -1,9 +1,9 @@
-"""Colours and markers of classes, told apart by the colour-blind.
+"""Colours and markers of classes, distinguishable by the colour-blind.
 
-Four colours for areas, ten for dots. No two of either are nearer than 24 in CIELAB, whether seen
-with normal sight, without red cones or without green ones. The four, after Okabe and Ito, differ in
-lightness as well, and so stay apart in greyscale. Ten greys would not be told apart: a map gives
-each class a small map of its own.
+Four colours for areas, ten for dots. Within each set, any two differ by at least 24 in CIELAB,
+with normal sight, without red cones and without green ones. The four, after Okabe and Ito, also
+differ in lightness, so they can be told apart in greyscale. Ten greys could not, so a map shows
+each class in a small map of its own.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ MANY = (
     "#CC6677",  # rose
     "#B2182B",  # red
 )
-REST = "#B3B3B3"  # classes beyond the ten, and what is no music
-RANGE = "#9DBFD9"  # of a waveform
-PAIR = ("#0072B2", "#E69F00")  # two songs
+REST = "#B3B3B3"  # classes beyond the ten, and songs that are not music
+RANGE = "#9DBFD9"  # range of a waveform
+PAIR = ("#0072B2", "#E69F00")  # two compared songs
 MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
 HEAT = "cividis"
 
 
 def of_classes(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each class, by its place; those beyond the tenth are grey.
+    """Return a colour for each class, by its position; those after the tenth are grey.
 
     Examples
     --------
@@ -41,6 +41,6 @@ def of_classes(names: Sequence[str]) -> dict[str, str]:
 
 
 def markers(names: Sequence[str]) -> dict[str, str]:
-    """Return a marker for each class, by its place; those beyond the eighth share the last."""
+    """Return a marker for each class, by its position; those after the eighth share the last."""
     last = MARKERS[-1]
     return dict(zip(names, (*MARKERS, *[last] * len(names)), strict=False))

@@ -1,4 +1,4 @@
-"""Two songs beside each other: where their scores differ, and both over time.
+"""Draw two songs side by side: where their scores differ, and both over time.
 
 two ScoreSeries of the same classes  ──compare_figure──▶  mean scores in pairs, panels by head
 """
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPARE_SIZE = (13.0, 8.0)  # inches
-WIDTHS = (0.42, 1.0, 0.19)  # of the pairs, the panels, and what is written beside them
-AREA, ROW = 1.1, 0.22  # parts of the height: of a panel of areas, of a class in a strip
+WIDTHS = (0.42, 1.0, 0.19)  # relative: mean scores, panels over time, legends
+AREA, ROW = 1.1, 0.22  # relative heights: a panel of areas, a row of a heat map
 NAMES = ("A", "B")
 
 
@@ -49,11 +49,11 @@ def compare_figure(
     Parameters
     ----------
     first, second : ScoreSeries
-        Of the same classes, each of one or more segments.
+        With the same classes and at least one segment each.
     titles : tuple of str
-        Any two texts.
+        Names of the songs; any text.
     similarity : float, optional
-        Written above, where it is known.
+        Written in the corner, if known.
     size : tuple of float
         Width and height in inches.
 
@@ -66,14 +66,14 @@ def compare_figure(
     ShapeError
         If the classes differ.
     InputError
-        If a series has no segment, or as `new_figure`.
+        If a series has no segment, or as for `new_figure`.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     if first.classes != second.classes:
-        raise ShapeError("only songs that were scored for the same classes can be compared")
+        raise ShapeError("the songs were scored for different classes; use the same heads for both")
     if not (len(first) and len(second)):
-        raise InputError("a series without segments cannot be drawn")
+        raise InputError("cannot draw a series without segments")
     pairs = list(zip(heads_of(first), heads_of(second), strict=True))
     heights = [
         AREA if len(head.classes) <= FEW else max(AREA, ROW * len(head.classes))
@@ -104,13 +104,13 @@ def compare_figure(
 
 
 def _draw_pairs(axes: Any, first: ScoreSeries, second: ScoreSeries) -> None:
-    """Draw the mean scores of both songs on one line a class, where A has more on top."""
+    """Draw the mean scores of both songs, one line per class, largest excess of A on top."""
     means = np.stack([s.scores.mean(axis=0, dtype=np.float64) for s in (first, second)])
     order = np.argsort(means[0] - means[1], kind="stable")
     places = np.arange(len(order))
     axes.hlines(places, *means[:, order], color="#BBBBBB", linewidth=2, zorder=1)
     for values, colour, marker, area, name in zip(means, PAIR, "os", (72, 26), NAMES, strict=True):
-        axes.scatter(  # the second is smaller, so that the first shows where both are one
+        axes.scatter(  # smaller for B, so that A stays visible where they coincide
             values[order], places, color=colour, marker=marker, s=area, label=name, zorder=2,
             edgecolor="white", linewidth=0.5,
         )  # fmt: skip
@@ -129,7 +129,7 @@ def _draw_head_pair(
     pair: tuple[HeadSeries, HeadSeries],
     series: tuple[ScoreSeries, ScoreSeries],
 ) -> None:
-    """Draw one head of both songs below each other, classes in one order."""
+    """Draw one head of both songs, one below the other, with the same order of classes."""
     order = by_mean(pair[0].means + pair[1].means)
     beside.set_axis_off()
     mesh = None

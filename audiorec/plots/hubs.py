@@ -1,7 +1,7 @@
-"""Songs that many others are near to, and where their names fit on a map.
+"""Find hubs, songs that are near to many others, and place their names on a map.
 
-units (n, W)  ──hub_counts──▶ in how many lists of nearest songs each one stands (n,)
-names, dots   ──place_names─▶ texts that cover neither each other nor many dots
+units (n, W)  ──hub_counts──▶ number of top-ten lists that contain each song (n,)
+names, dots   ──place_names─▶ labels that overlap neither each other nor many dots
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from audiorec.search.topk import top_k
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 NEAREST = 10
-MOST_QUERIES = 2_000  # songs that are asked for their nearest: of 100,000 that takes a second
-GAP_PT = 7.0  # between a dot and its name
+MOST_QUERIES = 2_000  # queries sampled; among 100,000 songs they take a second
+GAP_PT = 7.0  # distance between a dot and its name
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _ALIGN = {1: "left", 0: "center", -1: "right"}
 _RAISE = {1: "bottom", 0: "center", -1: "top"}
 
 
 def hub_counts(units: FloatArray) -> Int64Array:
-    """Count in how many lists of the ten nearest songs each song stands: shape (n,), int64.
+    """Count the top-ten lists of other songs that contain each song: shape (n,), int64.
 
-    Of a large library evenly spread songs are asked, 2,000 of them.
+    In a large library only 2,000 evenly spaced songs are queried.
     """
     n = len(units)
     if n < 2:
@@ -38,9 +38,9 @@ def hub_counts(units: FloatArray) -> Int64Array:
 def place_names(
     axes: Any, places: Float64Array, rows: Sequence[int], names: Sequence[str]
 ) -> list[int]:
-    """Write names beside dots of a map (n, 2) where they fit; returns the rows that got theirs.
+    """Write names beside dots of a map (n, 2) where they fit; return the rows that were labelled.
 
-    The figure must be laid out. A name stays within the axes, and covers as few dots as it can.
+    The figure must be laid out. A name stays within the axes, and covers as few dots as possible.
     """
     figure = axes.get_figure()
     renderer = figure.canvas.get_renderer()

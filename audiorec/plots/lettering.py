@@ -1,9 +1,10 @@
-r"""Text from outside as the fonts of this machine can draw it.
+r"""Prepare text from outside for the fonts of this machine.
 
     "日本\x1b\u202e 🎵"  ──drawn──▶  "日本\\x1b\\u202e □"
 
-matplotlib comes with DejaVu Sans, which has Latin, Greek, Cyrillic, Hebrew and Arabic letters. For
-others it asks the fonts of a short list that are installed; what none of them has becomes a box.
+matplotlib ships DejaVu Sans, which covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts
+are drawn in fonts from a short list, if installed; characters missing from all of them become a
+box.
 """
 
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any
 
 from audiorec.files.visible import visible
 
-OURS = "DejaVu Sans"  # part of matplotlib
+OURS = "DejaVu Sans"  # shipped with matplotlib
 OTHERS = (
     "Noto Sans CJK JP",
     "Noto Sans",
@@ -29,12 +30,12 @@ OTHERS = (
     "Arial Unicode MS",
 )
 BOX = "\u25a1"
-_UNSEEN = frozenset("\u200c\u200d\ufe0e\ufe0f")  # they join or vary what stands beside them
+_UNSEEN = frozenset("\u200c\u200d\ufe0e\ufe0f")  # joiners and variation selectors: no glyph
 LONGEST = 60  # characters of a name in a picture
 
 
 def drawn(text: str, *, longest: int = LONGEST) -> str:
-    """Return a text as one line that can be drawn, cut in the middle where it is too long."""
+    """Return a text as one drawable line, shortened in the middle if it is too long."""
     shown = "".join(_glyph(c) for c in visible(text))
     if len(shown) <= longest:
         return shown
@@ -44,7 +45,7 @@ def drawn(text: str, *, longest: int = LONGEST) -> str:
 
 @cache
 def families() -> tuple[str, ...]:
-    """Return the fonts that text is drawn with, ours first."""
+    """Return the font families for drawing text, matplotlib's own first."""
     from matplotlib.font_manager import fontManager
 
     there = {entry.name for entry in fontManager.ttflist}

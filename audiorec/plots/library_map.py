@@ -1,10 +1,10 @@
-"""A library on a plane: songs that sound alike lie together.
+"""Draw a library as a map on which nearby songs sound alike.
 
-    store ──map_library──▶ `LibraryMap`: places (m, 2), classes, hubs ──draw_map──▶ a figure
+    store ──map_library──▶ `LibraryMap`: positions (m, 2), classes, hubs ──draw_map──▶ a figure
 
-The large panel has all songs, coloured by genre, marked by version, with the names of a few hubs:
-songs that many others are near to. Each genre has a small panel of its own, which is the legend,
-holds the number of its songs, and shows in grey how far it reaches.
+The large panel shows all songs, coloured by genre and marked by version, with the names of a few
+hubs: songs that are near to many others. Each genre also has a small panel, which serves as
+legend, gives its number of songs, and shows its extent against all songs in grey.
 """
 
 from dataclasses import dataclass
@@ -32,38 +32,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAP_SIZE = (12.5, 8.0)  # inches
-MOST_PANELS = 10  # classes with a panel of their own
-MOST_NAMES = 8  # hubs with their names
+MOST_PANELS = 10  # classes with their own panel
+MOST_NAMES = 8  # hubs labelled
 LONGEST_NAME = 30  # characters
-RASTER_FROM = 2_000  # songs: more are pixels in an SVG, which would be slow to draw else
+RASTER_FROM = 2_000  # songs: above, dots in an SVG are rasterised, as vectors would be slow
 COLOUR_HEAD, MARKER_HEAD = "genre", "version"
-NO_MUSIC = "no music"
-BEHIND = "#D2D2D2"  # songs of other classes in a small map
+NO_MUSIC = "not music"
+BEHIND = "#D2D2D2"  # songs of other classes in a small panel
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LibraryMap:
-    """The songs of a library as they are drawn, m of them in the order of the store.
+    """The m songs of a map, in store order: positions, classes and hubs.
 
     Attributes
     ----------
     rows : ndarray, shape (m,), int64
-        Of the store: all, unless the songs are compared by a file that lacks some.
+        Rows of the store: all, unless the songs are compared by a file that lacks some.
     places : ndarray, shape (m, 2), float64
     variance : tuple of float, or None
-        Share of all variance along each axis, where the projection is PCA.
+        Share of the total variance along each axis, for PCA; else None.
     colour_head, marker_head : str
-        Heads that say colour and marker; empty where the store has none.
+        Heads shown as colour and as marker; empty if the store has none.
     colour_names, marker_names : tuple of str
         Their classes.
     colour, marker : ndarray, shape (m,), int64
-        The likeliest class of each song.
+        The class with the highest mean score of each song.
     music : ndarray, shape (m,), bool
-        False for silence, jingles, and what is more likely no music: speech, noise.
+        False for silence, jingles, and songs that are rather speech or noise.
     hubs : tuple of (int, str)
-        Places in `rows` and names of songs that many others are near to, the nearest to most
-        first.
+        Indices into `rows`, and names, of songs that are near to many others; the most
+        frequent neighbour first.
     """
 
     rows: Int64Array
@@ -84,7 +84,7 @@ class LibraryMap:
         return len(self.rows)
 
     def counts(self, head: str) -> dict[str, int]:
-        """Return how many songs that are music have each class of a head, the most first."""
+        """Return the number of songs, music only, in each class of a head, largest first."""
         names, numbers = self.marker_names, self.marker
         if head == self.colour_head:
             names, numbers = self.colour_names, self.colour
@@ -107,17 +107,17 @@ def library_figure(
     Parameters
     ----------
     store : SearchableStore
-        A `Library` is one.
+        For example a `Library`.
     by : {"vector", "mean", "features", "embedding"}
-        What songs are compared by.
+        The space in which songs are compared.
     table : path, optional
-        For the last two; see `SearchableStore.space`.
+        For ``features`` and ``embedding``; see `SearchableStore.space`.
     projection : {"pca", "tsne", "umap"}
-        How the map is made; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
+        Projection method; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
     seed : int
-        For t-SNE and UMAP.
+        Used by t-SNE and UMAP.
     title : str
-        By default the name of the store.
+        By default the file name of the store.
     size : tuple of float
         Width and height in inches.
 
@@ -130,9 +130,9 @@ def library_figure(
     StoreError
         If the store is empty.
     InputError
-        As `SearchableStore.space`, `project` and `new_figure`.
+        As for `SearchableStore.space`, `project` and `new_figure`.
     MissingExtraError
-        Without matplotlib, or what the projection needs.
+        If matplotlib, or a library that the projection needs, is not installed.
     """
     space = store.space(by, table=table, use_index=False)
     found = map_library(space, projection=projection, seed=seed)
@@ -140,7 +140,7 @@ def library_figure(
 
 
 def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> LibraryMap:
-    """Place the songs of a space on a plane; see `library_figure`."""
+    """Project the songs of a space onto a map; see `library_figure`."""
     store, rows = space.store, space.rows
     if not len(space):
         raise StoreError(f"{store.path}: has no songs to place on a map")
@@ -171,7 +171,7 @@ def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> 
 
 
 def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_SIZE) -> "Figure":
-    """Draw a map, and a small one for each of the ten classes of most songs."""
+    """Draw a map, with a small panel for each of the ten largest classes."""
     panels = _panels(found)
     with house_style():
         figure = new_figure(*size)
@@ -198,7 +198,7 @@ def _about(found: LibraryMap) -> str:
 
 
 def _heads(widths: dict[str, int]) -> tuple[str, str]:
-    """Return the heads of colour and marker: genre and version, else the widest and the next."""
+    """Return the heads for colour and marker: genre and version, else the two widest."""
     order = sorted(widths, key=lambda head: (head == MARKER_HEAD, -widths[head]))
     colour = COLOUR_HEAD if COLOUR_HEAD in widths else next(iter(order), "")
     rest = [head for head in order if head != colour]
@@ -215,7 +215,7 @@ def _variance(units: Any, places: Float64Array) -> tuple[float, float]:
 def _hubs(
     store: VectorStore, rows: Int64Array, counts: Int64Array, colour: Int64Array
 ) -> tuple[tuple[int, str], ...]:
-    """Return the first hub of each class, and their names; all songs of a very small library."""
+    """Return the top hub of each class, with names; in a very small library, all songs."""
     if len(rows) <= MOST_NAMES:
         best = {place: place for place in range(len(rows))}
     else:
@@ -230,7 +230,7 @@ def _hubs(
 
 
 def _palette(found: LibraryMap) -> dict[str, str]:
-    """Return the colour of each class; beyond ten classes, those of most songs have one."""
+    """Return the colour of each class; beyond ten classes, the largest ones get the colours."""
     names = found.colour_names
     if len(names) > len(colours.MANY):
         names = tuple(found.counts(found.colour_head))
@@ -238,7 +238,7 @@ def _palette(found: LibraryMap) -> dict[str, str]:
 
 
 def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
-    """Draw all songs: what is no music first, below the rest."""
+    """Draw all songs, those that are not music at the bottom."""
     n = len(found)
     area = float(np.clip(4000 / n**0.7, 2.0, 42.0))
     look = {"alpha": float(np.clip(30 / n**0.5, 0.35, 0.9)), "rasterized": n > RASTER_FROM}
@@ -265,7 +265,7 @@ def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
 
 
 def _dress(axes: Any, found: LibraryMap) -> None:
-    """Write what the axes and the markers mean."""
+    """Label the axes, and add a legend of the markers."""
     name = TITLES[found.projection]
     shares = found.variance
     for side, (set_label, which) in enumerate(((axes.set_xlabel, "1"), (axes.set_ylabel, "2"))):
@@ -275,19 +275,19 @@ def _dress(axes: Any, found: LibraryMap) -> None:
     axes.margins(0.06)
     axes.set_aspect("equal", adjustable="datalim")
     head = words(found.colour_head) or "song"
-    axes.set_title(f"near songs sound alike; colour: {head}, compared by {found.by}")
+    axes.set_title(f"nearby songs sound alike; colour: {head}, compared by {found.by}")
     legend = axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.045), ncols=5, title=words(found.marker_head),
         title_fontsize=SMALL_PT, markerscale=1.0 if len(found) <= RASTER_FROM else 3.0,
     )  # fmt: skip
-    for handle in legend.legend_handles:  # the first song's colour says nothing of the marker
+    for handle in legend.legend_handles:  # a marker stands for all colours
         handle.set_alpha(1)
         handle.set_facecolor(INK)
         handle.set_rasterized(False)
 
 
 def _panels(found: LibraryMap) -> list[tuple[str, BoolArray, str]]:
-    """Return name, songs (m,) and colour of each small map, that of most songs first."""
+    """Return name, songs (m,) and colour of each small panel, largest class first."""
     palette = _palette(found)
     numbers = {name: n for n, name in enumerate(found.colour_names)}
     shown = [name for name, n in found.counts(found.colour_head).items() if n][:MOST_PANELS]
@@ -301,11 +301,11 @@ def _panels(found: LibraryMap) -> list[tuple[str, BoolArray, str]]:
 
 
 def _draw_panel(axes: Any, places: Float64Array, own: BoolArray, colour: str) -> None:
-    """Draw where some songs lie among all others."""
+    """Draw some songs against all others in grey."""
     n = len(places)
     area = float(np.clip(900 / n**0.7, 0.5, 14.0))
     raster = n > RASTER_FROM
-    edge = 0.0 if raster else 0.4  # a pale dot stands out from the grey ones by its edge
+    edge = 0.0 if raster else 0.4  # the edge sets pale dots off from the grey ones
     axes.scatter(*places[~own].T, s=area * 0.6, c=BEHIND, linewidth=0, rasterized=raster)
     axes.scatter(
         *places[own].T, s=area * 1.5, c=colour, edgecolor=INK, linewidth=edge, rasterized=raster

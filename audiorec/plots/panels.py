@@ -1,10 +1,10 @@
-"""Scores over time, drawn into axes that the caller lays out.
+"""Draw scores over time into axes that the caller lays out.
 
-    one head of at most four classes  ──draw_areas──▶ stacked areas, which fill the height
-    one head of more                  ──draw_strip──▶ a row a class, the lighter the surer
-    an `Envelope`                     ──draw_waveform──▶ its range, and its loudness within
+    a head of at most four classes  ──draw_areas──▶ stacked areas that fill the height
+    a head of more classes          ──draw_strip──▶ a heat map, one row per class
+    an `Envelope`                   ──draw_waveform──▶ sample range, and root mean square within
 
-A segment is drawn from its start to the next one's; the last is as long as those before it.
+A segment extends from its start to the start of the next; the last one has the median length.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from audiorec.plots.lettering import drawn
 from audiorec.plots.style import SMALL_PT
 from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
 
-SEGMENT_S = 3.0  # seconds, where a series of one segment does not tell
+SEGMENT_S = 3.0  # seconds, for a series of a single segment
 FEW = len(colours.FEW)
-LONGEST_CLASS = 24  # characters of a class's name
+LONGEST_CLASS = 24  # characters of a class name
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # between two ticks
 MOST_TICKS = 12
 
@@ -43,7 +43,7 @@ class HeadSeries:
 
 
 def heads_of(series: ScoreSeries) -> list[HeadSeries]:
-    """Split a series by its heads, in the order of their first columns."""
+    """Split a series into heads, in the order of their first columns."""
     columns: dict[str, list[int]] = {}
     for number, name in enumerate(series.classes):
         columns.setdefault(name.partition("/")[0], []).append(number)
@@ -55,7 +55,7 @@ def heads_of(series: ScoreSeries) -> list[HeadSeries]:
 
 
 def class_label(name: str) -> str:
-    """Return what follows the head in ``head/class``; all of it where there is no head.
+    """Return the class in ``head/class``; the whole name if it has no head.
 
     Examples
     --------
@@ -66,12 +66,12 @@ def class_label(name: str) -> str:
 
 
 def words(name: str) -> str:
-    """Return a class or a head as it is written in a picture."""
+    """Return a class or head name as displayed in a picture."""
     return drawn(name.replace("_", " "), longest=LONGEST_CLASS)
 
 
 def edges_s(series: ScoreSeries) -> Float64Array:
-    """Return where segments begin, and where the last one ends: shape (T + 1,), seconds.
+    """Return the starts of the segments and the end of the last: shape (T + 1,), seconds.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def edges_s(series: ScoreSeries) -> Float64Array:
 
 
 def draw_waveform(axes: Any, envelope: Envelope) -> None:
-    """Draw the range of the samples, and their root mean square within it."""
+    """Draw the range of the samples, and the root mean square within it."""
     length = envelope.duration_s / len(envelope)
     middles = (np.arange(len(envelope)) + 0.5) * length
     low, high, rms = envelope.low, envelope.high, envelope.rms
@@ -97,23 +97,23 @@ def draw_waveform(axes: Any, envelope: Envelope) -> None:
 
 
 def draw_areas(axes: Any, edges: Float64Array, head: HeadSeries) -> None:
-    """Stack the scores of a few classes on each other, the first one lowest."""
+    """Draw the scores of a few classes as stacked areas, the first at the bottom."""
     tops = np.vstack([np.zeros(len(head.scores)), head.scores.T.cumsum(axis=0, dtype=np.float64)])
-    tops = np.hstack([tops, tops[:, -1:]])  # steps need the last height twice
+    tops = np.hstack([tops, tops[:, -1:]])  # step="post" needs the last height twice
     for n, (low, high) in enumerate(pairwise(tops)):
         axes.fill_between(edges, low, high, step="post", color=colours.FEW[n], linewidth=0)
-    for top in tops[1:-1]:  # a line between two colours that are grey to the reader
+    for top in tops[1:-1]:  # separates colours that look alike in greyscale
         axes.step(edges, top, where="post", color="white", linewidth=0.6)
     axes.set(ylim=(0, 1), yticks=(0, 0.5, 1))
 
 
 def draw_strip(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence[int]) -> Any:
-    """Draw a row for each class in the order given, the first one on top; returns the mesh."""
+    """Draw a heat map, one row per class in the given order from the top; return the mesh."""
     rows = list(order)[::-1]
     mesh = axes.pcolormesh(
         edges, np.arange(len(rows) + 1), head.scores.T[rows], cmap=colours.HEAT, vmin=0, vmax=1
     )
-    mesh.set_rasterized(True)  # else the background shows between the cells of an SVG
+    mesh.set_rasterized(True)  # avoids gaps between the cells in an SVG
     axes.set_yticks(np.arange(len(rows)) + 0.5, [words(head.classes[n]) for n in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(0, len(rows))
@@ -121,14 +121,14 @@ def draw_strip(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence
 
 
 def draw_head(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence[int]) -> Any:
-    """Draw one head as areas or as a strip; the mesh of a strip is returned, else None."""
+    """Draw one head as areas or as a heat map; return the mesh of a heat map, else None."""
     if len(head.classes) <= FEW:
         return draw_areas(axes, edges, head)
     return draw_strip(axes, edges, head, order)
 
 
 def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
-    """Write the names of areas into empty axes, as they are stacked; mean scores under a title."""
+    """Draw the legend of stacked areas into empty axes, with mean scores if there is a title."""
     from matplotlib.patches import Patch
 
     means = [f"  {mean:.2f}" if title else "" for mean in head.means]
@@ -145,7 +145,7 @@ def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
 
 
 def strip_means(axes: Any, head: HeadSeries, order: Sequence[int]) -> None:
-    """Write the mean score of each row of a strip into empty axes beside it."""
+    """Write the mean score of each heat map row into empty axes beside it."""
     rows = list(order)[::-1]
     axes.set_ylim(0, len(rows))
     for place, n in enumerate(rows):
@@ -154,19 +154,19 @@ def strip_means(axes: Any, head: HeadSeries, order: Sequence[int]) -> None:
 
 
 def heat_bar(axes: Any, mesh: Any, place: tuple[float, float, float, float]) -> None:
-    """Draw the scale of a strip's colours at a place within empty axes: x, y, width, height."""
+    """Draw a heat map's colour scale into empty axes, at a place (x, y, width, height)."""
     inner = axes.inset_axes(place)
     axes.get_figure().colorbar(mesh, cax=inner)
     inner.set_ylabel("score of a segment", fontsize=SMALL_PT)
 
 
 def by_mean(means: Float64Array) -> list[int]:
-    """Return the numbers of classes, the largest mean first; equals in their order."""
+    """Return class numbers by descending mean; ties keep their order."""
     return [int(n) for n in np.argsort(-means, kind="stable")]
 
 
 def time_axis(axes: Any, end_s: float, *, label: bool = True) -> None:
-    """Make the x axis a clock from 0 to `end_s`."""
+    """Format the x axis as clock times from 0 to `end_s`."""
     step = next((s for s in _STEPS_S if end_s / s <= MOST_TICKS), _STEPS_S[-1])
     ticks = np.arange(0, end_s + 1e-6, step)
     axes.set_xlim(0, end_s)

@@ -1,7 +1,7 @@
-"""Reports of channels of recall, side by side: each measure with its interval.
+"""Draw reports of recall channels side by side: each measure with its interval.
 
-{name: {measure: `Interval` or number}}  ──report_figure──▶  a panel a measure, a line a channel
-documents of recall evaluate, compare    ──report_rows────▶  the above
+{name: {measure: `Interval` or number}}  ──report_figure──▶  a panel per measure, a line per channel
+documents of recall evaluate, compare    ──report_rows────▶  the mapping above
 """
 
 import math
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 FORMS = ("audiorec/recall-evaluate/1", "audiorec/recall-compare/1")
 MEASURES = ("hit_rate", "recall", "ndcg", "mrr")
 SPREAD = ("popularity", "gini", "coverage")
-ACROSS = 4  # panels in a row
-PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: a panel's width, a line, titles and axes
+ACROSS = 4  # panels per row
+PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: panel width, line height, titles and axes
 LONGEST_NAME = 32
 Figures = Mapping[str, Mapping[str, Interval | float]]
 
 
 def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tuple[Figures, int]:
-    """Return the figures of all channels of some reports, and the length of lists they are of.
+    """Return the figures of all channels in some reports, and the list length k they refer to.
 
     Parameters
     ----------
     reports : sequence of (str, object)
-        A name, and what ``recall evaluate --json`` or ``recall compare --json`` printed. With
-        several reports a channel is called by both names.
+        A name, and the parsed output of ``recall evaluate --json`` or ``recall compare
+        --json``. With several reports, channels are labelled with both names.
     k : int, optional
-        Length of the lists; by default the longest that all channels have.
+        Length of the lists; by default the largest that all channels have.
 
     Raises
     ------
     DamagedFileError
-        If one is no such report.
+        If a document is not such a report.
     InputError
-        If the reports have no length of lists in common, or not `k`.
+        If the reports have no list length in common, or not `k`.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for name, document in reports:
@@ -55,27 +55,27 @@ def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tup
     )
     if not sizes or (k is not None and k not in sizes):
         there = ", ".join(map(str, sorted(sizes))) or "none"
-        raise InputError(f"lists of {k or 'one length'} are not in all reports; in all: {there}")
+        raise InputError(f"lists of {k or 'one length'} are not in all reports; shared: {there}")
     size = k or max(sizes)
     return {name: _figures(channel, size) for name, channel in found.items()}, size
 
 
 def report_figure(figures: Figures, *, title: str) -> "Figure":
-    """Draw figures by channel and measure, the channels from top to bottom as given.
+    """Draw figures by channel and measure, channels from top to bottom in the given order.
 
-    An `Interval` is a dot with its interval, a number a bar; what a channel lacks is an empty line.
+    An `Interval` is drawn as a dot with its interval, a number as a bar; missing values are blank.
 
     Raises
     ------
     InputError
         If there is nothing to draw.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     names = list(figures)
     measures = list(next(iter(figures.values()), {}))
     if not names or not measures:
-        raise InputError("the reports hold no figures that could be drawn")
+        raise InputError("the reports hold no figures to draw")
     across = min(ACROSS, len(measures))
     down = -(-len(measures) // across)
     size = (PANEL_IN * across + 1.5, down * (FRAME_IN + LINE_IN * len(names)) + 0.5)
@@ -96,7 +96,7 @@ def report_figure(figures: Figures, *, title: str) -> "Figure":
 def _channels(name: str, document: Any) -> list[Mapping[str, Any]]:
     if not isinstance(document, dict) or document.get("schema") not in FORMS:
         raise DamagedFileError(
-            f"{name}: is no report; audiorec recall evaluate CHANNEL -i LOG --json writes one"
+            f"{name}: not a report; write one: audiorec recall evaluate CHANNEL -i LOG --json"
         )
     channels = document.get("channels", [document])
     good = isinstance(channels, list) and all(
@@ -104,7 +104,7 @@ def _channels(name: str, document: Any) -> list[Mapping[str, Any]]:
         for c in channels
     )
     if not good or not channels:
-        raise DamagedFileError(f"{name}: has no channels that could be drawn")
+        raise DamagedFileError(f"{name}: has no channels to draw")
     return list(channels)
 
 

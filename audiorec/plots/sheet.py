@@ -1,10 +1,10 @@
-"""An empty figure in our style, and the file that it becomes.
+"""Create an empty figure in audiorec's style, and write it to a file.
 
     with house_style():
         figure = new_figure(11, 7)  ...  write_picture(figure, Path("song.png"))
 
-A figure belongs to nobody but its caller: pyplot, which keeps every figure and may open a window,
-is never imported.
+Figures belong to their caller only: pyplot, which keeps a reference to every figure and may open a
+window, is never imported.
 """
 
 from pathlib import Path
@@ -18,30 +18,30 @@ from audiorec.plots.style import DPI, FORMATS, TITLE_PT, PictureFormat, saved
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SMALLEST, LARGEST = 2.0, 100.0  # inches: a figure is as wide and as high
+SMALLEST, LARGEST = 2.0, 100.0  # inches, width and height of a figure
 MOST_PIXELS = 100_000_000
-PAD_IN = 0.07  # inches around whatever is laid out
-DIGITS = 6  # of a place as a share of the figure: a thousandth of a dot
+PAD_IN = 0.07  # inches around each laid-out element
+DIGITS = 6  # decimals of relative positions: a thousandth of a dot
 
 
 def require_plots() -> None:
-    """Check that pictures can be drawn; asked before long work, so that it is not lost.
+    """Check that pictures can be drawn; called before long work, so that it is not wasted.
 
     Raises
     ------
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     require_figure()
 
 
 def picture_format(path: Path) -> PictureFormat:
-    """Return the format that a file's name asks for.
+    """Return the picture format that a file name implies.
 
     Raises
     ------
     InputError
-        If the name ends otherwise, or no file can be written there.
+        If the extension is unknown, or the path cannot be a file.
 
     Examples
     --------
@@ -52,41 +52,41 @@ def picture_format(path: Path) -> PictureFormat:
         if path.suffix.lower() == f".{name}":
             break
     else:
-        raise InputError(f"{path}: a picture is written as .png, .svg or .html; name it so")
+        raise InputError(f"{path}: unknown picture format; use .png, .svg or .html")
     if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path}: no file can be written there")
+        raise InputError(f"{path}: cannot be written: it is a folder, or its folder does not exist")
     return name
 
 
 def check_size(width: float, height: float, dpi: float = DPI) -> None:
-    """Refuse a picture of so many inches, and dots an inch, that is none.
+    """Check the size of a picture in inches, and its resolution in dots per inch.
 
     Raises
     ------
     InputError
-        If a side is not 2 to 100 inches long, or there would be over a hundred million dots.
+        If a side is not 2 to 100 inches long, or the picture has over a hundred million dots.
     """
     if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
         raise InputError(
-            f"a picture is {SMALLEST:g} to {LARGEST:g} inches wide and high, "
-            f"not {width:g} by {height:g}"
+            f"a picture must be {SMALLEST:g} to {LARGEST:g} inches wide and high, "
+            f"got {width:g} by {height:g}"
         )
     if not 1 <= dpi <= MOST_PIXELS or width * height * dpi**2 > MOST_PIXELS:
         raise InputError(
-            f"{width:g} by {height:g} inches at {dpi:g} dots an inch are no picture of at most "
-            f"{MOST_PIXELS // 10**6} million dots"
+            f"{width:g} by {height:g} inches at {dpi:g} dots per inch is out of range: a "
+            f"picture has at least 1 dot per inch and at most {MOST_PIXELS // 10**6} million dots"
         )
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of `width` by `height` inches, laid out when it is drawn.
+    """Return an empty figure of `width` by `height` inches, with constrained layout.
 
     Raises
     ------
     InputError
-        As `check_size`.
+        As for `check_size`.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     check_size(width, height)
     require_plots()
@@ -97,17 +97,17 @@ def new_figure(width: float, height: float) -> "Figure":
     except ImportError as error:
         raise MissingExtraError("pictures", "plot", str(error)) from error
     figure = ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)  # texts are measured as they will be drawn
+    FigureCanvasAgg(figure)  # measures texts with the renderer that draws them
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=PAD_IN, h_pad=PAD_IN)
     return figure
 
 
 def finish(figure: "Figure", heading: str) -> None:
-    """Write a heading above a figure that has everything else, and lay it out for good.
+    """Add a heading to a complete figure, and freeze its layout.
 
-    The solver of the layout is not exact: the last bits of what it finds differ from run to run,
-    and with them the names that an SVG has for its parts.
+    The layout solver is not exact: the last bits of its result differ from run to run, and with
+    them the ids of an SVG's elements. Positions are therefore rounded.
     """
     title = figure.suptitle(heading, x=0.01, ha="left", fontsize=TITLE_PT + 2, fontweight="bold")
     figure.draw_without_rendering()
@@ -120,9 +120,9 @@ def finish(figure: "Figure", heading: str) -> None:
 
 
 def picture_bytes(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
-    """Return a figure as a file of `form`, the same bytes for the same drawing.
+    """Return a figure as file content in `form`, the same bytes for the same drawing.
 
-    A size that is none is an `InputError`, as in `check_size`.
+    Raises `InputError` for an invalid size, as `check_size` does.
     """
     width, height = figure.get_size_inches()
     check_size(width, height, dpi)
@@ -130,12 +130,12 @@ def picture_bytes(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) ->
 
 
 def write_picture(figure: "Figure", path: Path, *, dpi: float = DPI) -> None:
-    """Write a figure as PNG, SVG or a page of HTML, by the ending of `path`; whole or not at all.
+    """Write a figure as PNG, SVG or an HTML page, by the extension of `path`, atomically.
 
     Raises
     ------
     InputError
-        If `path` ends otherwise or is no place for a file, or the picture is too large.
+        If the extension is unknown, `path` cannot be a file, or the picture is too large.
     StoreError
         If the file cannot be written.
     """

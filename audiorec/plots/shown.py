@@ -1,4 +1,4 @@
-"""A figure that a notebook shows without pyplot."""
+"""A figure that notebooks display without pyplot."""
 
 from matplotlib.figure import Figure
 
@@ -6,7 +6,7 @@ from audiorec.plots.style import saved
 
 
 class ShownFigure(Figure):
-    """A matplotlib Figure whose picture is what a notebook displays."""
+    """A matplotlib Figure with a PNG representation for notebooks."""
 
     def _repr_png_(self) -> bytes:
         return saved(self, "png", dpi=self.dpi)

@@ -1,4 +1,4 @@
-"""One song: its waveform and its scores over time.
+"""Draw one song: its waveform and its scores over time.
 
 ScoreSeries (T, H), `Envelope`  ──song_figure──▶  one panel for the waveform, one for each head
 """
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SONG_SIZE = (11.0, 7.0)  # inches
-WIDTHS = (1.0, 0.2)  # of the panels, and of what is written beside them
-ROW, SHORTEST = 0.26, 1.3  # parts of the height: of a class in a strip, of any other panel
+WIDTHS = (1.0, 0.2)  # relative: panels, legends
+ROW, SHORTEST = 0.26, 1.3  # relative heights: a row of a heat map, any other panel
 
 
 def song_figure(
@@ -45,28 +45,28 @@ def song_figure(
     Parameters
     ----------
     series : ScoreSeries
-        Of one or more segments; scores from 0 to 1.
+        With at least one segment; scores from 0 to 1.
     envelope : Envelope, optional
-        Without it there is no waveform.
+        If omitted, no waveform is drawn.
     title : str
-        Any text; what cannot be drawn is escaped.
+        Any text; undrawable characters are escaped.
     size : tuple of float
         Width and height in inches.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
-        A notebook shows it; ``figure.savefig`` or `write_picture` write it.
+        Shown by notebooks; save it with ``figure.savefig`` or `write_picture`.
 
     Raises
     ------
     InputError
-        If the series has no segment, or as `new_figure`.
+        If the series has no segment, or as for `new_figure`.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     if not len(series):
-        raise InputError("a series without segments cannot be drawn")
+        raise InputError("cannot draw a series without segments")
     heads = heads_of(series)
     edges = edges_s(series)
     end_s = max(float(edges[-1]) if envelope is None else 0.0, getattr(envelope, "duration_s", 0.0))

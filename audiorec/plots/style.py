@@ -1,4 +1,4 @@
-"""The settings in which our figures are drawn and saved, whatever those of the user are.
+"""The settings in which figures are drawn and saved, independent of the user's own.
 
 with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the same drawing
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 PictureFormat = Literal["png", "svg", "html"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
-DPI = 110  # dots an inch
+DPI = 110  # dots per inch
 SMALL_PT, TEXT_PT, TITLE_PT = 8.0, 9.0, 11.0  # points: ticks, labels, titles
-INK, FAINT = "#222222", "#767676"  # of text, and of what stands back
+INK, FAINT = "#222222", "#767676"  # main text, and secondary lines and ticks
 _STYLE: Mapping[str, Any] = {
     "font.size": TEXT_PT,
     "axes.titlesize": TITLE_PT,
@@ -32,7 +32,7 @@ _STYLE: Mapping[str, Any] = {
     "axes.unicode_minus": False,
     "text.color": INK,
     "text.parse_math": False,
-    "text.hinting": "none",  # letters are as wide at any resolution as when they were laid out
+    "text.hinting": "none",  # keeps glyph widths of the layout at any resolution
     "xtick.color": FAINT,
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
@@ -41,7 +41,7 @@ _STYLE: Mapping[str, Any] = {
     "ytick.labelsize": SMALL_PT,
     "legend.fontsize": SMALL_PT,
     "legend.frameon": False,
-    "svg.hashsalt": "audiorec",  # ids in an SVG are random without it
+    "svg.hashsalt": "audiorec",  # makes the ids in an SVG deterministic
 }
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -67,7 +67,7 @@ h1 {{ position: absolute; clip-path: inset(50%); }}</style>
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with our settings of matplotlib, not those of the user's."""
+    """Draw with audiorec's matplotlib settings instead of the user's."""
     require_figure()
     import matplotlib.style
     from matplotlib import rc_context
@@ -78,7 +78,7 @@ def house_style() -> Iterator[None]:
 
 
 def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
-    """Return a figure as a file; an HTML file is one page that holds the picture as SVG."""
+    """Return a figure as file content; HTML is a single page with the picture as inline SVG."""
     nothing = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
     buffer = io.BytesIO()
     drawn = "svg" if form == "html" else form
@@ -91,7 +91,7 @@ def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
 
 
 def _page(svg: str, heading: str) -> str:
-    """Return a page that needs nothing but itself, and may not ask for anything else."""
+    """Return a self-contained page that may load nothing from elsewhere."""
     title = escape(" ".join(heading.split()))
     drawing = svg[svg.index("<svg") :].replace("<svg", '<svg role="img" aria-labelledby="title"', 1)
     return _PAGE.format(title=title, drawing=drawing.strip())

@@ -1,6 +1,6 @@
-"""One user: what was played, on the map of the library, and the user's portrait beside it.
+"""Draw one user: plays on the map of the library, and a portrait beside it.
 
-a `LibraryMap`, plays (m,), shares  ──user_figure──▶  a map and bars: long and short
+a `LibraryMap`, plays (m,), shares  ──user_figure──▶  a map, and bars for both horizons
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 USER_SIZE = (12.5, 7.0)  # inches
-MOST_BARS = 6  # of one kind
-LONGEST = 26  # letters of a value
+MOST_BARS = 6  # per kind
+LONGEST = 26  # characters of a value
 HORIZONS = ("long", "short")
 Share = Mapping[str, Any]  # horizon, kind, value, share
 
@@ -35,14 +35,14 @@ def user_figure(
     title: str,
     size: tuple[float, float] = USER_SIZE,
 ) -> "Figure":
-    """Draw a user on the map of a library, and what the user listens to, long and short.
+    """Draw a user's plays on the map of a library, and a portrait over long and short horizons.
 
     Parameters
     ----------
     found : LibraryMap
-        Of m songs.
+        A map of m songs.
     plays : ndarray, shape (m,), int64
-        How often the user played each; 0 for most.
+        Number of plays of each song by the user; mostly 0.
     shares : sequence of mapping
         Rows of a portrait: ``horizon`` (long, short), ``kind``, ``value``, ``share``.
     title : str
@@ -52,16 +52,16 @@ def user_figure(
     Raises
     ------
     ShapeError
-        If there is not one number of plays a song.
+        If the lengths of plays and map differ.
     InputError
-        If the user played none of them, or as `new_figure`.
+        If the user played none of the songs, or as for `new_figure`.
     MissingExtraError
-        Without matplotlib.
+        If matplotlib is not installed.
     """
     if plays.shape != (len(found),):
         raise ShapeError(f"plays must have shape ({len(found)},), got {plays.shape}")
     if not plays.any():
-        raise InputError("the user played no song of this library")
+        raise InputError("the user played no song of this store; check the song ids of the log")
     kinds = list(dict.fromkeys(row["kind"] for row in shares))
     with house_style():
         figure = new_figure(*size)
@@ -76,7 +76,7 @@ def user_figure(
 
 
 def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
-    """Draw all songs in grey, and the user's by genre; the more plays, the larger."""
+    """Draw all songs in grey, and the user's coloured by genre and sized by plays."""
     heard = np.flatnonzero(plays)
     others = found.places[plays == 0]
     area = float(np.clip(4000 / len(found) ** 0.7, 2.0, 30.0))
@@ -98,12 +98,12 @@ def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
     axes.set(xticks=[], yticks=[])
     axes.margins(0.06)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title("where the songs that were played lie; near songs sound alike")
+    axes.set_title("songs that were played; nearby songs sound alike")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=5, fontsize=SMALL_PT)
 
 
 def _draw_shares(axes: Any, kind: str, rows: Sequence[Share], *, first: bool) -> None:
-    """Draw the shares of one kind: a pair of bars a value, long above short."""
+    """Draw the shares of one kind: a pair of bars per value, long above short."""
     by = {(row["horizon"], row["value"]): float(row["share"]) for row in rows}
     values = list(dict.fromkeys(row["value"] for row in rows))
     values.sort(key=lambda value: -max(by.get((h, value), 0.0) for h in HORIZONS))

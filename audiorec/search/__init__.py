@@ -1,37 +1,37 @@
-"""Which songs are alike: any song to its neighbours, with filters, limits and reasons.
+"""Similarity search over a store: nearest songs, with filters, limits and explanations.
 
 ::
 
     store ──`SearchableStore`──▶ `Space`: unit vectors (m, W) of the songs
           query ──prepare──▶ unit (W,) ──search, near──▶ `Neighbours`
-                                         │ topk, or an index: who is nearest, exactly
-                                         │ choice: who may come (filters, music)
-                                         └ diversify: how many of one kind, how alike
-          `Neighbours` ──explain──▶ why
+                                         │ topk, or an index: the nearest songs, exactly
+                                         │ choice: which songs are eligible (filters, music)
+                                         └ diversify: limits per artist or album, diversity
+          `Neighbours` ──explain──▶ reasons
 
 ===============  =====================================================================
-``searchable``   a store that knows which songs are alike
-``named``        which song a text means
-``comparing``    what songs are compared by where nobody says
-``space``        what songs are compared by; the search; its result
-``listed``       its result as a table, for people and for pandas
-``narrowing``    what a narrow band does to a song's vector
-``scaling``      columns of wildly different scales → vectors of length 1; the weights
-``topk``         the k nearest of millions, and their exact order
-``index``        an index of faiss beside a store, for libraries of millions
-``index_build``  makes one, of many songs in pieces
-``index_files``  its files, and the processes of its own that read them
-``choice``       which songs may come, and how many of one kind
-``near``         the songs near one or several, among those that may come
-``music``        which songs are music
-``tag_means``    what the backbone hears in them: mean tags of every song
+``searchable``   a store with similarity search
+``named``        resolve a text to a song id
+``comparing``    choose the default space of a store
+``space``        the spaces in which songs are compared, their search and its result
+``listed``       search results as tables, for people and for pandas
+``narrowing``    how limited audio bandwidth changes a song's vector
+``scaling``      standardise and weight vectors, and normalise them to unit length
+``topk``         exact top-k search over millions of vectors
+``index``        search through a faiss index beside the store, for millions of songs
+``index_build``  build such an index, in pieces for large stores
+``index_files``  its files, and the worker processes that read them
+``choice``       which songs are eligible, and the limits per artist and album
+``near``         the nearest eligible songs of one query or several
+``music``        tell music from speech, noise, silence and jingles
+``tag_means``    mean backbone tags of every song
 ``attributes``   tempo, key and moods of the songs, where the store has them
-``filters``      conditions and patterns in words → which songs are meant
-``diversify``    the best of a ranking: at most so many of one kind, not all alike
-``explain``      a similarity taken apart, by class and statistic
-``all_pairs``    the nearest songs of every song, as a job that can be stopped
-``duplicates``   the same audio more than once
-``atlas``        a store as a map in two dimensions
+``filters``      parse conditions and patterns, and select the matching songs
+``diversify``    pick from a ranking under limits, trading similarity for diversity
+``explain``      break a similarity down by class and statistic
+``all_pairs``    the nearest songs of every song, as a resumable job
+``duplicates``   find the same audio stored more than once
+``atlas``        a two-dimensional map of a store
 ===============  =====================================================================
 
 Public::

@@ -1,8 +1,8 @@
-"""The nearest songs of every song, as one table, by a job that can be stopped.
+"""Find the nearest songs of every song, as one table, in a resumable job.
 
     store ──all_pairs──▶ neighbours.parquet: song_id, rank, neighbour_id, similarity
 
-Songs are taken in blocks; the numbers and their order are those of `similar`.
+Songs are processed in blocks. Similarities and their order equal those of `similar`.
 """
 
 import hashlib
@@ -47,29 +47,32 @@ def all_pairs(
     ----------
     store : VectorStore
     out : Path
-        Replaced at the end, at once. Columns: ``song_id``, ``rank`` (int32, from 1),
-        ``neighbour_id``, ``similarity`` (float32); songs in the order of the store, the
-        nearest first. A song is not among its own neighbours.
+        Replaced atomically at the end. Columns: ``song_id``, ``rank`` (int32, from 1),
+        ``neighbour_id``, ``similarity`` (float32); songs in store order, each with its
+        nearest first. A song is never its own neighbour.
     k : int
-        Fewer rows a song in a store of fewer songs.
+        Neighbours per song; fewer in a store with fewer songs.
     by : {"auto", "vector", "mean", "features", "embedding"}
     table : path, optional
-        ``features.parquet`` or ``embeddings.parquet``; songs that it lacks are left out.
+        ``features.parquet`` or ``embeddings.parquet``; songs missing from it are left out.
     include_non_music : bool
-        Give speech, noise, silence and jingles rows, and let them be neighbours; see `is_music`.
+        Also give rows to speech, noise, silence and jingles, and allow them as neighbours;
+        see `is_music`.
     progress : callable of (done, total), optional
-        Blocks of 4,096 songs.
+        Counts blocks of 4,096 songs.
     stop : threading.Event, optional
-        Ends the job after the block in work; the next call goes on from there.
+        Stops the job after the current block; calling it again resumes from there.
 
     Returns
     -------
     finished : bool
 
+        False if `stop` ended the job early.
+
     Raises
     ------
     InputError
-        If `k` is below 1 or `out` is the store itself, and as `SearchableStore.space`.
+        If `k` is below 1, `out` is the store itself, or as for `SearchableStore.space`.
     StoreError
         If another job is writing `out`.
     """
@@ -92,7 +95,7 @@ def all_pairs(
         "songs": len(space),
         "asked": hashlib.sha256(asked.tobytes()).hexdigest(),
     }
-    if compared.table is not None:  # its numbers have no fingerprint but themselves
+    if compared.table is not None:  # the table has no fingerprint; its column sums act as one
         job["sums"] = space.matrix.sum(axis=0, dtype=np.float64).tolist()
     return run_blocks(
         Path(out),
@@ -108,7 +111,7 @@ def all_pairs(
 
 
 def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray | None) -> Any:
-    """Return the rows of the table that belong to some songs of the space, `k` for each."""
+    """Return the table rows of the songs at `places` in the space, `k` per song."""
     own, store = space.rows[places], space.store
     rows, similarities = np.empty((len(own), 0), np.int64), np.empty((len(own), 0))
     if k:

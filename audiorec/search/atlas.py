@@ -1,4 +1,4 @@
-"""A store as a map: a table that ``embedding-atlas`` opens.
+"""Project a store onto a two-dimensional map, as a table that ``embedding-atlas`` opens.
 
     store  ──atlas_table──▶  x, y, title, artist, genre, version, audio, ...
     units (n, W)  ──project──▶  (n, 2)
@@ -6,14 +6,14 @@
     embedding-atlas atlas.parquet --x x --y y --text title
 
 =========  ====================================  =========================================
-pca        the two directions of most variance   always at hand, quick, the same every time
-tsne       neighbours stay neighbours            scikit-learn, which the extra plot brings
-umap       neighbours stay, groups part          umap-learn, extra map
+pca        the two directions of most variance   no extra, fast, deterministic
+tsne       keeps neighbours together             scikit-learn, extra plot
+umap       keeps neighbours, separates groups    umap-learn, extra map
 =========  ====================================  =========================================
 
-Songs lie in the space that `similar` searches, so that neighbours on the map sound alike as
-far as two dimensions allow. Each head gives a column of its name: the class with the
-highest mean score.
+Songs are projected from the space that `similar` searches, so neighbours on the map sound alike
+as far as two dimensions allow. Each head adds a column of its name: the class with the highest
+mean score.
 """
 
 import importlib
@@ -35,19 +35,19 @@ from audiorec.types import FloatArray, Int64Array
 TAGS = ("artist", "album")
 MapKind = Literal["pca", "tsne", "umap"]
 PROJECTIONS: tuple[MapKind, ...] = get_args(MapKind)
-PERPLEXITY = 30.0  # of t-SNE: about how many neighbours a song has
+PERPLEXITY = 30.0  # t-SNE's effective number of neighbours per song
 UMAP_NEIGHBOURS = 15
-MIN_POINTS = 5  # fewer have no neighbourhoods: the two of them are then placed by PCA
+MIN_POINTS = 5  # with fewer, t-SNE and UMAP fall back to PCA
 BLOCK_ROWS = 16_384
 _LIBRARIES = {"tsne": ("sklearn.manifold", "plot"), "umap": ("umap", "map")}
 
 
 def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 0) -> Any:
-    """Return the map of a store, one row a song in its order.
+    """Return the map of a store, one row per song in store order.
 
-    Columns: ``song_id``, ``x``, ``y``, ``title`` (the file's name where there is none),
-    ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (the path of the file).
-    An empty store is a `StoreError`, a head called like another column an `InputError`.
+    Columns: ``song_id``, ``x``, ``y``, ``title`` (the file name where the tag is missing),
+    ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (path of the file).
+    Raises `StoreError` for an empty store, `InputError` for a head named like another column.
     """
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
@@ -62,7 +62,7 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
     columns |= {name: store.column(name) for name in TAGS}
     for head, labels in _labels(store).items():
         if head in columns or head in ("duration_s", "audio"):
-            raise InputError(f"the head {head!r} is called like another column of the map")
+            raise InputError(f"head {head!r} has the name of another column of the map")
         columns[head] = labels
     columns |= {"duration_s": store.column("duration_s"), "audio": store.column("uri")}
     return pa.table(columns)
@@ -71,31 +71,31 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
 def write_atlas(
     store: VectorStore, out: Path, *, projection: MapKind = "pca", seed: int = 0
 ) -> int:
-    """Write the map of a store to a Parquet file, whole or not at all; returns its rows.
+    """Write the map of a store to a Parquet file, atomically; return its number of rows.
 
     Raises
     ------
     InputError
-        If `out` is the store itself or no place for a file; else as for `atlas_table`.
+        If `out` is the store itself or cannot be a file; else as for `atlas_table`.
     """
     if out.resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; write the map to another file")
     if out.is_dir() or not out.parent.is_dir():
-        raise InputError(f"{out}: no file can be written there")
+        raise InputError(f"{out}: cannot be written: it is a folder, or its folder does not exist")
     table = atlas_table(store, projection=projection, seed=seed)
     write_plain(out, table.replace_schema_metadata(None))
     return len(table)
 
 
 def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> FloatArray:
-    """Place units (n, W) on a plane: shape (n, 2), float32, around 0.
+    """Project units (n, W) onto a plane: shape (n, 2), float32, centred at 0.
 
-    PCA's first axis has the most variance, and each axis points to where the column that counts
-    most for it grows, so that it does not flip; `seed` is for t-SNE and UMAP. Fewer than five
-    points are placed by PCA in any case. A library that is missing is a `MissingExtraError`.
+    PCA's first axis has the most variance. Each axis is oriented so that its largest loading is
+    positive, which keeps it from flipping between runs. `seed` is used by t-SNE and UMAP. Fewer
+    than five points are always placed by PCA. Raises `MissingExtraError` for a missing library.
     """
     if kind not in PROJECTIONS:
-        raise InputError(f"no projection {kind!r}, there are: {', '.join(PROJECTIONS)}")
+        raise InputError(f"unknown projection {kind!r}; there are: {', '.join(PROJECTIONS)}")
     if kind == "pca":
         return _pca(units)
     module, extra = _LIBRARIES[kind]
@@ -109,17 +109,17 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
     else:
         neighbours = min(UMAP_NEIGHBOURS, len(units) - 1)
         model = library.UMAP(n_components=2, n_neighbors=neighbours, random_state=seed)
-    # One thread: sums in another order would move the map with the number of processors.
+    # One thread: the order of float sums, and so the map, would depend on the number of cores.
     with warnings.catch_warnings(), _library("threadpoolctl", feature, extra).threadpool_limits(1):
-        warnings.simplefilter("ignore")  # both warn of what they chose by themselves
+        warnings.simplefilter("ignore")  # both warn about defaults that they picked
         places = model.fit_transform(units)
     return np.asarray(places - places.mean(axis=0), np.float32)
 
 
 def likeliest(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
-    """Return for each head its classes, and the number of every song's likeliest one (n,), int64.
+    """Return each head's classes, and the number of every song's top class: (n,), int64.
 
-    That is the class of the highest mean score; without means there are no heads.
+    The top class has the highest mean score. Without mean statistics the result is empty.
     """
     metadata = store.metadata
     if "mean" not in metadata.statistics:
@@ -138,7 +138,7 @@ def likeliest(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array
 
 
 def _labels(store: VectorStore) -> dict[str, Any]:
-    """Return for each head the likeliest class of every song, in words."""
+    """Return, per head, the name of every song's top class."""
     return {
         head: strings([names[best] for best in numbers])
         for head, (names, numbers) in likeliest(store).items()

@@ -1,9 +1,9 @@
-"""Which songs may come into a list, how many of one kind: said once, asked of a store.
+"""Which songs are eligible for a list, and how many per artist or album.
 
     Choice(only="genre=jazz", per_artist=2)  ──Chooser(store).chosen──▶ `Chosen`: allowed, limits
 
-The words and defaults are those of the command line: songs that are no music and copies of one
-audio stay out, unless they are asked for.
+Names and defaults are those of the command line: songs that are not music, and further copies of
+the same audio, are left out unless asked for.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,22 +29,22 @@ from audiorec.types import BoolArray, Int32Array, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which songs may come, and how many of one kind.
+    """Which songs are eligible, and how many per artist or album.
 
     Attributes
     ----------
     only : str, optional
-        Conditions that all songs meet; `audiorec.search.filters` has the grammar.
+        Conditions that every song must meet; `audiorec.search.filters` has the grammar.
     exclude : collection of str
-        Songs to leave out: an id, a part of ids, a folder (``live/``) or a glob.
+        Songs to leave out: an id, part of an id, a folder (``live/``) or a glob.
     exclude_ids : collection of str
-        The same by exact ids; those that the store does not have are passed over.
+        Exact ids to leave out; unknown ones are ignored.
     per_artist, per_album : int, optional
-        Most songs of one artist or album, those that are asked about counted; 0 for any number.
+        Maximum number of songs per artist or album, the query's own included; 0: no limit.
     include_non_music : bool
-        Let speech, noise, silence and jingles come.
+        Allow speech, noise, silence and jingles.
     keep_duplicates : bool
-        Let the same audio (`content_hash`) come more than once.
+        Allow the same audio (`content_hash`) more than once.
     """
 
     only: str | None = None
@@ -58,24 +58,24 @@ class Choice:
     def __post_init__(self) -> None:
         for name, most in (("per_artist", self.per_artist), ("per_album", self.per_album)):
             if most is not None and most < 0:
-                raise InputError(f"{name} must be at least 1, or 0 for any number, got {most}")
+                raise InputError(f"{name} must be at least 1, or 0 for no limit, got {most}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """A choice, asked of a store.
+    """A `Choice` applied to a store.
 
     Attributes
     ----------
     allowed : ndarray, shape (n,), bool
     limits : tuple of Limit
-        Without those that no list of these songs could reach.
+        Without those that no list of eligible songs could exceed.
     not_music : int
-        Songs that may not come for this reason alone.
+        Number of songs left out only because they are not music.
     idle : tuple of str
-        Patterns of `Choice.exclude` that no id fits.
+        Patterns of `Choice.exclude` that match no id.
     unmet : str
-        Where no song meets all conditions, how many meet each; else empty.
+        If no song meets all conditions, how many meet each; else empty.
     """
 
     allowed: BoolArray
@@ -86,7 +86,7 @@ class Chosen:
 
 
 class Chooser:
-    """Asks choices of one store; what they read of it is read once."""
+    """Applies choices to one store, and caches what it reads."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -102,12 +102,12 @@ class Chooser:
         return self._music
 
     def chosen(self, choice: Choice) -> Chosen:
-        """Return the songs that may come, and the limits of their number.
+        """Return the eligible songs and the limits.
 
         Raises
         ------
         InputError
-            If the conditions do not follow the grammar, or name what there is not.
+            If the conditions do not follow the grammar, or use an unknown name or value.
         """
         store = self._store
         conditions = parse_conditions(choice.only) if choice.only is not None else ()
@@ -140,7 +140,7 @@ class Chooser:
         return f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
 
     def copies(self, rows: Int64Array) -> int:
-        """Return how many other songs are the same audio as some rows."""
+        """Return how many further songs of the store have the same audio as `rows`."""
         codes, _ = self._kind("content_hash")
         shown = np.unique(rows)
         return int(np.isin(codes, np.setdiff1d(codes[shown], [UNKNOWN])).sum()) - int(
@@ -155,7 +155,7 @@ class Chooser:
         return Limit(kinds, most, name) if largest > most else None
 
     def _kind(self, column: str) -> tuple[Int32Array, int]:
-        """Return the kind of each song by one column, and how many songs the commonest has."""
+        """Return each song's code in a column, and the size of the largest group."""
         if column not in self._kinds:
             store = self._store
             exact = column == "content_hash"

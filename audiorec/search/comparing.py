@@ -1,10 +1,10 @@
-"""What songs are compared by where nobody says: features where they are there, else the vector.
+"""Choose the default space of a store: features if complete, else the vector.
 
-    store, "auto"  ──settle──▶ `Basis`: by, table, and what a person should know
+    store, "auto"  ──settle──▶ `Basis`: by, table, and a note for the user
 
-Features find more of the same music than the vector (docs/decisions/0006-similarity.md), so they
-are taken where ``features.parquet`` beside the store is of the same extractor and has every song.
-An index, weights and reasons are of the vector.
+Features retrieve more of the same music than the vector (docs/decisions/0006-similarity.md), so
+they are the default if ``features.parquet`` beside the store covers every song and has the same
+extractor. An index, weights and explanations work on the vector only.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from audiorec.store.store import VectorStore
 from audiorec.types import IdMap
 
 AutoBy = Literal["auto", "vector", "mean", "features", "embedding"]
-# Features of so many songs take a second to read, and 0.6 GB of memory
-# (docs/decisions/0006-similarity.md); beyond, they have to be asked for.
+# Features of this many songs take a second to read, and 0.6 GB of memory
+# (docs/decisions/0006-similarity.md); beyond, they must be asked for.
 MOST_SONGS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What songs are compared by.
+    """The space in which songs are compared, and its file.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Basis:
     table : Path or None
         The file that holds features or embeddings.
     note : str
-        Why it is not features, and the command that would change it; empty where there is
-        nothing to say.
+        Why features are not used, and the command that would change it; empty where there is
+        nothing to report.
     """
 
     by: By
@@ -45,19 +45,19 @@ class Basis:
 
 
 def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -> Basis:
-    """Decide what songs are compared by.
+    """Choose the space in which songs are compared.
 
     Parameters
     ----------
     store : VectorStore
     by : {"auto", "vector", "mean", "features", "embedding"}
     table : Path, optional
-        For features and embeddings; by default the file of the usual name beside the store.
+        File of features or embeddings; by default the one of the usual name beside the store.
 
     Raises
     ------
     InputError
-        If `by` is unknown, the file beside the store is not there, or a table is given and `by`
+        If `by` is unknown, the file beside the store is missing, or a table is given while `by`
         is ``auto``.
     """
     if by not in get_args(AutoBy):
@@ -66,10 +66,10 @@ def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -
         if table is None and by in TABLES:
             table = store.path.with_name(TABLES[by])
             if not table.exists():
-                raise MissingFileError(f"by {by} needs {table}, which is not there")
+                raise MissingFileError(f"{table}: no such file, needed to compare by {by}")
         return Basis(by=by, table=table)
     if table is not None:
-        raise InputError(f"{table}: say what it is to be compared by: features or embedding")
+        raise InputError(f"{table}: say what it holds: by features or by embedding")
     path = store.path.with_name(TABLES["features"])
     if index_path(store.path).exists() or sidecar_path(index_path(store.path)).exists():
         return Basis(by="vector")
@@ -78,22 +78,22 @@ def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -
 
 
 def _why_not_features(store: VectorStore, path: Path) -> str:
-    """Say why songs cannot be compared by the features beside a store; empty where they can."""
+    """Say why the features beside a store cannot be used; empty if they can."""
     extract = f"audiorec extract FOLDER --out {store.path} --features {path}"
     if not path.exists():
-        return f"compared by vector; features tell more: {extract}"
+        return f"compared by vector; features are more accurate: {extract}"
     if len(store) > MOST_SONGS:
-        return f"compared by vector, as {len(store):,} songs are many: --by features takes longer"
+        return f"compared by vector: {len(store):,} songs; --by features works, but takes longer"
     try:
         file = FeatureFile.open_last_layers(path)
     except (StoreError, InputError) as error:
         return f"compared by vector: {error}"
     if file.extractor_id != store.metadata.extractor_id:
-        return f"compared by vector: {path} is of another extractor; make it again: {extract}"
+        return f"compared by vector: {path} comes from another extractor; make it again: {extract}"
     if set(file.inputs) & set(LAST_LAYERS) and set(file.inputs) != set(LAST_LAYERS):
         return f"compared by vector: {path} lacks one of {', '.join(LAST_LAYERS)}"
     lacking = int((IdMap(file.id_array).rows(store.id_array) < 0).sum())
     if lacking:
         some = f"lacks {lacking} of {len(store)} songs"
-        return f"compared by vector: {path} {some}; {extract} adds them"
+        return f"compared by vector: {path} {some}; add them: {extract}"
     return ""

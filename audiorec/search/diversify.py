@@ -1,9 +1,9 @@
-"""The best songs of a ranking, spread: at most so many of one artist, not all alike.
+"""Pick the best songs of a ranking under limits, optionally trading similarity for diversity.
 
     search(m) → best m rows   ──select──▶  k rows within all limits
 
-The ranking is asked for more songs until `k` are found or it has no more, so a limit makes
-a list worse but never shorter than it has to be.
+The ranking is queried for more songs until `k` are found or it is exhausted, so limits may lower
+the similarities of a list, but shorten it only where no eligible songs are left.
 """
 
 from collections import Counter
@@ -18,23 +18,23 @@ from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 Ranking = tuple[Int64Array, Float64Array]
 
-OVERFETCH = 4  # times more songs each time the ranking is asked again
-POOL = 10  # songs to choose each diverse song from, times k
+OVERFETCH = 4  # growth of the request each time the ranking runs short
+POOL = 10  # candidates per song for a diverse list: this times k
 POOL_MIN = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most so many songs of one kind.
+    """A maximum number of songs per group, such as an artist.
 
     Attributes
     ----------
     kinds : ndarray, shape (n,), int
-        The kind of each song of the store; songs of kind `UNKNOWN` (-1) are not limited.
+        Group code of each song of the store; songs of group `UNKNOWN` (-1) are not limited.
     most : int
         1 or more.
     name : str
-        What a kind is, for a person: ``artist``; empty where nobody need know.
+        What a group is, for messages: ``artist``; empty where users need not know.
     """
 
     kinds: Int32Array
@@ -43,7 +43,7 @@ class Limit:
 
 
 class Tally:
-    """Counts songs by kind and says which may still come; rows `taken` count from the start."""
+    """Counts songs per group and checks the limits; rows `taken` count from the start."""
 
     def __init__(self, limits: Sequence[Limit], taken: Iterable[int] = ()) -> None:
         self._limits = limits
@@ -52,7 +52,7 @@ class Tally:
             self.add(row)
 
     def fits(self, row: int) -> bool:
-        """Return whether one more song, this one, stays within all limits."""
+        """Return whether adding this song stays within all limits."""
         for limit, counts in zip(self._limits, self._counts, strict=True):
             kind = int(limit.kinds[row])
             if kind != UNKNOWN and counts[kind] >= limit.most:
@@ -60,7 +60,7 @@ class Tally:
         return True
 
     def add(self, row: int, times: int = 1) -> None:
-        """Count a song; -1 times takes it back."""
+        """Count a song; `times` = -1 undoes it."""
         for limit, counts in zip(self._limits, self._counts, strict=True):
             counts[int(limit.kinds[row])] += times
 
@@ -74,15 +74,15 @@ def select(
     diversity: float = 0.0,
     units: Callable[[Int64Array], FloatArray] | None = None,
 ) -> Ranking:
-    """Choose `k` songs of a ranking; fewer only if all of it has no more within the limits.
+    """Pick `k` songs of a ranking; fewer only if it has no more within the limits.
 
-    `search(m)` returns the m best rows and their similarities, the best first. The limits hold for
-    the songs that come back together with `taken`, the query's own. A `diversity` of 0 keeps the
-    order of the ranking. Above, up to 1, each song is the one with the largest
-    ``(1 - diversity) * similarity - diversity * r``, r being its largest similarity to the songs
-    before it (maximal marginal relevance [1]_), among the best ``10 * k`` songs, at least 100;
-    `units` then gives the units (m, W) of rows (m,). Returns rows and similarities in the order of
-    choice.
+    `search(m)` returns the m best rows and their similarities, best first. The limits apply to
+    the picked songs together with `taken`, the query's own. A `diversity` of 0 keeps the order of
+    the ranking. Above 0, up to 1, each pick maximises
+    ``(1 - diversity) * similarity - diversity * r``, where r is the largest similarity to an
+    earlier pick (maximal marginal relevance [1]_), among the best ``10 * k`` songs, at least 100;
+    `units` must then return the units (m, W) of rows (m,). Returns rows and similarities in the
+    order of picking.
 
     References
     ----------
@@ -92,11 +92,11 @@ def select(
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")
     if any(limit.most < 1 for limit in limits):
-        raise InputError("a limit of songs must be at least 1")
+        raise InputError("a limit must be at least 1 song")
     if not 0 <= diversity <= 1:
         raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
     if diversity and units is None:
-        raise InputError("diversity needs units to compare songs by")
+        raise InputError("diversity needs the songs' units: pass units")
     taken = tuple(taken)
     size = k if not diversity else max(POOL_MIN, POOL * k)
     while True:
@@ -125,9 +125,9 @@ def _in_order(pool: Ranking, k: int, tally: Tally) -> list[int]:
 def _spread(
     pool: Ranking, k: int, tally: Tally, diversity: float, vectors: FloatArray
 ) -> list[int]:
-    """Choose by marginal relevance; among equals the better one of the ranking."""
+    """Pick by marginal relevance; ties go to the higher rank."""
     rows, similarities = pool
-    nearest = np.zeros(len(rows))  # to the chosen songs; nothing is chosen yet
+    nearest = np.zeros(len(rows))  # largest similarity to a chosen song
     open_places = np.ones(len(rows), np.bool_)
     chosen: list[int] = []
     while len(chosen) < k and open_places.any():

@@ -1,16 +1,16 @@
-"""The same audio more than once in a library: found and reported, never merged.
+"""Find the same audio stored more than once in a library; nothing is merged or removed.
 
     store ──same content_hash──────────────────────────────────────▶ identical
           ──lengths and scores agree──▶ candidates ──series agree──▶ same
                                                    ──no series─────▶ likely
 
-A vector keeps nothing of the order of time, so two songs of one kind can have all but equal
-vectors; their score series differ all the same. The *mismatch* of two series is the squared
-distance between them, as a part of how far both move from their own means: 0 for the same
-series, 1 or more for two that have nothing to do with each other.
+A vector discards the order of time, so two songs of one kind can have nearly equal vectors, but
+their score series still differ. The *mismatch* of two series is the squared distance between
+them, relative to the variation of both around their own means: 0 for equal series, 1 or more for
+unrelated ones.
 
-The work grows with the number of songs of nearly one length, not with the square of the
-library; if all songs are of one length it is the square, in blocks of flat memory.
+The cost grows with the number of songs of nearly equal length, not with the square of the
+library. If all songs are of one length it is quadratic, in blocks of bounded memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,23 +31,23 @@ from audiorec.types import Float64Array, FloatArray, Status
 
 # Figures: docs/decisions/0008-playlists-and-duplicates.md.
 LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
-MIN_SEGMENTS = 4  # shorter songs have too little of a series to tell them apart by
+MIN_SEGMENTS = 4  # shorter series are too short to tell songs apart
 CANDIDATE = 1.25  # largest rms difference of the log-odds of mean, max and min
-LIKELY = 0.25  # the same, where no series is at hand
+LIKELY = 0.25  # the same, where no series is available
 MISMATCH = {Kind.FEATURES: 0.5, Kind.SCORES: 0.25}
-HOPELESS = 0.8  # mismatch of scores from which features need not be read
-PARTNERS = 20  # nearest candidates of a song; a limit on memory among songs of one length
+HOPELESS = 0.8  # mismatch of scores above which features are not read
+PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are of one length
 COMPARED = ("max", "min", "mean")
-FLOOR = 1e-4  # a score within this of 0 or 1 is as good as sure; the limits above go with it
-CELLS = 4 << 20  # distances at a time
-SERIES_BYTES = 256 << 20  # of series in memory at a time
+FLOOR = 1e-4  # clips log-odds of scores near 0 and 1; the limits above depend on it
+CELLS = 4 << 20  # distances computed at a time
+SERIES_BYTES = 256 << 20  # series held in memory at a time
 
 
 class SameAudio(StrEnum):
-    """How sure it is that songs are the same audio, surest first."""
+    """How certain it is that songs are the same audio, most certain first."""
 
     IDENTICAL = "identical"  # the same audio packets
-    SAME = "same"  # the same course of time, in another encoding
+    SAME = "same"  # another encoding: the series agree over time
     LIKELY = "likely"  # lengths and vectors agree; no series to compare
 
 
@@ -59,22 +59,22 @@ class Pair:
     verdict: SameAudio
     length_difference_s: float
     difference: float  # rms difference of the log-odds of mean, largest and smallest scores
-    mismatch: float | None = None  # of the series; None where none was compared
+    mismatch: float | None = None  # of the series; None if no series was compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Songs that are the same audio, each linked to another by a pair.
+    """Songs with the same audio, linked by pairs.
 
     Attributes
     ----------
     song_ids : tuple of str
     rows : tuple of int
-        Rows of the store, rising.
+        Rows of the store, ascending.
     verdict : SameAudio
-        Of the weakest link that is needed to hold the group together.
+        Of the weakest link needed to connect the group.
     pairs : tuple of Pair
-        The links, surest first.
+        The links, most certain first.
     """
 
     song_ids: tuple[str, ...]
@@ -84,24 +84,24 @@ class Group:
 
 
 def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> list[Group]:
-    """Find groups of songs that are the same audio, the surest first, then by their first row.
+    """Find groups of songs with the same audio, most certain first, then by their first row.
 
     Parameters
     ----------
     store : VectorStore
     series : sequence of SeriesFile
-        Features, scores, both or none. With both, features decide.
+        Features, scores, both or none. If both are given, features decide.
 
     Notes
     -----
-    Beyond equal hashes a pair needs lengths within `LENGTH_TOLERANCE_S`, at least
-    `MIN_SEGMENTS` segments, and audio that is not silent. Copies that begin later, end
-    earlier, or run at another speed are not found.
+    Songs with different hashes pair up only if their lengths differ by at most
+    `LENGTH_TOLERANCE_S`, both have at least `MIN_SEGMENTS` segments, and neither is silent.
+    Copies that start later, end earlier, or run at another speed are not found.
 
     Raises
     ------
     InputError
-        If the vectors of the store lack one of the statistics `COMPARED`.
+        If the store's vectors lack one of the statistics `COMPARED`.
     """
     songs = _Audio(store)
     pairs = list(_identical(songs))
@@ -116,14 +116,14 @@ def series_beside(
     scores: str | Path | None = None,
     features: str | Path | None = None,
 ) -> tuple[list[SeriesFile], list[str]]:
-    """Open the series that belong to a store: those that are named, or those beside it.
+    """Open the series files of a store: the given ones, else those beside it.
 
-    Of those that merely lie beside it odd ones are passed over; why stands in the second list.
+    Unusable files beside the store are skipped; the second list says why.
 
     Raises
     ------
     InputError, StoreError, SpecMismatchError
-        If a file that is named cannot be used.
+        If a given file cannot be used.
     """
     found, notes = [], []
     for kind, given in ((Kind.SCORES, scores), (Kind.FEATURES, features)):
@@ -140,10 +140,10 @@ def series_beside(
 
 
 def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Return how little two series (T, D) have to do with each other, over the shorter's length.
+    """Return the mismatch of two series (T, D) over the length of the shorter one.
 
-    0 for equal series that move at all; about 1 or more for unrelated ones; infinite where
-    neither moves, since nothing can be told from them.
+    0 for equal series that vary at all; about 1 or more for unrelated ones; infinite if neither
+    varies, since constant series carry no evidence.
     """
     length = min(len(a), len(b))
     x, y = a[:length].astype(np.float64), b[:length].astype(np.float64)
@@ -152,7 +152,7 @@ def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
 
 
 class _Audio:
-    """What of a store the search needs: lengths, hashes, and scores as log-odds."""
+    """The columns of a store that the search uses: lengths, hashes, and scores as log-odds."""
 
     def __init__(self, store: VectorStore) -> None:
         statistics = store.metadata.statistics
@@ -197,7 +197,7 @@ def _log_odds(p: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def _identical(songs: _Audio) -> Iterator[Pair]:
-    """Link each song to the one before it with the same hash."""
+    """Link each song to the previous one with the same hash."""
     order = np.argsort(songs.hashes, kind="stable")
     hashes = songs.hashes[order]
     for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
@@ -205,10 +205,10 @@ def _identical(songs: _Audio) -> Iterator[Pair]:
 
 
 def _candidates(songs: _Audio) -> list[tuple[int, int]]:
-    """Return pairs of rows whose lengths and scores agree, the lower row first.
+    """Return pairs of rows whose lengths and scores agree, lower row first.
 
-    Songs are taken in order of length, so that each block of them has one window of songs
-    to be compared with; of each song its `PARTNERS` nearest are kept.
+    Songs are sorted by length, so each block is compared with one window of songs. Only the
+    `PARTNERS` nearest of each song are kept.
     """
     rows = np.flatnonzero(songs.comparable)
     rows = rows[np.argsort(songs.seconds[rows], kind="stable")]
@@ -234,7 +234,7 @@ def _candidates(songs: _Audio) -> list[tuple[int, int]]:
 
 
 def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return two matrices whose products are -1/2 times the squared distances."""
+    """Return two matrices whose product is -1/2 times the squared distances."""
     half = (vectors * vectors).sum(axis=1, keepdims=True) / 2
     one = np.ones_like(half)
     return np.hstack([vectors, -half, one]), np.hstack([vectors, one, -half])
@@ -246,16 +246,16 @@ def _near(
     seconds: Float64Array,
     others: Float64Array,
 ) -> list[tuple[int, int]]:
-    """Return places (row, column) of pairs that agree, the nearest few of each row."""
+    """Return positions (row, column) of agreeing pairs, only the nearest few of each row."""
     places = np.flatnonzero(closeness >= least)
     a, b = np.divmod(places, closeness.shape[1])
     agree = np.abs(seconds[a] - others[b]) <= LENGTH_TOLERANCE_S
     a, b, values = a[agree], b[agree], closeness.ravel()[places[agree]]
     order = np.lexsort((-values, a))
     a, b = a[order], b[order]
-    # Where in its row each stands: rows are together now, the nearest of each first.
+    # Rank of each pair within its row: the sort has grouped the rows, nearest first.
     firsts = np.searchsorted(a, a, side="left")
-    kept = np.arange(len(a)) - firsts <= PARTNERS  # one of them is the song itself
+    kept = np.arange(len(a)) - firsts <= PARTNERS  # one more, as the song itself is among them
     return list(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
 
 
@@ -265,7 +265,7 @@ def _judged(
     candidates: list[tuple[int, int]],
     series: Sequence[SeriesFile],
 ) -> Iterator[Pair]:
-    """Compare the series of the candidates; yield those that are the same audio."""
+    """Compare the series of the candidate pairs; yield those with the same audio."""
     scores = next((file for file in series if file.kind == Kind.SCORES), None)
     features = next((file for file in series if file.kind == Kind.FEATURES), None)
     by_scores = dict(_mismatches(store, candidates, scores)) if scores else {}
@@ -288,7 +288,7 @@ def _judged(
 def _mismatches(
     store: VectorStore, pairs: list[tuple[int, int]], file: SeriesFile
 ) -> Iterator[tuple[tuple[int, int], float]]:
-    """Yield the mismatch of each pair whose series the file has, a few series at a time."""
+    """Yield the mismatch of each pair whose series are in the file, in batches of series."""
     segments = store.column("segments").to_pylist()
     batch: list[tuple[int, int]] = []
     songs: set[int] = set()
@@ -319,9 +319,9 @@ def _compared(
 
 
 def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
-    """Join pairs that share a song; the surest first, so that the last link is the weakest."""
+    """Join pairs that share a song; most certain first, so the last link is the weakest."""
     order = list(SameAudio)
-    # Of each row its group, one for all rows of it: they, the links, and the links it needs.
+    # row -> its group, shared by all rows in it: (rows, all links, links that connect it)
     group_of: dict[int, tuple[list[int], list[Pair], list[Pair]]] = {}
     for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
         a, b = (group_of.setdefault(row, ([row], [], [])) for row in pair.rows)

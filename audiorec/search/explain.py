@@ -1,10 +1,10 @@
-"""Why two songs are near: the part that each class and statistic has in their similarity.
+"""Explain a similarity: the contribution of each class and statistic.
 
     query (W,), song (W,)  ──explain──▶  contributions that add up to the similarity
 
-The similarity is a sum of products, one a column of the weighted vectors. A product is
-positive where both songs lie on the same side of what is usual in the store, and negative
-where they lie on different sides.
+The similarity is a sum of products, one per column of the weighted vectors. A product is positive
+if both songs lie on the same side of the store's average, and negative if they lie on different
+sides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,18 +20,18 @@ from audiorec.types import Float64Array, FloatArray
 if TYPE_CHECKING:
     from audiorec.store.schema import StoreMetadata
 
-TOP = 3  # classes in a sentence
+TOP = 3  # classes named in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One column's part in the similarity of a song to a query."""
+    """The contribution of one column to the similarity of a song and a query."""
 
     name: str  # the class, as ``head/class``
     statistic: str
-    contribution: float  # what it adds to the similarity; negative where it sets the two apart
-    # the number itself: of the query (the mean over several seeds), of the song, and what is usual
-    # in the store (the mean; where log-odds are compared, of these)
+    contribution: float  # added to the similarity; negative where the two differ
+    # Values before scaling: of the query (the mean over several seeds), of the song, and the
+    # store's average (for log-odds columns, the average of the log-odds, converted back).
     query: float
     song: float
     usual: float
@@ -46,14 +46,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A similarity, taken apart.
+    """A similarity broken down into contributions.
 
     Attributes
     ----------
     similarity : float
         The sum of all contributions.
     reasons : tuple of Reason
-        One for each column of weight above 0, the largest part first, whatever its sign.
+        One for each column of weight above 0, largest absolute contribution first.
     """
 
     similarity: float
@@ -61,17 +61,17 @@ class Explanation:
 
     @property
     def by_class(self) -> Mapping[str, float]:
-        """Contributions summed over the statistics of each class, the largest first."""
+        """Contributions summed over the statistics of each class, largest first."""
         return _sums((reason.name, reason.contribution) for reason in self.reasons)
 
     @property
     def by_statistic(self) -> Mapping[str, float]:
-        """Contributions summed over the classes, by statistic, the largest first."""
+        """Contributions summed over the classes, per statistic, largest first."""
         return _sums((reason.statistic, reason.contribution) for reason in self.reasons)
 
     @property
     def short(self) -> str:
-        """The classes with the largest parts and the sum of the others, which add up: one line.
+        """The classes with the largest contributions, and the sum of the others, in one line.
 
         For example ``+0.31 metal, +0.22 rock, -0.05 vocal, +0.12 others``.
         """
@@ -82,10 +82,10 @@ class Explanation:
         return ", ".join(parts)
 
     def __str__(self) -> str:
-        """Return the same with a number of each class that stands for it.
+        """Return the largest contributions, each with an example column.
 
-        The mean score stands for its class, unless it pulls the other way than the sum: then
-        the number that pulls the most.
+        The example is the mean score, unless its sign differs from the class's sum: then it is
+        the column that contributes most in the direction of the sum.
         """
         sums, names = self.by_class, self._largest
         parts = [
@@ -99,7 +99,7 @@ class Explanation:
 
     @property
     def _largest(self) -> list[str]:
-        """The classes, the largest part first, whatever its sign."""
+        """The classes, largest absolute contribution first."""
         sums = self.by_class
         return sorted(sums, key=lambda name: -abs(sums[name]))
 
@@ -119,21 +119,21 @@ def explain(
     song: FloatArray,
     metadata: "StoreMetadata",
 ) -> Explanation:
-    """Take the similarity of a song to a query apart.
+    """Break down the similarity of a song and a query by column.
 
     Parameters
     ----------
     query_unit, song_unit : ndarray, shape (W,)
-        Their units, whose product is the similarity; `scaling` made them.
+        Prepared by `scaling`; their product is the similarity.
     query, song : ndarray, shape (V,)
-        Their vectors as they stand in the store.
+        The vectors as stored.
     metadata : StoreMetadata
         Names of classes and statistics.
 
     Raises
     ------
     ShapeError
-        If the arrays do not belong together.
+        If the shapes do not match.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def _short(value: float) -> str:
 
 
 def _usual(scaling: Scaling) -> Float64Array:
-    """Return what is neither high nor low: the centre of each column, log-odds undone."""
+    """Return the centre of each column, with log-odds converted back to probabilities."""
     odds = np.exp(np.where(scaling.log_odds, scaling.centre, 0.0))
     probability = (odds * (1.0 + LOG_ODDS_FLOOR) - LOG_ODDS_FLOOR) / (1.0 + odds)
     return np.where(scaling.log_odds, probability, scaling.centre)

@@ -1,36 +1,36 @@
-"""Which songs of a store are meant: those that meet conditions, without those left out.
+"""Select songs of a store by conditions, and leave out songs by patterns.
 
     "genre=jazz|blues, duration<10:00"  ──parse_conditions──▶ conditions
     store, conditions  ──matching───▶ (n,) bool
     store, patterns    ──excluding──▶ (n,) bool
-    store, "artist"    ──name_codes─▶ (n,) int32: which songs have the same
+    store, "artist"    ──name_codes─▶ (n,) int32: equal codes for equal names
 
 =============  ==================  ======================================================
-name           compared by         value
+name           operators           value
 =============  ==================  ======================================================
-a head         ``= !=``            a class: the one with the largest mean score
+a head         ``= !=``            a class: the one with the highest mean score
 a class        ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
                                    ``jazz`` if no other head has one
-artist, title, ``= !=``            a text, whatever its case; ``*`` and ``?`` stand for any
-album                              letters, ``""`` for a song without one
-codec, status  ``= !=``            one that is there
-duration       all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
-bpm,           all                 beats a minute, ``=`` and ``!=`` to the whole number; a number
-key_confidence                     from 0 to 1; and so with bpm_confidence, tag_happy, tag_sad ...
+artist, title, ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
+album                              ``""`` matches songs without one
+codec, status  ``= !=``            a value that occurs
+duration       all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
+bpm,           all                 beats per minute, ``=`` and ``!=`` round to whole numbers;
+key_confidence                     from 0 to 1, as for bpm_confidence, tag_happy, tag_sad ...
 key, scale     ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
 =============  ==================  ======================================================
 
-The last two rows are of stores with attributes (``audiorec extract --attributes``). What is not
-known of a song meets nothing but ``!=``.
+The last two rows need a store with attributes (``audiorec extract --attributes``). Where a song's
+value is unknown, only ``!=`` is true.
 
-All of the grammar::
+The grammar::
 
-    conditions = condition { "," condition }          all of them must hold
-    condition  = name operator value { "|" value }    one of the values is enough
+    conditions = condition { "," condition }          all must hold
+    condition  = name operator value { "|" value }    one matching value is enough
     operator   = "=" | "!=" | "<" | "<=" | ">" | ">="
 
-Spaces around names and values do not count. One with any of ``= ! < > , | "`` in it stands
-in double quotes; a double quote inside them is written twice.
+Spaces around names and values are ignored. A name or value that contains any of
+``= ! < > , | "`` goes into double quotes; a double quote within them is doubled.
 """
 
 import re
@@ -59,9 +59,9 @@ from audiorec.types import (
 )
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
-UNKNOWN = -1  # the code of a row that says nothing
+UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
-CLOSED_COLUMNS = ("codec", "status")  # a value that is not there is a slip of the pen
+CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
 DURATION = "duration"
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
@@ -72,7 +72,7 @@ _VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,|"=!<>\s][^,|"]*))\s*')
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition as it was written; whether its name exists is for `matching` to say."""
+    """One condition as written; `matching` checks whether its name exists."""
 
     name: str
     operator: Operator
@@ -85,12 +85,12 @@ class Condition:
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
-    """Read conditions; the head of this module has the grammar.
+    """Parse conditions; the module docstring has the grammar.
 
     Raises
     ------
     InputError
-        If the text does not follow the grammar; says where.
+        If the text does not follow the grammar; the message says where.
 
     Examples
     --------
@@ -114,14 +114,14 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
 
 
 def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
-    """Return which songs meet all conditions: shape (n,), bool; all of them without any.
+    """Return which songs meet all conditions: shape (n,), bool; all True for no conditions.
 
-    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
+    A song without an artist tag has no artist, so it meets ``artist!=Abba``.
 
     Raises
     ------
     InputError
-        If a name, class, status or number is none; lists what there is.
+        If a name, class, status or number is invalid; the message lists the valid ones.
 
     Examples
     --------
@@ -139,11 +139,11 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
 
 
 def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[BoolArray, tuple[str, ...]]:
-    """Return which songs are left out (n,), bool, and the patterns that no id fits.
+    """Return which songs match a pattern, (n,) bool, and the patterns that match no id.
 
-    A pattern is an id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which
-    must fit the whole id; or else a part of ids. Upper and lower case are the same, except that
-    an id that is there exactly stands for itself alone.
+    A pattern is an id; a folder, ending in ``/``; a glob with ``*``, ``?`` or ``[``, which must
+    match the whole id; or else a part of an id. Case is ignored, but a pattern that equals an id
+    exactly matches that song alone.
     """
     mask = np.zeros(len(store), np.bool_)
     lowered = [song_id.casefold() for song_id in store.ids] if patterns else []
@@ -162,7 +162,7 @@ def mean_scores(store: VectorStore) -> FloatArray:
     Raises
     ------
     InputError
-        If the vectors of this store have no mean.
+        If the store's vectors have no mean.
     """
     statistics = store.metadata.statistics
     if "mean" not in statistics:
@@ -171,12 +171,12 @@ def mean_scores(store: VectorStore) -> FloatArray:
 
 
 def class_number(store: VectorStore, name: str) -> int:
-    """Return the place of a class that is named as ``genre.jazz``, ``genre/jazz`` or ``jazz``.
+    """Return the position of a class named as ``genre.jazz``, ``genre/jazz`` or ``jazz``.
 
     Raises
     ------
     InputError
-        If there is none, or several heads have it; lists those there are.
+        If no head has it, or several do; the message lists all classes.
     """
     dotted = [name.replace("/", ".", 1) for name in store.metadata.classes]
     wanted = name.replace("/", ".", 1)
@@ -184,16 +184,16 @@ def class_number(store: VectorStore, name: str) -> int:
     if wanted in dotted:
         return dotted.index(wanted)
     if len(found) != 1:
-        which = "several classes are called" if found else "no class"
+        which = "ambiguous class" if found else "unknown class"
         raise InputError(f"{which} {name!r}; there are: {', '.join(dotted)}")
     return found[0]
 
 
 def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
-    """Give each different text of one column a number: codes (n,), int32, and the texts.
+    """Encode a text column as integers: codes (n,), int32, and the distinct texts.
 
-    A code is the place of the row's text, as it stands in the store; `UNKNOWN` where it has none.
-    Artists, albums and hashes of a million songs are compared as integers that way.
+    A code is the index of the row's text in the second result, or `UNKNOWN` if the row has none.
+    Codes let artists, albums and hashes of a million songs be compared as integers.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
 
 
 def name_codes(store: VectorStore, column: str) -> Int32Array:
-    """Give each different name of one column a number, as `plain_name` compares: (n,), int32."""
+    """Encode a name column as integers, equal if `plain_name` is equal: (n,), int32."""
     codes, texts = text_codes(store, column)
     return name_numbers([*texts, None]).astype(np.int32)[codes]
 
@@ -244,14 +244,14 @@ def _syntax(text: str, at: int, expected: str) -> InputError:
 
 
 def _written(text: str, pattern: re.Pattern[str]) -> str:
-    """Return a name or a value, in quotes where it needs them."""
+    """Return a name or value as written in a condition, quoted if needed."""
     bare = pattern.fullmatch(text)
     plain = bare is not None and bare.group(2) == text and text.strip() == text
     return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 class _Tests:
-    """Conditions tested on one store; what they read is read once."""
+    """Evaluates conditions on one store, and caches what it reads."""
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
@@ -280,8 +280,8 @@ class _Tests:
             return _number(condition, means, partial(_finite, expected="a number from 0 to 1"))
         example = self.store.metadata.classes[0].replace("/", ".", 1)
         raise InputError(
-            f"{condition}: no name {name!r}; there are the heads {', '.join(self.heads)}, their "
-            f"classes like {example}, and {', '.join((*TEXT_COLUMNS, DURATION))}"
+            f"{condition}: unknown name {name!r}; there are the heads {', '.join(self.heads)}, "
+            f"their classes, such as {example}, and {', '.join((*TEXT_COLUMNS, DURATION))}"
         )
 
     @cached_property
@@ -289,13 +289,13 @@ class _Tests:
         return mean_scores(self.store)
 
     def _head(self, condition: Condition) -> BoolArray:
-        """Compare the class of the largest mean score; the first one among equals."""
+        """Compare the class with the highest mean score; ties go to the first."""
         labels = self.heads[condition.name]
         _check_operator(condition)
         for value in condition.values:
             if value not in labels:
                 there = ", ".join(labels)
-                raise InputError(f"{condition}: no class {value!r}; there are: {there}")
+                raise InputError(f"{condition}: unknown class {value!r}; there are: {there}")
         prefix = f"{condition.name}/"
         names = self.store.metadata.classes
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
@@ -303,7 +303,7 @@ class _Tests:
         return _signed(condition, np.isin(self._means[:, columns].argmax(axis=1), wanted))
 
     def _attribute(self, condition: Condition) -> BoolArray:
-        """Compare tempo, key or a mood; what is not known of a song meets nothing but ``!=``."""
+        """Compare tempo, key or a mood; an unknown value meets only ``!=``."""
         name = condition.name
         if name in TEXT_ATTRIBUTES:
             _check_operator(condition)
@@ -315,7 +315,7 @@ class _Tests:
             return _signed(condition, fits[codes])
         if name != BPM and condition.operator in ("=", "!="):
             raise InputError(f"{condition}: compare {name} with <, <=, > or >=")
-        expected = "beats a minute" if name == BPM else "a number from 0 to 1"
+        expected = "beats per minute" if name == BPM else "a number from 0 to 1"
         return _number(condition, numbers_of(self.store, name), partial(_finite, expected=expected))
 
     def _text(self, condition: Condition) -> BoolArray:
@@ -326,20 +326,20 @@ class _Tests:
             known = list(Status) if condition.name == "status" else sorted(texts)
             _check_values(condition, patterns, known)
         fits = [any(p.fullmatch(plain_name(text)) for p in patterns) for text in texts]
-        # The last place is that of rows without a text, whose code is -1.
+        # Code -1 of rows without a text indexes the last entry.
         unknown = "" in map(plain_name, condition.values)
         return _signed(condition, np.asarray([*fits, unknown], np.bool_)[codes])
 
 
 def _scale(condition: Condition, value: str) -> str:
     if value.strip().lower() not in SCALES:
-        raise InputError(f"{condition}: no scale {value!r}; there are: {', '.join(SCALES)}")
+        raise InputError(f"{condition}: unknown scale {value!r}; there are: {', '.join(SCALES)}")
     return value.strip().lower()
 
 
 def _check_operator(condition: Condition) -> None:
     if condition.operator not in ("=", "!="):
-        raise InputError(f"{condition}: {condition.name} is compared with = or != only")
+        raise InputError(f"{condition}: compare {condition.name} with = or !=")
 
 
 def _check_values(
@@ -348,12 +348,12 @@ def _check_values(
     for value, pattern in zip(condition.values, patterns, strict=True):
         if not any(pattern.fullmatch(plain_name(text)) for text in known):
             raise InputError(
-                f"{condition}: no {condition.name} {value!r}; there are: {', '.join(known)}"
+                f"{condition}: unknown {condition.name} {value!r}; there are: {', '.join(known)}"
             )
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Compile a text in which only ``*`` and ``?`` are special."""
+    """Compile a text in which only the wildcards ``*`` and ``?`` are special."""
     parts = [{"*": ".*", "?": "."}.get(c, re.escape(c)) for c in plain_name(text)]
     return re.compile("".join(parts), re.DOTALL)
 
@@ -364,7 +364,7 @@ def _number(
     read: Callable[[str, Condition], float],
 ) -> BoolArray:
     values = [read(value, condition) for value in condition.values]
-    if condition.operator in ("=", "!="):  # to the second
+    if condition.operator in ("=", "!="):  # rounded: whole seconds or beats
         return _signed(condition, np.isin(np.rint(numbers), np.rint(values)))
     if len(values) > 1:
         raise InputError(f"{condition}: {condition.operator} takes one value")

@@ -1,16 +1,17 @@
-"""An index of faiss beside a store, for libraries of millions of songs.
+"""Search through a faiss index beside a store, for libraries of millions of songs.
 
     vecs.parquet ──`index_build`──▶ vecs.faiss + vecs.faiss.json ──find_index──▶ `Index`
 
-faiss keeps the prepared vectors, in one file or in pieces of a range of songs each; the JSON
-beside it, the sidecar, says what they are: the extractor, the store's fingerprint, the scaling,
-the kind, and the sha256 of faiss' files, which are read only if they agree, and in processes of
-their own, which may die (`audiorec.search.index_files`). What an index finds is compared again
-in float64, by the vectors of the store: similarities are those of the exact search, and only
-songs can be missing. An index that dies, or holds other vectors than the store, is given up.
+faiss holds the prepared vectors, in one file or in pieces, each covering a range of songs. The
+sidecar, a JSON file beside it, records the extractor, the store's fingerprint, the scaling, the
+kind, and the SHA-256 of the faiss files. These are read only if their checksums match, and in
+worker processes, since a damaged file may crash its reader (`audiorec.search.index_files`). The
+index only proposes candidates, which are compared again in float64 with the store's vectors:
+similarities equal those of the exact search, and only songs can be missing. An index that crashes,
+or whose vectors differ from the store's, is no longer used.
 
-An index of another extractor is refused. One that is older than its store is passed over,
-with a note. Needs the extra ``faiss``.
+An index of another extractor is refused. One that is older than its store is ignored, with a
+note. Needs the extra ``faiss``.
 """
 
 import weakref
@@ -37,23 +38,22 @@ from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, settled
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-HNSW_EF = 64  # candidates that a search keeps
-PROBES = 32  # lists that a search looks into
-# Below this part of allowed songs an hnsw index walks in vain, and all songs are compared.
+HNSW_EF = 64  # candidates kept during a search
+PROBES = 32  # inverted lists searched
+# If a smaller share of songs is allowed, an HNSW search finds too few, and all songs are compared.
 LEAST_SHARE = 0.05
-SAMPLE = 200  # songs that are looked for when an index is opened
+SAMPLE = 200  # songs looked up when an index is opened
 GROUPS = 2  # row groups whose vectors are compared when an index is opened
-SAME = 1e-3  # a song's similarity to itself is 1, less this
-LEAST_FOUND = 0.9  # part of some songs that an index must find by themselves
-QUERIES = 256  # that go to the index's process at once
+SAME = 1e-3  # tolerance: a song's similarity to itself is at least 1 - SAME
+LEAST_FOUND = 0.9  # share of the sampled songs that must find themselves
+QUERIES = 256  # queries sent to the index's process at once
 
 
 class Index:
-    """An index that belongs to its store as it is now.
+    """An opened index that matches the current state of its store.
 
-    It only proposes songs: what it found is compared by the vectors of the store, and an index
-    whose vectors are others is given up. `failure` says why it is used no longer, and is empty
-    while it is.
+    It only proposes candidates, which are compared with the store's own vectors; an index whose
+    vectors differ is no longer used. `failure` then says why; it is empty while the index is used.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Index:
         allowed: BoolArray | None = None,
         ranks: Int64Array | None = None,
     ) -> Found | None:
-        """Return the `k` most similar rows of each query, as `nearest`.
+        """Return the `k` most similar rows of each query, as `nearest` does.
 
-        None where the index cannot fill the list, and all songs have to be compared: few songs are
-        allowed, the walk ended early, or the index turned out to be damaged.
+        None if the index cannot fill the lists, so that all songs must be compared: too few songs
+        are allowed, the search ended early, or the index turned out to be damaged.
         """
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
@@ -103,9 +103,9 @@ class Index:
         return np.concatenate(rows), np.concatenate(similarities)
 
     def check(self, rows: Int64Array) -> None:
-        """Compare some of its vectors with those of the store, and look for them.
+        """Check that the store's vectors of some rows are in the index and can be found.
 
-        A `StoreError` if they are others, or the index does not find them.
+        Raises `StoreError` if the vectors differ or the index does not find them.
         """
         if self._units_of is None or len(rows) == 0:
             return
@@ -118,7 +118,7 @@ class Index:
             for _, values, _ in (self._ask(asked) if len(some) else [])
         ]
         if sum(hits) < LEAST_FOUND * len(hits):
-            raise StoreError(f"damaged: it finds {sum(hits)} of {len(hits)} songs by themselves")
+            raise StoreError(f"damaged: only {sum(hits)} of {len(hits)} songs find themselves")
 
     def _nearest(
         self,
@@ -138,7 +138,7 @@ class Index:
                     raise _TooFewError
                 inside = (rows >= 0) & (rows < self.info.rows)
                 if len(np.unique(rows)) < len(rows) or not inside.all():
-                    raise StoreError("damaged: it finds songs twice, or songs that there are not")
+                    raise StoreError("damaged: it returns duplicate or unknown songs")
                 if self._units_of is not None:
                     self._check_vectors(self._units_of(rows), vectors)
                 top.indices[line, : len(rows)] = rows
@@ -149,23 +149,23 @@ class Index:
         return settled(propose, units_of, units, k, self.info.rows, ranks)
 
     def _vectors(self, rows: Int64Array) -> FloatArray:
-        """Return its own vectors of some rows."""
+        """Return the index's own vectors of some rows."""
         empty = np.empty((0, self.info.width), np.float32)
         return self._ask(Query(empty, rows=rows))[0][2]
 
     def _check_vectors(self, units: FloatArray, vectors: FloatArray) -> None:
         if not np.allclose(units, vectors, rtol=0, atol=ROUNDING):
-            raise StoreError("damaged: its vectors are not those of the store")
+            raise StoreError("damaged: its vectors differ from the store's")
 
     def _effort(self, share: float, fetch: int) -> dict[str, int]:
-        """Return what a search is told: the more songs are hidden, the further it looks."""
+        """Return faiss search parameters: the smaller the allowed share, the wider the search."""
         if self.info.kind == "hnsw":
             return {"efSearch": min(self.info.rows, int(max(HNSW_EF, fetch) / share))}
         return {"nprobe": int(PROBES / share) + 1} if self.info.kind == "ivf" else {}
 
 
 class StoreUnits:
-    """The units of a store's songs; a row group's are kept from when one of them is asked for."""
+    """Units of a store's songs, read and cached per row group."""
 
     def __init__(self, store: VectorStore, scaling: Scaling) -> None:
         self._store, self._scaling = store, scaling
@@ -173,7 +173,7 @@ class StoreUnits:
         self._groups: dict[int, FloatArray] = {}
 
     def __call__(self, rows: Int64Array) -> FloatArray:
-        """Return the units of some rows, shape (m, W)."""
+        """Return the units of some rows: shape (m, W)."""
         units = np.empty((len(rows), len(self._scaling.columns)), np.float32)
         groups = np.searchsorted(self._starts, rows, side="right") - 1
         for group in np.unique(groups).tolist():
@@ -182,7 +182,7 @@ class StoreUnits:
         return units
 
     def sample(self, n_groups: int, n_rows: int) -> Int64Array:
-        """Return some rows of a few row groups, which no one can know beforehand."""
+        """Return random rows from a few random row groups; unseeded, so not predictable."""
         rng = np.random.default_rng()
         last = len(self._starts) - 1
         groups = rng.choice(last, min(n_groups, last), replace=False)
@@ -198,14 +198,14 @@ class StoreUnits:
 
 
 class _TooFewError(Exception):
-    """The index found fewer songs than were asked for."""
+    """The index returned fewer songs than requested."""
 
 
 def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
-    """Open an index in processes of its own, if it is the one that the sidecar means.
+    """Open an index in worker processes, if its files match the sidecar.
 
-    With a store its vectors are compared with those of the store. A `StoreError` if they are
-    others, or the file is missing, has another content, or ends the process that reads it.
+    If a store is given, vectors of the index are compared with the store's. Raises `StoreError`
+    if they differ, or if a file is missing, fails its checksum, or crashes its process.
     """
     if not has_faiss():
         raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
@@ -225,20 +225,20 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
 
 
 def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, str]:
-    """Return the index beside a store, if there is a fresh one, and what to say if not.
+    """Return the up-to-date index beside a store, or None and a note that says why not.
 
-    One of another extractor is a `SpecMismatchError`.
+    Raises `SpecMismatchError` for an index of another extractor.
     """
     path = index_path(store.path)
     if not sidecar_path(path).exists() and not path.exists():
         return None, ""
-    again = "all songs were compared instead; build it again: audiorec index build"
+    again = "all songs were compared instead; rebuild it: audiorec index build"
     try:
         info = read_info(path)
         if info.extractor_id != store.metadata.extractor_id:
             raise SpecMismatchError(
-                f"{path} is an index of extractor {info.extractor_id}, {store.path} was made by "
-                f"{store.metadata.extractor_id}: build it again (audiorec index build) or remove it"
+                f"{path}: built for extractor {info.extractor_id}, but {store.path} was made by "
+                f"{store.metadata.extractor_id}: rebuild it (audiorec index build) or remove it"
             )
         if stale := _stale(store, info, weighting):
             return None, f"{path}: {stale}; {again}"
@@ -246,30 +246,30 @@ def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, 
     except StoreError as error:
         return None, f"{error}; {again}"
     except MissingExtraError as error:
-        return None, f"{path} is not used: {error}"
+        return None, f"{path}: not used: {error}"
 
 
 def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
-    """Return why an index cannot be used for a store, empty if it can; faiss is not needed."""
+    """Return why an index cannot be used for a store, empty if it can; works without faiss."""
     if info.extractor_id != store.metadata.extractor_id:
-        return f"of another extractor than {store.path.name}"
+        return f"built for another extractor than {store.path.name}"
     if stale := _stale(store, info, Weighting.of_store(store.metadata)):
         return stale
     try:
         same = all(sha256_of(path.with_name(p.file)) == p.sha256 for p in info.pieces)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if same else "not the file that its sidecar describes"
+    return "" if same else "its checksum does not match its sidecar"
 
 
 def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
-    """Return why an index is not of the store as it is, empty if it is."""
+    """Return why an index does not match the current state of a store, empty if it does."""
     if (info.rows, info.fingerprint) != (len(store), store.fingerprint):
-        return f"the index is of another state of {store.path.name}"
+        return f"built for an earlier state of {store.path.name}"
     scaling = Scaling.from_dict(info.scaling)
     columns = np.flatnonzero(weighting.weights)
     same = np.array_equal(scaling.columns, columns)
     same = same and np.array_equal(scaling.weights, weighting.weights[columns])
     same = same and np.array_equal(scaling.log_odds, weighting.log_odds[columns])
     same = same and (scaling.mix is None) == (weighting.moment is None)
-    return "" if same else "the index has other weights than this audiorec"
+    return "" if same else "built with other weights than this audiorec uses"

@@ -1,12 +1,12 @@
-"""Build an index of a store, in pieces that are put in place at once.
+"""Build an index of a store, in pieces that are published together.
 
-    store ──fit──▶ scaling ──`PieceTask`, each a range of songs──▶ vecs.faiss.run/piece-00003.faiss
-        ──all there──▶ vecs.faiss-00003-5f0e... beside the store, and vecs.faiss.json at last
+    store ──fit──▶ scaling ──`PieceTask` per range of songs──▶ vecs.faiss.run/piece-00003.faiss
+        ──all built──▶ vecs.faiss-00003-5f0e... beside the store, vecs.faiss.json last
 
 An index of up to `PIECE_SONGS` songs is one file, ``vecs.faiss``. A larger one is built piece by
-piece, so that memory is that of one piece, by whoever makes tasks: this process, others of this
-machine, a cluster that shares the disk. A build that was killed goes on with the pieces that are
-missing. Readers see the old index until the sidecar is replaced, and its pieces go after that.
+piece, which bounds memory by one piece. The tasks may run in this process, in others of this
+machine, or on a cluster with a shared disk. An interrupted build resumes with the missing pieces.
+Readers use the old index until the sidecar is replaced; the old pieces are removed afterwards.
 """
 
 import json
@@ -49,21 +49,21 @@ from audiorec.spec import fingerprint
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray
 
-PIECE_SONGS = 1 << 20  # at most, of one piece
+PIECE_SONGS = 1 << 20  # maximum songs per piece
 HNSW_LINKS = 16
 LISTS_PER_ROOT = 4  # lists of an ivf index: this times the square root of the songs
-SONGS_PER_LIST = 40  # at least, or the centres are noise
-TRAINING_PER_LIST = 64  # songs that a list's centre is learnt from
-SAMPLE = 200  # songs whose neighbours tell the recall of a new index
+SONGS_PER_LIST = 40  # minimum songs per list; with fewer, centroids are noise
+TRAINING_PER_LIST = 64  # training songs per list centroid
+SAMPLE = 200  # queries that measure the recall of a new index
 RECALL_AT = 10
-BLOCK_ROWS = 65_536  # vectors that are read at a time
+BLOCK_ROWS = 65_536  # vectors read at a time
 RUN_FILES = r"piece-\d{5}\.(?:faiss|json)"
 MAX_NOTE_BYTES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
 class PieceOutcome:
-    """What became of a piece, as an engine gives it back; `message` is empty if it was made."""
+    """Result of a piece's task, returned by an engine; `message` is empty on success."""
 
     index: int
     message: str = ""
@@ -71,7 +71,7 @@ class PieceOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PieceTask:
-    """A piece to build: what an engine sends to a worker, which shares the disk."""
+    """A piece to build: sent by an engine to a worker with access to the same disk."""
 
     store: str
     fingerprint: str  # of the store
@@ -85,17 +85,17 @@ class PieceTask:
 
     @property
     def identity(self) -> str:
-        """What decides the piece, as hex digits."""
+        """Hash of everything that determines the piece's content, as hex digits."""
         parts = (self.fingerprint, self.first, self.rows, self.kind, self.scaling)
         return fingerprint({"piece": list(map(str, parts)), "faiss": import_faiss().__version__})
 
     @property
     def path(self) -> Path:
-        """Where the piece is made."""
+        """Where the piece is written."""
         return Path(self.folder) / f"piece-{self.index:05d}.faiss"
 
     def attempt(self) -> PieceOutcome:
-        """Make the piece's file; what goes wrong is an answer, not an exception."""
+        """Build the piece's file; errors are returned, not raised."""
         try:
             if self.made() is None:
                 self._make()
@@ -104,7 +104,7 @@ class PieceTask:
         return PieceOutcome(self.index)
 
     def made(self) -> str | None:
-        """Return the sha256 of the piece if it is there, whole and of this task."""
+        """Return the sha256 of the piece if its file is complete and belongs to this task."""
         with suppress(OSError, ValueError, KeyError, StoreError):
             text = read_own(self.path.with_suffix(".json"), MAX_NOTE_BYTES)
             note = unsealed(parse_json(text, max_bytes=MAX_NOTE_BYTES))
@@ -115,7 +115,7 @@ class PieceTask:
     def _make(self) -> None:
         store, scaling = VectorStore.open(self.store), Scaling.from_dict(self.scaling)
         if store.fingerprint != self.fingerprint:
-            raise StoreError(f"{self.store}: has changed while its index was built")
+            raise StoreError(f"{self.store}: changed while its index was being built")
         units = scaling.prepare_all(_blocks(store, self.first, self.rows), self.rows)
         faiss = import_faiss()
         with replaced(self.path) as temporary:
@@ -125,7 +125,7 @@ class PieceTask:
             temporary.write_text(json.dumps(sealed(note)))
 
 
-# What makes pieces somewhere and tells of each; see `audiorec.extraction.engines`.
+# Runs piece tasks somewhere and yields their outcomes; see `audiorec.extraction.engines`.
 Engine = Callable[[Sequence[PieceTask]], Iterable[PieceOutcome]]
 
 
@@ -137,22 +137,22 @@ def build_index(
     piece_songs: int = PIECE_SONGS,
     engine: Engine | None = None,
 ) -> IndexInfo:
-    """Build an index of a store's vectors under the default weights, and return its sidecar.
+    """Build an index of a store's vectors under the default weights; return its sidecar.
 
     Parameters
     ----------
     store : VectorStore
     out : Path, optional
-        Where faiss' file goes; `index_path` by default, the only place where it is looked
-        for. The sidecar goes beside it.
+        Path of the faiss file; by default `index_path`, the only path that searches look at.
+        The sidecar is written beside it.
     kind : {"flat", "hnsw", "ivf"}
-        All songs compared (exact); a graph (quick to search, slow to build); lists of near
-        songs (quick to build).
+        Compare all songs (exact); a graph (fast to search, slow to build); inverted lists of
+        near songs (fast to build).
     piece_songs : int
-        A store of more songs is indexed in pieces of about as many.
+        Maximum songs per piece; a larger store is split into pieces of nearly equal size.
     engine : callable, optional
-        Makes the pieces elsewhere: takes `PieceTask` and gives back a `PieceOutcome` each. By
-        default they are made here, one after the other.
+        Runs the tasks elsewhere: takes `PieceTask` objects and yields a `PieceOutcome` for
+        each. By default they run here, one after the other.
 
     Raises
     ------
@@ -161,8 +161,8 @@ def build_index(
     MissingExtraError
         If faiss cannot be imported.
     StoreError
-        If a piece could not be made: the others are kept, and the same call makes it. Also if
-        another run is building the index.
+        If a piece could not be built; finished pieces are kept, and calling this again
+        builds the missing ones. Also if another run is building the index.
     """
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -191,7 +191,7 @@ def build_index(
         tasks = _tasks(store, info, run.path, piece_songs)
         for outcome in (engine or _here)([task for task in tasks if task.made() is None]):
             if outcome.message:
-                raise StoreError(f"{out}: piece {outcome.index} was not made: {outcome.message}")
+                raise StoreError(f"{out}: piece {outcome.index} was not built: {outcome.message}")
         pieces = _put(tasks, out)
         info = replace(info, pieces=pieces, parameters=_parameters(kind, tasks[0].rows))
         info = replace(info, recall_at_10=_recall(store, out, info, scaling))
@@ -204,7 +204,7 @@ def build_index(
 
 
 def _tasks(store: VectorStore, info: IndexInfo, folder: Path, most: int) -> list[PieceTask]:
-    """Cut the songs into pieces of nearly one size."""
+    """Split the songs into pieces of nearly equal size."""
     n = info.rows
     size = -(-n // -(-n // most))
     size += -size % ALIGNED
@@ -229,12 +229,12 @@ def _here(tasks: Sequence[PieceTask]) -> Iterator[PieceOutcome]:
 
 
 def _put(tasks: Sequence[PieceTask], out: Path) -> tuple[IndexPiece, ...]:
-    """Move finished pieces to where the sidecar will look for them."""
+    """Move finished pieces to their final paths."""
     pieces = []
     for task in tasks:
         digest = task.made()
         if digest is None:
-            raise StoreError(f"{out}: piece {task.index} was not made")
+            raise StoreError(f"{out}: piece {task.index} was not built")
         name = out.name if len(tasks) == 1 else piece_name(out, task.index, task.identity)
         task.path.replace(out.with_name(name))
         pieces.append(IndexPiece(file=name, first=task.first, rows=task.rows, sha256=digest))
@@ -242,7 +242,7 @@ def _put(tasks: Sequence[PieceTask], out: Path) -> tuple[IndexPiece, ...]:
 
 
 def _remove_others(out: Path, info: IndexInfo) -> None:
-    """Remove what an earlier index left: its pieces, or its only file."""
+    """Remove files of an earlier index: its pieces, or its only file."""
     kept = {piece.file for piece in info.pieces}
     for place in out.parent.iterdir():
         ours = place.name == out.name or is_piece_name(out, place.name)
@@ -256,7 +256,7 @@ def _blocks(store: VectorStore, first: int, rows: int) -> Iterator[FloatArray]:
 
 
 def _parameters(kind: IndexKind, rows: int) -> dict[str, int]:
-    """Return the parameters of a piece of so many songs."""
+    """Return the parameters of a piece of this many songs."""
     if kind == "flat":
         return {}
     if kind == "hnsw":
@@ -266,7 +266,7 @@ def _parameters(kind: IndexKind, rows: int) -> dict[str, int]:
 
 
 def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> Any:
-    """Return an index of faiss over the units."""
+    """Return a faiss index over the units."""
     n, width = units.shape
     parameters = _parameters(kind, n)
     if kind == "flat":
@@ -284,7 +284,7 @@ def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> Any:
 
 
 def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) -> float:
-    """Return the part of the nearest songs that the index finds, over a sample."""
+    """Return the recall@10 of the index over a sample of songs."""
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(info.rows, min(SAMPLE, info.rows), replace=False))
     queries, k = scaling.prepare_all([store.read_rows(chosen)], len(chosen)), RECALL_AT
@@ -295,8 +295,8 @@ def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) ->
         index = Index(info, ask)
         for query, least in zip(queries, best[:, -1], strict=True):
             found = index.search(query[None], best.shape[1])
-            # By similarity, not by number: of equal songs either is right. Where the index gives
-            # up, all songs are compared.
+            # Compare similarities, not rows: tied songs are interchangeable. Where the index
+            # returns None, a search compares all songs, so all are found.
             if found is None:
                 hits += best.shape[1]
             else:
@@ -309,7 +309,7 @@ def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) ->
 def _asking(
     out: Path, info: IndexInfo
 ) -> tuple[Callable[[Query], list[Candidates]], Callable[[], None]]:
-    """Return what asks an index that was built a moment ago: in this process, if it is small."""
+    """Return a query function for a new index, and its close; a single piece is read here."""
     if len(info.pieces) > 1:
         return in_own_processes(out, info)
     made = read_piece(out, info.pieces[0].sha256, (info.rows, info.width), info.kind)
@@ -317,7 +317,7 @@ def _asking(
 
 
 def _exact(store: VectorStore, scaling: Scaling, queries: FloatArray, k: int) -> Float64Array:
-    """Return the similarities of the `k` nearest songs of all, (Q, k), the best first."""
+    """Return the similarities of the exact `k` nearest songs: shape (Q, k), best first."""
     best = np.full((len(queries), k), -np.inf)
     for first in range(0, len(store), BLOCK_ROWS):
         rows = min(BLOCK_ROWS, len(store) - first)

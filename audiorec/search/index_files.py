@@ -1,15 +1,15 @@
-"""The files of an index: what faiss wrote, the sidecar that says what it is, and who reads them.
+"""Files of an index: the faiss files, the sidecar that describes them, and their readers.
 
-    vecs.faiss                      what faiss wrote, meaningless without
-    vecs.faiss-00000-5f0e... ...    or, of many songs, pieces of a range of songs each
+    vecs.faiss                      the faiss index, unusable without the sidecar
+    vecs.faiss-00000-5f0e... ...    or pieces, each covering a range of songs
     vecs.faiss.json                 the sidecar: the extractor, the store's fingerprint, the
-                                    scaling, the sha256 of faiss' files, and a digest of all that
+                                    scaling, the sha256 of the faiss files, and its own digest
 
     path, `IndexInfo`  ──in_own_processes──▶  Query ──▶ rows, similarities, vectors
 
-faiss believes what it reads: a damaged file may end the process that loads it, or the one that
-searches it much later. So each piece of an index lives in a disposable process
-(`audiorec.runs.workers`), and `audiorec.search.index` asks them side by side.
+faiss does not validate its input: a damaged file may crash the process that loads it, or one that
+searches it much later. So each piece of an index is loaded in a disposable worker process
+(`audiorec.runs.workers`), and `audiorec.search.index` queries them in parallel.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ from audiorec.search.scaling import Scaling
 from audiorec.types import FloatArray, Int64Array
 
 TIMEOUT_S = 600.0
-LEAST_MEMORY = 4 << 30  # bytes of address space, beside four times the file
-SCHEMA = "audiorec/index/1"  # of an index in one piece
+LEAST_MEMORY = 4 << 30  # bytes of address space, in addition to four times the file
+SCHEMA = "audiorec/index/1"  # an index in one piece
 SCHEMA_OF_PIECES = "audiorec/index/2"
-ALIGNED = 8  # a piece begins at a multiple: whole bytes of the bits that say who is allowed
+ALIGNED = 8  # pieces start at a multiple, so that each has whole bytes of the allowed-bitmap
 SUFFIX = ".faiss"
 MAX_SIDECAR_BYTES = 4 << 20
 IndexKind = Literal["flat", "hnsw", "ivf"]
@@ -48,7 +48,7 @@ Candidates = tuple[Int64Array, FloatArray, FloatArray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexPiece:
-    """A file of faiss: its name, the number of its first song, its songs, and its sha256."""
+    """One faiss file: its name, its first row in the store, its number of rows, and its sha256."""
 
     file: str
     first: int
@@ -58,21 +58,21 @@ class IndexPiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexInfo:
-    """The sidecar: what an index is, and of what.
+    """Content of the sidecar: the kind of index, and the store it was built from.
 
     Attributes
     ----------
     kind : {"flat", "hnsw", "ivf"}
     extractor_id, fingerprint : str
-        Of the store when the index was built.
+        Of the store at build time.
     rows, width : int
-        Songs, and numbers of each in the index.
+        Number of songs, and of columns per song.
     scaling : mapping
         See `Scaling.to_dict`.
     pieces : tuple of IndexPiece
         In the order of their songs.
     recall_at_10 : float or None
-        Part of the ten nearest songs that the index finds, measured when it was built.
+        Share of the ten nearest songs that the index finds, measured at build time.
     parameters : mapping of str to int
     created_by, faiss : str
         Versions.
@@ -92,12 +92,12 @@ class IndexInfo:
 
     @property
     def exact(self) -> bool:
-        """Whether no near song can be missing."""
+        """Whether a search never misses a near song."""
         return self.kind == "flat"
 
 
 def index_path(store_path: Path) -> Path:
-    """Return where the index of a store lies: beside it, ``vecs.parquet`` → ``vecs.faiss``."""
+    """Return the path of a store's index, beside it: ``vecs.parquet`` → ``vecs.faiss``."""
     return store_path.with_suffix(SUFFIX)
 
 
@@ -107,9 +107,9 @@ def sidecar_path(path: Path) -> Path:
 
 
 def write_info(path: Path, info: IndexInfo) -> None:
-    """Write the sidecar of the index at `path`, whole or not at all."""
+    """Write the sidecar of the index at `path`, atomically."""
     fields = asdict(info)
-    if len(info.pieces) == 1:  # as before there were pieces
+    if len(info.pieces) == 1:  # schema 1, readable by versions without pieces
         fields["sha256"] = fields.pop("pieces")[0]["sha256"]
     schema = SCHEMA if "sha256" in fields else SCHEMA_OF_PIECES
     with replaced(sidecar_path(path)) as temporary:
@@ -123,7 +123,7 @@ def read_info(path: Path) -> IndexInfo:
     Raises
     ------
     StoreError
-        If it is missing, damaged, or of a newer form.
+        If it is missing, damaged, or of an unsupported schema.
     """
     sidecar = sidecar_path(path)
     try:
@@ -134,10 +134,10 @@ def read_info(path: Path) -> IndexInfo:
             f"{sidecar}: no such file; build it: audiorec index build"
         ) from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"{sidecar}: damaged: build it again: audiorec index build") from error
+        raise StoreError(f"{sidecar}: damaged; rebuild it: audiorec index build") from error
     schema = content.pop("schema", None)
     if schema not in (SCHEMA, SCHEMA_OF_PIECES):
-        raise StoreError(f"{sidecar}: not the sidecar of an index that this audiorec reads")
+        raise StoreError(f"{sidecar}: not an index sidecar that this audiorec can read")
     try:
         if schema == SCHEMA:
             whole = {"first": 0, "rows": content["rows"], "sha256": content.pop("sha256")}
@@ -150,22 +150,22 @@ def read_info(path: Path) -> IndexInfo:
     except (TypeError, KeyError, StoreError) as error:
         raise StoreError(f"{sidecar}: damaged: {error}") from error
     if not good:
-        raise StoreError(f"{sidecar}: damaged: its fields do not go together")
+        raise StoreError(f"{sidecar}: damaged: its fields contradict each other")
     return info
 
 
 def piece_name(path: Path, number: int, identity: str) -> str:
-    """Return the name of one of several pieces: another index has others beside them."""
+    """Return the file name of one of several pieces; its identity keeps builds apart."""
     return f"{path.name}-{number:05d}-{identity}"
 
 
 def is_piece_name(path: Path, name: str) -> bool:
-    """Whether a file beside the index at `path` is named as a piece of it."""
+    """Return whether a file name beside the index at `path` has the form of a piece's name."""
     return re.fullmatch(rf"{re.escape(path.name)}-\d{{5}}-[0-9a-f]{{16}}", name) is not None
 
 
 def _go_together(path: Path, info: IndexInfo) -> bool:
-    """Whether pieces follow each other, and are files beside the sidecar and no others."""
+    """Return whether the pieces are contiguous, complete, and named as files of this index."""
     first = 0
     for piece in info.pieces:
         named = is_piece_name(path, piece.file) if len(info.pieces) > 1 else piece.file == path.name
@@ -177,17 +177,17 @@ def _go_together(path: Path, info: IndexInfo) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of the content of a file of audiorec's own as hex digits."""
+    """Return the sha256 of one of audiorec's own files, as hex digits."""
     with open_own(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an index is asked: `fetch` neighbours of each of `units`, or the vectors of `rows`.
+    """A query to an index: the `fetch` neighbours of each of `units`, or the vectors of `rows`.
 
-    `allowed` has a bit for each row that may be found, shape (ceil(n / 8),); `effort` holds
-    faiss' own parameters: ``efSearch`` or ``nprobe``.
+    `allowed` is a bitmap of the rows that may be returned, shape (ceil(n / 8),); `effort` holds
+    faiss search parameters: ``efSearch`` or ``nprobe``.
     """
 
     units: FloatArray
@@ -198,17 +198,17 @@ class Query:
 
 
 class Searcher:
-    """An index of faiss in this process."""
+    """A faiss index loaded in this process."""
 
     def __init__(self, index: Any) -> None:
         self._index = index
         self._faiss = import_faiss()
         self._is_ivf = hasattr(index, "nprobe")
         if self._is_ivf:
-            index.make_direct_map()  # so that vectors come back by number
+            index.make_direct_map()  # to reconstruct vectors by row
 
     def __call__(self, query: Query) -> list[Candidates]:
-        """Return rows, similarities and vectors for each query; one answer where rows are asked."""
+        """Return (rows, similarities, vectors) per query, or one such tuple for `query.rows`."""
         if query.rows is not None:
             vectors = self._index.reconstruct_batch(query.rows)
             return [(query.rows, np.zeros(len(query.rows), np.float32), vectors)]
@@ -236,10 +236,10 @@ class Searcher:
 def in_own_processes(
     path: Path, info: IndexInfo
 ) -> tuple[Callable[[Query], list[Candidates]], Callable[[], None]]:
-    """Return what asks an index, each piece read in a process of its own, and what ends these.
+    """Load each piece in its own worker process; return the query function and its close.
 
-    The first raises a `StoreError` where a file is not the one that `info` describes, or
-    its process dies over it or over the question.
+    The query function raises `StoreError` if a file does not match `info`, or if loading it or
+    answering the query crashes its process.
     """
     asked = [_in_own_process(path.with_name(piece.file), piece, info) for piece in info.pieces]
 
@@ -277,7 +277,7 @@ def _in_own_process(
 def asked_as_one(
     asks: Sequence[Callable[[Query], list[Candidates]]], pieces: Sequence[IndexPiece]
 ) -> Callable[[Query], list[Candidates]]:
-    """Return what asks all pieces side by side and merges what they answer, the best first."""
+    """Return a function that queries all pieces in parallel and merges the results, best first."""
     firsts = np.array([piece.first for piece in pieces])
 
     def ask(query: Query) -> list[Candidates]:
@@ -319,9 +319,9 @@ _NOTHING: Candidates = (
 
 
 def _part_of(query: Query, piece: IndexPiece) -> Query | None:
-    """Return what one piece is asked; None where none of its songs is allowed.
+    """Return the query for one piece; None if none of its songs is allowed.
 
-    Of a piece whose songs are hidden more than others', more is looked at.
+    If a smaller share of the piece than of the index is allowed, its search effort is raised.
     """
     fetch = min(query.fetch, piece.rows)
     if query.allowed is None:
@@ -349,9 +349,9 @@ def _merged(found: Sequence[Candidates], first: Sequence[int], fetch: int) -> Ca
 
 
 def handler(path: str, sha256: str, shape: tuple[int, int], kind: str) -> Callable[[Query], Any]:
-    """Return what answers queries in a process of its own; faiss' file is read at the first.
+    """Return the query function of a worker process, which loads the faiss file on first use.
 
-    It must have this sha256 and hold `shape` = (songs, numbers of each).
+    The file must have this sha256 and hold `shape` = (songs, columns).
     """
     kept: list[Searcher] = []
 
@@ -364,7 +364,7 @@ def handler(path: str, sha256: str, shape: tuple[int, int], kind: str) -> Callab
 
 
 def import_faiss() -> Any:
-    """Import faiss, or say which extra brings it."""
+    """Import faiss, or raise `MissingExtraError`, which names the extra."""
     try:
         return import_module("faiss")
     except (ImportError, OSError) as error:
@@ -372,7 +372,7 @@ def import_faiss() -> Any:
 
 
 def has_faiss() -> bool:
-    """Whether there is a faiss to import; it is not imported here."""
+    """Return whether faiss is installed, without importing it."""
     try:
         return find_spec("faiss") is not None
     except (ImportError, ValueError):
@@ -380,7 +380,7 @@ def has_faiss() -> bool:
 
 
 def read_piece(path: Path, sha256: str, shape: tuple[int, int], kind: str) -> Any:
-    """Read faiss' file into this process, if it is the one that the sidecar means."""
+    """Load a faiss file into this process, after checking it against the sidecar."""
     faiss = import_faiss()
     try:
         digest = sha256_of(path)
@@ -389,15 +389,15 @@ def read_piece(path: Path, sha256: str, shape: tuple[int, int], kind: str) -> An
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     if digest != sha256:
-        raise StoreError(f"{path}: not the file that its sidecar describes")
+        raise StoreError(f"{path}: checksum does not match its sidecar")
     try:
         index = faiss.read_index(str(path))
     except RuntimeError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StoreError(f"{path}: faiss cannot read it: {reason}") from error
     if (index.ntotal, index.d) != shape:
-        raise StoreError(f"{path}: holds {index.ntotal} x {index.d} numbers, not as described")
+        raise StoreError(f"{path}: holds {index.ntotal} x {index.d} numbers, unlike its sidecar")
     made = {"flat": "IndexFlat", "hnsw": "IndexHNSWFlat", "ivf": "IndexIVFFlat"}[kind]
     if not isinstance(index, getattr(faiss, made)) or index.metric_type != 0:
-        raise StoreError(f"{path}: holds another kind of index than {kind}")
+        raise StoreError(f"{path}: is not an index of kind {kind}, as its sidecar says")
     return index

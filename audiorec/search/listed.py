@@ -1,10 +1,10 @@
-"""What was found as a table: for a terminal, a notebook, and pandas.
+"""Lay out search results as tables: for a terminal, a notebook, and pandas.
 
     ids, similarities, songs' columns ──one_query──▶ rank, similarity, song, artist, title
-    ids, similarities (Q, k)          ──several_queries──▶ a row a query
+    ids, similarities (Q, k)          ──several_queries──▶ one row per query
                                       ──found_columns──▶ columns of a DataFrame
 
-A long list is cut, and says how many songs are not shown.
+A long table is truncated, and states how many rows are hidden.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from audiorec.files.text_tables import clock, html_table, text_table
 from audiorec.types import BoolArray, Float64Array
 
-MOST_ROWS = 20  # of a table; the rest is counted
+MOST_ROWS = 20  # rows per table; further rows are only counted
 TAGS = ("artist", "title", "album", "duration_s")
 
 Table = tuple[str, tuple[str, ...], list[tuple[object, ...]], int]  # title, columns, rows, all
@@ -25,7 +25,7 @@ Table = tuple[str, tuple[str, ...], list[tuple[object, ...]], int]  # title, col
 def one_query(
     song_ids: npt.NDArray[Any], similarities: Float64Array, songs: Sequence[Mapping[str, Any]]
 ) -> Table:
-    """Return the neighbours of one query; `songs` are those of the first `MOST_ROWS`."""
+    """Return the neighbours of one query as a table; `songs` covers the first `MOST_ROWS`."""
     rows: list[tuple[object, ...]] = [
         (
             rank,
@@ -43,7 +43,7 @@ def one_query(
 
 
 def several_queries(song_ids: npt.NDArray[Any], similarities: Float64Array) -> Table:
-    """Return the nearest song of each query (Q, k), a row a query."""
+    """Return the nearest song of each query (Q, k), one row per query."""
     n, k = song_ids.shape
     rows: list[tuple[object, ...]] = [
         (query, song_ids[query, 0], float(similarities[query, 0]))
@@ -58,14 +58,14 @@ def several_queries(song_ids: npt.NDArray[Any], similarities: Float64Array) -> T
 
 
 def as_text(table: Table) -> str:
-    """Return a table as lines of text."""
+    """Format a table as lines of text."""
     title, columns, rows, n = table
     more = [f"… {n - len(rows)} more"] if n > len(rows) else []
     return "\n".join([title, *([text_table(columns, rows)] if rows else []), *more])
 
 
 def as_html(table: Table) -> str:
-    """Return a table as HTML; ids and tags are escaped."""
+    """Format a table as HTML; ids and tags are escaped."""
     title, columns, rows, n = table
     more = f", the first {len(rows)}" if n > len(rows) else ""
     return html_table(columns, rows, caption=title + more)
@@ -76,7 +76,7 @@ def found_columns(
     similarities: Float64Array,
     songs: Sequence[Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
-    """Return what was found as columns, a row a neighbour; `songs` of one query alone."""
+    """Return the result as columns, one row per neighbour; `songs` is for one query only."""
     if songs is not None:
         fixed = {"rank": np.arange(1, len(song_ids) + 1), "song_id": song_ids}
         tags = {name: [song[name] for song in songs] for name in TAGS}

@@ -1,12 +1,12 @@
-"""Which songs of a store are music, by what its own columns say of them.
+"""Tell music from other audio, by the columns of a store.
 
     store ──is_music──▶ (n,) bool
-          ──why_not──▶ why one song is none, in words
+          ──why_not──▶ the reason why a song is not music, in words
 
-A song is no music if its audio is silent; if its mean score of *other* (speech, noise, other
-sound) is at least a half and the largest of its version head; or if it is a jingle: shorter than
-three segments. The same rules decide what `audiorec.tagger.reading` leaves unsaid. A store whose
-heads know no *other* goes by status and length.
+A song is not music if its audio is silent; if its mean score of *other* (speech, noise, other
+sound) is at least one half and the highest of its version head; or if it is a jingle, shorter
+than three segments. `audiorec.tagger.reading` withholds labels by the same rules. In a store
+whose heads lack the class *other*, status and length decide.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ HEAD = "version"
 def is_music(store: VectorStore) -> BoolArray:
     """Return which songs of a store are music: shape (n,), bool.
 
-    Reads all vectors, a row group at a time, where the store has scores of *other*.
+    Reads all vectors, one row group at a time, if the store has scores of *other*.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def is_music(store: VectorStore) -> BoolArray:
 
 
 def why_not(store: VectorStore, row: int) -> str:
-    """Say why a song is no music; empty where it is.
+    """Say why a song is not music; empty if it is.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def why_not(store: VectorStore, row: int) -> str:
 
 
 def why_no_music(store: VectorStore, vector: FloatArray, status: str, segments: int) -> str:
-    """Say why a song of this vector (V,), status and length is no music, as `why_not`."""
+    """Say why a vector (V,) with this status and length is not music; see `why_not`."""
     if status == Status.SILENT:
         return "silent"
     columns, other = _version_means(store)
@@ -75,7 +75,7 @@ def _silent(store: VectorStore) -> BoolArray:
 
 
 def _version_means(store: VectorStore) -> tuple[list[int], int | None]:
-    """Return the columns of the version head's means, and which of them is *other*'s, if any."""
+    """Return the columns of the version head's means, and the index of *other* among them."""
     classes, statistics = store.metadata.classes, store.metadata.statistics
     names = [name for name in classes if name.startswith(f"{HEAD}/")]
     wanted = f"{HEAD}/{NOT_MUSIC}"
@@ -87,6 +87,6 @@ def _version_means(store: VectorStore) -> tuple[list[int], int | None]:
 
 
 def _is_other(means: FloatArray, other: int) -> BoolArray:
-    """Whether *other* is the largest of the means (m, versions) and at least a half."""
+    """Return whether *other* is the largest of the means (m, versions) and at least one half."""
     largest: BoolArray = means.argmax(axis=1) == other
     return largest & (means[:, other] >= EVEN)

@@ -1,10 +1,10 @@
-"""Which song a text means: an id, an alias, a part of an id, or the path of its file.
+"""Resolve a text to a song: an id, an alias, part of an id, or the path of its file.
 
     "etude", "~/Music/piano/etude.flac"  ──song_named──▶  the song's id
     "~/Music/piano/etude.flac"           ──song_of_file─▶  the same, None for an unknown file
 
-A path may be relative, lead through links, and go up and down; it is the file that counts. What
-fails says why: no such song, no such file, or a song that failed when it was extracted.
+A path may be relative, contain ``..``, and lead through links; it is resolved to the file. The
+errors say why: no such song, no such file, or a song that failed during extraction.
 """
 
 import os
@@ -22,23 +22,23 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 
-ROOTED = ("/", "~", "./", "../")  # what ids do not begin with
-_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # of a file's name
+ROOTED = ("/", "~", "./", "../")  # prefixes of paths; ids never start with them
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # a file name's extension
 
 
 def song_named(store: VectorStore, text: str) -> str:
-    """Return the id of the song that a person means.
+    """Return the id of the song that a text names.
 
-    An exact id wins; then the path of a file that the store knows; then an alias; then the one
-    id that ends in ``/text``; then the one id that contains it, whatever the case.
+    Tried in this order: an exact id; the path of a file in the store; an alias; the only id that
+    ends in ``/text``; the only id that contains the text, ignoring case.
 
     Raises
     ------
     UnknownSongError
-        If no song or several match; carries up to five that are near. `UnknownFileError`, which
-        is a ``FileNotFoundError`` as well, if the text looks like a path.
+        If no song or several match; carries up to five near matches. If the text looks like a
+        path, a `UnknownFileError`, which is also a ``FileNotFoundError``.
     InputError
-        If several songs have this alias, or the song failed when it was extracted; says why.
+        If several songs have this alias, or the song failed during extraction; says why.
     """
     name = as_stored(text)
     known = name if name in store else song_of_file(store, text)
@@ -49,7 +49,7 @@ def song_named(store: VectorStore, text: str) -> str:
     except UnknownSongError as error:
         if reason := _failure(store, name, part=not error.near):
             raise InputError(reason) from error
-        # Most ids look like paths as well: with near matches it is an id, misspelt.
+        # Ids look like paths, too: with near matches, take the text for a misspelt id.
         like_one = os.sep in name or _ENDING.search(name) is not None
         if name.startswith(ROOTED) or (like_one and not error.near):
             raise UnknownFileError(name, error.near) from error
@@ -57,8 +57,8 @@ def song_named(store: VectorStore, text: str) -> str:
 
 
 def song_of_file(store: VectorStore, path: str) -> str | None:
-    """Return the id of the song whose file this is; None if there is no such song or file."""
-    file = os.path.expanduser(path)  # noqa: PTH111 - text, which may be no UTF-8
+    """Return the id of the song stored in a file; None if there is no such song or file."""
+    file = os.path.expanduser(path)  # noqa: PTH111 - a path, perhaps not UTF-8
     if not os.path.isfile(file):  # noqa: PTH113
         return None
     full = (os.path.abspath(file), os.path.realpath(file))  # noqa: PTH100
@@ -69,7 +69,7 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
     for row in number.to_pylist():
         if row is not None:
             return str(store.id_array[row].as_py())
-    # The store may have come to it through a link of its own.
+    # The store may know the file by the path of another link.
     ids, names = store.column("song_id"), {os.path.basename(as_stored(name)) for name in full}  # noqa: PTH119
     for name in names:
         near = pc.ends_with(uris, f"/{name}")
@@ -82,14 +82,14 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
 
 
 def as_stored(path: str) -> str:
-    r"""Return a path or an id as a store writes it: bytes that are no UTF-8 as ``\xe9``."""
+    r"""Return a path or an id as the store writes it: bytes that are not UTF-8 as ``\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _failure(store: VectorStore, text: str, *, part: bool) -> str:
-    """Say why a song has no vector, by the errors file; empty where it is not in there.
+    """Say why a song has no vector, from the errors file; empty if it is not listed there.
 
-    `part` lets a text that stands within one id mean it, as in the store.
+    With `part`, the text may also be a part of the id, as in the store.
     """
     path = files_beside(store.path).get(Kind.ERRORS)
     if path is None:
@@ -111,4 +111,4 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
             return ""
         row = pc.index(ids, strings([found])[0]).as_py()
     status, message = (table.column(name)[row].as_py() for name in ("status", "message"))
-    return f"{ids[row].as_py()} failed when it was extracted: {status}: {message}"
+    return f"{ids[row].as_py()} failed during extraction: {status}: {message}"

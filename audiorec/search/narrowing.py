@@ -1,12 +1,12 @@
-"""What a narrow band does to a song's vector, so that `similar` can look past it.
+"""How limited audio bandwidth changes a song's vector, so that `similar` can discount it.
 
-    music, as it is and through narrow bands  ──moment_of──▶  `Narrowing` (V, V), with the heads
+    music, full band and band-limited  ──moment_of──▶  `Narrowing` (V, V), stored with the heads
 
-A telephone, an old codec or a file of 8 kHz takes the top of a record away, and moves its scores:
-not at random, but along a few directions. The file ``narrowing.safetensors`` beside the heads
-holds the mean product of these differences, measured on music of packages by
-``scripts/train_heads.py``. It belongs to the shipped heads alone; a store of other heads is
-searched without it.
+A telephone line, an old codec or a sample rate of 8 kHz cuts off the high frequencies, and shifts
+a song's scores along a few typical directions. The file ``narrowing.safetensors`` beside the
+heads holds the second moment of these shifts (the mean of their outer products), measured by
+``scripts/train_heads.py`` on music from packages. It is valid for the shipped heads only; a store
+of other heads is searched without it.
 """
 
 import json
@@ -31,16 +31,16 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Narrowing:
-    """How vectors of some heads differ between a song and the same song through a narrow band.
+    """Second moment of the changes that a limited bandwidth makes to the vectors of some heads.
 
     Attributes
     ----------
     heads : tuple of str
-        Checksums of the heads, in order.
+        SHA-256 of the heads' weights, in order.
     statistics, log_odds : tuple of str
-        Statistics in order, and those that enter as log-odds.
+        The statistics in order, and those that enter as log-odds.
     moment : ndarray, shape (V, V), float64
-        Mean product of the differences of two columns.
+        Mean product of the changes of two columns.
     """
 
     heads: tuple[str, ...]
@@ -54,14 +54,14 @@ class Narrowing:
             raise ShapeError(f"a finite square matrix expected, got {self.moment.shape}")
 
     def fits(self, metadata: StoreMetadata) -> bool:
-        """Return whether it is of the heads and the statistics of a store."""
+        """Return whether this belongs to the heads and statistics of a store."""
         heads = [w["sha256"] for w in metadata.weights if w["name"].startswith("head_")]
         width = len(metadata.classes) * len(metadata.statistics)
         same = (self.heads, self.statistics) == (tuple(heads), tuple(metadata.statistics))
         return same and len(self.moment) == width
 
     def save(self, path: Path | str) -> None:
-        """Write it as one safetensors file."""
+        """Write this to one safetensors file."""
         about = {
             "format": FORMAT_VERSION,
             "heads": self.heads,
@@ -73,7 +73,7 @@ class Narrowing:
 
     @classmethod
     def load(cls, path: Path | str) -> "Narrowing":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
@@ -86,24 +86,25 @@ class Narrowing:
                 moment = file.get_tensor("moment").astype(np.float64)
             if about["format"] != FORMAT_VERSION:
                 raise ValueError(
-                    f"format {about['format']!r}, this audiorec reads {FORMAT_VERSION}"
+                    f"format {about['format']!r}; this audiorec reads {FORMAT_VERSION}"
                 )
             named = {n: tuple(map(str, about[n])) for n in ("heads", "statistics", "log_odds")}
             return cls(moment=moment, **named)
         except FileNotFoundError as error:
             raise MissingWeightsError(f"{path}: no such file") from error
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
-            raise WeightsError(f"{path}: not a sound file: {error!r}") from error
+            raise WeightsError(f"{path}: damaged: {error!r}") from error
 
 
 def moment_of(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Array:
-    """Return the mean product of what narrow bands change, of columns in the form they enter.
+    """Return the second moment of the changes, over all songs and bands: shape (V, V), float64.
 
     Parameters
     ----------
     as_it_is : ndarray, shape (n, V)
+        Full-band vectors, columns in the form in which they are compared.
     narrowed : sequence of ndarray, shape (n, V)
-        The same songs through each band.
+        The same songs through each band, in the same form.
 
     Examples
     --------
@@ -122,6 +123,6 @@ def _shipped() -> Narrowing:
 
 
 def narrowing(metadata: StoreMetadata) -> Narrowing | None:
-    """Return what is known of the heads of a store, None where that is nothing."""
+    """Return the shipped `Narrowing` if it fits the heads of a store, else None."""
     found = _shipped()
     return found if found.fits(metadata) else None

@@ -1,10 +1,10 @@
-"""The songs near a song, or near several together, among those that may come.
+"""Find the nearest eligible songs of one query or several.
 
     space, unit (W,), Chosen  ──near_one───▶ `Neighbours` of one query
     space, units (Q, W), ...  ──near_each──▶ `Neighbours` of each of several
 
-`Space.search` knows nothing but likeness. Here copies, limits and a least similarity join it, with
-the words and defaults of the command line.
+`Space.search` knows similarity only. This module adds duplicates, limits and a minimum
+similarity, with the names and defaults of the command line.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from audiorec.search.diversify import Ranking, select
 from audiorec.search.space import Neighbours, Space
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
-MINIMUM = 0.0  # below, two songs lie on different sides of what is usual: not alike, but unlike
-AWAY = 0.5  # of what is to be near: more, and what comes is like nothing at all
-SAME = 0.999  # cosine from which on two songs are one
-FIRST = 3  # times more songs than asked for, so that few queries have to be asked again
+MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
+AWAY = 0.5  # weight of the song to avoid; with more, results resemble neither song
+SAME = 0.999  # cosine above which two songs count as the same
+FIRST = 3  # first request: this times k, so that few queries are repeated
 
 
 class _Options(NamedTuple):
@@ -32,12 +32,12 @@ class _Options(NamedTuple):
 
 
 def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
-    """Return a direction (W,) of length 1 towards `unit` and away from `other`, half as much.
+    """Return the unit direction (W,) towards `unit` and, at half the weight, away from `other`.
 
     Raises
     ------
     InputError
-        If nothing is left of it: the two are one song.
+        If the two are the same song, so that no direction is left.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
     direction = unit.astype(np.float64) - AWAY * other
     length = float(np.sqrt(direction @ direction))
     if float(unit @ other) > SAME or length == 0.0:
-        raise InputError("more like a song and less like the same one: nothing is left to look for")
+        raise InputError("cannot search for more like and less like the same song; name two songs")
     found: FloatArray = (direction / length).astype(np.float32)
     return found
 
@@ -62,27 +62,27 @@ def near_one(
     diversity: float = 0.0,
     minimum: float = MINIMUM,
 ) -> Neighbours:
-    """Return up to `k` songs near one query.
+    """Return up to `k` eligible songs near one query.
 
     Parameters
     ----------
     space : Space
     unit : ndarray, shape (W,)
-        Of length 1; between several songs see `mean_direction`.
+        Of length 1; for several seeds see `mean_direction`.
     k : int
     chosen : Chosen
-        Which songs may come, and how many of one kind.
+        The eligible songs and the limits.
     taken : sequence of int
-        Rows of the songs that are asked about: they do not come, and count against the limits.
+        Rows of the query's own songs: they are not returned, but count against the limits.
     diversity : float
         From 0, the nearest songs, to 1; see `select`.
     minimum : float
-        Least similarity of a song that comes; -1 lets all come.
+        Minimum similarity; -1 admits all songs.
 
     Returns
     -------
     found : Neighbours
-        In the order of choice, which is that of similarity without `diversity`.
+        In the order of picking, which without `diversity` is by similarity.
     """
     options = _Options(k, chosen, diversity, minimum)
     return Neighbours(space.store, *_chosen(space, unit, options, taken), by=space.by)
@@ -98,10 +98,10 @@ def near_each(
     diversity: float = 0.0,
     minimum: float = MINIMUM,
 ) -> Neighbours:
-    """Return up to `k` songs near each of several queries (Q, W), as `near_one` does for one.
+    """Return up to `k` eligible songs near each of several queries (Q, W), like `near_one`.
 
-    `own` (Q,) is the song that each query is, by its row in the store; it is not its own
-    neighbour, and counts against the limits.
+    `own` (Q,) is the store row of the song behind each query; it is not its own neighbour, but
+    counts against the limits.
     """
     if not chosen.limits and not diversity:
         nearest = space.search(units, k, allowed=chosen.allowed, own=own)
@@ -128,7 +128,7 @@ def _chosen(
     taken: Sequence[int],
     first: Ranking | None = None,
 ) -> tuple[Int64Array, Float64Array]:
-    """Return rows and similarities; `first` are the `FIRST` times k nearest, where known."""
+    """Return rows and similarities; `first` holds the `FIRST` * k nearest, if known."""
     k, chosen, diversity, minimum = options
     allowed = chosen.allowed
     if taken:

@@ -1,17 +1,17 @@
-"""Columns of wildly different scales to vectors of length 1, whose product is a similarity.
+"""Scale vectors so that the cosine of two songs is meaningful: standardise, weight, normalise.
 
-    (V,) ──log-odds of some──standardise──weight──look past a narrow band──unit length──▶ (W,)
+    (V,) ──log-odds of some──standardise──weight──discount narrow-band changes──unit length──▶ (W,)
 
-A `Weighting` says what is asked; `fit` looks at all songs once and returns the `Scaling`
-that can prepare any vector, of the store or not. Columns of weight 0 are left out, so W is
-the number of weights above 0. A song that is average in everything has no direction: its
-prepared vector is 0, and it is similar to none.
+A `Weighting` is the request; `fit` reads all songs once and returns the `Scaling`, which can
+prepare any vector, from the store or not. Columns of weight 0 are dropped, so W is the number
+of weights above 0. A song that is average in every column has no direction: its prepared vector
+is 0, and it is similar to no song.
 
-The largest and the smallest score of a song enter as log-odds: 0.001 and 0.01 are worlds
-apart for a smallest score, and all but equal as probabilities. Figures: docs/similar.md.
+A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far apart for a
+smallest score, but nearly equal as probabilities. Figures: docs/similar.md.
 
-A record through a narrow band (a telephone, an old codec, 8 kHz) has other scores, and not any
-others: `audiorec.search.narrowing` knows in which directions they move. These count less.
+Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
+directions, which `audiorec.search.narrowing` stores; these directions count less.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,12 +27,12 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 By = Literal["vector", "mean", "features", "embedding"]
 
-# Gives all rows in blocks (rows, V), again at every call: vectors need not be in memory.
+# Yields all rows in blocks (rows, V), anew at each call, so vectors need not fit in memory.
 Blocks = Callable[[], Iterable[FloatArray]]
 
 # One weight per statistic, chosen on training tracks (docs/decisions/0006-similarity.md). The
 # shape of a score's distribution over time (variance, kurtosis, skewness) tells two songs apart
-# but not two kinds of music: with any weight it only adds noise.
+# but not two kinds of music: at any weight it only adds noise.
 DEFAULT_WEIGHTS = {
     "max": 0.75,
     "min": 0.75,
@@ -43,30 +43,30 @@ DEFAULT_WEIGHTS = {
 }
 LOG_ODDS = ("max", "min")  # statistics that enter as log-odds
 WEIGHTS_BY: dict[By, dict[str, float]] = {"vector": DEFAULT_WEIGHTS, "mean": {"mean": 1.0}}
-# Without a floor the log-odds of 0 and 1 would be infinite. A float32 next to 1 carries about so
-# many digits; a coarser floor finds fewer songs again (docs/decisions/0006-similarity.md).
+# Keeps the log-odds of 0 and 1 finite. It is about the resolution of float32 next to 1; with a
+# coarser floor fewer songs find themselves again (docs/decisions/0006-similarity.md).
 LOG_ODDS_FLOOR = 1e-6
-# How much less a direction counts along which a narrow band moves songs (docs/decisions/0040).
+# How strongly directions of narrow-band changes are discounted (docs/decisions/0040).
 LOOKED_PAST = 30.0
-# A column whose standard deviation is below this part of its largest value holds rounding
-# noise only, and is left unscaled.
+# A column whose standard deviation is below this fraction of its largest value holds only
+# rounding noise, and is left unscaled.
 CONSTANT_SPREAD = 1e-6
-# A vector shorter than this, in weighted standard deviations, points where rounding sends it.
+# Below this length, in weighted standard deviations, a vector's direction is rounding noise.
 NO_DIRECTION = 1e-6
-BLOCK_ROWS = 16_384  # rows whose float64 copy stays small
+BLOCK_ROWS = 16_384  # rows per block, which bounds the float64 copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weighting:
-    """How much each column counts, and in which form."""
+    """Weight and form of each column in a comparison."""
 
-    weights: Float64Array  # (V,): not negative, one above 0; columns of weight 0 are left out
+    weights: Float64Array  # (V,): not negative, at least one above 0; 0 drops a column
     log_odds: BoolArray  # (V,): columns that hold probabilities and enter as ``log(p / (1 - p))``
-    # bring each column to mean 0 and standard deviation 1 over all songs. Without it columns enter
-    # as they are, as embeddings do that were learnt for the cosine
+    # standardise each column to mean 0 and standard deviation 1 over all songs; if False, columns
+    # enter as they are, as do embeddings that were trained for the cosine
     standardise: bool = True
-    # (V, V): the mean product of what a change that must not count does to two columns, in the
-    # form in which they enter; None where nothing is looked past
+    # (V, V): second moment of the changes to discount, for columns in the form in which they
+    # enter; None to discount nothing
     moment: Float64Array | None = None
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Weighting:
             )
         if self.moment is not None and self.moment.shape != 2 * self.weights.shape:
             raise ShapeError(
-                f"a moment must have shape {2 * self.weights.shape}, got {self.moment.shape}"
+                f"moment must have shape {2 * self.weights.shape}, got {self.moment.shape}"
             )
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise InputError("weights must be finite and not negative")
@@ -95,9 +95,9 @@ class Weighting:
     def of_store(
         cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
     ) -> "Weighting":
-        """Return a weight per statistic, for all classes; by default those of `by`.
+        """Return the weights for all classes, given one per statistic; by default those of `by`.
 
-        The defaults look past a narrow band where it is known what that does to the heads' scores.
+        The defaults for "vector" also discount narrow-band changes, if known for these heads.
         """
         names, n_classes = metadata.statistics, len(metadata.classes)
         known = narrowing(metadata) if weights is None and by == "vector" else None
@@ -117,27 +117,27 @@ class Weighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
-    """What `fit` learnt of all songs; prepares vectors."""
+    """Scale and centre of each column, learnt from a store by `fit`; prepares vectors."""
 
-    width: int  # V, the length of a vector before
-    columns: Int64Array  # (W,): the column that each number of a prepared vector was made of
-    # (W,): ``(x - centre) / spread * weights``, of the log-odds where `log_odds` says so
+    width: int  # V, the length of an unprepared vector
+    columns: Int64Array  # (W,): the source column of each number in a prepared vector
+    # (W,): applied as ``(x - centre) / spread * weights``; x are log-odds where `log_odds` is True
     weights: Float64Array
     log_odds: BoolArray  # (W,)
     centre: Float64Array  # (W,)
     spread: Float64Array  # (W,)
-    mix: Float64Array | None = None  # (W, W), symmetric: what the weighted columns are turned by
+    mix: Float64Array | None = None  # (W, W), symmetric: multiplies the weighted columns
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
-        """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.
+        """Prepare vectors (Q, V): log-odds, standardise, weight, normalise; (Q, W), float32.
 
-        A vector that is average in everything becomes 0. One of another length is a `ShapeError`,
-        a number that is NaN or infinite an `InputError`.
+        A vector that is average in every column becomes 0. Raises `ShapeError` for another
+        length, `InputError` for a number that is NaN or infinite.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.width:
             raise ShapeError(f"vectors must have shape (Q, {self.width}), got {vectors.shape}")
         if not np.isfinite(vectors).all():
-            raise InputError("a vector to compare with is not finite")
+            raise InputError("a vector to compare with has a number that is NaN or infinite")
         z = _used(vectors, self.columns, self.log_odds)
         z -= self.centre
         z *= self.weights / self.spread
@@ -149,7 +149,7 @@ class Scaling:
         return z.astype(np.float32)
 
     def prepare_all(self, blocks: Iterable[FloatArray], rows: int) -> FloatArray:
-        """Prepare blocks of in all `rows` rows, one after the other, into one array."""
+        """Prepare blocks with `rows` rows in total into one array."""
         units = np.empty((rows, len(self.columns)), np.float32)
         start = 0
         for block in _cut(blocks):
@@ -158,14 +158,14 @@ class Scaling:
         return units
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON values; no mix, no key."""
+        """Return all fields as JSON values, without `mix` if it is None."""
         arrays = {name: getattr(self, name) for name in self.__slots__ if name != "width"}
         lists = {name: array.tolist() for name, array in arrays.items() if array is not None}
         return {"width": self.width, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Scaling":
-        """Read what `to_dict` returned; anything else is a `StoreError`."""
+        """Read the result of `to_dict`; raise `StoreError` for anything else."""
         kinds = {"columns": np.int64, "log_odds": np.bool_}
         try:
             width = int(content["width"])
@@ -186,18 +186,18 @@ class Scaling:
         if mix is not None:
             good = good and mix.shape == 2 * columns.shape and bool(np.isfinite(mix).all())
         if not good or (arrays["spread"] <= 0).any():
-            raise StoreError("the scaling is damaged: its numbers do not go together")
+            raise StoreError("the scaling is damaged: its fields contradict each other")
         return cls(width=width, mix=mix, **arrays)
 
 
 def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
-    """Learn the scaling of all songs, and prepare them, block by block: units, shape (rows, W)."""
+    """Fit the scaling on all songs, and prepare them block by block: units (rows, W)."""
     scaling = fit(blocks, weighting)
     return scaling, scaling.prepare_all(blocks(), rows)
 
 
 def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
-    """Learn centre and spread of each column, in one pass over blocks of shape (rows, V)."""
+    """Learn the centre and spread of each column in one pass over blocks (rows, V)."""
     width = len(weighting.weights)
     columns = np.flatnonzero(weighting.weights)
     log_odds = weighting.log_odds[columns]
@@ -228,10 +228,10 @@ def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
 
 
 def _turned(moment: Float64Array, scale: Float64Array) -> Float64Array:
-    """Return the symmetric matrix that shrinks directions by what must not count along them.
+    """Return the symmetric matrix that shrinks the directions of unwanted changes.
 
-    A direction along which such a change is 1 in the mean square is shrunk by the root of
-    ``1 + LOOKED_PAST``; one that it leaves alone stays as it is, so columns keep their names.
+    A direction in which the mean square change is 1 is shrunk by the square root of
+    ``1 + LOOKED_PAST``; unaffected directions are kept, so columns keep their meaning.
     """
     metric = np.eye(len(scale)) + LOOKED_PAST * moment * np.outer(scale, scale)
     values, directions = np.linalg.eigh(metric)
@@ -240,7 +240,7 @@ def _turned(moment: Float64Array, scale: Float64Array) -> Float64Array:
 
 
 class _Moments:
-    """Mean and deviation of columns, block by block, by Chan's formula, which loses no digits."""
+    """Running mean and deviation of columns by Chan's formula, which is numerically stable."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -248,7 +248,7 @@ class _Moments:
         self.mean, self._squares, self._largest = (np.zeros(width) for _ in range(3))
 
     def add(self, block: Float64Array) -> None:
-        """Take note of a block of shape (rows, width)."""
+        """Add a block of shape (rows, width)."""
         if len(block) == 0 or self.width == 0:
             return
         self._largest = np.maximum(self._largest, np.maximum(block.max(0), -block.min(0)))
@@ -262,13 +262,13 @@ class _Moments:
         self.n = total
 
     def std(self) -> Float64Array:
-        """Return the population's deviation, 1 for a constant column."""
+        """Return the population standard deviation, 1 for a constant column."""
         std = np.sqrt(self._squares / max(1, self.n))
         return np.where(std <= CONSTANT_SPREAD * self._largest, 1.0, std)
 
 
 def _used(vectors: FloatArray, columns: Int64Array, log_odds: BoolArray) -> Float64Array:
-    """Return the columns as float64, a new array, with log-odds where asked for."""
+    """Return a float64 copy of the columns, as log-odds where `log_odds` is True."""
     used: Float64Array = vectors[:, columns].astype(np.float64)
     if log_odds.any():
         p = np.clip(used[:, log_odds], 0.0, 1.0)

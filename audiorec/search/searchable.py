@@ -1,10 +1,9 @@
-"""A store that can be searched: its songs are found by name and by likeness.
+"""A store with search: finds songs by name and by similarity.
 
     SearchableStore.open(path)  →  .resolve(text)  .similar(query, k)  .space(by)  .duplicates()
 
-It keeps the spaces that it has opened and what choices read of it, and finds the features and the
-index beside the store by itself. `audiorec.library` makes the door for commands, Python and
-servers of it.
+It caches the spaces that it opens and the columns that choices read, and finds the features and
+the index beside the store. `audiorec.library` builds on it for commands, Python and servers.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,7 +26,7 @@ from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 
 class SearchableStore(VectorStore):
-    """The songs of one ``vecs.parquet``, to be found by name and by likeness."""
+    """The songs of one ``vecs.parquet``, searchable by name and by similarity."""
 
     def __init__(self, file: Checked) -> None:
         super().__init__(file)
@@ -36,7 +35,7 @@ class SearchableStore(VectorStore):
         self._chooser = Chooser(self)
 
     def resolve(self, query: str) -> str:
-        """Return the id that `query` means; see `audiorec.search.named.song_named`.
+        """Return the id of the song that `query` names; see `audiorec.search.named.song_named`.
 
         Examples
         --------
@@ -46,11 +45,11 @@ class SearchableStore(VectorStore):
         return song_named(self, query)
 
     def row(self, song_id: str) -> dict[str, Any]:
-        """Return a song's columns without the vector; a part of its id is enough."""
+        """Return a song's columns without the vector; a unique part of its id is enough."""
         return super().row(self.resolve(song_id))
 
     def vector(self, song_id: str) -> FloatArray:
-        """Return one song's vector: shape (V,), float32; a part of its id is enough."""
+        """Return one song's vector: shape (V,), float32; a unique part of its id is enough."""
         return super().vector(self.resolve(song_id))
 
     @property
@@ -59,11 +58,11 @@ class SearchableStore(VectorStore):
         return self._chooser.music
 
     def chosen(self, choice: Choice) -> Chosen:
-        """Return which songs may come, and the limits of their number; see `Choice`."""
+        """Return the eligible songs and the limits; see `Choice`."""
         return self._chooser.chosen(choice)
 
     def copies(self, rows: Sequence[int] | Int64Array) -> int:
-        """Return how many other songs are the same audio, byte for byte, as some rows."""
+        """Return how many further songs have the same audio, by content hash, as `rows`."""
         return self._chooser.copies(np.asarray(rows, np.int64))
 
     def similar(
@@ -89,21 +88,21 @@ class SearchableStore(VectorStore):
         Parameters
         ----------
         query : str, sequence of str, or ndarray, shape (V,) or (Q, V)
-            An id or a unique part of one (see `resolve`), or the vector of any song (its
-            features or embedding, where it is compared by those); several of either for
-            several queries. A song that is named is not among its own neighbours.
+            An id or a unique part of one (see `resolve`), or a vector (features or embedding,
+            if compared by those); a sequence of either for several queries. A song given by
+            name is not among its own neighbours.
         k : int
-            Number of songs; fewer come back where no more may come.
+            Number of songs; fewer if fewer are eligible.
         by : {"auto", "vector", "mean", "features", "embedding"}
-            The weighted vector, the mean scores alone (the plain baseline), or what `table`
-            holds. By default features, where ``features.parquet`` beside the store has every
-            song, else the vector; vectors and weights that are given are of the vector.
+            The weighted vector, the mean scores alone (the plain baseline), or the content of
+            `table`. By default features, if ``features.parquet`` beside the store has every
+            song, else the vector; if vectors or weights are given, always the vector.
         only, exclude, per_artist, per_album, include_non_music, keep_duplicates, exclude_ids
-            Which songs may come, and how many of one kind; see `Choice`.
+            Which songs are eligible, and how many per artist or album; see `Choice`.
         diversity : float
-            From 0, the nearest songs, to 1, songs as unlike each other as can be.
+            From 0, the nearest songs, to 1, songs as unlike each other as possible.
         minimum : float
-            Least similarity of a song that comes; -1 lets all come.
+            Minimum similarity; -1 admits all songs.
         table : path, optional
             ``features.parquet`` or ``embeddings.parquet``, if not beside the store.
         weights : sequence of float, optional
@@ -112,15 +111,15 @@ class SearchableStore(VectorStore):
         Returns
         -------
         neighbours : Neighbours
-            The most similar first; equals in the order of their ids. For several queries a
-            sequence of such results.
+            Most similar first, ties in id order. For several queries, a sequence of such
+            results.
 
         Raises
         ------
         UnknownSongError
-            If a text of `query` names no song, or several.
+            If a text in `query` names no song, or several.
         InputError
-            If `k` is below 1, a number is not finite, or as `Choice` and `space`.
+            If `k` is below 1, a number is not finite, or as for `Choice` and `space`.
         ShapeError
             If a vector has another length than the store's.
 
@@ -162,7 +161,7 @@ class SearchableStore(VectorStore):
         return found[0] if single else found
 
     def basis(self, by: AutoBy = "auto", table: str | Path | None = None) -> Basis:
-        """Return what songs are compared by where nobody says; see `settle`."""
+        """Return the space that is used by default; see `settle`."""
         path = None if table is None else Path(table)
         if by != "auto" or path is not None:
             return settle(self, by, path)
@@ -178,28 +177,28 @@ class SearchableStore(VectorStore):
         weights: Sequence[float] | None = None,
         use_index: bool = True,
     ) -> Space:
-        """Return what songs are compared by, ready to be searched; made once and kept.
+        """Return a space in which songs are compared, ready to search; opened once and cached.
 
         Parameters
         ----------
         by : {"auto", "vector", "mean", "features", "embedding"}
         table : path, optional
-            ``features.parquet`` or ``embeddings.parquet`` for the last two; by default the one
-            beside the store.
+            ``features.parquet`` or ``embeddings.parquet`` for ``features`` and ``embedding``;
+            by default the one beside the store.
         weights : sequence of float, optional
             One weight per statistic instead of the default, in the order of
             ``metadata.statistics``.
         use_index : bool
-            Search through the index beside the store, where there is a fresh one.
+            Search through the index beside the store, if it is up to date.
 
         Raises
         ------
         InputError
-            If `by` is unknown, or `table` is too much, or has nothing to compare by.
+            If `by` is unknown, or `table` does not apply to it or holds nothing to compare.
         StoreError
             If `table` is missing, damaged or of another kind.
         SpecMismatchError
-            If `table`, or the index beside the store, belongs to another extractor.
+            If `table`, or the index beside the store, comes from another extractor.
         """
         compared = self.basis(by, table)
         by, own = compared.by, None if weights is None else tuple(map(float, weights))
@@ -217,11 +216,11 @@ class SearchableStore(VectorStore):
     def duplicates(
         self, *, scores: str | Path | None = None, features: str | Path | None = None
     ) -> list[Group]:
-        """Return groups of songs that are the same audio, the surest first.
+        """Return groups of songs with the same audio, most certain first.
 
-        Copies are found by their content hash, other encodings by the course of `scores` or
-        `features` over time; by default the files beside the store are looked at, where they
-        belong to it. See `audiorec.search.duplicates.find_duplicates`.
+        Copies are found by their content hash, other encodings by comparing `scores` or
+        `features` over time; by default the files beside the store, if they belong to it. See
+        `audiorec.search.duplicates.find_duplicates`.
 
         Examples
         --------

@@ -1,13 +1,13 @@
-"""What songs are compared by: the vector, its means, features, or a learnt embedding.
+"""Spaces in which songs are compared: the vector, its means, features, or a learnt embedding.
 
     store ─┬─ by="vector", "mean"                      ─┐
            ├─ by="features"   + features.parquet        ├──▶ `Space` ──search──▶ `Neighbours`
            └─ by="embedding"  + embeddings.parquet     ─┘
 
-A `Space` speaks in rows of the store, whatever file its numbers come from, so filters and
-the order among equals are the same in all of them. A song that a second file does not have
-is never found there, and cannot be asked for. Where an index of faiss lies beside the store
-and is fresh, the space of vectors is searched through it (see `audiorec.search.index`).
+A `Space` addresses songs by their rows in the store, whichever file its numbers come from, so
+filters and the order of ties are the same in all spaces. A song missing from the second file is
+never found, and cannot be a query. If an up-to-date faiss index lies beside the store, the space
+of vectors is searched through it (see `audiorec.search.index`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
 TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
-OPPOSED = 1e-6  # a mean shorter than this has no direction but that of rounding
+OPPOSED = 1e-6  # the direction of a shorter mean is rounding noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,17 @@ class Neighbour:
 class Neighbours:
     """The songs nearest to one query, or to each of several.
 
-    One query: a sequence of `Neighbour`, the most similar first. Several: a sequence of
-    `Neighbours`, one a query. Two of them are equal if their ids and similarities are.
+    For one query a sequence of `Neighbour`, most similar first; for several a sequence of
+    `Neighbours`, one per query. Two results are equal if their ids and similarities are.
 
     Attributes
     ----------
     rows : ndarray, shape (k,) or (Q, k), int64
-        Rows of the store; of several queries, -1 where one has fewer than k.
+        Rows of the store; for several queries, -1 where one has fewer than k.
     similarities : ndarray, of the same shape, float64
-        NaN where a query has fewer.
+        NaN where a query has fewer than k.
     by : {"vector", "mean", "features", "embedding"}
-        What the songs were compared by.
+        The space in which the songs were compared.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Neighbours:
 
     @cached_property
     def song_ids(self) -> npt.NDArray[Any]:
-        """The songs' ids, in an array of objects of the shape of `rows`; None for no song."""
+        """Ids of the songs: an object array of the shape of `rows`, None where there is none."""
         there = self.rows >= 0
         ids = np.full(self.rows.shape, None, object)
         ids[there] = self._store.id_array.take(integers(self.rows[there])).to_pylist()
@@ -105,14 +105,14 @@ class Neighbours:
 
     @cached_property
     def songs(self) -> list[dict[str, Any]]:
-        """The songs' columns in the store, without the vectors; of one query."""
+        """Columns of the songs in the store, without the vectors; for one query only."""
         return self._store.rows(self.rows.tolist())
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, place: Any) -> Any:
-        """Return one song of one query, one query of several, or some of either."""
+        """Return one song of one query, one query of several, or a slice of either."""
         rows, similarities = self.rows[place], self.similarities[place]
         if rows.ndim:
             return Neighbours(self._store, rows, similarities, by=self.by)
@@ -130,15 +130,15 @@ class Neighbours:
         )
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, one row a neighbour.
+        """Return a `pandas.DataFrame`, one row per neighbour.
 
         Columns ``rank``, ``song_id``, ``similarity``, ``artist``, ``title``, ``album`` and
-        ``duration_s``; of several queries ``query``, their number from 0, and the first three.
+        ``duration_s``; for several queries ``query``, numbered from 0, and the first three.
 
         Raises
         ------
         MissingExtraError
-            Without pandas.
+            If pandas is not installed.
         """
         songs = self.songs if self.rows.ndim == 1 else None
         return pandas_frame(found_columns(self.song_ids, self.similarities, songs))
@@ -156,9 +156,9 @@ class Neighbours:
 
 
 class Space:
-    """The songs of a store as vectors of length 1, to be searched by similarity.
+    """The songs of a store as vectors of length 1, searchable by similarity.
 
-    Use `SearchableStore.space`.
+    Obtained from `SearchableStore.space`.
 
     Attributes
     ----------
@@ -166,14 +166,14 @@ class Space:
     by : {"vector", "mean", "features", "embedding"}
     weighting : Weighting
     rows : ndarray, shape (m,), int64
-        The store's row of each song of the space; all n, unless a second file has fewer.
+        The store row of each song in the space: all n, unless a second file has fewer.
     index : Index or None
-        Used for `search` where it is not None.
+        Used by `search` if not None.
     note : str
-        What a person should know about the search, for example that an index is stale;
-        empty where there is nothing to say.
+        A remark for the user about the search, for example that an index is stale; empty if
+        there is none.
     inputs : tuple of str
-        The columns of a features file that are compared; empty where something else is.
+        The compared columns of a features file; empty in other spaces.
     """
 
     def __init__(
@@ -190,21 +190,21 @@ class Space:
         self.note = ""
         self.weighting = weighting
         self._matrix = matrix
-        self._plain: Space | None = None  # the same without an index
+        self._plain: Space | None = None  # this space without an index
         self.rows = np.arange(len(store)) if matrix is None else matrix[0]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def through(self, index: Index | None, note: str) -> "Space":
-        """Return the same space, searched through an index; see `note` for what it may say."""
+        """Return the same space searched through an index; `note` is a remark for the user."""
         found = Space(self.store, self.by, weighting=self.weighting)
         found.index, found.note, found._plain = index, note, self
         return found
 
     @property
     def exact(self) -> bool:
-        """Whether `search` finds the nearest songs for certain."""
+        """Whether `search` is certain to find the nearest songs."""
         return self.index is None or self.index.info.exact
 
     @property
@@ -214,15 +214,15 @@ class Space:
 
     @property
     def scaling(self) -> Scaling:
-        """What prepares a vector of this space."""
+        """The scaling that prepares vectors for this space."""
         return self._fitted[0] if self.index is None else self.index.scaling
 
     def prepare(self, values: FloatArray) -> FloatArray:
-        """Return vectors, features or embeddings (Q, V) as units (Q, W) of length 1."""
+        """Prepare vectors, features or embeddings (Q, V): units (Q, W), of length 1."""
         return self.scaling.prepare(values)
 
     def units(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
-        """Return the units of songs by their rows in the store: shape (Q, W).
+        """Return the units of songs, given by their rows in the store: shape (Q, W).
 
         Raises
         ------
@@ -236,15 +236,15 @@ class Space:
         if (place < 0).any():
             song_id = self.store.id_array[int(wanted[np.flatnonzero(place < 0)[0]])].as_py()
             raise InputError(
-                f"{TABLES[self.by]} has no row for {song_id!r}; compare by vector, or make the "
-                "file again with it"
+                f"{TABLES[self.by]} has no row for {song_id!r}; compare by vector, or extract "
+                "the file again"
             )
         return self.matrix[place]
 
     def units_by_row(self) -> tuple[FloatArray, BoolArray]:
-        """Return the units of all songs of the store (n, W), and which of them the space has (n,).
+        """Return the units of all songs of the store (n, W), and which of them are valid (n,).
 
-        They are zeros for a song that it does not have.
+        Songs that are missing from the space have zeros.
         """
         there = self._places >= 0
         if there.all():
@@ -261,37 +261,37 @@ class Space:
         allowed: BoolArray | None = None,
         own: Int64Array | None = None,
     ) -> Neighbours:
-        """Return the `k` songs that are most similar to each query.
+        """Return the `k` songs most similar to each query.
 
         Parameters
         ----------
         units : ndarray, shape (Q, W), float32
             Of length 1 or 0, as `prepare` and `units` return them.
         k : int
-            Fewer come back if fewer are allowed.
+            Fewer are returned if fewer are allowed.
         allowed : ndarray, shape (n,), bool, optional
-            Rows of the store that may come back; all by default.
+            Rows of the store that may be returned; all by default.
         own : ndarray, shape (Q,), int64, optional
-            The song that each query is, by its row in the store; it is not its own neighbour.
+            Store row of the song behind each query; it is not its own neighbour.
 
         Returns
         -------
         found : Neighbours
-            Of Q queries; the most similar first, equals in the order of their ids.
+            Of Q queries; most similar first, ties in id order.
 
         Raises
         ------
         InputError
             If `k` is below 1.
         ShapeError
-            If `units` has not W columns, or `allowed` not n rows.
+            If `units` does not have W columns, or `allowed` not n rows.
         """
         width, n = len(self.scaling.columns), len(self.store)
         if units.ndim != 2 or units.shape[1] != width:
             raise ShapeError(f"units must have shape (Q, {width}), got {units.shape}")
         if allowed is not None and allowed.shape != (n,):
             raise ShapeError(f"allowed must have shape ({n},), got {allowed.shape}")
-        if own is not None and len(own) == 1:  # hidden like any other: an index knows how
+        if own is not None and len(own) == 1:  # a single query's own row can go into `allowed`
             allowed = np.ones(n, np.bool_) if allowed is None else allowed.copy()
             allowed[own], own = False, None
         if self.index is not None:
@@ -316,7 +316,7 @@ class Space:
         return Neighbours(self.store, rows, similarities, by=self.by)
 
     def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
-        """Take the similarities of songs to one query apart, its unit (W,) and vector (V,)."""
+        """Explain the similarity of each found song to a query's unit (W,) and vector (V,)."""
         made: dict[str, Any] = {"scaling": self.scaling, "metadata": self.store.metadata}
         both = zip(self.units(found.rows), self.store.read_rows(found.rows), strict=True)
         return [explain(unit, own, query=vector, song=song, **made) for own, song in both]
@@ -333,22 +333,22 @@ class Space:
 
     @cached_property
     def _places(self) -> Int64Array:
-        """Return where each row of the store stands in this space, -1 where nowhere."""
+        """Position of each store row in this space, -1 if it is missing."""
         places = np.full(len(self.store), -1, np.int64)
         places[self.rows] = np.arange(len(self.rows))
         return places
 
 
 def mean_direction(units: FloatArray) -> FloatArray:
-    """Return the mean of some units (Q, W), brought to length 1: the songs between them all.
+    """Return the normalised mean of units (Q, W): the direction between several seeds, (W,).
 
-    A song to look near, a seed, has length 1 before the mean is taken, so each counts the same.
-    A single one comes back as it is; one of length 0 counts as one without a direction.
+    Every seed has length 1, so each counts the same. A single one is returned unchanged; one of
+    length 0 contributes no direction.
 
     Raises
     ------
     InputError
-        If there is none, or if the seeds cancel each other out.
+        If there are no seeds, or if they cancel each other out.
 
     Examples
     --------
@@ -363,7 +363,7 @@ def mean_direction(units: FloatArray) -> FloatArray:
     mean = units.astype(np.float64).mean(axis=0)
     length = float(np.sqrt((mean * mean).sum()))
     if length < OPPOSED:
-        raise InputError("the seeds are opposites of each other: nothing is near all of them")
+        raise InputError("the seeds are opposites and cancel out: no song is near all of them")
     direction: FloatArray = (mean / length).astype(np.float32)
     return direction
 
@@ -375,19 +375,19 @@ def open_space(
     table: Path | None = None,
     weights: Sequence[float] | None = None,
 ) -> Space:
-    """Open what the songs of a store are compared by; see `SearchableStore.space`."""
+    """Open a space of a store; see `SearchableStore.space`."""
     if by not in (*WEIGHTS_BY, *TABLES):
         raise InputError(f"by must be one of {', '.join((*WEIGHTS_BY, *TABLES))}, got {by!r}")
     if by in WEIGHTS_BY:
         if table is not None:
-            raise InputError(f"by={by!r} reads the store alone, not {table}")
+            raise InputError(f"by={by!r} uses the store only, not {table}")
         return Space(store, by, weighting=Weighting.of_store(store.metadata, by, weights))
     if weights is not None:
-        raise InputError(f"by={by!r} has no statistics to weigh")
+        raise InputError(f"by={by!r} has no statistics to weight")
     if table is None:
         raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
     rows, values, inputs = _table(store, by, table)
-    # Embeddings were learnt for the cosine as it is; features were not.
+    # Embeddings were trained for the plain cosine; features were not.
     weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
     return Space(store, by, weighting=weighting, matrix=(rows, values), inputs=inputs)
 
@@ -395,7 +395,7 @@ def open_space(
 def _table(
     store: VectorStore, by: By, path: Path
 ) -> tuple[Int64Array, FloatArray, tuple[str, ...]]:
-    """Read a second file: rows of the store that it has, their numbers, and which features."""
+    """Read a second file: the store rows that it covers, their values, and the feature inputs."""
     inputs: tuple[str, ...] = ()
     if by == "features":
         file = FeatureFile.open_last_layers(path)
@@ -419,7 +419,7 @@ def _table(
 
 
 def _others(found: Found, own: Int64Array) -> Found:
-    """Take each query's own row off its list, and the last where there are one too many."""
+    """Remove each query's own row from its list, and the last entry where one is in excess."""
     is_own = found[0] == own[:, None]
     order = np.argsort(is_own, axis=1, kind="stable")
     rows, similarities = np.where(is_own, -1, found[0]), np.where(is_own, np.nan, found[1])

@@ -1,9 +1,9 @@
-"""What the backbone hears in the songs of a store: tags, as means over each song.
+"""Mean backbone tags of the songs in a store.
 
     store, features.parquet beside it ──tag_means──▶ `TagMeans`: values (n, 50), names
 
-The backbone's own words (*Mellow*, *female vocalists*, *80s*) say more than the two heads, and are
-less sure. They stand in a store's features alone; no song is opened.
+The backbone's own tags (*Mellow*, *female vocalists*, *80s*) are richer than the two heads, but
+less reliable. They are read from the store's features; no audio is decoded.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class TagMeans:
     Attributes
     ----------
     values : ndarray, shape (n, 50), float32
-        Sigmoids; NaN for a song that the features do not have.
+        Mean sigmoid outputs; NaN for a song without features.
     names : tuple of str
     """
 
@@ -38,7 +38,7 @@ class TagMeans:
 
 
 def tag_means(store: VectorStore, features: str | Path | None = None) -> TagMeans:
-    """Read the mean tags of all songs.
+    """Read the mean tags of all songs of a store.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def tag_means(store: VectorStore, features: str | Path | None = None) -> TagMean
     Raises
     ------
     StoreError
-        If the file is not there (then a `MissingStoreError`) or damaged.
+        If the file is missing (a `MissingStoreError`) or damaged.
     InputError
-        If it holds no tags.
+        If it does not hold the tags.
     SpecMismatchError
         If another extractor made it.
     """
@@ -77,7 +77,7 @@ def tag_means(store: VectorStore, features: str | Path | None = None) -> TagMean
 
 
 def tags_beside(store: VectorStore) -> TagMeans | None:
-    """Return the mean tags of all songs, or None where no such file lies beside the store."""
+    """Return the mean tags of all songs, or None if no usable file lies beside the store."""
     try:
         return tag_means(store)
     except AudiorecError:

@@ -1,16 +1,16 @@
-"""The k nearest of millions: blocked matrix products, and a running threshold per query.
+"""Exact top-k search over millions of vectors: blocked products with a threshold per query.
 
     queries (Q, D), items (n, D)  ──top_k────▶  indices (Q, k), similarities (Q, k), float32
-    queries (Q, W), units (n, W)  ──nearest──▶  the same in float64, equals in a stated order
+    queries (Q, W), units (n, W)  ──nearest──▶  the same in float64, ties in a defined order
 
-The full matrix of similarities never exists. Queries and items meet in blocks that fit the
-processor's cache. Once a query has k items, the k-th best similarity is its threshold, and of
-every later block only what lies above it is looked at: out of a million items in no special
-order, about a thousand. The rest costs one comparison, so the time is that of the products.
+The full similarity matrix is never held in memory. Queries and items meet in blocks that fit the
+processor's cache. Once a query has k items, its k-th best similarity is the threshold, and later
+blocks are only inspected above it: about a thousand out of a million items in random order. The
+rest costs one comparison, so the products dominate the running time.
 
-Float32 puts items that differ by less than its rounding in any order. `nearest` compares what
-`top_k` proposes again in float64, and asks for more wherever rounding may have decided who
-comes in; `settled` does the same for what an index proposes.
+In float32, the order of items that differ by less than rounding is arbitrary. `nearest` compares
+the candidates of `top_k` again in float64, and requests more wherever rounding may decide which
+are included; `settled` does the same for candidates from an index.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,17 +22,17 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-# A block of similarities (2 MB) and both its factors stay in the second-level cache; all
-# other sizes that were measured are slower (docs/decisions/0011-cold-start.md).
+# A block of similarities (2 MB) and both its factors stay in the second-level cache; all other
+# sizes measured were slower (docs/decisions/0011-cold-start.md).
 QUERY_BLOCK = 256
 ITEM_BLOCK = 2_048
-MOST_BLOCKS = 16  # that few queries may join
-NOTHING = -np.inf  # similarity of an item that must not come back
-# Float32 products of one vector with equal rows may differ by this much.
+MOST_BLOCKS = 16  # item blocks merged at most, for few queries
+NOTHING = -np.inf  # similarity of an excluded item
+# Float32 products of one vector with equal rows may differ by up to this.
 ROUNDING = 1e-5
-SLACK = 16  # items more than asked for, to be put in order exactly
-CELLS = 1 << 22  # proposals that are held at a time
-COMPARED = 16_384  # of them whose float64 products are made at a time
+SLACK = 16  # candidates beyond k, for exact ordering
+CELLS = 1 << 22  # candidates held at a time
+COMPARED = 16_384  # candidates compared in float64 at a time
 
 Found = tuple[Int64Array, Float64Array]  # rows and similarities, shape (Q, k) each
 
@@ -56,7 +56,7 @@ class TopK:
 
 @dataclass(frozen=True, slots=True)
 class ItemLists:
-    """Q lists of item numbers, end to end: the rows of a sparse matrix."""
+    """Q lists of item numbers in one array, like the rows of a sparse matrix."""
 
     starts: Int64Array  # (Q + 1,): where each list starts in `items`; the last is its length
     items: Int64Array  # (P,): in any order within a list; a repeated number counts once
@@ -73,7 +73,7 @@ class ItemLists:
     def from_pairs(
         cls, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer], n: int
     ) -> "ItemLists":
-        """Collect pairs (row, item), in any order, into `n` lists."""
+        """Group pairs (row, item), in any order, into `n` lists."""
         order = np.argsort(row, kind="stable")
         starts = np.zeros(n + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=n), out=starts[1:])
@@ -82,7 +82,7 @@ class ItemLists:
     def with_pairs(
         self, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer]
     ) -> "ItemLists":
-        """Return lists that hold these pairs as well."""
+        """Return lists extended by these pairs."""
         rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
         return ItemLists.from_pairs(
             np.concatenate([rows, row]), np.concatenate([self.items, item]), len(self)
@@ -90,7 +90,7 @@ class ItemLists:
 
     @classmethod
     def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "ItemLists":
-        """Join one list of item numbers a query."""
+        """Concatenate lists of item numbers, one per query."""
         arrays = [np.asarray(items, np.int64).ravel() for items in lists]
         starts = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
         return cls(starts, np.concatenate([np.empty(0, np.int64), *arrays]))
@@ -113,32 +113,32 @@ def top_k(
     ----------
     queries : ndarray, shape (Q, D), float32
     items : ndarray, shape (n, D), float32
-        May be a memory map: it is read block by block, once for every block of queries.
+        May be a memory map: it is read block by block, once per block of queries.
     k : int
-        At least 1; where fewer items are allowed, the rest of a row is -1 and NaN.
+        At least 1; if fewer items qualify, the rest of a row is -1 and NaN.
     excluded : ItemLists, or sequence of array_like of int, length Q, optional
-        Items that must not come back, a list a query.
+        Items not to return, one list per query.
     minimum : float
-        Items whose similarity is below it do not come back.
+        Items with a lower similarity are not returned.
     item_minimum : ndarray, shape (n,), float32, optional
-        The same, with a bound of its own for each item; ``inf`` takes an item out.
+        A separate minimum for each item; ``inf`` excludes an item.
     query_block, item_block : int
-        Rows that meet at a time. They change speed and memory, and similarities by no more
+        Rows multiplied at a time. They affect speed and memory, and similarities by no more
         than the rounding of a float32 sum (1e-6 for unit vectors).
 
     Returns
     -------
     top : TopK
-        Best first; items of equal similarity in the order of their numbers.
+        Best first; ties in item order.
 
     Raises
     ------
     ShapeError
-        If the arrays are not two matrices with the same number of columns, or `excluded` or
-        `item_minimum` has another length than the queries or the items.
+        If the arrays are not two matrices with the same number of columns, or if `excluded` or
+        `item_minimum` differs in length from the queries or the items.
     InputError
-        If `k` or a block is below 1, `minimum` is NaN, a number is NaN or infinite, or an
-        excluded item does not exist.
+        If `k` or a block is below 1, `minimum` is NaN, an input value is NaN or infinite, or
+        an excluded item does not exist.
 
     Examples
     --------
@@ -190,15 +190,15 @@ def nearest(
     ranks: Int64Array | None = None,
     own: Int64Array | None = None,
 ) -> Found:
-    """Return the `k` rows of `units` (n, W) that are most similar to each query (Q, W), exactly.
+    """Return the exact `k` most similar rows of `units` (n, W) for each query (Q, W).
 
-    Rows and queries have length 1 or 0. `allowed` (n,) are the rows that may come back, `ranks`
-    (n,) the order among equals, by default that of the rows, and `own` (Q,) the row that each
-    query is itself, which does not come back.
+    Rows and queries have length 1 or 0. `allowed` (n,) marks rows that may be returned, `ranks`
+    (n,) orders ties (by default in row order), and `own` (Q,) is each query's own row, which is
+    not returned.
 
-    Rows (Q, min(k, rows that are allowed)), the most similar first, are -1 where a query has fewer,
-    and similarities NaN. These are float64 sums, so that equal songs are equal; neither the other
-    queries nor the size of a block changes them.
+    The results have shape (Q, min(k, allowed rows)), most similar first; where a query has fewer,
+    rows are -1 and similarities NaN. Similarities are float64 sums, so equal songs tie exactly;
+    they depend neither on the other queries nor on the block size.
     """
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")
@@ -206,7 +206,7 @@ def nearest(
     if allowed is not None and not allowed.all():
         n = int(np.count_nonzero(allowed))
         bound = np.where(allowed, NOTHING, np.inf).astype(np.float32)
-    # Few queries leave room for more items in a block, and fewer blocks are quicker.
+    # Few queries leave room for more items per block, and fewer blocks are faster.
     item_block = ITEM_BLOCK * min(MOST_BLOCKS, max(1, QUERY_BLOCK // max(1, len(queries))))
 
     def propose(places: Int64Array, fetch: int) -> TopK:
@@ -227,10 +227,11 @@ def settled(
     n: int,
     ranks: Int64Array | None,
 ) -> Found:
-    """Put proposals in their exact order, asking for more where the last place is undecided.
+    """Put candidates into exact order; request more where the last place is undecided.
 
-    `propose` returns, for places in `queries` and a number, so many rows of `n` for each, by
-    float32; `units_of` returns the units (m, W) of rows (m,). Else as for `nearest`.
+    `propose` takes positions in `queries` and a number, and returns that many candidates among
+    `n` rows for each, by float32 similarity; `units_of` returns the units (m, W) of rows (m,).
+    Else as for `nearest`.
     """
     rows = np.full((len(queries), k), -1, np.int64)
     similarities = np.full((len(queries), k), np.nan)
@@ -242,7 +243,7 @@ def settled(
         for start in range(0, len(waiting), step):
             places = waiting[start : start + step]
             found = propose(places, fetch)
-            # Among equals at the end of the list chance has chosen which were proposed.
+            # If the list ends within a tie, which of the tied rows it holds is arbitrary.
             last, kth = found.similarities[:, -1], found.similarities[:, k - 1]
             again = (last >= kth - ROUNDING) & (fetch < n)
             undecided.append(places[again])
@@ -261,7 +262,7 @@ def settled(
 def _exact(
     units_of: Callable[[Int64Array], FloatArray], indices: Int64Array, queries: FloatArray
 ) -> Float64Array:
-    """Return the float64 cosines of queries (Q, W) with rows (Q, m); `NOTHING` for no row."""
+    """Return float64 cosines of queries (Q, W) with rows (Q, m); `NOTHING` for row -1."""
     there = np.flatnonzero(indices >= 0)
     rows, query = indices.ravel()[there], there // indices.shape[1]
     wide = queries.astype(np.float64)
@@ -274,23 +275,23 @@ def _exact(
 
 
 class _Best:
-    """The best items so far of one block of queries."""
+    """The best items so far for one block of queries."""
 
     def __init__(self, n: int, k: int, minimum: float) -> None:
         self.k = k
-        self.values = np.empty((n, 0), np.float32)  # best first
+        self.values = np.empty((n, 0), np.float32)  # best first, shape (n, at most k)
         self.items = np.empty((n, 0), np.int64)
-        # What is not above it cannot get in: hidden cells (-inf) and what is too dissimilar.
+        # Only values above it are kept: neither hidden cells (-inf) nor those below the minimum.
         self.threshold = np.full(n, _just_below(minimum), np.float32)
         self._waiting: list[tuple[Int64Array, Int64Array, FloatArray]] = []
         self._n_waiting = 0
 
     def offer(self, similar: FloatArray, first: int) -> None:
-        """Take note of one block of similarities (n, w), whose first item is `first`."""
+        """Consider a block of similarities (n, w), whose first item is `first`."""
         above = similar > self.threshold[:, None]
         if self.k < similar.shape[1] and np.count_nonzero(above) > 2 * self.k * len(similar):
-            # At the start everything passes. No row needs more than the k best of a block;
-            # equals are kept here, and the sort below decides between them.
+            # Initially all values pass. No row needs more than the block's k best; ties are kept
+            # here and resolved by the sort below.
             kth = np.partition(similar, -self.k, axis=1)[:, [-self.k]]
             above &= similar >= kth
         cells = np.flatnonzero(above)
@@ -299,12 +300,12 @@ class _Best:
         row, column = np.divmod(cells, similar.shape[1])
         self._waiting.append((row, column + first, similar[row, column]))
         self._n_waiting += len(cells)
-        # Sorting seldom is quicker, and a higher threshold early is, too.
+        # A trade-off: sorting costs time, but a higher threshold lets fewer values through.
         if self._n_waiting * 2 >= self.k * len(similar):
             self._sort_in()
 
     def finish(self) -> tuple[Int64Array, FloatArray]:
-        """Return items and similarities, shape (n, at most k), -1 and NaN where fewer."""
+        """Return items and similarities, shape (n, at most k); -1 and NaN if there are fewer."""
         if self._waiting:
             self._sort_in()
         self.values[self.items < 0] = np.nan
@@ -313,8 +314,8 @@ class _Best:
     def _sort_in(self) -> None:
         row, item, value = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
         self._waiting, self._n_waiting = [], 0
-        # Items wait in the order of their numbers and behind those that are in, so a stable
-        # sort leaves equals in that order.
+        # New items are in item order and follow those already kept, so a stable sort breaks ties
+        # by item.
         order = np.argsort(row, kind="stable")
         row = row[order]
         counts = np.bincount(row, minlength=len(self.items))
@@ -332,7 +333,7 @@ class _Best:
 
 
 class _Cells:
-    """The excluded cells of one block of queries, in the order of their items."""
+    """Excluded cells of one block of queries, in item order."""
 
     def __init__(self, excluded: ItemLists | None, start: int, stop: int) -> None:
         self.row = self.item = np.empty(0, np.int64)
@@ -353,11 +354,11 @@ class _Cells:
 def _products(
     queries: FloatArray, items: FloatArray, step: int
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yield each block's first item and similarities (n, w), in memory that is used again."""
+    """Yield each block's first item and similarities (n, w), in a reused buffer."""
     room = np.empty((len(queries), min(step, len(items))), np.float32)
     for first in range(0, len(items), step):
         block = _finite(items[first : first + step], "item")
-        # The last block may be narrower; a new array keeps its rows next to each other.
+        # The last block may be narrower; a new array keeps its rows contiguous.
         whole = len(block) == room.shape[1]
         yield first, np.matmul(queries, block.T, out=room if whole else None)
 
@@ -365,7 +366,7 @@ def _products(
 def _just_below(minimum: float) -> np.float32:
     """Return the largest float32 below `minimum`; -inf stays."""
     lowest = np.float32(minimum)
-    if float(lowest) < minimum:  # rounded down: what equals it is too small
+    if float(lowest) < minimum:  # rounded down: already below the minimum
         return lowest
     below: np.float32 = np.nextafter(lowest, np.float32(-np.inf))
     return below
@@ -374,7 +375,7 @@ def _just_below(minimum: float) -> np.float32:
 def _finite(block: FloatArray, what: str) -> FloatArray:
     block = np.ascontiguousarray(block, np.float32)
     if not np.isfinite(block).all():
-        raise InputError(f"a number of a {what} is NaN or infinite")
+        raise InputError(f"{what} has a number that is NaN or infinite")
     return block
 
 

@@ -1,4 +1,4 @@
-"""``audiorec classify``: what songs are, in words; those of a store without opening them."""
+"""``audiorec classify``: label songs; those of a store without decoding them."""
 
 import os
 import sys
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from audiorec.library.library import Library
     from audiorec.tagger.reading import Reading
 
-    Line = tuple[str, str, Reading]  # its name, where the answer is from, what it is
+    Line = tuple[str, str, Reading]  # name, source, reading
 
-TOP = 3  # genres a song
-REMARK_WIDTH = 17  # of the usual ones, as a person sees them
+TOP = 3  # genres per song
+REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
 SONG_WIDTH = 40
 
 
 class Told(NamedTuple):
-    """What is said while songs are opened."""
+    """What is shown while songs are decoded."""
 
     quiet: bool
     prints_rows: bool
@@ -59,7 +59,7 @@ def classify(
     vectors: VectorsOption = None,
     jobs: JobsOption = 0,
     form: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="What to print.")
+        Literal["table", "csv", "json"], typer.Option("--format", help="Output format.")
     ] = "table",
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -68,10 +68,10 @@ def classify(
     timeout: TimeoutOption = 900,
     memory_limit: MemoryLimitOption = 4096,
 ) -> None:
-    """Say of each song its version, its likeliest genres and how much of it has a voice.
+    """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
-    Songs that the store has are not opened. Silence, speech and songs under three segments are
-    named as such and get no genre.
+    Songs of the store are not decoded. Silence, speech and songs under three segments are
+    reported as such and get no genre.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def classify(
 def _agreed(
     store: "Library | None", found: list[Named], heads: tuple[Path, ...], backbone: str | None
 ) -> "tuple[Library | None, list[Named], ExtractorConfig | None]":
-    """Let the store answer only if what is opened, and the heads asked for, are as its own."""
+    """Use the store only if its networks and heads are those used for files, and those given."""
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
     from audiorec.extraction.backbones import extractor_config
@@ -112,12 +112,12 @@ def _agreed(
     try:
         config = Extractor.for_store(store.metadata, heads=heads).config
         if backbone is not None and config.backbone != asked.backbone:
-            raise SpecMismatchError(f"it was made by other networks than {backbone!r}")
+            raise SpecMismatchError(f"made by another backbone than {backbone!r}")
         return store, found, config
     except SpecMismatchError as error:
         if any(one.source is None for one in found):
             raise SpecMismatchError(f"{store.path}: {error}") from error
-        say(f"note: {store.path} is not asked: {error}")
+        say(f"note: {store.path} is not used: {error}")
     return None, [one.as_file for one in found], asked
 
 
@@ -128,7 +128,7 @@ def _read(
     failed: list[str],
     told: Told,
 ) -> "Iterator[Line]":
-    """Yield what each song is, in order; say why one cannot be used, and add it to `failed`."""
+    """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
     from audiorec.tagger.reading import read_scores
 
@@ -151,24 +151,24 @@ def _read(
                 failed.append(one.name)
                 continue
             yield one.name, "file", read_scores(song.series, song.info.status)
-            flush()  # a song takes seconds: the next program in a pipe need not wait for the last
+            flush()  # songs take seconds each: hand them to a pipe at once
 
 
 def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
-    """Read rows of the store; say why it cannot tell how much of them has a voice."""
+    """Read rows of the store; say why the share with a voice is unknown, if it is."""
     from audiorec.library.readings import each_reading, scores_beside
 
     if store is None or not rows:
         return
     series, why = scores_beside(store)
     if series is None:
-        say(f"note: voiced is empty: {why} (audiorec extract --scores writes it)")
+        say(f"note: voiced is empty: {why}; make it: audiorec extract ... --scores scores.parquet")
     yield from each_reading(store, rows, series)
 
 
 def _print(lines: "Iterator[Line]", form: str, *, widths: bool) -> None:
-    """Print songs as they come; JSON is one document at the end."""
-    first = list(islice(lines, 1))  # before any header: the heads may yet be refused
+    """Print songs as they are read; JSON is one document at the end."""
+    first = list(islice(lines, 1))  # before any header, as the heads may still be refused
     every = chain(first, lines)
     reading = first[0][2] if first else None
     if form == "json":
@@ -195,7 +195,7 @@ def _document(line: "Line") -> dict[str, Any]:
 
 
 def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
-    """Return the columns: of each head the best classes, a person sees one of them."""
+    """Return the columns: the best classes of each head, of which a terminal shows one."""
     columns = [Column("song", width=SONG_WIDTH)]
     for head, scores in reading.scores.items() if reading else ():
         longest = max([len(head), *map(len, scores)])
@@ -211,7 +211,7 @@ def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
 
 
 def _more(head: str) -> range:
-    """Return the places after the first that are told of a head: a song may be of two genres."""
+    """Return the ranks to report after a head's first class: a song may have two genres."""
     return range(2, 2 if head == "version" else TOP + 1)
 
 
@@ -222,13 +222,13 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
         best: list[Any] = list(reading.scores[head].items())[:count] if reading.best[head] else []
         for label, score in best + [(None, None)] * (count - len(best)):
             row += [label, score]
-    # A person reads `not music`, and knows what that may be.
+    # On a terminal `not music` is enough, without the explanation.
     remark = reading.remark.partition(":")[0] if sys.stdout.isatty() else reading.remark
     return [*row, reading.voiced, reading.segments, remark]
 
 
 def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
-    """One row a song, one column a class score; the first song says which there are."""
+    """Print one row per song, one column per class score; the first song determines the columns."""
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
     out_lines(_csv_line(["song", *heads, "voiced", "segments", "remark", *names]))

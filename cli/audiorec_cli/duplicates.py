@@ -1,4 +1,4 @@
-"""``audiorec duplicates``: the same audio more than once; reported, never merged."""
+"""``audiorec duplicates``: report the same audio stored more than once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,18 +22,18 @@ def duplicates(
     vectors: VectorsOption = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="Score series to check by [default: scores.parquet beside the store]."),
+        typer.Option(help="Score series to compare [default: scores.parquet beside the store]."),
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="Features to check by [default: features.parquet beside the store]."),
+        typer.Option(help="Features to compare [default: features.parquet beside the store]."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List songs that are the same audio: copies, and the same in other encodings.
+    """List songs with the same audio: copies, and other encodings.
 
-    identical: the same audio packets. same: the course of scores or features over time
-    agrees. likely: without these files, lengths and vectors agree. Nothing is changed.
+    identical: the same audio packets. same: scores or features agree over time. likely: lengths
+    and vectors agree, without such files to compare. Nothing is changed.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, 
 
 
 def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, Any]]]:
-    """Return the songs of a group: lossless ones first, then by bytes a second."""
+    """Return the songs of a group: lossless ones first, then by bytes per second."""
     songs = list(zip(group.rows, store.rows(group.rows), strict=True))
 
     def quality(item: tuple[int, dict[str, Any]]) -> tuple[bool, float, str]:
@@ -126,10 +126,10 @@ def _say_summary(store: "Library", groups: "list[Group]", series: "list[SeriesFi
     )
     say(
         f"{len(store)} songs, {len(groups)} groups of the same audio"
-        + (f" ({counts}), {surplus} songs more than needed" if groups else "")
+        + (f" ({counts}), {surplus} surplus songs" if groups else "")
     )
     if not series:
         say(
-            "note: without score series or features beside the store, other encodings are only "
+            "note: without score series or features beside the store, other encodings can only be "
             "likely; make them: audiorec extract ... --scores scores.parquet"
         )

@@ -1,4 +1,4 @@
-"""``audiorec index``: build an index of a large store, and say what one is."""
+"""``audiorec index``: build and inspect an index of a large store."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,10 +15,10 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.search.index_files import IndexInfo
 
-PIECE_SONGS = 1 << 20  # of `audiorec.search.index_build`, which a page of help need not import
+PIECE_SONGS = 1 << 20  # as in `audiorec.search.index_build`, without importing it for help
 
 app = group(
-    """Make an index of a large store, for a quicker similar; needs the extra faiss.
+    """Build an index of a large store, for a faster similar; needs the extra faiss.
 
     Examples
     --------
@@ -37,23 +37,23 @@ def build(
         typer.Option(
             "--out",
             "-o",
-            help="The file to write [default: beside the store, where similar looks for it].",
+            help="File to write [default: beside the store, where similar looks for it].",
         ),
     ] = None,
     kind: Annotated[
         Literal["flat", "hnsw", "ivf"],
         typer.Option(
-            help="Lists of near songs (ivf), a graph of them (hnsw: slow to build, quickest to "
-            "search), or all songs compared (flat: exact)."
+            help="Inverted lists (ivf), a graph (hnsw: slow to build, fastest to search), or a "
+            "comparison of all songs (flat: exact)."
         ),
     ] = "ivf",
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
     piece_songs: Annotated[
-        int, more(min=8, metavar="N", help="Songs in a file of faiss; a larger store has several.")
+        int, more(min=8, metavar="N", help="Songs per faiss file; a larger store gets several.")
     ] = PIECE_SONGS,
 ) -> None:
-    """Build an index of a store; similar uses it as long as the store does not change.
+    """Build an index of a store; similar uses it until the store changes.
 
     Examples
     --------
@@ -67,7 +67,9 @@ def build(
     store = open_vectors(vectors)
     target = output or index_path(store.path)
     if target.is_dir() or not target.parent.is_dir():
-        raise InputError(f"{target}: name a file in a folder that is there")
+        raise InputError(
+            f"{target}: cannot be written: it is a folder, or its folder does not exist"
+        )
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
     with job("index build", target, metrics_textfile) as done:
@@ -75,7 +77,7 @@ def build(
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
     if target.resolve() != index_path(store.path).resolve():
-        say(f"note: similar looks for an index at {index_path(store.path)} only")
+        say(f"note: similar only looks for an index at {index_path(store.path)}")
 
 
 @command(app)
@@ -86,7 +88,7 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what an index is, and whether it still belongs to its store.
+    """Describe an index, and check whether it still matches its store.
 
     Examples
     --------
@@ -131,6 +133,6 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
 
 
 def _size(path: Path, info: "IndexInfo") -> int | None:
-    """Return the bytes of faiss' files; None where one is missing."""
+    """Return the size of the faiss files in bytes; None if one is missing."""
     places = [path.with_name(piece.file) for piece in info.pieces]
     return sum(p.stat().st_size for p in places) if all(p.exists() for p in places) else None

@@ -1,4 +1,4 @@
-"""``audiorec info`` and ``store info``: what a store holds, or what it knows of one song."""
+"""``audiorec info`` and ``store info``: describe a store, or one song of it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.library.library import Library
 
-UNVERIFIABLE = "damage: unverifiable, the file was written without digests"
+UNVERIFIABLE = "damage: cannot be verified, as the file was written without digests"
 
 
 def info(
@@ -30,9 +30,9 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Describe a store: songs, statuses, classes, what made it. Or one song of it.
+    """Describe a store: songs, statuses, classes, versions. Or one song of it.
 
-    Of a song that failed it says why.
+    For a song that failed, the reason is shown.
 
     Examples
     --------
@@ -53,11 +53,13 @@ def info(
 
 
 def _describe_named(store: "Library", song: str) -> dict[str, Any]:
-    """Describe a song of the store, or why a file failed; by id, a part of one, or path."""
+    """Describe a song of the store, or the failure of a file; by id, part of one, or path."""
     uri = _uri(song)
     if song not in store and (found := store.find_uri(uri)) is not None:
         if Path(song).exists() and _changed(store, found, song):
-            say(f"note: {song} changed since: audiorec extract reads it again")
+            say(
+                f"note: {song} has changed since its extraction; update it: audiorec extract FOLDER"
+            )
         return _describe_song(store, found)
     failure = _failure(store, song, uri)
     if failure is not None and song not in store:
@@ -81,7 +83,7 @@ def _changed(store: "Library", song_id: str, path: str) -> bool:
 
 
 def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
-    """Return the row of a file that failed: of this path or id, or the end of one."""
+    """Return the failure of this path or id, or of the only id that ends in ``/song``."""
     rows = _failures(store)
     exact = [row for row in rows if uri == row["uri"] or song == row["song_id"]]
     ends = [row for row in rows if row["song_id"].endswith(f"/{song}")]
@@ -90,7 +92,7 @@ def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
 
 
 def _failures(store: "Library") -> list[dict[str, Any]]:
-    """Return the store's failures; a file of them that is damaged is said and passed over."""
+    """Return the store's failures; if their file is damaged, say so and return none."""
     from audiorec.store.failures import read_failures
 
     try:
@@ -126,11 +128,11 @@ def _describe(store: "Library") -> dict[str, Any]:
 
 
 def _loudness(store: "Library") -> dict[str, Any] | None:
-    """Return how loud the songs are, in LUFS; None of a store of before there was a level."""
+    """Return the songs' loudness in LUFS; None for a store from before loudness was levelled."""
     if store.metadata.format_version == 1:
         say(
-            f"note: {store.path} is of before tracks were brought to one loudness; nothing that is "
-            "made now is compared with it: audiorec extract FOLDER --out NEW.parquet"
+            f"note: {store.path} was made before songs were brought to one loudness, and cannot be "
+            "compared with new ones; make it again: audiorec extract FOLDER --out NEW.parquet"
         )
         return None
     found = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
@@ -141,7 +143,7 @@ def _loudness(store: "Library") -> dict[str, Any] | None:
 
 
 def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
-    """Return the song's columns, and the mean of its scores class by class."""
+    """Return the song's columns, and its mean scores by head and class."""
     metadata = store.metadata
     by_class = store.vector(song_id).reshape(len(metadata.classes), -1)
     means = by_class[:, metadata.statistics.index("mean")]
@@ -154,7 +156,7 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
 
 
 def _moment(ns: int) -> str:
-    """Return a file's time as a person reads it; the number where no calendar has it."""
+    """Format a file's time for display; as the bare number if it is out of range."""
     try:
         moment = datetime.fromtimestamp(ns / 1e9, UTC).astimezone()
     except (OverflowError, OSError, ValueError):
@@ -163,7 +165,7 @@ def _moment(ns: int) -> str:
 
 
 def _text(value: object) -> str:
-    """Nested values on one line, as a person would write them."""
+    """Format nested values on one line."""
     if isinstance(value, dict):
         return ", ".join(
             f"{k} [{_text(v)}]" if isinstance(v, dict) else f"{k} {_short(v)}"
@@ -182,7 +184,7 @@ def _small(value: float) -> str:
     return f"{value:.3f}"
 
 
-# What a person sees of a song's columns otherwise than by their names and values.
+# Song columns that are displayed under another name or format.
 SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "size": ("size", file_size),
     "mtime_ns": ("changed", _moment),
@@ -193,7 +195,7 @@ SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def info_lines(name: str, value: Any) -> list[str]:
-    """Say one thing about a store in words."""
+    """Describe one property of a store in lines of text."""
     if name == "beside":
         return [
             f"beside: {f['kind']} {f['path']}: "
@@ -211,7 +213,7 @@ def info_lines(name: str, value: Any) -> list[str]:
     if name == "verifiable":
         return ["damage: found by store verify" if value else UNVERIFIABLE]
     if name == "unfinished_run":
-        return ["unfinished run: yes, the same audiorec extract goes on"] if value else []
+        return ["unfinished run: yes; the same audiorec extract resumes it"] if value else []
     if isinstance(value, Mapping):
         text = ", ".join(f"{k} {v}" for k, v in value.items() if not isinstance(v, Mapping))
         nested = {k: v for k, v in value.items() if isinstance(v, Mapping)}

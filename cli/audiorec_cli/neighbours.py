@@ -18,7 +18,7 @@ from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, sa
 def neighbours(
     output: OutFileOption,
     vectors: VectorsOption = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many for each song.")] = 20,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs for each song.")] = 20,
     quiet: QuietOption = False,
     include_non_music: IncludeNonMusicOption = False,
     json: JsonOption = False,
@@ -28,8 +28,8 @@ def neighbours(
 ) -> None:
     """Write the nearest songs of every song of a store to a Parquet file.
 
-    The columns are song_id, rank, neighbour_id and similarity. It can be stopped or killed at
-    any time: the same command goes on where it was.
+    The columns are song_id, rank, neighbour_id and similarity. If it is stopped or killed, the
+    same command resumes it.
 
     Examples
     --------
@@ -42,7 +42,9 @@ def neighbours(
     from audiorec.search.all_pairs import all_pairs
 
     if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output}: name a file in a folder that is there")
+        raise InputError(
+            f"{output}: cannot be written: it is a folder, or its folder does not exist"
+        )
     store = open_vectors(vectors, empty=False)
     basis = compared.basis(store)
     by, table = basis.by, basis.table
@@ -69,4 +71,4 @@ def neighbours(
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(basis)
     say_non_music(len(compared_songs) - songs)
-    say(f"{songs} songs, up to {k} nearest each: {output}")
+    say(f"{songs} songs, up to {k} neighbours each: {output}")

@@ -1,4 +1,4 @@
-"""``audiorec path A B``: a smooth way from one song to another."""
+"""``audiorec path A B``: find a smooth path from one song to another."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +18,8 @@ COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
 
 
 def path(
-    start: Annotated[str, typer.Argument(help="A song id or a unique part of one.")],
-    end: Annotated[str, typer.Argument(help="Another one.")],
+    start: Annotated[str, typer.Argument(help="First song: an id or a unique part of one.")],
+    end: Annotated[str, typer.Argument(help="Last song: an id or a unique part of one.")],
     vectors: VectorsOption = None,
     steps: Annotated[int, typer.Option("--steps", "-n", min=1, help="Songs between the two.")] = 8,
     *,
@@ -27,10 +27,10 @@ def path(
     choice: ChoiceOptions,
     form: ListForm,
 ) -> None:
-    """Find a smooth way from one song to another through songs of the store.
+    """Find a smooth path from one song to another through songs of the store.
 
     The position, which is the similarity to the last song minus that to the first, rises with
-    every step; of all such ways the one whose largest step is smallest is taken.
+    every step. Among such paths, the one with the smallest largest step is chosen.
 
     Examples
     --------

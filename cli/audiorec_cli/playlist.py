@@ -1,4 +1,4 @@
-"""``audiorec playlist SEED...``: so many minutes of songs that go with some songs."""
+"""``audiorec playlist SEED...``: make a playlist of given length near some songs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpreadOptions(ChoiceOptions):
-    """As everywhere, but two songs of one artist unless more are asked for."""
+    """The usual options, but with at most two songs per artist by default."""
 
     per_artist: Annotated[
         int | None,
-        typer.Option("--max-per-artist", min=0, help="Songs of one artist; 0: any number."),
+        typer.Option("--max-per-artist", min=0, help="Maximum songs per artist; 0: no limit."),
     ] = 2
 
 
@@ -40,18 +40,20 @@ def playlist(
     songs: SeedsArgument = None,
     listed: FromOption = None,
     vectors: VectorsOption = None,
-    minutes: Annotated[float, typer.Option("--minutes", "-m", min=0.1, help="How long.")] = 60.0,
+    minutes: Annotated[
+        float, typer.Option("--minutes", "-m", min=0.1, help="Playlist length.")
+    ] = 60.0,
     curve: Annotated[
         list[str] | None,
         typer.Option(
             "--curve",
             metavar="CLASS:SHAPE",
-            help="How a class's score moves: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1; "
-            "or the tempo: bpm:90..140.",
+            help="How a class's score changes: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1;"
+            " or the tempo: bpm:90..140.",
         ),
     ] = None,
     artist_gap: Annotated[
-        int, more("--artist-gap", min=0, help="Places between two songs of an artist.")
+        int, more("--artist-gap", min=0, help="Songs between two songs of one artist.")
     ] = 3,
     head: StoreHeadOption = None,
     *,
@@ -59,10 +61,10 @@ def playlist(
     choice: SpreadOptions,
     form: ListForm,
 ) -> None:
-    """Make a playlist near some songs: as long as asked for, artists spread, with a curve.
+    """Make a playlist near some songs: of a given length, with artists spread, along curves.
 
-    It begins with the songs named, unless a --curve says where they fit. Its length is
-    within half a minute of --minutes, or 1 % where that is more.
+    It starts with the songs given, unless a --curve places them elsewhere. Its length is within
+    half a minute of --minutes, or 1 % if that is more.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``audiorec playlists``: the whole library as playlists with names."""
+"""``audiorec playlists``: divide the whole library into named playlists."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,10 +24,10 @@ def playlists(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Write a .m3u8 for each list there."),
+        typer.Option("--out", "-o", metavar="FOLDER", help="Write each list there as .m3u8."),
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", min=2, help="Songs of a list: a third to twice as many.")
+        int, typer.Option("--size", min=2, help="Songs per list; from a third to twice as many.")
     ] = 25,
     only: Annotated[
         str | None,
@@ -38,25 +38,25 @@ def playlists(
         typer.Option(metavar="SONGS", help="Leave out an id, a part of ids, a folder/ or a glob."),
     ] = None,
     anew: Annotated[
-        bool, typer.Option("--anew", help="Divide all songs anew; names stay where lists do.")
+        bool, typer.Option("--anew", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
     keep_duplicates: Annotated[
-        bool, more("--keep-duplicates", help="Let the same audio come more than once.")
+        bool, more("--keep-duplicates", help="Allow the same audio more than once.")
     ] = False,
     include_non_music: IncludeNonMusicOption = False,
     absolute: Annotated[
-        bool, more("--absolute", help="Absolute paths in the files, not relative ones.")
+        bool, more("--absolute", help="Write absolute paths, not relative ones.")
     ] = False,
-    seed: Annotated[int, more("--seed", min=0, help="Same seed, same lists.")] = 0,
+    seed: Annotated[int, more("--seed", min=0, help="The same seed gives the same lists.")] = 0,
     *,
     compared: Compared,
     done: JobTold,
 ) -> None:
-    """Divide the whole library into playlists by sound, each with a name of its own.
+    """Divide the whole library into named playlists, by sound.
 
-    With --out the lists are files. The next run goes on with them: songs stay in their list, new
-    ones join the nearest, names stay. Files that others wrote or changed are left alone.
+    With --out, lists are files, which the next run updates: songs stay in their list, new ones
+    join the nearest, names stay. Files that others wrote or edited are left alone.
 
     Examples
     --------
@@ -72,12 +72,12 @@ def playlists(
     from audiorec.search.choice import Choice
 
     if output is not None and not output.absolute().parent.is_dir():
-        raise InputError(f"{output}: there is no folder {output.parent}")
+        raise InputError(f"{output}: folder {output.parent} does not exist; create it first")
     store = open_vectors(vectors, empty=False)
     basis = compared.basis(store)
     earlier = read_lists(output) if output is not None else None
     if earlier is not None and anew:
-        earlier = replace(earlier, size=0)  # fits nothing: only names are carried on
+        earlier = replace(earlier, size=0)  # never fits, so only names are kept
     divided = divide_library(
         store,
         size=size,
@@ -105,9 +105,9 @@ def playlists(
     say_basis(basis)
     say_non_music(divided.not_music)
     if divided.copies:
-        say(f"{divided.copies} copies of these songs left out (--keep-duplicates lets them come)")
+        say(f"{divided.copies} copies of these songs left out (--keep-duplicates keeps them)")
     if divided.not_compared:
-        say(f"{divided.not_compared} songs left out: not in what is compared by")
+        say(f"{divided.not_compared} songs left out: not in the file of features or embeddings")
     if earlier is not None:
         say(f"{divided.new} new songs, {divided.moved} moved to another list")
     if output is not None and written is not None:
@@ -142,10 +142,10 @@ def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict
 
 def _say_written(written: "WrittenLists", folder: Path) -> None:
     say(
-        f"{folder}: {written.written} lists written, {written.unchanged} as they were, "
+        f"{folder}: {written.written} lists written, {written.unchanged} unchanged, "
         f"{written.removed} removed"
     )
     for name in written.left_alone:
-        say(f"note: {name} is not as audiorec wrote it, and is left alone")
+        say(f"note: {name} was written or edited by others, and is left alone")
     for path in written.left_out:
-        say(f"left out, its name cannot stand in a playlist: {path}")
+        say(f"left out, as a playlist cannot hold its name: {path}")

@@ -1,4 +1,4 @@
-"""``audiorec plot``: a song, two songs or a library as a picture."""
+"""``audiorec plot``: draw a song, two songs or a library as a picture."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -62,7 +62,7 @@ def song(
 ) -> None:
     """Draw a song's scores over time below its waveform.
 
-    Scores of a song of the store come from the scores.parquet beside it; without one, and for
+    Scores of a song in the store come from scores.parquet beside it; without that file, and for
     any other audio file, the song is scored now.
 
     Examples
@@ -93,7 +93,7 @@ def song(
 @command(app)
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help=SONG)],
-    second: Annotated[str, typer.Argument(metavar="B", help="The other.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The other song.")],
     *,
     picture: PictureOptions,
     vectors: VectorsOption = None,
@@ -102,9 +102,9 @@ def compare(
     head: StoreHeadOption = None,
     scores: ScoresOption = None,
 ) -> None:
-    """Draw two songs beside each other: their mean scores, and their scores over time.
+    """Draw two songs side by side: their mean scores, and their scores over time.
 
-    Says how similar they are, by the scale of a store.
+    Also gives their similarity, on the scale of a store.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def compare(
         pair = listener.hear(first), listener.hear(second)
     store = listener.store
     space = None
-    if store is not None:  # a file that it does not have is compared by its vector
+    if store is not None:  # files not in the store have a vector only
         basis = compared.basis(store, by_classes=any(heard.row is None for heard in pair))
         space = store.space(basis.by, table=basis.table, use_index=False)
         say_basis(basis)
@@ -134,7 +134,7 @@ def compare(
     )
     picture.write(figure)
     if similarity is None:
-        say("note: no similarity: it takes a store, and songs of the store or --by vector")
+        say("note: no similarity: it needs a store, and songs of the store or --by vector")
     if json:
         means = _means(pair[0].series), _means(pair[1].series)
         document = {
@@ -156,15 +156,15 @@ def library(
     picture: PictureOptions,
     vectors: VectorsOption = None,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], typer.Option(help="How the map is made.")
+        Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
     ] = "pca",
     seed: SeedOption = 0,
     compared: Compared,
     json: JsonOption = False,
 ) -> None:
-    """Draw a map of a store: near songs sound alike; colour is genre, marker is version.
+    """Draw a map of a store: nearby songs sound alike; colour is genre, marker is version.
 
-    Songs that many others are near to have their names.
+    Songs that are near to many others are labelled.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def _map_document(found: "LibraryMap", store: "Library", path: Path, seed: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A song that is drawn; `row` is None if the store does not have it, or there is no store."""
+    """A song to draw; `row` is None if it is not in a store."""
 
     name: str
     title: str
@@ -219,9 +219,9 @@ class _Heard:
 
 
 class _Listener:
-    """Finds songs and their scores: in the store and beside it, else in the audio itself.
+    """Finds songs and their scores: in the store and beside it, else by decoding.
 
-    With `alike`, files are scored as the songs of the store were, else by our heads or `heads`.
+    With `alike`, files are scored like the store's songs, else by `heads` or the shipped heads.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class _Listener:
         return self._known(self.store, song_id)
 
     def envelope(self, heard: _Heard) -> "Envelope | None":
-        """Return the waveform of a song; none of one of the store whose file cannot be used."""
+        """Return the waveform; None for a song of the store whose file cannot be used."""
         from audiorec.extraction.reader import envelope_reader
 
         with envelope_reader() as reader:
@@ -267,7 +267,7 @@ class _Listener:
                 return None
 
     def _has_store(self, name: str) -> bool:
-        """Whether there is a store; a file can be drawn without one."""
+        """Return whether there is a store; a file can be drawn without one."""
         try:
             vectors_path(self._vectors)
         except MissingFileError:
@@ -293,7 +293,7 @@ class _Listener:
         return _Heard(path, title, path, None, song.series, song.vector)
 
     def _reader(self, *, as_stored: bool) -> "Reader[Song]":
-        """Return what scores audio, in a worker."""
+        """Return a reader that scores audio in a worker process."""
         from audiorec.extraction.backbones import extractor_config
         from audiorec.extraction.pipeline import Extractor
         from audiorec.extraction.reader import song_reader
@@ -329,7 +329,7 @@ def _means(series: "ScoreSeries") -> dict[str, float]:
 
 
 def _similarity(space: "Space", pair: Sequence[_Heard]) -> float | None:
-    """Return how similar two songs are; None where the space cannot tell it of a new file."""
+    """Return the similarity of two songs; None if the space cannot compare a file."""
     units = []
     for heard in pair:
         if heard.row is not None:

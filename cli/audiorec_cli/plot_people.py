@@ -1,4 +1,4 @@
-"""``audiorec plot user`` and ``plot report``: who listens to what, and how good channels are."""
+"""``audiorec plot user`` and ``plot report``: draw a user's listening, and channel reports."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +16,14 @@ MAX_REPORT = 64 << 20  # bytes
 
 
 def user(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Whom: a user of the log.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="A user id of the log.")],
     interactions: LogOption,
     *,
     picture: PictureOptions,
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw what a user plays: on the map of the library, and in shares, long and short.
+    """Draw a user's plays on the map of the library, and shares over long and short horizons.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def user(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="REPORT...", help="What recall evaluate or compare --json wrote."),
+        typer.Argument(metavar="REPORT...", help="Output of recall evaluate or compare --json."),
     ],
     *,
     picture: PictureOptions,
@@ -86,7 +86,7 @@ def report(
     """
     from audiorec.plots.report import report_figure, report_rows
 
-    usual = (2.0, 2.0)  # it is as large as what it holds, unless somebody says how large
+    usual = (2.0, 2.0)  # placeholder: the content decides the size, unless options set it
     picture.check(usual)
     documents = [(path.name, _read(path)) for path in files]
     rows, size = report_rows(documents, k)
@@ -106,7 +106,7 @@ def report(
 
 
 def _read(path: Path) -> object:
-    """Read a report; what is no JSON is damaged."""
+    """Read a report; raise `DamagedFileError` if it is not JSON."""
     from audiorec.files.json_files import parse_json
 
     if not path.is_file():
@@ -114,8 +114,8 @@ def _read(path: Path) -> object:
             f"{path}: no such file; make one: audiorec recall evaluate CHANNEL -i LOG --json"
         )
     if path.stat().st_size > MAX_REPORT:
-        raise DamagedFileError(f"{path}: is too large for a report")
+        raise DamagedFileError(f"{path}: too large for a report")
     try:
         return parse_json(path.read_bytes(), max_bytes=MAX_REPORT)
     except ValueError as error:
-        raise DamagedFileError(f"{path}: is no JSON: {error}") from error
+        raise DamagedFileError(f"{path}: is not JSON: {error}") from error

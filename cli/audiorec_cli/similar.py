@@ -1,4 +1,4 @@
-"""``audiorec similar SONG...``: the songs that sound most like some songs."""
+"""``audiorec similar SONG...``: list the songs that sound most like some songs."""
 
 import sys
 from collections.abc import Sequence
@@ -34,20 +34,18 @@ def similar(
     songs: SeedsArgument = None,
     listed: FromOption = None,
     vectors: VectorsOption = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
-    why: Annotated[bool, typer.Option("--why", help="Say what makes each song near.")] = False,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs.")] = 10,
+    why: Annotated[bool, typer.Option("--why", help="Explain each similarity.")] = False,
     why_long: Annotated[
-        bool, more("--why-long", help="The same with the scores behind it.")
+        bool, more("--why-long", help="Explain with the scores behind it.")
     ] = False,
     diversity: Annotated[
-        float, more(min=0, max=1, help="0: the nearest; 1: as different as can be.")
+        float, more(min=0, max=1, help="0: the nearest songs; 1: the most varied.")
     ] = 0.0,
-    minimum: Annotated[
-        float, more(min=-1, max=1, help="Least similarity that is listed; -1: all.")
-    ] = 0.0,
+    minimum: Annotated[float, more(min=-1, max=1, help="Minimum similarity; -1: list all.")] = 0.0,
     less_like: Annotated[
         list[str] | None,
-        more("--less-like", metavar="SONG", help="Away from this song, half as much as near."),
+        more("--less-like", metavar="SONG", help="Search away from this song, at half the weight."),
     ] = None,
     head: StoreHeadOption = None,
     *,
@@ -55,10 +53,10 @@ def similar(
     choice: ChoiceOptions,
     form: ListForm,
 ) -> None:
-    """List the songs nearest to one song or to several: of the store, or any audio files.
+    """List the songs nearest to one or several songs of the store, or to any audio files.
 
-    The seeds are not in the list, but stand first in a playlist, and count as songs of their
-    artist and album. audiorec neighbours does it for every song of the store.
+    The seeds are not listed, but come first in a playlist, and count towards the limits per
+    artist and album. For all songs of the store at once, see audiorec neighbours.
 
     Examples
     --------
@@ -74,7 +72,7 @@ def similar(
     form.check()
     why = why or why_long
     if why and compared.by not in ("auto", "vector", "mean"):
-        raise InputError(f"--why speaks of classes: use --by vector or mean, not {compared.by}")
+        raise InputError(f"--why explains classes: use --by vector or mean, not {compared.by}")
     store = open_vectors(vectors, empty=False)
     basis = compared.basis(store, by_classes=why)
     space = store.space(basis.by, table=basis.table)
@@ -99,15 +97,15 @@ def similar(
     say_non_music_seeds(seeds, asked_for=choice.include_non_music)
     choice.say_left_out(store, chosen, [*taken, *found.rows.tolist()])
     if unlike:
-        say(f"{unlike} more are less than {minimum:g} alike (--minimum -1 lists them)")
+        say(f"{unlike} more songs have a similarity below {minimum:g} (--minimum -1 lists them)")
     if len(store) == len(taken):
-        say("the store has no other song; add some with audiorec extract")
+        say("the store has no other song; add some: audiorec extract FOLDER")
     elif len(found) + unlike < k:
-        say(f"{len(found) + unlike} songs, not {k}: the store has no more that may come")
+        say(f"{len(found) + unlike} songs instead of {k}: the store has no more eligible songs")
 
 
 def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
-    """Return what lies between the seeds: a unit (W,) and a vector (V,)."""
+    """Return the mean of the seeds: a unit (W,) and a vector (V,)."""
     import numpy as np
 
     from audiorec.search.space import mean_direction
@@ -124,7 +122,7 @@ def _print(
     found: "Neighbours",
     reasons: Sequence[str],
 ) -> None:
-    """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
+    """Print a table, with reasons in a column for a pipe, or on lines below it for a terminal."""
     beside = () if sys.stdout.isatty() else reasons
     columns = (*COLUMNS, "why") if beside else COLUMNS
     rows = [_line(rank, n, beside) for rank, n in enumerate(found, start=1)]

@@ -1,4 +1,4 @@
-"""``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
+"""``audiorec store``: describe, verify, merge and export stores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiorec.store.verify import Verification
 
 app = group(
-    """Look after stores: describe, check, join them, and hand them on.
+    """Describe, verify, merge and export stores.
 
     Examples
     --------
@@ -39,19 +39,19 @@ app = group(
 )
 
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that are there and are no input.")
+    bool, typer.Option("--overwrite", help="Replace existing files that are not inputs.")
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help="Beside song_id, with commas: vector,title,artist."),
+    typer.Option(metavar="NAMES", help="In addition to song_id: vector,title,artist."),
 ]
 
 
 @command(app)
 def info(store: StoreArgument = None, json: JsonOption = False, *, beside: Beside) -> None:
-    """Describe a store: rows, what made it, statuses, formats, sizes, the files beside it.
+    """Describe a store: rows, extractor, statuses, formats, sizes, the files beside it.
 
-    Reads the footer and small columns, not the vectors.
+    Only the footer and small columns are read, not the vectors.
 
     Examples
     --------
@@ -74,16 +74,16 @@ def info(store: StoreArgument = None, json: JsonOption = False, *, beside: Besid
 def verify(
     store: StoreArgument = None,
     files: Annotated[
-        bool, typer.Option("--files", help="Also look whether every song's file is as it was.")
+        bool, typer.Option("--files", help="Also check that every song's file is unchanged.")
     ] = False,
     max_problems: Annotated[
-        int, typer.Option(min=0, help="How many to list; all are counted.")
+        int, typer.Option(min=0, help="Problems to list; all are counted.")
     ] = 1_000,
     json: JsonOption = False,
     *,
     beside: Beside,
 ) -> None:
-    """Check every row of a store and of the files beside it.
+    """Verify every row of a store and of the files beside it.
 
     Exits with 0 if all is well, 3 if there are problems, 4 if the store cannot be read.
 
@@ -112,30 +112,30 @@ def compact(
     parts: Annotated[
         list[str],
         typer.Argument(
-            metavar="PART", help="A folder or URI of parts (audiorec shards), or files of any kind."
+            metavar="PART", help="A folder or URI of parts (audiorec shards), or audiorec files."
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="STORE", help="The store to write; one file: itself."),
+        typer.Option("--out", "-o", metavar="STORE", help="Store to write; for one file, itself."),
     ] = None,
     on_duplicate: Annotated[
         Literal["error", "same", "newest", "first"],
         typer.Option(
-            help="Rows of one id that differ: refuse them, take the newest of the same audio, "
-            "the newest, or the first."
+            help="If rows of one id differ: fail, take the newest if the audio is the same, take "
+            "the newest, or take the first."
         ),
     ] = "error",
     incomplete: Annotated[
-        bool, typer.Option("--partial", help="Take a folder in which shards are missing.")
+        bool, typer.Option("--partial", help="Accept a folder with missing shards.")
     ] = False,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Make one sorted store of many parts, each song once.
+    """Combine many parts into one sorted store, each song once.
 
-    The result does not depend on the order or the division of the parts. Scores, features
-    and errors among them go beside the store; rows of no song of it are dropped.
+    The result does not depend on the order or the division of the parts. Scores, features and
+    errors among them go beside the store; their rows without a song in it are dropped.
 
     Examples
     --------
@@ -157,11 +157,11 @@ def compact(
 
 @command(app)
 def merge(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Two or more.")],
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Two or more stores.")],
     output: OutFileOption,
     on_duplicate: Annotated[
         Literal["error", "first"],
-        typer.Option(help="Different songs of one id: refuse them, or take the first store's."),
+        typer.Option(help="If songs of one id differ: fail, or take the first store's."),
     ] = "error",
     beside: Annotated[
         bool, typer.Option("--beside", help="Merge scores, features and errors as well.")
@@ -169,7 +169,7 @@ def merge(
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Merge stores that the same extractor made.
+    """Merge stores that were made by the same extractor.
 
     Examples
     --------
@@ -200,19 +200,19 @@ def export(
     store: StoreArgument = None,
     form: Annotated[
         Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
-        typer.Option("--format", help="By default what --out ends in."),
+        typer.Option("--format", help="By default the extension of --out."),
     ] = None,
     columns: ColumnsOption = None,
     wide: Annotated[
-        bool, typer.Option("--wide", help="A column for each number in a parquet.")
+        bool, typer.Option("--wide", help="One column per number in a parquet.")
     ] = False,
     guard_formulas: Annotated[
         bool,
-        typer.Option("--guard-formulas", help="Put ' before texts of a csv that begin like =1+1."),
+        typer.Option("--guard-formulas", help="Put ' before csv texts that begin like =1+1."),
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a store in another format.
+    """Export a store to another format.
 
     Examples
     --------
@@ -240,12 +240,12 @@ def draw_map(
     output: OutFileOption,
     store: StoreArgument = None,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], typer.Option(help="How the map is drawn.")
+        Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
     ] = "pca",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Write a map of the songs for embedding-atlas: a place, a name and classes for each.
+    """Write a map for embedding-atlas: a position, a name and classes for each song.
 
     Examples
     --------
@@ -263,20 +263,18 @@ def draw_map(
 
 @command(app)
 def sql(
-    dialect: Annotated[
-        Literal["clickhouse", "hive", "duckdb"], typer.Option(help="Which database's SQL.")
-    ],
+    dialect: Annotated[Literal["clickhouse", "hive", "duckdb"], typer.Option(help="SQL dialect.")],
     store: StoreArgument = None,
-    table: Annotated[str, typer.Option(help="The table's name.")] = "songs",
+    table: Annotated[str, typer.Option(help="Name of the table.")] = "songs",
     source: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Where the database finds the Parquet file.")
     ] = None,
     columns: ColumnsOption = None,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write [default: stdout].")
+        Path | None, typer.Option("--out", "-o", help="File to write [default: stdout].")
     ] = None,
 ) -> None:
-    """Print the SQL that makes a table of a store and loads it.
+    """Print the SQL that creates a table for a store and loads it.
 
     Examples
     --------
@@ -293,7 +291,7 @@ def sql(
         out_lines(text.rstrip("\n"))
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output}: no file can be written there")
+        raise InputError(f"{output}: cannot be written; name another file in an existing folder")
     with replaced(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     say(f"written: {output}")
@@ -305,7 +303,7 @@ def aliases(
     add: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", help="A table with song_id; its other columns but path become aliases."
+            metavar="CSV", help="A table with song_id; its other columns except path are aliases."
         ),
     ] = None,
     output: Annotated[
@@ -315,7 +313,7 @@ def aliases(
 ) -> None:
     """List the other names of songs: MusicBrainz id, ISRC, path, file name, your own.
 
-    Every command that takes a song takes any of them.
+    Every command that takes a song accepts any of them.
 
     Examples
     --------
@@ -331,7 +329,7 @@ def aliases(
     found = alias_table(opened)
     if output is not None:
         if output.resolve() == opened.path.resolve() or not output.parent.is_dir():
-            raise InputError(f"{output}: no table of aliases can be written there")
+            raise InputError(f"{output}: cannot be written; name a file in an existing folder")
         write_aliases(output, found)
         say(f"{len(found)} aliases of {len(opened)} songs: {output}")
     if json:
@@ -360,23 +358,23 @@ def _print_verification(found: "Verification") -> None:
     total = found.counts.total()
     say(f"good: {rows}" if found.is_good else f"{total} problems in {rows}: {counts}")
     if total > len(found.problems):
-        say(f"the first {len(found.problems)} are listed")
+        say(f"only the first {len(found.problems)} are listed")
     if found.not_looked_at:
-        why = "they are not on this machine's disks, or in a folder that may not be entered"
-        say(f"{found.not_looked_at} songs were not looked at: {why}")
+        why = "they are not on this machine's disks, or in a folder that cannot be read"
+        say(f"{found.not_looked_at} songs were not checked: {why}")
     for note in found.notes:
         say(note)
 
 
 def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
-    """Sort files by what they say they are."""
+    """Group files by the kind that they declare."""
     from audiorec.store.inventory import kind_of
 
     found: dict[Kind, list[Path]] = {}
     for path in map(Path, parts):
         kind = kind_of(path)
         if kind is None:
-            raise StoreError(f"{path}: is none of audiorec's files of vectors, scores, ...")
+            raise StoreError(f"{path}: is not a file of vectors, scores, features or errors")
         found.setdefault(kind, []).append(path)
     return found
 
@@ -387,7 +385,7 @@ def _combine(
     on_duplicate: Literal["error", "same", "newest", "first"],
     overwrite: bool,
 ) -> dict[str, int]:
-    """Combine parts into `output` and files beside it; returns rows by path."""
+    """Combine parts into `output` and files beside it; return rows by path."""
     from audiorec.store.compact import combine
     from audiorec.store.inventory import usual_path
     from audiorec.store.schema import Kind
@@ -401,16 +399,16 @@ def _combine(
     }
     _check_free(list(targets.values()), [p for paths in parts.values() for p in paths], overwrite)
     rows = combine(parts, targets, on_duplicate=on_duplicate)
-    # No file of failures is made where there are none.
+    # Without failures no errors file is written.
     return {str(targets[kind]): count for kind, count in rows.items() if targets[kind].exists()}
 
 
 def _check_free(targets: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse to replace files that are no input of this command."""
+    """Refuse to replace files that are not inputs of this command."""
     known = {path.resolve() for path in inputs}
     for target in targets:
         if target.exists() and target.resolve() not in known and not overwrite:
-            raise InputError(f"{target}: is there already; --overwrite replaces it")
+            raise InputError(f"{target}: exists; replace it with --overwrite")
 
 
 def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
@@ -421,8 +419,8 @@ def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
 
 
 def _say_formulas(count: int, *, guarded: bool) -> None:
-    done = "an apostrophe stands before them"
-    todo = "a spreadsheet would run them: --guard-formulas puts an apostrophe before them"
+    done = "an apostrophe was put before them"
+    todo = "a spreadsheet would run them; --guard-formulas puts an apostrophe before them"
     say(f"note: {count} texts begin like a formula; {done if guarded else todo}")
 
 
@@ -447,4 +445,4 @@ def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
     added = add_own_aliases(target, (pair for row in rows for pair in row_aliases(row)))
     say(f"{added} aliases in {target}")
     if strangers:
-        say(f"note: {len(strangers)} of these songs are not in the store, {strangers[0]!r} first")
+        say(f"note: {len(strangers)} of these songs are not in the store, such as {strangers[0]!r}")

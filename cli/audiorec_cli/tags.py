@@ -1,4 +1,4 @@
-"""``audiorec tags SONG``: the taggram's top tags, a line a segment."""
+"""``audiorec tags SONG``: print the top tags of each segment."""
 
 import sys
 from collections.abc import Sequence
@@ -31,15 +31,15 @@ def tags(
         Model,
         typer.Option(help="Backbone: msd (genres, moods, decades) or mtt (instruments, voices)."),
     ] = "msd",
-    top: Annotated[int, typer.Option(min=1, max=50, help="Tags a segment.")] = 3,
+    top: Annotated[int, typer.Option(min=1, max=50, help="Tags per segment.")] = 3,
     quiet: QuietOption = False,
     json: JsonOption = False,
     timeout: TimeoutOption = 900,
     memory_limit: MemoryLimitOption = 4096,
 ) -> None:
-    """Print the top tags of a song, segment by segment, as musicnn's users know them.
+    """Print the top tags of a song, segment by segment (musicnn's taggram).
 
-    A song whose features lie beside the store (extract --features) is not opened.
+    A song with features beside the store (extract --features) is not decoded.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def _taggram(
     *,
     quiet: bool,
 ) -> "ScoreSeries":
-    """Return the tags that lie beside the store, or what the song's file gives."""
+    """Return the tags stored beside the store, else those of the decoded file."""
     from audiorec.library.readings import stored_tags
 
     path = found.source.path if found.source is not None else ""
@@ -91,13 +91,13 @@ def _taggram(
             return series
         path = path or store.row(found.name)["uri"]
         if not quiet:
-            say(f"note: the song is opened: {why}")
-    with working(f"opening {found.name}", quiet=quiet):
+            say(f"note: the song is decoded: {why}")
+    with working(f"decoding {found.name}", quiet=quiet):
         return reader.read(path)
 
 
 def _print(start_s: "FloatArray", best: Sequence[Sequence[tuple[str, float]]], title: str) -> None:
-    """Print a line a segment: in words for a person, a column a value for a pipe."""
+    """Print one line per segment: as text for a terminal, one value per column for a pipe."""
     if sys.stdout.isatty():
         rows = [(duration(float(s)), _words(row)) for s, row in zip(start_s, best, strict=True)]
         print_table(("start", "tags"), rows, title=title)

@@ -86,7 +86,7 @@ def test_songs_without_a_vector_are_passed_over():
         found.r.tolist()
         == correlate(log_of(*HAND), list(ANGLES), at_angles(ANGLES), spec).r.tolist()
     )
-    with pytest.raises(InputError, match="song ids of the log are those of the store"):
+    with pytest.raises(InputError, match="that the log has the store's song ids"):
         correlate(log_of(*HAND), ["x", "y"], at_angles("fg"), spec)
 
 

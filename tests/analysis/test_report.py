@@ -71,7 +71,7 @@ def test_the_picture_is_whole(found, tmp_path, name, begins):
 
 
 def test_pictures_that_cannot_be(found, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"ends in .png, .svg, .pdf"):
+    with pytest.raises(InputError, match=r"use .png, .svg, .pdf"):
         check_picture(tmp_path / "p.gif")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[plot\]"'):

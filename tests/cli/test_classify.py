@@ -142,7 +142,7 @@ def test_without_score_series_the_voice_is_left_empty_and_said(home, classify, u
     code, out, err = classify("-v", tmp_path / "vecs.parquet")
     assert code == 0
     assert {row["voiced"] for row in rows(out)} == {""}
-    assert "voiced is empty: there is no" in err
+    assert "scores.parquet: no such file" in err
     assert "--scores" in err
 
 
@@ -152,7 +152,7 @@ def test_other_heads_than_the_stores_do_not_take_its_answers(home, classify, tmp
     ours = shipped_head("genre")
     code, out, err = classify("songs/a/two.wav", "--head", ours)
     assert code == 0
-    assert "is not asked: the store was made by extractor" in err
+    assert "is not used: the store was made by extractor" in err
     assert "version" not in rows(out)[0]
     code, out, err = classify("two", "--head", ours)
     assert (code, out) == (2, "")

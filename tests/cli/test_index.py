@@ -89,10 +89,10 @@ def test_a_stale_index_is_said_and_not_used(home, audiorec):
     code, out, err = audiorec("similar", "07.flac", "--json")
     assert code == 0
     assert err.startswith("note: ")
-    assert "another state of vecs.parquet" in err
+    assert "built for an earlier state of vecs.parquet" in err
     assert len(err.splitlines()) == 1
     assert json.loads(out)["exact"] is True
-    assert "state\tthe index is of another state" in audiorec("index", "info")[1]
+    assert "state\tbuilt for an earlier state" in audiorec("index", "info")[1]
 
 
 def test_an_index_of_another_extractor_is_refused(home, audiorec):
@@ -100,14 +100,14 @@ def test_an_index_of_another_extractor_is_refused(home, audiorec):
     write_store(home / "vecs.parquet", extractor_id="two")
     code, out, err = audiorec("similar", "07.flac")
     assert (code, out) == (2, "")
-    assert "vecs.faiss is an index of extractor one" in err
+    assert "vecs.faiss: built for extractor one" in err
     assert len(err.splitlines()) == 1
 
 
 def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
     code, _, err = audiorec("index", "build", "--out", "other.faiss", "--kind", "flat")
     assert code == 0
-    assert "similar looks for an index at vecs.faiss only" in err
+    assert "similar only looks for an index at vecs.faiss" in err
     assert json.loads(audiorec("index", "info", "other.faiss", "--json")[1])["index"] == (
         "other.faiss"
     )
@@ -120,8 +120,8 @@ def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
         (["build", "--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
         (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a whole Parquet"),
         (["build", "--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
-        (["build", "--out", "."], 2, "name a file in a folder that is there"),
-        (["build", "--out", "no/where.faiss"], 2, "name a file in a folder that is"),
+        (["build", "--out", "."], 2, "it is a folder, or its folder does not exist"),
+        (["build", "--out", "no/where.faiss"], 2, "its folder does not exist"),
         (["build", "--out", "vecs.parquet"], 2, "vecs.parquet: is the store itself"),
         (["build", "--kind", "tree"], 2, "tree"),
     ],

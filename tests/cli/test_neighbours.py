@@ -49,8 +49,8 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
     ("arguments", "code", "message"),
     [
         ([], 2, "Missing option '--out'"),
-        (["--out", "nowhere/x.parquet"], 2, "a folder that is there"),
-        (["--out", "lists"], 2, "name a file"),
+        (["--out", "nowhere/x.parquet"], 2, "its folder does not exist"),
+        (["--out", "lists"], 2, "it is a folder"),
         (["--out", "x.parquet", "song 00"], 2, "unexpected extra argument"),
         (["--out", "x.parquet", "--only", "genre=jazz"], 2, "No such option"),
         (
@@ -58,7 +58,7 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
             2,
             "for --by features",
         ),
-        (["--out", "x.parquet", "--by", "embedding"], 2, "which is not there"),
+        (["--out", "x.parquet", "--by", "embedding"], 2, "needed to compare by embedding"),
         (["--out", "vecs.parquet"], 2, "is the store itself"),
         (["--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["--out", "x.parquet", "-v", "gone.parquet"], 2, "audiorec extract"),

@@ -83,7 +83,7 @@ def test_what_no_list_could_be_made_of_is_said(home, audiorec):
     code, out, err = audiorec("similar", "00.mp3", "--only", "status=silent", "--json")
     assert (code, shown(out)) == (0, set())
     assert "1 song that is no music left out" in err
-    assert "0 songs, not 10: the store has no more that may come" in err
+    assert "0 songs instead of 10: the store has no more eligible songs" in err
 
 
 def test_a_known_file_is_its_song_however_it_is_named(home, audiorec):
@@ -109,7 +109,7 @@ def test_a_known_file_is_its_song_however_it_is_named(home, audiorec):
     assert "note: copy.wav is a copy of one.wav" in err
     options = ("-n", "1", "-v", "store/vecs.parquet")
     code, _, err = audiorec("path", "copy.wav", "two.wav", *options)
-    assert "needs 3 songs, the store has 2" in err  # both were found
+    assert "needs 3 songs; the store has 2" in err  # both were found
 
 
 @pytest.mark.parametrize("command", [("similar",), ("playlist",), ("path", "00.mp3"), ("info",)])

@@ -46,7 +46,7 @@ def test_a_shorter_path_is_said(in_library):
     code, out, err = in_library("path", "song 00", "song 07.ogg", "-n", "25")
     assert code == 0
     between = len(out.splitlines()) - 3
-    assert f"{between} songs between, not 25" in err
+    assert f"{between} songs between instead of 25" in err
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_shorter_path_is_said(in_library):
     [
         (["song 00", "song 00"], 2, "two different songs"),
         (["song 07.ogg", "song 7b"], 2, "sound the same"),
-        (["song 00", "song 01", "-n", "99"], 2, "needs 101 songs, the store has 31"),
+        (["song 00", "song 01", "-n", "99"], 2, "needs 101 songs; the store has 31"),
         (["song 00", "song 01", "-n", "0"], 2, "steps"),
         (["song 00", "nobody"], 2, "no song with id 'nobody'"),
         (["song 00", "lists"], 2, "no song with id 'lists'"),

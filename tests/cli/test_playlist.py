@@ -62,7 +62,7 @@ def test_a_curve_that_cannot_hold_is_noted_with_its_distance(in_library):
     document, err = playlist(in_library, *arguments)
     assert document["by"] == "vector"
     assert 0.05 < document["curve_distance"] < 0.5
-    (note,) = [line for line in document["notes"] if "jazz is not as asked" in line]
+    (note,) = [line for line in document["notes"] if "jazz misses the curve" in line]
     assert f"note: {note}" in err.splitlines()
     document, _ = playlist(in_library, "song 00", "-m", "15")
     assert (document["curve_distance"], document["notes"]) == (None, [])
@@ -71,10 +71,10 @@ def test_a_curve_that_cannot_hold_is_noted_with_its_distance(in_library):
 def test_what_could_not_be_done_is_said(in_library):
     document, err = playlist(in_library, "song 00", "--minutes", "600")
     assert document["within_tolerance"] is False
-    assert "not 10:00:00: the store has no songs" in err
+    assert "instead of 10:00:00: no songs of the store" in err
     document, err = playlist(in_library, "song 00", "song 06", "-m", "9", "--max-per-artist", "1")
     assert document["left_out"] == ["album 2/song 06.mp3"]
-    assert "song 06.mp3 found no place" in err
+    assert "song 06.mp3 did not fit in" in err
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_could_not_be_done_is_said(in_library):
         ([], 2, "name a song"),
         (["nobody"], 2, "no song with id 'nobody'"),
         (["song 00", "--minutes", "0"], 2, "minutes"),
-        (["song 00", "--curve", "jaz:rise"], 2, "no class 'jaz'"),
+        (["song 00", "--curve", "jaz:rise"], 2, "unknown class 'jaz'"),
         (["song 00", "--curve", "jazz:up"], 2, "rise, fall, arc, dip or mean scores"),
         (["song 00", "--curve", "jazz"], 2, "rise, fall, arc, dip or mean scores"),
         (["song 00", "--curve", "jazz:0..2"], 2, "from 0 to 1"),

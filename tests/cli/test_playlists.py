@@ -38,9 +38,9 @@ def test_lists_and_the_next_night(home, audiorec):
 
 def test_mistakes(home, audiorec):
     code, _, err = audiorec("playlists", "--out", "gone/lists")
-    assert (code, "there is no folder" in err) == (2, True)
+    assert (code, "does not exist; create it first" in err) == (2, True)
     code, _, err = audiorec("playlists", "--only", "duration>9:00:00")
-    assert (code, "no song may come" in err) == (2, True)
+    assert (code, "no eligible songs" in err) == (2, True)
     (home / "lists").mkdir()
     (home / "lists" / "playlists.json").write_text("{}")
     code, _, err = audiorec("playlists", "--out", "lists")

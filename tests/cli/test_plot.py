@@ -145,14 +145,14 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
 @pytest.mark.parametrize(
     ("out", "more", "told"),
     [
-        ("a.jpg", (), "written as .png, .svg or .html"),
-        ("vecs.parquet", (), "written as .png, .svg or .html"),
-        ("gone/a.png", (), "no file can be written there"),
+        ("a.jpg", (), "use .png, .svg or .html"),
+        ("vecs.parquet", (), "use .png, .svg or .html"),
+        ("gone/a.png", (), "its folder does not exist"),
         ("a.png", ("--width", "1"), "2 to 100 inches"),
         ("a.png", ("--width", "0"), "2 to 100 inches"),
         ("a.png", ("--height", "-3"), "2 to 100 inches"),
         ("a.png", ("--height", "nan"), "2 to 100 inches"),
-        ("a.png", ("--dpi", "90000"), "dots an inch"),
+        ("a.png", ("--dpi", "90000"), "dots per inch"),
         ("a.png", ("-v", "empty/vecs.parquet"), "no songs"),
         ("a.png", ("-v", "cut_vecs.parquet"), "cut_vecs.parquet"),
     ],

@@ -65,7 +65,7 @@ def test_more_like_one_song_and_less_like_another(in_library, music):
     )
     code, _, err = in_library("similar", "song 03", "--less-like", "song 03")
     assert code == 2
-    assert "less like the same one" in err
+    assert "less like the same song" in err
 
 
 def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
@@ -94,7 +94,7 @@ def test_caps_hold_for_seeds_and_songs_together(in_library, music, options):
     albums = [path.parent.name for _, _, path in entries if "album" in path.parent.name]
     assert len(artists) == len(set(artists))
     assert max(albums.count(album) for album in albums) <= 2
-    assert "not 20: the store has no more" in err
+    assert "instead of 20: the store has no more" in err
 
 
 def test_lists_are_filled_although_the_nearest_are_capped(in_library):
@@ -160,13 +160,13 @@ def test_songs_that_are_not_alike_are_cut_and_counted(in_library, music):
     )
     unlike = sum(entry["similarity"] < 0 for entry in everyone["songs"])
     assert len(everyone["songs"]) == len(found) + unlike == 29  # its copy apart
-    assert f"{unlike} more are less than 0 alike (--minimum -1 lists them)" in err
-    assert "29 songs, not 30: the store has no more that may come" in err
+    assert f"{unlike} more songs have a similarity below 0 (--minimum -1 lists them)" in err
+    assert "29 songs instead of 30: the store has no more eligible songs" in err
     code, out, err = in_library("similar", "song 00", "--minimum", "0.5", "--json")
     assert {e["song_id"] for e in json.loads(out)["songs"]} == {
         e["song_id"] for e in document["songs"] if e["similarity"] >= 0.5
     }
-    assert "less than 0.5 alike" in err
+    assert "a similarity below 0.5" in err
 
 
 def test_features_that_have_every_song_are_compared_by_default(in_library, music):
@@ -241,13 +241,13 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--diversity", "2"], 2, "diversity"),
         (["song 00", "--k", "0"], 2, "k"),
         (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
-        (["song 00", "--by", "embedding"], 2, "embeddings.parquet, which is not there"),
+        (["song 00", "--by", "embedding"], 2, "embeddings.parquet: no such file, needed"),
         (
             ["song 00", "--by", "mean", "--features", "features.parquet"],
             2,
             "for --by features, not for",
         ),
-        (["song 00", "--by", "features", "--why"], 2, "--why speaks of classes"),
+        (["song 00", "--by", "features", "--why"], 2, "--why explains classes"),
         (["song 00", "--by", "features", "--features", "cut_features.parquet"], 4, "cut_features"),
         (
             ["song 00", "--by", "features", "--features", "other/features.parquet"],

@@ -82,13 +82,13 @@ EMPTY = "others/empty/vecs.parquet"
         # two songs of one id, places that are taken or are none
         (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
         (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "two stores or more"),
-        (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
+        (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
         (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
-        (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
-        (["store", "export", "-o", "no/c.csv"], 2, "no file can be written"),
-        (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
-        (["store", "aliases", "-o", "vecs.parquet"], 2, "no table of aliases can be"),
+        (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
+        (["store", "export", "-o", "no/c.csv"], 2, "written"),
+        (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
+        (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
         # options
         (["store", "export"], 2, "Missing option '--out'"),
         (["store", "export", "-o", "c.csv", "--projection", "pca"], 2, "No such option"),
@@ -188,7 +188,7 @@ def test_merge_with_what_stands_beside(home, audiorec):
     assert (code, json.loads(printed)["rows"]) == (0, {out: 5})
     assert [p.name for p in (home / "new").iterdir()] == ["all.parquet"]
     code, _, err = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--beside")
-    assert (code, "all.parquet: is there already; --overwrite" in err) == (2, True)
+    assert (code, "all.parquet: exists; replace it with --overwrite" in err) == (2, True)
     code, _, err = audiorec(
         "store", "merge", "vecs.parquet", MORE, "-o", out, "--beside", "--overwrite"
     )
@@ -270,7 +270,7 @@ def test_aliases(home, audiorec):
     assert read_aliases(home / "all.parquet").num_rows == len(found["aliases"])
     (home / "ids.csv").write_text("song_id,x\ngone,C-1\n")
     assert (
-        "1 of these songs are not in the store, 'gone'"
+        "1 of these songs are not in the store, such as 'gone'"
         in audiorec("store", "aliases", "--add", "ids.csv")[2]
     )
 
@@ -337,7 +337,7 @@ def test_verify_and_info_say_what_cannot_be_verified(home, audiorec):
     assert (code, "unverifiable: it has no digests" in err) == (0, True)
     code, _, err = audiorec("store", "verify", FORMATS / "users-v1-digests.parquet")
     assert (code, "unverifiable" in err) == (0, False)
-    assert "damage: unverifiable" in audiorec("store", "info", FORMATS / "vecs-v1.parquet")[1]
+    assert "damage: cannot be verified" in audiorec("store", "info", FORMATS / "vecs-v1.parquet")[1]
     code, out, _ = audiorec("store", "info", FORMATS / "vecs-v1-digests.parquet", "--json")
     assert json.loads(out)["verifiable"] is True
     code, out, _ = audiorec("store", "verify", FORMATS / "vecs-v1.parquet", "--json")

@@ -84,7 +84,7 @@ def test_an_index_of_other_vectors_is_given_up(built):
     with_right_checksum(path, index_path(path).read_bytes())
     store = Library.open(path)
     assert store.space().index is None
-    assert "its vectors are not those of the store" in store.space().note
+    assert "its vectors differ from the store's" in store.space().note
     space = store.space()
     rows = [store.row_number(name) for name in ASKED]
     found = space.search(space.units(rows), 5)

@@ -76,7 +76,7 @@ def test_a_store_answers_for_files_that_it_knows(folder, tmp_path, monkeypatch):
 def test_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         audiorec.classify(tmp_path / "nowhere.mp3")
-    with pytest.raises(InputError, match="no audio files there"):
+    with pytest.raises(InputError, match="no audio files found"):
         audiorec.classify(tmp_path)
     with pytest.raises(FileNotFoundError, match="head"):
         audiorec.classify(AUDIO / "silence.flac", heads=[tmp_path / "head.safetensors"])

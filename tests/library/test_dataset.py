@@ -73,12 +73,12 @@ def test_refusals(good, tmp_path):
         FeatureDataset(good, ids=["a/two.flac ?"])
     with pytest.raises(InputError, match=r"no label for 'a/one\.flac' and 0 more"):
         FeatureDataset(good, ids=IDS[:2], labels={IDS[1]: 0})
-    with pytest.raises(ShapeError, match="4 songs and 3 labels"):
+    with pytest.raises(ShapeError, match="got 3 labels for 4 songs"):
         FeatureDataset(good, labels=[1, 2, 3])
     for segments in (0, -1, "some", 1.5):
         with pytest.raises(InputError, match="segments must be"):
             FeatureDataset(good, segments=segments)
-    with pytest.raises(InputError, match=r"the text 'a/one\.flac'"):
+    with pytest.raises(InputError, match=r"the string 'a/one\.flac'"):
         FeatureDataset(good, ids="a/one.flac")
     with pytest.raises(StoreError, match="nowhere") as caught:
         FeatureDataset(tmp_path / "nowhere.parquet")

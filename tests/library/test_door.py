@@ -243,9 +243,9 @@ def test_the_shortcuts_take_the_words_of_the_library():
 def test_without_a_store_the_error_says_how_to_make_one(monkeypatch, tmp_path):
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingFileError, match=r"no store at vecs\.parquet .*audiorec\.extract"):
+    with pytest.raises(MissingFileError, match=r"vecs\.parquet: no such store .*audiorec\.extract"):
         audiorec.similar("a")
-    with pytest.raises(FileNotFoundError, match=r"^no store at there\.parquet; make one"):
+    with pytest.raises(FileNotFoundError, match=r"^there\.parquet: no such store; make one"):
         audiorec.duplicates(vectors="there.parquet")
 
 

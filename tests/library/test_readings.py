@@ -43,7 +43,7 @@ def test_without_score_series_the_voice_is_unknown(tmp_path):
     known = VectorStore.open(path)
     assert all(reading.voiced is not None for reading in readings(known))
     (tmp_path / "scores.parquet").unlink()
-    assert scores_beside(known)[1].endswith("scores.parquet")
+    assert scores_beside(known)[1].endswith("scores.parquet: no such file")
     assert all(reading.voiced is None for reading in readings(known))
     (tmp_path / "scores.parquet").write_bytes(b"cut")
     series, why = scores_beside(known)

@@ -152,7 +152,7 @@ def test_a_broken_file_is_named(songs, broken):
 
 
 def test_or_becomes_a_row_of_nan(songs, broken):
-    with pytest.warns(UserWarning, match=r"rows of NaN for .*broken\.mp3: not_audio"):
+    with pytest.warns(UserWarning, match=r"became rows of NaN: .*broken\.mp3: not_audio"):
         vectors = make(on_error="nan").transform([broken, songs[0]])
     assert np.isnan(vectors[0]).all()
     assert not np.isnan(vectors[1]).any()

@@ -103,14 +103,14 @@ def test_remarks_name_place_depth_and_limit():
     assert remarks_of(scores, [0, 3, 4], (0.9,)) == ()
     kinds = np.array([7, -1, 1, 7, 7, 2], np.int32)
     said = remarks_of(scores, [0, 1, 2, 3], (0.9,), limits=[Limit(kinds, 2, "artist")])
-    where = "from 1:40 to 5:00 metal is not as asked, at worst 0.00 instead of 0.90"
-    assert said == (f"{where}: what would fit is used up (at most 2 of one artist)",)
+    where = "from 1:40 to 5:00 metal misses the curve, at worst 0.00 instead of 0.90"
+    assert said == (f"{where}: songs that would fit are used up (at most 2 of one artist)",)
     said = remarks_of(scores, [0, 1, 3], (0.9,), artists=kinds, gap=2)
-    assert said[0].endswith("(2 places between two of one artist)")
+    assert said[0].endswith("(2 songs between two of one artist)")
     said = remarks_of(scores, [0, 1, 3], (0.9,), allowed=np.array([1, 1, 1, 1, 0, 1], np.bool_))
-    assert said[0].endswith("no other song that may come has such a score")
+    assert said[0].endswith("no other eligible song has such a score")
     said = remarks_of(scores, [0, 1, 3], (0.9,))
-    assert said[0].endswith("what would fit is less like the seeds, or of another length")
+    assert said[0].endswith("songs that would fit are less like the seeds, or of another length")
     said = remarks_of(scores, [1, 0, 2, 3], (0.9,))
     spans = [line.partition(" metal")[0] for line in said]
     assert spans == ["from 0:00 to 1:40", "from 3:20 to 5:00"]

@@ -130,7 +130,7 @@ def test_what_is_no_music_and_near_copies_stay_out(library):
 
 
 def test_no_song_may_come(library):
-    with pytest.raises(InputError, match="no song may come"):
+    with pytest.raises(InputError, match="no eligible songs"):
         divide_library(library(), choice=Choice(only="duration>9:00:00"))
 
 

@@ -27,7 +27,7 @@ def test_a_path_by_parts_of_ids(store):
     assert "copies/song 7b.mp3" not in found.song_ids
     short = path_between(store, "song 00", "song 07.ogg", steps=25)
     assert short.notes == (
-        f"{len(short) - 2} songs between, not 25: no more lie on a way between the two",
+        f"{len(short) - 2} songs between instead of 25: a smooth path between the two has no more",
     )
     with pytest.raises(UnknownSongError):
         path_between(store, "song 00", "nobody")
@@ -82,6 +82,6 @@ def test_a_curve_that_cannot_hold_says_where_and_why(store):
     found = playlist_near(store, "song 00", minutes=15, curves=("jazz:0.1..0.9",), choice=choice)
     (note,) = [line for line in found.notes if "jazz" in line]
     assert note.startswith("from ")
-    assert note.endswith(": no other song that may come has such a score")
+    assert note.endswith(": no other eligible song has such a score")
     flat = playlist_near(store, "song 00", minutes=10, curves=("jazz:0.40..0.45",))
-    assert "jazz moves between 0.40 and 0.45 only, which is hardly heard" in flat.notes
+    assert "jazz only moves between 0.40 and 0.45, which is hardly audible" in flat.notes

@@ -121,7 +121,7 @@ def test_copies_of_the_ends_are_no_steps():
     [
         (1, 1, 3, "two different songs"),
         (0, 1, 0, "at least 1 song between its ends, got 0"),
-        (0, 1, 3, "needs 5 songs, the store has 4"),
+        (0, 1, 3, "needs 5 songs; the store has 4"),
         (0, 3, 1, "sound the same"),
     ],
 )

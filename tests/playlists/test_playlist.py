@@ -145,7 +145,7 @@ def test_nothing_is_nothing():
 )
 def test_refusals(wish):
     units, durations, _ = library(5)
-    with pytest.raises(InputError, match="make no playlist"):
+    with pytest.raises(InputError, match="a playlist needs a length above 0 s"):
         make(units, durations, Wish(**wish))
 
 

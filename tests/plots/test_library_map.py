@@ -84,7 +84,7 @@ def test_dots_lie_where_the_songs_do_in_their_colours(store):
         wanted = [colours.MANY[found.colour[row]] for row in rows]
         assert [matplotlib.colors.to_hex(c).upper() for c in dots.get_facecolor()] == wanted
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["no music  2", "vocal  29", "instrumental  29"]
+    assert labels == ["not music  2", "vocal  29", "instrumental  29"]
 
 
 def test_small_maps_are_the_legend_of_the_colours(store):
@@ -92,7 +92,7 @@ def test_small_maps_are_the_legend_of_the_colours(store):
     found = map_library(store.space("vector"))
     _, *small = draw_map(found, title="map").axes
     titles = [axes.get_title(loc="left") for axes in small]
-    assert titles == ["jazz  20", "metal  19", "pop  19", "no music  2"]
+    assert titles == ["jazz  20", "metal  19", "pop  19", "not music  2"]
     own = offsets(small[0].collections[1])
     assert own == pytest.approx(found.places[found.music & (found.colour == 0)])
     assert len(offsets(small[0].collections[0])) == 40
@@ -167,7 +167,7 @@ def test_an_empty_library_is_refused(tmp_path):
 
 
 def test_a_projection_that_is_none(store):
-    with pytest.raises(InputError, match="no projection"):
+    with pytest.raises(InputError, match="unknown projection"):
         library_figure(store, projection="flat")
 
 

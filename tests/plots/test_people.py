@@ -51,7 +51,7 @@ def test_lengths_that_are_not_there():
     one, two = document(a=0.2), document(b=0.2)
     two["channels"][0]["measures"]["recall"].pop("20")
     assert report_rows([("a", one), ("b", two)])[1] == 10
-    with pytest.raises(InputError, match="in all: 10"):
+    with pytest.raises(InputError, match="shared: 10"):
         report_rows([("a", one), ("b", two)], 20)
 
 
@@ -93,7 +93,7 @@ def test_a_user_is_drawn(found):
 
 def test_a_user_of_other_songs(found):
     needs("matplotlib")
-    with pytest.raises(InputError, match="no song of this library"):
+    with pytest.raises(InputError, match="no song of this store"):
         user_figure(found, np.zeros(12, np.int64), SHARES, title="u")
     with pytest.raises(ShapeError):
         user_figure(found, np.ones(3, np.int64), SHARES, title="u")

@@ -34,5 +34,5 @@ def test_what_is_left_out_is_counted_by_its_reason():
 
 
 def test_a_limit_below_nothing_is_refused():
-    with pytest.raises(InputError, match="per_artist must be at least 1, or 0 for any number"):
+    with pytest.raises(InputError, match="per_artist must be at least 1, or 0 for no limit"):
         Choice(per_artist=-1)

@@ -53,7 +53,7 @@ def test_without_features_the_note_names_the_command(store):
     ("change", "note"),
     [
         ({"ids": [*IDS[:4], "x", "y"]}, "lacks 2 of 6 songs"),
-        ({"extractor_id": "other"}, "is of another extractor; make it again: audiorec extract"),
+        ({"extractor_id": "other"}, "another extractor; make it again: audiorec extract"),
         ({"names": ("msd_penultimate",)}, "lacks one of msd_penultimate, mtt_penultimate"),
         ({"names": ("msd_tags",)}, "has none of the features"),
     ],
@@ -86,9 +86,9 @@ def test_an_index_is_of_the_vector(store, features, tmp_path):
 def test_what_is_asked_for_is_what_is_compared(store, features):
     assert settle(store, "mean") == module.Basis(by="mean")
     assert settle(store, "features").table == features
-    with pytest.raises(MissingFileError, match=r"by embedding needs .*embeddings\.parquet"):
+    with pytest.raises(MissingFileError, match=r"embeddings\.parquet: no such file, needed"):
         settle(store, "embedding")
-    with pytest.raises(InputError, match="say what it is to be compared by"):
+    with pytest.raises(InputError, match="say what it holds"):
         settle(store, "auto", features)
     with pytest.raises(InputError, match="by must be one of auto, vector"):
         settle(store, "tempo")

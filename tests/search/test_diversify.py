@@ -123,10 +123,10 @@ def test_an_empty_ranking():
     ("k", "options", "message"),
     [
         (0, {}, "k must be at least 1, got 0"),
-        (1, {"limits": [Limit(kinds(0), 0)]}, "a limit of songs must be at least 1"),
+        (1, {"limits": [Limit(kinds(0), 0)]}, "a limit must be at least 1 song"),
         (1, {"diversity": 1.5}, "between 0 and 1, got 1.5"),
         (1, {"diversity": float("nan")}, "between 0 and 1, got nan"),
-        (1, {"diversity": 0.5}, "diversity needs units"),
+        (1, {"diversity": 0.5}, "diversity needs the songs' units"),
     ],
 )
 def test_refusals(k, options, message):

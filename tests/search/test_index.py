@@ -125,7 +125,7 @@ def test_a_changed_store_is_searched_without_its_index(path, metadata, vectors):
     store = Library.open(path)
     space = store.space()
     assert (space.index, space.exact) == (None, True)
-    assert "another state of vecs.parquet" in space.note
+    assert "built for an earlier state of vecs.parquet" in space.note
     assert "audiorec index build" in space.note
     assert store.similar("007", 1) == store.similar(changed[7], 2)[1:]
     assert space.matrix is store.space(use_index=False).matrix
@@ -145,11 +145,11 @@ def test_an_index_of_another_extractor_is_refused(path, metadata, vectors):
     other = StoreMetadata(**{**fields, "extractor_id": "fedcba9876543210"})
     write_table(path, table_of(other, vectors, extractor_id="fedcba9876543210"), other)
     store = Library.open(path)
-    with pytest.raises(SpecMismatchError, match=r"vecs\.faiss is an index of extractor 01234567"):
+    with pytest.raises(SpecMismatchError, match=r"vecs\.faiss: built for extractor 01234567"):
         store.similar("000", 1)
     assert len(found(store.space(use_index=False), [0], 2)[0]) == 2
     assert check_index(store, index_path(path), read_info(index_path(path))) == (
-        "of another extractor than vecs.parquet"
+        "built for another extractor than vecs.parquet"
     )
 
 
@@ -178,7 +178,7 @@ def test_a_damaged_index_is_passed_over_with_a_note(path, damage):
     assert store.space().index is None
     assert "vecs.faiss: " in store.space().note
     assert len(store.similar("000", 3)) == 3
-    with pytest.raises(StoreError, match=r"vecs\.faiss: (not the file|no such file)"):
+    with pytest.raises(StoreError, match=r"vecs\.faiss: (checksum does not match|no such file)"):
         read_index(target, read_info(target))
     assert check_index(store, target, read_info(target)) != ""
 
@@ -221,7 +221,7 @@ def test_faiss_that_is_another_index_is_not_used(path, metadata, vectors, tmp_pa
     from audiorec.search.index_files import sha256_of
 
     sidecar.write_text(json.dumps(content | {"sha256": sha256_of(index_path(path))}))
-    with pytest.raises(StoreError, match="holds 3 x 9 numbers, not as described"):
+    with pytest.raises(StoreError, match="holds 3 x 9 numbers, unlike its sidecar"):
         read_index(index_path(path), read_info(index_path(path)))
     index_path(path).write_bytes(b"no index" * 99)
     sidecar.write_text(json.dumps(content | {"sha256": sha256_of(index_path(path))}))
@@ -335,7 +335,7 @@ def test_a_build_that_was_cut_off_makes_what_is_missing(path):
             yield task.attempt()
         yield build.PieceOutcome(2, "the worker was lost")
 
-    with pytest.raises(StoreError, match=r"vecs\.faiss: piece 2 was not made: the worker was lost"):
+    with pytest.raises(StoreError, match=r"vecs\.faiss: piece 2 was not built: the worker"):
         build_index(Library.open(path), kind="flat", piece_songs=136, engine=dies)
     assert not sidecar_path(index_path(path)).exists()
     # One that is there was changed since.
@@ -381,7 +381,7 @@ def test_a_store_that_changes_while_its_index_is_built(path, metadata, vectors):
         for task in tasks:
             yield task.attempt()
 
-    with pytest.raises(StoreError, match="has changed while its index was built"):
+    with pytest.raises(StoreError, match="changed while its index was being built"):
         build_index(Library.open(path), kind="flat", engine=changes)
 
 

@@ -152,7 +152,7 @@ def test_refusals(open_with):
         store.similar(good[:, 1:], 1)
     with pytest.raises(ShapeError, match=r"shape \(V,\) or \(Q, V\), got \(1, 1, 18\)"):
         store.similar(good[None], 1)
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         store.similar(good + np.float32(np.nan), 1)
     with pytest.raises(
         InputError, match="by must be one of auto, vector, mean, features, embedding, got 'max'"

@@ -109,7 +109,7 @@ def write_errors(home, metadata, make_failure, ids):
 
 def test_a_song_that_failed_says_why(store, home, metadata, make_failure):
     write_errors(home, metadata, make_failure, ["cd/broken.mp3", "ef/broken too.mp3"])
-    said = r"^cd/broken\.mp3 failed when it was extracted: undecodable: bad header$"
+    said = r"^cd/broken\.mp3 failed during extraction: undecodable: bad header$"
     for text in (
         "cd/broken.mp3",
         "broken.mp3",
@@ -127,7 +127,7 @@ def test_several_songs_are_not_one_that_failed(store, home, metadata, make_failu
     write_errors(home, metadata, make_failure, ["x/wave of mutilation.mp3"])
     with pytest.raises(UnknownSongError, match="did you mean"):
         store.resolve("wav")
-    with pytest.raises(InputError, match="failed when it was extracted"):
+    with pytest.raises(InputError, match="failed during extraction"):
         store.resolve("mutilation")
 
 

@@ -118,7 +118,7 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
     with pytest.raises(ShapeError, match="square"):
         one(np.ones((2, 3)))
     (tmp_path / "n.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(WeightsError, match="not a sound file"):
+    with pytest.raises(WeightsError, match="damaged"):
         Narrowing.load(tmp_path / "n.safetensors")
     with pytest.raises(MissingWeightsError, match="no such file"):
         Narrowing.load(tmp_path / "absent")

@@ -90,7 +90,7 @@ def test_limits_of_the_words(library):
     assert plain.count("") > 1  # unknown artists are not one artist
     free = library.similar("05", 60, minimum=-1, per_artist=0)
     assert free == library.similar("05", 60, minimum=-1)
-    with pytest.raises(InputError, match="per_album must be at least 1, or 0 for any number"):
+    with pytest.raises(InputError, match="per_album must be at least 1, or 0 for no limit"):
         library.similar("05", per_album=-1)
 
 

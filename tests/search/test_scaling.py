@@ -141,7 +141,7 @@ def test_refusals():
     scaling = fit(lambda: [np.ones((1, 2), np.float32)], weighting([1, 1]))
     with pytest.raises(ShapeError, match=r"shape \(Q, 2\), got \(1, 3\)"):
         scaling.prepare(np.ones((1, 3), np.float32))
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         scaling.prepare(np.float32([[1, np.inf]]))
 
 

@@ -114,9 +114,9 @@ def test_search_of_several_is_search_of_each(store):
     ("arguments", "match"),
     [
         ({"by": "tempo"}, "by must be one of auto, vector, mean, features, embedding, got 'tempo'"),
-        ({"by": "features"}, r"by features needs .*features\.parquet, which is not there"),
-        ({"by": "embedding"}, r"by embedding needs .*embeddings\.parquet, which is not there"),
-        ({"by": "mean", "table": "x"}, "by='mean' reads the store alone, not x"),
+        ({"by": "features"}, r"features\.parquet: no such file, needed to compare by features"),
+        ({"by": "embedding"}, r"embeddings\.parquet: no such file, needed to compare by embedding"),
+        ({"by": "mean", "table": "x"}, "by='mean' uses the store only, not x"),
         ({"by": "features", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
     ],
 )

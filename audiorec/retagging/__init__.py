@@ -1,23 +1,23 @@
-"""Write what a store knows of its songs into the tags of their files, and take it back.
+"""Write version, genre and moods of a store's songs into the tags of their files, and undo it.
 
 ::
 
-    store, roots, fields ──job.retag──▶ `Retagging`: what became of each song
+    store, roots, fields ──job.retag──▶ `Retagging`: the outcome of each song
         wanted: store ──▶ the fields of each song            AUDIOREC_GENRE=jazz
-        change: file ──worker──▶ a copy with the fields, proved to hold the same audio
+        change: file ──worker──▶ a copy with the fields, verified to hold the same audio
                 │ formats: the fields of one file, by mutagen (extra ``retag``)
-                └ delta: the old bytes, told by the new ones
-        undo:   a line is written, then the copy takes the file's place
-    undo file, roots ──undo_job.undo──▶ `Retagging`: the files byte for byte as they were
+                └ delta: a binary diff that restores the old file from the new one
+        undo:   a line is written, then the copy replaces the file
+    undo file, roots ──undo_job.undo──▶ `Retagging`: the files restored byte for byte
 
 ============  ==========================================================================
-``job``       songs of a store below some folders: a dry run, or a write
-``wanted``    which fields a song gets, from its scores and its tags of the backbone
-``change``    one file: the copy beside it, the proof, the exchange
-``formats``   the fields of every format that can be written; the one module with mutagen
-``delta``     an old file told by the new one and the few bytes that differ
-``undo``      the undo file: lines that outlive a kill at any place
-``undo_job``  the files as they were, from the undo file
+``job``       retag the songs of a store below some folders: a dry run, or a write
+``wanted``    which fields a song gets, from its scores and its backbone tags
+``change``    one file: make the copy beside it, verify it, swap it in
+``formats``   read and write the fields of each format; the only module that uses mutagen
+``delta``     binary diff: restores an old file from the new one
+``undo``      the undo file: lines that survive a kill at any point
+``undo_job``  restore files from an undo file
 ============  ==========================================================================
 
 Public::

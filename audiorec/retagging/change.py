@@ -1,10 +1,10 @@
-"""One file: a copy of it beside it with other tags, proved to hold the same audio.
+"""Retag one file: make a copy beside it with new tags, verify it, then swap it in.
 
-    `Change` ──handler, in a worker──▶ `Changed`: what was put, how the old file is had back
-    `Changed` ──exchange────────────▶ the copy takes the file's place
+    `Change` ──handler, in a worker──▶ `Changed`: the fields written, how to restore the old file
+    `Changed` ──exchange────────────▶ the copy replaces the file
 
-Until the exchange the file itself is only read. The copy must have the content hash of the file,
-all of its other tags, and the bytes from which the file can be had back; else it is removed.
+Until the swap the file itself is only read. The copy must have the content hash of the file and
+all of its other tags, and the old file must be restorable from it; otherwise it is removed.
 """
 
 import errno
@@ -34,7 +34,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Located(Protocol):
-    """What lies somewhere below a root."""
+    """A file somewhere below a root."""
 
     @property
     def root(self) -> str:
@@ -42,7 +42,7 @@ class Located(Protocol):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The way from the root to the file."""
+        """Path components from the root to the file."""
 
     @property
     def path(self) -> str:
@@ -51,21 +51,22 @@ class Located(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to become of one file.
+    """The change requested for one file.
 
     Attributes
     ----------
     root : str
     parts : tuple of str
-        The way from the root to the file.
+        Path components from the root to the file.
     content_hash : str
-        Of the audio that the fields are about.
+        Content hash of the audio that the fields describe.
     fields : mapping of str to sequence of str
     replace : bool
-        Put fields in the place of values that are there.
+        Overwrite existing values.
     write : bool
-        Make the copy; else only say what would be put.
+        Make the copy; otherwise only report what would be written.
     keep_mtime : bool
+        Keep the file's modification time.
     """
 
     root: str
@@ -84,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a file was at one moment."""
+    """A file's size, digest and modification time at one moment."""
 
     size: int
     sha256: str
@@ -93,9 +94,10 @@ class FileState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """What was, or would be, put into a file; `delta` and the states are of a copy that lies there.
+    """Fields written, or that would be written, to a file.
 
-    `kept` are fields that have other values already, which stay.
+    `kept` are the current values of fields that already differ and are not overwritten. `delta`
+    and the states are set only if a copy was made.
     """
 
     put: Mapping[str, Sequence[str]]
@@ -107,17 +109,17 @@ class Changed:
 
 
 def handler() -> Callable[[Change], Changed]:
-    """Return what a worker does with each change."""
+    """Return the function that a worker calls with each change."""
     return prepared
 
 
 def prepared(change: Change) -> Changed:
-    """Look at a file and, where something is to be written, make the copy beside it.
+    """Inspect a file and, if there is something to write, make the copy beside it.
 
     Raises
     ------
     SongError
-        If the file cannot be changed without loss: its format, its tags, its kind, its audio.
+        If the file cannot be changed without loss, because of its format, tags, kind or audio.
     """
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
         place = SongPlace(change, folder)
@@ -130,7 +132,7 @@ def prepared(change: Change) -> Changed:
                 return Changed(put=put, kept=kept, seen=seen)
             if content_hash_of(file) != change.content_hash:
                 raise _refused(
-                    change, "is not the audio that the store knows; extract its folder again"
+                    change, "its audio is not the one in the store; extract its folder again"
                 )
             with place.new_copy() as copy:
                 shutil.copyfileobj(_rewound(file), copy, _BLOCK_BYTES)
@@ -148,55 +150,55 @@ def prepared(change: Change) -> Changed:
 
 
 def exchange(change: Change, changed: Changed) -> None:
-    """Put the copy in the place of the file.
+    """Replace the file with its copy.
 
     Raises
     ------
     SongError
-        If the file is not what it was when the copy was made; the copy is removed.
+        If the file has changed since the copy was made; the copy is removed.
     """
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
         place = SongPlace(change, folder)
         if _identity(place.look()) != changed.seen:
             place.remove_copy()
-            raise _refused(change, "was changed by somebody else meanwhile; it is left as it is")
+            raise _refused(change, "was changed by another program meanwhile; left unchanged")
         place.exchange()
 
 
 def discard(change: Change) -> None:
-    """Remove the copy that a worker made, or left when it died."""
+    """Remove the copy that a worker made, or left behind when it died."""
     with suppress(OSError), folder_below(change.root, change.parts[:-1]) as folder:
         SongPlace(change, folder).remove_copy()
 
 
 class SongPlace:
-    """A file and the copy beside it, in a folder that is open."""
+    """A file and the copy beside it, addressed through an open folder."""
 
     def __init__(self, change: Located, folder: int | None) -> None:
         self._folder = folder
         self._parent = os.path.join(change.root, *change.parts[:-1])  # noqa: PTH118
         self.song = self._at(change.parts[-1])
         name = hashlib.blake2b(os.fsencode(change.parts[-1]), digest_size=6).hexdigest()
-        # The same for the same song: what a killed run left is found by the next one. Short, since
-        # the song's own name may be as long as a name can be.
+        # Depends only on the song, so that the next run finds what a killed run left. Short, since
+        # the song's own name may already have the maximum length.
         self.copy = self._at(f".audiorec-retag.{name}.tmp")
 
     def _at(self, name: str) -> str:
         return name if self._folder is not None else os.path.join(self._parent, name)  # noqa: PTH118
 
     def look(self) -> os.stat_result:
-        """Return what the system knows of the song, no link followed."""
+        """Return the status of the song's file, without following a link."""
         return os.stat(self.song, dir_fd=self._folder, follow_symlinks=False)
 
     def open_song(self) -> BinaryIO:
         """Open the song for reading."""
         if not stat.S_ISREG(self.look().st_mode):
-            raise OSError(errno.ELOOP, "is a link, or no regular file")
+            raise OSError(errno.ELOOP, "is a link, or not a regular file")
         return os.fdopen(os.open(self.song, _READ | _NO_WAIT, dir_fd=self._folder), "rb")
 
     @contextmanager
     def new_copy(self) -> Iterator[BinaryIO]:
-        """Give an empty file beside the song; it is removed if the body raises."""
+        """Yield a new empty file beside the song; it is removed if the body raises."""
         self.remove_copy()
         descriptor = os.open(self.copy, _NEW, 0o600, dir_fd=self._folder)
         try:
@@ -207,19 +209,19 @@ class SongPlace:
             raise
 
     def remove_copy(self) -> None:
-        """Remove the copy, if it is there."""
+        """Remove the copy if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(self.copy, dir_fd=self._folder)
 
     def exchange(self) -> None:
-        """Put the copy in the song's place, at once."""
+        """Replace the song with the copy, atomically."""
         os.replace(self.copy, self.song, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         if self._folder is not None:
             os.fsync(self._folder)
 
 
 def state_of(file: BinaryIO) -> FileState:
-    """Return what an open file is now; reads all of it."""
+    """Return the state of an open file; reads all of it."""
     about = os.fstat(file.fileno())
     digest, source = hashlib.sha256(), _rewound(file)
     while block := source.read(_BLOCK_BYTES):
@@ -230,7 +232,7 @@ def state_of(file: BinaryIO) -> FileState:
 def _decided(
     change: Change, tags: Tags, file: BinaryIO
 ) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
-    """Return the fields that are put, and those that stay as they are."""
+    """Return the fields to write, and those kept unchanged."""
     put: dict[str, Sequence[str]] = {}
     kept: dict[str, Sequence[str]] = {}
     for name, values in change.fields.items():
@@ -246,7 +248,7 @@ def _decided(
 
 
 def _checked(change: Change, about: os.stat_result) -> tuple[int, ...]:
-    """Refuse a file that cannot be replaced without loss; return what it is known by."""
+    """Refuse a file that cannot be replaced without loss; return its identity."""
     if about.st_nlink > 1:
         raise _refused(change, "has a second name (a hard link), which would keep the old tags")
     if not about.st_mode & 0o222:
@@ -261,43 +263,43 @@ def _identity(about: os.stat_result) -> tuple[int, ...]:
 def _prove(
     change: Change, before: Tags, after: Tags, put: Mapping[str, Sequence[str]], copy: BinaryIO
 ) -> None:
-    """Refuse a copy that differs in more than the fields."""
+    """Refuse a copy that differs in anything but the fields."""
     if content_hash_of(copy) != change.content_hash:
-        raise _refused(change, "its audio would change; it is left as it is")
+        raise _refused(change, "its audio would change; left unchanged")
     wrong = [name for name, values in put.items() if after.values(name) != list(values)]
     if wrong:
         raise _refused(change, f"its tags cannot hold {', '.join(wrong)}")
     if before.others(put) != after.others(put):
-        raise _refused(change, "others of its tags would change; it is left as it is")
+        raise _refused(change, "other tags of it would change; left unchanged")
 
 
 def _way_back(change: Change, file: BinaryIO, copy: BinaryIO) -> tuple[Delta, FileState, FileState]:
-    """Return how the old file is had back from the copy, tried out, and both states."""
+    """Return the delta that restores the old file from the copy, verified, and both states."""
     delta, old, new = delta_of(file, copy), state_of(file), state_of(copy)
     digest = hashlib.sha256()
     for block in old_bytes(delta, copy):
         digest.update(block)
     if digest.hexdigest() != old.sha256:
-        raise _refused(change, "could not be had back afterwards; it is left as it is")
+        raise _refused(change, "could not be restored afterwards; left unchanged")
     return delta, old, new
 
 
 def keep_attributes(old: int, new: int, *, keep_mtime: bool) -> None:
-    """Give a copy the permissions, the owner and the extended attributes of the file."""
+    """Copy permissions, owner and extended attributes of a file to its copy."""
     about = os.fstat(old)
     if hasattr(os, "fchown") and (about.st_uid, about.st_gid) != _owner(os.fstat(new)):
-        os.fchown(new, about.st_uid, about.st_gid)  # a refusal is an error: owners are kept
+        os.fchown(new, about.st_uid, about.st_gid)  # must not fail: the owner has to stay
     if hasattr(os, "fchmod"):
         os.fchmod(new, stat.S_IMODE(about.st_mode))
     for name in os.listxattr(old) if hasattr(os, "listxattr") else ():
-        with suppress(OSError):  # those of the system itself
+        with suppress(OSError):  # attributes reserved for the system
             os.setxattr(new, name, os.getxattr(old, name))
     if keep_mtime:
         set_mtime(new, about.st_mtime_ns)
 
 
 def set_mtime(descriptor: int, mtime_ns: int) -> None:
-    """Set the time of change of an open file, where the system takes a descriptor (not Windows)."""
+    """Set the modification time of an open file, where the system supports it (not Windows)."""
     if os.utime in os.supports_fd:
         os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
@@ -317,15 +319,15 @@ def _refused(change: Located, reason: str) -> SongError:
 
 @contextmanager
 def as_song_errors(change: Located) -> Iterator[None]:
-    """Turn what the system, mutagen and odd files raise into an error of this song."""
+    """Turn errors of the system, of mutagen and of malformed files into a `SongError`."""
     try:
         yield
     except FileNotFoundError:
-        reason = "the file is not there"
+        reason = "no such file"
         raise MissingSongError(change.path, Failure.UNREADABLE, reason, STAGE) from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            reason = "is a link, lies below one, or is no regular file; links are not followed"
+            reason = "is a link, lies below one, or is not a regular file; links are not followed"
         else:
             reason = (error.strerror or str(error)).lower()
         raise SongError(change.path, Failure.UNREADABLE, reason, STAGE) from None

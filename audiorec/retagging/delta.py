@@ -1,10 +1,11 @@
-"""An old file told by the new one and the few bytes that differ.
+"""Binary diff that restores an old file from the new one.
 
     old, new  ──delta_of──▶ `Delta`        Delta, new  ──old_bytes──▶ old, byte for byte
 
-Tags grow or shrink in one place, before which all bytes keep their distance from the beginning, and
-behind which from the end. The place is where the fewest bytes differ; those that still do (the
-tags themselves, page numbers and sums of Ogg, the index of an MP4) are kept.
+Tags grow or shrink in one place, the fold: before it all bytes keep their distance from the
+beginning of the file, after it from the end. The fold is placed where the fewest bytes differ;
+those that still do (the tags themselves, page numbers and checksums of Ogg, the index of an MP4)
+are stored as patches.
 """
 
 import base64
@@ -21,24 +22,24 @@ from audiorec.errors import StoreError
 from audiorec.types import BoolArray
 
 BLOCK_BYTES = 1 << 22
-CELL_BYTES = 1 << 12  # a fold is looked for cell by cell, then byte by byte
-GAP_BYTES = 24  # of equal bytes; two patches nearer than this are one
-MOST_BYTES = 64 << 20  # of patches of one file
+CELL_BYTES = 1 << 12  # the fold is searched by cell, then by byte
+GAP_BYTES = 24  # equal bytes between two patches; with fewer the patches are merged
+MOST_BYTES = 64 << 20  # limit on the patches of one file
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """How to make an old file of a new one.
+    """How to restore an old file from the new one.
 
     Attributes
     ----------
     old_size, new_size : int
         Bytes.
     fold : int
-        Place in the old file: bytes before it are those of the new file at the same distance from
-        the beginning, bytes behind it those at the same distance from the end.
+        Offset in the old file: bytes before it equal those of the new file at the same distance
+        from the beginning, bytes after it those at the same distance from the end.
     patches : tuple of (int, bytes)
-        Place in the old file, and what stands there instead.
+        Offset in the old file, and the bytes that differ there.
     """
 
     old_size: int
@@ -47,7 +48,7 @@ class Delta:
     patches: tuple[tuple[int, bytes], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as numbers and texts."""
+        """Return the fold and the patches as values that JSON can hold."""
         patches = [
             [at, base64.b85encode(zlib.compress(data)).decode()] for at, data in self.patches
         ]
@@ -55,7 +56,7 @@ class Delta:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], old_size: int, new_size: int) -> "Delta":
-        """Read `to_json`; what makes no sense is a `ValueError`."""
+        """Read what `to_json` returned; raise `ValueError` if it is inconsistent."""
         fold = content["fold"]
         if not 0 <= fold <= min(old_size, new_size):
             raise ValueError("its fold lies outside the file")
@@ -77,7 +78,7 @@ def delta_of(old: BinaryIO, new: BinaryIO) -> Delta:
     Raises
     ------
     StoreError
-        If more than 64 MiB differ: that is not a change of tags.
+        If more than 64 MiB differ, which is more than a change of tags.
     """
     before, after = _mapped(old), _mapped(new)
     shift = len(after) - len(before)
@@ -100,10 +101,10 @@ def old_bytes(delta: Delta, new: BinaryIO) -> Iterator[bytes]:
     Raises
     ------
     ValueError
-        If the new file has another size than it had, or the patches do not fill the old one.
+        If the size of the new file has changed, or a part of the old file cannot be restored.
     """
     if new.seek(0, os.SEEK_END) != delta.new_size:
-        raise ValueError("the file has another size")
+        raise ValueError("the size of the file has changed")
     at = 0
     for start, data in (*delta.patches, (delta.old_size, b"")):
         yield from _unchanged(delta, new, at, start)
@@ -112,7 +113,7 @@ def old_bytes(delta: Delta, new: BinaryIO) -> Iterator[bytes]:
 
 
 def _unchanged(delta: Delta, new: BinaryIO, start: int, end: int) -> Iterator[bytes]:
-    """Yield a part of the old file that the new one has, on both sides of the fold."""
+    """Yield a part of the old file that the new one shares, on both sides of the fold."""
     shift = delta.new_size - delta.old_size
     yield from _blocks(new, start, min(end, delta.fold))
     behind = max(start, delta.fold)
@@ -138,7 +139,7 @@ def _mapped(file: BinaryIO) -> np.memmap[Any, np.dtype[np.uint8]]:
 
 
 def _fold(before: Any, after: Any) -> int:
-    """Return the place with the fewest differing bytes before it and behind it together."""
+    """Return the offset with the fewest differing bytes before and after it together."""
     size, shift = min(len(before), len(after)), len(after) - len(before)
     n_cells = -(-len(before) // CELL_BYTES)
     front, back = np.zeros(n_cells + 1, np.int64), np.zeros(n_cells + 1, np.int64)
@@ -150,7 +151,7 @@ def _fold(before: Any, after: Any) -> int:
             counts[cell : cell + len(edges)] = np.add.reduceat(wrong.astype(np.int64), edges)
     costs = np.cumsum(front) - front + np.cumsum(back[::-1])[::-1]
     best = int(costs[: size // CELL_BYTES + 1].argmin()) * CELL_BYTES
-    # The same byte by byte, around the best cell.
+    # Repeat byte by byte around the best cell.
     low, high = max(0, best - CELL_BYTES), min(best + CELL_BYTES, size)
     if high <= low:
         return low
@@ -161,7 +162,10 @@ def _fold(before: Any, after: Any) -> int:
 
 
 def _unlike(before: Any, after: Any, start: int, end: int, shift: int) -> BoolArray:
-    """Return which old bytes the new file has not at a distance; what lies outside is unlike."""
+    """Return which old bytes differ from the new file's at an offset of `shift`.
+
+    Bytes for which the new file has no counterpart count as different.
+    """
     unlike = np.ones(end - start, np.bool_)
     low, high = max(start, -shift), min(end, len(after) - shift)
     if low < high:
@@ -170,7 +174,7 @@ def _unlike(before: Any, after: Any, start: int, end: int, shift: int) -> BoolAr
 
 
 def _differing(before: Any, after: Any, fold: int, shift: int) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of runs of old bytes that the new file has not, on their side."""
+    """Yield start and end of each run of old bytes that differ, given the fold."""
     for low, high, distance in ((0, fold, 0), (fold, len(before), shift)):
         for start in range(low, high, BLOCK_BYTES):
             end = min(start + BLOCK_BYTES, high)
@@ -185,6 +189,6 @@ def _blocks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
         file.seek(start)
         block = file.read(min(BLOCK_BYTES, end - start))
         if not block:
-            raise ValueError("the file became shorter meanwhile")
+            raise ValueError("the file was truncated meanwhile")
         start += len(block)
         yield block

@@ -1,10 +1,10 @@
-"""Fields in the tags of a file, for each format that can be written.
+"""Read and write fields in the tags of a file, for each writable format.
 
     open file ──open_tags──▶ `Tags`   .values("genre"), .put("genre", ["jazz"]), .others(), .save()
 
-All of it is mutagen's work (the extra ``retag``; GPL-2.0-or-later, see decision 0041). What its
-defaults would change besides is kept here: the version of ID3, the ID3v1 tag at the end, the zero
-byte between two values.
+mutagen does the work (the extra ``retag``; GPL-2.0-or-later, see decision 0041). This module
+preserves what mutagen's defaults would change: the ID3 version, the ID3v1 tag at the end, and the
+zero byte between two values.
 """
 
 import os
@@ -17,7 +17,7 @@ from audiorec.audio.sniff import Container
 from audiorec.audio.tags import all_tags
 from audiorec.errors import Failure, MissingExtraError, SongError
 
-GENRE, MOOD = "genre", "mood"  # fields that every player knows; all others are our own
+GENRE, MOOD = "genre", "mood"  # standard fields; all others are audiorec's own
 WRITABLE = frozenset(Container) - {
     Container.AU,
     Container.CAF,
@@ -27,10 +27,10 @@ WRITABLE = frozenset(Container) - {
 }
 _WHY_NOT = {
     Container.AU: "AU files have no place for tags",
-    Container.CAF: "tags in CAF files are read by almost no player, and mutagen writes none",
+    Container.CAF: "almost no player reads tags in CAF files, and mutagen cannot write them",
     Container.ADTS: "bare AAC has no place for tags; an M4A has",
     Container.AC3: "AC-3 has no place for tags",
-    Container.MATROSKA: "mutagen writes no Matroska or WebM; mkvpropedit does",
+    Container.MATROSKA: "mutagen cannot write Matroska or WebM; mkvpropedit can",
 }
 _V1_BYTES = 128
 _FREEFORM = "----:com.apple.iTunes:"
@@ -39,26 +39,26 @@ _APE_NAMES = {GENRE: "Genre", MOOD: "Mood"}
 
 
 class Tags(ABC):
-    """The tags of one open file, which `save` writes back.
+    """The tags of one open file; `save` writes them back.
 
-    A field is a name in lower case, `GENRE` or `MOOD`, or one of our own in upper case.
+    A field is `GENRE` or `MOOD`, in lower case, or one of audiorec's own, in upper case.
     """
 
     @abstractmethod
     def values(self, field: str) -> list[str]:
-        """Return the values of a field; empty where there is none."""
+        """Return the values of a field; empty if it is not set."""
 
     @abstractmethod
     def put(self, field: str, values: Sequence[str]) -> None:
-        """Set a field, in the place of all values that it has."""
+        """Set a field, replacing all its values."""
 
     @abstractmethod
     def others(self, fields: Collection[str]) -> list[str]:
-        """Return everything in the tags but some fields, as texts that can be compared."""
+        """Return everything in the tags except some fields, as texts to compare."""
 
     @abstractmethod
     def save(self, file: BinaryIO) -> None:
-        """Write the tags into an open file, the one they come from or a copy of it."""
+        """Write the tags into an open file: the one they were read from, or a copy of it."""
 
 
 def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
@@ -67,8 +67,8 @@ def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
     Raises
     ------
     SongError
-        ``unsupported``: a format whose tags cannot be written; ``undecodable``: tags that mutagen
-        cannot read, which it therefore must not write.
+        ``unsupported``: tags of this format cannot be written; ``undecodable``: mutagen cannot
+        read the tags, and therefore must not write them.
     MissingExtraError
         Without mutagen.
     """
@@ -88,7 +88,7 @@ def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
 
 
 def seen_by_others(file: BinaryIO, field: str) -> bool:
-    """Whether another reader finds a field, in a second tag that mutagen does not look at.
+    """Whether another reader finds a field, in a second tag that mutagen does not read.
 
     A WAV may have its genre in an INFO list, an MP3 in an APE tag or in ID3v1.
     """
@@ -130,7 +130,7 @@ class _Id3(Tags):
     def __init__(self, opened: Any, tags: Any, *, in_front: bool) -> None:
         self._opened, self._tags = opened, tags
         old = tags.version[:2] < (2, 4) and tags.version[0] == 2
-        self._version = 3 if old else 4  # 2.2 cannot be written, and becomes 2.3
+        self._version = 3 if old else 4  # 2.2 cannot be written and becomes 2.3
         self._in_front = in_front
 
     def _key(self, field: str) -> str:
@@ -181,7 +181,7 @@ def _plain_id3(file: BinaryIO) -> Tags:
     has_v2 = file.read(3) == b"ID3"
     file.seek(0)
     try:
-        # Where there is ID3v1 alone its values are copied: most readers look no further than v2.
+        # If there is only ID3v1, its values are copied: most readers stop at v2.
         tags = ID3(file, translate=False, load_v1=not has_v2)
     except ID3NoHeaderError:
         tags = ID3()
@@ -225,7 +225,7 @@ class _Ape(Tags):
 
     def save(self, file: BinaryIO) -> None:
         first = _ending(file)
-        if first:  # mutagen takes what stands behind its own tag for something to remove
+        if first:  # mutagen would remove what follows its own tag
             file.seek(-_V1_BYTES, os.SEEK_END)
             file.truncate()
         file.seek(0)
@@ -240,7 +240,7 @@ def _ape(file: BinaryIO) -> Tags:
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - _V1_BYTES - 16))
     if b"LYRICS200" in file.read():
-        raise ValueError("Lyrics3 stands behind the audio, which mutagen would drop")
+        raise ValueError("a Lyrics3 tag follows the audio, and mutagen would drop it")
     file.seek(0)
     try:
         return _Ape(APEv2(file))
@@ -260,7 +260,7 @@ class _Vorbis(Tags):
     def put(self, field: str, values: Sequence[str]) -> None:
         tags = self._opened.tags
         tags[:] = [(k, v) for k, v in tags if k.lower() != field.lower()]
-        tags.extend((field.upper(), value) for value in values)  # all others stay in their order
+        tags.extend((field.upper(), value) for value in values)  # all others keep their order
 
     def others(self, fields: Collection[str]) -> list[str]:
         ours = {field.lower() for field in fields}
@@ -285,7 +285,7 @@ def _vorbis(file: BinaryIO, container: Container) -> Tags:
     if container == Container.FLAC:
         return _Vorbis(_with_tags(FLAC(file)))
     file.seek(0)
-    head = file.read(4096)  # the first page, whose packet says what is inside
+    head = file.read(4096)  # the first page, whose packet names the codec
     file.seek(0)
     kinds: dict[bytes, Any] = {
         b"\x01vorbis": OggVorbis,
@@ -296,11 +296,11 @@ def _vorbis(file: BinaryIO, container: Container) -> Tags:
     for mark, kind in kinds.items():
         if mark in head[:128]:
             return _Vorbis(_with_tags(kind(file)))
-    raise ValueError("an Ogg stream of a kind that is not written")
+    raise ValueError("unsupported codec in an Ogg stream")
 
 
 class _Mp4(Tags):
-    """MP4: the genre in its atom, all others as iTunes' free form."""
+    """MP4: the genre in its own atom, all other fields as iTunes free-form atoms."""
 
     def __init__(self, opened: Any) -> None:
         self._opened = opened
@@ -336,7 +336,7 @@ class _Mp4(Tags):
 
 
 class _Asf(Tags):
-    """Windows Media: attributes of the file."""
+    """Windows Media (ASF): attributes of the file."""
 
     def __init__(self, opened: Any) -> None:
         self._opened = opened
@@ -357,7 +357,7 @@ class _Asf(Tags):
 
 
 def _ending(file: BinaryIO) -> bytes:
-    """Return the ID3v1 tag at the end of a file; empty where there is none."""
+    """Return the ID3v1 tag at the end of a file; empty if there is none."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _V1_BYTES))
     last = file.read(_V1_BYTES)
@@ -365,7 +365,7 @@ def _ending(file: BinaryIO) -> bytes:
 
 
 def _restore_ending(file: BinaryIO, first: bytes) -> None:
-    """Put the ID3v1 tag back as it was; mutagen writes it anew from the other."""
+    """Restore the ID3v1 tag, which mutagen rewrites from the ID3v2 tag."""
     if first:
         file.seek(-_V1_BYTES, os.SEEK_END)
         file.write(first)

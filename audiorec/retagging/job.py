@@ -1,6 +1,6 @@
-"""Tags for the songs of a store whose files lie below some folders: said, or written.
+"""Retag the songs of a store whose files lie below some folders: a dry run, or a write.
 
-store, roots, fields ──retag──▶ `Retagging`     nothing is written unless it is asked for
+store, roots, fields ──retag──▶ `Retagging`     writes nothing unless asked to
 """
 
 import os
@@ -31,18 +31,18 @@ Told = Callable[["Retagged"], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retagged:
-    """What became of one song.
+    """Outcome of one song.
 
     Attributes
     ----------
     song_id, path : str
     state : str
-        ``written``, ``would write``, ``unchanged`` or ``refused``; of an undo ``restored``,
+        ``written``, ``would write``, ``unchanged`` or ``refused``; after an undo ``restored``,
         ``as it was`` or ``refused``.
     put : mapping of str to sequence of str
         Fields that were, or would be, written.
     kept : mapping of str to sequence of str
-        Fields that have another value already, which stays unless `replace` is asked for.
+        Current values of fields that already have another value, kept unless `replace` is set.
     reason : str
         Why it was refused.
     """
@@ -57,15 +57,15 @@ class Retagged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retagging:
-    """What became of all songs below the roots.
+    """Outcome of all songs below the roots.
 
     Attributes
     ----------
     songs : tuple of Retagged
     undo_file : Path or None
-        What `audiorec.retagging.undo_job.undo` takes; None where nothing was written.
+        Input of `audiorec.retagging.undo_job.undo`; None if nothing was written.
     elsewhere : int
-        Songs of the store outside the roots, which were not looked at.
+        Songs of the store outside the roots, which were skipped.
     """
 
     songs: tuple[Retagged, ...]
@@ -74,7 +74,7 @@ class Retagging:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many songs have each state."""
+        """Number of songs by state."""
         return dict(Counter(song.state for song in self.songs))
 
     def __repr__(self) -> str:
@@ -95,29 +95,29 @@ def retag(
     limits: Limits = LIMITS,
     told: Told | None = None,
 ) -> Retagging:
-    """Put fields into the tags of a store's songs; by default only say what would be put.
+    """Write fields into the tags of a store's songs; by default only report what would be written.
 
     Parameters
     ----------
     store : VectorStore
     roots : sequence of path
-        Folders, or single songs; a file outside them is never opened, and no link is followed.
+        Folders, or single songs; files outside them are never opened, and links not followed.
     fields : sequence of str, optional
-        Of `audiorec.retagging.wanted.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By default
-        one of our own for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
+        Any of `audiorec.retagging.wanted.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By
+        default one field for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
     write : bool
-        Write. A field that has a value stays as it is.
+        Write to the files. A field that already has a value is kept.
     replace : bool
-        Write over fields that have another value.
+        Overwrite fields that have another value.
     keep_mtime : bool
-        Keep the files' times of change; by default they move on, so that music servers see it.
+        Keep the files' modification times; by default they change, so that music servers notice.
     undo_file : path, optional
-        Where the way back is kept; an undo file that is there goes on. By default
+        Undo file to write, or to append to if it exists. By default
         ``retag-<time>.undo.jsonl`` beside the store.
     jobs : int
-        Processes.
+        Number of worker processes.
     limits : Limits
-        Time and memory of one song.
+        Time and memory limits for one song.
     told : callable, optional
         Called with each `Retagged` as soon as it is done.
 
@@ -129,9 +129,9 @@ def retag(
     Raises
     ------
     MissingFileError
-        If a root is not there.
+        If a root does not exist.
     InputError
-        If a field is none of this store, or the undo file is something else.
+        If the store cannot fill a field, or `undo_file` exists and is not an undo file.
     MissingExtraError
         Without mutagen (``pip install "audiorec[retag]"``).
     """
@@ -169,9 +169,9 @@ def retag(
 
 
 def checked_roots(roots: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return roots as absolute paths, as they are named and as they really lie.
+    """Return roots as absolute paths, both as named and with links resolved.
 
-    A root itself may be a link, since the user named it; a song is a root of its own.
+    A root itself may be a link, since the user named it. A single song may be a root.
     """
     found: list[str] = []
     for root in roots:
@@ -182,7 +182,10 @@ def checked_roots(roots: Sequence[str | Path]) -> tuple[str, ...]:
 
 
 def below_roots(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None:
-    """Return the root of a path and the way from it, as `split_below`; a root may be the song."""
+    """Return the root of a path and its components below it, like `split_below`.
+
+    A root that is a file contains just itself. None if the path lies below no root.
+    """
     found = split_below(roots, path)
     if found is None and path in roots and not Path(path).is_dir():
         parent, name = os.path.split(path)
@@ -207,7 +210,7 @@ def _usual_undo(store: VectorStore) -> Path:
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     base = store.path.with_name(f"retag-{now}")
     number, path = 1, Path(f"{base}.undo.jsonl")
-    while path.exists():  # a run of the same second
+    while path.exists():  # from a run in the same second
         number += 1
         path = Path(f"{base}-{number}.undo.jsonl")
     return path
@@ -239,14 +242,14 @@ def _carried_out(
         yield from (done[n] for n in range(at, len(changes)))
     finally:
         for _, change in asked[left : left + 2 * jobs + 1] if undo is not None else ():
-            discard(change)  # of those that were in flight when it was stopped
+            discard(change)  # copies in flight when the run was stopped
 
 
 def _outcome(song_id: str, change: Change, answer: Answer, undo: Undo | None) -> Retagged:
     about = partial(Retagged, song_id=song_id, path=change.path)
     if answer.value is None:
         if answer.error is not None and not isinstance(answer.error, SongError):
-            raise answer.error  # no song is to blame: the extra is missing
+            raise answer.error  # not this song's fault, for example a missing extra
         discard(change)
         reason = answer.error.reason if answer.error is not None else answer.message
         return about(state=REFUSED, reason=reason)
@@ -256,7 +259,7 @@ def _outcome(song_id: str, change: Change, answer: Answer, undo: Undo | None) ->
     if undo is None:
         return about(state=WOULD_WRITE, put=changed.put, kept=changed.kept)
     if changed.delta is None or changed.old is None or changed.new is None:
-        raise SongError(change.path, Failure.CRASHED, "its worker made no copy", "tag")
+        raise SongError(change.path, Failure.CRASHED, "the worker made no copy", "tag")
     put = {name: list(values) for name, values in changed.put.items()}
     undo.append(
         Record(
@@ -276,7 +279,7 @@ def _outcome(song_id: str, change: Change, answer: Answer, undo: Undo | None) ->
 
 
 def described(song: Retagged) -> str:
-    """Return what became of a song as one line: fields, or why not."""
+    """Describe the outcome of a song in one line: its fields, or why it was refused."""
     if song.reason:
         return song.reason
     kept = f"has {in_words(song.kept)}" if song.kept else ""

@@ -1,10 +1,10 @@
-"""The undo file: a line for every file that is about to be changed, on the disk before it is.
+"""The undo file: one line per changed file, synced to disk before the file is changed.
 
     `Undo.append(record)`  ──▶  one line of JSON with its digest, synced
     `read_records(path)`   ──▶  the records, newest first
 
-A kill at any place leaves either no line (the file is the old one), a part of a line (so is it),
-or a whole line, and the file is the old one or the new one: which, its digest says.
+After a kill at any point there is either no line or a partial line, and the file is unchanged; or
+a complete line, and the file's digest tells whether it is the old or the new one.
 """
 
 import json
@@ -22,14 +22,14 @@ from audiorec.retagging.change import FileState
 from audiorec.retagging.delta import MOST_BYTES, Delta
 
 SCHEMA = "audiorec/retag-undo/1"
-MOST_LINE_BYTES = 2 * MOST_BYTES  # patches as text, with room
+MOST_LINE_BYTES = 2 * MOST_BYTES  # patches encoded as text, with margin
 _NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One file that was changed, and how the old one is had back.
+    """One changed file, and how to restore the old one.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Record:
     path : str
         Absolute, as it was opened.
     put : mapping of str to list of str
-        The fields that were written, for a person.
+        The fields written, for human readers.
     old, new : FileState
     delta : Delta
     """
@@ -50,7 +50,7 @@ class Record:
     delta: Delta
 
     def to_line(self) -> bytes:
-        """Return it as a line of JSON."""
+        """Return the record as one line of JSON."""
         content = {
             "schema": SCHEMA,
             "song_id": self.song_id,
@@ -64,11 +64,11 @@ class Record:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Record":
-        """Read `to_line`; what is no such line is a `ValueError`."""
+        """Parse a line that `to_line` made; raise `ValueError` if it is not one."""
         try:
             content = unsealed(parse_json(line, max_bytes=MOST_LINE_BYTES))
             if content["schema"] != SCHEMA:
-                raise ValueError(f"its schema is not {SCHEMA}")
+                raise ValueError(f"the schema is not {SCHEMA}")
             old, new = (FileState(**_state(content[name])) for name in ("old", "new"))
             return cls(
                 song_id=str(content["song_id"]),
@@ -79,31 +79,31 @@ class Record:
                 delta=Delta.from_json(content, old.size, new.size),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"a line of an undo file has other fields: {error}") from error
+            raise ValueError(f"fields are missing or invalid: {error}") from error
 
 
 def _state(content: Any) -> dict[str, Any]:
     size, sha256, mtime_ns = content["size"], content["sha256"], content["mtime_ns"]
     if not (isinstance(size, int) and isinstance(mtime_ns, int) and isinstance(sha256, str)):
-        raise TypeError("a state of a file")
+        raise TypeError("size, sha256 or mtime_ns")
     if not 0 < size < 1 << 48 or not -(1 << 63) <= mtime_ns < 1 << 63:
         raise ValueError("a size or a time is out of range")
     return {"size": size, "sha256": sha256, "mtime_ns": mtime_ns}
 
 
 class Undo:
-    """An undo file that is being written; lines are only added.
+    """Append-only writer of an undo file.
 
     Parameters
     ----------
     path : Path
-        A new file, or an undo file, which goes on; of a line that a killed run left unfinished
-        nothing is kept.
+        A new file, or an existing undo file to append to; a partial line left by a killed run is
+        removed.
 
     Raises
     ------
     InputError
-        If something else is there.
+        If a file of another kind exists there, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +126,7 @@ class Undo:
         os.close(self._file)
 
     def append(self, record: Record) -> None:
-        """Add a line; when this returns, it is on the disk."""
+        """Append a line; it is synced to disk when this returns."""
         line = record.to_line()
         try:
             while line:
@@ -134,31 +134,31 @@ class Undo:
             os.fsync(self._file)
         except OSError as error:
             raise StoreError(
-                f"{self.path}: cannot be written: {error.strerror}; nothing more is changed"
+                f"{self.path}: cannot be written: {error.strerror}; no further file is changed"
             ) from error
 
 
 def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
-    """Yield the records of an undo file, the newest first; a line that is damaged is an error.
+    """Yield the records of an undo file, newest first; a damaged line yields its error.
 
     Raises
     ------
     MissingFileError
-        If it is not there.
+        If the file does not exist.
     DamagedFileError
-        If it is another file.
+        If it is not an undo file.
     StoreError
-        If it is a link, or no file.
+        If it is a link, or not a regular file.
     """
     if not path.exists():
         raise MissingFileError(f"{path}: no such undo file")
     with open_own(path) as file:
         if not _begins_as_ours(file.readline(MOST_LINE_BYTES)):
-            raise DamagedFileError(f"{path}: is no undo file of audiorec retag")
+            raise DamagedFileError(f"{path}: is not an undo file of audiorec retag")
         file.seek(0)
         starts, at = [], 0
         while line := file.readline(MOST_LINE_BYTES):
-            if line.endswith(b"\n"):  # what was not finished has changed nothing
+            if line.endswith(b"\n"):  # a partial line has not changed its file
                 starts.append((at, len(line)))
             at += len(line)
         for number, (start, length) in reversed(list(enumerate(starts, 1))):
@@ -171,15 +171,15 @@ def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
 
 def _begins_as_ours(line: bytes) -> bool:
     begin = json.dumps({"schema": SCHEMA}).encode()[:-1]
-    return begin.startswith(line[: len(begin)])  # of a line that was not finished, a part
+    return begin.startswith(line[: len(begin)])  # a partial line may be shorter
 
 
 def _end_of_whole_lines(path: Path) -> int:
-    """Return where the last whole line of an undo file ends; another file is an `InputError`."""
+    """Return where the last complete line ends; raise `InputError` if it is not an undo file."""
     with open_own(path) as file:
         first = file.readline(MOST_LINE_BYTES)
         if not _begins_as_ours(first):
-            raise InputError(f"{path}: is there already and is no undo file; name another")
+            raise InputError(f"{path}: exists and is not an undo file; name another")
         end = len(first) if first.endswith(b"\n") else 0
         while line := file.readline(MOST_LINE_BYTES):
             end += len(line) if line.endswith(b"\n") else 0

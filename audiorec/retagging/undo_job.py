@@ -1,6 +1,6 @@
-"""The files as they were before `retag`, from its undo file.
+"""Restore files to their state before `retag`, from its undo file.
 
-undo file, roots ──undo──▶ `Retagging`: each file byte for byte the old one, or left alone
+undo file, roots ──undo──▶ `Retagging`: each file restored byte for byte, or left alone
 """
 
 import os
@@ -35,7 +35,7 @@ from audiorec.retagging.undo import Record, read_records
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePlace:
-    """Where a file lies below a root."""
+    """Location of a file below a root."""
 
     root: str
     parts: tuple[str, ...]
@@ -49,30 +49,32 @@ def undo(
     write: bool = False,
     told: Told | None = None,
 ) -> Retagging:
-    """Make files again what they were before `retag`; by default only say which.
+    """Restore files to their state before `retag`; by default only report which.
 
     Parameters
     ----------
     undo_file : path
     roots : sequence of path
-        Files outside them are left alone, whatever the undo file says; no link is followed.
+        Files outside them are left alone, whatever the undo file says; links are not followed.
     write : bool
-        Restore. A run that is killed may be run again.
+        Restore the files. A killed run can be repeated.
     told : callable, optional
         Called with each `Retagged` as soon as it is done.
 
     Returns
     -------
     retagging : Retagging
-        The newest change first. Files that were changed since are refused, since what was changed
+        Newest change first. Files that were changed since are refused, because those changes
         would be lost.
 
     Raises
     ------
     MissingFileError
-        If the undo file or a root is not there.
+        If the undo file or a root does not exist.
+    DamagedFileError
+        If it is not an undo file.
     StoreError
-        If the undo file is a link, or no file.
+        If the undo file is a link, or not a regular file.
     """
     places = checked_roots(roots)
     songs = []
@@ -91,7 +93,7 @@ def _undone(record: Record, roots: Sequence[str], *, write: bool) -> Retagged:
     found = below_roots(roots, record.path)
     put = {name: tuple(values) for name, values in record.put.items()}
     if found is None:
-        reason = "lies outside the folders that were named"
+        reason = "lies outside the given folders"
         return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
     place = FilePlace(root=found[0], parts=tuple(found[1]), path=record.path)
     try:
@@ -109,10 +111,10 @@ def _restored(record: Record, at: FilePlace, *, write: bool) -> str:
             now = state_of(file)
             if _same(now, record.old):
                 if write:
-                    place.remove_copy()  # of a run that was killed before the exchange
+                    place.remove_copy()  # left by a run killed before the swap
                 return AS_IT_WAS
             if not _same(now, record.new):
-                reason = "was changed since, which would be lost; it is left as it is"
+                reason = "was changed since, and restoring would lose that; left unchanged"
                 raise SongError(at.path, Failure.UNSUPPORTED, reason, "tag")
             if not write:
                 return WOULD_WRITE
@@ -121,7 +123,7 @@ def _restored(record: Record, at: FilePlace, *, write: bool) -> str:
                     copy.write(block)
                 copy.flush()
                 if state_of(copy).sha256 != record.old.sha256:
-                    raise ValueError("the undo file does not fit it")
+                    raise ValueError("the undo file does not match this file")
                 keep_attributes(file.fileno(), copy.fileno(), keep_mtime=False)
                 set_mtime(copy.fileno(), record.old.mtime_ns)
                 os.fsync(copy.fileno())

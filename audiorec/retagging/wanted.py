@@ -1,9 +1,9 @@
-"""Which fields a song's file gets: its version and genre by the heads, its moods by the backbone.
+"""Choose the fields of a song's file: version and genre from the heads, moods from the backbone.
 
     store, ["AUDIOREC_GENRE", "mood"], rows  ──wanted_fields──▶  [{"AUDIOREC_GENRE": ["jazz"]}, …]
 
-A song of which nothing should be said (silence, speech, under three segments) gets no genre and no
-mood, as everywhere.
+Songs that are not classified anywhere (silence, speech, under three segments) get no genre and no
+mood here either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ from audiorec.tagger.moods import MOODS
 from audiorec.types import FloatArray, Int64Array
 
 OWN = "AUDIOREC_"
-# What may be asked for of a store with our heads; other heads have a field each by their names.
+# Fields available with the shipped heads; any other head gets a field named after it.
 FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE", f"{OWN}MOOD", GENRE, MOOD)
-MOST_LETTERS = 100  # of a value; the names of classes are the store's
+MOST_LETTERS = 100  # per value, since class names come from the store
 MOST_MOODS = 2
-LEAST_MOOD = 0.1  # mean of a tag's sigmoid; most songs have no tag of a mood above it
-_SPELLED = {"hiphop": "Hip-Hop"}  # what the standard field calls a class; else it is capitalised
+LEAST_MOOD = 0.1  # mean of a tag's sigmoid; most songs have no mood tag above it
+_SPELLED = {"hiphop": "Hip-Hop"}  # spelling in the standard field; other classes are capitalised
 
 
 def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[str, ...]:
-    """Return fields in their usual spelling, each once; by default one of our own for each head.
+    """Normalise the spelling of fields and drop repeats; by default one own field for each head.
 
     Raises
     ------
     InputError
-        If the store cannot fill one, or there is none.
+        If `fields` is empty, or the store cannot fill one of them.
     """
     heads = list(dict.fromkeys(name.partition("/")[0] for name in store.metadata.classes))
     own = [f"{OWN}{head.upper()}" for head in heads]
@@ -49,7 +49,7 @@ def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[st
 def wanted_fields(
     store: VectorStore, fields: Sequence[str], rows: Int64Array
 ) -> list[dict[str, tuple[str, ...]]]:
-    """Return the fields of some songs, a mapping each; a field without a value is not in it.
+    """Return one mapping of field to values for each song; fields without a value are omitted.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def wanted_fields(
     Raises
     ------
     AudiorecError
-        If moods are asked for and ``features.parquet`` beside the store does not have them.
+        If moods are requested and ``features.parquet`` beside the store does not have them.
     """
     moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
     found = []
@@ -82,7 +82,7 @@ def wanted_fields(
 
 
 def _plain(text: str) -> str:
-    """Return a value of one line that nothing can hide in."""
+    """Remove unprintable characters from a value and limit its length."""
     return "".join(c for c in text if c.isprintable())[:MOST_LETTERS]
 
 
@@ -91,7 +91,7 @@ def _spelled(label: str) -> str:
 
 
 def _moods(means: TagMeans | None, row: int) -> tuple[str, ...]:
-    """Return the clearest moods of a song, the clearest first; none that is not clear."""
+    """Return up to two moods of a song, strongest first, of those with a mean of 0.1 or more."""
     if means is None:
         return ()
     values: FloatArray = means.values[row]
@@ -105,5 +105,5 @@ def _value(values: FloatArray, names: Sequence[str], mood: str) -> float:
 
 
 def in_words(fields: Mapping[str, Sequence[str]]) -> str:
-    """Return fields as one line: ``AUDIOREC_GENRE=jazz, mood=sad|mellow``."""
+    """Format fields as one line: ``AUDIOREC_GENRE=jazz, mood=sad|mellow``."""
     return ", ".join(f"{name}={'|'.join(values)}" for name, values in fields.items())

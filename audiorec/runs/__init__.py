@@ -1,4 +1,4 @@
-"""How long work is run and watched: processes that may die, progress, and what is told of it.
+"""Run long jobs and monitor them: worker processes, progress, logs, metrics and records.
 
 ::
 
@@ -8,16 +8,16 @@
              └──unlike, drift──▶ warnings
 
 ==============  ==================================================================
-``imports``     where modules may come from: never from the current folder
+``imports``     where modules may be imported from: never the current folder
 ``workers``     disposable child processes: one item in, one answer out
 ``stopwatch``   CPU seconds by stage
-``report``      how far a run is, and what came of it
-``log``         a run as lines of JSON, one an event
+``report``      progress and result of a run
+``log``         a run as lines of JSON, one per event
 ``prometheus``  a run as a textfile for the node exporter
 ``record``      a job as a JSON beside its output, with the runs before it
-``history``     the runs of a folder: found, named, compared
-``unlike``      what is worth a warning: how a run is unlike those before
-``drift``       whether songs score as those of the last run did
+``history``     find, name and compare the runs of a folder
+``unlike``      warnings: how a run differs from those before
+``drift``       whether scores are distributed as in the last run
 ==============  ==================================================================
 
 Public::

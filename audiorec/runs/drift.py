@@ -1,20 +1,21 @@
-"""Whether songs sound to the heads as those of the last run did.
+"""Detect drift: whether scores are distributed as in the last run.
 
     scores of a song {"genre/jazz": 0.8, ...} ──add──▶ ScoreDistribution ──drifts──▶ [Drift]
 
-A run keeps, for each class, the mean of its songs' mean scores and how many songs lie in each of
+A run keeps, for each class, the mean of its songs' mean scores and the number of songs in each of
 18 bins. Two runs are compared by the population stability index,
 
     PSI = sum over bins of (q - p) ln(q / p),
 
-p and q the shares before and now. Neighbouring bins are joined until each holds a twentieth of
-both runs together. A class has drifted if its PSI is *large*, `LARGE` at least, and more than
-chance makes: if both runs drew from one distribution, PSI is about (1/n + 1/m) times chi-squared
-with one degree of freedom less than there are bins. n and m are not the songs of a run, since songs
-of one album are alike, but its independent ones by Kish: the square of all songs over the sum of
-the squares of the albums' songs, which is the number of albums if all are of one size. A song
-without an album is one of its own.
-`benchmarks/eval_drift.py` prints how often this is wrong, and what it sees.
+where p and q are the shares before and now. Adjacent bins are merged until each holds a twentieth
+of both runs together. A class has drifted if its PSI is at least `LARGE` and exceeds what chance
+explains: if both runs are samples of one distribution, PSI is about (1/n + 1/m) times chi-squared
+with one degree of freedom less than there are bins. Since songs of one album are alike, n and m are
+Kish's effective sample sizes: the square of the number of songs, divided by the sum of squares of
+the numbers of songs per album (the number of albums, if all have the same size). A song without an
+album counts as an album.
+
+`benchmarks/eval_drift.py` prints the false alarm rate and the detection rate.
 """
 
 import math
@@ -28,17 +29,17 @@ EDGES = (
     *(0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99),
 )
 BINS = len(EDGES) + 1
-LARGE = 0.25  # PSI; by custom, less than 0.1 is the same and more than 0.25 another population
-CHANCE = 0.001  # of one false alarm among all classes of a run, where albums are independent
+LARGE = 0.25  # PSI; by convention, below 0.1 is no change, above 0.25 another population
+CHANCE = 0.001  # of a false alarm in any class of a run, if albums are independent
 LEAST_SHARE = 0.05  # of the songs of both runs, in a bin
-LEAST_INDEPENDENT = 50.0  # songs of each run; fewer say nothing
+LEAST_INDEPENDENT = 50.0  # effective songs per run; with fewer, runs are not compared
 MOST_CLASSES = 1000
-LONGEST_NAME = 200  # letters of a class
+LONGEST_NAME = 200  # letters of a class name
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How a class changed: the mean scores before and now, PSI, and whether that is drift."""
+    """Change of one class: its mean scores before and now, PSI, and whether it is drift."""
 
     name: str
     before: float
@@ -49,17 +50,17 @@ class Drift:
 
 @dataclass(slots=True)
 class ScoreDistribution:
-    """Scores of the songs of a run, by class.
+    """Distribution of the scores of a run's songs, by class.
 
     Attributes
     ----------
     songs : int
     squares : int
-        The sum of the squares of the numbers of songs of each album.
+        Sum over albums of the squared number of songs.
     sums : dict of str to float
-        The sum of the songs' scores.
+        Sum of the songs' scores.
     bins : dict of str to list of int
-        Songs in each of the bins that `EDGES` divide [0, 1] into.
+        Number of songs in each bin of [0, 1], divided at `EDGES`.
     """
 
     songs: int = 0
@@ -70,15 +71,15 @@ class ScoreDistribution:
 
     @property
     def independent(self) -> float:
-        """How many songs that are not of one album would say as much."""
+        """Kish's effective number of songs: how many independent ones would say as much."""
         return self.songs**2 / self.squares if self.squares else 0.0
 
     def add(self, scores: Mapping[str, float], album: str = "") -> None:
-        """Count one song by its score of each class; `album` tells albums apart."""
+        """Count one song by its score for each class; `album` identifies its album."""
         self.songs += 1
         before = 0
         if album:
-            key = hash(album)  # all that is needed of a million albums
+            key = hash(album)  # saves the memory of a million names
             before = self._sizes.get(key, 0)
             self._sizes[key] = before + 1
         self.squares += 2 * before + 1
@@ -87,7 +88,7 @@ class ScoreDistribution:
             self.bins.setdefault(name, [0] * BINS)[bisect_right(EDGES, score)] += 1
 
     def merge(self, other: "ScoreDistribution") -> None:
-        """Count the songs of another run as this one's."""
+        """Add the songs of another run to this one's."""
         self.songs += other.songs
         self.squares += other.squares
         for name, total in other.sums.items():
@@ -100,16 +101,16 @@ class ScoreDistribution:
         return self.sums[name] / self.songs
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return values that JSON can hold."""
         means = {name: round(self.mean(name), 6) for name in sorted(self.sums)}
         bins = dict(sorted(self.bins.items()))
         return {"songs": self.songs, "squares": self.squares, "means": means, "bins": bins}
 
     @classmethod
     def from_dict(cls, content: object) -> "ScoreDistribution":
-        """Read what `to_dict` returned; a one-line `ValueError` for anything else."""
+        """Parse what `to_dict` returned; raise `ValueError`, in one line, for anything else."""
         if not isinstance(content, Mapping):
-            raise ValueError("scores are no object")
+            raise ValueError("scores are not an object")
         songs, squares = _count(content.get("songs")), _count(content.get("squares"))
         means, bins = content.get("means"), content.get("bins")
         if not (isinstance(means, Mapping) and isinstance(bins, Mapping)):
@@ -119,20 +120,20 @@ class ScoreDistribution:
             or len(means) > MOST_CLASSES
             or means.keys() != bins.keys()
         ):
-            raise ValueError("means and bins of scores do not fit")
+            raise ValueError("means and bins of scores do not match")
         found = cls(songs, squares)
         for name, mean in means.items():
             counts = bins[name]
             if not (isinstance(mean, (int, float)) and 0 <= mean <= 1 and _is_row(counts)):
-                raise ValueError("means or bins of scores are out of their range")
+                raise ValueError("means or bins of scores are out of range")
             if len(name) > LONGEST_NAME or sum(counts) != songs:
-                raise ValueError("bins of scores do not hold the songs")
+                raise ValueError("bins of scores do not add up to the songs")
             found.sums[name], found.bins[name] = float(mean) * songs, list(counts)
         return found
 
 
 def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
-    """Compare two runs class by class, the largest PSI first; nothing where songs are few."""
+    """Compare two runs class by class, largest PSI first; empty if either has too few songs."""
     if min(before.independent, now.independent) < LEAST_INDEPENDENT:
         return []
     names = sorted(before.bins.keys() & now.bins.keys())
@@ -155,9 +156,9 @@ def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
 
 
 def stability(before: Sequence[int], now: Sequence[int]) -> tuple[float, int]:
-    """Return the population stability index of two rows of counts, and its number of bins.
+    """Return the population stability index of two histograms, and the number of bins used.
 
-    Half a song is added to every bin, so that an empty one has a logarithm.
+    Half a song is added to every bin, so that the logarithm of an empty one exists.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def stability(before: Sequence[int], now: Sequence[int]) -> tuple[float, int]:
 
 
 def _joined(before: Sequence[int], now: Sequence[int]) -> list[tuple[int, int]]:
-    """Join neighbouring bins until each holds its share of both runs."""
+    """Merge adjacent bins until each holds at least `LEAST_SHARE` of both runs."""
     n, m = sum(before), sum(now)
     pairs: list[tuple[int, int]] = []
     a = b = 0
@@ -183,23 +184,23 @@ def _joined(before: Sequence[int], now: Sequence[int]) -> list[tuple[int, int]]:
         if (a / n + b / m) / 2 >= LEAST_SHARE:
             pairs.append((a, b))
             a = b = 0
-    if pairs and (a or b):  # what is left over joins the last
+    if pairs and (a or b):  # the rest is merged into the last bin
         pairs[-1] = (pairs[-1][0] + a, pairs[-1][1] + b)
     return pairs
 
 
 def _chi_squared(freedom: int, classes: int) -> float:
-    """Return what chi-squared exceeds by chance once in 1 / `CHANCE` runs of so many classes."""
+    """Return the critical value of chi-squared at level `CHANCE`, Bonferroni-corrected."""
     if freedom < 1:
         return 0.0
-    from scipy.special import chdtri  # a tenth of a second, where there is something to compare
+    from scipy.special import chdtri  # takes a tenth of a second, so only if needed
 
     return float(chdtri(freedom, CHANCE / classes))
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 53:
-        raise ValueError("a count of scores is none")
+        raise ValueError("a count of scores is not a number")
     return value
 
 

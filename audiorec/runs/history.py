@@ -1,6 +1,6 @@
-"""The runs of a folder: found by their records, named by output or id, compared two by two.
+"""Find the runs of a folder by their records, look one up by output or id, and compare two.
 
-folder                       ──find_runs──▶ runs, the newest first, and what is no record
+folder                       ──find_runs──▶ runs, newest first, and problems
 "cands.parquet", "3fa91c"    ──find_run──▶ one run
 a run, another               ──compare_runs──▶ `RunDifference`
 """
@@ -21,8 +21,8 @@ from audiorec.runs.record import (
     runs_before,
 )
 
-LEAST_DIGITS = 4  # of an id
-MOST_RECORDS = 10_000  # files of a folder
+LEAST_DIGITS = 4  # hex digits that an abbreviated id needs
+MOST_RECORDS = 10_000  # record files in a folder
 _ID = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},12}}")
 
 
@@ -34,13 +34,13 @@ class RunDifference:
     ----------
     before, now : JobRun
     left_out, added : tuple of str
-        Words of the command line.
+        Words of the command line that only one of the runs has.
     versions : dict of str to (str, str)
-        Those that differ, and extractor_id; empty where one run does not say it.
+        Versions that differ, including extractor_id; an empty text if a run does not state it.
     counts : dict of str to (float or None, float or None)
-        All of them, and seconds.
+        All counts, and the seconds.
     drifts : list of Drift
-        Score by score, the largest first; none where songs are few.
+        One per class, largest first; empty if there are too few songs.
     """
 
     before: JobRun
@@ -53,14 +53,14 @@ class RunDifference:
 
 
 def find_runs(folder: str | os.PathLike[str]) -> tuple[list[JobRun], list[str]]:
-    """Read the records that lie in a folder, not those below it.
+    """Read the records in a folder, excluding its subfolders.
 
     Returns
     -------
     runs : list of JobRun
-        The newest first.
+        Newest first.
     problems : list of str
-        Files of a record's name that cannot be read as one, a line each.
+        One line for each file that is named like a record but cannot be read as one.
 
     Raises
     ------
@@ -77,27 +77,27 @@ def find_runs(folder: str | os.PathLike[str]) -> tuple[list[JobRun], list[str]]:
             e.name for e in entries if e.name.endswith(ENDING) or e.name == SHARDS_RECORD
         )
     if len(names) > MOST_RECORDS:
-        raise InputError(f"{place}: {len(names):,} records of runs; name an output instead")
+        raise InputError(f"{place}: has {len(names):,} records of runs; name an output instead")
     runs: list[JobRun] = []
     problems = []
     for name in names:
         try:
             runs += read_runs(place / name)
         except (StoreError, OSError) as error:
-            if name != SHARDS_RECORD:  # many programs have a run.json; so has recall run
+            if name != SHARDS_RECORD:  # other programs write a run.json, and so does recall run
                 problems.append(str(error))
     return sorted(runs, key=lambda run: (run.started_at, run.ended_at), reverse=True), problems
 
 
 def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
-    """Find one run: the last one of an output or a record, or by the beginning of its id.
+    """Find one run: the last one of an output or a record, or the one whose id begins with `name`.
 
     Raises
     ------
     MissingFileError
         If there is no such output, and no run with such an id in `folder`.
     InputError
-        If several runs begin so.
+        If several ids begin with `name`.
     StoreError
         If the record cannot be read.
     """
@@ -107,28 +107,28 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
     if _ID.fullmatch(name) and not Path(name).exists():
         ids = {run.run_id: run for run in find_runs(folder)[0] if run.run_id.startswith(name)}
         if len(ids) > 1:
-            raise InputError(f"{name}: {len(ids)} runs begin so; give more digits")
+            raise InputError(f"{name}: the ids of {len(ids)} runs begin with it; give more digits")
         for run in ids.values():
             return run
     raise MissingFileError(
-        f"{name}: no record of a run, no output with one, and no id of a run in {folder}; "
-        "audiorec runs list shows them"
+        f"{name}: not a record of a run, not an output with one, and not the id of a run in "
+        f"{folder}; to list runs: audiorec runs list"
     )
 
 
 def runs_of(name: str) -> list[JobRun]:
-    """Return the runs of an output or of a record, the oldest first; none where there is none."""
+    """Return the runs of an output or a record, oldest first; empty if there is no record."""
     if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
         return read_runs(name)
     if os.path.lexists(record_of(name)):
         return read_runs(record_of(name))
-    if Path(name).is_dir():  # of parts, perhaps
+    if Path(name).is_dir():  # maybe a folder of parts
         return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
     return []
 
 
 def compare_runs(before: JobRun, now: JobRun) -> RunDifference:
-    """Say how one run differs from another."""
+    """Return how one run differs from another."""
     names = sorted(before.versions.keys() | now.versions.keys())
     versions = {name: (before.versions.get(name, ""), now.versions.get(name, "")) for name in names}
     versions["extractor_id"] = (before.extractor_id, now.extractor_id)

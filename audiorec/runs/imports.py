@@ -1,31 +1,31 @@
-"""Where modules may come from: never from the current folder, which may be anyone's.
+"""Restrict where modules are imported from: never the current folder, which may be untrusted.
 
     sys.path, PYTHON* variables ──trusted_path, clean_environment──▶ how a child is started
 
-Python looks for modules in the current folder first when it runs ``python -c``, ``python -m``
-or a notebook, and in whatever ``PYTHONPATH`` names relative to it. In a folder of music that
-came from anywhere, a file called ``soundfile.py`` would then be run. Three rules:
+Python searches the current folder first when it runs ``python -c``, ``python -m`` or a notebook,
+and also folders that ``PYTHONPATH`` names relative to it. In a folder of downloaded music, a file
+called ``soundfile.py`` would then be run. Three rules:
 
 ==========================  ================================================================
-a process that we start     gets `trusted_path` in place of Python's own search, and none of
-                            the ``PYTHON*`` variables
-the command ``audiorec``    forgets all other folders before it imports anything large
+a process that we start     gets `trusted_path` instead of Python's own search path, and
+                            none of the ``PYTHON*`` variables
+the command ``audiorec``    drops untrusted folders before it imports anything large
 a program that imports us   keeps its ``sys.path`` for its own imports. What is imported
                             while code of audiorec runs comes from trusted folders
 ==========================  ================================================================
 
-Not trusted are the current folder, now and when audiorec was imported, and those that
-``PYTHONPATH`` or ``PYTHONUSERBASE`` name relative to it, empty parts included. Trusted are all
-other absolute entries, and always the folder that the running audiorec lies in: whoever works
-on audiorec stands there.
+Untrusted are the current folder, both now and when audiorec was imported, and folders that
+``PYTHONPATH`` or ``PYTHONUSERBASE`` name relative to it, including empty entries. Trusted are all
+other absolute entries, and always the folder of the running audiorec itself, which is the current
+folder for those who develop it.
 
-What Python imports before audiorec's first line is out of reach. Under ``python -c`` in a
+What Python imports before audiorec's first line cannot be controlled. Under ``python -c`` in a
 hostile folder that is audiorec itself, under ``PYTHONPATH=.`` also ``sitecustomize``; for the
 command without such variables, for a script elsewhere and for ``python -P`` it is nothing.
 """
 
 # ruff: noqa: PTH109, PTH117, PTH118, PTH120
-# pathlib takes longer to import than all of this, and the guard comes first.
+# Importing pathlib takes longer than this whole module, and the guard has to be installed first.
 
 import gc
 import os
@@ -42,7 +42,7 @@ OWN_FOLDER = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir,
 
 
 def _current_folder() -> str:
-    with suppress(OSError):  # it was removed
+    with suppress(OSError):  # the folder was removed
         return os.getcwd()
     return os.sep
 
@@ -51,23 +51,23 @@ _FOLDER_AT_IMPORT = _current_folder()
 
 
 def trusted_path() -> list[str]:
-    """Return the absolute entries of ``sys.path`` and ``PYTHONPATH`` that modules may come from."""
+    """Return the trusted, absolute entries of ``sys.path`` and ``PYTHONPATH``."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     refused = _refused_folders()
     return [entry for entry in dict.fromkeys((*sys.path, *named)) if _is_trusted(entry, refused)]
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment for a child of it: without ``PYTHON*`` variables.
+    """Return this process's environment for a child process, without ``PYTHON*`` variables.
 
-    ``PYTHONSAFEPATH`` alone is set, for what the child may start in its turn.
+    Only ``PYTHONSAFEPATH`` is set, for processes that the child may start.
     """
     kept = {k: v for k, v in os.environ.items() if not k.upper().startswith("PYTHON")}
     return {**kept, "PYTHONSAFEPATH": "1"}
 
 
 def forget_current_folder() -> None:
-    """Leave what is not trusted out of this process's ``sys.path``: for a program of our own."""
+    """Remove untrusted entries from this process's ``sys.path``; for audiorec's own commands."""
     refused = _refused_folders()
     sys.path[:] = [entry for entry in sys.path if _is_trusted(entry, refused)]
 
@@ -82,10 +82,10 @@ def collect_seldom() -> None:
 
 @contextmanager
 def clean_start() -> Iterator[None]:
-    """Let a library start Python processes as we do, for as long as the block runs.
+    """Make a library start Python processes as safely as we do, while the block runs.
 
-    Meanwhile ``sys.path`` is the trusted one, which goes into ``PYTHONPATH`` as well, and the
-    other ``PYTHON*`` variables are as in `clean_environment`: libraries hand both on.
+    Inside it ``sys.path`` and ``PYTHONPATH`` are the trusted path, and the other ``PYTHON*``
+    variables are as in `clean_environment`; libraries pass both on to the processes they start.
     """
     path, environment = list(sys.path), dict(os.environ)
     trusted = trusted_path()
@@ -99,19 +99,19 @@ def clean_start() -> Iterator[None]:
 
 
 def install_guard() -> None:
-    """From now on, find what is imported while audiorec runs in trusted folders only."""
+    """Install an import hook: while code of audiorec runs, import from trusted folders only."""
     if not any(isinstance(finder, _Guard) for finder in sys.meta_path):
         at = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
         sys.meta_path.insert(at, _Guard())
 
 
 class _Guard:
-    """Stands before Python's own finder and speaks only where it might be led astray."""
+    """Import hook before Python's own finder; acts only if ``sys.path`` has untrusted entries."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if path is not None:  # inside a package that was found
+        if path is not None:  # inside a package already found
             return None
         refused = _refused_folders()
         trusted = [entry for entry in sys.path if _is_trusted(entry, refused)]
@@ -119,13 +119,13 @@ class _Guard:
             return None
         found = PathFinder.find_spec(name, trusted, target)
         if found is None and PathFinder.find_spec(name, None, target) is not None:
-            reason = f"No module named {name!r} (one in the current folder is not trusted)"
+            reason = f"No module named {name!r} (the one in the current folder is not trusted)"
             raise ModuleNotFoundError(reason, name=name)
         return found
 
 
 def _is_for_audiorec(refused: frozenset[str]) -> bool:
-    """Whether code of audiorec asks, itself or through a library; a caller's callback is not."""
+    """Whether audiorec's code imports, directly or through a library; not a caller's callback."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
@@ -139,12 +139,12 @@ def _is_for_audiorec(refused: frozenset[str]) -> bool:
 
 
 def _refused_folders() -> frozenset[str]:
-    """Return the real paths of the current folder and of what variables name relative to it."""
+    """Return the real paths of the untrusted folders."""
     variables = os.environ.get("PYTHONPATH", ""), os.environ.get("PYTHONUSERBASE", "")
     return _refused(*variables, _current_folder())
 
 
-@lru_cache(maxsize=4)  # asked at every import
+@lru_cache(maxsize=4)  # called at every import
 def _refused(python_path: str, user_base: str, current: str) -> frozenset[str]:
     named = ["", *python_path.split(os.pathsep)]
     if user_base:
@@ -167,7 +167,7 @@ def _real(folder: str) -> str:
 
 
 def _set_variables(environment: dict[str, str]) -> None:
-    """Take the ``PYTHON*`` variables of an environment; all others stay as they are."""
+    """Replace this process's ``PYTHON*`` variables by those of `environment`; keep all others."""
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         del os.environ[name]
     os.environ.update({k: v for k, v in environment.items() if k.startswith("PYTHON")})

@@ -1,10 +1,10 @@
-"""A run as lines of JSON, one an event, for those who collect logs.
+"""Log a run as lines of JSON, one per event, for log collectors.
 
     {"schema": "audiorec/log/1", "event": "run_start", "run_id": ..., "time": ..., ...}
     {"schema": "audiorec/log/1", "event": "song", "song_id": ..., "outcome": "extracted", ...}
     {"schema": "audiorec/log/1", "event": "run_end", "exit_code": 3, "report": {...}}
 
-Each line is on disk before the next song counts; a log is appended to, never rewritten.
+Each line is written before the next song is counted; a log is appended to, never rewritten.
 """
 
 import json
@@ -20,17 +20,17 @@ LOG_SCHEMA = "audiorec/log/1"
 
 
 class RunLog:
-    """Writes the events of one run.
+    """Writer of the events of one run.
 
     Parameters
     ----------
     write : callable
-        Called with each line, its end included; returns when the line is in the file.
+        Called with each line, including its newline; returns once the line is in the file.
 
     Attributes
     ----------
     run_id : str
-        On every line: runs that share a file can be told apart.
+        On every line, to distinguish runs that share a file.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -38,7 +38,7 @@ class RunLog:
         self._write = write
 
     def event(self, event: str, **values: Any) -> None:
-        """Write one line; `event` is ``run_start``, say, and `values` are what JSON can hold."""
+        """Write one line; `event` is for example ``run_start``, `values` must fit JSON."""
         line: Mapping[str, Any] = {
             "schema": LOG_SCHEMA,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -49,7 +49,7 @@ class RunLog:
         self._write(json.dumps(line, default=str, allow_nan=False) + "\n")
 
     def song(self, song: SongOutcome, *, done: int, total: int) -> None:
-        """Write the line of one song that is done."""
+        """Write the line of one finished song."""
         rounded = {
             "audio_s": round(song.audio_s, 3),
             "wall_s": round(song.wall_s, 3),

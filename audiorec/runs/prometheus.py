@@ -1,7 +1,7 @@
-"""What a nightly job tells Prometheus: a textfile for the node exporter's collector.
+"""Prometheus metrics of a job: a textfile for the node exporter's textfile collector.
 
-Counters (``..._total``) go on from the file that is there, so that rates over days are
-right; gauges are of the last run. Every sample has the label ``output``: the collector
+Counters (``..._total``) continue from the existing file, so that rates over days are right;
+gauges describe the last run. Every sample has the label ``output``, because the collector
 refuses two files that have a sample in common.
 """
 
@@ -17,7 +17,7 @@ from audiorec.runs.record import JobRun
 from audiorec.runs.report import RunReport
 
 MAX_BYTES = 1 << 20
-FINISHED = (0, 3)  # exit codes of a run that went to its end
+FINISHED = (0, 3)  # exit codes of a completed run
 Labels = tuple[tuple[str, str], ...]
 Samples = dict[Labels, float]
 _SAMPLE = re.compile(r"(audiorec_\w+)\{(.*)\} (\S+)")
@@ -25,18 +25,18 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 MEANINGS = {
-    "audiorec_songs_total": "Songs that were worked on, by what became of them.",
+    "audiorec_songs_total": "Songs processed, by outcome and status.",
     "audiorec_audio_seconds_total": "Audio extracted.",
-    "audiorec_cpu_seconds_total": "Processor time over all processes, by stage or job.",
+    "audiorec_cpu_seconds_total": "CPU time over all processes, by stage or job.",
     "audiorec_runs_total": "Runs, by exit code.",
-    "audiorec_run_songs": "Songs of the last run that needed no work, and all it found.",
+    "audiorec_run_songs": "Songs found by the last run, and those not extracted, by state.",
     "audiorec_rows": "Rows of the output files after the last run.",
-    "audiorec_run_count": "What came of the last run that went through, by what is counted.",
-    "audiorec_run_duration_seconds": "Time of the last run.",
-    "audiorec_run_warnings": "How many warnings the last run ended with.",
-    "audiorec_last_run_timestamp_seconds": "The last run ended.",
-    "audiorec_last_finish_timestamp_seconds": "The last run went through all its songs.",
-    "audiorec_last_success_timestamp_seconds": "The last run ended with exit code 0.",
+    "audiorec_run_count": "Counts of the last completed run, by name.",
+    "audiorec_run_duration_seconds": "Duration of the last run.",
+    "audiorec_run_warnings": "Number of warnings of the last run.",
+    "audiorec_last_run_timestamp_seconds": "When the last run ended.",
+    "audiorec_last_finish_timestamp_seconds": "When the last completed run ended.",
+    "audiorec_last_success_timestamp_seconds": "When the last run with exit code 0 ended.",
 }
 
 
@@ -49,7 +49,7 @@ class Metric:
 
     @property
     def kind(self) -> str:
-        """``counter`` or ``gauge``: the ending of the name says which."""
+        """``counter`` or ``gauge``, according to the suffix of the name."""
         return "counter" if self.name.endswith("_total") else "gauge"
 
 
@@ -62,15 +62,15 @@ def write_metrics(
     now: float,
     warnings: int = 0,
 ) -> None:
-    """Write the textfile of an extraction, whole or not at all; its counters go on.
+    """Write the textfile of an extraction, atomically; counters continue from the existing file.
 
     Parameters
     ----------
     path : Path
-        By convention it ends in ``.prom``.
+        Ends in ``.prom`` by convention.
     report : RunReport
     output : str
-        The label of all samples.
+        Value of the label ``output`` of all samples.
     exit_code : int
     now : float
         Seconds since 1970.
@@ -79,14 +79,14 @@ def write_metrics(
     Raises
     ------
     InputError
-        If a file is there that this did not write.
+        If the existing file was not written by audiorec.
     """
     ended = _ended(report.wall_s, warnings, exit_code, now)
     _write(path, output, (*_counters(report, exit_code), *_gauges(report), *ended))
 
 
 def write_job_metrics(path: Path, run: JobRun, *, now: float) -> None:
-    """Write the textfile of any other job; as `write_metrics`."""
+    """Write the textfile of any other job; see `write_metrics`."""
     told = {} if run.error else run.counts
     counts: Samples = {(("count", name),): n for name, n in told.items()}
     spent: Samples = {(("stage", run.job),): run.cpu_s}
@@ -100,7 +100,7 @@ def write_job_metrics(path: Path, run: JobRun, *, now: float) -> None:
 
 
 def _write(path: Path, output: str, metrics: Iterable[Metric]) -> None:
-    """Write metrics of one output; counters go on, and what others wrote there stays."""
+    """Write the metrics of one output; counters continue, and samples of other outputs stay."""
     before = read_metrics(path)
     mine = (("output", output.encode("utf-8", "backslashreplace").decode()),)
     written = {metric.name: _continued(metric, before, mine) for metric in metrics}
@@ -110,13 +110,12 @@ def _write(path: Path, output: str, metrics: Iterable[Metric]) -> None:
 
 
 def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
-    """Read a textfile that `write_metrics` wrote: the samples of each metric.
+    """Read the samples of each metric from a textfile; empty if the file does not exist.
 
     Raises
     ------
     InputError
-        If it is too large, or holds a line of another's making. One that is not there holds
-        no samples.
+        If it is too large, or holds a line that audiorec did not write.
     """
     try:
         text = read_own(path, MAX_BYTES).decode()
@@ -125,14 +124,14 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
     except (OSError, StoreError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a metrics textfile: {error}") from error
     found: dict[str, dict[Labels, float]] = {}
-    # Not splitlines: a path in a label may hold other characters that end a line.
+    # Not splitlines: a path in a label may contain other line separators.
     for line in text.removesuffix("\n").split("\n") if text else ():
         if line.startswith(("# HELP audiorec_", "# TYPE audiorec_")):
             continue
         match = _SAMPLE.fullmatch(line)
         if match is None:
             raise InputError(
-                f"{path}: is no metrics textfile of audiorec: {line[:60]!r}; name another"
+                f"{path}: not a metrics textfile of audiorec: {line[:60]!r}; name another"
             )
         labels = tuple((name, _unescaped(value)) for name, value in _LABEL.findall(match[2]))
         found.setdefault(match[1], {})[labels] = float(match[3])
@@ -177,7 +176,7 @@ def _ended(wall_s: float, warnings: int, exit_code: int, now: float) -> Iterator
 def _continued(
     metric: Metric, before: Mapping[str, Mapping[Labels, float]], mine: Labels
 ) -> Metric:
-    """Add the counts of earlier runs; a time or a number of rows that is not new stays."""
+    """Merge a metric with the earlier samples: counters add up, gauges without new samples stay."""
     samples: dict[Labels, float] = {(*mine, *labels): v for labels, v in metric.samples.items()}
     for labels, value in before.get(metric.name, {}).items():
         if metric.kind == "counter":
@@ -190,7 +189,7 @@ def _continued(
 def _text(metric: Metric) -> str:
     if not metric.samples:
         return ""
-    meaning = MEANINGS.get(metric.name, "Of another version of audiorec.")
+    meaning = MEANINGS.get(metric.name, "From another version of audiorec.")
     lines = [f"# HELP {metric.name} {meaning}", f"# TYPE {metric.name} {metric.kind}"]
     for labels, value in metric.samples.items():
         inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)

@@ -1,7 +1,7 @@
-"""What a job was: one small JSON beside its output, with a short line for every run before.
+"""Record of a job: one small JSON file beside its output, with an entry for every earlier run.
 
     cands.parquet    ──▶  cands.parquet.run.json    beside the output, a file or a folder
-    folder of parts  ──▶  run.json in it            it may be a place of an object store
+    folder of parts  ──▶  run.json in it            may be in an object store
 
 ::
 
@@ -10,10 +10,10 @@
      "wall_s": 12.5, "cpu_s": 11.9, "counts": {"users": 1200, "rows": 120000}, "warnings": [],
      "history": [{"run_id": ..., ...}, ...]}
 
-The record is of the last run that went through or was stopped, and what made the output (spec,
-weights, a full report) stands there once. `history` has the last hundred runs, this one included,
-and those that an error ended. The file is replaced whole. One that is read is anybody's until it
-was checked: its size, its form, every value.
+The record describes the last run that completed or was stopped; what made the output (spec,
+weights, a full report) is stored once. `history` has the last hundred runs, including this one
+and those that ended in an error. The file is replaced atomically. A record that is read is not
+trusted: its size, its form and every value are checked.
 """
 
 import hashlib
@@ -38,13 +38,13 @@ RECORD_FORM = "audiorec/run/"
 RECORD_SCHEMA = f"{RECORD_FORM}1"
 MAX_RECORD_BYTES = 16 << 20
 MAX_HISTORY = 100  # runs
-MAX_WORDS, MAX_TEXT = 200, 2000  # of a command line, and letters of one text
+MAX_WORDS, MAX_TEXT = 200, 2000  # words of a command line, letters of one text
 MAX_COUNTS = 1000
-PERSONAL = {"--user", "--portrait"}  # options whose value is a person: left out of records
+PERSONAL = {"--user", "--portrait"}  # options whose value names a person: left out of records
 ENDING = ".run.json"
 SHARDS_RECORD = "run.json"
 LEFT_OUT = "(left out)"
-LEFT_ALONE = ", and is left alone; move it away"
+LEFT_ALONE = " and was left alone; move it away"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +62,21 @@ class JobRun:
         ISO 8601, UTC.
     exit_code : int
     arguments : tuple of str
-        The command line, without what names a person.
+        The command line, without values that name a person.
     versions : mapping of str to str
-        Of audiorec, Python, the platform and packages that take part in the numbers.
+        Versions of audiorec, Python, the platform and the packages that affect the numbers.
     wall_s, cpu_s : float
-        Seconds of time, and of processors over all processes of this machine.
+        Elapsed seconds, and CPU seconds over all processes on this machine.
     counts : mapping of str to float
-        What came of it; parts of a whole have a slash (``channels/vs-knn``).
+        Results of the job; parts of a whole have a slash (``channels/vs-knn``).
     scores : ScoreDistribution
-        Of the songs that were extracted.
+        Scores of the extracted songs.
     extractor_id : str
-        Empty where no extractor took part.
+        Empty if no extractor was involved.
     warnings : tuple of str
-        What is unlike the runs before; see `audiorec.runs.unlike`.
+        Differences from earlier runs; see `audiorec.runs.unlike`.
     error : str
-        Why it ended, where an error ended it.
+        The error that ended the run; empty if none did.
     """
 
     run_id: str
@@ -96,7 +96,7 @@ class JobRun:
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON; what is empty is left out."""
+        """Return values that JSON can hold; empty ones are omitted."""
         content: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
@@ -114,9 +114,9 @@ class JobRun:
 
     @classmethod
     def from_dict(cls, content: object) -> "JobRun":
-        """Read a run that `to_dict` wrote, or a record of audiorec 0.1; a `ValueError` else."""
+        """Parse a run from `to_dict`, or a record of audiorec 0.1; raise `ValueError` otherwise."""
         if not isinstance(content, Mapping):
-            raise ValueError("a run is no object")
+            raise ValueError("a run is not an object")
         report = content.get("report")
         told = dict(report) if isinstance(report, Mapping) else {}
         cpu_s = told.get("cpu_s")
@@ -142,7 +142,7 @@ class JobRun:
 
 
 def record_of(output: str | os.PathLike[str]) -> str:
-    """Return where the record of an output's runs is, by path or URI.
+    """Return the path or URI of an output's record.
 
     Examples
     --------
@@ -153,14 +153,14 @@ def record_of(output: str | os.PathLike[str]) -> str:
 
 
 def read_runs(place: str | os.PathLike[str]) -> list[JobRun]:
-    """Read the runs of a record, the oldest first.
+    """Read the runs of a record, oldest first.
 
     Raises
     ------
     MissingStoreError
         If there is no such file.
     StoreError
-        If it is a link, too large, or no record of a run.
+        If it is a link, too large, or not a record of a run.
     """
     name = os.fspath(place)
     content = _read(name)
@@ -169,13 +169,13 @@ def read_runs(place: str | os.PathLike[str]) -> list[JobRun]:
     try:
         runs = _runs(content)
     except ValueError as error:
-        raise StoreError(f"{name}: is no record of a run: {error}") from error
+        raise StoreError(f"{name}: not a record of a run: {error}") from error
     output = os.path.basename(name).removesuffix(ENDING)  # noqa: PTH119 - it may be a URI
     return [one if one.output else replace(one, output=output) for one in runs]
 
 
 def runs_before(place: str) -> list[JobRun]:
-    """Return the runs of a record, the oldest first; none where nothing can be read there."""
+    """Return the runs of a record, oldest first; empty if it cannot be read."""
     try:
         return read_runs(place)
     except (StoreError, OSError):
@@ -183,28 +183,28 @@ def runs_before(place: str) -> list[JobRun]:
 
 
 def write_run(place: str, run: JobRun, made_by: Mapping[str, Any] | None = None) -> None:
-    """Put a run into a record, whole or not at all, behind those that are there.
+    """Append a run to a record, atomically.
 
     Parameters
     ----------
     place : str
         A path or a URI.
     run : JobRun
-        One that an error ended is noted where a record is, and leaves what made the output; where
-        there is none it leaves nothing.
+        If it ended in an error, it is only added to the history of an existing record; without
+        a record nothing is written.
     made_by : mapping, optional
-        What else the record says of what made the output.
+        Further fields of the record that describe what made the output.
 
     Raises
     ------
     StoreError
-        If something else than a record is there.
+        If a file other than a record exists there.
     """
     content = _read(place, otherwise=LEFT_ALONE)
     try:
         before = [] if content is None else _runs(content)
     except ValueError as error:
-        raise StoreError(f"{place}: is no record of a run{LEFT_ALONE}: {error}") from error
+        raise StoreError(f"{place}: not a record of a run{LEFT_ALONE}: {error}") from error
     if run.error and content is None:
         return
     history = [one.to_dict() for one in (*before, run)][-MAX_HISTORY:]
@@ -222,12 +222,12 @@ def write_run(place: str, run: JobRun, made_by: Mapping[str, Any] | None = None)
 
 
 def command_line() -> list[str]:
-    """Return the command of this process as its user wrote it."""
+    """Return the command line of this process as the user typed it."""
     return ["audiorec", *sys.argv[1:]]
 
 
 def kept_arguments(words: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line as a record keeps it: bounded, and without what names a person.
+    """Return a command line as stored in a record: bounded, without values that name a person.
 
     Examples
     --------
@@ -259,12 +259,12 @@ def versions_here() -> dict[str, str]:
 
 
 def moment(at: datetime | None = None) -> str:
-    """Return a time, by default now, as records have it."""
+    """Format a time (default: now) as in records: ISO 8601, whole seconds."""
     return (at or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
 def _read(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
-    """Return the object in a file, None if there is no file; one that is no record is refused."""
+    """Return the object in a record; None if there is no file, `StoreError` if it is no record."""
     try:
         if storage.is_uri(place):
             text = storage.read(place, max_bytes=MAX_RECORD_BYTES)
@@ -280,7 +280,7 @@ def _read(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError):
         pass
-    raise StoreError(f"{place}: is no record of a run{otherwise}")
+    raise StoreError(f"{place}: not a record of a run{otherwise}")
 
 
 def _runs(content: Mapping[str, Any]) -> list[JobRun]:
@@ -288,27 +288,27 @@ def _runs(content: Mapping[str, Any]) -> list[JobRun]:
     if schema != RECORD_SCHEMA and not schema.endswith("/0"):
         raise ValueError(f"its form is {schema}, this audiorec reads {RECORD_SCHEMA}")
     history = content.get("history")
-    if history is None:  # of audiorec 0.1: one run of extract
+    if history is None:  # audiorec 0.1: a single run of extract
         if "started_at" not in content:
             return []
         run = JobRun.from_dict(content)
         return [replace(run, run_id=hashlib.sha256(run.started_at.encode()).hexdigest()[:12])]
     if not isinstance(history, list):
-        raise ValueError("its history is no list")
+        raise ValueError("its history is not a list")
     return [JobRun.from_dict(one) for one in history[-MAX_HISTORY:]]
 
 
 def _text(content: Mapping[str, Any], name: str, other: str = "") -> str:
     value = content.get(name, other)
     if not isinstance(value, str):
-        raise ValueError(f"{name} is no text")
+        raise ValueError(f"{name} is not a text")
     return value[:MAX_TEXT]
 
 
 def _texts(content: Mapping[str, Any], name: str) -> list[str]:
     values = content.get(name, [])
     if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
-        raise ValueError(f"{name} is no list of texts")
+        raise ValueError(f"{name} is not a list of texts")
     return [value[:MAX_TEXT] for value in values]
 
 
@@ -317,33 +317,33 @@ def _moment(content: Mapping[str, Any], name: str) -> str:
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
     except (OverflowError, OSError) as error:
-        raise ValueError(f"{name} is no moment") from error
+        raise ValueError(f"{name} is not a time") from error
 
 
 def _code(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
-        raise ValueError("exit_code is none")
+        raise ValueError("exit_code is not valid")
     return value
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{str(value)[:40]!r} is no number")
-    if not 0 <= value < 1e18:  # nor is NaN
-        raise ValueError("a number is out of its range")
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    if not 0 <= value < 1e18:  # also refuses NaN
+        raise ValueError("a number is out of range")
     return value
 
 
 def _versions(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > MAX_COUNTS:
-        raise ValueError("versions are no object")
+        raise ValueError("versions are not an object")
     return {name[:MAX_TEXT]: _text(value, name) for name in value}
 
 
 def _counts(value: object, *, strict: bool) -> dict[str, float]:
-    """Return counts; of a report of audiorec 0.1 its numbers."""
+    """Return checked counts; unless `strict`, ignore other values, as in reports of 0.1."""
     if not isinstance(value, Mapping) or len(value) > MAX_COUNTS:
-        raise ValueError("counts are no object")
+        raise ValueError("counts are not an object")
     kept = value if strict else {n: v for n, v in value.items() if _is_plain(v)}
     return {name[:MAX_TEXT]: _number(number) for name, number in kept.items()}
 

@@ -1,4 +1,4 @@
-"""What a run tells: how far it is, and what came of it."""
+"""Progress and result of a run."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from typing import Any
 
 from audiorec.runs.drift import ScoreDistribution
 
-# Counts of a `RunReport` that add up over runs.
+# Counts of a `RunReport` that are summed over runs.
 _SUMS = ("found", "reused", "copies", "relabelled", "unchanged", "failed_before", "pruned")
 
 
 class Stopped(StrEnum):
-    """Why a run ended before its songs did."""
+    """Why a run ended before all songs were done."""
 
     INTERRUPTED = "interrupted"
     MAX_FAILURES = "max_failures"
@@ -22,7 +22,7 @@ class Stopped(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SongOutcome:
-    """What became of one song.
+    """Outcome of one song.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class SongOutcome:
         ``extracted``, ``reused`` (moved or retagged), ``copied`` (the same audio once more) or
         ``failed``.
     status : str
-        As in its row of the store or of the errors file; empty for the two in between.
+        As in its row of the store or the errors file; empty if reused or copied.
     message : str
-        For a failure: why.
+        Reason of a failure.
     audio_s, wall_s : float
-        Seconds of audio, and of time.
+        Seconds of audio, and elapsed seconds.
     cpu_s : mapping of str to float
         CPU seconds by stage.
     """
@@ -51,7 +51,7 @@ class SongOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """Where a run is, after each song.
+    """Progress of a run, reported after each song.
 
     Attributes
     ----------
@@ -60,9 +60,9 @@ class RunProgress:
     audio_s : float
         Seconds of audio extracted so far.
     song_id : str
-        The song that was just done.
+        The song just finished.
     song : SongOutcome or None
-        What became of it.
+        Its outcome.
     """
 
     done: int
@@ -75,39 +75,39 @@ class RunProgress:
 
 @dataclass(slots=True)
 class RunReport:
-    """What came of a run.
+    """Result of a run.
 
     Attributes
     ----------
     found : int
-        Songs in the paths given, and places there that could not be looked at.
+        Songs in the given paths, plus places there that could not be read.
     statuses, failures : Counter of str
         Songs extracted, by status, and songs that failed, by status.
     reused, relabelled : int
         Songs that kept their vector: moved, renamed or retagged files, and the same files
         under other ids.
     copies : int
-        Songs whose audio is that of a file that still is where it was; they get its vector.
+        Songs with the same audio as another, unmoved file, whose vector they get.
     unchanged, failed_before : int
-        Songs that were not opened: as before, and failed before.
+        Songs that were not opened because they are unchanged, or failed before.
     pruned : int
-        Rows that were dropped because their file is gone.
+        Rows dropped because their file is gone.
     unpruned : mapping of str to int
-        With prune: rows that stay although their file was not found, by the folder that
-        cannot be looked at, or is as empty as that of a disk that is not mounted.
+        With prune: rows kept although their file was not found, by folder. The folder cannot
+        be read, or is empty, as it would be if a disk were not mounted.
     damaged_records : int
-        Stretches of an unfinished run's records that could not be read; their songs were
-        extracted again.
+        Unreadable stretches in the records of an unfinished run; their songs were extracted
+        again.
     rows : mapping
         Rows of each output file after the commit; empty if the run was stopped.
     audio_s, wall_s : float
-        Seconds of audio extracted, and of time.
+        Seconds of audio extracted, and elapsed seconds.
     cpu_s : dict of str to float
         CPU seconds by stage, over all processes: ``load``, ``decode``, ``mel``,
-        ``backbone``, ``heads`` and ``read`` of the songs, ``write`` of the output. Of songs
-        that failed nothing is known.
+        ``backbone``, ``heads`` and ``read`` of the songs, ``write`` of the output. Songs that
+        failed are not included.
     scores : ScoreDistribution
-        Of the songs that were extracted.
+        Scores of the extracted songs.
     extractor_id : str
     stopped : Stopped or None
     outputs : mapping of str to Path
@@ -135,7 +135,7 @@ class RunReport:
 
     @property
     def extracted(self) -> int:
-        """Songs that were decoded and scored in this run."""
+        """Songs decoded and scored in this run."""
         return self.statuses.total()
 
     @property
@@ -150,21 +150,21 @@ class RunReport:
 
     @property
     def usable(self) -> int:
-        """Songs found that have a vector now."""
+        """Songs found that now have a vector."""
         return self.extracted + self.reused + self.copies + self.relabelled + self.unchanged
 
     def count(self, status: str, audio_s: float) -> None:
-        """Count one song that was extracted."""
+        """Count one extracted song."""
         self.statuses[str(status)] += 1
         self.audio_s += audio_s
 
     def spend(self, cpu_s: Mapping[str, float]) -> None:
-        """Count CPU seconds by stage."""
+        """Add CPU seconds by stage."""
         for stage, seconds in cpu_s.items():
             self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + seconds
 
     def add(self, other: "RunReport") -> None:
-        """Count another run's songs, rows and seconds as this one's; time is the longest."""
+        """Add another run's songs, rows and seconds; the elapsed time becomes the longer one."""
         for name in (*_SUMS, "audio_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.statuses.update(other.statuses)
@@ -181,7 +181,7 @@ class RunReport:
     def from_dict(cls, content: Mapping[str, Any]) -> "RunReport":
         """Read what `to_dict` wrote."""
         names = (*_SUMS, "audio_s", "wall_s", "cpu_s", "extractor_id")
-        content = {"copies": 0, **content}  # which older reports do not count apart
+        content = {"copies": 0, **content}  # older reports do not count copies separately
         stopped, scores = content["stopped"], content.get("scores")
         return cls(
             statuses=Counter(content["statuses"]),
@@ -194,7 +194,7 @@ class RunReport:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for JSON."""
+        """Return the report as values that JSON can hold."""
         heard = {"scores": self.scores.to_dict()} if self.scores.songs else {}
         return heard | {
             "found": self.found,

@@ -1,7 +1,7 @@
-"""Where a process's CPU time goes: each moment belongs to the stage that was entered last.
+"""Measure a process's CPU time by stage; time counts for the innermost active stage.
 
 ``with watch.stage("mel")`` counts for "mel"; inside it, ``for block in watch.each("decode",
-blocks)`` counts the making of the blocks for "decode" and the body of the loop for "mel".
+blocks)`` counts producing the blocks for "decode" and the loop body for "mel".
 """
 
 import time
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Sums CPU seconds of this process by stage, of each that was left at least once."""
+    """CPU seconds of this process by stage, for each stage left at least once."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -22,7 +22,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside for `name`, but for the stages that are entered there."""
+        """Count the time of the block for `name`, except that of stages entered inside it."""
         before = self._switch(name)
         try:
             yield
@@ -30,9 +30,9 @@ class Stopwatch:
             self._switch(before)
 
     def each(self, name: str, items: Iterable[T]) -> Iterable[T]:
-        """Return the items; the time it takes to make them counts for `name`.
+        """Return the items; the time taken to produce them counts for `name`.
 
-        They can be iterated over as often as `items` can.
+        The result can be iterated as often as `items` can.
         """
         return _Timed(self, name, items)
 
@@ -46,7 +46,7 @@ class Stopwatch:
 
 
 class _Timed(Iterable[T]):
-    """Items that are timed while they are made."""
+    """An iterable that times how long its items take to produce."""
 
     def __init__(self, watch: Stopwatch, name: str, items: Iterable[T]) -> None:
         self._watch, self._name, self._items = watch, name, items

@@ -1,16 +1,16 @@
-"""What is worth a warning after a run: how it is unlike the runs before it.
+"""Warn after a run if it differs from the runs before it.
 
     run, runs before ──unlike──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in the run of ..."]
 
-Compared is the last run of the same job into the same output that went through and has enough to
-compare with. Four things are warned of:
+A run is compared with the last completed run of the same job into the same output that has enough
+data. There are four kinds of warning:
 
-- **failures**: twice the share of songs, at least one in a hundred more, and more than chance would
-  make once in a thousand runs if both failed alike (Fisher's exact test);
+- **failures**: at least twice the share of songs, at least one in a hundred more, and a difference
+  that chance makes less than once in a thousand runs (Fisher's exact test);
 - **scores** that drifted (`audiorec.runs.drift`);
 - **less**: fewer than half as many rows, songs, users or lists;
-- **channels** of recall that proposed nothing, or less than a tenth; that have no song in the
-  lists.
+- **channels** of recall that proposed nothing, or less than a tenth as much; or that have no song
+  in the lists.
 """
 
 import math
@@ -19,17 +19,17 @@ from collections.abc import Callable, Sequence
 from audiorec.runs.drift import LEAST_INDEPENDENT, drifts
 from audiorec.runs.record import JobRun
 
-WENT_THROUGH = (0, 3)  # exit codes
-LEAST_SONGS = 50  # that a run opened, for its share of failures to say anything
+WENT_THROUGH = (0, 3)  # exit codes of a completed run
+LEAST_SONGS = 50  # opened by a run; with fewer its share of failures is not compared
 MORE_FAILURES = 0.01  # share of the songs
 CHANCE = 0.001
 WATCHED = ("rows", "songs", "users", "lists", "sequences")
-ENOUGH = 20  # of what is counted; less may halve by itself
+ENOUGH = 20  # smaller counts may halve by chance
 CHANNELS = {"proposed/": "proposed {n} songs", "channels/": "has {n} songs in the lists"}
 
 
 def unlike(run: JobRun, before: Sequence[JobRun]) -> list[str]:
-    """Return what is unlike the runs before, in a line each; nothing for a run that was stopped."""
+    """Return one line for each difference from the runs before; none for a stopped run."""
     if run.exit_code not in WENT_THROUGH:
         return []
     earlier = [r for r in before if r.job == run.job and r.exit_code in WENT_THROUGH]
@@ -63,10 +63,10 @@ def _failures(run: JobRun, last: JobRun | None) -> list[str]:
 
 
 def chance_of(before: tuple[int, int], now: tuple[int, int]) -> float:
-    """Return how likely so many failures are now, or more, if both runs fail alike.
+    """Return the probability of this many failures or more if both runs fail at the same rate.
 
-    Fisher's exact test, one-sided: of all songs of both runs, as many fail as did, and they fall
-    to the runs by chance. Each run is its failures and its songs.
+    Fisher's exact test, one-sided: given the total failures of both runs, they are distributed
+    over the songs of both at random. Each run is given as (failures, songs).
 
     Examples
     --------
@@ -98,7 +98,7 @@ def _scores(run: JobRun, last: JobRun | None) -> list[str]:
     other = "; another extractor made them" if run.extractor_id != last.extractor_id else ""
     means = f"{first.now:.2f} on average, {first.before:.2f} {_when(last)}"
     psi = f"PSI {first.psi:.2f}"
-    return [f"scores are not those of before: {first.name} is {means} ({psi}){more}{other}"]
+    return [f"scores have drifted: {first.name} is {means} ({psi}){more}{other}"]
 
 
 def _less(run: JobRun, last: JobRun | None) -> list[str]:

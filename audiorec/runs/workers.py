@@ -1,16 +1,16 @@
-"""Disposable worker processes: one item in, one answer out, and no item takes another along.
+"""Disposable worker processes: one item in, one answer out; a crash costs only one item.
 
-Native decoders crash, hang and eat memory. Each item is therefore handled in a child
-process that may die: the parent knows which item the child held, reports that one, starts
-a new child and goes on. joblib schedules the items over threads, each of which owns one
-child, so that ``jobs=1`` is as safe as ``jobs=16`` and answers stream in as they are done.
+Native decoders crash, hang and exhaust memory. Each item is therefore handled in a child
+process that may die: the parent knows which item the child was processing, reports it as failed,
+starts a new child and continues. joblib schedules the items over threads, each of which owns one
+child, so that ``jobs=1`` is as safe as ``jobs=16``, and answers are yielded as they complete.
 
-    items ──joblib threads──▶ Worker.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
+    items ──joblib threads──▶ Workers.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
 
-A child is a fresh Python that runs `main`, not a fork or a re-import of the caller's script:
-a notebook, or a script without a ``__main__`` guard, can start a run. It finds its modules
-where its parent does, the current folder left out (`audiorec.runs.imports`). The answers travel by
-pickle between a parent and its own child, never through a file.
+A child is a fresh Python that runs `main`, not a fork or a re-import of the caller's script, so
+a notebook, or a script without a ``__main__`` guard, can start a run. It has its parent's module
+search path without the current folder (`audiorec.runs.imports`). Answers are pickled over a pipe
+between a parent and its own child, never through a file.
 """
 
 import contextlib
@@ -34,35 +34,35 @@ from typing import IO, Any
 from audiorec.errors import AudiorecError, Failure
 from audiorec.runs.imports import clean_environment, collect_seldom, trusted_path
 
-ITEMS_PER_CHILD = 500  # then a fresh child: bounds what a leaking native library can hold
+ITEMS_PER_CHILD = 500  # then a fresh child, to bound memory leaks of native libraries
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PARENT_CHECK_S = 1.0
-GRACE_S = 60.0  # after its time limit a child without a parent ends by itself
-MAX_TIMER_S = 1e6  # what a C timer takes
-# What a child runs: the path comes first, before anything is looked for.
+GRACE_S = 60.0  # an orphaned child exits this long after its time limit
+MAX_TIMER_S = 1e6  # limit of the C timer
+# Program of a child: sys.path is set first, before anything is imported.
 _START = "import sys; sys.path[:] = sys.argv[4:]; from audiorec.runs.workers import main; main()"
 _HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one item.
+    """Result of one item.
 
     Attributes
     ----------
     item : object
-        The item as it was given.
+        The item as given.
     value : object
-        What the handler returned, or None.
+        Return value of the handler, or None.
     error : AudiorecError or None
-        What the handler raised on purpose.
+        The error that the handler raised on purpose.
     failure : Failure or None
-        ``crashed``, ``timeout`` or ``oom`` when the child did not live to answer, and
-        ``crashed`` for an unexpected exception.
+        ``crashed``, ``timeout`` or ``oom`` if the child died before answering; ``crashed``
+        also for an unexpected exception.
     message : str
-        For a failure: what is known of it, in one line.
+        Cause of a failure, in one line.
     wall_s : float
-        Seconds from the question to the answer.
+        Seconds from request to answer.
     """
 
     item: Any
@@ -75,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one item may use before its child is ended."""
+    """Limits for one item; a child that exceeds them is killed."""
 
     timeout_s: float = 900.0  # wall-clock seconds
     memory_bytes: int = 4 << 30  # address space of a child; 0 for no limit
@@ -87,12 +87,12 @@ class Workers:
     Parameters
     ----------
     factory : str
-        ``package.module:function``; called once in each child with `arguments`, it
-        returns the handler that is called with each item.
+        ``package.module:function``; called once in each child with `arguments`, it returns
+        the handler, which is called with each item.
     arguments : tuple
         Picklable arguments of the factory.
     jobs : int
-        Number of children, each of one thread.
+        Number of children, each single-threaded.
     limits : Limits
     """
 
@@ -118,14 +118,14 @@ class Workers:
         self.close()
 
     def map(self, items: Iterable[Any]) -> Iterator[Answer]:
-        """Yield one `Answer` per item, in the order of the items; otherwise as `map_unordered`."""
+        """Yield one `Answer` per item, in input order; otherwise like `map_unordered`."""
         return self._answers(items, "generator")
 
     def map_unordered(self, items: Iterable[Any]) -> Iterator[Answer]:
-        """Yield one `Answer` per item, in the order in which they are done.
+        """Yield one `Answer` per item, as they complete.
 
-        `items` is drawn lazily, a few ahead of the work: a caller that ends its iterable
-        early gets the answers of what is in flight and no more.
+        `items` is consumed lazily, a few ahead of the work: if it ends early, only the items in
+        flight are still answered.
         """
         return self._answers(items, "generator_unordered")
 
@@ -147,17 +147,17 @@ class Workers:
             for answer in answers:  # noqa: UP028 - `yield from` would close it with a warning
                 yield answer
         finally:
-            with warnings.catch_warnings():  # joblib warns of what is in flight, which is meant
+            with warnings.catch_warnings():  # joblib warns about items in flight; intended here
                 warnings.simplefilter("ignore")
                 answers.close()
 
     def ask(self, item: Any) -> Answer:
-        """Answer one item at once; any thread may ask."""
+        """Process one item and return its answer; thread-safe."""
         started = time.monotonic()
         child = self._take()
         try:
             answer = child.ask(item, self._limits.timeout_s)
-        except BaseException:  # Ctrl-C, say: its answer would be taken for that of the next item
+        except BaseException:  # e.g. Ctrl-C: the late answer would be taken for the next item's
             self._end(child)
             raise
         if child.alive and child.asked < ITEMS_PER_CHILD:
@@ -167,7 +167,7 @@ class Workers:
         return replace(answer, wall_s=time.monotonic() - started)
 
     def close(self) -> None:
-        """End all children at once; items in flight are abandoned."""
+        """Kill all children at once; items in flight are abandoned."""
         self._closed = True
         for child in tuple(self._children):
             child.kill()
@@ -181,12 +181,12 @@ class Workers:
         with contextlib.suppress(queue.Empty):
             while True:
                 child = self._idle.get_nowait()
-                if child.is_running:  # else someone ended it while it waited: no item's fault
+                if child.is_running:  # else killed from outside while idle: no item's fault
                     return child
                 self._end(child)
         child = _Child(self._setup, self._limits)
         self._children.add(child)
-        if self._closed:  # closed while this thread was starting it
+        if self._closed:  # closed while this thread was starting the child
             child.kill()
         return child
 
@@ -203,14 +203,14 @@ class _Child:
             [sys.executable, *_flags(), "-c", _START, *map(str, about), *trusted_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if sys.stderr else subprocess.DEVNULL,  # None is closed: not to a pipe
+            stderr=None if sys.stderr else subprocess.DEVNULL,  # sys.stderr is None if closed
             env={**clean_environment(), **ONE_THREAD},
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+            start_new_session=True,  # only the parent handles Ctrl-C in the terminal
         )
         self._unsent: bytes | None = setup
 
     def ask(self, item: Any, timeout_s: float) -> Answer:
-        """Send `item`, wait for the answer, and find the cause when none comes."""
+        """Send `item` and wait for the answer; if the child dies, return the cause."""
         self.asked += 1
         timer = threading.Timer(timeout_s, self._time_out)
         timer.daemon = True
@@ -226,16 +226,16 @@ class _Child:
             return Answer(item, value=value)
         if kind == "error":
             return Answer(item, error=value)
-        self.alive = False  # after a surprise the child's state is not to be trusted
+        self.alive = False  # after an unexpected exception the child's state cannot be trusted
         return Answer(item, failure=Failure(kind), message=value)
 
     @property
     def is_running(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is still running."""
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End the process and close the pipe."""
+        """Kill the process and close the pipe."""
         self.alive = False
         self._process.kill()
         self._process.wait()
@@ -265,14 +265,14 @@ class _Child:
         if self._timed_out:
             return Failure.TIMEOUT, f"took longer than {timeout_s:g} s; --timeout raises the limit"
         if code == -getattr(signal, "SIGKILL", 9):  # the name is missing on Windows
-            return Failure.OOM, "the worker was killed, most likely by the system for its memory"
+            return Failure.OOM, "the worker was killed, most likely for running out of memory"
         if code < 0:
             return Failure.CRASHED, f"the worker died of {signal.Signals(-code).name}"
         return Failure.CRASHED, f"the worker ended with exit code {code}"
 
 
 def _flags() -> list[str]:
-    """Isolated from the current folder and the environment; file names encoded as here."""
+    """Return interpreter flags: isolated mode, and this process's encoding of file names."""
     flags = ["-I", "-X", f"utf8={sys.flags.utf8_mode}"]
     return [*flags, "-B"] if sys.dont_write_bytecode else flags
 
@@ -296,14 +296,14 @@ def _read_exactly(stream: IO[bytes], length: int) -> bytes:
 
 
 def _answer(handler: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
-    """Call the handler; every outcome is a frame that the parent can read."""
+    """Call the handler; return its outcome as a pair that the parent can read."""
     try:
         return "value", handler(item)
     except AudiorecError as error:
         return "error", error
     except MemoryError:
         return Failure.OOM.value, "out of memory; --memory-limit raises the limit"
-    except Exception as error:  # noqa: BLE001 - the one place: a bug costs one item, with its name
+    except Exception as error:  # noqa: BLE001 - the one place: a bug costs one item, not the run
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119
         return Failure.CRASHED.value, f"unexpected {type(error).__name__} at {place}: {error}"
@@ -319,7 +319,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End soon after the parent does, also in the middle of an item."""
+    """Exit soon after the parent does, even in the middle of an item."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -331,9 +331,9 @@ def _end_with(parent: int) -> None:
 
 @contextlib.contextmanager
 def _last_resort(seconds: float, sink: IO[str]) -> Iterator[None]:
-    """End this process if the block takes too long, even in a library that lets no one else run.
+    """Exit this process if the block takes too long, even if a library holds the GIL.
 
-    The parent ends a child that is late; this is for a child whose parent was killed.
+    The parent kills a late child; this is for a child whose parent was killed.
     """
     faulthandler.dump_traceback_later(min(seconds, MAX_TIMER_S), exit=True, file=sink)
     try:

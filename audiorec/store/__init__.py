@@ -11,25 +11,25 @@
 
 ================  =====================================================================
 ``schema``        columns and metadata of the four kinds of file
-``parquet``       files of the four kinds: opened with distrust, written whole
+``parquet``       files of the four kinds: checked on opening, written atomically
 ``store``         ``vecs.parquet`` as a table of songs: ids, vectors, other columns
 ``features``      ``features.parquet`` and ``scores.parquet``, read by song
-``segments``      songs as rows of segments: what a model reads
-``embeddings``    ``embeddings.parquet`` and ``users.parquet``: one embedding a row
-``foreign``       tables of embeddings that were made elsewhere
-``names``         which song a half-remembered id means
+``segments``      songs as rows of segments: a model's input
+``embeddings``    ``embeddings.parquet`` and ``users.parquet``: one embedding per row
+``foreign``       tables of embeddings made by other programs
+``names``         fuzzy lookup of a song id
 ``aliases``       other names of a song: MusicBrainz id, ISRC, path, your own
-``records``       an append-only file of rows that outlives its writer
-``merge``         which rows a file gets from earlier output and the records of a run
-``commit``        put several finished files in their places: all of them, or none
-``journal``       the three above joined: a run that can be killed and goes on
-``sorted_rows``   rows of many files in the order of their ids, each id once
-``compact``       many parts, or several stores, become one
-``failures``      which failures are a store's
+``records``       an append-only file of rows that survives a kill
+``merge``         select a file's rows from earlier output and the records of a run
+``commit``        move several finished files into place: all of them, or none
+``journal``       the three above joined: a resumable run
+``sorted_rows``   merge many files into rows sorted by id, each id once
+``compact``       combine many parts, or several stores, into one
+``failures``      find the failures that belong to a store
 ``inventory``     what a store holds, and which files lie beside it
-``problems``      what can be wrong with rows, seen in one block of them
-``verify``        every row of a store and of the files beside it, checked
-``export``        a store in the formats of other tools
+``problems``      checks of one block of rows
+``verify``        check every row of a store and of the files beside it
+``export``        write a store in the formats of other tools
 ``ddl``           a store as a table of DuckDB, ClickHouse or Hive
 ================  =====================================================================
 

@@ -1,4 +1,4 @@
-"""Other names of a song: MusicBrainz id, ISRC, path, file name, and those of your own.
+"""Other names of a song: MusicBrainz id, ISRC, path, file name, and aliases of your own.
 
     "USRC17607839"  ──find_by_alias──▶  the song's id
 
@@ -9,12 +9,12 @@ mbid    MusicBrainz recording id, in lower case                  the file's tags
 isrc    ISRC without hyphens, in capitals                        the file's tags
 path    absolute path of the file, as in ``uri``                 the store
 csv     anything                                                 a table of your own
-stem    name of the file without its ending                      the store
+stem    name of the file without its suffix                      the store
 ======  =======================================================  =====================
 
-An id wins over every alias, and the kinds are asked in this order. An alias of two songs
-names neither: the candidates are said, and one has to be chosen by its id. Aliases of your
-own lie in ``aliases.parquet`` beside the store; the others are taken from its columns.
+An id takes precedence over every alias, and the kinds are tried in this order. An ambiguous
+alias is an error that lists the songs, of which one has to be chosen by its id. Aliases of your
+own are stored in ``aliases.parquet`` beside the store; the others are read from its columns.
 """
 
 import os
@@ -39,11 +39,11 @@ SCHEMA = pa.schema(
     [pa.field(name, pa.string(), nullable=False) for name in ("alias", "kind", "song_id")],
     metadata={"audiorec": '{"format_version": 1, "kind": "aliases"}'},
 )
-CANDIDATES = 5  # that are named
+CANDIDATES = 5  # songs listed in the message about an ambiguous alias
 
 
 class AliasKind(StrEnum):
-    """What an alias is, in the order in which they are asked."""
+    """Kind of an alias, in lookup order."""
 
     MBID = "mbid"
     ISRC = "isrc"
@@ -59,15 +59,15 @@ _FORMS = {
 
 
 def resolve(store: VectorStore, query: str) -> str:
-    """Return the id of the song that a person means.
+    """Return the id of the song that a query means.
 
-    An exact id wins; then an alias; then the one id that ends in ``/query``; then the one id
-    that contains `query`, whatever the case.
+    Tried in this order: an exact id; an alias; the only id that ends in ``/query``; the only id
+    that contains `query`, ignoring case.
 
     Raises
     ------
     UnknownSongError
-        If none or several ids match; carries up to five that are near.
+        If no id or several ids match; carries up to five near matches.
     InputError
         If several songs have this alias; names them.
     """
@@ -79,7 +79,7 @@ def resolve(store: VectorStore, query: str) -> str:
 def find_by_alias(store: VectorStore, query: str) -> str | None:
     """Return the id of the song with this alias, None if there is none.
 
-    If several songs have it as one kind, that is an `InputError` that names them.
+    Raise `InputError`, which names the songs, if several have it as an alias of the same kind.
     """
     if not query or not len(store):
         return None
@@ -101,7 +101,7 @@ def alias_table(store: VectorStore) -> Any:
     """Return all aliases of a store's songs.
 
     Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an alias may
-    stand in several rows.
+    occur in several rows.
     """
     ids = store.column("song_id")
     tables = [_own_aliases(store)]
@@ -116,12 +116,12 @@ def alias_table(store: VectorStore) -> Any:
 
 
 def write_aliases(path: Path, table: Any) -> None:
-    """Write a table as `alias_table` makes it, whole or not at all."""
+    """Write a table in the form of `alias_table`, atomically."""
     write_plain(path, table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata))
 
 
 def read_aliases(path: Path) -> Any:
-    """Read what `write_aliases` wrote; anything else is a `StoreError`."""
+    """Read a file written by `write_aliases`; raise `StoreError` if it is anything else."""
     if not path.exists():
         raise MissingStoreError(f"{path}: no such file")
     try:
@@ -129,13 +129,13 @@ def read_aliases(path: Path) -> Any:
             return file.read_as(SCHEMA)
     except StoreError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        raise StoreError(f"{path}: no table of aliases: {reason}") from error
+        raise StoreError(f"{path}: not a table of aliases: {reason}") from error
 
 
 def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
-    """Put pairs of alias and song id into ``aliases.parquet``; return how many they are.
+    """Add pairs of alias and song id to ``aliases.parquet``; return the number of pairs.
 
-    Earlier aliases of the same songs are replaced; those of other songs stay.
+    Earlier aliases of the same songs are replaced; those of other songs are kept.
     """
     pairs = sorted(set(aliases))
     if not pairs:
@@ -153,7 +153,7 @@ def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
 
 
 def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
-    """Return the ids of the songs that have an alias of one kind."""
+    """Return the ids of the songs that have `query` as an alias of one kind."""
     text, ids = query, store.column("song_id")
     if kind is AliasKind.MBID:
         text = query.lower()
@@ -166,7 +166,7 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
     if kind is AliasKind.CSV:
         own = _own_aliases(store)
         aliases, ids = own.column("alias"), own.column("song_id")
-    elif kind is AliasKind.STEM:  # of few: the expressions take their time
+    elif kind is AliasKind.STEM:  # filtered first: the regular expressions are slow
         uris = store.column("uri")
         near = pc.match_substring(uris, f"/{query}.")
         aliases, ids = _stems(uris.filter(near)), ids.filter(near)
@@ -177,7 +177,7 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
 
 
 def _aliases(store: VectorStore, kind: AliasKind) -> Any:
-    """Return the aliases of one kind, not of your own, of all songs; null for none."""
+    """Return every song's alias of one kind other than csv; null where it has none."""
     if kind is AliasKind.MBID:
         return pc.utf8_lower(store.column("musicbrainz_trackid"))
     if kind is AliasKind.ISRC:
@@ -187,9 +187,9 @@ def _aliases(store: VectorStore, kind: AliasKind) -> Any:
 
 
 def _own_aliases(store: VectorStore) -> Any:
-    """Return the rows of kind csv beside a store, of songs that it has."""
+    """Return the csv aliases beside a store, for songs that it holds."""
     path = store.path.with_name(ALIASES_FILE)
-    refuse_link(path)  # nobody has named it
+    refuse_link(path)  # the user did not name this file
     if not path.exists():
         return pa.Table.from_batches([], SCHEMA)
     table = read_aliases(path)

@@ -1,20 +1,20 @@
-"""Many files of rows become one: sorted, each song once, in row groups of a good size.
+"""Combine many files of rows into one: sorted, each song once, in well-sized row groups.
 
     compact(parts, "vecs.parquet")                            vectors alone
     combine({Kind.VECTORS: parts, Kind.SCORES: more}, {...})  everything of a store at once
     merge_stores(["home.parquet", "work.parquet"], "all.parquet")  stores of one extractor
 
-The output depends on the rows alone: not on the order of the parts, on how rows are divided
-among them, nor on parts that are given twice. Rows are streamed, so memory holds a batch of
-each part; only ids and hashes of the songs are held whole, and those only where scores,
-features or failures go along.
+The output depends only on the rows: not on the order of the parts, nor on how rows are divided
+among them, nor on parts that are given twice. Rows are streamed, so memory holds one batch per
+part; ids and hashes of all songs are held only if scores, features or failures are combined too.
 
-Scores and features belong to a sound: their rows stay only where the combined vectors have
-the same ``song_id`` with the same ``content_hash``. A failure stays only where no vector is.
+Scores and features belong to the audio: their rows are kept only if the combined vectors have
+the same ``song_id`` with the same ``content_hash``. A failure is kept only if its song has no
+vector.
 
-In a merge a song id that stands in two stores is one song if its ``content_hash`` is the same;
-the newer row stays. Otherwise two songs have one name, and either the merge is refused or the
-first store wins.
+In a merge, rows of two stores with the same song id and ``content_hash`` are one song, and the
+newer row is kept. If the hashes differ, two songs share an id: either the merge is refused, or
+the first store wins.
 """
 
 import re
@@ -43,24 +43,24 @@ from audiorec.store.records import RECORD_FILES
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.sorted_rows import SCRATCH_ENDING, Keep, OnDuplicate, sorted_rows
 
-# The vectors decide which other rows stay, and come into their place last.
+# The vectors decide which other rows are kept, and are moved into place last.
 PLACING_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
-JOINER = ", "  # between the versions that several parts were made by
-# Of a merge, where rows of one sound may differ.
+JOINER = ", "  # between the versions of audiorec that made the parts
+# Policies of a merge, where rows of the same audio may differ.
 _POLICIES: Mapping[str, OnDuplicate] = {"error": "same", "first": "first"}
 
 
 def compact(parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "error") -> int:
-    """Make one ``vecs.parquet`` of many.
+    """Combine many ``vecs.parquet`` into one.
 
     Parameters
     ----------
     parts : sequence of Path
-        Files of vectors of one extractor, in any order; `out` may be among them.
+        Files of vectors from one extractor, in any order; `out` may be among them.
     out : Path
-        Replaced if it exists, whole or not at all.
+        Replaced atomically if it exists.
     on_duplicate : {"error", "same", "newest", "first"}
-        What happens to rows of one id that differ; see `without_duplicates`.
+        What to do if rows with the same id differ; see `without_duplicates`.
 
     Returns
     -------
@@ -69,11 +69,11 @@ def compact(parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "er
     Raises
     ------
     InputError
-        If there are no parts, or rows of one id may not be joined; names both parts.
+        If there are no parts, or rows with the same id conflict; names both parts.
     SpecMismatchError
-        If two parts are of different extractors; names both.
+        If two parts are from different extractors; names both.
     StoreError
-        If a part is damaged, or an unfinished run holds `out`.
+        If a part is damaged, or an unfinished run has locked `out`.
 
     Examples
     --------
@@ -92,10 +92,10 @@ def combine(
     *,
     on_duplicate: OnDuplicate = "error",
 ) -> dict[Kind, int]:
-    """Make one file of each kind; all arrive together, or none. Returns the rows by kind.
+    """Combine the parts of each kind into one file; return the number of rows by kind.
 
-    `outputs` names one file for each kind of `parts`; `on_duplicate` is as for
-    `without_duplicates`. An errors file without rows is not made anew.
+    All files are replaced together, or none. `outputs` names one file for each kind in `parts`;
+    see `without_duplicates` for `on_duplicate`. An empty errors file is not created.
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
@@ -104,7 +104,7 @@ def combine(
         metadata = _joint_metadata(opened)
         targets = {kind: real_target(path, kind) for kind, path in outputs.items()}
         folder, finished = stack.enter_context(_locked(locked_by, targets))
-        if finished:  # what was cut off has changed them
+        if finished:  # finishing the interrupted commit changed the parts
             opened = _open_all(parts, stack)
         rows: dict[Kind, int] = {}
         keep: Keep = lambda table: table  # noqa: E731
@@ -141,7 +141,7 @@ def _batches(
 
 
 class _CombinedSongs:
-    """Ids and hashes of the combined vectors, in order."""
+    """Ids and content hashes of the combined vectors, sorted by id."""
 
     def __init__(self, file: Checked) -> None:
         table = file.read(["song_id", "content_hash"])
@@ -150,7 +150,7 @@ class _CombinedSongs:
         self._hashes = table.column("content_hash").combine_chunks()
 
     def keep(self, table: Any) -> Any:
-        """Return of sorted rows the scores or features of a song; the failures that are of none."""
+        """Keep the score or feature rows that belong to a song; of failures, those without one."""
         if len(table) == 0:
             return table
         ids = table.column("song_id").combine_chunks()
@@ -166,7 +166,7 @@ class _CombinedSongs:
 
 def _check_outputs(parts: Mapping[Kind, Sequence[Path]], outputs: Mapping[Kind, Path]) -> None:
     if not parts or not all(parts.values()):
-        raise InputError("no part files to combine")
+        raise InputError("no parts to combine")
     if set(parts) != set(outputs):
         raise InputError(f"an output is needed for each of: {', '.join(sorted(parts))}")
     check_apart(outputs.values())
@@ -178,7 +178,7 @@ def _check_outputs(parts: Mapping[Kind, Sequence[Path]], outputs: Mapping[Kind, 
 
 
 def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Kind, list[Checked]]:
-    """Open every part once, however often and by whatever name it is given."""
+    """Open every part once, even if it is given several times or by different names."""
     opened: dict[Kind, list[Checked]] = {}
     for kind, paths in parts.items():
         different: dict[Path, Path] = {}
@@ -193,7 +193,10 @@ def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Ki
 
 
 def _joint_metadata(opened: Mapping[Kind, Sequence[Checked]]) -> dict[Kind, StoreMetadata]:
-    """Return what the combined files say; failures of another extractor pass: they are of files."""
+    """Return the metadata of each combined file; raise if the parts do not fit together.
+
+    Failures from another extractor are accepted, since they are about files, not numbers.
+    """
     first = opened.get(Kind.VECTORS, next(iter(opened.values())))[0]
     for kind, files in opened.items():
         for file in files if kind != Kind.ERRORS or kind == first.metadata.kind else ():
@@ -210,14 +213,14 @@ def _check_same(first: Checked, other: Checked) -> None:
     if ours.extractor_id != theirs.extractor_id:
         raise SpecMismatchError(
             f"{first.path} was made by extractor {ours.extractor_id}, {other.path} by "
-            f"{theirs.extractor_id} ({ours.what_differs(theirs)}): they cannot be one store; "
+            f"{theirs.extractor_id} ({ours.what_differs(theirs)}): they cannot be combined; "
             "extract one of them again (audiorec extract FOLDER --out NEW.parquet)"
         )
     same_kind = ours.kind == theirs.kind
     if same_kind and ours.attributes != theirs.attributes:
         less = min((first, other), key=lambda file: len(file.metadata.attributes))
         raise StoreError(
-            f"{first.path} and {other.path} have different attributes; what adds them to "
+            f"{first.path} and {other.path} have different attributes; to add them to "
             f"{less.path}: audiorec extract FOLDER --attributes --out {less.path}"
         )
     if same_kind and not schema_of(ours).remove_metadata().equals(
@@ -227,7 +230,7 @@ def _check_same(first: Checked, other: Checked) -> None:
 
 
 def _joint(files: Sequence[Checked]) -> StoreMetadata:
-    """Return the metadata of files of one kind and one extractor, whatever their order."""
+    """Return the joint metadata of files of one kind and extractor, independent of their order."""
     all_of = [file.metadata for file in files]
     first = min(all_of, key=StoreMetadata.to_json)
     names = sorted({name for metadata in all_of for name in metadata.packages})
@@ -248,22 +251,22 @@ def _check_extractor(table: Any, metadata: StoreMetadata, files: Sequence[Checke
     others = [name for name in ids if name != metadata.extractor_id]
     if others:
         raise SpecMismatchError(
-            f"among the rows of {', '.join(str(file.path) for file in files[:3])} are some of "
-            f"extractor {others[0]}, the files say {metadata.extractor_id}; audiorec store "
-            "verify names them"
+            f"{', '.join(str(file.path) for file in files[:3])}: some rows are from extractor "
+            f"{others[0]}, but the metadata says {metadata.extractor_id}; to list them: audiorec "
+            "store verify"
         )
 
 
 @contextmanager
 def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder, bool]]:
-    """Hold the outputs; gives the folder, and whether a commit that was cut off was finished.
+    """Lock the outputs; yield the run folder, and whether an interrupted commit was finished.
 
-    Afterwards nothing is left beside them, unless the commit itself was cut off: then
-    whoever writes these outputs next carries it through.
+    Afterwards no temporary file is left, unless the commit itself was interrupted: then the next
+    command that writes these outputs finishes it.
     """
     names = rf"\d{{6}}{re.escape(SCRATCH_ENDING)}|{re.escape(MARKER)}"
     if (run_folder_path(out) / MARKER).exists():
-        # An extraction that was cut off in its commit left records, which are in the new files.
+        # An extraction interrupted in its commit left records, which the new files already contain.
         names = f"{names}|{RECORD_FILES}"
     folder = RunFolder(out, names)
     clean = False
@@ -289,30 +292,30 @@ def merge_stores(
     on_duplicate: Literal["error", "first"] = "error",
     beside: Mapping[Kind, tuple[Sequence[Path], Path]] | None = None,
 ) -> dict[Kind, int]:
-    """Merge two or more stores, and files beside them; returns the rows of each kind.
+    """Merge two or more stores, and files beside them; return the number of rows by kind.
 
     Parameters
     ----------
     stores : sequence of Path
         Two or more ``vecs.parquet``; `out` may be one of them.
     out : Path
-        Replaced if it exists, together with the files beside it, or not at all.
+        Replaced if it exists, atomically together with the files beside it.
     on_duplicate : {"error", "first"}
-        What happens if two different songs have one id.
+        What to do if two different songs have the same id.
     beside : mapping of Kind to (sequence of Path, Path), optional
-        Scores, features or failures to merge as well, and where they go.
+        Scores, features or failures to merge as well: their parts and their output.
 
     Raises
     ------
     SpecMismatchError
-        If the stores are of different extractors; names both and what differs.
+        If the stores are from different extractors; names both and what differs.
     InputError
-        If there are fewer than two stores, or two songs have one id; names both stores.
+        If there are fewer than two stores, or two songs have the same id; names both stores.
     StoreError
         If a file is damaged.
     """
     if len({path.resolve() for path in stores}) < 2:
-        raise InputError("merge takes two stores or more")
+        raise InputError("merge needs at least two stores")
     parts: dict[Kind, Sequence[Path]] = {Kind.VECTORS: stores}
     outputs = {Kind.VECTORS: out}
     for kind, (paths, target) in (beside or {}).items():

@@ -1,4 +1,4 @@
-"""A store as a table of a database: CREATE TABLE, how to load it, and a view with names.
+"""SQL for a store: CREATE TABLE, statements to load it, and a view with named numbers.
 
     "vecs.parquet", "clickhouse"  ──ddl──▶  text of SQL statements
 
@@ -9,11 +9,11 @@ column          DuckDB                   ClickHouse                Hive
 loaded by       ``read_parquet``         ``FROM INFILE``           external table
 ==============  =======================  ========================  =================
 
-The view ``<table>_numbers`` gives each number of the vector its name.
+The view ``<table>_numbers`` has one named column for each number of the vector.
 
-A store may come from anyone, and the statements are run with the rights of whoever loads it:
-names and texts are quoted as each dialect wants it, names that no quoting makes safe in every
-client are refused, and a time zone has to be one.
+A store may come from anyone, and the statements run with the rights of whoever loads it: names
+and texts are quoted as each dialect requires, names that no quoting makes safe in every client
+are refused, and a time zone has to exist.
 
 References
 ----------
@@ -43,7 +43,7 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d")
-# Signed and unsigned integers, floats and bool, by Arrow's name of the type.
+# Arrow type name to the types of DuckDB, ClickHouse and Hive.
 _PLAIN_TYPES: Mapping[str, tuple[str, str, str]] = {
     "string": ("VARCHAR", "String", "STRING"),
     "large_string": ("VARCHAR", "String", "STRING"),
@@ -66,7 +66,7 @@ def ddl(
     source: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> str:
-    """Return the statements that make a table of a store and load it.
+    """Return the statements that create a table for a store and load it.
 
     Parameters
     ----------
@@ -76,19 +76,18 @@ def ddl(
     table : str
         Letters, digits and underscores.
     source : str, optional
-        Where the database finds the file; by default `vectors` as it is given. For Hive the
-        folder that holds the file and nothing else; by default the variable
-        ``${hiveconf:location}``.
+        Path of the file as the database sees it; by default `vectors`. For Hive, a folder that
+        holds only this file; by default the variable ``${hiveconf:location}``.
     columns : sequence of str, optional
-        Beside ``song_id``; all by default.
+        Columns besides ``song_id``; default: all.
 
     Raises
     ------
     InputError
-        If there is no such dialect or column, the name of the table is none, or a column of
-        your own has a type, a name or a time zone that the database has not.
+        If the dialect or a column is unknown, the table name is invalid, or an extra column has
+        a type, a name or a time zone that the database does not support.
     StoreError
-        If `vectors` is no store.
+        If `vectors` is not a store.
 
     Examples
     --------
@@ -108,7 +107,7 @@ def ddl(
     if dialect not in DIALECTS:
         raise InputError(f"no dialect {dialect!r}, there are: {', '.join(DIALECTS)}")
     if not _NAME.fullmatch(table):
-        raise InputError(f"--table {table!r}: a name has letters, digits and underscores")
+        raise InputError(f"--table {table!r}: use letters, digits and underscores only")
     file = open_checked(vectors, Kind.VECTORS)
     try:
         names = chosen_columns(file, columns)
@@ -126,7 +125,7 @@ def ddl(
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column in the words of one dialect."""
+    """A column in the syntax of one dialect."""
 
     name: str  # quoted
     type: str
@@ -155,7 +154,7 @@ def _type(file: Checked, field: Any, dialect: Dialect) -> str:
     if found is None:
         raise InputError(
             f"{file.path}: {dialect} has no type for the column {field.name!r} ({field.type}); "
-            "name the others with --columns"
+            "list the other columns with --columns"
         )
     kind = _nullable(found[DIALECTS.index(dialect)], field.nullable, dialect)
     few = dialect == "clickhouse" and field.name in DICTIONARY_COLUMNS
@@ -163,18 +162,18 @@ def _type(file: Checked, field: Any, dialect: Dialect) -> str:
 
 
 def _checked_name(name: str, path: Path, dialect: Dialect) -> str:
-    """Return a column's name if quotes are enough to make it safe."""
-    # Hive's clients look for these before they look for quotes.
+    """Return a column's name if quoting makes it safe; raise `InputError` otherwise."""
+    # Hive's clients interpret these before they parse quotes.
     odd = dialect == "hive" and any(part in name for part in (";", "${", "--", "\\"))
     if odd or not name or visible(name) != name:
         raise InputError(
-            f"{path}: {name!r} is no name for a column of {dialect}; name the others with --columns"
+            f"{path}: {dialect} cannot have a column named {name!r}; list the others with --columns"
         )
     return name
 
 
 def _checked_zone(field: Any, path: Path) -> str | None:
-    """Return the time zone of a column, for ClickHouse a name; the instants are in UTC anyway."""
+    """Return a column's time zone as a name; offsets become UTC, as instants are stored in UTC."""
     zone = field.type.tz
     if not zone or zone == "UTC":
         return zone or None
@@ -182,8 +181,8 @@ def _checked_zone(field: Any, path: Path) -> str | None:
         return "UTC"
     if not _ZONE.fullmatch(zone) or zone not in available_timezones():
         raise InputError(
-            f"{path}: column {field.name!r}: {zone!r} is no time zone; name the others with "
-            "--columns"
+            f"{path}: column {field.name!r}: {zone!r} is not a time zone; list the other columns "
+            "with --columns"
         )
     return str(zone)
 
@@ -249,7 +248,7 @@ _PARTS: Mapping[str, Callable[[str, Sequence[_Column], str | None], list[str]]] 
 
 
 def _view(dialect: Dialect, table: str, numbers: Sequence[str]) -> str:
-    """Name each number of the vector; lists start at 0 in Hive and at 1 elsewhere."""
+    """Return the view that names each number; lists start at 0 in Hive and at 1 elsewhere."""
     first = 0 if dialect == "hive" else 1
     song_id, vector = (quoted(name, dialect) for name in ("song_id", "vector"))
     selected = [song_id]
@@ -266,7 +265,7 @@ def _indented(lines: Sequence[str]) -> str:
 
 
 def quoted(name: str, dialect: Dialect | Literal["postgres"]) -> str:
-    """Return a name of a table or a column as a dialect quotes it."""
+    """Quote the name of a table or a column for a dialect."""
     if dialect in ("duckdb", "postgres"):
         return '"' + name.replace('"', '""') + '"'
     if dialect == "hive":
@@ -275,7 +274,7 @@ def quoted(name: str, dialect: Dialect | Literal["postgres"]) -> str:
 
 
 def quoted_text(value: str, dialect: Dialect | Literal["postgres"]) -> str:
-    """Return a text as a dialect quotes it.
+    """Quote a text for a dialect.
 
     Backslashes escape in ClickHouse and Hive, and in DuckDB and Postgres after an E.
     """
@@ -289,7 +288,7 @@ def quoted_text(value: str, dialect: Dialect | Literal["postgres"]) -> str:
 
 
 def _escapes(c: str, dialect: str) -> str:
-    r"""Return a character as ``\uHHHH`` for Hive, else as ``\xHH`` of its bytes in UTF-8."""
+    r"""Escape a character: ``\uHHHH`` for Hive, otherwise ``\xHH`` for each UTF-8 byte."""
     if dialect == "hive":
         return visible_json(c)[1:-1]
     return "".join(rf"\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))

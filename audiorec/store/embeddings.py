@@ -1,17 +1,17 @@
-"""``embeddings.parquet`` and ``users.parquet``: one embedding a song, or a user.
+"""``embeddings.parquet`` and ``users.parquet``: one embedding per song, or per user.
 
-Both have the same form: an id, the embedding, and any columns of one's own. A file says which
-model made it, so that a similarity is taken only between embeddings of one space.
+Both have the same form: an id, the embedding, and any further columns. A file records which
+model made it, so that similarities are computed only between embeddings of one space.
 
 ======================  ==========================================
-column                  what
+column                  content
 ======================  ==========================================
 song_id | user_id       string, unique, sorted
 embedding               fixed_size_list<float32 not null>[D]
 others                  as given
 ======================  ==========================================
 
-The metadata key ``audiorec`` is one JSON: ``kind``, ``model_id``, ``space``,
+The metadata key ``audiorec`` is one JSON object: ``kind``, ``model_id``, ``space``,
 ``extractor_id``, ``dimension``, ``format_version``, ``created_by``.
 """
 
@@ -54,14 +54,14 @@ ONE_SPACE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingMetadata:
-    """What made a file of embeddings."""
+    """Metadata of a file of embeddings: kind, dimension, and what made it."""
 
     kind: str  # a key of `ID_COLUMNS`
     model_id: str
-    extractor_id: str  # whose features the model read; empty where it read none
+    extractor_id: str  # extractor of the features that the model read; empty if it read none
     dimension: int
-    # the model whose embeddings these may be compared with, where that is another one: user-audio
-    # puts songs where the users of its training stand
+    # The other model whose embeddings these may be compared with, if any: user-audio embeds songs
+    # in the space of the users that it was trained on.
     space: str = ""
     created_by: str = ""
     format_version: int = FORMAT_VERSION
@@ -88,20 +88,20 @@ class EmbeddingMetadata:
         return ID_COLUMNS[self.kind]
 
     def check_same_space(self, other: "EmbeddingMetadata", what: str) -> None:
-        """Refuse other dimensions, and models without a common space; `what` names both files."""
+        """Raise `SpecMismatchError` unless dimension and space agree; `what` names both files."""
         if self.dimension != other.dimension:
             raise SpecMismatchError(
                 f"{what}: {self.dimension} numbers against {other.dimension}; {ONE_SPACE}"
             )
         if not {self.model_id, self.space} & {other.model_id, other.space} - {""}:
             raise SpecMismatchError(
-                f"{what}: made in the spaces of {self.space or self.model_id} and "
+                f"{what}: lie in different spaces, {self.space or self.model_id} and "
                 f"{other.space or other.model_id}; {ONE_SPACE}"
             )
 
     @classmethod
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
-        """Read what a file holds; keys that this version does not know are passed over."""
+        """Parse the metadata of a file; unknown keys are ignored."""
         content = metadata_object(text)
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         missing: dict[str, Any] = {
@@ -114,7 +114,7 @@ class EmbeddingMetadata:
 
 
 class EmbeddingTable:
-    """The embeddings of one file, in the order of the file.
+    """The embeddings of one file, in file order.
 
     Use `EmbeddingTable.open`. Opening reads the footer and the ids.
     """
@@ -138,15 +138,15 @@ class EmbeddingTable:
         ----------
         path : path
         kind : {"songs", "users"}, optional
-            What it must hold; either by default.
+            What it must hold; by default either.
         max_bytes : int
-            Most bytes that the embeddings may need in memory.
+            Limit on the memory that the embeddings may need, in bytes.
 
         Raises
         ------
         StoreError
-            If the file is missing, not whole, of another kind or a newer format, too large,
-            or if an id is empty or stands twice. The message names the file.
+            If the file is missing, incomplete, too large, of another kind or a newer format, or
+            if an id is empty or repeated. The message names the file.
         """
         path = Path(path)
         file = TableFile.open(path)
@@ -164,7 +164,7 @@ class EmbeddingTable:
 
     @property
     def model_id(self) -> str:
-        """The space that the embeddings live in."""
+        """Id of the model that made the embeddings."""
         return self.metadata.model_id
 
     @property
@@ -174,7 +174,7 @@ class EmbeddingTable:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Ids, one a row."""
+        """Ids, one per row."""
         return tuple(self.id_array.to_pylist())
 
     @cached_property
@@ -189,7 +189,7 @@ class EmbeddingTable:
     def blocks(self) -> Iterator[tuple[int, FloatArray]]:
         """Yield the first row and the embeddings of each row group; one is in memory at a time.
 
-        A number that is NaN or infinite is a `StoreError`.
+        Raise `StoreError` if a number is NaN or infinite.
         """
         start = 0
         for group in range(len(self._file.group_starts()) - 1):
@@ -203,7 +203,7 @@ class EmbeddingTable:
             start += len(block)
 
     def columns(self, names: Sequence[str]) -> Any:
-        """Return columns as a `pyarrow.Table`; an unknown one is an `InputError`."""
+        """Return columns as a `pyarrow.Table`; an unknown name raises `InputError`."""
         known = self.column_names
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -218,7 +218,7 @@ class EmbeddingTable:
     def row_number(self, name: str) -> int:
         """Return the number of the row with exactly this id.
 
-        A song that nobody has is an `UnknownSongError` with near matches, a user an `InputError`.
+        An unknown song raises `UnknownSongError` with near matches, an unknown user `InputError`.
         """
         number = int(pc.index(self.id_array, strings([name])[0]).as_py())
         if number >= 0:
@@ -228,7 +228,7 @@ class EmbeddingTable:
         raise InputError(f"{self.path}: no user with id {name!r}")
 
     def row_numbers(self, names: Any) -> Int64Array:
-        """Return the rows of ids, an Arrow array or a sequence: shape (n,), -1 where unknown."""
+        """Return the row of each id (Arrow array or sequence): shape (n,), -1 where unknown."""
         return IdMap(self.id_array).rows(names)
 
 
@@ -243,7 +243,7 @@ def write_embeddings(
     space: str = "",
     columns: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a file of embeddings, sorted by id, whole or not at all.
+    """Write a file of embeddings, sorted by id, atomically.
 
     Parameters
     ----------
@@ -257,21 +257,20 @@ def write_embeddings(
     model_id, extractor_id, space : str
         See `EmbeddingMetadata`.
     columns : mapping of str to pyarrow.Array, optional
-        More columns, of length n.
+        Further columns, of length n.
 
     Raises
     ------
     ShapeError
         If the lengths differ or `embeddings` is not two-dimensional.
     InputError
-        If an id is empty or stands twice, a number is not finite, or a column has a name
-        that is taken.
+        If an id is empty or repeated, a number is not finite, or a column's name is taken.
     """
     columns = dict(columns or {})
     lengths = {len(ids), *(len(column) for column in columns.values())}
     if embeddings.ndim != 2 or lengths != {len(embeddings)}:
         raise ShapeError(
-            f"{path}: {len(ids)} ids, embeddings {embeddings.shape} and columns must agree in n"
+            f"{path}: {len(ids)} ids, embeddings {embeddings.shape} and columns differ in length"
         )
     if not np.isfinite(embeddings).all():
         raise InputError(f"{path}: an embedding is NaN or infinite; nothing was written")
@@ -285,7 +284,7 @@ def write_embeddings(
     )
     taken = {metadata.id_column, COLUMN} & set(columns)
     if taken:
-        raise InputError(f"{path}: a column cannot be called {min(taken)!r}")
+        raise InputError(f"{path}: a column cannot be named {min(taken)!r}")
     write_plain(path, _table(ids, embeddings, metadata, columns, path))
 
 
@@ -302,7 +301,7 @@ def _table(
     except StoreError as error:
         raise InputError(str(error)) from error
     flat = np.ascontiguousarray(embeddings, np.float32).reshape(-1)
-    # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
+    # Wraps the array's own memory: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
     kind = vector_type(metadata.dimension)
     fields = _fields(metadata) + [pa.field(name, c.type) for name, c in columns.items()]
@@ -324,7 +323,7 @@ def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
     found = (file.schema.metadata or {}).get(METADATA_KEY)
     if found is None:
         raise StoreError(
-            "a Parquet file without audiorec's metadata; bring a table of your own in with "
+            "a Parquet file without audiorec's metadata; to import a table of your own: "
             "audiorec recall users --import"
         )
     metadata = EmbeddingMetadata.from_json(found)

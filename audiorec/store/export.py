@@ -3,13 +3,13 @@
 ==========  ==============================================================================
 ``npz``     ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
 ``npy``     the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
-``csv``     a column for each number of the vector, then the store's other columns
-``jsonl``   an object a line, the vector as a list
-``parquet`` as the store, in the oldest encodings, for readers that cannot open it as it is;
-            with `wide` a column for each number
+``csv``     one column for each number of the vector, then the store's other columns
+``jsonl``   one object per line, the vector as a list
+``parquet`` the store in the oldest encodings, for readers that cannot open it directly;
+            with `wide`, one column for each number
 ==========  ==============================================================================
 
-Names of number columns are those of `number_names`: ``version_vocal_mean``.
+Number columns are named by `number_names`, for example ``version_vocal_mean``.
 """
 
 import io
@@ -40,10 +40,10 @@ from audiorec.types import FloatArray
 Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SIDECAR_SCHEMA = "audiorec/vectors-npy/1"
-MAX_ID_BYTES = 4 << 30  # of ids in an npz, where each takes as much as the longest
-# What a spreadsheet takes for a formula: OWASP's list, also as wide letters.
+MAX_ID_BYTES = 4 << 30  # ids in an npz, where each takes as much room as the longest
+# What a spreadsheet takes for a formula: OWASP's list, and its full-width forms.
 _FORMULA = re.compile("^([=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20])")
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same store, the same bytes
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same store gives the same bytes
 
 
 def export(
@@ -56,7 +56,7 @@ def export(
     guard_formulas: bool = False,
     on_formulas: Callable[[int], None] | None = None,
 ) -> list[Path]:
-    """Write a store in another format, whole or not at all.
+    """Write a store in another format, atomically.
 
     Parameters
     ----------
@@ -65,17 +65,17 @@ def export(
     out : Path
         Replaced if it exists.
     format : {"npz", "npy", "csv", "jsonl", "parquet"}, optional
-        By default what `out` ends in.
+        By default the suffix of `out`.
     columns : sequence of str, optional
-        Columns beside ``song_id``, for csv, jsonl and parquet; ``vector`` for the numbers.
-        All by default.
+        Columns besides ``song_id``, for csv, jsonl and parquet; ``vector`` for the numbers.
+        Default: all.
     wide : bool
-        A column for each number of the vector in a parquet; a csv has them anyway.
+        Give a parquet one column for each number of the vector, as a csv always has.
     guard_formulas : bool
-        Put an apostrophe before the texts of a csv that a spreadsheet would run as formulas:
-        those that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break.
+        Prefix an apostrophe to texts of a csv that a spreadsheet would run as formulas: those
+        that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break.
     on_formulas : callable, optional
-        Told how many such texts a csv has, if it has any; they are guarded or not.
+        Called with the number of such texts in a csv, guarded or not, if there are any.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def export(
     Raises
     ------
     InputError
-        If there is no such format or column, or `out` is the store itself.
+        If the format or a column is unknown, or `out` is the store itself.
     StoreError
         If a row group is damaged.
     """
@@ -94,7 +94,7 @@ def export(
     if out.resolve() == vectors.resolve():
         raise InputError(f"{out}: is the store itself; export to another file")
     if out.is_dir() or not out.parent.is_dir():
-        raise InputError(f"{out}: no file can be written there")
+        raise InputError(f"{out}: cannot be written: it is a folder, or its folder does not exist")
     with ExitStack() as stack:
         store = open_checked(vectors, Kind.VECTORS)
         stack.callback(store.close)
@@ -116,7 +116,7 @@ def export(
 
 
 def chosen_columns(store: Checked, columns: Sequence[str] | None) -> list[str]:
-    """Return the columns asked for, ``song_id`` first; all of them if None."""
+    """Return the requested columns, ``song_id`` first; all columns if None."""
     there = store.schema.names
     unknown = [name for name in columns or () if name not in there]
     if unknown:
@@ -139,7 +139,7 @@ def _write_npy(store: Checked, out: Path) -> list[Path]:
 def _write_npz(store: Checked, path: Path) -> None:
     ids, about = _ids(store), _about(store)
     if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
-        raise InputError("the ids are too long for an npz: use the format npy")
+        raise InputError("the ids are too long for an npz: use --format npy")
     texts = {"ids": ids, **{name: about[name] for name in about if name != "dimension"}}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(_member("vectors"), "w", force_zip64=True) as file:
@@ -164,7 +164,7 @@ def _write_vectors(file: IO[bytes], store: Checked) -> None:
 
 
 def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) -> int:
-    """Write a CSV; returns how many of its texts a spreadsheet would run, guarded or not."""
+    """Write a CSV; return how many of its texts a spreadsheet would run, guarded or not."""
     formulas = 0
     with ExitStack() as stack:
         writer: Any = None
@@ -192,7 +192,7 @@ def _formulas(table: Any) -> int:
 
 
 def _guarded(table: Any) -> tuple[Any, int]:
-    """Put an apostrophe before texts that a spreadsheet would run; returns how many."""
+    """Prefix an apostrophe to texts that a spreadsheet would run; return how many there are."""
     columns = [
         pc.replace_substring_regex(_plain_texts(c), _FORMULA.pattern, r"'\1")
         if _is_text(c.type)
@@ -234,7 +234,7 @@ def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool)
 
 
 def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
-    """Yield some columns of all rows, some at a time; an empty store gives an empty table."""
+    """Yield some columns of all rows in batches; an empty store yields one empty table."""
     if len(store) == 0:
         yield store.read(names)
         return
@@ -243,7 +243,7 @@ def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
 
 
 def _widened(store: Checked, table: Any) -> Any:
-    """Return a table with a column for each number in place of the vector."""
+    """Return a table in which the vector is replaced by one column for each number."""
     if "vector" not in table.column_names:
         return table.replace_schema_metadata(None)
     numbers = _numbers(store, table)
@@ -261,7 +261,7 @@ def _numbers(store: Checked, table: Any) -> FloatArray:
     """Return the vectors of a table: shape (rows, V)."""
     numbers = matrix(table.column("vector"), store.metadata.dimension)
     if not np.isfinite(numbers).all():
-        raise StoreError(f"{store.path}: a vector is not finite: audiorec store verify names it")
+        raise StoreError(f"{store.path}: a vector is not finite; to find it: audiorec store verify")
     return numbers
 
 
@@ -281,7 +281,7 @@ def _about(store: Checked) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has: times as ISO 8601, what is no number as null."""
+    """Convert a value to JSON: times as ISO 8601, bytes as hex, NaN and infinity as null."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):

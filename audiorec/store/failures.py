@@ -1,11 +1,11 @@
-"""Which failures are a store's: a file of its own, and its part of one that stores once shared.
+"""Failures of a store: from its own errors file, or its rows of an older shared one.
 
     "vecs.parquet"  ──errors_path──▶    "vecs.errors.parquet"
                     ──read_failures──▶  its rows
 
-Until 0.1 all stores of a folder wrote one ``errors.parquet``. Where a store has no file of its
-own yet, the rows there of files below the folder of its songs are taken for its own; the next
-run writes them to the new place, and leaves the old file alone.
+Until 0.1 all stores in a folder shared one ``errors.parquet``. If a store has no errors file of
+its own yet, the rows there for files below the folder of its songs count as its own; the next
+run writes them to the new file and leaves the old one unchanged.
 """
 
 import os
@@ -24,7 +24,7 @@ SHARED_NAME = "errors.parquet"
 
 
 def errors_path(vectors: Path) -> Path:
-    """Return where the failures of a store go, unless they are told elsewhere.
+    """Return the default path of a store's errors file.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def errors_path(vectors: Path) -> Path:
 
 
 def errors_beside(vectors: Path) -> Path | None:
-    """Return the file that has a store's failures: its own, else the shared one, else None."""
+    """Return the file with a store's failures: its own, else the shared one, else None."""
     own, shared = errors_path(vectors), vectors.with_name(SHARED_NAME)
     if own.exists():
         return own
@@ -48,7 +48,7 @@ def is_shared(path: Path) -> bool:
 
 
 def own_failures(failures: Checked, songs: Checked) -> BoolArray:
-    """Return which rows of failures are those of a store: shape (n,), bool."""
+    """Return which rows of an errors file belong to a store: shape (n,), bool."""
     uris = failures.read(["uri"]).column("uri")
     if not is_shared(failures.path):
         return np.ones(len(uris), bool)
@@ -61,12 +61,12 @@ def own_failures(failures: Checked, songs: Checked) -> BoolArray:
 
 
 def read_failures(vectors: Path, given: Path | None = None) -> Any:
-    """Read the failures of a store as a `pyarrow.Table`; None where nothing ever failed.
+    """Read the failures of a store as a `pyarrow.Table`; None if there is no errors file.
 
     Raises
     ------
     StoreError
-        If the store or the file of failures (`given`, or the one beside it) is damaged.
+        If the store or the errors file (`given`, or the one beside it) is damaged.
     """
     path = given or errors_beside(vectors)
     if path is None:

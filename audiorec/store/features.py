@@ -1,11 +1,10 @@
-"""``features.parquet`` and ``scores.parquet``: what was measured of each segment of each song.
+"""Read ``features.parquet`` and ``scores.parquet``: series over the segments of each song.
 
     FeatureFile.open(path)           →  .ids  .inputs  .read(rows)  .blocks()  .means()
-    open_series(store, path, kind)   →  `SeriesFile`: .read(ids), of songs that the store knows
+    open_series(store, path, kind)   →  `SeriesFile`: .read(ids), for songs that the store knows
 
-Opening reads the footer and the ids. Features of all songs of a catalogue may not fit in
-memory, so songs are read by row group, and a long song can be thinned to evenly spread
-segments.
+Opening reads the footer and the ids. The features of a whole catalogue may not fit in memory,
+so songs are read by row group, and a long song can be thinned to evenly spaced segments.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,10 +24,10 @@ from audiorec.store.segments import SongSegments
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array, ScoreSeries
 
-# The last hidden layers: of all outputs those that find the most songs of the same music again
-# (docs/decisions/0006-similarity.md), and tell encodings of one song from two songs (0008).
+# The last hidden layers: the outputs that retrieve the most songs of the same music
+# (docs/decisions/0006-similarity.md), and that tell encodings of one song from two songs (0008).
 LAST_LAYERS = ("msd_penultimate", "mtt_penultimate")
-# What a network that a user added has in their place: the first of these kinds that is there.
+# The outputs used instead for a backbone added by the user: the first of these that exists.
 ADDED_LAYERS = ("_embedding", "_scores")
 
 
@@ -38,7 +37,7 @@ class FeatureFile:
     Attributes
     ----------
     inputs, widths : tuple
-        Columns that are read, side by side in this order, and their numbers a segment.
+        Columns to read, concatenated in this order, and their widths (numbers per segment).
     id_array : pyarrow.StringArray
     """
 
@@ -66,16 +65,16 @@ class FeatureFile:
         ----------
         path : path
         inputs : sequence of str, optional
-            Columns; by default all that the file has, sorted.
+            Columns to read; by default all that the file has, sorted.
         kind : Kind
             `Kind.FEATURES`, or `Kind.SCORES`, whose one input is ``scores``.
 
         Raises
         ------
         StoreError
-            If it is not a whole file of this kind.
+            If it is not a complete file of this kind.
         InputError
-            If it has no column of a name in `inputs`.
+            If a column in `inputs` does not exist.
         """
         file = open_checked(Path(path), kind)
         known = ["scores"] if kind == Kind.SCORES else sorted(file.metadata.features)
@@ -88,7 +87,7 @@ class FeatureFile:
 
     @classmethod
     def open_last_layers(cls, path: str | Path) -> "FeatureFile":
-        """Open a ``features.parquet`` for its `last_layers`; one without any is an `InputError`."""
+        """Open a ``features.parquet`` for its `last_layers`; `InputError` if it has none."""
         file = open_checked(Path(path), Kind.FEATURES)
         names = last_layers(file.metadata.features)
         if not names:
@@ -105,22 +104,22 @@ class FeatureFile:
 
     @property
     def extractor_id(self) -> str:
-        """What made the features."""
+        """Id of the extractor that made the features."""
         return self._file.metadata.extractor_id
 
     @property
     def group_starts(self) -> list[int]:
-        """First row of each row group, and the number of rows."""
+        """First row of each row group, followed by the number of rows."""
         return self._file.group_starts()
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Everything between a file and a segment."""
+        """Spec of the features: settings from audio file to segment."""
         return self._file.metadata.spec
 
     @property
     def width(self) -> int:
-        """Numbers in a segment's row."""
+        """Numbers per segment."""
         return sum(self.widths)
 
     @property
@@ -141,9 +140,9 @@ class FeatureFile:
         Parameters
         ----------
         rows : ndarray, shape (n,), int64
-            Numbers of songs, ascending.
+            Row numbers of the songs, ascending.
         max_segments : int
-            A longer song is thinned to so many segments; 0 for all of them.
+            Thin longer songs to this many evenly spaced segments; 0 for no limit.
 
         Raises
         ------
@@ -166,28 +165,28 @@ class FeatureFile:
         )
 
     def series(self, row: int) -> ScoreSeries:
-        """Read one song of a file of scores, with its times.
+        """Read one song of a scores file, with the start times of its segments.
 
         Raises
         ------
         StoreError
-            As `read`, or if there are more or fewer times than segments.
+            As for `read`, or if the numbers of times and segments differ.
         """
         scores = self.read(np.asarray([row], np.int64)).values.astype(np.float32)
         times = self._file.take([row], ["start_s"]).column("start_s").to_pylist()[0]
         if len(times) != len(scores):
-            raise StoreError(f"{self.path}: {self.ids[row]!r} has not the segments it claims")
+            raise StoreError(f"{self.path}: {self.ids[row]!r} lacks a time or a segment")
         return ScoreSeries(scores, np.asarray(times, np.float32), self._file.metadata.classes)
 
     def blocks(self) -> Iterator[tuple[SongSegments, list[str]]]:
-        """Yield the songs of one row group after another, with their content hashes."""
+        """Yield the songs of each row group, with their content hashes."""
         for group, (start, stop) in enumerate(pairwise(self._file.group_starts())):
             if stop > start:
                 hashes = self._file.read_group(group, ["content_hash"]).column("content_hash")
                 yield self._group(group, np.arange(stop - start)), hashes.to_pylist()
 
     def means(self) -> FloatArray:
-        """Read every song's mean over its segments, as it was stored: shape (n, D), float32."""
+        """Read every song's stored mean over its segments: shape (n, D), float32."""
         columns = [f"{name}_mean" for name in self.inputs]
         parts = [
             matrix(self._file.read([name]).column(name), width)
@@ -196,7 +195,7 @@ class FeatureFile:
         return np.concatenate(parts, axis=1)
 
     def _group(self, group: int, rows: Int64Array) -> SongSegments:
-        """Read songs of one row group, by their numbers in it."""
+        """Read songs of one row group, by row number within the group."""
         table = self._file.read_group(group, ["song_id", *self.inputs])
         table = table.take(integers(rows)).combine_chunks()
         names = tuple(table.column("song_id").to_pylist())
@@ -208,7 +207,7 @@ class FeatureFile:
             other = lengths if counts is None else counts
             if (odd := np.flatnonzero(other != lengths)).size:
                 raise StoreError(
-                    f"{self.path}: the outputs of {names[odd[0]]!r} differ in their segments"
+                    f"{self.path}: the outputs of {names[odd[0]]!r} differ in number of segments"
                 )
             columns.append(matrix(column.flatten(), width))
             counts = lengths
@@ -223,7 +222,7 @@ class FeatureFile:
 
 
 def last_layers(features: Collection[str]) -> tuple[str, ...]:
-    """Return the columns that songs are compared by, of those that a features file has.
+    """Return which columns of a features file songs are compared by.
 
     Examples
     --------
@@ -238,9 +237,9 @@ def last_layers(features: Collection[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SeriesFile:
-    """The series in a file of scores or features that are of a store's songs.
+    """The series of a store's songs in a file of scores or features.
 
-    `rows` has the row of each song whose audio is the one that the store knows.
+    `rows` maps each song whose ``content_hash`` matches the store's to its row.
     """
 
     kind: Kind
@@ -252,25 +251,25 @@ class SeriesFile:
 
     @property
     def segment_bytes(self) -> int:
-        """Of one segment of a series in memory."""
+        """Bytes that one segment of a series takes in memory."""
         return 4 * self.file.width
 
     def read(self, song_ids: Collection[str]) -> dict[str, FloatArray]:
-        """Return series (T, D) of songs in `rows`, float32: scores, or features side by side."""
+        """Return the series of songs in `rows`, shape (T, D), float32: scores or features."""
         rows = np.asarray(sorted(self.rows[song_id] for song_id in song_ids), np.int64)
         songs = self.file.read(rows)
         parts: list[Any] = np.split(songs.values, songs.offsets[1:-1])
         return dict(zip(songs.song_ids, parts, strict=False))
 
     def series(self, song_id: str) -> ScoreSeries:
-        """Return the score series of a song in `rows`, with its times, from a file of scores."""
+        """Return the score series of a song in `rows`, with its times; scores files only."""
         return self.file.series(self.rows[song_id])
 
 
 def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
-    """Open the score series or the last layers' features that belong to a store.
+    """Open the score series, or the features of the last layers, that belong to a store.
 
-    If another extractor made them, that is a `SpecMismatchError`.
+    Raise `SpecMismatchError` if another extractor made them.
     """
     is_scores = kind == Kind.SCORES
     file = FeatureFile.open(path, kind=kind) if is_scores else FeatureFile.open_last_layers(path)

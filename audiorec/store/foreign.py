@@ -1,9 +1,9 @@
-"""Tables of embeddings that were made elsewhere: read, checked, brought to one form.
+"""Read and check tables of embeddings made by other programs.
 
 ==========  =========================================================================
 Parquet     a column of ids, and a list column of numbers (any list type, any float)
 CSV         a column of ids, and one column for each number, in the order of the file
-npz         ``ids`` (texts) and ``embeddings`` (n, D); nothing pickled is read
+npz         ``ids`` (texts) and ``embeddings`` (n, D); pickles are refused
 ==========  =========================================================================
 """
 
@@ -36,9 +36,9 @@ def read_foreign(
     path : path
         Ends in ``.parquet``, ``.csv`` or ``.npz``.
     id_column : str
-        In Parquet and CSV.
+        Column of the ids, in Parquet and CSV.
     embedding_column : str
-        In Parquet.
+        Column of the embeddings, in Parquet.
 
     Returns
     -------
@@ -49,14 +49,14 @@ def read_foreign(
     ------
     InputError
         If the file cannot be read, a column is missing, two rows have different widths, an id
-        is empty or stands twice, or a number is NaN or infinite. Names file and row.
+        is empty or repeated, or a number is NaN or infinite. Names file and row.
     """
     path = Path(path)
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".npz": _read_npz}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected .parquet, .csv or .npz")
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # reading a pipe would block
         raise DamagedFileError(f"{path}: is not a regular file")
     try:
         ids, embeddings = reader(path, id_column, embedding_column)
@@ -70,20 +70,20 @@ def read_foreign(
 
 
 def to_unit(path: str | Path, ids: Sequence[str], embeddings: FloatArray) -> FloatArray:
-    """Bring every embedding to length 1; one of length 0 has no direction: an `InputError`."""
+    """Scale every embedding to length 1; raise `InputError` if one has length 0."""
     length = np.sqrt(np.square(embeddings.astype(np.float64)).sum(axis=1, keepdims=True))
     zero = np.flatnonzero(length[:, 0] == 0)
     if len(zero):
         row = int(zero[0])
         raise DamagedFileError(
-            f"{path}: row {row + 1} ({ids[row]!r}) has length 0, and no direction"
+            f"{path}: row {row + 1} ({ids[row]!r}) has length 0 and cannot be normalised"
         )
     unit: FloatArray = (embeddings / length).astype(np.float32)
     return unit
 
 
 def content_id(ids: Sequence[str], embeddings: FloatArray) -> str:
-    """Return a name for a space that has none: ``import-`` and hex digits of the content."""
+    """Return a model id for imported embeddings: ``import-`` and a hash of the content."""
     content = hashlib.sha256(np.ascontiguousarray(embeddings, np.float32).tobytes())
     content.update("\0".join(ids).encode())
     return f"import-{content.hexdigest()[:16]}"
@@ -114,7 +114,7 @@ def _lists_to_array(path: Path, name: str, column: Any) -> FloatArray:
     if len(odd):
         row = int(odd[0])
         raise DamagedFileError(
-            f"{path}: row {row + 1} has {lengths[row]} numbers, those before it {lengths[0]}"
+            f"{path}: row {row + 1} has {lengths[row]} numbers, the rows before it {lengths[0]}"
         )
     width = int(lengths[0]) if len(lengths) else 1
     return _joined(flat).reshape(len(lengths), width)
@@ -130,7 +130,7 @@ def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], Floa
         raise DamagedFileError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
     numbers = [name for name in names if name != id_column]
     if not numbers or len(set(numbers)) != len(numbers):
-        raise DamagedFileError(f"{path}: needs a column of its own for each number")
+        raise DamagedFileError(f"{path}: needs a separate column for each number")
     types = {name: pa.float32() for name in numbers} | {id_column: pa.string()}
     table = read_table(path, CSV_FAILURE, wanted=None, types=types, null_values=[""])
     columns = [table.column(name) for name in numbers]

@@ -1,4 +1,4 @@
-"""What a store holds, from its footer and its small columns: vectors are not read.
+"""Describe what a store holds, from its footer and its small columns; vectors are not read.
 
 "library/vecs.parquet"  ──inventory────▶  rows, extractor, statuses, seconds, files beside
                         ──files_beside─▶  {scores: library/scores.parquet, ...}
@@ -23,7 +23,7 @@ from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, metadata_object, schema_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Columns that are counted, and what the counts are called.
+# Columns to count, and the key of their counts.
 COUNTED = {
     "status": "statuses",
     "codec": "codecs",
@@ -41,27 +41,26 @@ USUAL_NAMES = {
 
 
 def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) -> dict[str, Any]:
-    """Describe a store in plain values, ready for JSON.
+    """Describe a store in plain values that JSON can hold.
 
     Parameters
     ----------
     vectors : Path
         A ``vecs.parquet``.
     given : mapping of Kind to Path, optional
-        Where the files beside it are, if not under their usual names.
+        Paths of the files beside it that do not have their usual names.
 
     Returns
     -------
     description : dict
         ``rows``, ``bytes``, what made it, counts by status, codec, rate and channels,
-        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), columns that
-        are not the format's own, whether the file is
-        ``verifiable`` by digests, and ``beside``: the other files by kind.
+        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), extra columns,
+        whether the file is ``verifiable`` by digests, and ``beside``: the other files by kind.
 
     Raises
     ------
     StoreError
-        If it is no store; the files beside it may be anything and are only described.
+        If it is not a store. Invalid files beside it do not raise; their problem is described.
 
     Examples
     --------
@@ -102,7 +101,7 @@ def _size(file: Checked) -> dict[str, Any]:
 
 
 def _counts(file: Checked) -> dict[str, Any]:
-    """Count the small columns, a row group at a time."""
+    """Summarise the small columns, one row group at a time."""
     names = ["duration_s", "extracted_at", *COUNTED]
     counts: dict[str, Counter[Any]] = {name: Counter() for name in COUNTED}
     total, ends, times = 0.0, [], []
@@ -140,7 +139,7 @@ def _moment(microseconds: int) -> str:
 
 
 def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
-    """Describe a file beside the store, whatever it is."""
+    """Describe a file beside the store; if it is invalid, say why under ``problem``."""
     found: dict[str, Any] = {"kind": kind.value, "path": str(path)}
     try:
         file = open_checked(path, kind)
@@ -158,10 +157,10 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
 def files_beside(
     vectors: Path, given: Mapping[Kind, Path | None] | None = None
 ) -> dict[Kind, Path]:
-    """Return scores, features and errors that belong to a store.
+    """Return the paths of scores, features and errors that belong to a store.
 
-    Those that are `given` need not exist, so that a wrong name is noticed; of the rest those
-    that exist under their usual names. Failures may be in a file that several stores share.
+    Paths in `given` are returned even if they do not exist, so that a wrong name is noticed; the
+    others only if they exist under their usual names. Several stores may share an errors file.
     """
     found = {}
     for kind in (*USUAL_NAMES, Kind.ERRORS):
@@ -177,14 +176,14 @@ def files_beside(
 
 
 def usual_path(vectors: Path, kind: Kind) -> Path:
-    """Return where scores, features or errors of a store are, unless they are named."""
+    """Return the default path of a store's scores, features or errors."""
     return errors_path(vectors) if kind == Kind.ERRORS else vectors.with_name(USUAL_NAMES[kind])
 
 
 def songs_lacking(vectors: Path, kind: Kind) -> int:
-    """Count the songs of a store that its scores or features under the usual name have not.
+    """Count the songs of a store that its scores or features file (usual name) does not have.
 
-    0 where there is no such file, or it belongs to another store or extractor.
+    Return 0 if there is no such file, or it belongs to another store or extractor.
 
     Examples
     --------
@@ -204,7 +203,7 @@ def songs_lacking(vectors: Path, kind: Kind) -> int:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return which of the four files a Parquet file is, None if it is none of audiorec's."""
+    """Return which of the four kinds a Parquet file is; None if it is not one of them."""
     with TableFile.open(path) as file:
         metadata = file.schema.metadata or {}
     try:
@@ -214,9 +213,9 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def kind_said(path: Path) -> str:
-    """Return what a file of audiorec's says that it holds; empty where it says nothing.
+    """Return the ``kind`` in a file's audiorec metadata, unchecked.
 
-    Nothing of it is checked, and a file that cannot be read says nothing.
+    Empty if there is none or the file cannot be read.
     """
     with suppress(StoreError), TableFile.open(path) as file:
         kind = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}")).get("kind")

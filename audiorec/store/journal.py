@@ -1,16 +1,15 @@
-"""What makes a run resumable: every finished song is on disk before the next one counts.
+"""Journal of a resumable run: every finished song is on disk before the next one.
 
-While a run lasts, its rows live in ``<vectors file>.run/``: a lock and, for every start of
-the run, one file of records per kind of output. `Journal.commit` merges them with the
-previous output into new files, all of which arrive together, and removes the folder.
+During a run its rows are kept in ``<vectors file>.run/``: a lock and, for every start of the
+run, one file of records per kind of output. `Journal.commit` merges them with the previous
+output into new files, all replaced together, and removes the folder.
 
     Journal.open(outputs, metadata)  →  what is known: .known() .failures() .hashes(kind)
-        .append_song(...)  .append_copy(...)  .append_failure(...)     once a song
-        .commit(keep=...)                                              once a run
+        .append_song(...)  .append_copy(...)  .append_failure(...)     once per song
+        .commit(keep=...)                                              once per run
 
-A process that is killed at any point loses the songs in flight and nothing else; the next
-`Journal.open` goes on from there, also in the middle of a commit. A journal is used from
-one thread.
+A process killed at any point loses only the songs in flight; the next `Journal.open` resumes
+the run, even if it was interrupted in its commit. A journal must be used from one thread.
 """
 
 import os
@@ -68,15 +67,15 @@ from audiorec.store.schema import HEARD, Kind, StoreMetadata, schema_of
 from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")
-# The vectors come last: a song counts as done when its vector is there, and a reader that
-# sees new vectors finds the other files new as well.
+# Vectors come last: a song counts as done once its vector is written, and a reader that sees
+# new vectors finds the other files updated as well.
 WRITE_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
 RUN_FILES = rf"{RECORD_FILES}|{re.escape(MARKER)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Where the files of a run go; None for what is not asked for."""
+    """Paths of the output files of a run; None for those not requested."""
 
     vectors: Path
     errors: Path
@@ -89,16 +88,16 @@ class Outputs:
         return run_folder_path(self.vectors)
 
     def paths(self) -> dict[Kind, Path]:
-        """Return the paths that are asked for, in the order of writing."""
+        """Return the requested paths, in writing order."""
         paths = {kind: getattr(self, kind.value) for kind in WRITE_ORDER}
         return {kind: Path(path) for kind, path in paths.items() if path is not None}
 
 
 class Journal:
-    """The rows of one run, and what earlier runs left.
+    """The rows of one run, and the output of earlier runs.
 
-    Use `Journal.open`, in a ``with`` statement: leaving it without `commit` keeps the
-    folder, and the next run on the same outputs goes on from it.
+    Use `Journal.open` in a ``with`` statement: leaving it without `commit` keeps the folder, and
+    the next run on the same outputs resumes from it.
     """
 
     def __init__(self, outputs: Outputs, metadata: StoreMetadata, folder: RunFolder | None) -> None:
@@ -114,19 +113,26 @@ class Journal:
         self._known: dict[str, Event] | None = None
         self._number = 1
         self._sequence = 0
-        self.damaged = 0  # stretches of earlier starts' records that cannot be read
+        self.damaged = 0  # unreadable stretches in the records of earlier starts
 
     @classmethod
     def open(
         cls, outputs: Outputs, metadata: StoreMetadata, *, overwrite: bool = False
     ) -> "Journal":
-        """Begin a run, or go on with one that was cut off; missing folders are made.
+        """Begin a run, or resume an interrupted one; missing folders are created.
 
-        The kind in `metadata` does not matter. `overwrite` forgets an unfinished run and the
-        previous output, which then stays in place until the commit. Two outputs that are one file
-        are an `InputError`; a run of another extractor is a `SpecMismatchError`; another run on
-        this output, a place that cannot be written, and a file there that is no store, damaged, or
-        has columns that would be lost are a `StoreError`.
+        The kind in `metadata` does not matter. `overwrite` discards an unfinished run and ignores
+        the previous output, which stays in place until the commit.
+
+        Raises
+        ------
+        InputError
+            If two outputs are the same file.
+        SpecMismatchError
+            If the previous output is from another extractor.
+        StoreError
+            If another run holds this output, it cannot be written, or the file there is damaged,
+            not a store, or has columns that would be lost.
         """
         check_apart(outputs.paths().values())
         with write_errors(outputs.vectors), ExitStack() as on_error:
@@ -145,7 +151,7 @@ class Journal:
 
     @classmethod
     def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
-        """Return what `open` would know, without a lock and without changing anything."""
+        """Open read-only: what `open` would know, without taking the lock or changing anything."""
         check_apart(outputs.paths().values())
         names = look_into(outputs.vectors, RUN_FILES)
         journal = cls(outputs, metadata, None)
@@ -162,7 +168,7 @@ class Journal:
         self.close()
 
     def known(self) -> Any:
-        """Return the newest row, without the vector, of songs that had one before this start."""
+        """Return the newest row, except the vector, of each song that had one before this start."""
         return self._newest_table(Kind.VECTORS)
 
     def failures(self) -> Any:
@@ -170,11 +176,11 @@ class Journal:
         return self._newest_table(Kind.ERRORS)
 
     def hashes(self, kind: Kind) -> frozenset[str]:
-        """Return the content hashes for which a row of this kind is at hand.
+        """Return the content hashes for which a row of this kind exists.
 
-        A song whose hash is among those of every kind asked for needs no decoding: it is
-        known under its id, or `append_copy` gives it the rows under another. Rows of vectors count
-        only with their attributes, where these are asked for.
+        A song whose hash is known for every requested kind needs no decoding: either it is known
+        under its id, or `append_copy` copies the rows to its new id. If attributes were requested,
+        rows of vectors count only with their attributes.
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
@@ -192,13 +198,13 @@ class Journal:
         scores: ScoreSeries | None = None,
         features: Mapping[str, FloatArray] | None = None,
     ) -> None:
-        """Put one finished song on disk.
+        """Write one finished song to disk.
 
-        `row` has the columns of ``vecs.parquet``; ``extractor_id`` and, if it is not given,
-        ``extracted_at`` are filled in. `scores` are needed if scores or features are among the
-        outputs, and `features`, series (T, D) by the name of the backbone output
-        (``msd.penultimate``), if features are. A full disk is a `StoreError` that leaves the
-        journal as it was; a value that does not fit an `InputError` or a `ShapeError`.
+        `row` has the columns of ``vecs.parquet``; ``extractor_id`` and, unless given,
+        ``extracted_at`` are filled in. `scores` are required if scores or features are among the
+        outputs, `features` (series (T, D) by name of the backbone output, ``msd.penultimate``) if
+        features are. Raise `StoreError` if the disk is full, leaving the journal unchanged, and
+        `InputError` or `ShapeError` if a value does not fit.
         """
         if Kind.SCORES in self._paths or Kind.FEATURES in self._paths:
             _given(scores, "scores")
@@ -215,15 +221,15 @@ class Journal:
         scores: ScoreSeries | None = None,
         features: Mapping[str, FloatArray] | None = None,
     ) -> None:
-        """Give a moved, renamed, retagged or doubled song the rows of its content.
+        """Copy the rows of known audio to a moved, renamed, retagged or duplicate song.
 
-        `content_hash` is one of ``hashes(Kind.VECTORS)``; its scores and features come along by
-        themselves, or are given where they were missing. `changes` are columns that are new,
-        ``song_id`` among them.
+        `content_hash` is one of ``hashes(Kind.VECTORS)``. Existing scores and features are carried
+        over; pass them only if they were missing. `changes` are the columns to replace, including
+        ``song_id``.
         """
         place = self._content_places(Kind.VECTORS).get(content_hash)
         if place is None:
-            raise InputError(f"no song with content {content_hash!r} is known")
+            raise InputError(f"no known song has the content hash {content_hash!r}")
         part, row = place
         batch = next(self._parts[Kind.VECTORS][part].slices(row, row + 1))
         values = arrow_rows(batch)[0]
@@ -231,14 +237,14 @@ class Journal:
         self._append(self._with_series({**values, **changes}, scores, features))
 
     def append_failure(self, row: Mapping[str, Any]) -> None:
-        """Put a row of the errors file on disk; its song loses the vector that it may have had."""
+        """Write a row of the errors file to disk; if its song had a vector, it is dropped."""
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
     def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
         """Merge everything into the final files, remove the folder and close; return rows by kind.
 
-        `keep` says which song ids may stay, in all files. A file that would not change is left
-        as it is, and an errors file without rows is not made anew.
+        `keep` selects the song ids to keep in all files. A file that would not change is left
+        untouched, and an empty errors file is not created.
         """
         folder = self._held()
         self._close_writers()
@@ -258,14 +264,14 @@ class Journal:
                 batches = draw_rows(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
-            self._close_parts()  # Windows replaces no file that is open
+            self._close_parts()  # Windows cannot replace an open file
             commit_staged(changed, folder)
         folder.clear(last=MARKER)
         folder.release(remove=True)
         return {kind: len(picks[kind]) for kind in self._paths}
 
     def close(self) -> None:
-        """Let go of files and lock; what was appended stays for the next start."""
+        """Close files and release the lock; appended rows are kept for the next start."""
         self._close_writers()
         self._close_parts()
         if self._folder is not None:
@@ -277,7 +283,7 @@ class Journal:
         scores: ScoreSeries | None,
         features: Mapping[str, FloatArray] | None,
     ) -> dict[Kind, Mapping[str, Any]]:
-        """Return a row of the vectors with those of its series that are among the outputs."""
+        """Return the rows of one song by kind: its vector, and the requested series."""
         rows: dict[Kind, Mapping[str, Any]] = {Kind.VECTORS: row}
         names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
         if Kind.SCORES in self._paths and scores is not None:
@@ -306,18 +312,18 @@ class Journal:
 
     def _held(self) -> RunFolder:
         if self._folder is None:
-            raise InputError(f"{self.outputs.vectors}: was only looked at; open it to write")
+            raise InputError(f"{self.outputs.vectors}: opened read-only; use Journal.open to write")
         return self._folder
 
     def _read_previous(self, paths: Mapping[Kind, Path]) -> None:
-        """Take the files that are in place as the first part of each kind."""
+        """Load the previous output as the first part of each kind."""
         for kind, path in paths.items():
             if not path.exists():
                 if kind == Kind.ERRORS:
                     self._take_shared_failures()
                 continue
             file = open_checked(path, kind, extra_columns=False)
-            # A failure is a matter of the file, not of the numbers, and is kept.
+            # A failure is about the file, not the numbers, so any extractor's is kept.
             if kind != Kind.ERRORS:
                 self._check_extractor(path, file.metadata)
             ours = self._metadata[kind]
@@ -327,7 +333,7 @@ class Journal:
             )
             if not schema_of(theirs).equals(schema_of(ours)):
                 raise StoreError(
-                    f"{path}: holds other columns than this run writes; use --overwrite, "
+                    f"{path}: has different columns from those this run writes; use --overwrite, "
                     "or give another path"
                 )
             lacking = ours.attributes.keys() - made_alike.keys()
@@ -336,11 +342,11 @@ class Journal:
             )
 
     def _take_shared_failures(self) -> None:
-        """Take the store's failures from the file that the stores of a folder once shared."""
+        """Load the store's failures from the errors file once shared by the stores in a folder."""
         vectors = self._paths[Kind.VECTORS]
         if self._paths[Kind.ERRORS] != errors_path(vectors) or not vectors.exists():
             return
-        with suppress(StoreError):  # perhaps of another program; its songs are tried again
+        with suppress(StoreError):  # maybe another program's; the songs are tried again
             failures = read_failures(vectors)
             if failures is not None and len(failures):
                 schema = schema_of(self._metadata[Kind.ERRORS])
@@ -350,7 +356,7 @@ class Journal:
         return any(isinstance(part, TablePart) for part in self._parts[Kind.ERRORS])
 
     def _read_starts(self, names: Sequence[str]) -> None:
-        """Take the records that earlier starts of this run left."""
+        """Load the records left by earlier starts of this run."""
         numbers = {int(match[2]) for name in names if (match := re.fullmatch(RECORD_FILES, name))}
         for number in sorted(numbers):
             for part in self._read_start(number):
@@ -359,7 +365,7 @@ class Journal:
         self._number = max(numbers, default=0) + 1
 
     def _read_start(self, number: int) -> list[RecordPart]:
-        """Take the records of one start, where they hold rows of use."""
+        """Load the usable records of one start."""
         found = []
         for kind in self._paths:
             path = self.outputs.run_dir / f"{kind}-{number:04d}.rows"
@@ -377,14 +383,14 @@ class Journal:
         return found
 
     def _is_of_use(self, part: RecordPart, kind: Kind) -> bool:
-        if part.header is None:  # killed while it wrote the first bytes, or damaged
+        if part.header is None:  # killed while writing the first bytes, or damaged
             return False
         try:
             metadata = StoreMetadata.from_json(str(part.header.get("metadata")))
         except StoreError as error:
-            raise StoreError(f"{part.path}: {error}; remove its folder to start anew") from error
+            raise StoreError(f"{part.path}: {error}; remove its folder to start afresh") from error
         self._check_extractor(part.path, metadata)
-        # Another choice of outputs or attributes than the last start's: those rows are redone.
+        # The last start had other outputs or attributes: its rows have to be redone.
         ours = self._metadata[kind]
         if metadata.kind != kind or metadata.attributes != ours.attributes:
             return False
@@ -394,7 +400,7 @@ class Journal:
         ours = self._metadata[Kind.VECTORS]
         if found.extractor_id != ours.extractor_id:
             raise SpecMismatchError(
-                f"{path}: made by extractor {found.extractor_id}, this run is "
+                f"{path}: made by extractor {found.extractor_id}, this run uses "
                 f"{ours.extractor_id} ({ours.what_differs(found)}); "
                 "use --overwrite to start afresh, or give another output"
             )
@@ -433,5 +439,5 @@ class Journal:
 
 def _given(value: T | None, name: str) -> T:
     if value is None:
-        raise InputError(f"{name} are among the outputs: they must be given for every song")
+        raise InputError(f"{name} are among the outputs: pass them for every song")
     return value

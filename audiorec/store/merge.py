@@ -1,12 +1,12 @@
-"""Which rows a file gets when earlier output and the streams of a run come together.
+"""Select the rows of each output file from earlier output and the records of a run.
 
-Every source of rows is a *part*: the previous Parquet file, or one stream of one start of
-the run. Planning looks at ids, hashes and the order of events only; the rows themselves are
-then drawn part by part, a row group at a time, whatever the size of the whole.
+Every source of rows is a *part*: the previous Parquet file, or the records of one start of the
+run. Planning looks only at ids, hashes and the order of events; the rows themselves are then
+read part by part, one row group at a time, so memory does not grow with the file.
 
-Rules: the newest event of a song decides, be it a vector or a failure. Scores and features
-belong to a sound, not to a name: a song takes the newest row with its ``content_hash``, so
-a renamed song keeps them, and those of other content are never taken for its own.
+Rules: the newest event of a song wins, be it a vector or a failure. Scores and features belong
+to the audio, not to the id: a song takes the newest row with its ``content_hash``, so a renamed
+song keeps them, and never gets those of other audio.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ from audiorec.files.arrow import integers, strings
 from audiorec.store.parquet import Checked
 from audiorec.store.schema import Kind
 
-SEQUENCE = "sequence"  # column of the streams: counts the events of a run over all its starts
-BEFORE = -1  # the sequence of everything in the previous output
-GROUPS_HELD = 2  # row groups: moved and unmoved songs are drawn in two interleaved orders
+SEQUENCE = "sequence"  # column of the records: counts the events of a run over all its starts
+BEFORE = -1  # sequence of every row of the previous output
+GROUPS_HELD = 2  # row groups: moved and unmoved songs are read in two interleaved orders
 
 Keep = AbstractSet[str] | Callable[[str], bool]
 
 
 class RowPart(Protocol):
-    """Rows that can be planned by their keys and drawn by their number."""
+    """A source of rows: key columns for planning, and rows by number."""
 
     def __len__(self) -> int: ...
 
@@ -41,11 +41,11 @@ class RowPart(Protocol):
         """Yield the rows from `start` to before `stop` as record batches."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class Pick(NamedTuple):
-    """One row of an output: the name it gets, and where it comes from."""
+    """One row of an output: its song id, and the part and row that it is taken from."""
 
     song_id: str
     part: int
@@ -54,7 +54,7 @@ class Pick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The newest that is known of a song."""
+    """The newest event of a song: a vector or a failure, and where its row is."""
 
     sequence: int
     kind: Kind
@@ -63,7 +63,7 @@ class Event:
 
 
 class ParquetPart:
-    """The previous output as a part; fields that it is `lacking` are null in every row."""
+    """The previous output as a part; fields in `lacking` are null in every row."""
 
     def __init__(self, file: Checked, lacking: Sequence[Any] = ()) -> None:
         self.file = file
@@ -93,23 +93,23 @@ class ParquetPart:
             start = end
 
     def _completed(self, table: Any, columns: Iterable[str]) -> Any:
-        """Return a table with those of the columns that are lacking as nulls."""
+        """Return the table with null columns for those of `columns` that are lacking."""
         for name in columns:
             if name in self._lacking:
-                if name in table.column_names:  # by another method
+                if name in table.column_names:  # made by another method
                     table = table.drop_columns([name])
                 field = self._lacking[name]
                 table = table.append_column(field, pa.nulls(len(table), field.type))
         return table
 
     def close(self) -> None:
-        """Let go of the file and of the row groups that are held."""
+        """Close the file and drop the cached row groups."""
         self._group.cache_clear()
         self.file.file.close()
 
 
 class TablePart:
-    """Rows in memory as a part of what was before the run."""
+    """Rows in memory as a part that precedes the run."""
 
     def __init__(self, table: Any) -> None:
         before = integers(np.full(len(table), BEFORE, np.int64))
@@ -133,7 +133,7 @@ class TablePart:
 def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     """Return the newest event of every song: its last vector or its last failure."""
     newest: dict[str, Event] = {}
-    for kind in (Kind.ERRORS, Kind.VECTORS):  # at equal sequence, in old output, vectors win
+    for kind in (Kind.ERRORS, Kind.VECTORS):  # at equal sequence (previous output) vectors win
         for number, part in enumerate(parts[kind]):
             keys = part.table(["song_id", SEQUENCE])
             ids, sequences = (keys.column(n).to_pylist() for n in ("song_id", SEQUENCE))
@@ -145,7 +145,7 @@ def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
 
 
 def rows_by_content(parts: Sequence[RowPart]) -> dict[str, tuple[int, int]]:
-    """Return where the newest row of each ``content_hash`` is: its part and row."""
+    """Return the part and row of the newest row of each ``content_hash``."""
     found: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
         hashes = part.table(["content_hash"]).column("content_hash").to_pylist()
@@ -208,7 +208,7 @@ def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:
 
 
 def _runs(picks: Sequence[Pick]) -> Iterator[Sequence[Pick]]:
-    """Cut the picks into runs of neighbouring rows of one part."""
+    """Cut the picks into runs of consecutive rows of one part."""
     start = 0
     for stop in range(1, len(picks) + 1):
         if stop < len(picks):

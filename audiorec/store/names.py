@@ -1,7 +1,7 @@
-"""Which song a half-remembered id means.
+"""Fuzzy lookup of a song id.
 
-Everything here runs over a hundred thousand ids in a fraction of a second: Arrow filters
-by substrings, and only the best few hundred are compared letter by letter.
+Searches a hundred thousand ids in a fraction of a second: Arrow filters by substrings, and only
+the best few hundred ids are compared letter by letter.
 """
 
 from difflib import SequenceMatcher
@@ -14,16 +14,16 @@ from audiorec.errors import UnknownSongError
 from audiorec.files.arrow import flags, integers
 
 NEAR_MATCHES = 5
-NEAR_RATIO = 0.5  # of difflib: below, two names have less than half of their letters in common
+NEAR_RATIO = 0.5  # difflib ratio: below, two names share less than half of their letters
 FINALISTS = 200  # ids that are compared letter by letter
 GRAM = 3  # letters
 MAX_GRAMS = 32
 
 
 def unique_match(ids: Any, query: str) -> str:
-    """Return the one id that ends in ``/query``, or else the one that contains `query`.
+    """Return the only id that ends in ``/query``, or else the only id that contains `query`.
 
-    Case does not matter. None or several are an `UnknownSongError`; several are its near matches.
+    Case is ignored. If there is none or more than one, raise `UnknownSongError` with near matches.
     """
     text = query.casefold()
     lowered = pc.utf8_lower(ids)
@@ -53,14 +53,14 @@ def near_names(ids: Any, query: str) -> tuple[str, ...]:
     for gram in _grams(text):
         shared += flags(pc.match_substring(lowered, gram))
     rows = np.flatnonzero(shared)
-    # The most shared pieces first; among equals the shorter id, then the order of ids.
+    # Most shared pieces first; ties go to the shorter id, then to the order of ids.
     lengths = pc.utf8_length(ids).to_numpy(zero_copy_only=False)[rows]
     best = rows[np.lexsort((rows, lengths, -shared[rows]))[:FINALISTS]]
     return _ranked(ids.take(integers(best)), query, at_least=NEAR_RATIO)
 
 
 def _grams(text: str) -> list[str]:
-    """Cut a text into overlapping pieces of three letters, evenly thinned if there are many."""
+    """Cut a text into overlapping trigrams, thinned evenly if there are many."""
     pieces = sorted({text[i : i + GRAM] for i in range(max(1, len(text) - GRAM + 1))} - {""})
     step = -(-len(pieces) // MAX_GRAMS) or 1
     return pieces[::step]
@@ -74,7 +74,7 @@ def _ranked(ids: Any, query: str, *, at_least: float = 0.0) -> tuple[str, ...]:
         matcher.set_seq1(text.casefold())
         return matcher.ratio()
 
-    # People remember the name of the file better than the folders before it.
+    # People remember a file's name better than its folders.
     rated = [
         (max(ratio(name), ratio(name.rpartition("/")[2])), name)
         for name in ids[:FINALISTS].to_pylist()

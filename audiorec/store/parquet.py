@@ -1,9 +1,9 @@
-"""Parquet files of the four kinds: opened with distrust, written whole or not at all.
+"""Open Parquet files of the four kinds without trusting them, and write them atomically.
 
 Floats are byte-stream-split and compressed with zstd, without dictionaries: a million
-vectors of 84 numbers take 286 MB and read in a third of a second. Row groups are small
-enough that the rows of a few neighbours come without the rest of the file. Pages carry
-checksums, the footer a seal, and each column a digest (`audiorec.files.digests`).
+vectors of 84 numbers take 286 MB and are read in a third of a second. Row groups are small
+enough to read the rows of a few neighbours without the rest of the file. Pages have checksums,
+the footer a seal, and each column a digest (`audiorec.files.digests`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,16 +22,16 @@ from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
 GROUP_BYTES = 32 << 20
-TEXT_BYTES = 64  # what a text counts as when row groups are measured
-# A file of 400 kB may unfold to gigabytes; the number of rows in its footer is honest.
+TEXT_BYTES = 64  # assumed size of a text when row groups are sized
+# A file of 400 kB may decompress to gigabytes; the row count in its footer can be trusted.
 MAX_BYTES = 16 << 30
-# Text columns with few different values; in the others dictionaries only cost time.
+# Text columns with few distinct values; for the others dictionaries only cost time.
 DICTIONARY_COLUMNS = ["status", "codec", "decoder", "artist", "album", "stage", "extractor_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked(TableFile):
-    """A file of one of the four kinds that passed all checks which do not read its rows."""
+    """A file of one of the four kinds that passed every check that does not read its rows."""
 
     metadata: StoreMetadata
 
@@ -41,9 +41,9 @@ def open_checked(
 ) -> Checked:
     """Open a Parquet file and check it before any row is read.
 
-    It must be of one kind and of our format version, with the columns of that kind;
-    `extra_columns` lets others pass, for example a user's own. `max_bytes` limits what the
-    vectors may need in memory. The `StoreError` is one line and names the file.
+    It must be of this kind and a supported format version, with the columns of that kind;
+    `extra_columns` permits others, for example a user's own. `max_bytes` limits the memory that
+    the vectors may need. The `StoreError` is one line and names the file.
     """
     opened = TableFile.open(path)
     try:
@@ -68,7 +68,7 @@ def open_checked(
 
 
 def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
-    """Check that no id is empty or stands twice; return whether they are in order."""
+    """Check that no id is empty or repeated; return whether they are in ascending order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
         return True
@@ -84,16 +84,16 @@ def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
 
 
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
-    """Write a table as one file, sorted by ``song_id``, whole or not at all.
+    """Write a table as one file, sorted by ``song_id``, atomically.
 
-    Rows of another extractor are a `SpecMismatchError`, other columns or types, nulls, vectors
-    that are not finite, and ids that are empty or stand twice a `StoreError`.
+    Raise `SpecMismatchError` for rows from another extractor, and `StoreError` for wrong columns or
+    types, nulls, vectors that are not finite, and empty or repeated ids.
     """
     schema = schema_of(metadata)
     with store_errors(path):
         if sorted(table.column_names) != sorted(schema.names):
             odd = set(table.column_names) ^ set(schema.names)
-            raise StoreError(f"{path}: columns missing or too much: {', '.join(sorted(odd))}")
+            raise StoreError(f"{path}: columns missing or unexpected: {', '.join(sorted(odd))}")
         _check_values(table, schema)
         table = table.select(schema.names).cast(schema)
     if not check_ids(table.column("song_id"), path):
@@ -105,7 +105,7 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write sorted, checked batches to a temporary path, a row group at a time; return rows."""
+    """Write sorted, checked batches to `path`, one row group at a time; return the row count."""
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
@@ -123,7 +123,7 @@ def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns
     check_columns(found, expected)
     if not extra_columns and len(found) != len(expected):
         odd = [name for name in found.names if name not in expected.names]
-        raise StoreError(f"has columns of its own that would be lost: {', '.join(odd)}")
+        raise StoreError(f"has extra columns, which would be lost: {', '.join(odd)}")
 
 
 def _check_values(table: Any, schema: Any) -> None:
@@ -141,15 +141,15 @@ def _check_extractor(column: Any, extractor_id: str, path: Path) -> None:
     others = [name for name in pc.unique(column).to_pylist() if name != extractor_id]
     if others:
         raise SpecMismatchError(
-            f"{path}: rows of extractor {others[0]} among those of {extractor_id}"
+            f"{path}: has rows from extractor {others[0]}, expected only {extractor_id}"
         )
 
 
 def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
-    """Join small batches and cut large ones into tables of one row group each.
+    """Join small batches and split large ones into tables of one row group each.
 
-    Where a group ends depends on the rows alone and not on the batches they come in: the
-    same rows make the same file, whoever brings them.
+    Group boundaries depend only on the rows, not on how they are batched: the same rows always
+    make the same file.
     """
     pending: list[Any] = []
     rows = size = 0
@@ -172,7 +172,7 @@ def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
 
 
 def _row_bytes(batch: Any) -> Int64Array:
-    """Return about how many bytes each row takes: shape (rows,); a text counts as 64."""
+    """Estimate the bytes that each row takes: shape (rows,); a text counts as 64."""
     total = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if pa.types.is_list(column.type):
@@ -189,5 +189,5 @@ def _cell_bytes(kind: Any) -> int:
         return int(kind.list_size) * _cell_bytes(kind.value_type)
     try:
         return max(1, int(kind.bit_width) // 8)
-    except ValueError:  # a type without a width of its own
+    except ValueError:  # a type without a fixed width
         return TEXT_BYTES

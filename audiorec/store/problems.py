@@ -1,7 +1,7 @@
-"""What is wrong with rows of a store, and what can be seen in one block of them.
+"""Checks of one block of rows of a store.
 
 a few thousand rows ──check_vectors──▶ StoreProblem(file, row, song_id, check, reason) ...
-rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (beside their vectors)
+rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (against their vectors)
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,18 +21,18 @@ from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
 HASH_PATTERN = "^[0-9a-f]{32}$"
 ROUNDING = 1e-5  # float32 numbers between 0 and 1
-SUM_ROUNDING = 1e-3  # of a head's scores, which sum to 1
-MEAN_TOLERANCE = 1e-4  # of a mean over segments, relative
-# Kurtosis divides by the fourth power of the spread: last bits of a score show there.
+SUM_ROUNDING = 1e-3  # a head's scores sum to 1
+MEAN_TOLERANCE = 1e-4  # mean over segments, relative
+# Kurtosis divides by the fourth power of the spread, which amplifies rounding of the scores.
 VECTOR_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class StoreProblem:
-    """One row that is not as it should be."""
+    """One fault that a check found in a row or a file."""
 
     file: str
-    row: int | None  # from 0, in the order of the file; None where all of it is meant
+    row: int | None  # from 0, in file order; None if the whole file is meant
     song_id: str
     check: str  # for example ``finite`` or ``order_of_statistics``
     reason: str  # one line
@@ -40,7 +40,7 @@ class StoreProblem:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Some rows of a file: a table with ``song_id``, whose first row has the number `first`."""
+    """Consecutive rows of a file: a table with ``song_id``, whose first row is number `first`."""
 
     path: Path
     first: int
@@ -60,13 +60,13 @@ class RowBlock:
             yield self.problem(int(row), check, reason)
 
     def problem(self, row: int, check: str, reason: str) -> StoreProblem:
-        """Return the problem of one row of the block."""
+        """Return a problem for one row of the block."""
         song_id = self.table.column("song_id")[row].as_py()
         return StoreProblem(str(self.path), self.first + row, song_id or "", check, reason)
 
 
 def check_vectors(block: RowBlock, metadata: StoreMetadata) -> Iterator[StoreProblem]:
-    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself."""
+    """Yield the problems of rows of ``vecs.parquet``, each row checked on its own."""
     vectors = block.numbers("vector", metadata.dimension)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     yield from block.where(~finite, "finite", "a number of the vector is NaN or infinite")
@@ -74,21 +74,21 @@ def check_vectors(block: RowBlock, metadata: StoreMetadata) -> Iterator[StorePro
     yield from check_extractor(block, metadata.extractor_id)
     yield from check_hashes(block)
     statuses = pc.is_in(block.column("status"), value_set=pa.array([str(s) for s in Status]))
-    yield from block.where(pc.invert(statuses), "status", "a status that there is not")
+    yield from block.where(pc.invert(statuses), "status", "unknown status")
     yield from block.where(
-        pc.less(block.column("segments"), 1), "segments", "a vector of no segments"
+        pc.less(block.column("segments"), 1), "segments", "the vector has no segments"
     )
     long = block.column("duration_s")
     is_length = pc.and_(pc.is_finite(long), pc.greater(long, 0))
-    yield from block.where(pc.invert(is_length), "duration", "a duration that is not above 0")
+    yield from block.where(pc.invert(is_length), "duration", "the duration is not above 0")
 
 
 def id_problems(block: RowBlock) -> Iterator[StoreProblem]:
-    """Yield ids that are empty, stand twice, or are out of order, among all rows of a file."""
+    """Yield ids that are empty, repeated or out of order, among all rows of a file."""
     ids = block.column("song_id")
     grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
     if grows and not ids.null_count and (len(ids) == 0 or ids[0].as_py()):
-        return  # ids that only grow stand once
+        return  # strictly ascending ids are unique
     seen: set[str] = set()
     previous = ""
     for row, song_id in enumerate(ids.to_pylist()):
@@ -97,41 +97,43 @@ def id_problems(block: RowBlock) -> Iterator[StoreProblem]:
         elif song_id in seen:
             yield block.problem(row, "song_id", "another row has the same song_id")
         elif song_id < previous:
-            yield block.problem(row, "order", "is not behind the id before it: compact sorts them")
+            yield block.problem(
+                row, "order", "the id is out of order; to sort: audiorec store compact"
+            )
         seen.add(song_id)
         previous = song_id or previous
 
 
 def check_extractor(block: RowBlock, extractor_id: str) -> Iterator[StoreProblem]:
-    """Yield rows of another extractor than the file's."""
+    """Yield rows from another extractor than the file's."""
     column = block.column("extractor_id")
     if pc.all(pc.equal(column, extractor_id)).as_py() is not False:
         return
     for row, found in enumerate(column.to_pylist()):
         if found != extractor_id:
-            reason = f"the row is of extractor {found}, the file of {extractor_id}"
+            reason = f"the row is from extractor {found}, the file from {extractor_id}"
             yield block.problem(row, "extractor_id", reason)
 
 
 def check_hashes(block: RowBlock) -> Iterator[StoreProblem]:
-    """Yield rows whose content hash is no hash."""
+    """Yield rows whose content hash is malformed."""
     good = pc.match_substring_regex(block.column("content_hash"), HASH_PATTERN)
     yield from block.where(pc.invert(good), "content_hash", "is not 32 hex digits")
 
 
 def check_failures(block: RowBlock) -> Iterator[StoreProblem]:
-    """Yield what is wrong with rows of an errors file, each row for itself."""
+    """Yield the problems of rows of an errors file, each row checked on its own."""
     statuses = pc.is_in(block.column("status"), value_set=pa.array([str(f) for f in Failure]))
-    yield from block.where(pc.invert(statuses), "status", "a status that there is not")
+    yield from block.where(pc.invert(statuses), "status", "unknown status")
     yield from block.where(
-        pc.less(block.column("attempts"), 1), "attempts", "a failure without an attempt"
+        pc.less(block.column("attempts"), 1), "attempts", "a failure with no attempts"
     )
 
 
 def _check_statistics(
     block: RowBlock, vectors: FloatArray, finite: BoolArray, metadata: StoreMetadata
 ) -> Iterator[StoreProblem]:
-    """Yield rows whose statistics cannot be those of any series of scores."""
+    """Yield rows whose statistics cannot come from any series of scores."""
     names = metadata.statistics
     by_class = vectors.reshape(len(vectors), len(metadata.classes), len(names))
     of = {name: by_class[:, :, n] for n, name in enumerate(names)}
@@ -149,7 +151,7 @@ def _check_statistics(
 
 @dataclass(frozen=True, slots=True)
 class SeriesSong:
-    """What the vectors file says of a song."""
+    """A song's entry in the vectors file: content hash, segment count, vector."""
 
     content_hash: str
     segments: int
@@ -159,7 +161,7 @@ class SeriesSong:
 def check_scores(
     block: RowBlock, metadata: StoreMetadata, songs: Sequence[SeriesSong | None]
 ) -> Iterator[StoreProblem]:
-    """Yield score series that are impossible, or not those of what the vectors file says."""
+    """Yield score series that are impossible, or do not match the vectors file."""
     yield from check_hashes(block)
     lengths, scores = _series(block, "scores", len(metadata.classes))
     times, start_s = _series(block, "start_s", 1)
@@ -179,7 +181,7 @@ def check_scores(
 def check_features(
     block: RowBlock, metadata: StoreMetadata, songs: Sequence[SeriesSong | None]
 ) -> Iterator[StoreProblem]:
-    """Yield features that are not finite, too few, or have another mean than theirs."""
+    """Yield features that are not finite, or whose count or mean does not match."""
     yield from check_hashes(block)
     bad = set()
     for row, song in enumerate(songs):
@@ -200,9 +202,9 @@ def check_features(
 
 def _of_no_song(block: RowBlock, row: int, song: SeriesSong | None) -> str:
     if song is None:
-        return "the vectors have no song of this id"
+        return "the vectors file has no song with this id"
     if block.table.column("content_hash")[row].as_py() != song.content_hash:
-        return "the song of this id has another content_hash"
+        return "the song with this id has another content_hash"
     return ""
 
 
@@ -213,7 +215,7 @@ def _score_reason(
     heads: Sequence[slice],
     metadata: StoreMetadata,
 ) -> str:
-    """Say what is wrong with one song's scores (T, H); empty if nothing is."""
+    """Say what is wrong with one song's scores, shape (T, H); empty if nothing is."""
     if not (np.isfinite(scores).all() and np.isfinite(start_s).all()):
         return "a score or a time is NaN or infinite"
     if not len(scores) == len(start_s) == song.segments:
@@ -225,28 +227,28 @@ def _score_reason(
         return "the scores of a head do not sum to 1"
     if metadata.statistics == STATISTICS and len(scores):
         expected = summarize(scores)
-        # Older releases of numpy warn where a number is not finite.
+        # Older numpy warns about numbers that are not finite.
         if not np.isfinite(song.vector).all() or not np.allclose(
             expected, song.vector, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE
         ):
-            return "the vector is not made of these scores"
+            return "the vector does not match these scores"
     return ""
 
 
 def _feature_reason(series: FloatArray, mean: FloatArray, song: SeriesSong) -> str:
-    """Say what is wrong with one output (T, D) of a song; empty if nothing is."""
+    """Say what is wrong with one output of a song, shape (T, D); empty if nothing is."""
     if not (np.isfinite(series).all() and np.isfinite(mean).all()):
         return "a number is NaN or infinite"
     if len(series) != song.segments:
         return f"{len(series)} rows for {song.segments} segments"
     expected = series.mean(axis=0, dtype=np.float64)
     if not np.allclose(expected, mean, rtol=MEAN_TOLERANCE, atol=MEAN_TOLERANCE):
-        return "the mean is not that of the series"
+        return "the mean does not match the series"
     return ""
 
 
 def _series(block: RowBlock, name: str, width: int) -> tuple[Int64Array, FloatArray]:
-    """Return where each row's series begins, shape (rows + 1,), and all series as one."""
+    """Return each row's offset, shape (rows + 1,), and all series concatenated."""
     column = block.column(name)
     lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)
     flat = column.flatten()
@@ -255,7 +257,7 @@ def _series(block: RowBlock, name: str, width: int) -> tuple[Int64Array, FloatAr
 
 
 def _heads(classes: Sequence[str]) -> list[slice]:
-    """Return the columns of each head, whose classes stand together."""
+    """Return the slice of columns of each head; a head's classes are adjacent."""
     names = [name.partition("/")[0] for name in classes]
     starts = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]

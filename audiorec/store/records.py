@@ -1,21 +1,21 @@
-"""An append-only file of rows that outlives its writer, and damage to it.
+"""An append-only file of rows that survives a killed writer and partial damage.
 
-    header | record | record | ...          each: 16 bytes of frame, then its payload
+    header | record | record | ...          each: 16-byte frame, then the payload
 
-A frame holds the payload's length and checksum and a checksum of itself; a payload is the
-row as JSON, with the numbers of its vectors and series behind it as they lie in memory.
-Nothing but `json` and numpy reads a payload, and only after its checksum was right: Arrow,
-whose reader of streams can be crashed by damage, sees values that were checked one by one.
+A frame holds the payload's length and checksum, and a checksum of itself. A payload is the row
+as JSON, followed by the raw numbers of its vectors and series. Only `json` and numpy parse a
+payload, and only after its checksum matched: Arrow's stream reader can crash on damaged input,
+so Arrow is given only values that were checked one by one.
 
-Each row is handed to the operating system before `RecordWriter.append` returns, so a writer
-that is killed loses at most the row it was writing. `RecordPart` reads every row that is
-whole: damage costs the rows that it touches, and is counted. (A power failure may cost more,
-since rows are not forced to the disk one by one.)
+Each row is handed to the operating system before `RecordWriter.append` returns, so a killed
+writer loses at most the row it was writing. `RecordPart` reads every complete row: damage costs
+only the rows that it touches, and is counted. (A power failure may cost more, since rows are
+not synced to disk one by one.)
 
-`row_batch` checks a row before it is written and after it was read; `score_values` and
+`row_batch` checks a row before it is written and after it is read; `score_values` and
 `feature_values` make the rows of the two series.
 
-The measurement that chose this form: docs/decisions/0024-journal.md.
+The measurement behind this format: docs/decisions/0024-journal.md.
 """
 
 import json
@@ -38,19 +38,19 @@ from audiorec.files.own_files import RECORDS_MAGIC, open_own
 from audiorec.store.schema import feature_column
 from audiorec.types import FloatArray, ScoreSeries
 
-RECORD_FILES = r"([a-z]+)-(\d{4,9})\.rows"  # their names: kind and number of the start
-MAX_BATCHES_HELD = 1_024  # one-row batches are joined before their headers pile up
+RECORD_FILES = r"([a-z]+)-(\d{4,9})\.rows"  # file names: kind, number of the start
+MAX_BATCHES_HELD = 1_024  # then one-row batches are combined, to bound their overhead
 MAX_SEQUENCE = 1 << 53
 SCAN_BYTES = 1 << 20
 _FRAME = struct.Struct("<4sIII")  # magic, length and CRC-32 of the payload, CRC-32 of these 12
 _TEXT_LENGTH = struct.Struct("<I")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Where Arrow's name of a type is not numpy's.
+# Types that Arrow and numpy name differently.
 _DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 class RecordWriter:
-    """Appends rows to a new file; its header, plain JSON values, says what the rows are."""
+    """Writer that appends rows to a new file; its JSON header says what the rows are."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -59,11 +59,11 @@ class RecordWriter:
         self._write(_framed(_payload(header, {})))
 
     def append(self, batch: Any) -> None:
-        """Write a record batch of one row; if that fails, the file is as before."""
+        """Append a record batch of one row; if that fails, the file is unchanged."""
         self._write(_framed(_pack(batch)))
 
     def cut(self, size: int) -> None:
-        """Take back everything after the first `size` bytes."""
+        """Truncate the file to `size` bytes."""
         os.ftruncate(self._descriptor, size)
         os.lseek(self._descriptor, size, os.SEEK_SET)
         self.size = size
@@ -80,16 +80,16 @@ class RecordWriter:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
             self.size += len(record)
-        except BaseException:  # a full disk, or Ctrl-C between two parts
+        except BaseException:  # a full disk, or Ctrl-C between two writes
             self.cut(self.size)
             raise
 
 
 class RecordPart:
-    """The whole rows of a file, found by one walk over it and read one by one.
+    """The complete rows of a file, located by one scan and read one by one.
 
-    Without a `header` (damaged, or never whole) no row can be used. `damaged` counts the
-    stretches that hold no whole record; a cut end, as a killed writer leaves it, is not damage.
+    Without a `header` (damaged or incomplete) no row can be used. `damaged` counts the stretches
+    without a complete record; a truncated end, as a killed writer leaves it, is not damage.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,7 +105,7 @@ class RecordPart:
                 self.header = _read_payload(self._payload(self._records.pop(0)))[0]
 
     def use(self, schema: Any) -> None:
-        """Take the rows as rows of `schema`; those that are none count as damaged."""
+        """Read the rows by `schema`; rows that do not fit it count as damaged."""
         self._schema = schema
         good = [record for record in self._records if self._is_row(record)]
         self.damaged += len(self._records) - len(good)
@@ -138,7 +138,7 @@ class RecordPart:
         self._file.close()
 
     def _walk(self) -> Iterator[range]:
-        """Yield every record whose checksums are right, and count what lies between."""
+        """Yield every record whose checksums match, and count the damaged stretches between."""
         at = 0
         while at < self._size:
             record, ends = self._record_at(at)
@@ -147,14 +147,14 @@ class RecordPart:
                 at = ends
                 continue
             after = self._next_magic(at + 1)
-            # What is left may be the beginning of a record that was cut off.
+            # The rest may be the beginning of a truncated record.
             start = self._read(at, len(RECORDS_MAGIC))
             is_cut = ends > self._size and RECORDS_MAGIC.startswith(start)
             self.damaged += after < self._size or not is_cut
             at = after
 
     def _record_at(self, at: int) -> tuple[range | None, int]:
-        """Return the payload of the whole record at a place, if any; where it ends or should."""
+        """Return the payload of the complete record at an offset, or None, and where it ends."""
         frame = self._read(at, _FRAME.size)
         if len(frame) < _FRAME.size:
             return None, self._size + 1
@@ -167,7 +167,7 @@ class RecordPart:
         return range(at + _FRAME.size, ends), ends
 
     def _next_magic(self, at: int) -> int:
-        """Return where the next record may begin, the file's size if nowhere."""
+        """Return the offset of the next possible record, or the file's size if there is none."""
         overlap = len(RECORDS_MAGIC) - 1
         while at < self._size:
             found = self._read(at, SCAN_BYTES + overlap).find(RECORDS_MAGIC)
@@ -193,7 +193,7 @@ class RecordPart:
 
 
 def append_all(pairs: list[tuple[RecordWriter, Any]]) -> None:
-    """Append a batch to each of several files in turn: all of them, or none."""
+    """Append a batch to each of several files: to all of them, or to none."""
     sizes = [writer.size for writer, _ in pairs]
     try:
         for writer, batch in pairs:
@@ -216,7 +216,7 @@ def _payload(values: Mapping[str, Any], lists: Mapping[str, FloatArray]) -> byte
 
 
 def _read_payload(payload: bytes) -> tuple[dict[str, Any], dict[str, FloatArray]]:
-    """Return the values of a payload, and its lists flat, as views."""
+    """Return the values of a payload, and its lists as flat views."""
     try:
         (length,) = _TEXT_LENGTH.unpack_from(payload)
         content = json.loads(payload[_TEXT_LENGTH.size :][:length])
@@ -228,7 +228,7 @@ def _read_payload(payload: bytes) -> tuple[dict[str, Any], dict[str, FloatArray]
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"not a record: {error}") from error
     if at != len(payload):
-        raise StoreError("not a record: of another length than it says")
+        raise StoreError("not a record: its length is wrong")
     return values, lists
 
 
@@ -247,7 +247,7 @@ def _pack(batch: Any) -> bytes:
 
 
 def _batch(payload: bytes, schema: Any) -> Any:
-    """Return a payload as a record batch of `schema`; an `AudiorecError` says that it is no row."""
+    """Return a payload as a record batch of `schema`; raise `AudiorecError` if it is not a row."""
     values, lists = _read_payload(payload)
     row: dict[str, Any] = {}
     for field in schema:
@@ -261,7 +261,7 @@ def _batch(payload: bytes, schema: Any) -> Any:
 
 
 def _shaped(numbers: FloatArray | None, kind: Any) -> FloatArray | None:
-    """Give a flat list the shape that its column has."""
+    """Reshape a flat list to the shape of its column."""
     of = kind.value_type
     if numbers is None or not pa.types.is_fixed_size_list(of):
         return numbers
@@ -274,7 +274,7 @@ def _time(microseconds: Any) -> datetime | None:
     try:
         return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
     except (OverflowError, TypeError) as error:
-        raise StoreError(f"not a record: no time: {error}") from error
+        raise StoreError(f"not a record: invalid time: {error}") from error
 
 
 def _is_list(kind: Any) -> bool:
@@ -290,9 +290,9 @@ def _flat(column: Any) -> Any:
 def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
     """Make a record batch of one row from values by column name.
 
-    Nullable columns may be left out. Vectors and series are arrays of the width that the schema
-    declares: another shape is a `ShapeError`. A column that is missing, unknown, empty where it
-    is a key, or of another type is an `InputError`.
+    Nullable columns may be omitted. Raise `ShapeError` if a vector or series does not have the
+    width that the schema declares, and `InputError` if a column is missing, unknown, of the wrong
+    type, or a key that is empty.
     """
     unknown = set(values) - set(schema.names)
     if unknown:
@@ -316,7 +316,7 @@ def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[s
 def feature_values(
     song_id: str, content_hash: str, start_s: FloatArray, features: Mapping[str, FloatArray]
 ) -> dict[str, Any]:
-    """Return a row of ``features.parquet``: each output's series (T, D), and its mean."""
+    """Return a song's row of ``features.parquet``: each output's series (T, D) and its mean."""
     values: dict[str, Any] = {
         "song_id": song_id,
         "content_hash": content_hash,
@@ -356,7 +356,7 @@ def _column(value: Any, field: Any) -> Any:
 
 
 def _cell(value: Any, kind: Any) -> Any:
-    """Return an Arrow array of one value; `pyarrow.array` would import pandas for it."""
+    """Return an Arrow array of one value, without `pyarrow.array`, which would import pandas."""
     if value is None:
         return pa.nulls(1, kind)
     if pa.types.is_string(kind):
@@ -365,11 +365,11 @@ def _cell(value: Any, kind: Any) -> Any:
         since = _of_type(value, datetime) - _EPOCH
         return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
     real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
-    # By name: pyarrow's own conversion of types needs pandas in older releases.
+    # By name: in older releases pyarrow's own type conversion needs pandas.
     dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
-    # Older numpy wraps what is too large around, with no more than a warning.
+    # Older numpy only warns and wraps around on overflow.
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
-        raise OverflowError(f"beyond {dtype}")
+        raise OverflowError(f"out of range for {dtype}")
     return array_of(np.array([real], dtype), kind)
 
 

@@ -1,9 +1,9 @@
-"""What stands in the four kinds of file: their columns and their metadata.
+"""Columns and metadata of the four kinds of file.
 
 A run writes up to four Parquet files on the same song ids:
 
 ==========  ===============================================  ==================
-kind        one row a song                                   usual name
+kind        one row per song                                 usual name
 ==========  ===============================================  ==================
 vectors     the vector and where it comes from               vecs.parquet
 scores      the score series behind it                       scores.parquet
@@ -11,7 +11,7 @@ features    backbone outputs, per segment and as a mean      features.parquet
 errors      why a song has no vector                         vecs.errors.parquet
 ==========  ===============================================  ==================
 
-Each file carries one JSON, `StoreMetadata`, under the key ``audiorec``: what made the
+Each file carries one JSON object, `StoreMetadata`, under the key ``audiorec``: what made the
 numbers, and what the columns of a vector mean. The widths of all lists follow from it.
 """
 
@@ -29,18 +29,18 @@ from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
 FORMAT_VERSION = 2
-READ_VERSIONS = (1, 2)  # 1 has no loudness: its tracks were taken as loud as they came
+READ_VERSIONS = (1, 2)  # 1 has no loudness column: its audio was not levelled
 METADATA_KEY = b"audiorec"
 MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
-# Inside lists the name that Parquet itself gives, so that schemas survive a round trip.
+# Parquet's own name for list elements, so that schemas survive a round trip.
 ELEMENT = "element"
-# Columns of vecs.parquet that tempo, key and moods may have; a song that was heard has a number in
-# `HEARD`, if it is 0.
+# Optional columns of vecs.parquet for tempo, key and moods. An analysed song always has a number
+# in `HEARD`, even if it is 0.
 ATTRIBUTE = re.compile(r"bpm|bpm_confidence|key|scale|key_confidence|tag_\w+", re.ASCII)
 TEXT_ATTRIBUTES = ("key", "scale")
 HEARD = "bpm_confidence"
-# Columns of features.parquet that stand beside the backbone outputs.
+# Columns of features.parquet other than the backbone outputs.
 RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
 
 
@@ -61,22 +61,23 @@ class StoreMetadata:
     ----------
     kind : Kind
     extractor_id : str
-        Fingerprint of all that changes numbers. Files of two extractors are never mixed.
+        Fingerprint of everything that changes the numbers. Files from two extractors are never
+        mixed.
     classes : tuple of str, length H
         Score columns in order, as ``head/class``.
     statistics : tuple of str
         Statistics in order; a vector is ``reshape(H, len(statistics))``.
     spec : mapping
-        The numbers between a file and the backbone's input.
+        Settings of the front end: everything between a file and the backbone's input.
     weights : tuple of mapping
         ``name``, ``sha256`` and ``licence`` of each weights file.
     features : mapping of str to int
         Backbone outputs in ``features.parquet``: column name to width.
     attributes : mapping of str to str
-        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty where they
-        were not asked for.
+        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty if they
+        were not requested.
     packages : mapping of str to str
-        Versions of the packages that took part.
+        Versions of the packages involved.
     created_by : str
         For example ``audiorec 0.1.0``.
     format_version : int
@@ -84,7 +85,7 @@ class StoreMetadata:
     Raises
     ------
     StoreError
-        If a value is missing, of another type, or beyond the limits of this module.
+        If a value is missing, has the wrong type, or exceeds the limits of this module.
     """
 
     kind: Kind
@@ -124,7 +125,7 @@ class StoreMetadata:
         return len(self.classes) * len(self.statistics)
 
     def what_differs(self, other: "StoreMetadata") -> str:
-        """Say in words what two extractors differ in, ``there`` being `other`'s.
+        """Describe how two extractors differ; ``there`` means `other`.
 
         Examples
         --------
@@ -154,7 +155,7 @@ class StoreMetadata:
         return ", ".join(found) or "made by another version"
 
     def to_json(self) -> str:
-        """Return the metadata as one line of JSON with sorted keys; no attributes, no key."""
+        """Return the metadata as one line of JSON, keys sorted; empty `attributes` are omitted."""
         content = asdict(self)
         if not self.attributes:
             content.pop("attributes")
@@ -162,16 +163,16 @@ class StoreMetadata:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
-        """Read what `to_json` wrote; keys that this version does not know are passed over.
+        """Parse what `to_json` wrote; unknown keys are ignored.
 
-        A text that is too long, not JSON, of a newer format, or fails a check is a `StoreError`.
+        Raise `StoreError` if the text is too long, not JSON, of a newer format, or fails a check.
         """
         content = metadata_object(text)
-        # First of all: a newer format may have other keys.
+        # Checked first: a newer format may have other keys.
         _check_version(content.get("format_version"))
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         for name in ("kind", "extractor_id", "classes", "statistics"):
-            _check(name in known, name, "there", "nothing")
+            _check(name in known, name, "a value", "nothing")
         for name in ("classes", "statistics", "weights"):
             if isinstance(known.get(name), list):
                 known[name] = tuple(known[name])
@@ -180,7 +181,7 @@ class StoreMetadata:
 
 
 def metadata_object(text: str | bytes) -> dict[str, Any]:
-    """Return what stands under `METADATA_KEY`; a text that is no JSON object is refused."""
+    """Parse the JSON stored under `METADATA_KEY`; raise `StoreError` if it is not an object."""
     try:
         content = parse_json(text, max_bytes=MAX_JSON_BYTES)
     except ValueError as error:
@@ -196,11 +197,11 @@ def feature_column(output: str) -> str:
 
 
 def schema_of(metadata: StoreMetadata) -> Any:
-    """Return the Arrow schema of the file that `metadata` describes, which it carries as JSON.
+    """Return the Arrow schema of the file that `metadata` describes, with the metadata as JSON.
 
-    Its kind chooses the columns; its classes, statistics and features their widths. Lists and
-    their elements are declared not null: read back that way, a column of a million vectors
-    takes a third of the time.
+    The kind determines the columns; classes, statistics and features determine their widths.
+    Lists and their elements are declared not null, which makes reading a column of a million
+    vectors three times as fast.
     """
     types = {
         **_TYPES,
@@ -234,7 +235,7 @@ def vector_type(width: int) -> Any:
 
 
 def series_type(width: int | None = None) -> Any:
-    """Return a list over segments, of numbers or of vectors of `width` numbers."""
+    """Return the list type of a series over segments: numbers, or vectors of `width` numbers."""
     of = pa.float32() if width is None else vector_type(width)
     return pa.list_(pa.field(ELEMENT, of, nullable=False))
 
@@ -248,8 +249,8 @@ _TYPES = {
     "numbers": series_type(),
 }
 _SINCE_2 = ("loudness_lufs",)
-# The columns in their order; those with a question mark may be null. In a file of features each
-# output and its mean stand before the extractor.
+# Columns in order; a question mark means nullable. In a features file the columns of each output
+# and its mean come before extractor_id.
 _COLUMNS = {
     Kind.VECTORS: """song_id text, vector vector, content_hash text, uri text, size long,
         mtime_ns long, duration_s float, claimed_s float?, loudness_lufs float?, segments int,
@@ -267,7 +268,7 @@ _COLUMNS = {
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested objects under dotted names."""
+    """Flatten nested objects: map each leaf to its dotted name."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
         is_nested = isinstance(value, Mapping)
@@ -314,9 +315,9 @@ def _are_widths(values: object) -> bool:
 
 
 def number_names(metadata: StoreMetadata) -> list[str]:
-    """Return a name for each number of a vector, in its order: class-major, length V.
+    """Return a name for each number of a vector, in vector order (class-major): length V.
 
-    For example ``genre_hip_hop_max``; an `InputError` if two classes would have one name.
+    For example ``genre_hip_hop_max``. Raise `InputError` if two numbers would get the same name.
     """
     names = [
         f"{plain}_{statistic}"
@@ -325,7 +326,7 @@ def number_names(metadata: StoreMetadata) -> list[str]:
     ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"two numbers of a vector would be called {twice[0]!r}: rename a class")
+        raise InputError(f"two numbers of a vector would be named {twice[0]!r}: rename a class")
     return names
 
 

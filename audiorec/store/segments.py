@@ -1,7 +1,7 @@
-"""Songs as rows of segments: what a tower reads.
+"""Songs as rows of segments: the input of an audio tower.
 
-All segments of all songs stand in one array, one song after the other; `offsets` says where
-each begins. A row may be a feature vector (D,) or a log-mel segment (F, M).
+The segments of all songs are concatenated in one array; `offsets` says where each song begins.
+A row may be a feature vector (D,) or a log-mel segment (F, M).
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from audiorec.types import BoolArray, FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SongSegments:
-    """The segments of S songs; a `ShapeError` if a song has none, or the offsets do not fit."""
+    """The segments of S songs; `ShapeError` if a song has none or the offsets do not fit."""
 
     song_ids: tuple[str, ...]
-    values: FloatArray | npt.NDArray[np.float16]  # (m, ...), song by song; may be mapped
+    values: FloatArray | npt.NDArray[np.float16]  # (m, ...), song by song; may be memory-mapped
     offsets: Int64Array  # (S + 1,): song s has the rows ``offsets[s]:offsets[s + 1]``
 
     def __post_init__(self) -> None:
@@ -44,10 +44,11 @@ class SongSegments:
     def rows(
         self, songs: Int64Array, *, limit: int = 0, rng: np.random.Generator | None = None
     ) -> tuple[Int64Array, Int64Array]:
-        """Return which rows belong to some songs, in the order of `songs`, ascending within a song.
+        """Return the rows of some songs, in the order of `songs`, ascending within each song.
 
-        Also the place in `songs` of each row; both (m,), int64. A song of more than `limit`
-        segments (0: no limit) is heard by some that `rng` draws, else evenly spread ones.
+        Also return each row's index into `songs`; both shape (m,), int64. A song with more than
+        `limit` segments (0: no limit) is reduced to a random subset drawn from `rng`, or to evenly
+        spaced segments without `rng`.
         """
         counts = np.diff(self.offsets)[songs]
         owner = np.repeat(np.arange(len(songs)), counts)
@@ -62,7 +63,7 @@ class SongSegments:
 def join_songs(
     parts: Sequence[tuple[str, FloatArray | npt.NDArray[np.float16]]],
 ) -> SongSegments:
-    """Make `SongSegments` of song ids and their (T, ...) arrays."""
+    """Make `SongSegments` from song ids and their (T, ...) arrays."""
     counts = [len(values) for _, values in parts]
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     return SongSegments(
@@ -77,8 +78,8 @@ def _chosen(
     limit: int,
     rng: np.random.Generator | None,
 ) -> BoolArray:
-    """Return which rows stay so that no song has more than `limit`."""
-    if rng is None:  # row i of T stays where i * limit / T passes a whole number
+    """Return a mask of the rows to keep, so that no song has more than `limit`."""
+    if rng is None:  # keep row i of T where i * limit / T passes a whole number
         total = counts[owner]
         step = within * limit // total
         spread: BoolArray = (total <= limit) | (step != (within - 1) * limit // total)

@@ -1,12 +1,11 @@
-"""Rows of many files in the order of their ids, a few at a time.
+"""External merge sort: rows of many files in id order, a batch at a time.
 
     files ──runs──▶ sorted runs ──merged──▶ tables: sorted, each id once
 
-A file that is sorted is one run. One that is not is cut into pieces that are sorted in
-memory and lie in a scratch folder. All runs are then read side by side, and whatever lies
-at or before the least of their last ids can be given out. Where there are many runs, some
-are merged into fewer longer ones first. Memory holds a batch of each run, however many
-rows there are.
+A sorted file is one run. An unsorted file is cut into pieces that are sorted in memory and
+written to a scratch folder. All runs are then read side by side: rows up to the smallest of the
+last ids at hand can be emitted. Many runs are first merged into fewer, longer ones. Memory
+holds one batch per run, however many rows there are.
 """
 
 from bisect import bisect_right
@@ -27,28 +26,28 @@ from audiorec.files.parquet_files import WRITING
 from audiorec.files.tables import TableFile
 from audiorec.store.parquet import Checked
 
-PART = "part"  # column beside those of the file: the number of the part that a row is from
+PART = "part"  # additional column: the number of the part that a row is from
 TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made
 FAN_IN = 32  # runs that are read side by side
 BATCH_BYTES = 1 << 18
 MAX_BATCH_ROWS = 8_192
-PIECE_BYTES = 32 << 20  # of a file that is not sorted
+PIECE_BYTES = 32 << 20  # piece of an unsorted file
 SCRATCH_ENDING = ".run.parquet"
 
 OnDuplicate = Literal["error", "same", "newest", "first"]
-Keep = Callable[[Any], Any]  # sorted rows to those that stay
+Keep = Callable[[Any], Any]  # returns the rows to keep, of sorted rows
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A Parquet file whose ids grow from row to row."""
+    """A Parquet file whose ids are strictly ascending."""
 
     file: TableFile
-    part: int | None  # that all rows are from; None where a column says it
+    part: int | None  # the part of all its rows; None if a column says it row by row
 
     def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
-        """Yield the rows in order with the column `PART`, some at a time."""
-        if self.part is None:  # ours: filtered already
+        """Yield the rows in order with the column `PART`, in batches."""
+        if self.part is None:  # a scratch file: filtered already
             yield from _batches(self.file, [*columns, PART], BATCH_BYTES)
             return
         for table in _batches(self.file, columns, BATCH_BYTES):
@@ -65,8 +64,8 @@ def sorted_rows(
 ) -> Iterator[Any]:
     """Yield the rows of all parts, sorted by ``song_id``, each id once (`without_duplicates`).
 
-    `scratch` is a folder for runs of our own, which are removed when they have been read.
-    `keep` returns those of some sorted rows that stay; what it drops is no duplicate of anything.
+    `scratch` is a folder for temporary runs, which are removed once they have been read. `keep`
+    filters sorted rows; dropped rows do not count as duplicates.
     """
     names = [str(part.path) for part in parts]
     numbers = count()
@@ -104,7 +103,7 @@ def _batches(file: TableFile, columns: Sequence[str], n_bytes: int) -> Iterator[
 
 
 def _is_sorted(part: Checked) -> bool:
-    """Whether ids grow from row to row; a row without an id is an error."""
+    """Whether ids are strictly ascending; a row without an id raises `StoreError`."""
     last: Any = None
     for table in _batches(part, ["song_id"], BATCH_BYTES):
         ids = table.column("song_id").combine_chunks()
@@ -119,7 +118,7 @@ def _is_sorted(part: Checked) -> bool:
 
 
 def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
-    """Write sorted tables to a scratch file; nothing if there are no rows."""
+    """Write sorted tables to a scratch file; write no file if there are no tables."""
     first = next(tables, None)
     if first is None:
         return []
@@ -130,7 +129,7 @@ def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
 
 
 def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
-    """Remove the scratch files of runs that have been read; return those in their place."""
+    """Remove the scratch files of runs that have been read; return `new`, which replaces them."""
     for run in old:
         if run.part is None:
             run.file.close()
@@ -139,7 +138,7 @@ def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
 
 
 class _Cursor:
-    """Where the reading of one run is."""
+    """Read position in one run."""
 
     def __init__(self, tables: Iterator[Any]) -> None:
         self._tables = tables
@@ -147,7 +146,7 @@ class _Cursor:
         self._ids: list[str] = []
 
     def fill(self) -> bool:
-        """Have rows at hand; False at the end of the run."""
+        """Load the next rows if none are at hand; return False at the end of the run."""
         while not self._ids:
             self._table = next(self._tables, None)
             if self._table is None:
@@ -160,7 +159,7 @@ class _Cursor:
         return self._ids[-1]
 
     def up_to(self, bound: str) -> Any:
-        """Take the rows whose id is not beyond `bound`."""
+        """Take the rows whose id is at most `bound`."""
         n = bisect_right(self._ids, bound)
         taken = self._table.slice(0, n)
         self._table, self._ids = self._table.slice(n), self._ids[n:]
@@ -171,7 +170,7 @@ def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator
     """Yield all rows of the runs, sorted; all rows of one id are in one table."""
     cursors = [_Cursor(run.tables(columns, keep)) for run in runs]
     while cursors := [cursor for cursor in cursors if cursor.fill()]:
-        # No run has more rows at or before this id than those at hand.
+        # Every row with an id up to this one is at hand.
         bound = min(cursor.last for cursor in cursors)
         taken = [table for cursor in cursors if len(table := cursor.up_to(bound))]
         if len(taken) == 1:
@@ -183,18 +182,18 @@ def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator
 
 
 def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) -> Any:
-    """Keep one row of each song id, of rows sorted by it, with the column `PART`.
+    """Keep one row per song id, of rows sorted by id, with the column `PART`.
 
-    Rows that are equal in every column are one row, whatever the policy: a part that was made
-    twice, or given twice, changes nothing. Rows of one id that differ are an `InputError` that
-    names the id and both parts (`names`), or one of them stands:
+    Rows that are equal in every column count as one, whatever the policy: a part that was made
+    twice, or given twice, changes nothing. If rows with the same id differ, the policy decides
+    which one is kept; if none is, `InputError` names the id and both parts (`names`):
 
     ======  ==========================================================================
     error   none
-    same    the newest if they are one sound (one ``content_hash``; for failures one
-            ``uri``), else none
-    newest  the newest; which one it is does not depend on the order of the parts
-    first   the one of the first part
+    same    the newest if they are the same audio (same ``content_hash``; for failures
+            the same ``uri``), otherwise none
+    newest  the newest, independent of the order of the parts
+    first   the one from the first part
     ======  ==========================================================================
     """
     ids = table.column("song_id").combine_chunks()
@@ -211,7 +210,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
 
 
 def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of each id's rows; `repeated`: rows whose successor has the same."""
+    """Yield start and stop of each id's rows; `repeated`: rows whose successor has the same id."""
     breaks = np.flatnonzero(np.diff(repeated) > 1)
     starts = repeated[np.concatenate([[0], breaks + 1])]
     ends = repeated[np.concatenate([breaks, [len(repeated) - 1]])]
@@ -219,7 +218,7 @@ def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
 
 
 def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
-    """Return the number of the row that stands, of rows with one id."""
+    """Return the index of the row to keep, of rows with the same id."""
     content = rows.drop_columns([PART])
     first = content.slice(0, 1)
     different = [n for n in range(1, len(rows)) if not content.slice(n, 1).equals(first)]
@@ -233,7 +232,7 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
         a, b = names[parts[0]], names[parts[different[0]]]
         what = "different songs have" if len(sounds) > 1 else "different rows have"
         raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
-    # What the newest row has most of; rows of one time differ in their text.
+    # Sort key by time; the text breaks ties between rows of the same time.
     ages = [(*(row[name] for name in TIMES if name in row), repr(row)) for row in values]
     return ages.index(max(ages))
 

@@ -2,7 +2,7 @@
 
     VectorStore.open(path)  →  .ids  .vectors (n, V)  .row(id)  .column(name)
 
-Opening reads the footer and the ids; vectors and other columns are read when asked for.
+Opening reads the footer and the ids; vectors and other columns are read on first use.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ class VectorStore:
 
     def __init__(self, file: Checked) -> None:
         self._file = file
-        # Whole columns are read past the mapping, whose pages would count as our memory;
-        # opened now, so that both are one file even if it is replaced.
+        # Whole columns are read through this handle, since pages of the mapping would count as our
+        # memory. Opened now, so that both see the same file even if it is replaced.
         self._scan = pa.OSFile(os.fspath(file.path))
         self._ids = file.read(["song_id"]).column("song_id").combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
@@ -61,13 +61,13 @@ class VectorStore:
         path : path
             A ``vecs.parquet``.
         max_bytes : int
-            Most bytes that the vectors may need in memory.
+            Limit on the memory that the vectors may need, in bytes.
 
         Raises
         ------
         StoreError
-            If the file is missing, truncated, not Parquet, of another schema or of a newer
-            format, too large, or if an id is empty or stands twice.
+            If the file is missing, truncated, not Parquet, too large, has another schema or a
+            newer format, or if an id is empty or repeated.
 
         Examples
         --------
@@ -99,20 +99,20 @@ class VectorStore:
 
     @property
     def id_array(self) -> Any:
-        """Song ids as a `pyarrow.StringArray`, one a row."""
+        """Song ids as a `pyarrow.StringArray`, one per row."""
         return self._ids
 
     @property
     def group_starts(self) -> list[int]:
-        """First row of each row group, and the number of rows."""
+        """First row of each row group, followed by the number of rows."""
         return self._file.group_starts()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when an id or a vector does; tags may change.
+        """Sixteen hex digits that change when an id or a vector does, but not when tags do.
 
-        They cover the ids and the stored bytes of the vectors: neither the file's time nor its
-        size tells that one song was extracted again.
+        Computed from the ids and the stored bytes of the vectors, because neither the file's time
+        nor its size shows that one song was extracted again.
         """
         digest = hashlib.sha256(str(len(self)).encode())
         for buffer in self._ids.buffers():
@@ -127,7 +127,7 @@ class VectorStore:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Song ids, one a row."""
+        """Song ids, one per row."""
         return tuple(self._ids.to_pylist())
 
     @cached_property
@@ -160,14 +160,14 @@ class VectorStore:
             table = replace(self._file, file=scan).read_group(group, ["vector"])
             block = matrix(table.column("vector"), self.metadata.dimension)
             if len(block) != stop - start:
-                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
+                raise StoreError(f"{self.path}: row group {group} has fewer rows than it claims")
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 raise StoreError(f"{self.path}: the vector of {self.ids[row]!r} is not finite")
             yield block
 
     def read_rows(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
-        """Read the vectors of some rows: shape (Q, V), float32, in the order asked for.
+        """Read the vectors of some rows: shape (Q, V), float32, in the order requested.
 
         Only the row groups that hold them are read.
         """
@@ -175,11 +175,11 @@ class VectorStore:
         return matrix(column, self.metadata.dimension)
 
     def column(self, name: str) -> Any:
-        """Return one column as a `pyarrow.ChunkedArray`; an unknown one is an `InputError`."""
+        """Return one column as a `pyarrow.ChunkedArray`; an unknown name raises `InputError`."""
         return self.table([name]).column(name)
 
     def table(self, columns: Sequence[str] | None = None) -> Any:
-        """Return columns, all by default, as a `pyarrow.Table`; unknown ones: `InputError`."""
+        """Return columns (default: all) as a `pyarrow.Table`; an unknown name: `InputError`."""
         names = self._file.schema.names
         for name in columns or ():
             if name not in names:
@@ -188,11 +188,11 @@ class VectorStore:
         return self._file.read(list(names if columns is None else columns))
 
     def row(self, song_id: str) -> dict[str, Any]:
-        """Return a song's columns without the vector; its id must be exact."""
+        """Return a song's columns except the vector; the id must match exactly."""
         return self.rows([self.row_number(song_id)])[0]
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the columns of several rows without the vectors, in the order asked for."""
+        """Return the columns of several rows except the vectors, in the order requested."""
         names = [n for n in self._file.schema.names if n != "vector"]
         return arrow_rows(self._file.take(numbers, names))
 
@@ -204,7 +204,7 @@ class VectorStore:
         return number
 
     def vector(self, song_id: str) -> FloatArray:
-        """Return one song's vector: shape (V,), float32; its id must be exact."""
+        """Return one song's vector: shape (V,), float32; the id must match exactly."""
         vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
         return vector
 
@@ -219,7 +219,7 @@ class VectorStore:
 
     @cached_property
     def ranks(self) -> Int64Array:
-        """Place of each row in the order of ids: shape (n,), int64."""
+        """Rank of each row when rows are sorted by id: shape (n,), int64."""
         ranks = np.arange(len(self))
         if not self._sorted:
             ranks[pc.sort_indices(self._ids).to_numpy()] = np.arange(len(self))

@@ -1,12 +1,12 @@
-"""Every row of a store, and of the files beside it, against what it should be.
+"""Check every row of a store, and of the files beside it.
 
     "vecs.parquet"  ──verify──▶  Verification(rows, problems, counts)
 
-Checked are the numbers (finite, possible as statistics of scores), the ids (there, once, in
+Checks: the numbers (finite, possible as statistics of scores), the ids (present, unique, in
 order), the extractor and the content hash of each row; whether every column still holds what
-was written, by its checksums and its digest; whether scores, features and
-failures agree with the vectors, down to the statistics of the score series; and, if asked,
-whether the songs' files are still there as they were. Rows are read a block at a time.
+was written, by checksums and digest; whether scores, features and failures agree with the
+vectors, down to the statistics of the score series; and, on request, whether the songs' files
+still exist unchanged. Rows are read a block at a time.
 """
 
 import json
@@ -45,28 +45,28 @@ from audiorec.store.schema import METADATA_KEY, Kind
 from audiorec.types import FloatArray
 
 BLOCK_ROWS = 4_096
-SERIES_BLOCK_ROWS = 64  # of scores or features: some are a megabyte each
-MAX_PROBLEMS = 10_000  # that are listed; all are counted
+SERIES_BLOCK_ROWS = 64  # rows of scores or features: some are a megabyte each
+MAX_PROBLEMS = 10_000  # listed; all are counted
 KEY_COLUMNS = ("song_id", "content_hash", "segments")
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
 @dataclass(slots=True)
 class Verification:
-    """What came of a look at every row.
+    """Result of `verify`: the problems found, and what could not be checked.
 
     Attributes
     ----------
     rows : dict of str to int
-        Rows that were read, by file.
+        Rows read, by file.
     problems : list of StoreProblem
-        At most as many as asked for.
+        At most `max_problems`.
     counts : Counter of str
-        All problems by check.
+        Number of problems by check, all of them.
     not_looked_at : int
-        Songs whose files are not on this machine's disks, or in a folder that is closed to us.
+        Songs whose files are not on this machine's disks, or in a folder we may not read.
     notes : list of str
-        What could not be checked, and why; no problems.
+        What could not be checked, and why; these are not problems.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -93,20 +93,20 @@ def verify(
     Parameters
     ----------
     vectors : Path
-        A ``vecs.parquet``; or any other table of audiorec's (embeddings, users,
-        neighbours), of which the digests alone are compared.
+        A ``vecs.parquet``, or any other table written by audiorec (embeddings, users,
+        neighbours), of which only the digests are checked.
     beside : mapping of Kind to Path, optional
-        Where scores, features and errors are, if not under their usual names.
+        Paths of scores, features and errors that do not have their usual names.
     files : bool
-        Also look at every song's file: whether it is there, of the same size and time.
+        Also check that every song's file exists with the same size and modification time.
     max_problems : int
-        How many to list.
+        Limit on the problems listed.
 
     Raises
     ------
     StoreError
-        If `vectors` is no store or its rows cannot be read. A damaged file beside it is a
-        problem and no error.
+        If `vectors` is not a store or its rows cannot be read. A damaged file beside it is
+        reported as a problem instead.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def verify(
 
 
 def _is_other_table(path: Path) -> bool:
-    """Whether a file is a table of audiorec's that is none of the four of a store."""
+    """Whether a file is a table of audiorec other than the four of a store."""
     with TableFile.open(path) as file:
         metadata = file.footer
     try:
@@ -157,7 +157,7 @@ def _each_block(
     check: Callable[[RowBlock], Iterable[StoreProblem]],
     result: Verification,
 ) -> Iterator[StoreProblem]:
-    """Yield what a check finds in each block, and the columns that do not hold what was written."""
+    """Yield what a check finds in each block, then the columns whose digest does not match."""
     digests = Digests(file.schema)
     for block in _blocks(file, rows):
         digests.update(block.table)
@@ -166,18 +166,18 @@ def _each_block(
 
 
 def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[StoreProblem]:
-    """Yield the columns that do not hold what was written."""
+    """Yield the columns whose digest does not match."""
     path, stored = file.path, file.digests
     with store_errors(path):
         whole = is_sealed(path)
     if stored is None:
         result.notes.append(
-            f"{path}: unverifiable: it has no digests, so that a changed number may pass; "
-            "what audiorec writes anew has them"
+            f"{path}: unverifiable: it has no digests, so a changed number may go unnoticed; "
+            "files that audiorec writes now have them"
         )
         return
     if not whole:
-        result.notes.append(f"{path}: written anew by another program: checked by its values")
+        result.notes.append(f"{path}: rewritten by another program; its values were checked")
     for reason in digests.differences(stored):
         yield StoreProblem(str(path), None, "", "digest", reason)
 
@@ -185,7 +185,7 @@ def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterato
 def _problems_beside(
     kind: Kind, path: Path, songs: "_VectorRows", result: Verification
 ) -> Iterator[StoreProblem]:
-    """Yield what is wrong with scores, features or errors, and how they differ from the vectors."""
+    """Yield the problems of scores, features or errors, and where they differ from the vectors."""
     try:
         with open_checked(path, kind) as file:
             if kind != Kind.ERRORS:
@@ -199,7 +199,7 @@ def _problems_beside(
 
 
 def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
-    own = own_failures(file, songs.store)  # another store's are not looked at
+    own = own_failures(file, songs.store)  # another store's are skipped
     result.rows[str(file.path)] = int(own.sum())
 
     def check(block: RowBlock) -> Iterator[StoreProblem]:
@@ -207,7 +207,7 @@ def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iter
         yield from (p for p in check_failures(block) if p.row is None or own[p.row])
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
             if song_id in songs and ours[row]:
-                reason = "stands among the failures and among the vectors"
+                reason = "the song is among both the failures and the vectors"
                 yield block.problem(row, "both", reason)
 
     yield from _each_block(file, BLOCK_ROWS, check, result)
@@ -230,7 +230,7 @@ def _series(file: Checked, songs: "_VectorRows", result: Verification) -> Iterat
 
 
 class _VectorRows:
-    """The songs of a store by id: hash and segments at once, vectors when asked for."""
+    """The songs of a store by id: hash and segments in memory, vectors read on demand."""
 
     def __init__(self, store: Checked) -> None:
         self.store = store
@@ -246,7 +246,7 @@ class _VectorRows:
         return song_id in self._rows
 
     def get(self, song_id: str) -> SeriesSong | None:
-        """Return what the vectors file says of a song, None if it has no such song."""
+        """Return a song's entry in the vectors file; None if it has no such song."""
         row = self._rows.get(song_id)
         if row is None:
             return None
@@ -260,7 +260,7 @@ class _VectorRows:
 
 
 def _file_problems(store: Checked, result: Verification) -> Iterator[StoreProblem]:
-    """Yield songs whose file is gone or is not what it was."""
+    """Yield songs whose file is missing or has changed."""
     columns = ["song_id", "uri", "size", "mtime_ns"]
     for block in _blocks(store, BLOCK_ROWS, columns):
         for row, song in enumerate(block.table.to_pylist()):
@@ -269,18 +269,21 @@ def _file_problems(store: Checked, result: Verification) -> Iterator[StoreProble
                 continue
             try:
                 info = _stat(song["uri"])
-            except PermissionError:  # it may be there
+            except PermissionError:  # it may exist
                 result.not_looked_at += 1
                 continue
             if info is None:
                 yield block.problem(row, "file_gone", f"no file at {song['uri']}")
             elif (info.st_size, within_int64(info.st_mtime_ns)) != (song["size"], song["mtime_ns"]):
-                reason = f"{song['uri']} is not what it was: extract it again"
+                reason = f"{song['uri']} has changed: extract it again"
                 yield block.problem(row, "file_changed", reason)
 
 
 def _stat(uri: str) -> os.stat_result | None:
-    """Look at a file; a name that is not UTF-8 stands with backslash escapes in its uri."""
+    """Return a file's status, None if it is missing.
+
+    A name that is not UTF-8 is stored in the uri with backslash escapes.
+    """
     name = uri.encode()
     for path in (name, _ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()), name)):
         try:

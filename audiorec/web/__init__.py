@@ -1,4 +1,4 @@
-"""The page: see and hear a library, make lists, and ask why a song was recommended.
+"""Web page of a library: browse and play songs, make playlists, see why a song was recommended.
 
 ::
 
@@ -10,24 +10,24 @@
         state of the store ─▶ `condition_of`
 
 ===============  ==================================================================
-``server``       a port, an address with a token, and what answers behind it
-``application``  the addresses of the page, and what answers to each
-``access``       who may ask: the token, the names of the server, the page's policy
-``roots``        which files may be heard: those below named folders, by no link
-``ranges``       parts of a file over HTTP
-``sound``        songs as a browser plays and draws them, by way of a worker
+``server``       listens on a port and serves the page at an address with a token
+``application``  the routes of the page
+``access``       access control: token, host names, content security policy
+``roots``        which files may be played: those below named folders, without links
+``ranges``       HTTP range requests
+``sound``        audio, waveforms and covers for a browser, read by a worker process
 ``shelf``        all songs of a library as columns
-``song_view``    one song, or two
-``words``        numbers of a song in the words of a listener
-``lists``        paths, playlists, and the one thing that is written
+``song_view``    one song, or two compared
+``words``        numbers of a song in plain words
+``lists``        paths and playlists, and saving them as files
 ``proposals``    recommendations: channels, reasons, dials
-``condition``    the state of a store, and of a run at work
-``editions``     what is made of files, made anew when one of them is replaced
-``doors``        ``audiorec serve``: what music servers and other programs ask
+``condition``    the state of a store, and of a run in progress
+``editions``     hot reload: rebuild a value when its files are replaced
+``doors``        ``audiorec serve``: APIs for music servers and other programs
 ===============  ==================================================================
 
-The folder ``static/`` holds the page itself: HTML, CSS and ES modules that no tool has to build;
-in it ``vendor/`` has what others wrote, with versions, licences and checksums. Starlette and
+The folder ``static/`` holds the page itself: HTML, CSS and ES modules that need no build step; its
+folder ``vendor/`` holds third-party code, with versions, licences and checksums. Starlette and
 uvicorn come with the extra ``web``.
 
 Public::

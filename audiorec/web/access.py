@@ -1,12 +1,12 @@
-"""Who may ask the server: whoever holds the token, on a page of this server, by its own name.
+"""Access control: a request needs the token, a same-origin page, and a known host name.
 
     request ──`Guard`──▶ the page's application     or 401, 403, 405, 413, 421 and nothing else
 
 A page of another site can make a browser send requests to this machine. It cannot read the token,
-which stands behind the ``#`` of the address and never travels there; it gives itself away by
-``Origin`` and ``Sec-Fetch-Site``; and where it made its own name point to this machine (DNS
-rebinding), that name stands in ``Host``. What plays audio cannot send a header, so the address of a
-song's audio has a key of its own, which is good for that song alone.
+which follows the ``#`` of the address and is never sent to a server; ``Origin`` and
+``Sec-Fetch-Site`` reveal it; and if it made its own name resolve to this machine (DNS rebinding),
+that name is in ``Host``. Audio players cannot send a header, so the address of a song's audio
+carries a key that is valid for that song only.
 """
 
 import base64
@@ -54,12 +54,12 @@ HEADERS = {
 
 
 class AddressKeys:
-    """The token of a server, and the keys that are made of it.
+    """The token of a server, and the address keys derived from it.
 
     Parameters
     ----------
     token : str, optional
-        A new one by default.
+        By default a new random one.
     """
 
     def __init__(self, token: str | None = None) -> None:
@@ -67,15 +67,15 @@ class AddressKeys:
         self._edition = 0
 
     def renew(self) -> None:
-        """Make keys of addresses anew: those given out so far open nothing any more."""
+        """Invalidate all keys given out so far."""
         self._edition += 1
 
     def fits(self, token: str) -> bool:
-        """Whether this is the token; takes as long for every wrong one."""
+        """Whether this is the token; compares in constant time."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
     def key(self, path: str) -> str:
-        """Return the key of one address: of a song's audio, say."""
+        """Return the key of one address, for example of a song's audio."""
         named = f"{self._edition} {path}"
         digest = hmac.digest(self.token.encode(), named.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:18]).decode()
@@ -86,16 +86,16 @@ class AddressKeys:
 
 
 class Guard:
-    """Lets requests through to an application, and puts the page's policy on every answer.
+    """ASGI middleware that checks requests and adds the security headers to every response.
 
     Parameters
     ----------
     application : callable
-        Of ASGI.
+        An ASGI application.
     keys : AddressKeys
     names : collection of str
-        Names that the server may be called by, besides ``localhost`` and plain addresses: a name
-        that a foreign page may have pointed here is none of them.
+        Host names accepted besides ``localhost`` and IP addresses. Others are refused, since a
+        foreign page may have made them resolve to this machine.
     """
 
     def __init__(
@@ -125,22 +125,22 @@ class Guard:
         await self._application(scope, receive, dressed)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and reason of what is not let through."""
+        """Return status and reason if the request is refused, otherwise None."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host", "")
         if not self._is_own(host):
-            return 421, "this server does not go by that name"
+            return 421, "this server does not have that name"
         if scope["method"] not in METHODS:
-            return 405, "only GET, HEAD and POST"
+            return 405, "only GET, HEAD and POST are allowed"
         if not self._is_of_this_page(scope["path"], host, headers):
-            return 403, "asked by a page of another site"
+            return 403, "the request comes from a page of another site"
         length = headers.get(b"content-length", "0")
         if scope["method"] == "POST" and (
             not length.isascii() or not length.isdigit() or int(length) > MAX_BODY
         ):
-            return 413, "too large, or of no stated length"
+            return 413, "the body is too large, or its length is not stated"
         if scope["method"] == "POST" and b"transfer-encoding" in headers:
-            return 413, "of no stated length"
+            return 413, "the length of the body is not stated"
         return self._closed(scope, headers)
 
     def _closed(self, scope: Scope, headers: dict[bytes, str]) -> tuple[int, str] | None:
@@ -158,7 +158,7 @@ class Guard:
         name = host_name(host)
         if name in self._names:
             return True
-        try:  # an address is nobody's name
+        try:  # DNS rebinding needs a name, so an IP address is safe
             ipaddress.ip_address(name)
         except ValueError:
             return False
@@ -171,7 +171,7 @@ class Guard:
         site = headers.get(b"sec-fetch-site", "same-origin")
         if site in ("same-origin", "none"):
             return True
-        # A link on another page may lead to the page itself, which holds nothing.
+        # A link on another site may open the page itself, which contains no data.
         opens = headers.get(b"sec-fetch-mode") == "navigate"
         return opens and path == "/"
 

@@ -1,14 +1,13 @@
-"""The addresses of the page, and what answers to each.
+"""The page's ASGI application: its routes and their handlers.
 
-    /, /static/…       the page itself: files of this package, which hold nothing of the user's
-    /api/…             what the page asks, with the token: JSON, or bytes where there are many
-    /audio/N, /cover/N a song, with a key of its own: a player cannot send a token
+    /, /static/…       the page itself: files of this package, without user data
+    /api/…             requests of the page, with the token: JSON, or bytes for large columns
+    /audio/N, /cover/N a song, with its own key, since a player cannot send a token
 
-What is wrong with a question is an answer of one line; a bug is one as well, and its traceback goes
-to the log.
+An invalid request gets an error of one line; so does a bug, whose traceback goes to the log.
 
-Rows are those of the store as it was opened. When a run has replaced the file, the page says so,
-and ``/api/renew`` opens it anew; questions about rows of the edition before are refused then.
+Row numbers refer to the store as it was opened. When a run has replaced the file, the page says so,
+and ``/api/renew`` opens the new one; requests about rows of the previous edition are then refused.
 """
 
 import json
@@ -43,8 +42,8 @@ ENDINGS = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-EDITION = "audiorec-edition"  # a header: the mark of the store that rows are of
-# Questions that no row stands in: they may be asked by a page that shows the edition before.
+EDITION = "audiorec-edition"  # header: the mark of the store that row numbers refer to
+# Requests without row numbers: a page that shows the previous edition may send them.
 ROWLESS = {"/api/library", "/api/running", "/api/renew"}
 REPLACED = "the library has changed since this page was opened"
 LOG = logging.getLogger("audiorec.web")
@@ -62,7 +61,7 @@ class BrowsePage:
     keys : AddressKeys
     proposals : Proposals, optional
     names : tuple of str
-        Names that the server may be called by; see `Guard`.
+        Host names that the server accepts; see `Guard`.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class BrowsePage:
         self.saver.turn_to(shelf)
 
     def _renew(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Open the store anew if it was replaced; what cannot be read leaves all as it was."""
+        """Reopen the store if it was replaced; if it cannot be read, keep the current one."""
         with self._renewing:
             path = self.shelf.library.path
             mark = mark_of(path)
@@ -100,7 +99,7 @@ class BrowsePage:
             return {"edition": self.mark}
 
     def _is_old(self, request: Request) -> bool:
-        """Whether a page asks about the rows of an edition that is no longer served."""
+        """Whether a request refers to rows of an edition that is no longer served."""
         edition = request.headers.get(EDITION, self.mark)
         return edition != self.mark and request.url.path not in ROWLESS
 
@@ -111,7 +110,7 @@ class BrowsePage:
     def _routes(self) -> list[Route]:
         gets: dict[str, Callable[[Request], Any]] = {
             "/api/library": lambda _: self._about(),
-            # Eight bytes a song, or thirteen that say to wait.
+            # Eight bytes per song, or a short JSON that says to wait.
             "/api/places": lambda _: self.shelf.better_places() or {"wait": True},
             "/api/find": lambda r: self.shelf.find(r.query_params.get("only", "")),
             "/api/song/{row:int}": lambda r: self.songs.song(self._row(r)),
@@ -159,7 +158,7 @@ class BrowsePage:
         ]
 
     def _proposed(self, kind: str, path: str) -> Callable[[Any], Any]:
-        """Return what asks the proposals of the edition that is served."""
+        """Return a handler that looks up the proposals of the current edition at each request."""
         return lambda given: getattr(self.proposals, kind)[path](given)
 
     def _about(self) -> dict[str, Any]:
@@ -192,7 +191,7 @@ class BrowsePage:
         rows = lists.rows_in(wish.get("rows"), len(self.shelf.library))
         name = wish.get("name")
         if not rows or not isinstance(name, str):
-            raise InputError("a list with songs and a name are expected")
+            raise InputError("give a list of songs and a name")
         return self.saver.save(rows, name, replace=wish.get("replace") is True)
 
     async def _audio(self, request: Request) -> Response:
@@ -217,12 +216,12 @@ class BrowsePage:
     async def _static(self, request: Request) -> Response:
         data = self.files.get(request.path_params["path"] or "index.html")
         if data is None:
-            return _json({"error": "nothing is there"}, 404)
+            return _json({"error": "not found"}, 404)
         return Response(data[0], media_type=data[1])
 
 
 def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
-    """Return the files of the page by their path, with their types: read once, at the start."""
+    """Return the path, content and media type of the page's files; read once, at the start."""
     found = []
     for path in sorted(STATIC.rglob("*")):
         media_type = ENDINGS.get(path.suffix)
@@ -248,13 +247,13 @@ def _posted(work: Callable[[dict[str, Any]], Any], is_old: Callable[[Request], b
         body = await request.body()
         kind = request.headers.get("content-type", "").partition(";")[0]
         if kind != "application/json" or len(body) > MAX_BODY:
-            return _json({"error": "JSON is expected"}, 415)
+            return _json({"error": "the body must be JSON"}, 415)
         try:
             wish = json.loads(body)
         except (ValueError, RecursionError):
             wish = None
         if not isinstance(wish, dict):
-            return _json({"error": "a JSON object is expected"}, 400)
+            return _json({"error": "the body must be a JSON object"}, 400)
         return await _answered(lambda: work(wish))
 
     return endpoint
@@ -269,16 +268,16 @@ def _zipped(made: Work, media_type: str) -> Endpoint:
 
 
 async def _answered(work: Work) -> Response:
-    """Do some work in a thread, and return what came of it."""
+    """Run `work` in a thread, and return its result or its error as a response."""
     try:
         found = await run_in_threadpool(work)
     except AudiorecError as error:
         status = 404 if isinstance(error, MissingSongError) else 400
         said = error.reason if isinstance(error, SongError) else str(error)
         return _json({"error": visible(said)}, status)
-    except Exception:  # the last line of the server: one question fails, and the others go on
-        LOG.exception("a question of the page could not be answered")
-        return _json({"error": "this did not work; the log of the server says more"}, 500)
+    except Exception:  # last resort of the server: one request fails, the others go on
+        LOG.exception("a request of the page failed")
+        return _json({"error": "internal error; see the log of the server"}, 500)
     if isinstance(found, Response):
         return found
     if isinstance(found, bytes):
@@ -292,7 +291,7 @@ def _json(document: Any, status: int = 200) -> Response:
 
 
 def _number(request: Request, name: str, usual: int, most: int) -> int:
-    """Return a number of the query, within its limits."""
+    """Return a number from the query string, clipped to 0 to `most`; `usual` if it is none."""
     text = request.query_params.get(name, "")
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else usual
     return max(0, min(number, most))

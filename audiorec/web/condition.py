@@ -1,7 +1,7 @@
-"""The state of a store: what it holds, what failed and why, what the last run did, a run at work.
+"""State of a store: what it holds, which songs failed and why, the last run, a run in progress.
 
-Library ──`condition_of`──▶ plain values; ``running`` where an extract is at work on it now
-path    ──`mark_of`──▶ what tells it from the store that takes its place
+Library ──`condition_of`──▶ values that JSON can hold; ``running`` if an extract is in progress
+path    ──`mark_of`──▶ a mark that changes when the store is replaced
 """
 
 import time
@@ -19,17 +19,17 @@ from audiorec.store.inventory import inventory
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web.editions import stamp_of
 
-MOST_FAILURES = 2_000  # of a page
+MOST_FAILURES = 2_000  # shown on the page
 MAX_RECORD = 16 << 20  # bytes
-WORKING_S = 60.0  # a run that wrote nothing for so long has stopped, or holds one long song
+WORKING_S = 60.0  # a run that wrote nothing for this long has stopped, or is at a very long song
 SAID = ("found", "extracted", "reused", "copies", "unchanged", "failed", "pruned", "stopped")
 Document = dict[str, Any]
 
 
 def condition_of(library: Library) -> Document:
-    """Return the state of a store in plain values.
+    """Return the state of a store in values that JSON can hold.
 
-    Damage beside the store does not matter here: it is said in ``notes``.
+    Damaged files beside the store do not raise; they are reported in ``notes``.
     """
     path = library.path
     notes: list[str] = []
@@ -67,12 +67,12 @@ def condition_of(library: Library) -> Document:
 
 
 def running(path: Path) -> Document | None:
-    """Return how far an unfinished run of a store is; None where there is none.
+    """Return the progress of an unfinished run of a store; None if there is none.
 
     Raises
     ------
     StoreError
-        If something else lies in the place of the run's folder.
+        If something other than a run's folder exists in its place.
     """
     folder = run_folder_path(path)
     names = [n for n in look_into(path, rf"{RECORD_FILES}|.*") if n.endswith(".rows")]
@@ -99,7 +99,7 @@ def running(path: Path) -> Document | None:
 
 
 def mark_of(path: Path) -> str:
-    """Return what tells a store from one that takes its place; empty where there is none.
+    """Return a mark that changes when the store is replaced; empty if there is no store.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def _failures(path: Path) -> Document:
 
 
 def _last_run(path: Path) -> Document | None:
-    """Return what the last run said of itself, where its record can be read."""
+    """Return a summary of the last run; None if its record cannot be read."""
     try:
         text = read_own(path.with_name(f"{path.name}.run.json"), MAX_RECORD)
         record = parse_json(text, max_bytes=MAX_RECORD)

@@ -1,10 +1,10 @@
-"""Something made of files, made anew when one of them is replaced: what was begun is finished.
+"""Hot reload: a value made from files, rebuilt when one of them is replaced.
 
-    files ──make──▶ edition 1 ──a file is replaced──▶ edition 2      who holds 1 goes on with 1
+    files ──make──▶ edition 1 ──a file is replaced──▶ edition 2      holders of 1 keep using 1
 
-Take `Editions.current` once for each request and answer from it to the end: a store that is
-replaced meanwhile neither drops the request nor mixes two stores in one answer. A new edition is
-made beside the old one and takes its place when it is whole; what cannot be read never does.
+Read `Editions.current` once per request and use it to the end: if the store is replaced meanwhile,
+the request is neither dropped nor answered from a mix of two stores. A new edition is built beside
+the old one and replaces it when complete; if the files cannot be read, the old one stays.
 """
 
 import logging
@@ -19,8 +19,8 @@ from typing import Generic, TypeVar
 from audiorec.errors import AudiorecError
 
 LOG = logging.getLogger("audiorec.web")
-EVERY_S = 1.0  # between two looks at the files
-RETRY_S = 30.0  # until what could not be read is tried again, though it did not change
+EVERY_S = 1.0  # interval between checks of the files
+RETRY_S = 30.0  # then unreadable files are tried again even if they did not change
 _Identity = tuple[int, int, int, int] | None
 Stamp = tuple[tuple[str, _Identity], ...]
 T = TypeVar("T")
@@ -28,16 +28,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Edition(Generic[T]):
-    """What was made of the files at one time.
+    """The value made from the files at one time.
 
     Attributes
     ----------
     number : int
         1 for the first.
     value : object
-        What ``make`` returned.
+        Return value of ``make``.
     stamp : tuple
-        What the files were; see `stamp_of`.
+        Identity of the files; see `stamp_of`.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Edition(Generic[T]):
 
 
 def stamp_of(paths: Iterable[Path]) -> Stamp:
-    """Return what tells that a file was replaced: device, inode, size and time; None for none.
+    """Return the identity of each file: device, inode, size and mtime; None if it is missing.
 
     Examples
     --------
@@ -57,24 +57,24 @@ def stamp_of(paths: Iterable[Path]) -> Stamp:
 
 
 class Editions(Generic[T]):
-    """The newest edition of what is made of some files.
+    """Holder of the newest edition of a value made from some files.
 
     Parameters
     ----------
     paths : sequence of Path, or callable that returns one
-        The files; the first must be there.
+        The files; the first must exist.
     make : callable
-        Reads them. What it raises the first time is raised here; later an `AudiorecError` or an
-        ``OSError`` keeps the edition that there is.
+        Reads them and returns the value. Errors of the first call are raised here; later an
+        `AudiorecError` or ``OSError`` leaves the current edition in place.
     changed : callable, optional
         Called with each new edition after the first.
 
     Attributes
     ----------
     current : Edition
-        Replaced as a whole: reading it needs no lock.
+        Replaced atomically: reading it needs no lock.
     problem : str
-        Why the files have changed and the edition has not; empty where there is nothing to say.
+        Why the changed files could not be loaded; empty if there is no problem.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Editions(Generic[T]):
         self.current: Edition[T] = Edition(1, make(), stamp)
 
     def stamp(self) -> Stamp:
-        """Return what the files are now."""
+        """Return the current identity of the files."""
         return stamp_of(self._paths() if callable(self._paths) else self._paths)
 
     def look(self, *, settled: bool = False) -> bool:
-        """Look at the files, and make a new edition where they changed; return whether it did.
+        """Check the files and build a new edition if they changed; return whether one was built.
 
-        A change counts once two looks in a row see the same, since a run replaces several files
-        one after the other; with `settled` it counts at once.
+        A change counts only once two successive checks see the same state, since a run replaces
+        several files one after the other; with `settled` it counts at once.
         """
         with self._looking:
             stamp = self.stamp()
@@ -114,14 +114,14 @@ class Editions(Generic[T]):
 
     @contextmanager
     def watched(self, every_s: float = EVERY_S) -> Iterator[None]:
-        """Look again and again, in a thread of its own, while the block runs."""
+        """Check the files repeatedly in a background thread while the block runs."""
         ended = threading.Event()
 
         def watch() -> None:
             while not ended.wait(every_s):
                 try:
                     self.look()
-                except Exception:  # the watch goes on, whatever one look met
+                except Exception:  # one failed check must not end the watch
                     LOG.exception("looking for a new edition failed")
 
         thread = threading.Thread(target=watch, name="editions", daemon=True)
@@ -134,7 +134,7 @@ class Editions(Generic[T]):
 
     def _renew(self, stamp: Stamp) -> bool:
         if stamp and stamp[0][1] is None:
-            self.problem = f"{stamp[0][0]}: is gone; the last edition of it is served"
+            self.problem = f"{stamp[0][0]}: no longer exists; its last edition is still served"
             return False
         if self._failed is not None:
             failed, at = self._failed
@@ -144,9 +144,9 @@ class Editions(Generic[T]):
             value = self._make()
         except (AudiorecError, OSError) as error:
             self._failed, self.problem = (stamp, time.monotonic()), str(error)
-            LOG.warning("the last edition is served on: %s", error)
+            LOG.warning("still serving the last edition: %s", error)
             return False
-        if self.stamp() != stamp:  # replaced once more while it was read: maybe two in one
+        if self.stamp() != stamp:  # replaced again while being read: may mix two states
             self._seen = None
             return False
         self.current = Edition(self.current.number + 1, value, stamp)

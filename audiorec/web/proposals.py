@@ -1,11 +1,11 @@
-"""Recommendations as the page shows them: who, which channel, why; and dials that answer at once.
+"""Recommendations for the page: each channel's list with reasons, and live fusion settings.
 
-    DIR of `recall run` ──`Proposals`──▶ users; of one user the list of each channel, fused
-    a history, dials    ──`ask`────────▶ the same for anybody: plays, or songs that were chosen
+    DIR of `recall run` ──`Proposals`──▶ users; for one user the list of each channel, fused
+    a history, dials    ──`ask`────────▶ the same for any history: plays, or chosen songs
 
-The channels are asked once for a history; turning a dial fuses their lists anew, which takes
-milliseconds. Users' lists come from the files of the run; a history that somebody made up is asked
-of the models beside them.
+The channels are queried once per history; changing a dial only fuses their lists again, which
+takes milliseconds. Users' lists come from the files of the run; for a made-up history the models
+beside them are queried.
 """
 
 import threading
@@ -41,27 +41,27 @@ from audiorec.web.shelf import Shelf, songs_by_id
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-DEPTH = 200  # songs that a channel is asked for
-SHOWN = 50  # songs of a channel that the page gets
-MOST_USERS = 200  # of an answer to a search
+DEPTH = 200  # candidates requested from a channel
+SHOWN = 50  # songs of a channel sent to the page
+MOST_USERS = 200  # users in the answer to a search
 MOST_HISTORY = 500
-KEPT = 16  # histories whose channels' lists are kept
+KEPT = 16  # histories whose lists are cached
 MAX_RECORD = 1 << 20
-HEAVIEST = 10.0  # weight of a channel
+HEAVIEST = 10.0  # largest weight of a channel
 SOMEBODY = "you"
 Document = dict[str, Any]
 
 
 class Proposals:
-    """The folder that ``recall run`` wrote.
+    """Recommendations from a folder that ``recall run`` wrote.
 
     Parameters
     ----------
     folder : Path
     shelf : Shelf
-        Whose songs are proposed.
+        The library of the recommended songs.
     log : Interactions, optional
-        Whose plays are shown as histories, and count for the dial of popularity.
+        Listening log, shown as users' histories and used for the popularity dial.
 
     Raises
     ------
@@ -74,8 +74,8 @@ class Proposals:
         lists = sorted((folder / "candidates").glob("*.parquet"))
         if not lists:
             raise InputError(
-                f"{folder}: holds no lists of channels; audiorec recall run --config recall.toml "
-                "writes such a folder"
+                f"{folder}: has no candidate lists; to write such a folder: audiorec recall run "
+                "--config recall.toml"
             )
         for path in lists:
             refuse_link(path)
@@ -91,12 +91,12 @@ class Proposals:
         self._lock = threading.Lock()
 
     def over(self, shelf: Shelf) -> "Proposals":
-        """Return the same of another edition of the library."""
+        """Return the same recommendations over another edition of the library."""
         return Proposals(self.folder, shelf, self._log)
 
     @property
     def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
-        """Questions by their address."""
+        """Handlers of GET requests by path."""
         return {
             "/api/users": lambda r: self.users(r.query_params.get("find", "")),
             "/api/user": lambda r: self.user(r.query_params.get("id", "")),
@@ -104,12 +104,12 @@ class Proposals:
 
     @property
     def posts(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
-        """Questions that have a body, by their address."""
+        """Handlers of POST requests by path."""
         return {"/api/fuse": self.fused, "/api/ask": self.ask}
 
     @cached_property
     def about(self) -> Document:
-        """What the run was."""
+        """Summary of the run: channels, models, number of users, fusion settings."""
         return {
             "folder": str(self.folder),
             "channels": list(self.channels),
@@ -122,7 +122,7 @@ class Proposals:
         }
 
     def _read_record(self) -> dict[str, Any]:
-        """Return what the run said of itself; nothing where that cannot be read."""
+        """Return the record of the run; empty if it cannot be read."""
         try:
             text = read_own(self.folder / "run.json", MAX_RECORD)
             record = parse_json(text, max_bytes=MAX_RECORD)
@@ -132,13 +132,13 @@ class Proposals:
 
     @cached_property
     def _order(self) -> list[str]:
-        """Return the channels in the order of the run's weights; nothing where it is not known."""
+        """Return the channels in the order of the run's weights; empty if unknown."""
         found = self._record.get("order")
         return [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
 
     @cached_property
     def _fusion(self) -> dict[str, Any]:
-        """Return the settings of the run's fusion, those that are sound, but for the weights."""
+        """Return the run's fusion settings except weights; empty if they are not valid."""
         given = self._record.get("fusion")
         names = {field.name for field in fields(FusionRecipe)} - {"weights", "k"}
         found = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
@@ -150,7 +150,7 @@ class Proposals:
 
     @cached_property
     def _weights(self) -> dict[str, float]:
-        """Return the weight of each channel in the run; 1 where nobody knows."""
+        """Return the weight of each channel in the run; 1 if unknown."""
         given = self._record.get("fusion")
         weights = given.get("weights") if isinstance(given, dict) else None
         asked = self._order
@@ -162,13 +162,13 @@ class Proposals:
         return {name: float(usual.get(name, 1.0)) for name in self.channels}
 
     def users(self, text: str) -> Document:
-        """Return users whose id has a text in it, the first ones of all without."""
+        """Return the first users whose id contains a text (ignoring case), and how many do."""
         wanted = text.casefold()
         found = [user for user in self._users if wanted in user.casefold()]
         return {"users": found[:MOST_USERS], "total": len(found)}
 
     def user(self, user_id: str) -> Document:
-        """Return the history of a user, where there is a log, and what each channel proposes."""
+        """Return the history of a user, if there is a log, and each channel's candidates."""
         tables = self._tables_of(user_id)
         return {
             "user": user_id,
@@ -177,24 +177,23 @@ class Proposals:
         }
 
     def fused(self, wish: Mapping[str, Any]) -> Document:
-        """Fuse the lists of a user under other dials."""
+        """Fuse the lists of a user with other settings."""
         user_id = wish.get("user")
         if not isinstance(user_id, str):
-            raise InputError("a user is expected")
+            raise InputError("user: give the id of a user")
         return self._fused(self._tables_of(user_id), wish, user_id, self._closed)
 
     def ask(self, wish: Mapping[str, Any]) -> Document:
-        """Ask the channels for a history, and fuse what they say.
+        """Query the channels for a history, and fuse their lists.
 
         Parameters
         ----------
         wish : mapping
-            ``songs``: ids in the order in which they were heard; ``hidden``: further songs that
-            must not come; and dials.
+            ``songs``: ids in listening order; ``hidden``: further songs to exclude; and ``dials``.
         """
         songs, hidden = _ids(wish.get("songs")), _ids(wish.get("hidden", []))
         if not songs:
-            raise InputError("a history of one song or more is expected")
+            raise InputError("give a history of at least one song")
         tables = self._answers(tuple(songs), tuple(hidden))
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
         return {
@@ -204,7 +203,7 @@ class Proposals:
         }
 
     def _answers(self, songs: tuple[str, ...], hidden: tuple[str, ...]) -> dict[str, Any]:
-        """Return what each channel says to a history; kept for the next turn of a dial."""
+        """Return each channel's candidates for a history; cached for the next change of a dial."""
         asked = (songs, hidden)
         with self._lock:
             if asked in self._asked:
@@ -225,7 +224,7 @@ class Proposals:
                     self._models[name] = str(error)
             if not tables:
                 raise InputError(
-                    "no model of this folder can be asked: "
+                    "no model of this folder can be used: "
                     + "; ".join(str(m) for m in self._models.values())
                 )
             self._asked[asked] = tables
@@ -234,7 +233,7 @@ class Proposals:
             return tables
 
     def _model(self, name: str) -> Channel | str:
-        """Return a channel, or why it cannot be asked."""
+        """Return a channel, or the reason why it cannot be used."""
         if name not in self._models:
             try:
                 self._models[name] = load_channel(self.folder / "models" / name)
@@ -260,9 +259,9 @@ class Proposals:
         return {"fused": named}
 
     def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
-        """Return the settings of a fusion: those of the run, and what the page turned.
+        """Return the fusion settings: those of the run, overridden by the page's dials.
 
-        None where no channel has a say or a place.
+        None if all weights or quotas are 0.
         """
         dials = wish.get("dials")
         dials = dials if isinstance(dials, dict) else {}
@@ -283,7 +282,7 @@ class Proposals:
     def _shown(
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
     ) -> list[Document]:
-        """Return the first songs of each channel."""
+        """Return the top songs of each channel."""
         found = []
         for name, table in tables.items():
             rows = table.sort_by([("cold", "ascending"), ("rank", "ascending")])
@@ -297,7 +296,7 @@ class Proposals:
     def _named(
         self, rows: Sequence[Mapping[str, Any]], user_id: str | None, songs: Sequence[str]
     ) -> list[Document]:
-        """Return songs with their place in the library and the reason in words."""
+        """Return songs with their row in the library and the reason in words."""
         ids = [row["song_id"] for row in rows]
         own = list(songs) if user_id is None else self._history(user_id)
         places = songs_by_id(self._shelf.library, ids)
@@ -326,7 +325,7 @@ class Proposals:
         return self._titles.get(song_id) or song_id
 
     def _tables_of(self, user_id: str) -> dict[str, Any]:
-        """Return the rows of a user in the list of each channel."""
+        """Return a user's rows in the list of each channel."""
         place = int(np.searchsorted(self._user_array, user_id)) if len(self._users) else 0
         if place >= len(self._users) or self._users[place] != user_id:
             raise InputError(f"the lists have no user {user_id!r}")
@@ -339,7 +338,7 @@ class Proposals:
 
     @cached_property
     def _spans(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return where the rows of each user stand in each list, which is in their order."""
+        """Return start and stop of each user's rows in each list, which is grouped by user."""
         found = {}
         for name, path in self._lists.items():
             with TableFile.open(path) as file:
@@ -350,7 +349,7 @@ class Proposals:
             ends = runs.run_ends.to_pylist()
             users = runs.values.to_pylist()
             if len(set(users)) < len(users):
-                raise StoreError(f"{path}: its rows are not in the order of their users")
+                raise StoreError(f"{path}: rows are not grouped by user")
             found[name] = dict(zip(users, zip([0, *ends], ends, strict=False), strict=True))
         return found
 
@@ -385,7 +384,7 @@ class Proposals:
 
     @cached_property
     def _listeners(self) -> dict[str, int]:
-        """How many users played each song."""
+        """Number of users who played each song."""
         plays = self._plays
         if plays is None:
             return {}
@@ -407,7 +406,7 @@ class Proposals:
 
 
 def _ids(value: Any) -> list[str]:
-    """Return song ids that a page sent; anything else is an `InputError`."""
+    """Check song ids sent by a page and return them; raise `InputError` for anything else."""
     good = isinstance(value, list) and len(value) <= MOST_HISTORY
     if not good or not all(isinstance(song, str) for song in value):
         raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
@@ -417,7 +416,7 @@ def _ids(value: Any) -> list[str]:
 def _by_quotas(
     quotas: Mapping[str, Any], channels: Sequence[str], cold_share: float
 ) -> dict[str, Any]:
-    """Return what places of each channel set: the list is as long as they are together."""
+    """Return fusion settings for fixed quotas per channel; the list is as long as their sum."""
     places = [int(_within(quotas.get(name, 0), DEPTH)) for name in channels]
     whole = sum(places)
     if whole > DEPTH:
@@ -429,15 +428,15 @@ def _by_quotas(
         "points": (),
         "weights": tuple(map(float, places)),
         "k": max(1, whole),
-        # Heard songs have places of their own; new ones get theirs from the others.
+        # Heard songs have their own places; new songs get theirs from the other channels.
         "replay_share": replay_share,
         "cold_share": min(cold_share, 1.0 - replay_share),
     }
 
 
 def _within(value: Any, most: float) -> float:
-    """Return a number between 0 and `most`; anything else is an `InputError`."""
+    """Check a number between 0 and `most` and return it; raise `InputError` for anything else."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not good or not 0 <= value <= most:
-        raise InputError(f"a dial stands between 0 and {most:g}, got {value!r}")
+        raise InputError(f"a dial must be between 0 and {most:g}, got {value!r}")
     return float(value)

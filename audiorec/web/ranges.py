@@ -1,8 +1,8 @@
-"""Parts of a file over HTTP: what a player needs to seek.
+"""HTTP range requests, which players need to seek.
 
-    open file, ``Range`` ──answer──▶ 200 whole, 206 a part, 416 none there
+    open file, ``Range`` ──answer──▶ 200 whole file, 206 a part, 416 out of range
 
-One range at a time, as browsers ask for audio; several at once are answered with the whole.
+Supports one range per request, as browsers send for audio; several ranges get the whole file.
 """
 
 import os
@@ -18,13 +18,13 @@ _ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def answer(request: Request, file: BinaryIO, media_type: str) -> Response:
-    """Return the response that sends a file, or the part that is asked for; it closes the file."""
+    """Return a response with the file, or the requested part; it closes the file when sent."""
     about = os.fstat(file.fileno())
     size, tag = about.st_size, f'"{about.st_size:x}-{about.st_mtime_ns:x}"'
     headers = {"accept-ranges": "bytes", "etag": tag}
     asked = request.headers.get("range")
     if asked is not None and request.headers.get("if-range", tag) != tag:
-        asked = None  # the file is another one than the part before came from
+        asked = None  # the file has changed since the previous part was sent
     span = None if asked is None else part_of(asked, size)
     if span == NOWHERE:
         file.close()
@@ -45,7 +45,7 @@ NOWHERE = (-1, -1)
 
 
 def part_of(text: str, size: int) -> tuple[int, int] | None:
-    """Return start and stop of a ``Range``; None for the whole, `NOWHERE` for what is not there.
+    """Return start and stop of a ``Range``; None for the whole file, `NOWHERE` if out of range.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
         file.seek(start)
         while start < stop:
             piece = file.read(min(CHUNK, stop - start))
-            if not piece:  # it was cut meanwhile
+            if not piece:  # the file was truncated meanwhile
                 return
             start += len(piece)
             yield piece

@@ -1,10 +1,10 @@
-"""Which files may be heard: those below folders that were named at the start, by no link.
+"""Restrict which files may be played: those below folders named at the start, without links.
 
     uri of a store ──`Roots.open`──▶ an open file     or a `SongError` that says why not
 
-A store may come from anywhere, and so may point anywhere. What lies below a root is opened part by
-part, each without following a link, so that no name in a store leads out of the folders that the
-user meant. Whether what is there is audio is for a worker to say.
+A store may come from anywhere, so its uris may point anywhere. A path below a root is opened
+component by component without following links, so that no uri leads out of the folders that the
+user named. Whether the file is audio is decided by a worker.
 """
 
 import errno
@@ -19,7 +19,7 @@ from audiorec.files.below import open_below, split_below
 
 
 class Roots:
-    """The folders below which songs may be heard.
+    """The folders below which songs may be played.
 
     Parameters
     ----------
@@ -29,20 +29,20 @@ class Roots:
     Raises
     ------
     MissingFileError
-        If one is no folder.
+        If one is not a folder.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         for folder in folders:
             if not folder.is_dir():
-                raise MissingFileError(f"{folder}: no such folder; --root names one that has songs")
+                raise MissingFileError(f"{folder}: no such folder; give --root an existing folder")
         named = [os.path.abspath(folder) for folder in folders]  # noqa: PTH100 - links stay
         real = [os.path.realpath(folder) for folder in folders]
         self.folders = tuple(dict.fromkeys(named))
         self._roots = tuple(dict.fromkeys((*named, *real)))
 
     def holds(self, uri: str) -> bool:
-        """Whether a path lies below a root, as it is written; nothing is looked at."""
+        """Whether a path lies below a root, judged by its text alone."""
         return split_below(self._roots, uri) is not None
 
     def open(self, uri: str) -> BinaryIO:
@@ -51,7 +51,7 @@ class Roots:
         Raises
         ------
         SongError
-            If it lies elsewhere, is not there, is a link or below one, or is no regular file.
+            If it lies elsewhere, does not exist, is a link or below one, or not a regular file.
         """
         found = split_below(self._roots, uri)
         if found is None:
@@ -63,14 +63,14 @@ class Roots:
             raise _refusal(uri, error) from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise SongError(uri, Failure.UNREADABLE, "is no regular file", "read")
+            raise SongError(uri, Failure.UNREADABLE, "is not a regular file", "read")
         return os.fdopen(descriptor, "rb")
 
 
 def _refusal(uri: str, error: OSError) -> SongError:
     if isinstance(error, FileNotFoundError):
-        return MissingSongError(uri, Failure.UNREADABLE, "the file is not there", "read")
-    # A link in the place of a folder is no folder to open(2).
+        return MissingSongError(uri, Failure.UNREADABLE, "no such file", "read")
+    # For a link in place of a folder open(2) fails with ENOTDIR.
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return SongError(uri, Failure.UNREADABLE, "is a link, or lies below one", "read")
     reason = (error.strerror or str(error)).lower()

@@ -1,9 +1,9 @@
-"""The page's server: a free port of this machine, and the address that opens it.
+"""The page's server: listens on a free local port and reports the address to open.
 
-    library, roots, a run's folder ──serve──▶ answers until it is stopped
+    library, roots, a run's folder ──serve──▶ serves until it is stopped
 
-The port is taken before anything else, so that two servers never wait for each other, and the
-address is told when the first request would be answered.
+The port is bound before the server starts, so that two servers never compete for it, and the
+address is reported once requests are answered.
 """
 
 import signal
@@ -46,30 +46,30 @@ def serve(
     ----------
     library : Library
     roots : sequence of Path
-        Folders below which songs may be heard.
+        Folders below which songs may be played.
     recall : Path, optional
-        What ``recall run`` wrote.
+        Folder that ``recall run`` wrote.
     log : Interactions, optional
-        The listening log that it was made of.
+        The listening log of that run.
     host : str
-        The address of this machine that is listened on.
+        Local address to listen on.
     port : int
         0 for any free one.
     names : sequence of str
-        Names that browsers may call the server by, where it stands behind another.
+        Host names that browsers may use for the server, for example behind a reverse proxy.
     projection : {"pca", "tsne", "umap"}
-        How the map is made.
+        Projection of the map.
     token : str, optional
-        A new one by default.
+        By default a new random one.
     ready : callable
-        Called with the address, token included, as soon as it answers.
+        Called with the address, including the token, once requests are answered.
 
     Raises
     ------
     MissingExtraError
-        Without Starlette or uvicorn, or what the projection needs.
+        Without Starlette or uvicorn, or the extra that the projection needs.
     InputError
-        If the port cannot be taken, or `recall` holds no lists.
+        If the server cannot listen on the port, or `recall` has no candidate lists.
     """
     try:
         import uvicorn
@@ -84,7 +84,7 @@ def serve(
             raise
         raise MissingExtraError("the page", "web", str(error)) from error
 
-    if projection != "pca":  # what it needs is missed now, and not when the page waits for it
+    if projection != "pca":  # fail now, not while the page waits, if its extra is missing
         project(np.zeros((1, 2), np.float32), projection)
     keys = AddressKeys(token)
     shelf = Shelf(library, projection=projection)
@@ -123,9 +123,9 @@ def serve(
 
 @contextmanager
 def ended_by(*signals: int) -> Iterator[None]:
-    """Let signals end the block by a `KeyboardInterrupt`, so that what was decoded is removed.
+    """Turn signals into `KeyboardInterrupt`, so that temporary files are removed.
 
-    uvicorn handles them while it serves, and hands them on to whom they were for before.
+    uvicorn handles them while it serves, and then re-raises them for the previous handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -143,15 +143,15 @@ def ended_by(*signals: int) -> Iterator[None]:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that takes connections."""
+    """Return a listening socket; raise `InputError` if that fails."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # TCP by name: asyncio sends small answers at once only where it knows that it is TCP.
+    # TCP by name: asyncio sets TCP_NODELAY only on sockets that it knows to be TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(128)
-    except (OSError, TypeError, UnicodeError) as error:  # the last two: a host that is no name
+    except (OSError, TypeError, UnicodeError) as error:  # the last two: an invalid host name
         listener.close()
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(f"cannot listen on {host}, port {port}: {reason}") from error

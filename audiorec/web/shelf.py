@@ -1,12 +1,12 @@
-"""All songs of a library in the form in which the page gets them at its start.
+"""All songs of a library as columns, in the form that the page loads at its start.
 
-    Library ──`Shelf`──▶ .about    what there is, in words: JSON
-                         .texts    titles, artists, albums, ids: JSON, a column each
-                         .numbers  places on the map, lengths, classes, scores: bytes, a column each
-                         .find     conditions of the command line ▶ one bit a song
+    Library ──`Shelf`──▶ .about    names of columns, classes and statistics: JSON
+                         .texts    titles, artists, albums, ids: JSON, one list per column
+                         .numbers  map positions, durations, classes, scores: bytes, by column
+                         .find     conditions of the command line ▶ one bit per song
 
-Columns and not rows: 100,000 songs are a few megabytes that a browser reads in a tenth of a second.
-The map is made while the page is being opened, and kept.
+Stored by column, 100,000 songs are a few megabytes, which a browser reads in a tenth of a second.
+The map is computed while the page is opening, and kept.
 """
 
 import gzip
@@ -28,9 +28,9 @@ from audiorec.store.schema import schema_of
 from audiorec.types import FloatArray, strings
 from audiorec.web.words import class_words
 
-NONE = 255  # the code of a song that has no class
-MOST_NAMES = 254  # different texts that a column of codes can hold
-LEVEL = 1  # of gzip: the other end of the wire is this machine
+NONE = 255  # code of a song without a class
+MOST_NAMES = 254  # distinct texts that a column of codes can hold
+LEVEL = 1  # gzip level: low, since the browser is usually on this machine
 SHOWN_TEXTS = ("title", "artist", "album")
 PLAIN_KINDS = (pa.types.is_integer, pa.types.is_floating)
 
@@ -42,7 +42,7 @@ class Shelf:
     ----------
     library : Library
     projection : {"pca", "tsne", "umap"}
-        How the map is made; t-SNE and UMAP need their extras.
+        Projection of the map; t-SNE and UMAP need their extras.
     """
 
     def __init__(self, library: Library, *, projection: MapKind = "pca") -> None:
@@ -50,28 +50,28 @@ class Shelf:
         self.projection = projection
         self._mapper: threading.Thread | None = None
         self._better: bytes | None = None
-        self.lock = threading.RLock()  # one question at a time reads the store
+        self.lock = threading.RLock()  # one request at a time reads the store
 
     @cached_property
     def space(self) -> Space:
-        """What songs are compared by."""
+        """The space that songs are compared in."""
         return self.library.space()
 
     @cached_property
     def heads(self) -> dict[str, tuple[str, ...]]:
-        """The classes of each head, most likely first in none of them."""
+        """The classes of each head, in the order of the codes in `numbers`."""
         return {head: names for head, (names, _) in self._likeliest.items()}
 
     @cached_property
     def own_columns(self) -> list[str]:
-        """Columns that the user added to the store, and tempo, key and moods where it has them."""
+        """Columns that the user added to the store, and tempo, key and moods if it has them."""
         usual = set(schema_of(replace(self.library.metadata, attributes={})).names)
         first = self.library.rows([0])[0] if len(self.library) else {}
         return [name for name in first if name not in usual]
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What there is: names of columns, classes and statistics, in plain values."""
+        """Summary of the library: counts, heads, classes, statistics; values that JSON can hold."""
         metadata = self.library.metadata
         basis = self.library.basis()
         return {
@@ -91,7 +91,7 @@ class Shelf:
 
     @cached_property
     def texts(self) -> bytes:
-        """Columns of text, gzipped JSON: plain lists, or values and the code of each song."""
+        """Columns of text as gzipped JSON: plain lists, or distinct values and a code per song."""
         columns: dict[str, Any] = {"id": list(self.library.ids)}
         for name in SHOWN_TEXTS:
             codes, values = text_codes(self.library, name)
@@ -104,32 +104,32 @@ class Shelf:
 
     @cached_property
     def numbers(self) -> bytes:
-        """Columns of numbers, gzipped: a JSON that names them, and their bytes behind it.
+        """Columns of numbers, gzipped: a JSON header that describes them, then their bytes.
 
-        The first four bytes are the length of the JSON, little-endian; every column begins at a
-        multiple of four.
+        The first four bytes are the length of the header, little-endian; every column is aligned
+        to four bytes.
         """
         return gzip.compress(packed(self._number_columns()), LEVEL)
 
     def find(self, conditions: str) -> bytes:
-        """Return which songs meet conditions: a bit a song, the lowest first.
+        """Return which songs meet some conditions: one bit per song, lowest bit first.
 
         Raises
         ------
         InputError
-            If a condition is none; says where.
+            If a condition cannot be parsed; says where.
         """
         with self.lock:
             mask = matching(self.library, parse_conditions(conditions))
         return np.packbits(mask, bitorder="little").tobytes()
 
     def prepare(self) -> None:
-        """Make what the page asks for first."""
+        """Compute in advance what the page requests first."""
         for name in ("about", "texts", "numbers"):
             self.made(name)
 
     def made(self, name: str) -> Any:
-        """Return one of the properties, made by whoever asks first."""
+        """Return one of the cached properties, computed once under the lock."""
         with self.lock:
             return getattr(self, name)
 
@@ -152,9 +152,9 @@ class Shelf:
         return columns
 
     def better_places(self) -> bytes | None:
-        """Return places on a map that takes long to be made: x and y of all songs, float32.
+        """Return the positions on the t-SNE or UMAP map: x, then y of all songs, float32 bytes.
 
-        None while it is made, by a thread of its own; until then the page shows PCA's.
+        None while a background thread computes them; until then the page shows the PCA map.
         """
         with self.lock:
             if self._mapper is None:
@@ -170,16 +170,16 @@ class Shelf:
         self._better = np.ascontiguousarray(places.T, "<f4").tobytes()
 
     def _places(self) -> FloatArray:
-        """Return where each song lies at first: (n, 2)."""
+        """Return each song's position on the PCA map: shape (n, 2)."""
         return self._spread(project(self.library.space(use_index=False).matrix, "pca"))
 
     def _spread(self, found: FloatArray) -> FloatArray:
-        """Bring places of the space's songs to within -1 and 1; NaN where nobody knows."""
+        """Scale map positions to about -1 to 1: shape (n, 2), NaN for songs without a position."""
         places = np.full((len(self.library), 2), np.nan, np.float32)
         space = self.library.space(use_index=False)
         if not len(found):
             return places
-        reach = float(np.quantile(np.abs(found), 0.999)) or 1.0  # a stray song is no scale
+        reach = float(np.quantile(np.abs(found), 0.999)) or 1.0  # outliers do not set the scale
         places[space.rows] = np.clip(found / (reach or 1.0), -1.15, 1.15)
         return places
 
@@ -206,7 +206,7 @@ class Shelf:
 
 
 def packed(columns: dict[str, npt.NDArray[Any]]) -> bytes:
-    """Return columns of numbers as one piece of bytes; see `Shelf.numbers`.
+    """Serialise columns of numbers; see `Shelf.numbers` for the format.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def packed(columns: dict[str, npt.NDArray[Any]]) -> bytes:
 
 
 def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
-    """Return the row of each id, None where the store has none."""
+    """Return the row of each id; None for ids that the store does not have."""
     import pyarrow.compute as pc
 
     found = pc.index_in(strings(song_ids), value_set=library.id_array)

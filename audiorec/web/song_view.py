@@ -1,11 +1,11 @@
-"""One song, or two, as the page shows them.
+"""Details of one song, or of two compared, for the page.
 
-row ──`SongView`──▶ .song      tags, what it is, where it lies, whether it can be heard
+row ──`SongView`──▶ .song      tags, classes, location, and whether it can be played
                     .scores    its scores over time
-                    .near      what sounds like it, and why
-                    .numbers   its 84 numbers, and how unusual each one is here
-                    .copies    the same audio once more
-two rows ──compare──▶ what brings them together and what sets them apart
+                    .near      similar songs, and why
+                    .numbers   its 84 numbers, and how unusual each one is in this library
+                    .copies    songs with the same audio
+two rows ──compare──▶ what makes them similar and what sets them apart
 """
 
 import threading
@@ -26,13 +26,13 @@ from audiorec.web.shelf import Shelf
 from audiorec.web.words import STATISTICS, class_words, near_words
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
-LONGEST = 500  # letters of what is no text
-PATIENCE_S = 1.0  # how long an answer waits for a search of the whole library
+LONGEST = 500  # letters of a value that is not a plain one
+PATIENCE_S = 1.0  # how long a request waits for the search for duplicates
 Document = dict[str, Any]
 
 
 class SongView:
-    """Answers what the page asks of single songs.
+    """Handlers of the page's requests about single songs.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class SongView:
         self._finding = threading.Lock()
 
     def song(self, row: int) -> Document:
-        """Return everything that is known of a song at once."""
+        """Return a song's columns, playback addresses, and classes."""
         with self._shelf.lock:
             columns = self._library.rows([row])[0]
             found = each_reading(self._library, [row], self._scores()[0])
@@ -68,12 +68,12 @@ class SongView:
         return document
 
     def uri(self, row: int) -> str:
-        """Return where the file of a song lies, as the store says."""
+        """Return the path of a song's file, as stored."""
         with self._shelf.lock:
             return str(self._library.rows([row])[0].get("uri") or "")
 
     def scores(self, row: int) -> Document:
-        """Return the scores of a song over time; ``why`` says why there are none."""
+        """Return the scores of a song over time, or under ``why`` the reason why there are none."""
         song_id = self._library.ids[row]
         with self._shelf.lock:
             file, why = self._scores()
@@ -89,7 +89,7 @@ class SongView:
         }
 
     def near(self, row: int, k: int, only: str | None = None) -> Document:
-        """Return the songs that sound most like one, and why."""
+        """Return the songs most similar to one, and why."""
         with self._shelf.lock:
             space = self._library.space()
             found = self._library.similar(self._library.ids[row], k, only=only)
@@ -103,7 +103,7 @@ class SongView:
         }
 
     def numbers(self, row: int) -> Document:
-        """Return the numbers of a song, and the share of songs that each one is higher than."""
+        """Return the numbers of a song, and each one's percentile in the library, 0 to 1."""
         metadata = self._library.metadata
         with self._shelf.lock:
             vector = self._library.read_rows([row])[0]
@@ -121,7 +121,7 @@ class SongView:
         }
 
     def copies(self, row: int) -> Document:
-        """Return the songs that are the same audio; ``pending`` while they are still looked for."""
+        """Return the songs with the same audio; ``pending`` while the search is running."""
         with self._finding:
             if self._finder is None:
                 self._finder = threading.Thread(target=self._find_copies, daemon=True)
@@ -132,7 +132,7 @@ class SongView:
         return {"copies": [{"row": r, "verdict": v} for r, v in self._copies.get(row, [])]}
 
     def _find_copies(self) -> None:
-        """Look for the same audio in the whole library, by a reader of its own: that takes long."""
+        """Search the whole library for duplicates; slow, so it uses its own reader and no lock."""
         found: dict[int, list[tuple[int, str]]] = {}
         for group in open_store(self._library.path).duplicates():
             for one in group.rows:
@@ -140,7 +140,7 @@ class SongView:
         self._copies = found
 
     def compare(self, first: int, second: int) -> Document:
-        """Say what brings two songs together and what sets them apart."""
+        """Return what makes two songs similar and what sets them apart."""
         with self._shelf.lock:
             space = self._library.space(use_index=False)
             units = space.units([first, second])
@@ -149,7 +149,7 @@ class SongView:
         return {"similarity": round(similarity, 4), "by": space.by, "classes": classes}
 
     def _scores(self) -> tuple[SeriesFile | None, str]:
-        """Return the scores over time beside the store, opened once; or why there are none."""
+        """Return the scores file beside the store, opened once, or why there is none."""
         if self._series is None:
             self._series = scores_beside(self._library)
         return self._series
@@ -172,7 +172,7 @@ class SongView:
         return self._library.space("vector", use_index=False)
 
     def _why(self, row: int, found: Neighbours, space: Space) -> list[list[str]]:
-        """Say why songs are near, by their classes, whatever they were compared by."""
+        """Explain each neighbour by its classes, whatever space the songs were compared in."""
         if not len(found) or not self._has_means:
             return [[] for _ in range(len(found))]
         plain = space if space.by in ("vector", "mean") else self._vector_space()
@@ -180,7 +180,7 @@ class SongView:
         return [near_words(one) for one in plain.why(unit, vector, found)]
 
     def _class_parts(self, first: int, second: int) -> list[Document]:
-        """Return each class with its part in the similarity, and both mean scores."""
+        """Return each class with its contribution to the similarity, and both mean scores."""
         if not self._has_means:
             return []
         space = self._vector_space()
@@ -202,14 +202,14 @@ class SongView:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold."""
+    """Convert a value to one that JSON can hold."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, (str, int, bool)) or value is None:
         return value
-    return str(value)[:LONGEST]  # a list in a column of the user's own
+    return str(value)[:LONGEST]  # for example a list, in a column that the user added
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

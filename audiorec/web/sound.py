@@ -1,11 +1,11 @@
-"""Songs as a browser can play and draw them; every file is opened by a process that may die.
+"""Audio, waveforms and covers for a browser; files are parsed only in disposable workers.
 
-    uri ──`SoundFiles.about`──▶ what it is, and its type for a browser
-        ──`SoundFiles.open`───▶ the file as it lies, or as WAV      (kept while the server runs)
+    uri ──`SoundFiles.about`──▶ container and codec
+        ──`SoundFiles.open`───▶ the file itself, or decoded to WAV   (kept while the server runs)
         ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ the picture in its tags
 
-A worker is handed the file that was opened below a root, by its number and not by its name (on
-Linux), so that it reads the very file that was checked.
+On Linux a worker gets the file descriptor that was opened below a root instead of the file's name,
+so that it reads exactly the file that was checked.
 """
 
 import os
@@ -28,10 +28,10 @@ from audiorec.web.roots import Roots
 PROBE, WAV, WAVE, COVER = "probe", "wav", "wave", "cover"
 HANDLER = "audiorec.web.sound:handler"
 LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
-POINTS = 800  # of a waveform
+POINTS = 800  # points of a waveform
 MAX_COVER = 8 << 20  # bytes
 MAX_KEPT = 2 << 30  # bytes of decoded songs
-# What browsers call a file; what is not here is decoded for them.
+# Media types that browsers can play; other files are decoded for them.
 TYPES = {
     ("mp3", "mp3"): "audio/mpeg",
     ("flac", "flac"): "audio/flac",
@@ -54,14 +54,14 @@ _Identity = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A cover: its bytes and its type, which is what the bytes say."""
+    """A cover: its bytes, and the media type detected from them."""
 
     data: bytes
     media_type: str
 
 
 class SoundFiles:
-    """Files below some roots, read by one worker, which is started when it is first needed."""
+    """Files below some roots, read by worker processes that start on first use."""
 
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
@@ -73,23 +73,23 @@ class SoundFiles:
         self._decoded: OrderedDict[_Identity, Path] = OrderedDict()
 
     def close(self) -> None:
-        """End the worker and remove what was decoded."""
+        """Stop the workers and remove the decoded files."""
         self._workers.close()
         if self._folder is not None:
             self._folder.cleanup()
 
     def about(self, uri: str) -> Playable:
-        """Say what a file is; a `SongError` where it may not be played, or is no audio."""
+        """Return container and codec; `SongError` if it may not be played or is not audio."""
         with self.roots.open(uri) as file:
             return self._about(uri, file)
 
     def open(self, uri: str, *, as_wav: bool) -> tuple[BinaryIO, str]:
-        """Open a song for a browser; return the file and its type.
+        """Open a song for a browser; return the file and its media type.
 
         Raises
         ------
         SongError
-            If it may not be played, is no audio, or cannot be decoded.
+            If it may not be played, is not audio, or cannot be decoded.
         """
         file = self.roots.open(uri)
         try:
@@ -105,17 +105,17 @@ class SoundFiles:
 
     @staticmethod
     def media_type(about: Playable) -> str | None:
-        """Return what browsers call such a file; None where none can play it."""
+        """Return the media type of a file; None if browsers cannot play it."""
         return TYPES.get((about.container.value, about.codec))
 
     def wave(self, uri: str) -> Envelope:
-        """Return the waveform of a song, as it is drawn."""
+        """Return the waveform of a song for drawing."""
         with self.roots.open(uri) as file:
             found: Envelope = self._ask(uri, file, WAVE)
             return found
 
     def cover(self, uri: str) -> Picture | None:
-        """Return the picture in a song's tags; None where there is none that browsers know."""
+        """Return the picture in a song's tags; None if there is no JPEG or PNG."""
         with self.roots.open(uri) as file:
             self._about(uri, file)
             data: bytes | None = self._ask(uri, file, COVER)
@@ -151,7 +151,7 @@ class SoundFiles:
             return out
 
     def _forget(self) -> None:
-        """Remove the songs that were heard longest ago, where they take too much."""
+        """Remove the least recently played songs if all take more than `MAX_KEPT`."""
         sizes = {key: path.stat().st_size for key, path in self._decoded.items()}
         while len(self._decoded) > 1 and sum(sizes[key] for key in self._decoded) > MAX_KEPT:
             _, path = self._decoded.popitem(last=False)
@@ -176,13 +176,13 @@ def _identity(file: BinaryIO) -> _Identity:
 
 
 def _place(uri: str, file: BinaryIO) -> str:
-    """Return a name of an open file that a child can open."""
+    """Return a path by which a child process can open an open file."""
     own = f"/proc/{os.getpid()}/fd/{file.fileno()}"
     return own if Path(own).exists() else uri
 
 
 def handler() -> Callable[[tuple[str, ...]], Any]:
-    """Make what the worker runs."""
+    """Return the function that a worker calls with each item."""
     from audiorec.audio.stderr import captured_stderr
 
     def answer(item: tuple[str, ...]) -> Any:
@@ -200,7 +200,7 @@ def handler() -> Callable[[tuple[str, ...]], Any]:
 
 
 def _cover(path: str) -> bytes | None:
-    """Return the first picture of a file's tags, where there is one of a sane size."""
+    """Return the first picture in a file's tags; None if there is none or it is too large."""
     from tinytag import TinyTag, TinyTagException
 
     try:

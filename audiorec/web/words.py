@@ -1,4 +1,4 @@
-"""Numbers of a song in the words of a listener: what is behind a class, and why two songs are near.
+"""Explain a song's numbers in plain words: names of classes, and why two songs are similar.
 
 "version/vocal_accompaniment"  ──class_words──▶ "singing with instruments"
 `Explanation`                  ──near_words───▶ ["both are strong in jazz", ...]
@@ -13,7 +13,7 @@ CLASSES = {
     "version/other": "speech or noise",
     "genre/hiphop": "hip-hop",
 }
-# What two songs have in common where both have much of a class, and where both have little.
+# What two songs have in common if both score high for a class, and if both score low.
 BOTH_MUCH = {
     "version/vocal": "both are voice alone",
     "version/instrumental": "both are instruments alone",
@@ -30,16 +30,16 @@ STATISTICS = {
     "max": ("highest", "How strongly it shows at its strongest moment."),
     "min": ("lowest", "How strongly it shows at its weakest moment."),
     "mean": ("average", "How strongly it shows over the whole song."),
-    "variance": ("change", "How much it comes and goes: 0 where it never changes."),
-    "kurtosis": ("surprise", "High where it shows in a few rare moments, and not in between."),
+    "variance": ("change", "How much it comes and goes: 0 if it never changes."),
+    "kurtosis": ("surprise", "High if it shows only in a few rare moments."),
     "skewness": ("lean", "Above 0: mostly low with peaks. Below 0: mostly high with gaps."),
 }
-LEAST = 0.02  # of a similarity: less is not worth a word
+LEAST = 0.02  # contributions to a similarity below this are not mentioned
 MOST_WORDS = 3
 
 
 def class_words(name: str) -> str:
-    """Return what a class is called.
+    """Return the display name of a class.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def class_words(name: str) -> str:
 
 
 def near_words(explanation: Explanation) -> list[str]:
-    """Say what brings two songs together, and what sets them apart, the most important first."""
+    """Say what makes two songs similar and what sets them apart, most important first."""
     sums = explanation.by_class
     order = sorted(sums, key=lambda name: -abs(sums[name]))
     best = [name for name in order[:MOST_WORDS] if abs(sums[name]) >= LEAST]

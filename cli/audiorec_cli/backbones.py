@@ -1,4 +1,4 @@
-"""``audiorec backbones``: the networks that features come from, and networks of your own."""
+"""``audiorec backbones``: list the networks that compute features, and add your own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHOWN = 12  # digits of a checksum
 
 app = group(
-    """List the networks that features come from, and add networks of your own.
+    """List the networks that compute features, and add your own.
 
     Examples
     --------
@@ -28,7 +28,7 @@ app = group(
 
 @command(app, "list")
 def list_(json: JsonOption = False) -> None:
-    """List the networks: the shipped ones, then those that were added.
+    """List the networks: first the shipped ones, then those added.
 
     Examples
     --------
@@ -50,20 +50,20 @@ def list_(json: JsonOption = False) -> None:
 @command(app)
 def add(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="An ONNX file, whole and of standard operators.")
+        Path, typer.Argument(metavar="MODEL", help="A single ONNX file with standard operators.")
     ],
     spec: Annotated[
         Path, typer.Option("--spec", metavar="FILE", help="Its front end and outputs, as JSON.")
     ],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of another one of the same name.")
+        bool, typer.Option("--replace", help="Replace an added network of the same name.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Add a network: any ONNX model whose front end you can state (docs/backbones.md).
+    """Add a network: any ONNX model whose front end you can specify (docs/backbones.md).
 
-    It is opened in a process of its own, tried on made-up sound, and kept with its spec in your
-    data folder. Then --backbone NAME takes it for extract, classify, heads train and shards.
+    It is opened in a separate process, tested on synthetic audio, and stored with its spec in your
+    data folder. Then --backbone NAME selects it in extract, classify, heads train and shards.
 
     Examples
     --------
@@ -84,10 +84,10 @@ def add(
 
 @command(app)
 def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a network that was added.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an added network.")],
     json: JsonOption = False,
 ) -> None:
-    """Remove a network that was added; stores and heads made with it stay.
+    """Remove an added network; stores and heads made with it are kept.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def _shipped() -> list[dict[str, Any]]:
 
 
 def _added() -> list[dict[str, Any]]:
-    """Describe each network that was added; one that cannot be opened says why."""
+    """Describe each added network; for one that cannot be opened, say why."""
     from audiorec.errors import AudiorecError
     from audiorec.tagger.added import added_names, find_added
 

@@ -1,7 +1,7 @@
-"""``bliss-mixer``: what Lyrion's plugin BlissMixer starts, over a store of audiorec.
+"""``bliss-mixer``: the mixer that Lyrion's plugin BlissMixer starts, on an audiorec store.
 
-It takes the arguments that the plugin gives. ``--db`` names a store (or a link to one), or else
-``$AUDIOREC_VECTORS`` does; there is no token, so by default nobody but this machine can ask.
+It accepts the plugin's arguments. ``--db`` names a store (or a link to one), otherwise
+``$AUDIOREC_VECTORS`` does. There is no token, so by default it listens on this machine only.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from audiorec_cli.shared.stores import ENVIRONMENT
 PORT = 12_000
 LMS_PORT = 9000
 LEVELS = ("trace", "debug", "info", "warn", "error")
-TELL_S = 10.0  # for Lyrion to take the number of the port
+TELL_S = 10.0  # timeout of telling Lyrion the port
 PARQUET = b"PAR1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve mixes until told to stop; what is wrong is one line on stderr."""
+    """Serve mixes until stopped; an error is one line on stderr."""
     given = _parser().parse_args(arguments)
     try:
         _serve(given)
@@ -40,9 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-d", "--db", default="bliss.db", help="the store (%(default)s)")
     parser.add_argument("-p", "--port", type=int, default=PORT, help="port (%(default)s)")
     parser.add_argument("-a", "--address", default="127.0.0.1", help="address (%(default)s)")
-    parser.add_argument("-l", "--logging", default="warn", choices=LEVELS, help="how much is said")
-    parser.add_argument("-L", "--lms", default="", help="Lyrion's host, to be told the port")
-    parser.add_argument("-u", "--upload", action="store_true", help="is not done: see the docs")
+    parser.add_argument("-l", "--logging", default="warn", choices=LEVELS, help="log level")
+    parser.add_argument("-L", "--lms", default="", help="Lyrion's host, to report the port to")
+    parser.add_argument("-u", "--upload", action="store_true", help="not supported: see the docs")
     return parser
 
 
@@ -56,7 +56,7 @@ def _serve(given: argparse.Namespace) -> None:
 
     if given.upload:
         raise InputError(
-            "a database is not taken: audiorec extract FOLDER makes the store that is served"
+            "--upload is not supported; to make the store to serve: audiorec extract FOLDER"
         )
     quiet = LEVELS.index(given.logging) > LEVELS.index("info")
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO)
@@ -73,9 +73,9 @@ def _serve(given: argparse.Namespace) -> None:
 
 
 def store_of(path: Path) -> Path:
-    """Return the store that is meant: the file itself, or else that of the environment.
+    """Return the store to serve: the file itself, or else the one named by the environment.
 
-    A link is followed, so that the files beside the store are found.
+    Links are resolved, so that the files beside the store are found.
     """
     if path.is_file():
         with path.open("rb") as file:
@@ -84,15 +84,15 @@ def store_of(path: Path) -> Path:
     named = os.environ.get(ENVIRONMENT)
     if named:
         return Path(named)
-    there = "is no store of audiorec" if path.exists() else "is not there"
+    there = "not a store of audiorec" if path.exists() else "no such file"
     raise InputError(
-        f"{path}: {there}; make it a link to one (ln -sf vecs.parquet {path.name}), or set "
+        f"{path}: {there}; make it a link to a store (ln -sf vecs.parquet {path.name}), or set "
         f"{ENVIRONMENT}"
     )
 
 
 def _teller(lms: str) -> Callable[[str], None]:
-    """Return what tells Lyrion the port, as its plugin waits for."""
+    """Return a callback that reports the port to Lyrion, which its plugin waits for."""
 
     def ready(address: str) -> None:
         print(address, flush=True)
@@ -112,11 +112,11 @@ def tell_lyrion(url: str, port: int) -> None:
         with urllib.request.urlopen(request, timeout=TELL_S):  # noqa: S310
             return
     except (urllib.error.URLError, OSError) as error:
-        say(f"note: {url} could not be told the port {port}: {error}")
+        say(f"note: {url}: cannot report the port {port}: {error}")
 
 
 def _dropped(_: str) -> None:
-    """Take a line of the log that nobody wants."""
+    """Discard a line of the log."""
 
 
 if __name__ == "__main__":

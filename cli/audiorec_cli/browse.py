@@ -1,4 +1,4 @@
-"""``audiorec browse``: a library and its recommendations as a page in the browser."""
+"""``audiorec browse``: show a library and its recommendations in the browser."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,44 +15,43 @@ def browse(
     vectors: VectorsOption = None,
     recall: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Recommendations: the folder that recall run wrote."),
+        typer.Option(metavar="DIR", help="Folder that recall run wrote: shows recommendations."),
     ] = None,
     interactions: Annotated[
         Path | None,
         typer.Option(
-            "--interactions", "-i", metavar="LOG", help="Their listening log: shows histories."
+            "--interactions", "-i", metavar="LOG", help="Listening log: shows users' histories."
         ),
     ] = None,
     root: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="Songs below it can be heard; several times for several "
-            "[default: the folder of the store].",
+            help="Folder whose songs may be played; may be repeated [default: the store's folder].",
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65_535, help="0: any free port.")
+        int, typer.Option("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
     ] = 0,
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Print the address, and open no browser.")
+        bool, typer.Option("--no-open", help="Print the address without opening a browser.")
     ] = False,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], more(help="How the map is made.")
+        Literal["pca", "tsne", "umap"], more(help="Projection of the map.")
     ] = "pca",
     host: Annotated[
         str | None,
-        more(help="Listen on this address, for other machines; TLS is a proxy's task."),
+        more(help="Address to listen on, to allow other machines; use a proxy for TLS."),
     ] = None,
     name: Annotated[
-        list[str] | None, more(metavar="NAME", help="What a proxy in front calls this server.")
+        list[str] | None, more(metavar="NAME", help="Host name used by a proxy in front.")
     ] = None,
 ) -> None:
-    """See and hear a library in the browser: map, scores, lists, recommendations.
+    """Browse and play a library in the browser: map, scores, lists, recommendations.
 
-    Prints the address on the first line of stdout as soon as it answers. Whoever has the address
-    can ask; nobody else can. Nothing is fetched from elsewhere, and nothing is written but the
-    lists that you save. Ctrl-C ends it. Needs the extra web.
+    Prints the address on the first line of stdout once the server is ready. The address contains
+    the access token: only those who have it can use the page. Loads nothing from the internet, and
+    writes only the lists that you save. Ctrl-C stops it. Needs the extra web.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``audiorec config``: what options are set to, by whom, and which folder may say so."""
+"""``audiorec config``: show settings and their origin, and trust settings files of folders."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ COMMAND_LINE, DEFAULT = "command line", "default"
 WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 app = group(
-    """Look at settings: options in files and in the environment, and where each value comes from.
+    """Show settings from files and the environment with their origin; trust a folder's settings.
 
     Examples
     --------
@@ -33,15 +33,15 @@ def show(
     ctx: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND", help="A command, with options if you like."),
+        typer.Argument(metavar="COMMAND", help="A command, optionally with options."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what options are set to, and whether that is the command line, a file or the default.
+    """Show the values of options and where each comes from: command line, file or default.
 
-    Without COMMAND: everything that files and the environment set. With one: all of its options.
-    The command line wins over the environment (AUDIOREC_SIMILAR_K), that over audiorec.toml of this
-    folder if it was trusted, that over your own file, and that over the default.
+    Without COMMAND, shows everything set by files and the environment; with it, all of its options.
+    Precedence, highest first: the command line, the environment (AUDIOREC_SIMILAR_K), audiorec.toml
+    in the current folder if it is trusted, your own settings file, the default.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def show(
     print_table(("command", "option", "value", "from"), cells, title=title)
     if not words:
         own = user_file()
-        there = "" if own is None or own.exists() else " (not there)"
+        there = "" if own is None or own.exists() else " (does not exist)"
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
 
 
@@ -79,17 +79,17 @@ def show(
 def trust(
     ctx: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where audiorec.toml lies [default: here].")
+        Path, typer.Argument(metavar="FOLDER", help="Folder of audiorec.toml [default: this one].")
     ] = Path(),
     forget: Annotated[
-        bool, typer.Option("--revoke", help="Trust it no longer; the file need not be there.")
+        bool, typer.Option("--revoke", help="Revoke the trust; the file need not exist.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Let the audiorec.toml of a folder count for commands that are run in it.
+    """Trust a folder's audiorec.toml, so that it applies to commands run in that folder.
 
-    Prints what it sets. It counts as long as it stays as it is now. It can never set what writes,
-    deletes, loads a model, opens the network or lifts a limit: a file that tries is refused.
+    Prints what it sets. If the file changes, it has to be trusted again. It can never set options
+    that write, delete, load a model, use the network or lift a limit: such a file is refused.
 
     Examples
     --------
@@ -123,13 +123,16 @@ def trust(
     else:
         cells = [[_shown(row[name]) for name in ("command", "option", "value")] for row in rows]
         print_table(("command", "option", "value"), cells, title=str(path))
-    say(f"{path}: trusted as it is now; options that it sets: {len(rows)}")
+    say(f"{path}: trusted until it changes; options set: {len(rows)}")
 
 
 def _of_command(
     root: Any, settings: "Settings", words: list[str]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Return the options of the command that `words` begin with, given the rest of them."""
+    """Return the name and option rows of the command that `words` begin with.
+
+    The rest of `words` are options given to it.
+    """
     from audiorec_cli.shared.configured import configurable
 
     path: list[str] = []
@@ -138,7 +141,7 @@ def _of_command(
         word = rest.pop(0) if rest else ""
         if word not in command.commands:
             there = ", ".join(command.commands)
-            raise InputError(f"{' '.join([*path, word])!r} is no command; there are: {there}")
+            raise InputError(f"no command {' '.join([*path, word])!r}; there are: {there}")
         command = command.commands[word]
         path.append(word)
     name = " ".join(path)

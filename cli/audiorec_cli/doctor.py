@@ -1,4 +1,4 @@
-"""``audiorec doctor``: what works on this machine, and why something does not."""
+"""``audiorec doctor``: check the installation, and say why a part does not work."""
 
 import importlib
 import os
@@ -26,7 +26,7 @@ class Check(NamedTuple):
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Check decoders, networks, weights and extras; exit 4 if the main job cannot run.
+    """Check packages, decoders, weights and extras; exit 4 if extraction does not work.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def _system() -> list[Check]:
 
 
 def _package(name: str) -> Check:
-    """Import a package that the core needs; a broken native library shows here."""
+    """Check that a core package can be imported; reveals a broken native library."""
     from importlib.metadata import version
 
     try:
@@ -76,7 +76,7 @@ def _package(name: str) -> Check:
 
 
 def _extra(name: str, extra: str) -> Check:
-    """Import an optional package: its absence is no fault, its failure is explained."""
+    """Check an optional package: absence is fine, a failing import is explained."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -86,7 +86,7 @@ def _extra(name: str, extra: str) -> Check:
     check = _package(name)
     if check.good:
         return check._replace(needed=False)
-    hint = "; its wheel does not fit this torch" if name == "torchaudio" else ""
+    hint = "; it does not match the installed torch" if name == "torchaudio" else ""
     return Check(name, False, f"{installed} cannot be imported{hint}: {check.detail}", needed=False)
 
 
@@ -97,7 +97,7 @@ def _libsndfile() -> Check:
 
 
 def _ffmpeg() -> Check:
-    """Versions of the FFmpeg libraries inside PyAV's wheel: no package list shows them."""
+    """Report the versions of the FFmpeg libraries bundled with PyAV, which pip does not list."""
     import av
 
     versions = getattr(av, "library_versions", {})
@@ -127,7 +127,7 @@ def _weights() -> list[Check]:
 
 
 def _main_job() -> Check:
-    """Take three seconds of made-up sound through every stage."""
+    """Extract a vector from three seconds of noise, through every stage."""
     import tempfile
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``audiorec extract``: folders of songs become vectors, in one resumable run."""
+"""``audiorec extract``: extract vectors from folders of songs, in a resumable run."""
 
 import os
 import shlex
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
 
-UNSEEN_SHOWN = 10  # places named one by one
+UNSEEN_SHOWN = 10  # unreadable places listed one by one
 
 
 def extract(
     paths: Annotated[
         list[Path] | None,
-        # What may not be read is a failure of its own, among others that may.
+        # An unreadable path is reported as a failure without stopping the others.
         typer.Argument(metavar="PATH", help="Folders, audio files or globs.", readable=False),
     ] = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="STORE", help="The store to make or extend.")
+        str, typer.Option("--out", "-o", metavar="STORE", help="The store to create or extend.")
     ] = "vecs.parquet",
     scores: Annotated[
         Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
@@ -63,14 +63,14 @@ def extract(
     include: IncludeOption = None,
     exclude: ExcludePathsOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")
+        bool, typer.Option("--dry-run", help="Show what would be done, and estimate the time.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
+        bool, typer.Option("--prune", help="Drop songs whose file no longer exists.")
     ] = False,
     files_from: Annotated[
         str | None,
-        more("--files-from", metavar="FILE", help="A list of paths, one a line; - for stdin."),
+        more("--files-from", metavar="FILE", help="A list of paths, one per line; - for stdin."),
     ] = None,
     manifest: Annotated[
         str | None, more(metavar="FILE", help="A CSV or Parquet with the columns path and song_id.")
@@ -84,17 +84,17 @@ def extract(
     every: EveryOption = EVERY_S,
     errors: Annotated[
         Path | None,
-        more(help="Where failures go [default: vecs.errors.parquet beside vecs.parquet]."),
+        more(help="File of failures [default: vecs.errors.parquet beside vecs.parquet]."),
     ] = None,
     retry_failed: RetryFailedOption = False,
     *,
     work: Extraction,
 ) -> None:
-    """Extract a vector from every song and keep them in one Parquet file.
+    """Extract a vector from every song, and store them in one Parquet file.
 
-    The run can be stopped or killed at any time: the same command goes on where it was.
-    Songs that did not change since the last run are not opened. With --watch it goes on, and adds
-    what is new once it is whole. On many machines, or for an object store: audiorec shards.
+    The run can be stopped or killed at any time: the same command resumes it. Songs unchanged since
+    the last run are not opened. With --watch it keeps running, and adds new songs once they are
+    complete. For many machines or an object store, see audiorec shards.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def extract(
     options = work.run_options(retry_failed=retry_failed, prune=prune, roots=roots)
     config = work.config()
     if is_uri(out):
-        raise InputError(f"{out}: a store elsewhere is made of parts: audiorec shards")
+        raise InputError(f"{out}: a remote store is made from parts: audiorec shards")
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
 
     def look() -> "tuple[list[Source], Naming]":
@@ -152,7 +152,7 @@ def _one_run(
     config: "ExtractorConfig",
     work: Extraction,
 ) -> Exit:
-    """Run, and say what came of it; returns what the process would return after it."""
+    """Run, print the result, and return the exit code."""
     report, code = _run(sources, outputs, config, options, work, stop)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
@@ -172,7 +172,7 @@ def _run(
     work: Extraction,
     stop: threading.Event,
 ) -> "tuple[RunReport, Exit]":
-    """Run with progress, and those who watch told of the end."""
+    """Run with a progress display and observers (log, record, metrics)."""
     from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.run import run, run_metadata
 
@@ -190,7 +190,7 @@ def _run(
 
 
 def _say_lacking(outputs: "Outputs") -> None:
-    """Say which files beside the store this run did not add its songs to."""
+    """Say which files beside the store lack songs that the store has."""
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import songs_lacking, usual_path
     from audiorec.store.schema import Kind
@@ -199,11 +199,11 @@ def _say_lacking(outputs: "Outputs") -> None:
         if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
             path = usual_path(outputs.vectors, kind)
             again = shlex.join([*command_line(), f"--{kind}", str(path)])
-            say(f"note: {path} lacks {count} of the songs; what adds them: {again}")
+            say(f"note: {path} lacks {count} of the songs; to add them: {again}")
 
 
 def no_songs() -> typer.Exit:
-    """Say that no songs were found; returns what to raise."""
+    """Say that no songs were found; return the exception to raise."""
     say("error: no songs found: no file there looks like audio")
     return typer.Exit(Exit.NOTHING_USABLE)
 
@@ -217,18 +217,18 @@ def _sources(
     exclude: list[str] | None,
     follow_links: bool,
 ) -> "list[Source]":
-    """List the songs from the one of the three ways that was used."""
+    """List the songs from the paths, the list of files or the manifest: exactly one of them."""
     from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
     from audiorec.files.user_files import read_lines
 
     ways = [bool(paths), files_from is not None, manifest is not None]
     if sum(ways) != 1:
-        raise InputError("give paths, or --files-from, or --manifest: one of the three")
+        raise InputError("give exactly one of: paths, --files-from, --manifest")
     if manifest is not None:
         if not naming.is_default:
-            raise InputError("--id-from: the song ids of a --manifest stand in the manifest")
+            raise InputError("--id-from: a --manifest has its own song ids; omit --id-from")
         if "://" in manifest:
-            raise InputError(f"{manifest}: a list elsewhere is worked on by audiorec shards")
+            raise InputError(f"{manifest}: for a remote manifest use audiorec shards")
         return read_manifest(Path(manifest))
     if files_from is not None:
         lines = read_lines(files_from, "cannot read the list", errors="surrogateescape")
@@ -243,23 +243,23 @@ def _sources(
 
 
 def _folders(paths: list[Path] | None) -> tuple[str, ...]:
-    """Return the folders among the paths, as the uris of their songs begin."""
+    """Return the folders among the paths, in the form that song uris begin with."""
     from audiorec.extraction.catalogue import uri_of
 
     return tuple(uri_of(str(path)) for path in paths or () if os.path.isdir(path))  # noqa: PTH112
 
 
 def say_unseen(sources: "Sequence[Source]") -> None:
-    """Name the places that could not be looked at, each with the system's reason."""
+    """Warn of places that could not be read, each with the system's reason."""
     unseen = [source for source in sources if source.problem]
     for source in unseen[:UNSEEN_SHOWN]:
         say(f"warning: {source.uri}: {source.problem}")
     if len(unseen) > UNSEEN_SHOWN:
-        say(f"warning: {len(unseen) - UNSEEN_SHOWN} more places could not be looked at")
+        say(f"warning: {len(unseen) - UNSEEN_SHOWN} more places could not be read")
 
 
 def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
-    """Say which songs keep their path because they have no other name."""
+    """Say which songs keep their path as id because they have no other."""
     if naming.unnamed:
         some = ", ".join(naming.unnamed[:3]) + (", ..." if len(naming.unnamed) > 3 else "")
         say(
@@ -269,7 +269,7 @@ def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
 
 
 def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
-    """Write the aliases that a table of ids brought to aliases.parquet beside the store."""
+    """Write the aliases from a table of ids to aliases.parquet beside the store."""
     if naming.aliases:
         from audiorec.store.aliases import ALIASES_FILE, add_own_aliases
 
@@ -280,7 +280,7 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
 def _print_plan(
     plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction
 ) -> None:
-    """Say what a run would do, and how long it would take."""
+    """Print what a run would do, and how long it would take."""
     from audiorec.extraction.estimate import estimate
 
     todo = [source for source in plan.todo if not source.problem]
@@ -321,7 +321,7 @@ def _print_plan(
         f"{len(todo)} songs to open ({size}, {duration(found.audio_s)} of audio), "
         f"{len(plan.unchanged)} unchanged, {len(plan.relabelled)} under a new id, "
         f"{len(plan.failed_before)} failed before"
-        + (f", {len(unseen)} cannot be looked at" if unseen else "")
+        + (f", {len(unseen)} cannot be read" if unseen else "")
     )
     if todo:
         known = {"record": "by the last run", "measured": "by a few of the songs"}

@@ -1,4 +1,4 @@
-"""``audiorec heads``: train a classifier of your own, and judge one."""
+"""``audiorec heads``: train and evaluate your own classifiers."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audiorec.tagger.heads import Head
 
 app = group(
-    """Train and judge heads: classifiers of segments, from labelled songs.
+    """Train and evaluate heads: classifiers of segments, from labelled songs.
 
     Examples
     --------
@@ -39,18 +39,18 @@ app = group(
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
-LONGEST_NAME = 64  # letters of a task in the name of a file
+LONGEST_NAME = 64  # letters of a task in a file name
 
 UNGROUPED = (
-    "No groups were given: songs of one artist may have been on both sides, so the figures are "
-    "better than they would be on new artists. Give a column `group`, or a folder an artist."
+    "No groups were given: songs of one artist may be in both training and test folds, so the "
+    "figures are too optimistic for new artists. Add a column `group`, or one folder per artist."
 )
 
 LabelsArgument = Annotated[
     Path,
     typer.Argument(
         metavar="LABELS",
-        help="A folder of class folders, or a CSV or Parquet with path, label and maybe group.",
+        help="A folder of class folders, or a CSV or Parquet with path, label and optional group.",
     ),
 ]
 PicturesOption = Annotated[
@@ -58,7 +58,7 @@ PicturesOption = Annotated[
     typer.Option(
         "--pictures",
         metavar="FOLDER",
-        help="A folder for confusion and reliability pictures (extra plot).",
+        help="Folder for confusion matrices and reliability diagrams (extra plot).",
     ),
 ]
 
@@ -73,13 +73,13 @@ def train(
         list[str] | None,
         typer.Option(
             "--input",
-            help="Backbone outputs: msd. or mtt. and tags, penultimate, max_pool, mean_pool; of an "
-            "added one NAME.scores, NAME.embedding.",
+            help="Backbone outputs: msd. or mtt. with tags, penultimate, max_pool or mean_pool; "
+            "of an added backbone NAME.scores, NAME.embedding.",
         ),
     ] = None,
     backbone: BackboneOption = None,
-    hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
-    epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
+    hidden: Annotated[int, typer.Option(min=0, help="Hidden units; 0 for a linear head.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum; training may stop early.")] = 60,
     seed: SeedOption = 0,
     pictures: PicturesOption = None,
     jobs: JobsOption = 0,
@@ -90,7 +90,7 @@ def train(
 ) -> None:
     """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
 
-    Writes the head, its figures on songs of groups it had not heard, and a model card.
+    Writes the head, its figures on held-out groups, and a model card.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def evaluate(
     cache: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Where features are kept [default: beside the labels]."
+            metavar="FOLDER", help="Cache folder of features [default: beside the labels]."
         ),
     ] = None,
     pictures: PicturesOption = None,
@@ -131,7 +131,7 @@ def evaluate(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Judge a head on labelled songs: by segment and by song, class by class.
+    """Evaluate a head on labelled songs: by segment, by song and by class.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def _check_pictures(folder: Path | None) -> None:
 
 
 def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -> None:
-    """Write the two pictures, if they were asked for."""
+    """Write the two pictures, if requested."""
     if folder is None:
         return
     from audiorec.evaluation.pictures import draw
@@ -170,7 +170,7 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
-    # A head's task is a text of its file: not what may name any other file, and not too long.
+    # The task comes from the head file, so it must not lead to another path or be too long.
     name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
     for by, png in drawn.items():
         with replaced(folder / f"{name}-by-{by}.png") as path:
@@ -195,7 +195,7 @@ def _features(
         data = labelled_features(songs, cache, **how, jobs=jobs, progress=progress)
     if data.missing:
         reasons = cache / "vecs.errors.parquet"
-        say(f"{len(data.missing)} labelled songs could not be used; reasons: {reasons}")
+        say(f"{len(data.missing)} labelled songs could not be used; for the reasons see {reasons}")
     return data
 
 
@@ -217,7 +217,7 @@ def _print(figures: dict[str, Any], segments: "Report", songs: "Report", json: b
 
 
 def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> None:
-    """Write the three files; the head comes last, so that it never stands alone."""
+    """Write the three files, the head last, so that it never exists without the others."""
     import json
 
     from audiorec.files.atomic import replaced
@@ -240,7 +240,7 @@ def _card(head: "Head", segments: "Report", songs: "Report", caution: str) -> st
 - seed {info["recipe"]["seed"]}
 - training data {info["training_data"]}, head {head.sha256[:16]}
 
-Figures are out of fold: each segment was scored by a head that had heard nothing of its group.
+Figures are out of fold: each segment was scored by a head trained without its group.
 They hold for songs like these, not for other collections. {caution}
 
 By segment:

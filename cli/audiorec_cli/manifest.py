@@ -1,4 +1,4 @@
-"""``audiorec manifest``: the list of songs that a sharded run divides."""
+"""``audiorec manifest``: list the songs of a sharded run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,7 @@ def manifest(
         Path | None,
         typer.Option(
             metavar="STORE",
-            help="A store: leave out songs that it has, unchanged by path and time.",
+            help="Omit songs that this store has, unchanged by path, size and time.",
         ),
     ] = None,
     id_from: IdFromOption = "path",
@@ -36,8 +36,8 @@ def manifest(
 ) -> None:
     """List songs in a manifest, for audiorec shards on one machine or many.
 
-    A manifest fixes which songs a run has, in which order, and the time that the run is
-    known by. Songs are not opened, but for their tags with --id-from tag:NAME.
+    A manifest fixes the songs of a run, their order, and the run's timestamp. Songs are not
+    opened, except to read their tags with --id-from tag:NAME.
 
     Examples
     --------
@@ -73,15 +73,15 @@ def manifest(
                 "bytes": size,
             }
         )
-    known = f", {found - songs} known already" if new_to is not None else ""
+    known = f", {found - songs} already known" if new_to is not None else ""
     say(f"{songs} songs ({file_size(size)}){known}: {out}")
     if unseen:
-        say(f"could not be looked at: {unseen}; they will be failures of the run, so list again")
+        say(f"{unseen} places could not be read and will fail in the run; fix them and list again")
         raise typer.Exit(Exit.SOME_FAILED)
 
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
-    """Leave out what the store has under the same id, path, size and time."""
+    """Omit songs that the store has with the same id, path, size and modification time."""
     from audiorec.library.library import open_store
 
     store = open_store(store_path)

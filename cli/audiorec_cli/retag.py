@@ -1,4 +1,4 @@
-"""``audiorec retag ROOT...``: version, genre and mood into the tags of files, and back."""
+"""``audiorec retag ROOT...``: write version, genre and mood into the tags of files, or undo it."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,7 +23,7 @@ COLUMNS = ("state", "song", "fields")
 def retag(
     roots: Annotated[
         list[Path],
-        typer.Argument(metavar="ROOT...", help="Folders, or songs; nothing outside is opened."),
+        typer.Argument(metavar="ROOT...", help="Folders or songs; no other file is opened."),
     ],
     vectors: VectorsOption = None,
     fields: Annotated[
@@ -31,39 +31,39 @@ def retag(
         typer.Option(
             "--field",
             metavar="NAME",
-            help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre or mood; may be given "
-            "several times.  [default: AUDIOREC_VERSION and AUDIOREC_GENRE]",
+            help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre or mood; may be "
+            "repeated.  [default: AUDIOREC_VERSION and AUDIOREC_GENRE]",
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write; else only say what would be written.")
+        bool, typer.Option("--write", help="Write the tags; without it, a dry run.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Write over a field that has another value.")
+        bool, typer.Option("--replace", help="Overwrite fields that have another value.")
     ] = False,
     undo: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Take back what this undo file has, with --write."),
+        typer.Option(metavar="FILE", help="Undo the changes in this undo file (with --write)."),
     ] = None,
     undo_file: Annotated[
         Path | None,
-        more(help="Where the way back goes [default: a new file beside the store]."),
+        more(help="Undo file to write [default: a new file beside the store]."),
     ] = None,
     keep_mtime: Annotated[
-        bool, more("--keep-mtime", help="Keep times of change; music servers see nothing new.")
+        bool, more("--keep-mtime", help="Keep modification times; music servers notice nothing.")
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     quiet: QuietOption = False,
     json: JsonOption = False,
     timeout: TimeoutOption = 600,
     memory_limit: MemoryLimitOption = 4096,
     metrics_textfile: MetricsOption = None,
 ) -> None:
-    """Put what a store knows of songs into the tags of their files; a dry run by default.
+    """Write version, genre and mood into the tags of a store's songs; a dry run by default.
 
-    A field that is there stays, and so do all other tags. A file is exchanged at once, after its
-    copy was found to hold the same audio; --undo gives every file back byte for byte. Needs the
-    extra retag, which is mutagen (GPL).
+    Existing fields and all other tags are kept. A file is replaced atomically by a copy verified to
+    hold the same audio; --undo restores every file byte for byte. Needs the extra retag, which
+    installs mutagen (GPL).
 
     Examples
     --------
@@ -75,7 +75,7 @@ def retag(
     from audiorec.retagging.undo_job import undo as undo_changes
 
     if undo is not None and (fields or replace or undo_file or keep_mtime):
-        raise InputError("--undo goes with ROOT and --write alone")
+        raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
     output = f"{store.path}.retag" if undo is None else undo
     with job("retag", output, metrics_textfile) if write else nullcontext(JobTold("")) as noted:
@@ -104,9 +104,7 @@ def retag(
             raise stopped() from None
         if not done.songs:
             where = " ".join(map(str, roots))
-            raise InputError(
-                f"{where}: no song of the {'undo file' if undo else 'store'} lies there"
-            )
+            raise InputError(f"{where}: has no song of the {'undo file' if undo else 'store'}")
         noted.count(opened=len(done.songs), failed=done.counts.get("refused", 0), **done.counts)
         _print(done, json=json, undoing=undo is not None)
         _say_summary(done, write=write)
@@ -145,8 +143,8 @@ def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
 def _say_summary(done: "Retagging", *, write: bool) -> None:
     say(", ".join(f"{count} {state}" for state, count in done.counts.items()))
     if done.elsewhere:
-        say(f"{done.elsewhere} songs of the store lie elsewhere and were not looked at")
+        say(f"{done.elsewhere} songs of the store lie elsewhere and were skipped")
     if not write:
-        say("nothing was written; --write writes")
+        say("dry run: nothing was written; to write, add --write")
     elif done.undo_file is not None:
-        say(f"audiorec retag ROOT --undo {done.undo_file} --write takes it back")
+        say(f"to undo: audiorec retag ROOT --undo {done.undo_file} --write")

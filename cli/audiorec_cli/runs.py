@@ -1,4 +1,4 @@
-"""``audiorec runs``: what jobs did, night after night, and how two of them differ."""
+"""``audiorec runs``: list, show and compare the records of past runs."""
 
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audiorec.runs.record import JobRun
 
 app = group(
-    """Look back at runs: every job leaves a record beside its output.
+    """List, show and compare past runs: every job leaves a record beside its output.
 
     Examples
     --------
@@ -26,10 +26,10 @@ app = group(
     """
 )
 FolderOption = Annotated[
-    Path, typer.Option("--in", metavar="FOLDER", help="Whose runs an id is looked for among.")
+    Path, typer.Option("--in", metavar="FOLDER", help="Folder of records to find an id in.")
 ]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="An output, its record, or an id's first digits.")
+    str, typer.Argument(metavar="RUN", help="An output, its record, or the start of an id.")
 ]
 HERE = Path()
 MAIN_COUNTS = ("failed", "users", "songs", "rows", "lists", "buckets", "extracted", "opened")
@@ -43,12 +43,12 @@ def list_runs(
         Path, typer.Argument(metavar="[FOLDER]", help="A folder, or one output.")
     ] = HERE,
     job: Annotated[
-        str | None, typer.Option(metavar="NAME", help='Only of one command: "recall run".')
+        str | None, typer.Option(metavar="NAME", help='Only runs of this command: "recall run".')
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="So many at most, the newest.")] = 50,
+    last: Annotated[int, typer.Option(min=1, help="Maximum number of runs, the newest.")] = 50,
     json: JsonOption = False,
 ) -> None:
-    """List the runs whose records lie in a folder, the newest first.
+    """List the runs recorded in a folder, newest first.
 
     Examples
     --------
@@ -81,13 +81,13 @@ def list_runs(
         )
         for run in shown
     ]
-    heads = ("id", "started", "job", "output", "exit", "took", "warnings", "what came of it")
+    heads = ("id", "started", "job", "output", "exit", "took", "warnings", "result")
     print_table(heads, rows, title=f"{len(shown)} of {len(runs)} runs")
 
 
 @command(app)
 def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False) -> None:
-    """Show one run: its command, versions, counts, seconds, and what it warned of.
+    """Show one run: its command, versions, counts, durations and warnings.
 
     Examples
     --------
@@ -124,15 +124,13 @@ def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False
 @command(app)
 def diff(
     before: RunArgument,
-    now: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Another; else the output's last two.")
-    ] = None,
+    now: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run to compare with.")] = None,
     folder: FolderOption = HERE,
     json: JsonOption = False,
 ) -> None:
-    """Compare two runs: arguments, versions, counts, seconds, and how scores drifted.
+    """Compare two runs: arguments, versions, counts, durations, and drift of the scores.
 
-    With one output, its last two runs.
+    With a single output, compares its last two runs.
 
     Examples
     --------
@@ -145,7 +143,7 @@ def diff(
     if now is None:
         runs = [run for run in runs_of(before) if not run.error]
         if len(runs) < 2:
-            raise InputError(f"{before}: {len(runs)} runs on record, two are needed; name another")
+            raise InputError(f"{before}: has {len(runs)} recorded runs, two are needed; name two")
         found = compare_runs(runs[-2], runs[-1])
     else:
         found = compare_runs(find_run(before, folder), find_run(now, folder))
@@ -154,7 +152,7 @@ def diff(
         return
     ids = found.before.run_id, found.now.run_id
     if ids[0] == ids[1]:
-        say("note: it is one and the same run")
+        say("note: both are the same run")
     print_table(("what", *ids), _rows(found), title=f"{found.before.output}, {found.now.output}")
     if found.drifts:
         drifted = [one.name for one in found.drifts if one.is_drift]
@@ -205,5 +203,5 @@ def _main_counts(run: "JobRun") -> str:
 
 
 def _local(moment: str) -> str:
-    """Return a moment as the clock here shows it."""
+    """Format a time in the local time zone."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,4 +1,4 @@
-"""``audiorec serve``: answer music servers and other programs."""
+"""``audiorec serve``: HTTP APIs for music servers and other programs."""
 
 import secrets
 from pathlib import Path
@@ -18,47 +18,47 @@ def serve(
     vectors: VectorsOption = None,
     recall: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Recommendations: the folder that recall run wrote."),
+        typer.Option(metavar="DIR", help="Folder that recall run wrote: serves recommendations."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65_535, help="0: any free port.")
+        int, typer.Option("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
     ] = 0,
     host: Annotated[
-        str | None, typer.Option(help="Listen on this address; by default this machine's alone.")
+        str | None, typer.Option(help="Address to listen on; by default only this machine.")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="T", help="What programs must know; others can see it.")
+        str | None, typer.Option(metavar="T", help="Access token; visible to other local users.")
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A file whose first line is the token: better."),
+        typer.Option(metavar="FILE", help="File with the token on its first line (preferred)."),
     ] = None,
     artists: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="What a server calls artists: artist_id,artist."),
+        typer.Option(metavar="CSV", help="A server's ids of artists: artist_id,artist."),
     ] = None,
     no_page: Annotated[
-        bool, typer.Option("--no-page", help="Programs only: no page for browsers.")
+        bool, typer.Option("--no-page", help="Serve the APIs only, without the page.")
     ] = False,
     root: Annotated[
         list[Path] | None,
-        more(metavar="FOLDER", help="Of the page: songs below it can be heard."),
+        more(metavar="FOLDER", help="Folder whose songs the page may play."),
     ] = None,
     name: Annotated[
-        list[str] | None, more(metavar="NAME", help="Of the page: what a proxy calls this server.")
+        list[str] | None, more(metavar="NAME", help="Host name of the page behind a proxy.")
     ] = None,
     rate: Annotated[
-        float, more(min=0, help="Requests a second of one address; 0: any number.")
+        float, more(min=0, help="Requests per second and address; 0 for no limit.")
     ] = 50.0,
-    seconds: Annotated[float, more(min=0.1, help="For an answer, and for a request.")] = 10.0,
-    body: Annotated[int, more(min=1024, help="Bytes of a request's body.")] = 1 << 20,
-    threads: Annotated[int, more(min=1, max=64, help="Questions worked on at once.")] = 4,
+    seconds: Annotated[float, more(min=0.1, help="Timeout of requests and responses.")] = 10.0,
+    body: Annotated[int, more(min=1024, help="Maximum bytes of a request's body.")] = 1 << 20,
+    threads: Annotated[int, more(min=1, max=64, help="Requests processed concurrently.")] = 4,
 ) -> None:
-    """Answer music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.
+    """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.
 
-    Prints the address on the first line of stdout as soon as it answers, with the token if it made
-    one; each request is a line of JSON on stderr. A store that is replaced is served from then on,
-    and no request is dropped. Ctrl-C or SIGTERM ends it. Needs the extra web.
+    Prints the address on the first line of stdout once the server is ready, with the token if it
+    generated one; logs each request as a line of JSON on stderr. When the store is replaced, the
+    new one is served without dropping requests. Ctrl-C or SIGTERM stops it. Needs the extra web.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def serve(
     from audiorec.web.doors.snapshot import SnapshotSources
 
     if token is not None and token_file is not None:
-        raise InputError("give one of --token and --token-file")
+        raise InputError("give either --token or --token-file")
     given = read_token(token_file) if token_file is not None else token
     known = secrets.token_urlsafe(TOKEN_BYTES) if given is None else check_token(given, "--token")
     for folder in root or ():
         if not folder.is_dir():
             raise MissingFileError(f"{folder}: no such folder")
     if host is not None:
-        say("note: other machines can reach this; there is no TLS: put a proxy in front")
+        say("note: other machines can reach this server, without TLS; put a proxy in front")
 
     def ready(address: str) -> None:
         out(address if given is not None else f"{address}#token={known}")

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from audiorec.store.schema import StoreMetadata
 
 app = group(
-    """Make the parts of a store, on this machine, by a scheduler or on a cluster.
+    """Make the parts of a store on this machine, by a scheduler or on a cluster.
 
-    A manifest is divided into shards, and each becomes one part in a folder, wherever it is
-    worked on. audiorec store compact joins the parts (docs/scale.md).
+    A manifest is divided into shards, and each becomes one part in a folder, whichever machine
+    processes it. audiorec store compact joins the parts (docs/scale.md).
 
     Examples
     --------
@@ -47,10 +47,10 @@ ManifestArgument = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Which files a part has, and where they go."""
+    """Options about the files of a part."""
 
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FOLDER", help="Where parts go: a path or a URI.")
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of parts: a path or a URI.")
     ]
     scores: Annotated[
         bool, typer.Option("--scores", help="Also write the score series beside the vectors.")
@@ -59,11 +59,11 @@ class Parts:
         bool, typer.Option("--features", help="Also write the features beside the vectors.")
     ] = False
     work_dir: Annotated[
-        Path | None, more(metavar="FOLDER", help="Where a part lies while it is made.")
+        Path | None, more(metavar="FOLDER", help="Folder for unfinished parts.")
     ] = None
 
     def config(self, work: Extraction, **options: int) -> "ShardConfig":
-        """Return how a part is made; `options` are in place of the run's own."""
+        """Return the settings of a part; `options` override those of the run."""
         from audiorec.extraction.shards import ShardConfig
 
         if Path(self.out).is_file():
@@ -88,7 +88,7 @@ def one(
 ) -> None:
     """Make one part: for Slurm, Kubernetes, or by hand.
 
-    A part that is finished is kept, so a shard may be run twice, in any order.
+    Finished parts are kept, so shards may be repeated, in any order.
 
     Examples
     --------
@@ -125,20 +125,20 @@ def one(
 @command(app, "all")
 def all_shards(
     manifest: ManifestArgument,
-    count: Annotated[int, typer.Argument(metavar="N", help="How many shards there are.")],
+    count: Annotated[int, typer.Argument(metavar="N", help="Number of shards.")],
     runner: Annotated[
-        Literal["local", "ray", "dask"], typer.Option(help="Who works on them.")
+        Literal["local", "ray", "dask"], typer.Option(help="Engine that runs them.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Of a Ray or Dask cluster [default: one on this machine].")
+        str | None, typer.Option(help="Address of a Ray or Dask cluster [default: a local one].")
     ] = None,
     *,
     parts: Parts,
     work: Extraction,
 ) -> None:
-    """Make all parts that are missing: here, on Ray or on Dask.
+    """Make all missing parts: on this machine, on Ray or on Dask.
 
-    Finished parts are kept. The same command tries lost shards again.
+    Finished parts are kept. Run the same command again to retry lost shards.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def all_shards(
     from audiorec.files.storage import join
 
     if address and runner == "local":
-        raise InputError("--address goes with --runner ray or --runner dask")
+        raise InputError("--address needs --runner ray or --runner dask")
     config = parts.config(work, jobs=1)
     tasks = shard_tasks(manifest, count, parts.out, config)
     record = join(parts.out, "run.json")
@@ -171,10 +171,10 @@ def all_shards(
 
 
 def _numbers(text: str) -> tuple[int, int]:
-    """Return index and count of ``3/16``."""
+    """Parse ``3/16`` into index and count."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None:
-        raise InputError(f"a shard is a number of a number, like 3/16, got {text!r}")
+        raise InputError(f"a shard is an index and a count, like 3/16, got {text!r}")
     return int(match[1]), int(match[2])
 
 
@@ -202,7 +202,7 @@ def _metadata(config: "ShardConfig") -> "StoreMetadata":
 
 
 def _teller(told: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsReport], None]":
-    """Return what is called after each shard: a line of the log, now and then one on stderr."""
+    """Return a callback for each finished shard: it logs, and reports progress now and then."""
     is_due = due_lines(quiet=quiet)
 
     def tell(outcome: "ShardOutcome", report: "ShardsReport") -> None:
@@ -229,15 +229,15 @@ def _print_shards(report: "ShardsReport", out: str) -> None:
     print_counts(report.run)
     say(f"{report.total} shards: {report.made} made, {report.kept} kept, {len(report.lost)} lost")
     if report.run.stopped is not None:
-        say(f"stopped ({report.run.stopped}); the same command goes on from there")
+        say(f"stopped ({report.run.stopped}); to resume, run the same command again")
     elif report.is_whole:
         say(f"parts: {out} (audiorec store compact joins them)")
     else:
-        say("the same command tries the lost shards again")
+        say("to retry the lost shards, run the same command again")
 
 
 def _code_of_part(run: "RunReport") -> Exit:
-    """Return 0 or 3 for a part that was made, also where no song of it has a vector."""
+    """Return exit code 0 or 3 for a finished part, even if none of its songs has a vector."""
     if run.stopped is not None:
         return exit_code_of(run)
     return Exit.SOME_FAILED if run.failed + run.failed_before else Exit.OK

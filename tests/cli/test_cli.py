@@ -94,7 +94,7 @@ def test_lists_and_manifests(home, tmp_path):
     ("arguments", "code", "message"),
     [
         (["extract", "nowhere"], 2, "nowhere: no such file or folder"),
-        (["extract"], 2, "give paths, or --files-from, or --manifest"),
+        (["extract"], 2, "give exactly one of: paths, --files-from, --manifest"),
         (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a part like 5%"),
         (["extract", "songs", "--engine", "tape"], 2, "engine"),
         (["extract", "empty"], 4, "no songs found"),

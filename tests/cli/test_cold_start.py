@@ -170,7 +170,7 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["audience", "--songs", "new.parquet", "--users", "others.parquet"],
             2,
-            "made in the spaces of people and x",
+            "lie in different spaces, people and x",
         ),
         (
             ["audience", "--songs", "none", "--users", "users.parquet"],

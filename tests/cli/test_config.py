@@ -79,7 +79,7 @@ def test_what_says_that_it_writes_is_classified_so():
         for parameter in _command(o.command).params
         if parameter.name == o.parameter
     }
-    says = re.compile(r"\b([Ww]rite|Keep metrics|to this file|store to make|PNG)\b")
+    says = re.compile(r"\b([Ww]rite|Keep metrics|to this file|store to (?:make|create)|PNG)\b")
     for (command, name), text in helps.items():
         if says.search(text) or name == "out":
             assert reach_of(command, name) is Reach.WRITES, (command, name, text)
@@ -265,7 +265,7 @@ def test_show_says_what_there_is(home, audiorec):
     assert f"your own file: {home}; options set: 2" in err
     code, _, err = audiorec("config", "show", "simlar")
     assert code == 2
-    assert "'simlar' is no command; there are: extract," in err
+    assert "no command 'simlar'; there are: extract," in err
 
 
 def test_variables_of_lists_and_flags():

@@ -93,7 +93,7 @@ def test_a_log_that_cannot_be_written_any_more_does_not_end_the_run(home, audior
         (["--log-json", "-", "--json"], "would mix on stdout"),
         (["--log-json", "no/such/folder/log"], "cannot be written"),
         (["--metrics-textfile", "no/such/folder/a.prom"], "no such folder"),
-        (["--metrics-textfile", "songs/page.mp3"], "no metrics textfile of audiorec"),
+        (["--metrics-textfile", "songs/page.mp3"], "not a metrics textfile of audiorec"),
     ],
 )
 def test_what_cannot_be_told_is_refused_before_the_run(home, audiorec, arguments, message):

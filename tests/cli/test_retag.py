@@ -47,7 +47,7 @@ def test_by_default_nothing_is_written(home, audiorec):
     code, out, err = audiorec("retag", "music/in")
     assert code == 0
     assert "would write\tin/blues-band.mp3\tAUDIOREC_VERSION=" in out
-    assert "nothing was written; --write writes" in err
+    assert "dry run: nothing was written" in err
     assert "1 songs of the store lie elsewhere" in err
     assert contents(home) == before
     assert not list(home.glob("*.undo.jsonl"))
@@ -100,8 +100,8 @@ def test_mistakes(home, audiorec):
         ("retag nowhere", "nowhere: no such folder"),
         ("retag music --field tempo", "no field tempo"),
         ("retag music --undo gone", "gone: no such undo file"),
-        ("retag music --undo x --replace", "--undo goes with"),
-        ("retag . --undo-file music/in/birds.ogg --write", "is no undo file"),
+        ("retag music --undo x --replace", "--undo can only be combined with"),
+        ("retag . --undo-file music/in/birds.ogg --write", "is not an undo file"),
         ("retag music --field mood", "features.parquet"),
     ):
         code, out, err = audiorec(*line.split())
@@ -109,4 +109,4 @@ def test_mistakes(home, audiorec):
         assert told in err
     (home / "empty").mkdir()
     code, _, err = audiorec("retag", "empty")
-    assert (code, "no song of the store lies there" in err) == (2, True)
+    assert (code, "has no song of the store" in err) == (2, True)

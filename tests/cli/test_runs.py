@@ -107,7 +107,7 @@ def test_a_person_is_in_no_record(home, audiorec):
 def test_one_run_is_too_few_to_compare(home, audiorec):
     write_run("c.parquet.run.json", made_run())
     code, _, err = audiorec("runs", "diff", "c.parquet")
-    assert (code, "1 runs on record, two are needed" in err) == (2, True)
+    assert (code, "has 1 recorded runs, two are needed" in err) == (2, True)
     two_nights("c.parquet.run.json", output="c.parquet")
     assert audiorec("runs", "diff", "c.parquet")[0] == 0
 
@@ -115,5 +115,5 @@ def test_one_run_is_too_few_to_compare(home, audiorec):
 def test_a_textfile_of_anothers_is_refused_before_the_job(home, audiorec):
     train = "recall train popular -i plays.csv --out model --metrics-textfile plays.csv"
     code, _, err = audiorec(*train.split())
-    assert (code, "no metrics textfile" in err) == (2, True)
+    assert (code, "not a metrics textfile" in err) == (2, True)
     assert not (home / "model").exists()

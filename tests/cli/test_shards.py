@@ -62,7 +62,7 @@ def test_one_part_then_all_then_one_store(home, audiorec, manifest):
     write_song(home / "songs/b/new.wav", seed=7, seconds=1.2)
     _, out, told = audiorec("manifest", "songs", "-o", "n.parquet", "--new-to", "vecs.parquet")
     assert pq.read_table("n.parquet").column("song_id").to_pylist() == ["b/new.wav", "b/page.mp3"]
-    assert "3 known already" in told
+    assert "3 already known" in told
     (home / "songs/b/new.wav").unlink()
 
 
@@ -83,7 +83,7 @@ def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
         (["all", "m.parquet", "0"], 2, "number of shards must be"),
         (["one", "gone.parquet", "0/2"], 2, "cannot read the manifest"),
         (["one", "m.parquet", "0/2", "--runner", "ray"], 2, "No such option"),
-        (["all", "m.parquet", "2", "--address", "auto"], 2, "goes with --runner"),
+        (["all", "m.parquet", "2", "--address", "auto"], 2, "--address needs --runner"),
         (["all", "m.parquet", "2", "--prune"], 2, "No such option"),
         (["all", "m.parquet", "2", "songs"], 2, "unexpected extra argument"),
     ],

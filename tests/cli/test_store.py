@@ -81,7 +81,7 @@ EMPTY = "others/empty/vecs.parquet"
         (["similar", "one", "--vectors", EMPTY], 4, "has no songs"),
         # two songs of one id, places that are taken or are none
         (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
-        (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "two stores or more"),
+        (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "at least two stores"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
         (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
@@ -177,7 +177,7 @@ def test_verify_takes_files_by_name(home, audiorec):
     wrong = home / "others/more/scores.parquet"
     code, out, _ = audiorec("store", "verify", "--scores", wrong)
     assert code == 3
-    assert "the vectors have no song of this id" in out
+    assert "the vectors file has no song with this id" in out
     assert audiorec("store", "verify", EXTRACTOR)[0] == 0
 
 
@@ -309,7 +309,7 @@ def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch
     [
         (["songs", "--id-from", "md5"], "--id-from must be path, stem, tag:NAME"),
         (["songs", "--id-from", "csv:gone.csv"], "gone.csv: cannot read the table of ids"),
-        (["--manifest", "ids.csv", "--id-from", "stem"], "stand in the manifest"),
+        (["--manifest", "ids.csv", "--id-from", "stem"], "has its own song ids"),
     ],
 )
 def test_id_from_is_refused_before_anything_is_written(home, audiorec, options, message):

@@ -158,7 +158,7 @@ def test_a_file_that_another_tool_wrote_is_checked_by_its_values(tmp_path):
     assert not is_sealed(store)
     found = verify(store)
     assert found.is_good
-    assert found.notes == [f"{store}: written anew by another program: checked by its values"]
+    assert found.notes == [f"{store}: rewritten by another program; its values were checked"]
 
 
 @pytest.mark.parametrize("kind", ["vecs", "scores", "features", "errors"])

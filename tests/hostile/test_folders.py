@@ -95,7 +95,7 @@ def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home):
     code, stdout, stderr = audiorec("extract", "m", "--dry-run", cwd=home)
     assert (code, stdout) == (0, "open/a.wav\n")
     assert f"warning: {home}/m/shut: {CLOSED}" in stderr
-    assert "1 cannot be looked at" in stderr
+    assert "1 cannot be read" in stderr
     stdout = audiorec("extract", "m", "--dry-run", "--json", cwd=home)[1]
     assert json.loads(stdout)["unseen"] == {"shut/": CLOSED}
     code, stdout, stderr = audiorec("manifest", "m", "--json", cwd=home)

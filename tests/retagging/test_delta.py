@@ -62,7 +62,7 @@ def test_a_file_that_differs_everywhere_is_refused(tmp_path, monkeypatch):
 
 def test_another_file_than_the_new_one_is_refused(tmp_path):
     a, b = both(tmp_path, b"a" * 50, b"a" * 60)
-    with a, b, pytest.raises(ValueError, match="another size"):
+    with a, b, pytest.raises(ValueError, match="size of the file has changed"):
         list(old_bytes(delta_of(a, b), a))
 
 

@@ -80,7 +80,7 @@ def test_nothing_outside_the_roots_is_touched(written, tmp_path):
     new = [path.read_bytes() for path in paths]
     (tmp_path / "other").mkdir()
     found = undo(undo_file, [tmp_path / "other"], write=True)
-    assert {song.reason for song in found.songs} == {"lies outside the folders that were named"}
+    assert {song.reason for song in found.songs} == {"lies outside the given folders"}
     assert [path.read_bytes() for path in paths] == new
 
 
@@ -132,9 +132,9 @@ def test_only_the_owner_reads_it(written):
 def test_other_files_are_refused(tmp_path):
     other = tmp_path / "notes.txt"
     other.write_text("mine\n")
-    with pytest.raises(InputError, match="is no undo file"):
+    with pytest.raises(InputError, match="is not an undo file"):
         Undo(other)
-    with pytest.raises(DamagedFileError, match="is no undo file"):
+    with pytest.raises(DamagedFileError, match="is not an undo file"):
         list(read_records(other))
     assert other.read_text() == "mine\n"
     with pytest.raises(MissingFileError):
@@ -156,6 +156,6 @@ def test_a_full_disk_ends_it_before_the_file_changes(song, change, tmp_path, mon
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(StoreError, match="nothing more is changed"):
+        with pytest.raises(StoreError, match="no further file is changed"):
             job._outcome("song", wanted, Answer(wanted, value=found), lines)
     assert path.read_bytes() == old

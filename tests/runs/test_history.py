@@ -27,7 +27,7 @@ def test_the_newest_runs_come_first_and_other_files_are_told_of(folder):
     assert [run.started_at[8:10] for run in runs] == ["26", "26", "25", "25"]
     assert [text.split(": ")[1].split(",")[0] for text in problems] == [
         "is a link",
-        "is no record of a run",
+        "not a record of a run",
     ]
     with pytest.raises(MissingFileError, match="no such folder"):
         find_runs(folder / "gone")
@@ -41,13 +41,13 @@ def test_a_run_has_several_names(folder):
     assert find_run(parts).run_id == find_run(f"{parts}/run.json").run_id == "c" * 12
     assert find_run("3fa9", folder).run_id == "3fa91c000000"
     assert len(runs_of(b)) == 2
-    with pytest.raises(InputError, match="2 runs begin so"):
+    with pytest.raises(InputError, match="the ids of 2 runs begin with it"):
         find_run("aaaa", folder)
     for name in ("beef", "3fa", "c.parquet"):
-        with pytest.raises(MissingFileError, match="audiorec runs list shows them"):
+        with pytest.raises(MissingFileError, match="to list runs: audiorec runs list"):
             find_run(name, folder)
     (folder / "d.run.json").write_text("{}")
-    with pytest.raises(StoreError, match="no record"):
+    with pytest.raises(StoreError, match="not a record"):
         find_run(str(folder / "d"))
 
 

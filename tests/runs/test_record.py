@@ -107,9 +107,9 @@ def test_a_record_may_lie_in_an_object_store():
 @pytest.mark.parametrize("content", ['{"schema": "mine/1"}', "[]", "{", "\xff", '{"a": 1}'])
 def test_a_file_that_is_no_record_is_left_alone(place, content):
     place.write_bytes(content.encode("latin-1"))
-    with pytest.raises(StoreError, match="is no record of a run, and is left alone"):
+    with pytest.raises(StoreError, match="not a record of a run and was left alone"):
         write_run(str(place), made_run())
-    with pytest.raises(StoreError, match=r"run\.json: is no record of a run"):
+    with pytest.raises(StoreError, match=r"run\.json: not a record of a run"):
         read_runs(place)
     assert runs_before(str(place)) == []
     assert place.read_bytes() == content.encode("latin-1")
@@ -152,7 +152,7 @@ SPOILT = [
 def test_what_was_planted_is_refused_and_not_believed(place, name, value):
     history = [{**GOOD, name: value}]
     place.write_text(json.dumps({"schema": "audiorec/run/1", "history": history}))
-    with pytest.raises(StoreError, match=r"run\.json: is no record of a run: "):
+    with pytest.raises(StoreError, match=r"run\.json: not a record of a run: "):
         read_runs(place)
     with pytest.raises(StoreError, match="left alone"):
         write_run(str(place), made_run())
@@ -161,7 +161,7 @@ def test_what_was_planted_is_refused_and_not_believed(place, name, value):
 @pytest.mark.parametrize("history", [5, {}, [5], [[]]])
 def test_a_history_of_something_else_is_refused(place, history):
     place.write_text(json.dumps({"schema": "audiorec/run/1", "history": history}))
-    with pytest.raises(StoreError, match="no record of a run"):
+    with pytest.raises(StoreError, match="not a record of a run"):
         read_runs(place)
 
 

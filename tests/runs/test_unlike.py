@@ -41,7 +41,7 @@ def test_the_share_of_songs_that_drifts_names_the_class_and_the_extractor():
     rng = np.random.default_rng(0)
     before = made_run(scores=heard(500, rng), extractor_id="a")
     (told,) = unlike(made_run(scores=heard(500, rng, shares=(1, 6, 1)), extractor_id="b"), [before])
-    assert told.startswith("scores are not those of before: genre/")
+    assert told.startswith("scores have drifted: genre/")
     assert WHEN in told
     assert told.endswith("; another extractor made them")
     assert unlike(made_run(scores=heard(500, rng)), [before]) == []

@@ -141,7 +141,7 @@ def test_a_file_that_is_no_table_of_aliases(path, tmp_path, content):
         pq.write_table(pa.table({"alias": ["x"], "song_id": ["y"]}), own)
     else:
         own.write_bytes(content)
-    with pytest.raises(StoreError, match=r"aliases\.parquet: no table of aliases: "):
+    with pytest.raises(StoreError, match=r"aliases\.parquet: not a table of aliases: "):
         resolve(path, "no exact id")
     assert resolve(path, "a/one.flac") == "a/one.flac"
     with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):

@@ -160,8 +160,8 @@ def test_columns_of_ones_own(store, dialect):
     ("options", "match"),
     [
         ({"dialect": "oracle"}, "no dialect 'oracle', there are: duckdb, clickhouse, hive"),
-        ({"table": "songs; DROP"}, "a name has letters, digits and underscores"),
-        ({"table": ""}, "a name has letters"),
+        ({"table": "songs; DROP"}, "use letters, digits and underscores only"),
+        ({"table": ""}, "use letters"),
         ({"columns": ["tempo"]}, "no column 'tempo'"),
     ],
 )
@@ -215,7 +215,7 @@ def with_columns(store, columns):
 def test_an_odd_name_is_that_name(store, dialect, name):
     with_columns(store, {name: pa.array([1, 2, 3, 4], pa.int32())})
     if dialect == "hive" and name in HIVE_REFUSES:
-        with pytest.raises(InputError, match="is no name for a column of hive"):
+        with pytest.raises(InputError, match="hive cannot have a column named"):
             ddl(store, dialect)
         return
     text = ddl(store, dialect)
@@ -238,7 +238,7 @@ def test_an_odd_name_is_that_name(store, dialect, name):
 @pytest.mark.parametrize("name", UNSAFE_NAMES)
 def test_a_name_that_would_break_a_line_is_refused(store, dialect, name):
     with_columns(store, {name: pa.array([1, 2, 3, 4])})
-    with pytest.raises(InputError, match="is no name for a column of") as caught:
+    with pytest.raises(InputError, match="cannot have a column named") as caught:
         ddl(store, dialect)
     assert name == "" or name not in str(caught.value)
     assert ddl(store, dialect, columns=["title"])
@@ -246,7 +246,7 @@ def test_a_name_that_would_break_a_line_is_refused(store, dialect, name):
 
 def test_hive_does_not_look_up_variables_in_names(store):
     with_columns(store, {"${env:HOME}": pa.array([1, 2, 3, 4])})
-    with pytest.raises(InputError, match="is no name for a column of hive"):
+    with pytest.raises(InputError, match="hive cannot have a column named"):
         ddl(store, "hive")
 
 
@@ -263,7 +263,7 @@ ZONES = (
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_time_zone_has_to_be_one(store, dialect, zone):
     with_columns(store, {"seen": pa.array([1, 2, 3, 4], pa.timestamp("us", tz=zone))})
-    with pytest.raises(InputError, match="is no time zone"):
+    with pytest.raises(InputError, match="is not a time zone"):
         ddl(store, dialect)
 
 

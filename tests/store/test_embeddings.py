@@ -92,7 +92,7 @@ def test_any_number_of_rows(tmp_path, n):
         ({"ids": ["a", "b", "a"]}, "two rows have the user_id 'a'"),
         ({"ids": ["a", "", "b"]}, "a row has no user_id"),
         ({"embeddings": np.float32([[0, 1], [np.nan, 0], [1, 1]])}, "NaN or infinite"),
-        ({"columns": {"embedding": pa.array([1, 2, 3])}}, "cannot be called 'embedding'"),
+        ({"columns": {"embedding": pa.array([1, 2, 3])}}, "cannot be named 'embedding'"),
     ],
 )
 def test_bad_content_is_not_written(tmp_path, change, message):
@@ -113,7 +113,7 @@ def test_bad_content_is_not_written(tmp_path, change, message):
 def test_lengths_must_agree(tmp_path):
     with pytest.raises(ShapeError, match=r"2 ids, embeddings \(3, 2\)"):
         write_embeddings(tmp_path / "e", IDS[:2], NUMBERS, kind="users", model_id="m")
-    with pytest.raises(ShapeError, match="columns must agree"):
+    with pytest.raises(ShapeError, match="columns differ in length"):
         write_embeddings(
             tmp_path / "e",
             IDS,

@@ -147,8 +147,8 @@ def test_empty_store(store, tmp_path, kind):
         ("v.txt", {}, "give a --format, one of npz, npy, csv"),
         ("v.csv", {"columns": ["tempo"]}, "no column 'tempo', there are: song_id, vector"),
         ("vecs.parquet", {}, "is the store itself"),
-        ("gone/v.csv", {}, "no file can be written there"),
-        ("folder", {"format": "csv"}, "no file can be written there"),
+        ("gone/v.csv", {}, "cannot be written: it is a folder, or its folder"),
+        ("folder", {"format": "csv"}, "cannot be written: it is a folder, or its folder"),
     ],
 )
 def test_refusals_write_nothing(store, tmp_path, out, options, match):
@@ -162,7 +162,7 @@ def test_refusals_write_nothing(store, tmp_path, out, options, match):
 def test_a_vector_that_is_not_finite_is_not_handed_on(store, tmp_path):
     change(store, "vector", 3, [np.nan] * 30)
     for name in ("v.npz", "v.npy", "v.csv"):
-        with pytest.raises(StoreError, match="a vector is not finite: audiorec store verify"):
+        with pytest.raises(StoreError, match="a vector is not finite; to find it: audiorec store verify"):
             export(store, tmp_path / name)
     assert not list(tmp_path.glob("v.*"))
 
@@ -174,7 +174,7 @@ def test_names_of_numbers():
     assert names[:2] == ["genre_hip_hop_max", "genre_hip_hop_min"]
     assert names[-1] == "genre_drum_bass_skewness"
     same = StoreMetadata(kind=Kind.VECTORS, extractor_id="a", classes=("g/a-b", "g/a b"))
-    with pytest.raises(InputError, match="would be called 'g_a_b_kurtosis': rename a class"):
+    with pytest.raises(InputError, match="would be named 'g_a_b_kurtosis': rename a class"):
         number_names(same)
 
 

@@ -82,8 +82,8 @@ def test_nothing_pickled_is_read(tmp_path):
     ("text", "message"),
     [
         ("user,a\nb,1\n", "needs one column 'uid', has user, a"),
-        ("uid\nb\n", "a column of its own"),
-        ("uid,a,a\nb,1,2\n", "a column of its own"),
+        ("uid\nb\n", "a separate column"),
+        ("uid,a,a\nb,1,2\n", "a separate column"),
         ("uid,a\nb,1\nc,\n", "row 2 has no 'a'"),
         ("uid,a\nb,1\nc,x\n", "cannot be read as csv"),
         ("uid,a\nb,1\nb,2\n", "rows 1 and 2 have the id 'b'"),
@@ -102,7 +102,7 @@ def test_faults_of_a_csv(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([[1.0, 2.0], [1.0]], "row 2 has 1 numbers, those before it 2"),
+        ([[1.0, 2.0], [1.0]], "row 2 has 1 numbers, the rows before it 2"),
         ([[1.0, 2.0], None], "a row has no e"),
         ([[1.0, 2.0], [1.0, None]], "has a number missing"),
         ([[1.0, 2.0], [1.0, float("inf")]], r"row 2 \('007'\) has a number"),

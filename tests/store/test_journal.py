@@ -229,7 +229,7 @@ def test_copy_of_a_song_from_the_unfinished_run(all_outputs, run, song, metadata
 
 
 def test_copy_of_the_unknown(outputs, metadata):
-    refused = pytest.raises(InputError, match="no song with content 'h9' is known")
+    refused = pytest.raises(InputError, match="no known song has the content hash 'h9'")
     with Journal.open(outputs, metadata) as opened, refused:
         opened.append_copy("h9", {"song_id": "x"})
 
@@ -330,7 +330,7 @@ def test_overwrite_forgets_everything(outputs, run, song, failure, metadata):
 def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
     run(outputs, song("a"), failure("b"))
     other = replace(metadata, extractor_id="f" * 16)
-    match = r"vecs.parquet: made by extractor 0123456789abcdef, this run is f{16} .*--overwrite"
+    match = r"vecs.parquet: made by extractor 0123456789abcdef, this run uses f{16} .*--overwrite"
     with pytest.raises(SpecMismatchError, match=match):
         Journal.open(outputs, other)
     with Journal.open(outputs, other, overwrite=True) as opened:
@@ -363,7 +363,7 @@ def test_other_backbone_outputs(all_outputs, run, song, metadata):
         assert opened.hashes(Kind.VECTORS) == opened.hashes(Kind.SCORES) == {"hash of a"}
         assert opened.hashes(Kind.FEATURES) == frozenset()
     run(all_outputs)
-    with pytest.raises(StoreError, match=r"features.parquet: holds other columns than this run"):
+    with pytest.raises(StoreError, match=r"features.parquet: has different columns from those this run"):
         Journal.open(all_outputs, other)
 
 
@@ -378,7 +378,7 @@ def test_columns_of_the_users_own_are_not_lost_silently(outputs, run, song, meta
     run(outputs, song("a"))
     table = pq.read_table(outputs.vectors).append_column("stars", pa.array([5]))
     pq.write_table(table, outputs.vectors)
-    with pytest.raises(StoreError, match="columns of its own that would be lost: stars"):
+    with pytest.raises(StoreError, match="has extra columns, which would be lost: stars"):
         Journal.open(outputs, metadata)
 
 
@@ -389,7 +389,7 @@ def test_second_run_on_one_output(outputs, metadata):
 
 def test_two_outputs_in_one_file(tmp_path, metadata):
     outputs = Outputs(vectors=tmp_path / "a.parquet", errors=tmp_path / "x/../a.parquet")
-    with pytest.raises(InputError, match="two outputs are one file"):
+    with pytest.raises(InputError, match="two outputs are the same file"):
         Journal.open(outputs, metadata)
 
 
@@ -397,7 +397,7 @@ def test_output_that_is_a_link(tmp_path, run, song):
     (tmp_path / "real").mkdir()
     (tmp_path / "vecs.parquet").symlink_to("real/v.parquet")
     outputs = Outputs(vectors=tmp_path / "vecs.parquet", errors=tmp_path / "errors.parquet")
-    with pytest.raises(StoreError, match=r"vecs\.parquet: is a link to what is no vectors file"):
+    with pytest.raises(StoreError, match=r"vecs\.parquet: links to something other than a vectors file"):
         run(outputs, song("a"))
     run(replace(outputs, vectors=tmp_path / "real/v.parquet"), song("a"))
     run(outputs, song("b"))
@@ -621,7 +621,7 @@ def test_commit_that_fails_can_be_tried_again(
 def test_damaged_marker(outputs, metadata):
     outputs.run_dir.mkdir()
     (outputs.run_dir / commit.MARKER).write_text('{"files": [["a"]]}')
-    with pytest.raises(StoreError, match=r"commit.json: not written by this audiorec"):
+    with pytest.raises(StoreError, match=r"commit.json: not written by this version of audiorec"):
         Journal.open(outputs, metadata)
 
 

@@ -71,7 +71,7 @@ def test_newer_format_is_named_before_anything_else_is_looked_at():
         ('{"format_version": NaN}', "NaN is not a JSON number"),
         ("{}", "'format_version': expected a whole number, got None"),
         ('{"format_version": true}', "expected a whole number, got True"),
-        ('{"format_version": 1}', "'kind': expected there"),
+        ('{"format_version": 1}', "'kind': expected a value"),
         (" " * (MAX_JSON_BYTES + 1), "longer than 1048576 bytes"),
     ],
 )

@@ -96,15 +96,15 @@ def test_order(store):
 @pytest.mark.parametrize(
     ("column", "value", "check", "reason"),
     [
-        ("song_id", "a/gone.flac", "no_such_song", "no song of this id"),
+        ("song_id", "a/gone.flac", "no_such_song", "no song with this id"),
         ("content_hash", "f" * 32, "no_such_song", "another content_hash"),
-        ("extractor_id", "f" * 16, "extractor_id", "of extractor ffff"),
+        ("extractor_id", "f" * 16, "extractor_id", "from extractor ffff"),
         ("start_s", [0, 3, 6, 9], "scores", "5 scores and 4 times for 5 segments"),
         ("start_s", [0, 3, 2, 9, 12], "scores", "follow each other"),
         ("start_s", [0, 3, np.inf, 9, 12], "scores", "NaN or infinite"),
         ("scores", scores_of(IDS[1])[:4].tolist(), "scores", "4 scores and 5 times"),
         ("scores", (0.9 * scores_of(IDS[0])).tolist(), "scores", "do not sum to 1"),
-        ("scores", scores_of("another").tolist(), "scores", "not made of these scores"),
+        ("scores", scores_of("another").tolist(), "scores", "does not match these scores"),
     ],
 )
 def test_each_fault_of_the_scores(store, column, value, check, reason):
@@ -120,7 +120,7 @@ def test_each_fault_of_the_scores(store, column, value, check, reason):
     [
         ("msd_penultimate", [[0, 0, -1]] * 4, "4 rows for 5 segments"),
         ("msd_penultimate", [[0, 0, np.nan]] * 5, "a number is NaN or infinite"),
-        ("msd_penultimate_mean", [2, 6.1, -1], "the mean is not that of the series"),
+        ("msd_penultimate_mean", [2, 6.1, -1], "the mean does not match the series"),
     ],
 )
 def test_each_fault_of_the_features(store, column, value, reason):

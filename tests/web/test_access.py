@@ -230,7 +230,7 @@ def test_roots_by_themselves(tmp_path):
         with pytest.raises(SongError):
             roots.open(uri)
     assert not roots.holds(str(other / "b.mp3"))
-    with pytest.raises(SongError, match="not there"):
+    with pytest.raises(SongError, match="no such file"):
         roots.open(str(inside / "none.mp3"))
 
 

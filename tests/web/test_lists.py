@@ -30,7 +30,7 @@ def test_a_list_is_saved_beside_the_store_and_undone(shelf, tmp_path):
     assert place.read_text().splitlines()[2::2] == ["s2.mp3", "s0.mp3"]
     assert saver.undo() == {"path": str(place), "restored": False}
     assert not place.exists()
-    with pytest.raises(InputError, match="nothing was saved"):
+    with pytest.raises(InputError, match="nothing has been saved"):
         saver.undo()
 
 
@@ -38,7 +38,7 @@ def test_an_old_list_is_replaced_only_when_told_and_comes_back(shelf, tmp_path):
     place = tmp_path / "old.m3u8"
     place.write_bytes(OLD)
     saver = Saver(shelf)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         saver.save([1], str(place))
     saver.save([1], str(place), replace=True)
     assert place.read_bytes() != OLD

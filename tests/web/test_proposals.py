@@ -160,5 +160,5 @@ def test_lists_that_are_not_in_order(run, tmp_path):
     table = pq.read_table(run.parent / "serving" / "candidates" / "popular.parquet")
     pq.write_table(table.sort_by("rank"), lists / "popular.parquet")
     found = Proposals(tmp_path, Shelf(open_store(run)))
-    with pytest.raises(StoreError, match="not in the order"):
+    with pytest.raises(StoreError, match="not grouped by user"):
         found.users("")

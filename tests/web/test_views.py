@@ -63,7 +63,7 @@ def views(page):
     yield "whom"
     page.click(".users >> text=u3")
     page.wait_for_selector(".ranked li")
-    page.click("text=Say of each channel")
+    page.click("text=Weight of each channel")
     page.click("text=Places of each channel")
     yield "recommendations"
     page.click("nav >> text=Reports")
@@ -160,7 +160,7 @@ def test_recommendations_dials_and_a_history_without_a_song(open_page, recommend
     until(page, "document.querySelector('.ranked').innerText.length > 0")
     with page.expect_response("**/api/fuse"):
         dial.select_option("0")
-    page.click("text=Say of each channel")
+    page.click("text=Weight of each channel")
     with page.expect_response("**/api/fuse"):
         page.locator(".weights label", has_text="item-knn").locator("input").evaluate(
             "one => { one.value = 0; one.dispatchEvent(new Event('input', {bubbles: true})); }"
@@ -171,7 +171,7 @@ def test_recommendations_dials_and_a_history_without_a_song(open_page, recommend
         page.locator(".heard input").first.uncheck()
     page.wait_for_selector(".ranked .changed, .fused .note, .ranked li")
     page.click("text=Show on the map")
-    page.wait_for_selector("text=Shown: songs that are proposed")
+    page.wait_for_selector("text=Shown: recommended songs")
 
 
 def test_quotas_answer_by_keyboard_and_by_mouse_and_are_taken_back(open_page, recommended):
@@ -202,24 +202,24 @@ def test_quotas_answer_by_keyboard_and_by_mouse_and_are_taken_back(open_page, re
         page.keyboard.press("ArrowLeft")
     until(page, "document.querySelectorAll('.ranked li').length === 4")
     assert "4 places in the list" in page.inner_text(".quotas")
-    assert say.locator("input").first.is_disabled()  # the say of a channel waits
+    assert say.locator("input").first.is_disabled()  # the weights are not used
     assert set(page.locator(".ranked .badge").all_inner_texts()) == {"popular"}
     box = quota.bounding_box()
     with page.expect_response("**/api/fuse"):
         page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector("text=Nothing is left to propose")
+    page.wait_for_selector("text=Nothing left to recommend")
     assert page.evaluate("window.jumps") < 0.05
     with page.expect_response("**/api/fuse"):
         page.get_by_role("button", name="Reset the places").click()
     until(page, f"document.querySelector('.ranked').innerText === {json.dumps(before)}")
-    assert "Now the say of each channel decides." in page.inner_text(".quotas")
+    assert "The weights decide." in page.inner_text(".quotas")
 
 
 def test_recommendations_for_a_history_of_ones_own(open_page, recommended):
     page = open_page(recommended)
     page.click("nav >> text=Recommendations")
     page.fill("textarea", "jazz-vibraphone.mp3\nno-such-song\nblues-band.mp3")
-    page.click("text=Ask for these")
+    page.click("text=Use these")
     page.wait_for_selector(".ranked li")
     assert "no-such-song" in page.inner_text(".who .note")
     assert {"Vibes", "Blue band"} <= set(page.inner_text(".heard").splitlines())
@@ -244,7 +244,7 @@ def test_reports_are_compared(open_page, recommended):
     for name, text in (("bad.json", "{"), ("other.json", '{"schema": "x"}'), ("null.json", "null")):
         add_reports(page, name, text)
         page.wait_for_selector(f".failure:has-text('{name}')")
-    page.click("button[title='Take one.json away']")
+    page.click("button[title='Remove one.json']")
     until(page, "document.querySelectorAll('.chart li').length === 1")
 
 

@@ -1,29 +1,29 @@
-"""The doors of ``audiorec serve``: what music servers and other programs ask, in their words.
+"""HTTP APIs of ``audiorec serve``, called doors: one for each protocol that clients speak.
 
 ::
 
-    vecs.parquet and what lies beside it ──`Editions`──▶ `Snapshot`: songs, names, artists, lists
+    vecs.parquet and files beside it ──`Editions`──▶ `Snapshot`: songs, names, artists, lists
     request ──`Doors`: rate, size, token──▶ audiomuse, subsonic, bliss, own ──▶ questions
 
 ===============  ==================================================================
-``server``       a port, a token, a store that is watched
-``connection``   clients that send their headers too slowly
-``application``  all doors behind one port; the log
-``limits``       size, rate and time
-``threads``      one thread for each question
-``tally``        what Prometheus reads
-``exchange``     a request and its answer, without a framework
-``snapshot``     what one request sees, read together
-``names``        what other programs call a song
+``server``       listens on a port and reloads the store when it changes
+``connection``   timeout for clients that send their headers too slowly
+``application``  all doors on one port; the log
+``limits``       limits on size, rate and time
+``threads``      one compute thread per request
+``tally``        Prometheus metrics
+``exchange``     a request and its response, independent of the framework
+``snapshot``     a consistent view of all files, one per edition
+``names``        the names that other programs have for songs
 ``artists``      artists by sound
-``lists``        lists of ``recall run``, a user at a time
-``questions``    near songs, a way, a playlist: what all doors ask
+``lists``        the lists of ``recall run``, read one user at a time
+``questions``    similar songs, paths, playlists: queries shared by all doors
 ``audiomuse``    AudioMuse-AI's plugins for Navidrome, Jellyfin and others
 ``subsonic``     OpenSubsonic's ``sonicSimilarity``
 ``bliss``        Lyrion's plugin BlissMixer
 ``own``          audiorec's own JSON API
-``own_schemas``  its answers in JSON Schema
-``forms``        what its questions take, and its OpenAPI document
+``own_schemas``  JSON Schema of its responses
+``forms``        parameters of its operations, and its OpenAPI document
 ===============  ==================================================================
 
 Public::

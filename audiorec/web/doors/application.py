@@ -1,22 +1,22 @@
-"""All doors behind one port: who may ask, how much, which door answers, and what is written down.
+"""ASGI application with all doors: authentication, limits, routing and the request log.
 
-    request ──rate, size, token──▶ a door's handler in a thread, with one `Snapshot` ──▶ answer
+    request ──rate, size, token──▶ a door's handler in a thread, with one `Snapshot` ──▶ response
                               └──▶ the page, which has its own `Guard`
 
 =================  ============================  ======================================
-door               addresses                     let in by
+door               addresses                     authentication
 =================  ============================  ======================================
 ``audiomuse``      ``/api/similar_tracks`` …     bearer token
-``bliss``          ``/api/mix`` …                bearer token; nothing for `bliss-mixer`
-``opensubsonic``   ``/rest/…``                   the protocol's own ways
+``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`
+``opensubsonic``   ``/rest/…``                   the protocol's own methods
 ``audiorec``       ``/v1/…``                     bearer token
 ``metrics``        ``/metrics``                  bearer token
-``health``         ``/healthz``                  everybody
+``health``         ``/healthz``                  none
 ``page``           everything else               as in `audiorec browse`
 =================  ============================  ======================================
 
-Every answer names the edition that it was made from. The log has a line of JSON for each request,
-without its parameters, where tokens, ids and users stand.
+Every response names the edition that it was made from. The log has one line of JSON per request,
+without the query, which may contain tokens, ids and users.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ from audiorec.web.editions import Editions
 LOG = logging.getLogger("audiorec.web")
 LOG_SCHEMA = "audiorec/serve-log/1"
 FORM = "application/x-www-form-urlencoded"
-MOST_FIELDS = 200  # of a query or a form
-TRIES = 3  # of a question whose models are replaced while it is answered
+MOST_FIELDS = 200  # parameters of a query or a form
+TRIES = 3  # attempts at a request whose models are replaced meanwhile
 HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -55,13 +55,13 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What answers at an address.
+    """The handlers of an address.
 
     Attributes
     ----------
     door : str
     handlers : mapping of str to handler
-        By method.
+        Handler by HTTP method.
     """
 
     door: str
@@ -70,7 +70,7 @@ class Route:
 
 @dataclass(slots=True)
 class _Told:
-    """What a line of the log says of a request; filled while it is answered."""
+    """Fields of a request's log line; filled while it is answered."""
 
     door: str = ""
     status: int = 0
@@ -79,8 +79,8 @@ class _Told:
     refused: str = ""
 
 
-class RefusedRequest(Exception):  # noqa: N818 - no error: an answer
-    """A request that no door answers: the answer is said here."""
+class RefusedRequest(Exception):  # noqa: N818 - not an error but a response
+    """A refused request; carries the response."""
 
     def __init__(self, status: int, reason: str, why: str, **headers: str) -> None:
         super().__init__(status, reason, why)
@@ -96,14 +96,14 @@ class Doors:
     ----------
     editions : Editions of Snapshot
     token : str
-        Empty: everybody of this machine may ask, as a mixer of Lyrion has it.
+        Empty: every local client is accepted, as Lyrion's mixer does.
     limits : DoorLimits
     page : callable, optional
-        An ASGI application for all other addresses; called for when it is first needed.
+        Returns an ASGI application for all other addresses; called on first use.
     write : callable, optional
-        Takes each line of the log.
+        Called with each line of the log.
     routes : mapping of str to Route, optional
-        All doors by default.
+        Default: all doors.
     """
 
     def __init__(
@@ -162,13 +162,13 @@ class Doors:
                 if page is not None:
                     await page(scope, receive, send)
                     return
-                raise RefusedRequest(404, "nothing is there", "")
+                raise RefusedRequest(404, "not found", "")
             reply = await self._reply(scope, receive, route, told)
         except RefusedRequest as refusal:
             reply, told.refused = refusal.reply, refusal.why
         await asyncio.wait_for(
             _send(send, scope, reply, told.edition), self.limits.seconds * 3
-        )  # a client that reads nothing is let go
+        )  # drops a client that does not read
 
     def _route(self, path: str) -> Route | None:
         if path.startswith(subsonic.PREFIX):
@@ -181,12 +181,12 @@ class Doors:
             raise RefusedRequest(429, "too many requests", "rate", retry_after=str(int(wait) + 1))
 
     def _check_site(self, scope: Scope) -> None:
-        """Refuse pages of other sites, where there is no token that they could not know."""
+        """Refuse requests from pages of other sites if there is no token to keep them out."""
         if self._token:
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if b"origin" in headers or not is_plain_host(headers.get(b"host", "")):
-            raise RefusedRequest(403, "asked by a page of another site", "site")
+            raise RefusedRequest(403, "the request comes from a page of another site", "site")
 
     async def _page_application(self) -> Application | None:
         if self._page is None:
@@ -201,7 +201,7 @@ class Doors:
         handler = route.handlers.get(method)
         if handler is None:
             allowed = ", ".join([*route.handlers, *["HEAD"] * ("GET" in route.handlers)])
-            raise RefusedRequest(405, f"only {allowed}", "method", allow=allowed)
+            raise RefusedRequest(405, f"allowed: {allowed}", "method", allow=allowed)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if route.door not in ("health", "document", "opensubsonic"):
             self._check_bearer(scope, headers)
@@ -240,7 +240,7 @@ class Doors:
         return None
 
     def _guessed(self, scope: Scope) -> None:
-        """Refuse an address that has tried too many tokens."""
+        """Count a wrong token; refuse an address that has sent too many."""
         wait = self._guesses.wait(_peer(scope))
         if wait:
             raise RefusedRequest(
@@ -255,7 +255,7 @@ class Doors:
             return await asyncio.wait_for(self._read(receive), self.limits.seconds)
         except TimeoutError:
             raise RefusedRequest(
-                408, "the body did not come in time", "slow", connection="close"
+                408, "the body did not arrive in time", "slow", connection="close"
             ) from None
 
     async def _read(self, receive: Receive) -> bytes:
@@ -263,7 +263,7 @@ class Doors:
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                raise RefusedRequest(400, "the body did not come to its end", "gone")
+                raise RefusedRequest(400, "the body is incomplete", "gone")
             piece: bytes = message.get("body", b"")
             body += piece
             if len(body) > self.limits.body:
@@ -289,19 +289,19 @@ class Doors:
         except BusyError:
             raise RefusedRequest(503, "too busy", "busy", retry_after="1") from None
         except TooLongError:
-            raise RefusedRequest(503, "it took too long", "time", retry_after="5") from None
-        except Exception:  # the last line of the server: one request fails, and the others go on
-            LOG.exception("a request to %s could not be answered", told.door)
-            return Reply.json({"error": "this did not work; the log of the server says more"}, 500)
+            raise RefusedRequest(503, "the request timed out", "time", retry_after="5") from None
+        except Exception:  # last resort of the server: one request fails, the others go on
+            LOG.exception("a request to %s failed", told.door)
+            return Reply.json({"error": "internal error; see the log of the server"}, 500)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         edition = self.editions.current
         stale = float(bool(self.editions.problem))
         return {
-            "edition": ("How often the store was read since the start.", edition.number),
-            "songs": ("Songs of the store.", len(edition.value.library)),
-            "stale": ("1 where newer files are there and cannot be read.", stale),
-            "working": ("Questions that are worked on or wait.", self.pool.taken),
+            "edition": ("Number of times the store was loaded since the start.", edition.number),
+            "songs": ("Songs in the store.", len(edition.value.library)),
+            "stale": ("1 if newer files exist but cannot be read.", stale),
+            "working": ("Requests in progress or waiting.", self.pool.taken),
         }
 
     def _log(self, scope: Scope, told: _Told, seconds: float) -> None:
@@ -325,7 +325,7 @@ class Doors:
 
 
 def all_routes() -> dict[str, Route]:
-    """Return what answers where: every door."""
+    """Return the routes of all doors by path."""
     routes = {path: Route("audiomuse", {"GET": one}) for path, one in audiomuse.HANDLERS.items()}
     routes |= bliss_routes()
     routes[subsonic.PREFIX] = Route("opensubsonic", dict.fromkeys(("GET", "POST"), subsonic.answer))
@@ -340,7 +340,7 @@ def all_routes() -> dict[str, Route]:
 
 
 def bliss_routes() -> dict[str, Route]:
-    """Return what answers to Lyrion's plugin."""
+    """Return the routes of Lyrion's plugin by path."""
     routes = {path: Route("bliss", {"GET": one}) for path, one in bliss.GETS.items()}
     return routes | {path: Route("bliss", {"POST": one}) for path, one in bliss.POSTS.items()}
 
@@ -386,7 +386,7 @@ def _peer(scope: Scope) -> str:
 
 
 def is_plain_host(host: str) -> bool:
-    """Whether a ``Host`` header is an address or ``localhost``, which nobody can point elsewhere.
+    """Whether a ``Host`` header is an IP address or ``localhost``, safe from DNS rebinding.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Artists of a library by sound: each is the mean of their songs.
+"""Similar artists: each artist is represented by the mean of their songs.
 
-    songs (n, W), their artists ──`ArtistMap`──▶ means (A, W) ──near──▶ artists, and songs of both
+    songs (n, W), their artists ──`ArtistMap`──▶ means (G, W) ──near──▶ artists, and songs of both
 
-What a music server calls an artist is read from a table of the columns ``artist_id`` and
+A music server's ids of artists are read from a table with the columns ``artist_id`` and
 ``artist``; without one, an artist's id is the name.
 """
 
@@ -18,22 +18,22 @@ from audiorec.search.filters import name_codes
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import FloatArray, Int32Array, Int64Array, plain_name
 
-REPRESENTATIVE = 3  # songs that stand for an artist beside another one
-LEAST_LENGTH = 1e-6  # of a mean: shorter, and the songs cancel each other out
+REPRESENTATIVE = 3  # songs returned for each of two similar artists
+LEAST_LENGTH = 1e-6  # length of a mean; below this the songs cancel each other out
 MAX_TABLE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class NearArtist:
-    """An artist near another one.
+    """An artist similar to another one.
 
     Attributes
     ----------
     name, artist_id : str
     similarity : float
     songs : tuple of two lists of int
-        Of the one that was asked for, and of this one, the songs nearest to the other: rows of
-        the store.
+        Rows of songs of the requested artist nearest to this one, and of this one nearest to the
+        requested artist.
     """
 
     name: str
@@ -43,13 +43,13 @@ class NearArtist:
 
 
 class ArtistMap:
-    """The artists of a store.
+    """Search of similar artists in a store.
 
     Parameters
     ----------
     store : SearchableStore
     ids : mapping of str to str, optional
-        Artist by the id that a server has for it; see `read_artist_ids`.
+        A server's artist ids to artist names; see `read_artist_ids`.
     """
 
     def __init__(self, store: SearchableStore, ids: Mapping[str, str] | None = None) -> None:
@@ -65,7 +65,7 @@ class ArtistMap:
         self._id_of = {plain_name(name): artist_id for artist_id, name in self._ids.items()}
 
     def _read(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
-        """Give each artist that has music a number, and return their means: (A, W)."""
+        """Assign a number to each artist with music; return their mean directions, (G, W)."""
         names = store.column("artist").to_pylist()
         self._rows: list[Int64Array] = []
         order = np.argsort(codes, kind="stable")
@@ -91,12 +91,12 @@ class ArtistMap:
         return len(self._names)
 
     def near(self, artist: str, n: int) -> list[NearArtist]:
-        """Return up to `n` artists that sound like one, the nearest first; none where unknown.
+        """Return up to `n` artists similar to one, nearest first; empty if it is unknown.
 
         Parameters
         ----------
         artist : str
-            The id that a server has for the artist, or the name.
+            A server's id for the artist, or the name.
         n : int
         """
         number = self._number.get(plain_name(self._ids.get(artist, artist)))
@@ -129,12 +129,14 @@ def read_artist_ids(path: Path) -> dict[str, str]:
     MissingFileError
         If there is no such file.
     DamagedFileError
-        If it is no such table, or too large.
+        If it is not such a table, or too large.
+    InputError
+        If a column is missing.
     """
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; a CSV of artist_id,artist is expected")
+        raise MissingFileError(f"{path}: no such file; give a CSV with artist_id,artist")
     if path.stat().st_size > MAX_TABLE_BYTES:
-        raise DamagedFileError(f"{path}: is too large for a table of artists")
+        raise DamagedFileError(f"{path}: too large for a table of artists")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
@@ -143,4 +145,4 @@ def read_artist_ids(path: Path) -> dict[str, str]:
                 raise InputError(f"{path}: needs the columns artist_id and artist")
             return {row["artist_id"]: row["artist"] or "" for row in rows if row["artist_id"]}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DamagedFileError(f"{path}: no table of artists: {error}") from error
+        raise DamagedFileError(f"{path}: not a table of artists: {error}") from error

@@ -1,4 +1,4 @@
-"""AudioMuse-AI's three questions, as its plugins for music servers ask them.
+"""The three endpoints of AudioMuse-AI that its plugins for music servers call.
 
 =======================  =======================================================================
 ``/api/similar_tracks``  ``item_id``, or ``title`` and ``artist``; ``n``, ``eliminate_duplicates``
@@ -6,8 +6,8 @@
 ``/api/similar_artists`` ``artist`` or ``artist_id``, ``n``, ``include_component_matches``
 =======================  =======================================================================
 
-A distance is 1 - similarity, since the plugins take it from 1 again. Their other parameters (a
-radius, moods, which server) have no counterpart here and change nothing.
+A distance is 1 - similarity, since the plugins subtract it from 1 again. Their other parameters
+(a radius, moods, which server) have no counterpart here and are ignored.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.questions import FoundSongs, near, way
 from audiorec.web.doors.snapshot import Snapshot
 
-PER_ARTIST = 3  # songs of one artist, where duplicates are to be eliminated: AudioMuse's own number
+PER_ARTIST = 3  # songs per artist with eliminate_duplicates, as in AudioMuse
 STEPS = 25
-UNKNOWN = "unknown"  # what AudioMuse calls an album that has no name
+UNKNOWN = "unknown"  # AudioMuse's name for an album without a name
 
 
 def similar_tracks(snapshot: Snapshot, asked: Asked) -> Reply:
-    """Answer with the songs near one."""
+    """Return the songs near one."""
     item_id, title, artist = asked.text("item_id"), asked.text("title"), asked.text("artist")
     if not item_id and not (title and artist):
         return _wrong("item_id, or title and artist, must be given", 400)
@@ -43,7 +43,7 @@ def similar_tracks(snapshot: Snapshot, asked: Asked) -> Reply:
 
 
 def find_path(snapshot: Snapshot, asked: Asked) -> Reply:
-    """Answer with a way from one song to another, both included."""
+    """Return a path from one song to another, both included."""
     names = asked.text("start_song_id"), asked.text("end_song_id")
     if not all(names):
         return _wrong("Both a start and end song must be provided.", 400)
@@ -59,7 +59,7 @@ def find_path(snapshot: Snapshot, asked: Asked) -> Reply:
 
 
 def similar_artists(snapshot: Snapshot, asked: Asked) -> Reply:
-    """Answer with the artists that sound like one."""
+    """Return the artists similar to one."""
     artist = asked.text("artist") or asked.text("artist_id")
     if not artist:
         return _wrong("Missing 'artist' or 'artist_id' parameter", 400)

@@ -1,15 +1,15 @@
-"""What Lyrion's plugin BlissMixer asks its mixer: files in, files out, a line each.
+"""The mixer API of Lyrion's plugin BlissMixer: files in, files out, one per line.
 
 ================  ==================================================================
 ``/api/ready``    GET: ``1``
-``/api/mix``      POST, JSON: ``tracks`` to go on from, ``previous`` ones, ``count``
+``/api/mix``      POST, JSON: ``tracks`` to continue, ``previous`` ones, ``count``
 ``/api/list``     POST, JSON: ``track``, ``count``, ``byartist``
 ================  ==================================================================
 
-A file is a ``file:`` URL, an absolute path, or one relative to ``mpath``; answers have the form of
-the first song that was asked by. A song's genre is the likeliest of the genre head, by which
-``genregroups`` (names or globs) count; beats a minute and Christmas are not known, and limit
-nothing.
+A file is a ``file:`` URL, an absolute path, or a path relative to ``mpath``; responses use the form
+of the first file in the request. A song's genre is the most likely class of the genre head, and
+``genregroups`` (names or globs) are matched against it. The limits on beats per minute and on
+Christmas songs are ignored, since the store does not know them.
 """
 
 import fnmatch
@@ -36,15 +36,15 @@ from audiorec.web.doors.snapshot import Snapshot
 FILE_URL = "file://"
 COUNT, MOST_COUNT = 5, 50
 MOST_TRACKS = 1_000
-LEAST = 2  # songs of a mix, if need be of an artist or an album that was just heard
-SHUFFLED = 5  # so many times more songs are looked for where a mix is shuffled
+LEAST = 2  # songs in a mix, if necessary by an artist or from an album just played
+SHUFFLED = 5  # a shuffled mix is drawn from this many times more songs
 TEXT = "text/plain; charset=utf-8"
 _SYSTEM = random.SystemRandom()
 
 
 @dataclass
 class _JustHeard:
-    """What a mix must not repeat: grows with every song that is chosen."""
+    """Artists, albums and titles that a mix must not repeat; grows with every chosen song."""
 
     artists: set[str] = field(default_factory=set)
     albums: set[tuple[str, str]] = field(default_factory=set)
@@ -52,14 +52,14 @@ class _JustHeard:
 
 
 def ready(_: Snapshot, __: Asked) -> Reply:
-    """Answer that the mixer is there."""
+    """Return that the mixer is ready."""
     return Reply(b"1", media_type=TEXT)
 
 
 def mix(
     snapshot: Snapshot, asked: Asked, shuffle: Callable[[list[int]], None] = _SYSTEM.shuffle
 ) -> Reply:
-    """Answer with songs that go on from some songs."""
+    """Return songs that continue some songs."""
     wish = asked.document()
     seeds = _songs(snapshot, wish, "tracks")
     if not seeds:
@@ -81,7 +81,7 @@ def mix(
 
 
 def alike(snapshot: Snapshot, asked: Asked) -> Reply:
-    """Answer with the songs most like one, the nearest first."""
+    """Return the songs most similar to one, nearest first."""
     wish = asked.document()
     seeds = _songs(snapshot, {**wish, "tracks": [wish.get("track")]}, "tracks")
     if not seeds:
@@ -105,10 +105,10 @@ POSTS: dict[str, Handler] = {"/api/mix": mix, "/api/list": alike}
 
 
 def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[NamedSong]:
-    """Return the songs of some files; those that the store does not have are passed over."""
+    """Return the songs of some files; skip files that the store does not have."""
     given = wish.get(key) or []
     if not isinstance(given, list) or len(given) > MOST_TRACKS:
-        raise InputError(f"{key}: a list of at most {MOST_TRACKS} files is expected")
+        raise InputError(f"{key}: must be a list of at most {MOST_TRACKS} files")
     found = []
     for text in given:
         if isinstance(text, str):
@@ -118,7 +118,7 @@ def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[NamedS
 
 
 def path_of(text: str, folder: str = "") -> str:
-    r"""Return the path of a file as a store writes it.
+    r"""Return the path of a file as written in a store.
 
     Examples
     --------
@@ -166,9 +166,9 @@ def _unheard(
     apart: bool = False,
     one_album: bool = True,
 ) -> tuple[list[int], list[int]]:
-    """Return the songs that repeat nothing, and those that were passed over for it, in order.
+    """Return the songs that repeat nothing, and the repeats that were skipped, both in order.
 
-    `apart`: not two songs of one artist either; `one_album`: nor of one album.
+    `apart` also excludes a second song by an artist, `one_album` a second one from an album.
     """
     chosen: list[int] = []
     passed_over: list[int] = []
@@ -203,7 +203,7 @@ def _album(song: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[NamedSong]) -> BoolArray:
-    """Return which songs may come by length, genre, and not having been heard: shape (n,)."""
+    """Return which songs are allowed: by length, by genre, and not among `heard`; shape (n,)."""
     library = snapshot.library
     allowed: BoolArray = library.chosen(Choice()).allowed.copy()
     least, most = _whole(wish, "min", 0), _whole(wish, "max", 0)
@@ -218,9 +218,9 @@ def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[NamedS
 
 
 def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> BoolArray:
-    """Return which songs are of the groups of genres of what was heard: shape (n,).
+    """Return which songs share a genre group with the songs heard: shape (n,).
 
-    Where that stands in no group, songs of all groups stay out, as in the mixer of old.
+    If those are in no group, songs of all groups are excluded, as in the original mixer.
     """
     genres = snapshot.genres
     named = sorted(set(genres) - {""})
@@ -235,7 +235,7 @@ def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> Bo
 
 
 def _whole(wish: Mapping[str, Any], name: str, usual: int) -> int:
-    """Return a number, which Perl may have written as a text."""
+    """Return a number, which the Perl client may have sent as a text."""
     value = wish.get(name, usual)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 8:
         return int(value)
@@ -245,7 +245,7 @@ def _whole(wish: Mapping[str, Any], name: str, usual: int) -> int:
 def _files(
     snapshot: Snapshot, rows: Sequence[int], wish: Mapping[str, Any], key: str
 ) -> Iterable[str]:
-    """Yield files in the form of the first that was asked by."""
+    """Yield the songs' files in the form of the first file in the request."""
     first = next((t for t in wish.get(key) or () if isinstance(t, str)), "")
     folder = _music_folder(wish).rstrip("/")
     for song in snapshot.songs(rows):
@@ -259,12 +259,12 @@ def _files(
 
 
 def _as_bytes(path: str) -> bytes:
-    r"""Return a path's bytes on disk; a store writes those that are no UTF-8 as ``\xe9``."""
+    r"""Return a path's bytes on disk; a store escapes bytes that are not UTF-8 as ``\xe9``."""
     parts = path.split("\\x")
     raw = parts[0].encode()
     for part in parts[1:]:
         digits = part[:2]
-        if re.fullmatch("[89a-f][0-9a-f]", digits):  # below 80 a byte is a character by itself
+        if re.fullmatch("[89a-f][0-9a-f]", digits):  # bytes below 80 are never escaped
             raw += bytes.fromhex(digits) + part[2:].encode()
         else:
             raw += b"\\x" + part.encode()
@@ -272,6 +272,6 @@ def _as_bytes(path: str) -> bytes:
 
 
 def _lines(files: Iterable[str]) -> Reply:
-    """Answer a line a file; one whose name has a line break in it cannot be told."""
+    """Return a response with one file per line; skip names that contain a line break."""
     kept = [one for one in files if not set("\r\n") & set(one)]
     return Reply("".join(f"{one}\n" for one in kept).encode(), media_type=TEXT)

@@ -1,7 +1,7 @@
-"""Connections that are let go where a request's headers do not arrive in time.
+"""Close connections whose request headers do not arrive in time.
 
-uvicorn waits for headers for ever, so that a few hundred clients that send a byte a minute would
-take all the connections that there may be.
+uvicorn waits for headers indefinitely, so a few hundred clients that send one byte a minute could
+occupy all connections.
 """
 
 import asyncio
@@ -11,12 +11,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def patient_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol with a time for headers.
+    """Return uvicorn's protocol class with a timeout for headers.
 
     Parameters
     ----------
     seconds : float
-        From the first byte of a request, and of the connection, to the end of the headers.
+        Limit from opening the connection, or the first byte of a later request, to the end of the
+        headers.
     """
 
     class PatientProtocol(H11Protocol):
@@ -27,7 +28,7 @@ def patient_protocol(seconds: float) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.conn.their_state is h11.IDLE:  # something came, and no whole headers
+            if self.conn.their_state is h11.IDLE:  # data arrived, but not complete headers
                 if self.overdue is None and data:
                     self._wait_for_headers()
             else:

@@ -1,4 +1,4 @@
-"""A request as a door sees it, and its answer: no socket, no framework, so that tests are plain.
+"""A request and its response, independent of sockets and framework, which keeps tests simple.
 
 `Asked` ──a door's handler, `Snapshot`──▶ `Reply`
 """
@@ -24,10 +24,10 @@ class Asked:
     ----------
     path : str
     query : mapping of str to list of str
-        Parameters, decoded; of a form as well, where a door takes forms.
+        Decoded parameters, including those of a form if the door accepts forms.
     body : bytes
     media_type : str
-        Of the body, in lower case, without parameters.
+        Media type of the body, in lower case, without parameters.
     """
 
     path: str
@@ -40,25 +40,25 @@ class Asked:
         return self.query.get(name, [usual])[0]
 
     def whole(self, name: str, usual: int) -> int:
-        """Return a parameter as a whole number; what is none counts as missing."""
+        """Return a parameter as an integer; `usual` if it is missing or not an integer."""
         text = self.text(name).strip()
         plain = text.removeprefix("-")
         return int(text) if plain.isascii() and plain.isdigit() and len(plain) < 10 else usual
 
     def document(self) -> dict[str, Any]:
-        """Return the body as a JSON object; anything else is an `InputError`."""
+        """Return the body as a JSON object; raise `InputError` if it is anything else."""
         try:
             found = parse_json(self.body, max_bytes=MAX_BODY)
         except (ValueError, RecursionError) as error:
-            raise InputError("the body is no JSON") from error
+            raise InputError("the body is not JSON") from error
         if not isinstance(found, dict):
-            raise InputError("a JSON object is expected")
+            raise InputError("the body must be a JSON object")
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer."""
+    """A response."""
 
     body: bytes
     status: int = 200
@@ -67,7 +67,7 @@ class Reply:
 
     @classmethod
     def json(cls, document: Any, status: int = 200) -> "Reply":
-        """Return an answer of JSON."""
+        """Return a JSON response."""
         text = json.dumps(document, separators=(",", ":"), allow_nan=False)
         return cls(text.encode(), status)
 

@@ -1,4 +1,4 @@
-"""What a question of audiorec's own API takes: said once, checked by it, and told by it.
+"""Operations of audiorec's own API: one definition for both validation and OpenAPI.
 
 `Operation`: path, method, fields ──.read──▶ values, or an `InputError` that names the field
                                   ──.described──▶ its part of the OpenAPI document
@@ -24,23 +24,24 @@ _TYPES = {"text": "string", "whole": "integer", "number": "number", "flag": "boo
 
 
 class NotThereError(Exception):
-    """What was asked for is not there: an answer of status 404."""
+    """The requested object does not exist: a response of status 404."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormField:
-    """One thing that a question takes.
+    """One parameter of an operation.
 
     Attributes
     ----------
     name, about : str
     kind : {"text", "whole", "number", "flag", "texts"}
-        The last is a list.
+        ``texts`` is a list.
     usual : object
-        What counts where it is not given; None: nothing.
+        Default; None for no default.
     needed : bool
+        Whether it is required.
     least, most : float, optional
-        Of a number.
+        Bounds of a number.
     """
 
     name: str
@@ -52,35 +53,35 @@ class FormField:
     most: float | None = None
 
     def read(self, value: Any) -> Any:
-        """Check a value of JSON; return it."""
+        """Validate a JSON value and return it."""
         if self.kind == "texts":
             least = 1 if self.needed else 0
             if not isinstance(value, list) or not least <= len(value) <= MOST_LIST:
-                raise InputError(f"{self.name}: a list of {least} to {MOST_LIST} is expected")
+                raise InputError(f"{self.name}: must be a list of {least} to {MOST_LIST} texts")
             return [self._text(one) for one in value]
         if self.kind == "text":
             return self._text(value)
         if self.kind == "flag":
             if not isinstance(value, bool):
-                raise InputError(f"{self.name}: true or false is expected")
+                raise InputError(f"{self.name}: must be true or false")
             return value
         return self._number(value)
 
     def parsed(self, text: str) -> Any:
-        """Read the text of a query's parameter."""
+        """Parse and validate a query parameter."""
         if self.kind == "flag":
             if text not in ("true", "false"):
-                raise InputError(f"{self.name}: true or false is expected")
+                raise InputError(f"{self.name}: must be true or false")
             return text == "true"
         if self.kind == "text":
             return self._text(text)
         form = _WHOLE if self.kind == "whole" else _NUMBER
         if not form.fullmatch(text):
-            raise InputError(f"{self.name}: a number is expected, got {text[:40]!r}")
+            raise InputError(f"{self.name}: must be a number, got {text[:40]!r}")
         return self._number(int(text) if self.kind == "whole" else float(text))
 
     def schema(self) -> dict[str, Any]:
-        """Return what it is in JSON Schema."""
+        """Return the JSON Schema of the parameter."""
         if self.kind == "texts":
             return {
                 "type": "array",
@@ -99,28 +100,28 @@ class FormField:
 
     def _text(self, value: Any) -> str:
         if not isinstance(value, str) or not 1 <= len(value) <= MOST_TEXT:
-            raise InputError(f"{self.name}: a text of 1 to {MOST_TEXT} characters is expected")
+            raise InputError(f"{self.name}: must be a text of 1 to {MOST_TEXT} characters")
         try:
             value.encode()
-        except UnicodeEncodeError:  # half a pair of surrogates
-            raise InputError(f"{self.name}: is no Unicode text") from None
+        except UnicodeEncodeError:  # a lone surrogate
+            raise InputError(f"{self.name}: is not valid Unicode") from None
         return value
 
     def _number(self, value: Any) -> float:
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
         if plain and self.kind == "whole" and isinstance(value, float) and value == int(value):
-            value = int(value)  # 5.0 is a whole number to JSON Schema
+            value = int(value)  # JSON Schema accepts 5.0 as an integer
         good = plain and (self.kind != "whole" or isinstance(value, int))
         least = -1e308 if self.least is None else self.least
         most = 1e308 if self.most is None else self.most
         if not good or not least <= value <= most:
-            raise InputError(f"{self.name}: a number from {least:g} to {most:g} is expected")
+            raise InputError(f"{self.name}: must be a number from {least:g} to {most:g}")
         return value  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A question of the API.
+    """An operation of the API.
 
     Attributes
     ----------
@@ -128,13 +129,13 @@ class Operation:
         ``name`` is its ``operationId``.
     about : str
     answer : callable
-        Of a snapshot and the values of the fields; raises `NotThereError` or an `InputError`.
+        Takes a snapshot and the values of the fields; raises `NotThereError` or `InputError`.
     fields : sequence of FormField
-        Of the query of a GET, of the JSON object that a POST sends.
+        Query parameters of a GET, or properties of the JSON object of a POST.
     answers : str
-        The schema of a good answer: its name in the components.
+        Name of the schema of a successful response, in the components.
     not_found : bool
-        Whether it can be asked for what is not there.
+        Whether status 404 is possible.
     """
 
     path: str
@@ -147,7 +148,7 @@ class Operation:
     not_found: bool = True
 
     def reply(self, snapshot: Snapshot, asked: Asked) -> Reply:
-        """Answer a request; what is wrong with it is said in one line."""
+        """Answer a request; an invalid one gets an error of one line."""
         try:
             return Reply.json(self.answer(snapshot, self.read(asked)))
         except (UnknownSongError, NotThereError) as error:
@@ -161,7 +162,7 @@ class Operation:
         Raises
         ------
         InputError
-            If one is missing, none is known by a name, or a value is not as described.
+            If a field is missing, unknown, or has an invalid value.
         """
         given = self._given(asked)
         known = {field.name: field for field in self.fields}
@@ -173,7 +174,7 @@ class Operation:
             if name in given:
                 values[name] = given[name]
             elif field.needed:
-                raise InputError(f"{name}: is needed")
+                raise InputError(f"{name}: is required")
             else:
                 values[name] = field.usual
         return values
@@ -182,32 +183,32 @@ class Operation:
         fields = {field.name: field for field in self.fields}
         if self.method == "post":
             if asked.media_type != JSON_TYPE:
-                raise InputError(f"a body of {JSON_TYPE} is expected")
+                raise InputError(f"the body must be {JSON_TYPE}")
             document = asked.document()
             return {n: fields[n].read(v) if n in fields else v for n, v in document.items()}
         found: dict[str, Any] = {}
         for name, texts in asked.query.items():
             if len(texts) > 1:
-                raise InputError(f"{name[:100]}: stands {len(texts)} times")
+                raise InputError(f"{name[:100]}: given {len(texts)} times")
             found[name] = fields[name].parsed(texts[0]) if name in fields else texts[0]
         return found
 
     def described(self) -> dict[str, Any]:
-        """Return this operation as OpenAPI describes it."""
+        """Return the OpenAPI description of this operation."""
         found: dict[str, Any] = {
             "operationId": self.name,
             "summary": self.about,
             "responses": {
-                "200": _response("The answer.", self.answers),
-                "400": _response("The question is not as described.", "Problem"),
+                "200": _response("The result.", self.answers),
+                "400": _response("The request is invalid.", "Problem"),
                 "401": _response("The token is missing or wrong.", "Problem"),
                 "413": _response("The body is too large.", "Problem"),
-                "429": _response("Too many questions; Retry-After says when.", "Problem"),
-                "503": _response("Too busy, or it took too long.", "Problem"),
+                "429": _response("Too many requests; see Retry-After.", "Problem"),
+                "503": _response("Too busy, or the request timed out.", "Problem"),
             },
         }
         if self.not_found:
-            found["responses"]["404"] = _response("There is no such song or user.", "Problem")
+            found["responses"]["404"] = _response("No such song or user.", "Problem")
         if self.method == "post":
             found["requestBody"] = {
                 "required": True,

@@ -1,7 +1,7 @@
-"""How much a client may ask: size, rate and time, and how many questions are worked on at once.
+"""Limits on request size, rate and time, and on the number of concurrent requests.
 
-address ──`Buckets`──▶ 0, or the seconds until it may ask again
-work    ──`Pool`─────▶ its result; `BusyError` where too many wait, `TooLongError` where it takes
+address ──`Buckets`──▶ 0, or the seconds until it may send a request again
+work    ──`Pool`─────▶ its result; `BusyError` if the queue is full, `TooLongError` on timeout
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-MOST_ADDRESSES = 10_000  # whose rate is kept; the ones seen longest ago are forgotten
+MOST_ADDRESSES = 10_000  # whose rate is tracked; the least recently seen are dropped
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorLimits:
-    """What one client may ask, and what all of them may.
+    """Limits per client, and over all clients.
 
     Attributes
     ----------
     body : int
         Bytes of a request's body.
     rate : float
-        Requests a second of one address, on average; 0: any number.
+        Requests per second and address, on average; 0 for no limit.
     burst : int
         Requests of one address at once.
     guesses : float
-        Wrong tokens a second of one address, on average.
+        Wrong tokens per second and address, on average.
     seconds : float
-        For an answer; and for a request to arrive, headers and body each.
+        Time limit for the response; also for receiving the headers, and for receiving the body.
     at_once : int
-        Questions that are worked on at the same time.
+        Requests processed concurrently.
     waiting : int
-        Questions that may wait for that.
+        Further requests that may wait.
     connections : int
     """
 
@@ -50,24 +50,24 @@ class DoorLimits:
 
 
 class BusyError(Exception):
-    """Too many questions wait already."""
+    """Too many requests are waiting already."""
 
 
 class TooLongError(Exception):
-    """The answer did not come in time."""
+    """The response took longer than the time limit."""
 
 
 class Buckets:
-    """A bucket of tokens for each address: one is taken a request, and they fill up again.
+    """Token-bucket rate limiter, one bucket per address.
 
     Parameters
     ----------
     rate : float
-        Tokens a second; 0: never empty.
+        Tokens added per second; 0 for no limit.
     burst : float
-        Tokens that a bucket holds.
+        Capacity of a bucket.
     clock : callable
-        Seconds.
+        Returns seconds.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Buckets:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, address: str, cost: float = 1.0) -> float:
-        """Take tokens; return 0, or the seconds until there are enough, and then take none."""
+        """Take `cost` tokens and return 0, or take none and return the seconds until possible."""
         if self._rate <= 0:
             return 0.0
         now = self._clock()
@@ -91,7 +91,7 @@ class Buckets:
 
 
 class Pool:
-    """Threads that answer questions, with room for a few more to wait.
+    """Thread pool for requests, with a bounded queue.
 
     Parameters
     ----------
@@ -101,17 +101,17 @@ class Pool:
     def __init__(self, limits: DoorLimits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="door")
-        self.taken = 0  # questions that are worked on or wait
+        self.taken = 0  # requests in progress or waiting
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do some work in a thread.
+        """Run `work` in a thread and return its result.
 
         Raises
         ------
         BusyError
-            If too many wait.
+            If the queue is full.
         TooLongError
-            If it takes longer than the limit; what has begun goes on, and keeps its place.
+            If it takes longer than the limit; work already started runs on and keeps its slot.
         """
         if self.taken >= self._limits.at_once + self._limits.waiting:
             raise BusyError
@@ -122,13 +122,13 @@ class Pool:
         waited = asyncio.wrap_future(future)
         done, _ = await asyncio.wait({waited}, timeout=self._limits.seconds)
         if not done:
-            future.cancel()  # where it has not begun
+            future.cancel()  # succeeds only if it has not started
             waited.add_done_callback(lambda f: f.cancelled() or f.exception())
             raise TooLongError
         return waited.result()
 
     def close(self) -> None:
-        """Let the threads end, without waiting for what they are at."""
+        """Shut the pool down without waiting for work in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _freed(self) -> None:

@@ -1,8 +1,8 @@
-"""The lists that ``recall run`` made in the night, read a user at a time.
+"""The fused lists that ``recall run`` wrote, read one user at a time.
 
-    OUT/fused.parquet ──`NightLists.open`──▶ users ──`of`──▶ the rows of one, the best first
+    OUT/fused.parquet ──`NightLists.open`──▶ users ──`of`──▶ a user's rows, best first
 
-The file is opened once and stays open: one that takes its place belongs to the next snapshot.
+The file is opened once and stays open: a file that replaces it belongs to the next snapshot.
 """
 
 from pathlib import Path
@@ -21,12 +21,12 @@ FUSED = "fused.parquet"
 
 
 class NightLists:
-    """Fused lists, and where the rows of each user stand.
+    """Fused lists, with an index of each user's rows.
 
     Parameters
     ----------
     file : TableFile
-        Its rows are in the order of their users.
+        Its rows are grouped by user.
     """
 
     def __init__(self, file: TableFile) -> None:
@@ -35,11 +35,11 @@ class NightLists:
         users, ends = runs.values, np.asarray(runs.run_ends, np.int64)
         self._users, self._ends = users, ends
         if pc.count_distinct(users).as_py() != len(users):
-            raise StoreError(f"{file.path}: its rows are not in the order of their users")
+            raise StoreError(f"{file.path}: rows are not grouped by user")
 
     @classmethod
     def open(cls, folder: Path) -> "NightLists | None":
-        """Open the fused lists of a run; None where it has made none."""
+        """Open the fused lists of a run; None if there are none."""
         path = folder / FUSED
         refuse_link(path)
         if not path.exists():
@@ -50,7 +50,7 @@ class NightLists:
         return len(self._users)
 
     def of(self, user_id: str) -> list[dict[str, Any]] | None:
-        """Return the rows of a user as `SCHEMA` has them, the best first; None: no such user."""
+        """Return a user's rows with the columns of `SCHEMA`, best first; None if unknown."""
         place = pc.index(self._users, pa.scalar(user_id, self._users.type)).as_py()
         if place < 0:
             return None

@@ -1,10 +1,10 @@
-"""What another program calls a song, and what this store calls it: exact names, both ways.
+"""Map the names that other programs have for songs to rows of the store, and back.
 
-    "3f1c…" of a music server ──`SongNames.find`──▶ `NamedSong`: row, and by which kind of name
-    rows ──`SongNames.called`──▶ the names of the same kind; None for a song that has none
+    "3f1c…" of a music server ──`SongNames.find`──▶ `NamedSong`: row, and the kind of name
+    rows ──`SongNames.called`──▶ the names of the same kind; None for a song without one
 
-A part of an id is enough for a person, and never for a program: a server that asks for a song
-which the store does not have must not get the neighbours of another one.
+Names must match exactly. A part of an id is enough for a person, but not for a program: a server
+that asks for a song that the store does not have must not get the neighbours of another song.
 """
 
 import bisect
@@ -31,11 +31,11 @@ class NamedSong:
     Attributes
     ----------
     row : int
-        In the store.
+        Row in the store.
     kind : str
         ``id``, or the kind of alias.
     text : str
-        As it was asked for.
+        The name as it was requested.
     """
 
     row: int
@@ -45,14 +45,14 @@ class NamedSong:
 
 @dataclass(frozen=True, slots=True)
 class _Aliases:
-    texts: pa.StringArray  # in their order
-    rows: Int64Array  # the song of each
-    order: Int64Array  # places in `texts`, by row: the songs' names are found here
+    texts: pa.StringArray  # sorted
+    rows: Int64Array  # the song of each text
+    order: Int64Array  # indices into `texts`, sorted by row, to look up a song's names
     ordered: Int64Array  # rows[order]
 
 
 class SongNames:
-    """The ids of a store, and all aliases of its songs as they were when this was made.
+    """The ids of a store, and all aliases of its songs, as of construction.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ class SongNames:
             self._kinds[kind.value] = _Aliases(texts, own, order, own[order])
 
     def find(self, text: str) -> NamedSong:
-        """Return the song of an exact id, or else of an alias; the kinds in their usual order.
+        """Return the song with exactly this id or, failing that, alias; kinds in lookup order.
 
         Raises
         ------
         UnknownSongError
-            If there is none.
+            If there is no such song.
         InputError
             If several songs have this alias.
         """
@@ -104,10 +104,10 @@ class SongNames:
         return str(self._ids[row].as_py())
 
     def called(self, rows: Sequence[int], like: NamedSong) -> list[str | None]:
-        """Return what some songs are called by the same kind of name; None for one without.
+        """Return the songs' names of the same kind as `like`; None for a song without one.
 
-        Of several aliases of a song, the first that is as long as the one that was asked by:
-        ids of one server usually are.
+        If a song has several aliases, prefer the first with the same length as `like`, since the
+        ids of one server usually have the same length.
         """
         if like.kind == BY_ID:
             return [self.id_of(row) for row in rows]
@@ -115,15 +115,15 @@ class SongNames:
 
     @property
     def usual(self) -> NamedSong:
-        """The kind of name that a program is told a song by where it has named none itself.
+        """The kind of name used in responses if the request named no song.
 
-        An alias of the user's own where there are any: they are there for a server.
+        Aliases that the user added, if there are any, since they are meant for a server; else ids.
         """
         own = AliasKind.CSV.value
         return NamedSong(-1, own if own in self._kinds else BY_ID, "")
 
     def nameless(self, like: NamedSong) -> frozenset[str]:
-        """Return the ids of the songs that have no name of this kind, and so cannot be told."""
+        """Return the ids of the songs without a name of this kind, which cannot be returned."""
         if like.kind == BY_ID:
             return frozenset()
         if like.kind not in self._nameless:
@@ -159,7 +159,7 @@ class SongNames:
 
 
 def _as_kept(text: str, kind: AliasKind) -> str:
-    """Return an alias in the form in which the store keeps its kind."""
+    """Normalise an alias to the form in which the store keeps its kind."""
     if kind is AliasKind.MBID:
         return text.lower()
     return text.replace("-", "").upper() if kind is AliasKind.ISRC else text
@@ -168,6 +168,6 @@ def _as_kept(text: str, kind: AliasKind) -> str:
 def _is_text(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a pair of surrogates, out of JSON
+    except UnicodeEncodeError:  # a lone surrogate, from JSON
         return False
     return True

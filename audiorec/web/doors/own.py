@@ -1,18 +1,18 @@
-"""audiorec's own API: JSON, with an OpenAPI document that the checks are made of.
+"""audiorec's own JSON API, validated by the same definitions that make its OpenAPI document.
 
 =====================  ===========================================================================
-``GET /v1/store``      what is served: songs, edition, what they are compared by
+``GET /v1/store``      what is served: number of songs, space, classes, channels
 ``GET /v1/song``       one song
 ``GET /v1/similar``    songs near one song
-``POST /v1/similar``   songs near several together
-``GET /v1/path``       a way from one song to another
-``POST /v1/playlist``  so many minutes of songs near some, along a curve
-``POST /v1/recommend`` songs for a user of ``recall run``, or for a history that is pushed
-``POST /v1/user``      the vector of a history: of a model's users, or of the sound of its songs
+``POST /v1/similar``   songs near the mean of several
+``GET /v1/path``       a path from one song to another
+``POST /v1/playlist``  a playlist of songs near some, along a curve
+``POST /v1/recommend`` songs for a user of ``recall run``, or for a history in the request
+``POST /v1/user``      the vector of a history: by a model, or the mean of its songs' sound
 =====================  ===========================================================================
 
-A song is named by its id or by an alias; it must be exact. What a history says goes into the
-answer and nowhere else: nothing of it is kept but the last few, in memory, for the next dial.
+A song is named by its exact id or alias. A history is used only for the response: nothing of it is
+stored except the last few, cached in memory for repeated requests.
 """
 
 from collections.abc import Sequence
@@ -48,8 +48,8 @@ SOUND = "sound"
 MOST_MINUTES = 24 * 60
 SOMEBODY = "you"
 _WHICH = "Exact id or alias of a song."
-_HISTORY = "Songs in the order in which they were heard, the newest last."
-_CHANNEL = "A channel of recall run; sound: the mean of the songs' sound."
+_HISTORY = "Songs in listening order, newest last."
+_CHANNEL = "A channel of recall run, or sound for the mean of the songs' sound."
 
 
 def _text(name: str, about: str, *, needed: bool = True, usual: str | None = None) -> FormField:
@@ -64,17 +64,17 @@ def _whole(name: str, about: str, *, usual: int | None, least: int, most: int) -
     return FormField(name=name, about=about, kind="whole", usual=usual, least=least, most=most)
 
 
-_K = _whole("k", "How many songs.", usual=10, least=1, most=500)
-_COUNT = _whole("count", "Most songs, both ends included.", usual=10, least=2, most=500)
+_K = _whole("k", "Number of songs.", usual=10, least=1, most=500)
+_COUNT = _whole("count", "Maximum number of songs, with both ends.", usual=10, least=2, most=500)
 _MINUTES = FormField(
-    name="minutes", about="How long.", kind="number", usual=60, least=1, most=MOST_MINUTES
+    name="minutes", about="Duration.", kind="number", usual=60, least=1, most=MOST_MINUTES
 )
 _CHOICE = (
-    _text("only", "Conditions, as --only of the command line.", needed=False),
-    _whole("per_artist", "Most songs of one artist.", usual=None, least=1, most=100),
+    _text("only", "Conditions, as for --only on the command line.", needed=False),
+    _whole("per_artist", "Maximum number of songs per artist.", usual=None, least=1, most=100),
     FormField(
         name="diversity",
-        about="0: the nearest; 1: as unlike each other as can be.",
+        about="From 0 (the nearest songs) to 1 (songs as different as possible).",
         kind="number",
         usual=0.0,
         least=0,
@@ -82,7 +82,7 @@ _CHOICE = (
     ),
     FormField(
         name="include_non_music",
-        about="Let speech, noise and jingles come.",
+        about="Include speech, noise and jingles.",
         kind="flag",
         usual=False,
     ),
@@ -90,7 +90,7 @@ _CHOICE = (
 
 
 def store(snapshot: Snapshot, _: Values) -> Document:
-    """Say what is served."""
+    """Describe what is served."""
     library = snapshot.library
     with snapshot.lock:
         basis = library.basis()
@@ -107,7 +107,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
 
 
 def song(snapshot: Snapshot, values: Values) -> Document:
-    """Say what a song is."""
+    """Describe a song."""
     named = snapshot.names.find(values["id"])
     with snapshot.lock:
         genre = snapshot.genres[named.row]
@@ -115,7 +115,7 @@ def song(snapshot: Snapshot, values: Values) -> Document:
 
 
 def similar(snapshot: Snapshot, values: Values) -> Document:
-    """Find songs near one, or near several together."""
+    """Find songs near one, or near the mean of several."""
     seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
     found = near(
         snapshot, seeds, values["k"], choice=_choice(values), diversity=values["diversity"]
@@ -124,7 +124,7 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
 
 
 def path(snapshot: Snapshot, values: Values) -> Document:
-    """Find a way from one song to another."""
+    """Find a path from one song to another."""
     start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
     return {"songs": _found(snapshot, way(snapshot, start, end, values["count"]))}
 
@@ -146,10 +146,10 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
 
 
 def recommend(snapshot: Snapshot, values: Values) -> Document:
-    """Recommend songs to a user of the night's lists, or to a history."""
+    """Recommend songs for a user of the stored lists, or for a history."""
     user, history, k = values["user"], values["history"], values["k"]
     if (user is None) == (history is None):
-        raise InputError("give user, or history, and not both")
+        raise InputError("give either user or history")
     if user is not None:
         return {"songs": _for_user(snapshot, user, k), "notes": []}
     if snapshot.proposals is None:
@@ -159,7 +159,7 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
         found = _found(snapshot, near(snapshot, heard, k))
         reason = {"channel": "nearest-audio", "reason": in_words("sound"), "cold": False}
         rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
-        return {"songs": rows, "notes": ["no --recall: by sound alone"]}
+        return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
     return _for_history(snapshot, history, values["hidden"], k)
 
 
@@ -170,13 +170,13 @@ def user_vector(snapshot: Snapshot, values: Values) -> Document:
         return _vector_of_sound(snapshot, history)
     if snapshot.proposals is None or name not in snapshot.proposals.channels:
         known = ", ".join([SOUND, *_channels(snapshot)])
-        raise InputError(f"channel: there is no {name!r}; there are: {known}")
+        raise InputError(f"channel: no channel {name!r}; there are: {known}")
     try:
         channel = snapshot.channel(name)
     except AudiorecError as error:
-        raise InputError(f"{name}: cannot be asked: {error}") from error
+        raise InputError(f"{name}: cannot be used: {error}") from error
     if not isinstance(channel, SharedSpace):
-        raise InputError(f"{name}: puts users into no space; {SOUND} always does")
+        raise InputError(f"{name}: has no user vectors; {SOUND} always has")
     queries = Queries(Sequences.from_lists([_ids(snapshot, history)], [SOMEBODY]))
     used = int(channel.songs_used(queries)[0])
     if isinstance(channel, InterestSpace):
@@ -217,7 +217,7 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
 
 def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
     if snapshot.lists is None:
-        raise InputError("user: no lists are served; start with --recall DIR, or give a history")
+        raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
     rows = snapshot.lists.of(user)
     if rows is None:
         raise NotThereError(f"the lists have no user {user[:200]!r}")
@@ -241,7 +241,7 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
 def _for_history(
     snapshot: Snapshot, history: Sequence[str], hidden: Sequence[str], k: int
 ) -> Document:
-    assert snapshot.proposals is not None  # noqa: S101 - the caller looked
+    assert snapshot.proposals is not None  # noqa: S101 - checked by the caller
     wish = {
         "songs": _ids(snapshot, history),
         "hidden": _ids(snapshot, hidden),
@@ -274,7 +274,7 @@ def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[NamedSong]:
 
 
 def _ids(snapshot: Snapshot, texts: Sequence[str]) -> list[str]:
-    """Return ids for models, which may know songs that the store does not have."""
+    """Return song ids for models, which may know songs that the store does not have."""
     found = []
     for text in texts:
         try:
@@ -291,7 +291,7 @@ def _titles(snapshot: Snapshot, song_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _proposed(snapshot: Snapshot, song_id: str) -> Document:
-    """Return a song of a list, which the store may not have."""
+    """Return a recommended song, with null fields if the store does not have it."""
     known = _known(snapshot, [song_id])
     if known:
         return _songs(snapshot, [known[0].row])[0]
@@ -366,7 +366,7 @@ OPERATIONS = (
         path="/v1/similar",
         method="post",
         name="similarToSeveral",
-        about="Songs near several songs together.",
+        about="Songs near the mean of several songs.",
         answer=similar,
         fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE),
         answers="SimilarSongs",
@@ -375,7 +375,7 @@ OPERATIONS = (
         path="/v1/path",
         method="get",
         name="path",
-        about="A way from one song to another, both included.",
+        about="A path from one song to another, both included.",
         answer=path,
         fields=(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
         answers="SimilarSongs",
@@ -384,13 +384,13 @@ OPERATIONS = (
         path="/v1/playlist",
         method="post",
         name="playlist",
-        about="So many minutes of songs near some songs.",
+        about="A playlist of songs near some songs.",
         answer=playlist,
         fields=(
-            _texts("songs", "Ids or aliases: they stand first.", needed=True),
+            _texts("songs", "Ids or aliases; these songs come first.", needed=True),
             _MINUTES,
-            _text("curve", "How a class moves, as --curve: metal:rise.", needed=False),
-            _texts("without", "Songs that must not come.", usual=()),
+            _text("curve", "Course of a class, as for --curve: metal:rise.", needed=False),
+            _texts("without", "Songs to exclude.", usual=()),
             *(field for field in _CHOICE if field.name != "diversity"),
         ),
         answers="NotedSongs",
@@ -399,13 +399,13 @@ OPERATIONS = (
         path="/v1/recommend",
         method="post",
         name="recommend",
-        about="Songs for a user of the lists, or for a history.",
+        about="Songs for a user of the stored lists, or for a history.",
         answer=recommend,
         fields=(
             _text("user", "A user of the lists of recall run.", needed=False),
             _texts("history", _HISTORY),
-            _texts("hidden", "Songs that must not come.", usual=()),
-            _whole("k", "How many songs.", usual=30, least=1, most=200),
+            _texts("hidden", "Songs to exclude.", usual=()),
+            _whole("k", "Number of songs.", usual=30, least=1, most=200),
         ),
         answers="ProposedSongs",
     ),

@@ -1,4 +1,4 @@
-"""The answers of audiorec's own API in JSON Schema, as its OpenAPI document has them."""
+"""JSON Schema of the responses of audiorec's own API, for its OpenAPI document."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _TEXTS = {"type": "array", "items": _TEXT}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
-    """Return the schema of an object that always has all of its properties."""
+    """Return the schema of an object whose properties are all required."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -25,9 +25,9 @@ _SONG = {
     "album": _TEXT_OR_NONE,
     "uri": _TEXT_OR_NONE,
     "duration_s": {"type": ["number", "null"]},
-    "alias": {**_TEXT_OR_NONE, "description": "What the user's own table calls it."},
+    "alias": {**_TEXT_OR_NONE, "description": "Alias from the user's own table."},
 }
-_SIMILARITY = {**_UNIT, "description": "1: the same; 0: unlike."}
+_SIMILARITY = {**_UNIT, "description": "From 0 (unlike) to 1 (the same)."}
 SCHEMAS: dict[str, Any] = {
     "Problem": _object(error=_TEXT),
     "Store": _object(
@@ -56,7 +56,7 @@ SCHEMAS: dict[str, Any] = {
         channel=_TEXT,
         model_id=_TEXT,
         dimension=_WHOLE,
-        used={**_WHOLE, "description": "Songs of the history that are known."},
+        used={**_WHOLE, "description": "Number of known songs in the history."},
         vectors={"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
         weights={"type": "array", "items": _UNIT},
     ),

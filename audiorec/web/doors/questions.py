@@ -1,8 +1,8 @@
-"""The questions that every door asks, whatever its protocol: rows and similarities come back.
+"""Queries shared by all doors, independent of protocol: they return rows and similarities.
 
-songs      ──near──────▶ songs that sound like them, the nearest first
-two songs  ──way───────▶ the songs from one to the other, both included
-songs      ──long_list─▶ so many minutes of songs near them
+songs      ──near──────▶ similar songs, nearest first
+two songs  ──way───────▶ a path from one to the other, both included
+songs      ──long_list─▶ a playlist of songs near them
 """
 
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from audiorec.types import Float64Array, Int64Array
 from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.snapshot import Snapshot
 
-MOST_SONGS = 500  # of an answer
+MOST_SONGS = 500  # per response
 MOST_SEEDS = 200
-SAME = 1e-6  # two songs this near are one to the ear; there is no way between them
+SAME = 1e-6  # songs with 1 - cosine below this sound the same; there is no path between them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundSongs:
-    """Songs of a store in the order of an answer.
+    """Songs found in a store, in result order.
 
     Attributes
     ----------
     rows : ndarray, shape (m,), int64
     similarities : ndarray, shape (m,), float64
-        From 0, unlike, to 1, the same.
+        From 0 (unlike) to 1 (the same).
     """
 
     rows: Int64Array
@@ -54,7 +54,7 @@ def near(
     minimum: float = MINIMUM,
     chosen: Chosen | None = None,
 ) -> FoundSongs:
-    """Return up to `k` songs near one song, or near several together; none of them among these.
+    """Return up to `k` songs near one song, or near the mean of several; excludes the seeds.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def near(
     k : int
         At most `MOST_SONGS`.
     choice : Choice, optional
-        Which songs may come; those that the caller has no name for never do.
+        Which songs are allowed; songs that the caller has no name for never are.
     diversity, minimum : float
-        As `audiorec.search.near.near_one`.
+        As for `audiorec.search.near.near_one`.
     chosen : Chosen, optional
-        The choice already asked of the store, in place of `choice`.
+        A choice already evaluated on the store, instead of `choice`.
     """
     if not seeds:
         raise InputError("no seed: name at least one song")
@@ -98,13 +98,13 @@ def way(
     *,
     choice: Choice | None = None,
 ) -> FoundSongs:
-    """Return at most `count` songs from one song to another, both included.
+    """Return a path of at most `count` songs from one song to another, both included.
 
-    Similarities are to the first song. Where the two are one song, or sound the same, there is
+    Similarities are to the first song. If the two are the same song, or sound the same, there is
     nothing between them.
     """
     if count < 2 and start.row != end.row:
-        raise InputError("a path has two ends: count is at least 2")
+        raise InputError("a path has two ends: count must be at least 2")
     library = snapshot.library
     with snapshot.lock:
         space = library.space("auto", use_index=False)
@@ -116,7 +116,7 @@ def way(
     steps = min(count, MOST_SONGS, len(library)) - 2
     if steps < 1 or float(first @ last) > 1 - SAME:
         rows = np.asarray([start.row, end.row], np.int64)
-    else:  # the longest of all answers: the others do not wait for it
+    else:  # the slowest query, so it runs without the lock
         rows = find_path(
             units,
             start.row,
@@ -136,7 +136,7 @@ def long_list(
     curves: Sequence[str] = (),
     choice: Choice | None = None,
 ) -> PlaylistOfSongs:
-    """Return so many minutes of songs near some songs; see `audiorec.playlists.of_store`."""
+    """Return a playlist of about `minutes` near some songs; see `audiorec.playlists.of_store`."""
     with snapshot.lock:
         return playlist_near(
             snapshot.library,
@@ -148,12 +148,12 @@ def long_list(
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:
-    """Hold the lock where a search reads the store's file; what is in memory needs none."""
+    """Return the lock if the search reads the store's file; in-memory searches need none."""
     return nullcontext() if space.index is None else snapshot.lock
 
 
 def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice | None) -> Choice:
-    """Return a choice without the songs that the caller has no name for."""
+    """Return a choice that also excludes the songs that the caller has no name for."""
     given = choice or Choice()
     nameless = snapshot.names.nameless(like)
     if not nameless:

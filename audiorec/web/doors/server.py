@@ -1,9 +1,9 @@
-"""``audiorec serve``: a port, the doors behind it, and a store that is watched while it is served.
+"""``audiorec serve``: run all doors on one port, and reload the store when it changes.
 
-    files ──`Editions`──▶ `Snapshot` ──`Doors`──▶ uvicorn on one port, until it is told to stop
+    files ──`Editions`──▶ `Snapshot` ──`Doors`──▶ uvicorn on one port, until it is stopped
 
-A client that sends its headers slowly is let go after a while; what is being answered when the
-server is told to stop is answered first.
+Clients that send their headers too slowly are disconnected. On shutdown, requests in progress are
+finished first.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from audiorec.web.doors.application import Doors
 
 LOOPBACK = "127.0.0.1"
-LEAST_TOKEN = 16  # characters: a token is a password that machines guess at
+LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
 MAX_TOKEN_BYTES = 4096
-STOP_S = 10  # for what is being answered when the server is told to stop
-SWITCH_S = 0.0005  # so that who takes and sends requests never waits long for who computes
-KEEP_ALIVE_S = 75  # longer than what proxies keep a connection open
+STOP_S = 10  # on shutdown, for requests in progress
+SWITCH_S = 0.0005  # thread switch interval: short, so that computing does not delay I/O
+KEEP_ALIVE_S = 75  # longer than proxies keep a connection open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWish:
-    """What the page needs besides the store.
+    """Settings of the page.
 
     Attributes
     ----------
     roots : sequence of Path
-        Folders below which songs may be heard.
+        Folders below which songs may be played; default: the store's folder.
     names : sequence of str
-        Names that browsers may call the server by.
+        Host names that browsers may use for the server.
     """
 
     roots: Sequence[Path] = ()
@@ -59,7 +59,7 @@ def serve_doors(
     ready: Callable[[str], None] = print,
     every_s: float = 1.0,
 ) -> None:
-    """Serve until the process is told to stop.
+    """Serve until the process is stopped.
 
     Parameters
     ----------
@@ -67,25 +67,25 @@ def serve_doors(
     token : str
         Empty only with `only_bliss`.
     host, port : str, int
-        What is listened on; port 0 is any free one.
+        Address to listen on; port 0 for any free one.
     page : PageWish, optional
         Serve the page as well.
     limits : DoorLimits, optional
     only_bliss : bool
-        Only what Lyrion's plugin asks.
+        Serve only the API of Lyrion's plugin.
     write : callable, optional
-        Takes each line of the log; stderr by default.
+        Called with each line of the log; by default it goes to stderr.
     ready : callable
-        Called with the address as soon as it answers.
+        Called with the address once requests are answered.
     every_s : float
-        Seconds between two looks at the files.
+        Seconds between checks of the files.
 
     Raises
     ------
     MissingExtraError
         Without Starlette or uvicorn.
     StoreError, InputError
-        If the first snapshot cannot be made, or the port cannot be taken.
+        If the first snapshot cannot be loaded, or the server cannot listen on the port.
     """
     try:
         import uvicorn
@@ -140,7 +140,7 @@ def serve_doors(
 
 
 def read_token(path: Path) -> str:
-    """Return the token that a file holds: its first line.
+    """Read a token: the first line of a file.
 
     Raises
     ------
@@ -152,17 +152,17 @@ def read_token(path: Path) -> str:
             text = file.read(MAX_TOKEN_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: no token can be read: {reason}") from error
+        raise InputError(f"{path}: cannot read a token: {reason}") from error
     return check_token(text.partition("\n")[0].strip(), str(path))
 
 
 def check_token(token: str, where: str) -> str:
-    """Return a token, or raise an `InputError` that says what is wrong with it."""
+    """Validate a token and return it; raise `InputError` if it is too short or not plain ASCII."""
     good = token.isascii() and token.isprintable() and " " not in token
     if not good or len(token) < LEAST_TOKEN:
         raise InputError(
-            f"{where}: a token has at least {LEAST_TOKEN} plain characters; one is made by: "
-            "openssl rand -hex 32"
+            f"{where}: a token needs at least {LEAST_TOKEN} ASCII characters without spaces; to "
+            "make one: openssl rand -hex 32"
         )
     return token
 
@@ -180,7 +180,7 @@ def _run(server: Any, listener: Any, doors: "Doors") -> None:
 def _page(
     sources: SnapshotSources, token: str, host: str, wish: PageWish
 ) -> "Callable[[], Application]":
-    """Return what makes the page: it shows the store as it is when it is first asked for."""
+    """Return a factory of the page, which shows the store as of its first request."""
 
     def made() -> "Application":
         from audiorec.library.library import open_store

@@ -1,9 +1,9 @@
-"""What one request sees: a store, its names and its lists, read together and never mixed.
+"""A consistent view for requests: a store, its names and its lists, loaded together.
 
-    files ──`Snapshot.read`──▶ library, names, columns of tags, artists, lists of ``recall run``
+    files ──`Snapshot`──▶ library, names, columns of tags, artists, lists of ``recall run``
 
-Everything that answers need is read or mapped when the snapshot is made; a file that is replaced
-later belongs to the next one (`audiorec.web.editions`).
+Everything that responses need is read or opened when the snapshot is made; a file that is replaced
+later belongs to the next snapshot (`audiorec.web.editions`).
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ TAGS = ("title", "artist", "album", "uri", "duration_s", "codec")
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSources:
-    """Where a snapshot comes from.
+    """The files of a snapshot.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class SnapshotSources:
     recall : Path, optional
         The folder that ``recall run`` wrote.
     artists : Path, optional
-        What a server calls artists: a CSV of ``artist_id`` and ``artist``.
+        A server's ids of artists: a CSV with ``artist_id`` and ``artist``.
     """
 
     vectors: Path
@@ -55,7 +55,7 @@ class SnapshotSources:
     artists: Path | None = None
 
     def paths(self) -> list[Path]:
-        """Return the files whose replacement makes a new snapshot; the store is the first."""
+        """Return the files whose replacement triggers a new snapshot; the store comes first."""
         beside = [*TABLES.values(), ALIASES_FILE]
         found = [self.vectors, *(self.vectors.with_name(name) for name in beside)]
         found.append(index_path(self.vectors))
@@ -66,16 +66,16 @@ class SnapshotSources:
         return found
 
     def models(self) -> list[Path]:
-        """Return the files that change with the models of the folder of recall."""
+        """Return the ``model.json`` of each model in the recall folder."""
         return [] if self.recall is None else sorted(self.recall.glob("models/*/model.json"))
 
 
 class StaleSnapshotError(Exception):
-    """Models were replaced since the snapshot was made: ask the next one."""
+    """Models were replaced since the snapshot was made; retry with the next one."""
 
 
 class Snapshot:
-    """What one request sees.
+    """A consistent view of a store and its lists.
 
     Parameters
     ----------
@@ -86,17 +86,17 @@ class Snapshot:
     library : Library
     names : SongNames
     lock : threading.RLock
-        Hold it while reading the library: one question at a time does.
+        Hold it while reading the library, which is not thread-safe.
     lists : NightLists or None
     proposals : Proposals or None
-        Channels that a pushed history can be asked of.
+        Channels that can be queried with a history.
 
     Raises
     ------
     StoreError
         If the store has no songs, or is damaged.
     InputError
-        If the folder of recall holds no lists, or the table of artists is none.
+        If the recall folder has no candidate lists, or the table of artists is invalid.
     """
 
     def __init__(self, sources: SnapshotSources) -> None:
@@ -117,27 +117,27 @@ class Snapshot:
         self._warm()
 
     def _warm(self) -> None:
-        """Read what the first questions need, so that none of them waits for it."""
+        """Load in advance what the first requests need."""
         library: Library = self.library
         library.similar(library.ids[0], 1, minimum=-1)
         library.space("auto", use_index=False).units_by_row()
         _ = library.music
         if self.proposals is not None:
-            with suppress(AudiorecError):  # what is wrong with a model is said to who asks it
+            with suppress(AudiorecError):  # a faulty model is reported to requests that use it
                 self.proposals.ask({"songs": [library.ids[0]]})
 
     def songs(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the tags of some songs, `TAGS`, in the order asked for."""
+        """Return the tags of some songs (`TAGS`), in the order requested."""
         found: list[dict[str, Any]] = self._tags.take(np.asarray(rows, np.int64)).to_pylist()
         return found
 
     def channel(self, name: str) -> Channel:
-        """Return a trained channel of the folder of recall; loaded once.
+        """Return a trained channel of the recall folder; loaded once.
 
         Raises
         ------
         WeightsError
-            If there is none of this name, or it is damaged.
+            If there is no such channel, or it is damaged.
         """
         if name not in self._channels:
             folder = self._sources.recall or Path()
@@ -145,21 +145,21 @@ class Snapshot:
         return self._channels[name]
 
     def check_models(self) -> None:
-        """Refuse to answer by models that were replaced since this was made.
+        """Raise `StaleSnapshotError` if models were replaced since the snapshot was made.
 
-        Some are loaded when they are first asked: call it after they were.
+        Models are loaded on first use, so call it after using them.
         """
         if stamp_of(self._sources.models()) != self._models:
             raise StaleSnapshotError
 
     @cached_property
     def artists(self) -> ArtistMap:
-        """The artists by sound; made when they are first asked for."""
+        """The artists by sound; computed on first use."""
         return ArtistMap(self.library, self._artist_ids)
 
     @cached_property
     def genres(self) -> list[str]:
-        """The likeliest genre of each song, in lower case; empty where the heads know none."""
+        """The most likely genre of each song, in lower case; empty if there is none."""
         found = likeliest(self.library).get("genre")
         if found is None:
             return [""] * len(self.library)
@@ -169,7 +169,7 @@ class Snapshot:
 
     @cached_property
     def durations(self) -> npt.NDArray[np.float64]:
-        """Seconds of each song: shape (n,), float64."""
+        """Duration of each song in seconds: shape (n,), float64."""
         return np.asarray(self._tags.column("duration_s").to_pylist(), np.float64)
 
     @cached_property
@@ -178,7 +178,7 @@ class Snapshot:
         return name_codes(self.library, "artist")
 
     def titled(self, title: str, artist: str) -> list[int]:
-        """Return the songs of this title and artist, by their plain names."""
+        """Return the rows of songs with this title and artist, compared by `plain_name`."""
         return self._by_title.get((plain_name(title), plain_name(artist)), [])
 
     @cached_property
@@ -192,6 +192,6 @@ class Snapshot:
 
 
 def check_sources(sources: SnapshotSources) -> None:
-    """Refuse a store that lies in an object store: nobody could watch it."""
+    """Refuse a store in an object store, which cannot be watched for changes."""
     if is_uri(str(sources.vectors)):
-        raise StoreError(f"{sources.vectors}: is served from a file of this machine: fetch it")
+        raise StoreError(f"{sources.vectors}: only local files can be served; download it first")

@@ -1,17 +1,17 @@
-"""OpenSubsonic's extension ``sonicSimilarity``, and what a client asks before it.
+"""OpenSubsonic's extension ``sonicSimilarity``, and the endpoints that clients call before it.
 
 ==============================  ================================================================
-``ping``, ``getLicense``        whether the server is there, and lets the client in
-``getOpenSubsonicExtensions``   what it can do; asked without a password
-``tokenInfo``                   whose API key this is
-``getSonicSimilarTracks``       ``id``, ``count``: songs near one, similarity 1 the same, 0 unlike
-``findSonicPath``               ``startSongId``, ``endSongId``, ``count``: both ends are in it
+``ping``, ``getLicense``        check the connection and the password
+``getOpenSubsonicExtensions``   supported extensions; needs no password
+``tokenInfo``                   owner of the API key
+``getSonicSimilarTracks``       ``id``, ``count``: similar songs, similarity from 0 to 1 (the same)
+``findSonicPath``               ``startSongId``, ``endSongId``, ``count``: includes both ends
 ==============================  ================================================================
 
-The password is the server's token: ``p`` plain or as ``enc:`` and hexadecimal digits, or ``t``,
-the MD5 of it with the salt ``s`` behind, each with any user ``u``; or ``apiKey`` alone. Answers are
-XML, or JSON or JSONP where ``f`` says so; what is wrong is a code within an answer of status 200,
-as clients expect it.
+The password is the server's token: either ``p``, plain or as ``enc:`` and hexadecimal digits, or
+``t``, the MD5 of the token followed by the salt ``s``, each with any user ``u``; or ``apiKey``
+alone. Responses are XML, or JSON or JSONP according to ``f``. An error is a code within a response
+of status 200, as clients expect.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ PREFIX = "/rest/"
 API_VERSION = "1.16.1"
 NAMESPACE = "http://subsonic.org/restapi"
 EXTENSIONS = {"apiKeyAuthentication": [1], "formPost": [1], "sonicSimilarity": [1]}
-OPEN = ("getOpenSubsonicExtensions",)  # answered without a password, as the specification wants
+OPEN = ("getOpenSubsonicExtensions",)  # needs no password, as the specification requires
 GENERIC, MISSING, WRONG_PASSWORD, CONFLICTING, WRONG_KEY, NOT_FOUND = 0, 10, 40, 43, 44, 70
 SIMILAR_COUNT, PATH_COUNT = 10, 25
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,7 +40,7 @@ _CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,127}", re.ASCII)
 
 
 class SubsonicError(Exception):
-    """A question that is answered by one of the protocol's codes.
+    """An error that is answered with one of the protocol's codes.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class SubsonicError(Exception):
 
 
 def check_password(asked: Asked, token: str) -> None:
-    """Let a request pass, or raise the `SubsonicError` of the specification.
+    """Authenticate a request; raise the `SubsonicError` that the specification prescribes.
 
     Parameters
     ----------
     asked : Asked
     token : str
-        Of the server; without one, everybody passes.
+        The server's token; if empty, every request passes.
     """
     user, key = asked.query.get("u"), asked.query.get("apiKey")
     plain, digest, salt = (asked.query.get(name) for name in ("p", "t", "s"))
@@ -92,12 +92,12 @@ def check_password(asked: Asked, token: str) -> None:
 
 
 def answer(snapshot: Snapshot, asked: Asked) -> Reply:
-    """Answer a request that has passed `check_password`, or whose name is in `OPEN`."""
+    """Answer a request that has passed `check_password`, or whose endpoint is in `OPEN`."""
     name = endpoint(asked.path)
     handler = HANDLERS.get(name)
     if handler is None:
         return rendered(
-            asked, error=SubsonicError(GENERIC, f"{name}: is not answered here"), status=404
+            asked, error=SubsonicError(GENERIC, f"{name}: endpoint not supported"), status=404
         )
     try:
         return rendered(asked, handler(snapshot, asked))
@@ -127,7 +127,7 @@ def rendered(
     error: SubsonicError | None = None,
     status: int = 200,
 ) -> Reply:
-    """Return an answer in the form that was asked for."""
+    """Render a response in the requested format."""
     document: dict[str, Any] = {
         "status": "ok" if error is None else "failed",
         "version": API_VERSION,
@@ -197,7 +197,7 @@ def _needed(asked: Asked, name: str) -> str:
 def _count(asked: Asked, usual: int) -> int:
     count = asked.whole("count", usual)
     if count < 1:
-        raise SubsonicError(GENERIC, "count is at least 1")
+        raise SubsonicError(GENERIC, "count must be at least 1")
     return count
 
 
@@ -213,7 +213,7 @@ def _matches(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dic
 
 
 def _child(name: str, song: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a song as the protocol's ``Child``; what the store does not know is left out."""
+    """Return a song as the protocol's ``Child``; unknown fields are omitted."""
     file = song["uri"].rpartition("/")[2]
     stem, dot, ending = file.rpartition(".")
     known = {
@@ -239,7 +239,7 @@ def _xml(document: Mapping[str, Any]) -> bytes:
 
 
 def _fill(element: ElementTree.Element, content: Mapping[str, Any]) -> None:
-    """Put plain values into attributes and everything else below, as Subsonic does."""
+    """Write plain values as attributes and all others as child elements, as Subsonic does."""
     for name, value in content.items():
         if isinstance(value, Mapping):
             _fill(ElementTree.SubElement(element, name), value)

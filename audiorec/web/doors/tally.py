@@ -1,6 +1,6 @@
-"""What the server counts, in the text that Prometheus reads.
+"""Metrics of the server in Prometheus' text format.
 
-a request that is done ──`RequestTally.count`──▶ counters, times ──.text──▶ ``/metrics``
+a finished request ──`RequestTally.count`──▶ counters, times ──.text──▶ ``/metrics``
 """
 
 import os
@@ -16,7 +16,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class RequestTally:
-    """Counts of requests by door."""
+    """Counts and response times of requests, by door."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class RequestTally:
         self.in_flight = 0
 
     def count(self, door: str, status: int, seconds: float, refused: str = "") -> None:
-        """Count a request that is done.
+        """Count a finished request.
 
         Parameters
         ----------
@@ -36,7 +36,7 @@ class RequestTally:
         status : int
         seconds : float
         refused : str
-            Why it was not answered; empty where it was.
+            Why it was refused; empty if it was not.
         """
         with self._lock:
             self._requests[door, status] += 1
@@ -47,14 +47,14 @@ class RequestTally:
             self._seconds[door] += seconds  # type: ignore[assignment]
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
-        """Return all counts, and gauges by name: what each means, and its value."""
+        """Return all metrics as text; `gauges` maps a name to its help text and value."""
         with self._lock:
             lines = [*self._counters(), *self._histogram()]
         known = {
             **gauges,
-            "in_flight": ("Requests that are being answered.", self.in_flight),
-            "start_time_seconds": ("When the server began, in seconds since 1970.", self._started),
-            "resident_memory_bytes": ("Memory of the process.", resident_bytes()),
+            "in_flight": ("Requests in progress.", self.in_flight),
+            "start_time_seconds": ("Start of the server, in seconds since 1970.", self._started),
+            "resident_memory_bytes": ("Resident memory of the process.", resident_bytes()),
         }
         for name, (meaning, value) in known.items():
             lines += _metric(f"audiorec_serve_{name}", "gauge", meaning, [("", value)])
@@ -65,19 +65,19 @@ class RequestTally:
         yield from _metric(
             "audiorec_serve_requests_total",
             "counter",
-            "Requests that were answered, by door and status.",
+            "Requests answered, by door and status.",
             [(f'{{door="{door}",status="{status}"}}', n) for (door, status), n in requests],
         )
         yield from _metric(
             "audiorec_serve_refused_total",
             "counter",
-            "Requests that were refused, by reason.",
+            "Requests refused, by reason.",
             [(f'{{reason="{reason}"}}', n) for reason, n in sorted(self._refused.items()) if n],
         )
 
     def _histogram(self) -> Iterator[str]:
         name = "audiorec_serve_request_seconds"
-        yield f"# HELP {name} Time from the request's headers to the end of the answer."
+        yield f"# HELP {name} Time from the request's headers to the end of the response."
         yield f"# TYPE {name} histogram"
         for door, buckets in sorted(self._times.items()):
             total = 0
@@ -89,7 +89,7 @@ class RequestTally:
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process; 0 where the system does not say."""
+    """Return the resident memory of this process, in bytes; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):

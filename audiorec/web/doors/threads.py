@@ -1,7 +1,7 @@
-"""One thread for each question, and none of BLAS' own: set before numpy is loaded.
+"""Limit BLAS to one thread per request; has to be set before numpy is loaded.
 
-Questions are small and many. With a thread a core for each of them, eight clients took three times
-the CPU time: the threads wait for each other, spinning (``benchmarks/bench_serve.py``).
+Requests are many and small. With one BLAS thread per core, eight clients took three times the CPU
+time, because the threads spin while they wait for each other (``benchmarks/bench_serve.py``).
 """
 
 import os
@@ -10,6 +10,6 @@ from audiorec.runs.workers import ONE_THREAD
 
 
 def one_thread_each() -> None:
-    """Let numpy compute in the thread that asks; what the environment says already, stays."""
+    """Make numpy compute in the calling thread; variables already set are kept."""
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)

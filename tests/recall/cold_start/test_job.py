@@ -365,7 +365,7 @@ def test_sides_of_two_spaces_are_refused(tmp_path):
     np.testing.assert_allclose(songs.units[0], [0.6, 0.8])
     assert songs.artist is None
     assert people.ids == ["a", "b"]
-    with pytest.raises(SpecMismatchError, match="made in the spaces of u2 and u1"):
+    with pytest.raises(SpecMismatchError, match="lie in different spaces, u2 and u1"):
         embedding_sides(EmbeddingTable.open(tmp_path / "theirs"), users)
 
 

@@ -189,7 +189,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_others_are_refused_meanw
         found = finished(at_once())
         said = sorted(reply.json()["error"] for reply in found)
         assert {reply.status_code for reply in found} == {503}
-        assert said == ["it took too long"] * 2 + ["too busy"] * 2
+        assert said == ["the request timed out"] * 2 + ["too busy"] * 2
         assert slow.asked == 1  # who waited was not begun
     finally:
         slow.let_go.set()

@@ -148,8 +148,8 @@ def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(tmp_path)
     [
         (["--token", "short"], "at least 16 plain characters"),
         (["--token", "with a blank in the middle"], "at least 16 plain characters"),
-        (["--token", TOKEN, "--token-file", "x"], "one of --token and --token-file"),
-        (["--token-file", "gone"], "gone: no token can be read"),
+        (["--token", TOKEN, "--token-file", "x"], "either --token or --token-file"),
+        (["--token-file", "gone"], "gone: cannot read a token"),
         (["--artists", "gone.csv"], "gone.csv: no such file"),
         (["--root", "gone"], "gone: no such folder"),
     ],
@@ -204,7 +204,7 @@ def test_a_lyrion_that_is_not_there_is_said(capsys):
     from audiorec_cli.bliss_mixer import tell_lyrion
 
     tell_lyrion("http://127.0.0.1:9/jsonrpc.js", 4711)
-    assert "could not be told the port 4711" in capsys.readouterr().err
+    assert "cannot report the port 4711" in capsys.readouterr().err
 
 
 def test_the_mixer_is_started_as_the_plugin_starts_it(store, tmp_path):
@@ -237,9 +237,9 @@ def test_the_mixer_finds_its_store(store, tmp_path, monkeypatch):
     other.write_bytes(b"SQLite format 3\0")
     from audiorec.errors import InputError
 
-    with pytest.raises(InputError, match="is no store of audiorec; make it a link to one"):
+    with pytest.raises(InputError, match="not a store of audiorec; make it a link to a store"):
         store_of(other)
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="no such file"):
         store_of(tmp_path / "gone.db")
     monkeypatch.setenv("AUDIOREC_VECTORS", os.fspath(store))
     assert store_of(other) == store

@@ -1,8 +1,8 @@
-// Questions to the server. The token stands in the address once, and in this tab from then on.
+// Requests to the server. The token is taken from the address once and then kept in this tab.
 
 const KEEP = "audiorec-token";
-export const OLD = "audiorec-old"; // an event: rows of this page are no longer served
-let edition = ""; // of the library that this page shows
+export const OLD = "audiorec-old"; // event: the server no longer serves the rows of this page
+let edition = ""; // edition of the library that this page shows
 
 export function takeToken() {
   const found = /[#&]token=([\w-]+)/.exec(location.hash);
@@ -28,12 +28,12 @@ async function ask(path, options = {}) {
     answer = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("audiorec does not answer any more. Start it again: audiorec browse", 0);
+    throw new Refused("audiorec does not respond. Start it again: audiorec browse", 0);
   }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
     if (answer.status === 409) dispatchEvent(new Event(OLD));
-    throw new Refused(said.error || `the server said ${answer.status}`, answer.status);
+    throw new Refused(said.error || `the server answered with status ${answer.status}`, answer.status);
   }
   return answer;
 }
@@ -60,11 +60,11 @@ export function setEdition(name) {
   edition = name;
 }
 
-// What was asked of songs not long ago.
+// Cache of recent responses about songs.
 const known = new Map();
 const MOST_KNOWN = 400;
 
-// Songs have other rows from now on; what is asked next is of the edition that is served.
+// Row numbers are about to change: clear the cache, and let the next request use the new edition.
 export function forget() {
   edition = "";
   known.clear();

@@ -4,7 +4,7 @@ const LIGHT = ["#2f5fd0", "#d4490f", "#2f8a3a", "#a87900", "#8b3fb5", "#067f9c",
   "#39424f", "#b8202a"];
 const DARK = ["#7aa2ff", "#ff9f5f", "#7fd37f", "#e8c659", "#c792ea", "#45cfe6", "#ff80c3", "#d19a66",
   "#aab6c6", "#ff6f6f"];
-// From little to much; each step is lighter or darker, so that it is told without colours as well.
+// From low to high; steps also differ in lightness, so that they are distinguishable without colour.
 const RAMP_LIGHT = ["#e9eef8", "#aec3ea", "#5a86cf", "#2a5cb5", "#0c2f7a"];
 const RAMP_DARK = ["#212836", "#33508c", "#4c7cd1", "#7fb0f2", "#d3e8ff"];
 
@@ -42,7 +42,7 @@ export function mixed(one, other, share) {
   return `#${hex.join("")}`;
 }
 
-// As a canvas keeps a dot: alpha, blue, green, red.
+// Pixel format of a canvas: alpha, blue, green, red.
 export function packed(colour) {
   const [r, g, b] = parts(colour);
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -68,7 +68,7 @@ export function dotColours(library, by) {
   return colours;
 }
 
-// Between which values colours go: without the outermost hundredth on both sides.
+// Range of values that the colours span: without the outermost hundredth on both sides.
 export function extent(values) {
   const known = Float32Array.from(values).filter((value) => value === value).sort();
   if (!known.length) return { low: 0, high: 1 };

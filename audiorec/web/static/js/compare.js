@@ -1,4 +1,4 @@
-// Two songs: their scores above each other, and what makes them near or far.
+// Compare two songs: their scores one above the other, and what makes them similar or different.
 
 import { html } from "../vendor/htm-preact.js";
 import { getJson, ofSong } from "./api.js";
@@ -15,11 +15,11 @@ export function Compare({ first, second }) {
   const most = Math.max(0.01, ...parts.map((one) => Math.abs(one.part)));
   return html`<section class="song compare" aria-labelledby="song-title">
     <div class="head"><div class="names"><h2 id="song-title" tabindex="-1">Two songs side by side</h2>
-      ${answer && html`<p class="said">${Math.round(100 * answer.similarity)} of 100 alike</p>`}</div>
+      ${answer && html`<p class="said">Similarity ${Math.round(100 * answer.similarity)} of 100</p>`}</div>
       <button class="icon" title="Close the comparison" onClick=${close}><${Icon} name="close" /></button></div>
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${[first, second].map((row) => html`<${One} key=${row} row=${row} library=${library} />`)}
-    <h3>What brings them together, and what sets them apart</h3>
+    <h3>What they have in common, and what sets them apart</h3>
     <ul class="parts">${parts.map((one) => html`<li>
       <span class="name"><bdi>${one.class}</bdi></span>
       <span class="bar" aria-hidden="true"><span class=${one.part < 0 ? "apart" : "together"}

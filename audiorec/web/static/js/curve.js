@@ -1,4 +1,4 @@
-// A curve that is drawn with the mouse, or point by point with the keyboard.
+// Editor for a curve, drawn with the mouse or point by point with the keyboard.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { groupColour, ink, onTheme, rest } from "./colours.js";
@@ -35,7 +35,7 @@ export function Curve({ points, onDraw, scores, words }) {
     const bounded = Math.min(POINTS - 1, Math.max(0, place));
     const from = drawing.current ? drawing.current.last : bounded;
     const start = next[from];
-    for (const point of between(from, bounded)) { // a quick hand passes over points
+    for (const point of between(from, bounded)) { // a fast stroke skips points
       const share = from === bounded ? 1 : (point - from) / (bounded - from);
       next[point] = start + (value - start) * share;
     }
@@ -67,7 +67,7 @@ export function Curve({ points, onDraw, scores, words }) {
       aria-valuetext=${`point ${at + 1} of ${POINTS}: ${Math.round(100 * shown[at])} %`} onKeyDown=${onKey}
       onPointerDown=${(e) => { e.currentTarget.setPointerCapture(e.pointerId); put(e); }}
       onPointerMove=${(e) => drawing.current && put(e)} onPointerUp=${over} onPointerCancel=${over}></canvas>
-    <p class="axis quiet"><span>beginning</span><span>draw how much ${words}: top is the most there is here</span><span>end</span></p>
+    <p class="axis quiet"><span>beginning</span><span>draw how much ${words}; the top is the most in this library</span><span>end</span></p>
     <div class="buttons">${Object.keys(SHAPES).map((name) => html`<button class="small" onClick=${() => onDraw(shaped(name))}>${name}</button>`)}</div>
   </div>`;
 }
@@ -77,7 +77,7 @@ function between(one, other) {
   return Array.from({ length: high - low + 1 }, (_, at) => low + at);
 }
 
-// The wanted curve, and where the songs of the list lie.
+// Draw the requested curve, and the songs of the list as dots.
 function draw(canvas, points, scores, at) {
   const ratio = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;

@@ -1,4 +1,4 @@
-// Finding songs: words, and conditions as the command line has them, with a helper that writes them.
+// Search for songs: by words, and by conditions in the syntax of the command line, with a builder.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getBytes } from "./api.js";
@@ -17,7 +17,7 @@ export function Finder() {
   const [written, setWritten] = useState(only);
   const timer = useRef(0);
   const sent = useRef({ text, only });
-  useEffect(() => { if (text !== sent.current.text) setTyped(text); }, [text]); // others changed it
+  useEffect(() => { if (text !== sent.current.text) setTyped(text); }, [text]); // changed elsewhere
   useEffect(() => { if (only !== sent.current.only) setWritten(only); }, [only]);
   const box = useRef(null);
   useEffect(() => { // a click elsewhere, or Escape, closes it
@@ -43,7 +43,7 @@ export function Finder() {
         <input type="text" value=${written} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
       <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
-        "All conditions must hold. The same words work on the command line: audiorec similar --only"}</p>
+        "All conditions must hold. The same syntax works on the command line: audiorec similar --only"}</p>
       <${Helper} library=${library} add=${(one) => ask([written.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
     </div>`}
   </div>`;

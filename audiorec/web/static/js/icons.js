@@ -1,4 +1,4 @@
-// Icons, drawn as paths; words stand beside them or in their button's title.
+// Icons, drawn as paths; the text is beside them or in their button's title.
 
 import { html } from "../vendor/htm-preact.js";
 

@@ -4,8 +4,8 @@ import { getBytes, getJson, setEdition } from "./api.js";
 
 const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
 const NONE = "—";
-const PIECE = 10_000; // songs whose text is made at a time
-const LAST = 2 ** 33; // a place behind all others; times a million songs it is still exact
+const PIECE = 10_000; // songs indexed at a time
+const LAST = 2 ** 33; // sorts after all others; times a million songs it is still exact
 
 export async function loadLibrary() {
   const [about, texts, numbers] = await Promise.all([
@@ -40,7 +40,7 @@ export class Library {
     this.collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
   }
 
-  // A map that takes long to be made comes when it is there; until then PCA's is shown.
+  // A slow map arrives when it has been computed; until then the PCA map is shown.
   async waitForMap(isThere) {
     if (this.about.projection === "pca") return;
     const answer = await getBytes("/api/places").catch(() => null);
@@ -72,7 +72,7 @@ export class Library {
     return this.numbers.duration[row];
   }
 
-  // "jazz" for the likeliest class of a head; nothing where a song is no music.
+  // "jazz" for the most likely class of a head; empty if a song is not music.
   best(head, row) {
     if (head !== "version" && !this.numbers.music[row]) return "";
     const code = this.numbers[`head:${head}`]?.[row];
@@ -93,7 +93,7 @@ export class Library {
     return this.byId.get(id);
   }
 
-  // The place of each song in the order of a column, equal where the songs are.
+  // Rank of each song by a column; equal values have equal ranks.
   rank(by) {
     if (!this.ranks.has(by)) this.ranks.set(by, this.makeRank(by));
     return this.ranks.get(by);
@@ -129,8 +129,8 @@ export class Library {
     return rank;
   }
 
-  // All text of a song that a search looks at, in lower case; made in pieces when nothing else is
-  // to do, at once where somebody searches before.
+  // Searchable text of each song, in lower case; built in pieces in idle time, or at once if a
+  // search comes first.
   prepareSearch() {
     const made = this.haystackPieces();
     const go = () => {
@@ -156,7 +156,7 @@ export class Library {
     this.found = found;
   }
 
-  // Which songs are shown: by words, conditions, switched-off classes and what is circled.
+  // Which songs are shown: by words, conditions, hidden classes and the circled region.
   mask({ text, onlyBits, hidden, lasso, colour }) {
     const mask = new Uint8Array(this.n).fill(1);
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -182,7 +182,7 @@ export class Library {
     return mask;
   }
 
-  // The shown songs in an order; what nobody knows stands last, whichever way round.
+  // The shown songs, sorted; unknown values come last in either direction.
   order(mask, { by, down }) {
     const whole = this.wholeOrder(by, down);
     const found = new Uint32Array(this.n);
@@ -197,7 +197,7 @@ export class Library {
     return this.orders.get(name);
   }
 
-  // Keys of place and row in one number: sorting those is ten times as fast as comparing songs.
+  // Rank and row packed into one number: sorting numbers is ten times as fast as comparing songs.
   makeOrder(rank, sign) {
     const n = this.n;
     const steps = rank.every((value) => value !== value || value === Infinity || Math.abs(value) < 1e6) ? 4096 : 1;
@@ -212,7 +212,7 @@ export class Library {
     return order;
   }
 
-  // What dots can be coloured by.
+  // Columns that dots can be coloured by.
   get colours() {
     const found = Object.keys(this.about.heads).reverse().map((head) => [`head:${head}`, label(head)]);
     if (this.numbers.means) {
@@ -228,7 +228,7 @@ export class Library {
     return found;
   }
 
-  // Colours that stand for groups: names, counts, and the group of each song; else null.
+  // Groups of a column: names, counts, and the group of each song; null for numeric columns.
   groups(by) {
     const [kind, name] = split(by);
     if (kind === "class" || by === "length" || this.numbers[by]?.constructor === Float32Array) {

@@ -1,4 +1,4 @@
-// The list that one is making: songs in order, some of them locked; every change can be undone.
+// The list being edited: songs in order, some of them locked; every change can be undone.
 
 import { makeStore } from "./store.js";
 
@@ -6,7 +6,7 @@ export const list = makeStore({
   songs: [], // rows, in playing order
   locked: new Set(),
   notes: [],
-  scores: null, // of a list with a curve: the score of each song
+  scores: null, // score of each song, if the list follows a curve
   curve: null, // { class, points } that the list was made for
   past: [],
 });
@@ -23,7 +23,7 @@ export function undo() {
   if (past.length) list.set({ ...past[past.length - 1], past: past.slice(0, -1) });
 }
 
-// Songs have other rows in a library that was opened anew; those that it lacks go.
+// Map songs to their rows in a reloaded library; songs that it lacks are dropped.
 export function moveList(moved) {
   const there = (rows) => [...rows].map(moved).filter((row) => row >= 0);
   const anew = (state) => {
@@ -62,7 +62,7 @@ export function flipLock(row) {
   list.set({ locked });
 }
 
-// Songs that were asked for, with the locked ones of the old list at their places.
+// The new songs, with the locked ones of the old list kept at their positions.
 export function withLocked(rows, old, locked) {
   const free = rows.filter((row) => !locked.has(row));
   const kept = old.map((row, place) => [place, row]).filter(([, row]) => locked.has(row));

@@ -1,4 +1,4 @@
-// The list of songs: thousands of rows of which those in sight are drawn; all of it by keyboard.
+// The list of songs: only visible rows are rendered; fully usable by keyboard.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { clock, count } from "./library.js";
@@ -7,7 +7,7 @@ import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
 
 const HEIGHT = 34; // pixels of a row
-const SPARE = 8; // rows above and below what is in sight
+const SPARE = 8; // rows rendered above and below the visible ones
 
 export function ListView() {
   const library = use((s) => s.library);
@@ -90,7 +90,7 @@ export function ListView() {
           ${columns.map(([by]) => html`<div class=${`cell ${short(by)}`} role="gridcell"><bdi>${cell(library, by, row)}</bdi></div>`)}
         </div>`)}
       </div>
-      ${!rows.length && html`<p class="empty">No song is like that. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
+      ${!rows.length && html`<p class="empty">No songs match. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
     </div>
     <label class="sorter">Sort by
       <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: false } })}>
@@ -98,7 +98,7 @@ export function ListView() {
         ${library.colours.filter(([by]) => /^(class|own):/.test(by)).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
       </select>
       <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
-        Turn round</button></label>
+        Reverse</button></label>
   </section>`;
 }
 

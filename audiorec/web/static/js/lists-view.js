@@ -1,4 +1,4 @@
-// Your list: made from songs, as a path, or along a curve; reordered, locked, played, saved.
+// Your list: make it from songs, as a path, or along a curve; reorder, lock, play and save it.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
@@ -65,7 +65,7 @@ function Maker() {
     return getJson(`/api/path/${songs[0]}/${songs[songs.length - 1]}?steps=${steps}`);
   };
   const near = (wish) => {
-    if (!seeds.length) throw new Error("Add a song to your list first: the new list begins with it.");
+    if (!seeds.length) throw new Error("Add a song to your list first: the new list starts with it.");
     return postJson("/api/playlist", {
       seeds, minutes, only: only || null,
       curve: way === "curve" ? { class: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
@@ -96,13 +96,13 @@ function Maker() {
 
 function explained(way, seeds, songs, locked, library) {
   const named = seeds.slice(0, 3).map((row) => library.title(row)).join(", ");
-  if (way === "path") return "A smooth way from the first song of your list to the last.";
-  if (!seeds.length) return "Begins with the songs of your list: add one in the library.";
+  if (way === "path") return "A smooth path from the first song of your list to the last.";
+  if (!seeds.length) return "Starts with the songs of your list: add one in the library.";
   const more = seeds.length > 3 ? ` and ${seeds.length - 3} more` : "";
-  return `${locked.size ? "Keeps the locked songs" : "Begins with"} ${named}${more}; lock songs to keep more of them.`;
+  return `${locked.size ? "Keeps the locked songs" : "Starts with"} ${named}${more}; lock songs to keep more of them.`;
 }
 
-// The drawing goes from the least to the most of a class that there is in this library.
+// The drawing spans the range of a class in this library.
 function reach(library, name) {
   return extent(library.values(`class:${library.about.classes.indexOf(name)}`));
 }
@@ -129,7 +129,7 @@ function Actions({ songs }) {
   return html`<div class="buttons">
     <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
-    <button disabled=${!songs.length} onClick=${() => change({ songs: [], locked: new Set() })}>Empty it</button></div>`;
+    <button disabled=${!songs.length} onClick=${() => change({ songs: [], locked: new Set() })}>Clear</button></div>`;
 }
 
 function Songs({ songs, library }) {
@@ -163,7 +163,7 @@ function Songs({ songs, library }) {
       <${Icon} name="up" /><${Icon} name="down" /></button>
     <button class="icon" aria-pressed=${locked.has(row)} title=${`Lock ${library.title(row)}`} onClick=${() => flipLock(row)}>
       <${Icon} name=${locked.has(row) ? "lock" : "open"} /></button>
-    <button class="icon" title=${`Take ${library.title(row)} out`} onClick=${() => drop(row)}><${Icon} name="close" /></button>
+    <button class="icon" title=${`Remove ${library.title(row)}`} onClick=${() => drop(row)}><${Icon} name="close" /></button>
   </li>`)}</ol>`;
 }
 
@@ -174,15 +174,15 @@ function Saving({ songs }) {
   const save = async (replace = false) => {
     try {
       const done = await postJson("/api/save", { rows: songs, name, replace });
-      setSaid({ done, words: `Saved ${count(done.songs, "song")}: ${done.path}${done.left_out ? `; ${done.left_out} cannot stand in a playlist` : ""}` });
+      setSaid({ done, words: `Saved ${count(done.songs, "song")}: ${done.path}${done.left_out ? `; ${done.left_out} could not be written` : ""}` });
     } catch (error) {
-      setSaid({ failure: error.message, mayReplace: error.message.includes("is there already") });
+      setSaid({ failure: error.message, mayReplace: error.message.includes("already exists") });
     }
   };
   const takeBack = async () => {
     try {
       const done = await postJson("/api/undo", {});
-      setSaid({ words: done.restored ? `${done.path} is as it was before.` : `${done.path} is gone again.` });
+      setSaid({ words: done.restored ? `${done.path} was restored.` : `${done.path} was removed.` });
     } catch (error) {
       setSaid({ failure: error.message });
     }
@@ -190,7 +190,7 @@ function Saving({ songs }) {
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
     <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
-    <p class="quiet">A playlist for any player. A plain name goes to <bdi>${folder}</bdi>.</p>
+    <p class="quiet">A playlist for any player. A name without a folder is saved in <bdi>${folder}</bdi>.</p>
     ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>

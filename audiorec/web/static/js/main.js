@@ -1,4 +1,4 @@
-// The page: it opens the library, and shows one of four views above the player.
+// The page: opens the library, and shows one of the views above the player.
 
 import { html, render, useEffect } from "../vendor/htm-preact.js";
 import { takeToken } from "./api.js";
@@ -70,7 +70,7 @@ function Said() {
   return html`<p class="hidden" role="status" aria-live="polite">${said}</p>`;
 }
 
-// What is listed follows from what is asked for: made anew where a part of that changed.
+// Recompute the listed rows when a filter or the sort order changes.
 function keepRows() {
   let before = {};
   const look = (state) => {
@@ -104,7 +104,7 @@ function keys() {
 async function open() {
   render(html`<${Page} />`, document.getElementById("page"));
   if (!takeToken()) {
-    page.set({ failure: "Open the whole address that audiorec browse printed: its last part is the key to your library." });
+    page.set({ failure: "Open the full address that audiorec browse printed: its last part is the key to your library." });
     return;
   }
   try {
@@ -112,7 +112,7 @@ async function open() {
     watchLibrary();
   } catch (error) {
     page.set({ failure: error.status === 401
-      ? "This address is no longer valid: audiorec was started again since. Open the new one that it printed."
+      ? "This address is no longer valid: audiorec has been restarted. Open the new one that it printed."
       : error.message });
   }
 }

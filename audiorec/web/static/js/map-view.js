@@ -1,4 +1,4 @@
-// The map with its legend: pan, zoom, choose, circle songs, switch classes off.
+// The map and its legend: pan, zoom, select or circle songs, hide classes.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { amountColour, dotColours, extent, groupColour, onTheme } from "./colours.js";
@@ -29,7 +29,7 @@ export function MapView() {
   useEffect(() => {
     const drawn = new SongMap(canvas.current);
     map.current = drawn;
-    window.songMap = drawn; // what tests and the curious ask how long a picture takes
+    window.songMap = drawn; // lets tests measure how long a frame takes
     const { x, y } = library.numbers;
     drawn.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
     drawn.resize();
@@ -61,11 +61,11 @@ export function MapView() {
         <button class="icon" title="Zoom in" onClick=${() => map.current.zoomAt(1.5)}><${Icon} name="plus" /></button>
         <button class="icon" title="Zoom out" onClick=${() => map.current.zoomAt(1 / 1.5)}><${Icon} name="minus" /></button>
         <button class="icon" title="Show all songs" onClick=${() => map.current.reset()}><${Icon} name="home" /></button>
-        <button class="icon" title="Circle songs to list them" aria-pressed=${circling}
+        <button class="icon" title="Circle songs to select them" aria-pressed=${circling}
           onClick=${() => setCircling(!circling)}><${Icon} name="circle" /></button>
       </div>
     </div>
-    ${marks ? html`<p class="legend quiet">Shown: songs that are proposed, a colour a channel or interest.
+    ${marks ? html`<p class="legend quiet">Shown: recommended songs, coloured by channel or interest.
       <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
     : html`<${Legend} library=${library} colour=${colour} theme=${theme} />`}
   </section>`;
@@ -154,7 +154,7 @@ function circle(map, line) {
   const lasso = map.inside(line);
   const n = lasso.reduce((sum, one) => sum + one, 0);
   if (!n) {
-    say("No song lies inside");
+    say("No songs inside");
     return;
   }
   page.set({ lasso });
@@ -177,11 +177,11 @@ function Legend({ library, colour, theme }) {
       </select></label>
     ${groups ? groups.names.map((name, place) => groups.counts[place] > 0 && html`
       <button class="group" aria-pressed=${!hidden.has(place)} onClick=${() => flip(place)}
-        title=${hidden.has(place) ? `Show ${name}` : `Leave out ${name}`}>
+        title=${hidden.has(place) ? `Show ${name}` : `Hide ${name}`}>
         <span class="swatch" style=${{ background: groupColour(place, groups.rest) }}></span>
         <bdi>${name}</bdi> <span class="quiet">${groups.counts[place].toLocaleString("en")}</span></button>`)
       : html`<${Amount} library=${library} colour=${colour} />`}
-    ${lasso && html`<button class="link" onClick=${() => page.set({ lasso: null })}>Forget the circle</button>`}
+    ${lasso && html`<button class="link" onClick=${() => page.set({ lasso: null })}>Clear the circle</button>`}
   </div>`;
 }
 

@@ -1,8 +1,8 @@
-// The map: every song a dot, drawn into one picture in memory. 100,000 dots take a few milliseconds.
+// The map: every song is a dot, drawn into one image in memory. 100,000 dots take a few milliseconds.
 
 import { faint, groupColour, ink, packed } from "./colours.js";
 
-const NEAR = 14; // pixels within which a dot is meant
+const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
 
 export class SongMap {
   constructor(canvas) {
@@ -35,7 +35,7 @@ export class SongMap {
     this.later();
   }
 
-  // Pixels from the middle for a distance of 1 on the map.
+  // Pixels per unit of the map.
   get scale() {
     return (Math.min(this.size.width, this.size.height) / 2.25) * this.view.zoom;
   }
@@ -70,7 +70,7 @@ export class SongMap {
     this.later();
   }
 
-  // Bring a song into sight where it is out of it.
+  // Scroll a song into view if it is outside.
   show(row) {
     const [x, y] = [this.songs.x[row], this.songs.y[row]];
     const [left, top] = this.toScreen(x, y);
@@ -163,7 +163,7 @@ export class SongMap {
     context.restore();
   }
 
-  // The song under the pointer, -1 where there is none.
+  // The song under the pointer, or -1.
   pick(left, top) {
     const { x, y, mask, marks } = this.songs;
     const [u, v] = this.toMap(left, top);
@@ -179,7 +179,7 @@ export class SongMap {
     return best;
   }
 
-  // The songs inside a line that was drawn around them.
+  // Mask of the songs inside a closed line.
   inside(line) {
     const { x, y } = this.songs;
     const found = new Uint8Array(x.length);
@@ -190,7 +190,7 @@ export class SongMap {
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));
 
-// Half the width of each line of a disc; -1 for none.
+// Half the width of each row of a disc; -1 for an empty row.
 function makeDisc(radius) {
   const reach = Math.floor(radius);
   return Int32Array.from({ length: 2 * reach + 1 }, (_, line) => {

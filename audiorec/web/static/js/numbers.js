@@ -1,4 +1,4 @@
-// The numbers of a song as a small table: each cell is as strong as it is unusual in this library.
+// A song's vector as a table; the more unusual a number is in this library, the stronger its colour.
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { ofSong } from "./api.js";
@@ -14,10 +14,10 @@ function Table({ row }) {
   const [answer, error] = useAnswer(() => ofSong(row, "numbers"), [row]);
   const [at, setAt] = useState(null);
   if (error) return html`<p class="failure" role="alert">${error.message}</p>`;
-  if (!answer) return html`<p class="quiet">Counting…</p>`;
+  if (!answer) return html`<p class="quiet">Computing…</p>`;
   const { classes, statistics, about, values, share } = answer;
-  const words = at ? sentence(answer, ...at) : `Each row is something that one hears, each column says how it behaves
-    over the song. A strong colour marks a number that few songs here have: blue for much, orange for little.`;
+  const words = at ? sentence(answer, ...at) : `Each row is a class, each column a statistic of its scores over the
+    song. Strong colours mark numbers that are unusual in this library: blue for high, orange for low.`;
   return html`<p class="moment" aria-live="polite">${words}</p>
     <div class="scroll" tabindex="0" role="region" aria-label="The numbers of this song"><table class="heat">
       <thead><tr><td></td>${statistics.map((name, s) => html`<th scope="col" title=${about[s]}>${name}</th>`)}</tr></thead>
@@ -36,7 +36,7 @@ function shade(share) {
 
 function sentence({ classes, statistics, values, share, about }, c, s) {
   const percent = Math.round(100 * share[c][s]);
-  return `${classes[c]}, ${statistics[s]}: ${short(values[c][s])}, more than in ${percent} % of the songs here. ${about[s]}`;
+  return `${classes[c]}, ${statistics[s]}: ${short(values[c][s])}, higher than in ${percent} % of the songs here. ${about[s]}`;
 }
 
 const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(2)).toString());

@@ -1,4 +1,4 @@
-// The bar at the bottom: what plays, where it is, and the buttons.
+// The player bar: the current song, its position, and the controls.
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Icon } from "./icons.js";
@@ -15,11 +15,11 @@ export function PlayerBar() {
     return () => clearInterval(timer);
   }, []);
   const place = queue.indexOf(row);
-  const title = row >= 0 ? library.title(row) : "Nothing plays";
+  const title = row >= 0 ? library.title(row) : "Nothing playing";
   const open = () => page.set({ selected: row, view: "library", pane: "song" });
   return html`<footer class="player" aria-label="Player">
     <div class="transport">
-      <button class="icon" title="Song before" disabled=${place <= 0} onClick=${() => step(-1)}>
+      <button class="icon" title="Previous song" disabled=${place <= 0} onClick=${() => step(-1)}>
         <${Icon} name="before" /></button>
       <button class="icon play" title=${isPaused ? "Play" : "Pause"} onClick=${toggle}>
         <${Icon} name=${isPaused ? "play" : "pause"} /></button>
@@ -36,7 +36,7 @@ export function PlayerBar() {
     <div class="seek">
       <span class="time">${clock(at)}</span>
       <input type="range" min="0" max=${Math.max(length, 0.1)} step="0.1" value=${at}
-        aria-label="Place in the song" aria-valuetext=${`${clock(at)} of ${clock(length)}`}
+        aria-label="Position in the song" aria-valuetext=${`${clock(at)} of ${clock(length)}`}
         disabled=${row < 0} onInput=${(e) => { seek(Number(e.target.value)); setAt(now()); }} />
       <span class="time">${isLoading ? "…" : clock(length)}</span>
     </div>

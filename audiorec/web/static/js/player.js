@@ -1,4 +1,4 @@
-// One player that goes on while one looks around. What a browser cannot play comes as WAV.
+// One player that keeps playing across views. Formats that a browser cannot play arrive as WAV.
 
 import { ofSong, getJson } from "./api.js";
 import { makeStore, page, say } from "./store.js";
@@ -18,7 +18,7 @@ export const playing = makeStore({
   volume: 1,
   heldAt: 0, // seconds: where a song goes on that has to be opened again
 });
-let turn = 0; // the newest wish; answers to older ones are late
+let turn = 0; // number of the newest request; responses to older ones are ignored
 
 export const now = () => audio.currentTime || 0;
 
@@ -53,7 +53,7 @@ export async function play(row, { at = 0, queue } = {}) {
 
 export function whyNot(sound) {
   if (sound.folder && sound.why_not.includes("--root")) {
-    return `This song lies outside the folders that may be played. Start again with: audiorec browse --root "${sound.folder}"`;
+    return `This song is outside the folders that may be played. Start again with: audiorec browse --root "${sound.folder}"`;
   }
   return `This song cannot be played: ${sound.why_not}.`;
 }
@@ -118,8 +118,8 @@ export function step(by) {
   if (next !== undefined) play(next);
 }
 
-// Songs have other rows, and other addresses, in a library that was opened anew: what plays is
-// opened again where it was; a song that is gone ends.
+// In a reloaded library songs have other rows and addresses: reopen the current song at its
+// position, or stop if it is gone.
 export function moveSongs(moved) {
   const { row, queue, isPaused } = playing.get();
   if (row < 0) return;

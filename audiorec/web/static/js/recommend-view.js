@@ -1,4 +1,4 @@
-// Recommendations: whom, what each channel proposes and why, the list that comes of it, and dials.
+// Recommendations: choose a user, see each channel's candidates and why, the fused list, and settings.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
@@ -8,14 +8,14 @@ import { list } from "./list-state.js";
 import { play } from "./player.js";
 import { makeStore, page, use, useAnswer } from "./store.js";
 
-const WAIT = 120; // milliseconds after a dial was turned
-const PLACES = 30; // of a list, where no quotas say otherwise
+const WAIT = 120; // milliseconds after a setting was changed
+const PLACES = 30; // length of a list without quotas
 const DIALS = [
-  ["popularity", "Against hits", 1, "0: hits as they come; right: songs that few play come forward"],
-  ["diversity", "Variety", 1, "right: no two of a genre or an artist close together"],
+  ["popularity", "Fewer hits", 1, "left: hits are kept; right: songs that few users play move up"],
+  ["diversity", "Variety", 1, "right: songs of one genre or artist are spread apart"],
   ["cold_share", "New songs", 1, "share of places for songs that nobody has played yet"],
 ];
-// What is asked about: outlives a look at another view.
+// The current query: kept while another view is shown.
 const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { weights: {}, quotas: null } });
 
 export function RecommendView() {
@@ -25,7 +25,7 @@ export function RecommendView() {
     <section class="who" aria-labelledby="who-title"><h2 id="who-title">For whom?</h2>
       <${Who} about=${about} /></section>
     ${user || songs ? html`<${Answers} about=${about} key=${user || "own"} />`
-      : html`<section class="fused"><h2>Recommendations</h2><p class="quiet empty">Choose somebody, or make up a history of songs.</p></section>`}
+      : html`<section class="fused"><h2>Recommendations</h2><p class="quiet empty">Choose a user, or make up a history of songs.</p></section>`}
   </div>`;
 }
 
@@ -42,7 +42,7 @@ function Who({ about }) {
   const paste = () => {
     const ids = pasted.split("\n").map((line) => line.trim()).filter(Boolean);
     const strange = ids.filter((id) => library.row(id) === undefined);
-    setUnknown(strange.length ? `${count(strange.length, "line")} name no song of the library, for example ${strange[0]}` : "");
+    setUnknown(strange.length ? `${count(strange.length, "line")} match no song of the library, for example ${strange[0]}` : "");
     if (ids.length > strange.length) ask(ids);
   };
   return html`<label>Find a user <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} /></label>
@@ -51,14 +51,14 @@ function Who({ about }) {
       onClick=${() => asking.set({ user: one, songs: null, left: new Set() })}><bdi>${one}</bdi></button></li>`)}</ul>
     ${answer && answer.total > 30 && html`<p class="quiet">${count(answer.total, "user")}; the first 30 are shown.</p>`}
     <h3>Or a history of your own</h3>
-    ${!canAsk ? html`<p class="quiet">The folder holds no models that could be asked.</p>` : html`
-      <button disabled=${!mine.length} onClick=${() => ask(mine.map((row) => library.ids[row]))}>Take your list (${mine.length})</button>
-      <label>Paste song ids, one a line <textarea rows="3" value=${pasted} onInput=${(e) => setPasted(e.target.value)}></textarea></label>
-      <button disabled=${!pasted.trim()} onClick=${paste}>Ask for these</button>
+    ${!canAsk ? html`<p class="quiet">The folder has no trained models.</p>` : html`
+      <button disabled=${!mine.length} onClick=${() => ask(mine.map((row) => library.ids[row]))}>Use your list (${mine.length})</button>
+      <label>Paste song ids, one per line <textarea rows="3" value=${pasted} onInput=${(e) => setPasted(e.target.value)}></textarea></label>
+      <button disabled=${!pasted.trim()} onClick=${paste}>Use these</button>
       ${unknown && html`<p class="note">${unknown}</p>`}`}`;
 }
 
-// Asks again whenever the question changes; the newest answer counts, old lists stay until it comes.
+// Query again whenever the settings change; the newest response wins, old lists stay until it arrives.
 function useLists(state) {
   const [lists, setLists] = useState(null);
   const [error, setError] = useState(null);
@@ -123,19 +123,19 @@ function Answers({ about }) {
   return html`<section class="fused" aria-labelledby="fused-title">
       <h2 id="fused-title">For <bdi>${state.user || "this history"}</bdi></h2>
       ${error && html`<p class="failure" role="alert">${error.message}</p>`}
-      ${!lists && !error && html`<p class="quiet" role="status">Asking the channels…</p>`}
+      ${!lists && !error && html`<p class="quiet" role="status">Querying the channels…</p>`}
       ${lists && html`<${Dials} about=${about} lists=${lists} dials=${state.dials} turnTo=${turnTo} />
         <${Fused} lists=${lists} name=${name} />`}
     </section>
-    ${lists && html`<section class="history" aria-labelledby="history-title"><h2 id="history-title">Heard</h2>
-      ${!lists.history?.length ? html`<p class="quiet">${about.has_log ? "Nothing is known." : "audiorec browse --interactions LOG shows what was heard."}</p>`
+    ${lists && html`<section class="history" aria-labelledby="history-title"><h2 id="history-title">History</h2>
+      ${!lists.history?.length ? html`<p class="quiet">${about.has_log ? "No plays." : "To show the history: audiorec browse --interactions LOG"}</p>`
         : html`<p class="quiet">${about.models.length ? "Leave a song out to see what changes." : ""}</p>
         <ul class="heard">${uniqueNewest(lists.history).map((one) => html`<li key=${one.id}>
           <label><input type="checkbox" checked=${!state.left.has(one.id)} disabled=${!about.models.length} onChange=${() => leave(one.id)} />
           <bdi>${name(one.id)}</bdi></label></li>`)}</ul>`}
       ${lists.notes?.map((note) => html`<p class="note">${note}</p>`)}
     </section>
-    <section class="channels" aria-labelledby="channels-title"><div class="above"><h2 id="channels-title">What each channel says</h2>
+    <section class="channels" aria-labelledby="channels-title"><div class="above"><h2 id="channels-title">Candidates of each channel</h2>
       <button onClick=${showOnMap}>Show on the map</button></div>
       <div class="columns" tabindex="0" role="region" aria-label="Channels side by side">${lists.channels.map((one) => html`
         <div class="channel" key=${one.channel}><h3>${one.channel}</h3>
@@ -152,14 +152,14 @@ function Dials({ about, lists, dials, turnTo }) {
       ${key === "popularity" && !about.has_log && html`<span class="quiet">needs --interactions</span>`}</label>`)}
     <label>Songs of one artist <select value=${dials.per_artist ?? about.fusion.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
       <option value="0">any number</option><option value="1">1</option><option value="2">2</option><option value="3">3</option></select></label>
-    <details><summary>Say of each channel</summary><div class="weights" role="group" aria-label="Say of each channel">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
+    <details><summary>Weight of each channel</summary><div class="weights" role="group" aria-label="Weight of each channel">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
       <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? about.fusion.weights[channel] ?? 1}
         disabled=${!!dials.quotas} onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>
     <${Quotas} about=${about} lists=${lists} dials=${dials} turnTo=${turnTo} />
   </div>`;
 }
 
-// Places that each channel has in the list; the first one that is moved takes the others along, as they stand.
+// Places per channel in the list; moving one slider fixes the others at their current values.
 function Quotas({ about, lists, dials, turnTo }) {
   const names = lists.channels.map((one) => one.channel);
   const quotas = dials.quotas || usualQuotas(about, names, dials);
@@ -169,15 +169,15 @@ function Quotas({ about, lists, dials, turnTo }) {
       <input type="range" min="0" max=${PLACES} step="1" value=${quotas[name] || 0} aria-valuetext=${count(quotas[name] || 0, "place")}
         onInput=${(e) => turnTo({ quotas: { ...quotas, [name]: Number(e.target.value) } })} /></label>`)}</div>
     <p class="quotas"><button onClick=${() => turnTo({ quotas: null })}>Reset the places</button>
-      <span class="quiet">${dials.quotas ? `${count(whole, "place")} in the list; the say of each channel waits.` : "Now the say of each channel decides."}</span></p></details>`;
+      <span class="quiet">${dials.quotas ? `${count(whole, "place")} in the list; the weights are not used.` : "The weights decide."}</span></p></details>`;
 }
 
-// What the say of each channel comes to in places. Heard songs have a share of their own.
+// Convert the weights to places per channel. Heard songs have their own share.
 function usualQuotas(about, names, dials) {
   const heard = names.includes("replay") ? Math.round(PLACES * (dials.replay_share ?? about.fusion.replay_share ?? 0)) : 0;
   const say = names.map((name) => (name === "replay" ? 0 : dials.weights[name] ?? about.fusion.weights[name] ?? 1));
   const whole = say.reduce((sum, one) => sum + one, 0) || 1;
-  let upTo = 0; // rounded as they add up, so that they come to the whole list
+  let upTo = 0; // cumulative sums are rounded, so that the places add up to the whole list
   return Object.fromEntries(names.map((name, at) => {
     const before = Math.round(((PLACES - heard) * upTo) / whole);
     upTo += say[at];
@@ -190,8 +190,8 @@ function Fused({ lists, name }) {
   const gone = lists.before ? lists.before.filter((one) => !lists.fused.some((now) => now.id === one.id)) : [];
   return html`<ol class="songs ranked">${lists.fused.map((song) => html`<${Proposed} key=${song.id} song=${song} name=${name} channel=${song.channel}
       change=${lists.before ? changed(before.get(song.id), song.rank) : ""} />`)}</ol>
-    ${!lists.fused.length && html`<p class="quiet">Nothing is left to propose. Turn a dial back.</p>`}
-    ${gone.length > 0 && html`<p class="note">No longer proposed: ${gone.map((one) => name(one.id)).join(", ")}</p>`}`;
+    ${!lists.fused.length && html`<p class="quiet">Nothing left to recommend. Loosen a setting.</p>`}
+    ${gone.length > 0 && html`<p class="note">No longer recommended: ${gone.map((one) => name(one.id)).join(", ")}</p>`}`;
 }
 
 function changed(was, is) {

@@ -1,4 +1,4 @@
-// A library that was replaced on the disk: the page says so, and shows the new one when one wants it.
+// When the library on disk is replaced, the page says so and loads the new one on request.
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { forget, getJson, OLD, postJson } from "./api.js";
@@ -18,7 +18,7 @@ export function watchLibrary() {
   };
   setInterval(look, POLL);
   document.addEventListener("visibilitychange", look);
-  addEventListener(OLD, look); // another window shows the new one already
+  addEventListener(OLD, look); // another window has already loaded the new one
 }
 
 export function Changed() {
@@ -44,7 +44,7 @@ export function Changed() {
       <button onClick=${() => page.set({ later: onDisk })}>Later</button></div></div>`;
 }
 
-// What plays, is listed or is chosen stays so, under its new row, where the song is still there.
+// Keep the current, listed and selected songs under their new rows if they still exist.
 async function showAnew() {
   await postJson("/api/renew", {});
   forget();

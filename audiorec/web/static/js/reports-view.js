@@ -1,5 +1,5 @@
 // Reports of `recall evaluate --json` and `recall compare --json` as charts side by side.
-// The files are read by the browser: nothing is sent anywhere.
+// The files are read in the browser; nothing is uploaded.
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { groupColour } from "./colours.js";
@@ -9,7 +9,7 @@ const FORMS = /^audiorec\/recall-(evaluate|compare)\/1$/;
 const NAMES = {
   recall: "Recall", capped_recall: "Recall, capped", hit_rate: "Hit rate", precision: "Precision", ndcg: "NDCG", mrr: "MRR",
 };
-const SPREAD = { popularity: "Mean plays of what is proposed", gini: "Inequality (Gini)", coverage: "Share of the catalogue", fit_cpu_s: "CPU-s to fit" };
+const SPREAD = { popularity: "Mean plays of the candidates", gini: "Inequality (Gini)", coverage: "Share of the catalogue", fit_cpu_s: "CPU-s to fit" };
 const LARGEST = 20_000_000; // bytes of a report
 const reports = makeStore({ files: [], measure: "recall", k: "" });
 
@@ -26,7 +26,7 @@ export function ReportsView() {
         if (file.size > LARGEST) throw new Error("too large");
         found.push(checked(file.name, JSON.parse(await file.text())));
       } catch (error) {
-        wrong.push(`${file.name}: ${error instanceof SyntaxError ? "is no JSON" : error.message}`);
+        wrong.push(`${file.name}: ${error instanceof SyntaxError ? "not JSON" : error.message}`);
       }
     }
     setFailure(wrong.join("; "));
@@ -38,9 +38,9 @@ export function ReportsView() {
   const sizes = [...new Set(rows.flatMap((row) => Object.keys(row.channel.measures[measure] || {})))].sort((a, b) => a - b);
   const size = sizes.includes(k) ? k : sizes[sizes.length - 1];
   return html`<div class="state reports"><h2>Reports</h2>
-    <p class="quiet">What <code>audiorec recall evaluate … --json > report.json</code> and <code>recall compare</code> write, next to each other.</p>
+    <p class="quiet">Compare reports written by <code>audiorec recall evaluate … --json > report.json</code> and <code>recall compare</code>.</p>
     <p class="buttons"><label class="file">Add reports <input type="file" accept=".json,application/json" multiple onChange=${read} /></label>
-      ${files.map((file) => html`<button class="small" title=${`Take ${file.name} away`}
+      ${files.map((file) => html`<button class="small" title=${`Remove ${file.name}`}
         onClick=${() => reports.set({ files: files.filter((one) => one !== file) })}><bdi>${file.name}</bdi> ✕</button>`)}</p>
     ${failure && html`<p class="failure" role="alert">${failure}</p>`}
     ${rows.length > 0 && html`<div class="fields">
@@ -54,14 +54,14 @@ export function ReportsView() {
 }
 
 function checked(name, document) {
-  if (!FORMS.test(document?.schema)) throw new Error("is no report of recall evaluate or compare");
+  if (!FORMS.test(document?.schema)) throw new Error("not a report of recall evaluate or compare");
   const channels = document.channels || [document];
   const isGood = (one) => typeof one?.channel === "string" && typeof one.measures === "object" && one.measures !== null;
-  if (!Array.isArray(channels) || !channels.every(isGood)) throw new Error("has no channels that could be shown");
+  if (!Array.isArray(channels) || !channels.every(isGood)) throw new Error("has no channels to show");
   return { name, split: String(document.split ?? ""), channels };
 }
 
-// [value, low, high] of a channel; null where the report has none.
+// [value, low, high] of a channel; null if the report has none.
 function interval({ channel }, measure, size) {
   const found = channel.measures[measure]?.[size];
   return Array.isArray(found) && found.slice(0, 3).every(Number.isFinite) ? found : null;
@@ -74,7 +74,7 @@ function Bars({ rows, measure, size, several }) {
   const most = Math.max(1e-9, ...known.map((row) => row.found[2], 0));
   const ordered = [...known].sort((a, b) => b.found[0] - a.found[0]);
   const share = (value) => `${(100 * Math.max(0, value)) / most}%`;
-  return html`<figure class="chart" aria-label=${`${NAMES[measure]} in lists of ${size}, the best first`}>
+  return html`<figure class="chart" aria-label=${`${NAMES[measure]} in lists of ${size}, best first`}>
     <ul>${ordered.map((row) => {
       const [value, low, high] = row.found;
       return html`<li><span class="name"><bdi>${called(row, several)}</bdi></span>
@@ -82,7 +82,7 @@ function Bars({ rows, measure, size, several }) {
           <span class="whisker" style=${{ left: share(low), width: share(high - low) }}></span></span>
         <span class="value">${value.toFixed(4)} <span class="quiet">[${low.toFixed(4)}, ${high.toFixed(4)}]</span></span></li>`;
     })}</ul>
-    <figcaption class="quiet">Bars: ${NAMES[measure]}@${size}. Lines: the middle 95 % of a bootstrap.</figcaption></figure>`;
+    <figcaption class="quiet">Bars: ${NAMES[measure]}@${size}. Lines: 95 % bootstrap intervals.</figcaption></figure>`;
 }
 
 function Details({ rows, measure, size }) {

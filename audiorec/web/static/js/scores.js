@@ -1,4 +1,4 @@
-// The waveform, coloured by the likeliest class, and every class over time, with the playhead on both.
+// The waveform, coloured by the most likely class, and every class over time, with a playhead.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { ofSong } from "./api.js";
@@ -44,17 +44,17 @@ export function Scores({ row, song, compact = false }) {
       </div>
       <div class=${`area ${canPlay ? "can-play" : ""}`} ref=${box} role="slider" tabindex="0" aria-valuemin="0"
         aria-valuemax=${Math.round(total)} aria-valuenow="0" aria-valuetext=${said || overallWords(library, row)}
-        aria-label=${`${library.title(row)} over time: choose a moment to hear`} onKeyDown=${onKey}
+        aria-label=${`${library.title(row)} over time: choose a position to play`} onKeyDown=${onKey}
         onClick=${(e) => jump(placeOf(e))} onPointerMove=${(e) => setHover(placeOf(e))} onPointerLeave=${() => setHover(null)}>
         ${!compact && html`<${Wave} wave=${wave} scores=${has ? scores : null} library=${library} />`}
         ${has && html`<${Strips} scores=${scores} total=${total} />`}
         <${Playhead} row=${row} total=${total} />
       </div>
     </div>
-    <p class="moment quiet" aria-live="off">${said || (has && canPlay ? "Click anywhere to hear that moment." : "\u00a0")}</p>
+    <p class="moment quiet" aria-live="off">${said || (has && canPlay ? "Click to play from there." : "\u00a0")}</p>
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${waveError && html`<p class="note">No waveform: ${waveError.message}</p>`}
-    ${scores?.why && html`<p class="note">No scores over time are kept for this song. To keep them: <code>${scores.command}</code></p>`}
+    ${scores?.why && html`<p class="note">There are no scores over time for this song. To store them: <code>${scores.command}</code></p>`}
   </section>`;
 }
 
@@ -132,7 +132,7 @@ function Strips({ scores, total }) {
   return html`<canvas ref=${canvas} class="strips" style=${{ height: `${lines * LINE}px` }} aria-hidden="true"></canvas>`;
 }
 
-// The genre, or the head of most classes, that is likeliest at each moment.
+// The most likely class of the genre head, or else of the first head, at each moment.
 function winningClasses(scores, library) {
   const heads = Object.keys(library.about.heads);
   const head = heads.includes("genre") ? "genre" : heads[0];

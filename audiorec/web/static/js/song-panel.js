@@ -1,4 +1,4 @@
-// One song: what it is, how it sounds over time, its numbers, what sounds like it and why.
+// One song: its details, scores over time, numbers, and similar songs with reasons.
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { getJson, ofSong } from "./api.js";
@@ -18,7 +18,7 @@ const NAMES = {
 };
 const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : shown(value));
 const VERDICTS = {
-  identical: "the very same audio",
+  identical: "the same audio",
   same: "the same recording in another encoding",
   likely: "most likely the same recording",
 };
@@ -29,8 +29,8 @@ export function SongPanel() {
   if (selected < 0) {
     return html`<section class="song" aria-labelledby="song-title">
       <h2 id="song-title" tabindex="-1">No song chosen</h2>
-      <p class="quiet">Choose one in the list or on the map: here you then see and hear what it is made of,
-        and what sounds like it.</p></section>`;
+      <p class="quiet">Choose one in the list or on the map to see its scores, play it, and find similar
+        songs.</p></section>`;
   }
   return other >= 0 && other !== selected
     ? html`<${Compare} first=${selected} second=${other} />`
@@ -97,7 +97,7 @@ function Near({ row }) {
   return html`<section class="near" aria-labelledby="near-title">
     <h3 id="near-title">Sounds like it</h3>
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
-    ${isLoading && !answer && html`<p class="quiet">Listening around…</p>`}
+    ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
     ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
     <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
       <button class="icon" title=${`Play ${library.title(one.row)}`}
@@ -117,12 +117,12 @@ function Copies({ row }) {
   const library = use((s) => s.library);
   const [again, setAgain] = useState(0);
   const [answer] = useAnswer(() => getJson(`/api/song/${row}/copies`), [row, again]);
-  useEffect(() => { // a large library is searched for a while
+  useEffect(() => { // the search takes a while in a large library
     const timer = answer?.pending && setTimeout(() => setAgain(again + 1), 3000);
     return () => clearTimeout(timer);
   }, [answer]);
   if (!answer?.copies.length) return null;
-  return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Here more than once</h3>
+  return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Duplicates</h3>
     <ul class="songs">${answer.copies.map(({ row: one, verdict }) => html`<li key=${one}>
       <div class="names"><button class="plain title" onClick=${() => page.set({ selected: one })}>
         <bdi>${library.ids[one]}</bdi></button><span class="why">${VERDICTS[verdict] || verdict}</span></div></li>`)}</ul>

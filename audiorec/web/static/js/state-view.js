@@ -1,4 +1,4 @@
-// The state of the store: what it holds, which files failed and why, what runs did, one at work.
+// The state of the store: what it holds, which files failed and why, the last run, a run in progress.
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { getJson } from "./api.js";
@@ -8,10 +8,10 @@ import { page, use, useAnswer } from "./store.js";
 
 const POLL = 2000; // milliseconds
 const REASONS = {
-  unreadable: "cannot be opened", empty: "is empty", not_audio: "is no audio", unsupported: "is of a kind that is not read",
-  drm: "is locked by its shop", no_audio: "holds no audio", too_short: "is too short", too_long: "is too long",
-  not_finite: "holds broken numbers", undecodable: "is broken", crashed: "crashed its decoder", timeout: "took too long",
-  oom: "took too much memory",
+  unreadable: "cannot be opened", empty: "is empty", not_audio: "is not audio", unsupported: "has an unsupported format",
+  drm: "is DRM-protected", no_audio: "contains no audio", too_short: "is too short", too_long: "is too long",
+  not_finite: "has NaN or infinite samples", undecodable: "cannot be decoded", crashed: "crashed the decoder",
+  timeout: "took too long", oom: "used too much memory",
 };
 const STATUSES = {
   ok: "good", damaged: "parts are missing", truncated: "cut off at the end", phase_cancelled: "channels cancel out",
@@ -22,7 +22,7 @@ export function StateView() {
   const library = use((s) => s.library);
   const [answer, error, isLoading] = useAnswer(() => getJson("/api/state"), []);
   if (error) return html`<p class="failure" role="alert">${error.message}</p>`;
-  if (isLoading && !answer) return html`<p class="quiet" role="status">Looking at the store…</p>`;
+  if (isLoading && !answer) return html`<p class="quiet" role="status">Reading the store…</p>`;
   return html`<div class="state">
     <h2>State of the library</h2>
     <${Running} first=${answer.running} />
@@ -30,11 +30,11 @@ export function StateView() {
       <dt>Songs</dt><dd>${count(answer.songs, "song")}, ${clock(answer.seconds)} of audio</dd>
       <dt>Store</dt><dd><bdi>${answer.path}</bdi></dd>
       <dt>Made by</dt><dd><bdi>${answer.created_by}</bdi></dd>
-      <dt>May be played</dt><dd>${library.about.roots.map((root) => html`<bdi>${root}</bdi> `)}</dd>
-      <dt>Beside it</dt><dd>${answer.beside.length ? answer.beside.map((one) => html`<span>${one.kind}${one.problem && `: ${one.problem}`} </span>`) : "nothing"}</dd>
+      <dt>Playable folders</dt><dd>${library.about.roots.map((root) => html`<bdi>${root}</bdi> `)}</dd>
+      <dt>Files beside it</dt><dd>${answer.beside.length ? answer.beside.map((one) => html`<span>${one.kind}${one.problem && `: ${one.problem}`} </span>`) : "nothing"}</dd>
     </dl>
     ${answer.notes.map((note) => html`<p class="note">${note}</p>`)}
-    <h3>How good the audio is</h3>
+    <h3>Audio quality</h3>
     <ul class="counts">${Object.entries(answer.statuses).map(([name, n]) => html`<li>
       <button class="plain title" onClick=${() => { filter(`status=${name}`); page.set({ view: "library", pane: "list" }); }}>
         ${STATUSES[name] || name}</button> ${n.toLocaleString("en")}</li>`)}</ul>
@@ -53,12 +53,12 @@ function Running({ first }) {
   }, []);
   if (!state) return null;
   return html`<p class="note" role="status">${state.working
-    ? `A run is at work: ${count(state.done, "song")} done, ${state.failed} failed.`
-    : `A run was stopped: ${count(state.done, "song")} done, ${state.failed} failed. The same audiorec extract goes on with it.`}</p>`;
+    ? `A run is in progress: ${count(state.done, "song")} done, ${state.failed} failed.`
+    : `A run was stopped: ${count(state.done, "song")} done, ${state.failed} failed. The same audiorec extract command resumes it.`}</p>`;
 }
 
 function Run({ run }) {
-  if (!run) return html`<h3>The last run</h3><p class="quiet">Nothing is known of it.</p>`;
+  if (!run) return html`<h3>The last run</h3><p class="quiet">There is no record of it.</p>`;
   const counts = Object.entries(run.counts).map(([name, n]) => `${name.replaceAll("_", " ")} ${n}`).join(", ");
   return html`<h3>The last run</h3>
     <p>${new Date(run.ended_at).toLocaleString("en")}: ${counts || "nothing to do"};
@@ -75,7 +75,7 @@ function Failures({ answer }) {
   return html`<h3>${count(total, "file")} failed</h3>
     <label>Find among them <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} /></label>
     <div class="scroll" role="region" tabindex="0" aria-label="Files that failed"><table class="failures">
-      <thead><tr><th scope="col">File</th><th scope="col">What is wrong</th><th scope="col">Tried</th></tr></thead>
+      <thead><tr><th scope="col">File</th><th scope="col">Problem</th><th scope="col">Attempts</th></tr></thead>
       <tbody>${shown.map((one) => html`<tr><td><bdi>${one.uri}</bdi></td>
         <td>${REASONS[one.status] || one.status}: <span class="quiet"><bdi>${one.message}</bdi></span></td>
         <td>${one.attempts}×</td></tr>`)}</tbody>

@@ -1,4 +1,4 @@
-// One state of the page; what uses a part of it is drawn again when that part changes.
+// Shared state of the page; components render again when the part they use changes.
 
 import { useEffect, useState } from "../vendor/htm-preact.js";
 
@@ -57,7 +57,7 @@ export function say(text) {
   page.set({ said: text });
 }
 
-// Something that is asked for when its question changes: [value, error, isLoading].
+// Fetch a value, again whenever its keys change: [value, error, isLoading].
 export function useAnswer(question, keys) {
   const [state, setState] = useState([null, null, true]);
   useEffect(() => {

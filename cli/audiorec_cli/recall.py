@@ -131,7 +131,7 @@ def train(
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
-    A channel that is trained by steps can be stopped: the same command goes on where it was.
+    A channel that is trained by steps can be stopped: the same command resumes it.
 
     Examples
     --------

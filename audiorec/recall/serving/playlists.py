@@ -1,6 +1,7 @@
 """Playlists that people made, ranked for one user.
 
-    playlists, songs that are proposed and that are known ──ranked_lists──▶ `ListProposal`s
+`ranked_lists` takes playlists, the songs proposed to the user and those that the user knows, and
+returns the playlists that suit best as `ListProposal` objects.
 """
 
 from collections.abc import Callable, Collection, Sequence

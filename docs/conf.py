@@ -1,6 +1,6 @@
 """Settings of the documentation site: the pages as they lie here, and the API from docstrings.
 
-    uv run --group docs sphinx-build -W --keep-going -q -c docs . build/site
+    uv run --group full sphinx-build -W --keep-going -q -c docs . build/site
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
 host and in the site. Two things are made at build time: the table of contents, from the lists of
@@ -56,13 +56,16 @@ python_use_unqualified_type_names = True
 toc_object_entries = False
 suppress_warnings = ["misc.highlighting_failure"]  # a placeholder of ClickHouse: {name:Type}
 
-LINK = re.compile(r"^- \[[^]]+\]\(([^)#]+\.md)\)", re.MULTILINE)
+LINK = re.compile(r"^- \[([^]]+)\]\(([^)#]+\.md)\)", re.MULTILINE)
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Return the pages below each heading of the index: what its lists link to, in order."""
+    """Return entries of a table of contents by heading of the index: what its lists link to."""
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
-    return {title: LINK.findall(body) for title, body in zip(parts[::2], parts[1::2], strict=True)}
+    return {
+        title: [f"{name} <{page}>" for name, page in LINK.findall(body)]
+        for title, body in zip(parts[::2], parts[1::2], strict=True)
+    }
 
 
 def toctree(entries: list[str], caption: str = "") -> str:

@@ -1,6 +1,6 @@
 """Check the words of the repository: spelling, style, names, lengths of lines, links, blocks.
 
-    uv run --group full --group docs python scripts/check_prose.py [--external] [--wrap]
+    uv run --group full python scripts/check_prose.py [--external] [--wrap]
 
 ``codespell`` reads pages and code; proselint the prose alone, without its rules of typography; the
 words that the glossary forbids are looked for in pages, docstrings, comments, messages and help.

@@ -75,7 +75,7 @@ def main() -> None:
         save_narrowing(
             args.out, [Head.load(path) for path in heads], copied_music(extractor, clips)
         )
-    (args.out / "head_figures.json").write_text(json.dumps(figures, indent=1, sort_keys=True))
+    (args.out / "head_figures.json").write_text(json.dumps(figures, sort_keys=True) + "\n")
     if set(figures) == set(TASKS) and args.former:
         (args.out / "heads.md").write_text(card(figures))
         (args.out / "genre_outside.md").write_text(page(figures["genre"]))

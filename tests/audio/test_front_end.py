@@ -127,7 +127,7 @@ def test_a_spec_of_clips_survives_its_dictionary():
     assert spec.segment_samples == 24_000
     assert replace(spec, segment=replace(segment, hop_s=5.0)).front_end == spec.front_end
     assert replace(spec, level=LevelSpec()).front_end != spec.front_end
-    with pytest.raises(InputError, match="3 s have 240 frames, got 239"):
+    with pytest.raises(InputError, match="3 s has 240 frames, got 239"):
         replace(spec, segment=replace(segment, n_frames=239))
 
 
@@ -140,10 +140,10 @@ def test_a_spec_of_clips_survives_its_dictionary():
         ({"power": 3.0}, "power must be 1 or 2"),
         ({"compression": 0.0}, "compression"),
         ({"divide_by": 0.0}, "divide_by"),
-        ({"curve": "log"}, r"curve: log10\(c x \+ 1\) or .*, got 'log'"),
-        ({"scale": "mel"}, "scale: slaney or htk or kaldi or given, got 'mel'"),
-        ({"padding": "wrap"}, "padding: zeros or reflect or none"),
-        ({"window": "hamming"}, "window: hann or"),
+        ({"curve": "log"}, r"curve must be log10\(c x \+ 1\) or .*, got 'log'"),
+        ({"scale": "mel"}, "scale must be slaney or htk or kaldi or given, got 'mel'"),
+        ({"padding": "wrap"}, "padding must be zeros or reflect or none"),
+        ({"window": "hamming"}, "window must be hann or"),
         ({"scale": "given"}, "filterbank digest"),
         ({"filterbank": "ab"}, "filterbank digest"),
     ],

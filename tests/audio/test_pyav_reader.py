@@ -155,7 +155,7 @@ def test_a_container_without_audio(tmp_path):
         for _ in range(5):
             out.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         out.mux(stream.encode(None))
-    with pytest.raises(DecoderError, match="holds video and no audio") as caught:
+    with pytest.raises(DecoderError, match="contains video and no audio") as caught:
         read(path)
     assert caught.value.failure is Failure.NO_AUDIO
 

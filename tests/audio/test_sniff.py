@@ -38,8 +38,8 @@ def test_content_decides(name, container, odd):
     ("name", "words"),
     [
         ("empty.mp3", "the file is empty"),
-        ("page.mp3", "a text, not audio; audiorec reads WAV"),
-        ("script.mp3", "a text, not audio"),
+        ("page.mp3", "a text file, not audio; audiorec reads WAV"),
+        ("script.mp3", "a text file, not audio"),
         ("noise.mp3", "unknown content"),
         ("half_a_magic.wma", "unknown content"),
         ("tracker.mod", r"MOD \(a tracker module: .*\) is not supported; convert it to FLAC"),

@@ -77,7 +77,7 @@ def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["one", "m.parquet", "2/2"], 2, "shards of 2 are 0/2 to 1/2, got 2"),
+        (["one", "m.parquet", "2/2"], 2, "the shard must be 0/2 to 1/2, got 2"),
         (["one", "m.parquet", "two"], 2, "like 3/16, got 'two'"),
         (["one", "m.parquet"], 2, "Missing argument"),
         (["all", "m.parquet", "0"], 2, "number of shards must be"),

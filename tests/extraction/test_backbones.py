@@ -209,7 +209,7 @@ def test_a_head_is_trained_on_it_and_finds_it_by_itself(tmp_path, songs, tiny):
 REFUSED = {
     "no model": ({}, {"bands": 39}, r"has shape \(N, 1, 39, T\), the spec says"),
     "logits": ({}, {"activation": "Identity"}, "are not probabilities"),
-    "another input": ({"input.name": "x"}, {}, "one input 'x' expected"),
+    "another input": ({"input.name": "x"}, {}, "expected one input 'x'"),
 }
 
 

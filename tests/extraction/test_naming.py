@@ -133,7 +133,10 @@ def test_lists_of_paths_take_the_names_too(tagged):
     [
         ("path,id\na.mp3,1\n", "no column song_id"),
         ("path,song_id\na.mp3,1\n,2\n", "row 3 has an empty path or song_id"),
-        ("path,song_id\na.mp3,1\nsub/../a.mp3,2\n", "row 3 gives sub/../a.mp3 the id '2', an ear"),
+        (
+            "path,song_id\na.mp3,1\nsub/../a.mp3,2\n",
+            "row 3 gives sub/../a.mp3 the id '2', but an ear",
+        ),
         ("path,song_id\n\x00\udcff", "cannot read the table"),
     ],
 )

@@ -297,7 +297,7 @@ def test_a_file_that_is_no_store_is_not_replaced(library, out):
 
 
 def test_a_folder_as_output_is_refused(library, tmp_path):
-    with pytest.raises(InputError, match="name the file"):
+    with pytest.raises(InputError, match="name a file in it"):
         make_outputs(tmp_path)
 
 

@@ -352,7 +352,7 @@ def test_a_work_folder_of_ones_own_is_used_and_left_empty(shard, tmp_path):
 @pytest.mark.parametrize(
     ("index", "count", "message"),
     [
-        (4, 4, "shards of 4 are 0/4 to 3/4, got 4"),
+        (4, 4, "the shard must be 0/4 to 3/4, got 4"),
         (-1, 4, "got -1"),
         (0, 0, "the number of shards must be 1 to 99999, got 0"),
         (0, 100_000, "got 100000"),
@@ -440,7 +440,7 @@ def test_finished_parts_come_in_the_order_of_shards(tmp_path):
 def test_a_part_without_its_mark_is_not_finished(tmp_path):
     make(tmp_path, 0, 3)
     make(tmp_path, 2, 3, (Kind.ERRORS, Kind.VECTORS))
-    with pytest.raises(InputError, match=r"2 of 3 shards are not finished: 1, 2; the same"):
+    with pytest.raises(InputError, match=r"2 of 3 shards are not finished: 1, 2; run the same"):
         finished_parts(str(tmp_path))
     found = finished_parts(str(tmp_path), whole=False)
     assert [len(found[k]) for k in (Kind.VECTORS, Kind.ERRORS)] == [1, 1]

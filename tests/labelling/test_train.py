@@ -168,11 +168,11 @@ def test_without_early_stopping_every_epoch_is_trained():
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"labels": np.zeros(480, np.int64)}, InputError, "no rows for yes"),
+        ({"labels": np.zeros(480, np.int64)}, InputError, "no rows for class yes"),
         ({"labels": np.full(480, 2)}, ShapeError, "indices below 2"),
         ({"labels": np.zeros((480, 3))}, ShapeError, r"got shape \(480, 3\)"),
         ({"groups": ["a"] * 480}, InputError, "two or more groups"),
-        ({"groups": ["a"] * 239}, ShapeError, "must agree in n"),
+        ({"groups": ["a"] * 239}, ShapeError, "the same length n"),
         ({"x": np.zeros((480, 100))}, ShapeError, "mean must have shape"),
     ],
 )

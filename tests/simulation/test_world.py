@@ -210,7 +210,7 @@ def test_specs_that_cannot_be(changes, message):
 
 
 def test_songs_that_cannot_be(features):
-    with pytest.raises(ShapeError, match="one row a song"):
+    with pytest.raises(ShapeError, match="one row per song"):
         simulate(IDS[:-1], features)
     with pytest.raises(InputError, match="at least two songs"):
         simulate(IDS[:1], features[:1])

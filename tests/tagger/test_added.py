@@ -123,7 +123,7 @@ def test_a_disk_that_fails_leaves_what_was_there(tmp_path, made, monkeypatch, st
 
 def test_a_network_that_is_not_there(made):
     with pytest.raises(
-        MissingWeightsError, match=r"no added backbone 'tiny' .* there are: none; add one"
+        MissingWeightsError, match=r"no added backbone 'tiny' \(added: none\); add one"
     ):
         find_added("tiny")
     write_added(*made, WIDTHS)
@@ -188,14 +188,17 @@ HARM = {
         "damaged or changed",
     ),
     "about of another kind": (lambda f: (f / "backbone.json").write_text("[]"), "not a JSON obj"),
-    "about empty": (lambda f: (f / "backbone.json").write_text("{}"), "not a backbone"),
-    "a newer format": (lambda f: resealed(f, format=9), "backbone format 9, this audiorec reads 1"),
+    "about empty": (
+        lambda f: (f / "backbone.json").write_text("{}"),
+        "not a valid backbone folder",
+    ),
+    "a newer format": (lambda f: resealed(f, format=9), "backbone format 9; this audiorec reads 1"),
     "endless widths": (lambda f: resealed(f, widths={"scores": 3, "embedding": 10**9}), "width of"),
     "widths of texts": (lambda f: resealed(f, widths={"scores": 3, "embedding": "x"}), "width of"),
-    "no widths": (lambda f: resealed(f, widths={}), "not a backbone"),
+    "no widths": (lambda f: resealed(f, widths={}), "not a valid backbone folder"),
     "a spec that names a file": (names_a_file, r"spec\.json: changed since|classes"),
     "a spec with fewer classes": (fewer_classes, "3 scores for 1 classes"),
-    "a spec without end": (endless_front_end, "n_fft: a whole number"),
+    "a spec without end": (endless_front_end, "n_fft: expected a whole number"),
     "about a link": (
         lambda f: ((f / "backbone.json").unlink(), (f / "backbone.json").symlink_to("/etc/passwd")),
         "is a link",

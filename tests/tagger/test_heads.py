@@ -161,7 +161,9 @@ def test_checksum_follows_scores_and_not_figures(head):
 
 def test_refuses_another_backbone(head):
     head.check_backbones(SHA)
-    with pytest.raises(SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, this one is cccccccccccc"):
+    with pytest.raises(
+        SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, but this one is cccccccccccc"
+    ):
         head.check_backbones(SHA | {"mtt": "c" * 64})
     with pytest.raises(SpecMismatchError, match="this one is missing"):
         head.check_backbones({"msd": SHA["msd"]})
@@ -186,14 +188,14 @@ def test_refuses_unknown_inputs(name):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"classes": ("x", "y")}, "gives 3 columns for 2 classes"),
+        ({"classes": ("x", "y")}, "has 3 columns for 2 classes"),
         ({"classes": ("x", "x", "y")}, "different classes"),
         ({"task": "a/b"}, "without '/'"),
         ({"backbones": {"msd": "a"}}, "need checksums of"),
         ({"mean": np.zeros(3, np.float32)}, r"mean must have shape \(250,\), got \(3,\)"),
         ({"scale": np.zeros(250, np.float32)}, "positive"),
-        ({"calibration_bias": np.float32([0, np.nan, 0])}, "calibration_bias holds NaN"),
-        ({"layers": ()}, "gives 250 columns"),
+        ({"calibration_bias": np.float32([0, np.nan, 0])}, "calibration_bias contains NaN"),
+        ({"layers": ()}, "has 250 columns"),
     ],
 )
 def test_refuses_unsound_heads(head, change, match):
@@ -215,7 +217,7 @@ def test_load_refuses_what_is_no_head(head, tmp_path):
     with pytest.raises(WeightsError, match="not JSON"):
         Head.load(path)
     save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 99})})
-    with pytest.raises(WeightsError, match="head format 99, this audiorec reads 2"):
+    with pytest.raises(WeightsError, match="head format 99; this audiorec reads 2"):
         Head.load(path)
     save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 2, "task": "t"})})
     with pytest.raises(WeightsError, match="not a valid head file"):
@@ -226,7 +228,9 @@ def test_a_head_of_before_there_was_a_level_is_refused_with_the_command(head, tm
     path = tmp_path / "h.safetensors"
     old = {k: v for k, v in head._identity().items() if k != "front_end"} | {"format": 1}
     save_file(head.tensors(), path, {METADATA_KEY: json.dumps(old)})
-    with pytest.raises(SpecMismatchError, match=r"one loudness: .*audiorec heads train LABELS"):
+    with pytest.raises(
+        SpecMismatchError, match=r"normalised in loudness: .*audiorec heads train LABELS"
+    ):
         Head.load(path)
 
 

@@ -35,7 +35,7 @@ REFUSED = {
     "nothing": (b"", "it contains no graph"),
     "text": (b"pickle or what else, long enough to be read", "not an ONNX model"),
     "zeros": (bytes(100), "not an ONNX model"),
-    "cut off": (made_model()[:-20], "cut off"),
+    "truncated": (made_model()[:-20], "truncated"),
     "no graph": (number(1, 8), "it contains no graph"),
     "another format": (b"\x20\x00\x00\x00ORTM" + bytes(40), "own format"),
     "the same, and a graph": (part(1, b"\x00\x00ORTM") + part(7, b""), "own format"),
@@ -83,7 +83,7 @@ REFUSED = {
         model([graph_in(deep(40))], IN, OUT),
         "too many parts, or too deeply nested",
     ),
-    "a length beyond the end": (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "cut off"),
+    "a length beyond the end": (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "truncated"),
     "a number without end": (b"\x08" + b"\xff" * 20, "truncated within a number"),
 }
 
@@ -118,7 +118,7 @@ def test_the_shipped_networks_pass(name):
 
 def test_a_file_beyond_the_limits_is_refused(monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 600)
-    with pytest.raises(WeightsError, match=r"\d+ bytes, the limit is 600"):
+    with pytest.raises(WeightsError, match=r"\d+ bytes; the limit is 600"):
         check_onnx(made_model())
     monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 1 << 20)
     monkeypatch.setattr(onnx_file, "MAX_MESSAGES", 5)

@@ -158,7 +158,7 @@ def test_refuses_what_is_no_safetensors_file(tmp_path):
 def test_refuses_other_tensors_and_newer_formats(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(save({}, {"format": "pt"}))
-    with pytest.raises(WeightsError, match="lack 'audiorec_backbone'"):
+    with pytest.raises(WeightsError, match="no metadata key 'audiorec_backbone'"):
         read_metadata(path)
     path.write_bytes(save({}, {METADATA_KEY: json.dumps({"format_version": 2})}))
     with pytest.raises(WeightsError, match="format version 2, this audiorec reads version 1"):

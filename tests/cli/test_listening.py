@@ -147,7 +147,7 @@ def test_correlate_prints_a_table_and_takes_dates(home):
     [
         (["--since", "spring"], "--since: expected a date"),
         (["--out", "nowhere/c.parquet"], "there is no folder nowhere"),
-        (["--plot", "c.gif"], "a picture's name ends in .png"),
+        (["--plot", "c.gif"], "use .png, .svg, .pdf"),
         (["--embeddings", "vecs.parquet"], "vecs.parquet"),
     ],
 )

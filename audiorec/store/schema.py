@@ -139,7 +139,7 @@ class StoreMetadata:
         """
         parts = self.spec.keys() & other.spec.keys()
         found = [
-            f"there is no {name} {'there' if name in self.spec else 'here'}"
+            f"{name} is missing {'there' if name in self.spec else 'here'}"
             for name in sorted(self.spec.keys() ^ other.spec.keys())
         ]
         here, there = (_flat({n: of.spec[n] for n in parts}) for of in (self, other))

@@ -40,7 +40,7 @@ def serve(
     token: str | None = None,
     ready: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page of a library until the process is told to stop.
+    """Serve the page of a library until the process is stopped.
 
     Parameters
     ----------

@@ -326,7 +326,9 @@ def test_a_commit_that_is_cut_off_is_carried_through_by_the_next_call(
     assert (tmp_path / "out-vectors.parquet.run" / MARKER).exists()
     assert not any(path.exists() for path in outputs.values())
     other = [write("w", ["z"])]
-    with pytest.raises(StoreError, match=r"commit.json: a run was interrupted while it wrote 'out-err"):
+    with pytest.raises(
+        StoreError, match=r"commit.json: a run was interrupted while it wrote 'out-err"
+    ):
         compact(other, outputs[Kind.VECTORS])  # which has no place for the failures
     assert not any(path.exists() for path in outputs.values())
     assert combine(parts, outputs) == {Kind.VECTORS: 1, Kind.ERRORS: 1}

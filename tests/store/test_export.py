@@ -162,7 +162,9 @@ def test_refusals_write_nothing(store, tmp_path, out, options, match):
 def test_a_vector_that_is_not_finite_is_not_handed_on(store, tmp_path):
     change(store, "vector", 3, [np.nan] * 30)
     for name in ("v.npz", "v.npy", "v.csv"):
-        with pytest.raises(StoreError, match="a vector is not finite; to find it: audiorec store verify"):
+        with pytest.raises(
+            StoreError, match="a vector is not finite; to find it: audiorec store verify"
+        ):
             export(store, tmp_path / name)
     assert not list(tmp_path.glob("v.*"))
 

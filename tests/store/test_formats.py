@@ -96,7 +96,7 @@ def test_the_two_versions_are_never_mixed():
         again = r"extract both again \(audiorec extract FOLDER --out .*vecs-v2.parquet"
         with pytest.raises(SpecMismatchError, match=again):
             open_series(store, Path(str(name).format(1)), kind)
-    with pytest.raises(SpecMismatchError, match=r"there is no level here.* extract FOLDER"):
+    with pytest.raises(SpecMismatchError, match=r"level is missing here.* extract FOLDER"):
         compact([VECTORS, SAMPLES / "vecs-v2.parquet"], Path("never.parquet"))
     for path in (VECTORS, SAMPLES / "vecs-v2.parquet"):
         with pytest.raises(SpecMismatchError, match="extract it again"):

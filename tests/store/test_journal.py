@@ -363,7 +363,9 @@ def test_other_backbone_outputs(all_outputs, run, song, metadata):
         assert opened.hashes(Kind.VECTORS) == opened.hashes(Kind.SCORES) == {"hash of a"}
         assert opened.hashes(Kind.FEATURES) == frozenset()
     run(all_outputs)
-    with pytest.raises(StoreError, match=r"features.parquet: has different columns from those this run"):
+    with pytest.raises(
+        StoreError, match=r"features.parquet: has different columns from those this run"
+    ):
         Journal.open(all_outputs, other)
 
 
@@ -397,7 +399,9 @@ def test_output_that_is_a_link(tmp_path, run, song):
     (tmp_path / "real").mkdir()
     (tmp_path / "vecs.parquet").symlink_to("real/v.parquet")
     outputs = Outputs(vectors=tmp_path / "vecs.parquet", errors=tmp_path / "errors.parquet")
-    with pytest.raises(StoreError, match=r"vecs\.parquet: links to something other than a vectors file"):
+    with pytest.raises(
+        StoreError, match=r"vecs\.parquet: links to something other than a vectors file"
+    ):
         run(outputs, song("a"))
     run(replace(outputs, vectors=tmp_path / "real/v.parquet"), song("a"))
     run(outputs, song("b"))

@@ -153,7 +153,9 @@ def test_vectors_that_are_not_finite_are_not_written(tmp_path, make_table, metad
 
 
 def test_rows_of_another_extractor_are_not_written(tmp_path, make_table, metadata):
-    with pytest.raises(SpecMismatchError, match="has rows from extractor other, expected only 0123"):
+    with pytest.raises(
+        SpecMismatchError, match="has rows from extractor other, expected only 0123"
+    ):
         write_table(tmp_path / "a.parquet", make_table(["a"], extractor_id="other"), metadata)
 
 

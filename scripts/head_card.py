@@ -43,6 +43,8 @@ def version_fields(found: Values) -> dict[str, str]:
     left_beatbox = (answered(folders, "beatbox vocal", of) for of in ("instrumental", "other"))
     moved = found["digits"]
     return {
+        "version_claim": estimate(groups["macro_f1"]),
+        "version_outside": estimate(folders["macro_f1"]),
         "ways": ways(found),
         "judged": f"{groups['rows']:,} segments of {groups['groups']} groups",
         "beatbox_before": answered(before, "beatbox vocal", "vocal"),
@@ -167,6 +169,8 @@ def genre_fields(found: Values) -> dict[str, str]:
     clips = found["short"]["clips"]
     low, middle, high = sorted(found["folk, artists left out"]["auc"])
     return {
+        "genre_claim": estimate(inside["tracks"]["macro_f1"]),
+        "genre_outside": places(outside["all"], "first"),
         "folk_auc": f"{middle:.2f} [{low:.2f}, {high:.2f}]",
         "genre": genre_rows(found),
         "inside_segments": f"{inside['segments']['macro_f1']['value']:.3f}",

@@ -1,8 +1,8 @@
 """Tasks as plain tasks of a Ray cluster (extra ``ray``).
 
 Plain tasks and not Ray Data: their retries have an end. A task whose worker process dies is
-tried again, three times at most, and goes on where it was if its output is on a disk; one
-that is lost all the same is reported, and the others go on.
+tried again, three times at most, and resumes if its output is on a disk; one that is lost all
+the same is reported, and the others go on.
 """
 
 import importlib

@@ -2,18 +2,18 @@
 
     songs found ──write_manifest──▶ manifest.parquet ──Manifest.open──▶ .sources(start, stop)
 
-=============  =================  ====================================================
-column         type               meaning
-=============  =================  ====================================================
-``path``       string, not null   path or URI (``s3://...``), relative to the
-                                  manifest's folder. The name ``uri`` works too
-``song_id``    string             the song's id; by default the path as written
-``size``       int64              bytes; detects that a file changed
-``mtime_ns``   int64              modification time, nanoseconds since 1970
-``path_bytes`` binary             the path's bytes, if they are not UTF-8
-``problem``    string             in a manifest of ``audiorec manifest``: why the place
-                                  is inaccessible; it is a failure of its shard
-=============  =================  ====================================================
+==============  =================  ====================================================
+column          type               meaning
+==============  =================  ====================================================
+``path``        string, not null   path or URI (``s3://...``), relative to the
+                                   manifest's folder. The name ``uri`` works too
+``song_id``     string             the song's id; by default the path as written
+``size``        int64              bytes; detects that a file changed
+``mtime_ns``    int64              modification time, nanoseconds since 1970
+``path_bytes``  binary             the path's bytes, if they are not UTF-8
+``problem``     string             in a manifest of ``audiorec manifest``: why the place
+                                   is inaccessible; it is a failure of its shard
+==============  =================  ====================================================
 
 Only ``path`` is required, and a CSV file with these columns works too. Parquet files are read by
 row group: a machine that works on one shard does not read the others.

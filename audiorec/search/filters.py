@@ -5,22 +5,23 @@
     store, patterns    ──excluding──▶ (n,) bool
     store, "artist"    ──name_codes─▶ (n,) int32: equal codes for equal names
 
-=============  ==================  ======================================================
-name           operators           value
-=============  ==================  ======================================================
-a head         ``= !=``            a class: the one with the highest mean score
-a class        ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
-                                   ``jazz`` if no other head has one
-artist, title, ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
-album                              ``""`` matches songs without one
-codec, status  ``= !=``            a value that occurs
-duration       all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
-bpm,           all                 beats per minute, ``=`` and ``!=`` round to whole numbers;
-key_confidence                     from 0 to 1, as for bpm_confidence, tag_happy, tag_sad ...
-key, scale     ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
-=============  ==================  ======================================================
+===============  ==================  ======================================================
+name             operators           value
+===============  ==================  ======================================================
+a head           ``= !=``            a class: the one with the highest mean score
+a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
+                                     ``jazz`` if no other head has one
+artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
+album                                ``""`` matches songs without one
+codec, status    ``= !=``            a value that occurs
+duration         all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
+bpm              all                 beats per minute, ``=`` and ``!=`` round to whole numbers
+key_confidence,  all                 from 0 to 1; so are bpm_confidence, tag_happy, tag_sad
+...                                  and the like
+key, scale       ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
+===============  ==================  ======================================================
 
-The last two rows need a store with attributes (``audiorec extract --attributes``). Where a song's
+The last three rows need a store with attributes (``audiorec extract --attributes``). Where a song's
 value is unknown, only ``!=`` is true.
 
 The grammar::

@@ -10,6 +10,7 @@ loaded by       ``read_parquet``         ``FROM INFILE``           external tabl
 ==============  =======================  ========================  =================
 
 The view ``<table>_numbers`` has one named column for each number of the vector.
+Statements follow the documentation of DuckDB [1]_, ClickHouse [2]_ and Hive [3]_.
 
 A store may come from anyone, and the statements run with the rights of whoever loads it: names
 and texts are quoted as each dialect requires, names that no quoting makes safe in every client

@@ -1,13 +1,13 @@
 """A store in the formats of other tools, a row group at a time.
 
-==========  ==============================================================================
-``npz``     ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
-``npy``     the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
-``csv``     one column for each number of the vector, then the store's other columns
-``jsonl``   one object per line, the vector as a list
-``parquet`` the store in the oldest encodings, for readers that cannot open it directly;
-            with `wide`, one column for each number
-==========  ==============================================================================
+===========  ==============================================================================
+``npz``      ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
+``npy``      the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
+``csv``      one column for each number of the vector, then the store's other columns
+``jsonl``    one object per line, the vector as a list
+``parquet``  the store in the oldest encodings, for readers that cannot open it directly;
+             with `wide`, one column for each number
+===========  ==============================================================================
 
 Number columns are named by `number_names`, for example ``version_vocal_mean``.
 """

@@ -1,7 +1,7 @@
 """Songs as rows of segments: the input of an audio tower.
 
 The segments of all songs are concatenated in one array; `offsets` says where each song begins.
-A row may be a feature vector (D,) or a log-mel segment (F, M).
+A row may be the features (D,) or a log-mel segment (F, M).
 """
 
 from collections.abc import Sequence

@@ -141,8 +141,8 @@ def train(
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
-    A channel that is trained by steps can be stopped: the same command goes on where it was.
-    Several processes (--engine) come to the weights of one, whichever of them dies on the way.
+    A channel that is trained by steps can be interrupted: the same command resumes it. With several
+    processes (--engine) the weights are those of one, even if a process dies on the way.
 
     Examples
     --------

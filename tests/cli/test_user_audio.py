@@ -331,7 +331,7 @@ def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audi
     write_bundle(home / "old", tensors=weights, config={"kind": "metric"}, card="# M\n")
     code, _, err = audiorec(*"recall songs old -f features.parquet -o e.parquet".split())
     assert code == 4
-    assert "a metric model of an earlier version; retrain it: audiorec recall train user-audio" in err
+    assert "a metric model of an earlier version; retrain it: audiorec recall train" in err
 
 
 def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, home):

@@ -75,11 +75,11 @@ def test_rows_without_a_time_are_counted(world, audiorec):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("--units", "name it with --vectors"),
+        ("--units", "give it with --vectors"),
         ("--models models", "models: no such folder"),
         ("--recall nowhere", "nowhere: no such folder"),
         ("--entry weekly --exposures exposures.parquet", "there are: daily, radio"),
-        ("rules.parquet rules.parquet", "one table a channel"),
+        ("rules.parquet rules.parquet", "one table per channel"),
     ],
 )
 def test_what_is_refused_is_said_in_one_line(world, audiorec, more, words):

@@ -111,7 +111,7 @@ def test_a_folder_with_other_things_is_never_replaced(world, tmp_path):
 
 def test_what_cannot_be_done_is_said(world, tmp_path):
     twice = (world / "rules.parquet",) * 2
-    with pytest.raises(InputError, match="one table a channel"):
+    with pytest.raises(InputError, match="one table per channel"):
         export_world(world, tmp_path / "o", candidates=twice)
     pq.write_table(
         pa.concat_tables([pq.read_table(world / f"{n}.parquet") for n in ("rules", "vs-knn")]),

@@ -144,7 +144,7 @@ def test_what_was_learnt_goes_through_a_file(world, tmp_path):
 
 def test_refusals(world):
     paths, split = world
-    with pytest.raises(InputError, match="two tables of candidates or more"):
+    with pytest.raises(InputError, match="at least two tables of candidates"):
         tune(paths[:1], split, FusionRecipe())
     with pytest.raises(InputError, match="too few users"):
         tune(paths, split, FusionRecipe(), users=1)

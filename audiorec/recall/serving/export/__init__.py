@@ -1,30 +1,30 @@
-"""What a ranker and a warehouse get of a nightly run: open tables, samples, SQL that loads them.
+"""Export a nightly run for rankers and warehouses: open tables, samples, SQL to load them.
 
 ::
 
     log, candidates, exposures, models ──sources──▶ `Opened`
-    users side by side, some at a time ──streams──▶ blocks of rows
-    block ──pairs, past──▶ candidates with features     ──samples──▶ what became of them
+    tables in parallel, some users at a time ──streams──▶ blocks of rows
+    block ──pairs, past──▶ candidates with features     ──samples──▶ labelled samples
           ──people───────▶ users                        catalogue ──▶ songs
-    all of it ──folder──▶ TABLE/part-00000.parquet, manifest.json;  schema ──sql──▶ sql/*.sql
+    all tables ──folder──▶ TABLE/part-00000.parquet, manifest.json;  schema ──sql──▶ sql/*.sql
 
 =============  ====================================================================
-``schema``     every table and column, described once
-``sources``    the files that an export reads
-``streams``    tables in the order of users, read side by side in flat memory
-``exposures``  what was shown, and how it stood when it was served
-``past``       features of users and songs, without a look ahead
-``pairs``      lists of channels as one row a user and song
-``samples``    labels, and the rules that make them
-``people``     rows of users
-``catalogue``  rows of songs; how often a raw cosine agrees with ``similar``
-``columns``    numbers of rows as columns of Arrow
-``blocks``     all rows of some users
-``folder``     parts, manifest, and the swap at the end
-``queries``    ten questions of a dashboard
-``sql``        CREATE TABLE and how to load it, in four dialects
-``job``        all of it: one function
-``night``      the same as a step of the nightly job
+``schema``     the single description of every table and column
+``sources``    the input files of an export
+``streams``    read tables sorted by user in parallel, in constant memory
+``exposures``  read exposures, and candidates as they were served
+``past``       features of users and songs from earlier events only
+``pairs``      merge the lists of all channels into one row per user and song
+``samples``    labelled samples from events and exposures
+``people``     rows of the table of users
+``catalogue``  rows of the table of songs; agreement of a raw cosine with ``similar``
+``columns``    convert features and samples to Arrow columns
+``blocks``     all rows of a block of users
+``folder``     table parts, manifest, and the atomic swap of the folder
+``queries``    ten SQL queries for a dashboard
+``sql``        CREATE TABLE and load statements in four dialects
+``job``        write a whole export: one function
+``night``      the export as a step of the nightly job
 =============  ====================================================================
 
 Public::

@@ -1,9 +1,9 @@
-"""Users of an export, some at a time: their candidates, their row, their samples.
+"""Make all rows of an export that belong to users, one block of users at a time.
 
-log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, rows), ..., a block at a time
+log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, rows), ... for each block
 
-A block ends between two users, and is bounded by the rows of every stream, the log's events
-included.
+Blocks hold whole users. The number of rows of every stream bounds their size, including the events
+of the log.
 """
 
 import math
@@ -66,33 +66,34 @@ class _People:
     """The users of one block."""
 
     user_ids: Any  # sorted; a `pyarrow.StringArray` of length n
-    past: PastOfUsers  # of those that the log has
-    number: Int64Array  # (n,): of each in `past`; -1: not in the log
-    embedded: list[FloatArray]  # a space each: (n, E), zeros where nothing is known
+    past: PastOfUsers  # of the users that are in the log
+    number: Int64Array  # (n,): number of each in `past`; -1: not in the log
+    embedded: list[FloatArray]  # one per space: (n, E), zeros where nothing is known
 
 
 class UserBlocks:
-    """All rows of users, a block of users at a time; iterate once.
+    """All rows of users, one block of users at a time; can be iterated only once.
 
     Parameters
     ----------
     opened : Opened
     past : Past
     channels : sequence of (slug, name)
-        Of the tables of candidates, in their order.
+        Channels of the tables of candidates, in the same order.
     parts : ExportParts
     kept : path, optional
-        The folder ``served`` of the export before this one.
+        The folder ``served`` of the previous export.
     entry : str
-        The product of ranking samples; empty: that of the run, or the only one that was shown.
+        Product of the ranking samples; empty: that of the run, or the only one with exposures.
     days, served_days : float
+        See `ExportRecipe`.
 
     Attributes
     ----------
     likes : ndarray, shape (songs of the log,), int64
-        How many of the users so far like each song, by the default rule.
+        Number of users so far who like each song, by the default interaction rule.
     strange_songs : set of str
-        Songs that were proposed or shown, and stand in no other table.
+        Songs so far that were proposed or shown but are in no other table.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class UserBlocks:
         self._first = 0
 
     def __iter__(self) -> Iterator[tuple[int, list[tuple[str, Rows]]]]:
-        """Yield how many users of the log a block has, and rows of tables by their names."""
+        """Yield, for each block, the number of its users in the log and (table, rows) pairs."""
         sources = self._opened.sources
         shown: list[UserStream] = []
         if self.rule == BY_EXPOSURES and sources.exposures is not None:
@@ -144,7 +145,7 @@ class UserBlocks:
             )
 
     def counted(self) -> dict[str, Any]:
-        """Return what became of samples, for the manifest; at the end."""
+        """Return the counts of samples for the manifest, after the last block."""
         return {
             "recall": self._recall.counts,
             "ranking": {
@@ -167,7 +168,7 @@ class UserBlocks:
             candidates = self._candidates(people, lists, fused)
             found.append(("candidates", candidates))
         earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
-        # Whom neither the log nor a list has any more may have been forgotten.
+        # Users who are no longer in the log or any list may have asked to be forgotten.
         there = [one_array(table.column("user_id")) for table in (ids, fused, *lists)]
         known = pa.concat_arrays(there)
         earlier = earlier.filter(pc.is_in(earlier.column("user_id"), value_set=known))
@@ -182,7 +183,7 @@ class UserBlocks:
         return found
 
     def _product(self, entry: str) -> tuple[str | None, str]:
-        """Return the product of ranking samples, and by what they are made."""
+        """Return the product of ranking samples, and whether exposures or listening make them."""
         exposures = self._opened.sources.exposures
         entries = entries_of(exposures) if exposures is not None else set()
         only = next(iter(entries)) if len(entries) == 1 else None
@@ -193,11 +194,11 @@ class UserBlocks:
         heard_in = set(label.texts) if label is not None else set()
         if entry and entry not in heard_in and (entries or heard_in):
             there = ", ".join(sorted(entries | heard_in))
-            raise InputError(f"nothing was shown or heard in {entry!r}; there are: {there}")
+            raise InputError(f"no exposure or play has entry {entry!r}; there are: {there}")
         return (chosen if chosen in heard_in else None), BY_LISTENING
 
     def _chunks(self) -> Iterator[Any]:
-        """Yield the ids of the log's users, so many that their events stay few."""
+        """Yield the ids of the log's users in chunks with a bounded number of events."""
         starts = self._past.by_user[1]
         ids, first = strings(self._opened.log.user_ids), 0
         while first < len(ids):
@@ -241,7 +242,7 @@ class UserBlocks:
         return columns
 
     def _liked(self, past: PastOfUsers) -> Int64Array:
-        """Return how many songs each user of a block likes, and add them to those of the songs."""
+        """Return the number of songs that each user of a block likes; add them to `likes`."""
         judged = judge_pairs(self._opened.log.take(past.rows), Rule())
         liked = judged.sign > 0
         self.likes += np.bincount(judged.song[liked], minlength=len(self.likes))
@@ -282,7 +283,7 @@ class UserBlocks:
         return columns
 
     def _served(self, earlier: Any, candidates: Mapping[str, Any] | None) -> Any:
-        """Return rows of earlier nights, and of this one those that are shown."""
+        """Return the rows of earlier nights and the shown candidates of this one."""
         schema = self._schemas["served"]
         parts = [earlier]
         if candidates is not None and self._serves:
@@ -339,7 +340,7 @@ class UserBlocks:
         return self._as_served(made, served)
 
     def _as_served(self, made: Mapping[str, Any], served: Any) -> Any:
-        """Replace features that were computed by those that were kept when a row was served."""
+        """Replace computed features by those stored when the row was served."""
         schema = self._schemas["samples_ranking"]
         rows = pa.Table.from_arrays(
             [made[field.name].cast(field.type) for field in schema], schema=schema
@@ -384,7 +385,7 @@ class UserBlocks:
         return columns | nothing
 
     def _numbers(self, song_ids: Any) -> Int64Array:
-        """Return the numbers of songs, -1 for those that are in no other table, which are kept."""
+        """Return the numbers of songs; -1 if in no other table, and add it to `strange_songs`."""
         ids = song_ids.to_pylist()
         rows = np.array([self._past.song_rows.get(song, -1) for song in ids], np.int64)
         self.strange_songs |= {ids[at] for at in np.flatnonzero(rows < 0).tolist()}
@@ -392,13 +393,13 @@ class UserBlocks:
 
     @cached_property
     def _until(self) -> float:
-        """Candidates are made at the end of the log: all of it was known."""
+        """Time of the candidates: just after the last event of the log, so that it counts."""
         newest = self._past.newest
         return math.nextafter(newest, math.inf) if self._past.has_times else math.inf
 
     @cached_property
     def _serves(self) -> bool:
-        """Whether candidates are of a run that read this very log: else features may know more."""
+        """Whether the run read this very log; otherwise features might see later events."""
         inputs = self.record.get("inputs")
         given = inputs.get("interactions") if isinstance(inputs, Mapping) else None
         own = self._opened.sources.fingerprints()["interactions"]
@@ -414,7 +415,7 @@ class UserBlocks:
 
     @cached_property
     def _song_spaces(self) -> list[FloatArray]:
-        """Embeddings of all songs, (S + 1, E) a space; zeros where there is none."""
+        """Embeddings of all songs, (S + 1, E) per space; zeros for songs without one."""
         found = []
         for channel in self._opened.spaces:
             if isinstance(channel, InterestSpace):

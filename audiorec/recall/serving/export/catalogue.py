@@ -1,7 +1,7 @@
-"""Rows of songs, once each: what is known of them, how they are played, and their vectors.
+"""Rows of the table of songs: descriptions, counts of plays, and vectors.
 
 past, store, models ──song_rows──▶ tables of `songs`, some rows at a time
-space of the store  ──first_places──▶ how often a raw cosine agrees with ``similar``
+space of the store  ──first_places──▶ agreement of a raw cosine with ``similar``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Arra
 
 ROWS = 16_384
 NOTHING = SongSide(song_ids=(), released=np.empty(0, np.float32))
-QUERIES = 1_000  # songs whose nearest one is looked for, by `first_places`
-Z = 1.959964  # of the normal distribution, for 95 %
+QUERIES = 1_000  # sampled songs of `first_places`
+Z = 1.959964  # quantile of the normal distribution for a 95 % interval
 
 
 def song_rows(
@@ -37,21 +37,21 @@ def song_rows(
     units: bool,
     spaces: Sequence[tuple[str, SharedSpace]],
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield columns of songs, by id.
+    """Yield the columns of songs, sorted by id, some rows at a time.
 
     Parameters
     ----------
     past : Past
     song_ids : tuple of str
-        Sorted: all of `Past.song_ids`, and whatever else was proposed.
+        Sorted: all of `Past.song_ids`, and other proposed songs.
     likes : ndarray, shape (songs of the log,), int64
-        How many users like each.
+        Number of users who like each song.
     side : SongSide, optional
     store : SearchableStore, optional
     units : bool
-        Whether units of the store's vectors are wanted.
+        Whether to add the units of the store's vectors.
     spaces : sequence of (slug, channel)
-        Whose embeddings are wanted.
+        Models whose song embeddings to add.
     """
     ids = strings(song_ids)
     known = IdMap(strings(past.song_ids)).rows(ids)
@@ -88,7 +88,7 @@ def song_rows(
 
 
 class _Described:
-    """What side information says of songs, and titles from the store where it says none."""
+    """Descriptions of songs from side information, with missing titles from the store."""
 
     def __init__(
         self, side: SongSide, store: SearchableStore | None, ids: Any, in_store: Int64Array
@@ -98,7 +98,7 @@ class _Described:
         self._titles = None if store is None else store.column("title")
 
     def columns(self, part: slice) -> dict[str, Any]:
-        """Return the columns of some songs."""
+        """Return the columns of a slice of the songs."""
         row, found = self._row[part], {}
         for name in DESCRIPTIONS:
             category = self._side.categories.get(name)
@@ -131,8 +131,8 @@ def first_places(
     Returns
     -------
     found : dict
-        ``queries``; ``raw_cosine`` and ``units``: the share of queries whose first place agrees
-        with that of the store's own search, with the Wilson interval of 95 %.
+        ``queries``; ``raw_cosine`` and ``units``: share of queries whose nearest song agrees with
+        that of the store's own search, with its 95 % Wilson interval.
     """
     space = store.space("vector", use_index=False)
     rng = np.random.default_rng(seed)
@@ -153,7 +153,7 @@ def _first(matrix: FloatArray, asked: Int64Array, ranks: Int64Array) -> Int64Arr
 
 
 def _share(hits: int, n: int) -> list[float]:
-    """Return a share and its Wilson interval."""
+    """Return a share and its 95 % Wilson interval: [value, low, high]."""
     if not n:
         return [0.0, 0.0, 1.0]
     p, z2 = hits / n, Z * Z / n
@@ -190,7 +190,7 @@ def _finish_rate(past: Past) -> Float64Array:
 
 
 def _rows_or_zeros(read: Any, at: Int64Array, there: BoolArray) -> FloatArray:
-    """Return rows by their numbers, zeros where there are none."""
+    """Return the rows at `at`, zeros where `there` is False."""
     rows = np.asarray(read(at[there]), np.float32)
     if there.all():
         return rows
@@ -201,7 +201,7 @@ def _rows_or_zeros(read: Any, at: Int64Array, there: BoolArray) -> FloatArray:
 
 
 def _taken(column: Any, at: Int64Array) -> Any:
-    """Return values of a column by their rows, null for -1."""
+    """Return the values of a column at the given rows, null for -1."""
     if column is None:
         return pa.nulls(len(at), pa.float32())
     rows = (

@@ -1,7 +1,4 @@
-"""Numbers of rows as columns of Arrow.
-
-features, samples, embeddings ──▶ arrays of the kinds that the tables of an export have
-"""
+"""Convert features, samples and embeddings to Arrow columns of the tables of an export."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +28,7 @@ def feature_arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
 
 
 def outcome_arrays(samples: Samples) -> dict[str, Any]:
-    """Return what became of samples, and when."""
+    """Return the columns ``outcome`` and ``played_at`` of samples."""
     return {
         "outcome": strings(OUTCOMES).take(integers(samples.outcome)),
         "played_at": moments(samples.played),
@@ -39,7 +36,7 @@ def outcome_arrays(samples: Samples) -> dict[str, Any]:
 
 
 def dot_array(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
-    """Return products of users (n, E) and their songs; null where either has no embedding."""
+    """Return the dot products of users (n, E) and songs; null where either has no embedding."""
     own = songs[song]
     value = np.einsum("ij,ij->i", users, own)
     known = np.asarray(users.any(axis=1)) & np.asarray(own.any(axis=1))
@@ -47,7 +44,7 @@ def dot_array(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
 
 
 def served_rows(rows: Any, served: Any) -> Int64Array:
-    """Return the row of `served` that each sample was: of its user, song and run; -1 for none."""
+    """Return the row of `served` with the user, song and run of each sample; -1 for none."""
     n, keys = len(rows), ("user_id", "song_id", "run_id")
     if not len(served) or not n:
         return np.full(n, -1, np.int64)
@@ -64,7 +61,7 @@ def served_rows(rows: Any, served: Any) -> Int64Array:
 
 
 def one_array(array: Any) -> Any:
-    """Return one array of texts, of what may be several chunks."""
+    """Return a string array, joining chunks."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else strings([])
     return array.cast(pa.string())

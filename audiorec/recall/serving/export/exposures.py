@@ -1,7 +1,7 @@
-"""What was shown, and how candidates stood when they were served, in the order of users.
+"""Read exposures, and candidates as they were served, as streams sorted by user.
 
-exposures.parquet   ──read_shown───▶ streams of user, song, moment, product, run
-served/ of earlier  ──read_served──▶ streams of the rows that are young enough, in today's columns
+exposures.parquet            ──read_shown───▶ streams of user, song, time, product, run
+served/ of an earlier export ──read_served──▶ streams of recent rows, in the current columns
 """
 
 from pathlib import Path
@@ -33,12 +33,12 @@ SHOWN = pa.schema(
 
 
 def read_shown(path: Path, entry: str | None) -> list[UserStream]:
-    """Return the exposures of one product, of all where `entry` is None.
+    """Return streams of the exposures of one product, or of all if `entry` is None.
 
     Raises
     ------
     InputError
-        If the table lacks a column, an id, or a time.
+        If the table lacks a column, or a row lacks an id or a time.
     """
     missing = [name for name in NEEDED if name not in column_names(path, FAILURE)]
     if missing:
@@ -55,7 +55,7 @@ def read_shown(path: Path, entry: str | None) -> list[UserStream]:
 
 
 def entries_of(path: Path) -> set[str]:
-    """Return the products that a table of exposures names."""
+    """Return the products in a table of exposures."""
     if "entry" not in column_names(path, FAILURE):
         return set()
     found: set[str] = set()
@@ -70,10 +70,10 @@ def entries_of(path: Path) -> set[str]:
 
 
 def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:
-    """Return what earlier exports kept of served candidates, in the columns of `schema`.
+    """Return streams of the served candidates of an earlier export, in the columns of `schema`.
 
-    Rows shown before `since` (seconds since 1970), and those of the run `without`, are left out;
-    what a channel of old said goes, what a new one would have said is null.
+    Rows shown before `since` (seconds since 1970) and rows of the run `without` are left out.
+    Columns of removed channels are dropped; those of new channels are null.
     """
 
     def fit(table: Any) -> Any:
@@ -107,7 +107,7 @@ def _fitted(path: Path, table: Any, entry: str | None) -> Any:
         times, units = to_times(table.column("shown_at"))
         times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
         if (units < 0).any():
-            raise InputError("a row has no time in shown_at")
+            raise InputError("a row has no valid time in shown_at")
         columns["shown_at"] = pa.array(times)
     found = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
     if entry is not None and "entry" in table.column_names:

@@ -1,11 +1,11 @@
-"""The folder of an export: parts of tables, SQL, a manifest; it appears whole or not at all.
+"""Write the folder of an export atomically: table parts, SQL and a manifest.
 
     with export_folder(out) as fresh:            a folder beside `out`
         with PartWriter(fresh, table) as part:   part.write(rows of whole users)
-        write_manifest(fresh, ...)               at the end `fresh` takes the place of `out`
+        write_manifest(fresh, ...)               at the end, `fresh` replaces `out`
 
-The files are for other tools: snappy, no encoding that older readers lack, and all rows of a user
-in one row group. A folder that holds anything but an export is never replaced.
+Files are readable by other tools: snappy compression, only encodings that older readers know, and
+all rows of a user in one row group. A folder with other files than an export is never replaced.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ MANIFEST = "manifest.json"
 SCHEMA_NAME = "audiorec/recall-export/1"
 KIND = "recall_export"
 FORMAT_VERSION = 1
-GROUP_ROWS = 1 << 16  # of a row group at least, and so many more as its last user has
-PART_ROWS = 1 << 23  # of a file
+GROUP_ROWS = 1 << 16  # minimum rows of a row group, which ends after a whole user
+PART_ROWS = 1 << 23  # rows of a file, after which a new one starts
 MAX_MANIFEST_BYTES = 16 << 20
 _PARTS = (
     r"[a-z0-9_]+/part-\d{5}\.parquet|sql/[a-z_]+\.sql|csv/[a-z0-9_]+\.csv|manifest\.json|"
-    r"[a-z0-9_]+/"  # folders, the last as empty as csv/ is at first
+    r"[a-z0-9_]+/"  # folders, which may be empty, as csv/ is at first
 )
 EXPORT_FILES = re.compile(_PARTS)
 WRITING: Mapping[str, Any] = {
@@ -49,7 +49,7 @@ WRITING: Mapping[str, Any] = {
 
 
 class PartWriter:
-    """Writes one table as files of bounded size, users whole."""
+    """Writer of one table as files of bounded size, without splitting users."""
 
     def __init__(self, folder: Path, table: ExportTable) -> None:
         self.table, self.rows = table, 0
@@ -74,7 +74,7 @@ class PartWriter:
             self._writer.close()
 
     def write(self, rows: Any) -> None:
-        """Add rows, a `pyarrow.Table` or a mapping of names to arrays; all of their users."""
+        """Add all rows of some users, as a `pyarrow.Table` or a mapping of names to arrays."""
         if not isinstance(rows, pa.Table):
             arrays = [rows[field.name] for field in self.schema]
             rows = pa.Table.from_arrays(
@@ -88,7 +88,7 @@ class PartWriter:
             self._flush()
 
     def described(self) -> dict[str, Any]:
-        """Return what the manifest says of the table; once it is written."""
+        """Return the entry of the table in the manifest; call after writing."""
         return {
             "about": self.table.about,
             "key": list(self.table.key),
@@ -136,34 +136,33 @@ def _cast(array: Any, kind: Any) -> Any:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hex digits."""
+    """Return the SHA-256 of a file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_target(out: Path) -> None:
-    """Refuse to write over a file, or a folder with anything but an export in it."""
+    """Raise `InputError` if `out` is a file, or a folder that is not an export."""
     refuse_link(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; an export is written as a folder")
+        raise InputError(f"{out}: is a file; give a folder for the export")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise InputError(f"{out}: is a folder without an export in it; name a new one")
+        raise InputError(f"{out}: is a folder without an export; give a new one")
     try:
         if out.is_dir():
             check_tree(out, EXPORT_FILES)
     except StoreError as error:
         raise InputError(
-            f"{out}: is a folder with other files in it; name a new one ({error})"
+            f"{out}: holds other files than an export; give a new folder ({error})"
         ) from error
 
 
 @contextmanager
 def export_folder(out: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `out`, unless the body raises.
+    """Yield an empty folder that replaces `out` at the end, unless the body raises.
 
-    It lies in the run folder of `out`, which one process at a time holds. What a killed job left
-    there is removed, but for the old export if it was killed between the two renames at the end:
-    that one comes back first.
+    It lies in the run folder of `out`, which only one process can hold. Leftovers of a killed job
+    are removed; if it was killed between the two final renames, the old export is restored first.
     """
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +191,7 @@ def export_folder(out: Path) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write and return the manifest, with the digest of its content."""
+    """Write and return the manifest, with a digest of its content."""
     whole = sealed({"schema": SCHEMA_NAME, "format_version": FORMAT_VERSION, **content})
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
@@ -200,12 +199,12 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of an export whose files are there as it says; None if there is none.
+    """Return the manifest of an export; None if there is none.
 
     Raises
     ------
     StoreError
-        If it is damaged, or of a newer format.
+        If the manifest is damaged, or of another format version.
     """
     path = folder / MANIFEST
     try:
@@ -218,13 +217,13 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise StoreError(f"{path}: {error}") from error
     if content.get("schema") != SCHEMA_NAME:
         raise StoreError(
-            f"{path}: holds {content.get('schema')!r}, this audiorec reads {SCHEMA_NAME!r}"
+            f"{path}: has schema {content.get('schema')!r}, this audiorec reads {SCHEMA_NAME!r}"
         )
     return content
 
 
 def is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Return whether all files of a manifest are there, in the sizes that it says."""
+    """Return whether all files of a manifest exist with the sizes given there."""
     files = [file for table in manifest["tables"].values() for file in table["files"]]
     sizes = {f["path"]: f["bytes"] for f in files}
     return all(

@@ -1,11 +1,11 @@
-"""The export: all tables of a nightly run for rankers and warehouses, in flat memory.
+"""Export all tables of a nightly run for rankers and warehouses, in constant memory.
 
     log, candidates, exposures, models, store ──export_recall──▶ OUT/TABLE/part-00000.parquet, ...
                                                                  OUT/sql/*.sql, OUT/manifest.json
 
-Users go through once, some at a time: their candidates, their row, their samples. Songs come last,
-since only then all that were proposed are known. An export of the same files and settings is not
-made again.
+One pass over the users, block by block, writes their candidates, rows and samples. Songs are
+written last, when all proposed songs are known. An export of unchanged files and settings is not
+repeated.
 """
 
 from collections.abc import Mapping
@@ -51,14 +51,14 @@ class ExportRecipe:
     Attributes
     ----------
     units : bool
-        Songs have the prepared unit of their vector, whose dot products are those of ``similar``.
+        Export the unit of each song's vector, whose dot products are the similarities of
+        ``similar``.
     entry : str
-        The product that ranking samples are of; empty: that of the run, or of the only one that
-        was shown.
+        Product of the ranking samples; empty: that of the run, or the only one with exposures.
     days : float
-        How long after it was shown a song may be played to count.
+        Days after an exposure within which a finished play makes it positive.
     served_days : float
-        How long candidates are kept as they were shown.
+        Days for which served candidates are kept.
     """
 
     units: bool = False
@@ -73,15 +73,15 @@ class ExportRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What an export came to.
+    """Result of an export.
 
     Attributes
     ----------
     out : Path
     is_new : bool
-        False: it was there already, made from the same.
+        False if an export of the same files and settings already existed.
     manifest : mapping
-        As ``manifest.json``.
+        Content of ``manifest.json``.
     """
 
     out: Path
@@ -90,7 +90,7 @@ class ExportReport:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows by table."""
+        """Number of rows by table."""
         return {name: table["rows"] for name, table in self.manifest["tables"].items()}
 
 
@@ -107,8 +107,8 @@ def export_recall(
     ----------
     sources : ExportSources
     out : path
-        A folder; replaced as a whole if it holds an export. What an earlier export kept of what
-        was served is carried over.
+        A folder; replaced atomically if it holds an export, whose served candidates are carried
+        over.
     recipe : ExportRecipe, optional
     progress : callable, optional
         Called with (users done, users of the log).
@@ -116,18 +116,18 @@ def export_recall(
     Raises
     ------
     InputError
-        If a file is missing or cannot be read, two tables are of one channel, the recipe asks for
-        what is not there, or `out` holds something else.
+        If a file is missing or cannot be read, two tables are of one channel, the recipe needs a
+        source that is not given, or `out` holds something else.
     StoreError
-        If a file of audiorec's own is damaged.
+        If a file written by audiorec is damaged.
     WeightsError
-        If a model is.
+        If a model is damaged.
     """
     recipe = recipe or ExportRecipe()
     check_target(out)
     prints = sources.fingerprints()
     if recipe.units and sources.vectors is None:
-        raise InputError("units are of a store's vectors: name it with --vectors")
+        raise InputError("units need the vectors of a store; give it with --vectors")
     made_from = fingerprint(
         {
             "sources": prints,
@@ -164,15 +164,15 @@ def export_recall(
 
 
 def _by_channel(sources: ExportSources) -> tuple[ExportSources, list[tuple[str, str]]]:
-    """Return the sources with tables by the name of their channel, and a slug and name for each.
+    """Return the sources with tables sorted by channel, and a (slug, name) pair for each.
 
-    So that an export does not depend on the order in which the tables are named.
+    Sorting makes the export independent of the order in which tables are given.
     """
     named = sorted((channel_of(path), path) for path in sources.candidates)
     for (name, first), (other, path) in pairwise(named):
         if name == other:
             raise InputError(
-                f"{path}: is of the channel {name!r}, and so is {first}; give one table a channel"
+                f"{path}: has channel {name!r}, like {first}; give one table per channel"
             )
     names = [name for name, _ in named]
     ordered = replace(sources, candidates=tuple(path for _, path in named))
@@ -211,7 +211,7 @@ def _written(
     kept: Path | None,
     progress: Progress | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write all tables; return what became of samples, and what the manifest says of tables."""
+    """Write all tables; return the counts of samples and the manifest entries of the tables."""
     past = Past(opened.log, opened.side, opened.sound)
     blocks = UserBlocks(opened, past, channels=channels, parts=parts, kept=kept, **_asked(recipe))
     tables = export_tables(parts)
@@ -244,7 +244,7 @@ def _asked(recipe: ExportRecipe) -> dict[str, Any]:
 
 
 def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str, Any]:
-    """Return what the manifest says of the whole."""
+    """Return the general part of the manifest."""
     record = opened.sources.record or {}
     newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
     found: dict[str, Any] = {
@@ -270,7 +270,7 @@ def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str
         if recipe.units:
             scaling = store.space("vector", use_index=False).scaling
             found["units"] = {
-                "about": "a product of two units is the similarity of similar --by vector",
+                "about": "the dot product of two units is the similarity of similar --by vector",
                 "first_places": first_places(store),
                 "scaling": scaling.to_dict(),
             }

@@ -1,6 +1,6 @@
-"""The export as a step of the nightly job: table ``[recall.export]``, off unless it is there.
+"""The export as a step of the nightly job, enabled by a table ``[recall.export]``.
 
-settings, what the run wrote ──export_night──▶ OUT/export/
+settings, output of the run ──export_night──▶ OUT/export/
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.spec import fingerprint
 
-EXPORT = "export"  # the step, and its folder
+EXPORT = "export"  # name of the step and of its folder
 Settings = Mapping[str, Any] | None
 
 
 def night_recipe(settings: Settings) -> str:
-    """Check the settings of an export; return what tells them from others."""
+    """Check the settings of an export and return their fingerprint."""
     return fingerprint(asdict(_recipe(settings)))
 
 
@@ -30,21 +30,21 @@ def export_night(
     record: Mapping[str, Any],
     earlier: Path | None = None,
 ) -> None:
-    """Export what a run wrote, before its record is written.
+    """Export the output of a run, before its record is written.
 
     Parameters
     ----------
     settings : mapping
-        Of `ExportRecipe`.
+        Fields of `ExportRecipe`.
     out : path
-        The folder of the run; the export goes below it.
+        The folder of the run, in which the export is written.
     channels : sequence of str
     files : mapping of str to path
-        What the run read.
+        Input files of the run.
     record : mapping
         ``run_id``, ``entry`` and ``inputs``, the fingerprints of `files`.
     earlier : path, optional
-        The export of an earlier day, whose lists, as they were served, are kept.
+        The export of an earlier day, whose served candidates are carried over.
     """
     known = {name: files.get(name) for name in ("vectors", "side", "profiles")}
     sources = ExportSources(

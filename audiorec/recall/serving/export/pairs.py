@@ -1,6 +1,6 @@
-"""The lists of all channels for some users become one row a user and song.
+"""Merge the lists of all channels for a block of users into one row per user and song.
 
-tables (one a channel), the fused table ──proposed──▶ `Proposed` ──columns──▶ ranks, similarities
+tables (one per channel), the fused table ──proposed──▶ `Proposed` ──columns──▶ ranks, similarities
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ KEPT = ("channel", "reason", "evidence", "interest", "cold")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposed:
-    """n pairs of users and songs: by user, the fused ones first in their order.
+    """n pairs of a user and a song, sorted by user, fused songs first in their order.
 
     Attributes
     ----------
     user, song : ndarray, shape (n,), int64
-        Numbers in `user_ids` and `song_ids`, both sorted.
+        Positions in `user_ids` and `song_ids`, both sorted.
     user_ids, song_ids : pyarrow.StringArray
     rank, similarity : ndarray, shape (n, C)
-        By table, the fused one last; rank 0 where it does not propose the pair.
+        By table, the fused one last; rank 0 if the table does not contain the pair.
     rows : pyarrow.Table
-        `KEPT` columns of the row that stands for each pair: the fused one, else the best placed.
+        `KEPT` columns of one row per pair: the fused one, else that of the best rank.
     """
 
     user: Int64Array
@@ -41,7 +41,7 @@ class Proposed:
     rows: Any
 
     def columns(self, slugs: Sequence[str]) -> Mapping[str, Any]:
-        """Return ranks, similarities and how many channels there are, as Arrow arrays."""
+        """Return ranks, similarities and the number of channels of each pair as Arrow arrays."""
         *_, fused = range(self.rank.shape[1])
         found = {
             "fused_rank": _known(self.rank[:, fused], self.rank[:, fused] > 0, pa.int32()),
@@ -58,14 +58,14 @@ class Proposed:
 
 
 def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
-    """Bring the candidates of some users together.
+    """Merge the candidates of a block of users.
 
     Parameters
     ----------
     tables : sequence of pyarrow.Table
-        As candidates, one a channel. Of a pair that stands twice in one, the best row counts.
+        Candidates, one table per channel. If a pair occurs twice in one, the best rank counts.
     fused : pyarrow.Table
-        The one list of each user; may be empty.
+        The fused list of each user; may be empty.
     """
     every = [*tables, fused]
     table = pa.concat_tables(every).combine_chunks()
@@ -76,7 +76,7 @@ def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
     pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
     ranks = np.zeros((len(pairs), len(every)), np.int64)
     similar = np.zeros((len(pairs), len(every)), np.float32)
-    worst_first = np.lexsort((-rank, source))  # so that the best is written last
+    worst_first = np.lexsort((-rank, source))  # the best row is assigned last
     at = (pair[worst_first], source[worst_first])
     ranks[at] = rank[worst_first]
     similar[at] = table.column("similarity").to_numpy()[worst_first]

@@ -1,11 +1,11 @@
-"""What was known of users and songs before a moment: features without a look ahead.
+"""Features of users and songs at a point in time, computed only from earlier events.
 
     log, side information, sound ──Past──▶ .of(users) ──features(user, song, at)──▶ numbers
 
-A feature of a row with the moment t reads events before t alone. Rows of a log without a time
-count as before every moment; where no row has a time, features of the last days are unknown.
+The features of a row at time t read only events before t. Log rows without a time count as before
+any t; if no row has a time, features of the last days are unknown.
 
-The log is in memory, as `Interactions`; sums over it are made for some users at a time.
+The log is in memory, as `Interactions`; sums over it are computed for a block of users at a time.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ from audiorec.types import (
     strings,
 )
 
-SHORT_S = 7 * DAY_S  # the last days, of features that end in _short
-LONG_AGO = -np.inf  # stands for a time that is not known
-WANTED = ("like", "playlist")  # besides finished plays
-ROWS = 16_384  # whose sums of vectors are in memory at a time
-NEVER = np.iinfo(np.int64).max  # a group that is asked for and does not exist
-DENSE, SMALL = 8, 1_024  # numbers of groups that are so few for their groups have a table
-NOBODY = -2  # a group that is never asked for
+SHORT_S = 7 * DAY_S  # window of features whose names end in _short
+LONG_AGO = -np.inf  # an unknown time
+WANTED = ("like", "playlist")  # events that count as wanted, besides finished plays
+ROWS = 16_384  # rows whose vector sums are in memory at a time
+NEVER = np.iinfo(np.int64).max  # key of a group that does not exist
+DENSE, SMALL = 8, 1_024  # use a lookup table if the largest key < DENSE * groups + SMALL
+NOBODY = -2  # a key that is never looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Numbers:
 
 
 class EventsInTime:
-    """Rows of groups in time, to be counted and summed up to a moment.
+    """Rows sorted by group and time, to count or sum those of a group before a given time.
 
     Parameters
     ----------
     group : ndarray, shape (R,), int64
     time : ndarray, shape (R,), float64
-        Seconds since 1970, or -inf.
+        Seconds since 1970; -inf if unknown.
     is_summed : bool
-        Whether `order` is needed; else rows are only counted.
+        Whether `order` is needed; if not, rows can only be counted.
 
     Examples
     --------
@@ -75,16 +75,16 @@ class EventsInTime:
         self._starts = np.append(np.searchsorted(self._keys, self._first), 0)
         most = int(self._groups[-1]) if len(self._groups) else -1
         self._place: Int64Array | None = None
-        if most < DENSE * len(self._groups) + SMALL:  # then looked up, not searched
+        if most < DENSE * len(self._groups) + SMALL:  # a table is faster than a binary search
             self._place = np.full(most + 2, -1, np.int64)
             self._place[self._groups] = np.arange(len(self._groups))
 
     def span(self, group: Int64Array, until: Any) -> tuple[Int64Array, Int64Array]:
-        """Return where rows of each group before `until` begin and end in `order`: (n,) each."""
+        """Return start and end, in `order`, of the rows of each group before `until`: (n,) each."""
         place = self._places(group)
         start = self._starts[place]
         until = np.asarray(until, np.float64)
-        if len(until) and until.min() == until.max():  # one moment for all: once a group
+        if len(until) and until.min() == until.max():  # one time for all: search once per group
             rank = np.searchsorted(self._times, until[0])
             stops = np.append(np.searchsorted(self._keys, self._first + rank), 0)
             return start, stops[place]
@@ -92,7 +92,7 @@ class EventsInTime:
         return start, np.where(place < 0, start, np.searchsorted(self._keys, keys))
 
     def _places(self, group: Int64Array) -> Int64Array:
-        """Return the place of each group among those that there are: -1 for another."""
+        """Return the position of each group among the known ones; -1 if unknown."""
         if self._place is not None:
             last = len(self._place) - 1
             return self._place[np.where((group < 0) | (group > last), last, group)]
@@ -100,24 +100,24 @@ class EventsInTime:
         return np.where(np.append(self._groups, NOBODY)[place] == group, place, -1)
 
     def before(self, group: Int64Array, until: Any) -> Int64Array:
-        """Return how many rows of each group lie before `until`: (n,)."""
+        """Return the number of rows of each group before `until`: (n,)."""
         start, stop = self.span(group, until)
         return stop - start
 
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """A log, and what is known of its songs, ready for features.
+    """A log with information on its songs, prepared for computing features.
 
     Attributes
     ----------
     log : Interactions
     side : SongSide, optional
-        Artists, genres and releases.
+        Artists, genres and release dates.
     sound : Sound, optional
         Units of songs.
     more_songs : tuple of str
-        Songs that stand nowhere else.
+        Songs that are in none of the above.
     """
 
     log: Interactions
@@ -144,17 +144,17 @@ class Past:
 
     @cached_property
     def time(self) -> Float64Array:
-        """When each event was: (P,), `LONG_AGO` where that is unknown."""
+        """Time of each event: (P,), `LONG_AGO` where unknown."""
         return np.where(np.isnan(self.log.timestamp), LONG_AGO, self.log.timestamp)
 
     @cached_property
     def has_times(self) -> bool:
-        """Whether any row has a time."""
+        """Whether any event has a time."""
         return bool(np.isfinite(self.time).any())
 
     @cached_property
     def newest(self) -> float:
-        """The newest time of the log; -inf where it has none."""
+        """The newest time of the log; -inf if it has none."""
         return float(self.time.max(initial=LONG_AGO))
 
     @cached_property
@@ -164,7 +164,7 @@ class Past:
 
     @cached_property
     def wanted(self) -> BoolArray:
-        """Which events say that the song was wanted: finished plays, likes, places in lists."""
+        """Which events count as wanting the song: finished plays, likes, additions to lists."""
         said = np.isin(self.log.event, [EVENTS.index(name) for name in WANTED])
         return self.finished | said
 
@@ -180,7 +180,7 @@ class Past:
 
     @cached_property
     def released(self) -> Float64Array:
-        """When each song came out: (S,), seconds since 1970; NaN where unknown."""
+        """Release date of each song: (S,), seconds since 1970; NaN where unknown."""
         if self.side is None:
             return np.full(len(self.song_ids), np.nan)
         days = np.append(self.side.released, np.float32(np.nan)).astype(np.float64)
@@ -220,7 +220,7 @@ class Past:
 
     @cached_property
     def by_user(self) -> tuple[Int64Array, Int64Array]:
-        """Rows of the log by user, and where each user's begin: (P,), (U + 1,)."""
+        """Rows of the log sorted by user, and the start of each user: (P,), (U + 1,)."""
         order = np.argsort(self.log.user, kind="stable").astype(np.int64)
         counts = np.bincount(self.log.user, minlength=len(self.log.user_ids))
         return order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -231,7 +231,7 @@ class Past:
 
     @cached_property
     def _side_rows(self) -> Int64Array:
-        assert self.side is not None  # noqa: S101 - its callers look
+        assert self.side is not None  # noqa: S101 - checked by the callers
         return IdMap(strings(self.side.song_ids)).rows(self.song_ids)
 
     def _numbers(self, name: str, *, by_name: bool = False) -> Int64Array:
@@ -244,7 +244,7 @@ class Past:
 
 
 class PastOfUsers:
-    """The past of some users, next to each other in the log; use `Past.of`."""
+    """The past of consecutive users of the log; created by `Past.of`."""
 
     def __init__(self, past: Past, first: int, stop: int) -> None:
         self.past, self.first, self.n = past, first, stop - first
@@ -267,11 +267,11 @@ class PastOfUsers:
         Parameters
         ----------
         user : ndarray, shape (n,), int64
-            Numbers from `first` on; -1: a user that the log lacks.
+            User numbers, counted from `first`; -1: a user who is not in the log.
         song : ndarray, shape (n,), int64
-            Numbers in `Past.song_ids`; -1: a song that is in none of the tables.
+            Positions in `Past.song_ids`; -1: a song that is in none of the tables.
         at : ndarray, shape (n,), float64
-            Moments in seconds since 1970: events before them count, not those at them.
+            Times in seconds since 1970; only events strictly before them count.
         """
         past = self.past
         pairs = self.pair(user, song)
@@ -304,7 +304,7 @@ class PastOfUsers:
         return found
 
     def pair(self, user: Int64Array, song: Int64Array) -> Int64Array:
-        """Return a number for each user and song; one that no pair has where either is -1."""
+        """Return the key of each user and song; `NEVER` if either is -1."""
         pair = user * len(self.past.song_ids) + song
         return np.where((user < 0) | (song < 0), NEVER, pair)
 
@@ -317,7 +317,7 @@ class PastOfUsers:
         at: Float64Array,
         window: float = np.inf,
     ) -> Numbers:
-        """Return the share of what users wanted that has this value, of what has any."""
+        """Return the weighted share of this value among the known values of wanted songs."""
         tallies = self._shares.get(name)
         if tallies is None:
             rows = self._wanted[of[self.song[self._wanted]] >= 0]
@@ -340,7 +340,7 @@ class PastOfUsers:
     def _likeness(
         self, user: Int64Array, song: Int64Array, at: Float64Array, window: float = np.inf
     ) -> Numbers:
-        """Return the mean similarity of songs to what their users wanted, by weight."""
+        """Return the weighted mean similarity of each song to the songs that its user wanted."""
         past, n = self.past, len(user)
         value, whole = np.zeros(n), np.zeros(n)
         known = np.flatnonzero((song >= 0) & (user >= 0))
@@ -361,7 +361,7 @@ class PastOfUsers:
 
     @cached_property
     def _heard(self) -> "_Sums":
-        """Sums of the units of what users wanted, and of their weights."""
+        """Weighted sums of the units of wanted songs, and sums of the weights."""
         rows = self._wanted[self.past.is_heard[self.song[self._wanted]]]
         weight = self._weight[rows, None]
         values = np.concatenate([self.past.units[self.song[rows]] * weight, weight], axis=1)
@@ -369,7 +369,7 @@ class PastOfUsers:
 
 
 class _Sums:
-    """Sums of the values of groups between two moments."""
+    """Prefix sums of the values of groups, to sum between two times."""
 
     def __init__(self, tally: EventsInTime, values: Float64Array) -> None:
         self._tally = tally
@@ -377,7 +377,7 @@ class _Sums:
         np.cumsum(values[tally.order], axis=0, out=self._sums[1:])
 
     def between(self, group: Int64Array, at: Float64Array, window: float) -> Float64Array:
-        """Return the sums of rows from ``at - window`` on and before `at`: (n, V)."""
+        """Return the sums of rows in ``[at - window, at)``: (n, V)."""
         start, stop = self._tally.span(group, at)
         if window != np.inf:
             start = np.minimum(self._tally.span(group, at - window)[1], stop)

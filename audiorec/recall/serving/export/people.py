@@ -1,6 +1,6 @@
-"""Rows of users: how much they play, what they listen to, where they stand in models' spaces.
+"""Rows of the table of users: counts of plays, portraits and embeddings.
 
-some users, their past, side information ──user_columns──▶ columns of the table `users`
+a block of users, their plays, side information ──user_columns──▶ columns of the table `users`
 """
 
 from typing import Any
@@ -16,22 +16,23 @@ from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
 from audiorec.recall.serving.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
 
-MOST = 5  # values of one kind in a portrait
+MOST = 5  # values per kind in a portrait
 _RECIPE = PortraitRecipe(most=MOST)
 
 
 def user_columns(
     user_ids: Any, plays: Sequences, likes: Int64Array, side: SongSide | None
 ) -> dict[str, Any]:
-    """Return the columns of some users, but for embeddings.
+    """Return the columns of a block of users, except embeddings.
 
     Parameters
     ----------
     user_ids : pyarrow.StringArray, length n
         Sorted.
     plays : Sequences
-        Finished plays of those of them that the log has.
+        Finished plays of the users who are in the log.
     likes : ndarray, shape (len(plays),), int64
+        Number of liked songs of each of them.
     side : SongSide, optional
     """
     row = IdMap(user_ids).rows(plays.owner_ids)
@@ -52,19 +53,19 @@ def user_columns(
 
 
 def moments(time: Float64Array) -> Any:
-    """Return seconds since 1970 as time stamps; null where they are not finite."""
+    """Return seconds since 1970 as an Arrow timestamp array; null where not finite."""
     known = np.isfinite(time)
     micro = np.rint(np.where(known, time, 0) * 1e6).astype(np.int64)
     return pa.array(micro, mask=~known).cast(TIME)
 
 
 def vectors(rows: FloatArray, known: Any = None) -> Any:
-    """Return vectors (n, W) as lists; null where they are zeros, or not `known`."""
+    """Return rows (n, W) as an Arrow list array; null if not `known`, by default if all zero."""
     known = np.asarray(rows.any(axis=1)) if known is None else known
     flat = np.ascontiguousarray(rows[known], np.float32).reshape(-1)
     ends = np.concatenate([[0], np.cumsum(known)]).astype(np.int32) * np.int32(rows.shape[1])
     bits = pa.py_buffer(np.packbits(known, bitorder="little"))
-    # Over the arrays' own memory: `pyarrow.array` may copy, and imports pandas.
+    # Zero-copy: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
     buffers = [bits, pa.py_buffer(ends)]
     return pa.Array.from_buffers(ARROW["vector"], len(rows), buffers, children=[numbers])
@@ -77,7 +78,7 @@ def _spread(values: Any, row: Int64Array, n: int, usual: float = 0) -> Any:
 
 
 def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
-    """Return the first and the last known time of each owner: (U,), `LONG_AGO` for none."""
+    """Return the first and last known time of each owner: (U,), `LONG_AGO` for none."""
     known = np.flatnonzero(~np.isnan(plays.time))
     owner, time = plays.owner[known], plays.time[known]
     first, last = np.full(len(plays), np.inf), np.full(len(plays), LONG_AGO)
@@ -87,7 +88,7 @@ def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
 
 
 def _portrait_lists(table: Any, user_ids: Any) -> dict[str, Any]:
-    """Return portraits as two lists a user, horizon and kind: values and their shares."""
+    """Return portraits as two lists per user, horizon and kind: values and their shares."""
     found: dict[str, Any] = {}
     horizon, kind = (np.array(table.column(n).to_pylist(), object) for n in ("horizon", "kind"))
     owner = IdMap(user_ids).rows(table.column("user_id").combine_chunks())

@@ -1,4 +1,4 @@
-"""Ten queries for a dashboard, and one for songs that sound alike, in words of all databases.
+"""Ten SQL queries for a dashboard, and one for similar songs, in the dialects of all databases.
 
 `QUERIES` ──query_file──▶ queries_duckdb.sql, queries_clickhouse.sql, ...
 """
@@ -21,7 +21,7 @@ _DOTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportQuery:
-    """A question, and the SQL that answers it."""
+    """A SQL query and the question that it answers."""
 
     name: str
     question: str
@@ -166,11 +166,11 @@ LIMIT 10
 
 
 def queries_for(tables: Sequence[ExportTable], dialect: str) -> list[ExportQuery]:
-    """Return the queries in the words of a dialect; `ALIKE` where songs have units."""
+    """Return the queries in a dialect, including `ALIKE` if songs have units."""
     found = list(QUERIES)
     names = {name for table in tables if table.name == "songs" for name in table.names}
     if "unit" in names:
-        # What is not known is an empty list in ClickHouse, whose product would be an error.
+        # In ClickHouse an unknown unit is an empty list, whose dot product would be an error.
         is_empty = dialect == "clickhouse"
         known = " AND notEmpty(b.unit) AND notEmpty(a.unit)" if is_empty else ""
         known = known or " AND b.unit IS NOT NULL AND a.unit IS NOT NULL"
@@ -180,5 +180,5 @@ def queries_for(tables: Sequence[ExportTable], dialect: str) -> list[ExportQuery
 
 
 def query_file(tables: Sequence[ExportTable], dialect: str) -> str:
-    """Return all queries as one text, each behind its question."""
+    """Return all queries as one text, each after a comment with its question."""
     return "\n\n".join(f"-- {q.name}: {q.question}\n{q.sql};" for q in queries_for(tables, dialect))

@@ -1,12 +1,12 @@
-"""Samples for models: what users did, and what became of what they were shown.
+"""Labelled samples for models: events of users, and outcomes of exposures.
 
     events of a user               ──did──────▶ wanted or not, in every product
-    exposures, plays after them    ──became───▶ played to the end within some days, or not
-    listenings of one product      ──heard────▶ the same where nothing says what was shown
+    exposures, later plays         ──became───▶ played to the end within some days, or not
+    plays in one product           ──heard────▶ the same if there are no exposures
 
-A play counts for the last exposure of its song before it. An exposure whose days are not over at
-the end of the log is no sample yet, whatever happened so far: its positives come before its
-negatives, and would stand for too much.
+A play counts for the latest earlier exposure of its song. An exposure whose days are not over at
+the end of the log is not yet a sample, whatever has happened so far: positives are known earlier
+than negatives, so including it would bias the labels.
 """
 
 from dataclasses import dataclass, field
@@ -19,29 +19,29 @@ from audiorec.listening.sequences import DAY_S
 from audiorec.recall.serving.export.past import LONG_AGO, EventsInTime, PastOfUsers
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-OUTCOMES = ("none", "skip", "dislike", "finish")  # the last that applies counts
+OUTCOMES = ("none", "skip", "dislike", "finish")  # the last one that applies counts
 SAYS_NO = ("dislike", "block")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """n samples of some users, by user, time and song.
+    """n samples of a block of users, sorted by user, time and song.
 
     Attributes
     ----------
     user, song : ndarray, shape (n,), int64
-        Users from 0; songs in `Past.song_ids`, -1 for one that is not there.
+        Users from 0; songs as positions in `Past.song_ids`, -1 for others.
     at : ndarray, shape (n,), float64
         Seconds since 1970.
     known_until : ndarray, shape (n,), float64
-        Events before it may be read by features.
+        Features may read only events before this time.
     label : ndarray, shape (n,), bool
     row : ndarray, shape (n,), int64
-        Rows of the log, or of the exposures.
+        Rows of the log or of the exposures.
     outcome : ndarray, shape (n,), int64
-        Numbers in `OUTCOMES`.
+        Positions in `OUTCOMES`.
     played : ndarray, shape (n,), float64
-        When a song was played to the end; NaN where it was not.
+        Time of the finished play; NaN if there is none.
     """
 
     user: Int64Array
@@ -57,18 +57,18 @@ class Samples:
         return len(self.user)
 
     def take(self, rows: Any) -> "Samples":
-        """Return some samples."""
+        """Return the samples at the given rows."""
         return Samples(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 @dataclass(slots=True)
 class SampleCounts:
-    """What became of the rows that samples are made of."""
+    """Counts of samples, and of rows that became none, by kind."""
 
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, **news: int) -> None:
-        """Add to the counts of some kinds."""
+        """Add to the counts."""
         for name, n in news.items():
             self.counts[name] = self.counts.get(name, 0) + int(n)
 
@@ -80,12 +80,12 @@ class SampleCounts:
 
 
 def did(past: PastOfUsers, counts: SampleCounts) -> Samples:
-    """Return every event that has a time: wanted (finished, liked, in a list) or not."""
+    """Return a sample for each event with a time: wanted (finished, liked, in a list) or not."""
     return counts.labelled(_of_events(past, np.ones(len(past.rows), np.bool_), counts))
 
 
 def heard(past: PastOfUsers, entry: str | None, counts: SampleCounts) -> Samples:
-    """Return the listenings of one product, of all where `entry` is None."""
+    """Return a sample for each play in one product, or in all if `entry` is None."""
     log = past.past.log
     listened = is_listening(log.event[past.rows])
     label = log.labels.get("entry")
@@ -114,19 +114,19 @@ def _of_events(past: PastOfUsers, chosen: BoolArray, counts: SampleCounts) -> Sa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownSongs:
-    """n exposures of one product to some users."""
+    """n exposures of one product to a block of users."""
 
-    user: Int64Array  # (n,): from 0; -1: a user that the log lacks
-    song: Int64Array  # (n,): in `Past.song_ids`; -1: a song that is in none of the tables
-    name: Int64Array  # (n,): equal where the ids of the songs are
+    user: Int64Array  # (n,): from 0; -1: a user who is not in the log
+    song: Int64Array  # (n,): position in `Past.song_ids`; -1: in none of the tables
+    name: Int64Array  # (n,): number of the song's id, also for songs in no table
     at: Float64Array  # (n,): seconds since 1970
-    owner: Int64Array  # (n,): numbers of the users, those that the log lacks included
+    owner: Int64Array  # (n,): number of the user's id, also for users who are not in the log
 
 
 def became(past: PastOfUsers, shown: ShownSongs, days: float, counts: SampleCounts) -> Samples:
-    """Return what became of exposures: positive if played to the end within `days`.
+    """Return a sample for each exposure: positive if played to the end within `days`.
 
-    An exposure ends where its song is shown to the same user again: each play counts once.
+    An exposure ends when the same song is shown to the user again, so each play counts once.
     """
     counts.add(shown=len(shown.at))
     order = np.lexsort((shown.at, shown.name, shown.owner))
@@ -155,7 +155,7 @@ def became(past: PastOfUsers, shown: ShownSongs, days: float, counts: SampleCoun
         if name == "finish":
             played[happened] = first[happened]
     label = outcome == OUTCOMES.index("finish")
-    known = np.nextafter(at, np.inf)  # what happened at that moment was known
+    known = np.nextafter(at, np.inf)  # events at the time of exposure count as known
     found = Samples(user, song, at, known, label, order, outcome, played)
     order = np.lexsort((shown.name[found.row], found.at, shown.owner[found.row]))
     return counts.labelled(found.take(order))
@@ -169,7 +169,7 @@ def _between(
     after: Float64Array,
     until: Float64Array,
 ) -> tuple[BoolArray, Float64Array]:
-    """Return whether events of a kind lie in ``(after, until]``, and the time of the first."""
+    """Return whether an event of a kind lies in ``(after, until]``, and the time of the first."""
     tally = EventsInTime(past.pair(past.user[mask], past.song[mask]), past.time[mask])
     times = np.append(past.time[mask][tally.order], np.nan)
     pair = past.pair(user, song)

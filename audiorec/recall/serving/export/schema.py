@@ -1,6 +1,6 @@
-"""The tables of an export, described once: Parquet, manifest, SQL and documentation follow from it.
+"""Tables and columns of an export: the single source of Parquet schema, manifest and SQL.
 
-`ExportParts` (channels, spaces, what is known of songs) ──export_tables──▶ `ExportTable`, ...
+`ExportParts` (channels, spaces, widths of vectors) ──export_tables──▶ `ExportTable`, ...
 """
 
 import re
@@ -27,17 +27,17 @@ ARROW: dict[str, Any] = {
     "date": pa.date32(),
     "texts": pa.list_(pa.string()),
     "floats": pa.list_(pa.float32()),
-    # Of one width, but not a list of fixed size: older Arrow releases cannot write a null in one.
+    # Not a fixed-size list, although the width is constant: older Arrow cannot write nulls in one.
     "vector": pa.list_(pa.field("element", pa.float32(), nullable=False)),
 }
-LONGEST_SLUG = 40  # letters; names of databases end at 63
+LONGEST_SLUG = 40  # characters; column names in databases are limited to 63
 HORIZONS = ("long", "short")
 DESCRIPTIONS = ("title", "artist", "album", "genre", "language", "version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportColumn:
-    """One column: its name, its kind, and what it means."""
+    """One column: name, kind and meaning."""
 
     name: str
     kind: ColumnKind
@@ -53,11 +53,11 @@ class ExportColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTable:
-    """One table: its columns, and those whose values stand once."""
+    """One table: name, meaning, key and columns."""
 
     name: str
     about: str
-    key: tuple[str, ...]  # of the rows, in their order; not unique for samples
+    key: tuple[str, ...]  # columns that rows are sorted by; unique unless `is_unique` is False
     columns: tuple[ExportColumn, ...]
     is_unique: bool = True
 
@@ -74,7 +74,7 @@ class ExportTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceColumns:
-    """A model whose embeddings are exported: of songs and users, or of interests of users."""
+    """A model whose embeddings of songs, and of users or interests, are exported."""
 
     slug: str
     channel: str
@@ -84,14 +84,14 @@ class SpaceColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportParts:
-    """What decides which tables and columns there are.
+    """Inputs that determine the tables and columns of an export.
 
     Attributes
     ----------
     channels : sequence of (slug, name)
     spaces : sequence of SpaceColumns
     vector, unit : int
-        Numbers of a song's vector and of its unit; 0: not exported.
+        Widths of a song's vector and of its unit; 0: not exported.
     """
 
     channels: Sequence[tuple[str, str]] = ()
@@ -101,7 +101,7 @@ class ExportParts:
 
 
 def slugs(names: Sequence[str]) -> list[str]:
-    """Return a name for columns for each name of a channel: small letters, digits, underscores.
+    """Return a unique column prefix per channel: lower-case letters, digits and underscores.
 
     Examples
     --------
@@ -129,39 +129,39 @@ def _always(name: str, kind: ColumnKind, about: str) -> ExportColumn:
 
 
 USER, SONG = _always("user_id", "text", "the user"), _always("song_id", "text", "the song")
-# Formulas are of the moment t of a row; docs/ranker.md has them in full.
+# t is the time of a row; docs/ranker.md has the full formulas.
 FEATURES = (
     _always("user_plays", "int32", "finished plays of the user before t"),
     _always("user_song_plays", "int32", "finished plays of this song by the user before t"),
-    _column("days_since_played", "float32", "days from the last of these to t"),
-    _always("song_plays", "int32", "finished plays of the song before t, by everybody"),
-    _column("song_plays_short", "int32", "those of the 7 days before t"),
-    _always("song_listeners", "int32", "users that finished the song before t"),
+    _column("days_since_played", "float32", "days from the last of these plays to t"),
+    _always("song_plays", "int32", "finished plays of the song by all users before t"),
+    _column("song_plays_short", "int32", "the same in the 7 days before t"),
+    _always("song_listeners", "int32", "users who finished the song before t"),
     _always("popularity", "float32", "ln(1 + song_plays) / ln(1 + all finished plays before t)"),
-    _column("artist_affinity", "float32", "share of what the user wanted before t, by the artist"),
-    _column("artist_affinity_short", "float32", "the same of the 7 days before t"),
-    _column("genre_affinity", "float32", "share of what the user wanted before t, of the genre"),
-    _column("genre_affinity_short", "float32", "the same of the 7 days before t"),
-    _column("audio_similarity", "float32", "mean similarity to what the user wanted before t"),
-    _column("audio_similarity_short", "float32", "the same of the 7 days before t"),
-    _column("days_since_released", "float32", "days from the release to t, null if it comes later"),
+    _column("artist_affinity", "float32", "weighted share of songs wanted before t by the artist"),
+    _column("artist_affinity_short", "float32", "the same in the 7 days before t"),
+    _column("genre_affinity", "float32", "weighted share of songs wanted before t in the genre"),
+    _column("genre_affinity_short", "float32", "the same in the 7 days before t"),
+    _column("audio_similarity", "float32", "mean similarity to the songs wanted before t"),
+    _column("audio_similarity_short", "float32", "the same in the 7 days before t"),
+    _column("days_since_released", "float32", "days from the release to t, null if after t"),
 )
 
 
 def served_columns(parts: ExportParts) -> tuple[ExportColumn, ...]:
-    """Return the columns that only the night of a list knows: what channels and models said."""
+    """Return the columns that are known only when a list is made: output of channels and models."""
     found = [
-        _column("fused_rank", "int32", "place in the one list of the user, from 1"),
-        _column("fused_weight", "float32", "weight there, as a part of the largest"),
-        _column("channels", "int32", "how many channels proposed the pair"),
+        _column("fused_rank", "int32", "place in the fused list of the user, from 1"),
+        _column("fused_weight", "float32", "weight in the fused list, relative to the largest"),
+        _column("channels", "int32", "number of channels that proposed the pair"),
     ]
     for slug, name in parts.channels:
         found.append(_column(f"{slug}_rank", "int32", f"place in the list of {name}, from 1"))
         found.append(
-            _column(f"{slug}_similarity", "float32", f"of {name}: not to be compared with others")
+            _column(f"{slug}_similarity", "float32", f"similarity by {name}, on its own scale")
         )
     found += [
-        _column(f"dot_{space.slug}", "float32", f"user times song in the space of {space.channel}")
+        _column(f"dot_{space.slug}", "float32", f"dot product in the space of {space.channel}")
         for space in parts.spaces
         if not space.of_interests
     ]
@@ -169,34 +169,34 @@ def served_columns(parts: ExportParts) -> tuple[ExportColumn, ...]:
 
 
 def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
-    """Return the tables of an export, in the order in which they can be loaded."""
+    """Return the tables of an export, in loading order."""
     found = [
         _songs(parts),
         _users(parts),
         *(_interests(space) for space in parts.spaces if space.of_interests),
         ExportTable(
             name="candidates",
-            about="What may be shown to whom: a row a user and song, with features for a ranker.",
+            about="Candidates: one row per user and song, with features for a ranker.",
             key=("user_id", "song_id"),
             columns=(USER, SONG, *_REASONS, *served_columns(parts), *FEATURES),
         ),
         ExportTable(
             name="samples_recall",
-            about="What users did, in every product: for models that propose songs.",
+            about="Events of users in every product, to train models that propose songs.",
             key=("user_id", "happened_at", "song_id"),
             columns=(USER, SONG, *_RECALL, *FEATURES),
             is_unique=False,
         ),
         ExportTable(
             name="samples_ranking",
-            about="What was shown in one product, and what became of it: for a ranker.",
+            about="Exposures in one product with their outcome, to train a ranker.",
             key=("user_id", "happened_at", "song_id"),
             columns=(USER, SONG, *_RANKING, *served_columns(parts), *FEATURES),
             is_unique=False,
         ),
         ExportTable(
             name="served",
-            about="Candidates as they were shown, night by night, until their outcome is known.",
+            about="Candidates as they were served each night, kept until their outcome is known.",
             key=("user_id", "run_id", "song_id"),
             columns=(USER, SONG, *_SERVED, *served_columns(parts), *FEATURES),
         ),
@@ -205,27 +205,27 @@ def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
 
 
 _REASONS = (
-    _always("channel", "text", "the channel that stands for the pair"),
-    _always("reason", "text", "why that channel proposes it"),
-    _column("evidence", "text", "the song of the history that the reason is about"),
-    _column("interest", "int32", "the interest of the user that brought it"),
+    _always("channel", "text", "the channel that contributed most to the pair"),
+    _always("reason", "text", "why that channel proposes the song"),
+    _column("evidence", "text", "the song of the history that the reason refers to"),
+    _column("interest", "int32", "the interest of the user that the song was found by"),
     _always("cold", "bool", "nobody has played the song"),
 )
 _RECALL = (
-    _always("happened_at", "time", "when"),
+    _always("happened_at", "time", "time of the event"),
     _column("entry", "text", "the product that the user was in"),
-    _always("event", "text", "what happened"),
+    _always("event", "text", "kind of the event"),
     _always("label", "int32", "1: wanted, 0: not wanted"),
-    _always("weight", "float32", "how often the row counts"),
+    _always("weight", "float32", "weight of the event"),
 )
 _RANKING = (
-    _always("happened_at", "time", "when it was shown, or heard where nothing says what was shown"),
+    _always("happened_at", "time", "time of the exposure, or of the play without exposures"),
     _column("entry", "text", "the product"),
-    _column("run_id", "text", "the nightly run that showed it"),
+    _column("run_id", "text", "the nightly run that made the list"),
     _always("label", "int32", "1: played to the end in the days after, 0: not"),
     _always("outcome", "text", "finish, skip, dislike or none"),
-    _column("played_at", "time", "when it was played to the end"),
-    _always("as_served", "bool", "features are those of the night, channels included"),
+    _column("played_at", "time", "time of the finished play"),
+    _always("as_served", "bool", "features were stored when served, including those of channels"),
 )
 _SERVED = (
     _always("run_id", "text", "the nightly run"),
@@ -238,28 +238,28 @@ def _songs(parts: ExportParts) -> ExportTable:
     columns = [SONG]
     columns += [_column(name, "text", f"{name} of the song") for name in DESCRIPTIONS]
     columns += [
-        _column(RELEASED, "date", "when it came out"),
+        _column(RELEASED, "date", "date of release"),
         _column("duration_s", "float32", "length in seconds"),
         _always("plays", "int64", "finished plays"),
-        _always("listeners", "int64", "users that finished it"),
-        _always("likes", "int64", "users that like it, by the default rule"),
-        _column("finish_rate", "float32", "finished plays as a part of all listenings"),
+        _always("listeners", "int64", "users who finished it"),
+        _always("likes", "int64", "users who like it, by the default rule"),
+        _column("finish_rate", "float32", "finished plays as a share of all plays"),
         _column("first_played", "time", "first finished play"),
         _column("last_played", "time", "last finished play"),
         _always("cold", "bool", "nobody has played it"),
     ]
-    vectors = [("vector", parts.vector, "numbers of the store, as they are: not for a cosine")]
+    vectors = [("vector", parts.vector, "vector as stored, not suitable for a cosine")]
     vectors.append(
-        ("unit", parts.unit, "prepared vector of length 1: products are those of similar")
+        ("unit", parts.unit, "scaled vector of length 1, dot products as in audiorec similar")
     )
     vectors += [
-        (f"embedding_{space.slug}", space.width, f"of the model {space.channel}")
+        (f"embedding_{space.slug}", space.width, f"embedding by the model {space.channel}")
         for space in parts.spaces
     ]
     columns += [_vector(*vector) for vector in vectors if vector[1]]
     return ExportTable(
         name="songs",
-        about="Every song of the log, the candidates and the store, once.",
+        about="All songs of the log, the candidates and the store.",
         key=("song_id",),
         columns=tuple(columns),
     )
@@ -273,7 +273,7 @@ def _users(parts: ExportParts) -> ExportTable:
     columns = [
         USER,
         _always("plays", "int64", "finished plays"),
-        _always("songs", "int64", "songs among them"),
+        _always("songs", "int64", "different songs among them"),
         _always("likes", "int64", "songs that the user likes, by the default rule"),
         _column("first_played", "time", "first finished play"),
         _column("last_played", "time", "last finished play"),
@@ -281,16 +281,16 @@ def _users(parts: ExportParts) -> ExportTable:
     for kind in KINDS:
         for horizon in HORIZONS:
             name = f"{kind}s_{horizon}"
-            columns.append(_always(name, "texts", f"{horizon} portrait, the largest first"))
+            columns.append(_always(name, "texts", f"{horizon} portrait, the largest share first"))
             columns.append(_always(f"{name}_share", "floats", "their shares"))
     columns += [
-        _vector(f"embedding_{space.slug}", space.width, f"of the model {space.channel}")
+        _vector(f"embedding_{space.slug}", space.width, f"embedding by the model {space.channel}")
         for space in parts.spaces
         if not space.of_interests
     ]
     return ExportTable(
         name="users",
-        about="Every user of the log and the candidates, once.",
+        about="All users of the log and the candidates.",
         key=("user_id",),
         columns=tuple(columns),
     )
@@ -304,7 +304,7 @@ def _interests(space: SpaceColumns) -> ExportTable:
         columns=(
             USER,
             _always("interest", "int32", "as in candidates"),
-            _always("weight", "float32", "part of the history, 1 for all of a user"),
-            _vector("embedding", space.width, "of length 1", nullable=False),
+            _always("weight", "float32", "share of the history, sums to 1 per user"),
+            _vector("embedding", space.width, "embedding of length 1", nullable=False),
         ),
     )

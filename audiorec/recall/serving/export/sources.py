@@ -1,4 +1,4 @@
-"""What an export is made of: files of the nightly run, or files that are named one by one.
+"""Input files of an export: those of a nightly run, or files given one by one.
 
 serving/  ──ExportSources.with_run──▶ `ExportSources` ──▶ `Opened`
 """
@@ -43,19 +43,19 @@ class ExportSources:
     interactions : Path
         The listening log.
     candidates : tuple of Path
-        One table a channel.
+        One table per channel.
     fused : Path, optional
-        One list a user.
+        The fused lists.
     exposures : Path, optional
-        What was shown: `user_id`, `song_id`, `shown_at`, and where there are `entry`, `run_id`.
+        Exposures: `user_id`, `song_id`, `shown_at`, optionally `entry` and `run_id`.
     models : tuple of Path
-        Folders of models; those that put users and songs into one space are used.
+        Folders of models; only those of `SharedSpace` channels are used.
     vectors, side, profiles : Path, optional
-        A store, side information, and what is known of users.
+        A store, side information, and profiles of users.
     earlier : Path, optional
-        An export whose lists, as they were served, are kept; by default that which is replaced.
+        An export whose served candidates are carried over; by default the one that is replaced.
     record : mapping
-        What `recall run` wrote of its run.
+        The record that `recall run` wrote.
     """
 
     interactions: Path
@@ -70,12 +70,12 @@ class ExportSources:
     record: Mapping[str, Any] | None = None
 
     def with_run(self, folder: Path) -> "ExportSources":
-        """Add what `recall run` wrote to a folder; what is named already stays.
+        """Fill in missing sources from an output folder of `recall run`.
 
         Raises
         ------
         InputError
-            If the folder holds no run.
+            If the folder holds no finished run.
         """
         if not folder.is_dir():
             raise MissingFileError(f"{folder}: no such folder; audiorec recall run writes one")
@@ -89,7 +89,7 @@ class ExportSources:
         except ValueError as error:
             raise InputError(f"{path}: not JSON: {error}") from error
         if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
-            raise InputError(f"{path}: is no record of a run; audiorec recall run writes it")
+            raise InputError(f"{path}: not a record that audiorec recall run wrote")
         lists = sorted((folder / "candidates").glob("*.parquet"))
         models = sorted(p.parent for p in (folder / "models").glob("*/model.json"))
         return replace(
@@ -102,7 +102,7 @@ class ExportSources:
         )
 
     def files(self) -> dict[str, Path]:
-        """Return the files that are read, by what they are."""
+        """Return the input files, by name of the source."""
         named = ("interactions", "fused", "exposures", "vectors", "side", "profiles")
         found = {name: place for name in named if (place := getattr(self, name)) is not None}
         found |= {f"candidates/{path.name}": path for path in self.candidates}
@@ -111,7 +111,7 @@ class ExportSources:
         return found
 
     def fingerprints(self) -> dict[str, str]:
-        """Return what tells each file from another one; not its place.
+        """Return a fingerprint of the content of each file, independent of its path.
 
         Raises
         ------
@@ -127,23 +127,23 @@ class ExportSources:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """The files of an export, read where they are small, opened where they are not."""
+    """The sources of an export, read or opened on first use."""
 
     sources: ExportSources
 
     @cached_property
     def log(self) -> Interactions:
-        """The listening."""
+        """The listening log."""
         return read_interactions(self.sources.interactions)
 
     @cached_property
     def store(self) -> SearchableStore | None:
-        """The songs' vectors."""
+        """The store of vectors."""
         return SearchableStore.open(self.sources.vectors) if self.sources.vectors else None
 
     @cached_property
     def side(self) -> SongSide | None:
-        """What is known of songs, by side information first."""
+        """Side information of songs, completed from the store."""
         heard = side_of_store(self.store) if self.store is not None else None
         known = read_side(self.sources.side) if self.sources.side else None
         if known is not None and heard is not None:
@@ -152,29 +152,29 @@ class Opened:
 
     @cached_property
     def sound(self) -> Sound | None:
-        """How songs sound."""
+        """Sound of songs, from the store."""
         return Sound.of_store(self.store) if self.store is not None else None
 
     @cached_property
     def context(self) -> Context:
-        """What models ask of users."""
+        """Profiles of users, for the models."""
         return read_context(profiles=self.sources.profiles)
 
     @cached_property
     def spaces(self) -> tuple[SharedSpace, ...]:
-        """Models that put users and songs into one space."""
+        """Models that embed users and songs in one space, sorted by name."""
         found = []
         for folder in self.sources.models:
             name = read_kind(folder).removeprefix(KIND)
             if name in CHANNELS and issubclass(channel_class(name), SharedSpace):
                 channel = load_channel(folder)
-                assert isinstance(channel, SharedSpace)  # noqa: S101 - its class says so
+                assert isinstance(channel, SharedSpace)  # noqa: S101 - its class is a subclass
                 found.append(channel)
         return tuple(sorted(found, key=lambda channel: channel.name))
 
 
 def both_sides(side: SongSide, heard: SongSide) -> SongSide:
-    """Return what two tables know of the songs of either; the first counts where both know."""
+    """Merge two tables of side information; values of the first take precedence."""
     parts = (completed(side, heard), heard)
     song_ids = tuple(sorted({*side.song_ids, *heard.song_ids}))
     rows = [IdMap(strings(part.song_ids)).rows(song_ids) for part in parts]
@@ -201,17 +201,17 @@ def _there(path: Path) -> Path | None:
 
 
 def channel_of(path: Path) -> str:
-    """Return the channel of a table of candidates; the name of its file where it says none.
+    """Return the channel of a table of candidates; the file name if it names none.
 
     Raises
     ------
     InputError
-        If it is of several: a fused list.
+        If it names several channels, as a fused table does.
     """
     names = channels_in(path)
     if len(names) > 1:
         raise InputError(
-            f"{path}: has lists of several channels; give a fused table with --fused, and the "
-            "tables of its channels"
+            f"{path}: has rows of several channels; give a fused table with --fused, and here "
+            "one table per channel"
         )
     return next(iter(names), None) or path.stem

@@ -1,4 +1,4 @@
-"""The tables of an export in databases: CREATE TABLE and how to load it, from one description.
+"""SQL for the tables of an export: CREATE TABLE and load statements for each database.
 
     `ExportTable`, ... ──sql_files──▶ duckdb.sql, clickhouse.sql, hive.sql, postgres.sql, ...
 
@@ -10,7 +10,8 @@ kind           DuckDB            ClickHouse                  Hive, Spark        
 ``time``       ``TIMESTAMPTZ``   ``DateTime64(6, 'UTC')``    ``TIMESTAMP``       ``timestamptz``
 =============  ================  ==========================  ==================  ===============
 
-Statements are run in the folder of the export. Postgres reads no Parquet: DuckDB writes CSV for it.
+Run the statements in the folder of the export. Postgres reads no Parquet, so DuckDB writes CSV for
+it.
 """
 
 import re
@@ -36,12 +37,12 @@ _TYPES: Mapping[str, tuple[str, str, str, str]] = {
     "vector": ("FLOAT[{0}]", "Array(Float32)", "ARRAY<FLOAT>", "vector({0})"),
 }
 _LISTS = ("texts", "floats", "vector")
-# What may stand in a comment: Hive's clients look for ; and ${ before they look for quotes.
+# Characters not allowed in a comment: Hive's clients look for ; and ${ even within quotes.
 _ODD = re.compile(r"[^A-Za-z0-9 .,:()+_/=-]|--")
 
 
 def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
-    """Return the files of an export's folder ``sql``, by name."""
+    """Return the files of the folder ``sql`` of an export, by name."""
     found = {
         f"{dialect}.sql": "\n\n".join([_HEADS[dialect], *(_LOADS[dialect](t) for t in tables)])
         for dialect in WAREHOUSES
@@ -53,7 +54,7 @@ def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
 
 
 def column_type(column: ExportColumn, dialect: WarehouseDialect) -> str:
-    """Return the type of a column, without what it says of nulls.
+    """Return the SQL type of a column, without its nullability.
 
     Examples
     --------
@@ -68,26 +69,26 @@ _HEADS: Mapping[str, str] = {
     "clickhouse": (
         "-- ClickHouse, in the folder of the export:\n"
         "-- clickhouse-client --queries-file sql/clickhouse.sql\n"
-        "-- Lists cannot be null here: a vector that is not known is empty."
+        "-- Lists cannot be null in ClickHouse: an unknown vector is empty."
     ),
     "hive": (
-        "-- Hive 4, or Spark's spark-sql; the folder of the export lies where both can read it:\n"
+        "-- Hive 4, or Spark's spark-sql, with the export in storage that they can read:\n"
         "-- hive --hiveconf location=<its place, without a slash at the end> -f sql/hive.sql\n"
-        "-- Hive before 4 does not read the times of these files."
+        "-- Versions before Hive 4 cannot read the timestamps of these files."
     ),
     "postgres": (
         "-- Postgres with pgvector, in the folder of the export:\n"
         "-- mkdir -p csv && duckdb < sql/postgres_csv.sql && psql -f sql/postgres.sql\n"
-        "-- A text with the character NUL has no place in Postgres.\n"
+        "-- Postgres cannot store text with the character NUL.\n"
         "CREATE EXTENSION IF NOT EXISTS vector;"
     ),
 }
 _DAYS_HEAD = (
-    "-- Hive 4, or Spark's spark-sql, where each day has an export in a folder of its own,\n"
-    "-- <root>/dt=2026-11-25 (recall export --day): tables with the day as their partition.\n"
+    "-- Hive 4, or Spark's spark-sql: tables partitioned by day, for exports in a folder per day,\n"
+    "-- <root>/dt=2026-11-25 (recall export --day).\n"
     "-- hive --hiveconf root=<its place> --hiveconf dt=2026-11-25 -f sql/hive_days.sql"
 )
-_CSV_HEAD = "-- DuckDB, in the folder of the export: CSV that postgres.sql loads; see there."
+_CSV_HEAD = "-- DuckDB, in the folder of the export: write the CSV files that postgres.sql loads."
 
 
 def _duckdb(table: ExportTable) -> str:
@@ -178,7 +179,7 @@ def _comments(table: ExportTable, dialect: WarehouseDialect) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return a text as it may stand between quotes in any dialect: names of channels are anyone's.
+    """Return a text that is safe between quotes in any dialect; channel names may hold anything.
 
     Examples
     --------
@@ -201,7 +202,7 @@ def _to_csv(table: ExportTable) -> str:
 
 
 def _as_text(column: ExportColumn) -> str:
-    """Return a column as the text that Postgres reads."""
+    """Return the DuckDB expression that writes a column as text for Postgres."""
     name = quoted(column.name, "duckdb")
     if column.kind == "vector":
         return f"'[' || array_to_string({name}::VARCHAR[], ',') || ']'"

@@ -1,9 +1,9 @@
-"""Tables of many users side by side: all rows of the same users at a time, in flat memory.
+"""Read tables of many users in parallel, one block of users at a time, in constant memory.
 
-    exposures, ids, what was served, ...  ──▶ `UserStream` ──together──▶ one table a stream
+    exposures, ids, served candidates, ...  ──▶ `UserStream` ──together──▶ one table per stream
 
-A file whose users ascend is read once. One that consists of several such stretches, as exposures
-of many nights do, becomes a stream for each stretch; one in no order at all is sorted in memory.
+A file sorted by user becomes one stream. A file that consists of several sorted stretches, such as
+the exposures of many nights, becomes one stream per stretch; an unsorted file is sorted in memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,39 +17,39 @@ from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
 from audiorec.recall.serving.tables import LARGEST_SORTED, USERS, UserStream
 
-MOST_STRETCHES = 1_000  # of one file that are read side by side
-BATCH_ROWS = 1 << 16  # that are read at a time, of all stretches of a file together
-LEAST_ROWS = 1 << 10
+MOST_STRETCHES = 1_000  # a file with more stretches is sorted in memory
+BATCH_ROWS = 1 << 16  # rows read at a time, over all stretches of a file
+LEAST_ROWS = 1 << 10  # minimum rows read at a time from one stretch
 
 
 def ids_stream(chunks: Iterator[Any]) -> UserStream:
-    """Return a stream of ids alone, some at a time: each a `pyarrow.StringArray`."""
+    """Return a stream of user ids, from chunks that are each a `pyarrow.StringArray`."""
     return UserStream((pa.Table.from_arrays([c], schema=USERS) for c in chunks), USERS)
 
 
 def stretches(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[UserStream]:
-    """Return streams that have all rows of a Parquet file between them.
+    """Return streams sorted by user that together hold all rows of a Parquet file.
 
     Parameters
     ----------
     path : path
     schema : pyarrow.Schema
-        Of the tables that `fit` returns.
+        Schema of the tables that `fit` returns.
     fit : callable
-        From a table of the file, all columns, to one of `schema`; it may leave rows out.
+        Converts a table with all columns of the file to one of `schema`; may drop rows.
 
     Raises
     ------
     InputError
-        If the file has no order and too many rows to be sorted.
+        If the file is unsorted and has too many rows to be sorted in memory.
     """
     with TableFile.open(path) as file:
         starts = _starts(file)
         if len(starts) > MOST_STRETCHES:
             if len(file) > LARGEST_SORTED:
                 raise InputError(
-                    f"{path}: {len(file):,} rows that are not in the order of their users, at "
-                    f"most {LARGEST_SORTED:,} are sorted; sort them by user_id"
+                    f"{path}: {len(file):,} rows are not sorted by user_id, and at most "
+                    f"{LARGEST_SORTED:,} can be sorted in memory; sort the file"
                 )
             whole = fit(file.read()).sort_by([("user_id", "ascending")])
             return [UserStream(iter([whole]), schema)]
@@ -60,7 +60,7 @@ def stretches(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[UserSt
 
 
 def _starts(file: TableFile) -> list[int]:
-    """Return the rows at which the users of a file do not ascend any more; the first is one."""
+    """Return the first row of each stretch in which users ascend."""
     found, at, last = [0], 0, None
     for table in file.batches(BATCH_ROWS, ["user_id"]):
         users = pa.concat_arrays(table.column("user_id").cast(pa.string()).chunks)
@@ -77,7 +77,7 @@ def _starts(file: TableFile) -> list[int]:
 
 
 def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:
-    """Yield the rows ``first:stop`` of a file, from the row groups that hold them."""
+    """Yield the rows ``first:stop`` of a file, reading only the row groups that hold them."""
     with TableFile.open(path) as file:
         starts = file.group_starts()
         groups = [g for g in range(len(starts) - 1) if starts[g] < stop and starts[g + 1] > first]

@@ -2,8 +2,8 @@
 
 ::
 
-    plays, songs, aligned ids ──ItemSide.of──▶ it ──half──▶ `ItemHalf`   songs' tower
-    profiles,     aligned ids ──UserSide.of──▶ it ──half──▶ `UserHalf`   users' tower
+    plays, songs, aligned ids ──ItemSide.of──▶ it ──half──▶ `ItemHalf`   song tower
+    profiles,     aligned ids ──UserSide.of──▶ it ──half──▶ `UserHalf`   user tower
 
     UserHalf   vectors(step) ──(B, d)──▶   gradient(step, vectors)   ItemHalf
                learn(step, ·) ◀──(B, d)──

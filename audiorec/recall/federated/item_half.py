@@ -84,7 +84,7 @@ class ItemHalf:
     Attributes
     ----------
     model : nn.Module
-        The songs' tower, ``table``, and the secret.
+        The song tower, ``table``, and the secret.
     optimiser : Optimizer
     witness : callable, optional
         Called in each step with it, the songs drawn (B, P), -1 for none, and the gradients (B, d)
@@ -178,7 +178,7 @@ class ItemHalf:
 
     @property
     def table(self) -> SongTable:
-        """The songs' tower."""
+        """The song tower."""
         return cast(SongTable, self.model["table"])
 
     @property

@@ -2,7 +2,7 @@
 
 ::
 
-    plan ──align──▶ aligned.parquet ──train──▶ model/ (music: songs; partner: the users' tower)
+    plan ──align──▶ aligned.parquet ──train──▶ model/ (music: songs; partner: the user tower)
 
 After that, `audiorec.recall.federated.serving` makes vectors of the partner's rows.
 """

@@ -3,7 +3,7 @@
     `UserHalf`, `ItemHalf`s ──Central──▶ a `Learner` of the one loop ──train──▶ both, trained
 
 The modules, the draws and the order of sums are those of the halves; a gradient goes from the
-songs' loss straight into the users' tower. With a `Defence`, what would cross is clipped and noised
+songs' loss straight into the user tower. With a `Defence`, what would cross is clipped and noised
 on its way, as if there were two parties: for measurements.
 """
 
@@ -87,7 +87,7 @@ class Central:
 
 
 def _crossing(item: ItemHalf, step: JointStep) -> Callable[[Tensor], Tensor]:
-    """Return what is done to a gradient on its way from the songs' to the users' tower."""
+    """Return what is done to a gradient on its way from the songs' to the user tower."""
     return lambda gradient: torch.from_numpy(item.guarded(step, gradient.numpy()))
 
 

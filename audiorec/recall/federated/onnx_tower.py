@@ -1,4 +1,4 @@
-"""The users' tower as ONNX: for a server that has neither torch nor this package.
+"""The user tower as ONNX: for a server that has neither torch nor this package.
 
     `UserModel` ──tower_bytes──▶ one ONNX file      `OnnxTower`(bytes) ──vectors──▶ (n, K, d)
 

@@ -21,7 +21,7 @@ class TwoTowerRecipe:
     dimension : int
         Numbers in the vector of a user, and of a song.
     hidden : tuple of int
-        Units of the dense layers of the users' tower; of an mmoe, of each expert.
+        Units of the dense layers of the user tower; of an mmoe, of each expert.
     width : int
         Numbers that a value of a user's column stands for: an interest, a tag, an item.
     side_width : int
@@ -45,7 +45,7 @@ class TwoTowerRecipe:
         What stands against a user's song: songs drawn for the whole batch, independently of it,
         or the songs of the other users in the batch.
     songs : {"learnt", "given"}
-        Whether the songs' tower learns, or songs have the vectors that they were given (songs that
+        Whether the song tower learns, or songs have the vectors that they were given (songs that
         sound, of `dimension` numbers). Only where those come from other users' plays, or none,
         does a count of a user's own gradients bound what they say (`accounting`).
     negatives : int
@@ -65,7 +65,7 @@ class TwoTowerRecipe:
     warm_up : float
         Part of the steps in which the learning rate rises.
     weight_decay : float
-        Of the dense layers of the users' tower.
+        Of the dense layers of the user tower.
     max_epochs : int
         The most epochs, and the length of the learning rate's cosine.
     patience : int

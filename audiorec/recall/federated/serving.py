@@ -69,7 +69,7 @@ def user_table(
 
 
 def write_tower(plan: PartyPlan, out: Path) -> dict[str, Any]:
-    """Write the users' tower as one ONNX file."""
+    """Write the user tower as one ONNX file."""
     model, _ = _of_partner(plan)
     content = tower_bytes(model)
     with write_errors(out), replaced(out) as temporary:
@@ -142,7 +142,7 @@ def fetch_users(plan: PartyPlan, address: str, out: Path) -> dict[str, Any]:
         If it does not answer, or does not keep the protocol.
     """
     if plan.role != "music":
-        raise InputError("an item side asks; the partner has the users' tower itself")
+        raise InputError("an item side asks; the partner has the user tower itself")
     space = str(read_bundle(plan.out, kind=read_kind(plan.out)).config.get("space", ""))
     alignment = read_alignment(plan.alignment)
     keys = read_keys(plan.keys)
@@ -188,7 +188,7 @@ def _is_welcome(desk: Desk, alignment: str) -> bool:
 
 def _of_partner(plan: PartyPlan) -> tuple[UserModel, Profiles]:
     if plan.role != "partner":
-        raise InputError("the users' tower is at the partner: run this there")
+        raise InputError("the user tower is at the partner: run this there")
     return UserModel.load(plan.out), read_profiles(plan.needs("profiles"))
 
 

@@ -31,7 +31,7 @@ START_SPREAD = 0.1  # of embeddings at the start
 
 @dataclass(frozen=True, slots=True)
 class UserShape:
-    """What a users' tower reads: values of each bag, in order, and dense columns."""
+    """What a user tower reads: values of each bag, in order, and dense columns."""
 
     sizes: tuple[int, ...]
     dense: int

@@ -44,7 +44,7 @@ class UserHalf:
     Attributes
     ----------
     model : nn.Module
-        The users' tower, ``tower``; the partner's own items, ``own``, of an mmoe; the secret.
+        The user tower, ``tower``; the partner's own items, ``own``, of an mmoe; the secret.
     optimiser : Optimizer
     loss : float
         Of the own task in the last step, of several processes this one's share; NaN without one.
@@ -108,7 +108,7 @@ class UserHalf:
 
     @property
     def tower(self) -> UserTower:
-        """The users' tower."""
+        """The user tower."""
         return cast(UserTower, self.model["tower"])
 
     @property

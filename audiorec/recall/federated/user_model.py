@@ -44,7 +44,7 @@ THREATS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UserModel:
-    """The users' tower, and how profiles become what it reads.
+    """The user tower, and how profiles become what it reads.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class UserModel:
                 str(n): (float(a), float(b)) for n, (a, b) in bundle.config["numbers"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise WeightsError(f"not a users' tower: {error!r}") from error
+            raise WeightsError(f"not a user tower: {error!r}") from error
         encoder = UserEncoder(values, numbers)
         weights = {
             name.removeprefix(USER): array
@@ -132,7 +132,7 @@ class UserModel:
         about = {"kind": KIND, "channel": self.name, "space": self.space, **config}
         about |= {"figures": {"validation": dict(self.figures)}} if self.figures else {}
         card = Card(
-            title=f"{self.name}: the users' tower",
+            title=f"{self.name}: the user tower",
             about="Turns what is known of users into vectors; songs lie near them elsewhere.",
             people=PEOPLE,
             learnt_from={
@@ -165,7 +165,7 @@ def recipe_in(bundle: Bundle, channel: str) -> TwoTowerRecipe:
 
 
 def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the users' tower of a `UserHalf`'s model state as numpy, without secret and items."""
+    """Return the user tower of a `UserHalf`'s model state as numpy, without secret and items."""
     return {
         name.removeprefix("tower."): np.asarray(tensor)
         for name, tensor in state.items()

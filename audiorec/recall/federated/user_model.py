@@ -31,9 +31,7 @@ from audiorec.types import FloatArray
 KIND = "federated/users"
 RECIPES: Mapping[str, type[TwoTowerRecipe]] = {"two-tower": TwoTowerRecipe, "mmoe": MmoeRecipe}
 USER = "user."  # prefix of names in a bundle
-PEOPLE = (
-    "Weights, and attribute values shared by several users: no user ids and no rows of users."
-)
+PEOPLE = "Weights, and attribute values shared by several users: no user ids and no rows of users."
 THREATS = (
     "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
     "users both know, and gradients; the item side learns the user vectors, and what those reveal "

@@ -1,18 +1,18 @@
-"""Engines do tasks somewhere and answer each exactly once, in any order.
+"""Execution engines: run each task exactly once, locally or on a cluster, in any order.
 
 ::
 
-    tasks ──an engine──▶ outcomes      one that is lost is an outcome too, and the others go on
+    tasks ──an engine──▶ outcomes      a lost task yields an outcome too; the others continue
 
 ==============  ==================================================================
-``tasks``       what engines and their callers agree on
-``local``       threads of this process, or processes of which one may die
+``tasks``       interface between engines and their callers
+``local``       threads of this process, or worker processes that may die
 ``ray``         plain tasks of a Ray cluster (extra ``ray``)
 ``dask``        tasks of a Dask cluster (extra ``dask``)
-``blocks``      maps over blocks of a job: shared parts held once, poison blocks apart
-``kept``        values whose arrays all processes of a machine map
-``one_thread``  products of matrices whose last digits no number of cores changes
-``choice``      which of them, by the words of the command line
+``blocks``      map over the blocks of a job, sharing large inputs, isolating failures
+``kept``        values whose arrays are memory-mapped by all processes of a machine
+``one_thread``  matrix products independent of the number of cores
+``choice``      choice of an engine by command-line options
 ==============  ==================================================================
 
 Public::

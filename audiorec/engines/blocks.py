@@ -1,15 +1,14 @@
-"""Maps over blocks: the same function over numbered parts of a job, by whatever engine.
+"""Map a function over the numbered blocks of a job, on any engine.
 
 ::
 
     make, part(i) ──made_by(engine)──▶ block files in the run folder      `files.blocks` joins them
     make, part(i) ──map_blocks───────▶ values, in the order of the blocks
 
-``make`` is what every block needs (songs, a model, settings) with a function: a callable that
-pickles. It is written once, mapped by all processes of a machine (`audiorec.engines.kept`), and
-called with ``part(i)``, which is what block i alone needs, such as the histories of its users.
-A block holds what ``make(part(i))`` returns and nothing else, so that it does not matter who makes
-it, in which order or how often.
+``make`` is a picklable callable with the data shared by all blocks (songs, a model, settings). It
+is written once, memory-mapped by all processes of a machine (`audiorec.engines.kept`), and called
+with ``part(i)``, the data of block i only, such as the histories of its users. A block depends on
+``make(part(i))`` alone, so any worker may compute it, in any order and repeatedly.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +31,15 @@ Part = Callable[[int], Any]
 
 @dataclass(frozen=True, slots=True)
 class BlockOutcome:
-    """What became of a block.
+    """Outcome of a block.
 
     Attributes
     ----------
     index : int
     value : object
-        What was made, unless it was written to a file.
+        Result of the block, unless it was written to a file.
     message : str
-        Why it was not made; empty if it was.
+        Why the block failed; empty on success.
     """
 
     index: int
@@ -50,17 +49,17 @@ class BlockOutcome:
 
 @dataclass(frozen=True, slots=True)
 class BlockTask:
-    """A block to make: what an engine sends to a worker.
+    """Task that computes one block on a worker.
 
     Attributes
     ----------
     index : int
     shared : MappedValue
-        Of ``(make, schema)``.
+        The pair ``(make, schema)``.
     own : MappedValue
-        Of what this block alone needs.
+        Data of this block only.
     folder : str
-        Where the block's file goes; empty: the value is the answer.
+        Folder of the block's file; empty: return the value instead.
     """
 
     index: int
@@ -70,7 +69,7 @@ class BlockTask:
     jobs: ClassVar[int] = 1
 
     def attempt(self, *, stop: Event | None = None) -> BlockOutcome:  # noqa: ARG002 - is finished
-        """Make the block; what goes wrong on purpose is an answer, not an exception."""
+        """Compute the block; expected errors are returned as an outcome, not raised."""
         try:
             make, schema = self.shared.load()
             found = make(self.own.load())
@@ -84,12 +83,12 @@ class BlockTask:
         return BlockOutcome(self.index)
 
     def lost(self, message: str) -> BlockOutcome:
-        """Return what became of it if its process died once too often."""
+        """Return the outcome of a block that was lost or failed."""
         return BlockOutcome(self.index, message=message)
 
 
 def made_by(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhere:
-    """Return what makes blocks of `audiorec.files.blocks.run_blocks` by an engine."""
+    """Return a function that computes blocks of `audiorec.files.blocks.run_blocks` on an engine."""
 
     def run(folder: Path, missing: Sequence[int]) -> Iterator[tuple[int, str]]:
         for outcome in _outcomes(engine, (make, schema), part, missing, folder, str(folder)):
@@ -115,20 +114,20 @@ def map_blocks(
     ----------
     engine : Engine
     make, part : callable
-        See the head of this module.
+        See the module docstring.
     n_blocks : int
     what : str
-        What the blocks are of, for an error.
+        Name of the job, for errors.
     named : callable of int
-        What an error calls a block.
+        Returns the name of a block, for errors.
     work : Path, optional
-        A folder that all workers see, for what they read; by default a temporary one.
+        Folder accessible to all workers, for their inputs; by default a temporary one.
     progress : callable of (done, total), optional
 
     Raises
     ------
     LostBlocksError
-        If some could not be made, after the others were.
+        If some blocks failed; raised after all others are done.
     """
     found: dict[int, Any] = {}
     lost: dict[int, str] = {}
@@ -145,14 +144,14 @@ def map_blocks(
         told = tuple((named(i), why) for i, why in sorted(lost.items()))
         raise LostBlocksError(what, told, n_blocks)
     if len(found) < n_blocks:
-        raise KeyboardInterrupt  # what stopped the engine stops this as well
+        raise KeyboardInterrupt  # the engine was stopped
     return [found[i] for i in range(n_blocks)]
 
 
 def _outcomes(
     engine: Engine, shared: Any, part: Part, numbers: Sequence[int], folder: Path, out: str
 ) -> Iterator[BlockOutcome]:
-    """Keep what workers read for as long as they work."""
+    """Yield outcomes; the workers' input files exist while they run."""
     keeper, own = Keeper(shared), {}
     kept = keeper.write(folder / SHARED)
 

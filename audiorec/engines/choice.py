@@ -1,4 +1,4 @@
-"""Which engine does the work: by the words of the command line.
+"""Choice of an engine by command-line options.
 
 runner, address, jobs ──engine_of──▶ an `Engine`
 """
@@ -22,32 +22,32 @@ def engine_of(
     stop: Event | None = None,
     threads: bool = False,
 ) -> Engine:
-    """Return what runs tasks.
+    """Return an engine for tasks.
 
     Parameters
     ----------
     runner : {"local", "ray", "dask"}
-        This machine, or a cluster (the extras ``ray`` and ``dask``).
+        This machine, or a cluster (extras ``ray`` and ``dask``).
     address : str, optional
-        Of a cluster; by default the one that this process is connected to, or else one on this
-        machine.
+        Address of a cluster; by default the one that this process is connected to, otherwise a
+        new one on this machine.
     jobs : int
-        Processes, or threads, of this machine, and of a Dask cluster of our own; 0: one for each
+        Number of local processes or threads, and of workers in a new Dask cluster; 0: one per
         core.
     stop : Event, optional
-        Once set, no further task begins.
+        Once set, no further task is started.
     threads : bool
-        On this machine, threads in place of processes: for tasks that have processes of their own.
+        Local runner only: threads instead of processes, for tasks that start processes themselves.
 
     Raises
     ------
     InputError
-        If there is no such runner, or an address is given for this machine.
+        If the runner is unknown, or an address is given for the local runner.
     """
     if runner not in get_args(Runner):
-        raise InputError(f"a runner is one of {', '.join(get_args(Runner))}, got {runner!r}")
+        raise InputError(f"runner must be one of {', '.join(get_args(Runner))}, got {runner!r}")
     if address and runner == "local":
-        raise InputError("--address goes with --runner ray or --runner dask")
+        raise InputError("--address needs --runner ray or --runner dask")
     until, many = stop or Event(), jobs or os.cpu_count() or 1
 
     def run(tasks: Iterable[Any]) -> Iterator[Any]:

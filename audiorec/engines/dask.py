@@ -1,10 +1,10 @@
-"""Tasks on a Dask cluster (extra ``dask``).
+"""Engine for a Dask cluster (extra ``dask``).
 
-Dask gives a task up when four workers died while they had it, and so blames also one that
-only waited on the same worker. What was given up is therefore sent once more, one task at a
-time; one that is lost again is reported, and the others go on.
+Dask gives up a task after four workers have died while holding it, including tasks that were only
+queued on those workers. Such tasks are therefore sent once more, one at a time; a task that is lost
+again is reported, and the others continue.
 
-The tasks are handed to Dask itself and not to joblib's Dask backend, which waits without end
+Tasks are submitted to Dask directly rather than through joblib's Dask backend, which waits for ever
 for a task that was given up (docs/decisions/0015).
 """
 
@@ -19,8 +19,8 @@ from audiorec.engines.tasks import Task, attempt
 from audiorec.errors import MissingExtraError
 from audiorec.runs.imports import clean_start
 
-POLL_S = 1.0  # seconds between two looks at whether the run is to stop
-PATIENCE_S = 600.0  # how long a cluster may be without a single worker
+POLL_S = 1.0  # seconds between checks for a stop
+PATIENCE_S = 600.0  # seconds that a cluster may be without any worker
 
 
 def run_dask(
@@ -36,12 +36,12 @@ def run_dask(
     ----------
     tasks : iterable of Task
     stop : Event
-        When it is set, tasks that wait are taken back, and those that run are not waited for.
+        Once set, waiting tasks are cancelled, and running ones are not waited for.
     address : str, optional
-        A scheduler, for example ``tcp://head:8786``. By default the client that this
-        process has, or else a cluster of `workers` processes on this machine.
+        A scheduler, for example ``tcp://head:8786``. By default the client of this process,
+        otherwise a new cluster of `workers` processes on this machine.
     workers : int
-        Processes of a cluster of our own.
+        Number of processes of a new cluster.
     """
     with _client(address, workers) as (distributed, client):
         again: list[Task] = []
@@ -58,12 +58,12 @@ def run_dask(
 def _sent(
     distributed: Any, client: Any, tasks: Iterable[Any], stop: threading.Event
 ) -> Iterator[tuple[Task, Any]]:
-    """Send tasks all at once and yield the future of each; None where nobody is there to do it."""
+    """Submit all tasks and yield each with its future; None if the cluster has no workers."""
     waiting = {client.submit(attempt, task, pure=False): task for task in tasks}
     served = time.monotonic()
     try:
         while waiting and not stop.is_set() and time.monotonic() - served < PATIENCE_S:
-            with suppress(TimeoutError):  # nothing is done yet
+            with suppress(TimeoutError):  # no task has finished yet
                 distributed.wait(list(waiting), timeout=POLL_S, return_when="FIRST_COMPLETED")
             for future in [f for f in waiting if f.done()]:
                 task = waiting.pop(future)
@@ -88,13 +88,13 @@ def _outcome(future: Any, task: Task) -> Any:
 
 @contextmanager
 def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
-    """Give the client that is there, or one for as long as the ``with`` statement lasts."""
+    """Yield the existing client, or a new one that is closed on exit."""
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as error:
         raise MissingExtraError("the runner dask", "dask", str(error)) from error
     client = None
-    with suppress(ValueError):  # what it says when there is none
+    with suppress(ValueError):  # raised if there is no client
         client = distributed.get_client()
     if client is not None:
         yield distributed, client
@@ -105,7 +105,7 @@ def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
         return
     settings = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
     with (
-        clean_start(),  # to the end: a worker that dies is started anew
+        clean_start(),  # covers the whole run, since dead workers are restarted
         distributed.LocalCluster(**settings) as cluster,
         distributed.Client(cluster) as client,
     ):

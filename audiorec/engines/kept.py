@@ -1,13 +1,13 @@
-"""Values that many processes work with, their arrays held once by a machine.
+"""Values shared by many processes, their arrays memory-mapped once per machine.
 
-    keep(value, path) ──▶ `MappedValue`, which travels with a task ──MappedValue.load──▶ the value
+    keep(value, path) ──▶ `MappedValue`, sent with a task ──MappedValue.load──▶ the value
 
-Arrays, Arrow buffers and long tables of texts go into one file, which every process maps: the
-pages are the machine's, not the process's. What is left is a small pickle, which travels with the
-task as a task does. The file therefore holds numbers and letters and nothing that could run, and a
-process reads it only if it has the checksum that came with the task.
+Arrays, Arrow buffers and long tuples of texts go into one file that every process maps, so they
+share its pages in memory. The rest is a small pickle that is sent with the task. The file therefore
+contains data only, no executable content, and a process reads it only if its checksum is the one
+sent with the task.
 
-A value that was loaded is read-only, and is kept for the next task of the process.
+A loaded value is read-only, and is cached for the next task of the process.
 """
 
 import hashlib
@@ -28,31 +28,31 @@ from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import open_own
 
-MIN_BYTES = 1 << 14  # of an array that goes into the file
-MIN_TEXTS = 1 << 10  # of a tuple of texts
+MIN_BYTES = 1 << 14  # smaller arrays stay in the pickle
+MIN_TEXTS = 1 << 10  # shorter tuples of texts stay in the pickle
 ALIGNED = 64  # bytes
-CHUNK = 1 << 17  # texts that are encoded at a time
-LOADED = 2  # values that a process keeps: what all tasks share, and what a task has of its own
-Place = tuple[int, int]  # where something begins in the file, and its bytes
+CHUNK = 1 << 17  # texts encoded at a time
+LOADED = 2  # cached values of a process: the shared one, and that of the current task
+Place = tuple[int, int]  # start in the file, and length in bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MappedValue:
-    """A value as it travels.
+    """Reference to a stored value, small enough to send with a task.
 
     Attributes
     ----------
     path : str
-        The file, on a disk that all workers see.
+        The file, on a disk accessible to all workers.
     sha256 : str
     pickled : bytes
-        All but what is in the file.
+        The value without the parts in the file.
     places : tuple of (start, bytes)
-        Of the buffers, in their order; texts and their starts come last, one after the other.
+        Positions of the buffers, in order; last come pairs of texts and their offsets.
     n_texts : int
-        Tables of texts.
+        Number of tuples of texts.
     base : MappedValue or None
-        Another value, whose tables of texts are not repeated.
+        Another value, whose tuples of texts are not stored again.
     """
 
     path: str
@@ -68,20 +68,20 @@ class MappedValue:
         Raises
         ------
         StoreError
-            If the file is missing, or is not the one that this speaks of.
+            If the file is missing or has another checksum.
         """
         return _loaded(self)[0]
 
 
 class Keeper:
-    """Takes a value apart, so that its checksum is known before anything is written.
+    """Splitter of a value into parts; its checksum is known before anything is written.
 
     Parameters
     ----------
     value : object
-        What `pickle` takes.
+        Any picklable value.
     base : Keeper, optional
-        Of a value that is loaded as well: tables of texts that it has are not repeated.
+        Keeper of a value that is loaded as well; its tuples of texts are not stored again.
     """
 
     def __init__(self, value: Any, base: "Keeper | None" = None) -> None:
@@ -89,7 +89,7 @@ class Keeper:
         pickler = _Pickler(known)
         pickler.dump(value)
         self.pickled = pickler.stream.getvalue()
-        self._alive = (value, pickler.texts)  # ids stay those of these objects
+        self._alive = (value, pickler.texts)  # keeps the objects alive, so that ids stay valid
         self.numbers: Mapping[int, int] = {id(t): n for n, t in enumerate(pickler.texts)}
         self._parts = [*pickler.buffers]
         for texts in pickler.texts:
@@ -106,11 +106,11 @@ class Keeper:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits of the whole value."""
+        """Hash of the whole value, sixteen hex digits."""
         return hashlib.sha256(self.sha256.encode() + self.pickled).hexdigest()[:16]
 
     def write(self, path: Path, base: MappedValue | None = None) -> MappedValue:
-        """Write the file, and return what travels; `base` is what the base wrote."""
+        """Write the file and return a reference; `base` is the reference of the base."""
         with replaced(path) as part, part.open("wb") as file:
             for buffer in self._parts:
                 file.write(buffer)
@@ -126,7 +126,7 @@ class Keeper:
 
 
 def keep(value: Any, path: Path) -> MappedValue:
-    """Write the arrays and the long texts of a value into one file; return what travels.
+    """Write the arrays and long tuples of texts of a value into one file; return a reference.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def keep(value: Any, path: Path) -> MappedValue:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles all but large buffers and long tuples of texts."""
+    """Pickler that leaves out large buffers and long tuples of texts."""
 
     def __init__(self, known: Mapping[int, int]) -> None:
         self.stream, self.buffers, self.texts = io.BytesIO(), [], []  # type: ignore[var-annotated]
@@ -147,7 +147,7 @@ class _Pickler(pickle.Pickler):
         super().__init__(self.stream, protocol=5, buffer_callback=self._take)
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
-        """Take a buffer out of the pickle unless it is small."""
+        """Take a large buffer out of the pickle; return True to keep a small one in it."""
         raw = buffer.raw()
         if raw.nbytes < MIN_BYTES:
             return True
@@ -155,7 +155,7 @@ class _Pickler(pickle.Pickler):
         return False
 
     def persistent_id(self, value: Any) -> tuple[str, int] | None:
-        """Return the number of a long tuple of texts, here or in the base."""
+        """Return where a long tuple of texts is stored, here or in the base, and its number."""
         if type(value) is not tuple or len(value) < MIN_TEXTS:
             return None
         if (number := self._known.get(id(value))) is not None:
@@ -182,9 +182,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _written(texts: tuple[str, ...]) -> list[memoryview]:
-    """Return texts as bytes, and where each starts."""
+    """Return texts as bytes, and their offsets."""
     parts, starts = [], np.zeros(len(texts) + 1, np.int64)
-    for first in range(0, len(texts), CHUNK):  # ten million ids are not held twice
+    for first in range(0, len(texts), CHUNK):  # avoids a second copy of ten million ids
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts[first : first + CHUNK]]
         starts[first + 1 : first + 1 + len(encoded)] = [len(text) for text in encoded]
         parts.append(b"".join(encoded))
@@ -200,7 +200,7 @@ def _read(content: memoryview, starts: memoryview) -> tuple[str, ...]:
 
 @lru_cache(maxsize=LOADED)
 def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
-    """Return a value and its tables of texts."""
+    """Return a value and its tuples of texts."""
     whole = memoryview(_mapped(Path(kept.path), kept.sha256))
     parts = [whole[start : start + length] for start, length in kept.places]
     n_buffers = len(parts) - 2 * kept.n_texts
@@ -210,13 +210,13 @@ def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
 
 
 def _mapped(path: Path, sha256: str) -> Any:
-    """Map a file whose checksum is known."""
+    """Map a file after verifying its checksum."""
     try:
         with open_own(path) as file:
             size = os.fstat(file.fileno()).st_size
             found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: is not there: do all workers see this disk?") from error
+        raise StoreError(f"{path}: not found; all workers need access to this disk") from error
     if hashlib.sha256(found).hexdigest() != sha256:
-        raise StoreError(f"{path}: is not what was written for this run")
+        raise StoreError(f"{path}: checksum differs from the file written for this run")
     return found

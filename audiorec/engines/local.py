@@ -1,12 +1,12 @@
-"""Tasks on this machine: in threads, or in processes of which one may die.
+"""Engine for this machine: threads, or worker processes that may die.
 
 ========================  ==============================================================
-`run_threads`             for tasks that wait for processes of their own, as shards do
-`run_processes`           for tasks that compute: each process does one task at a time
+`run_threads`             for tasks that wait for their own processes, as shards do
+`run_processes`           for tasks that compute: one task at a time per process
 ========================  ==============================================================
 
-A process that dies takes its task with it and no other. The task is tried again, `MAX_TRIES`
-times in all, the last time when nothing else runs: what died for lack of memory has it all.
+A process that dies loses only its own task. The task is tried up to `MAX_TRIES` times in total, the
+last time while nothing else runs, so that a task which ran out of memory has all of it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ NO_LIMITS = Limits(timeout_s=MAX_TIMER_S, memory_bytes=0)  # a block may take ho
 def run_threads(tasks: Iterable[Any], stop: Event, *, jobs: int = 1) -> Iterator[Any]:
     """Run `jobs` tasks at a time in threads of this process.
 
-    When `stop` is set, the tasks in flight are told so, and no further one begins.
+    Once `stop` is set, running tasks are notified, and no further task is started.
     """
     from joblib import Parallel, delayed
 
@@ -44,19 +44,19 @@ def run_threads(tasks: Iterable[Any], stop: Event, *, jobs: int = 1) -> Iterator
 def run_processes(
     tasks: Iterable[Any], stop: Event, *, jobs: int = 1, max_tries: int = MAX_TRIES
 ) -> Iterator[Any]:
-    """Run `jobs` tasks at a time, each in a process of one thread that may die.
+    """Run `jobs` tasks at a time, each in a single-threaded process that may die.
 
-    When `stop` is set, the tasks in flight are finished and no further one begins.
+    Once `stop` is set, running tasks are finished, and no further task is started.
 
     Parameters
     ----------
     tasks : iterable of Task
-        Drawn a few ahead of the work.
+        Consumed slightly ahead of the work.
     stop : Event
     jobs : int
-        Processes.
+        Number of processes.
     max_tries : int
-        How often a task is begun whose process dies.
+        Maximum number of attempts of a task whose process dies.
     """
     waiting: Iterable[Any] = tasks
     for turn in range(1, max_tries + 1):
@@ -87,5 +87,5 @@ def _until(stop: Event, tasks: Iterable[Any]) -> Iterator[Any]:
 
 
 def handler() -> Callable[[Task], Any]:
-    """Return what a worker process calls with each task; see `audiorec.runs.workers`."""
+    """Return the function that worker processes apply to tasks; see `audiorec.runs.workers`."""
     return attempt

@@ -1,12 +1,12 @@
-"""Products of matrices in one thread, so that their last digits do not depend on the machine.
+"""Matrix products on one thread, so that their last digits do not depend on the machine.
 
     with one_thread():
         similar = users @ songs.T
 
-numpy's OpenBLAS divides a product among as many threads as there are cores, and adds up in another
-order with each number of them. Blocks that are made by processes of one thread are then not those
-that one process makes. Within the ``with`` statement it uses one, as if it had been started with
-``OPENBLAS_NUM_THREADS=1``. Where numpy stands on another library, nothing happens.
+numpy's OpenBLAS splits a product among all cores, and the order of summation depends on their
+number. Blocks computed by single-threaded workers would then differ from those of one process.
+Within the ``with`` statement it uses one thread, as if started with ``OPENBLAS_NUM_THREADS=1``. If
+numpy uses another BLAS library, nothing happens.
 """
 
 import ctypes
@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-# By the versions of numpy's wheels, which give the library names of its own.
+# Prefixes and suffixes of OpenBLAS symbols in the various numpy wheels.
 PREFIXES = ("scipy_openblas_", "openblas_")
 ENDS = ("64_", "")
-FOLDERS = ("../numpy.libs", ".libs", ".dylibs")  # on Linux and Windows, of old, on macOS
-Threads = tuple[Callable[[], int], Callable[[int], None]]  # what reads and sets their number
+FOLDERS = ("../numpy.libs", ".libs", ".dylibs")  # Linux and Windows; older wheels; macOS
+Threads = tuple[Callable[[], int], Callable[[int], None]]  # getter and setter of their number
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let numpy multiply matrices in one thread, in this whole process, until the end."""
+    """Limit numpy's matrix products to one thread, in the whole process."""
     found = _openblas()
     if found is None:
         yield
@@ -40,13 +40,13 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def _openblas() -> Threads | None:
-    """Return what reads and sets the threads of the library that numpy has brought."""
+    """Return getter and setter of the thread count of numpy's OpenBLAS; None without it."""
     import numpy as np
 
     home = Path(np.__file__).parent
     for path in (path for name in FOLDERS for path in (home / name).glob("*openblas*")):
         try:
-            library = ctypes.CDLL(str(path))  # is loaded already: this finds it
+            library = ctypes.CDLL(str(path))  # a handle to the library that is already loaded
         except OSError:
             continue
         for begin in PREFIXES:

@@ -1,8 +1,8 @@
-"""Tasks as plain tasks of a Ray cluster (extra ``ray``).
+"""Engine for a Ray cluster (extra ``ray``), on plain Ray tasks.
 
-Plain tasks and not Ray Data: their retries have an end. A task whose worker process dies is
-tried again, three times at most, and resumes if its output is on a disk; one that is lost all
-the same is reported, and the others go on.
+Plain tasks rather than Ray Data, because their retries are bounded. A task whose worker process
+dies is retried at most three times, and resumes if its output is on a shared disk; a task that is
+still lost is reported, and the others continue.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from audiorec.errors import MissingExtraError
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 
 MAX_RETRIES = 3
-POLL_S = 1.0  # seconds between two looks at whether the run is to stop
+POLL_S = 1.0  # seconds between checks for a stop
 
 
 def run_ray(
@@ -26,18 +26,18 @@ def run_ray(
     address: str | None = None,
     max_retries: int = MAX_RETRIES,
 ) -> Iterator[Any]:
-    """Run tasks on Ray, each on as many processors as it has jobs.
+    """Run tasks on Ray; each reserves as many CPUs as it has jobs.
 
     Parameters
     ----------
     tasks : iterable of Task
     stop : Event
-        When it is set, tasks that wait or run are cancelled.
+        Once set, waiting and running tasks are cancelled.
     address : str, optional
         A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that
-        this process is connected to, or else one on this machine for this run.
+        this process is connected to, otherwise a new one on this machine for this run.
     max_retries : int
-        How often a task begins again when its process dies.
+        Maximum number of retries of a task whose process dies.
     """
     with _connected(address) as ray:
         remote = ray.remote(attempt)
@@ -69,7 +69,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         raise MissingExtraError("the runner ray", "ray", str(error)) from error
     ours = not ray.is_initialized()
     if ours:
-        with clean_start(), chdir(OWN_FOLDER):  # tasks look for modules where Ray was started
+        with clean_start(), chdir(OWN_FOLDER):  # workers import from Ray's start folder
             ray.init(address=address, include_dashboard=False, log_to_driver=False)
     try:
         yield ray

@@ -1,29 +1,29 @@
-"""What engines and their callers agree on: a task that is sent, and the answer to it.
+"""Interface between engines and their callers: tasks and their outcomes.
 
-    tasks ──an `Engine`──▶ outcomes, one a task, in any order
+    tasks ──an `Engine`──▶ outcomes, one per task, in any order
 
-A task is small, travels by pickle, and answers what goes wrong on purpose instead of raising it.
-An engine says of a task that it lost what the task makes of that (`Task.lost`), and goes on with
-the others.
+A task is small and picklable, and returns expected errors as outcomes instead of raising them. For
+a task that it lost, an engine returns the outcome given by `Task.lost` and continues with the
+others.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 from typing import Any, Protocol
 
-MAX_TRIES = 3  # of a task whose process dies
+MAX_TRIES = 3  # attempts of a task whose process dies
 
 
 class Outcome(Protocol):
-    """What became of one task."""
+    """Outcome of one task."""
 
     @property
     def index(self) -> int:
-        """The number of the task."""
+        """Number of the task."""
 
     @property
     def message(self) -> str:
-        """Why it was lost; empty if it was not."""
+        """Why the task was lost; empty if it was not."""
 
 
 class Task(Protocol):
@@ -32,30 +32,30 @@ class Task(Protocol):
     Attributes
     ----------
     index : int
-        Its number.
+        Number of the task.
     jobs : int
-        Processors that it takes.
+        Number of CPUs that it uses.
     """
 
     @property
     def index(self) -> int:
-        """Its number."""
+        """Number of the task."""
 
     @property
     def jobs(self) -> int:
-        """Processors that it takes."""
+        """Number of CPUs that the task uses."""
 
     def attempt(self, *, stop: Event | None = None) -> Any:
-        """Do it, and return its `Outcome`; once `stop` is set, it may end early."""
+        """Run the task and return its `Outcome`; once `stop` is set, it may end early."""
 
     def lost(self, message: str) -> Any:
-        """Return its `Outcome` if an engine could not do it."""
+        """Return the `Outcome` of a task that an engine has lost."""
 
 
-# Does tasks somewhere, and gives each outcome as soon as it is known.
+# Runs tasks and yields each outcome as soon as it is known.
 Engine = Callable[[Iterable[Any]], Iterator[Any]]
 
 
 def attempt(task: Task) -> Any:
-    """Do a task; the function that clusters are given by name."""
+    """Run a task; a module-level function that clusters can unpickle."""
     return task.attempt()

@@ -1,40 +1,40 @@
-"""What every training shares: one loop, losses, samplers, checkpoints, and the model's folder.
+"""Training tools shared by all models: training loop, losses, samplers, checkpoints, bundles.
 
 ::
 
-    a learner ──fit──▶ its best state        ──checkpoint──▶ a kill costs nothing
+    a learner ──fit──▶ its best state        ──checkpoint──▶ resume after a kill
               ──fit_refit──▶ the best number of epochs, then trained on everything
               ──bundle──▶ model/             model.safetensors, model.json, MODEL_CARD.md
 
 =================  ===================================================================
-``fit``            the one loop: epochs, judge, early stop, resume
-``refit``          how long, by a validation part; then everything for that long
-``processes``      several processes that train one model
-``launch``         what each of them runs, and how they are heard of
-``by_torchrun``    started on this machine, by torch's elastic agent
-``by_ray``         started on a Ray cluster, by Ray Train
-``dropout``        drawn by several processes as by one
-``row_adam``       Adam for large tables, at the cost of the rows that are reached
-``checkpoint``     the state of a training as one file that cannot run code
-``loggers``        where the lines of a training go
-``seeds``          a generator for every random draw
-``batches``        sequences of like length in one batch, padded on the right
+``fit``            the training loop: epochs, evaluation, early stopping, resume
+``refit``          choose the number of epochs on a validation part, then train on everything
+``processes``      data-parallel training in several processes
+``launch``         tasks of the training processes, and their messages
+``by_torchrun``    start processes on this machine, by torch's elastic agent
+``by_ray``         start processes on a Ray cluster, by Ray Train
+``dropout``        dropout independent of the number of processes
+``row_adam``       Adam for large tables, which updates only the rows in use
+``checkpoint``     training state as one file that cannot run code
+``loggers``        destinations of training metrics
+``seeds``          a separate random generator for every draw
+``batches``        batches of sequences of similar length, padded on the right
 ``losses``         hinge, softmax, sampled softmax, in-batch softmax
-``negatives``      which songs stand against a liked one
-``frequency``      how often in-batch negatives turn up
-``schedule``       how the learning rate rises and falls
-``factors``        who met what → an embedding a user, without audio
+``negatives``      negative sampling
+``frequency``      sampling frequency of in-batch negatives
+``schedule``       learning-rate schedule
+``factors``        user embeddings by matrix factorisation, without audio
 ``next_plays``     plays in order: windows, a validation part, batches
-``next_recipe``    the settings of all models of what is played next
-``next_model``     what such a model must do
-``next_again``     songs of the history among what may come next
-``next_loss``      the sampled softmax of queries and songs in one pass
-``next_song``      one learner for all of them
-``song_features``  what is known of songs beside their ids, as numbers
-``song_table``     one embedding a song, of its id and of that
+``next_recipe``    settings shared by all next-song models
+``next_model``     interface of next-song models
+``next_again``     songs of the history as candidates for the next song
+``next_loss``      sampled softmax of queries and songs in one pass
+``next_song``      training of all next-song models
+``song_features``  side information of songs as numeric features
+``song_table``     song embeddings from ids and side information
 ``bundle``         a trained model as a folder that cannot run code
-``card``           the parts that the card of every model has
-``torch_use``      torch, imported late and kept to one thread
+``card``           model cards
+``torch_use``      lazy import of torch, limited to one thread
 =================  ===================================================================
 
 Public::

@@ -1,9 +1,9 @@
-"""Batches of sequences: those of like length share a batch, padded on the right.
+"""Batches of sequences of similar length, padded on the right.
 
     lengths (n,) ──length_buckets──▶ rows of each batch    values, starts ──padded──▶ (B, L)
 
-A model that reads from the left with a causal mask never looks from a real place at the padding
-on its right, so it needs no further mask; the padded places are left out of the loss.
+With a causal mask, real positions never attend to the padding on their right, so no padding mask is
+needed; padded positions are excluded from the loss.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.types import BoolArray, Int64Array
 
-WINDOW = 64  # batches that are sorted by length together: more pads less and shuffles less
+WINDOW = 64  # batches sorted by length together; larger values pad less and shuffle less
 
 
 def length_buckets(
@@ -24,17 +24,17 @@ def length_buckets(
     *,
     window: int = WINDOW,
 ) -> list[Int64Array]:
-    """Cut n examples into batches of like length: each example once, in shuffled batches.
+    """Split n examples into shuffled batches of similar length, each example once.
 
     Parameters
     ----------
     lengths : ndarray, shape (n,)
     batch_size : int
-        Examples; the last batch that is cut may be smaller.
+        Examples per batch; one batch may be smaller.
     rng : Generator
-        Of this epoch; the same state gives the same batches.
+        Generator of the epoch; the same state gives the same batches.
     window : int
-        The examples are shuffled, and so many batches at a time sorted by length.
+        Number of batches sorted by length together, after shuffling the examples.
 
     Examples
     --------
@@ -58,20 +58,20 @@ def length_buckets(
 def even_batches(
     lengths: npt.NDArray[np.integer], steps: int, rng: np.random.Generator, *, window: int = WINDOW
 ) -> list[Int64Array]:
-    """Cut n examples into batches of like length that hold about `steps` places each.
+    """Split n examples into batches of similar length with about `steps` positions each.
 
-    Where the loss is a mean over the places of a batch, batches of as many *examples* let the
-    places of short sequences count many times those of long ones; here all count alike.
+    If the loss is a mean over the positions of a batch, equal numbers of *examples* would give
+    positions of short sequences a much higher weight than those of long ones; here all weigh alike.
 
     Parameters
     ----------
     lengths : ndarray, shape (n,)
     steps : int
-        Places of a batch, about; one that is longer is a batch by itself.
+        Approximate number of positions per batch; a longer example is a batch by itself.
     rng : Generator
-        Of this epoch; the same state gives the same batches.
+        Generator of the epoch; the same state gives the same batches.
     window : int
-        So many batches at a time are sorted by length.
+        Number of batches sorted by length together.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def padded(
     longest: int,
     fill: int = -1,
 ) -> tuple[npt.NDArray[Any], Int64Array]:
-    """Return the newest entries of some sequences as a matrix, and how many each row has.
+    """Return the newest entries of sequences as a padded matrix, and the length of each row.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def padded(
     starts : ndarray, shape (n + 1,)
     rows : ndarray, shape (B,)
     longest : int
-        Of longer sequences the oldest entries are left out.
+        Maximum length; the oldest entries of longer sequences are dropped.
     fill : int
-        Stands where a row has no entry, on the right.
+        Padding value, on the right.
 
     Returns
     -------
@@ -141,9 +141,9 @@ def padded(
 
 
 def causal_mask(length: int) -> BoolArray:
-    """Return which places must not be looked at: (L, L), True where the column is later.
+    """Return the causal attention mask: (L, L) bool, True for later columns, which are masked.
 
-    As torch's attention reads a mask of bool.
+    The format is that of boolean masks in torch's attention.
 
     Examples
     --------

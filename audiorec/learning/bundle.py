@@ -3,14 +3,12 @@
 =====================  =====================================================================
 ``model.safetensors``  the weights
 ``model.json``         kind, format version, architecture, seed, figures, the checksum of the
-                       weights, so that two halves of different models are never joined, and
-                       a digest of all that
-``MODEL_CARD.md``      the same for people
+                       weights, which ties both files together, and a digest of its content
+``MODEL_CARD.md``      the model card for people
 =====================  =====================================================================
 
-``metrics.jsonl`` may lie beside them; it is never read. A folder takes the place of an older
-one as a whole, and only of one that holds nothing but these files: what else is there would
-be lost.
+The folder may contain ``metrics.jsonl``, which is never read. A bundle is replaced as a whole, and
+only if the old folder contains nothing but these files, so that no other file is lost.
 """
 
 import hashlib
@@ -40,23 +38,23 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
 CARD_FILE = "MODEL_CARD.md"
 BUNDLE_FILES = re.compile(r"model\.(?:safetensors|json)|MODEL_CARD\.md|metrics\.jsonl")
-MAX_CONFIG_BYTES = 64 << 20  # a users model may know a million song ids
+MAX_CONFIG_BYTES = 64 << 20  # a user model may have a million song ids
 MAX_WEIGHTS_BYTES = 16 << 30
-# What a model is told apart by leaves these out: they differ between two equal models.
+# Not part of the model id, since they differ between equal models.
 INCIDENTAL = ("figures", "versions", "created_by", "created_at")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A model as it stands in its folder."""
+    """Content of a model folder."""
 
     tensors: Mapping[str, npt.NDArray[Any]]  # finite
-    # ``model.json``: ``kind``, ``format_version``, ``weights_sha256`` and what the writer put there
+    # ``model.json``: ``kind``, ``format_version``, ``weights_sha256`` and the writer's entries
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model_id(self) -> str:
-        """Sixteen hex digits: changes with any weight and with any setting that counts."""
+        """Hash of the weights and all relevant settings, sixteen hex digits."""
         return fingerprint({k: v for k, v in self.config.items() if k not in INCIDENTAL})
 
 
@@ -68,7 +66,7 @@ def write_bundle(
     card: str,
     files: Mapping[str, str] | None = None,
 ) -> str:
-    """Write a model's folder, whole or not at all; return its `Bundle.model_id`.
+    """Write a model folder atomically; return its `Bundle.model_id`.
 
     Parameters
     ----------
@@ -79,13 +77,13 @@ def write_bundle(
     card : str
         Markdown.
     files : mapping of str to str, optional
-        More text files, by name, to lie beside the model.
+        Further text files to write beside the model, by name.
 
     Raises
     ------
     InputError
-        If `path` is something else than a bundle, `config` has no kind or is not JSON, or a
-        tensor is not finite. Nothing is written.
+        If `path` exists and is not a bundle, `config` has no kind or is not JSON, or a tensor
+        is not finite. Nothing is written.
     StoreError
         If `path` is a link.
     """
@@ -116,27 +114,27 @@ def write_bundle(
 
 
 def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
-    """Read and check a model's folder.
+    """Read and check a model folder.
 
     Parameters
     ----------
     path : path
     kind : str
-        What it must be.
+        Required kind of model.
 
     Raises
     ------
     WeightsError
-        If it is missing, damaged, of another kind or a newer format, or if the weights are
-        not those that ``model.json`` was written with. The message names the folder.
+        If it is missing, damaged, of another kind or a newer format, or if the weights do not
+        match ``model.json``. The message names the folder.
     """
     folder = _whole_folder(Path(path))
     config = _read_config(folder)
     if config.get("kind") != kind:
-        raise WeightsError(f"{path}: holds a {config.get('kind')}, not a {kind}")
+        raise WeightsError(f"{path}: expected a model of kind {kind}, got {config.get('kind')}")
     weights = _read_bytes(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     if hashlib.sha256(weights).hexdigest() != config.get("weights_sha256"):
-        raise WeightsError(f"{path}: {WEIGHTS_FILE} is not the one that {CONFIG_FILE} speaks of")
+        raise WeightsError(f"{path}: checksum of {WEIGHTS_FILE} does not match {CONFIG_FILE}")
     try:
         config = unsealed(config)
     except ValueError as error:
@@ -150,15 +148,15 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
 
 
 def read_kind(path: str | os.PathLike[str]) -> str:
-    """Return what kind of model a folder says that it holds; errors as for `read_bundle`."""
+    """Return the kind of model in a folder; errors as for `read_bundle`."""
     kind = _read_config(_whole_folder(Path(path))).get("kind")
     if not isinstance(kind, str):
-        raise WeightsError(f"{path}: {CONFIG_FILE} does not say what kind of model it is")
+        raise WeightsError(f"{path}: {CONFIG_FILE} has no kind of model")
     return kind
 
 
 def texts_as_arrays(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return any texts as two tensors of a bundle: their UTF-8 bytes, and where each starts.
+    """Return texts as two tensors of a bundle: their UTF-8 bytes, and the offset of each.
 
     Examples
     --------
@@ -171,7 +169,7 @@ def texts_as_arrays(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[An
 
 
 def texts_of_arrays(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
-    """Undo `texts_as_arrays`; tensors that do not fit together are a `WeightsError`."""
+    """Undo `texts_as_arrays`; raise `WeightsError` if the tensors do not fit together."""
     content, starts = tensors[name].tobytes(), tensors[f"{name}_starts"]
     ascending = len(starts) and starts[0] == 0 and (np.diff(starts) >= 0).all()
     if not ascending or starts[-1] != len(content):
@@ -179,32 +177,32 @@ def texts_of_arrays(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> tuple
     try:
         return tuple(content[a:b].decode() for a, b in pairwise(starts.tolist()))
     except UnicodeDecodeError as error:
-        raise WeightsError(f"tensor {name!r} holds a text that is not UTF-8") from error
+        raise WeightsError(f"tensor {name!r} has a text that is not UTF-8") from error
 
 
 def check_target(target: Path) -> None:
-    """Refuse to write a model over a file, or a folder with anything but a model in it."""
+    """Refuse to overwrite a file, or a folder that contains anything but a model."""
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: is a file; a model is written as a folder")
+        raise InputError(f"{target}: is a file; a model is written as a folder, give a new name")
     for folder in (target, _previous(target)):
         try:
             if folder.is_dir():
                 check_tree(folder, BUNDLE_FILES)
         except StoreError as error:
             raise InputError(
-                f"{folder}: is a folder with other files in it; name a new one ({error})"
+                f"{folder}: the folder contains other files; give a new name ({error})"
             ) from error
 
 
 def _whole_folder(path: Path) -> Path:
-    """Return where the bundle is: a crash between two renames leaves it under its old name."""
+    """Return the folder of the bundle; after a crash between two renames, the previous one."""
     if path.is_dir():
         return path
     previous = _previous(Path(os.path.realpath(path)))
     if previous.is_dir():
         return previous
     if path.exists():
-        raise WeightsError(f"{path}: is a file, not a model's folder")
+        raise WeightsError(f"{path}: is a file, not a model folder")
     raise MissingWeightsError(f"{path}: no such folder")
 
 
@@ -238,7 +236,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
 def _check_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> None:
     for name, array in tensors.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise InputError(f"tensor {name!r} is not made of finite numbers")
+            raise InputError(f"tensor {name!r} has values that are not finite numbers")
 
 
 def _replace_folder(target: Path, contents: Mapping[str, bytes]) -> None:

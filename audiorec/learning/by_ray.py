@@ -1,9 +1,9 @@
-"""Train in several workers of a Ray cluster, which Ray Train starts and watches (extra ``ray``).
+"""Launch training on a Ray cluster, with workers managed by Ray Train (extra ``ray``).
 
-    by_ray ──`TorchTrainer`──▶ N workers: `run_part`     messages: an actor, the desk
+    by_ray ──`TorchTrainer`──▶ N workers: `run_part`     messages: via an actor, `_Desk`
 
-Ray Train joins the workers over gloo and starts all of them again when one dies. Checkpoints are
-those of `audiorec.learning.fit`, in a folder that all machines see: none goes through Ray.
+Ray Train connects the workers over gloo and restarts all of them if one dies. Checkpoints are those
+of `audiorec.learning.fit`, in a folder shared by all machines; none goes through Ray.
 """
 
 import importlib
@@ -30,9 +30,9 @@ from audiorec.learning.launch import (
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 from audiorec.types import LineProgress
 
-PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to whoever makes Ray
-# Of a cluster on this machine for one run: workers are no less urgent than what started them, and
-# nobody takes the machine away.
+PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}  # no telemetry
+# For a temporary cluster on this machine: workers keep the priority of the parent process, and the
+# machine is not preemptible.
 OWN_VARIABLES = {
     **PRIVATE,
     "RAY_worker_niceness": "0",
@@ -51,29 +51,29 @@ def by_ray(
     remark: Remark | None = None,
     restarts: int = RESTARTS,
 ) -> Any:
-    """Run a task in several workers of Ray; return what the first one returns.
+    """Run a task in several Ray workers; return the result of the first one.
 
     Parameters
     ----------
     task : Task
     processes : int
-        Workers, of one processor each.
+        Number of workers, of one CPU each.
     address : str, optional
         A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that this
-        process is connected to, or else one on this machine for this run.
+        process is connected to, otherwise a new one on this machine for this run.
     storage : Path, optional
-        A folder that all machines see, for what Ray Train keeps of a run while it lasts.
+        Folder shared by all machines for the temporary files of Ray Train.
     stop, tell, remark, restarts
         As for `audiorec.learning.by_torchrun.by_torchrun`.
 
     Raises
     ------
     AudiorecError
-        What the task raised.
+        The error that the task raised.
     InputError
-        If the cluster has fewer processors.
+        If the cluster has fewer than `processes` CPUs.
     LostProcessError
-        If workers died more often than that.
+        If workers died more than `restarts` times.
     MissingExtraError
         If Ray Train cannot be imported.
     """
@@ -81,7 +81,7 @@ def by_ray(
     with _connected(address, processes) as ray, tempfile.TemporaryDirectory(dir=storage) as kept:
         there = int(ray.cluster_resources().get("CPU", 0))
         if there < processes:
-            raise InputError(f"the Ray cluster has {there} processors for {processes} processes")
+            raise InputError(f"the Ray cluster has {there} CPUs for {processes} processes")
         desk = ray.remote(num_cpus=0)(_Desk).remote()
         training = ray.train
         trainer = importlib.import_module("ray.train.torch").TorchTrainer(
@@ -105,12 +105,12 @@ def by_ray(
             _hear(ray, desk, heard, stop)
         _hear(ray, desk, heard, stop)
         if heard.answer is None and failures and heard.starts == 0:
-            raise failures[0]  # of Ray itself: no worker has begun
+            raise failures[0]  # an error of Ray itself: no worker has started
     return heard.result()
 
 
 class _Desk:
-    """An actor: messages of workers for whoever started them, and their wish to stop."""
+    """Ray actor that passes messages from workers to the launcher, and stop requests back."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -121,18 +121,18 @@ class _Desk:
         self._answered |= "answer" in message
 
     def take(self, stop: bool) -> list[Message]:
-        """Return what came since the last time; `stop` says whether workers are to stop."""
+        """Return the messages since the last call; `stop` asks the workers to stop."""
         self._stopped |= stop
         taken, self._messages = self._messages, []
         return taken
 
     def state(self) -> tuple[bool, bool]:
-        """Return whether workers are to stop, and whether one has answered."""
+        """Return whether workers should stop, and whether one has answered."""
         return self._stopped, self._answered
 
 
 class _DeskWire:
-    """A worker's end."""
+    """A worker's `Wire` to the desk."""
 
     def __init__(self, desk: Any) -> None:
         self._ray, self._desk = importlib.import_module("ray"), desk
@@ -156,7 +156,7 @@ def _loop(config: dict[str, Any]) -> None:
 def _fit(trainer: Any, failures: list[Exception]) -> None:
     try:
         trainer.fit()
-    except Exception as error:  # noqa: BLE001 - the desk knows what it was; else it is raised
+    except Exception as error:  # noqa: BLE001 - reported by the desk, otherwise raised
         failures.append(error)
 
 
@@ -176,10 +176,10 @@ def _connected(address: str | None, processes: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    # One of our own has a processor for each worker, however many the machine has.
+    # A temporary cluster gets one CPU per worker, even if the machine has fewer.
     own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
     with _variables(OWN_VARIABLES if address is None else PRIVATE):
-        with clean_start(), chdir(OWN_FOLDER):  # workers look for modules where Ray was started
+        with clean_start(), chdir(OWN_FOLDER):  # workers import from Ray's start folder
             ray.init(
                 address=address,
                 include_dashboard=False,

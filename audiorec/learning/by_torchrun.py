@@ -1,12 +1,12 @@
-"""Train in several processes of this machine, which torch's elastic agent starts and watches.
+"""Launch training in several processes of this machine, managed by torch's elastic agent.
 
-    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N     messages: files of a folder
+    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N     messages: files in a folder
 
-The agent is a process of its own, in a session of its own: Ctrl-C is for whoever started it, and
-torch is not loaded there. When a process dies, the agent ends the others and starts all again.
-Where the one that started them is gone, all of them end.
+The agent is a separate process in a separate session: Ctrl-C goes to the launcher only, which does
+not load torch. If a process dies, the agent ends the others and restarts all. If the launcher dies,
+all of them end.
 
-On several machines, ``torchrun`` itself is started on each of them (``docs/training.md``).
+On several machines, start ``torchrun`` itself on each of them (``docs/training.md``).
 """
 
 import json
@@ -39,7 +39,7 @@ from audiorec.runs.workers import ONE_THREAD
 from audiorec.types import LineProgress
 
 END_S = 40.0  # the agent gives its processes 30 seconds to end
-# What a child runs: the path comes first, before anything is looked for.
+# Code of a child process: sets the import path before anything is imported.
 _START = (
     "import sys; sys.path[:] = sys.argv[2:]; from audiorec.learning.by_torchrun import {0}; {0}()"
 )
@@ -54,7 +54,7 @@ def by_torchrun(
     remark: Remark | None = None,
     restarts: int = RESTARTS,
 ) -> Any:
-    """Run a task in several processes of this machine; return what the first one returns.
+    """Run a task in several processes of this machine; return the result of the first one.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def by_torchrun(
     tell, remark : callable, optional
         As for `Messages`.
     restarts : int
-        How often all processes start again after one has died.
+        Maximum number of restarts of all processes after one has died.
 
     Raises
     ------
     AudiorecError
-        What the task raised.
+        The error that the task raised.
     LostProcessError
-        If processes died more often than that.
+        If processes died more than `restarts` times.
     """
     heard = Messages(tell, remark, restarts)
     with tempfile.TemporaryDirectory(prefix="audiorec-train-") as name:
@@ -101,10 +101,10 @@ def by_torchrun(
 
 
 def launch() -> None:
-    """Be the agent: the program of the child that `by_torchrun` starts."""
+    """Run the agent: entry point of the child process of `by_torchrun`."""
     about = json.loads(sys.argv[1])
-    logging.disable(logging.CRITICAL)  # what goes wrong is told by those who started it
-    # Else processes that start again read the addresses of those that have died.
+    logging.disable(logging.CRITICAL)  # errors are reported by the launcher
+    # Otherwise restarted processes read the addresses of those that have died.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -131,7 +131,7 @@ def launch() -> None:
 
 
 def work() -> None:
-    """Be one of the processes: the program that the agent starts."""
+    """Run one training process: entry point of the agent's children."""
     about = json.loads(sys.argv[1])
     _watch_parent(lambda: os._exit(1))
     rank = int(os.environ["RANK"])
@@ -143,14 +143,14 @@ def work() -> None:
 
 
 class _FolderWire:
-    """Messages as lines of a file in a folder of this machine, one file a process."""
+    """Wire that appends messages to a file in a local folder, one file per process."""
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._folder, self._own = folder, folder / f"rank-{rank}.jsonl"
 
     def send(self, message: Message) -> None:
         with self._own.open("a", encoding="utf-8") as file:
-            # A process that was killed may have left half a line.
+            # Start on a new line, since a killed process may have left a partial one.
             file.write(f"\n{json.dumps(message, default=str)}\n")
         if "answer" in message:
             (self._folder / "answered").touch()
@@ -163,7 +163,7 @@ class _FolderWire:
 
 
 def _hear(folder: Path, places: dict[Path, int], heard: Messages) -> None:
-    """Take the whole lines that have come since the last time."""
+    """Process the complete lines written since the last call."""
     for path in sorted(folder.glob("rank-*.jsonl")):
         content = path.read_bytes()[places.get(path, 0) :]
         whole = content[: content.rfind(b"\n") + 1]
@@ -181,7 +181,7 @@ def _command(function: str, about: dict[str, Any]) -> list[str]:
 
 
 def _end(agent: "subprocess.Popen[bytes]") -> None:
-    """End the agent, and its processes with it."""
+    """End the agent and its processes."""
     if agent.poll() is None:
         agent.terminate()
         try:
@@ -192,7 +192,7 @@ def _end(agent: "subprocess.Popen[bytes]") -> None:
 
 
 def _watch_parent(end: "Any") -> None:
-    """Call `end` once the process that started this one is gone."""
+    """Call `end` once the parent process is gone."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,9 +1,9 @@
-"""The model card: the parts that the card of every model has, for people to read.
+"""Model cards: the sections common to all models.
 
     `Card` ──markdown──▶ MODEL_CARD.md
 
-What a model learnt from, what it holds of people, how good it is and how that was measured, and
-whose data it is. What a model has beyond that follows as sections of its own.
+The training data, what the model stores about people, its figures and how they were measured, and
+sources with licences. Sections specific to a model follow.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ Value = str | int | float
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure, with the interval that holds it where one was computed."""
+    """One measured figure, with its interval if one was computed."""
 
     name: str
     value: float
@@ -30,20 +30,20 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a card says; texts from outside are made visible."""
+    """Content of a model card; control characters in foreign texts are made visible."""
 
     title: str
     about: str  # one or two sentences
-    people: str  # what the model holds of people
-    caution: str = ""  # stands first
+    people: str  # what the model stores about people
+    caution: str = ""  # warning, placed first
     learnt_from: Mapping[str, Value] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
-    judged_on: str = ""  # what the figures were measured on, and the interval
-    sources: tuple[str, ...] = ()  # of the data, with their licences
+    judged_on: str = ""  # what the figures were measured on, and the kind of interval
+    sources: tuple[str, ...] = ()  # sources of the data, with their licences
     sections: Mapping[str, str] = field(default_factory=dict)  # Markdown, by heading
 
     def markdown(self) -> str:
-        """Return the card.
+        """Return the card as Markdown.
 
         Examples
         --------

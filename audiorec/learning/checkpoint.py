@@ -1,9 +1,9 @@
-"""The state of a training as one file that cannot run code.
+"""Training checkpoints: the state of a run as one file that cannot run code.
 
-A safetensors file holds the model, its best state so far and the optimiser's moments; its
-metadata hold a JSON with where the training stands. The file is replaced by rename, so a
-kill leaves the state before or the state after, never a half. No generator's state is kept:
-every draw is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
+A safetensors file contains the model, its best state so far and the optimiser's moments; its
+metadata contain the progress of the run as JSON. The file is replaced by an atomic rename, so a
+kill leaves the old or the new state, never a partial one. No generator state is stored: every draw
+is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
 """
 
 import hashlib
@@ -29,20 +29,20 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """Where a training stands."""
+    """Progress of a training run."""
 
     fingerprint: str  # of the data and the recipe
-    epoch: int = 1  # the next batch to be trained on
+    epoch: int = 1  # epoch and batch to train next
     batch: int = 0
-    loss_sum: float = 0.0  # over the batches of this epoch that are done
-    best_epoch: int = 0  # 0 is the start
-    # a line an epoch, as in ``metrics.jsonl``
+    loss_sum: float = 0.0  # over the completed batches of this epoch
+    best_epoch: int = 0  # 0 is the untrained model
+    # one entry per epoch, as in ``metrics.jsonl``
     history: list[dict[str, Any]] = field(default_factory=list)
-    steps: int = 0  # in the epochs that are done
+    steps: int = 0  # in completed epochs
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:
-    """Write the state in the place of `path`, whole or not at all."""
+    """Write a checkpoint to `path` atomically."""
     content = {name: getattr(progress, name) for name in progress.__slots__}
     kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
     content |= {"format_version": FORMAT_VERSION, "sha256": _digest(kept, content)}
@@ -51,9 +51,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
-    """Return the state; None if there is none, it is damaged or of another training.
+    """Return the state at `path`; None if it is missing, damaged or of another training run.
 
-    A link, or what is no regular file, is refused.
+    A link, or anything but a regular file, is refused with a `StoreError`.
     """
     if not os.path.lexists(path):
         return None
@@ -70,7 +70,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Tr
 
 
 def before(path: Path) -> Path:
-    """Return where the checkpoint before the last one is kept, where two are kept.
+    """Return the path of the previous checkpoint, if two are kept.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def before(path: Path) -> Path:
 
 
 def kept_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
-    """Return the places, epoch and batch, of the one or two checkpoints that are kept at `path`."""
+    """Return (epoch, batch) of each of the one or two checkpoints kept at `path`."""
     found = [load_checkpoint(one, fingerprint) for one in (path, before(path))]
     return [(state.epoch, state.batch) for _, state in filter(None, found)]
 
@@ -89,12 +89,12 @@ def kept_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
 def load_kept(
     path: Path, fingerprint: str, place: tuple[int, int] | None = None
 ) -> tuple[dict[str, Tensor], TrainingState] | None:
-    """Return the later of two kept checkpoints, or the one at a place.
+    """Return the later of two kept checkpoints, or the one at `place`.
 
     Raises
     ------
     StoreError
-        If there is none at the place.
+        If there is no checkpoint at `place`.
     """
     found = filter(None, (load_checkpoint(one, fingerprint) for one in (path, before(path))))
     for tensors, state in found:
@@ -106,7 +106,7 @@ def load_kept(
 
 
 def forget_later(path: Path, place: tuple[int, int] | None) -> None:
-    """Remove the kept checkpoints that do not stand at a place: all, where it is None."""
+    """Remove all kept checkpoints except the one at `place`; all if it is None."""
     for one in (path, before(path)):
         if os.path.lexists(one):
             refuse_foreign(one)
@@ -117,7 +117,7 @@ def forget_later(path: Path, place: tuple[int, int] | None) -> None:
 
 
 def fingerprint_at(path: Path) -> str:
-    """Return the fingerprint that a checkpoint says it is of; empty if there is none to read."""
+    """Return the fingerprint stored in a checkpoint; empty if it is missing or unreadable."""
     return str(_said(path).get("fingerprint", ""))
 
 
@@ -128,7 +128,7 @@ def _place_of(path: Path) -> tuple[int, int] | None:
 
 
 def _said(path: Path) -> dict[str, Any]:
-    """Return what the metadata of a checkpoint hold, without looking at its tensors."""
+    """Return the metadata of a checkpoint without reading its tensors."""
     with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         refuse_foreign(path)
         with safe_open(path, framework="pt") as opened:
@@ -140,18 +140,18 @@ def _said(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def restoring(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a state is taken over into a `StoreError` that names it."""
+    """Turn errors while a checkpoint is restored into a `StoreError` that names the file."""
     try:
         yield
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise StoreError(
-            f"{path}: not a state of this training: {str(error).splitlines()[0]}; "
-            "remove its folder to start anew"
+            f"{path}: not a checkpoint of this training run: {str(error).splitlines()[0]}; "
+            "remove its folder to start from the beginning"
         ) from error
 
 
 def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
-    """Return a checksum of everything that training goes on with."""
+    """Return a checksum of everything needed to resume."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -160,7 +160,7 @@ def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
 
 
 def optimiser_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Flatten what ``optimiser.state_dict()`` holds: names as ``optimiser.<number>.<key>``."""
+    """Flatten ``optimiser.state_dict()`` into tensors named ``optimiser.<number>.<key>``."""
     return {
         f"optimiser.{number}.{key}": value
         for number, values in state["state"].items()

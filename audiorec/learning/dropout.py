@@ -1,9 +1,9 @@
-"""Dropout that several processes draw as one process would.
+"""Dropout whose masks do not depend on the number of processes.
 
-    x (b, ...), rows of this process ──dropout──▶ x, masked as those rows of the whole batch are
+    x (b, ...), rows of this process ──dropout──▶ x, with those rows of the whole batch's mask
 
-Each process draws the mask of the whole batch and keeps its own rows, so that training by two
-processes leaves out what training by one leaves out. Alone it is `functional.dropout`.
+Each process draws the mask of the whole batch and keeps its own rows, so that training in two
+processes drops the same units as in one. In a single process it is `functional.dropout`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _PART: ContextVar[tuple[int, slice] | None] = ContextVar("part of a batch", defa
 
 @contextmanager
 def part_of_batch(rows: int, part: slice) -> Iterator[None]:
-    """Within, `dropout` is asked about a `part` of a batch of so many rows."""
+    """Within the context, `dropout` gets only the `part` of a batch of `rows` rows."""
     token = _PART.set((rows, part))
     try:
         yield
@@ -27,7 +27,7 @@ def part_of_batch(rows: int, part: slice) -> Iterator[None]:
 
 
 def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Leave out a share of numbers (b, ...) in training, and scale up the rest.
+    """Drop a share of numbers (b, ...) in training, and scale up the rest.
 
     Within `part_of_batch`, b are the rows of the part.
     """

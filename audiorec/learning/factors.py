@@ -1,9 +1,9 @@
-"""Users' embeddings from who met what, by a truncated singular value decomposition.
+"""User embeddings from user-item pairs, by a truncated singular value decomposition.
 
     pairs (user, item) ──weigh rare items up──▶ sparse (U, S) ──▶ left vectors · σ² ──▶ unit rows
 
-The plainest user model there is: no audio, no order, no profile. It is where users begin that
-are learnt along with a tower, and the user model of the Last.fm × GTZAN figures.
+The simplest user model: no audio, no order, no profile. It initialises users that are trained
+jointly with a tower, and is the user model of the Last.fm × GTZAN figures.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.types import FloatArray, Pairs
 
-# Singular values enter squared: directions that many users share count more than they would
-# by the decomposition alone. Chosen in docs/decisions/0014.
+# Singular values are squared, which gives more weight to directions shared by many users. Chosen
+# in docs/decisions/0014.
 POWER = 2.0
 
 
@@ -26,20 +26,20 @@ def factorise(
     power: float = POWER,
     seed: int = 0,
 ) -> FloatArray:
-    """Return an embedding of each user, (n_users, dimension) float32.
+    """Return an embedding per user, (n_users, dimension) float32.
 
-    Of unit length; zeros for a user without a pair. How heavy a pair is does not count, and
-    repeats count once. `seed` is of the vector that the iteration starts from; it moves only last
+    Rows have unit length; zeros for a user without a pair. Weights of pairs are ignored, and
+    repeats count once. `seed` draws the start vector of the iteration; it affects only the last
     digits.
 
     Parameters
     ----------
     dimension : int
-        Where there are fewer users or items than that, the rest are zeros.
+        Numbers in an embedding; padded with zeros if there are fewer users or items.
     min_users : int
-        Items that fewer users met are left out; one must remain.
+        Items of fewer users are left out; at least one must remain.
     power : float
-        Of the singular values.
+        Exponent of the singular values.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.linalg import svds
@@ -51,7 +51,7 @@ def factorise(
     kept = listeners[counted[1]] >= max(1, min_users)
     user, item = counted[:, kept]
     if not len(item):
-        raise InputError(f"no item was met by {min_users} users or more")
+        raise InputError(f"no item has {min_users} users or more")
     rarity = np.log(max(2, n_users) / np.minimum(listeners[item], n_users)) + 1e-6
     columns, column = np.unique(item, return_inverse=True)
     matrix = coo_matrix((rarity, (user, column)), (n_users, len(columns))).tocsc()
@@ -62,7 +62,7 @@ def factorise(
         left, values, _ = svds(matrix, k=most, v0=start)
         order = np.argsort(-values)
         embedded[:, :most] = left[:, order] * values[order] ** power
-    else:  # one user or one item: no decomposition to speak of
+    else:  # one user or one item: no decomposition
         embedded[:, 0] = np.asarray(matrix.sum(1)).ravel()
     lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
     good = lengths > 1e-12 * max(1.0, float(lengths.max(initial=0)))

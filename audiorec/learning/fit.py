@@ -1,16 +1,16 @@
-"""The one loop that trains a model: epochs of steps, a judge after each, the best state kept.
+"""The training loop of all models: epochs, evaluation after each, early stopping, resume.
 
     Learner ──fit──▶ its model in the best state; `Fitted`: the history, and whether it finished
 
-After every epoch the learner judges itself, on what is never learnt from; training ends when
-`patience` epochs brought nothing better. With a `checkpoint` a training that was killed goes on
-behind its last kept step and ends with the same weights: on a processor bit for bit on one
-machine, on a GPU nearly, since its sums come in any order.
+After every epoch the learner evaluates itself on held-out data; training stops after `patience`
+epochs without improvement. With a `checkpoint`, an interrupted run resumes after the last saved
+step and ends with the same weights: bit for bit on the CPU of one machine, approximately on a GPU,
+whose order of summation varies.
 
-What is random belongs to the learner: every draw is seeded by the seed, the epoch and the
-number of the step (`audiorec.learning.seeds`), so that a step can be made again without those
-before it. A learner's step is plain PyTorch: before the optimiser changes anything, the loop sums
-the gradients of all processes (`audiorec.learning.processes`) and clips them.
+Randomness belongs to the learner: every draw is seeded by the seed, the epoch and the number of
+the step (`audiorec.learning.seeds`), so a step can be repeated without the ones before it. A
+learner's step is plain PyTorch: before the optimiser updates the weights, the loop sums the
+gradients of all processes (`audiorec.learning.processes`) and clips them.
 """
 
 import time
@@ -46,17 +46,18 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InStep:
-    """How a training keeps step with one elsewhere: both can go back to where both were.
+    """Checkpoint settings of a run in lockstep with another: both can resume at a common place.
 
-    Checkpoints come after a number of steps and not of seconds, and the last two are kept, since
-    the other training may be one behind.
+    Checkpoints are written after a number of steps rather than seconds, and the last two are kept,
+    since the other run may be one behind.
 
     Attributes
     ----------
     every_steps : int
         Steps of an epoch between two checkpoints; one is written after each epoch as well.
     place : (int, int) or None
-        Epoch and batch of the checkpoint to resume from; later ones are removed. None: begin anew.
+        Epoch and batch of the checkpoint to resume from; later ones are removed. None: start from
+        the beginning.
     """
 
     every_steps: int
@@ -64,47 +65,47 @@ class InStep:
 
 
 class Learner(Protocol):
-    """What is trained, and how it learns."""
+    """Interface of a model in training."""
 
     @property
     def model(self) -> nn.Module:
-        """All that changes in training."""
+        """Module with everything that changes in training."""
 
     @property
     def optimiser(self) -> optim.Optimizer:
-        """Changes the parameters of the model."""
+        """Optimiser of the model's parameters."""
 
     def start(self) -> Line | None:
-        """Return the line of epoch 0, on the model as it is before training; None for none."""
+        """Return the metrics of epoch 0, the untrained model; None to skip them."""
 
     def batches(self, epoch: int, first: int) -> Iterable[Any]:
-        """Yield the batches of an epoch, which counts from 1, from number `first` on."""
+        """Yield the batches of an epoch, counted from 1, starting at number `first`."""
 
     def step(self, batch: Any) -> float:
-        """Learn from one batch, or from this process's part of it; return the loss of that."""
+        """Train on one batch, or on this process's part of it; return its loss."""
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Return the line of an epoch that is done: its ``epoch``, its mean loss, and figures.
+        """Return the metrics of a completed epoch: ``epoch``, its mean loss, and figures.
 
-        Of several processes only the first is asked.
+        With several processes, called in the first one only.
         """
 
     def worth(self, line: Line) -> float:
-        """Return how good an epoch was; higher is better."""
+        """Return the figure by which epochs are compared; higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What came of a training."""
+    """Result of a training run."""
 
-    history: list[Line]  # a line an epoch
-    best: int  # place of the best line in it; the first of equals
-    finished: bool  # False if it was stopped; the checkpoint goes on from there
-    steps: int = 0  # changes of the weights, those before a resume included
+    history: list[Line]  # metrics of each epoch
+    best: int  # index of the best entry; the first of equals
+    finished: bool  # False if stopped; the checkpoint allows to resume
+    steps: int = 0  # optimiser steps, including those before a resume
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose state was kept; 0 is the start."""
+        """The best epoch; 0 is the untrained model."""
         return int(self.history[self.best]["epoch"]) if self.history else 0
 
 
@@ -124,43 +125,44 @@ def fit(
     keep_best: bool = True,
     in_step: InStep | None = None,
 ) -> Fitted:
-    """Train a learner's model in place; a finished training leaves it in its best state.
+    """Train a learner's model in place; a finished run leaves it in its best state.
 
     Parameters
     ----------
     learner : Learner
     max_epochs, patience : int
-        Training ends after `patience` epochs without a better line.
+        Maximum number of epochs, and the number of epochs without improvement before stopping.
     checkpoint : Path, optional
         If one with this `fingerprint` exists, training resumes from it. Several processes read
         the same file, and the first one writes it.
     fingerprint : str
-        Stands for the data, the model and the recipe, `clip` included.
+        Identifies the data, the model and the recipe, including `clip`.
     tell : callable, optional
-        Called with every line, those of a checkpoint included. Lines of epochs trained now also
-        have ``steps``, of the whole training, and ``seconds_left``, at most, until `max_epochs`.
+        Called with the metrics of every epoch, including those of a checkpoint. Epochs trained in
+        this call also have ``steps``, in total, and ``seconds_left``, an upper bound until
+        `max_epochs`.
     loggers : sequence of Logger
-        Get the same lines.
+        Get the same metrics.
     stop : Event, optional
-        Once set, training ends after the batch in work.
+        Once set, training ends after the current batch.
     every_s : float
-        Seconds between two checkpoints within an epoch; one is written after each.
+        Seconds between two checkpoints within an epoch; one is written after each epoch as well.
     clip : float, optional
-        The largest norm of a step's gradient, over all parameters; a longer one is shortened.
+        Maximum norm of a step's gradient over all parameters.
     processes : Processes
-        The processes that train together. Files, lines and figures are those of the first.
+        Processes that train together. Only the first one writes files and reports metrics.
     keep_best : bool
-        Keep a copy of the best state. Without one the model is left in its last state: where that
-        is the best, or only the history is asked for, it saves the memory of a second model.
+        Keep a copy of the best state. Otherwise the model is left in its last state, which saves
+        the memory of a second model.
     in_step : InStep, optional
-        For one half of a training whose other half is elsewhere; in place of `every_s`.
+        For one half of a federated run; replaces `every_s`.
 
     Raises
     ------
     InputError
         If `clip` is not above 0.
     StoreError
-        If the checkpoint is a link, of another model, or not the same for all processes.
+        If the checkpoint is a link, is of another model, or differs between processes.
     """
     if clip is not None and not clip > 0:
         raise InputError(f"clip must be above 0, got {clip}")
@@ -186,10 +188,10 @@ def fit(
 
 @dataclass
 class _Training:
-    """A training on its way."""
+    """A training run in progress."""
 
     learner: Learner
-    checkpoint: Path | None  # where this process writes; None where it does not
+    checkpoint: Path | None  # None in processes that do not write
     every_s: float
     stop: Event | None
     processes: Processes
@@ -197,21 +199,21 @@ class _Training:
     in_step: InStep | None = None
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
-    seconds: float = 0.0  # of the epochs trained in this run, with their judging
+    seconds: float = 0.0  # of the epochs trained in this run, including evaluation
     steps: int = 0  # in this run
-    last_epoch: int = 0  # steps of the whole epoch before
+    last_epoch: int = 0  # steps of the previous whole epoch
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
-        """Take over a checkpoint, or judge the start."""
+        """Restore a checkpoint, or evaluate the untrained model."""
         found = None if checkpoint is None else self._found(checkpoint, fingerprint)
         place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
         if not self.processes.agree(*place):
             raise StoreError(
-                f"{checkpoint}: the processes do not find the same checkpoint; "
-                "give a folder that all of them see"
+                f"{checkpoint}: the processes found different checkpoints; "
+                "give a folder that all of them can read"
             )
         if self.in_step is not None and self.checkpoint is not None:
-            forget_later(self.checkpoint, self.in_step.place)  # now that all have read it
+            forget_later(self.checkpoint, self.in_step.place)  # after all processes have read it
         if found is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
@@ -220,7 +222,7 @@ class _Training:
             return
         tensors, self.at = found
         with restoring(checkpoint):
-            # A user model's own state was once called "now".
+            # Older checkpoints of user models name the current state "now".
             now = _below(tensors, "model.") or _below(tensors, "now.")
             self.learner.model.load_state_dict(now)
             groups = self.learner.optimiser.state_dict()["param_groups"]
@@ -228,7 +230,7 @@ class _Training:
         self.best = _below(tensors, "best.")
 
     def epoch(self) -> bool:
-        """Train one epoch, or what is left of it; return False if it was stopped."""
+        """Train one epoch, or the rest of it; return False if stopped."""
         learner, at = self.learner, self.at
         number = _epochs(at.history) + 1
         started = saved = time.monotonic()
@@ -258,7 +260,7 @@ class _Training:
         return True
 
     def pace(self, max_epochs: int) -> Line:
-        """Return the steps so far, and the seconds that all other epochs would take."""
+        """Return the steps so far, and the estimated seconds of all remaining epochs."""
         epochs_left = max(0, max_epochs - _epochs(self.at.history))
         left = self.seconds / max(1, self.steps) * self.last_epoch * epochs_left
         return {"steps": self.at.steps, "seconds_left": round(left, 1)}
@@ -292,7 +294,7 @@ class _Training:
 
 
 def noting(path: Path, tell: LineProgress | None) -> LineProgress:
-    """Keep each line of the history in a file, and pass it on."""
+    """Return a callback that writes the metrics of each epoch to a file and passes them on."""
     lines = JsonLines(path)
 
     def note(line: Line) -> None:
@@ -307,7 +309,7 @@ def noting(path: Path, tell: LineProgress | None) -> LineProgress:
 def _before_each_step(
     optimiser: optim.Optimizer, clip: float | None, processes: Processes
 ) -> Iterator[None]:
-    """Sum the gradients over all processes and clip them whenever the optimiser is to step."""
+    """Sum the gradients over all processes and clip them before every optimiser step."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
 
     def prepare(*_: Any) -> None:
@@ -323,7 +325,7 @@ def _before_each_step(
 
 
 def clip_gradients(parameters: Sequence[Tensor], most: float) -> None:
-    """Shorten gradients, dense and sparse, whose norm over all parameters is above `most`."""
+    """Clip gradients, dense and sparse, to a norm of `most` over all parameters."""
     if not any(p.grad is not None and p.grad.is_sparse for p in parameters):
         nn.utils.clip_grad_norm_(parameters, most)
         return

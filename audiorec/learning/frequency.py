@@ -1,10 +1,10 @@
-"""How often each song turns up in the batches: what in-batch negatives are corrected by.
+"""Sampling frequency of songs in batches, for the logQ correction of in-batch negatives.
 
     songs of a step ──StreamingFrequency.update──▶ estimate ──log_q──▶ log Q(j), (n,) float32
 
-In-batch negatives are drawn by the batches themselves, so popular songs stand against everybody
-most often. With counts at hand, `log_frequency` says how often; over a stream, the time between two
-visits of a song does. The estimate is a module: as a part of the model it is kept in checkpoints.
+In-batch negatives are the songs of the batch, so popular songs are negatives most often. If counts
+are known, `log_frequency` computes the frequency; for a stream, `StreamingFrequency` estimates it
+from the gaps between occurrences. The estimator is a module, so checkpoints include it.
 
 References
 ----------
@@ -32,11 +32,12 @@ def log_frequency(counts: npt.ArrayLike) -> Tensor:
 
 
 class StreamingFrequency(nn.Module):
-    """Estimates the chance of each of `n_songs` songs to stand in a place of a batch.
+    """Streaming estimator of the probability of each of `n_songs` songs per batch position.
 
-    That is how often a song stands in a batch that has it, divided by the places between two such
-    batches. Both are averaged over the visits of a song, evenly at first, and from ``1 / rate``
-    visits on with the weight `rate` for a new one. A song starts as if all were as likely.
+    The estimate is the song's count in a batch that contains it, divided by the number of
+    positions between two such batches. Both are averaged over the occurrences of a song, evenly at
+    first, and with the weight `rate` for a new one after ``1 / rate`` occurrences. Initially all
+    songs are equally likely.
     """
 
     repeats: Tensor
@@ -58,18 +59,18 @@ class StreamingFrequency(nn.Module):
 
     @torch.no_grad()
     def update(self, songs: Tensor) -> None:
-        """Learn from the songs of one step, (B,); of several processes, gather them before."""
+        """Update from the songs of one step, (B,), gathered from all processes."""
         found, repeats = torch.unique(songs, return_counts=True)
         self.now += len(songs)
         weight = (1 / (self.visits[found] + 1.0)).clamp_min(self.rate)
         for average, value in ((self.repeats, repeats), (self.gap, self.now - self.last[found])):
-            # The first visit has no gap: it only says where the next one begins.
+            # The first occurrence has no gap; it only sets the start of the next one.
             moved = average[found] + weight * (value - average[found])
             average[found] = torch.where(self.visits[found] > 0, moved, average[found])
         self.last[found] = self.now
         self.visits[found] += 1
 
     def log_q(self, songs: Tensor) -> Tensor:
-        """Return the log of the chance of songs (n,): shape (n,), float32."""
+        """Return the log probability of songs (n,): shape (n,), float32."""
         chance = self.repeats[songs] / self.gap[songs]
         return chance.clamp_max(1).log().float()

@@ -1,12 +1,12 @@
-"""What several processes that train one model run, and how they are heard of.
+"""Tasks of data-parallel training processes, and the messages to their launcher.
 
     Task ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments, tell=, stop=)
-    lines, a wish to stop, the answer: over a `Wire` between them and whoever started them
+    metrics, stop requests, the answer: over a `Wire` between the processes and the launcher
 
-Every process calls the same function, which joins them (`audiorec.learning.processes`). What the
-first one returns is the answer. An error that audiorec raises on purpose, or a bug, is an answer as
-well, since it would come again: it ends all of them. Where a process dies, the others end with a
-`LostProcessError`, and the engine starts all of them again; they go on from the last checkpoint.
+Every process calls the same function, which joins them (`audiorec.learning.processes`). The answer
+is the return value of the first one. An `AudiorecError` or a bug is an answer as well, since a
+retry would fail again: it ends all processes. If a process dies, the others end with a
+`LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
 """
 
 import json
@@ -23,24 +23,24 @@ from audiorec import errors
 from audiorec.errors import AudiorecError, LostProcessError
 from audiorec.types import LineProgress
 
-RESTARTS = 3  # of all processes, after one has died
-POLL_S = 0.2  # seconds between two looks at what the others say
+RESTARTS = 3  # maximum number of restarts of all processes
+POLL_S = 0.2  # seconds between two polls of messages
 Message = dict[str, Any]
 Remark = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What each process does.
+    """Function and arguments that each process calls.
 
     Attributes
     ----------
     target : str
-        ``package.module:function``, found wherever a process runs. It is called with the
-        arguments, a `tell` for lines of progress and a `stop` event, and returns what JSON can
-        hold; None if it was stopped.
+        ``package.module:function``, importable in every process. It is called with the arguments,
+        a `tell` callback for metrics and a `stop` event, and returns a JSON value; None if
+        stopped.
     arguments : mapping
-        What JSON can hold; paths are absolute, and all processes see what they name.
+        JSON values; paths must be absolute and accessible to all processes.
     """
 
     target: str
@@ -52,18 +52,18 @@ class Task:
         return getattr(import_module(module), name)(**self.arguments, tell=tell, stop=stop)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``Task(**...)`` takes."""
+        """Return the arguments of ``Task(**...)``."""
         return {"target": self.target, "arguments": dict(self.arguments)}
 
 
 class Wire(Protocol):
-    """The end of a process at a line to whoever started it."""
+    """Connection of a process to its launcher."""
 
     def send(self, message: Message) -> None:
         """Send a message."""
 
     def is_stopped(self) -> bool:
-        """Whether the processes are to stop."""
+        """Whether the processes should stop."""
 
     def is_answered(self) -> bool:
         """Whether a process has sent an answer."""
@@ -77,7 +77,7 @@ def run_part(task: Task, wire: Wire, *, rank: int) -> None:
     LostProcessError
         If another process has died.
     """
-    if wire.is_answered():  # by one that failed while the others lost it
+    if wire.is_answered():  # a process failed for good before this restart
         return
     stop = Event()
     if rank == 0:
@@ -95,13 +95,13 @@ def _answer(task: Task, tell: LineProgress, stop: Event) -> Message:
         raise
     except AudiorecError as error:
         return {"error": plain_error(error)}
-    except Exception:  # noqa: BLE001 - a bug is told once, and not four times
+    except Exception:  # noqa: BLE001 - report a bug once, without restarts
         return {"bug": traceback.format_exc()}
 
 
 @contextmanager
 def _listening(wire: Wire, stop: Event) -> Iterator[None]:
-    """Set `stop` when the other end says so."""
+    """Set `stop` once the launcher asks to stop."""
     done = Event()
 
     def listen() -> None:
@@ -120,16 +120,16 @@ def _listening(wire: Wire, stop: Event) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Messages:
-    """What those who started the processes have heard of them.
+    """Messages that the launcher has received from the processes.
 
     Attributes
     ----------
     tell : callable, optional
-        Called with each line of an epoch once, also where it is trained again.
+        Called once with the metrics of each epoch, even if it is trained again.
     remark : callable, optional
-        Called with a sentence when all processes start again.
+        Called with a sentence when all processes restart.
     restarts : int
-        How often they may.
+        Maximum number of restarts.
     """
 
     tell: LineProgress | None = None
@@ -140,14 +140,14 @@ class Messages:
     _told: set[tuple[Any, Any]] = field(default_factory=set)
 
     def take(self, message: Message) -> None:
-        """Take a message of a process."""
+        """Process a message."""
         if "answer" in message:
             self.answer = self.answer or message["answer"]
         elif "begins" in message:
             self.starts += 1
             if self.starts > 1 and self.remark is not None:
-                again = f"start {self.starts - 1} of {self.restarts}"
-                self.remark(f"a process has ended; all go on from the last checkpoint ({again})")
+                again = f"restart {self.starts - 1} of {self.restarts}"
+                self.remark(f"a process died; all resume from the last checkpoint ({again})")
         elif "line" in message and self.tell is not None:
             line = message["line"]
             place = (line.get("phase"), line.get("epoch"))
@@ -156,29 +156,29 @@ class Messages:
                 self.tell(line)
 
     def result(self) -> Any:
-        """Return the answer of the first process, or raise what ended them.
+        """Return the answer of the first process, or raise the error that ended them.
 
         Raises
         ------
         AudiorecError
-            What a process raised.
+            The error that a process raised.
         LostProcessError
-            If processes died more often than they may.
+            If processes died more than `restarts` times.
         """
         if self.answer is None:
             raise LostProcessError(
-                f"the processes of the training ended {max(1, self.starts)} times without a result;"
-                " the same command goes on from the last checkpoint. Was there memory enough?"
+                f"the training processes died {max(1, self.starts)} times without a result; check "
+                "the free memory and run the same command to resume from the last checkpoint"
             )
         if "error" in self.answer:
             raise error_of(*self.answer["error"])
         if "bug" in self.answer:
-            raise RuntimeError(f"a process of the training failed\n{self.answer['bug']}")
+            raise RuntimeError(f"a training process failed\n{self.answer['bug']}")
         return self.answer["result"]
 
 
 def plain_error(error: AudiorecError) -> list[Any]:
-    """Return an error as JSON can hold it: one of another module by what it is in `errors`.
+    """Return an error as JSON; a class of another module as its base class in `errors`.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Where the lines of a training go: a logger is anything with a ``log(line)``.
+"""Loggers of training metrics: any object with a method ``log(line)``.
 
     fit ──line──▶ Logger.log     {"epoch": 3, "loss": 0.41, ..., "steps": 900, "seconds_left": 12.5}
 
-`JsonLines` keeps them in ``metrics.jsonl``. docs/training.md shows one for MLflow and one for
-TensorBoard. ``logger.log`` can stand wherever a ``progress`` is asked for.
+`JsonLines` writes them to ``metrics.jsonl``. docs/training.md shows loggers for MLflow and
+TensorBoard. ``logger.log`` can be passed as any ``progress`` argument.
 """
 
 import json
@@ -16,21 +16,21 @@ Line = dict[str, Any]
 
 
 class Logger(Protocol):
-    """Takes the lines of a training."""
+    """Receiver of the metrics of each epoch."""
 
     def log(self, line: Line) -> None:
-        """Take one line. A training that resumes begins with the lines of its checkpoint."""
+        """Log one epoch's metrics; a resumed run first repeats those of its checkpoint."""
 
 
 class JsonLines:
-    """A file with one line of JSON an epoch; it is replaced whole, so that it is never cut."""
+    """JSON Lines file with one line per epoch; replaced atomically on every write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: list[str] = []
 
     def log(self, line: Line) -> None:
-        """Write the lines so far."""
+        """Add a line and write the file."""
         self._lines.append(json.dumps(line) + "\n")
         with replaced(self._path) as temporary:
             temporary.write_text("".join(self._lines))

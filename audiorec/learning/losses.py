@@ -1,22 +1,23 @@
-"""Losses that put a liked song nearer to its user than the others.
+"""Ranking losses, which move a liked song nearer to its user than others.
 
 `hinge_loss` and `softmax_loss` take the similarities (cosines) of B anchors with one liked song
-and with n others of each, and return the mean over the anchors. An entry of `usable` that is
-False counts for nothing: a user may have fewer than n songs that can stand for disliked ones.
+and n negatives each, and return the mean over the anchors. Entries that are False in `usable` are
+ignored: a user may have fewer than n usable negatives.
 
-`sampled_softmax_loss` is a softmax over all songs, estimated from n that the whole batch shares
+`sampled_softmax_loss` is a softmax over all songs, estimated from n negatives shared by the batch
 (see `audiorec.learning.negatives.SharedSampler`). A negative's logit is lowered by
-``log(n Q(j))``, so that the sum over the draw estimates the sum over all songs without bias.
-The positive is there with certainty: it is no sample, and is not corrected. Where the draw hits
-the positive itself, the negative is masked, or the song would be pushed away from its own user.
+``log(n Q(j))`` (logQ correction), so that the sum over the draw is an unbiased estimate of the sum
+over all songs. The positive is always included, not sampled, so it is not corrected. If the draw
+contains the positive itself, that negative is masked; otherwise it would push the song away from
+its own user.
 
 `in_batch_softmax_loss` is the same estimate from the liked songs of the other examples in the
-batch, which turn up as often as they are liked (see `audiorec.learning.frequency`).
+batch, which occur as often as they are liked (see `audiorec.learning.frequency`).
 
 References
 ----------
 Lee et al., *Deep Content-User Embedding Model for Music Recommendation*, 2018: the hinge
-with margin 0.2 and 20 others.
+with margin 0.2 and 20 negatives.
 """
 
 import math
@@ -27,7 +28,7 @@ from torch.nn import functional
 
 
 def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) -> Tensor:
-    """Ask the liked song, (B,), to lead every other, (B, n), by a margin.
+    """Return the hinge loss of the liked song, (B,), against the others, (B, n), with a margin.
 
     Returns the mean over anchors of the mean over usable others of
     ``max(0, margin - liked + other)``.
@@ -43,7 +44,7 @@ def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) 
 
 
 def softmax_loss(liked: Tensor, others: Tensor, usable: Tensor, *, temperature: float) -> Tensor:
-    """Ask the liked song to be the likeliest among itself and the others; as for `hinge_loss`.
+    """Return the softmax loss of the liked song among itself and the others; see `hinge_loss`.
 
     Returns the mean of ``-log softmax`` at the liked song, of similarities that are divided by the
     temperature; 0 for an anchor without usable others.
@@ -69,10 +70,10 @@ def sampled_softmax_loss(
 ) -> Tensor:
     """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each example: (B,).
 
-    `positive` (B,) are the logits p of the songs that were liked next, `negative` (B, n) the s of
-    the draw. `log_expected` (n,) says how often each is expected in it: 0 where the n songs are all
-    songs, which makes it the full softmax. `hits` (B, n): the draw is the example's own positive;
-    or rows and columns of the few where it is (`shared_hits`).
+    `positive` (B,) are the logits p of the positives, `negative` (B, n) the logits s of the draw.
+    `log_expected` (n,) is the log of each song's expected count in the draw: 0 if the n songs are
+    all songs, which makes it the full softmax. `hits` (B, n) marks negatives that equal the
+    example's positive, as a mask or as their rows and columns (`shared_hits`).
     """
     corrected = negative - log_expected
     if isinstance(hits, Tensor):
@@ -83,12 +84,12 @@ def sampled_softmax_loss(
 
 
 def shared_hits(drawn: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where a draw hits the target itself: rows and columns of a (B, n) that is never made.
+    """Return rows and columns where a shared draw equals the target, without building (B, n).
 
     Parameters
     ----------
     drawn : Tensor, shape (n,)
-        Numbers of the songs that all examples share, sorted; may repeat.
+        Songs shared by all examples, sorted, with repeats.
     targets : Tensor, shape (B,)
 
     Examples
@@ -108,20 +109,19 @@ def shared_hits(drawn: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 def in_batch_softmax_loss(logits: Tensor, songs: Tensor, own: Tensor, *, log_q: Tensor) -> Tensor:
     """Return the sampled softmax of each example against the songs of the batch: (B,).
 
-    An example's negatives are the songs of the N - 1 others; its own song is masked wherever else
-    it stands.
+    An example's negatives are the songs of the N - 1 others; repeats of its own song are masked.
 
     Parameters
     ----------
     logits : Tensor, shape (B, N)
-        Of each example with the songs of the batch; N is more than B where songs of other
-        processes are gathered.
+        Logits of each example for the songs of the batch; N is larger than B if songs are
+        gathered from other processes.
     songs : Tensor, shape (N,)
-        Numbers of the songs, which may repeat.
+        Numbers of the songs, with repeats.
     own : Tensor, shape (B,)
-        The column of each example's own song.
+        Column of each example's own song.
     log_q : Tensor, shape (N,)
-        The log of each song's chance to stand in a place of a batch.
+        Log probability of each song per batch position.
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""Which songs stand against the liked one, by a rule.
+"""Negative sampling by a rule.
 
-A user's disliked songs come first. What is missing is filled with songs that the user has not
-heard, drawn by ``popularity ** popularity_exponent``: at 0 every song is as likely as any
-other, at 1 the song is as likely as it is liked. With `semi_hard`, more are drawn than needed
-and those stay that are just below the liked song.
+A user's disliked songs come first. The rest are songs that the user has not heard, drawn in
+proportion to ``popularity ** popularity_exponent``: 0 draws uniformly, 1 by the number of likes.
+With `semi_hard`, more are drawn than needed, and those just below the liked song are kept.
 """
 
 from dataclasses import dataclass
@@ -14,24 +13,24 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
-ROUNDS = 8  # of drawing anew what the user has heard; what is left then is not usable
+ROUNDS = 8  # of redrawing songs that the user has heard; the remaining ones are not usable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NegativeRule:
-    """How the songs against the liked one are chosen.
+    """Settings of negative sampling.
 
     Raises
     ------
     InputError
-        If a number is out of its range.
+        If a number is out of range.
     """
 
-    count: int = 20  # songs against one liked song
+    count: int = 20  # negatives per liked song
     popularity_exponent: float = 0.5  # of the number of likes plus one
     disliked_first: bool = True
     semi_hard: bool = False
-    candidates: int = 4  # songs that are drawn for one that stays, with `semi_hard`
+    candidates: int = 4  # songs drawn per negative kept, with `semi_hard`
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.candidates < 1:
@@ -43,14 +42,14 @@ class NegativeRule:
 
     @property
     def drawn(self) -> int:
-        """Songs that are drawn for one liked song."""
+        """Songs drawn per liked song."""
         return self.count * (self.candidates if self.semi_hard else 1)
 
 
 class NegativeSampler:
-    """Draws songs of `pool` (n,) for users; a disliked song outside `pool` is passed over.
+    """Sampler of negatives from `pool` (n,) for users; disliked songs outside it are ignored.
 
-    `likes` (S,) says how many users like each song.
+    `likes` (S,) is the number of users who like each song.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class NegativeSampler:
         rule: NegativeRule,
     ) -> None:
         if not len(pool):
-            raise InputError("there is no song to draw against the liked ones")
+            raise InputError("negatives: there are no songs to draw from")
         self.rule = rule
         self.pool = pool
         self._n_songs = len(likes)
@@ -78,9 +77,9 @@ class NegativeSampler:
     def sample(
         self, users: Int64Array, rng: np.random.Generator
     ) -> tuple[Int64Array, BoolArray, BoolArray]:
-        """Return songs for users (B,), which are usable, which are disliked: (B, rule.drawn) each.
+        """Return songs for users (B,), and masks of usable and disliked ones: (B, rule.drawn).
 
-        A song is not usable where the pool seems to have none that the user has not heard.
+        A song is not usable if all redraws gave songs that the user has heard.
         """
         shape = (len(users), self.rule.drawn)
         songs = self._draw(shape, rng)
@@ -111,7 +110,7 @@ class NegativeSampler:
     def _put_disliked(
         self, users: Int64Array, songs: Int64Array, is_disliked: BoolArray, rng: np.random.Generator
     ) -> None:
-        """Write each user's disliked songs, shuffled, over the first draws."""
+        """Replace the first draws by each user's disliked songs, shuffled."""
         low = np.searchsorted(self._disliked_user, users, side="left")
         high = np.searchsorted(self._disliked_user, users, side="right")
         for row in np.flatnonzero(high > low):
@@ -131,10 +130,10 @@ def semi_hard(
     *,
     count: int,
 ) -> Int64Array:
-    """Choose `count` of the m songs drawn for each of B anchors: their columns, (B, count) int64.
+    """Choose `count` of the m songs drawn for each of B anchors: columns (B, count), int64.
 
-    Disliked songs stay; then the most similar of those that are less similar than the liked
-    song; then those above it, the least similar first: the far ones may be songs that the
+    Disliked songs come first; then songs less similar than the liked song, the most similar first;
+    then those above it, the least similar first, since the most similar ones may be songs that the
     user would like.
 
     Examples
@@ -154,16 +153,17 @@ def semi_hard(
 
 
 class SharedSampler:
-    """Draws songs for a whole batch, song j with chance ``counts[j] ** power``, with replacement.
+    """Sampler of negatives for a whole batch, with replacement.
 
-    A song without likes is never drawn; power 0 draws uniformly, 1 by popularity.
+    Song j is drawn in proportion to ``counts[j] ** power``: power 0 draws uniformly, 1 by
+    popularity. Songs of count 0 are never drawn.
     """
 
     def __init__(self, counts: npt.ArrayLike, *, power: float) -> None:
         likes = np.asarray(counts, np.float64)
         weight = np.where(likes > 0, np.power(np.maximum(likes, 1e-300), power), 0.0)
         if not weight.sum() > 0 or not np.isfinite(weight).all():
-            raise InputError("no song has a like to draw it by")
+            raise InputError("negatives: no song has a count above 0")
         self.probability = weight / weight.sum()
         self._until = np.cumsum(self.probability)
         self._last = int(np.flatnonzero(weight)[-1])
@@ -171,7 +171,7 @@ class SharedSampler:
     def draw(self, rng: np.random.Generator, n: int) -> Int64Array:
         """Return `n` songs: shape (n,), int64."""
         places = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
-        # A product that is rounded up to the last sum would name a song that does not exist.
+        # A product rounded up to the last sum would give a song beyond the end.
         songs: Int64Array = np.minimum(places, self._last).astype(np.int64)
         return songs
 

@@ -1,11 +1,11 @@
-"""Songs of the history among those that may come next, in torch.
+"""Songs of the history as candidates for the next song, in torch.
 
-    songs (B, L) ──stands_until──▶ until which place each is the newest play of its song
-    logits, what a model adds to songs of the history ──with_history──▶ logits of all, corrected
+    songs (B, L) ──stands_until──▶ position at which each song is played again
+    logits, a model's terms for songs of the history ──with_history──▶ corrected logits of all
 
-A query lies near the song that was just played, and few songs are played twice in a row. A draw of
-some songs among many hardly ever has that song in it, so nothing would teach a model to doubt it:
-here all songs of a history stand against the target, each once, at the logit of its newest play.
+A query lies near the song just played, but few songs are played twice in a row. A random draw
+rarely contains that song, so a model would not learn to rank it lower: here all songs of a history
+are negatives of the target, each once, at the logit of its newest play.
 """
 
 import torch
@@ -15,13 +15,13 @@ from audiorec.learning.losses import shared_hits
 
 
 def stands_until(songs: Tensor, there: Tensor) -> Tensor:
-    """Return the place at which each play's song is played again: (B, L), L where it is not.
+    """Return the position at which each play's song is played again: (B, L), L if it is not.
 
     Parameters
     ----------
     songs : Tensor, shape (B, L)
     there : Tensor, shape (B, L), bool
-        False: padding, which is nobody's song.
+        False for padding.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def stands_until(songs: Tensor, there: Tensor) -> Tensor:
 
 
 def added_to(again: Tensor, lag: Tensor) -> Tensor:
-    """Return what songs `lag` (n, L) plays ago get of `again` (n, P): the last for all further.
+    """Return the entries of `again` (n, P) for songs `lag` (n, L) plays ago, clamped to P - 1.
 
     Examples
     --------
@@ -53,29 +53,29 @@ def with_history(
     targets: Tensor,
     drawn: Tensor,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Put the songs of the history against the target, beside those that were drawn.
+    """Add the songs of the history to the negatives of each target.
 
     Parameters
     ----------
     history : tuple of Tensor
-        Songs (B, L), which of them are there, and the logits of all places at all places
-        (B, L, L): row i is asked at place i, column j is the song of place j.
+        Songs (B, L), a mask of real positions (B, L), and logits (B, L, L): row i is the query at
+        position i, column j the song at position j.
     asked : Tensor, shape (B, L), bool
-        The n places with a target, in this order.
+        The n positions with a target, in this order.
     again : Tensor, shape (n, P)
-        What is added to the song of 0, 1, … P - 1 or more plays ago.
+        Term added to the logit of a song 0, 1, … P - 1 or more plays ago.
     targets : Tensor, shape (n,)
     drawn : Tensor, shape (m,)
-        Sorted, in the numbers of `songs` and `targets`.
+        Negatives, sorted, numbered as the songs and `targets`.
 
     Returns
     -------
     added : Tensor, shape (n,)
-        What the logits of the targets get: 0 for songs that were not heard.
+        Terms to add to the targets' logits: 0 for songs that were not heard.
     logits : Tensor, shape (n, L)
-        Of the songs of the history; -inf where a place stands for no song, or for the target.
+        Logits of the songs of the history; -inf for padding, older repeats and the target.
     hits : tuple of Tensor
-        Rows and columns of drawn songs that count elsewhere: as the target, or in the history.
+        Rows and columns of drawn songs to mask: the target, or songs of the history.
     """
     songs, there, at_places = history
     place = torch.arange(songs.shape[1], device=songs.device)
@@ -91,7 +91,7 @@ def with_history(
 
 
 def _heard(songs: Tensor, there: Tensor, asked: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where a drawn song was heard before: rows among the places asked, and columns."""
+    """Return where a drawn song was heard before: rows among the targets, and columns."""
     length = songs.shape[1]
     flat, column = shared_hits(drawn, songs.flatten())
     kept = there.flatten()[flat]

@@ -1,10 +1,10 @@
-"""The sampled softmax of queries against songs that a batch shares, in one pass.
+"""Sampled softmax of queries against songs shared by a batch, with a fused backward pass.
 
     queries (n, d), songs (m, d) ──next_song_loss──▶ (n,)
 
-It is `audiorec.learning.losses.sampled_softmax_loss` of ``queries @ songs.T``. That one keeps the
-(n, m) logits several times over for the way back, and on a CPU this costs more than the products
-themselves; here one matrix is made, and is the softmax on the way back.
+Equals `audiorec.learning.losses.sampled_softmax_loss` of ``queries @ songs.T``. That function keeps
+several copies of the (n, m) logits for the backward pass, which on a CPU costs more than the matrix
+products; here a single matrix is kept, and reused for the gradient of the softmax.
 """
 
 from typing import Any
@@ -28,15 +28,15 @@ def next_song_loss(
     Parameters
     ----------
     queries, songs : Tensor, shapes (n, d) and (m, d)
-        The logits s are their products.
+        The logits s are their dot products.
     positive : Tensor, shape (n,)
         The logits p of the targets.
     log_expected : Tensor, shape (m,)
-        Says how often each song is expected in the draw; 0 where it is all songs.
+        Log of the expected count of each song in the draw; 0 if the draw is all songs.
     hits : tuple of Tensor
-        Rows and columns of (n, m) that do not count.
+        Rows and columns of (n, m) that are masked.
     more : Tensor, shape (n, k), optional
-        Logits of further songs, -inf for none, that are there for certain.
+        Logits of further negatives that are not sampled; -inf for none.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class _Shared(torch.autograd.Function):
     def backward(ctx: Any, *of_loss: Tensor) -> Any:
         queries, songs, parts, own, further, total = ctx.saved_tensors
         share = of_loss[0] / total
-        of_logits = parts.mul_(share[:, None])  # for the last time
+        of_logits = parts.mul_(share[:, None])  # in place: last use
         of_more = None if further is None else further * share[:, None]
         of_positive = own * share - of_loss[0]
         return of_logits @ songs, of_logits.T @ queries, of_positive, None, None, of_more

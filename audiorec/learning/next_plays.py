@@ -1,12 +1,12 @@
-"""Plays in order as examples of "what came next": windows, a validation part, padded batches.
+"""Plays in order as training examples of next-song models: windows, validation part, batches.
 
-    plays ──hold_out──▶ which are learnt from, which are judged
-          ──windows──▶ short stretches, cut anew each epoch ──batch_of──▶ songs, targets, times
+    plays ──hold_out──▶ training plays, validation plays
+          ──windows──▶ windows, drawn anew each epoch ──stretches──▶ songs, targets, times
 
-The validation part is the newest. Where there are many owners, as with sessions, it is the newest
-of them as a whole: models know no owners, so a new one is as good as an old one. Where there
-are few, it is the end of each owner's plays. Owners come with the oldest first where that is
-known, so "newest" is "last", unless there are times to go by.
+The validation part is the newest part. With many owners, as with sessions, whole owners are held
+out: models do not know owners, so a new one is as good as an old one. With few owners, the end of
+each owner's plays is held out. Owners are ordered from the oldest if their order is known, so
+without times, "newest" means "last".
 """
 
 import hashlib
@@ -20,27 +20,27 @@ from audiorec.learning.batches import padded
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 HoldOut = Literal["auto", "sequences", "plays"]
-MOST_FAVOURITES = 50  # newest of an owner that are read
-MANY_OWNERS = 200  # from as many owners with two plays on, whole ones are held out
+MOST_FAVOURITES = 50  # newest favourites used per owner
+MANY_OWNERS = 200  # least number of owners with two plays to hold out whole owners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NextPlays:
-    """What N owners played, and what is known of them.
+    """Plays and profiles of N owners (users, sessions or lists).
 
     Attributes
     ----------
     starts : ndarray, shape (N + 1,), int64
         Owner i has the plays ``starts[i]:starts[i + 1]``, oldest first.
     song : ndarray, shape (P,), int64
-        Numbers of a catalogue of `n_songs`.
+        Song numbers in a catalogue of `n_songs`.
     time : ndarray, shape (P,), float64
-        Seconds; NaN where unknown.
+        Seconds; NaN if unknown.
     n_songs : int
     profile : ndarray, shape (N, A), float32
-        Encoded; A is 0 where nothing is known of owners.
+        Encoded profiles; A is 0 without profiles.
     favourites : Favourites, optional
-        What owners have said to like.
+        Songs that owners have marked as liked.
     """
 
     starts: Int64Array
@@ -52,7 +52,7 @@ class NextPlays:
 
     @property
     def lengths(self) -> Int64Array:
-        """Plays of each owner: shape (N,)."""
+        """Number of plays of each owner: shape (N,)."""
         return np.diff(self.starts)
 
     @property
@@ -61,12 +61,12 @@ class NextPlays:
         return not bool(np.isnan(self.time).all())
 
     def counts(self, kept: BoolArray | None = None) -> Int64Array:
-        """Return the plays of each song among those of a mask (P,): shape (S,), int64."""
+        """Return the number of plays of each song, of a mask (P,) only: shape (S,), int64."""
         song = self.song if kept is None else self.song[kept]
         return np.bincount(song, minlength=self.n_songs).astype(np.int64)
 
     def keep(self, kept: BoolArray) -> "NextPlays":
-        """Return the plays of a mask (P,); owners stay."""
+        """Return the plays selected by a mask (P,); all owners are kept."""
         sums = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
         return NextPlays(
             starts=sums[self.starts],
@@ -79,7 +79,7 @@ class NextPlays:
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits that change with any play."""
+        """Hash of all plays, profiles and favourites, sixteen hex digits."""
         found = hashlib.sha256(str(self.n_songs).encode())
         liked = self.favourites
         more = () if liked is None else (liked.starts, liked.song, liked.time)
@@ -90,7 +90,7 @@ class NextPlays:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Favourites:
-    """What N owners have said to like, and when.
+    """Songs that N owners have marked as liked, with times.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Favourites:
         Owner i has the entries ``starts[i]:starts[i + 1]``, oldest first.
     song : ndarray, shape (F,), int64
     time : ndarray, shape (F,), float64
-        Seconds; what has no time (NaN) counts for no play.
+        Seconds; entries without a time (NaN) are ignored.
     """
 
     starts: Int64Array
@@ -106,9 +106,9 @@ class Favourites:
     time: Float64Array
 
     def before(self, owner: Int64Array, time: Float64Array) -> Int64Array:
-        """Return the newest songs that owners (B,) liked before a time of each: (B, F).
+        """Return the newest songs that owners (B,) liked before the given times: (B, F).
 
-        -1 where there are no more; F is at most `MOST_FAVOURITES`, and 0 where nobody has any.
+        Filled with -1; F is at most `MOST_FAVOURITES`, and 0 if no owner has any.
 
         Examples
         --------
@@ -123,8 +123,8 @@ class Favourites:
         back = np.arange(int(np.diff(self.starts).max()))
         at = np.maximum(self.starts[owner + 1][:, None] - 1 - back, self.starts[owner][:, None])
         there = back < np.diff(self.starts)[owner][:, None]
-        at = np.minimum(at, len(self.song) - 1)  # of an owner without any at the end
-        liked = there & (self.time[at] < time[:, None])  # not where one is unknown
+        at = np.minimum(at, len(self.song) - 1)  # for a last owner without favourites
+        liked = there & (self.time[at] < time[:, None])  # False if a time is NaN
         order = np.argsort(~liked, axis=1, kind="stable")[:, :MOST_FAVOURITES]
         found = np.where(liked, self.song[at], -1)
         return np.take_along_axis(found, order, axis=1)[:, : int(liked.sum(axis=1).max(initial=0))]
@@ -132,22 +132,22 @@ class Favourites:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldPlays:
-    """Which plays are learnt from, and which are judged: masks over the plays, (P,) bool."""
+    """Masks of training and validation plays, (P,) bool each."""
 
     learnt: BoolArray
     judged: BoolArray
 
 
 def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays:
-    """Return the validation part: the newest `share` of the owners, or of each owner's plays.
+    """Hold out the newest `share` of the owners, or of each owner's plays, for validation.
 
-    Only plays that have one before them can be judged. A judged play of a song that is nowhere
-    learnt stays judged: no model can be right there, and all lose alike.
+    Only plays with a preceding play can be evaluated. Plays of songs without a training play stay
+    in the validation part: no model can rank them, so all are penalised alike.
 
     Raises
     ------
     InputError
-        If the share is not above 0 and below 1, or nobody has two plays.
+        If the share is not between 0 and 1, exclusive, or no owner has two plays.
 
     Examples
     --------
@@ -165,13 +165,13 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
     lengths = plays.lengths
     able = np.flatnonzero(lengths > 1)
     if not len(able):
-        raise InputError("nobody has two plays in order: there is no next song to learn from")
+        raise InputError("no user or session has two plays in order: no next song to learn from")
     if how == "auto":
         how = "sequences" if len(able) >= MANY_OWNERS else "plays"
     place = np.arange(len(plays.song)) - np.repeat(plays.starts[:-1], lengths)
     if how == "sequences":
         if len(able) < 2:
-            raise InputError("one owner alone cannot be held out; set hold_out to plays")
+            raise InputError("a single user or session cannot be held out; set hold_out to plays")
         ends = plays.time[plays.starts[able + 1] - 1]
         most = min(max(1, round(share * len(able))), len(able) - 1)
         newest = able[np.argsort(ends, kind="stable")][-most:]
@@ -179,10 +179,10 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
         held[newest] = True
         of_held = np.repeat(held, lengths)
         return HeldPlays(~of_held, of_held & (place > 0))
-    # Two plays stay, or there would be no step to learn.
+    # Keep two plays per owner, since a training step needs two.
     last = np.clip(np.round(share * lengths), 1, np.maximum(1, lengths - 2))
     last = np.where(lengths > 2, last, 0).astype(np.int64)
-    if not last.any():  # so few plays that only their last can be judged, and is learnt as well
+    if not last.any():  # too few plays: the last one is used for both training and validation
         ends = place == np.repeat(lengths, lengths) - 1
         return HeldPlays(np.ones(len(place), np.bool_), ends & (place > 0))
     judged = place >= np.repeat(lengths - last, lengths)
@@ -192,16 +192,16 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
 def windows(
     starts: Int64Array, longest: int, rng: np.random.Generator
 ) -> tuple[Int64Array, Int64Array]:
-    """Cut sequences into stretches of at most `longest` steps: where each begins and ends.
+    """Cut sequences into windows of at most `longest` steps; return their bounds.
 
-    A step goes from one play to the next, so a stretch has one play more than steps, and the
-    last play of one is the first of the next. Every step is in one stretch. The first
-    stretch of a long sequence has a length of chance: another epoch cuts elsewhere.
+    A step goes from one play to the next, so a window has one play more than steps, and the last
+    play of one is the first of the next. Every step is in exactly one window. The first window of
+    a long sequence has a random length, so that epochs cut at different positions.
 
     Returns
     -------
     first, stop : ndarray, shape (W,), int64
-        Stretch w has the plays ``first[w]:stop[w]``.
+        Window w has the plays ``first[w]:stop[w]``.
 
     Examples
     --------
@@ -225,22 +225,23 @@ def windows(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlayBatch:
-    """B stretches of plays, padded on the right to L.
+    """B windows of plays, padded on the right to L.
 
     Attributes
     ----------
     songs : ndarray, shape (B, L), int64
-        0 where there is none: ask `lengths`.
+        Padded with 0: see `lengths`.
     lengths : ndarray, shape (B,), int64
     targets : ndarray, shape (B, L), int64
-        What was played next; -1 where that is not known or not asked.
+        The next song at each position; -1 for none.
     time : ndarray, shape (B, L), float64
-        Of `songs`; NaN where unknown.
+        Times of `songs`; NaN if unknown.
     profile : ndarray, shape (B, A), float32
     seed : ndarray, shape (B,), int64
-        For what a model draws for each stretch, whichever process has it; 0 in histories.
+        Seed of a model's draws for each window, independent of the process; 0 in histories.
     favourites : ndarray, shape (B, F), int64
-        What its owner liked before the stretch, or before the newest play of a history; -1: none.
+        Songs that the owner liked before the window, or before the newest play of a history; -1:
+        none.
     """
 
     songs: Int64Array
@@ -255,7 +256,7 @@ class PlayBatch:
         return len(self.songs)
 
     def part(self, rows: slice) -> "PlayBatch":
-        """Return some of the stretches, as wide as the whole."""
+        """Return the given windows, padded to the same L."""
         names = ("songs", "lengths", "targets", "time", "profile", "seed", "favourites")
         return PlayBatch(**{name: getattr(self, name)[rows] for name in names})
 
@@ -267,9 +268,9 @@ def stretches(
     owner: Int64Array,
     rng: np.random.Generator,
 ) -> PlayBatch:
-    """Return stretches with the next play of each as its target: for training.
+    """Return windows with the next play of each position as its target, for training.
 
-    `rng` draws their seeds.
+    `rng` draws the seeds of the windows.
     """
     bounds = np.stack([first, stop], axis=1).ravel()
     rows = 2 * np.arange(len(first))
@@ -289,7 +290,7 @@ def stretches(
 
 
 def histories(plays: NextPlays, owner: Int64Array, stop: Int64Array, longest: int) -> PlayBatch:
-    """Return the newest plays of owners before a place of each: nothing is asked of them."""
+    """Return each owner's newest plays before position `stop`, without targets."""
     bounds = np.stack([plays.starts[owner], stop], axis=1).ravel()
     rows = 2 * np.arange(len(owner))
     song, lengths = padded(plays.song, bounds, rows, longest=longest)
@@ -306,7 +307,7 @@ def histories(plays: NextPlays, owner: Int64Array, stop: Int64Array, longest: in
 
 
 def _liked(plays: NextPlays, owner: Int64Array, place: Int64Array) -> Int64Array:
-    """Return what owners liked before a play of each: (B, F), F 0 where nothing is known."""
+    """Return songs that owners liked before the given plays: (B, F), F 0 without favourites."""
     if plays.favourites is None or not len(plays.time):
         return np.zeros((len(owner), 0), np.int64)
     return plays.favourites.before(owner, plays.time[np.minimum(place, len(plays.time) - 1)])

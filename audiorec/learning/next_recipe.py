@@ -1,4 +1,4 @@
-"""The settings that all models of what is played next share."""
+"""Settings shared by all next-song models."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,53 +9,53 @@ from audiorec.learning.next_plays import HoldOut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextSongRecipe:
-    """How a model of what is played next learns.
+    """Training settings of a next-song model.
 
     Attributes
     ----------
     dimension : int
         Numbers in an embedding.
     longest : int
-        Newest plays of a history that are read.
+        Number of newest plays read of a history.
     temperature : float
-        Cosines are divided by it: at 1/16 a cosine of 1 is a logit of 16.
+        Divisor of cosines: at 1/16 a cosine of 1 is a logit of 16.
     negatives : int
-        Songs against each target, shared by a batch; from as few songs as this on, all songs.
+        Negatives per target, shared by a batch; all songs if there are no more than this.
     negative_power : float
-        Negatives are drawn by plays ** power: 0 is evenly, 1 as often as they are played.
+        Negatives are drawn in proportion to plays ** power: 0 is uniform, 1 by plays.
     log_q : bool
-        Correct for how often each negative is drawn.
+        Correct the loss for the sampling frequency of each negative (logQ).
     shared_table : bool
-        One table for songs that are read and songs that are proposed.
+        Use one table for input and output embeddings of songs.
     side_width : int
-        Numbers that the artist, or another category of a song, stands for.
+        Embedding width of the artist and other categories of a song.
     id_dropout : float
-        Part of a song's occurrences that go by its side alone, where there is side information.
+        Probability that training uses a song's side information only, without its id.
     learning_rate, warm_up : float
-        Of Adam, at its height; the part of the steps in which it rises. It falls along a cosine.
+        Peak learning rate of Adam, and the share of the steps in which it rises. It decays along a
+        cosine.
     network_rate : float
-        The learning rate of the network, as a part of that of the songs.
+        Learning rate of the network, relative to that of the songs.
     weight_decay : float
-        Of the matrices, not of the songs.
+        Weight decay of the matrices, not of the songs.
     clip : float
-        The largest norm of a step's gradient; 0 for none.
+        Maximum norm of a step's gradient; 0 for no clipping.
     batch_size : int
-        Plays that are learnt from in a step, about; fewer where an epoch would have under 256
-        steps.
+        Approximate number of plays per step; fewer if an epoch would have less than 256 steps.
     max_epochs, patience : int
-        Epochs at most; epochs without a better figure on the validation part.
+        Maximum number of epochs; epochs without improvement on the validation part before stopping.
     valid : float
-        Newest part that says when to stop, before everything is learnt from.
+        Share of the newest plays held out for early stopping, before training on everything.
     hold_out : {"auto", "sequences", "plays"}
-        Whether that is whole owners, or the end of each owner's plays.
+        Whether to hold out whole owners, or the end of each owner's plays.
     sparse_tables : bool or None
-        Change only the rows of the songs that a step meets, and make up for what they missed when
-        they are met again: the same weights to rounding, quicker where songs are many. None: from
+        Update only the table rows used in a step, and catch up on skipped updates when a row is
+        used again: the same weights up to rounding, faster with many songs. None: from
         `audiorec.learning.next_song.SPARSE_FROM` songs on.
     most_judged : int
-        Plays of the validation part that are ranked after an epoch.
+        Maximum number of validation plays ranked after an epoch.
     seed : int
-        Of all that is drawn.
+        Seed of all draws.
     """
 
     dimension: int = 96

@@ -1,13 +1,12 @@
-"""Learn what is played next: one learner for all models that read plays in their order.
+"""Training of next-song models: one learner for all models that read plays in order.
 
     `NextPlays`, `NextSongRecipe`, a model ──train_next_song──▶ the model, trained on everything
 
-A model (`NextSongModel`) turns stretches of plays into queries with a target each. The rest is
-the same for all of them: batches of like length, negatives that the whole batch shares, a softmax
-over cosines divided by a temperature and corrected for how the negatives were drawn, a learning
-rate that rises and falls, and a judge that ranks all songs for plays of the validation part. The
-epoch is chosen there; then the same recipe learns from everything for as many
-(`audiorec.learning.refit`).
+A model (`NextSongModel`) turns windows of plays into queries with one target each. The rest is the
+same for all of them: batches of similar length, negatives shared by the whole batch, a softmax over
+cosines divided by a temperature and with logQ correction, a learning-rate schedule with warm-up and
+cosine decay, and an evaluation that ranks all songs for validation plays. The number of epochs is
+chosen there; then the same recipe is trained on everything for as many (`audiorec.learning.refit`).
 """
 
 from collections.abc import Callable, Iterator
@@ -48,36 +47,36 @@ from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
-ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
-JUDGE_ROWS = 256  # queries that are ranked at a time, at most
-JUDGE_CELLS = 1 << 26  # their similarities: 256 MB
+ORDER, STEP, JUDGE, ROWS = range(4)  # purposes of seeds
+JUDGE_ROWS = 256  # maximum number of queries ranked at a time
+JUDGE_CELLS = 1 << 26  # maximum number of their similarities: 256 MB
 SHOWN_AT = (10, 20, 100)
-STEPS = 256  # of an epoch, at least, where plays are enough for batches of
-FEWEST = 64
+STEPS = 256  # minimum number of steps in an epoch, as long as batches have at least
+FEWEST = 64  # plays
 SPARSE_FROM = 100_000  # songs: see "Large tables" in docs/training.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
-    """A batch, and where in the training it stands."""
+    """A batch, and its position in the training run."""
 
     plays: PlayBatch
     rng: np.random.Generator
-    done: float  # part of the planned steps
+    done: float  # share of the planned steps done before
 
 
 class NextSongLearner:
-    """A model and the plays that it learns from; see `audiorec.learning.fit.Learner`.
+    """Learner of a next-song model; see `audiorec.learning.fit.Learner`.
 
     Parameters
     ----------
     model : NextSongModel
     plays : NextPlays
     held : HeldPlays, optional
-        None: everything is learnt from, and nothing is judged.
+        None: train on everything, without evaluation.
     recipe : NextSongRecipe
     processes : Processes
-        Those that train together.
+        Processes that train together.
     """
 
     def __init__(
@@ -99,11 +98,11 @@ class NextSongLearner:
         self.rates = tuple(group["lr"] for group in self.optimiser.param_groups)
 
     def start(self) -> Line | None:
-        """Nothing is said of the untrained model."""
+        """Return None: the untrained model is not evaluated."""
         return None
 
     def batches(self, epoch: int, first: int) -> Iterator[_Step]:
-        """Yield stretches of plays of like length; the same epoch has the same ones."""
+        """Yield batches of windows of similar length, deterministic for each epoch."""
         rng = generator(self.recipe.seed, ORDER, epoch)
         begin, stop = windows(self.learnt.starts, self.recipe.longest, rng)
         owner = np.searchsorted(self.learnt.starts, begin, side="right") - 1
@@ -117,10 +116,10 @@ class NextSongLearner:
             found = stretches(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
             yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
         if isinstance(self.optimiser, RowAdam):
-            self.optimiser.catch_up_all()  # for who judges, and for who takes the weights
+            self.optimiser.catch_up_all()  # before evaluation and export of the weights
 
     def step(self, batch: _Step) -> float:
-        """Take one step on this process's part of a batch."""
+        """Train one step on this process's part of a batch."""
         recipe = self.recipe
         part = cosine_decay(batch.done, warm_up=recipe.warm_up)
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
@@ -128,7 +127,7 @@ class NextSongLearner:
         torch.manual_seed(torch_seed(batch.rng))
         songs, log_expected = self._opponents(batch.rng)
         self.optimiser.zero_grad()
-        # Of the whole batch in every process: what is drawn for a song is then the same in all.
+        # Renumber the whole batch in every process, so that draws per song are the same in all.
         rows, plays, songs = _renumbered(batch.plays, songs)
         own = plays.part(self.processes.part(len(plays)))
         if isinstance(self.optimiser, RowAdam):
@@ -141,10 +140,10 @@ class NextSongLearner:
         return float(loss.detach())
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Rank all songs that are learnt for plays of the validation part."""
+        """Rank all learnt songs for the validation plays; return the metrics."""
         ranks = self.ranks(*self._judged) if self._judged is not None else np.ones(1)
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
-        # Over all ranks: a smooth figure chooses more surely than one with a cut.
+        # NDCG over all ranks is smoother than with a cut-off, so it selects more reliably.
         line["ndcg"] = float(np.mean(1 / np.log2(1 + ranks)))
         for k in SHOWN_AT:
             line[f"hit_rate@{k}"] = float(np.mean(ranks <= k))
@@ -153,20 +152,20 @@ class NextSongLearner:
         return line
 
     def worth(self, line: Line) -> float:
-        """Return the gain of a line: the validation plays' mean over all ranks."""
+        """Return the mean NDCG of the validation plays over all ranks."""
         return float(line["ndcg"])
 
     def ranks(self, owner: Int64Array, place: Int64Array) -> FloatArray:
-        """Return where plays (n,) stand among all learnt songs: from 1, inf if not learnt.
+        """Return the ranks of plays (n,) among all learnt songs: from 1, inf if not learnt.
 
-        A play is asked for from those before it. Songs of one similarity share their mean rank.
+        Each play is predicted from those before it. Songs of equal similarity share their mean
+        rank.
         """
         was_training = self.model.training
         self.model.eval()
         found = np.full(len(place), np.inf)
         with torch.no_grad():
-            # Those of songs that are not learnt are of no length: their cosine is 0, below -inf
-            # in what follows.
+            # Songs that are not learnt have length 0 and cosine 0; they are set to -inf below.
             unit = functional.normalize(self.model.output.whole(), dim=1)
             closed = torch.from_numpy(self.counts == 0).to(unit.device)
             n = max(1, min(JUDGE_ROWS, JUDGE_CELLS // len(unit)))
@@ -194,7 +193,7 @@ class NextSongLearner:
         return found.astype(np.float32)
 
     def _add_again(self, similar: Tensor, batch: Tensors, again: Tensor) -> None:
-        """Add to the cosines (B, S) what songs of the histories get, in place."""
+        """Add the model's terms for songs of the histories to the cosines (B, S), in place."""
         length = batch.songs.shape[1]
         newest = (stands_until(batch.songs, batch.there) == length) & batch.there
         lag = batch.lengths[:, None] - 1 - torch.arange(length, device=similar.device)
@@ -203,7 +202,7 @@ class NextSongLearner:
         similar[row, songs] += added * self.recipe.temperature
 
     def tensors(self, batch: PlayBatch) -> Tensors:
-        """Return a batch where the model is, in its type of numbers."""
+        """Return a batch as tensors of the model's device and dtype."""
         like = self.model.table.ids
         whole = (batch.songs, batch.lengths, batch.targets, batch.seed, batch.favourites)
         songs, lengths, targets, seed, liked = (torch.from_numpy(a).to(like.device) for a in whole)
@@ -216,7 +215,7 @@ class NextSongLearner:
     def _losses(
         self, batch: PlayBatch, rows: Int64Array, songs: Int64Array, log_expected: FloatArray
     ) -> Tensor:
-        """Return the loss of each target among `songs`, which are sorted places in `rows`."""
+        """Return the loss of each target against negatives `songs`, sorted indices into `rows`."""
         model, own = self.model, self.tensors(batch)
         few = torch.from_numpy(rows).to(own.songs.device)
         with ExitStack() as tables:
@@ -254,14 +253,14 @@ class NextSongLearner:
         return torch.cat([losses, more])
 
     def _at_places(self, own: Tensors, queries: Tensor) -> Tensor:
-        """Return the logits of the songs of a stretch at each of its places: (B, L, L)."""
+        """Return the logits of a window's songs at each of its positions: (B, L, L)."""
         songs = functional.normalize(self.model.output(own.songs), dim=2)
         spread = queries.new_zeros(songs.shape)
         spread[own.targets >= 0] = queries
         return spread @ songs.transpose(1, 2)
 
     def _opponents(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
-        """Return all learnt songs, or some drawn, sorted; log how often each is expected."""
+        """Return the negatives, sorted, and the log of their expected counts."""
         learnt = np.flatnonzero(self.counts)
         if len(learnt) <= self.recipe.negatives:
             return learnt, np.zeros(len(learnt), np.float32)
@@ -269,7 +268,7 @@ class NextSongLearner:
         return songs, self.sampler.log_expected(songs, len(songs))
 
     def _drawn(self, judged: BoolArray) -> tuple[Int64Array, Int64Array]:
-        """Return owner and place of the plays that are judged, drawn where there are too many."""
+        """Return owner and position of the validation plays, a random sample if too many."""
         place = np.flatnonzero(judged)
         if len(place) > self.recipe.most_judged:
             chosen = generator(self.recipe.seed, JUDGE).permutation(len(place))
@@ -290,23 +289,23 @@ def train_next_song(
     every_s: float = EVERY_S,
     processes: Processes = ALONE,
 ) -> Refitted[NextSongLearner]:
-    """Choose the epoch on the validation part, then learn from everything for as many.
+    """Choose the number of epochs on the validation part, then train on everything for as many.
 
     Parameters
     ----------
     make_model : callable
-        Returns the model as it is at the start; called once a phase.
+        Returns an untrained model; called once per phase.
     plays : NextPlays
     recipe : NextSongRecipe
     data : str
-        Stands for what the model reads beside the plays: another one begins anew.
+        Identifies the model's other inputs; checkpoints of other inputs are not resumed.
     work, progress, stop, every_s, processes
         As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
 
     Raises
     ------
     InputError
-        If nobody has two plays.
+        If no owner has two plays.
     """
     held = hold_out(plays, recipe.valid, recipe.hold_out)
 
@@ -314,7 +313,7 @@ def train_next_song(
         part = held if phase == "choose" else None
         return NextSongLearner(make_model(), plays, recipe, part, processes=processes)
 
-    purpose = "training a model of what is played next"
+    purpose = "training a next-song model"
     with one_thread(purpose), import_torch(purpose).random.fork_rng(devices=[]):
         return fit_refit(
             learner,
@@ -341,7 +340,7 @@ def arrays_of(model: nn.Module) -> dict[str, FloatArray]:
 
 
 def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBatch, Int64Array]:
-    """Return the songs of a step, sorted, and batch and negatives as places among them."""
+    """Return the songs of a step, sorted, and batch and negatives as indices into them."""
     asked = batch.targets >= 0
     liked = batch.favourites >= 0
     parts = (batch.songs.ravel(), batch.targets[asked], songs, batch.favourites[liked])
@@ -357,7 +356,7 @@ def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBa
 
 
 def _optimiser(model: NextSongModel, recipe: NextSongRecipe) -> torch.optim.Optimizer:
-    """Return Adam; where tables are large, the one that goes over their rows alone."""
+    """Return Adam, or `RowAdam` for large tables."""
     tables = {id(table): table for table in (model.table, model.output)}.values()
     sparse = recipe.sparse_tables
     if sparse is None:
@@ -376,7 +375,7 @@ def _optimiser(model: NextSongModel, recipe: NextSongRecipe) -> torch.optim.Opti
 def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:
     """Return the optimiser's groups: the songs, then the network's matrices, then its vectors.
 
-    A song is met in few steps and has to go far in each; the network is in all of them.
+    A song occurs in few steps and needs a high rate; the network is part of every step.
     """
     songs = model.rows()
     tables = {id(p) for p in songs}

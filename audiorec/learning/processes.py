@@ -1,8 +1,8 @@
-"""The processes that train one model together, each on a part of every batch.
+"""Data-parallel training: several processes train one model, each on a part of every batch.
 
-    torchrun ──joined──▶ `Processes`: rank, size     alone: `ALONE`, whose methods do nothing
+    torchrun ──joined──▶ `Processes`: rank, size     single: `ALONE`, whose methods do nothing
 
-Two processes take the steps of one, up to the order of sums:
+Two processes take the same steps as one, up to the order of sums:
 
 * Every process draws the same batch, by the same seed, and keeps `Processes.part` of it.
 * The loss of a process is `Processes.mean`: the sum over its own part, divided by the size of the
@@ -10,16 +10,15 @@ Two processes take the steps of one, up to the order of sums:
   `audiorec.learning.fit` sums the gradients before each step.
 * In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
   process that each row came from.
-
 * Dropout is drawn for the whole batch: `audiorec.learning.dropout`, within `Processes.within`.
 
-Batch statistics are those of a part, so a model that has them is trained as well but not to the
-same weights.
+Batch statistics are those of a part, so a model that uses them is trained, but not to the same
+weights.
 
-What one process alone may do (write a file, ask somebody elsewhere) is done by the first and told
-to all: `Processes.from_first`, `Processes.numbers_from_first`. What goes wrong there goes wrong in
-all of them with the same error, so that none waits for the others. A process that dies ends all
-others with a `LostProcessError`.
+Work for a single process (write a file, talk to another party) is done by the first, which
+broadcasts the result: `Processes.from_first`, `Processes.numbers_from_first`. An error there is
+raised in all processes, so that none waits for the others. If a process dies, all others end with a
+`LostProcessError`.
 """
 
 import json
@@ -40,23 +39,23 @@ from audiorec.learning.dropout import part_of_batch
 from audiorec.learning.launch import error_of, plain_error
 
 Line = dict[str, Any]
-USUAL_TIMEOUT_S = 1800.0  # that a process waits for the others, as torch has it
+USUAL_TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in torch
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How many processes there are, and which one this is. All must make the same calls."""
+    """Rank of this process and number of processes; all must make the same calls."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and judges."""
+        """Whether this process writes files and evaluates."""
         return self.rank == 0
 
     def part(self, n: int) -> slice:
-        """Return which of the `n` examples of a batch are this process's; may be none.
+        """Return this process's part of the `n` examples of a batch; it may be empty.
 
         Examples
         --------
@@ -67,7 +66,7 @@ class Processes:
 
     @contextmanager
     def within(self, n: int) -> Iterator[None]:
-        """Draw `audiorec.learning.dropout` for the `n` examples of a batch, and take the part's."""
+        """Draw `audiorec.learning.dropout` for all `n` examples of a batch within the context."""
         if self.size == 1:
             yield
             return
@@ -100,8 +99,8 @@ class Processes:
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their sums over all processes.
 
-        A parameter that has none in any process is left without. Of sparse gradients only the rows
-        travel that some process reached.
+        A parameter without a gradient in any process is left without. Of sparse gradients, only
+        rows used by some process are sent.
         """
         if self.size == 1:
             return
@@ -110,7 +109,7 @@ class Processes:
         with _others():
             distributed.all_reduce(has)
         used = [p for p, (n, sparse) in zip(trained, has.tolist(), strict=True) if n and not sparse]
-        for kind in sorted({str(p.dtype) for p in used}):  # one message for each type of number
+        for kind in sorted({str(p.dtype) for p in used}):  # one message per dtype
             alike = [p for p in used if str(p.dtype) == kind]
             given = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
             flat = torch.cat([g.flatten() for g in given])
@@ -124,7 +123,7 @@ class Processes:
                 p.grad = self._sum_rows(p)
 
     def _sum_rows(self, parameter: Tensor) -> Tensor:
-        """Return the sum of sparse gradients (S, ...): of the rows that any process reached."""
+        """Return the sum of sparse gradients (S, ...), with the rows used by any process."""
         own = parameter.grad
         rows = torch.zeros(0, dtype=torch.int64)
         values = parameter.new_zeros(0, *parameter.shape[1:])
@@ -136,7 +135,7 @@ class Processes:
         summed[torch.searchsorted(reached, rows)] = values
         with _others():
             distributed.all_reduce(summed)
-        # Said, so that torch does not warn that it does not check.
+        # Explicit, so that torch does not warn about unchecked invariants.
         with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
             return torch.sparse_coo_tensor(
                 reached[None], summed, parameter.shape, is_coalesced=True
@@ -152,7 +151,7 @@ class Processes:
         return float(found)
 
     def any(self, flag: bool) -> bool:
-        """Return whether it is true in any process."""
+        """Return whether the flag is true in any process."""
         return self.total(float(flag)) > 0
 
     def agree(self, *numbers: int) -> bool:
@@ -166,9 +165,9 @@ class Processes:
         return all(bool((other == mine).all()) for other in found)
 
     def from_first(self, make: Callable[[], Line | None]) -> Line | None:
-        """Let the first process make a line, and return it in all of them.
+        """Call `make` in the first process, and return its result in all of them.
 
-        An `AudiorecError` of the first is raised in all of them.
+        Its `AudiorecError` is raised in all processes.
         """
         if self.size == 1:
             return make()
@@ -198,7 +197,7 @@ class Processes:
     def numbers_from_first(
         self, make: Callable[[], npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike
     ) -> npt.NDArray[Any]:
-        """Let the first process make an array, and return it in all of them.
+        """Call `make` in the first process, and return its array in all of them.
 
         Parameters
         ----------
@@ -220,7 +219,7 @@ class Processes:
         return found
 
     def spread(self, model: nn.Module) -> None:
-        """Give all processes the weights of the first."""
+        """Broadcast the weights of the first process."""
         if self.size > 1:
             with _others():
                 for tensor in model.state_dict().values():
@@ -232,10 +231,10 @@ ALONE = Processes()
 
 @contextmanager
 def joined(backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S) -> Iterator[Processes]:
-    """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
+    """Join the processes started by ``torchrun``; yield `ALONE` outside of it.
 
-    Within another `joined`, it yields the same processes. A process that waits for the others for
-    longer than `timeout_s` seconds ends with a `LostProcessError`.
+    Within another `joined`, it yields the same processes. A process that waits for the others
+    longer than `timeout_s` seconds raises `LostProcessError`.
 
     Examples
     --------
@@ -258,7 +257,7 @@ def joined(backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S) -> Iter
 
 
 class _Gather(torch.autograd.Function):
-    """All rows of all processes; backwards, the sum of what all processes say of the own rows."""
+    """Gather the rows of all processes; backward, sum all processes' gradients of the own rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, sizes: list[int], rank: int) -> Tensor:
@@ -280,14 +279,14 @@ class _Gather(torch.autograd.Function):
 
 @contextmanager
 def _others() -> Iterator[None]:
-    """Turn what the transport says of a process that has died into a `LostProcessError`."""
+    """Turn transport errors caused by a lost process into a `LostProcessError`."""
     try:
         yield
     except RuntimeError as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise LostProcessError(
-            "another process of this training has ended or cannot be reached; start all of them "
-            f"again, they go on from the last checkpoint ({reason})"
+            "another training process has ended or cannot be reached; start all of them again to "
+            f"resume from the last checkpoint ({reason})"
         ) from error
 
 

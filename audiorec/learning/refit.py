@@ -1,13 +1,13 @@
-"""Choose how long to train on a validation part, then train on everything for that long.
+"""Choose the number of epochs on a validation part, then train on everything for as many.
 
-    make_learner(part) ──fit, judged──▶ best epoch ──▶ make_learner(everything) ──fit──▶ model
+    make_learner(part) ──fit, evaluated──▶ best epoch ──▶ make_learner(everything) ──fit──▶ model
 
-The first training never sees its validation part, so the epoch is chosen fairly; the second
-learns from all data and is not judged, since nothing is left to judge it on. An epoch over
-everything has more steps, in proportion to its examples.
+The first phase never trains on its validation part, so the choice of the epoch is unbiased; the
+second trains on all data and is not evaluated, since nothing is held out. An epoch over everything
+has more steps, in proportion to its examples.
 
-Each phase has a checkpoint of its own in the `work` folder, so a training that is killed resumes
-in the phase it was in.
+Each phase has its own checkpoint in the `work` folder, so an interrupted run resumes in the phase
+it was in.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,20 +29,20 @@ L = TypeVar("L", bound=Learner)
 
 @dataclass(frozen=True, slots=True)
 class Refitted(Generic[L]):
-    """What came of a training in two phases."""
+    """Result of training in two phases."""
 
-    learner: L  # of the last phase that began; after both, its model has learnt from everything
-    chosen: Fitted  # the training with a validation part: its figures are the ones to report
-    whole: Fitted | None  # the training on everything; None if it did not begin
+    learner: L  # of the last phase started; after both, its model is trained on everything
+    chosen: Fitted  # the phase with a validation part: its figures are the ones to report
+    whole: Fitted | None  # the phase on everything; None if it did not start
 
     @property
     def finished(self) -> bool:
-        """False if it was stopped; the same call resumes it."""
+        """Whether both phases finished; if not, the same call resumes."""
         return self.whole is not None and self.whole.finished
 
     @property
     def history(self) -> list[Line]:
-        """The lines of both phases, each with its ``phase``."""
+        """Metrics of the epochs of both phases, each with its ``phase``."""
         later = self.whole.history if self.whole else []
         return [_of("choose", n) for n in self.chosen.history] + [_of("refit", n) for n in later]
 
@@ -62,21 +62,22 @@ def fit_refit(
     processes: Processes = ALONE,
     in_step: Mapping[Phase, InStep] | None = None,
 ) -> Refitted[L]:
-    """Train twice; parameters and errors are those of `fit`, but for these.
+    """Train in two phases; parameters and errors are those of `fit`, except the following.
 
     Parameters
     ----------
     make_learner : callable
-        ``make_learner("choose")`` returns a fresh learner without the validation part, which
-        judges itself on that; ``make_learner("refit")`` one with all data. The second is trained
-        for the best number of epochs of the first, 0 if nothing beat the start, and its ``judge``
-        is not called.
+        ``make_learner("choose")`` returns a new learner without the validation part, which it
+        evaluates itself on; ``make_learner("refit")`` one with all data. The second is trained for
+        the best number of epochs of the first, 0 if no epoch beat the untrained model, and its
+        ``judge`` is not called.
     work : Path, optional
-        A folder for ``choose.safetensors`` and ``refit.safetensors``.
+        Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
-        Lines also have their ``phase``; ``seconds_left`` of the first counts the second, at most.
+        Called with metrics that also have their ``phase``; ``seconds_left`` of the first phase
+        includes an upper bound for the second.
     in_step : mapping, optional
-        For each phase, how it keeps step with a training elsewhere.
+        Lockstep settings of each phase, for federated runs.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
@@ -92,7 +93,7 @@ def fit_refit(
             every_s=every_s,
             clip=clip,
             processes=processes,
-            keep_best=False,  # of the first only its figures count, of the second the last state
+            keep_best=False,  # needed: the first phase's metrics, the second's last state
             in_step=None if in_step is None else in_step[name],
         )
 
@@ -100,17 +101,17 @@ def fit_refit(
     chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
     if not chosen.finished:
         return Refitted(learner, chosen, None)
-    del learner  # its data need not be in memory twice
+    del learner  # frees its data before the next learner is created
     learner = make_learner("refit")
     epochs = chosen.best_epoch
-    # A state that was trained for more epochs than are chosen now is of no use.
+    # A checkpoint with more epochs than now chosen must not be resumed.
     of = f"{fingerprint}/refit/{epochs}"
     whole = phase("refit", _Unjudged(learner), epochs, max(1, epochs), of)
     return Refitted(learner, chosen, whole)
 
 
 class _Unjudged:
-    """A learner of which the last state is the best."""
+    """Learner without evaluation; its last state counts as the best."""
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
@@ -140,7 +141,7 @@ class _Unjudged:
 
 
 class _Tagged:
-    """Passes lines on with the phase that they are of, and the time that the second takes."""
+    """Callback that adds the phase to metrics, and the second phase's time to ``seconds_left``."""
 
     def __init__(self, phase: Phase, hear: LineProgress, max_epochs: int) -> None:
         self._phase, self._hear, self._max_epochs = phase, hear, max_epochs

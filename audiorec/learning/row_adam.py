@@ -1,19 +1,19 @@
-"""Adam for large tables: a step costs what the rows cost that it reaches.
+"""Adam for large embedding tables: the cost of a step depends only on the rows it uses.
 
-    rows that a step is about to read ──catch_up──▶ where Adam would have moved them
-    their sparse gradient             ──step─────▶ changed
+    rows that a step will read ──catch_up──▶ values that Adam would have given them
+    their sparse gradient      ──step──────▶ updated rows
 
-Adam moves a row on when it has no gradient, by moments that fade, so each step goes over the whole
-table three times. But until a row is read again nobody sees where it is. Since its last step a, its
-moves are::
+Adam also moves rows without a gradient, by their decaying moments, so each step passes over the
+whole table three times. But the value of a row does not matter until it is read again. Since its
+last step a, its moves are::
 
     sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
     k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
 
-The k_s are put down by their mean and variance, weighed by f, and what they divide is developed to
-the second order. The sum of f, the mean and the variance are the same for all rows of one a and are
-kept for every a, so a row makes up at once for the steps that it has missed. This is Adam, unlike
-the "lazy" one (`torch.optim.SparseAdam`), which leaves those moves out.
+The k_s are summarised by their mean and variance, weighted by f, and the quotient is expanded to
+second order around the mean. The sum of f, the mean and the variance are the same for all rows of
+one a and are stored for every a, so a row catches up on all missed steps at once. This equals Adam,
+unlike "lazy" Adam (`torch.optim.SparseAdam`), which omits those moves.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,16 +24,16 @@ import torch
 from torch import Tensor, nn, optim
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # as in `torch.optim.Adam`
-# Steps after which what a row still moves is below the rounding of a double.
+# Steps after which the moves of a row are below double precision.
 FORGOTTEN = 400
-SMALLEST = 1e-300  # of a sum: a learning rate of 0 moves nothing
-ROWS = 1 << 16  # of a table that are caught up with at a time
+SMALLEST = 1e-300  # lower bound of a divisor, which is 0 at a learning rate of 0
+ROWS = 1 << 16  # table rows updated at a time
 
 
 class RowAdam(optim.Optimizer):
-    """Adam whose tables, (S, d) each, have sparse gradients; other parameters are as usual.
+    """Adam for tables, (S, d) each, with sparse gradients; other parameters use plain Adam.
 
-    Before the weights of a table are read, `catch_up` has to be told the rows, or `catch_up_all`.
+    Before table rows are read, call `catch_up` for them, or `catch_up_all`.
 
     Examples
     --------
@@ -48,16 +48,16 @@ class RowAdam(optim.Optimizer):
     def __init__(
         self, tables: Sequence[nn.Parameter], groups: Iterable[dict[str, Any]], lr: float
     ) -> None:
-        """Begin without moments.
+        """Initialise all moments to 0.
 
         Parameters
         ----------
         tables : sequence of Parameter
-            The first group of the optimiser.
+            Tables, the first group of the optimiser.
         groups : iterable of dict
-            Of the other parameters, as `torch.optim.Adam` takes them.
+            Groups of the other parameters, as for `torch.optim.Adam`.
         lr : float
-            Of the tables.
+            Learning rate of the tables.
         """
         self.tables = list(tables)
         others = list(groups)
@@ -70,18 +70,18 @@ class RowAdam(optim.Optimizer):
                 "exp_avg_sq": torch.zeros_like(table),
                 "at": torch.zeros(len(table), dtype=torch.int32),  # the last step of each row
             }
-        # For rows whose last step was this one: the sums of f, f k and f k^2.
+        # Column a, for rows whose last step was a: the sums of f, f k and f k^2.
         self._moved = np.zeros((3, 1))
         self._share()
 
     @property
     def steps(self) -> int:
-        """Steps that were taken."""
+        """Number of steps taken."""
         return self._moved.shape[1] - 1
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Change the rows that have a gradient, and all other parameters."""
+        """Update the rows that have a gradient, and all other parameters."""
         rate = float(self.param_groups[0]["lr"])
         gradients = [None if t.grad is None else t.grad.coalesce() for t in self.tables]
         for table, gradient in zip(self.tables, gradients, strict=True):
@@ -96,18 +96,18 @@ class RowAdam(optim.Optimizer):
 
     @torch.no_grad()
     def catch_up(self, rows: Tensor) -> None:
-        """Bring rows (n,) of all tables, each named once, to where Adam would have them now."""
+        """Apply the missed moves to distinct rows (n,) of all tables."""
         for table in self.tables:
             self._catch_up(table, rows)
 
     def catch_up_all(self) -> None:
-        """Bring all rows there."""
+        """Apply the missed moves to all rows."""
         for table in self.tables:
             for first in range(0, len(table), ROWS):
                 self._catch_up(table, torch.arange(first, min(first + ROWS, len(table))))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `torch.optim.Optimizer.state_dict` does."""
+        """Return the state, in the format of `torch.optim.Optimizer.state_dict`."""
         if self.tables:
             self.state[self.tables[0]]["moved"] = torch.from_numpy(self._moved.copy())
         return super().state_dict()
@@ -116,20 +116,20 @@ class RowAdam(optim.Optimizer):
         """Undo `state_dict`."""
         super().load_state_dict(state_dict)
         for number, table in enumerate(self.tables):
-            # As they were: the base class has made them numbers of the table's type.
+            # Restore the dtype: the base class has cast it to that of the table.
             self.state[table]["at"] = state_dict["state"][number]["at"].clone()
         if self.tables:
             self._moved = state_dict["state"][0]["moved"].numpy().copy()
         self._share()
 
     def _share(self) -> None:
-        """Let the other optimiser have the same groups and the same state."""
+        """Share groups and state with the optimiser of the other parameters."""
         if self._others is not None:
             self._others.param_groups = self.param_groups[1:]
             self._others.state = self.state
 
     def _count(self, rate: float) -> None:
-        """Count a step of this rate, and what a row moves in it that had its last one before."""
+        """Count a step of this rate, and add its moves to the sums of all earlier last steps."""
         step = self.steps + 1
         first = max(0, step - FORGOTTEN)
         since = np.arange(step - first, 0, -1)
@@ -142,7 +142,7 @@ class RowAdam(optim.Optimizer):
     def _catch_up(self, table: Tensor, rows: Tensor) -> None:
         state = self.state[table]
         at = state["at"].index_select(0, rows)
-        late = (at < self.steps) & (at > 0)  # a row that was never reached has nothing to move by
+        late = (at < self.steps) & (at > 0)  # a row that was never updated has no moments
         state["at"].index_fill_(0, rows, self.steps)
         rows, at = rows[late], at[late].long()
         if not len(rows):
@@ -163,7 +163,7 @@ class RowAdam(optim.Optimizer):
             state[name].index_copy_(0, rows, values.mul_(fade))
 
     def _update(self, table: Tensor, rows: Tensor, values: Tensor, rate: float) -> None:
-        """Take the step that has just been counted on rows that are up to date."""
+        """Apply the step just counted to rows that are up to date."""
         state, step = self.state[table], self.steps
         mean = state["exp_avg"].index_select(0, rows).lerp_(values, 1 - BETAS[0])
         square = state["exp_avg_sq"].index_select(0, rows).mul_(BETAS[1])

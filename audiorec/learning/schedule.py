@@ -1,9 +1,9 @@
-"""How the learning rate runs: up over the first steps, then down along a cosine.
+"""Learning-rate schedule: linear warm-up, then cosine decay.
 
     done, planned ──cosine_decay──▶ factor of the learning rate, 0 to 1
 
-The factor follows from how far a training is, not from what it was before: a training that
-resumes in the middle of an epoch goes on with the rate that it would have had.
+The factor depends only on the progress of a run, not on its history, so a run that resumes in the
+middle of an epoch continues with the same rate.
 """
 
 import math
@@ -12,14 +12,14 @@ from audiorec.errors import InputError
 
 
 def cosine_decay(done: float, *, warm_up: float = 0.0, floor: float = 0.0) -> float:
-    """Return the factor of the learning rate at a place of a training.
+    """Return the factor of the learning rate at a point of a training run.
 
     Parameters
     ----------
     done : float
-        Part of the planned steps that is done: 0 at the first step, 1 at the end and beyond.
+        Share of the planned steps done: 0 at the first step, 1 at the end and beyond.
     warm_up : float
-        Part of the steps in which the rate rises from 0 to its full height, in a straight line.
+        Share of the steps in which the factor rises linearly from 0 to 1.
     floor : float
         The factor at the end.
 

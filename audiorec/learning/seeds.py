@@ -1,9 +1,9 @@
-"""Seeds by purpose: every random draw of a training has a generator of its own.
+"""Seeds by purpose: every random draw of a training run has a separate generator.
 
     seed, purpose, epoch, batch ──generator──▶ numpy.random.Generator
 
-A draw depends on nothing that was drawn before it, so a training that resumes in the middle of
-an epoch, or in another process, draws what it would have drawn.
+Draws do not depend on earlier draws, so a run that resumes in the middle of an epoch, or in another
+process, repeats the same draws.
 """
 
 import numpy as np
@@ -15,10 +15,9 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
     Parameters
     ----------
     seed : int
-        Of the recipe.
+        Seed of the recipe.
     *purpose : int
-        What the draw is for, then which one it is: for example ``STEP, epoch, batch``. Zero or
-        more each.
+        Purpose of the draw, then its number: for example ``STEP, epoch, batch``; all 0 or more.
 
     Examples
     --------
@@ -32,5 +31,5 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
 
 
 def torch_seed(rng: np.random.Generator) -> int:
-    """Draw the seed of a torch generator, for what torch draws in a step (dropout)."""
+    """Draw a seed for torch's random numbers in a step (dropout)."""
     return int(rng.integers(2**62))

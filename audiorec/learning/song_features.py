@@ -1,9 +1,9 @@
-"""What is known of songs beside their ids, as numbers, and embeddings by that alone.
+"""Side information of songs as numeric features, and embeddings from it alone.
 
     codes (S, C), dense (S, V) ──side_embeddings, with learnt weights──▶ (S, d)
 
-`SongFeatures` is what `audiorec.learning.song_table.SongTable` learns from; `side_embeddings` is
-its projection in numpy, for songs that come later, without torch.
+`audiorec.learning.song_table.SongTable` is trained on `SongFeatures`; `side_embeddings` computes
+its projection in numpy, without torch, for songs added later.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ from audiorec.types import BoolArray, FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SongFeatures:
-    """What is known of S songs beside their ids, as numbers.
+    """Side information of S songs as numeric features.
 
     Attributes
     ----------
     codes : ndarray, shape (S, C), int64
-        The value of each category; 0 is "unknown".
+        Value code of each category; 0 means unknown.
     sizes : tuple of int, length C
-        Values of each category, the unknown one included.
+        Number of values of each category, including the unknown one.
     dense : ndarray, shape (S, V), float32
-        Standardised numbers and sound, 0 where unknown, and flags that say what is known.
+        Standardised numbers and audio features, 0 if unknown, and flags of known values.
     """
 
     codes: Int64Array
@@ -43,38 +43,38 @@ class SongFeatures:
 
     @property
     def known(self) -> BoolArray:
-        """Of which songs anything is known: shape (S,), bool."""
+        """Whether each song has any side information: shape (S,), bool."""
         any_known: BoolArray = (self.codes > 0).any(axis=1) | (self.dense != 0).any(axis=1)
         return any_known
 
     @property
     def rows(self) -> Int64Array:
-        """The codes as rows of one table of the values of all categories: (S, C), int64."""
+        """Codes as row numbers of one table with the values of all categories: (S, C), int64."""
         first = np.cumsum([0, *self.sizes])[:-1].astype(np.int64)
         return self.codes + first
 
     @property
     def width(self) -> int:
-        """Categories and dense columns; 0: there are ids alone."""
+        """Number of categories and dense columns; 0 if there are ids only."""
         return int(self.codes.shape[1] + self.dense.shape[1])
 
 
 def no_features(n_songs: int) -> SongFeatures:
-    """Return the features of songs of which nothing is known but their ids."""
+    """Return empty features of songs that have ids only."""
     nothing = np.zeros((n_songs, 0))
     return SongFeatures(codes=nothing.astype(np.int64), sizes=(), dense=nothing.astype(np.float32))
 
 
 def side_embeddings(features: SongFeatures, weights: Mapping[str, Any]) -> FloatArray:
-    """Return the embeddings of songs by their side alone, in numpy: (n, d) float32.
+    """Return embeddings of songs by side information alone, in numpy: (n, d) float32.
 
     Parameters
     ----------
     features : SongFeatures
-        Encoded as those that the table was learnt with.
+        Encoded in the same way as those that the table was trained on.
     weights : mapping of str to ndarray
-        ``values`` (sum of sizes, w), ``project.weight`` (d, C w + V): of `SongTable`. Without
-        them, as of a table of ids, every embedding is 0 (n, 0).
+        Weights of `SongTable`: ``values`` (sum of sizes, w), ``project.weight`` (d, C w + V).
+        Without them, as for a table of ids, the result has shape (n, 0).
     """
     if "project.weight" not in weights:
         return np.zeros((len(features), 0), np.float32)

@@ -1,12 +1,12 @@
-"""One embedding a song, of its id and of what else is known of it, in torch.
+"""Song embeddings from ids and side information, in torch.
 
     id (S, d)  +  projection of [embeddings of categories ; numbers ; sound]  ──▶ (S, d)
 
-Categories, numbers and sound are put side by side and projected to the width of the ids. While a
-song is learnt, its id is left out in a part of its occurrences (`id_dropout`): the projection has
-to stand alone there, so a song that nobody has played, which has no id to speak of, lies where its
-artist and its sound say. Only songs of which something is known lose their ids, and those that
-keep them are not scaled up: the sum is not a mean of its parts.
+Categories, numbers and sound are concatenated and projected to the width of the ids. In training,
+the id is dropped in a share of a song's occurrences (`id_dropout`), where the projection has to
+suffice; a song without plays, whose id is untrained, is then placed by its artist and its sound.
+Ids are dropped only for songs with side information, and the kept ones are not scaled up, since the
+embedding is a sum and not a mean of its parts.
 
 `audiorec.learning.song_features.side_embeddings` is the projection in numpy.
 """
@@ -20,19 +20,19 @@ from torch.nn import functional
 
 from audiorec.learning.song_features import SongFeatures
 
-# Standard deviation of embeddings at the start. Well above a step of the learning rate: from 0.02
-# the first steps move all songs the same way, and they stay together for long.
+# Standard deviation of initial embeddings. Well above a step of the learning rate: at 0.02, the
+# first steps move all songs in the same direction, and they stay close together for long.
 START_SPREAD = 0.1
 
 
 class SongTable(nn.Module):
-    """The embeddings of S songs, for input and output alike; rows are numbers of songs.
+    """Embedding table of S songs, for input and output; rows are song numbers.
 
     Its parameters are ``ids`` (S, d), ``values`` (values of all categories, w) and
-    ``project.weight`` (d, C w + V); without features, ``ids`` alone.
+    ``project.weight`` (d, C w + V); without features, only ``ids``.
     """
 
-    sparse = False  # whether steps within `only` give ``ids`` sparse gradients
+    sparse = False  # whether ``ids`` gets sparse gradients within `only`
     _rows: Tensor
     _dense: Tensor
     _known: Tensor
@@ -46,20 +46,20 @@ class SongTable(nn.Module):
         id_dropout: float = 0.2,
         seed: int = 0,
     ) -> None:
-        """Begin with small random ids.
+        """Initialise with small random numbers.
 
         Parameters
         ----------
         features : SongFeatures
-            Of S songs.
+            Features of S songs.
         dimension : int
-            d, numbers in an embedding.
+            Numbers in an embedding, d.
         side_width : int
-            w, numbers that a value of a category stands for before the projection.
+            Embedding width of a category value before the projection, w.
         id_dropout : float
-            Part of the occurrences in training that go by their side alone.
+            Probability that training uses a song's side information only, without its id.
         seed : int
-            Of the values at the start.
+            Seed of the initial values.
         """
         super().__init__()
         draw = torch.Generator().manual_seed(seed)
@@ -83,18 +83,18 @@ class SongTable(nn.Module):
         self.register_buffer("_known", torch.from_numpy(features.known), persistent=False)
 
     def forward(self, songs: Tensor) -> Tensor:
-        """Return the embeddings of songs, whatever shape: (..., d).
+        """Return the embeddings of songs of any shape: (..., d).
 
-        Within `only`, songs are places among those that were named there.
+        Within `only`, songs are indices into the songs given there.
         """
         return functional.embedding(songs, self.embedded(None) if self._few is None else self._few)
 
     @contextmanager
     def only(self, songs: Tensor) -> Iterator[None]:
-        """Embed some songs (n,) once, for a step that meets them many times.
+        """Embed songs (n,) once for a step that uses them many times.
 
-        Gradients then reach the table once a step: on 60,000 songs that, and not the network, is
-        what a step costs.
+        The table then gets its gradient once per step; with 60,000 songs, this and not the network
+        dominates the cost of a step.
         """
         self._few = self.embedded(songs)
         try:
@@ -103,7 +103,7 @@ class SongTable(nn.Module):
             self._few = None
 
     def embedded(self, songs: Tensor | None) -> Tensor:
-        """Return the embeddings of songs (n,), or of all: (n, d); ids left out in training."""
+        """Return the embeddings of songs (n,), or of all: (n, d); with id dropout in training."""
         sparse = self.sparse and songs is not None
         if songs is None:
             songs = torch.arange(len(self.ids), device=self.ids.device)
@@ -116,17 +116,17 @@ class SongTable(nn.Module):
         return ids + self.side(songs)
 
     def side(self, songs: Tensor) -> Tensor:
-        """Return what the side of songs says alone: (..., d); 0 where nothing is known."""
+        """Return embeddings from side information alone: (..., d); 0 for songs without any."""
         values = self.values[self._rows[songs]].flatten(-2)
         found: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
         return found * self._known[songs][..., None]
 
     def learnt_by_value(self) -> list[nn.Parameter]:
-        """Return the parameters that a step reaches in few of its rows: ids, and categories."""
+        """Return the embedding tables, ids and categories, of which a step updates few rows."""
         return [self.ids, self.values] if self.has_side else [self.ids]
 
     def whole(self, learnt: Tensor | None = None) -> Tensor:
-        """Return the embeddings of all songs, (S, d); without ids for songs not `learnt` (S,)."""
+        """Return the embeddings of all songs, (S, d); by side alone for songs not `learnt` (S,)."""
         songs = torch.arange(len(self.ids), device=self.ids.device)
         ids = self.ids if learnt is None else self.ids * learnt[:, None]
         return ids + self.side(songs) if self.has_side else ids

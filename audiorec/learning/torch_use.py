@@ -1,6 +1,6 @@
-"""Torch, where it is asked for: imported late, and kept to one thread.
+"""Lazy import of torch, and a limit of one thread.
 
-Torch is an extra and takes a second to import, so nothing loads it with audiorec.
+Torch is an optional dependency and takes a second to import, so importing audiorec never loads it.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from audiorec.errors import MissingExtraError
 
 
 def import_torch(purpose: str) -> Any:
-    """Return torch; `purpose` stands in the `MissingExtraError` if it does not load."""
+    """Return torch; raise `MissingExtraError`, which names the `purpose`, if it does not load."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -21,9 +21,9 @@ def import_torch(purpose: str) -> Any:
 
 @contextmanager
 def one_thread(purpose: str) -> Iterator[None]:
-    """Keep torch to one thread, in which sums always come in the same order.
+    """Limit torch to one thread, so that the order of summation is always the same.
 
-    On layers as small as audiorec's it is the quicker way as well.
+    For layers as small as audiorec's, this is also faster.
     """
     torch = import_torch(purpose)
     before = torch.get_num_threads()

@@ -1,20 +1,20 @@
-"""New songs to the users who may like them, and users to the new songs they may like.
+"""Cold start: recommend new songs to users, and audiences for new songs.
 
 ::
 
-    files ──sides───▶ songs (S, W), users (U, W), what was heard; ``tastes`` of the users
-          ──newcomers▶ songs that are new, and music
-          ──job─────▶ lists, block by block; ``assign`` chooses where songs compete
+    files ──sides───▶ songs (S, W), users (U, W), heard pairs; ``tastes`` of the users
+          ──newcomers▶ songs that are new and music
+          ──job─────▶ lists, block by block; ``assign`` resolves limits on both sides
           ──tables──▶ audience.parquet | songs.parquet, and the tastes beside it
 
 =============  ======================================================================
-``plan``       what is asked for, and how much room that leaves on both sides
-``tastes``     what users like, as vectors to compare by and as numbers for a ranker
-``newcomers``  which new songs are copies of known audio, and which are no music
-``sides``      the files, opened and matched: songs and users as unit vectors
-``assign``     who hears which song, when both sides have limits
-``tables``     columns of the files, and how exposures are divided over the lists
-``job``        the above joined: a job that goes on after a kill
+``plan``       the request: kind and length of the lists, limits on both sides
+``tastes``     tastes of users, as vectors to compare and as features for a ranker
+``newcomers``  detection of copies of known audio, and of songs that are not music
+``sides``      input files, opened and matched: songs and users as unit vectors
+``assign``     assignment of songs to users under limits on both sides
+``tables``     schemas of the output files, and the division of exposures over lists
+``job``        the complete job, which resumes after a kill
 =============  ======================================================================
 
 Public::

@@ -1,20 +1,20 @@
-"""Who hears which new song, when both sides have limits.
+"""Assignment of new songs to users under limits on both sides.
 
-Without limits each song takes the users nearest to it. With them, songs compete for users. The
-rule is a sentence:
+Without limits, each song gets its nearest users. With limits, songs compete for users, by a greedy
+rule:
 
-    Take all pairs of a song and a user in the order of their similarity, and keep each pair
-    for which the user and the song still have room.
+    Take all pairs of a song and a user in descending order of similarity, and keep each pair
+    if both the user and the song are below their limits.
 
-Equals go by the number of the song, then of the user. With a quota the rule is applied twice:
-first with room for `quota` users a song, so that a song which nobody likes best is heard as
-well; what it kept then stays, and the rule fills the rest.
+Ties are broken by the number of the song, then of the user. With a quota the rule is applied
+twice: first with a limit of `quota` users per song, so that songs which are no user's first choice
+are assigned as well; these pairs are fixed, and the second pass fills the rest.
 
-It is not carried out pair by pair, since a million users and ten thousand songs have too many.
-Each song proposes itself to its nearest users, as many as it has room for; each user keeps the
-best within the limits and turns the rest away for good; songs that were turned away propose to
-their next ones, until none has a user left to ask. Since both sides rank pairs by the same
-number, this ends with exactly the pairs of the rule.
+Enumerating all pairs is infeasible for a million users and ten thousand songs, so the rule is
+computed by deferred acceptance (Gale-Shapley). Each song proposes to its nearest users, up to its
+limit; each user keeps the best proposals within the limits and permanently rejects the rest;
+rejected songs propose to their next users, until none is left to ask. Since both sides rank pairs
+by the same similarity, the result is exactly the pairs of the rule.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Progre
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Pairs of a song and a user."""
+    """Pairs of a song and a user, with similarities."""
 
     song: Int32Array  # (P,)
     user: Int32Array  # (P,)
@@ -41,34 +41,34 @@ class Shown:
         return len(self.song)
 
     def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "Shown":
-        """Return some of the pairs."""
+        """Return the given pairs."""
         return Shown(self.song[rows], self.user[rows], self.similarity[rows])
 
     def join(self, other: "Shown") -> "Shown":
-        """Return these pairs, and then the others."""
+        """Return these pairs followed by the others."""
         names = ("song", "user", "similarity")
         both = ([getattr(self, name), getattr(other, name)] for name in names)
         return Shown(*map(np.concatenate, both))
 
     def sorted_by(self, group: Int32Array, other: Int32Array) -> "Shown":
-        """Return the pairs by `group`, in it the most similar first, equals by `other`."""
+        """Return the pairs sorted by `group`, then descending similarity, then `other`."""
         return self.take(np.lexsort((other, -self.similarity, group)))
 
     @classmethod
     def nothing(cls) -> "Shown":
-        """Return no pairs."""
+        """Return an empty set of pairs."""
         none = np.empty(0, np.int32)
         return cls(none, none, none.astype(np.float32))
 
 
 class NextBest(Protocol):
-    """Finds more users for songs."""
+    """Lookup of further users for songs."""
 
     def __call__(self, songs: Int64Array, k: int, *, asked: ItemLists, floor: FloatArray) -> TopK:
         """Return the best `k` users of each of n songs.
 
-        `asked` holds users of each song that must not come back. A user comes back only for a
-        similarity of at least its `floor` (U,).
+        Users in `asked` of a song are excluded. A user is returned only for a similarity of at
+        least its `floor` (U,).
         """
         ...
 
@@ -83,7 +83,7 @@ def assign(
     first: Shown | None = None,
     told: Progress | None = None,
 ) -> Shown:
-    """Choose the pairs of the rule at the head of this file.
+    """Assign songs to users by the rule in the module docstring.
 
     Parameters
     ----------
@@ -91,15 +91,15 @@ def assign(
     n_songs, n_users : int
     room : Room
     artist : ndarray, shape (S,), int64, optional
-        Number of each song's artist, -1 where unknown: such a song has an artist of its own.
+        Number of each song's artist, -1 if unknown: such a song counts as a separate artist.
     first : Shown, optional
-        What `next_best` would answer first, for all songs: each song's nearest users.
-    told : callable of (songs that are settled, n_songs), optional
+        Initial candidates: each song's nearest users, as `next_best` would return them.
+    told : callable of (songs settled, n_songs), optional
 
     Returns
     -------
     shown : Shown
-        By song, the most similar first.
+        Sorted by song, the most similar user first.
     """
     artists = _own_artists(artist, n_songs)
     proposals = _Proposals(next_best, n_songs, first or Shown.nothing())
@@ -116,7 +116,7 @@ def _settle(
     capacity: int,
     told: Progress | None,
 ) -> None:
-    """Let songs propose until each has `capacity` users or nobody left to ask."""
+    """Let songs propose until each has `capacity` users or no user left to ask."""
     while True:
         need = capacity - np.bincount(kept.pairs.song, minlength=proposals.n_songs)
         need[proposals.exhausted] = 0
@@ -128,7 +128,7 @@ def _settle(
 
 
 class _Proposals:
-    """The users that each song asks next: first those of a list, then those it looks up."""
+    """Proposals of the songs: first from their initial lists, then from lookups."""
 
     def __init__(self, next_best: NextBest, n_songs: int, first: Shown) -> None:
         self._next_best = next_best
@@ -137,20 +137,20 @@ class _Proposals:
         ordered = first.sorted_by(first.song, first.user)
         self._list = ordered
         counts = np.bincount(ordered.song, minlength=n_songs)
-        self._at = np.cumsum(counts) - counts  # where in the list each song stands
+        self._at = np.cumsum(counts) - counts  # current position of each song in its list
         self._end = self._at + counts
         self._listed = ItemLists.from_pairs(ordered.song, ordered.user, n_songs)
-        self._found = Shown.nothing()  # what was looked up beyond the list
+        self._found = Shown.nothing()  # results of lookups
 
     def next(self, need: Int64Array, floor: FloatArray) -> Shown:
-        """Return up to `need` (S,) proposals of each song; users at or above their floor."""
+        """Return up to `need` (S,) proposals per song, of at least the user's floor."""
         listed = self._from_list(need, floor)
-        # Whose list has come to its end looks further; the others have been answered.
+        # Only songs at the end of their list need a lookup.
         looking = np.flatnonzero((need > 0) & (self._at == self._end))
         looking = looking[need[looking] > np.bincount(listed.song, minlength=self.n_songs)[looking]]
         need = need - np.bincount(listed.song, minlength=self.n_songs)
         found = [listed]
-        # Songs that need about as many are looked up together.
+        # Songs with similar needs share one lookup.
         size = np.ceil(np.log2(np.maximum(need, 1))).astype(np.int64)
         for bucket in np.unique(size[looking]):
             songs = looking[size[looking] == bucket]
@@ -169,7 +169,7 @@ class _Proposals:
         nth = np.cumsum(can)
         nth -= np.concatenate([[0], nth])[np.cumsum(lengths) - lengths][row]
         taken = can & (nth <= need[songs][row])
-        # A song goes on behind the last user it asked; if the list is too short, at its end.
+        # Advance past the last user asked, or to the end if the list was too short.
         enough = np.bincount(row[taken], minlength=len(songs)) >= need[songs]
         last = np.maximum.reduceat(np.where(taken, place, -1), np.cumsum(lengths) - lengths)
         self._at[songs] = np.where(enough, last + 1, self._end[songs])
@@ -178,7 +178,7 @@ class _Proposals:
     def _look_up(self, songs: Int64Array, need: Int64Array, floor: FloatArray) -> Shown:
         top = self._next_best(songs, int(need.max()), asked=self._asked(songs), floor=floor)
         wanted = (np.arange(top.indices.shape[1]) < need[:, None]) & (top.indices >= 0)
-        # Floors only rise: who has nobody left to ask now never will.
+        # Floors only rise, so an exhausted song stays exhausted.
         self.exhausted[songs[wanted.sum(axis=1) < need]] = True
         row, column = np.nonzero(wanted)
         found = Shown(
@@ -190,7 +190,7 @@ class _Proposals:
         return found
 
     def _asked(self, songs: Int64Array) -> ItemLists:
-        """Return the users that songs have asked already, or passed over for good."""
+        """Return the users that songs have already asked or skipped for good."""
         row = np.full(self.n_songs, -1)
         row[songs] = np.arange(len(songs))
         more = np.flatnonzero(row[self._found.song] >= 0)
@@ -199,7 +199,7 @@ class _Proposals:
 
 
 class _Kept:
-    """What users keep of the proposals so far."""
+    """Proposals that users have kept so far."""
 
     def __init__(self, n_users: int, room: Room, artist: Int64Array) -> None:
         self.pairs = Shown.nothing()
@@ -208,7 +208,7 @@ class _Kept:
         self._room, self._artist = room, artist
 
     def offer(self, proposals: Shown) -> None:
-        """Let users choose between what they have and what is proposed to them."""
+        """Let users choose between their kept pairs and new proposals."""
         pairs = self.pairs.join(proposals)
         fixed = np.concatenate([self._fixed, np.zeros(len(proposals), np.bool_)])
         concerned = np.zeros(len(self.floor), np.bool_)
@@ -223,7 +223,7 @@ class _Kept:
         order, user = order[chosen], user[chosen]
         place = nth_of_group(user)
         order, user, place = (a[place < self._room.per_user] for a in (order, user, place))
-        # A user without room can be won only by a song that is nearer than the last one kept.
+        # A full user accepts only songs nearer than its last kept one.
         last = place == self._room.per_user - 1
         self.floor[user[last]] = np.where(fixed[order[last]], np.inf, pairs.similarity[order[last]])
         stays = ~concerned[pairs.user]
@@ -231,14 +231,14 @@ class _Kept:
         self.pairs, self._fixed = pairs.take(stays), fixed[stays]
 
     def fix(self) -> None:
-        """Let everything that is kept now stay for good."""
+        """Fix all pairs kept so far."""
         self._fixed = np.ones(len(self.pairs), np.bool_)
         full = np.bincount(self.pairs.user, minlength=len(self.floor)) >= self._room.per_user
         self.floor[full] = np.inf
 
 
 def pairs_of(rows: Int64Array, top: TopK) -> Shown:
-    """Return what was found for rows, as (row, found) pairs."""
+    """Return top-k results of rows as (row, result) pairs."""
     row, column = np.nonzero(top.indices >= 0)
     return Shown(
         rows[row].astype(np.int32),
@@ -266,7 +266,7 @@ def nth_of_group(group: npt.NDArray[np.integer]) -> Int64Array:
 
 
 def _own_artists(artist: Int64Array | None, n_songs: int) -> Int64Array:
-    """Give every song without an artist a number of its own."""
+    """Give every song without an artist a unique artist number."""
     given = np.full(n_songs, -1) if artist is None else artist.astype(np.int64)
     unknown = np.flatnonzero(given < 0)
     given[unknown] = given.max(initial=-1) + 1 + np.arange(len(unknown))

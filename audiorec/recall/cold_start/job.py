@@ -1,14 +1,14 @@
-"""New songs to the users who may like them, and users to the new songs they may like.
+"""Cold-start job: audiences of new songs, or new songs for users.
 
     songs (S, W), users (U, W)  ──ColdStart.run──▶  audience.parquet | songs.parquet
                                                     and <stem>.tastes.parquet beside it
 
 Batch jobs: blocked products over millions of users and thousands of songs, in memory that
-grows with the two sides and not with their product. Each block of the output is kept as soon
-as it is made, so a job that is killed can be resumed.
+grows with the two sides and not with their product. Each block of the output is stored as soon
+as it is computed, so an interrupted job can resume.
 
-Without limits on users or songs, each list is simply the nearest. With them, and with a quota,
-the candidates of all songs are found first, and `assign` chooses among them.
+Without limits on users or songs, each list contains the nearest. With limits or a quota, the
+candidates of all songs are found first, and `assign` chooses among them.
 """
 
 import threading
@@ -46,33 +46,33 @@ from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array, Progress, StageProgress
 
-BLOCK_PAIRS = 1 << 18  # rows of the output that are made at a time
-MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, of one block
-TASTES_BLOCK = 16_384  # users
-SPARE = 64  # candidates more than a song has room for, so that few need a second look
-SPARE_SONGS = 64  # songs more than a list holds that are looked at where artists have a limit
+BLOCK_PAIRS = 1 << 18  # output rows per block
+MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, per block
+TASTES_BLOCK = 16_384  # users per block
+SPARE = 64  # candidates beyond a song's limit, so that few songs need a second lookup
+SPARE_SONGS = 64  # songs beyond a list's length that are looked up if artists have a limit
 
 
 class ColdStart:
-    """One cold start.
+    """A cold-start job.
 
     Parameters
     ----------
     songs, users : Side
-        In one space.
+        Both in the same space.
     plan : ColdStartPlan
     heard : (songs, users) of int64 arrays, optional
-        Pairs that must not come back.
+        Pairs to exclude.
     tastes : Tastes, optional
-        Of the same users in the same order: for a ranker, in a file beside the lists.
+        Tastes of the same users in the same order: for a ranker, in a file beside the lists.
     inputs : mapping
-        What the sides were made from, in plain JSON values. Enters the fingerprint: a job
-        of other inputs starts anew.
+        Identity of the input files, as plain JSON values. Part of the fingerprint: a job with
+        other inputs does not resume.
 
     Raises
     ------
     InputError
-        If a side is empty, or a limit for artists is asked of songs without artists.
+        If a side is empty, or artists are limited but the songs have no artists.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class ColdStart:
         inputs: Mapping[str, Any],
     ) -> None:
         if not len(songs) or not len(users):
-            raise InputError("there is no new song" if not len(songs) else "there is no user")
+            raise InputError("there are no new songs" if not len(songs) else "there are no users")
         if plan.per_artist is not None and songs.artist is None:
-            raise InputError("a limit for artists needs a column 'artist' beside the songs")
+            raise InputError("a limit per artist needs a column 'artist' in the songs")
         self.songs, self.users, self.plan, self.tastes = songs, users, plan, tastes
         none = np.empty(0, np.int64)
         song, user = heard or (none, none)
@@ -109,28 +109,28 @@ class ColdStart:
         stop: threading.Event | None = None,
         engine: Engine | None = None,
     ) -> bool:
-        """Write the lists; False if it was stopped, and the same call goes on from there.
+        """Write the lists; return False if stopped, and the same call resumes.
 
         Parameters
         ----------
         out : Path
-            With tastes, ``<stem>.tastes.parquet`` beside it is written first. Until it is done,
-            what is found on the way lies beside it in ``<out>.candidates``, ``<out>.pairs`` and
-            folders of such names that end in ``.run``.
+            With tastes, ``<stem>.tastes.parquet`` beside it is written first. Intermediate
+            results are stored beside it until the end, in ``<out>.candidates``, ``<out>.pairs``
+            and folders of such names that end in ``.run``.
         progress : callable of (what, done, total), optional
         stop : threading.Event, optional
         engine : callable, optional
-            Makes the blocks (`audiorec.engines.choice.engine_of`): the same bytes. Which of the
-            candidates a song or a user gets under limits is chosen here in any case.
+            Computes the blocks (`audiorec.engines.choice.engine_of`) with identical bytes.
+            Assignment under limits always runs in this process.
 
         Raises
         ------
         InputError
-            If exposures are asked for and no list has a candidate.
+            If exposures are requested and no list has a candidate.
         StoreError
             If another job is writing `out`.
         LostBlocksError
-            If the engine could not make some blocks; the others are kept.
+            If the engine lost some blocks; the others are kept.
         """
         plan, stage = self.plan, _Stage(out, self.fingerprint, progress, stop, engine)
         n_lists = len(self.songs if plan.lists == "audience" else self.users)
@@ -171,14 +171,14 @@ class ColdStart:
         return stage.output(n_lists, block, partial(_lists_table, lists, schema, totals), schema)
 
     def _write_tastes(self, stage: "_Stage", tastes: Tastes, info: Mapping[str, Any]) -> bool:
-        """Write the tastes of users who have one; False if it was stopped."""
+        """Write the tastes of users who have one; return False if stopped."""
         some = np.flatnonzero(tastes.counts)
         schema = taste_schema(info, tastes.dimension)
         make = partial(_tastes_table, self.users, tastes, some, schema)
         return stage.tastes(len(some), TASTES_BLOCK, make, schema)
 
     def best(self, rows: Int64Array, k: int) -> TopK:
-        """Return the best of the other side for some rows of the side that has lists."""
+        """Return the top `k` of the other side for rows of the side that has lists."""
         if self.plan.lists == "audience":
             return self._users_for(rows, k)
         return top_k(
@@ -211,13 +211,13 @@ class ColdStart:
         )
 
     def _nearest_users(self, songs: Int64Array) -> Shown:
-        """Return the users that songs ask first."""
+        """Return the initial candidates of songs: their nearest users."""
         room = self.plan.room.per_song
         k = min(len(self.users), room + max(SPARE, room // 2))
         return pairs_of(songs, self._users_for(songs, k))
 
 
-# What blocks are made by: functions of a module, which a worker process finds by their names.
+# Functions that compute blocks: at module level, so that worker processes can unpickle them.
 
 
 def _lists_table(lists: "_Lists", schema: Any, totals: Any, rows: Int64Array) -> Any:
@@ -239,9 +239,9 @@ def _pairs_table(make: Callable[[Int64Array], Shown], schema: Any, rows: Int64Ar
 
 
 class _Lists:
-    """The lists as pairs: cut out of those that are known, or made when they are asked for.
+    """Lists as pairs: taken from known pairs, or computed on demand.
 
-    Pairs that are `known` are in the lists in any case; if `is_all`, nothing else is.
+    All `known` pairs are in the lists; if `is_all`, no others are.
     """
 
     def __init__(self, job: ColdStart, known: Shown | None = None, *, is_all: bool = False) -> None:
@@ -254,37 +254,37 @@ class _Lists:
         self._starts = np.concatenate([[0], np.cumsum(counts)])
 
     def lengths(self) -> Int64Array:
-        """Return how long each list is that is known: shape (n,)."""
+        """Return the number of known pairs of each list: shape (n,)."""
         return np.diff(self._starts)
 
     def of(self, rows: Int64Array) -> Shown:
-        """Return the pairs of neighbouring lists, by list, the most similar first."""
+        """Return the pairs of consecutive lists, sorted by list, the most similar first."""
         known = self._known.take(np.arange(self._starts[rows[0]], self._starts[rows[-1] + 1]))
         if self.is_all:
             return known
         plan, n_songs = self.job.plan, len(self.job.songs)
         if self._audience or plan.per_artist is None:
             more = self._as_pairs(rows, self.job.best(rows, plan.k))
-            return self._filled(known, more) if len(known) else more  # in their order already
+            return self._filled(known, more) if len(known) else more  # already sorted
         width = min(n_songs, plan.k + SPARE_SONGS)
-        while True:  # looking further down where one artist has too many
+        while True:  # widen the search while the artist limit leaves lists short
             top = self.job.best(rows, width)
             found = self._filled(known, self._as_pairs(rows, top))
             lengths = np.bincount(found.user - rows[0], minlength=len(rows))
-            # A list that is short although there were more songs than were looked at.
+            # Lists that are short although not all songs were searched.
             cut = (lengths < plan.k) & (top.counts == width)
             if width == n_songs or not cut.any():
                 return found
             width = min(n_songs, 2 * width)
 
     def _filled(self, known: Shown, more: Shown) -> Shown:
-        """Return the known pairs, then others, as far as there is room; sorted."""
+        """Return the known pairs, filled up with others within the limits; sorted."""
         pairs = known.join(more)
         fixed = np.arange(len(pairs)) < len(known)
         key = pairs.song.astype(np.int64) * len(self.job.users) + pairs.user
         group, other = self._list_and_other(pairs)
         order = np.lexsort((other, -pairs.similarity, ~fixed, group))
-        order = order[nth_of_group(key[order]) == 0]  # what is known is found again
+        order = order[nth_of_group(key[order]) == 0]  # drops known pairs that were found again
         artist, limit = self.job.songs.artist, self.job.plan.per_artist
         if limit is not None and artist is not None:
             order = order[_within_artist(group[order], artist[pairs.song[order]]) < limit]
@@ -297,12 +297,12 @@ class _Lists:
         return pairs if self._audience else Shown(pairs.user, pairs.song, pairs.similarity)
 
     def _list_and_other(self, pairs: Shown) -> tuple[Any, Any]:
-        """Return the side that has lists, and the side that stands in them."""
+        """Return the side that has lists, and the side of the candidates."""
         return (pairs.song, pairs.user) if self._audience else (pairs.user, pairs.song)
 
 
 class _Stage:
-    """Runs the blocks of one output, and of what is needed on the way."""
+    """Runner of the blocks of one output and of its intermediate results."""
 
     def __init__(
         self,
@@ -319,7 +319,7 @@ class _Stage:
     def pairs(
         self, what: str, n: int, block: int, make: Callable[[Int64Array], Shown]
     ) -> Shown | None:
-        """Return pairs that are found block by block, or were; None if it was stopped."""
+        """Return pairs, computed block by block or read if complete; None if stopped."""
         path = self._out.with_name(f"{self._out.name}.{what}")
         schema = pair_schema(what, self._identity)
         self._scratch.append(path)
@@ -329,12 +329,12 @@ class _Stage:
         return read_pairs(path)
 
     def tastes(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
-        """Write the tastes beside the output, unless this job has."""
+        """Write the tastes beside the output, unless this job has written them already."""
         path = tastes_path(self._out)
         return is_made(path, schema) or self._run(path, "tastes", n, block, make, schema)
 
     def output(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
-        """Write the output; then what was needed on the way can go."""
+        """Write the output, then remove the intermediate results."""
         done = self._run(self._out, "lists", n, block, make, schema)
         for path in self._scratch if done else ():
             path.unlink(missing_ok=True)

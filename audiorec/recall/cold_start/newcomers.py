@@ -1,11 +1,11 @@
-"""Which of the songs that are called new get lists, and what a person calls them.
+"""Screening of new songs: which of them get lists, and their metadata.
 
-    a store, or embeddings ──SongFacts──▶ titles, content hashes, what is music
-    SongFacts, catalogue   ──screen─────▶ rows that stay, copies of known audio, what is no music
+    a store, or embeddings ──SongFacts──▶ titles, content hashes, music flags
+    SongFacts, catalogue   ──screen─────▶ rows kept, copies of known audio, songs that are not music
 
-A copy of a song of the catalogue is not new, whatever it is called: its audio has the same content
-hash. The very file of the catalogue is no copy, so one store may hold the known songs and the new
-ones. Speech, noise, silence and jingles are nobody's new song (`audiorec.search.music`).
+A copy of a catalogue song, under any id, is not new: its audio has the same content hash. The same
+file in the catalogue is not a copy, so one store may hold both known and new songs. Speech, noise,
+silence and jingles are not recommended (`audiorec.search.music`).
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ MUSIC = "music"  # a column of embeddings: whether the song is music
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongFacts:
-    """What is known of n songs beside their numbers; None where a file does not say."""
+    """Metadata of n songs; None for values missing from the file."""
 
     content_hash: tuple[str | None, ...]
     uri: tuple[str | None, ...]
@@ -37,13 +37,13 @@ class SongFacts:
 
     @classmethod
     def of_store(cls, store: VectorStore) -> "SongFacts":
-        """Read the columns of a store; whether a song is music follows from its scores."""
+        """Read the columns of a store; music flags are derived from the scores."""
         texts = {name: tuple(store.column(name).to_pylist()) for name in TEXTS}
         return cls(**texts, music=tuple(is_music(store).tolist()))
 
     @classmethod
     def of_embeddings(cls, table: EmbeddingTable) -> "SongFacts":
-        """Read those columns that the file has, of the types that `recall songs` writes."""
+        """Read the columns that are present and have the types written by `recall songs`."""
         found: dict[str, Any] = {}
         for name in (*TEXTS, MUSIC):
             values: Sequence[Any] = [None] * len(table)
@@ -55,7 +55,7 @@ class SongFacts:
         return cls(**found)
 
     def take(self, rows: Int64Array) -> "SongFacts":
-        """Return what is known of some of the songs."""
+        """Return the metadata of the given songs."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return SongFacts(**{name: tuple(v[i] for i in rows) for name, v in values.items()})
 
@@ -65,20 +65,20 @@ TEXTS = ("content_hash", "uri", "title", "artist")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownAudio:
-    """A song that is called new, and the song of the catalogue with the same audio."""
+    """A supposedly new song, and the catalogue song with the same audio."""
 
     song_id: str
-    same_as: str  # its id in the catalogue; its file, where the ids are the same
+    same_as: str  # its id in the catalogue; its file if the ids are equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
-    """What came of looking at the new songs."""
+    """Result of screening new songs."""
 
     kept: Int64Array  # rows of the songs that get lists, ascending
-    known: tuple[KnownAudio, ...] = ()  # those that are not new, kept or not
-    not_music: tuple[str, ...] = ()  # ids of the others that are no music, kept or not
-    # other ids in the catalogue, and for each the row of the new song with its audio
+    known: tuple[KnownAudio, ...] = ()  # songs that are not new, kept or not
+    not_music: tuple[str, ...] = ()  # ids of the other songs that are not music, kept or not
+    # ids of copies in the catalogue, each with the row of the new song with the same audio
     copies: tuple[tuple[str, int], ...] = ()
 
 
@@ -90,17 +90,17 @@ def screen(
     keep_known: bool = False,
     include_non_music: bool = False,
 ) -> Screening:
-    """Look at new songs.
+    """Find copies of known audio and songs that are not music among new songs.
 
     Parameters
     ----------
     ids : sequence of str, length n
     facts : SongFacts
-        Of the same songs.
+        Metadata of these songs.
     catalogue : SearchableStore, optional
-        The songs that users know; without it no song is a copy.
+        The known songs; without it, no song is a copy.
     keep_known, include_non_music : bool
-        Copies of known audio, and what is no music, are named and stay.
+        Report copies of known audio, or songs that are not music, but keep them.
     """
     copies = [] if catalogue is None else _copies(facts, catalogue)
     known: dict[int, str] = {}
@@ -120,7 +120,7 @@ def screen(
 
 
 def _copies(facts: SongFacts, catalogue: SearchableStore) -> list[tuple[str, str, int]]:
-    """Return id and file of songs of the catalogue, and the row of a new song of each's audio."""
+    """Return id and file of each copy in the catalogue, and the row of the new song."""
     rows_of: dict[str, list[int]] = {}
     for row, content in enumerate(facts.content_hash):
         if content is not None:

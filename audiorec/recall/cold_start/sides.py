@@ -1,4 +1,4 @@
-"""The files of a cold start, opened and matched: songs and users as unit vectors in one space.
+"""Inputs of a cold-start job, opened and matched: songs and users as unit vectors in one space.
 
 ==============  ==================================  =====================================
 by              songs                               users
@@ -8,8 +8,8 @@ by              songs                               users
                                                     holds the songs they like
 ==============  ==================================  =====================================
 
-Everything is brought to length 1, so that a dot product is a cosine. Beside the two sides
-stand what was heard already, who likes what, and which songs are not new or no music.
+All vectors are normalised to length 1, so a dot product is a cosine. The inputs also include the
+heard pairs, the likes, and the songs that are not new or not music.
 """
 
 import tempfile
@@ -33,38 +33,37 @@ from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import FloatArray, IdMap, Int64Array, Preferences, name_numbers
 
 ARTIST, SONG_ID = "artist", "song_id"
-# Up to here in memory; more is kept in a file that is mapped, and that the system may drop from
-# memory and read again.
+# Larger arrays are kept in a memory-mapped temporary file, which the system can page out.
 IN_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartFiles:
-    """What the caller names."""
+    """Input files and options of a cold-start job."""
 
-    songs: Path  # new songs: ``embeddings.parquet``, or a store where songs are compared by vector
-    users: Path | None = None  # ``users.parquet``; without it users are their tastes
-    vectors: Path | None = None  # the store that holds the songs that users like
+    songs: Path  # new songs: ``embeddings.parquet``, or a store for comparison by vector
+    users: Path | None = None  # ``users.parquet``; by default users are represented by tastes
+    vectors: Path | None = None  # the store with the songs that users like
     interactions: Path | None = None
-    artists: Path | None = None  # any Parquet file with song_id and artist, for limits by artist
-    # ``auto`` is by embedding where users are given
+    artists: Path | None = None  # Parquet file with song_id and artist, for limits by artist
+    # ``auto`` means ``embedding`` if `users` is given
     by: Literal["auto", "embedding", "vector"] = "auto"
-    rule: Rule | None = None  # what makes a song liked
-    half_life_days: float | None = HALF_LIFE_DAYS  # of likes in a taste
-    tastes: bool = True  # for a ranker, where listening and vectors are given
-    heard: bool = False  # songs come back to users who heard them
-    keep_known: bool = False  # copies of songs of `vectors` count as new
-    include_non_music: bool = False  # speech, noise, silence and jingles, too
+    rule: Rule | None = None  # interaction rule for liked songs
+    half_life_days: float | None = HALF_LIFE_DAYS  # half-life of likes in a taste
+    tastes: bool = True  # write tastes for a ranker, if listening and vectors are given
+    heard: bool = False  # recommend songs to users who have heard them
+    keep_known: bool = False  # treat copies of songs in `vectors` as new
+    include_non_music: bool = False  # include speech, noise, silence and jingles
 
     @property
     def compares(self) -> Literal["embedding", "vector"]:
-        """What songs and users are compared by."""
+        """Space in which songs and users are compared."""
         if self.by == "auto":
             return "embedding" if self.users is not None else "vector"
         return self.by
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the inputs of a job, in plain JSON values."""
+        """Return everything that determines the inputs of a job, as plain JSON values."""
         names = ("songs", "users", "vectors", "interactions", "artists")
         return {
             **{name: _state_of(getattr(self, name)) for name in names},
@@ -80,21 +79,21 @@ class ColdStartFiles:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """Songs or users."""
+    """Songs or users as unit vectors."""
 
     id_array: Any  # length n
-    units: FloatArray  # (n, W): of length 1
-    # (n,): number of each song's artist, -1 where unknown; None where there is no such column
+    units: FloatArray  # (n, W): rows of length 1
+    # (n,): number of each song's artist, -1 if unknown; None without such a column
     artist: Int64Array | None = None
-    made_by: str = ""  # the model or extractor that the numbers come from
+    made_by: str = ""  # id of the model or extractor
 
     def __len__(self) -> int:
         return len(self.id_array)
 
     def take(self, rows: Int64Array) -> "Side":
-        """Return some of the rows, by their ascending numbers."""
+        """Return the given rows, numbers in ascending order."""
         if len(rows) == len(self):
-            return self  # which may be mapped, and larger than memory
+            return self  # no copy: it may be mapped and larger than memory
         artist = None if self.artist is None else self.artist[rows]
         units = self.units[rows]
         return replace(
@@ -103,37 +102,37 @@ class Side:
 
     @property
     def ids(self) -> list[str]:
-        """Ids, one a row."""
+        """Ids, one per row."""
         ids: list[str] = self.id_array.to_pylist()
         return ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColdStartInputs:
-    """What a job is made of."""
+    """Inputs of a cold-start job."""
 
-    songs: Side  # those that get lists
+    songs: Side  # songs that get lists
     users: Side
-    heard: tuple[Int64Array, Int64Array] | None  # rows of pairs that must not come back
+    heard: tuple[Int64Array, Int64Array] | None  # (song rows, user rows) of excluded pairs
     tastes: Tastes | None  # of the same users
-    strangers: int  # users without a liked song of the store, where there are tastes
-    simulated: bool | None  # whether the listening is made up; None where none was given
-    facts: SongFacts  # of `songs`
-    screening: Screening  # what came of looking at all songs of the file
-    offered: int  # how many these are
+    strangers: int  # users without a liked song in the store, if there are tastes
+    simulated: bool | None  # whether the log is simulated; None without a log
+    facts: SongFacts  # metadata of `songs`
+    screening: Screening  # result of screening all songs of the file
+    offered: int  # number of songs in the file
 
 
 def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
-    """Open everything and match it.
+    """Open all input files and match their ids.
 
     Raises
     ------
     InputError
-        If a file that is needed is not named, ids do not meet, or no song is new.
+        If a required file is not given, no ids match, or no song is new.
     StoreError
-        If a file is not what it should be.
+        If a file is invalid.
     SpecMismatchError
-        If songs and users are not of one space.
+        If songs and users are in different spaces.
     """
     by = _vector_files(files) if files.compares == "vector" else _embedding_files(files)
     log = preferences = artist_of = None
@@ -161,7 +160,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     if artist_of is not None:
         numbers = name_numbers([artist_of.get(song) for song in songs.ids])
         if not (numbers >= 0).any():
-            raise InputError(f"{files.artists}: names the artist of none of the new songs")
+            raise InputError(f"{files.artists}: has no artist for any of the new songs")
         songs = replace(songs, artist=numbers)
     return ColdStartInputs(
         songs=songs.take(screening.kept),
@@ -177,14 +176,14 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
 
 
 def _check_left(path: Path, offered: int, screening: Screening) -> None:
-    """Refuse a file of which no song is new; says which option keeps them."""
+    """Refuse a file without new songs; the error names the option that keeps them."""
     if len(screening.kept) or not offered:
         return
     why = [
         f"{len(names)} {words}"
         for names, words in (
             (screening.known, "known audio (--keep-known)"),
-            (screening.not_music, "no music (--include-non-music)"),
+            (screening.not_music, "not music (--include-non-music)"),
         )
         if names
     ]
@@ -194,7 +193,7 @@ def _check_left(path: Path, offered: int, screening: Screening) -> None:
 def _of_kept(
     pairs: tuple[Int64Array, Int64Array], kept: Int64Array, n_songs: int
 ) -> tuple[Int64Array, Int64Array]:
-    """Return the pairs of songs that are kept, numbered among these."""
+    """Return the pairs of kept songs, renumbered."""
     place = np.full(n_songs, -1)
     place[kept] = np.arange(len(kept))
     song, user = place[pairs[0]], pairs[1]
@@ -206,13 +205,13 @@ Matched = tuple[Side, Side, Tastes | None, SongFacts]
 
 @dataclass(frozen=True, slots=True)
 class _ByVector:
-    """A store of new songs, and the one that holds the songs that users like."""
+    """Stores of the new songs and of the songs that users like."""
 
     songs: SearchableStore
     catalogue: SearchableStore
 
     def match(self, files: ColdStartFiles, preferences: Preferences | None) -> Matched:
-        """Return songs, users who like some of the catalogue, their tastes, facts."""
+        """Return songs, users with a liked catalogue song, their tastes, and song metadata."""
         if preferences is None:
             raise InputError(NO_TASTES)
         tastes = Tastes(preferences, self.catalogue, half_life_days=files.half_life_days)
@@ -228,7 +227,7 @@ class _ByEmbedding:
     catalogue: SearchableStore | None
 
     def match(self, files: ColdStartFiles, preferences: Preferences | None) -> Matched:
-        """Return songs, users, their tastes where the files tell of them, facts."""
+        """Return songs, users, tastes if the files allow, and song metadata."""
         songs, users = embedding_sides(self.songs, self.users)
         tastes = None
         if preferences is not None and self.catalogue is not None and files.tastes:
@@ -242,14 +241,14 @@ class _ByEmbedding:
 
 
 NO_TASTES = (
-    "without --users, tastes are made of listening: give --interactions LOG, and --vectors with "
+    "without --users, tastes are computed from a log: give --interactions LOG, and --vectors with "
     "the songs that users like (audiorec extract FOLDER --out vecs.parquet)"
 )
 
 
 def _vector_files(files: ColdStartFiles) -> _ByVector:
     if files.users is not None:
-        raise InputError("by vector, users are their tastes: leave --users out")
+        raise InputError("--by vector computes users from their tastes: leave --users out")
     if files.vectors is None or files.interactions is None:
         raise InputError(NO_TASTES)
     return _ByVector(SearchableStore.open(files.songs), SearchableStore.open(files.vectors))
@@ -258,7 +257,7 @@ def _vector_files(files: ColdStartFiles) -> _ByVector:
 def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
     if files.users is None:
         raise InputError(
-            "by embedding, users need embeddings: give --users, made by audiorec recall users "
+            "--by embedding needs embeddings of users: give --users, made by audiorec recall users "
             "MODEL -i LOG"
         )
     return _ByEmbedding(
@@ -269,7 +268,7 @@ def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
 
 
 def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side, Side]:
-    """Bring songs and users of one space together; refuses others, and embeddings of length 0."""
+    """Return songs and users of one space as sides; refuse embeddings of length 0."""
     songs.metadata.check_same_space(users.metadata, f"{songs.path} and {users.path}")
     new, others = (
         Side(table.id_array, unit_embeddings(table), None, table.model_id)
@@ -284,11 +283,11 @@ def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side,
 def vector_sides(
     songs: SearchableStore, catalogue: SearchableStore, tastes: Tastes
 ) -> tuple[Side, Side, Tastes]:
-    """Bring new songs and the tastes of users together, without any model.
+    """Return new songs and tastes of users as sides, without a trained model.
 
-    Users without a liked song of the catalogue are left out of sides and tastes. Means and
-    deviations of the catalogue, which holds the songs that users like, standardise both sides.
-    Stores of two extractors are a `SpecMismatchError`.
+    Users without a liked song in the catalogue are left out of sides and tastes. Both sides are
+    standardised by means and deviations of the catalogue. Raises `SpecMismatchError` if the stores
+    have different extractors.
     """
     theirs, ours = songs.metadata.extractor_id, catalogue.metadata.extractor_id
     if theirs != ours:
@@ -299,8 +298,8 @@ def vector_sides(
     known = np.flatnonzero(tastes.counts)
     if not len(known):
         raise InputError(
-            f"no user likes a song of {catalogue.path}: interactions and store need the same ids; "
-            f"audiorec listening check LOG --vectors {catalogue.path} compares them"
+            f"no user likes a song in {catalogue.path}: log and store must use the same ids; "
+            f"compare them: audiorec listening check LOG --vectors {catalogue.path}"
         )
     tastes = tastes.take(known)
     space = catalogue.space("vector", use_index=False)
@@ -320,15 +319,15 @@ def heard_pairs(
     *,
     copies: Sequence[tuple[str, int]] = (),
 ) -> tuple[Int64Array, Int64Array]:
-    """Return the songs and the users of what was heard already, by their rows.
+    """Return song rows and user rows of all heard pairs.
 
-    `copies` are other ids of songs, with their rows: who heard a copy has heard the song.
+    `copies` are other ids of songs with their rows: a user who heard a copy has heard the song.
     """
     heard = preferences.heard
     user = IdMap(users.ids).rows(preferences.user_ids)[heard.user]
     found = [IdMap(songs.ids).rows(preferences.song_ids)[heard.song]]
     rest = list(copies)
-    while rest:  # once, but for copies that stand for several new songs
+    while rest:  # one pass, unless a copy stands for several new songs
         row_of = dict(rest)
         rows = np.array([*row_of.values(), -1])
         found.append(rows[IdMap(list(row_of)).rows(preferences.song_ids)][heard.song])
@@ -340,9 +339,9 @@ def heard_pairs(
 
 
 def unit_embeddings(table: EmbeddingTable) -> FloatArray:
-    """Read embeddings, each brought to length 1, one row group at a time: (n, D) float32.
+    """Read embeddings by row group and normalise them to length 1: (n, D) float32.
 
-    One of length 0, which has no direction, is refused.
+    Raises `InputError` for an embedding of length 0, which has no direction.
     """
     units = _room((len(table), table.dimension))
     for start, block in table.blocks():
@@ -361,7 +360,7 @@ def _read_artists(path: Path) -> dict[str, str | None]:
 
 
 def _state_of(path: Path | None) -> list[Any]:
-    """Return what tells one state of a file from another, without reading it."""
+    """Return name, size and modification time of a file, to detect changes without reading it."""
     if path is None:
         return []
     status = path.stat()
@@ -369,8 +368,8 @@ def _state_of(path: Path | None) -> list[Any]:
 
 
 def _room(shape: tuple[int, int]) -> FloatArray:
-    """Return an array to fill, in memory or, if it is large, over a file without a name."""
+    """Return an uninitialised array, in memory or, if large, over an anonymous file."""
     if 4 * shape[0] * shape[1] <= IN_MEMORY_BYTES:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping keeps it, a crash leaves nothing
+    with tempfile.TemporaryFile() as file:  # lives as long as the mapping, also after a crash
         return np.memmap(file, np.float32, "w+", shape=shape)

@@ -1,32 +1,32 @@
-"""What the files of a cold start look like.
+"""Formats of the cold-start output files.
 
 ===================  =================================================================
 column               what
 ===================  =================================================================
 song_id, user_id     text; in lists of songs the user comes first
 similarity           float32: the cosine
-rank                 int32 in the list, from 1
-exposure_share       float32: the candidate's part of the list's exposures, sum 1
-exposures            int32, where a total was asked for: whole numbers that add up to it
-preference_songs     int32, where there are tastes: liked songs that the user's is made of
+rank                 int32: rank in the list, from 1
+exposure_share       float32: the candidate's share of the list's exposures, sum 1
+exposures            int32, if a total was given: integers that add up to it
+preference_songs     int32, if there are tastes: number of liked songs in the user's taste
 ===================  =================================================================
 
-Lists stand in the order of their ids, each by rank. What a ranker reads of the users lies beside
-them, in ``<stem>.tastes.parquet``, where listening and vectors were given:
+Lists are sorted by id, rows of a list by rank. If listening and vectors were given, user features
+for a ranker are written beside them, in ``<stem>.tastes.parquet``:
 
 ===================  =================================================================
-user_id              text; one row a user who likes a song with a vector, in order of ids
-preference_songs     int32: those songs
+user_id              text; one row per user with a liked song with a vector, by id
+preference_songs     int32: the number of these songs
 preference_mean      list of float32[V]: the weighted mean of their vectors
 preference_spread    list of float32[V]: their weighted standard deviation
 ===================  =================================================================
 
-Both carry the fingerprint of the job, so that a reader knows that they belong together.
+Both files have the fingerprint of the job, so that a reader can check that they belong together.
 
-Exposures: every list (the audience of a song, or the songs of a user) gets the same part of the
-total. Within a list the part falls with the rank as ``1 / log2(1 + rank)``: the first counts 1,
-the second 0.63, the tenth 0.29. Whole numbers are made by the largest remainders, between equals
-by the better rank (among lists: by the earlier one), so they add up to the total.
+Exposures: every list (the audience of a song, or the songs of a user) gets the same share of the
+total. Within a list the share falls with the rank as ``1 / log2(1 + rank)``: the first weighs 1,
+the second 0.63, the tenth 0.29. Shares are rounded to integers by the largest-remainder method,
+ties by the better rank (among lists: the earlier one), so they add up to the total.
 """
 
 import json
@@ -53,7 +53,7 @@ from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 FORMAT_VERSION = 2  # 1 had the tastes on every row
 TASTES_VERSION = 1
 TASTES = "tastes"
-SHOWN_LISTS = 10  # of a summary
+SHOWN_LISTS = 10  # lists in a summary
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
 IDS: dict[ListOf, tuple[str, str]] = {
     "audience": ("song_id", "user_id"),
@@ -64,7 +64,7 @@ IDS: dict[ListOf, tuple[str, str]] = {
 def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned: bool) -> Any:
     """Return the schema of a file of lists; `info` goes into its metadata.
 
-    There is a column of preferences where there are `tastes`, and one of exposures where they are
+    It has a column of preferences if there are `tastes`, and one of exposures if they are
     `planned`.
     """
     columns = [(name, pa.string()) for name in IDS[lists]]
@@ -94,7 +94,7 @@ def _schema(columns: list[tuple[str, Any]], metadata: dict[str, Any]) -> Any:
 
 
 def tastes_path(lists: Path) -> Path:
-    """Return where the tastes of a file of lists lie.
+    """Return the path of the tastes of a file of lists.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def tastes_path(lists: Path) -> Path:
 
 
 def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> Any:
-    """Return the tastes of some users, in order of their rows."""
+    """Return the tastes of the given users as a table."""
     found = tastes.features(rows)
     columns = {
         "user_id": users.id_array.take(integers(rows)),
@@ -118,7 +118,7 @@ def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> A
 
 
 def remove_tastes(lists: Path) -> None:
-    """Remove tastes that an earlier job left beside the lists; another file stays."""
+    """Remove a file of tastes left by an earlier job; keep a file of another kind."""
     path = tastes_path(lists)
     if not path.exists():
         return
@@ -137,9 +137,9 @@ def list_table(
     tastes: Tastes | None,
     totals: Int64Array | None,
 ) -> Any:
-    """Return the rows of some lists: of pairs by list, the most similar first.
+    """Return the rows of lists as a table; `pairs` are sorted by list, most similar first.
 
-    `totals` are the exposures of all lists.
+    `totals` are the exposures of each list.
     """
     group = pairs.song if lists == "audience" else pairs.user
     rank = nth_of_group(group)
@@ -160,7 +160,7 @@ def list_table(
 
 
 def pair_schema(what: str, identity: str) -> Any:
-    """Return the schema of pairs that are kept while a job runs."""
+    """Return the schema of intermediate pairs of a job."""
     columns = [("song", pa.int32()), ("user", pa.int32()), ("similarity", pa.float32())]
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
     metadata = json.dumps({"kind": what, "fingerprint": identity})
@@ -175,7 +175,7 @@ def pair_table(pairs: Shown, schema: Any) -> Any:
 
 
 def read_pairs(path: Path) -> Shown:
-    """Read what `pair_table` was written from."""
+    """Read pairs from a file written from `pair_table`."""
     with TableFile.open(path) as file:
         table = file.read()
     song, user = (_ints(table.column(name)) for name in ("song", "user"))
@@ -187,24 +187,24 @@ def read_pairs(path: Path) -> Shown:
 class ShownList:
     """One list of a summary."""
 
-    of: str  # the song or the user that it is of
+    of: str  # the song or user that the list belongs to
     length: int
-    best: float  # similarity of its first candidate
-    first: tuple[str, ...]  # its first candidates
+    best: float  # similarity of the first candidate
+    first: tuple[str, ...]  # the first candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSummary:
-    """What a file of lists holds."""
+    """Summary of a file of lists."""
 
     rows: int
-    filled: int  # lists with a candidate
-    full: int  # lists of the length that was asked for
-    shown: tuple[ShownList, ...]  # the first of them
+    filled: int  # lists with at least one candidate
+    full: int  # lists of the requested length
+    shown: tuple[ShownList, ...]  # the first lists
 
 
 def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
-    """Read what a file of lists of length `k` holds: counts, and its first lists."""
+    """Summarise a file of lists of length `k`: counts, and its first lists."""
     rows = filled = full = 0
     shown: list[ShownList] = []
     with TableFile.open(path) as file:
@@ -223,9 +223,9 @@ def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
 def _show(
     table: Any, rank: Int32Array, shown: list[ShownList], before: int, candidates: int
 ) -> None:
-    """Add what a row group holds of the first lists; `before` lists began in earlier ones."""
+    """Add a row group's part of the first lists; `before` lists started in earlier groups."""
     starts = np.flatnonzero(rank == 1)
-    lead = int(starts[0]) if len(starts) else len(rank)  # rows of a list that goes on
+    lead = int(starts[0]) if len(starts) else len(rank)  # rows of a list continued from before
     if lead and before == len(shown):
         last = shown[-1]
         more = table.column(1)[: min(lead, candidates - len(last.first))].to_pylist()
@@ -245,7 +245,7 @@ def _show(
 
 
 def rank_weights(rank: Int64Array) -> Float64Array:
-    """Return what a candidate weighs in its list by its rank from 0: shape (n,).
+    """Return the exposure weight of a candidate by its rank from 0: shape (n,).
 
     Examples
     --------
@@ -257,7 +257,7 @@ def rank_weights(rank: Int64Array) -> Float64Array:
 
 
 def whole_parts(shares: Float64Array, total: int) -> Int64Array:
-    """Divide a total by shares, of sum 1, into whole numbers: each within 1 of its share.
+    """Divide a total into integers by shares of sum 1; each is within 1 of its exact share.
 
     Examples
     --------
@@ -268,7 +268,7 @@ def whole_parts(shares: Float64Array, total: int) -> Int64Array:
         raise InputError(f"the exposures must be 0 or more, got {total}")
     exact = shares * total
     parts = np.floor(exact).astype(np.int64)
-    # Rounded, so that remainders that are equal but for the last bit count as equal.
+    # Rounded, so that remainders which differ in the last bit only count as ties.
     remainder = np.round(exact - parts, 9)
     left = total - int(parts.sum())
     parts[np.argsort(-remainder, kind="stable")[:left]] += 1
@@ -276,10 +276,10 @@ def whole_parts(shares: Float64Array, total: int) -> Int64Array:
 
 
 def list_totals(counts: Int64Array, total: int) -> Int64Array:
-    """Divide a total over lists, (n,) int64; one without candidates gets none, all may not."""
+    """Divide a total over non-empty lists, (n,) int64; raise `InputError` if all are empty."""
     filled = np.flatnonzero(counts)
     if not len(filled):
-        raise InputError("no list has a candidate that exposures could go to")
+        raise InputError("no list has a candidate to receive exposures")
     totals = np.zeros(len(counts), np.int64)
     totals[filled] = whole_parts(np.full(len(filled), 1.0 / len(filled)), total)
     return totals
@@ -288,7 +288,7 @@ def list_totals(counts: Int64Array, total: int) -> Int64Array:
 def _exposures(
     group: Int32Array, rank: Int64Array, totals: Int64Array | None
 ) -> tuple[FloatArray, Int64Array]:
-    """Return each pair's share of its list's exposures, and how many they are."""
+    """Return each pair's share of its list's exposures, and the number of exposures."""
     starts = np.flatnonzero(rank == 0)
     stops = np.append(starts[1:], len(group))
     lengths = stops - starts

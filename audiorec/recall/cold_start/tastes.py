@@ -1,11 +1,11 @@
-"""What users like, over the vectors of a store: tastes to compare by, and tastes for a ranker.
+"""Tastes of users over the vectors of a store: for comparison, and as ranker features.
 
-Without any trained model a user's taste is a *preference profile*: the weighted mean of the
-liked songs' vectors, standardised and weighted as `similar` does it, brought to length 1. For a
-ranker the plain vectors matter: their weighted mean, and their weighted standard deviation,
-which tells a listener of one kind of music from a listener of everything. Weights are those of
-the user model's histories: ``log2(1 + w)`` of a like's weight, halved with every half-life that
-it is older than the user's newest like.
+Without a trained model, a user's taste is a *preference profile*: the weighted mean of the liked
+songs' vectors, standardised and weighted as in `similar`, normalised to length 1. Ranker features
+use the plain vectors: their weighted mean and their weighted standard deviation, which separates
+users of one kind of music from users of many. Weights are those of the user model's histories:
+``log2(1 + w)`` of a like's weight, halved for every half-life that it is older than the user's
+newest like.
 """
 
 from collections.abc import Sequence
@@ -27,24 +27,24 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
 from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences
 
-BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
+BLOCK_ROWS = 2_048  # users at a time; with 100 songs of 84 numbers each, 140 MB
 HALF_LIFE_DAYS = 90.0
-MAX_HISTORY = 100  # newest likes
+MAX_HISTORY = 100  # newest likes that are used
 
 
 @dataclass(frozen=True, slots=True)
 class TasteFeatures:
-    """What a ranker reads of n users."""
+    """Ranker features of n users."""
 
-    songs: Int64Array  # (n,): liked songs with a vector
-    mean: FloatArray  # (n, V): 0 for a user without one
+    songs: Int64Array  # (n,): number of liked songs with a vector
+    mean: FloatArray  # (n, V): 0 for a user without such a song
     spread: FloatArray  # (n, V)
 
 
 class Tastes:
-    """The liked songs over the vectors of a store, of users in the order of `user_ids`.
+    """Liked songs of users and their vectors in a store, in the order of `user_ids`.
 
-    By default they are all users of the preferences.
+    By default, all users of the preferences.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Tastes:
 
     @property
     def counts(self) -> Int64Array:
-        """Liked songs with a vector of each user, as far as they are read: shape (U,)."""
+        """Number of liked songs with a vector per user, at most `max_history`: shape (U,)."""
         return self._spans.stop - self._spans.first
 
     def take(self, users: Int64Array) -> "Tastes":
-        """Return the tastes of some users, by their numbers."""
+        """Return the tastes of the given users, by number."""
         chosen = copy(self)
         chosen.user_ids = tuple(self.user_ids[i] for i in users)
         chosen._spans = self._spans.take(users)
         return chosen
 
     def features(self, users: Int64Array) -> TasteFeatures:
-        """Return what a ranker reads of some users."""
+        """Return the ranker features of the given users."""
         past = self._histories(users)
         mean, spread = mean_and_spread(past, self._store.vectors)
         return TasteFeatures(self.counts[users], mean, spread)
@@ -91,7 +91,7 @@ class Tastes:
     def profiles(self, space: Space) -> FloatArray:
         """Return the preference profiles of all users: shape (U, W), float32.
 
-        Of length 1; zeros for a user without liked songs. `space` is of the same store.
+        Rows have length 1; zeros for a user without liked songs. `space` must be of the same store.
         """
         found = np.empty((len(self), space.matrix.shape[1]), np.float32)
         for start in range(0, len(self), BLOCK_ROWS):
@@ -105,7 +105,7 @@ class Tastes:
 
 
 def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
-    """Return the likes of these users of these songs, numbered by both."""
+    """Return likes of the given users and songs, renumbered to the order of both."""
     liked = preferences.liked
     user = IdMap(user_ids).rows(preferences.user_ids)[liked.user]
     song = IdMap(song_ids).rows(preferences.song_ids)[liked.song]

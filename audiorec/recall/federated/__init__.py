@@ -1,52 +1,52 @@
-"""Two businesses, one model: users by what the one knows, songs by what the other plays.
+"""Vertical federated learning: one party has user profiles, the other songs and plays.
 
 ::
 
-    partner: profiles, interests, tags ──UserHalf──▶ vectors of users ──▶ gradients, and back
+    partner: profiles, interests, tags ──UserHalf──▶ user vectors; gradients come back
     music:   songs, plays              ──ItemHalf──▶ gradients, clipped and noised
-        learner    both in one process, for `recall train`: the same numbers, bit for bit
+        learner    both in one process, for `recall train`: identical results, bit for bit
     songs ──two_tower | mmoe──▶ a channel; users ──▶ vectors, lists
-    what crossed ──audit──▶ what it gave away    steps ──accounting──▶ epsilon, where one is valid
+    exchanged data ──audit──▶ what it leaks    steps ──accounting──▶ epsilon, where one is valid
 
     plan of each party ──jobs──▶ psi: `Alignment` ──▶ together: both halves, step by step
         UserParty ──Caller──▶ protocol, over TLS: flight ──▶ Desk ──▶ ItemParty
     the partner's rows ──serving──▶ vectors of users
 
 =================  ===================================================================
-``recipe``         everything but the data that decides what a model becomes
-``user_features``  what is known of users, as numbers
-``draws``          what both sides draw alike: who judges, who is in a step
-``noise``          clipping, noise and rounding of what crosses
-``towers``         users' tower in torch: one network, or experts and gates
-``forward``        the same in numpy, for answers
-``ranking``        the loss of retrieval, and ranks among all items
-``secret``         what a half keeps to itself
-``item_half``      the half that has songs and plays
-``user_half``      the half that knows users
-``halves``         what each business starts from
+``recipe``         hyper-parameters of both models
+``user_features``  profiles as numeric features
+``draws``          random choices shared by both sides: validation rows, batches
+``noise``          clipping, noise and rounding of the exchanged numbers
+``towers``         user tower in torch: one network, or experts and gates
+``forward``        the same in numpy, for serving
+``ranking``        retrieval loss, and full ranks of the targets
+``secret``         the private seed of a half
+``item_half``      the half trained on songs and plays
+``user_half``      the half trained on profiles
+``halves``         input data of each half
 ``learner``        both halves in one process
-``user_model``     users' tower as a bundle of its own
-``channel``        what both channels share
+``user_model``     user tower as a separate bundle
+``channel``        base class of both channels
 ``two_tower``      the channel ``two-tower``
 ``mmoe``           the channel ``mmoe``
-``protocol``       messages as bytes: what may stand in them, how large they may be
-``link``           the two ends of a connection: who asks, who answers
-``flight``         messages over the network, with a certificate on both sides
+``protocol``       message encoding: the fields of each kind and their bounds
+``link``           the two ends of a connection: caller and desk
+``flight``         transport over Arrow Flight with mutual TLS
 ``keys``           a party's key and certificate
-``psi``            which users all parties have
-``alignment``      these users as a file
-``places``         checkpoints of a party, and the last one that both have
-``party``          a half as a learner whose other half is elsewhere
-``together``       a training from hello to finish, whoever dies meanwhile
-``spaces``         what the space of vectors is called
+``psi``            private set intersection of the parties' user ids
+``alignment``      the aligned users as a file
+``places``         checkpoints of a party, and the latest one common to both
+``party``          a half as a learner that exchanges messages with the other party
+``together``       a training run from hello to finish, including reconnects
+``spaces``         ids of embedding spaces
 ``plan``           the table ``[federated]`` of a party's settings
-``holdings``       what a party holds: its ids, its plays
-``jobs``           what each command of a party does
-``serving``        vectors of users: a table, ONNX, or answers to the music side
-``onnx_tower``     users' tower as ONNX
+``holdings``       the data of a party: its ids, its plays
+``jobs``           the commands of a party
+``serving``        user vectors: as a table, as ONNX, or served to the music side
+``onnx_tower``     user tower as ONNX
 ``audited``        the audit of a party's plan
-``attacks``        what an attacker would do with what crossed
-``audit``          attacks on a configuration, undefended and as it is
+``attacks``        attacks on the exchanged data
+``audit``          attacks on a configuration, undefended and defended
 ``accounting``     epsilon, where one is valid
 =================  ===================================================================
 

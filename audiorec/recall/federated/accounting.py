@@ -1,24 +1,23 @@
-"""How much a user's gradients can say of what was played, as epsilon: only where a bound is valid.
+"""Differential-privacy accounting of a user's gradients: an epsilon, where a bound is valid.
 
-    recipe, defence, steps a user stands in ──account──▶ `Account`: epsilon, or why there is none
+    recipe, defence, steps of a user ──account──▶ `Account`: epsilon, or why there is none
 
-The mechanism is the Gaussian one: all gradients of one user that crossed, each at most C long,
-with noise of n C / sqrt(d) a coordinate. Neighbours are two worlds in which one user's plays are
-replaced by any others, so that each of the user's rows moves by 2 C at most. The user's steps are
-added up by `dp_accounting`; nothing is claimed for who happens to stand in a batch, since batches
-are no Poisson samples.
+The mechanism is Gaussian: it releases all gradients of one user, each of norm at most C, with
+noise of n C / sqrt(d) per coordinate. Neighbouring data sets differ by replacing all plays of one
+user, so each of the user's rows moves by at most 2 C. `dp_accounting` composes the user's steps;
+there is no amplification by sampling, since batches are not Poisson samples.
 
-That bounds what one user's plays can move **only if they move no other row**:
+This bounds the effect of one user's plays **only if they affect no other row**:
 
-* Negatives are drawn independently of the batch. In-batch, one user's song stands against all
-  others, and every row's gradient moves with it.
-* Songs have given vectors. Where the songs' tower learns, the user's plays change it without
-  noise, and it makes every later gradient of everybody. Counts, by which negatives are drawn, are
-  plays as well: with given songs, only those of users who are not aligned count.
+* Negatives must be drawn independently of the batch. In-batch, one user's song is a negative of
+  all others, so it affects every row's gradient.
+* Songs must have given vectors. If the song tower is trained, the user's plays change it without
+  noise, and it affects every later gradient of all users. The counts by which negatives are drawn
+  are plays as well: with given songs, only users who are not aligned are counted.
 
-Where this does not hold, no figure is returned, since none would be true. What is never covered:
-users that only judge (their plays choose the epoch), the features of users, and noise from an
-ordinary generator in floating point, which is not proof against an attack on its last bits.
+Otherwise no figure is returned, since none would be true. Never covered: users of the validation
+part (their plays choose the epoch), the features of users, and the noise generator, an ordinary
+floating-point one, which an attack on its last bits may defeat.
 """
 
 import math
@@ -35,7 +34,7 @@ WEAK = 10.0  # above, epsilon says next to nothing: e^10 is 22,000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is known of the gradients of one user, all together.
+    """Privacy bound for all gradients of one user together.
 
     Attributes
     ----------
@@ -43,11 +42,11 @@ class Account:
         None where no bound is valid.
     delta : float
     steps : int
-        Gradients of one user that crossed.
+        Gradients of one user that left the item side.
     multiplier : float
-        Noise of a coordinate over how far a row can move.
+        Noise per coordinate, divided by the sensitivity of a row.
     why : str
-        Why there is no epsilon; empty where there is.
+        Why there is no epsilon; empty if there is one.
     """
 
     epsilon: float | None
@@ -57,7 +56,7 @@ class Account:
     why: str = ""
 
     def words(self) -> str:
-        """Return it as one line; it never calls anything private.
+        """Return the bound as one line; it never calls anything private.
 
         Examples
         --------
@@ -72,7 +71,7 @@ class Account:
 
 
 def gradients_of_a_user(recipe: TwoTowerRecipe, *, chosen: int, refitted: int) -> int:
-    """Return the most gradients of one user that crossed: one a pass, in the epochs of both phases.
+    """Return the maximum number of gradients sent per user: one per pass, in both phases.
 
     Examples
     --------
@@ -85,15 +84,15 @@ def gradients_of_a_user(recipe: TwoTowerRecipe, *, chosen: int, refitted: int) -
 def account(
     recipe: TwoTowerRecipe, defence: Defence, steps: int, *, delta: float = DELTA
 ) -> Account:
-    """Add up what `steps` gradients of one user say.
+    """Compute the privacy bound of `steps` gradients of one user.
 
     Parameters
     ----------
     recipe : TwoTowerRecipe
     defence : Defence
     steps : int
-        Gradients of one user that crossed (`gradients_of_a_user`); of several businesses, each
-        has an account of its own.
+        Gradients of one user that left the item side (`gradients_of_a_user`); each item side has
+        its own account.
     delta : float
         Should be well below one over the number of users.
 
@@ -105,7 +104,7 @@ def account(
         If dp-accounting is not installed.
     """
     if not 0 < delta < 1 or steps < 1:
-        raise InputError(f"delta in (0, 1) and a step or more expected, got {delta} and {steps}")
+        raise InputError(f"expected delta in (0, 1) and at least one step, got {delta} and {steps}")
     multiplier = defence.noise / (SENSITIVITY * math.sqrt(recipe.dimension))
     why = _why_not(recipe, defence)
     if why:
@@ -118,19 +117,19 @@ def _why_not(recipe: TwoTowerRecipe, defence: Defence) -> str:
         return "there is no noise"
     if recipe.negative_source == "in-batch":
         return (
-            "negatives are the songs of the batch: one user's play moves the gradients of all "
+            "negatives are the songs of the batch, so one user's play affects the gradients of all "
             "others in it"
         )
     if recipe.songs == "learnt":
         return (
-            "songs learn from the same plays without noise, so that one user's plays move the "
-            "later gradients of all"
+            "the song tower learns from the same plays without noise, so one user's plays affect "
+            "the later gradients of all"
         )
     return ""
 
 
 def _epsilon(multiplier: float, steps: int, delta: float) -> float:
-    """Compose Gaussian mechanisms: `steps` of one multiplier are one of it over their root."""
+    """Compose `steps` Gaussian mechanisms into one whose multiplier is divided by their root."""
     try:
         from dp_accounting import get_epsilon_gaussian
     except ImportError as error:

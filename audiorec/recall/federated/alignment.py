@@ -1,14 +1,14 @@
-"""``aligned.parquet``: the users that all parties have, a row each, in the order agreed on.
+"""``aligned.parquet``: the users common to all parties, one row each, in the agreed order.
 
 =============  ==================================================================
 column         what
 =============  ==================================================================
-user_id        string, as this party writes it; empty for one who was forgotten
+user_id        string, this party's id of the user; empty if the user was forgotten
 =============  ==================================================================
 
-Row numbers are what steps are drawn from, so no row ever goes: a user who leaves becomes an empty
-id, of whom nothing is known any more. The metadata key ``audiorec`` is one JSON: ``kind``,
-``alignments`` (what each other party calls these rows), ``format_version``.
+Batches are drawn by row number, so rows are never removed: a user who is forgotten keeps a row with
+an empty id and no data. The metadata key ``audiorec`` is a JSON object: ``kind``, ``alignments``
+(the id of the alignment with each other party), ``format_version``.
 """
 
 import json
@@ -30,7 +30,7 @@ HOW = "align with the other party: audiorec federated align --config FILE --yes"
 
 
 def write_alignment(path: Path, alignment: Alignment) -> None:
-    """Write an alignment, whole or not at all."""
+    """Write an alignment atomically."""
     about = {
         "kind": KIND,
         "alignments": list(alignment.ids),
@@ -50,7 +50,7 @@ def read_alignment(path: Path) -> Alignment:
     Raises
     ------
     StoreError
-        If it is missing, damaged or something else.
+        If it is missing, damaged or not an alignment.
     """
     try:
         with TableFile.open(path) as file:
@@ -65,7 +65,7 @@ def read_alignment(path: Path) -> Alignment:
                 )
             names = about.get("alignments")
             if not isinstance(names, list) or not names or not all(map(_is_name, names)):
-                raise StoreError(f"{path}: does not say what its alignments are called; {HOW}")
+                raise StoreError(f"{path}: has no valid alignment ids; {HOW}")
             table = file.read_as(SCHEMA)
     except MissingStoreError as error:
         raise MissingStoreError(f"{path}: no such file; {HOW}") from error

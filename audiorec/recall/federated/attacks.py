@@ -1,13 +1,14 @@
-"""Attacks on what crosses between two parties, each with what chance would get.
+"""Attacks on the data that two parties exchange, each with its chance level.
 
 ::
 
-    gradients of one step  ──nearest_gradient──▶ who plays the same song
-    their sums over steps  ──summed_gradients──▶ who shares a song; ──activity──▶ who plays at all
-    vectors of users       ──inversion─────────▶ what the partner knows of them
-    a trained model        ──membership────────▶ whose plays it learnt from
+    gradients of one step  ──nearest_gradient──▶ which users play the same song
+    their sums over steps  ──summed_gradients──▶ which users share a song
+    gradient norms         ──activity──────────▶ which users have plays
+    user vectors           ──inversion─────────▶ profile attributes
+    a trained model        ──membership────────▶ whose plays it was trained on
 
-Each returns a `Result`: a figure with its interval, over users, and the level of chance.
+Each returns a `Result`: a figure with its interval over users, and the chance level.
 """
 
 from collections.abc import Sequence
@@ -21,15 +22,15 @@ from audiorec.recall.federated.item_half import ItemPlays
 from audiorec.recall.federated.user_features import UserFeatures
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-SAMPLES = 200  # of a bootstrap over users
-MOST_FACTS = 20  # values of users that are guessed
-RIDGE = 1e-2  # of a probe, as a part of the mean eigenvalue
-AT_LEAST = 20  # users that have a value, and that lack it
+SAMPLES = 200  # bootstrap samples over users
+MOST_FACTS = 20  # attribute values that are guessed
+RIDGE = 1e-2  # penalty of the linear probe, relative to the mean eigenvalue
+AT_LEAST = 20  # users with an attribute value, and users without it
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an attack got, in 0..1."""
+    """Success of an attack and its chance level, in 0..1."""
 
     found: Interval
     chance: float
@@ -37,14 +38,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One step as the partner sees it, and the truth beside.
+    """One training step as the partner sees it, with the ground truth.
 
     Attributes
     ----------
     rows : ndarray, shape (B,), int64
         Aligned rows.
     played : ndarray, shape (B, P), int64
-        Songs that were drawn, -1 for rows without a play: what the partner does not see.
+        Songs drawn for each row, -1 for rows without a play: hidden from the partner.
     gradients : ndarray, shape (B, d), float32
     """
 
@@ -54,9 +55,9 @@ class Seen:
 
 
 def nearest_gradient(steps: Sequence[Seen], rng: np.random.Generator) -> Result | None:
-    """Look for a user with the same song by the nearest gradient of a step; None: nobody has one.
+    """Find a user with the same song by the nearest gradient of a step; None if no songs repeat.
 
-    Judged are rows whose song another row of the step has as well. Chance is a row at random.
+    Evaluated on rows whose song another row of the step has as well. Chance is a random row.
     """
     hits, owners, chances = [], [], []
     for step in steps:
@@ -77,15 +78,15 @@ def nearest_gradient(steps: Sequence[Seen], rng: np.random.Generator) -> Result 
 def summed_gradients(
     sums: FloatArray, plays: ItemPlays, rows: Int64Array, rng: np.random.Generator
 ) -> Result | None:
-    """Look for a user who shares a song by the nearest sum of gradients over a whole training.
+    """Find a user who shares a song by the nearest sum of gradients over a training run.
 
     Parameters
     ----------
     sums : ndarray, shape (n, d)
-        Of each aligned row; what all have in common is taken off.
+        Of each aligned row; their mean is subtracted.
     plays : ItemPlays
     rows : ndarray, shape (m,), int64
-        Rows that are learnt from; those with a play are judged. Chance is a user at random.
+        Training rows; those with a play are evaluated. Chance is a random user.
     """
     from scipy.sparse import csr_array
 
@@ -108,7 +109,7 @@ def summed_gradients(
 def activity(
     gradients: FloatArray, plays: ItemPlays, rows: Int64Array, rng: np.random.Generator
 ) -> Result | None:
-    """Tell users with plays from users without by the length of their gradients: the AUC.
+    """Distinguish users with plays from users without by the norm of their gradients: the AUC.
 
     `gradients` (m, d) are of `rows` (m,). None if all rows have plays, or none has.
     """
@@ -119,10 +120,10 @@ def activity(
 def inversion(
     vectors: FloatArray, features: UserFeatures, rng: np.random.Generator
 ) -> Result | None:
-    """Guess what is known of users from their vectors, by a linear probe: the mean AUC.
+    """Predict profile attributes from user vectors by a linear probe: the mean AUC.
 
-    The music side is taken to know the features of half of the users. What is guessed for the
-    other half: the most frequent values of each column, and which numbers are above the median.
+    The music side is assumed to know the features of half of the users. Predicted for the other
+    half: the most frequent values of each column, and whether each number is above its median.
     None if no value is frequent enough.
     """
     truth = _facts(features)
@@ -150,9 +151,9 @@ def membership(
     others: Int64Array,
     rng: np.random.Generator,
 ) -> Result | None:
-    """Tell users whose plays were learnt from others by how near their songs lie: the AUC.
+    """Distinguish training users from others by the similarity of their songs: the AUC.
 
-    Whoever tries has the model, the users' vectors and their plays. `vectors` (n, d) are of all
+    The attacker has the model, the users' vectors and their plays. `vectors` (n, d) are of all
     aligned rows, `songs` (S, d) of length 1, 0 for songs that were not learnt.
     """
     there = np.asarray(songs.any(axis=1), np.bool_)
@@ -169,7 +170,7 @@ def membership(
 
 
 def auc(score: Float64Array, truth: BoolArray) -> float:
-    """Return the chance that a true one scores higher than a false one; NaN without both.
+    """Return the probability that a positive scores above a negative; NaN if either is missing.
 
     Examples
     --------
@@ -184,7 +185,7 @@ def auc(score: Float64Array, truth: BoolArray) -> float:
 
 
 def _nearest(rows: FloatArray) -> Int64Array:
-    """Return the row of the largest cosine with each, itself left out: (n,), int64."""
+    """Return the row of the largest cosine with each row, excluding itself: (n,), int64."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / np.where(lengths > 0, lengths, 1)
     near = unit @ unit.T
@@ -223,7 +224,7 @@ def _by_auc(score: Float64Array, truth: BoolArray, rng: np.random.Generator) -> 
 
 
 def _facts(features: UserFeatures) -> BoolArray:
-    """Return what is true of users, the most frequent values first: (n, F), bool."""
+    """Return attributes of users as flags, the most frequent first: (n, F), bool."""
     columns = [np.zeros((len(features), 0), np.bool_)]
     for bag in features.bags.values():
         top = np.argsort(-np.bincount(bag.code, minlength=bag.size), kind="stable")[:MOST_FACTS]

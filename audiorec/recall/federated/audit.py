@@ -1,14 +1,14 @@
-"""Attack a configuration before somebody else does, and say what each attack got.
+"""Privacy audit: run known attacks against a configuration and report their success.
 
     both sides' data, recipe, defence ──audit──▶ trained twice, undefended and as configured
-        ──attacks on what crossed, of both──▶ `LeakTable`, with the levels of chance
+        ──attacks on the data exchanged in each──▶ `LeakTable`, with chance levels
 
-An attack whose undefended figure does not lie above chance with its whole interval is too weak to
-say anything: its other figures *do not count*. The nearest gradient of one step, which is known to
-find nearly everybody, must find 99 % there.
+An attack whose undefended interval is not entirely above chance is too weak to be evidence: its
+other figures *do not count*. The nearest gradient of one step, which is known to find nearly
+everybody, must reach 99 % there.
 
-A party that has its own data alone audits what it gives away: gradients with a `GradientWitness`
-that looks on while it trains (`leaks_of_gradients`), vectors by `leaks_of_vectors`.
+A party that has only its own data audits what it sends: gradients with a `GradientWitness` that
+records them during training (`leaks_of_gradients`), vectors by `leaks_of_vectors`.
 """
 
 from collections import deque
@@ -38,8 +38,8 @@ from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
-KEPT = 40  # steps that are looked at one by one: half of them the first, half the last
-MUST_FIND = 0.99  # of the nearest gradient, undefended
+KEPT = 40  # steps that are attacked one by one: the first half and the last half of them
+MUST_FIND = 0.99  # success of the nearest gradient, undefended
 NEAREST = "same song, by the nearest gradient of one step"
 SUMMED = "shares a song, by the nearest sum of gradients"
 ACTIVITY = "plays at all, by the length of one gradient"
@@ -57,14 +57,14 @@ Found = dict[str, Result | None]
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What one attack got.
+    """Success of one attack, undefended and defended.
 
     Attributes
     ----------
     attack : str
     chance : float
     undefended, defended : Interval
-        The same attack where nothing defends, and on what is configured.
+        The same attack without a defence, and with the configured one.
     """
 
     attack: str
@@ -74,13 +74,13 @@ class Leak:
 
     @property
     def counts(self) -> bool:
-        """Whether it is strong enough where nothing defends to say anything elsewhere."""
+        """Whether the attack succeeds without a defence, so that its defended figure counts."""
         strong = self.attack != NEAREST or self.undefended.value >= MUST_FIND
         return self.undefended.low > self.chance and strong
 
     @property
     def by(self) -> str:
-        """Who could try it."""
+        """Party that could run the attack."""
         return AGAINST[self.attack]
 
 
@@ -119,9 +119,9 @@ class LeakTable:
 
 
 class GradientWitness:
-    """Looks on while an item half trains: what it gave away, before and after the defence.
+    """Recorder of an item half's gradients, before and after the defence.
 
-    Give its `note` to `ItemHalf.witness`.
+    Assign its `note` to `ItemHalf.witness`.
     """
 
     def __init__(self, n_rows: int, dimension: int) -> None:
@@ -131,9 +131,9 @@ class GradientWitness:
         self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT // 2)
 
     def note(self, step: JointStep, played: Int64Array, raw: FloatArray, sent: FloatArray) -> None:
-        """Take one step."""
+        """Record one step."""
         for sums, gradients in zip(self._sums, (raw, sent), strict=True):
-            sums[step.rows] += gradients  # a row stands in a step once
+            sums[step.rows] += gradients  # a step has each row once
         self._stood[step.rows] = True
         both = (Seen(step.rows, played, raw.copy()), Seen(step.rows, played, sent.copy()))
         if len(self._first) < KEPT // 2:
@@ -142,7 +142,7 @@ class GradientWitness:
             self._last.append(both)
 
     def steps(self, *, sent: bool) -> list[Seen]:
-        """Return the steps that were kept, as they were or as they were sent."""
+        """Return the recorded steps, with raw gradients or with those that were sent."""
         return [pair[sent] for pair in (*self._first, *self._last)]
 
     def sums(self, *, sent: bool) -> FloatArray:
@@ -152,12 +152,12 @@ class GradientWitness:
 
     @property
     def rows(self) -> Int64Array:
-        """Aligned rows that stood in some step: sorted."""
+        """Aligned rows that occurred in at least one step, sorted."""
         return np.flatnonzero(self._stood).astype(np.int64)
 
 
 def leaks_of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int = 0) -> LeakTable:
-    """Attack the gradients of a training, as they were and as they were sent."""
+    """Attack the gradients of a training run, raw and as sent."""
     raw, sent = (_of_gradients(witness, plays, seed, sent=side) for side in (False, True))
     return _table(raw, sent)
 
@@ -165,7 +165,7 @@ def leaks_of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int = 0
 def leaks_of_vectors(
     vectors: FloatArray, sent: FloatArray, users: UserSide, seed: int = 0
 ) -> LeakTable:
-    """Attack vectors of users (n, d), as they are and as they are sent."""
+    """Attack user vectors (n, d), raw and as sent."""
     both = [
         {INVERSION: inversion(v, users.features, np.random.default_rng(seed))}
         for v in (vectors, sent)
@@ -182,7 +182,7 @@ def audit(
     secret: int = 0,
     progress: LineProgress | None = None,
 ) -> LeakTable:
-    """Train with both sides' data, undefended and as configured, and attack what crossed.
+    """Train with both sides' data, undefended and as configured, and attack the exchanged data.
 
     Parameters
     ----------
@@ -190,11 +190,11 @@ def audit(
         Of the same aligned rows.
     recipe : TwoTowerRecipe
     defence : Defence
-        Of what leaves either side.
+        Defence of both sides.
     secret : int
-        Of both sides.
+        Secret of both sides.
     progress : callable, optional
-        Called with the lines of both trainings.
+        Called with the metrics of each epoch of both runs.
     """
     found = []
     for guard in (NOTHING, defence):
@@ -212,7 +212,7 @@ def watched(
     secret: int = 0,
     progress: LineProgress | None = None,
 ) -> tuple[Central, GradientWitness]:
-    """Train on the rows that are learnt from, with a witness; the rest are strangers to it."""
+    """Train on the training rows with a witness; the validation rows stay unseen."""
     witness = GradientWitness(len(items.plays), recipe.dimension)
     with one_thread("an audit"), import_torch("an audit").random.fork_rng(devices=[]):
         central = Training(recipe, defence, secret).learner(users, [items], "choose")
@@ -222,7 +222,7 @@ def watched(
 
 
 def attacked(trained: Central, witness: GradientWitness, *, seed: int = 0) -> Found:
-    """Return what each attack gets of a training, as it was sent; None: nothing to try it on."""
+    """Return the result of each attack on the data sent in training; None if not applicable."""
     half, user = trained.items[0], trained.user
     found = _of_gradients(witness, half.plays, seed, sent=True)
     vectors = user.embed(np.arange(len(half.plays)))[0]
@@ -255,7 +255,7 @@ def _table(undefended: Found, defended: Found) -> LeakTable:
 
 
 def joined(tables: Sequence[LeakTable]) -> LeakTable:
-    """Return the attacks of several tables as one."""
+    """Concatenate several tables."""
     return LeakTable(tuple(leak for table in tables for leak in table.leaks))
 
 

@@ -1,10 +1,10 @@
-"""The audit of a party's plan: what its configuration gives away, by the attacks that are known.
+"""Audit of a party's plan: what its configuration leaks to known attacks.
 
 ::
 
     both plans, on one machine ──audit_both──▶ every attack, undefended and as configured
-    partner's plan ──audit_vectors──▶ what its vectors say of its rows
-    music's plan, ``watch`` ──train──▶ model.leaks.json ──audit_gradients──▶ what gradients said
+    partner's plan ──audit_vectors──▶ what its vectors reveal about its users
+    music's plan, ``watch`` ──train──▶ model.leaks.json ──audit_gradients──▶ the recorded leaks
 """
 
 import json
@@ -30,22 +30,22 @@ Leaks = list[dict[str, Any]]
 def audit_both(
     music: PartyPlan, partner: PartyPlan, *, tell: LineProgress | None = None
 ) -> dict[str, Any]:
-    """Attack a configuration with the data of both sides: for a rehearsal, before it is real.
+    """Attack a configuration with the data of both sides: a rehearsal before real training.
 
     Returns
     -------
     found : dict
-        ``leaks``, a row an attack, and ``account``, what is known of epsilon.
+        ``leaks``, one row per attack, and ``account``, the epsilon or why there is none.
 
     Raises
     ------
     InputError
-        If the plans are not of an item side and the partner.
+        If the plans are not those of an item side and the partner.
     SpecMismatchError
         If their recipes or alignments differ.
     """
     if (music.role, partner.role) != ("music", "partner"):
-        raise InputError("an audit of both sides takes the settings of music, and of the partner")
+        raise InputError("an audit of both sides needs the settings of music and of the partner")
     from audiorec.recall.federated.audit import audit
     from audiorec.recall.federated.halves import ItemSide, UserSide
 
@@ -54,7 +54,9 @@ def audit_both(
         raise SpecMismatchError("the recipes of the two sides differ")
     ours, others = read_alignment(music.alignment), read_alignment(partner.alignment)
     if not set(ours.ids) <= set(others.ids):
-        raise SpecMismatchError("the two sides have different alignments: align both again")
+        raise SpecMismatchError(
+            "the two sides have different alignments; align again: audiorec federated align"
+        )
     users = UserSide.of(read_profiles(partner.needs("profiles")), others.user_ids, recipe)
     items = ItemSide.of(music_data(music), ours.user_ids)
     guard = partner.guard()
@@ -66,7 +68,7 @@ def audit_both(
 
 
 def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
-    """Attack the vectors that a partner's trained tower makes of its aligned users."""
+    """Attack the vectors that a partner's trained tower computes for its aligned users."""
     from audiorec.recall.federated.audit import leaks_of_vectors
     from audiorec.recall.federated.halves import UserSide
     from audiorec.recall.federated.serving import guarded
@@ -82,7 +84,7 @@ def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
 
 
 def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
-    """Read what the training of an item side noted of its own gradients."""
+    """Read the leaks that an item side recorded in training."""
     path = leaks_path(plan.out)
     try:
         found = parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES)
@@ -94,13 +96,13 @@ def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
     except ValueError as error:
         raise StoreError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict) or set(found) != {"leaks", "account"}:
-        raise StoreError(f"{path}: is not what a training writes; train again with watch = true")
+        raise StoreError(f"{path}: not a table of leaks; train again with watch = true")
     checked: dict[str, Any] = found
     return checked
 
 
 def write_leaks(plan: PartyPlan, leaks: Leaks, said: str) -> Path:
-    """Write what a training noted of its gradients, beside the model."""
+    """Write the leaks recorded in training, beside the model."""
     path = leaks_path(plan.out)
     with write_errors(path), replaced(path) as temporary:
         temporary.write_text(json.dumps({"leaks": leaks, "account": said}, indent=2))
@@ -108,5 +110,5 @@ def write_leaks(plan: PartyPlan, leaks: Leaks, said: str) -> Path:
 
 
 def leaks_path(out: Path) -> Path:
-    """Return where the leaks of a model stand: ``model`` → ``model.leaks.json``."""
+    """Return the path of a model's leaks: ``model`` → ``model.leaks.json``."""
     return out.with_name(f"{out.name}.leaks.json")

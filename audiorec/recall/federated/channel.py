@@ -1,10 +1,10 @@
-"""Channels of two towers: users by what is known of them, songs by id and side, in one space.
+"""Two-tower channels: users by profile, songs by id and side information, in one space.
 
-    profiles ──`UserModel`──▶ (Q, d)      songs, side, sound ──songs' tower──▶ (S, d)
-    users' vectors, songs ──largest cosine──▶ songs
+    profiles ──`UserModel`──▶ (Q, d)      songs, side, sound ──song tower──▶ (S, d)
+    user vectors, songs ──largest cosine──▶ songs
 
-Trained here, a channel has both towers. Trained by two businesses, the music side's has no users'
-tower: it answers to tables of users' vectors, which the partner makes (`of_halves`).
+Trained centrally, a channel has both towers. In federated training the music side's channel has no
+user tower: it takes tables of user vectors, which the partner computes (`of_halves`).
 """
 
 from collections.abc import Mapping
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
     from audiorec.recall.federated.item_half import ItemHalf
 
 JUDGED_ON = (
-    "all plays of {share:.0%} of the users, by profile alone and full rank; it chose the number "
-    "of epochs"
+    "all plays of {share:.0%} of the users, by profile alone, full rank; also used to choose the "
+    "number of epochs"
 )
 ELSEWHERE = (
-    "its users' tower is at the partner: give --users VECTORS, which audiorec federated users "
-    "makes there"
+    "the partner has its user tower: give --users VECTORS, which the partner makes by audiorec "
+    "federated users"
 )
 
 NO_TRAINING = Trained()
 
 
 class Towers(SharedSpace):
-    """A channel of two towers.
+    """Channel with a user tower and a song tower.
 
     Attributes
     ----------
     Recipe : type
         A `TwoTowerRecipe` whose fields all have defaults.
     users : UserModel or None
-        The users' tower; None where it is at the partner.
+        The user tower; None if the partner has it.
     songs : ndarray, shape (S, d), float32
-        Of length 1; 0 for songs of which nothing is known.
+        Vectors of length 1; 0 for songs without information.
     prior : ndarray, shape (S,), float32
-        What a song's plays add to its logit.
+        Popularity term of a song's logit.
     defence : Defence or None
-        What was done to the gradients that left, where two businesses trained it.
+        Defence of the gradients, after federated training.
     """
 
     serves = frozenset({"profile", "cold_song"})
@@ -85,7 +85,7 @@ class Towers(SharedSpace):
     ) -> None:
         people = data.context.profiles
         if people is None or not len(people):
-            raise InputError(f"{self.name}: learns who users are from a table: give --profiles")
+            raise InputError(f"{self.name}: needs a table of user profiles: give --profiles")
         from audiorec.learning.torch_use import import_torch
 
         import_torch(f"training {self.name}")
@@ -105,7 +105,7 @@ class Towers(SharedSpace):
             progress=progress,
             stop=stop,
         )
-        if not done.finished:  # stopped: there is nothing to answer with
+        if not done.finished:  # stopped: there is no model
             self.song_ids = ()
             return
         judged_on = JUDGED_ON.format(share=self.recipe.valid)
@@ -128,18 +128,18 @@ class Towers(SharedSpace):
         space: str,
         trained: Trained = NO_TRAINING,
     ) -> Self:
-        """Return the channel of the music side after a training with a partner.
+        """Return the music side's channel after federated training.
 
         Parameters
         ----------
         recipe : TwoTowerRecipe
         items : ItemSide
         half : ItemHalf
-            Trained.
+            The trained half.
         data : RecallData
-            What `items` was made of.
+            The data that `items` was built from.
         space : str
-            What both sides call the space of their vectors.
+            Id of the embedding space, the same on both sides.
         trained : Trained
         """
         channel = cls(recipe)
@@ -157,12 +157,12 @@ class Towers(SharedSpace):
         self.side = {n: kept[n] for n in ("values", "project.weight") if n in kept}
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed users by what is known of them; 0 where nothing is. See `SharedSpace`.
+        """Embed users by their profiles; 0 without one. See `SharedSpace`.
 
         Raises
         ------
         InputError
-            If the users' tower is at the partner.
+            If the partner has the user tower.
         """
         if self.users is None:
             raise InputError(f"{self.name}: {ELSEWHERE}")
@@ -171,7 +171,7 @@ class Towers(SharedSpace):
         return self.users.embed(queries.profiles)
 
     def songs_used(self, queries: Queries) -> Int64Array:
-        """Return zeros: what was played says nothing here. See `SharedSpace`."""
+        """Return zeros: the channel does not use plays of the queries. See `SharedSpace`."""
         return np.zeros(len(queries), np.int64)
 
     def song_embeddings(self) -> FloatArray:
@@ -179,14 +179,14 @@ class Towers(SharedSpace):
         return self.songs
 
     def near(self, users: FloatArray) -> FloatArray:
-        """Return logits, in which a song's plays count as well; see `SharedSpace`."""
+        """Return logits, including the popularity term; see `SharedSpace`."""
         found = logits_of(users, self.songs, self.recipe, self.prior)
         found[~users.any(axis=1)] = -np.inf
         found[:, ~self.songs.any(axis=1)] = -np.inf
         return found
 
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
+        """Embed songs by sound, artist and other side information; see `SharedSpace`."""
         if self.recipe.songs == "given":
             self.refuse_sound(self.recipe.dimension, sound.units.shape[1])
             return sound.units
@@ -216,11 +216,11 @@ class Towers(SharedSpace):
             channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
             channel.songs, channel.prior = (bundle.tensors[n] for n in ("songs", "prior"))
         except (KeyError, TypeError) as error:
-            raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
+            raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
         if channel.songs.ndim != 2 or channel.songs.shape[1] != channel.recipe.dimension:
-            raise WeightsError(f"not a sound model of {cls.name}: songs {channel.songs.shape}")
+            raise WeightsError(f"not a valid model of {cls.name}: songs {channel.songs.shape}")
         if channel.prior.shape != channel.songs.shape[:1]:
-            raise WeightsError(f"not a sound model of {cls.name}: prior {channel.prior.shape}")
+            raise WeightsError(f"not a valid model of {cls.name}: prior {channel.prior.shape}")
         channel.made_by = channel.facts.made_by
         side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
         channel.side = {n.removeprefix("side."): a for n, a in side.items()}
@@ -236,8 +236,8 @@ class Towers(SharedSpace):
 
 
 ALONE = (
-    "Both towers were trained in one process: who trains has songs, plays and what is known of "
-    "users. For two businesses that keep these apart, see docs/federated.md."
+    "Both towers were trained in one process, which had songs, plays and user profiles. For two "
+    "businesses that keep these apart, see docs/federated.md."
 )
 
 
@@ -246,11 +246,11 @@ def _defence_in(bundle: Bundle) -> Defence | None:
     try:
         return None if found is None else Defence(**found)
     except (TypeError, InputError) as error:
-        raise WeightsError(f"not a defence: {error}") from error
+        raise WeightsError(f"not a valid defence: {error}") from error
 
 
 def _digest(items: "ItemSide", *users: Any) -> str:
-    """Stand for what is learnt from: another one begins anew."""
+    """Return a digest of the training data; checkpoints of other data are not resumed."""
     import hashlib
 
     found = hashlib.sha256()

@@ -1,9 +1,9 @@
-"""What both sides draw alike: which users only judge, and who stands in each step.
+"""Random choices shared by both sides: the validation split and the batch of each step.
 
     n aligned rows, recipe ──split_rows──▶ learnt, judged      ──steps_of──▶ `JointStep`s
 
-Everything follows from the recipe's seed and the number of aligned rows. A step's users are drawn
-uniformly, whether they played anything or not: it tells nobody who listened.
+Both sides derive them from the recipe's seed and the number of aligned rows. The users of a step
+are drawn uniformly, with or without plays, so a batch does not reveal who listened.
 """
 
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ from audiorec.learning.seeds import generator
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.types import Int64Array
 
-JUDGED, ORDER, BEGIN = range(3)  # what the shared seed is for
+JUDGED, ORDER, BEGIN = range(3)  # purposes of the shared seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JointStep:
-    """One step of both sides.
+    """One training step of both sides.
 
     Attributes
     ----------
     epoch : int
         From 1.
     number : int
-        Of the step in its epoch, from 0.
+        Number of the step in its epoch, from 0.
     rows : ndarray, shape (B,), int64
         Aligned rows, each at most once.
     done : float
-        Part of the planned steps that is done before: for the learning rate.
+        Share of the planned steps done before this one, for the learning rate.
     """
 
     epoch: int
@@ -42,9 +42,9 @@ class JointStep:
 
 
 def split_rows(n: int, recipe: TwoTowerRecipe, *, hold_out: bool) -> tuple[Int64Array, Int64Array]:
-    """Return the aligned rows that are learnt from, and those that only judge; sorted.
+    """Return the training rows and the validation rows, both sorted.
 
-    Without `hold_out`, all are learnt from.
+    Without `hold_out`, all rows are training rows.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def split_rows(n: int, recipe: TwoTowerRecipe, *, hold_out: bool) -> tuple[Int64
         If there are fewer than two rows.
     """
     if n < 2:
-        raise InputError(f"two users or more must be known to both sides, got {n}")
+        raise InputError(f"both sides must have at least two users in common, got {n}")
     rows = np.arange(n, dtype=np.int64)
     if not hold_out:
         return rows, rows[:0]
@@ -63,14 +63,14 @@ def split_rows(n: int, recipe: TwoTowerRecipe, *, hold_out: bool) -> tuple[Int64
 
 
 def steps_in(n_learnt: int, recipe: TwoTowerRecipe) -> int:
-    """Return the steps of an epoch."""
+    """Return the number of steps in an epoch."""
     return recipe.passes * _batches(n_learnt, recipe)
 
 
 def steps_of(
     learnt: Int64Array, recipe: TwoTowerRecipe, epoch: int, first: int = 0
 ) -> Iterator[JointStep]:
-    """Yield the steps of an epoch from number `first` on; each row stands in one of every pass."""
+    """Yield the steps of an epoch from number `first`; every pass contains each row once."""
     batches, whole = _batches(len(learnt), recipe), steps_in(len(learnt), recipe)
     for passed in range(first // batches, recipe.passes):
         order = learnt[generator(recipe.seed, ORDER, epoch, passed).permutation(len(learnt))]

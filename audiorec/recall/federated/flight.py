@@ -1,9 +1,9 @@
-"""Messages over the network: Arrow Flight with a certificate on both sides.
+"""Transport over the network: Arrow Flight with mutual TLS.
 
     Caller ──`FlightTransport`──▶ TLS ──▶ `FlightDesk` ──▶ Desk
 
-Each end trusts exactly one certificate of the other's. A message is the body of an action, the
-answer its one result.
+Each end trusts exactly one certificate, the other's. A message is the body of an action; the
+answer is its only result.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is an error, not a line of a log
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # faults are raised as errors, not logged
 
 import pyarrow as pa
 from pyarrow import flight
@@ -26,16 +26,16 @@ WRONG_CERTIFICATE = ("certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
 
 
 class FlightTransport:
-    """The way from a caller to a desk at an address.
+    """Transport from a caller to a desk at a network address.
 
     Parameters
     ----------
     address : str
         ``host:port``.
     keys : Keys
-        Of the caller.
+        Key and certificate of the caller.
     certificate : bytes
-        PEM of the desk: nobody else is spoken to.
+        PEM certificate of the desk; no other is accepted.
     """
 
     is_remote = True
@@ -47,7 +47,7 @@ class FlightTransport:
 
     @property
     def certificates(self) -> tuple[str, str]:
-        """Fingerprints of the own certificate and of the other's."""
+        """Fingerprints of the caller's certificate and of the desk's."""
         return self._keys.fingerprint, fingerprint_of(self._certificate)
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
@@ -56,9 +56,9 @@ class FlightTransport:
         Raises
         ------
         LostPeerError
-            If there is none within `timeout_s`, or nobody at the address.
+            If none arrives within `timeout_s`, or the address cannot be reached.
         PeerError
-            If whoever is there has another certificate.
+            If the other end has another certificate.
         """
         try:
             call = flight.FlightCallOptions(timeout=timeout_s)
@@ -68,10 +68,10 @@ class FlightTransport:
                 f"{self.address}: no answer within {timeout_s:g} s (timeout_s)"
             ) from error
         except (pa.ArrowException, OSError, ValueError) as error:
-            # The ones of pyarrow, whatever class they are.
+            # pyarrow raises transport errors of several classes.
             raise self._lost(str(error)) from error
         if len(found) != 1:
-            raise PeerError(f"{self.address}: one answer expected, got {len(found)}")
+            raise PeerError(f"{self.address}: expected one answer, got {len(found)}")
         return bytes(found[0])
 
     def close(self) -> None:
@@ -90,25 +90,25 @@ class FlightTransport:
                 generic_options=[("grpc.max_receive_message_length", MAX_MESSAGE + 4096)],
             )
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{self.address}: not an address as host:port: {error}") from error
+            raise InputError(f"{self.address}: not an address host:port: {error}") from error
 
     def _lost(self, said: str) -> PeerError:
         if any(text in said for text in WRONG_CERTIFICATE):
             return PeerError(
-                f"{self.address}: whoever answers there has another certificate than the one in "
-                "peers; compare fingerprints with the other party"
+                f"{self.address}: its certificate is not the one in peers; compare fingerprints "
+                "with the other party"
             )
         if "Socket closed" in said or "handshake" in said.lower():
             return LostPeerError(
-                f"{self.address}: the other party closed the connection: it has ended, or does "
-                "not have our certificate among its peers"
+                f"{self.address}: the other party closed the connection: it has ended, or our "
+                "certificate is not among its peers"
             )
-        reason = said.splitlines()[0].rpartition(": ")[2]  # the innermost of several
+        reason = said.splitlines()[0].rpartition(": ")[2]  # the innermost reason
         return LostPeerError(f"{self.address}: cannot be reached: {reason[:200].lower()}")
 
 
 class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
-    """Listens at an address and hands every message to a desk; a context manager.
+    """Server that passes every message to a desk; a context manager.
 
     Parameters
     ----------
@@ -116,9 +116,9 @@ class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
         ``host:port``; port 0 takes any free one, see `port`.
     desk : Desk
     keys : Keys
-        Of the desk.
+        Key and certificate of the desk.
     certificate : bytes
-        PEM of the caller: nobody else gets in.
+        PEM certificate of the caller; no other is accepted.
 
     Raises
     ------
@@ -137,17 +137,17 @@ class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
             )
         except (pa.ArrowException, OSError, ValueError) as error:
             said = str(error).splitlines()[0][:200]
-            raise InputError(f"{address}: cannot listen there: {said}") from error
+            raise InputError(f"{address}: cannot listen on this address: {said}") from error
 
     def do_action(self, _context: Any, action: Any) -> "Iterator[Any]":
         """Answer a message."""
         if action.type != ACTION or len(action.body) > MAX_MESSAGE:
-            # A frame that the desk refuses, with its reason.
+            # The desk refuses an empty frame and gives the reason.
             yield flight.Result(self.desk.answer(b""))
             return
         yield flight.Result(self.desk.answer(action.body.to_pybytes()))
 
     def __exit__(self, *exc_info: object) -> None:
-        """Stop listening; questions that wait are refused first."""
+        """Refuse the waiting questions, then stop listening."""
         self.desk.close()
         super().__exit__(*exc_info)

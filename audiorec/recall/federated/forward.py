@@ -1,6 +1,6 @@
-"""The users' tower in numpy: answers without torch.
+"""User tower in numpy: inference without torch.
 
-`UserFeatures`, weights ──user_vectors──▶ (n, K, d) of length 1, 0 for users nothing is known of
+`UserFeatures`, weights ──user_vectors──▶ (n, K, d) of length 1, 0 for users without features
 vectors, songs, prior   ──logits_of─────▶ (n, S)
 """
 
@@ -19,13 +19,13 @@ ROWS = 4_096  # users at a time
 
 
 def user_vectors(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> FloatArray:
-    """Return a vector of each user for each task: (n, K, d) float32.
+    """Return a vector per user and task: (n, K, d) float32.
 
     Parameters
     ----------
     features : UserFeatures
     weights : mapping of str to ndarray
-        The state of `audiorec.recall.federated.towers.UserTower`.
+        State of `audiorec.recall.federated.towers.UserTower`.
     recipe : TwoTowerRecipe
     """
     found = np.zeros((len(features), *weights["head"].shape[::2]), np.float32)
@@ -39,7 +39,7 @@ def user_vectors(features: UserFeatures, weights: Weights, recipe: TwoTowerRecip
 def logits_of(
     users: FloatArray, songs: FloatArray, recipe: TwoTowerRecipe, prior: FloatArray
 ) -> FloatArray:
-    """Return how much users (n, d) may like each song (S, d), beside its plays: (n, S) float32."""
+    """Return logits of users (n, d) for songs (S, d), including the prior: (n, S) float32."""
     found: FloatArray = (users / recipe.temperature @ songs.T + prior).astype(np.float32)
     return found
 
@@ -47,12 +47,12 @@ def logits_of(
 def check_weights(
     weights: Weights, sizes: tuple[int, ...], dense: int, recipe: TwoTowerRecipe
 ) -> int:
-    """Return K, the tasks of a tower; refuse weights that do not fit together.
+    """Check the shapes of a tower's weights and return K, its number of tasks.
 
     Raises
     ------
     WeightsError
-        If one is missing, or of another shape.
+        If an array is missing or has the wrong shape.
     """
     experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
     tasks = len(weights["head"]) if "head" in weights else 0
@@ -73,7 +73,7 @@ def check_weights(
     if shapes != expected or not tasks:
         wrong = sorted(n for n in {*shapes, *expected} if shapes.get(n) != expected.get(n))
         raise WeightsError(
-            f"not a users' tower of this recipe: {', '.join(wrong[:3]) or 'no task'}"
+            f"weights do not fit the recipe of the user tower: {', '.join(wrong[:3]) or 'no task'}"
         )
     return tasks
 

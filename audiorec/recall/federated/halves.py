@@ -1,17 +1,17 @@
-"""What each business starts from, and the half of the model that it trains.
+"""Input data of each party, and the half of the model that it trains.
 
 ::
 
-    plays, songs, aligned ids ──ItemSide.of──▶ it ──half──▶ `ItemHalf`   songs' tower
-    profiles,     aligned ids ──UserSide.of──▶ it ──half──▶ `UserHalf`   users' tower
+    plays, songs, aligned ids ──ItemSide.of──▶ `ItemSide` ──half──▶ `ItemHalf`   song tower
+    profiles,     aligned ids ──UserSide.of──▶ `UserSide` ──half──▶ `UserHalf`   user tower
 
     UserHalf   vectors(step) ──(B, d)──▶   gradient(step, vectors)   ItemHalf
                learn(step, ·) ◀──(B, d)──
                validation()  ──(V, d)──▶   figures(vectors)
 
-A step is a batch of aligned rows that both draw (`audiorec.recall.federated.draws`). Of an mmoe
-there is an item half for each business with items, told apart by `number`, and the user half sends
-each a vector of its own.
+A step is a batch of aligned rows that both sides draw alike (`audiorec.recall.federated.draws`). An
+mmoe has one item half per business with items, identified by `number`; the user half sends each a
+separate vector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,40 +38,40 @@ from audiorec.types import FloatArray, Int64Array
 
 
 class AnyItemHalf(Protocol):
-    """What a link needs of the half that has items."""
+    """Interface of an item half, as a link uses it."""
 
     loss: float
 
     def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
-        """Learn from vectors (B, d) float32; return gradients (B, d) float32 as they may leave."""
+        """Train on vectors (B, d) float32; return the defended gradients (B, d) float32."""
 
     def figures(self, vectors: FloatArray) -> Line:
-        """Judge by the vectors (V, d) of the rows that judge."""
+        """Return validation metrics for the vectors (V, d) of the validation rows."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, moments and the secret."""
+        """Return weights, optimiser moments and the secret."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Undo `state_dict`."""
 
 
 class AnyUserHalf(Protocol):
-    """What a link needs of the half that knows users."""
+    """Interface of a user half, as a link uses it."""
 
     def vectors(self, step: JointStep) -> tuple[FloatArray, ...]:
-        """Return what leaves for each business with items: (B, d) float32."""
+        """Return the vectors to send, (B, d) float32 for each business with items."""
 
     def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
-        """Learn from what came back, one (B, d) for each business with items."""
+        """Train on the returned gradients, one (B, d) for each business with items."""
 
     def validation(self) -> tuple[FloatArray, ...]:
-        """Return the vectors of the rows that judge: (V, d) float32 for each business."""
+        """Return the vectors of the validation rows: (V, d) float32 for each business."""
 
     def figures(self) -> Line:
-        """Return what the user side itself says of an epoch."""
+        """Return the user side's own metrics of an epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, moments and the secret."""
+        """Return weights, optimiser moments and the secret."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Undo `state_dict`."""
@@ -79,18 +79,18 @@ class AnyUserHalf(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSide:
-    """Songs and plays, with users by aligned row.
+    """Songs and plays, with users numbered by aligned row.
 
     Attributes
     ----------
     song_ids : tuple of str, length S
     facts : SideEncoder
-        How what is known of songs becomes numbers.
+        Encoder of the songs' side information.
     features : SongFeatures
     plays : ItemPlays
-        Of n aligned rows.
+        Plays of n aligned rows.
     given : ndarray, shape (S, W), float32, optional
-        How songs sound, of length 1 or 0: their vectors, where the recipe takes those.
+        Audio units of the songs, of length 1 or 0: the song vectors if the recipe says ``given``.
     outside : ndarray, shape (S,), int64
         Plays of songs by users who are not aligned.
     """
@@ -104,19 +104,19 @@ class ItemSide:
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
-        """Take the plays of aligned users, in their order; one may have none.
+        """Build the side from the plays of aligned users, in their order.
 
         Raises
         ------
         InputError
-            If none of them has a play.
+            If no aligned user has a play.
         """
         plays = data.plays
         row = {user: number for number, user in enumerate(plays.owner_ids)}
         rows = [row.get(user, -1) for user in aligned]
         counts = np.array([plays.lengths[r] if r >= 0 else 0 for r in rows], np.int64)
         if not counts.any():
-            raise InputError("no user that both sides know has a play")
+            raise InputError("no user known to both sides has a play")
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         lists = [plays[r].astype(np.int64) for r in rows if r >= 0]
         own = ItemPlays(starts, np.concatenate(lists), len(data.song_ids))
@@ -137,7 +137,7 @@ class ItemSide:
         number: int = 0,
         processes: Processes = ALONE,
     ) -> ItemHalf:
-        """Return the half as it is at the start of a phase; see `ItemHalf`."""
+        """Return an untrained half for a phase; see `ItemHalf`."""
         rows = split_rows(len(self.plays), recipe, hold_out=phase == "choose")
         return ItemHalf(
             self.features,
@@ -155,14 +155,14 @@ class ItemSide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserSide:
-    """What is known of users, by aligned row.
+    """Profile features of users, numbered by aligned row.
 
     Attributes
     ----------
     encoder : UserEncoder
-        How that becomes numbers.
+        Encoder of the profiles.
     features : UserFeatures
-        Of n aligned rows.
+        Features of n aligned rows.
     """
 
     encoder: UserEncoder
@@ -170,7 +170,7 @@ class UserSide:
 
     @classmethod
     def of(cls, people: Profiles, aligned: Sequence[str], recipe: TwoTowerRecipe) -> "UserSide":
-        """Take what is known of aligned users, in their order."""
+        """Build the side from the profiles of aligned users, in their order."""
         known = people.for_users(aligned)
         encoder = UserEncoder.fit(known, min_users=recipe.min_users, max_values=recipe.max_values)
         return cls(encoder, encoder.encode(known))
@@ -184,7 +184,7 @@ class UserSide:
         secret: int | None = None,
         processes: Processes = ALONE,
     ) -> UserHalf:
-        """Return the half as it is at the start of a phase; see `UserHalf`."""
+        """Return an untrained half for a phase; see `UserHalf`."""
         rows = split_rows(len(self.features), recipe, hold_out=phase == "choose")
         return UserHalf(
             self.features, recipe, rows, defence=defence, secret=secret, processes=processes

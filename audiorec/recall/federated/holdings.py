@@ -1,6 +1,6 @@
-"""What a party holds: read from the files that its plan names.
+"""Readers of a party's data, from the files named in its plan.
 
-plan ──own_ids──▶ ids to align      ──music_data──▶ plays, and what is known of songs
+plan ──own_ids──▶ ids to align      ──music_data──▶ plays, songs and their side information
 """
 
 from audiorec.files.user_files import read_lines, read_table
@@ -15,12 +15,12 @@ from audiorec.recall.federated.psi import Normalised
 
 
 def own_ids(plan: PartyPlan) -> Normalised:
-    """Return the ids that a party aligns, in the common form.
+    """Return the user ids that a party aligns, in the common form.
 
     Raises
     ------
     InputError
-        If the table or the list cannot be read, or has an empty id.
+        If the table or the list cannot be read or has an empty id.
     """
     failure = "cannot read the user ids"
     if plan.ids is None and plan.role == "partner":
@@ -36,7 +36,7 @@ def own_ids(plan: PartyPlan) -> Normalised:
 
 
 def music_data(plan: PartyPlan) -> RecallData:
-    """Read what an item side holds: plays, and what is known of songs."""
+    """Read an item side's plays, songs and side information."""
     log = plan.needs("interactions")
     context = read_context(vectors=plan.vectors, songs=plan.songs, side=plan.side)
     read = read_interactions(log)

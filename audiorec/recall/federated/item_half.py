@@ -1,14 +1,14 @@
-"""The half of a model that has songs and plays: it learns, and says how users' vectors should move.
+"""Item half of a model: trains the song tower and returns gradients of the user vectors.
 
-    vectors of a step (B, d) ──ItemHalf.gradient──▶ (B, d), clipped and noised
-    vectors of users that judge ──figures──▶ a line of the training
+    user vectors of a step (B, d) ──ItemHalf.gradient──▶ (B, d), clipped and noised
+    vectors of validation users   ──figures──▶ validation metrics
 
-What it draws (songs played, songs against them, noise) follows from a secret of its own, which the
-user half must not know: with it, noise could be taken away. The secret, the weights and the
-optimiser's moments are its state.
+Its random choices (positives, negatives, noise) follow from a secret that the user half must not
+know: with it, the noise could be subtracted. The secret, the weights and the optimiser's moments
+are its state.
 
-Several processes of the party (`audiorec.learning.processes`) each take a part of a step's rows.
-The first one draws, and clips and noises the gradients that it gathers.
+Several processes of the party (`audiorec.learning.processes`) each process a part of a step's rows.
+The first one draws for all; it gathers the gradients, then clips and noises them.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,18 +36,18 @@ from audiorec.recall.federated.secret import secret_of, set_rate, with_secret
 from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-DRAW, NOISE = range(2)  # what the secret is for
+DRAW, NOISE = range(2)  # purposes of the secret
 Witness = Callable[[JointStep, Int64Array, FloatArray, FloatArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPlays:
-    """Who played what, of n aligned rows and S songs, repeats kept.
+    """Plays of n aligned rows among S songs, including repeats.
 
     Attributes
     ----------
     starts : ndarray, shape (n + 1,), int64
-        Row i played ``song[starts[i]:starts[i + 1]]``; it may have played nothing.
+        Row i played ``song[starts[i]:starts[i + 1]]``, which may be empty.
     song : ndarray, shape (P,), int64
     n_songs : int
     """
@@ -64,12 +64,12 @@ class ItemPlays:
         return Bag(self.starts, self.song, self.n_songs).take(rows)
 
     def among(self, songs: BoolArray) -> "ItemPlays":
-        """Return the plays of some songs (S,) alone."""
+        """Return the plays of the selected songs (S,) only."""
         kept = Bag(self.starts, self.song, self.n_songs).keep(songs[self.song])
         return ItemPlays(kept.starts, kept.code, self.n_songs)
 
     def draw(self, rows: Int64Array, n: int, rng: np.random.Generator) -> Int64Array:
-        """Draw `n` plays of each row (B,), with replacement: (B, n), -1 where there is none."""
+        """Draw `n` plays of each row (B,) with replacement: (B, n), -1 for rows without plays."""
         counts = self.starts[rows + 1] - self.starts[rows]
         places = (rng.random((len(rows), n)) * counts[:, None]).astype(np.int64)
         found = np.full(places.shape, -1, np.int64)
@@ -79,23 +79,23 @@ class ItemPlays:
 
 
 class ItemHalf:
-    """The side that has songs and plays.
+    """Item side of a model in training: song tower, optimiser and sampler.
 
     Attributes
     ----------
     model : nn.Module
-        The songs' tower, ``table``, and the secret.
+        The song tower, ``table``, and the secret.
     optimiser : Optimizer
     witness : callable, optional
-        Called in each step with it, the songs drawn (B, P), -1 for none, and the gradients (B, d)
-        as they were and as they leave: for `audiorec.recall.federated.audit`.
+        Called in each step with the step, the songs drawn (B, P), -1 for none, and the gradients
+        (B, d), raw and as sent: for `audiorec.recall.federated.audit`.
     loss : float
-        Of the last step, a mean over its rows that have plays; of several processes this one's
-        share of it.
+        Loss of the last step, a mean over its rows with plays; with several processes, this
+        process's share of it.
     prior : ndarray, shape (S,), float32
-        What a song's plays say alone, in its logit; 0 for the song played most.
+        Popularity term of each song's logit; 0 for the most played song.
     learnt : ndarray, shape (S,), bool
-        Songs that rows that are learnt from have played.
+        Songs played by training rows.
     """
 
     def __init__(
@@ -112,47 +112,47 @@ class ItemHalf:
         outside: Int64Array | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        """Begin with the weights that the recipe's seed gives.
+        """Initialise the weights from the recipe's seed.
 
         Parameters
         ----------
         features : SongFeatures
-            Of S songs.
+            Features of S songs.
         plays : ItemPlays
         recipe : TwoTowerRecipe
         rows : (ndarray, ndarray)
-            Rows that are learnt from, and rows that judge (`draws.split_rows`).
+            Training rows and validation rows (`draws.split_rows`).
         defence : Defence
-            What is done to gradients before they leave.
+            Clipping and noise of gradients before they are sent.
         secret : int, optional
-            Of its draws and its noise; drawn by default.
+            Seed of its draws and its noise; random by default.
         number : int
-            Which business it is, of several.
+            Number of this item side, from 0.
         given : ndarray, shape (S, d), float32, optional
-            The vectors of songs, where they are not learnt; 0 for a song without one.
+            Fixed song vectors, if songs are not learnt; 0 for a song without one.
         outside : ndarray, shape (S,), int64, optional
-            Plays of songs by users who are not aligned: where songs are given, the only plays
-            that negatives are drawn by, and that count in a logit.
+            Plays of each song by users who are not aligned. With given songs, only these plays
+            set the negative sampling and the prior.
         processes : Processes
-            That train this half together.
+            Processes that train this half together.
 
         Raises
         ------
         InputError
-            If no row that is learnt from has a play, or no vectors of this width are given where
-            the recipe takes those.
+            If no training row has a play, or the recipe needs given vectors and they are missing
+            or have the wrong width.
         """
         if len(features) != plays.n_songs:
-            raise ShapeError(f"features of {plays.n_songs} songs expected, got {len(features)}")
+            raise ShapeError(f"expected features of {plays.n_songs} songs, got {len(features)}")
         self.plays, self.recipe, self.defence, self.number = plays, recipe, defence, number
         self.processes, self.judged = processes, rows[1]
         self.counts = np.bincount(plays.of(rows[0]).code, minlength=plays.n_songs)
         if not self.counts.any():
-            raise InputError("nobody that is learnt from has a play: there is nothing to learn")
+            raise InputError("no user of the training part has a play: nothing to learn from")
         self.learnt: BoolArray = self.counts > 0
         if recipe.songs == "given":
             features, given = no_features(len(features)), _given(given, recipe.dimension)
-            # Nothing but a row's own plays may depend on who played what.
+            # For a valid epsilon, aligned users' plays may affect their own rows only.
             self.learnt = np.asarray(given.any(axis=1), np.bool_)
             others = np.zeros(plays.n_songs, np.int64) if outside is None else outside
             self.counts = np.where(self.learnt, 1 + others, 0).astype(np.int64)
@@ -178,37 +178,37 @@ class ItemHalf:
 
     @property
     def table(self) -> SongTable:
-        """The songs' tower."""
+        """The song tower."""
         return cast(SongTable, self.model["table"])
 
     @property
     def fingerprint(self) -> str:
-        """Of the recipe: both sides must have the same."""
+        """Fingerprint of the recipe, which must be the same on both sides."""
         return self.recipe.fingerprint
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return what an optimiser takes."""
+        """Return parameter groups for an optimiser."""
         return [{"params": list(self.model.parameters()), "lr": self.recipe.learning_rate}]
 
     def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
-        """Learn from one step; return what may leave of the gradients of users' vectors.
+        """Take one training step; return the defended gradients of the user vectors.
 
         Parameters
         ----------
         step : JointStep
         vectors : ndarray, shape (B, d), float32
-            Of the step's rows, in their order.
+            Vectors of the step's rows, in their order.
 
         Returns
         -------
         gradients : ndarray, shape (B, d), float32
-            Clipped and noised. 0 before that for a row without a play. In a process that is not
-            the first: as they are, and not to leave.
+            Clipped and noised; before that, 0 for a row without a play. In processes other than
+            the first they are raw, and must not be sent.
 
         Raises
         ------
         ShapeError
-            If the vectors are not those of the step, or not finite.
+            If the vectors do not have the shape of the step or are not finite.
         """
         part = self.processes.part(len(step.rows))
         whole = self._checked(vectors, len(step.rows))
@@ -222,17 +222,17 @@ class ItemHalf:
         return self.guarded(step, gradients) if self.processes.is_first else gradients
 
     def guarded(self, step: JointStep, gradients: FloatArray) -> FloatArray:
-        """Return gradients as they may leave; the witness sees them before and after."""
+        """Return gradients clipped and noised; the witness gets both forms."""
         sent = self.defence.gradients(gradients, self._rng(NOISE, step))
         if self.witness is not None and self._played is not None:
             self.witness(step, self._played, gradients, sent)
         return sent
 
     def take(self, step: JointStep, users: Tensor) -> Tensor:
-        """Return the sum of a step's losses, times the temperature: users (B, d) with a graph.
+        """Return the sum of a step's losses times the temperature, for users (B, d) in a graph.
 
-        The gradient of a user is then the songs that are expected less those that were played. Of
-        several processes, each has the users of its part, and returns its share of the sum.
+        The gradient of a user is then the expected song vector minus the mean of the played ones.
+        With several processes, each gets the users of its part and returns its share of the sum.
         """
         recipe = self.recipe
         played, drawn, seed = self._drawn(step)
@@ -255,9 +255,9 @@ class ItemHalf:
         return whole * recipe.temperature
 
     def _drawn(self, step: JointStep) -> tuple[Int64Array, Int64Array, int]:
-        """Let the first process draw: songs played (B, P), sorted negatives, and torch's seed.
+        """Return positives (B, P), sorted negatives and torch's seed, drawn by the first process.
 
-        There are no negatives where they are the songs of the batch.
+        In-batch training draws no negatives.
         """
         recipe, n = self.recipe, len(step.rows)
         shared = recipe.negatives if recipe.negative_source == "shared" else 0
@@ -274,7 +274,7 @@ class ItemHalf:
         return played, found[cells:-1], int(found[-1])
 
     def figures(self, vectors: FloatArray) -> Line:
-        """Rank all learnt songs for the rows that judge.
+        """Rank all learnt songs for the validation rows.
 
         Parameters
         ----------
@@ -283,18 +283,18 @@ class ItemHalf:
         Returns
         -------
         line : dict
-            ``ndcg`` over all ranks, by which an epoch is chosen, and ``hit_rate@k``: means over
-            the plays of rows that judge, each song of a row once.
+            ``ndcg`` over all ranks, by which the epoch is chosen, and ``hit_rate@k``: means over
+            the plays of validation rows, each song of a row counted once.
         """
         similar = self.similarities(self._checked(vectors, len(self.judged)))
         return figures_of(ranks_of(similar, self.plays.of(self.judged), self.learnt))
 
     def similarities(self, vectors: FloatArray) -> FloatArray:
-        """Return how much users (m, d) may like each song, as a logit: (m, S) float32."""
+        """Return logits of users (m, d) for all songs: (m, S) float32."""
         return logits_of(vectors, self.song_vectors(), self.recipe, self.prior)
 
     def song_vectors(self) -> FloatArray:
-        """Return the vectors of all songs, (S, d) of length 1; unlearnt ones go by their side."""
+        """Return the vectors of all songs, (S, d) of length 1; by side information if unlearnt."""
         was, _ = self.model.training, self.model.eval()
         with torch.no_grad():
             whole = self.table.whole(torch.from_numpy(self.learnt))
@@ -303,7 +303,7 @@ class ItemHalf:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that training goes on with."""
+        """Return the state needed to resume training."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -317,21 +317,21 @@ class ItemHalf:
     def _checked(self, vectors: FloatArray, n: int) -> FloatArray:
         expected = (n, self.recipe.dimension)
         if vectors.shape != expected or not np.isfinite(vectors).all():
-            raise ShapeError(f"finite vectors {expected} expected, got {vectors.shape}")
-        return np.array(vectors, np.float32)  # a copy: what came over a wire is read-only
+            raise ShapeError(f"expected finite vectors {expected}, got {vectors.shape}")
+        return np.array(vectors, np.float32)  # a copy: received buffers are read-only
 
 
 def _given(vectors: FloatArray | None, width: int) -> FloatArray:
     if vectors is None or vectors.shape[1] != width:
-        got = "none" if vectors is None else f"{vectors.shape[1]} numbers a song"
+        got = "none" if vectors is None else f"{vectors.shape[1]} numbers per song"
         raise InputError(
-            f"songs=given takes vectors of dimension={width} numbers (--songs), got {got}"
+            f"songs=given needs vectors of dimension={width} numbers (--songs), got {got}"
         )
     return vectors
 
 
 def _chances(plays: ItemPlays, rows: Int64Array) -> Float64Array:
-    """Return how likely a play that is drawn for some row is of each song: (S,), float64."""
+    """Return the probability that a play drawn for a random row is of each song: (S,), float64."""
     taken = plays.of(rows)
     counts = np.diff(taken.starts)
     weight = np.repeat(1 / np.maximum(counts, 1), counts)

@@ -1,10 +1,10 @@
-"""What each command of a party does, from its plan.
+"""Implementation of a party's commands: align and train, from its plan.
 
 ::
 
-    plan ──align──▶ aligned.parquet ──train──▶ model/ (music: songs; partner: the users' tower)
+    plan ──align──▶ aligned.parquet ──train──▶ model/ (music: songs; partner: the user tower)
 
-After that, `audiorec.recall.federated.serving` makes vectors of the partner's rows.
+After training, `audiorec.recall.federated.serving` computes vectors of the partner's users.
 """
 
 import time
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 RETRY_S = 0.5
-WAITS = 10  # answers in a row that processes wait for without hearing of each other
+WAITS = 10  # consecutive answers that a process may wait for between two collective calls
 JUDGED_ON = (
-    "all plays of {share:.0%} of the aligned users, by their vectors alone and full rank; it chose "
-    "the number of epochs"
+    "all plays of {share:.0%} of the aligned users, by their vectors alone, full rank; also used "
+    "to choose the number of epochs"
 )
-BYTES_AN_ID = 35 + 2 * 35  # of the partner's, there and back, and the item side's own
+BYTES_AN_ID = 35 + 2 * 35  # the item side's ids, and the partner's ids there and back
 
 
 def alignment_plan(plan: PartyPlan, ids: Normalised) -> dict[str, Any]:
-    """Return what an alignment would do and tell, before it does: for people to agree to."""
+    """Return what an alignment would send and cost, for people to agree to before it runs."""
     return {
         "role": plan.role,
         "ids": len(ids),
@@ -73,14 +73,14 @@ def align(
     say: Say | None = None,
     stop: Event | None = None,
 ) -> Alignment | None:
-    """Align with the other parties, and write the alignment; None if it was stopped.
+    """Align with the other parties and write the alignment; None if stopped.
 
     Raises
     ------
     LostPeerError
-        If the other party stays away for longer than ``wait_s``.
+        If the other party is unreachable for longer than ``wait_s``.
     PeerError
-        If it does not keep the protocol.
+        If it violates the protocol.
     """
     heard = _until(stop, progress)
     try:
@@ -98,7 +98,7 @@ def align(
 
 
 def _until(stop: Event | None, progress: StageProgress | None) -> StageProgress:
-    """Return what hears of progress, and ends an alignment once it is to stop."""
+    """Return a progress callback that raises once `stop` is set."""
 
     def hear(what: str, done: int, total: int) -> None:
         if stop is not None and stop.is_set():
@@ -130,7 +130,7 @@ def _align_partner(
                 raise
             if str(error) != said:
                 said = str(error)
-                _note(say, f"{error}; trying again for up to {plan.wait_s:g} s")
+                _note(say, f"{error}; retrying for up to {plan.wait_s:g} s")
             time.sleep(RETRY_S)
 
 
@@ -145,7 +145,7 @@ def _align_music(
     while True:
         hello = desk.accept(plan.wait_s)
         if hello["purpose"] != "align":
-            reason = f"this side is ready to align, not to {hello['purpose']}"
+            reason = f"this side is running align, not {hello['purpose']}"
             desk.refuse(reason)
             raise SpecMismatchError(f"the partner was refused: {reason}")
         desk.welcome(hello)
@@ -155,7 +155,7 @@ def _align_music(
         except LostPeerError as error:
             if stop is not None and stop.is_set():
                 raise
-            _note(say, f"{error}; waiting for it to come back")
+            _note(say, f"{error}; waiting for it to reconnect")
 
 
 def train(
@@ -165,17 +165,17 @@ def train(
     say: Say | None = None,
     stop: Event | None = None,
 ) -> dict[str, Any] | None:
-    """Train this party's half and write its model; None if it was stopped.
+    """Train this party's half and write its model; None if stopped.
 
-    Started by ``torchrun``, the processes train together: all read the files that the plan names
-    and see its folders; the first one holds the connection, and writes.
+    Under ``torchrun``, the processes train together: all need access to the files and folders of
+    the plan; the first one holds the connection and writes.
 
     Raises
     ------
     InputError
-        If a file that this party needs is not named or cannot be read.
+        If a file that this party needs is not named in the plan or cannot be read.
     LostPeerError, PeerError, SpecMismatchError
-        As `audiorec.recall.federated.together` says.
+        As in `audiorec.recall.federated.together`.
     LostProcessError
         If another process of this party has died.
     StoreError
@@ -192,20 +192,20 @@ def train(
     alignment = read_alignment(plan.alignment)
     if len(alignment.ids) != len(plan.peers):
         raise SpecMismatchError(
-            f"{plan.alignment}: aligned with {len(alignment.ids)} parties, peers has "
-            f"{len(plan.peers)}: align again"
+            f"{plan.alignment}: aligned with {len(alignment.ids)} parties, but peers has "
+            f"{len(plan.peers)}; align again: audiorec federated align"
         )
     shared = Shared(
         recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
     )
     run = _train_partner if plan.role == "partner" else _train_music
-    # The others wait for the first one while it waits for the other party.
+    # The other processes wait for the first one while it waits for the other party.
     longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
     with joined(timeout_s=longest) as processes:
         how = PartyWork(
             defence=plan.guard(),
             work=run_folder_path(plan.out),
-            secret=0,  # that of the first process is everybody's
+            secret=0,  # all processes take the secret of the first one
             wait_s=plan.wait_s,
             tell=tell,
             say=say,
@@ -262,7 +262,7 @@ def _train_music(
 
     data = music_data(plan)
     side: ItemSide = ItemSide.of(data, alignment.user_ids)
-    # A model names what it was trained on, so that `listening forget` can name the model.
+    # A model lists what it was trained on, so that `listening forget` can name the model.
     data = replace(data, logs=(*data.logs, *alignment.ids))
     written: dict[str, Any] = {}
 
@@ -275,7 +275,7 @@ def _train_music(
         written.update(model_id=channel.save(plan.out), space=space)
         return str(written["model_id"])
 
-    watched = plan.watch and how.processes.is_first  # all gradients come by there
+    watched = plan.watch and how.processes.is_first  # the first process has all gradients
     witness = GradientWitness(len(alignment), shared.recipe.dimension) if watched else None
     how = how if witness is None else replace(how, witness=witness.note)
     with _desk(plan, how) as desk:
@@ -317,7 +317,7 @@ def listening(plan: PartyPlan, say: Say | None, stop: Event | None) -> Iterator[
 
 @contextmanager
 def _desk(plan: PartyPlan, how: "PartyWork") -> Iterator[Desk]:
-    """Listen in the first process of an item side; in another one nothing is asked of the desk."""
+    """Listen in the first process of an item side; others get a desk that is not connected."""
     if not how.processes.is_first:
         yield Desk()
         return
@@ -357,7 +357,7 @@ def _came_to(fitted: "Refitted[Any]", alignment: Alignment) -> dict[str, Any]:
 
 
 def _figures(fitted: "Refitted[Any]") -> dict[str, float]:
-    """Return the figures of the validation part, in the epoch that was kept."""
+    """Return the validation metrics of the best epoch."""
     line = fitted.chosen.history[fitted.chosen.best] if fitted.chosen.history else {}
     apart = ("epoch", "loss", "seconds", "worth")
     return {n: float(v) for n, v in line.items() if n not in apart and isinstance(v, float)}

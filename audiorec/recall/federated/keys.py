@@ -1,10 +1,10 @@
 """A party's key and certificate, and the certificates of the others.
 
-    make_keys(folder) ──▶ ``key.pem`` (readable by its owner alone), ``certificate.pem``
-    read_keys(folder), read_certificate(path) ──▶ what a connection needs, and fingerprints
+    make_keys(folder) ──▶ ``key.pem`` (readable by its owner only), ``certificate.pem``
+    read_keys(folder), read_certificate(path) ──▶ keys of a connection, fingerprints
 
-A certificate is self-signed and its own only authority: the other party trusts this one and no
-other, so a fingerprint that two people compare by telephone is all there is to check.
+A certificate is self-signed and pinned: the other party trusts this one and no other. To verify it,
+two people compare its fingerprint by telephone.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ OWNER_ALONE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A party's own half of the connection."""
+    """Certificate and private key of a party."""
 
     certificate: bytes  # PEM
     key: bytes  # PEM
@@ -47,23 +47,23 @@ def make_keys(folder: Path, role: str, *, days: int = VALID_DAYS) -> Keys:
     Parameters
     ----------
     folder : Path
-        Made if it is not there; one that has a key already is refused.
+        Created if missing; must not contain a key.
     role : str
-        Stands in the certificate as its name.
+        Part of the certificate's common name.
     days : int
-        How long the certificate is valid.
+        Validity of the certificate.
 
     Raises
     ------
     InputError
-        If there is a key already.
+        If the folder contains a key already.
     MissingExtraError
         Without ``cryptography``.
     """
     for name in (KEY_FILE, CERTIFICATE_FILE):
         if os.path.lexists(folder / name):
             raise InputError(
-                f"{folder / name}: is there already; other parties may trust it: give another "
+                f"{folder / name}: already exists and other parties may trust it; give another "
                 "--out, or remove both files and send the new certificate to everybody"
             )
     keys = _made(role, days)
@@ -85,30 +85,30 @@ def read_keys(folder: Path) -> Keys:
     Raises
     ------
     InputError
-        If a file is missing or is not what it should be, the certificate has expired, or others
-        can read the key.
+        If a file is missing or invalid, the certificate has expired, or the key is readable by
+        others.
     """
     key_path = folder / KEY_FILE
     certificate = read_certificate(folder / CERTIFICATE_FILE)
     key = _read(key_path)
     if b"PRIVATE KEY-----" not in key:
-        raise InputError(f"{key_path}: holds no private key in PEM form")
+        raise InputError(f"{key_path}: not a private key in PEM format")
     if os.name == "posix" and stat.S_IMODE(key_path.stat().st_mode) & 0o077:
-        raise InputError(f"{key_path}: others can read this key: chmod 600 {key_path}")
+        raise InputError(f"{key_path}: readable by others; run: chmod 600 {key_path}")
     return Keys(certificate, key)
 
 
 def read_certificate(path: Path) -> bytes:
-    """Read a certificate in PEM form, the own one or another party's.
+    """Read a certificate in PEM format, this party's or another's.
 
     Raises
     ------
     InputError
-        If it is missing, no certificate, more than one, not valid yet or expired.
+        If the file is missing or is not exactly one certificate, or if it is not valid today.
     """
     pem = _read(path)
     if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
-        raise InputError(f"{path}: needs to hold one certificate in PEM form, and no key")
+        raise InputError(f"{path}: must contain one certificate in PEM format and no key")
     with _crypto() as (x509, _, _):
         try:
             found = x509.load_pem_x509_certificate(pem)
@@ -155,7 +155,7 @@ def _made(role: str, days: int) -> Keys:
             .not_valid_before(now - timedelta(hours=1))  # clocks differ
             .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-            # It may sign for nobody else.
+            # It must not sign other certificates.
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(key, hashes.SHA256())
         )
@@ -181,7 +181,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: is larger than a key or a certificate")
+        raise InputError(f"{path}: too large for a key or a certificate")
     return content
 
 

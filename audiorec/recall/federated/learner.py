@@ -1,10 +1,10 @@
-"""All towers in one process, end to end: what a split training must equal bit for bit.
+"""Central training of all towers in one process; split training equals it bit for bit.
 
-    `UserHalf`, `ItemHalf`s ──Central──▶ a `Learner` of the one loop ──train──▶ both, trained
+    `UserHalf`, `ItemHalf`s ──Central──▶ a `Learner` ──`fit_refit`──▶ both, trained
 
-The modules, the draws and the order of sums are those of the halves; a gradient goes from the
-songs' loss straight into the users' tower. With a `Defence`, what would cross is clipped and noised
-on its way, as if there were two parties: for measurements.
+The modules, the draws and the order of sums are those of the halves; the gradient of the item loss
+flows directly into the user tower. With a `Defence`, it is clipped and noised on its way, as
+between two parties: for measurements.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ class Central:
     ----------
     user : UserHalf
     items : sequence of ItemHalf
-        One of each business with items.
+        One per business with items.
     """
 
     def __init__(self, user: UserHalf, items: Sequence[ItemHalf]) -> None:
@@ -50,7 +50,7 @@ class Central:
         self.optimiser = torch.optim.Adam(groups, fused=True)
 
     def start(self) -> Line | None:
-        """Nothing is said of the untrained model."""
+        """Return None: the untrained model is not evaluated."""
         return None
 
     def batches(self, epoch: int, first: int) -> Iterator[JointStep]:
@@ -72,7 +72,7 @@ class Central:
         return float(np.mean([item.loss for item in self.items]))
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Return the figures of the rows that judge: those of the first business by plain name."""
+        """Return validation metrics; names of further businesses get a numeric suffix."""
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
         for number, (item, vectors) in enumerate(
             zip(self.items, self.user.validation(), strict=True)
@@ -82,26 +82,26 @@ class Central:
         return line | self.user.figures()
 
     def worth(self, line: Line) -> float:
-        """Return the first business' gain, over all ranks."""
+        """Return the NDCG of the first business, over all ranks."""
         return float(line["ndcg"])
 
 
 def _crossing(item: ItemHalf, step: JointStep) -> Callable[[Tensor], Tensor]:
-    """Return what is done to a gradient on its way from the songs' to the users' tower."""
+    """Return a hook that defends a gradient on its way from the song tower to the user tower."""
     return lambda gradient: torch.from_numpy(item.guarded(step, gradient.numpy()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """What a central training needs besides the data.
+    """Settings of a central training run.
 
     Attributes
     ----------
     recipe : TwoTowerRecipe
     defence : Defence
-        What is done to what would cross.
+        Defence of the numbers that two parties would exchange.
     secret : int
-        Of all halves.
+        Secret of all halves.
     watch : callable, optional
         Called with the learner of each phase, before it trains.
     """
@@ -112,7 +112,7 @@ class Training:
     watch: Callable[[Central, Phase], None] | None = None
 
     def learner(self, user: UserSide, items: Sequence[ItemSide], phase: Phase) -> Central:
-        """Return the learner of a phase, at its start."""
+        """Return an untrained learner for a phase."""
         defence, secret = self.defence, self.secret
         halves = [
             item.half(self.recipe, phase, number=number, defence=defence, secret=secret)
@@ -135,9 +135,9 @@ class Training:
         stop: Event | None = None,
         every_s: float = EVERY_S,
     ) -> Refitted[Central]:
-        """Choose the epoch by rows that only judge, then learn from all rows for as many.
+        """Choose the number of epochs on the validation rows, then train on all rows for as many.
 
-        `data` stands for what is learnt from; the rest is as for `audiorec.learning.fit_refit`.
+        `data` identifies the training data; the rest is as for `audiorec.learning.fit_refit`.
         """
         recipe = self.recipe
         about = {

@@ -1,14 +1,14 @@
-"""The two ends of a connection: who asks, and who answers.
+"""The two ends of a connection: the caller asks, the desk answers.
 
     `Caller`  ──ask: bytes──▶ a transport ──▶ `Desk`      receive(kind) … reply(kind)
               ◀───────────── bytes ────────────
 
-The partner calls, an item side sits at the desk: its thread of training takes one question at a
-time and answers it, while the transport's threads wait. `Direct` carries bytes within a process,
+The partner is the caller, an item side the desk: its training thread takes and answers one question
+at a time, while the transport's threads wait. `Direct` carries messages within a process,
 `audiorec.recall.federated.flight` over the network; both carry the same bytes.
 
-What does not fit is refused at the desk, before the training sees it: a message that cannot be
-read, one of another session, a number that came before. See ``docs/federated-protocol.md``.
+The desk refuses invalid messages before the training thread sees them: unreadable ones, those of
+another session, and repeated numbers. See ``docs/federated-protocol.md``.
 """
 
 import secrets
@@ -31,16 +31,16 @@ from audiorec.recall.federated.protocol import (
     session_id,
 )
 
-LOOK_S = 0.1  # how often a side that waits looks whether it is to stop
-IN_PROCESS = ("0" * 64, "1" * 64)  # stand for certificates where there are none
-# What a refusal is about if the other party has ended, was slow, or knows the session no more.
+LOOK_S = 0.1  # interval at which a waiting side checks for a stop
+IN_PROCESS = ("0" * 64, "1" * 64)  # placeholders for certificates within a process
+# Subject of a refusal if the other party has ended, was too slow, or has closed the session.
 END, LATE, GONE = LOST = ("end", "late", "gone")
-PATIENCE = 2.0  # times the time limit that a transport's thread waits for the desk
+PATIENCE = 2.0  # a transport's thread waits for the desk for so many time limits
 Heard = Callable[[bytes], None]
 
 
 class Transport(Protocol):
-    """Carries one message there and one back."""
+    """Carrier of one message to the desk and its answer back."""
 
     is_remote: bool  # whether the desk is in another process
 
@@ -49,15 +49,15 @@ class Transport(Protocol):
         """Fingerprints of the caller's certificate and of the desk's."""
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
-        """Send a message and return the answer; `LostPeerError` where none comes."""
+        """Send a message and return the answer; raise `LostPeerError` if there is none."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """A transport within one process, for tests and audits; `hears` gets every byte."""
+    """Transport within one process, for tests and audits; `hears` gets every message."""
 
     desk: "Desk"
     hears: Heard | None = None
@@ -65,7 +65,7 @@ class Direct:
     is_remote: bool = False
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
-        """Hand a message to the desk."""
+        """Pass a message to the desk and return its answer."""
         if self.hears is not None:
             self.hears(data)
         answer = self.desk.answer(data, timeout_s)
@@ -74,7 +74,7 @@ class Direct:
         return answer
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""
 
 
 class Caller:
@@ -85,7 +85,7 @@ class Caller:
     transport : Transport
     role : str
     timeout_s : float
-        Seconds that an answer may take.
+        Time limit of an answer, in seconds.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Caller:
         alignment: str = "",
         places: Iterable[Any] = (),
     ) -> Message:
-        """Begin a session; return the ``welcome``.
+        """Open a session and return the ``welcome``.
 
         Raises
         ------
         RefusedError
-            If the other side wants other settings, or is at something else.
+            If the other side has different settings or another purpose.
         ProtocolError
-            If what it says does not fit, or it sees other certificates.
+            If its answer is invalid, or it sees other certificates.
         LostPeerError
             If it does not answer.
         """
@@ -145,7 +145,7 @@ class Caller:
         *,
         expect: MessageKind,
     ) -> Message:
-        """Ask one question; return the answer, which has to be of the kind `expect`."""
+        """Send a question and return the answer, which must be of the kind `expect`."""
         self._number += 1
         question = Message(
             kind=kind,
@@ -160,7 +160,7 @@ class Caller:
         return answer
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.transport.close()
 
     def _exchanged(self, question: Message, kinds: tuple[MessageKind, ...]) -> Message:
@@ -179,7 +179,7 @@ class Caller:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A question that waits at the desk, and where its answer goes."""
+    """Question waiting at the desk, with the future of its answer."""
 
     message: Message
     reply: "Future[bytes]" = field(default_factory=Future)
@@ -192,11 +192,11 @@ class Desk:
     ----------
     role : str
     certificates : (str, str)
-        Fingerprints of the caller's certificate and of the own one.
+        Fingerprints of the caller's certificate and of the desk's.
     timeout_s : float
-        Seconds until the next question.
+        Time limit of the next question, in seconds.
     stop : Event, optional
-        Once set, nothing is waited for any more.
+        Once set, waiting ends with a `LostPeerError`.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class Desk:
         self._inbox: SimpleQueue[_Waiting] = SimpleQueue()
         self._one_at_a_time = Lock()
         self._held: _Waiting | None = None  # the question that is being answered
-        self._hello: _Waiting | None = None  # one that came amid a session
+        self._hello: _Waiting | None = None  # one that arrived during a session
 
     def answer(self, data: bytes, timeout_s: float | None = None) -> bytes:
         """Answer one message; called by transports, from any thread."""
@@ -236,7 +236,7 @@ class Desk:
                 return _refusal("", message.number, about, reason)
             waiting = _Waiting(message)
             self._inbox.put(waiting)
-            if self._is_closed:  # meanwhile, so that nobody may look into the inbox again
+            if self._is_closed:  # closed meanwhile: nobody will read the inbox again
                 _tell(waiting, _refusal("", message.number, END, self._is_closed))
             return waiting.reply.result(timeout=limit)
         except TimeoutError:
@@ -246,12 +246,12 @@ class Desk:
             self._one_at_a_time.release()
 
     def accept(self, wait_s: float) -> Message:
-        """Wait for a ``hello``; return it. `welcome` or `refuse` answers it.
+        """Wait for a ``hello`` and return it; answer it with `welcome` or `refuse`.
 
         Raises
         ------
         LostPeerError
-            If none comes within `wait_s`, or `stop` is set.
+            If none arrives within `wait_s`, or `stop` is set.
         """
         self.session = ""
         if self._hello is None:
@@ -265,7 +265,7 @@ class Desk:
         return waiting.message
 
     def welcome(self, hello: Message, place: Any = None) -> None:
-        """Begin the session that a ``hello`` asked for."""
+        """Open the session requested by a ``hello``."""
         nonce = secrets.token_hex(32)
         self.nonces = (hello["nonce"], nonce)
         roles = (hello["role"], self.role)
@@ -280,32 +280,32 @@ class Desk:
         expect: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
     ) -> Message:
-        """Wait for the next question; return it.
+        """Wait for the next question and return it.
 
         Parameters
         ----------
         *kinds : MessageKind
-            Questions that have their turn now; others are refused, and waiting goes on.
+            Kinds that are accepted now; others are refused, and waiting continues.
         expect : mapping, optional
-            Values that its fields must have, where it has such fields.
+            Required values of the fields that the question has.
         timeout_s : float, optional
-            In place of the desk's.
+            Time limit instead of the desk's, in seconds.
 
         Raises
         ------
         LostPeerError
-            If none comes in time, the other side says ``hello`` anew, or `stop` is set.
+            If none arrives in time, the other side sends a new ``hello``, or `stop` is set.
         """
         while True:
             waiting = self._next(self.timeout_s if timeout_s is None else timeout_s)
             message = waiting.message
             if message.kind == MessageKind.HELLO:
                 self._hello = waiting
-                raise LostPeerError("the other party has begun a new session")
+                raise LostPeerError("the other party has started a new session")
             self._held = waiting
             if message.kind not in kinds:
                 turn = " or ".join(kind.word for kind in kinds)
-                self.refuse(f"it is the turn of {turn}")
+                self.refuse(f"expected {turn} now")
                 continue
             wrong = [
                 f"{name} {value}"
@@ -320,7 +320,7 @@ class Desk:
     def reply(
         self, kind: MessageKind, fields: Mapping[str, Any] | None = None, payload: bytes = b""
     ) -> None:
-        """Answer the question that was received last."""
+        """Answer the last question received."""
         waiting, self._held = self._held, None
         assert waiting is not None  # noqa: S101 - a question is answered once
         answer = Message(
@@ -333,14 +333,14 @@ class Desk:
         _tell(waiting, encode(answer))
 
     def refuse(self, reason: str) -> None:
-        """Refuse the question that was received last; does nothing if it was answered."""
+        """Refuse the last question received, unless it was answered."""
         waiting, self._held = self._held, None
         if waiting is not None:
             message = waiting.message
             _tell(waiting, _refusal(self.session, message.number, str(message), reason))
 
     def close(self, reason: str = "was stopped, or has finished") -> None:
-        """Tell whoever waits, now or later, that this side has ended."""
+        """Refuse all questions, waiting and future: this side has ended."""
         self._is_closed, self.session = reason, ""
         left = [self._held, self._hello]
         self._held = self._hello = None
@@ -352,15 +352,15 @@ class Desk:
                 _tell(waiting, _refusal("", waiting.message.number, END, reason))
 
     def _misfit(self, message: Message) -> str:
-        """Return why a message has no place in the session; empty if it has."""
+        """Return why a message does not fit the session; empty if it does."""
         if message.kind == MessageKind.HELLO:
-            return "" if message.number == 0 else "a hello has the number 0"
+            return "" if message.number == 0 else "a hello must have the number 0"
         if message.session != self.session:
             return ENDED
         if message.number <= self._last:
-            return f"number {message.number} came before: a replay; {self._last + 1} is next"
+            return f"number {message.number} is a replay; expected {self._last + 1}"
         if message.number != self._last + 1:
-            return f"number {message.number} is ahead; {self._last + 1} is next"
+            return f"number {message.number} is too high; expected {self._last + 1}"
         self._last = message.number
         return ""
 
@@ -379,7 +379,7 @@ class Desk:
         raise LostPeerError("this side was asked to stop")
 
 
-ENDED = "has no such session any more: say hello first"
+ENDED = "has closed this session: send hello first"
 
 
 def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
@@ -388,6 +388,6 @@ def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
 
 
 def _tell(waiting: _Waiting, data: bytes) -> None:
-    """Hand over an answer, unless it has one, or nobody waits for it any more."""
+    """Deliver an answer, unless the question was answered or its sender has given up."""
     if not waiting.reply.done() and waiting.reply.set_running_or_notify_cancel():
         waiting.reply.set_result(data)

@@ -1,7 +1,7 @@
-"""mmoe: experts that several tasks share, mixed by a gate for each; songs are the first task.
+"""Channel ``mmoe``: shared experts, mixed by one gate per task; song retrieval is the first task.
 
-The second is the partner's own: which of its items a user meets. It makes the experts learn from
-more than plays; its labels and items are no part of a bundle.
+The second task is the partner's own: which of its items a user interacts with. It trains the
+experts on more than plays; its labels and items are not stored in a bundle.
 """
 
 from audiorec.recall.federated.channel import Towers
@@ -9,7 +9,7 @@ from audiorec.recall.federated.recipe import MmoeRecipe
 
 
 class Mmoe(Towers):
-    """Songs near the vector that gated experts make of a user's profile, interests and tags."""
+    """Songs nearest to a user vector computed from the profile by gated experts."""
 
     name = "mmoe"
     Recipe = MmoeRecipe

@@ -1,11 +1,11 @@
-"""What is done to the numbers that cross, so that they say less: clipped, noised, rounded.
+"""Defence of the exchanged numbers: clipping, noise and rounding.
 
     gradients of a step (B, d) ──Defence.gradients──▶ each clipped to C, noise of norm n C added
-    vectors of users (B, d)    ──Defence.vectors────▶ rounded to float16, or noised
+    user vectors (B, d)        ──Defence.vectors────▶ rounded to float16, or noised
 
-The noise's expected *norm* is n times the clip, so in one coordinate it is n C / sqrt(d): at
-d = 64 and n = 3 that is 0.375 C. It makes known attacks fail (`audiorec.recall.federated.audit`
-measures which); it is no promise of privacy (`audiorec.recall.federated.accounting`).
+The noise's expected *norm* is n times the clip, so its deviation per coordinate is n C / sqrt(d):
+at d = 64 and n = 3 that is 0.375 C. It makes known attacks fail (`audiorec.recall.federated.audit`
+measures which) but does not guarantee privacy (`audiorec.recall.federated.accounting`).
 """
 
 from dataclasses import asdict, dataclass
@@ -21,19 +21,19 @@ Rounding = Literal["float32", "float16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defence:
-    """How the numbers that cross are made to say less.
+    """Settings of clipping, noise and rounding.
 
     Attributes
     ----------
     clip : float or None
-        The largest norm of a user's gradient, C; None: as it is. A user's gradient is the songs
-        that the model expects less those that were played, as unit vectors: at most 2 long.
+        Largest norm of a user's gradient, C; None: not clipped. A user's gradient is the expected
+        song vector minus the played one, both of unit vectors, so its norm is at most 2.
     noise : float
-        Expected norm of the noise on a user's gradient, in clips; 0: none.
+        Expected norm of the noise on a user's gradient, as a multiple of `clip`; 0: none.
     rounding : {"float32", "float16"}
-        What users' vectors are rounded to before they leave.
+        Precision of user vectors that are sent.
     vector_noise : float
-        Expected norm of the noise on a user's vector, which is 1 long; 0: none.
+        Expected norm of the noise on a user vector, which has length 1; 0: none.
     """
 
     clip: float | None = 1.0
@@ -47,22 +47,22 @@ class Defence:
         if not self.noise >= 0 or not self.vector_noise >= 0:
             raise InputError("noise and vector_noise must be 0 or more")
         if self.noise and self.clip is None:
-            raise InputError("noise is counted in clips: set clip as well")
+            raise InputError("noise is a multiple of clip: set clip as well")
         if self.rounding not in ("float32", "float16"):
             raise InputError(f"rounding must be float32 or float16, got {self.rounding!r}")
 
     @property
     def guards_gradients(self) -> bool:
-        """Whether a gradient is changed at all."""
+        """Whether gradients are changed."""
         return self.clip is not None
 
     @property
     def guards_vectors(self) -> bool:
-        """Whether a vector is changed at all."""
+        """Whether vectors are changed."""
         return self.rounding != "float32" or self.vector_noise > 0
 
     def gradients(self, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return gradients (B, d) as they may leave: float32."""
+        """Return gradients (B, d) clipped and noised, float32."""
         if self.clip is None:
             return rows
         norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
@@ -70,30 +70,30 @@ class Defence:
         return _noised(kept, self.noise * self.clip, rng)
 
     def vectors(self, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return users' vectors (B, d) as they may leave: float32, of float16's values if so."""
+        """Return user vectors (B, d) noised and rounded, always as float32."""
         found = _noised(rows, self.vector_noise, rng) if self.vector_noise else rows
         if self.rounding == "float16":
             found = found.astype(np.float16).astype(np.float32)
         return found
 
     def words(self) -> str:
-        """Say what was done, in one sentence.
+        """Return one sentence that describes the defence.
 
         Examples
         --------
         >>> Defence(rounding="float16").words()
-        'Gradients were cut to 1, with noise of norm 3; vectors were rounded to float16.'
+        'Gradients were clipped to 1, with noise of norm 3; vectors were rounded to float16.'
         >>> Defence(clip=None, noise=0.0).words()
-        'Gradients and vectors crossed as they were.'
+        'Gradients and vectors were sent unchanged.'
         """
         if not self.guards_gradients and not self.guards_vectors:
-            return "Gradients and vectors crossed as they were."
-        done = "Gradients crossed as they were"
+            return "Gradients and vectors were sent unchanged."
+        done = "Gradients were sent unchanged"
         if self.clip is not None:
-            noise = f"with noise of norm {self.noise * self.clip:g}" if self.noise else "not noised"
-            done = f"Gradients were cut to {self.clip:g}, {noise}"
+            noise = f"with noise of norm {self.noise * self.clip:g}" if self.noise else "no noise"
+            done = f"Gradients were clipped to {self.clip:g}, {noise}"
         if self.vector_noise:
-            done += f"; vectors got noise of norm {self.vector_noise:g}"
+            done += f"; vectors have noise of norm {self.vector_noise:g}"
         if self.rounding != "float32":
             done += f"; vectors were rounded to {self.rounding}"
         return f"{done}."

@@ -1,10 +1,10 @@
-"""The users' tower as ONNX: for a server that has neither torch nor this package.
+"""Export of the user tower to ONNX, for servers without torch or this package.
 
     `UserModel` ──tower_bytes──▶ one ONNX file      `OnnxTower`(bytes) ──vectors──▶ (n, K, d)
 
-Inputs are what `inputs_of` makes of `UserFeatures`: for each bag the codes (P,), the row that each
-is of (P, 1), and how many each row has (n, 1); and the dense columns (n, A). The output is what
-`audiorec.recall.federated.forward` computes in numpy.
+`inputs_of` computes the inputs from `UserFeatures`: for each bag the codes (P,), the row of each
+code (P, 1) and the codes per row (n, 1); and the dense columns (n, A). The output equals that of
+`audiorec.recall.federated.forward`.
 """
 
 import os
@@ -27,16 +27,16 @@ TINY = 1e-12
 
 
 class OnnxTower:
-    """A tower that answers by ONNX Runtime, in one thread.
+    """User tower in ONNX Runtime, on one thread.
 
     Parameters
     ----------
     content : bytes
-        What `tower_bytes` returned.
+        Model returned by `tower_bytes`.
     """
 
     def __init__(self, content: bytes) -> None:
-        # As in `audiorec.tagger.backbone`: its wheels would tell their maker of every session.
+        # As in `audiorec.tagger.backbone`: its wheels send telemetry for every session.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
@@ -45,9 +45,9 @@ class OnnxTower:
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def vectors(self, features: UserFeatures) -> FloatArray:
-        """Return a vector of each user for each task, (n, K, d) float32; 0 where unknown."""
+        """Return a vector per user and task, (n, K, d) float32; 0 for unknown users."""
         shape = self._session.get_outputs()[0].shape[1:]
-        # ONNX Runtime divides by zero where there is no row.
+        # ONNX Runtime divides by zero if there are no rows.
         parts = [np.zeros((0, *shape), np.float32)]
         for first in range(0, len(features), ROWS):
             part = features.take(np.arange(first, min(first + ROWS, len(features))))
@@ -58,7 +58,7 @@ class OnnxTower:
 
 
 def inputs_of(features: UserFeatures) -> dict[str, Any]:
-    """Return what the graph reads of some users."""
+    """Return the graph's inputs for the given users."""
     found: dict[str, Any] = {"dense": features.dense}
     for number, bag in enumerate(features.bags.values()):
         counts = np.diff(bag.starts)
@@ -69,7 +69,7 @@ def inputs_of(features: UserFeatures) -> dict[str, Any]:
 
 
 def tower_bytes(model: "UserModel") -> bytes:
-    """Return a tower as an ONNX model in one piece, without custom operators.
+    """Return a tower as a self-contained ONNX model without custom operators.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def tower_bytes(model: "UserModel") -> bytes:
 
 
 class _Graph:
-    """Nodes and constants of a graph that is being made."""
+    """Builder of an ONNX graph: its nodes and constants."""
 
     def __init__(self, weights: Mapping[str, Any], make_node: Any, make_tensor: Any) -> None:
         self.nodes: list[Any] = []
@@ -153,21 +153,21 @@ class _Graph:
         return name
 
     def mean_of(self, number: int, width: int) -> str:
-        """Add the mean of the values of one bag; return the name of (n, width)."""
+        """Add the mean of a bag's values, (n, width); return its name."""
         rows = self.node("Gather", self.weight(f"values.{number}"), f"codes_{number}")
         zeros = self.filled(0.0, width)
         summed = self.node("ScatterND", zeros, f"owners_{number}", rows, reduction="add")
         return self.node("Div", summed, f"counts_{number}")
 
     def filled(self, value: float, *shape: int) -> str:
-        """Add (n, *shape) of one value."""
+        """Add a constant array (n, *shape); return its name."""
         count = self.node("Shape", "dense", start=0, end=1)
         whole = self.node("Concat", count, self.constant(np.array(shape, np.int64)), axis=0)
         filling = self._make_tensor(np.array([value], np.float32), f"filling_{len(self.nodes)}")
         return self.node("ConstantOfShape", whole, value=filling)
 
     def gates_of(self, x: str, tasks: int, experts: int) -> str:
-        """Add the gates, (n, tasks, experts)."""
+        """Add the gates, (n, tasks, experts); return their name."""
         if "gate.weight" not in self._weights:
             return self.filled(1.0, tasks, experts)
         logits = self.node(

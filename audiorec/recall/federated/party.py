@@ -1,12 +1,12 @@
-"""One party of a federated training: a learner of the one loop, whose other half is elsewhere.
+"""Learner of one party: runs the common training loop over its half and exchanges messages.
 
 ::
 
     partner: `UserParty`  ──vectors──▶ link ──▶ `ItemParty`: music, or a further item side
                           ◀─gradients─      ◀──
 
-Of several processes of a party the first one holds the connection. It tells the others what came
-over it, losses of the other party included, so that all of them always are at the same step.
+If a party trains in several processes, the first one holds the connection. It broadcasts what it
+receives, including the loss of the other party, so that all processes stay at the same step.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,13 +38,13 @@ Half = TypeVar("Half", UserHalf, ItemHalf)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What all parties of a training must have alike: compared before anything else.
+    """Settings that must be equal at all parties; compared before training.
 
     Attributes
     ----------
     recipe : TwoTowerRecipe
     users : int
-        Aligned rows.
+        Number of aligned rows.
     checkpoint_steps : int
         Steps between two checkpoints.
     """
@@ -55,41 +55,42 @@ class Shared:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every setting by name, plain values."""
+        """All settings by name, as plain values."""
         kind = "mmoe" if isinstance(self.recipe, MmoeRecipe) else "two-tower"
         counted = {"users": self.users, "checkpoint_steps": self.checkpoint_steps}
         return {"model": kind, **self.recipe.to_json(), **counted}
 
     @property
     def fingerprint(self) -> str:
-        """Of the settings, and of the order of draws: sixteen hex digits."""
+        """Hash of the settings and the protocol of draws, sixteen hex digits."""
         return fingerprint({"recipe": self.recipe.fingerprint, **self.settings})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyWork:
-    """How one party trains: nothing here changes what comes out without noise.
+    """Execution options of one party; without noise, none of them changes the result.
 
     Attributes
     ----------
     defence : Defence
-        What this party does to the numbers that leave it.
+        Defence of the numbers that this party sends.
     work : Path
         Folder of the checkpoints.
     secret : int
-        Of the party's own draws (`audiorec.recall.federated.secret`).
+        Seed of the party's own draws (`audiorec.recall.federated.secret`).
     wait_s : float
         Seconds to wait for a lost party.
     tell : callable, optional
-        Called with the line of each epoch.
+        Called with the metrics of each epoch.
     say : callable, optional
-        Called with one line of text when something happens to the connection.
+        Called with one line of text when the state of the connection changes.
     stop : Event, optional
-        Once set, training ends after the step in work.
+        Once set, training ends after the current step.
     witness : callable, optional
-        Looks on at an item side, as `ItemHalf.witness`.
+        Recorder of an item side's gradients, as `ItemHalf.witness`.
     processes : Processes
-        Of this party, which train its half together: all see `work`, and the first one writes.
+        Processes of this party that train its half together: all need access to `work`, and the
+        first one writes.
     """
 
     defence: Defence = NOTHING
@@ -103,7 +104,7 @@ class PartyWork:
     processes: Processes = ALONE
 
     def note(self, text: str) -> None:
-        """Say one line, in the first process."""
+        """Report one line of text, in the first process only."""
         if self.say is not None and self.processes.is_first:
             self.say(text)
 
@@ -114,34 +115,34 @@ class PartyWork:
 
 
 class _HalfLearner(Generic[Half]):
-    """What both parties' learners have of their half."""
+    """Common part of both parties' learners."""
 
     half: Half
 
     @property
     def model(self) -> nn.Module:
-        """Of the half."""
+        """Model of the half."""
         return self.half.model
 
     @property
     def optimiser(self) -> optim.Optimizer:
-        """Of the half."""
+        """Optimiser of the half."""
         return self.half.optimiser
 
     def start(self) -> Line | None:
-        """Nothing is said of the untrained model."""
+        """Return None: the untrained model is not evaluated."""
         return None
 
 
 class UserParty(_HalfLearner[UserHalf]):
-    """The partner's learner: vectors out, gradients in; see `audiorec.learning.fit.Learner`.
+    """The partner's `audiorec.learning.fit.Learner`: sends vectors, receives gradients.
 
     Parameters
     ----------
     half : UserHalf
     callers : sequence of Caller
-        With a session for ``train`` each, in the order of the half's vectors; none in a process
-        that is not the first.
+        Callers with an open ``train`` session, in the order of the half's vectors; empty in
+        processes other than the first.
     phase : str
     """
 
@@ -153,7 +154,7 @@ class UserParty(_HalfLearner[UserHalf]):
         yield from steps_of(self.half.learnt, self.half.recipe, epoch, first)
 
     def step(self, batch: JointStep) -> float:
-        """Send vectors, learn from the gradients; return the loss of the own task, 0 without."""
+        """Send vectors and train on the gradients; return the own task's loss, 0 without one."""
         half = self.half
         leaving = half.vectors(batch)
         shape = (half.n_items, len(batch.rows), half.recipe.dimension)
@@ -174,7 +175,7 @@ class UserParty(_HalfLearner[UserHalf]):
         return [answer.array() for answer in answers]
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Send the vectors of the users that judge; return the figures of all sides."""
+        """Send the vectors of the validation users; return the metrics of all sides."""
         line: Line = {"epoch": epoch, "seconds": seconds}
         if isinstance(self.half.recipe, MmoeRecipe) and self.half.recipe.own_weight:
             line["own_loss"] = loss
@@ -189,7 +190,7 @@ class UserParty(_HalfLearner[UserHalf]):
         return line | self.half.figures()
 
     def worth(self, line: Line) -> float:
-        """Return the first business' gain, over all ranks."""
+        """Return the NDCG of the first business, over all ranks."""
         return float(line["worth"])
 
     def _figures(self, caller: Caller, vectors: FloatArray, at: Mapping[str, Any]) -> Line:
@@ -208,7 +209,7 @@ class UserParty(_HalfLearner[UserHalf]):
     def _all(
         self, kind: MessageKind, asked: Sequence[tuple[dict[str, Any], bytes]], expect: MessageKind
     ) -> list[Message]:
-        """Ask every item side; those elsewhere compute at the same time."""
+        """Ask every item side; remote ones compute concurrently."""
 
         def ask(one: tuple[Caller, tuple[dict[str, Any], bytes]]) -> Message:
             caller, (fields, payload) = one
@@ -226,17 +227,17 @@ class UserParty(_HalfLearner[UserHalf]):
 
 
 class ItemParty(_HalfLearner[ItemHalf]):
-    """An item side's learner: what arrives is its batch; see `audiorec.learning.fit.Learner`."""
+    """An item side's `audiorec.learning.fit.Learner`: each batch is a received message."""
 
     def __init__(self, half: ItemHalf, desk: Desk, phase: Phase, n: int, pause: Event) -> None:
-        """Wait at a desk with `n` aligned rows; a pause of the partner sets `pause`."""
+        """Serve a desk with `n` aligned rows; a pause request of the partner sets `pause`."""
         self.half, self.desk, self.phase, self.pause = half, desk, phase, pause
         judged = np.zeros(n, np.bool_)
         judged[half.judged] = True
         self._learnt = np.flatnonzero(~judged)
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[JointStep, Message | None]]:
-        """Yield each step with the vectors that came for it, in the first process."""
+        """Yield each step with its received vectors; None in processes other than the first."""
         processes = self.half.processes
         for step in steps_of(self._learnt, self.half.recipe, epoch, first):
             came: list[Message] = []
@@ -253,7 +254,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
             yield step, came[0] if came else None
 
     def _next(self, step: JointStep) -> Message:
-        """Return the vectors of a step, or the partner's wish to pause, which is answered."""
+        """Return the vectors of a step, or the partner's pause request after answering it."""
         at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
         at |= {"rows": len(step.rows), "width": self.half.recipe.dimension}
         message = self.desk.receive(MessageKind.VECTORS, MessageKind.PAUSE, expect=at)
@@ -262,7 +263,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
         return message
 
     def step(self, batch: tuple[JointStep, Message | None]) -> float:
-        """Learn from vectors and send the gradients; return the loss."""
+        """Train on the vectors and send the gradients; return the loss."""
         step, message = batch
         half = self.half
 
@@ -280,7 +281,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
         return half.loss
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Judge by the vectors that come, and learn how good the epoch was over all sides."""
+        """Evaluate the received vectors, and receive the partner's overall figure of the epoch."""
         at = {"phase": self.phase, "epoch": epoch}
         total, width = len(self.half.judged), self.half.recipe.dimension
         parts: list[FloatArray] = []
@@ -297,7 +298,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
         return {"epoch": epoch, "loss": loss, "seconds": seconds, **figures, "worth": worth}
 
     def worth(self, line: Line) -> float:
-        """Return what the partner said."""
+        """Return the figure that the partner sent."""
         return float(line["worth"])
 
     def _array(self, message: Message) -> FloatArray:

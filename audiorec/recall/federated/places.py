@@ -1,9 +1,9 @@
-"""Where two parties can both go on: the checkpoints that each has, and the last one that both have.
+"""Resume points of two parties: the checkpoints that each has, and the latest common one.
 
-    checkpoints in a folder ──kept──▶ `Place`s ──common_place──▶ the last one of both sides
+    checkpoints in a folder ──kept──▶ `Place`s ──common_place──▶ the latest of both sides
 
-A place is a phase, an epoch and a step. Parties run in step, so that an item side is never more
-than one checkpoint ahead of the partner, and each keeps two.
+A place is a phase, an epoch and a step. The parties run in lockstep: an item side is at most one
+checkpoint ahead of the partner, and each keeps two.
 """
 
 import json
@@ -29,22 +29,22 @@ MAX_BYTES = 1_024
 
 
 def starts() -> tuple[Phase, ...]:
-    """Return the phases of a training, in their order."""
+    """Return the phases of a training run, in order."""
     return get_args(Phase)
 
 
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a training stands.
+    """Position of a training run.
 
     Attributes
     ----------
     phase : {"choose", "refit"}
     epoch : int
-        Epochs that are done.
+        Epochs completed.
     step : int
-        Steps that are done in the next one.
+        Steps completed in the next epoch.
     """
 
     phase: Phase
@@ -52,12 +52,12 @@ class Place:
     step: int
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return the position as readable text."""
         whole = " on everything" if self.phase == "refit" else ""
         return f"epoch {self.epoch + 1}{whole}, step {self.step}"
 
     def __lt__(self, other: "Place") -> bool:
-        """Return whether a training comes by here first."""
+        """Return whether training reaches this place before the other."""
         return self._key < other._key
 
     @property
@@ -66,7 +66,7 @@ class Place:
 
     @property
     def plain(self) -> list[Any]:
-        """As a message has it."""
+        """Plain list, as sent in a message."""
         return [self.phase, self.epoch, self.step]
 
     @classmethod
@@ -76,7 +76,7 @@ class Place:
 
 
 def kept(work: Path, fingerprint: str) -> list[Place]:
-    """Return the places of the whole checkpoints of a training, the last one first."""
+    """Return the places of the valid checkpoints of a training run, the latest first."""
     found = [
         Place(phase, epoch, step)
         for phase in starts()
@@ -86,7 +86,7 @@ def kept(work: Path, fingerprint: str) -> list[Place]:
 
 
 def common_place(theirs: Sequence[Place], ours: Sequence[Place]) -> Place | None:
-    """Return the last place of both; None to begin anew.
+    """Return the latest place common to both sides; None to start from the beginning.
 
     Examples
     --------
@@ -100,9 +100,9 @@ def common_place(theirs: Sequence[Place], ours: Sequence[Place]) -> Place | None
 def place_in(
     phase: Phase, place: Place | None, work: Path, fingerprint: str
 ) -> tuple[int, int] | None:
-    """Return where one phase goes on if the training does at a place: None to begin it anew.
+    """Return where one phase resumes if training resumes at a place; None to start the phase.
 
-    A phase before that of the place was finished: its last checkpoint is taken.
+    A phase before that of the place is finished; its last checkpoint is used.
     """
     if place is None or starts().index(phase) > starts().index(place.phase):
         return None
@@ -112,18 +112,18 @@ def place_in(
 
 
 def kept_secret(work: Path) -> int:
-    """Return the secret of a party's draws; a new one is written for a training that begins.
+    """Return the secret of a party's draws; create and store one for a new training run.
 
-    A training that begins anew after a kill must draw what it drew before.
+    A run that restarts from the beginning after a kill must repeat the same draws.
     """
     path = work / DRAWS_FILE
     with suppress(FileNotFoundError):
         try:
             found = json.loads(read_own(path, MAX_BYTES))["secret"]
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: holds no secret; remove the folder {work}") from error
+            raise StoreError(f"{path}: no valid secret; remove the folder {work}") from error
         if type(found) is not int or not 0 <= found < 1 << BITS:
-            raise StoreError(f"{path}: holds no secret; remove the folder {work}")
+            raise StoreError(f"{path}: no valid secret; remove the folder {work}")
         return found
     secret = randbits(BITS)
     with replaced(path) as temporary:
@@ -134,7 +134,7 @@ def kept_secret(work: Path) -> int:
 
 def _places_of(phase: Phase, work: Path, fingerprint: str) -> list[tuple[int, int]]:
     path = work / f"{phase}.safetensors"
-    # The second phase's fingerprint has the number of epochs that the first one chose.
+    # The second phase's fingerprint includes the number of epochs chosen by the first.
     names = {fingerprint_at(one) for one in (path, path.with_name(f"{phase}.before.safetensors"))}
     mine = [name for name in names if name and name.startswith(f"{fingerprint}/{phase}")]
     return [place for name in mine for place in kept_places(path, name)]

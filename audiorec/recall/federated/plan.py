@@ -1,6 +1,6 @@
-"""What one party is told: the table ``[federated]`` of its settings file.
+"""Plan of one party: the table ``[federated]`` of its settings file.
 
-party.toml ──PartyPlan.read──▶ who it is, where the others are, what it holds, the recipe
+party.toml ──PartyPlan.read──▶ role, addresses of the other parties, data files, recipe
 """
 
 from collections.abc import Mapping
@@ -25,43 +25,44 @@ class PartyPlan:
     Attributes
     ----------
     role : {"music", "partner"}
-        ``partner`` has the users' profiles and calls; ``music``, or any business with items,
+        ``partner`` has the user profiles and calls; ``music``, or any business with items,
         listens.
     keys : Path
-        The folder that ``federated keys`` wrote.
+        Folder written by ``federated keys``.
     peers : tuple of str
         Certificates of the other parties: one at an item side, one for each item side at the
         partner.
     addresses : tuple of str
-        ``host:port``: at an item side where it listens, at the partner where each of `peers` does.
+        ``host:port``: the listening address at an item side, the address of each of `peers` at the
+        partner.
     out : Path
-        The folder of this party's model.
+        Folder of this party's model.
     alignment : Path
-        What ``federated align`` writes.
+        File written by ``federated align``.
     ids : Path, optional
-        User ids to align: a table with ``user_id``, or a list, one a line. By default those of the
-        log, or of the profiles.
+        User ids to align: a table with ``user_id``, or a list with one id per line. By default
+        those of the log or of the profiles.
     interactions, side, vectors, songs : Path, optional
-        Of an item side: the listening log, and what is known of songs.
+        Item side only: the listening log, and side information of songs.
     profiles : Path, optional
-        Of the partner: a table of users, and what is known of them.
+        Partner only: a table of users and their attributes.
     number : int
-        Of an item side: which of the partner's `peers` it is, from 0.
+        Item side only: its number among the partner's `peers`, from 0.
     model : {"two-tower", "mmoe"}
         The same for all parties.
     recipe : mapping
-        Settings of the model, the same for all parties; ``recall list two-tower`` has them.
+        Settings of the model, the same for all parties; ``recall list two-tower`` shows them.
     defence : mapping
-        ``clip``, ``noise``, ``rounding``, ``vector_noise``: what is done to numbers that leave.
+        ``clip``, ``noise``, ``rounding``, ``vector_noise``: defence of the numbers that are sent.
     watch : bool
-        Of an item side: attack its own gradients at the end of a training, and note what they said
-        in ``<out>.leaks.json``. Takes 16 bytes a number of every user's vector.
+        Item side only: attack its own gradients after training and write the leaks to
+        ``<out>.leaks.json``. Needs 16 bytes per number of every user's vector.
     checkpoint_steps : int
         Steps between two checkpoints, the same for all parties.
     jobs : int
-        Processes of the alignment.
+        Number of processes for the alignment.
     timeout_s, wait_s : float
-        Seconds that an answer may take, and that a lost party is waited for.
+        Time limit of an answer, and of waiting for a lost party, in seconds.
     """
 
     role: Role
@@ -88,13 +89,13 @@ class PartyPlan:
 
     def __post_init__(self) -> None:
         if not self.peers or len(self.peers) != len(self.addresses):
-            raise InputError("peers and addresses need one entry for each other party")
+            raise InputError("peers and addresses need one entry per other party")
         if self.role == "music" and len(self.peers) > 1:
-            raise InputError("an item side has one peer, the partner, and listens at one address")
+            raise InputError("an item side has one peer, the partner, and listens on one address")
         for address in self.addresses:
             host, _, port = address.rpartition(":")
             if not host or not port.isdigit() or int(port) > 65_535:
-                raise InputError(f"addresses are host:port, got {address!r}")
+                raise InputError(f"addresses must be host:port, got {address!r}")
         for name in ("checkpoint_steps", "jobs"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
@@ -107,11 +108,11 @@ class PartyPlan:
         sides = len(recipe.item_weights) if isinstance(recipe, MmoeRecipe) else 1
         if self.role == "partner" and len(self.peers) != sides:
             raise InputError(
-                f"the model has {sides} item side(s), peers has {len(self.peers)}: item_weights of "
-                "an mmoe has a weight for each"
+                f"the model has {sides} item side(s), but peers has {len(self.peers)}; give one "
+                "weight per item side in item_weights of an mmoe"
             )
         if self.number >= sides:
-            raise InputError(f"number is {self.number}, and the model has {sides} item side(s)")
+            raise InputError(f"number is {self.number}, but the model has {sides} item side(s)")
         self.guard()
 
     @classmethod
@@ -121,12 +122,12 @@ class PartyPlan:
         Raises
         ------
         InputError
-            If it is missing or damaged, has an unknown key or a wrong value, or is another
-            role's.
+            If the file is missing or damaged, has an unknown key or a wrong value, or is of
+            another role.
         """
         content = dict(read_settings(path, "federated"))
         if role is not None and content.setdefault("role", role) != role:
-            raise InputError(f"{path}: is of the role {content['role']!r}, not {role!r}")
+            raise InputError(f"{path}: its role is {content['role']!r}, not {role!r}")
         plan = filled(cls, content, f"{path}: [federated]")
         folder = path.parent
         places = {
@@ -140,12 +141,12 @@ class PartyPlan:
         return filled(RECIPES[self.model], self.recipe, "recipe")
 
     def guard(self) -> Defence:
-        """Return what is done to numbers that leave."""
+        """Return the defence of numbers that are sent."""
         return filled(Defence, self.defence, "defence")
 
     def needs(self, name: str) -> Path:
-        """Return a file that this party has to name."""
+        """Return the path of a required file."""
         place: Path | None = getattr(self, name)
         if place is None:
-            raise InputError(f"[federated] names no {name}, which the {self.role} side needs")
+            raise InputError(f"[federated] has no {name}, which the {self.role} side needs")
         return place

@@ -1,9 +1,9 @@
-"""Messages between two parties as bytes: what may stand in them, and how large they may be.
+"""Wire format of messages between two parties: fields, bounds, encoding and decoding.
 
     Message ──encode──▶ bytes ──decode──▶ the same message, or a `ProtocolError`
 
-``docs/federated-protocol.md`` describes the form; this module is the one place that knows it. Every
-field of every kind has a check here, and a payload is measured before it is read as numbers.
+``docs/federated-protocol.md`` specifies the format; only this module implements it. Every field of
+every kind has a check here, and the length of a payload is verified before it is parsed.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ Array = npt.NDArray[Any]
 
 
 class MessageKind(IntEnum):
-    """What a message is."""
+    """Kind of a message."""
 
     HELLO = 1
     WELCOME = 2
@@ -74,13 +74,13 @@ class MessageKind(IntEnum):
 
     @property
     def word(self) -> str:
-        """As the protocol's page has it."""
+        """Name in lower case, as in the protocol specification."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message, in or out.
+    """One message, sent or received.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class Message:
     session : str
         32 hex digits; empty in ``hello``.
     number : int
-        Of the question; its answer has the same.
+        Number of the question; its answer has the same.
     fields : mapping
-        What else stands in the header: exactly the fields of the kind.
+        Remaining header fields: exactly those of the kind.
     payload : bytes
     """
 
@@ -101,7 +101,7 @@ class Message:
     payload: bytes = b""
 
     def __str__(self) -> str:
-        """Return the kind and the number, as errors name it."""
+        """Return the kind and the number, for errors."""
         return f"{self.kind.word} {self.number}"
 
     def __getitem__(self, name: str) -> Any:
@@ -114,7 +114,7 @@ class Message:
         Raises
         ------
         ProtocolError
-            If one of the numbers is not finite.
+            If a number is not finite.
         """
         kind = DTYPES[self.fields.get("dtype", "float32")]
         shape = (self.fields["rows"], self.fields["width"])
@@ -133,7 +133,7 @@ class Message:
 
 
 def whole(low: int, high: int) -> Check:
-    """Return a check for whole numbers from `low` to `high`, both included."""
+    """Return a check for integers from `low` to `high`, inclusive."""
     return lambda value: type(value) is int and low <= value <= high
 
 
@@ -157,7 +157,7 @@ def _number(value: Any) -> bool:
 
 
 def _named(check: Check, most: int) -> Check:
-    """Return a check for an object of at most so many values by short names."""
+    """Return a check for an object of at most `most` values with short names."""
 
     def is_good(value: Any) -> bool:
         return (
@@ -170,14 +170,14 @@ def _named(check: Check, most: int) -> Check:
 
 
 def _setting(value: Any) -> bool:
-    """Whether a value is plain, or a short list of plain ones."""
+    """Whether a value is plain or a short list of plain values."""
     if isinstance(value, list):
         return len(value) <= 64 and all(map(_setting, value))
     return value is None or isinstance(value, bool) or _number(value) or _text(value)
 
 
 def _place(value: Any) -> bool:
-    """Whether a value is a place in a training: phase, epoch, step."""
+    """Whether a value is a place in a training run: phase, epoch, step."""
     return (
         isinstance(value, list)
         and len(value) == 3
@@ -199,7 +199,7 @@ STEP: dict[str, Check] = {
 EPOCH = {name: STEP[name] for name in ("phase", "epoch")}
 SHAPE: dict[str, Check] = {"rows": whole(0, MAX_ROWS), "width": whole(1, MAX_WIDTH)}
 DTYPE = _one_of(*DTYPES)
-# What stands in a header beside the session and the number: exactly these.
+# Header fields of each kind besides session and number; no others are allowed.
 FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
     {
         MessageKind.HELLO: {
@@ -243,7 +243,7 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
 
 
 def encode(message: Message) -> bytes:
-    """Return a message as bytes; one that `decode` would refuse is a `ProtocolError` here."""
+    """Encode a message; raise `ProtocolError` if `decode` would refuse it."""
     header = {"session": message.session, "number": message.number, **message.fields}
     text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     sizes = (len(text), len(message.payload))
@@ -253,12 +253,12 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """Read a message.
+    """Decode and check a message.
 
     Raises
     ------
     ProtocolError
-        If anything in it does not fit; names the field and what was expected.
+        If the message is invalid; names the field and the expected value.
     """
     kind, header, payload = _frame(data)
     session, number = header.pop("session", None), header.pop("number", None)
@@ -275,13 +275,13 @@ def decode(data: bytes) -> Message:
         )
     for name, check in checks.items():
         if not check(header[name]):
-            raise ProtocolError(str(message), f"a {name} within its bounds", _shown(header[name]))
+            raise ProtocolError(str(message), f"a valid {name}", _shown(header[name]))
     _check_length(message)
     return message
 
 
 def pack(values: Array, dtype: str = "float32") -> tuple[dict[str, Any], bytes]:
-    """Return the fields and the payload of vectors (rows, width)."""
+    """Return the header fields and the payload of vectors (rows, width)."""
     rows, width = values.shape
     payload = np.ascontiguousarray(values, DTYPES[dtype]).tobytes()
     return {"rows": int(rows), "width": int(width)}, payload
@@ -290,7 +290,7 @@ def pack(values: Array, dtype: str = "float32") -> tuple[dict[str, Any], bytes]:
 def session_id(
     purpose: str, nonces: Sequence[str], roles: Sequence[str], certificates: Sequence[str]
 ) -> str:
-    """Return the session that a hello and a welcome make; of each pair the client's is first.
+    """Return the session id of a hello and a welcome; of each pair the caller's value is first.
 
     Parameters
     ----------
@@ -304,14 +304,14 @@ def session_id(
 
 
 def _frame(data: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
-    """Return the kind, the header and the payload, once their lengths are right."""
+    """Split a frame into kind, header and payload after checking their lengths."""
     if len(data) > MAX_MESSAGE:
         raise ProtocolError("of any kind", f"at most {MAX_MESSAGE:,} bytes", f"{len(data):,}")
     if len(data) < FRAME.size:
         raise ProtocolError("of any kind", f"at least {FRAME.size} bytes", str(len(data)))
     magic, version, number, n_header, n_payload = FRAME.unpack_from(data)
     if magic != MAGIC:
-        raise ProtocolError("of any kind", f"the beginning {MAGIC!r}", repr(magic))
+        raise ProtocolError("of any kind", f"the magic bytes {MAGIC!r}", repr(magic))
     if version != VERSION:
         raise ProtocolError("of any kind", f"version {VERSION}", f"version {version}")
     if number not in set(MessageKind):
@@ -334,7 +334,7 @@ def _frame(data: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
 
 
 def _check_length(message: Message) -> None:
-    """Refuse a payload whose length does not follow from the header."""
+    """Refuse a payload whose length disagrees with the header."""
     expected = _length(message)
     if expected is not None and len(message.payload) != expected:
         got = f"{len(message.payload):,}"
@@ -355,7 +355,7 @@ def _check_length(message: Message) -> None:
 
 
 def _length(message: Message) -> int | None:
-    """Return how long the payload has to be; None where the header does not say."""
+    """Return the required payload length in bytes; None if the header does not determine it."""
     if message.kind in (MessageKind.COMMON, MessageKind.BUCKET, MessageKind.ANSWER):
         return None
     if message.kind == MessageKind.ROWS:

@@ -1,11 +1,11 @@
-"""Alignment: which users two or more parties have in common, without showing each other the rest.
+"""Alignment by private set intersection: find common users without revealing the others.
 
     ids ──normalised, HMAC under a common salt──▶ buckets ──openmined-psi──▶ common ids
-    common ids ──another HMAC──▶ tokens, in an order that nobody chose ──▶ `Alignment` of both
+    common ids ──another HMAC──▶ tokens, sorted: an order nobody chose ──▶ `Alignment` of both
 
-The partner learns which of its ids the other side has, then names them to it by tokens that only
-somebody who has the same ids can read. Elliptic curves take 0.3 ms an id on each side, so buckets
-run in several processes, and both parties compute at the same time.
+The partner learns which of its ids the other side has, then names them to it by tokens that can
+only be matched by a party with the same ids. Elliptic-curve operations take 0.3 ms per id on each
+side, so buckets run in several processes, and both parties compute concurrently.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ from audiorec.recall.federated.protocol import (
 from audiorec.runs.workers import Limits, Workers
 from audiorec.types import StageProgress
 
-BUCKET_IDS = 5_000  # about so many of the larger party's ids are in a bucket
-CPU_S = 0.00031  # of both parties together, an id of the larger one: for the plan
-TIMEOUT_S = 1_800.0  # one bucket
+BUCKET_IDS = 5_000  # mean number of the larger party's ids in a bucket
+CPU_S = 0.00031  # CPU seconds of both parties per id of the larger one, for the plan
+TIMEOUT_S = 1_800.0  # time limit of one bucket
 HANDLER = "audiorec.recall.federated.psi:handler"
 TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
 NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
@@ -41,15 +41,15 @@ NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The users that all parties have, in the order that all of them agreed on.
+    """Users common to all parties, in the agreed order.
 
     Attributes
     ----------
     user_ids : tuple of str, length n
-        As this party writes them.
+        This party's ids.
     ids : tuple of str
-        What the alignment is called with each other party: 64 hex digits, which say that both
-        have the same rows in the same order. One at an item side.
+        Id of the alignment with each other party: 64 hex digits, equal on both sides if both have
+        the same rows in the same order. One at an item side.
     """
 
     user_ids: tuple[str, ...]
@@ -61,15 +61,15 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """Distinct ids in the form in which parties compare them, sorted.
+    """Distinct ids in the form that the parties compare, sorted.
 
     Attributes
     ----------
     forms : tuple of str
     originals : tuple of str
-        The id of the table that each stands for: the first of equals.
+        Original id of each form: the first of those that became equal.
     merged : int
-        Ids that were equal to another one and are left out.
+        Number of ids dropped because their form equals that of another.
     """
 
     forms: tuple[str, ...]
@@ -81,12 +81,12 @@ class Normalised:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> "Normalised":
-        """Bring ids to the common form: Unicode NFC, without white space at the ends.
+        """Normalise ids: Unicode NFC, without white space at the ends.
 
         Raises
         ------
         InputError
-            If an id is empty then, or there are more than 200 million.
+            If a normalised id is empty, or there are more than 200 million.
 
         Examples
         --------
@@ -102,28 +102,28 @@ class Normalised:
                 raise InputError(f"user id {one!r} is empty without its white space")
             found.setdefault(form, one)
         if len(found) > MAX_IDS:
-            raise InputError(f"{len(found):,} ids; the protocol takes {MAX_IDS:,}")
+            raise InputError(f"{len(found):,} ids; the protocol allows {MAX_IDS:,}")
         forms = tuple(sorted(found))
         return cls(forms, tuple(found[form] for form in forms), given - len(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Salt:
-    """What both parties salt ids with: neither chose it alone."""
+    """Common salt of the ids, derived from nonces of both parties."""
 
     key: bytes
 
     @classmethod
     def of(cls, nonces: Sequence[str]) -> "Salt":
-        """Take the nonces of a hello and its welcome."""
+        """Derive the salt from the nonces of a hello and its welcome."""
         return cls(hashlib.sha256("\0".join(("salt", *nonces)).encode()).digest())
 
     def element(self, form: str) -> str:
-        """Return what enters the intersection for an id."""
+        """Return the element of an id in the intersection."""
         return self._hmac("element", form).hex()
 
     def token(self, form: str) -> bytes:
-        """Return what names an id to somebody who has it as well: 32 bytes."""
+        """Return the token that identifies an id to a party that has it: 32 bytes."""
         return self._hmac("token", form)
 
     def bucket(self, form: str, n_buckets: int) -> int:
@@ -135,7 +135,7 @@ class Salt:
 
 
 def buckets_for(larger: int) -> int:
-    """Return how many buckets the ids of the larger party are put into."""
+    """Return the number of buckets for `larger` ids, the count of the larger party."""
     return max(1, -(-larger // BUCKET_IDS))
 
 
@@ -146,22 +146,22 @@ def align_partner(
     jobs: int = 1,
     progress: StageProgress | None = None,
 ) -> Alignment:
-    """Find the users that every item side has; the side that calls.
+    """Find the users common to all item sides, as the caller.
 
     Parameters
     ----------
     callers : sequence of Caller
-        With a session for ``align`` each.
+        Callers with an open ``align`` session.
     ids : Normalised
     jobs : int
-        Processes that compute.
+        Number of worker processes.
     progress : callable, optional
-        Called with what is done, and buckets that are done and that there are.
+        Called with the stage, the buckets done and the total.
 
     Raises
     ------
     PeerError
-        If an item side is lost or does not keep the protocol.
+        If an item side is lost or violates the protocol.
     """
     _require()
     places: set[int] = set(range(len(ids)))
@@ -178,9 +178,9 @@ def align_partner(
 def align_music(
     desk: Desk, ids: Normalised, *, jobs: int = 1, progress: StageProgress | None = None
 ) -> Alignment:
-    """Find the users that the partner has as well; the side that answers.
+    """Find the users that the partner has as well, as the desk.
 
-    Parameters and errors are those of `align_partner`; the ``hello`` has been answered.
+    Parameters and errors are those of `align_partner`; the ``hello`` must be answered before.
     """
     _require()
     salt = Salt.of(desk.nonces)
@@ -194,7 +194,7 @@ def align_music(
 
 
 def handler() -> Callable[[Any], Any]:
-    """Return what a worker does with one bucket; loads the library once."""
+    """Return the function that workers apply to a bucket; loads the library once."""
     psi = _require()
 
     def work(item: tuple[str, bytes, list[str], bytes, bytes]) -> Any:
@@ -218,7 +218,7 @@ def _answered(psi: Any, elements: list[str], request: bytes) -> tuple[bytes, byt
     server = psi.server.CreateWithNewKey(True)
     asked = psi.Request()
     asked.ParseFromString(request)
-    # The false positive rate is of Bloom filters; a raw container has none.
+    # The false positive rate matters for Bloom filters only; a raw container has none.
     setup = server.CreateSetupMessage(1e-9, len(elements), elements, psi.DataStructure.RAW)
     return setup.SerializeToString(), server.ProcessRequest(asked).SerializeToString()
 
@@ -226,7 +226,7 @@ def _answered(psi: Any, elements: list[str], request: bytes) -> tuple[bytes, byt
 def _intersected(
     caller: Caller, ids: Normalised, submit: Any, jobs: int, progress: StageProgress | None
 ) -> list[int]:
-    """Return the places of the ids that an item side has."""
+    """Return the indices of the ids that an item side has."""
     salt = Salt.of(caller.nonces)
     counted = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)
     n_buckets = int(counted["buckets"])
@@ -239,7 +239,7 @@ def _intersected(
     sent = answered = 0
 
     def next_question() -> tuple[dict[str, Any], bytes]:
-        """Return the next bucket that is encrypted; none once all have been sent."""
+        """Return the next encrypted bucket; bucket -1 once all have been sent."""
         nonlocal sent
         while sent + len(requests) < n_buckets and len(requests) <= jobs:
             number = sent + len(requests)
@@ -269,7 +269,7 @@ def _intersected(
     for (own, _), future in zip(buckets, found, strict=True):
         inside = future.result()
         if inside and not 0 <= inside[0] <= inside[-1] < len(own):
-            raise PeerError("the other party's answer names users that were not asked for")
+            raise PeerError("the other party's answer contains users that were not requested")
         places += [own[i] for i in inside]
     return places
 
@@ -282,7 +282,7 @@ def _answer_buckets(
     jobs: int,
     progress: StageProgress | None,
 ) -> None:
-    """Answer buckets until all are; some are always under way."""
+    """Answer all buckets; up to `jobs` are computed while further questions arrive."""
     under_way: deque[tuple[int, Future[tuple[bytes, bytes]]]] = deque()
     asked = answered = 0
     while answered < len(buckets):
@@ -314,12 +314,12 @@ def _result(
     try:
         return done.result()
     except PeerError as error:
-        desk.refuse("the request of a bucket cannot be read")
+        desk.refuse("the request of a bucket is unreadable")
         raise ProtocolError(str(question), "requests of openmined-psi", str(error)) from error
 
 
 def _name(caller: Caller, forms: list[str]) -> str:
-    """Tell an item side which of its users are common; return what the alignment is called."""
+    """Send an item side the tokens of the common users; return the alignment's id."""
     salt = Salt.of(caller.nonces)
     tokens = b"".join(map(salt.token, forms))
     expected = hashlib.sha256(tokens).hexdigest()
@@ -335,7 +335,7 @@ def _name(caller: Caller, forms: list[str]) -> str:
 
 
 def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
-    """Find the users that the partner names."""
+    """Return the alignment of the users whose tokens the partner sends."""
     place = {salt.token(form): i for i, form in enumerate(ids.forms)}
     found: list[int] = []
     name = hashlib.sha256()
@@ -344,14 +344,14 @@ def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
         tokens = [row.tobytes() for row in message.tokens()]
         places = [place.pop(token, -1) for token in tokens]
         if -1 in places:
-            reason = "a token that this side has not, or that came twice"
+            reason = "a token is unknown to this side or repeated"
             desk.refuse(reason)
-            raise ProtocolError(str(message), "tokens of users of ours, each once", "another")
+            raise ProtocolError(str(message), "tokens of our users, each once", "another")
         found += places
         name.update(message.payload)
         is_last = len(found) == message["total"]
         if not is_last and not places:
-            desk.refuse("a part without a user")
+            desk.refuse("a part without users")
             raise ProtocolError(str(message), "at least one user", "none")
         desk.reply(MessageKind.AGREED, {"alignment": name.hexdigest() if is_last else ""})
         if is_last:
@@ -359,7 +359,7 @@ def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
 
 
 def _in_buckets(ids: Normalised, salt: Salt, n_buckets: int) -> list[tuple[list[int], list[str]]]:
-    """Return the places and the forms of the ids in each bucket."""
+    """Return the indices and the forms of the ids in each bucket."""
     buckets: list[tuple[list[int], list[str]]] = [([], []) for _ in range(n_buckets)]
     for place, form in enumerate(ids.forms):
         places, forms = buckets[salt.bucket(form, n_buckets)]
@@ -367,13 +367,13 @@ def _in_buckets(ids: Normalised, salt: Salt, n_buckets: int) -> list[tuple[list[
         forms.append(form)
     largest = max(len(places) for places, _ in buckets)
     if largest > MAX_BUCKET_IDS:
-        raise InputError(f"a bucket holds {largest:,} ids; the protocol takes {MAX_BUCKET_IDS:,}")
+        raise InputError(f"a bucket has {largest:,} ids; the protocol allows {MAX_BUCKET_IDS:,}")
     return buckets
 
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[Callable[..., "Future[Any]"]]:
-    """Give what hands a bucket to one of some processes."""
+    """Yield a function that submits a bucket to a pool of worker processes."""
     limits = Limits(timeout_s=TIMEOUT_S)
     with Workers(HANDLER, jobs=jobs, limits=limits) as workers, ThreadPoolExecutor(jobs) as threads:
 
@@ -404,7 +404,7 @@ _TRIVIAL: dict[str, Any] = {"request": (b"", b""), "answer": (b"", b""), "compar
 
 
 def _is_trivial(task: str, elements: list[str], first: bytes) -> bool:
-    """Whether a side of a bucket is empty: then nothing is sent, and nothing is common."""
+    """Whether one side of a bucket is empty, so the intersection is empty without computing."""
     if task == "request":
         return not elements
     if task == "answer":

@@ -1,7 +1,7 @@
-"""The loss of retrieval that both sides take, and where what was met stands among all items.
+"""Retrieval loss of both sides, and full ranks of the targets.
 
 logits (B, n) of sorted items ──retrieval_losses──▶ (B,)
-similarities (V, S), what each met ──ranks_of──▶ a rank for each
+similarities (V, S), targets of each row ──ranks_of──▶ a rank per target
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 SHOWN_AT = (10, 100)
-FEW = 40  # items of a user, of which each is compared with all others: quicker than sorting
+FEW = 40  # targets of a user up to which comparing each with all items is faster than sorting
 
 
 def retrieval_losses(
@@ -25,20 +25,20 @@ def retrieval_losses(
     items: Int64Array,
     expected: npt.NDArray[np.floating],
 ) -> Tensor:
-    """Return the sampled softmax of each user, a mean over what each met: (B,).
+    """Return the sampled softmax loss of each user, a mean over its positives: (B,).
 
     Parameters
     ----------
     logits : Tensor, shape (B, n)
-        With `items`.
+        Logits for `items`.
     met : ndarray, shape (B, P), int64
-        Items that each user met.
+        Positives of each user.
     drawn : ndarray, shape (N,), int64
-        Items that stand against them, sorted; may repeat.
+        Shared negatives, sorted, with repeats.
     items : ndarray, shape (n,), int64
-        All of these, sorted, once each.
+        All positives and negatives, sorted, without repeats.
     expected : ndarray, shape (N,)
-        Log of how often each of `drawn` is expected; 0 for no correction.
+        Log of the expected count of each of `drawn`; 0 for no correction.
     """
     n, positives = met.shape
     own = torch.from_numpy(np.searchsorted(items, met))
@@ -54,15 +54,17 @@ def retrieval_losses(
 
 
 def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
-    """Return where what V users met stands among learnt items: from 1, inf if it is not learnt.
+    """Return the ranks of V users' targets among learnt items: from 1, inf if not learnt.
+
+    Items of equal similarity share their mean rank.
 
     Parameters
     ----------
     similar : ndarray, shape (V, S), float32
     met : Bag
-        Of the V users; what one met several times counts once.
+        Targets of the V users; repeats count once.
     learnt : ndarray, shape (S,), bool
-        Items of one similarity share their mean rank.
+        Items that are ranked.
 
     Examples
     --------
@@ -76,7 +78,7 @@ def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
     found = [np.zeros(0)]
     for row, line in enumerate(among):
         own = np.unique(met.code[met.starts[row] : met.starts[row + 1]])
-        if not len(line):  # nothing is learnt
+        if not len(line):  # no item is learnt
             found.append(np.full(len(own), np.inf))
             continue
         value = line[place[own]]
@@ -92,7 +94,7 @@ def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
 
 
 def figures_of(ranks: Float64Array) -> Line:
-    """Return what ranks come to: ``ndcg`` over all of them, and ``hit_rate@k``; 0 without any."""
+    """Return ``ndcg`` over all ranks, and ``hit_rate@k``; 0 if there are no ranks."""
     n = max(1, len(ranks))
     line: Line = {"ndcg": float((1 / np.log2(1 + ranks)).sum()) / n}
     for k in SHOWN_AT:

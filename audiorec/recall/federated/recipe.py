@@ -1,4 +1,4 @@
-"""Everything but the data that decides what a two-tower or an mmoe becomes."""
+"""Hyper-parameters of two-tower and mmoe models."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from audiorec.spec import fingerprint
 
 Negatives = Literal["shared", "in-batch"]
 Songs = Literal["learnt", "given"]
-PROTOCOL = 1  # changes with the order of draws: two halves of different ones do not fit
+PROTOCOL = 1  # version of the order of draws; both halves must have the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,61 +19,61 @@ class TwoTowerRecipe:
     Attributes
     ----------
     dimension : int
-        Numbers in the vector of a user, and of a song.
+        Numbers in a user vector and in a song vector.
     hidden : tuple of int
-        Units of the dense layers of the users' tower; of an mmoe, of each expert.
+        Units of the dense layers of the user tower; of each expert of an mmoe.
     width : int
-        Numbers that a value of a user's column stands for: an interest, a tag, an item.
+        Embedding width of a user attribute value: an interest, a tag, an item.
     side_width : int
-        Numbers that a value of a song's category stands for.
+        Embedding width of a song category value.
     id_dropout : float
-        Part of the occurrences in which a song goes by its side alone, in training.
+        Probability that training uses a song's side information only, without its id.
     value_dropout : float
-        Part of the values of a user that a step leaves out.
+        Share of a user's values dropped in each step.
     dropout : float
-        Part of the hidden units that a step leaves out.
+        Share of hidden units dropped in each step.
     min_users : int
-        Users that share a value before it has a place of its own.
+        Least number of users with a value for it to get an embedding.
     max_values : int
-        Values of one column at most, the most frequent.
+        Maximum number of values per column; the most frequent are kept.
     temperature : float
-        What a cosine is divided by to be a logit.
+        Divisor that turns a cosine into a logit.
     popularity : float
-        How much the logarithm of a song's plays counts in its logit, beside the cosine: the towers
-        then learn who differs from the crowd, and how. 0: the cosine alone.
+        Weight of the logarithm of a song's plays in its logit, beside the cosine: the towers then
+        learn deviations from popularity. 0: the cosine alone.
     negative_source : {"shared", "in-batch"}
-        What stands against a user's song: songs drawn for the whole batch, independently of it,
-        or the songs of the other users in the batch.
+        Negatives of a user's song: songs drawn for the whole batch, independently of it, or the
+        songs of the other users in the batch.
     songs : {"learnt", "given"}
-        Whether the songs' tower learns, or songs have the vectors that they were given (songs that
-        sound, of `dimension` numbers). Only where those come from other users' plays, or none,
-        does a count of a user's own gradients bound what they say (`accounting`).
+        Whether the song tower is trained, or songs have fixed vectors (audio embeddings of
+        `dimension` numbers). An epsilon is only valid for vectors that do not depend on the
+        aligned users' plays (`accounting`).
     negatives : int
-        Songs that are drawn for a batch, where they are shared.
+        Shared negatives per batch.
     negative_power : float
-        Shared negatives are drawn by plays to this power.
+        Shared negatives are drawn in proportion to plays to this power.
     log_q : bool
-        Whether the loss is corrected for how often a negative is expected in a draw.
+        Whether the loss is corrected for the expected count of a negative in a draw (logQ).
     positives : int
         Songs of each user in a step; their gradients are averaged.
     batch_size : int
         Users in a step.
     passes : int
-        How often each user stands in a batch in an epoch.
+        Number of times that each user occurs in an epoch.
     learning_rate : float
-        Of Adam on each side; falls along a cosine until `max_epochs`.
+        Peak learning rate of Adam on each side, with cosine decay until `max_epochs`.
     warm_up : float
-        Part of the steps in which the learning rate rises.
+        Share of the steps in which the learning rate rises.
     weight_decay : float
-        Of the dense layers of the users' tower.
+        Weight decay of the dense layers of the user tower.
     max_epochs : int
-        The most epochs, and the length of the learning rate's cosine.
+        Maximum number of epochs, and the length of the cosine decay.
     patience : int
-        Training ends after so many epochs without a better validation figure.
+        Epochs without a better validation figure after which training stops.
     valid : float
-        Part of the users that only judge.
+        Share of the users held out for validation.
     seed : int
-        Of everything that both sides draw: the weights at the start, and who is in a batch.
+        Seed of everything that both sides draw: initial weights and batches.
     """
 
     dimension: int = 64
@@ -124,7 +124,7 @@ class TwoTowerRecipe:
 
     @property
     def fingerprint(self) -> str:
-        """What two parties compare before anything else: sixteen hex digits."""
+        """Hash of the recipe, sixteen hex digits; two parties compare it before training."""
         about = {"kind": type(self).__name__, "protocol": PROTOCOL, **self.to_json()}
         return fingerprint(about)
 
@@ -136,21 +136,20 @@ class TwoTowerRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MmoeRecipe(TwoTowerRecipe):
-    """Settings of an mmoe: those of a two-tower, and these.
+    """Settings of an mmoe model: those of a two-tower model, and the following.
 
     Attributes
     ----------
     experts : int
-        Networks that all tasks share; each task mixes them by a gate of its own.
+        Networks shared by all tasks; each task mixes them by a separate gate.
     own_weight : float
-        Weight of the partner's own task, which never leaves it; 0: there is none.
+        Weight of the partner's own task, whose data stays with the partner; 0: no such task.
     item_weights : tuple of float
-        Weight of the task of each business that has items, in their order.
+        Task weight of each business with items, in order.
     own_negatives : int
-        Own items that are drawn for a batch.
+        Own items drawn as negatives per batch.
     own_column : str
-        The column of users whose values are the partner's own items; empty: the one with the
-        most values.
+        User column whose values are the partner's own items; empty: the one with the most values.
     """
 
     experts: int = 4
@@ -166,14 +165,14 @@ class MmoeRecipe(TwoTowerRecipe):
         _check(self.own_weight >= 0, "own_weight", "0 or more", self.own_weight)
         _check(self.own_negatives >= 1, "own_negatives", "1 or more", self.own_negatives)
         good = len(self.item_weights) >= 1 and all(w > 0 for w in self.item_weights)
-        _check(good, "item_weights", "above 0, one a business", self.item_weights)
+        _check(good, "item_weights", "above 0, one per business", self.item_weights)
 
 
 Recipe = TwoTowerRecipe | MmoeRecipe
 
 
 def recipe_of(content: dict[str, Any], kind: type[TwoTowerRecipe]) -> TwoTowerRecipe:
-    """Undo `TwoTowerRecipe.to_json`; TypeError or InputError where it is not that."""
+    """Undo `TwoTowerRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
     lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
     return kind(**{**content, **lists})
 

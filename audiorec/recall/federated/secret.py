@@ -1,7 +1,7 @@
-"""What a half keeps to itself, as a part of its state; and its learning rate.
+"""Private seed of a half, stored in its state; and its learning rate.
 
-The secret is a buffer of the half's model, so that checkpoints keep it: a training that resumes
-draws the noise that it would have drawn. No bundle has it.
+The secret is a buffer of the half's model, so checkpoints include it and a resumed training run
+draws the same noise. It is never written to a bundle.
 """
 
 from secrets import randbits
@@ -17,13 +17,13 @@ BITS = 62  # a positive int64
 
 
 class Kept(nn.ModuleDict):
-    """Modules by name, and a secret."""
+    """Modules by name, with a secret."""
 
     secret: torch.Tensor
 
 
 def with_secret(secret: int | None, **modules: nn.Module) -> Kept:
-    """Keep modules with a secret, drawn from the system's entropy by default."""
+    """Return modules with a secret, drawn from the system's entropy by default."""
     kept = Kept(modules)
     value = randbits(BITS) if secret is None else secret
     kept.register_buffer("secret", torch.tensor(value, dtype=torch.int64))

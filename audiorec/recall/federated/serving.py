@@ -1,12 +1,12 @@
-"""Vectors of users after training: as a table, as ONNX, or asked for by the music side.
+"""User vectors after training: as a table, as an ONNX tower, or served to the music side.
 
 ::
 
-    partner: profiles ──user_table──▶ vectors.parquet       a file, handed over
+    partner: profiles ──user_table──▶ vectors.parquet       a file to hand over
     partner: profiles ──serve_users──▶ Flight ──▶ fetch_users: music side ──▶ vectors.parquet
 
-The music side takes either as any table of users: ``recall candidates MODEL --users``. Only row
-numbers of the alignment cross when it asks, so no user is named.
+Either file is an ordinary table of users for the music side: ``recall candidates MODEL --users``.
+Requests contain only row numbers of the alignment, no user ids.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from audiorec.store.embeddings import write_embeddings
 from audiorec.types import FloatArray
 
 Say = Callable[[str], None]
-ROWS = 8_192  # of one question
+ROWS = 8_192  # rows of one request
 FOREVER_S = 10 * 365 * 86_400.0
 
 
@@ -47,17 +47,17 @@ def user_table(
     Parameters
     ----------
     plan : PartyPlan
-        Of the partner.
+        Plan of the partner.
     out : Path
     item : int
-        For which item side.
+        Number of the item side, from 0.
     everybody : bool
-        All users of the profiles; by default those alone that the item side knows as well.
+        Include all users of the profiles; by default only the aligned ones.
 
     Raises
     ------
     InputError
-        If nothing is known of anybody, or this is an item side's plan.
+        If no user has features, or this is an item side's plan.
     """
     model, people = _of_partner(plan)
     if not everybody:
@@ -69,7 +69,7 @@ def user_table(
 
 
 def write_tower(plan: PartyPlan, out: Path) -> dict[str, Any]:
-    """Write the users' tower as one ONNX file."""
+    """Write the user tower as one ONNX file."""
     model, _ = _of_partner(plan)
     content = tower_bytes(model)
     with write_errors(out), replaced(out) as temporary:
@@ -85,22 +85,22 @@ def serve_users(
     say: Say | None = None,
     stop: Event | None = None,
 ) -> int:
-    """Answer an item side's questions for vectors, until stopped; return how many were sent.
+    """Serve user vectors to an item side until stopped; return the number of vectors sent.
 
     Parameters
     ----------
     plan : PartyPlan
-        Of the partner.
+        Plan of the partner.
     address : str
         ``host:port`` to listen on.
     item : int
-        Which of the plan's peers may ask.
+        Number of the peer that may ask, from 0.
     say : callable, optional
     stop : Event, optional
     """
     model, people = _of_partner(plan)
     if item >= len(plan.peers):
-        raise InputError(f"no item side {item}: peers has {len(plan.peers)}")
+        raise InputError(f"no item side {item}: peers has {len(plan.peers)} entries")
     alignment = read_alignment(plan.alignment)
     tower = OnnxTower(tower_bytes(model))
     keys, peer = read_keys(plan.keys), read_certificate(Path(plan.peers[item]))
@@ -127,22 +127,22 @@ def serve_users(
                     desk.reply(MessageKind.EMBEDDINGS, {**shape, **about}, payload)
                     sent += len(rows)
             except LostPeerError:
-                continue  # the next one
+                continue  # wait for the next caller
     return sent
 
 
 def fetch_users(plan: PartyPlan, address: str, out: Path) -> dict[str, Any]:
-    """Ask a partner that serves for the vectors of all aligned users, and write them as a table.
+    """Fetch the vectors of all aligned users from a serving partner and write them as a table.
 
     Raises
     ------
     SpecMismatchError
-        If the partner serves another model than the one that this side was trained with.
+        If the partner's model is not the one that this side was trained with.
     LostPeerError, PeerError
-        If it does not answer, or does not keep the protocol.
+        If the partner does not answer or violates the protocol.
     """
     if plan.role != "music":
-        raise InputError("an item side asks; the partner has the users' tower itself")
+        raise InputError("only an item side fetches vectors; the partner has the user tower")
     space = str(read_bundle(plan.out, kind=read_kind(plan.out)).config.get("space", ""))
     alignment = read_alignment(plan.alignment)
     keys = read_keys(plan.keys)
@@ -164,7 +164,7 @@ def fetch_users(plan: PartyPlan, address: str, out: Path) -> dict[str, Any]:
             if made["space"] != space:
                 raise SpecMismatchError(
                     f"{plan.out}: was trained in the space {space or 'of its own'}, the partner's "
-                    f"tower in {made['space']}: train both again"
+                    f"tower in {made['space']}; train both again: audiorec federated train"
                 )
             parts.append(answer.array())
     finally:
@@ -176,9 +176,9 @@ def _is_welcome(desk: Desk, alignment: str) -> bool:
     hello = desk.accept(FOREVER_S)
     reason = ""
     if hello["purpose"] != "users":
-        reason = f"this side serves users' vectors, and is not ready to {hello['purpose']}"
+        reason = f"this side serves user vectors; it is not running {hello['purpose']}"
     elif hello["alignment"] != alignment:
-        reason = "the alignment is another one: align both sides again"
+        reason = "the alignments differ: align both sides again"
     if reason:
         desk.refuse(reason)
         return False
@@ -188,18 +188,18 @@ def _is_welcome(desk: Desk, alignment: str) -> bool:
 
 def _of_partner(plan: PartyPlan) -> tuple[UserModel, Profiles]:
     if plan.role != "partner":
-        raise InputError("the users' tower is at the partner: run this there")
+        raise InputError("the partner has the user tower: run this there")
     return UserModel.load(plan.out), read_profiles(plan.needs("profiles"))
 
 
 def guarded(
     plan: PartyPlan, model: UserModel, ids: Sequence[str], vectors: FloatArray
 ) -> FloatArray:
-    """Return vectors as they may leave: a user gets the same noise each time."""
+    """Return vectors with the plan's defence; a user gets the same noise each time."""
     defence = plan.guard()
     if not defence.vector_noise:
         return defence.vectors(vectors, np.random.default_rng(0))
-    # Noise that others could draw again would be none.
+    # The noise is keyed: others could reproduce and subtract noise from a public seed.
     key = hashlib.sha256(read_keys(plan.keys).key).digest()
     found = vectors.copy()
     for row, user in enumerate(ids):
@@ -212,11 +212,11 @@ def guarded(
 def _written(
     out: Path, user_ids: Sequence[str], vectors: FloatArray, made: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the users of whom something is known."""
+    """Write the vectors of users with features; return a summary."""
     known = np.asarray(vectors.any(axis=1)) & np.array([bool(user) for user in user_ids], np.bool_)
     ids = [user for user, is_known in zip(user_ids, known.tolist(), strict=True) if is_known]
     if not ids:
-        raise InputError("nothing is known of any of these users")
+        raise InputError("none of these users has a profile that the tower can use")
     write_embeddings(out, ids, vectors[known], kind="users", **made)
     counts = {"users": len(ids), "unknown": len(user_ids) - len(ids)}
     return {**counts, "dimension": int(vectors.shape[1]), **made, "out": str(out)}

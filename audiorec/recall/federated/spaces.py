@@ -1,11 +1,11 @@
-"""What the space of vectors is called, so that only what belongs together is compared."""
+"""Ids of embedding spaces, so that only vectors of the same space are compared."""
 
 from audiorec.spec import fingerprint
 
 
 def space_of(space: str, number: int) -> str:
-    """Return what the space of one item side is called, of a partner that calls its own `space`.
+    """Return the space id of item side `number` of a partner whose own id is `space`.
 
-    The vectors of an mmoe for one business say nothing of the items of another.
+    An mmoe's vectors for one business cannot be compared with the items of another.
     """
     return fingerprint({"space": space, "business": number}) if number else space

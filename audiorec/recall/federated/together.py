@@ -1,16 +1,16 @@
-"""Federated training from hello to finish, on both sides, whoever dies meanwhile.
+"""Federated training from hello to finish on both sides, with reconnection and resume.
 
 ::
 
-    train_partner: hello ──▶ the last common place ──▶ fit_refit over the user half ──▶ finish
-    train_music:   wait  ──▶ the same place        ──▶ fit_refit over the item half ──▶ finish
+    train_partner: hello ──▶ latest common place ──▶ fit_refit over the user half ──▶ finish
+    train_music:   wait  ──▶ the same place      ──▶ fit_refit over the item half ──▶ finish
 
-Both run `audiorec.learning.fit_refit` over their own half: the same epochs, the same steps, the
-same end. When the other party is lost, a party waits for it and goes on from the last checkpoint
-that both have; what comes out is what would have come out without that.
+Both sides run `audiorec.learning.fit_refit` over their half, with the same epochs, steps and end. A
+party that loses the other waits for it and resumes from the latest checkpoint common to both; the
+result is the same as without the interruption.
 
-A party may train in several processes (`audiorec.learning.processes`). Only the first one speaks
-with the other party; what it hears, and whether to go on, it tells the others.
+A party may train in several processes (`audiorec.learning.processes`). Only the first one talks to
+the other party; it broadcasts what it receives and whether to continue.
 """
 
 import time
@@ -35,7 +35,7 @@ from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_half import UserHalf
 
 PAUSE_S = 0.5  # between two attempts to reach a lost party
-LASTING_S = 10.0  # for a last message that may be lost
+LASTING_S = 10.0  # time limit of the last message, which may be lost
 
 
 def train_partner(
@@ -46,33 +46,33 @@ def train_partner(
     how: PartyWork,
     save: Callable[[UserHalf, Refitted[UserParty], str], None],
 ) -> Refitted[UserParty] | None:
-    """Train the user side with every item side; returns once they have all finished.
+    """Train the user side with every item side; return once all have finished.
 
     Parameters
     ----------
     connect : callable
-        Returns callers without a session, one for each item side. This and `save` are called in
-        the first process alone.
+        Returns callers without a session, one per item side. This and `save` are called in the
+        first process only.
     side : UserSide
     shared : Shared
     alignments : sequence of str
-        What the alignment is called with each item side.
+        Id of the alignment with each item side.
     how : PartyWork
     save : callable
-        Called with the trained half, the training, and what the space of its vectors is called
+        Called with the trained half, the training result and the id of its vector space
         (`space_of` for each item side).
 
     Returns
     -------
     fitted : Refitted or None
-        Not finished, or None, if it was stopped; the same call goes on from there.
+        Unfinished or None if stopped; the same call resumes.
 
     Raises
     ------
     LostPeerError
-        If an item side stays away for longer than `PartyWork.wait_s`.
+        If an item side is unreachable for longer than `PartyWork.wait_s`.
     PeerError, SpecMismatchError
-        If one does not keep the protocol, or has other settings.
+        If an item side violates the protocol or has other settings.
     """
     alone = how.processes.from_first
     lost = _Lost(how)
@@ -110,19 +110,19 @@ def train_partner(
 
 
 class _Lost:
-    """How long the other parties have been lost; asked in the first process."""
+    """Timer of the loss of the other parties; used in the first process."""
 
     def __init__(self, how: PartyWork) -> None:
         self._how = how
         self.found()
 
     def found(self) -> None:
-        """Forget what was, since all have answered."""
+        """Reset the timer: all parties have answered."""
         self._since: float | None = None
         self._said = ""
 
     def again(self, error: LostPeerError) -> Line:
-        """Wait a little, and return whether to end instead of trying again; or raise `error`."""
+        """Pause and return whether to end; raise `error` after `PartyWork.wait_s`."""
         how = self._how
         self._since = time.monotonic() if self._since is None else self._since
         if how.stopped:
@@ -131,13 +131,13 @@ class _Lost:
             raise error
         if str(error) != self._said:
             self._said = str(error)
-            how.note(f"{error}; trying again for up to {how.wait_s:g} s")
+            how.note(f"{error}; retrying for up to {how.wait_s:g} s")
         _pause(how.stop)
         return {"ends": False}
 
 
 def _pause_all(callers: Sequence[Caller], _fitted: object, _save: object) -> None:
-    """Tell every item side that the partner was asked to stop."""
+    """Tell every item side that the partner is stopping."""
     for caller in callers:
         caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
 
@@ -147,7 +147,7 @@ def _finish(
     fitted: Refitted[UserParty],
     save: Callable[[UserHalf, Refitted[UserParty], str], None],
 ) -> None:
-    """Let every item side write its model, then write our own."""
+    """Let every item side write its model, then write the partner's."""
     space = token_hex(8)
     told = [{"space": space_of(space, number)} for number in range(len(callers))]
     for caller, fields in zip(callers, told, strict=True):
@@ -155,7 +155,7 @@ def _finish(
     save(fitted.learner.half, fitted, space)
     for caller, fields in zip(callers, told, strict=True):
         caller.timeout_s = LASTING_S
-        with suppress(LostPeerError):  # it has its model, and we have ours
+        with suppress(LostPeerError):  # both sides have their models already
             caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
 
 
@@ -169,32 +169,32 @@ def train_music(
     *,
     number: int = 0,
 ) -> Refitted[ItemParty] | None:
-    """Train an item side with the partner, whenever it calls.
+    """Train an item side with the partner, which may reconnect at any time.
 
     Parameters
     ----------
     desk : Desk
-        Where the first process answers; that of another one is not used.
+        Desk of the first process; other processes do not use theirs.
     side : ItemSide
     shared : Shared
     alignment : str
-        What the alignment is called.
+        Id of the alignment.
     how : PartyWork
     save : callable
-        Called with the trained half, the training, and what the space of its vectors is called;
-        writes the model and returns its id. Called in the first process.
+        Called with the trained half, the training result and the id of its vector space; writes
+        the model and returns its id. Called in the first process only.
     number : int
-        Which item side it is, of several.
+        Number of this item side, from 0.
 
     Returns
     -------
     fitted : Refitted or None
-        Not finished, or None, if it was stopped; the same call goes on from there.
+        Unfinished or None if stopped; the same call resumes.
 
     Raises
     ------
     LostPeerError
-        If the partner stays away for longer than `PartyWork.wait_s`.
+        If the partner is unreachable for longer than `PartyWork.wait_s`.
     SpecMismatchError
         If the partner has other settings or another alignment.
     """
@@ -246,13 +246,13 @@ def train_music(
         except LostPeerError as error:
             if stops():
                 return None
-            how.note(f"{error}; waiting for it to come back")
+            how.note(f"{error}; waiting for it to reconnect")
 
 
 def refuse_other(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], *, fingerprints: tuple[str, str]
 ) -> str:
-    """Return which settings differ between two parties, as a reason; empty if none does."""
+    """Return the settings that differ between two parties, as text; empty if none does."""
     if fingerprints[0] == fingerprints[1]:
         return ""
     names = sorted({*theirs, *ours})
@@ -265,14 +265,14 @@ def refuse_other(
 
 
 def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list[Place]:
-    """Refuse a partner that wants something else; return its places."""
+    """Return the partner's places; refuse one with another purpose, settings or alignment."""
     reason = ""
     if hello["purpose"] != "train":
-        reason = f"this side is ready to train, not to {hello['purpose']}"
+        reason = f"this side is running train, not {hello['purpose']}"
     prints = (hello["fingerprint"], shared.fingerprint)
     reason = reason or refuse_other(hello["settings"], shared.settings, fingerprints=prints)
     if not reason and hello["alignment"] != alignment:
-        reason = "the alignment is another one: align both sides again"
+        reason = "the alignments differ: align both sides again"
     if reason:
         desk.refuse(reason)
         raise SpecMismatchError(f"the partner was refused: {reason}")
@@ -282,7 +282,7 @@ def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list
 def _greeted(
     callers: Sequence[Caller], shared: Shared, alignments: Sequence[str], how: PartyWork
 ) -> Place | None:
-    """Say hello to every item side until all agree on one place; return it."""
+    """Send hello to every item side until all agree on one place; return it."""
     places = kept(how.work, shared.fingerprint)
     while True:
         answers = [
@@ -312,7 +312,7 @@ def _fitted(
     place: Place | None,
     stop: Event | None,
 ) -> Refitted[Any]:
-    """Run both phases from a place on."""
+    """Run both phases, resuming at a place."""
     recipe = shared.recipe
     in_step: dict[Phase, InStep] = {
         phase: InStep(
@@ -336,7 +336,7 @@ def _fitted(
 
 
 def _either(first: Event | None, second: Event | None) -> Event | None:
-    """Return an event that is set when one of two is."""
+    """Return an event that is set if either of two is."""
     if first is None or second is None or first is second:
         return first or second
     return _Either(first, second)
@@ -352,7 +352,7 @@ class _Either(Event):
 
 
 def _plain(place: Place | None) -> Line:
-    """Return a place as a line that the first process tells the others."""
+    """Return a place in the form that the first process broadcasts."""
     return {"place": None if place is None else place.plain}
 
 
@@ -363,7 +363,7 @@ def _place(told: Line | None) -> Place | None:
 
 
 def _where(place: Place | None) -> str:
-    return "training begins" if place is None else f"training goes on from {place}"
+    return "training starts" if place is None else f"training resumes from {place}"
 
 
 def _pause(stop: Event | None) -> None:

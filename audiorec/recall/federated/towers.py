@@ -1,10 +1,10 @@
-"""The towers in torch: users by what the user side knows, songs by id and side, own items by id.
+"""User tower in torch: from profile features to one unit vector per task.
 
     bags, numbers ──UserTower──▶ (B, K, d): a unit vector for each of K tasks
     songs         ──SongTable (`audiorec.learning.song_table`)──▶ (n, d)
 
-A two-tower has one task and one dense network. An mmoe has several networks, the experts, and for
-each task a gate, a softmax over the experts, that mixes them; a head of its own makes the vector.
+A two-tower has one task and one dense network. An mmoe has several networks, the experts; each task
+mixes them by a gate, a softmax over the experts, and projects the result with a separate head.
 `audiorec.recall.federated.forward` is the same in numpy.
 
 References
@@ -26,39 +26,39 @@ from torch.nn import functional
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_features import UserFeatures
 
-START_SPREAD = 0.1  # of embeddings at the start
+START_SPREAD = 0.1  # standard deviation of initial embeddings
 
 
 @dataclass(frozen=True, slots=True)
 class UserShape:
-    """What a users' tower reads: values of each bag, in order, and dense columns."""
+    """Input shape of a user tower: the number of values of each bag and of dense columns."""
 
     sizes: tuple[int, ...]
     dense: int
 
     @classmethod
     def of(cls, features: UserFeatures) -> "UserShape":
-        """Return the shape of some features."""
+        """Return the input shape of features."""
         return cls(tuple(features.sizes.values()), features.dense.shape[1])
 
 
 class UserTower(nn.Module):
-    """From what is known of users to a vector for each task.
+    """Network from profile features to one vector per task.
 
-    Its parameters are ``values.<i>`` (size, w), one table a bag; ``layers.<i>.weight`` (E, in,
-    out) and ``.bias`` (E, 1, out) of E experts; ``gate.weight`` (K E, in), where there are several
+    Its parameters are ``values.<i>`` (size, w), one table per bag; ``layers.<i>.weight`` (E, in,
+    out) and ``.bias`` (E, 1, out) of E experts; ``gate.weight`` (K E, in), if there are several
     experts; ``head`` (K, h, d).
     """
 
     def __init__(self, shape: UserShape, recipe: TwoTowerRecipe, weights: Sequence[float]) -> None:
-        """Begin with small random numbers, of torch's generator.
+        """Initialise with small random numbers from torch's global generator.
 
         Parameters
         ----------
         shape : UserShape
         recipe : TwoTowerRecipe
         weights : sequence of float, length K
-            Of the tasks: what their gradients are multiplied by.
+            Task weights: factors of the gradients.
         """
         super().__init__()
         self.experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
@@ -88,18 +88,18 @@ class UserTower(nn.Module):
         Parameters
         ----------
         bags : sequence of (Tensor, Tensor)
-            Codes (P,), and where each user's start (B + 1,), int64 each.
+            Codes (P,) and the offset of each user's codes (B + 1,), int64 each.
         dense : Tensor, shape (B, A)
         among : (slice, int), optional
-            Which users of a batch these are, and how many it has, where other processes have the
-            others: dropout is drawn for the whole batch.
+            Position of these users in a batch that is split between processes, and its size:
+            dropout is drawn for the whole batch.
         """
         means, x = self._read(bags, dense)
         hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
         for layer in self.layers:
             hidden = self._dropped(layer(hidden).relu(), among or (slice(None), len(x)))
         gates = self._gates(x)  # (B, K, E)
-        # One product for all tasks: sums of gradients then have one order, alone or split.
+        # One product for all tasks, so that gradients are summed in the same order when split.
         mixed = torch.einsum("bke,ebh->bkh", gates, hidden)
         found = torch.einsum("bkh,khd->bkd", mixed, self.head)
         if self.is_residual:
@@ -110,7 +110,7 @@ class UserTower(nn.Module):
         return vectors
 
     def entropy(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
-        """Return the mean entropy of each task's gate, 1 where it uses all experts alike: (K,)."""
+        """Return the mean entropy of each task's gate, 1 if it uses all experts equally: (K,)."""
         if self.gate is None:
             return torch.zeros(len(self.weights))
         gates = self._gates(self._read(bags, dense)[1])
@@ -118,7 +118,7 @@ class UserTower(nn.Module):
         return bits / math.log(self.experts)
 
     def _dropped(self, hidden: Tensor, among: tuple[slice, int]) -> Tensor:
-        """Leave out units (E, B, h) in training: as `functional.dropout` of the whole batch."""
+        """Apply dropout to units (E, B, h), as `functional.dropout` does to the whole batch."""
         if not self.training or not self.dropout:
             return hidden
         rows, n = among
@@ -144,7 +144,7 @@ class UserTower(nn.Module):
 
 
 class _Experts(nn.Module):
-    """A dense layer of each of E networks."""
+    """Dense layer of E parallel networks."""
 
     def __init__(self, experts: int, width: int, units: int) -> None:
         super().__init__()
@@ -156,10 +156,10 @@ class _Experts(nn.Module):
 
 
 class _Weighted(torch.autograd.Function):
-    """Multiply what comes back by the weights of the tasks.
+    """Multiply gradients by the task weights; the forward pass is the identity.
 
-    Here and not in the loss, which may be taken elsewhere: alone and split, the same numbers are
-    multiplied.
+    Here and not in the loss, which may be computed by the other party: central and split training
+    then multiply the same numbers.
     """
 
     @staticmethod

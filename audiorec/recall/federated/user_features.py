@@ -1,10 +1,10 @@
-"""What the user side knows of users, as numbers: categories, interests, tags, own items, numbers.
+"""Features of user profiles: categories, interests, tags, own items, numbers.
 
-    `Profiles` ──UserEncoder.fit──▶ it ──encode──▶ `UserFeatures`: bags of values, and numbers
+    `Profiles` ──UserEncoder.fit──▶ `UserEncoder` ──encode──▶ `UserFeatures`: bags and numbers
 
-A text column is a bag of values, divided by ``|``: one of a category, several of interests, tags,
-or items that the user met at that business. Numbers are standardised; one that is not known is 0,
-and has a flag that says so.
+A text column becomes a bag of values, separated by ``|``: one for a category, several for
+interests, tags or the partner's own items. Numbers are standardised; a missing one is 0 and has its
+flag set.
 """
 
 from collections import Counter
@@ -23,14 +23,14 @@ DIVIDER = "|"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bag:
-    """The values of n users in one column, by number; a user may have none.
+    """Value codes of n users in one column; a user may have none.
 
     Attributes
     ----------
     starts : ndarray, shape (n + 1,), int64
         User i has ``code[starts[i]:starts[i + 1]]``.
     code : ndarray, shape (P,), int64
-        Numbers below `size`.
+        Codes below `size`.
     size : int
     """
 
@@ -46,14 +46,14 @@ class Bag:
         return len(self.starts) - 1
 
     def take(self, rows: Int64Array) -> "Bag":
-        """Return the values of some users."""
+        """Return the values of the given users."""
         counts = self.starts[rows + 1] - self.starts[rows]
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], counts)
         return Bag(starts, self.code[place], self.size)
 
     def between(self, rows: slice) -> "Bag":
-        """Return the values of the users from one to another.
+        """Return the values of a range of users.
 
         Examples
         --------
@@ -65,23 +65,23 @@ class Bag:
         return Bag(starts - starts[0], self.code[starts[0] : starts[-1]], self.size)
 
     def keep(self, mask: BoolArray) -> "Bag":
-        """Return the values of a mask (P,) alone."""
+        """Return the values selected by a mask (P,)."""
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return Bag(before[self.starts], self.code[mask], self.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserFeatures:
-    """What is known of n users.
+    """Profile features of n users.
 
     Attributes
     ----------
     bags : mapping of str to Bag
-        By column.
+        Bags by column.
     dense : ndarray, shape (n, A), float32
-        Numbers, and flags for what is not known.
+        Standardised numbers, each with a flag for missing values.
     known : ndarray, shape (n,), bool
-        Of whom anything is known that the encoder has learnt from.
+        Whether the user has any value that the encoder knows.
     """
 
     bags: Mapping[str, Bag]
@@ -90,32 +90,32 @@ class UserFeatures:
 
     def __post_init__(self) -> None:
         if {len(self.known), len(self.dense), *map(len, self.bags.values())} != {len(self.known)}:
-            raise ShapeError("each column needs a row a user")
+            raise ShapeError("each column needs one row per user")
 
     def __len__(self) -> int:
         return len(self.known)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Values of each bag."""
+        """Number of distinct values of each bag."""
         return {name: bag.size for name, bag in self.bags.items()}
 
     def take(self, rows: Int64Array) -> "UserFeatures":
-        """Return some of the users."""
+        """Return the features of the given users."""
         bags = {name: bag.take(rows) for name, bag in self.bags.items()}
         return UserFeatures(bags, self.dense[rows], self.known[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class UserEncoder:
-    """Which columns are read, and how: plain values that go into a model's JSON.
+    """Vocabulary and scaling of profile columns: plain values for a model's JSON.
 
     Attributes
     ----------
     values : mapping of str to tuple of str
-        Of each column of texts, the values that have a number, the most frequent first.
+        Known values of each text column, the most frequent first.
     numbers : mapping of str to (float, float)
-        Mean and standard deviation of each column of numbers.
+        Mean and standard deviation of each numeric column.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -123,7 +123,7 @@ class UserEncoder:
 
     @classmethod
     def fit(cls, people: Profiles, *, min_users: int = 1, max_values: int = 100_000) -> Self:
-        """Learn values and scales; one that fewer than `min_users` share has no number."""
+        """Learn values and scales; a value that fewer than `min_users` users have is left out."""
         values = {
             name: found
             for name, texts in people.categories.items()
@@ -142,7 +142,7 @@ class UserEncoder:
         return 2 * len(self.numbers)
 
     def encode(self, people: Profiles) -> UserFeatures:
-        """Encode users; a column that they lack is not known, an unknown one is passed over."""
+        """Encode users; a missing column is treated as unknown, an extra one is ignored."""
         n = len(people)
         nothing: list[str | None] = [None] * n
         bags = {name: self._bag(name, people.categories.get(name, nothing)) for name in self.values}
@@ -174,14 +174,14 @@ class UserEncoder:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_json`; KeyError, TypeError or ValueError where it is not that."""
+        """Undo `to_json`; raise KeyError, TypeError or ValueError if the content is invalid."""
         values = {str(n): tuple(map(str, found)) for n, found in content["values"].items()}
         numbers = {str(n): (float(a), float(b)) for n, (a, b) in content["numbers"].items()}
         return cls(values, numbers)
 
 
 def _split(text: str | None) -> list[str]:
-    """Return the values of one cell, each once, in their order.
+    """Return the distinct values of one cell, in order.
 
     Examples
     --------

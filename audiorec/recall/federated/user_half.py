@@ -1,14 +1,14 @@
-"""The half of a model that knows users: it sends their vectors, and learns from what comes back.
+"""User half of a model: sends user vectors and trains the user tower on the returned gradients.
 
-    profiles, interests, tags ──UserHalf.vectors──▶ (B, d) of a step, one a business with items
-    gradients (B, d) of them  ──learn──▶ a better tower
+    profiles, interests, tags ──UserHalf.vectors──▶ (B, d) of a step, one per business with items
+    gradients (B, d) of them  ──learn──▶ updated user tower
 
-Of an mmoe it has a task of its own beside: which of the partner's items a user meets. A step hides
-one of them from what is known of each user, and asks for it. Neither these labels nor the table of
-items ever leave.
+An mmoe has an additional task of the partner's own: predict the partner's items of a user. A step
+hides one item of each user from its features and predicts it. These labels and the table of items
+never leave the partner.
 
-Several processes of the party (`audiorec.learning.processes`) each take a part of a step's rows.
-All draw the same, by the secret of the first one; what leaves is gathered and noised by the first.
+Several processes of the party (`audiorec.learning.processes`) each process a part of a step's rows.
+All draw alike, from the first one's secret; the first gathers the vectors, adds noise and sends.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,21 +33,22 @@ from audiorec.recall.federated.towers import UserShape, UserTower
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 from audiorec.types import FloatArray, Int64Array
 
-STEP, NOISE, ROW, JUDGE = range(4)  # what the secret is for
+STEP, NOISE, ROW, JUDGE = range(4)  # purposes of the secret
 SHOWN_AT = 100
 Vectors = tuple[FloatArray, ...]
 
 
 class UserHalf:
-    """The side that knows users.
+    """User side of a model in training: user tower, own items and optimiser.
 
     Attributes
     ----------
     model : nn.Module
-        The users' tower, ``tower``; the partner's own items, ``own``, of an mmoe; the secret.
+        The user tower, ``tower``; for an mmoe the partner's own items, ``own``; the secret.
     optimiser : Optimizer
     loss : float
-        Of the own task in the last step, of several processes this one's share; NaN without one.
+        Loss of the own task in the last step, with several processes this process's share; NaN
+        without an own task.
     """
 
     def __init__(
@@ -60,29 +61,29 @@ class UserHalf:
         secret: int | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        """Begin with the weights that the recipe's seed gives.
+        """Initialise the weights from the recipe's seed.
 
         Parameters
         ----------
         features : UserFeatures
-            Of n aligned rows.
+            Features of n aligned rows.
         recipe : TwoTowerRecipe
         rows : (ndarray, ndarray)
-            Rows that are learnt from, and rows that judge.
+            Training rows and validation rows.
         defence : Defence
-            What is done to vectors before they leave.
+            Noise and rounding of vectors before they are sent.
         secret : int, optional
-            Of dropout and of noise on vectors; drawn by default.
+            Seed of dropout and of noise on vectors; random by default.
         processes : Processes
-            That train this half together.
+            Processes that train this half together.
 
         Raises
         ------
         InputError
-            If nothing is known of users, or an mmoe is to learn from own items that there are not.
+            If users have no features, or the recipe names a column of own items that is missing.
         """
         if not features.bags and not features.dense.shape[1]:
-            raise InputError("nothing is known of users: their table has no column to learn from")
+            raise InputError("the table of users has no column to learn from")
         self.features, self.recipe, self.defence = features, recipe, defence
         self.processes = processes
         self.learnt, self.judged = rows
@@ -108,16 +109,16 @@ class UserHalf:
 
     @property
     def tower(self) -> UserTower:
-        """The users' tower."""
+        """The user tower."""
         return cast(UserTower, self.model["tower"])
 
     @property
     def fingerprint(self) -> str:
-        """Of the recipe: both sides must have the same."""
+        """Fingerprint of the recipe, which must be the same on both sides."""
         return self.recipe.fingerprint
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return what an optimiser takes: dense layers may decay."""
+        """Return parameter groups for an optimiser; weight decay applies to dense layers only."""
         dense = {id(p) for p in self.tower.layers.parameters()}
         groups = [
             [p for p in self.model.parameters() if (id(p) in dense) is decays]
@@ -129,9 +130,9 @@ class UserHalf:
         return [{"params": g, "lr": rate, "weight_decay": d} for g, d in pairs if g]
 
     def vectors(self, step: JointStep) -> Vectors:
-        """Return what leaves for each business with items: (B, d) float32 of the step's rows.
+        """Return the vectors to send, (B, d) float32 of the step's rows per business with items.
 
-        Nothing in a process that is not the first: nothing leaves there.
+        Empty in processes other than the first, which send nothing.
         """
         tensors, own = self._shares(step)
         self._waiting = ((step.epoch, step.number), tensors, own)
@@ -141,19 +142,19 @@ class UserHalf:
         return tuple(self._guarded(v, step, n).numpy().copy() for n, v in enumerate(whole))
 
     def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
-        """Learn from the gradients that came back, one (B, d) for each business with items.
+        """Train on the returned gradients, one (B, d) per business with items.
 
         Raises
         ------
         ShapeError
-            If they do not belong to the vectors that left last, or are not finite.
+            If they do not belong to the vectors sent last or are not finite.
         """
         waiting, self._waiting = self._waiting, None
         n = len(step.rows)
         shapes = None if waiting is None else [(n, t.shape[1]) for t in waiting[1]]
         fits = waiting is not None and waiting[0] == (step.epoch, step.number)
         if not fits or [g.shape for g in gradients] != shapes:
-            raise ShapeError(f"gradients {shapes} of the vectors that left last expected")
+            raise ShapeError(f"expected gradients {shapes} of the vectors sent last")
         if not all(np.isfinite(g).all() for g in gradients):
             raise ShapeError("gradients must be finite")
         assert waiting is not None  # noqa: S101 - as checked
@@ -172,12 +173,12 @@ class UserHalf:
         self.optimiser.step()
 
     def take(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Return the vectors of a step as tensors with a graph, and the loss of the own task."""
+        """Return the vectors of a step as tensors in a graph, and the loss of the own task."""
         vectors, own = self._shares(step)
         return tuple(self._guarded(v, step, n) for n, v in enumerate(vectors)), own
 
     def _shares(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Return the vectors of this process's rows as they are, and its share of the own loss."""
+        """Return the raw vectors of this process's rows, and its share of the own loss."""
         rng = generator(secret_of(self.model), STEP, step.epoch, step.number)
         features, target = self._asked(step.rows, rng)
         bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
@@ -189,14 +190,14 @@ class UserHalf:
         return tuple(vectors[: self.n_items]), own
 
     def validation(self) -> Vectors:
-        """Return the vectors of the rows that judge, for each business: (V, d) float32."""
+        """Return the vectors of the validation rows, for each business: (V, d) float32."""
         return self.embed(self.judged)
 
     def embed(self, rows: Int64Array) -> Vectors:
-        """Return the vectors of rows (m,) as they may leave, for each business: (m, d) float32."""
+        """Return the defended vectors of rows (m,), for each business: (m, d) float32."""
         found = self._whole(self.features.take(rows))[: self.n_items]
         if self.defence.vector_noise:
-            # Of each row its own, always the same: asking again does not wash it out.
+            # Fixed noise for each row: averaging repeated requests does not remove it.
             secret = secret_of(self.model)
             return tuple(
                 np.concatenate(
@@ -207,15 +208,15 @@ class UserHalf:
                 )
                 for number, vectors in enumerate(found)
             )
-        nothing = np.random.default_rng(0)  # is not drawn from
+        nothing = np.random.default_rng(0)  # unused
         return tuple(self.defence.vectors(vectors, nothing) for vectors in found)
 
     def figures(self) -> Line:
-        """Return what the user side says of an epoch; nothing for a two-tower.
+        """Return the user side's metrics of an epoch; empty for a two-tower.
 
-        ``gate_entropy_<task>`` is 1 where a task uses all experts alike, 0 where one alone.
-        ``own_hit_rate@100`` is of the own task: one item of each row that judges, hidden from
-        what is known of it, among all own items.
+        ``gate_entropy_<task>`` is 1 if a task uses all experts equally, 0 if it uses a single one.
+        ``own_hit_rate@100`` is the hit rate of the own task: one hidden item of each validation
+        row, ranked among all own items.
         """
         line: Line = {}
         if not isinstance(self.recipe, MmoeRecipe):
@@ -240,7 +241,7 @@ class UserHalf:
         return line
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that training goes on with."""
+        """Return the state needed to resume training."""
         return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -251,7 +252,7 @@ class UserHalf:
     def _asked(
         self, rows: Int64Array, rng: np.random.Generator
     ) -> tuple[UserFeatures, Int64Array | None]:
-        """Return what is known of rows, less an own item of each; and which that was, -1: none."""
+        """Return features of rows with one own item of each hidden, and the hidden item or -1."""
         features = self.features.take(rows)
         if self.own is None:
             return features, None
@@ -281,7 +282,7 @@ class UserHalf:
         return found
 
     def _guarded(self, vectors: Tensor, step: JointStep, number: int) -> Tensor:
-        """Return vectors as they may leave; gradients pass as if nothing had been done."""
+        """Return the defended vectors; gradients pass through unchanged."""
         if not self.defence.guards_vectors:
             return vectors
         rng = generator(secret_of(self.model), NOISE, step.epoch, step.number, number)
@@ -291,7 +292,7 @@ class UserHalf:
     def _own_loss(
         self, vectors: Tensor, target: Int64Array, part: slice, rng: np.random.Generator
     ) -> Tensor:
-        """Return the loss of a part of the targets (B,), whose vectors are given."""
+        """Return the own task's loss for one part of the targets (B,), given its vectors."""
         recipe = self.recipe
         assert isinstance(recipe, MmoeRecipe)  # noqa: S101 - others have no own items
         has = target >= 0
@@ -308,19 +309,21 @@ class UserHalf:
 
 
 def own_column(features: UserFeatures, recipe: TwoTowerRecipe) -> str | None:
-    """Return the column of the partner's own items; None where there is no task of its own.
+    """Return the column of the partner's own items; None without an own task.
+
+    There is no own task if no user has two values in that column.
 
     Raises
     ------
     InputError
-        If the recipe names a column that there is not, or no user has two values.
+        If the recipe names a missing column.
     """
     if not isinstance(recipe, MmoeRecipe) or not recipe.own_weight:
         return None
     sizes = features.sizes
     if recipe.own_column and recipe.own_column not in sizes:
         known = ", ".join(sizes) or "none"
-        raise InputError(f"no column {recipe.own_column!r} of users; there are: {known}")
+        raise InputError(f"users have no column {recipe.own_column!r}; columns: {known}")
     if not sizes:
         return None
     name = recipe.own_column or max(sizes, key=lambda n: (sizes[n], n))

@@ -1,8 +1,9 @@
-"""What knows users, as a bundle of its own: the partner's half of a trained model.
+"""User tower as a bundle: the partner's half of a trained model.
 
-    profiles ──UserModel.embed──▶ (n, d) of length 1, one table a business with items
+    profiles ──UserModel.embed──▶ (n, d) of length 1, one table per business with items
 
-It loads and answers without torch. It holds values that several users share, and weights; no user.
+It needs no torch for loading and inference. It contains weights and values shared by several users,
+but no data of a single user.
 """
 
 import os
@@ -29,33 +30,31 @@ from audiorec.types import FloatArray
 
 KIND = "federated/users"
 RECIPES: Mapping[str, type[TwoTowerRecipe]] = {"two-tower": TwoTowerRecipe, "mmoe": MmoeRecipe}
-USER = "user."  # of names in a bundle
-PEOPLE = (
-    "Values of users' columns that several users share, and weights: no id and no row of a user."
-)
+USER = "user."  # prefix of names in a bundle
+PEOPLE = "Weights, and attribute values shared by several users: no user ids and no rows of users."
 THREATS = (
-    "Two parties that keep to the protocol, look at all they get, and do not work together. The "
-    "user side learns who is known to both, and gradients; the item side learns the vectors of "
-    "users, and what those say of their features. Noise on the gradients makes known attacks "
-    "weaker (`audiorec federated audit` measures them): it is no promise of privacy. A party that "
-    "breaks the protocol can do more: see docs/federated.md."
+    "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
+    "users both know, and gradients; the item side learns the user vectors, and what those reveal "
+    "about the users' features. Noise on the gradients weakens known attacks (`audiorec federated "
+    "audit` measures them) but does not guarantee privacy. A party that violates the protocol can "
+    "learn more: see docs/federated.md."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UserModel:
-    """The users' tower, and how profiles become what it reads.
+    """User tower with the encoder of its profiles.
 
     Attributes
     ----------
     recipe : TwoTowerRecipe
     encoder : UserEncoder
     weights : mapping of str to ndarray
-        As `audiorec.recall.federated.forward.user_vectors` takes them.
+        Weights for `audiorec.recall.federated.forward.user_vectors`.
     space : str
-        What tells the space of its vectors from others; the same on both sides.
+        Id of its vector space, the same on both sides.
     model_id : str
-        Of the bundle that it was read from.
+        Id of the bundle that it was read from.
     """
 
     recipe: TwoTowerRecipe
@@ -67,28 +66,28 @@ class UserModel:
 
     @property
     def name(self) -> str:
-        """Which channel it is of."""
+        """Name of its channel."""
         return "mmoe" if isinstance(self.recipe, MmoeRecipe) else "two-tower"
 
     @property
     def businesses(self) -> int:
-        """Businesses with items that it has vectors for."""
+        """Number of businesses with items that it has vectors for."""
         return len(self.recipe.item_weights) if isinstance(self.recipe, MmoeRecipe) else 1
 
     def embed(self, people: Profiles, business: int = 0) -> FloatArray:
-        """Return vectors of users for one business: (n, d) float32 of length 1; 0: unknown.
+        """Return user vectors for one business: (n, d) float32 of length 1; 0 if unknown.
 
         Raises
         ------
         InputError
-            If there is no such business.
+            If the business does not exist.
         """
         if not 0 <= business < self.businesses:
-            raise InputError(f"no business {business}: the model has {self.businesses}")
+            raise InputError(f"no business {business}; the model has {self.businesses}")
         return user_vectors(self.encoder.encode(people), self.weights, self.recipe)[:, business]
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return tensors and plain JSON values, for a bundle."""
+        """Return tensors and plain JSON values for a bundle."""
         tensors = {f"{USER}{name}": array for name, array in self.weights.items()}
         numbers = {name: list(scale) for name, scale in self.encoder.numbers.items()}
         for place, values in enumerate(self.encoder.values.values()):
@@ -102,7 +101,7 @@ class UserModel:
 
     @classmethod
     def of_state(cls, bundle: Bundle, recipe: TwoTowerRecipe) -> Self:
-        """Undo `state`; what does not fit together is a `WeightsError`."""
+        """Undo `state`; raise `WeightsError` if the parts do not fit together."""
         try:
             values = {
                 str(name): texts_of_arrays(f"{USER}texts_{place}", bundle.tensors)
@@ -112,7 +111,7 @@ class UserModel:
                 str(n): (float(a), float(b)) for n, (a, b) in bundle.config["numbers"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise WeightsError(f"not a users' tower: {error!r}") from error
+            raise WeightsError(f"not a user tower: {error!r}") from error
         encoder = UserEncoder(values, numbers)
         weights = {
             name.removeprefix(USER): array
@@ -132,8 +131,8 @@ class UserModel:
         about = {"kind": KIND, "channel": self.name, "space": self.space, **config}
         about |= {"figures": {"validation": dict(self.figures)}} if self.figures else {}
         card = Card(
-            title=f"{self.name}: the users' tower",
-            about="Turns what is known of users into vectors; songs lie near them elsewhere.",
+            title=f"{self.name}: the user tower",
+            about="Turns user profiles into vectors for song retrieval on the music side.",
             people=PEOPLE,
             learnt_from={
                 "columns": ", ".join([*self.encoder.values, *self.encoder.numbers]),
@@ -150,22 +149,22 @@ class UserModel:
         Raises
         ------
         WeightsError
-            If it is missing, damaged, or something else.
+            If it is missing, damaged or not a user tower.
         """
         bundle = read_bundle(path, kind=KIND)
         return cls.of_state(bundle, recipe_in(bundle, str(bundle.config.get("channel"))))
 
 
 def recipe_in(bundle: Bundle, channel: str) -> TwoTowerRecipe:
-    """Return the recipe of a bundle; a `WeightsError` if it is none of this channel."""
+    """Return the recipe of a bundle; raise `WeightsError` if it is not one of this channel."""
     try:
         return recipe_of(bundle.config["recipe"], RECIPES[channel])
     except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-        raise WeightsError(f"not a recipe of {channel}: {error!r}") from error
+        raise WeightsError(f"not a valid recipe of {channel}: {error!r}") from error
 
 
 def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the users' tower of a `UserHalf`'s model state as numpy, without secret and items."""
+    """Return the user tower's weights as numpy from a `UserHalf`'s model state."""
     return {
         name.removeprefix("tower."): np.asarray(tensor)
         for name, tensor in state.items()

@@ -36,7 +36,7 @@ def read_settings(path: Path, table: str) -> Mapping[str, Any]:
         raise InputError(f"{path}: not TOML: {error}") from error
     unknown = [name for name in content if name not in TABLES]
     if unknown:
-        raise InputError(f"{path}: unknown table {unknown[0]!r}; known: {', '.join(TABLES)}")
+        raise InputError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(TABLES)}")
     found = content.get(table)
     if not isinstance(found, Mapping):
         raise InputError(f"{path}: has no table [{table}]")
@@ -79,7 +79,7 @@ def typed(kind: type, name: str, value: Any) -> Any:
     known = {field.name for field in fields(kind)}
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
-        raise InputError(f"unknown setting {name!r}; known: {names}")
+        raise InputError(f"unknown setting {name!r}; there are: {names}")
     return as_type(get_type_hints(kind)[name], name, value)
 
 

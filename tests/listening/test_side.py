@@ -99,7 +99,7 @@ def test_dates_of_every_sensible_type(tmp_path):
         ("song_id,released\na,94\n", "released '94' is no date"),
         ("song_id,tempo\na,inf\n", "'tempo' is infinite"),
         ("song_id,tempo\na,1e300\n", "beyond float32"),
-        ("song_id,genre,genre\na,b,c\n", "'genre' stands twice"),
+        ("song_id,genre,genre\na,b,c\n", "'genre' is duplicated"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, text, message):

@@ -318,7 +318,7 @@ def _check_ids(path: Path, schema: Any, columns: Sequence[str]) -> None:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if not texts and not pa.types.is_integer(kind):
-            raise DamagedFileError(f"{path}: column {name!r} has type {kind}, expected text")
+            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, expected text")
 
 
 def _is_of(user_id: str, columns: Sequence[Any]) -> Any:

@@ -231,7 +231,7 @@ def _check_type(field: Any, path: Path) -> None:
     else:
         good, wanted = is_number, "numbers"
     if not good and not types.is_null(kind):
-        raise InputError(f"{path}: column {field.name!r} has type {kind}, expected {wanted}")
+        raise InputError(f"{path}: column {field.name!r} holds {kind}, expected {wanted}")
 
 
 def _as_texts(batch: Any) -> Any:

@@ -79,9 +79,7 @@ def read_profiles(path: str | Path) -> Profiles:
     # Ids stay strings: "007" must not become 7.
     table = read_table(path, "cannot be read as a table", wanted=None, types={USER_ID: pa.string()})
     if table.column_names.count(USER_ID) != 1:
-        raise InputError(
-            f"{path}: needs exactly one column {USER_ID!r}, its columns are {table.column_names}"
-        )
+        raise InputError(f"{path}: needs one column {USER_ID!r}, has {table.column_names}")
     ids = _ids(table.column(USER_ID), path)
     categories: dict[str, list[str | None]] = {}
     numbers: dict[str, Any] = {}
@@ -94,7 +92,7 @@ def read_profiles(path: str | Path) -> Profiles:
         elif _is_text(kind) or pa.types.is_boolean(kind):
             categories[name] = _texts(table.column(name))
         else:
-            raise InputError(f"{path}: column {name!r} has type {kind}, expected text or numbers")
+            raise InputError(f"{path}: column {name!r} holds {kind}, expected text or numbers")
     return Profiles(tuple(ids), categories, numbers)
 
 
@@ -171,7 +169,7 @@ class Encoder:
 
 def _ids(column: Any, path: Path) -> list[str]:
     if not (_is_text(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"{path}: column {USER_ID!r} has type {column.type}, expected text")
+        raise InputError(f"{path}: column {USER_ID!r} holds {column.type}, expected text")
     ids: list[str] = column.cast(pa.string()).to_pylist()
     seen: dict[str, int] = {}
     for row, name in enumerate(ids, start=1):

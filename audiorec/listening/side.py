@@ -244,7 +244,7 @@ def _texts(path: Path, name: str, column: Any) -> Any:
     simple = pa.types.is_boolean(kind) or _is_number(kind) or pa.types.is_null(kind)
     if not simple and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
         raise DamagedFileError(
-            f"{path}: column {name!r} has type {kind}, expected text, booleans or numbers; "
+            f"{path}: column {name!r} holds {kind}, expected text, booleans or numbers; "
             f"dates belong in {RELEASED!r}"
         )
     return column.cast(pa.string())

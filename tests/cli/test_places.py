@@ -170,7 +170,7 @@ def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
     assert sorted(path.name for path in Path("serving").iterdir()) == [f"dt={d}" for d in DAYS]
     code, _, said = audiorec(*run, "2026-11-25")
     assert code == 2
-    assert "plays: has nothing of 2026-11-25; the newest day is 2026-11-24" in said
+    assert "plays: has no data of 2026-11-25; the newest day is 2026-11-24" in said
 
 
 def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
@@ -295,8 +295,8 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
             "--metrics-textfile is a place on this machine",
         ),
         ("recall train popular -i plays -o memory://m", "is a bucket; give a file"),
-        ("listening check plays --since yesterday", "--since is written as 2026-11-25"),
-        ("listening check plays --utc-offset 8", "an offset from UTC is written as +08:00"),
+        ("listening check plays --since yesterday", "--since must be written as 2026-11-25"),
+        ("listening check plays --utc-offset 8", "a UTC offset must be written as +08:00"),
         (
             "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
             "--day is the last day that is read: leave --until out",

@@ -1,37 +1,37 @@
-"""Files that are written whole or not at all, and read with distrust.
+"""File access: atomic writes, and reads that validate untrusted input.
 
 ::
 
     a user's list, CSV, Parquet ──user_files──▶ texts, rows, tables; or one `InputError`
     tables of our own ──tables──▶ `TableFile`: columns, row groups; or one `StoreError`
                       ◀─tables── rows, with checksums, a seal and digests
-    a job that may be killed ──run_folder, blocks──▶ one file, at once and whole
-    "s3://bucket/song.mp3" ──storage, fetch──▶ a copy on this machine's disk
-    "s3://bucket/plays" ──copies──▶ the same, kept within bounds ◀─delivery── what a command made
+    a job that may be killed ──run_folder, blocks──▶ one file, written atomically
+    "s3://bucket/song.mp3" ──storage, fetch──▶ a temporary copy on the local disk
+    "s3://bucket/plays" ──copies──▶ a cached copy of limited size ◀─delivery── command outputs
 
 ==================  ===================================================================
-``atomic``          replace a file at once; a full disk becomes one clear line
-``below``           open what lies below a folder that the user named, by no link
-``own_files``       tell audiorec's own working files from what was planted as such
+``atomic``          replace a file atomically; turn a full disk into a one-line error
+``below``           open files below a given folder without following links
+``own_files``       distinguish audiorec's own working files from planted ones
 ``run_folder``      the locked folder beside an output that holds an unfinished run
-``blocks``          one large table made in blocks, by a job that may be killed
-``parquet_files``   how every Parquet file is opened: checksums, the seal, no bombs
-``digests``         a digest of each column, by value, in the footer of our tables
-``tables``          read and write tables of our own
-``npz``             arrays that a user hands in, measured before they are unpacked
-``user_files``      read lists, settings and tables that a user hands in
-``own_settings``      the user's own settings, and which folder's file may speak as well
-``own_data``        where what a user adds to audiorec lies
-``settings``          settings files as typed values; the one reader of them
-``json_files``      JSON within limits, with a digest of its content
+``blocks``          write one large table in blocks; an interrupted job resumes
+``parquet_files``   open Parquet files safely: checksums, the seal, memory limits
+``digests``         a digest of each column's values, in the footer of our tables
+``tables``          read and write audiorec's own tables
+``npz``             read npz archives given by users, checking sizes before unpacking
+``user_files``      read lists, settings and tables given by users
+``own_settings``    find the user's settings file and trusted settings files of folders
+``own_data``        the folder for data that a user adds to audiorec
+``settings``        read settings files as typed values
+``json_files``      read JSON within limits, with a digest of its content
 ``arrow``           convert between Python and Arrow without importing pandas
-``storage``         files by path or URI; times of change that fit a table
-``fetch``           songs in object stores: copied to the worker's disk, used, removed
-``copies``          all else in object stores: copied once, within bounds
-``delivery``        outputs in object stores: made here, put at the end, nothing lost
-``visible``         show text from outside: a name may not steer a terminal
+``storage``         access files by path or URI; modification times that fit a table
+``fetch``           songs in object stores: downloaded, processed, removed
+``copies``          other files in object stores: cached copies of limited total size
+``delivery``        outputs in object stores: written locally, uploaded at the end
+``visible``         escape untrusted text so that it cannot control a terminal
 ``text_tables``     small tables as text, and as HTML for a notebook
-``frames``          tables for pandas and polars, imported when somebody asks
+``frames``          tables for pandas and polars, which are imported on first use
 ==================  ===================================================================
 
 Public::

@@ -1,8 +1,8 @@
-"""Between Python and Arrow without pandas.
+"""Convert between Python and Arrow without importing pandas.
 
-Where pandas is installed, the first `pyarrow.array`, `pyarrow.scalar`, `to_numpy` or time
-stamp that becomes a Python object imports it: most of a second, for a command that needs
-none of it.
+If pandas is installed, Arrow imports it at the first `pyarrow.array`, `pyarrow.scalar`,
+`to_numpy` or conversion of a timestamp to a Python object. This takes most of a second, in
+commands that do not need pandas.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
-    """Return a `pyarrow.Int64Array`."""
+    """Convert whole numbers to a `pyarrow.Int64Array`."""
     return array_of(np.ascontiguousarray(values, np.int64), pa.int64())
 
 
 def array_of(values: npt.NDArray[Any], kind: Any) -> Any:
-    """Return the numbers of a contiguous array, shape (n,), as an Arrow array of their type."""
+    """Wrap a contiguous array, shape (n,), as an Arrow array of the matching type `kind`."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def floats(array: Any) -> FloatArray:
-    """Return a float32 Arrow array without nulls as a view, shape (n,)."""
+    """Return a view of a float32 Arrow array without nulls, shape (n,)."""
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
 
 
 def numbered(texts: Any) -> tuple[Int64Array, Any]:
-    """Return a column of texts as numbers of its sorted values, and these values.
+    """Encode a column of strings as indices into its sorted distinct values; return both.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def numbered(texts: Any) -> tuple[Int64Array, Any]:
 
 
 def matrix(column: Any, width: int) -> FloatArray:
-    """Return a column of float32 lists without nulls, (n, `width`); a view of one chunk."""
+    """Return a column of float32 lists without nulls as (n, `width`); a view if it is one chunk."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     blocks = [floats(chunk.flatten()).reshape(-1, width) for chunk in chunks if len(chunk)]
     if not blocks:
@@ -64,14 +64,14 @@ def matrix(column: Any, width: int) -> FloatArray:
 
 
 def flags(array: Any) -> BoolArray:
-    """Return a bool Arrow array without nulls as a new array, shape (n,)."""
+    """Convert a bool Arrow array without nulls to a new array, shape (n,)."""
     numbers = array.cast(pa.uint8())
     found = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)
     return found.astype(np.bool_)
 
 
 def rows(table: Any) -> list[dict[str, Any]]:
-    """Return a table's rows as dicts; time stamps in microseconds UTC as `datetime`."""
+    """Return a table's rows as dicts; timestamps in microseconds UTC become `datetime`."""
     stamp = pa.timestamp("us", tz="UTC")
     stamps = [field.name for field in table.schema if field.type == stamp]
     for name in stamps:

@@ -1,9 +1,9 @@
-"""Write a file whole or not at all.
+"""Replace files atomically.
 
     with replaced(path) as temporary:
         ...write `temporary`...
 
-The reader of `path` sees the old content or the new one, never a part of it.
+Readers of `path` see either the old or the new content, never a partial file.
 """
 
 import errno
@@ -16,16 +16,16 @@ from uuid import uuid4
 from audiorec.errors import AudiorecError, StoreError
 from audiorec.files.own_files import refuse_link
 
-TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression of the temporary names
+TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression for temporary names
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name in the folder of `path`; on success it takes its place.
+    """Yield a temporary path in the folder of `path`; on success rename it to `path`.
 
-    If the body raises, the temporary file is removed and `path` stays as it was. A `path` that
-    is a link is a `StoreError`: what it leads to may be anybody's.
+    If the body raises, the temporary file is removed and `path` is unchanged. Raises `StoreError`
+    if `path` is a link, since its target may belong to somebody else.
     """
     target = Path(path)
     refuse_link(target)
@@ -40,8 +40,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, outlive a power failure."""
-    if os.name == "nt" and path.is_dir():  # Windows keeps their names by itself
+    """Flush the content of a file, or the entries of a folder, to disk."""
+    if os.name == "nt" and path.is_dir():  # Windows flushes folder entries itself
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
@@ -52,14 +52,14 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn errors with the system's number (a full disk, no permission) into a `StoreError`."""
+    """Convert an `OSError` with an errno (disk full, no permission) to a `StoreError`."""
     try:
         yield
     except OSError as error:
         if error.errno is None or isinstance(error, AudiorecError):
             raise
-        hint = "give another place"
+        hint = "choose another place"
         if error.errno in _NO_ROOM:
-            hint = "make room: what is finished is kept, and the same command goes on from there"
+            hint = "free some space; finished work is kept, and the same command resumes"
         reason = os.strerror(error.errno).lower()
         raise StoreError(f"{os.fspath(path)}: cannot be written: {reason}; {hint}") from error

@@ -1,11 +1,11 @@
-"""Open what lies below a folder that the user named, by no link.
+"""Open files and folders below a folder given by the user, without following links.
 
     roots, "/music/a/b.mp3"  ──split_below──▶  root, ["a", "b.mp3"]   or None
     root, ["a", "b.mp3"]     ──open_below───▶  a descriptor of the file
-    root, ["a"]              ──folder_below─▶  a descriptor of the folder, for what is done in it
+    root, ["a"]              ──folder_below─▶  a descriptor of the folder, for use as ``dir_fd``
 
-A path that comes from a store or from another file may point anywhere. It is opened part by part,
-each without following a link, so that no name leads out of the folders that the user meant.
+A path from a store or another file may point anywhere. It is opened component by component without
+following links, so that no path leads out of the folders that the user has allowed.
 """
 
 import errno
@@ -22,19 +22,19 @@ BY_DESCRIPTOR = os.open in os.supports_dir_fd  # not on Windows
 
 
 def split_below(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None:
-    """Return the root that a path lies below, and the parts of the way from it.
+    """Split a path into the root that it lies below and the remaining components.
 
     Parameters
     ----------
     roots : sequence of str
         Absolute paths.
     path : str
-        As it stands in a store; nothing is looked at.
+        As stored; the file system is not accessed.
 
     Returns
     -------
     found : (str, list of str) or None
-        None for a relative path, an address, one with ``..`` in it, and one outside.
+        None for a relative path, a URI, a path with ``..``, or one outside all roots.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def split_below(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None
 
 
 def open_below(root: str, parts: Sequence[str]) -> int:
-    """Open a file for reading; an `OSError` at the first link."""
+    """Open a file for reading; raise `OSError` if any component is a link."""
     with folder_below(root, parts[:-1]) as folder:
         if folder is not None:
             return os.open(parts[-1], os.O_RDONLY | _BINARY | _FLAGS, dir_fd=folder)
@@ -65,9 +65,9 @@ def open_below(root: str, parts: Sequence[str]) -> int:
 
 @contextmanager
 def folder_below(root: str, parts: Sequence[str]) -> Iterator[int | None]:
-    """Give a descriptor of a folder, to be used as ``dir_fd``; an `OSError` at the first link.
+    """Yield a descriptor of a folder for use as ``dir_fd``; `OSError` if a component is a link.
 
-    None on systems that take no such descriptor (Windows): there, links are looked for.
+    Yields None on systems without ``dir_fd`` (Windows), after checking the path for links.
     """
     if not BY_DESCRIPTOR:
         _refuse_links(root, parts)

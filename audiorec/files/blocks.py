@@ -1,14 +1,14 @@
-"""One large table made in blocks, by a job that may be killed at any moment.
+"""Write one large table in blocks, so that an interrupted job can resume.
 
-Each block is a small Parquet file in ``<out>.run/``, written whole or not at all. A job that
-is started again keeps the blocks of the same fingerprint and makes the rest. When all are
-there they are streamed into the output, which appears at once and whole, and the folder goes.
+Each block is a small Parquet file in ``<out>.run/``, written atomically. A restarted job keeps
+blocks with the same fingerprint and makes the rest. When all blocks exist, they are streamed into
+the output, which replaces the old file atomically, and the folder is removed.
 
     run_blocks(out, 40, make, schema=schema, fingerprint=fingerprint({...}))
 
-What a block holds may depend only on its number and on what the fingerprint covers. Blocks may
-be made elsewhere (`audiorec.engines.blocks`): one that cannot be made does not stop the others, and
-the output appears when all are there.
+The content of a block may depend only on its number and on what the fingerprint covers. Blocks may
+be made by an engine (`audiorec.engines.blocks`): a block that fails does not stop the others, and
+the output is written once all of them exist.
 """
 
 import json
@@ -31,12 +31,12 @@ from audiorec.types import Progress
 
 JOB_FILE = "job.json"
 PREFIX = "block-"
-SHARED = "shared.bin"  # what those who make blocks elsewhere read, while they do
+SHARED = "shared.bin"  # input shared by the workers of an engine, while they run
 RUN_FILES = (
     rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}|{re.escape(SHARED)}|{PREFIX}\d{{6,}}\.bin"
 )
 MAX_JOB_BYTES = 1 << 16
-# Makes blocks, by number, into files of a folder; yields each number, and why it could not.
+# Makes numbered blocks in a folder; yields each number with the error, or "" on success.
 Elsewhere = Callable[[Path, Sequence[int]], Iterator[tuple[int, str]]]
 
 
@@ -52,16 +52,16 @@ def run_blocks(
     elsewhere: Elsewhere | None = None,
     named: Callable[[int], str] = "block {}".format,
 ) -> bool:
-    """Make `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
+    """Write `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
 
-    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata goes into the
-    file, or a list of tables that are row groups of it. `fingerprint` stands for all that decides
-    what the blocks hold: those of another one, or of another number of blocks, are thrown away.
-    `progress` is called with (done, total), at the start and after each block. Once `stop` is set,
-    the job ends after the block in work and returns False; the next call goes on from there.
+    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata is stored in the
+    file, or a list of tables, one per row group. `fingerprint` covers everything that determines
+    the content of the blocks: blocks with another fingerprint or another number of blocks are
+    discarded. `progress` is called with (done, total) at the start and after each block. Once
+    `stop` is set, the job ends after the current block and returns False; the next call resumes.
 
-    With `elsewhere`, blocks are made by that and not by `make`. Those that it could not make are a
-    `LostBlocksError`, which calls them as `named` does.
+    If `elsewhere` is given, it makes the blocks in place of `make`. Blocks that it failed to make
+    raise a `LostBlocksError`, which names them by `named`.
     """
     folder = RunFolder(out, RUN_FILES)
     try:
@@ -87,7 +87,7 @@ def run_blocks(
         (folder.path / JOB_FILE).unlink()
         folder.clear()
     finally:
-        # Stays only where there are blocks to go on from.
+        # Keep the folder only if it has blocks to resume from.
         if set(folder.names()) <= {JOB_FILE}:
             folder.clear()
             folder.release(remove=True)
@@ -96,12 +96,12 @@ def run_blocks(
 
 
 def block_path(folder: Path, number: int) -> Path:
-    """Return where a block lies."""
+    """Return the path of a block."""
     return folder / f"{PREFIX}{number:06d}.parquet"
 
 
 def write_block(folder: Path, number: int, made: Any, schema: Any) -> None:
-    """Write a block, whole or not at all: a table, or tables that are a row group each."""
+    """Write a block atomically: one table, or a list of tables, one per row group."""
     path = block_path(folder, number)
     if not isinstance(made, list):
         write_plain(path, _fitted(made, schema))
@@ -130,11 +130,11 @@ def _made_elsewhere(
 ) -> Iterator[tuple[int, str]]:
     for i, why in elsewhere(folder, missing) if missing else ():
         there = is_made(block_path(folder, i), schema)
-        yield i, why or ("" if there else f"it is not in {folder}: do all workers see this disk?")
+        yield i, why or ("" if there else f"it is not in {folder}; do all workers share this disk?")
 
 
 def is_made(path: Path, schema: Any) -> bool:
-    """Whether there is a whole Parquet file of exactly this schema, metadata included."""
+    """Return whether a valid Parquet file of exactly this schema and metadata exists."""
     refuse_link(path)
     try:
         found: bool = read_schema(path).equals(schema, check_metadata=True)
@@ -144,12 +144,12 @@ def is_made(path: Path, schema: Any) -> bool:
 
 
 def _claim(folder: RunFolder, job: dict[str, Any]) -> None:
-    """Keep the folder's blocks if they belong to `job`; else clear it and sign it."""
+    """Keep the folder's blocks if they belong to `job`; otherwise clear it and write `job`."""
     signature = folder.path / JOB_FILE
     with suppress(FileNotFoundError, ValueError, RecursionError):
         if json.loads(read_own(signature, MAX_JOB_BYTES)) == job:
             return
-    # The signature goes first: blocks without one belong to nobody.
+    # Remove the signature first: blocks without one are never reused.
     signature.unlink(missing_ok=True)
     folder.clear()
     with replaced(signature) as temporary:
@@ -165,6 +165,6 @@ def _join(out: Path, blocks: list[Path], schema: Any) -> None:
         for path in blocks:
             with TableFile.open(path) as file:
                 for group in range(file.file.num_row_groups):
-                    # As the file of one block may be, so is the whole: never in memory at once.
+                    # One row group at a time: a block may be too large for memory.
                     table = _fitted(file.read_group(group), schema)
                     writer.write_table(table.combine_chunks())

@@ -1,16 +1,16 @@
-"""What lies elsewhere, read by way of this machine's disk: copied once, within bounds.
+"""Local cache of files and folders in object stores, of limited total size.
 
     with_local("s3://bucket/vecs.parquet")  ──▶ <cache>/copies/<uri>/<content>/vecs.parquet
     with_local("s3://bucket/model")         ──▶ <cache>/copies/<uri>/<content>/model/...
     with_local("plays.parquet")             ──▶ plays.parquet
 
-A copy is known by its URI, size, time and, where the store gives one, tag of the content, so that
-what changed is copied anew and what did not is not. Copies stay for the next command, until all of
-them take more than the limit of bytes: then those go first that were not used for longest, but
-none that a process at work has used. The folder is the user's alone (``$AUDIOREC_CACHE``), since
-what lies in it is believed.
+A copy is identified by URI, size, time and, if the store provides one, content tag, so only
+changed files are copied again. Copies stay for later commands until their total size exceeds the
+limit; then the least recently used ones are removed, except those that a running process has used.
+The cache folder (``$AUDIOREC_CACHE``) must be writable by the user alone, since its content is
+trusted.
 
-Names in a listing come from outside: those that would lead out of a folder are refused.
+Names in a listing are untrusted: those that would lead out of a folder are refused.
 """
 
 import atexit
@@ -46,30 +46,30 @@ CACHE_VARIABLE, LIMIT_VARIABLE = "AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"
 LIMIT_GB = 20.0
 MOST_FILES = 100_000  # of a folder
 LONGEST_NAME = 1024
-AT_ONCE = 8  # files: a store answers each after a while
+AT_ONCE = 8  # parallel downloads, since each request has latency
 COPIES, LEASES = "copies", "leases"
-CONTENT, WHOLE = "content", "whole"  # of a copy: what was copied, and that all of it was
-# What `delivery` leaves in a folder that it wrote: which files are the folder's, or that there
-# are not all of them yet.
+CONTENT, WHOLE = "content", "whole"  # of a copy: the copied files, and a marker of completeness
+# A listing that `delivery` leaves in a folder it wrote: the folder's files, or null while it is
+# being written.
 LISTING = ".audiorec-files.json"
 MAX_LISTING_BYTES = 64 << 20
-_NAMED: dict[str, str] = {}  # places of copies, and the URIs that people know them by
-_LEASE: dict[Path, RunFolder] = {}  # of this process, by folder
+_NAMED: dict[str, str] = {}  # local paths of copies, and the URIs shown to users instead
+_LEASE: dict[Path, RunFolder] = {}  # leases of this process, by cache folder
 
 
 def with_local(place: str | os.PathLike[str]) -> Path:
-    """Return a path with the content of a place: of a file or folder elsewhere, a copy.
+    """Return a local path for a place: a local path itself, or a cached copy of a URI.
 
     Raises
     ------
     MissingFileError
-        If a URI has no file, and none below it.
+        If a URI is neither a file nor a folder with files.
     InputError
-        If there is no such kind of place, or a name in a folder leads out of it.
+        If the protocol is not supported, or a name in a folder leads out of it.
     MissingExtraError
         If the library for object stores is not installed.
     StoreError
-        If it cannot be read, takes more than the limit of bytes, or is being written.
+        If it cannot be read, exceeds the size limit of the cache, or is being written.
 
     Examples
     --------
@@ -88,12 +88,12 @@ def with_local(place: str | os.PathLike[str]) -> Path:
 
 
 def local_file(entry: Entry) -> Path:
-    """Return a copy of one file elsewhere."""
+    """Return the path of a cached copy of one remote file."""
     return local_files([entry])[0]
 
 
 def local_files(entries: Sequence[Entry]) -> list[Path]:
-    """Return copies of files elsewhere, each for itself; several are copied at once."""
+    """Return the paths of separate cached copies of remote files, downloaded in parallel."""
     wanted = []
     for entry in entries:
         name = entry.place.rstrip("/").rpartition("/")[2]
@@ -103,7 +103,7 @@ def local_files(entries: Sequence[Entry]) -> list[Path]:
 
 
 def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path:
-    """Return a copy of a folder elsewhere, or of those of its files whose name is wanted."""
+    """Return the path of a cached copy of a remote folder, or of the files that `only` accepts."""
     entries = listed(uri)
     chosen = [entry for entry in entries if only is None or only(entry.name)]
     name = uri.rstrip("/").rpartition("/")[2]
@@ -112,7 +112,7 @@ def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path
 
 
 def listed(uri: str) -> list[Entry]:
-    """Return the files of a folder elsewhere: those that its writer listed, where it did.
+    """Return the files of a remote folder; if its writer left a listing, only the listed ones.
 
     Raises
     ------
@@ -132,13 +132,13 @@ def listed(uri: str) -> list[Entry]:
     found = [entry for entry in entries if wanted.get(entry.name) == entry.size]
     if len(found) < len(wanted):
         raise StoreError(
-            f"{uri}: is being written, or a run that wrote it was cut off: run that one again"
+            f"{uri}: is being written, or its run was interrupted; run that command again"
         )
     return found
 
 
 def delivered_names(uri: str) -> dict[str, int] | None:
-    """Return the files, with their sizes, of a folder that `delivery` wrote; None of others.
+    """Return names and sizes of the files of a folder that `delivery` wrote; None for others.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def delivered_names(uri: str) -> dict[str, int] | None:
         raise StoreError(f"{join(uri, LISTING)}: damaged") from error
     if files is None:
         raise StoreError(
-            f"{uri}: is being written, or a run that wrote it was cut off: run that one again"
+            f"{uri}: is being written, or its run was interrupted; run that command again"
         )
     if not isinstance(files, dict) or not all(type(size) is int for size in files.values()):
         raise StoreError(f"{join(uri, LISTING)}: damaged")
@@ -162,7 +162,7 @@ def delivered_names(uri: str) -> dict[str, int] | None:
 
 
 def check_name(name: str, place: str) -> None:
-    """Refuse a name of a listing that could lead elsewhere, or steer a terminal."""
+    """Refuse a name in a listing that leads out of the folder or has control characters."""
     parts = name.split("/")
     odd = any(part in ("", ".", "..") for part in parts) or "\\" in name or ":" in parts[0]
     if (
@@ -170,11 +170,11 @@ def check_name(name: str, place: str) -> None:
         or len(name) > LONGEST_NAME
         or any(ord(letter) < 32 or letter == "\x7f" for letter in name)
     ):
-        raise InputError(f"{place}: holds a file by the name {name[:80]!r}, which is refused")
+        raise InputError(f"{place}: refused, since it holds a file named {name[:80]!r}")
 
 
 def cache_folder() -> Path:
-    """Return the folder of copies, made for the user alone.
+    """Return the cache folder, created with access for the user alone.
 
     ``$AUDIOREC_CACHE`` if it is set, else ``audiorec`` in ``$XDG_CACHE_HOME``, in
     ``%LOCALAPPDATA%`` on Windows, or in ``~/.cache``.
@@ -182,9 +182,9 @@ def cache_folder() -> Path:
     Raises
     ------
     InputError
-        If nobody's home is known.
+        If the home folder is unknown.
     StoreError
-        If it cannot be made, is somebody else's or a link, or may be written by others.
+        If it cannot be created, is a link, or is owned or writable by other users.
     """
     named = os.environ.get(CACHE_VARIABLE)
     usual = os.environ.get("XDG_CACHE_HOME", "")
@@ -193,7 +193,7 @@ def cache_folder() -> Path:
     try:
         folder = Path(named or (Path(usual) if usual else Path.home() / ".cache") / "audiorec")
     except RuntimeError as error:
-        raise InputError(f"no home folder is known: name one by ${CACHE_VARIABLE}") from error
+        raise InputError(f"the home folder is unknown; set ${CACHE_VARIABLE}") from error
     folder = folder.absolute() / "elsewhere"
     refuse_other_than_folder(folder)
     try:
@@ -201,29 +201,29 @@ def cache_folder() -> Path:
         about = folder.stat()
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be made: {error.strerror}; name a folder by ${CACHE_VARIABLE}"
+            f"{folder}: cannot be created: {error.strerror}; set ${CACHE_VARIABLE} to a folder"
         ) from error
     owner = getattr(os, "getuid", lambda: about.st_uid)()
     if about.st_uid != owner or (os.name != "nt" and about.st_mode & 0o022):
         raise StoreError(
-            f"{folder}: others may write to it, and copies in it are believed: "
-            f"name a folder of your own by ${CACHE_VARIABLE}"
+            f"{folder}: is writable by others, but its content must be trusted; "
+            f"set ${CACHE_VARIABLE} to a folder of your own"
         )
     return folder
 
 
 def drop_copies(uri: str) -> None:
-    """Remove the copies of a place from this machine."""
+    """Remove the cached copies of a place."""
     shutil.rmtree(cache_folder() / COPIES / digest_of(uri), ignore_errors=True)
 
 
 def known_as(path: Path, name: str) -> None:
-    """Let people know a path of this machine by another name, as in `by_their_names`."""
+    """Register a name to show to users in place of a local path; see `by_their_names`."""
     _NAMED[str(path)] = name
 
 
 def by_their_names(text: str) -> str:
-    """Return a text for people with the URIs in place of the paths of copies."""
+    """Replace the paths of cached copies in a text by their URIs."""
     for path in sorted(_NAMED, key=len, reverse=True):
         text = text.replace(path, _NAMED[path])
     return text
@@ -231,11 +231,11 @@ def by_their_names(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """What is to be copied together: one file, or a folder."""
+    """One unit to copy: a file, or a folder."""
 
     uri: str
     name: str
-    files: dict[str, Entry]  # by their names in the copy: "" for the one file
+    files: dict[str, Entry]  # by name in the copy; "" for a single file
 
     @property
     def n_bytes(self) -> int:
@@ -246,7 +246,7 @@ class _Copy:
 
 
 def _made(wanted: Sequence[_Copy]) -> list[Path]:
-    """Copy what was not copied before; return the paths of all."""
+    """Copy whatever is not cached yet; return the paths of all copies."""
     cache = cache_folder()
     _hold(cache)
     lacking = [one for one in wanted if not _used(one.place(cache))]
@@ -263,12 +263,12 @@ def _made(wanted: Sequence[_Copy]) -> list[Path]:
     for one in wanted:
         paths.append(one.place(cache) / CONTENT / one.name)
         known_as(paths[-1], one.uri)
-        known_as(paths[-1].parent, parent(one.uri))  # what a command would look for beside it
+        known_as(paths[-1].parent, parent(one.uri))  # for messages about files beside it
     return paths
 
 
 def _used(place: Path) -> bool:
-    """Note that a copy is used from now on; whether it is there."""
+    """Mark a copy as used now; return whether it exists."""
     try:
         os.utime(place / WHOLE)
     except FileNotFoundError:
@@ -289,14 +289,14 @@ def _copy(one: _Copy, cache: Path, pool: ThreadPoolExecutor | None) -> None:
             target.mkdir()
         list((pool.map if pool else map)(_fetch_same, one.files.values(), paths))
         (fresh / WHOLE).touch()
-        with suppress(OSError):  # another process has just made the same
+        with suppress(OSError):  # another process has just made the same copy
             fresh.rename(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _fetch_same(entry: Entry, path: Path) -> None:
-    """Copy a file as it was listed; one that was changed meanwhile is refused."""
+    """Copy a file as listed; refuse one that has changed since."""
     limit = entry.size if entry.size >= 0 else _limit_bytes()
     try:
         fetch(entry.place, path, max_bytes=limit, known=entry)
@@ -307,13 +307,13 @@ def _fetch_same(entry: Entry, path: Path) -> None:
 
 
 def content_of(entries: Sequence[Entry]) -> str:
-    """Return what tells the files of a listing from what was there before."""
+    """Return a digest of a listing, which changes whenever one of its files does."""
     told = [[entry.name, entry.size, entry.mtime_ns, entry.tag] for entry in entries]
     return digest_of(json.dumps(told))
 
 
 def digest_of(text: str) -> str:
-    """Return a name for a place in the cache."""
+    """Return a folder name for a place in the cache: 32 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
@@ -324,12 +324,12 @@ def _limit_bytes() -> int:
     except ValueError:
         limit = -1.0
     if not 0 < limit < 1e9:
-        raise InputError(f"${LIMIT_VARIABLE} is a number of GB above 0, got {text!r}")
+        raise InputError(f"${LIMIT_VARIABLE} must be a number of GB above 0, got {text!r}")
     return int(limit * 1e9)
 
 
 def _hold(cache: Path) -> None:
-    """Say, for as long as this process lives, that it uses copies from now on."""
+    """Take a lease for the lifetime of this process, so that its copies are not removed."""
     if cache not in _LEASE:
         (cache / LEASES).mkdir(mode=0o700, exist_ok=True)
         _LEASE[cache] = RunFolder(cache / LEASES / uuid4().hex[:12], "")
@@ -338,7 +338,7 @@ def _hold(cache: Path) -> None:
 
 
 def _make_room(cache: Path, uri: str, n_bytes: int) -> None:
-    """Remove copies that nobody uses until there is room for more, or refuse."""
+    """Remove unused copies, least recently used first, to make room; `StoreError` if too few."""
     limit = _limit_bytes()
     in_use_since = _oldest_lease(cache)
     kept = []
@@ -358,13 +358,13 @@ def _make_room(cache: Path, uri: str, n_bytes: int) -> None:
             total -= size
     if total + n_bytes > limit:
         raise StoreError(
-            f"{uri}: {n_bytes / 1e9:.2f} GB are to be copied, beside {total / 1e9:.2f} GB in use; "
+            f"{uri}: needs {n_bytes / 1e9:.2f} GB of cache beside {total / 1e9:.2f} GB in use; "
             f"the limit is {limit / 1e9:.2f} GB: raise ${LIMIT_VARIABLE}, or read fewer days"
         )
 
 
 def _oldest_lease(cache: Path) -> float:
-    """Return since when copies may be in use, by the processes that live."""
+    """Return the start time of the oldest running process that may be using copies."""
     oldest = time.time()
     for path in (cache / LEASES).glob("*.run"):
         name = path.with_suffix("")
@@ -372,7 +372,7 @@ def _oldest_lease(cache: Path) -> float:
             oldest = min(oldest, path.stat().st_mtime)
             continue
         try:
-            RunFolder(name, "").release(remove=True)  # nobody holds it: its process has ended
+            RunFolder(name, "").release(remove=True)  # not locked: its process has ended
         except BusyStoreError:
             with suppress(FileNotFoundError):
                 oldest = min(oldest, path.stat().st_mtime)

@@ -1,15 +1,14 @@
-"""What a command makes for a place elsewhere: written on this machine's disk, put at the end.
+"""Deliver outputs to an object store: written to the local disk, uploaded at the end.
 
-    made = Delivery("s3://bucket/lists.parquet")      made.path: a path that a command writes to
-    ...                                               made.deliver(): all of it is put
+    made = Delivery("s3://bucket/lists.parquet")      made.path: a local path for the command
+    ...                                               made.deliver(): uploads everything
 
-Until it is delivered, what was made lies in the user's cache, at one place for each URI, so that a
-job that was stopped goes on there, and an upload that fails loses nothing. One process at a time
-holds that place.
+Until delivery, the output is in the user's cache, in one folder per URI, so an interrupted job
+resumes there and a failed upload loses nothing. One process at a time holds that folder.
 
-A file appears whole or not at all. Of a folder the files come one by one: before the first, its
-listing says that it is being written, and readers refuse it; after the last, the listing names them
-all. Then those of an earlier delivery that are no more go. Nobody else's files ever do.
+A file is uploaded atomically. The files of a folder are uploaded one by one: before the first, a
+listing marks the folder as being written, so readers refuse it; after the last, the listing names
+all of them. Then obsolete files of an earlier delivery are removed; files of others never are.
 """
 
 import hashlib
@@ -48,38 +47,38 @@ from audiorec.files.storage import (
 )
 
 OUTGOING, REVISED = "outgoing", "revised"
-BASED_ON = ".based-on"  # what was at the place when a job began that goes on from it
-RUN_END = ".run"  # folders of unfinished work stay here
-# What says that the rest of a folder is there comes after the rest.
+BASED_ON = ".based-on"  # digest of the remote content from which a job started
+RUN_END = ".run"  # run folders are not uploaded
+# Files that mark a folder as complete are uploaded last.
 LAST_NAMES = ("model.json", "prepared.json", "manifest.json", "run.json", "_SUCCESS")
 
 
 class Delivery:
-    """One output elsewhere, held until `release`.
+    """One output at a remote URI, locked until `release`.
 
     Attributes
     ----------
     uri : str
-        Where it goes.
+        The destination.
     path : Path
-        Where a command writes it.
+        The local path to write to.
 
     Raises
     ------
     InputError
-        If the URI names no file in a bucket, is of no known kind, or is a folder with files that
-        audiorec did not put there.
+        If the URI does not name a file or folder in a bucket, has an unsupported protocol, or is
+        a folder with files that audiorec did not write.
     BusyStoreError
-        If another process on this machine writes the same output.
+        If another process on this machine is writing the same output.
     StoreError
-        If the place cannot be written.
+        If the destination is not writable.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         above, _, name = self.uri.rpartition("/")
         if not above.partition("://")[2]:
-            raise InputError(f"{uri}: name a file or a folder in a bucket, not a bucket")
+            raise InputError(f"{uri}: is a bucket; give a file or folder in it")
         check_name(name, uri)
         check_writable(parent(self.uri))
         self._check_target()
@@ -92,10 +91,10 @@ class Delivery:
         known_as(self.path, self.uri)
 
     def bring(self, only: Callable[[str], bool] | None = None) -> None:
-        """Copy what is at the place, for a job that goes on from what it finds there.
+        """Download the present content of the destination, for a job that extends it.
 
-        What such a job has left here, stopped or not delivered, stays as it is, unless somebody
-        else has written to the place since it began.
+        Undelivered local work of an earlier job is kept, unless the destination has changed
+        since that job began.
         """
         entries = files_in(self.uri)
         marker, based_on = self._folder / BASED_ON, content_of(entries)
@@ -107,12 +106,12 @@ class Delivery:
         marker.write_text(based_on)
 
     def deliver(self) -> None:
-        """Put all that was made: what lies beside the output first, and the output last.
+        """Upload everything: files beside the output first, the output last.
 
         Raises
         ------
         StoreError
-            If it cannot be put. Nothing is lost: the message says where it lies.
+            If the upload fails. Nothing is lost: the message names the local folder.
         """
         if self._lock is None:
             return
@@ -128,14 +127,14 @@ class Delivery:
             self.release()
             known_as(self._folder, str(self._folder))
             raise StoreError(
-                f"{self.uri}: was made, and cannot be put there ({reason}); it lies in "
+                f"{self.uri}: the output is finished but cannot be uploaded ({reason}); it is in "
                 f"{self._folder}"
             ) from error
         shutil.rmtree(self._folder, ignore_errors=True)
         self.release()
 
     def release(self) -> None:
-        """Let go of the place; what was not delivered stays on this machine."""
+        """Release the lock; undelivered files stay on this machine."""
         if self._lock is not None:
             with suppress(OSError):
                 self._folder.rmdir()  # if it is empty
@@ -143,14 +142,14 @@ class Delivery:
             self._lock = None
 
     def _check_target(self) -> None:
-        """Refuse a folder that somebody else has filled: two outputs would become one."""
+        """Refuse a folder with files of others, which would be mixed with the output."""
         if not is_folder(self.uri):
             return
         there = [entry.name for entry in files_in(self.uri)]
         if there and LISTING not in there:
             raise InputError(
                 f"{self.uri}: is a folder with other files in it ({there[0][:80]!r}); "
-                "name a new one"
+                "give a new one"
             )
 
 
@@ -172,7 +171,7 @@ def _put(local: Path, place: str) -> None:
 
 
 def _ours(place: str) -> set[str]:
-    """Return the files of a folder that audiorec has put there."""
+    """Return the names of the files in a folder that audiorec has written."""
     content = read(join(place, LISTING), max_bytes=MAX_LISTING_BYTES)
     try:
         found: Any = json.loads(content or b"{}")
@@ -181,28 +180,28 @@ def _ours(place: str) -> set[str]:
         for name in kept:
             check_name(name, place)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return set()  # damaged: nothing of it is believed
+        return set()  # damaged, so not trusted
     return kept
 
 
 class Revision:
-    """A file or a folder elsewhere that a command changes in place: copied, changed, put back.
+    """A remote file or folder to edit in place: downloaded, changed, uploaded again.
 
-    Only what changed is put; of a folder, what says that the rest is there comes last. Copies of
-    it on this machine go: what was taken out of a file is not kept in them.
+    Only changed files are uploaded, those that mark a folder as complete last. Cached copies on
+    this machine are removed, so that deleted data does not remain in them.
 
     Attributes
     ----------
     uri : str
     path : Path
-        Of the copy that is changed.
+        The local copy to edit.
 
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
     BusyStoreError
-        If another process on this machine changes it.
+        If another process on this machine is changing it.
     StoreError
         If it cannot be read or written.
     """
@@ -225,12 +224,12 @@ class Revision:
         known_as(self.path, self.uri)
 
     def deliver(self) -> None:
-        """Put back what changed.
+        """Upload the changed files.
 
         Raises
         ------
         StoreError
-            If it cannot be put. Files that were put before are changed, the others are not.
+            If an upload fails. Files uploaded before that are changed, the others are not.
         """
         if self._lock is None:
             return
@@ -247,7 +246,7 @@ class Revision:
         self.release()
 
     def release(self) -> None:
-        """Let go, and remove the copy that was changed."""
+        """Release the lock, and remove the local copy."""
         if self._lock is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._lock.release(remove=True)

@@ -1,15 +1,14 @@
 """A digest of each column, in the footer of every table that audiorec writes.
 
     rows  ──tables.digest_writer──▶  a Parquet file, its digests under ``audiorec.digests``
-    rows of a file  ──Digests──▶  .differences(stored)  →  what is not as it was written
+    rows of a file  ──Digests──▶  .differences(stored)  →  columns whose content has changed
 
-A digest is of the values and not of the bytes of the file: neither row groups nor encodings
-change it, and a file that another tool wrote anew can still be checked if it kept the key.
-It is the sha256 of a column's values in the order of the rows, little-endian, one after the
-other. Where there is more to say than that, it is the sha256 over several of them, outermost
-first: which values are there, one byte each (only where a null is among them); their lengths,
-as int64 (of lists and texts); the values, or what is in the lists by the same rule. A null has
-no length and no values.
+A digest covers the values, not the bytes of the file: row groups and encodings do not affect it,
+and a file rewritten by another tool can still be checked if the tool kept the key.
+It is the sha256 of a column's values in row order, little-endian and concatenated. For nullable or
+variable-length columns it is the sha256 of several such digests, outermost first: the validity of
+each value, one byte each (only if there is a null); the lengths as int64 (lists and strings); the
+values, or for lists their elements by the same rule. A null has no length and no values.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ MAX_DIGEST_BYTES = 4 << 20
 
 
 class Digests:
-    """The digests of a table's columns, whose rows come in pieces; some types have none."""
+    """Incremental digests of a table's columns; columns of unsupported types have none."""
 
     def __init__(self, schema: Any) -> None:
         self.rows = 0
@@ -48,7 +47,7 @@ class Digests:
                 level.update(chunk)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what stands in the file: the algorithm, the rows, type and digest by column."""
+        """Return the stored form: algorithm, number of rows, type and digest of each column."""
         columns = {
             name: {"type": kind, ALGORITHM: level.digest().hex()}
             for name, (kind, level) in self._columns.items()
@@ -56,22 +55,22 @@ class Digests:
         return {"algorithm": ALGORITHM, "rows": self.rows, "columns": columns}
 
     def differences(self, stored: Mapping[str, Any]) -> Iterator[str]:
-        """Say in one line each which columns are not as they were written (see `read_digests`)."""
+        """Yield one line for each difference from stored digests (see `read_digests`)."""
         if self.rows != stored["rows"]:
-            yield f"{stored['rows']} rows were written, {self.rows} are there"
+            yield f"{stored['rows']} rows were written, {self.rows} were found"
         found = self.to_dict()["columns"]
         for name, about in stored["columns"].items():
             if name not in found:
-                yield f"the column {name!r} is gone, or of a type without a digest"
+                yield f"the column {name!r} is missing, or of a type without a digest"
             elif found[name]["type"] != about["type"]:
                 reason = f"is {found[name]['type']}, {about['type']} was written"
                 yield f"the column {name!r} {reason}"
             elif found[name] != about and self.rows == stored["rows"]:
-                yield f"the column {name!r} holds other values than were written"
+                yield f"the column {name!r} holds different values than were written"
 
 
 def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
-    """Return a file's digests, None if it has none; damaged or unknown ones are a `StoreError`."""
+    """Return a file's digests or None; raise `StoreError` if they are damaged or unknown."""
     text = (metadata or {}).get(DIGESTS_KEY)
     if text is None:
         return None
@@ -83,17 +82,17 @@ def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | Non
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"its digests are damaged: {type(error).__name__}") from error
     if not good:
-        raise StoreError("its digests are damaged, or those of a newer audiorec")
+        raise StoreError("its digests are damaged, or were written by a newer audiorec")
     return found
 
 
 class _Level:
-    """A column, or what is in the lists of one: which values are there, how long, and which."""
+    """Digests of one nesting level of a column: validity, lengths and values."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
         self._seen = 0
-        self._valid: Any = None  # made when the first null is met
+        self._valid: Any = None  # created at the first null
         self._lengths = None if _width(kind) is not None or _is_fixed(kind) else hashlib.sha256()
         self._inner = _Level(kind.value_type) if _is_nested(kind) else None
         self._values = hashlib.sha256()
@@ -130,14 +129,14 @@ class _Level:
 
 
 def _bytes(array: Any, width: int) -> Any:
-    """Return the memory of an array of numbers without nulls."""
+    """Return the value buffer of a numeric array without nulls."""
     if len(array) == 0:
         return b""
     return array.buffers()[1][array.offset * width : (array.offset + len(array)) * width]
 
 
 def _offsets(array: Any) -> np.ndarray[Any, Any]:
-    """Return where each text or list of an array begins, and the end of the last."""
+    """Return the start offset of each string or list of an array, and the end of the last."""
     if len(array) == 0:
         return np.zeros(1, np.int64)
     large = (pa.types.is_large_string, pa.types.is_large_binary, pa.types.is_large_list)
@@ -154,7 +153,7 @@ def _is_nested(kind: Any) -> bool:
 
 
 def _width(kind: Any) -> int | None:
-    """Return the bytes of a value, None for lists, texts and what has no width."""
+    """Return the size of a value in bytes; None for lists, strings and other variable sizes."""
     if pa.types.is_boolean(kind):
         return 1
     has_width = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
@@ -162,7 +161,7 @@ def _width(kind: Any) -> int | None:
 
 
 def _type_name(kind: Any) -> str:
-    """Return a type without the names of what is in lists: ``list<float>[14]``; else ""."""
+    """Return a type without field names, such as ``list<float>[14]``; "" if unsupported."""
     if _is_nested(kind):
         inner = _type_name(kind.value_type)
         size = f"[{kind.list_size}]" if _is_fixed(kind) else ""

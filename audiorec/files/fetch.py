@@ -1,9 +1,9 @@
-"""Songs that lie in an object store: copied to the worker's disk, used, removed.
+"""Process songs in object stores: download to the worker's disk, use, remove.
 
-    song_handler(...) of the pipeline: path in  →  handler(...) here: path or URI in
+    song_handler(...) of the pipeline: takes a path  →  handler(...) here: takes a path or URI
 
-The copy is made and removed by the worker process that decodes the song, under the same
-limits of time as the song itself; a song over the limit of bytes is refused.
+The worker process that decodes the song makes and removes the copy, within the song's time
+limit; a song over the size limit is refused.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from typing import Any
 from audiorec.errors import Failure, MissingSongError, SongError, StoreError
 from audiorec.files.storage import fetch, is_uri
 
-MAX_SONG_BYTES = 2 << 30  # four hours of FLAC; longer songs are refused all the same
+MAX_SONG_BYTES = 2 << 30  # four hours of FLAC; longer songs are refused anyway
 
 
 def handler(
@@ -26,11 +26,11 @@ def handler(
     scratch: Path | None = None,
     max_bytes: int = MAX_SONG_BYTES,
 ) -> Callable[[str], Any]:
-    """Make a handler that fetches a URI before the handler of `factory` sees it.
+    """Make a handler that downloads URIs before calling the handler made by `factory`.
 
     `factory` is ``package.module:function``, which makes a handler of paths from `arguments`.
-    Copies lie in `scratch` (by default the system's folder) while they are in use; the caller
-    removes it in the end, since a worker that is killed leaves its copy there.
+    Copies are in `scratch` (by default the system's temporary folder) while in use; the caller
+    must remove that folder at the end, since a killed worker leaves its copy there.
     """
     module, function = factory.split(":")
     handle_path = getattr(importlib.import_module(module), function)(*arguments)
@@ -41,7 +41,7 @@ def handler(
         with fetched(place, scratch, max_bytes=max_bytes) as path:
             try:
                 return handle_path(str(path))
-            except SongError as error:  # known by its place, not by its copy
+            except SongError as error:  # report the URI, not the local copy
                 raise SongError(
                     place, error.failure, error.reason, error.stage, error.decoder
                 ) from error
@@ -53,9 +53,9 @@ def handler(
 def fetched(
     place: str, scratch: Path | None = None, *, max_bytes: int = MAX_SONG_BYTES
 ) -> Iterator[Path]:
-    """Give a copy on this machine's disk; a `SongError` ``unreadable`` where that cannot be."""
+    """Yield the path of a temporary local copy; raise `SongError` ``unreadable`` on failure."""
     with tempfile.TemporaryDirectory(prefix="audiorec-song-", dir=scratch) as folder:
-        # The ending alone: a key may be longer than a file name may be.
+        # Keep only the suffix: a key may be longer than the maximum file name.
         path = Path(folder) / f"song{os.path.splitext(place)[1][:16]}"  # noqa: PTH122
         try:
             fetch(place, path, max_bytes=max_bytes)

@@ -1,9 +1,9 @@
-"""Tables for pandas and polars, which are imported when somebody asks for one.
+"""Convert tables to pandas and polars, which are imported on first use.
 
     columns, or an Arrow table ──pandas_frame──▶ pandas.DataFrame
     an Arrow table             ──polars_frame──▶ polars.DataFrame
 
-Nothing of audiorec's own reads them.
+audiorec itself does not use the results.
 """
 
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from audiorec.errors import MissingExtraError
 
 
 def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = None) -> Any:
-    """Return a `pandas.DataFrame` of named columns.
+    """Build a `pandas.DataFrame` from named columns.
 
     Parameters
     ----------
     columns : mapping of str to sequence
     index : tuple of str and sequence, optional
-        The name and the values of the index; by default the rows are counted from 0.
+        Name and values of the index; by default rows are numbered from 0.
 
     Raises
     ------
     MissingExtraError
-        Without pandas.
+        If pandas is not installed.
     """
     pandas = import_pandas()
     if index is None:
@@ -33,13 +33,13 @@ def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = 
 
 
 def arrow_to_pandas(table: Any) -> Any:
-    """Return an Arrow table as a `pandas.DataFrame`; without pandas a `MissingExtraError`."""
+    """Convert an Arrow table to a `pandas.DataFrame`; `MissingExtraError` without pandas."""
     import_pandas()
     return table.to_pandas()
 
 
 def arrow_to_polars(table: Any) -> Any:
-    """Return an Arrow table as a `polars.DataFrame`; without polars a `MissingExtraError`."""
+    """Convert an Arrow table to a `polars.DataFrame`; `MissingExtraError` without polars."""
     try:
         import polars
     except ImportError as error:
@@ -48,7 +48,7 @@ def arrow_to_polars(table: Any) -> Any:
 
 
 def import_pandas() -> Any:
-    """Return pandas; a `MissingExtraError` where it is not installed."""
+    """Import and return pandas; raise `MissingExtraError` if it is not installed."""
     try:
         import pandas
     except ImportError as error:

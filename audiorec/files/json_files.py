@@ -1,9 +1,9 @@
-"""JSON that lies beside what it describes: read within limits, checked by a digest of its content.
+"""Read JSON within limits, and protect it with a digest of its content.
 
     {"rows": 5}  ──sealed──▶  {"rows": 5, "content_sha256": "…"}  ──unsealed──▶  {"rows": 5}
 
-The digest is the sha256 of everything else in the object, with sorted keys and no spaces. An
-object without one is of an older audiorec and passes.
+The digest is the sha256 of all other keys in the object, serialised with sorted keys and no
+spaces. An object without a digest is accepted, since older versions wrote none.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ DIGEST = "content_sha256"
 
 
 def parse_json(text: str | bytes, *, max_bytes: int) -> Any:
-    """Return what a JSON text holds.
+    """Parse a JSON text.
 
-    A one-line `ValueError` if it is too long, not JSON, nested too deeply, or has a number without
-    a value (NaN, infinity) or of thousands of digits.
+    Raises a one-line `ValueError` if it is too long, not JSON, nested too deeply, or contains NaN,
+    infinity, or a number of thousands of digits.
     """
     if len(text) > max_bytes:
         raise ValueError(f"longer than {max_bytes} bytes")
@@ -29,21 +29,21 @@ def parse_json(text: str | bytes, *, max_bytes: int) -> Any:
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object with the digest of its content."""
+    """Return an object with the digest of its content added."""
     return {**content, DIGEST: _digest(content)}
 
 
 def unsealed(content: Any) -> dict[str, Any]:
-    """Check an object by its digest, where it has one, and return it without.
+    """Verify an object's digest, if it has one, and return the object without it.
 
-    A `ValueError` if it is no object, or its content is not the one that was written.
+    Raises `ValueError` if it is not an object, or its content does not match the digest.
     """
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     found = {key: value for key, value in content.items() if key != DIGEST}
     if DIGEST in content and content[DIGEST] != _digest(found):
-        raise ValueError(f"damaged or changed: its {DIGEST} is of another content")
-    # One letter away from a digest is a digest whose name was damaged.
+        raise ValueError(f"damaged or changed: its content does not match {DIGEST}")
+    # A key one character away from the digest's name is that name, damaged.
     if any(map(_is_nearly_digest, found)):
         raise ValueError(f"damaged: the name of its {DIGEST} is misspelt")
     return found

@@ -1,6 +1,6 @@
-"""Arrays that a user hands in as an npz archive: measured before they are unpacked.
+"""Read npz archives given by users, checking the size of arrays before unpacking.
 
-path, names  ──read_npz──▶  arrays, in the order of the names; nothing pickled is read
+path, names  ──read_npz──▶  arrays, in the order of the names; pickled objects are refused
 """
 
 import math
@@ -23,10 +23,10 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
     DamagedFileError
-        If it is no archive of arrays, has no array of a name or two, or one that would unfold to
-        more than the file's size lets expect; in one line that names the file.
+        If it is not an npz archive, an array is missing or duplicated, or an array would expand
+        to implausibly more than the file's size.
     """
     try:
         limit = max(LEAST_BYTES, TIMES_FILE * path.stat().st_size)
@@ -37,29 +37,29 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
     except (OSError, zipfile.BadZipFile) as error:
         raise DamagedFileError(f"{path}: cannot be read as npz: {error}") from error
     except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
-        reason = (str(error) or "not a whole archive").splitlines()[0]
+        reason = (str(error) or "not a complete archive").splitlines()[0]
         raise DamagedFileError(f"{path}: {reason}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
-    """Read one array whose size is known, and allowed, before it is unpacked; or a `ValueError`."""
+    """Read one array after checking its unpacked size; raise `ValueError` if it is refused."""
     members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
     if len(members) != 1:
         there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])
         times = "has no" if not members else "has more than one"
         raise ValueError(f"{times} array {name!r}, it has {there}")
     if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"the array {name!r} is packed in a way that numpy does not write")
+        raise ValueError(f"the array {name!r} uses a compression that numpy does not write")
     size = members[0].file_size
     if size > limit:
         raise ValueError(
-            f"the array {name!r} would unfold to {size / 1e9:.1f} GB in memory, the limit for a "
+            f"the array {name!r} would expand to {size / 1e9:.1f} GB in memory; the limit for a "
             f"file of its size is {limit / 1e9:.1f} GB"
         )
     with archive.open(members[0]) as file:
         shape, dtype = _header(file)
         if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size - file.tell():
-            raise ValueError(f"the array {name!r} is not what its header says")
+            raise ValueError(f"the size of the array {name!r} does not match its header")
     with archive.open(members[0]) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -71,6 +71,6 @@ def _header(file: Any) -> tuple[tuple[int, ...], Any]:
     }
     reader = readers.get(np.lib.format.read_magic(file))
     if reader is None:
-        raise ValueError("an array of a format that this audiorec does not read")
+        raise ValueError("has an array of an unsupported npy format version")
     shape, _, dtype = reader(file)
     return shape, dtype

@@ -1,6 +1,6 @@
-"""Where what a user adds to audiorec lies: networks that commands then know by name.
+"""Locate the user's data folder, which holds added networks that commands find by name.
 
-$AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, there or not
+$AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, which may not exist
 """
 
 import os
@@ -13,11 +13,11 @@ ENVIRONMENT = "AUDIOREC_DATA"
 
 
 def own_data_folder() -> Path:
-    """Return the folder of the user's data; it need not be there.
+    """Return the user's data folder, which may not exist.
 
     ``$AUDIOREC_DATA`` if it is set, ``$XDG_DATA_HOME/audiorec`` if that variable is an absolute
-    path, ``audiorec`` in ``%LOCALAPPDATA%`` on Windows, else ``~/.local/share/audiorec``. An
-    `InputError` if nobody's home is known.
+    path, ``audiorec`` in ``%LOCALAPPDATA%`` on Windows, else ``~/.local/share/audiorec``. Raises
+    `InputError` if the home folder is unknown.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:
@@ -28,4 +28,4 @@ def own_data_folder() -> Path:
     try:
         return (Path(usual) if usual else Path.home() / ".local" / "share") / "audiorec"
     except RuntimeError as error:
-        raise InputError(f"no home folder is known: name one by ${ENVIRONMENT}") from error
+        raise InputError(f"the home folder is unknown; set ${ENVIRONMENT}") from error

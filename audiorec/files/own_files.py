@@ -1,16 +1,16 @@
-"""Tell audiorec's own working files from everything else that may lie under their names.
+"""Distinguish audiorec's own working files from other files with the same names.
 
-A folder of music, and what lies beside an output in it, may come from anywhere. Nothing
-found there is believed by its name alone:
+A music folder, and files beside an output in it, may come from anywhere. No file is trusted
+by its name alone:
 
-    check_tree(folder, pattern)   raises unless every file could only be one of ours
-    remove_tree(folder, pattern)  removes those files, and refuses to touch any other
+    check_tree(folder, pattern)   raises unless every file passes as one of ours
+    remove_tree(folder, pattern)  removes those files; refuses if there are any others
     open_own(path)                opens one file without following a link
 
-A file counts as ours if it is regular, has one name (no hard link leads elsewhere), stands
-under a name that the caller expects and begins as files of that ending do. Links are never
-followed. This protects against what lies in a folder, not against another process that
-changes the folder at the same moment.
+A file counts as ours if it is a regular file without other hard links, has a name that the
+caller expects, and starts with the magic bytes of its suffix. Links are never followed. This
+protects against files already present in a folder, not against another process that changes the
+folder at the same time.
 """
 
 import os
@@ -25,7 +25,7 @@ from audiorec.errors import StoreError
 
 LOCK_FILE = "lock"  # always empty
 RECORDS_MAGIC = b"aRec"
-# What the files of each ending begin with; a file that was cut off may end before that.
+# First bytes of files by suffix; a truncated file may be shorter.
 _STARTS = {
     ".parquet": b"PAR1",
     ".rows": RECORDS_MAGIC,
@@ -36,12 +36,12 @@ _STARTS = {
 _SAFETENSORS = ".safetensors"  # eight bytes of length, then JSON
 _HEAD_BYTES = 16
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not be waited for
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer must not block
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 def open_own(path: Path) -> BufferedReader:
-    """Open a file of audiorec's own; refuses links, folders, pipes, devices and second names."""
+    """Open one of audiorec's own files; refuse links, folders, pipes, devices and hard links."""
     refuse_link(path)
     descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
     try:
@@ -53,32 +53,32 @@ def open_own(path: Path) -> BufferedReader:
 
 
 def read_own(path: Path, max_bytes: int) -> bytes:
-    """Read a small file of audiorec's own; refuses what `open_own` does, and larger ones."""
+    """Read one of audiorec's own small files; refuse larger ones and whatever `open_own` does."""
     with open_own(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
             raise StoreError(f"{path}: {size} bytes, the limit is {max_bytes}")
-        return file.read(size)  # not the limit, which would be cleared in memory first
+        return file.read(size)  # not `max_bytes`, which would be allocated first
 
 
 def refuse_link(path: Path) -> None:
-    """Raise a `StoreError` if `path` is a link, whatever it leads to."""
+    """Raise `StoreError` if `path` is a link, whatever its target."""
     if path.is_symlink():
         raise StoreError(
-            f"{path}: is a link, and audiorec follows no links here; remove it, "
-            "or name the place that it leads to"
+            f"{path}: is a link, which audiorec does not follow here; remove it, "
+            "or give the path of its target"
         )
 
 
 def refuse_other_than_folder(path: Path) -> None:
-    """Raise a `StoreError` if `path` is there and is a link, or no folder."""
+    """Raise `StoreError` if `path` exists and is a link or not a folder."""
     refuse_link(path)
     if path.exists() and not path.is_dir():
-        raise StoreError(f"{path}: is in the place of a folder of audiorec's; move it away")
+        raise StoreError(f"{path}: is not a folder, but audiorec needs one here; move it away")
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise a `StoreError` unless a file is ours by its kind and its first bytes."""
+    """Raise `StoreError` unless a file is ours by its file type and first bytes."""
     _check_plain(path, path.lstat())
     expected = _STARTS.get(path.suffix, b"")
     with open_own(path) as file:
@@ -89,15 +89,15 @@ def refuse_foreign(path: Path) -> None:
     is_ours = start == expected[: len(start)] and not (path.name == LOCK_FILE and head)
     # A power failure may leave zeros where the first bytes should be.
     if not is_ours and any(head):
-        raise StoreError(f"{path}: not a file that audiorec wrote; look at it, then remove it")
+        raise StoreError(f"{path}: was not written by audiorec; inspect it, then remove it")
 
 
 def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
-    """Return the names of all files in a folder, sorted, if only audiorec can have written them.
+    """Return the sorted names of all files in a folder, after checking that all of them are ours.
 
-    `pattern` matches the whole names of our files, relative to `folder`, with forward slashes;
-    and of folders in it, which end in one. If `folder` or anything in it is a link, or a file
-    there is not ours, that is a `StoreError`.
+    `pattern` matches the full names of our files, relative to `folder`, with forward slashes, and
+    of subfolders, with a trailing slash. Raises `StoreError` if `folder` or anything in it is a
+    link, or if a file in it is not ours.
     """
     names = []
     for path in _paths_below(folder):
@@ -105,12 +105,12 @@ def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
         name = path.relative_to(folder).as_posix() + "/" * is_folder
         if not pattern.fullmatch(name):
             raise StoreError(
-                f"{folder}: holds {name!r}, which is not of this run: finish the command "
-                "that it is of, or look at the folder and remove it"
+                f"{folder}: holds {name!r}, which does not belong to this run: finish the command "
+                "that wrote it, or inspect the folder and remove it"
             )
         if is_folder:
             continue
-        with suppress(FileNotFoundError):  # another process of audiorec has just removed it
+        with suppress(FileNotFoundError):  # another audiorec process has just removed it
             refuse_foreign(path)
             names.append(name)
     return sorted(names)
@@ -123,10 +123,10 @@ def remove_tree(
     keep: Collection[str] = (),
     last: Collection[str] = (),
 ) -> None:
-    """Remove our files from a folder, and the folders in it that are then empty.
+    """Remove our files from a folder, and its subfolders that are then empty.
 
-    `check_tree` is asked first: nothing goes unless everything may. The names in `keep` stay,
-    those in `last` go after all others.
+    Calls `check_tree` first, so nothing is removed unless every file is ours. The names in `keep`
+    stay; those in `last` are removed after all others.
     """
     names = [name for name in check_tree(folder, pattern) if name not in keep]
     for name in sorted(names, key=lambda name: (name in last, name)):
@@ -136,7 +136,7 @@ def remove_tree(
 
 
 def _paths_below(folder: Path) -> Iterator[Path]:
-    """Yield files and folders, each folder before what is in it."""
+    """Yield files and folders recursively, each folder before its content."""
     refuse_other_than_folder(folder)
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
@@ -154,6 +154,4 @@ def _check_plain(path: Path, about: os.stat_result) -> None:
     if not stat.S_ISREG(about.st_mode):
         raise StoreError(f"{path}: is not a regular file; remove it")
     if about.st_nlink > 1:
-        raise StoreError(
-            f"{path}: is a second name of another file (a hard link); remove this name"
-        )
+        raise StoreError(f"{path}: is a hard link to another file; remove it")

@@ -1,11 +1,11 @@
-"""Where a user's own settings lie, and which file of a folder may speak as well.
+"""Find the user's settings file, and a trusted settings file in the current folder.
 
     $AUDIOREC_CONFIG, else ~/.config/audiorec/audiorec.toml   ──layers──▶  the user's file
-    ./audiorec.toml, if it was trusted as it is now           ──layers──▶  the folder's file
+    ./audiorec.toml, if trusted with its present content      ──layers──▶  the folder's file
 
-A file in the current folder may come from anybody: it counts only after `trust`, which keeps the
-sha256 of its content beside the user's file. One letter changed, and it has to be trusted again.
-What such a file may never set is decided by the commands, which know what their options do.
+A file in the current folder may come from anyone: it is used only after `trust`, which stores the
+sha256 of its content beside the user's file. After any change it must be trusted again.
+The commands decide which options such a file may never set.
 """
 
 import hashlib
@@ -27,28 +27,28 @@ from audiorec.files.own_files import read_own
 ENVIRONMENT = "AUDIOREC_CONFIG"
 FILE = "audiorec.toml"
 TRUSTED_FILE = "trusted.json"
-LARGEST = 1 << 20  # bytes of a file of settings
+LARGEST = 1 << 20  # bytes of a settings file
 
 
 class Whose(StrEnum):
-    """Whom a file of settings belongs to; the later one wins."""
+    """Owner of a settings file; the later member takes precedence."""
 
     USER = "user"
     FOLDER = "folder"
 
 
 class Standing(StrEnum):
-    """Whether a folder's file counts."""
+    """Trust status of a folder's settings file."""
 
     ABSENT = "absent"
-    UNKNOWN = "unknown"  # nobody trusted it
-    CHANGED = "changed"  # it was trusted with another content
+    UNKNOWN = "unknown"  # never trusted
+    CHANGED = "changed"  # trusted with other content
     TRUSTED = "trusted"
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One file of settings: whose it is, where it lies, what stands in it."""
+    """One settings file: owner, path and content."""
 
     whose: Whose
     path: Path
@@ -56,7 +56,7 @@ class Layer:
 
 
 def config_folder() -> Path:
-    """Return the folder of the user's settings; it need not be there.
+    """Return the folder of the user's settings, which may not exist.
 
     ``$XDG_CONFIG_HOME/audiorec`` if the variable is an absolute path, ``%APPDATA%`` on Windows,
     else ``~/.config/audiorec``.
@@ -68,22 +68,25 @@ def config_folder() -> Path:
 
 
 def user_file() -> Path | None:
-    """Return the user's own file, there or not; None if ``$AUDIOREC_CONFIG`` is empty."""
+    """Return the user's settings file, which may not exist; None if ``$AUDIOREC_CONFIG`` is empty.
+
+    Also None if the home folder is unknown.
+    """
     named = os.environ.get(ENVIRONMENT)
     if named is not None:
         return Path(named) if named else None
-    with suppress(RuntimeError):  # nobody's home is known
+    with suppress(RuntimeError):  # the home folder is unknown
         return config_folder() / FILE
     return None
 
 
 def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
-    """Return the files that count, the user's first, and how the folder's file stands.
+    """Return the settings files in use, the user's first, and the status of the folder's file.
 
     Raises
     ------
     InputError
-        If the file that ``$AUDIOREC_CONFIG`` names is missing, or one that counts is no TOML.
+        If the file named by ``$AUDIOREC_CONFIG`` is missing, or a file in use is not TOML.
     """
     found = []
     own = user_file()
@@ -91,7 +94,7 @@ def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
         if own.is_file():
             found.append(Layer(Whose.USER, own, parsed_settings(own, _read_followed(own))))
         elif ENVIRONMENT in os.environ:
-            raise MissingFileError(f"{own}: no such file, and ${ENVIRONMENT} names it")
+            raise MissingFileError(f"{own}: no such file; correct or unset ${ENVIRONMENT}")
     path = (folder or Path()) / FILE
     standing, data = _look(path, own)
     if standing is Standing.TRUSTED:
@@ -100,8 +103,8 @@ def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
 
 
 def parsed_settings(path: Path, data: bytes) -> Mapping[str, Any]:
-    """Return what a TOML file holds; anything else is an `InputError`."""
-    import tomllib  # late: most commands find no file
+    """Parse a TOML settings file; raise `InputError` if it is not valid."""
+    import tomllib  # imported late: most commands find no file
 
     try:
         return tomllib.loads(data.decode())
@@ -110,7 +113,7 @@ def parsed_settings(path: Path, data: bytes) -> Mapping[str, Any]:
 
 
 def read_folder_file(folder: Path) -> tuple[Path, bytes]:
-    """Return a folder's file and its bytes, trusted or not, to be looked at and then trusted."""
+    """Return a folder's settings file and its bytes, trusted or not, for review before `trust`."""
     if not folder.is_dir():
         raise MissingFileError(f"{folder}: no such folder")
     path = folder / FILE
@@ -120,13 +123,13 @@ def read_folder_file(folder: Path) -> tuple[Path, bytes]:
 
 
 def trust(path: Path, data: bytes) -> None:
-    """Remember that a folder's file counts, as long as it holds just these bytes."""
+    """Trust a folder's settings file as long as it has exactly these bytes."""
     known = _trusted()
     _keep({**known, _name(path): hashlib.sha256(data).hexdigest()})
 
 
 def revoke(folder: Path) -> bool:
-    """Forget that a folder's file counts; returns whether it did."""
+    """Stop trusting a folder's settings file; return whether it was trusted."""
     known, name = _trusted(), _name(folder / FILE)
     if name not in known:
         return False
@@ -135,12 +138,12 @@ def revoke(folder: Path) -> bool:
 
 
 def _look(path: Path, own: Path | None) -> tuple[Standing, bytes]:
-    """Return how a folder's file stands, and the bytes that this was decided by."""
+    """Return the status of a folder's file, and the bytes that were checked."""
     if not os.path.lexists(path) or (own is not None and _is_same(path, own)):
         return Standing.ABSENT, b""
     try:
         digest = _trusted().get(_name(path))
-    except RuntimeError:  # nobody's home is known, and nobody can have trusted it
+    except RuntimeError:  # the home folder is unknown, so nothing can have been trusted
         digest = None
     if digest is None:
         return Standing.UNKNOWN, b""
@@ -168,7 +171,7 @@ def _read(path: Path) -> bytes:
 
 
 def _read_followed(path: Path) -> bytes:
-    """Read the user's own file, which may be a link to where such files are kept."""
+    """Read the user's own file, which may be a link, as in a dotfiles repository."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -184,7 +187,7 @@ def _name(path: Path) -> str:
 
 
 def _trusted() -> dict[str, str]:
-    """Return the digests of trusted files by path; a table that is damaged trusts nothing."""
+    """Return the digests of trusted files by path; raise if the list is damaged."""
     path = config_folder() / TRUSTED_FILE
     try:
         files = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST)).get("files")
@@ -192,7 +195,7 @@ def _trusted() -> dict[str, str]:
         return {}
     except (OSError, ValueError, StoreError) as error:
         raise DamagedFileError(
-            f"{path}: cannot be read: {error}; remove it, and trust the folders again"
+            f"{path}: cannot be read: {error}; remove it, then trust the folders again"
         ) from error
     if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
         raise DamagedFileError(f"{path}: has no table of files; remove it")

@@ -1,18 +1,18 @@
-"""How audiorec opens and makes every Parquet file, so that damage and bombs are seen.
+"""Open and write Parquet files so that damage and decompression bombs are detected.
 
-    pages    each carries a checksum, which is verified when the page is read
-    footer   a seal stands before it, which is verified before a byte of it is believed
-    size     what a read would take in memory is known, and limited, before it is read
+    pages    each has a checksum, which is verified when the page is read
+    footer   preceded by a seal, which is verified before the footer is parsed
+    size     the memory that a read needs is estimated, and limited, before reading
 
-The seal is 40 bytes between the last page and the footer: eight that name it, and the sha256
-of everything behind it. Parquet says by offsets where its pages are, so other tools pass over
-the seal; one that writes the file anew leaves it out. A file without a seal is read as it is.
+The seal is 40 bytes between the last page and the footer: an eight-byte magic number and the
+sha256 of everything after the seal. Parquet locates pages by offset, so other tools ignore the
+seal; a tool that rewrites the file drops it. A file without a seal is read without this check.
 
-A text that stands in a million rows is stored once, and numbers that repeat are counted, so
-that a file of 120 kB may fill the memory of any machine. The footer tells most: how many values
-every column chunk has, how they are encoded, and their size before compression. Only where
-texts are stored as references to each other does their length remain unknown; those are
-counted piece by piece, without being put together, until there are too many.
+A string that occurs in a million rows is stored once, and repeated numbers are run-length
+encoded, so a file of 120 kB can fill the memory of any machine. The footer tells most of the
+expanded size: the number of values of every column chunk, their encoding, and their size before
+compression. Only the lengths of dictionary- or delta-encoded strings are unknown; those are
+summed batch by batch, without expanding them, until the limit is exceeded.
 """
 
 import hashlib
@@ -25,31 +25,31 @@ from typing import IO, Any
 
 from audiorec.errors import StoreError
 
-# What every writer of audiorec is given.
+# Options of every Parquet writer in audiorec.
 WRITING = {"compression": "zstd", "write_page_checksum": True}
 SEAL = b"ARECSEAL"
 _MAGIC = b"PAR1"
-_TAIL = 8  # bytes behind the footer: its length, and the magic word
-_BLOCK = 1 << 20  # bytes that are hashed at once
-# What a read may need: as much as any laptop has, or what an honest file of its size holds.
+_TAIL = 8  # bytes after the footer: its length, and the magic number
+_BLOCK = 1 << 20  # bytes hashed at a time
+# Memory limit of a read: an amount that any laptop has, or a plausible multiple of the file size.
 LEAST_BYTES = 1 << 30
 TIMES_FILE = 64
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}  # bytes
-# Encodings in which a text is stored in full wherever it stands.
+# Encodings that store every occurrence of a string in full.
 _PLAIN = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
-_COUNTED_ROWS = 1 << 16  # of texts that are held once
-_COPIED_ROWS = 1 << 8  # of texts that are put together one by one
-# Rows of which a machine makes objects one by one; ids that differ need more than this.
+_COUNTED_ROWS = 1 << 16  # batch size for dictionary-encoded strings
+_COPIED_ROWS = 1 << 8  # batch size for delta-encoded strings, which must be expanded
+# Limits on rows, which some readers turn into objects; distinct ids need more bytes than this.
 LEAST_ROWS = 1 << 20
 ROWS_A_BYTE = 8
-_OFFSET = 4  # bytes beside a text, to say where it ends
+_OFFSET = 4  # bytes of the end offset of a string
 
 
 def open_parquet(source: Any, **options: Any) -> Any:
-    """Open a Parquet file whose seal is whole; checksums of pages are verified as they are read.
+    """Open a Parquet file after checking its seal; page checksums are verified on reading.
 
-    Takes what `pyarrow.parquet.ParquetFile` takes. A footer that is not the one that was
-    sealed is a `StoreError`; a file that is missing or no Parquet is Arrow's own error.
+    Takes the arguments of `pyarrow.parquet.ParquetFile`. Raises `StoreError` if the footer does
+    not match its seal, and Arrow's own errors if the file is missing or not Parquet.
     """
     import pyarrow.parquet as pq
 
@@ -58,13 +58,13 @@ def open_parquet(source: Any, **options: Any) -> Any:
 
 
 def read_schema(path: Path) -> Any:
-    """Return the `pyarrow.Schema` of a Parquet file; errors are those of `open_parquet`."""
+    """Return the `pyarrow.Schema` of a Parquet file; raises the errors of `open_parquet`."""
     with open_parquet(path) as file:
         return file.schema_arrow
 
 
 def is_sealed(source: Any) -> bool:
-    """Whether a Parquet file has a seal; one that is not of its footer is a `StoreError`."""
+    """Return whether a Parquet file has a seal; `StoreError` if its footer does not match it."""
     with ExitStack() as stack:
         is_path = isinstance(source, (str, os.PathLike))
         if is_path and _is_special(Path(source)):
@@ -78,12 +78,12 @@ def is_sealed(source: Any) -> bool:
         file.seek(at)
     if not is_good:
         name = f"{os.fspath(source)}: " if is_path else ""
-        raise StoreError(f"{name}damaged: its footer is not the one that was written")
+        raise StoreError(f"{name}damaged: the footer does not match its seal")
     return found.startswith(SEAL)
 
 
 def seal(path: Path) -> None:
-    """Put a seal before the footer of a Parquet file that was just written."""
+    """Insert a seal before the footer of a newly written Parquet file."""
     with path.open("r+b") as file:
         start = _footer_start(file)
         tail = _read(file, start, file.seek(0, os.SEEK_END))
@@ -93,7 +93,7 @@ def seal(path: Path) -> None:
 
 
 def float_leaves(schema: Any) -> list[str]:
-    """Return the Parquet paths of all columns of floats, which are byte-stream-split."""
+    """Return the Parquet paths of all float columns, which use byte-stream-split encoding."""
     import pyarrow as pa
 
     leaves = []
@@ -107,12 +107,12 @@ def float_leaves(schema: Any) -> list[str]:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether opening a path may wait for ever, or have no end: a pipe, a device, a socket."""
+    """Return whether a path is a pipe, device or socket, which may block or be endless."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _footer_start(file: IO[bytes]) -> int:
-    """Return where the footer begins; 0 where there cannot be one."""
+    """Return the offset of the footer; 0 if there is none."""
     size = file.seek(0, os.SEEK_END)
     end = _read(file, max(0, size - _TAIL), size)
     if len(end) < _TAIL or not end.endswith(_MAGIC):
@@ -141,16 +141,16 @@ def refuse_bomb(
     columns: Collection[str] | None = None,
     groups: Collection[int] | None = None,
 ) -> None:
-    """Refuse to read columns that would take far more memory than the file is large.
+    """Refuse to read columns that would take far more memory than the size of the file.
 
-    `file` is a `pyarrow.parquet.ParquetFile` of `source`, a path or binary file, which is looked
-    into where the footer is not enough; `columns` and `groups` are about to be read, by default
-    all. A `StoreError` if they would take more than 1 GiB and more than 64 times the size of the
-    file, or if it has more than 2**20 rows and more than eight for each of its bytes.
+    `file` is a `pyarrow.parquet.ParquetFile` of `source`, a path or binary file, which is read
+    if the footer is not enough; `columns` and `groups` are those about to be read, by default
+    all. Raises `StoreError` if they would take more than 1 GiB and more than 64 times the size of
+    the file, or if it has more than 2**20 rows and more than eight rows per byte.
     """
     size, rows = _size(source), int(file.metadata.num_rows)
     if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):
-        raise StoreError(f"{name}: claims {rows} rows in {size} bytes, which no list of songs has")
+        raise StoreError(f"{name}: claims {rows} rows in {size} bytes, which is implausible")
     limit = max(LEAST_BYTES, TIMES_FILE * size)
     chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
     if columns is None:
@@ -179,11 +179,11 @@ def refuse_bomb(
 def _check_chunks(
     file: Any, source: Any, name: str, columns: Collection[str] | None, groups: list[int]
 ) -> None:
-    """Refuse column chunks whose metadata contradict themselves.
+    """Refuse column chunks with inconsistent metadata.
 
-    To ask for them, as `_chunks` does, would end the process: a C++ exception passes through
-    code of Arrow that lets none pass. A reader that buffers looks at all chunks before it reads
-    a page, and raises it.
+    Accessing them as `_chunks` does would abort the process: Arrow lets a C++ exception escape
+    from a function that must not throw. A reader with pre-buffering checks all chunks before it
+    reads a page, and raises a Python exception.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -205,8 +205,8 @@ def _check_chunks(
 def _chunks(
     metadata: Any, columns: Collection[str] | None, groups: Collection[int] | None
 ) -> Iterator[tuple[int, Any]]:
-    """Yield the number of the row group and the column chunk for all that is to be read."""
-    # By the schema: a chunk that was not checked must not be touched.
+    """Yield row group number and column chunk for everything that will be read."""
+    # Names come from the schema: an unchecked chunk must not be accessed.
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     chosen = [i for i, p in enumerate(paths) if columns is None or p.split(".")[0] in columns]
     for group in range(metadata.num_row_groups) if groups is None else groups:
@@ -216,7 +216,7 @@ def _chunks(
 
 
 def _most_bytes(chunk: Any) -> int:
-    """Return the most that a column chunk can take in memory."""
+    """Return an upper bound of the memory of a column chunk, in bytes."""
     width = _WIDTHS.get(chunk.physical_type)
     if width is not None:
         return int(chunk.num_values) * width
@@ -225,12 +225,12 @@ def _most_bytes(chunk: Any) -> int:
 
 
 def _is_folded(chunk: Any) -> bool:
-    """Whether its texts are stored as references: to a dictionary, or to the text before."""
+    """Return whether strings are dictionary- or delta-encoded, so that their size is unknown."""
     return chunk.physical_type not in _WIDTHS and not _PLAIN.issuperset(chunk.encodings)
 
 
 def _text_bytes(metadata: Any, source: Any, groups: Mapping[int, Any], path: str) -> Iterator[int]:
-    """Count the bytes of a column's texts, piece by piece; one that stands often is held once."""
+    """Yield the expanded size of a column's strings, batch by batch, without expanding them."""
     import pyarrow.parquet as pq
 
     column = path.split(".")[0]
@@ -243,7 +243,7 @@ def _text_bytes(metadata: Any, source: Any, groups: Mapping[int, Any], path: str
 
 
 def _length(texts: Any) -> int:
-    """Return the bytes that an array of texts would take if each stood by itself."""
+    """Return the size of an array of strings without dictionary encoding, in bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -259,7 +259,7 @@ def _length(texts: Any) -> int:
 def _refuse(n_bytes: int, limit: int, name: str) -> None:
     if n_bytes > limit:
         raise StoreError(
-            f"{name}: would unfold to more than {n_bytes / 1e9:.1f} GB in memory, the limit for "
+            f"{name}: would expand to more than {n_bytes / 1e9:.1f} GB in memory; the limit for "
             f"a file of its size is {limit / 1e9:.1f} GB"
         )
 
@@ -268,7 +268,7 @@ def _size(source: Any) -> int:
     if isinstance(source, (str, os.PathLike)):
         return os.stat(source).st_size  # noqa: PTH116 - a path of any kind
     if callable(size := getattr(source, "size", None)):
-        return int(size())  # of Arrow's files: without moving the place that others read at
+        return int(size())  # Arrow's files: does not move the shared position
     at = source.tell()
     end: int = source.seek(0, os.SEEK_END)
     source.seek(at)

@@ -4,10 +4,10 @@ r"""The folder beside an output that holds an unfinished run: ``vecs.parquet.run
     ...  folder.names()  folder.clear()  ...
     folder.release(remove=True)
 
-One run at a time holds it, by a lock of the operating system that ends with its process.
-A planted folder looks like one that was left behind, so everything in it is checked when it
-is opened; `own_files` says what counts as ours. A folder that fails is an error and stays
-as it is.
+One run at a time holds it, with an operating system lock that is released when its process
+ends. A planted folder looks like a leftover one, so its whole content is checked when it is
+opened; `own_files` defines which files are accepted. A folder that fails the check is an error
+and is left unchanged.
 """
 
 import errno
@@ -27,15 +27,15 @@ from audiorec.files.own_files import (
     remove_tree,
 )
 
-SOFT_LOCK_FILE = "lock.soft"  # where the system has no locks on files
+SOFT_LOCK_FILE = "lock.soft"  # used if the system has no file locks
 LOCKS = (LOCK_FILE, SOFT_LOCK_FILE)
-ATTEMPTS = 10  # each is lost only to a run that removes the folder at that moment
+ATTEMPTS = 10  # an attempt fails only if another run removes the folder at that moment
 
 
 def run_folder_path(out: Path) -> Path:
-    """Return where an unfinished run of `out` lies: ``vecs.parquet`` → ``vecs.parquet.run``.
+    """Return the run folder of an output: ``vecs.parquet`` → ``vecs.parquet.run``.
 
-    Beside days, where readers of all of them would take it for one, it is hidden from them.
+    Beside day folders its name begins with ``_``, so that readers do not take it for a day.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def run_folder_path(out: Path) -> Path:
 
 
 def look_into(out: Path, names: str) -> list[str]:
-    """Return the names in an unfinished run, but for locks, each checked; nothing is changed."""
+    """Return the checked file names of an unfinished run, without locks; changes nothing."""
     folder = run_folder_path(out)
     refuse_other_than_folder(folder)
     if not folder.exists():
@@ -56,12 +56,12 @@ def look_into(out: Path, names: str) -> list[str]:
 
 
 class RunFolder:
-    """Holds the run folder of an output, made beside it if it is not there, until `release`.
+    """Lock on the run folder of an output, created if missing and held until `release`.
 
-    `names` is a regular expression of the file names, relative to the folder, that this command
-    writes; locks and the temporary forms of files need not be named. If another process (or
-    another `RunFolder` in this one) holds it, or it holds anything that this command cannot
-    have written, that is a `StoreError`.
+    `names` is a regular expression for the file names, relative to the folder, that this command
+    writes; locks and temporary files are always allowed. Raises `StoreError` if another process
+    (or another `RunFolder` in this one) holds the lock, or if the folder contains anything that
+    this command cannot have written.
     """
 
     def __init__(self, out: Path, names: str) -> None:
@@ -84,30 +84,30 @@ class RunFolder:
             raise
 
     def names(self) -> list[str]:
-        """Return the files in the folder but for locks, sorted, each of them checked."""
+        """Return the files in the folder except locks, sorted and checked."""
         return [name for name in check_tree(self.path, self._pattern) if name not in LOCKS]
 
     def clear(self, *, last: str = "") -> None:
-        """Remove everything but the lock; the file named by `last` after all others."""
+        """Remove everything but the locks; the file named `last` is removed last."""
         remove_tree(self.path, self._pattern, keep=LOCKS, last=(last,))
 
     def release(self, *, remove: bool = False) -> None:
-        """Let go; with `remove`, of a folder that is empty but for the lock and goes as well."""
+        """Release the lock; with `remove`, also delete the folder if it is otherwise empty."""
         if self._descriptor < 0:
             return
         if remove:
-            with suppress(OSError):  # Windows lets nobody remove a file that is open
+            with suppress(OSError):  # Windows cannot remove an open file
                 (self.path / LOCK_FILE).unlink()
         if self._soft is not None:
             self._soft.release()
         os.close(self._descriptor)
         self._descriptor = -1
         if remove:
-            with suppress(OSError):  # a new run has begun in it already
+            with suppress(OSError):  # a new run is already using it
                 self.path.rmdir()
 
     def _try(self) -> int | None:
-        """Return the descriptor of the locked file, None if it was removed meanwhile."""
+        """Return the descriptor of the locked file; None if it was removed meanwhile."""
         path = self.path / LOCK_FILE
         with suppress(FileNotFoundError):
             refuse_foreign(path)
@@ -119,7 +119,7 @@ class RunFolder:
         try:
             if not self._lock(descriptor):
                 raise BusyStoreError(
-                    f"{self.path}: another run is writing this output; wait for it or end it"
+                    f"{self.path}: another run is writing this output; wait for it or stop it"
                 )
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor
@@ -132,7 +132,7 @@ class RunFolder:
         return None
 
     def _lock(self, descriptor: int) -> bool:
-        from filelock import lock_descriptor  # late, and the other one later: for runs alone
+        from filelock import lock_descriptor  # imported late: only runs need it
 
         try:
             return lock_descriptor(descriptor, blocking=False)

@@ -1,9 +1,9 @@
-"""Settings from TOML, as typed values: the one reader of ``--config`` files, and of ``NAME=VALUE``.
+"""Read settings as typed values, from TOML (``--config``) or ``NAME=VALUE`` arguments.
 
     audiorec.toml ──read_settings──▶ one of its tables ──filled──▶ a dataclass
     "epochs=5"    ──typed──────────▶ 5
 
-An unknown key is refused with those that there are, and a value of another type than its field.
+Unknown keys are refused with a list of the known ones, and so are values of the wrong type.
 """
 
 import json
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 def read_settings(path: Path, table: str) -> Mapping[str, Any]:
-    """Return one of the tables of a settings file.
+    """Return one table of a settings file.
 
     Raises
     ------
     InputError
-        If the file is missing, no TOML, lacks the table, or has one that is unknown.
+        If the file is missing, not TOML, lacks the table, or has an unknown one.
     """
     text = read_text(path, "cannot read the settings")
     try:
@@ -44,12 +44,12 @@ def read_settings(path: Path, table: str) -> Mapping[str, Any]:
 
 
 def filled(kind: type[T], content: Mapping[str, Any], where: str) -> T:
-    """Make a dataclass of the keys of a table; fields that are left out keep their defaults.
+    """Build a dataclass from the keys of a table; missing keys keep their defaults.
 
     Raises
     ------
     InputError
-        If a key is unknown, a value is of another type, or the dataclass refuses it; the text
+        If a key is unknown, a value has the wrong type, or the dataclass refuses it; the message
         begins with `where`.
     """
     try:
@@ -59,12 +59,12 @@ def filled(kind: type[T], content: Mapping[str, Any], where: str) -> T:
 
 
 def typed(kind: type, name: str, value: Any) -> Any:
-    """Return a value as the type of a dataclass's field; lists become tuples.
+    """Convert a value to the type of a dataclass field; lists become tuples.
 
     Raises
     ------
     InputError
-        If there is no such field, or the value is of another type.
+        If there is no such field, or the value has the wrong type.
 
     Examples
     --------
@@ -84,12 +84,12 @@ def typed(kind: type, name: str, value: Any) -> Any:
 
 
 def as_type(wanted: Any, name: str, value: Any) -> Any:
-    """Return a value as a type that is wanted; lists become tuples, texts paths.
+    """Convert a value to a given type; lists become tuples, and strings paths where needed.
 
     Raises
     ------
     InputError
-        If it is of another type; `name` begins the text.
+        If it has the wrong type; the message begins with `name`.
 
     Examples
     --------
@@ -106,14 +106,14 @@ def as_type(wanted: Any, name: str, value: Any) -> Any:
     if not _takes(wanted, read):
         choices = get_args(wanted) if get_origin(wanted) is Literal else ()
         if choices:
-            raise InputError(f"{name} is one of {', '.join(map(str, choices))}, got {value!r}")
+            raise InputError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
         shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
-        raise InputError(f"{name} is {shown}, got {value!r}")
+        raise InputError(f"{name} must be {shown}, got {value!r}")
     return read
 
 
 def parsed(text: str) -> Any:
-    """Return the value of a setting on the command line: JSON, or else the text itself."""
+    """Parse the value of a setting on the command line: JSON if valid, otherwise the text."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -137,7 +137,7 @@ def _as_float(value: Any) -> Any:
 
 
 def _takes(wanted: Any, value: Any) -> bool:
-    """Return whether a field of the type `wanted` may have this value."""
+    """Return whether a value matches the type `wanted`."""
     origin, arguments = get_origin(wanted), get_args(wanted)
     if origin is Literal:
         return value in arguments

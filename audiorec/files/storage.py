@@ -1,18 +1,18 @@
-"""Files by path or by URI, whole or not at all.
+"""Access files by path or URI, with atomic writes.
 
     "vecs/part-00000-of-00004.vecs.parquet"      a path: no extra is needed
     "s3://bucket/vecs/part-00000-of-..."         an object store: extra ``cloud`` (fsspec)
 
-A file that is put appears at its place whole or not at all: on a disk by rename, in an
-object store because an object is visible only when its upload is complete.
+Writes are atomic: on a disk by rename, in an object store because an object becomes visible
+only when its upload is complete.
 
-Where an object store is and who may use it is not said here: fsspec and the store's own
-library read it from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
+Endpoints and credentials are not configured here: fsspec and the store's own library read them
+from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
 
-File systems take dates from the year -292 billion to the year 292 billion, and copies from a
-broken clock or an archive carry them along. Columns of times are int64: nanoseconds since 1970
-from 1677 to 2262. Dates beyond that wrap around (`within_int64`), so a song of any date has a
-number, the same one at every look, and another one as soon as the file changes.
+File systems accept dates from the year -292 billion to the year 292 billion, and files from a
+broken clock or an archive may have them. Columns of times are int64: nanoseconds since 1970,
+from 1677 to 2262. Dates outside that range wrap around (`within_int64`), so every date maps to a
+stable number that changes when the file does.
 """
 
 import importlib
@@ -37,14 +37,14 @@ from audiorec.errors import (
 )
 from audiorec.files.atomic import replaced, sync
 
-# Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
-# or open archives, and some of the others can be caught half-way through a write.
+# Object stores, and fsspec's in-memory store. Other fsspec protocols are excluded: some run
+# commands or open archives, and some expose partially written files.
 PROTOCOLS = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 CHUNK_BYTES = 8 << 20
 PROBE = ".audiorec-probe"
 UNKNOWN = -1
 _SPAN = 1 << 64
-# What libraries of object stores raise beside OSError; looked up only where they are loaded.
+# Errors of object store libraries that are not OSErrors; looked up only if a library is loaded.
 _FOREIGN_ERRORS = {
     "botocore.exceptions": "BotoCoreError",
     "aiohttp": "ClientError",
@@ -60,12 +60,12 @@ class Entry:
     place: str  # path or URI
     name: str  # relative to the folder, with forward slashes
     size: int
-    mtime_ns: int  # since 1970 (see `within_int64`); -1 where the store does not say
-    tag: str = ""  # of the content, where an object store gives one
+    mtime_ns: int  # since 1970 (see `within_int64`); -1 if the store does not report it
+    tag: str = ""  # content tag (ETag or hash), if the object store provides one
 
 
 def is_uri(place: str | os.PathLike[str]) -> bool:
-    """Whether a place is on a file system other than this machine's.
+    """Return whether a place is a URI of a remote file system.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def is_uri(place: str | os.PathLike[str]) -> bool:
 
 
 def join(folder: str, name: str) -> str:
-    """Return the place called `name` in `folder`; an absolute `name` is a place of its own.
+    """Join a folder and a name; an absolute `name` is returned as it is.
 
     Examples
     --------
@@ -96,17 +96,17 @@ def join(folder: str, name: str) -> str:
 
 
 def parent(place: str) -> str:
-    """Return the folder of a place; "" for a bare name."""
+    """Return the parent folder of a place; "" for a bare name."""
     return posixpath.dirname(place) if is_uri(place) else os.path.dirname(_local(place))  # noqa: PTH120
 
 
 def exists(place: str) -> bool:
-    """Whether there is a file or a folder at a place."""
+    """Return whether a file or folder exists at a place."""
     return find(place) is not None
 
 
 def find(place: str) -> Entry | None:
-    """Return what is known of a file without opening it, None if it is not there."""
+    """Return a file's size, time and tag without opening it; None if it does not exist."""
     if not is_uri(place):
         try:
             info = Path(_local(place)).stat()
@@ -122,7 +122,7 @@ def find(place: str) -> Entry | None:
 
 
 def is_folder(place: str) -> bool:
-    """Whether there are files below a place; in an object store a folder is no more than that."""
+    """Return whether a place is a folder; in an object store, whether any key lies below it."""
     if not is_uri(place):
         return Path(_local(place)).is_dir()
     with _remote(place, "looked at") as (files, path):
@@ -130,7 +130,7 @@ def is_folder(place: str) -> bool:
 
 
 def files_in(folder: str) -> list[Entry]:
-    """List the files in a folder and those below it by name; one that is not there has none."""
+    """List the files of a folder recursively, sorted by name; empty if it does not exist."""
     if not is_uri(folder):
         root = Path(_local(folder))
         found = [
@@ -150,7 +150,7 @@ def files_in(folder: str) -> list[Entry]:
 
 @contextmanager
 def opened(place: str, *, once: bool = False) -> Iterator[Any]:
-    """Open a file for reading; it can seek. With `once`, what was read is not kept."""
+    """Open a file for reading, with seek. With `once`, data that was read is not cached."""
     if not is_uri(place):
         if Path(_local(place)).is_fifo():
             raise StoreError(f"{place}: is a pipe, not a file")
@@ -169,7 +169,7 @@ def opened(place: str, *, once: bool = False) -> Iterator[Any]:
 
 
 def read(place: str, *, max_bytes: int) -> bytes | None:
-    """Return a small file's content, None if it is not there."""
+    """Return the content of a small file; None if it does not exist."""
     if not exists(place):
         return None
     with opened(place) as file:
@@ -180,9 +180,9 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
 
 
 def fetch(place: str, target: Path, *, max_bytes: int, known: Entry | None = None) -> None:
-    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all.
+    """Download a file to `target`; remove it if it exceeds `max_bytes` or the download fails.
 
-    `known` is what a listing has just said of it.
+    `known` is the file's entry in a recent listing; it saves a lookup.
     """
     entry = known or find(place)
     if entry is None:
@@ -201,25 +201,25 @@ def fetch(place: str, target: Path, *, max_bytes: int, known: Entry | None = Non
 
 
 def put(local: Path, place: str) -> None:
-    """Move a finished file from this machine's disk to its place, whole or not at all."""
+    """Move a finished local file to its place, atomically."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
         with replaced(target) as temporary:
-            shutil.move(local, temporary)  # a rename, unless it lies on another disk
+            shutil.move(local, temporary)  # a rename, unless it is on another disk
         return
     send(local, place)
     local.unlink()
 
 
 def send(local: Path, uri: str) -> None:
-    """Copy a finished file to an object store, whole or not at all."""
+    """Upload a finished file to an object store, atomically."""
     with _remote(uri, "written") as (files, path):
         files.put_file(str(local), path)
 
 
 def write(place: str, content: bytes) -> None:
-    """Write a small file, whole or not at all."""
+    """Write a small file atomically."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -231,13 +231,13 @@ def write(place: str, content: bytes) -> None:
 
 
 def check_writable(folder: str) -> None:
-    """Write and remove a small file: what is wrong shows before hours of work, not after."""
+    """Write and remove a small probe file, so that a job fails before hours of work, not after."""
     probe = join(folder, PROBE)
     try:
         write(probe, b"audiorec")
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    # Another machine may have removed it meanwhile, and who may write may not always remove.
+    # Another machine may have removed it meanwhile, and not every writer has delete permission.
     with suppress(StoreError, OSError):
         remove(probe)
 
@@ -258,7 +258,7 @@ def within_int64(nanoseconds: int) -> int:
 
 
 def time_ns(changed: object) -> int:
-    """Return seconds since 1970 or a `datetime` (UTC) as nanoseconds in int64; -1 for no time."""
+    """Convert seconds since 1970 or a `datetime` (UTC) to int64 nanoseconds; -1 if neither."""
     if isinstance(changed, datetime):
         aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
         since = aware - datetime(1970, 1, 1, tzinfo=UTC)
@@ -272,7 +272,7 @@ def time_ns(changed: object) -> int:
 
 
 def size_bytes(size: object) -> int:
-    """Return the size that an object store tells; -1 for what cannot be one."""
+    """Return the size that an object store reports; -1 if it is invalid."""
     if isinstance(size, (int, float)) and 0 <= size < _SPAN // 2:
         return int(size)
     return UNKNOWN
@@ -284,7 +284,7 @@ def _local(place: str) -> str:
 
 @contextmanager
 def _remote(place: str, done: str) -> Iterator[tuple[Any, str]]:
-    """Give the file system and the path in it; what goes wrong names the place."""
+    """Yield the file system and the path in it; errors name the place."""
     files, path = _file_system(place)
     try:
         yield files, path
@@ -300,10 +300,10 @@ def _file_system(place: str) -> tuple[Any, str]:
     protocol, _, path = place.partition("://")
     if protocol not in PROTOCOLS:
         known = ", ".join(f"{name}://" for name in PROTOCOLS)
-        raise InputError(f"{place}: no such kind of place; there are paths and {known}")
+        raise InputError(f"{place}: unsupported protocol; give a path, or a URI of {known}")
     try:
         fsspec = importlib.import_module("fsspec")
-        # A listing that is kept would hide what other machines have written since.
+        # A cached listing would hide files that other machines have written since.
         files = fsspec.filesystem(protocol, use_listings_cache=False)
     except ImportError as error:
         raise MissingExtraError(f"{protocol}://", "cloud", str(error)) from error

@@ -1,12 +1,12 @@
-"""Tables of audiorec's own: written whole or not at all, opened with distrust.
+"""Read and write audiorec's own Parquet tables: atomic writes, validated reads.
 
-    with table_writer(path, schema) as writer: ...      a row group at a time
+    with table_writer(path, schema) as writer: ...      writes row group by row group
     with TableFile.open(path) as file: ...               .read() .read_group() .batches()
 
-Floats are byte-stream-split, texts have dictionaries, everything is compressed with zstd, and
-damage is seen: pages carry checksums, the footer a seal (`audiorec.files.parquet_files`), each
-column a digest (`audiorec.files.digests`). A read that would take far more memory than the file
-is large is refused before it begins.
+Floats are byte-stream-split, strings dictionary-encoded, and everything is compressed with zstd.
+Damage is detected: pages have checksums, the footer a seal (`audiorec.files.parquet_files`), each
+column a digest (`audiorec.files.digests`). A read that would take far more memory than the size of
+the file is refused before it begins.
 """
 
 import json
@@ -33,10 +33,10 @@ GROUP_ROWS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it.
+    """An open Parquet file; problems with it raise a `StoreError` that names it.
 
-    A file that takes its place later changes nothing: `whole`, which is looked into before a read,
-    was opened with it.
+    Replacing the file on disk has no effect: `whole`, which is inspected before a read, is opened
+    at the same time.
     """
 
     path: Path
@@ -45,10 +45,10 @@ class TableFile:
 
     @classmethod
     def open(cls, path: Path, *, mapped: bool = True) -> Self:
-        """Open any Parquet file: mapped, or for one that is read from end to end."""
+        """Open any Parquet file, memory-mapped unless it will be read from end to end."""
         try:
-            # Mapped, not read: neighbours come from a few pages of a large file. Read from end to
-            # end, all of its pages would count as memory of the process.
+            # Memory-mapped, since lookups touch a few pages of a large file. In a full scan, all
+            # of its pages would count as memory of the process.
             file = open_parquet(path, memory_map=mapped)
             return cls(path, file, pa.memory_map(os.fspath(path)))
         except FileNotFoundError as error:
@@ -58,7 +58,7 @@ class TableFile:
         except UnicodeDecodeError as error:
             raise StoreError(f"{path}: the name of a column is not UTF-8") from error
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
+            raise StoreError(f"{path}: not a valid Parquet file: {_first_line(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -76,18 +76,18 @@ class TableFile:
 
     @property
     def footer(self) -> Mapping[bytes, bytes]:
-        """The metadata of the file by key, digests included."""
+        """Key-value metadata of the file, including digests."""
         return self.file.metadata.metadata or {}
 
     @property
     def digests(self) -> dict[str, Any] | None:
-        """What `audiorec.files.digests.read_digests` finds in the footer."""
+        """Digests in the footer, by `audiorec.files.digests.read_digests`; None if absent."""
         with store_errors(self.path):
             return read_digests(self.footer)
 
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`."""
-        if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
+        if self.file.num_row_groups == 0:  # older Arrow releases refuse to read such a file
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
         with store_errors(self.path):
@@ -102,7 +102,7 @@ class TableFile:
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def take(self, numbers: Sequence[int] | Int64Array, columns: Sequence[str]) -> Any:
-        """Read rows by number, in the order asked for; only the row groups that hold them."""
+        """Read rows by number, in the given order, from the row groups that hold them."""
         wanted = np.asarray(numbers, np.int64)
         if not len(wanted):
             return pa.Table.from_batches([], self.schema).select(list(columns))
@@ -117,7 +117,7 @@ class TableFile:
         return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))
 
     def read_as(self, schema: Any) -> Any:
-        """Read all rows as a small table of `schema`; other columns, types, nulls are refused."""
+        """Read a small table as `schema`; refuse missing columns, wrong types and nulls."""
         with store_errors(self.path):
             check_columns(self.schema, schema, of_types=False)
             table = self.read(schema.names)
@@ -128,7 +128,7 @@ class TableFile:
             return table.select(schema.names).cast(schema)
 
     def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
-        """Yield tables of at most `rows` rows; none where the file has no rows."""
+        """Yield tables of at most `rows` rows; none if the file is empty."""
         if self.file.num_row_groups == 0:
             return
         with store_errors(self.path):
@@ -136,7 +136,7 @@ class TableFile:
                 yield pa.Table.from_batches([batch])
 
     def group_starts(self) -> list[int]:
-        """Return the number of the first row of each row group, and the number of rows."""
+        """Return the first row number of each row group, followed by the total number of rows."""
         starts = [0]
         for group in range(self.file.num_row_groups):
             starts.append(starts[-1] + self.file.metadata.row_group(group).num_rows)
@@ -149,22 +149,22 @@ class TableFile:
 
 
 def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
-    """Refuse a schema that lacks columns, or has them of other types or with nulls."""
+    """Refuse a schema with missing columns, wrong types or wrong nullability."""
     for column in expected:
-        index = found.get_field_index(column.name)  # -1 also when the name stands twice
+        index = found.get_field_index(column.name)  # -1 also if the name is duplicated
         if index < 0:
-            raise StoreError(f"column {column.name!r} is missing or stands twice")
+            raise StoreError(f"column {column.name!r} is missing or duplicated")
         got = found.field(index)
         if of_types and got.type != column.type:
             raise StoreError(f"column {column.name!r} is {got.type}, expected {column.type}")
         if of_types and got.nullable != column.nullable:
             may = "may" if got.nullable else "may not"
-            raise StoreError(f"column {column.name!r} {may} hold rows without a value")
+            raise StoreError(f"column {column.name!r} {may} contain nulls")
 
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow says of bad content into a `StoreError`; a full disk stays an `OSError`."""
+    """Convert Arrow's errors about bad content to `StoreError`; a full disk stays an `OSError`."""
     try:
         yield
     except StoreError as error:
@@ -179,11 +179,11 @@ def store_errors(path: Path) -> Iterator[None]:
     except pa.ArrowException as error:
         raise StoreError(f"{path}: {_first_line(error)}") from error
     except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: a name or a text in it is not UTF-8") from error
+        raise StoreError(f"{path}: contains a name or text that is not UTF-8") from error
 
 
 class DigestWriter:
-    """What `digest_writer` and `table_writer` give."""
+    """Parquet writer that also computes digests; made by `digest_writer` and `table_writer`."""
 
     def __init__(self, writer: Any, schema: Any) -> None:
         self._writer = writer
@@ -197,7 +197,10 @@ class DigestWriter:
 
 @contextmanager
 def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[DigestWriter]:
-    """Write a Parquet file with checksums, digests and a seal; `texts` have dictionaries."""
+    """Write a Parquet file with checksums, digests and a seal.
+
+    The columns in `texts` are dictionary-encoded.
+    """
     floats = float_leaves(schema)
     with pq.ParquetWriter(
         path, schema, use_dictionary=texts, use_byte_stream_split=floats, **WRITING
@@ -211,23 +214,23 @@ def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[Dige
 
 @contextmanager
 def table_writer(path: Path, schema: Any) -> Iterator[DigestWriter]:
-    """Give a writer whose file takes the place of `path` at the end, unless the body raises."""
+    """Yield a writer whose file replaces `path` at the end, unless the body raises."""
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     with replaced(path) as temporary, digest_writer(temporary, schema, texts=texts) as writer:
         yield writer
 
 
 def write_plain(path: Path, table: Any) -> None:
-    """Write a table as one Parquet file, whole or not at all; its metadata goes with it."""
+    """Write a table and its metadata as one Parquet file, atomically."""
     with table_writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=GROUP_ROWS)
 
 
 def _with_rows(table: Any, rows: int) -> Any:
-    """Return a table if it has the rows that the footer claims; Arrow itself does not look."""
+    """Return a table if it has as many rows as the footer claims, which Arrow does not check."""
     lengths = {table.num_rows, *map(len, table.columns)}
     if lengths != {rows}:
-        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")
+        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold another number")
     return table
 
 

@@ -2,8 +2,8 @@ r"""Small tables as text for a terminal and as HTML for a notebook.
 
     columns, rows ──text_table──▶ str          ──html_table──▶ HTML
 
-Every text goes through `audiorec.files.visible`, and in HTML through `html.escape` as well: ids and
-tags come from anyone.
+Every text goes through `audiorec.files.visible`, and in HTML also through `html.escape`, since ids
+and tags are untrusted.
 """
 
 import html
@@ -14,14 +14,14 @@ import numpy as np
 
 from audiorec.files.visible import visible
 
-MAX_WIDTH = 60  # columns of a terminal that one cell may take
+MAX_WIDTH = 60  # terminal columns of one cell
 CUT = "…"
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, indent: int = 0) -> str:
-    r"""Return a table as lines of text; columns of numbers are aligned to the right.
+    r"""Format a table as lines of text; numeric columns are aligned to the right.
 
-    Columns that are empty in every row are left out, and a long cell is cut.
+    Columns that are empty in every row are left out, and long cells are truncated.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, inde
 def html_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = ""
 ) -> str:
-    """Return a table as HTML, without a style or a script of its own.
+    """Format a table as HTML, without styles or scripts.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def html_table(
 
 
 def cell_text(value: object) -> str:
-    """Return a value as one visible line; floats have three places, None and NaN are empty."""
+    """Format a value as one escaped line: floats with three decimals, None and NaN as empty."""
     if value is None:
         return ""
     if isinstance(value, (float, np.floating)):
@@ -75,7 +75,7 @@ def cell_text(value: object) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as ``h:mm:ss`` or ``m:ss``.
+    """Format seconds as ``h:mm:ss`` or ``m:ss``.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def _escaped(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in terminal columns."""
     return sum(_columns(c) for c in text)
 
 

@@ -1,14 +1,14 @@
-"""Read the files that a user hands in: lists, settings, small tables in CSV and Parquet.
+"""Read files given by users: lists, settings, small tables in CSV and Parquet.
 
-    songs.txt      ──read_lines──▶    texts, one a line
-    rule.toml      ──read_text──▶     one text
-    labels.csv     ──csv_rows──▶      rows, one after the other, as texts
-    labels.parquet ──table_rows──▶    the same of a CSV or a Parquet
-    users.parquet  ──read_table──▶    a `pyarrow.Table` of the columns asked for; also of a CSV
+    songs.txt      ──read_lines──▶    list of strings, one per line
+    rule.toml      ──read_text──▶     string
+    labels.csv     ──csv_rows──▶      iterator over rows of strings
+    labels.parquet ──table_rows──▶    the same, for CSV or Parquet
+    users.parquet  ──read_table──▶    a `pyarrow.Table` of the wanted columns, from Parquet or CSV
 
-Nothing is believed: what is read must be a file or a pipe, since a device has no end; lines
-and files have a largest size; texts must be UTF-8, and columns must stand once. Whatever is
-wrong becomes one `InputError`, one line that names the file.
+All input is untrusted: it must be a file or a pipe, since a device may be endless; lines and files
+have a maximum size; texts must be UTF-8, and column names unique. Every problem raises an
+`InputError` with a one-line message that names the file.
 """
 
 import codecs
@@ -29,31 +29,31 @@ from audiorec.files.parquet_files import open_parquet, read_schema, refuse_bomb
 from audiorec.files.visible import visible
 
 CSV_ENDS = (".csv", ".csv.gz")
-LONGEST_LINE = 1 << 20  # letters of a line; a path has 4,096 bytes at most
-LARGEST_LIST = 1 << 28  # letters; over two million paths
-LARGEST_CSV = 4 << 30  # letters
-LARGEST_TEXT = 1 << 20  # bytes of a file of settings
+LONGEST_LINE = 1 << 20  # characters of a line; a path has 4,096 bytes at most
+LARGEST_LIST = 1 << 28  # characters; over two million paths
+LARGEST_CSV = 4 << 30  # characters
+LARGEST_TEXT = 1 << 20  # bytes of a settings file
 MOST_COLUMNS = 10_000  # of a table
 NAMED_COLUMNS = 20  # in a message
-LONGEST_NAME, LONGEST_NAMES = 40, 300  # letters there, of one name and of all
+LONGEST_NAME, LONGEST_NAMES = 40, 300  # characters in a message, of one name and of all
 
 
 def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str]:
-    """Read a list, one entry a line; only line feeds end a line.
+    """Read a list with one entry per line; only line feeds end a line.
 
     Parameters
     ----------
     source : str
         A path, or ``-`` for stdin.
     failure : str
-        What the message says if it is so: ``cannot read the list``.
+        Text for error messages, such as ``cannot read the list``.
     errors : str
-        What to do with bytes that are not UTF-8, as for `open`.
+        Handling of bytes that are not UTF-8, as for `open`.
 
     Raises
     ------
     InputError
-        If it cannot be read, has a line of more than 2**20 letters, or more than 2**28.
+        If it cannot be read, or has more than 2**20 characters in a line or 2**28 in total.
     """
     with input_errors(source, failure):
         if source == "-":
@@ -64,7 +64,7 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
 
 
 def read_text(path: Path, failure: str) -> str:
-    """Read a file of settings, in UTF-8, of at most 2**20 bytes."""
+    """Read a settings file in UTF-8 of at most 2**20 bytes."""
     with input_errors(path, failure):
         refuse_devices(path)
         with path.open("rb") as file:
@@ -77,10 +77,10 @@ def read_text(path: Path, failure: str) -> str:
 def csv_rows(
     path: str | Path, failure: str, *, needed: Sequence[str] = ()
 ) -> Iterator[Mapping[str, str]]:
-    """Yield the rows of a CSV (or ``.tsv``) as a mapping of column to text, without the header.
+    """Yield the rows of a CSV or ``.tsv`` file as mappings of column name to string.
 
-    A row that is shorter than the header lacks the last columns; one that is longer keeps
-    those that have a name. The columns in `needed` must stand in the header, once.
+    A row shorter than the header lacks the last columns; the extra cells of a longer row are
+    dropped. The columns in `needed` must occur exactly once in the header.
     """
     with input_errors(path, failure):
         refuse_devices(Path(path))
@@ -91,10 +91,10 @@ def csv_rows(
 def csv_table(
     path: str | Path, failure: str, *, file: TextIO, needed: Sequence[str] = ()
 ) -> tuple[list[str], Iterator[Mapping[str, str]]]:
-    """Return the columns of an open CSV, and its rows as `csv_rows` yields them.
+    """Return the column names of an open CSV, and its rows as `csv_rows` yields them.
 
-    `path` is for messages (``.tsv`` has tabs between its cells); `file` was opened with
-    ``newline=""``.
+    `path` is used in messages, and its suffix ``.tsv`` means tab-separated; `file` must be opened
+    with ``newline=""``.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
     reader = csv.reader(bounded(file, LARGEST_CSV), delimiter=delimiter)
@@ -103,7 +103,7 @@ def csv_table(
         _check_columns(needed, needed, names)
 
     def rows() -> Iterator[Mapping[str, str]]:
-        # Not csv.DictReader, which pads short rows: with ten thousand columns, by far the most.
+        # Not csv.DictReader, which pads short rows: very slow with ten thousand columns.
         with input_errors(path, failure):
             try:
                 yield from (dict(zip(names, row, strict=False)) for row in reader if row)
@@ -116,7 +116,7 @@ def csv_table(
 def table_rows(
     path: Path, failure: str, *, needed: Sequence[str], wanted: Sequence[str] = ()
 ) -> Iterator[Mapping[str, str | None]]:
-    """Yield the rows of a ``.parquet``, or else of a CSV, as texts; see `csv_rows`."""
+    """Yield the rows of a ``.parquet`` file, or otherwise a CSV, as strings; see `csv_rows`."""
     if path.suffix.lower() != ".parquet":
         return csv_rows(path, failure, needed=needed)
     table = read_table(path, failure, needed=needed, wanted=wanted, texts=True)
@@ -125,25 +125,25 @@ def table_rows(
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, or what is in it if its name ends in ``.gz``."""
+    """Open a binary file, decompressed if its name ends in ``.gz``."""
     opened: IO[bytes]
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as opened:  # type: ignore[assignment]
         yield opened
 
 
 def check_csv_header(path: Path, failure: str) -> list[str]:
-    """Return the column names of a CSV or ``.csv.gz``, before another reader takes it."""
+    """Return the column names of a CSV or ``.csv.gz``, before another reader opens it."""
     with input_errors(path, failure):
         refuse_devices(path)
         if path.is_fifo():
-            raise InputError("is a pipe, and is read twice; give a file")
+            raise InputError("is a pipe, but must be read twice; give a file")
         with unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             return _header(csv.reader(bounded(file, LARGEST_CSV)))
 
 
 class Utf8(io.RawIOBase):
-    """A binary file that must be text: for a reader that answers bad bytes in ways of its own."""
+    """Binary file wrapper that checks UTF-8, for readers that handle invalid bytes otherwise."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Utf8(io.RawIOBase):
         self._lines = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes; an `InputError` names the line of those that are not UTF-8."""
+        """Read bytes; raise `InputError` with the line number if they are not UTF-8."""
         data = self._file.read(size)
         try:
             self._decoder.decode(data, final=not data)
@@ -177,12 +177,12 @@ def read_table(
     types: Mapping[str, Any] | None = None,
     null_values: Sequence[str] | None = None,
 ) -> Any:
-    """Read columns of a small table, once each: a CSV if its name ends in ``.csv``, else Parquet.
+    """Read columns of a small table: CSV if its name ends in ``.csv`` or ``.csv.gz``, else Parquet.
 
-    The columns in `needed` must be there; those in `wanted` (None: all) are read where they are.
-    With `texts`, numbers, dates and the like become texts, as a CSV has them. In a CSV, `types`
-    are those of columns that are not guessed, and `null_values` stand for no value, by default
-    Arrow's list of such words.
+    The columns in `needed` must exist; those in `wanted` (None: all) are read if they exist.
+    With `texts`, numbers, dates and so on become strings, as in a CSV. For a CSV, `types` gives
+    the types of columns that are not inferred, and `null_values` the strings read as null, by
+    default Arrow's list.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -213,7 +213,7 @@ def read_table(
 
 
 def column_names(path: Path, failure: str) -> list[str]:
-    """Return the columns of a CSV or Parquet table before it is read."""
+    """Return the column names of a CSV or Parquet table without reading its rows."""
     if path.name.lower().endswith(CSV_ENDS):
         return check_csv_header(path, failure)
     with input_errors(path, failure):
@@ -223,21 +223,21 @@ def column_names(path: Path, failure: str) -> list[str]:
 
 
 def refuse_devices(path: Path) -> None:
-    """Refuse what is no file and no pipe (a folder, a socket, a device): it may have no end."""
+    """Refuse anything but a file or a pipe: a folder, a socket, a device, which may be endless."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise InputError("is no file and no pipe")
+        raise InputError("is neither a file nor a pipe")
 
 
 @contextmanager
 def input_errors(path: object, failure: str) -> Iterator[None]:
-    """Turn what goes wrong while a user's file is read into one `InputError` that names it."""
+    """Convert errors while reading a user's file to an `InputError` that names the file."""
     import pyarrow as pa
 
     try:
         yield
     except UnicodeDecodeError as error:
-        raise DamagedFileError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
+        raise DamagedFileError(f"{path}: {failure}: it contains text that is not UTF-8") from error
     except (StoreError, InputError) as error:
         kind = MissingFileError if isinstance(error, FileNotFoundError) else DamagedFileError
         text = str(error)
@@ -253,7 +253,7 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
 
 
 def _stdin(errors: str) -> TextIO:
-    buffer = getattr(sys.stdin, "buffer", None)  # a test's stdin has none
+    buffer = getattr(sys.stdin, "buffer", None)  # missing if stdin was replaced, as in tests
     if buffer is None:
         return sys.stdin
     return open(buffer.fileno(), encoding="utf-8-sig", errors=errors, newline="\n", closefd=False)
@@ -264,7 +264,7 @@ def _bare(line: str) -> str:
 
 
 def bounded(file: TextIO, largest: int) -> Iterator[str]:
-    """Yield the lines of a text, each and all of them of a largest size."""
+    """Yield the lines of a text file; limit the length of each line and of the whole."""
     number = total = 0
     while True:
         try:
@@ -275,9 +275,9 @@ def bounded(file: TextIO, largest: int) -> Iterator[str]:
             return
         number, total = number + 1, total + len(line)
         if len(line) > LONGEST_LINE:
-            raise InputError(f"line {number} is longer than {LONGEST_LINE} letters")
+            raise InputError(f"line {number} is longer than {LONGEST_LINE} characters")
         if total > largest:
-            raise InputError(f"is longer than {largest} letters")
+            raise InputError(f"is longer than {largest} characters")
         yield line
 
 
@@ -289,17 +289,17 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the names of columns for a message: some of them, and not all of a long one."""
+    """Format column names for a message: at most 20 of them, long ones truncated."""
     shown = ", ".join(name[:LONGEST_NAME] for name in names[:NAMED_COLUMNS])
     return visible(shown[:LONGEST_NAMES])
 
 
 def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequence[str]) -> None:
-    """Check that columns are there and stand once; `names` are all that the table has."""
+    """Check that `needed` columns exist and `columns` are unique among `names`."""
     counts = Counter(names)
     missing = [name for name in needed if name not in counts]
     if missing:
         raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {named(names)}")
     twice = [name for name in columns if counts[name] > 1]
     if twice:
-        raise InputError(f"the column {twice[0]!r} stands twice")
+        raise InputError(f"the column {twice[0]!r} is duplicated")

@@ -1,43 +1,43 @@
-"""Listening logs to who likes what, in which order, and what stands together.
+"""Convert listening logs to preferences, play sequences and song pairs.
 
 ::
 
     plays.parquet, plays.csv ──interactions──▶ `Interactions`
     plays/dt=2026-11-25/, s3://… ──log_files, log_blocks, interactions──▶ the same, day by day
         ──rule, preferences──▶ liked, disliked, heard
-        ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
-        ──sequences──▶ `Sequences`: plays in their order
+        ──history──▶ history before each like        ──baskets──▶ pairs of songs
+        ──sequences──▶ `Sequences`: plays in order
     a log larger than memory ──prepare──▶ a folder of buckets ──feed──▶ padded batches
-    export.zip, navidrome.db ──imports──▶ plays.parquet, and what did not fit beside it
-    side.parquet, triples.parquet ──side, triples──▶ what else is known of songs
+    export.zip, navidrome.db ──imports──▶ plays.parquet, and unmatched and rejected rows
+    side.parquet, triples.parquet ──side, triples──▶ side information and facts about songs
 
 ================  =================================================================
-``casting``       one column of any sensible type → numbers, and what is not one
-``events``        what a log is once it has been read, and what was wrong with it
-``days``          days as texts, as keys of folders, and when they begin
-``log_files``     the files of a log: one, or those of some days, here or elsewhere
-``log_blocks``    their rows block by block, whatever schema each file has
-``day_folders``   outputs of one day each, side by side
-``interactions``  Parquet and CSV, read in blocks with distrust
-``rule``          which events make a song liked: a table, not code
-``preferences``   events → one verdict a user and song
-``check``         what a log holds, and what a rule makes of it, in figures
-``history``       likes in time: sequences, what comes before, weighted means
-``sequences``     what was played, in its order and with its repeats
-``liked``         the same of what is liked, disliked and met, by a rule
-``likes``         what each user said to like, and when
-``follows``       which artists each user follows
-``profiles``      a table of what is known of users, as numbers
-``baskets``       which songs stand together in sessions and playlists
-``filters``       named filters for listening that says nothing of taste
+``casting``       convert a column to numbers, marking unreadable rows
+``events``        an event log in memory, and the problems found while reading it
+``days``          parse days, name their folders, compute when they begin
+``log_files``     find the files of a log: one file, or a folder of days, local or remote
+``log_blocks``    read log files block by block, with schemas that may differ
+``day_folders``   outputs in day folders
+``interactions``  read and check logs in Parquet and CSV
+``rule``          the rule that decides which events make a song liked
+``preferences``   events → one verdict for each user and song
+``check``         statistics of a log, and of a rule's verdicts
+``history``       likes over time: sequences, preceding history, weighted means
+``sequences``     plays in order, with repeats
+``liked``         sequences of liked, disliked and heard songs, by a rule
+``likes``         explicit likes of each user, with times
+``follows``       artists that each user follows
+``profiles``      demographic tables of users, encoded as numbers
+``baskets``       songs that co-occur in sessions and playlists
+``filters``       named filters for plays that say nothing about taste
 ``side``          songs' side information: categories, numbers, dates
 ``triples``       facts with typed ids, for graphs
-``kinds``         tell the tables of recall apart by their columns
+``kinds``         guess the kind of a table from its columns
 ``prepare``       logs larger than memory → sequences in buckets
-``spill``         its first pass: checked rows, sorted by bucket
-``buckets``       the sequences of one bucket, from its rows alone
+``spill``         first pass of ``prepare``: checked rows, sorted by bucket
+``buckets``       build the sequences of one bucket
 ``feed``          padded batches of sequences, in memory or prepared
-``forget``        remove a person from logs and what was made of them
+``forget``        remove a user from logs and from files derived from them
 ``imports``       listening histories of services and music servers → a log
 ================  =================================================================
 

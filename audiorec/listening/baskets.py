@@ -1,12 +1,12 @@
-"""Which songs stand together: in one listening session, or in one playlist.
+"""Songs that co-occur in a listening session or a playlist.
 
-    sequences ──song_pairs──▶ pairs of an anchor song and a song beside it
+    sequences ──song_pairs──▶ pairs of an anchor song and a co-occurring song
 
-* A **session** is a part of a sequence without a pause of half an hour, in its order.
+* A **session** is a part of a sequence without a pause of half an hour, in order.
 * A **playlist** is a whole sequence.
 
-Two songs co-occur where they lie at most `window` places apart; a window of 0 takes the whole
-basket. The more baskets, the heavier the pair.
+Two songs co-occur if they are at most `window` positions apart; a window of 0 means the whole
+basket. The weight of a pair is the number of its co-occurrences.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from audiorec.errors import InputError
 from audiorec.listening.sequences import SESSION_GAP_S, Sequences
 from audiorec.types import Float64Array, Int64Array, Pairs
 
-WINDOW = 5  # places apart in a session
-MAX_BASKET = 200  # songs: a list of thousands says little of any two of them
+WINDOW = 5  # positions apart in a session
+MAX_BASKET = 200  # songs; a list of thousands says little about any two of them
 From = Literal["sessions", "playlists"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baskets:
-    """Songs in baskets, basket by basket, in order within each."""
+    """Songs grouped by basket, in order within each basket."""
 
     song: Int64Array  # (n,)
     basket: Int64Array  # (n,): ascending
@@ -39,7 +39,9 @@ def sessions(
     *,
     gap_s: float = SESSION_GAP_S,
 ) -> Baskets:
-    """Cut each user's listening where nothing was heard for `gap_s` seconds; rows in any order.
+    """Split each user's plays into sessions at gaps of more than `gap_s` seconds.
+
+    Rows may be in any order.
 
     Examples
     --------
@@ -56,15 +58,15 @@ def sessions(
 
 
 def playlists(owner: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Baskets:
-    """Make a basket of each owner's songs, in the order given."""
+    """Make one basket of each owner's songs, in the given order."""
     order = np.argsort(owner, kind="stable")
     return Baskets(song[order].astype(np.int64), owner[order].astype(np.int64))
 
 
 def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
-    """Return which songs stand together, both ways round: `user` is the anchor, weight the times.
+    """Count co-occurring songs, in both directions: `user` is the anchor, the weight the count.
 
-    A basket beyond `MAX_BASKET` songs counts by its first ones.
+    Only the first `MAX_BASKET` songs of a basket count.
 
     Examples
     --------
@@ -101,19 +103,18 @@ def _shortened(baskets: Baskets) -> tuple[Int64Array, Int64Array]:
 def song_pairs(
     plays: Sequences, *, source: From, gap_s: float = SESSION_GAP_S, window: int = WINDOW
 ) -> Pairs:
-    """Return which songs of some sequences stand together; an `InputError` where no two do.
+    """Return pairs of co-occurring songs; raise `InputError` if there are none.
 
     Parameters
     ----------
     plays : Sequences
     source : {"sessions", "playlists"}
-        Sequences are cut at pauses, or are baskets as they are. Plays without a time are of one
-        session.
+        Sequences are split into sessions at pauses, or taken whole as playlists. Plays without
+        a time belong to one session.
     gap_s : float
         Seconds without listening that end a session.
     window : int
-        Songs of a session that lie further apart do not count as together; a playlist counts
-        as a whole.
+        Maximum distance of two songs in a session, in positions; a playlist counts as a whole.
 
     Examples
     --------
@@ -127,5 +128,5 @@ def song_pairs(
         baskets, window = playlists(plays.owner, plays.song), 0
     pairs = co_occurring(baskets, len(plays.song_ids), window=window)
     if not len(pairs):
-        raise InputError(f"no two known songs stand in one of the {source}")
+        raise InputError(f"no two known songs occur together in one of the {source}")
     return pairs

@@ -1,4 +1,4 @@
-"""Build the sequences of one bucket of a prepared log, which depend on its rows alone."""
+"""Build the sequences of one bucket of a prepared log, from its rows alone."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ from audiorec.types import Int32Array, strings
 
 
 def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpec) -> Sequences:
-    """Return the sequences of one bucket: what depends on nothing but its rows.
+    """Build the sequences of one bucket.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        Of `PIECE_SCHEMA`, in the order of the log.
+        Has `PIECE_SCHEMA`, in the order of the log.
     rank : ndarray, shape (S,), int32
         The final number of each song.
     unit : int
-        The place in `UNIT_NAMES` of the unit that times are in; other rows are left out.
+        The time unit, an index into `UNIT_NAMES`; rows in other units are left out.
     """
     units = rows.column("unit").to_numpy()
     good = (units == unit) | (units == NO_TIME)
@@ -39,7 +39,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
     n_rows = int(of_song.sum())
     song = rows.column("song").to_numpy()[of_song]
     if n_rows and not 0 <= song.min() <= song.max() < len(rank):
-        raise StoreError("a piece of an unfinished run holds a song without a number")
+        raise StoreError("a piece of an unfinished run has an invalid song number")
     label = LABEL_OF.get(spec.by)
     log = Interactions(
         user_ids=owner_ids,
@@ -56,7 +56,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
 
 
 def sequences_table(found: Sequences) -> Any:
-    """Return sequences as a `pyarrow.Table` of `BUCKET_SCHEMA`."""
+    """Convert sequences to a `pyarrow.Table` of `BUCKET_SCHEMA`."""
     starts = pa.array(found.starts.astype(np.int32))
     columns = [
         strings(found.owner_ids),

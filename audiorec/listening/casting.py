@@ -1,8 +1,8 @@
-"""One column of any sensible type to numbers, and which rows could not be read.
+"""Convert columns of various types to numbers, and mark the rows that cannot be converted.
 
-Times come as time stamps, dates, ISO 8601 texts, or numbers. What the numbers count
-(seconds, milliseconds, microseconds or nanoseconds since 1970) follows from their size: from
-1973 to 2100 no number of one unit looks like one of another.
+Times may be timestamps, dates, ISO 8601 texts, or numbers. The unit of numbers (seconds,
+milliseconds, microseconds or nanoseconds since 1970) is inferred from their size: from 1973 to
+2100 the ranges of the units do not overlap.
 """
 
 from typing import Any
@@ -18,16 +18,16 @@ Codes = npt.NDArray[np.int8]
 
 FIRST_S, LAST_S = 1e8, 4_102_444_800.0  # March 1973 and the end of 2099, seconds since 1970
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
-DATE, UNREADABLE, OUT_OF_RANGE = len(UNITS), -1, -2  # codes that are no unit of numbers
+DATE, UNREADABLE, OUT_OF_RANGE = len(UNITS), -1, -2  # codes beside the units of numbers
 UNIT_NAMES = (*UNITS, "dates")
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 _NANOSECONDS = 1e9
 
 
 def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
-    """Return a column of numbers, or of texts of numbers, and which rows are neither: (P,) each.
+    """Convert numbers or numeric texts to float64; return values and invalid rows, (P,) each.
 
-    The numbers are NaN where the column is null.
+    Values are NaN for nulls and invalid rows.
     """
     column = plain(column)
     if pa.types.is_boolean(column.type):
@@ -37,10 +37,10 @@ def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
 
 
 def to_times(column: Any) -> tuple[Float64Array, Codes]:
-    """Return a column of times (stamps, dates, texts or numbers), and the unit that each is in.
+    """Convert times (timestamps, dates, texts or numbers); return values and units, (P,) each.
 
-    A date becomes seconds since 1970; a number stays as it stands. Units are places in
-    `UNIT_NAMES`, `UNREADABLE` or `OUT_OF_RANGE`.
+    Dates become seconds since 1970; numbers are unchanged. Units are indices into `UNIT_NAMES`,
+    or `UNREADABLE` or `OUT_OF_RANGE`.
     """
     column = plain(column)
     kind = column.type
@@ -53,7 +53,7 @@ def to_times(column: Any) -> tuple[Float64Array, Codes]:
 
 
 def plain(column: Any) -> Any:
-    """Return a column without dictionary encoding, as one array."""
+    """Return a column as one array without dictionary encoding."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
@@ -75,7 +75,7 @@ def _text_times(column: Any) -> tuple[Float64Array, Codes]:
 
 
 def _seconds(stamps: Any) -> Float64Array:
-    """Return time stamps or dates as seconds since 1970; a time without a zone is in UTC."""
+    """Convert timestamps or dates to seconds since 1970; times without a zone are in UTC."""
     if pa.types.is_date(stamps.type):
         stamps = stamps.cast(pa.timestamp("s"))
     per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": _NANOSECONDS}[stamps.type.unit]
@@ -99,7 +99,7 @@ def _units(numbers: Float64Array) -> Codes:
 
 
 def _cast(column: Any, kind: Any) -> tuple[Any, BoolArray]:
-    """Cast what can be cast; the rest becomes null and is marked as bad."""
+    """Cast all values that can be cast; others become null and are marked as bad."""
     try:
         safe = not pa.types.is_floating(kind)  # 2**53 + 1 may lose its last digit
         return pc.cast(column, kind, safe=safe), np.zeros(len(column), np.bool_)
@@ -108,12 +108,12 @@ def _cast(column: Any, kind: Any) -> tuple[Any, BoolArray]:
             return pa.nulls(1, kind), np.ones(1, np.bool_)
     except pa.ArrowNotImplementedError:  # for example a list
         return pa.nulls(len(column), kind), np.ones(len(column), np.bool_)
-    # Halves: the cast does not say which row it failed on.
+    # Bisect, since the cast does not report which row failed.
     middle = len(column) // 2
     halves = [_cast(part, kind) for part in (column[:middle], column[middle:])]
     return pa.concat_arrays([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
 
 
 def _floats(column: Any) -> Float64Array:
-    """Return a float64 Arrow array as a new array, NaN where it is null."""
+    """Convert a float64 Arrow array to a new array; nulls become NaN."""
     return np.array(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)

@@ -1,4 +1,4 @@
-"""What a listening log holds, and what a rule makes of it: figures for a person to look at."""
+"""Summarise a listening log, and the verdicts of a rule, for people to inspect."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -18,19 +18,19 @@ SHOWN_UNMATCHED = 10
 
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
-    """What a rule makes of a log."""
+    """Counts of a rule's verdicts on a log."""
 
-    pairs: int  # user-song pairs in the rule's time
-    liked: int  # verdicts; they sum to `pairs`
+    pairs: int  # user-song pairs in the rule's time range
+    liked: int  # liked + disliked + neither = `pairs`
     disliked: int
     neither: int
-    conflicts: int  # pairs whose events said both; they have a verdict too
-    users: int  # that remain after minimum counts
+    conflicts: int  # pairs with both liked and disliked events; they have a verdict too
+    users: int  # remaining after minimum counts
     songs: int
 
 
 def describe(interactions: Interactions) -> dict[str, Any]:
-    """Return rows, ids, events, time span, duplicates and problems: ready for JSON."""
+    """Return rows, ids, events, time span, duplicates and problems as JSON values."""
     log = interactions
     counts = np.bincount(log.event, minlength=len(EVENTS))
     listened = is_listening(log.event)
@@ -59,7 +59,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
 
 
 def match(interactions: Interactions, song_ids: Collection[str]) -> dict[str, Any]:
-    """Return how many songs and rows of a log a catalogue knows, and what it lacks most."""
+    """Count matched and unmatched songs and rows of a log, with the most frequent unmatched."""
     absent = unmatched(interactions, song_ids)
     first = list(absent.items())[:SHOWN_UNMATCHED]
     return {
@@ -77,7 +77,7 @@ def count_verdicts(
     *,
     song_ids: Collection[str] | None = None,
 ) -> RuleCounts:
-    """Count what a rule makes of a log."""
+    """Count the verdicts of a rule on a log; the default is ``Rule()``."""
     rule = rule or Rule()
     judged = judge_pairs(interactions, rule, song_ids=song_ids)
     kept = to_preferences(interactions, rule, song_ids=song_ids)
@@ -97,7 +97,7 @@ def _moment(seconds: float) -> str | None:
 
 
 def iso(seconds: float) -> str:
-    """Return seconds since 1970 as an ISO text in UTC, whole seconds.
+    """Format seconds since 1970 as an ISO 8601 text in UTC, truncated to whole seconds.
 
     Examples
     --------

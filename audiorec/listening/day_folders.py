@@ -1,4 +1,4 @@
-"""Outputs of one day each, side by side in a folder: ``lists/dt=2026-11-25/``.
+"""Outputs in day folders, such as ``lists/dt=2026-11-25/``.
 
 day_before("export", day)  ──▶  the folder of the newest earlier day, by path or URI
 """
@@ -14,7 +14,7 @@ _KEY = "dt="
 
 
 def days_in(place: str) -> list[date]:
-    """Return the days that a folder has outputs of, in their order."""
+    """Return the days for which a folder has outputs, in ascending order."""
     if is_uri(place):
         names = {entry.name.partition("/")[0] for entry in files_in(place)}
     else:
@@ -25,12 +25,12 @@ def days_in(place: str) -> list[date]:
 
 
 def day_before(place: str, day: date) -> str | None:
-    """Return the folder of the newest day before another one; None where there is none."""
+    """Return the folder of the newest day before `day`; None if there is none."""
     before = [one for one in days_in(place) if one < day]
     return join(place, day_folder(before[-1])) if before else None
 
 
 def day_there(place: str, day: date) -> str:
-    """Return the folder of a day, or the folder itself where it has none of this day."""
+    """Return the folder of a day, or `place` itself if it has no folder for this day."""
     of_day = join(place, day_folder(day))
     return of_day if is_folder(of_day) else place

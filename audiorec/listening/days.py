@@ -1,7 +1,7 @@
-"""Days of a log: how they are written, and when they begin.
+"""Days of a log: parsing, folder names, and start times.
 
-"2026-11-25"       a day; from midnight to midnight, in UTC or at a stated offset
-dt=2026-11-25/     a folder of rows that came in on this day; also day=, date=, ds=
+"2026-11-25"       a day, from midnight to midnight, in UTC or at a given offset
+dt=2026-11-25/     a folder of rows delivered on this day; also day=, date=, ds=
 """
 
 import re
@@ -14,20 +14,20 @@ DAY_KEYS = ("dt", "day", "date", "ds")
 DAY_SECONDS = 86_400.0
 _DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
-_MOST_OFFSET = timedelta(hours=18)  # as Java and Arrow have it
+_MOST_OFFSET = timedelta(hours=18)  # as in Java and Arrow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Days:
-    """Which days of a log are read.
+    """Range of the days of a log to read.
 
     Attributes
     ----------
     since, until : date, optional
-        Both are read. Folders of other days are not opened, and rows whose time is behind the end
-        of `until` are left out wherever they stand.
+        First and last day, both inclusive. Folders of other days are not opened, and rows with a
+        time after the end of `until` are left out in any folder.
     utc_offset : str
-        Of the midnights: ``+08:00``; empty for UTC.
+        UTC offset of midnight, such as ``+08:00``; empty for UTC.
     """
 
     since: date | None = None
@@ -36,7 +36,7 @@ class Days:
 
     def __post_init__(self) -> None:
         if self.since is not None and self.until is not None and self.since > self.until:
-            raise InputError(f"no day is from {self.since} to {self.until}")
+            raise InputError(f"since ({self.since}) is later than until ({self.until})")
         offset_s(self.utc_offset)
 
     def __bool__(self) -> bool:
@@ -44,14 +44,14 @@ class Days:
 
     @property
     def ends_s(self) -> float | None:
-        """The end of the last day, seconds since 1970; None where there is no last day."""
+        """End of the last day, in seconds since 1970; None if there is no last day."""
         return (
             None if self.until is None else day_starts_s(self.until, self.utc_offset) + DAY_SECONDS
         )
 
 
 def parse_day(text: str, what: str = "a day") -> date:
-    """Read ``2026-11-25`` or ``20261125``; `what` stands in the message where it is neither.
+    """Parse ``2026-11-25`` or ``20261125``; `what` names the value in error messages.
 
     Examples
     --------
@@ -64,11 +64,11 @@ def parse_day(text: str, what: str = "a day") -> date:
             return date(*map(int, found.groups()))
     except ValueError:
         pass
-    raise InputError(f"{what} is written as 2026-11-25, got {text[:40]!r}")
+    raise InputError(f"{what} must be written as 2026-11-25, got {text[:40]!r}")
 
 
 def offset_s(text: str) -> float:
-    """Return an offset from UTC in seconds: of ``+08:00``, 28,800; of an empty text, 0."""
+    """Parse a UTC offset as seconds: ``+08:00`` gives 28,800, an empty text 0."""
     found = _OFFSET.fullmatch(text)
     if not text:
         return 0.0
@@ -77,7 +77,7 @@ def offset_s(text: str) -> float:
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         if int(minutes) < 60 and offset <= _MOST_OFFSET:
             return offset.total_seconds() * (-1 if sign == "-" else 1)
-    raise InputError(f"an offset from UTC is written as +08:00, got {text[:40]!r}")
+    raise InputError(f"a UTC offset must be written as +08:00, got {text[:40]!r}")
 
 
 def day_starts_s(day: date, utc_offset: str = "") -> float:
@@ -95,7 +95,7 @@ def day_starts_s(day: date, utc_offset: str = "") -> float:
 
 
 def day_of(keys: dict[str, str]) -> date | None:
-    """Return the day that the keys of a path name, None if none does.
+    """Return the day named by the ``key=value`` parts of a path; None if there is none.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def day_of(keys: dict[str, str]) -> date | None:
 
 
 def day_folder(day: date) -> str:
-    """Return the name of a day's folder.
+    """Return the folder name of a day.
 
     Examples
     --------

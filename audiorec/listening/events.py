@@ -1,6 +1,6 @@
-"""What a listening log is once it has been read: one row an event, ids as numbers.
+"""Listening logs in memory: one row per event, ids as numbers.
 
-Rows that could not be used are counted by what is wrong with them, the first ones named.
+Unusable rows are counted by kind of problem, with the first row numbers of each kind.
 """
 
 from bisect import bisect_right
@@ -17,16 +17,16 @@ from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist", "block")
-ARTIST_EVENTS = ("follow", "block")  # of an artist, where the row names no song
+ARTIST_EVENTS = ("follow", "block")  # about an artist, if the row has no song
 LISTENING = ("play", "finish", "skip")  # events in which the song was heard
 COLUMNS = ("user_id", "song_id", "timestamp", "event")
 OPTIONAL_COLUMNS = ("played_ratio", "weight")
-# Texts that an event may carry: where it belongs, and which product it came from.
+# Optional string columns of an event: its session, list, artist, and the product it came from.
 LABELS = ("session_id", "list_id", "artist_id", "entry")
-PLACES = ("session_id", "list_id")  # whose order is that of the rows, where times are missing
+PLACES = ("session_id", "list_id")  # ordered by row number if times are missing
 OLD_NAMES = {"playlist_id": "list_id"}
 MICROSECONDS = 1e6
-SCHEMA = pa.schema(  # of a log that audiorec writes
+SCHEMA = pa.schema(  # of logs that audiorec writes
     [
         ("user_id", pa.string()),
         ("song_id", pa.string()),
@@ -36,12 +36,12 @@ SCHEMA = pa.schema(  # of a log that audiorec writes
         ("weight", pa.float32()),
     ]
 )
-NAMED_ROWS = 10  # row numbers kept for each kind
+NAMED_ROWS = 10  # row numbers reported for each kind
 LONGEST_EXAMPLE = 40  # characters
 
 
 class ProblemKind(StrEnum):
-    """Why a row of an interactions file cannot be used."""
+    """Why a row of a log cannot be used."""
 
     COLUMNS = "another number of columns than the header"
     USER = "no user_id"
@@ -57,16 +57,16 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One kind of mistake in a file."""
+    """One kind of problem in a log, with examples."""
 
     kind: str  # a value of `ProblemKind`
-    count: int  # rows that have it
-    rows: tuple[int, ...]  # the first rows that have it, counted from 1 without a header
+    count: int  # affected rows
+    rows: tuple[int, ...]  # numbers of the first affected rows, from 1 without a header
     example: str  # the value in the first of these rows
-    file: str = ""  # of a folder, the file that these rows are of
+    file: str = ""  # the file of these rows, if the log is a folder
 
     def __str__(self) -> str:
-        """Return kind, count, the first rows and the example in one line."""
+        """Return kind, count, first rows and example in one line."""
         rows = ", ".join(map(str, self.rows)) + (", …" if self.count > len(self.rows) else "")
         rows += f" of {self.file}" if self.file else ""
         noun = "row" if self.count == 1 else "rows"
@@ -75,7 +75,7 @@ class RowProblem:
 
 
 class RowsError(DamagedFileError):
-    """Rows of a file cannot be used.
+    """Some rows of a log cannot be used.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class RowsError(DamagedFileError):
         self.problems = problems
 
     def __str__(self) -> str:
-        """Return which file, how many rows and what is wrong, in one line."""
+        """Return file, number of rows and problems in one line."""
         found = "; ".join(map(str, self.problems))
         return (
             f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {found}. "
@@ -105,20 +105,20 @@ class RowsError(DamagedFileError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """What came of the days that a log was delivered in.
+    """Statistics of a log that was delivered in day folders.
 
     Attributes
     ----------
     files, folders : int
-        That were read.
+        Number of files and folders read.
     late : int
-        Rows of an earlier day than that of their folder.
+        Rows with a time before the day of their folder.
     ahead : int
-        Rows of a later day than that of their folder: of clocks that are ahead.
+        Rows with a time after the day of their folder, from clocks that run fast.
     behind : int
-        Rows left out: their time is behind the last day that was asked for.
+        Rows left out because their time is after the last selected day.
     again : int
-        Rows left out: they stand in an earlier folder, the same in every column.
+        Rows left out because an earlier folder has the same row, equal in every column.
     """
 
     files: int
@@ -130,17 +130,17 @@ class Deliveries:
 
 
 class ReadingNotes:
-    """What is noted while a log is read block by block."""
+    """Collector of problems and statistics while a log is read block by block."""
 
     def __init__(self) -> None:
         self.late = self.ahead = self.behind = self.again = 0  # as in `Deliveries`
-        self._files: list[tuple[int, str]] = []  # of a folder: the first row of each
+        self._files: list[tuple[int, str]] = []  # first row and name of each file of a folder
         self._read: tuple[int, int] | None = None
         self.bad_rows = 0  # rows with at least one problem
-        # Rows, ascending, that the reader of the format passed over. Later ones are numbered as
-        # if they were not there, until `problems` puts that right.
+        # Ascending numbers of rows that the CSV parser skipped. Later rows are numbered without
+        # them until `problems` corrects it.
         self.skipped: list[int] = []
-        self.simulated = False  # the file says so of itself; only Parquet can
+        self.simulated = False  # from the metadata of a Parquet file
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
     def add(
@@ -151,9 +151,9 @@ class ReadingNotes:
         *,
         more: int = 0,
     ) -> None:
-        """Note that `rows` (from 1, ascending) have a problem, and `more` that are not named.
+        """Record a problem of `rows` (from 1, ascending) and of `more` unnumbered rows.
 
-        The example is of the first.
+        `example` is the value in the first of them.
         """
         if len(rows) == 0:
             return
@@ -162,21 +162,21 @@ class ReadingNotes:
         self._found[kind] = (count + len(rows) + more, [*first, *map(int, rows[:missing])], shown)
 
     def skip(self, row: int, text: str) -> None:
-        """Note a row that has another number of columns than the header."""
+        """Record a row whose number of columns differs from the header."""
         self.add(ProblemKind.COLUMNS, [row], text)
         self.bad_rows += 1
         self.skipped.append(row)
 
     def files_of(self, files: int, folders: int) -> None:
-        """Note how many files, in how many folders, are about to be read."""
+        """Record how many files, in how many folders, will be read."""
         self._read = (files, folders)
 
     def starts(self, row: int, file: str) -> None:
-        """Note the number of the first row of a file of a folder."""
+        """Record the number of the first row of a file in a folder."""
         self._files.append((row, file))
 
     def deliveries(self) -> Deliveries | None:
-        """Return what came of the days; None for one file of which all is read."""
+        """Return the delivery statistics; None for a single file read whole."""
         if self._read is None:
             return None
         counts = {n: getattr(self, n) for n in ("late", "ahead", "behind", "again")}
@@ -193,7 +193,7 @@ class ReadingNotes:
     def _named(
         self, kind: ProblemKind, rows: Sequence[int], example: str
     ) -> tuple[tuple[int, ...], str, str]:
-        """Return rows by their number in their file, the example, and the file if it is of many."""
+        """Return row numbers relative to their file, the example, and the file if in a folder."""
         if not self._files:
             shown = rows if kind == ProblemKind.COLUMNS else self._shifted(rows)
             return tuple(shown), example, ""
@@ -204,7 +204,7 @@ class ReadingNotes:
         return inside, example, file
 
     def _shifted(self, rows: Sequence[int]) -> list[int]:
-        # The i-th skipped row moves all rows from skipped[i] - i on by one.
+        # The i-th skipped row shifts all rows from skipped[i] - i on by one.
         before = np.asarray(self.skipped, np.int64) - np.arange(len(self.skipped))
         return [row + int(np.searchsorted(before, row, side="right")) for row in rows]
 
@@ -216,26 +216,26 @@ def _shown(example: Any) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """A text that rows may have."""
+    """An optional string column of a log."""
 
-    number: Int32Array  # (P,): a place in `texts`; -1 for none
+    number: Int32Array  # (P,): an index into `texts`; -1 for none
     texts: tuple[str, ...]  # sorted
 
     def take(self, rows: npt.NDArray[Any]) -> "Labels":
-        """Return the labels of some rows; the texts stay whole."""
+        """Return the labels of the given rows; the table of texts is unchanged."""
         return Labels(self.number[rows], self.texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArtistEvents:
-    """F rows of a log that name an artist and no song: who follows and who blocks whom."""
+    """F rows of a log about an artist instead of a song: follows and blocks."""
 
     artist_ids: tuple[str, ...] = ()
     user: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))  # (F,)
     artist: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))  # (F,)
     timestamp: Float64Array = field(default_factory=lambda: np.empty(0))  # (F,): NaN for none
     event: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
-    # numbers in `ARTIST_EVENTS`
+    # indices into `ARTIST_EVENTS`
 
     def __len__(self) -> int:
         return len(self.user)
@@ -243,34 +243,34 @@ class ArtistEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interactions:
-    """E events of a listening log, in the order of the file.
+    """P events of a listening log, in the order of the file.
 
     Attributes
     ----------
     user_ids, song_ids : tuple of str
         Sorted; each has at least one event.
     user, song : ndarray, shape (P,), int32
-        Numbers in `user_ids` and `song_ids`.
+        Indices into `user_ids` and `song_ids`.
     timestamp : ndarray, shape (P,), float64
-        Seconds since 1970, UTC; NaN where only the order of a session or a list is known.
+        Seconds since 1970, UTC; NaN if only the order in a session or list is known.
     event : ndarray, shape (P,), int8
-        Numbers in `EVENTS`.
+        Indices into `EVENTS`.
     played_ratio : ndarray, shape (P,), float32
-        The part of the song that was heard, 0 to 1; NaN where unknown.
+        The share of the song that was heard, 0 to 1; NaN if unknown.
     weight : ndarray, shape (P,), float32
-        How often the row counts, above 0; 1 where the file says nothing.
+        How many times the row counts, above 0; 1 by default.
     rows_read : int
-        Rows of the file, those that were left out included.
+        Rows of the file, including those left out.
     problems : tuple of RowProblem
-        Why rows were left out; empty unless the reader was told to leave bad rows out.
+        Why rows were left out; empty unless the reader was told to skip bad rows.
     simulated : bool
-        Made by `simulate`, not by people.
+        Whether the log was made by `simulate`.
     deliveries : Deliveries, optional
-        Of a log in folders of days, or of which some days were read.
+        Statistics of a log in day folders, or of which some days were read.
     labels : mapping of str to Labels
-        By name in `LABELS`, those that the file has.
+        Columns of `LABELS` that the file has, by name.
     artists : ArtistEvents
-        Rows that name an artist and no song; their users are among `user_ids`.
+        Rows about an artist instead of a song; their users are in `user_ids`.
     """
 
     user_ids: tuple[str, ...]
@@ -299,22 +299,22 @@ class Interactions:
 
     @property
     def user_id(self) -> Any:
-        """Ids of the users, one a row: a `pyarrow.DictionaryArray`."""
+        """User id of each row, as a `pyarrow.DictionaryArray`."""
         return _dictionary(self.user, self.user_ids)
 
     @property
     def song_id(self) -> Any:
-        """Ids of the songs, one a row: a `pyarrow.DictionaryArray`."""
+        """Song id of each row, as a `pyarrow.DictionaryArray`."""
         return _dictionary(self.song, self.song_ids)
 
     def take(self, rows: npt.NDArray[Any]) -> "Interactions":
-        """Return the events at `rows` (numbers or a mask); the tables of ids stay whole."""
+        """Return the events at `rows` (numbers or a mask); the id tables are unchanged."""
         columns = ("user", "song", "timestamp", "event", "played_ratio", "weight")
         labels = {name: label.take(rows) for name, label in self.labels.items()}
         return replace(self, labels=labels, **{n: getattr(self, n)[rows] for n in columns})
 
     def to_table(self) -> Any:
-        """Return the six columns of `SCHEMA`, texts as dictionaries: a `pyarrow.Table`."""
+        """Return a `pyarrow.Table` of the six columns of `SCHEMA`, strings dictionary-encoded."""
         stamps = np.rint(self.timestamp * MICROSECONDS).astype(np.int64)
         ratio = pa.array(self.played_ratio, mask=np.isnan(self.played_ratio))
         columns = {
@@ -329,7 +329,7 @@ class Interactions:
 
 
 def is_listening(event: npt.NDArray[np.int8]) -> BoolArray:
-    """Return which events are listenings: shape (P,), bool."""
+    """Return which events are plays, finishes or skips: shape (P,), bool."""
     return np.isin(event, [EVENTS.index(name) for name in LISTENING])
 
 

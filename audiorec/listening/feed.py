@@ -1,10 +1,10 @@
-"""Sequences in buckets, and padded batches from them: in memory, or prepared on disk.
+"""Padded batches from sequences in buckets, in memory or prepared on disk.
 
     `Sequences` ──split──▶ `MemoryFeed`  ┐
     DIR ──read_prepared──▶ `PreparedLog` ┴──padded_batches(seed)──▶ `PaddedBatch` …
 
-An owner's bucket follows from its id alone, and owners of a bucket stand in the order of their
-ids. So the same seed gives the same batches either way, and one bucket is in memory at a time.
+The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id. So the
+same seed gives the same batches either way, while only one bucket of a prepared log is in memory.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ BUCKET_SCHEMA = pa.schema(
     [
         pa.field("owner_id", pa.string(), nullable=False),
         pa.field("songs", pa.list_(pa.int32()), nullable=False),  # rows of songs.parquet
-        pa.field("times", pa.list_(pa.float64()), nullable=False),  # seconds since 1970, or NaN
+        pa.field("times", pa.list_(pa.float64()), nullable=False),  # seconds since 1970 or NaN
     ]
 )
 SONGS_SCHEMA = pa.schema([pa.field("song_id", pa.string(), nullable=False)])
@@ -42,12 +42,12 @@ _FNV_START, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def bucket_name(bucket: int) -> str:
-    """Return the name of a bucket's file."""
+    """Return the file name of a bucket."""
     return f"bucket-{bucket:06d}.parquet"
 
 
 def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
-    """Return the bucket of each id, by FNV-1a of its UTF-8 bytes: shape (n,), int32.
+    """Return the bucket of each id, by the FNV-1a hash of its UTF-8 bytes: shape (n,), int32.
 
     Examples
     --------
@@ -69,23 +69,23 @@ def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
 
 
 class Feed(Protocol):
-    """Sequences in buckets."""
+    """Interface of sequences in buckets."""
 
     @property
     def song_ids(self) -> tuple[str, ...]:
-        """What the numbers of songs stand for."""
+        """Song ids, indexed by song number."""
 
     @property
     def n_buckets(self) -> int:
-        """How many buckets there are, empty ones included."""
+        """Number of buckets, including empty ones."""
 
     def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryFeed:
-    """Sequences in memory, as if they had been prepared."""
+    """Sequences in memory, with the interface of prepared ones."""
 
     sequences: Sequences
     n_buckets: int
@@ -93,23 +93,23 @@ class MemoryFeed:
 
     @property
     def song_ids(self) -> tuple[str, ...]:
-        """What the numbers of songs stand for."""
+        """Song ids, indexed by song number."""
         return self.sequences.song_ids
 
     def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
         part = self.sequences.take(self.bucket_of == bucket)
         return part.starts, part.song
 
 
 def split(sequences: Sequences, n_buckets: int) -> MemoryFeed:
-    """Put sequences, whose owners are sorted by id, into buckets."""
+    """Assign sequences to buckets; their owners must be sorted by id."""
     return MemoryFeed(sequences, n_buckets, buckets_of(sequences.owner_ids, n_buckets))
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedLog:
-    """A folder that `audiorec.listening.prepare` wrote.
+    """A folder of prepared listening, written by `audiorec.listening.prepare`.
 
     Attributes
     ----------
@@ -124,32 +124,32 @@ class PreparedLog:
 
     @property
     def n_buckets(self) -> int:
-        """How many buckets there are, empty ones included."""
+        """Number of buckets, including empty ones."""
         return int(self.about["buckets"])
 
     @cached_property
     def song_ids(self) -> tuple[str, ...]:
-        """What the numbers of songs stand for, sorted."""
+        """Sorted song ids, indexed by song number."""
         with TableFile.open(self.path / SONGS) as file:
             found = tuple(file.read_as(SONGS_SCHEMA).column("song_id").to_pylist())
         if len(found) != self.about["songs"]:
-            raise StoreError(f"{self.path / SONGS}: has not the songs that {MANIFEST} counts")
+            raise StoreError(f"{self.path / SONGS}: number of songs differs from {MANIFEST}")
         return found
 
     def table(self, bucket: int, columns: list[str] | None = None) -> Any:
-        """Read a bucket's rows as a `pyarrow.Table`, an owner a row."""
+        """Read a bucket as a `pyarrow.Table` with one row per owner."""
         with TableFile.open(self.path / bucket_name(bucket)) as file:
             check_columns(file.schema, BUCKET_SCHEMA, of_types=False)
             return file.read(columns or BUCKET_SCHEMA.names)
 
     def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
         starts, song = _flat(self.table(bucket, ["songs"]).column("songs"), np.int32)
         self._check_songs(bucket, song)
         return starts, song
 
     def sequences(self, bucket: int) -> Sequences:
-        """Read one bucket's owners, as `RecallData` takes them."""
+        """Read the sequences of one bucket, as `RecallData` takes them."""
         table = self.table(bucket)
         starts, song = _flat(table.column("songs"), np.int32)
         again, time = _flat(table.column("times"), np.float64)
@@ -160,7 +160,7 @@ class PreparedLog:
         return Sequences(owners, self.song_ids, starts, song, time)
 
     def whole(self) -> Sequences:
-        """Read all owners, sorted by their ids, as `to_sequences` has them of the log itself."""
+        """Read all sequences, sorted by owner id, equal to `to_sequences` of the log."""
         parts = [self.sequences(bucket) for bucket in range(self.n_buckets)]
         owners = [owner for part in parts for owner in part.owner_ids]
         order = np.array(sorted(range(len(owners)), key=owners.__getitem__), np.int64)
@@ -173,26 +173,26 @@ class PreparedLog:
 
     def _check_songs(self, bucket: int, song: Int32Array) -> None:
         if len(song) and not 0 <= song.min() <= song.max() < int(self.about["songs"]):
-            raise StoreError(f"{self.path / bucket_name(bucket)}: a song has no row in {SONGS}")
+            raise StoreError(f"{self.path / bucket_name(bucket)}: a song number is not in {SONGS}")
 
 
 def read_prepared(path: Path) -> PreparedLog:
-    """Open a folder of prepared listening; its buckets are read when they are asked for.
+    """Open a folder of prepared listening; buckets are read on demand.
 
     Raises
     ------
     StoreError
-        If it is missing, not finished, damaged or of a newer format.
+        If it is missing, unfinished, damaged or of another format version.
     """
     if not path.is_dir():
-        raise MissingStoreError(f"{path}: no such folder; audiorec listening prepare makes one")
+        raise MissingStoreError(f"{path}: no such folder; make it: audiorec listening prepare")
     try:
         about = unsealed(
             parse_json(read_own(path / MANIFEST, MAX_MANIFEST_BYTES), max_bytes=MAX_MANIFEST_BYTES)
         )
     except FileNotFoundError as error:
         raise MissingStoreError(
-            f"{path}: holds no {MANIFEST}; make it with audiorec listening prepare"
+            f"{path}: has no {MANIFEST}; make it: audiorec listening prepare"
         ) from error
     except ValueError as error:
         raise StoreError(f"{path / MANIFEST}: {error}") from error
@@ -204,20 +204,20 @@ def read_prepared(path: Path) -> PreparedLog:
     counts = [about.get(name) for name in ("buckets", "songs", "owners", "plays")]
     good = all(type(count) is int and count >= 0 for count in counts)
     if not good or not 1 <= about["buckets"] <= MAX_BUCKETS:
-        raise StoreError(f"{path / MANIFEST}: its counts are no counts")
+        raise StoreError(f"{path / MANIFEST}: damaged: its counts are invalid")
     return PreparedLog(path, about)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PaddedBatch:
-    """The newest songs of B owners, the oldest first, padded at the end."""
+    """The newest songs of B owners, oldest first, padded at the end."""
 
-    song: Int32Array  # (B, L): `PADDING` behind the last one
+    song: Int32Array  # (B, L): `PADDING` after the last song
     length: Int64Array  # (B,)
 
     @property
     def there(self) -> BoolArray:
-        """Which places hold a song: shape (B, L), bool."""
+        """Mask of the positions that hold a song: shape (B, L), bool."""
         mask: BoolArray = self.song != PADDING
         return mask
 
@@ -225,20 +225,20 @@ class PaddedBatch:
 def padded_batches(
     feed: Feed, size: int, length: int, *, seed: int, epoch: int = 0, shortest: int = 1
 ) -> Iterator[PaddedBatch]:
-    """Yield every owner's newest songs once, in an order that the seed and the epoch decide.
+    """Yield padded batches of every owner's newest songs, shuffled by seed and epoch.
 
-    Buckets come in a shuffled order, and so do the owners of each; what is left of one bucket
-    fills up with the next.
+    The buckets are shuffled, and so are the owners within each; the remainder of a bucket is
+    filled up from the next.
 
     Parameters
     ----------
     feed : Feed
     size : int
-        Owners in a batch; the last batch may have fewer.
+        Owners per batch; the last batch may be smaller.
     length : int
-        Songs of an owner, at most.
+        Maximum songs per owner.
     shortest : int
-        Owners with fewer songs are left out.
+        Owners with fewer songs are skipped.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def padded_batches(
         If `size`, `length` or `shortest` is below 1.
     """
     if min(size, length, shortest) < 1:
-        raise InputError("size, length and shortest of batches must be at least 1")
+        raise InputError("batch size, length and shortest must be at least 1")
     rng = np.random.default_rng([seed, epoch])
     rest: list[tuple[Int32Array, Int64Array]] = []
     waiting = 0
@@ -292,13 +292,13 @@ def _batch(parts: list[tuple[Int32Array, Int64Array]]) -> PaddedBatch:
 
 
 def _flat(column: Any, kind: npt.DTypeLike) -> tuple[Int64Array, npt.NDArray[Any]]:
-    """Return the starts and the values of a column of lists."""
+    """Return the start offsets and the values of a column of lists."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # none or several chunks, by the release of Arrow
+    if isinstance(array, pa.ChunkedArray):  # depends on the Arrow release
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     values = array.flatten()
     if array.null_count or values.null_count:
-        raise StoreError("prepared listening holds a list or a song that is not there")
+        raise StoreError("prepared listening contains a null list or song")
     offsets = np.frombuffer(
         array.buffers()[1] or b"\0" * 4, np.int32, len(array) + 1, 4 * array.offset
     )

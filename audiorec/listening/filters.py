@@ -1,21 +1,20 @@
-"""Named filters for listening that says nothing of taste.
+"""Named filters for plays that say nothing about taste.
 
-    log ──noise(log, name)──▶ which rows a filter takes      ──without_noise──▶ the others
+    log ──noise(log, name)──▶ rows that a filter removes     ──without_noise──▶ the other rows
 
 =================  ==========================================================================
-``looped``         a song on repeat: after `LOOP_RUN` plays in a row, and after `LOOP_DAY` on
-                   one day, a user's further plays of it
-``flood``          hours with more than `HOUR_PLAYS` listenings of one user: all of them
-``skip-chain``     `CHAIN` skips or more of one user, each within `CHAIN_GAP_S` of the one
-                   before: nobody listened
-``shared-device``  users who hear far more songs a day than the others do, and of far more
-                   artists (of far more different songs, where the log names no artists):
-                   everything that they played. A guess by two quartiles; it takes a log of
-                   `FEW_USERS` users at least
+``looped``         a song on repeat: a user's plays of it beyond `LOOP_RUN` in a row, or beyond
+                   `LOOP_DAY` on one day
+``flood``          all plays of a user in hours with more than `HOUR_PLAYS` of them
+``skip-chain``     `CHAIN` or more successive skips of a user, each within `CHAIN_GAP_S` of the
+                   previous one: nobody was listening
+``shared-device``  all plays of users with far more songs per day than other users, and far more
+                   artists per day (different songs, if the log has no artists). An outlier
+                   heuristic based on quartiles; needs a log of at least `FEW_USERS` users
 =================  ==========================================================================
 
-Days and hours are those of UTC. Rows without a time have no day and no hour; they are looked at by
-their order alone. Only listenings go: what a user said (``like``, ``block``) stays.
+Days and hours are in UTC. Rows without a time have no day or hour; only their order is used. Only
+listening events (play, finish, skip) are removed; explicit feedback (``like``, ``block``) stays.
 """
 
 from collections.abc import Callable, Collection
@@ -30,23 +29,23 @@ from audiorec.types import BoolArray, Float64Array, Int64Array
 
 FilterName = Literal["looped", "flood", "skip-chain", "shared-device"]
 FILTERS: tuple[FilterName, ...] = get_args(FilterName)
-PER_USER: tuple[FilterName, ...] = ("looped", "flood", "skip-chain")  # need no other user's rows
+PER_USER: tuple[FilterName, ...] = ("looped", "flood", "skip-chain")  # depend on one user's rows
 LOOP_RUN, LOOP_DAY = 10, 30  # plays of one song
 HOUR_PLAYS = 200
 CHAIN, CHAIN_GAP_S = 5, 10.0
 FEW_USERS = 20
-SPREADS = 3.0  # quartile ranges above the upper quartile, on a logarithmic scale
-LEAST_A_DAY = 100.0  # songs; less is nothing that one person could not hear
+SPREADS = 3.0  # interquartile ranges above the upper quartile, on a logarithmic scale
+LEAST_A_DAY = 100.0  # songs; one person can hear fewer than that
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 
 
 def noise(log: Interactions, name: str) -> BoolArray:
-    """Return which rows of a log a filter takes: shape (P,), bool.
+    """Return which rows of a log a filter removes: shape (P,), bool.
 
     Raises
     ------
     InputError
-        If there is no such filter.
+        If there is no filter of this name.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def noise(log: Interactions, name: str) -> BoolArray:
 
 
 def without_noise(log: Interactions, names: Collection[str]) -> Interactions:
-    """Return a log without the rows that any of some filters takes; each looks at the whole log."""
+    """Return a log without the rows that any of the filters removes; each sees the whole log."""
     taken = np.zeros(len(log), np.bool_)
     for name in names:
         taken |= noise(log, name)
@@ -72,7 +71,7 @@ def without_noise(log: Interactions, names: Collection[str]) -> Interactions:
 
 
 def count_noise(log: Interactions) -> dict[str, dict[str, int]]:
-    """Return for each filter the rows that it takes, and the users that lose some."""
+    """Return for each filter the number of rows it removes, and of users affected."""
     found: dict[str, dict[str, int]] = {}
     for name in FILTERS:
         mask = noise(log, name)
@@ -130,7 +129,7 @@ def _shared_device(log: Interactions, rows: Int64Array) -> BoolArray:
 def _a_day(
     user: Int64Array, day: Int64Array, kind: npt.NDArray[Any] | None, n_users: int
 ) -> Float64Array:
-    """Return rows (or different kinds) of each user on a day with any: shape (U,), float64."""
+    """Return mean rows (or distinct kinds) of each user per active day: shape (U,), float64."""
     days = np.unique(np.stack([user, day], axis=1), axis=0)[:, 0]
     if kind is not None:
         known = kind >= 0
@@ -140,18 +139,18 @@ def _a_day(
 
 
 def _far_above(values: Float64Array) -> BoolArray:
-    """Return which users lie far above the others, of those that have any: shape (U,), bool."""
+    """Return which of the values above 0 are high outliers: shape (U,), bool."""
     there = values > 0
     logs = np.log(values[there])
     low, high = np.quantile(logs, [0.25, 0.75]) if len(logs) else (0.0, 0.0)
     far = np.zeros(len(values), np.bool_)
-    # At least a factor of e between the fence and the quartile: equal users have no spread.
+    # Require at least a factor of e above the quartile: equal users have no spread.
     far[there] = logs > high + max(1.0, SPREADS * (high - low))
     return far
 
 
 def _places(run: Int64Array) -> Int64Array:
-    """Return the place of each row in its run; runs are numbers, ascending."""
+    """Return the position of each row in its run; `run` holds ascending run numbers."""
     if not len(run):
         return run
     _, first, number = np.unique(run, return_index=True, return_inverse=True)
@@ -159,7 +158,7 @@ def _places(run: Int64Array) -> Int64Array:
 
 
 def _counts(user: npt.NDArray[Any], moment: Float64Array) -> Int64Array:
-    """Return how many rows each row's user has in its hour or day; 0 without a time."""
+    """Return how many rows each row's user has in the same period; 0 without a time."""
     count = np.zeros(len(user), np.int64)
     timed = np.flatnonzero(~np.isnan(moment))
     if len(timed):

@@ -1,6 +1,6 @@
-"""Which artists each user follows, by plain name.
+"""Artists that each user follows, by plain name.
 
-Interactions ──follows──▶ `Sequences`: users, and names of artists in place of songs
+Interactions ──follows──▶ `Sequences`: users, with artist names in place of songs
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from audiorec.types import IdMap, plain_name
 
 
 def follows(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
-    """Return the artists that some users follow, in the order of these users.
+    """Return the artists that the given users follow, in the order of `owner_ids`.
 
-    `song_ids` of the result are plain names (`audiorec.types.plain_name`).
+    `song_ids` of the result holds plain artist names (`audiorec.types.plain_name`).
     """
     names = tuple(dict.fromkeys(map(plain_name, log.artists.artist_ids)))
     artist = IdMap(names).rows([plain_name(name) for name in log.artists.artist_ids])

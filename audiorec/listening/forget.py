@@ -1,15 +1,15 @@
-"""Remove a person from what listening became: ``listening forget USER FILE…``.
+"""Remove a user from logs and files derived from them: ``listening forget USER FILE…``.
 
     logs, candidates, tables of users  ──forget──▶ the same files without the user's rows
-    a folder of them, day by day       ──forget──▶ each of its files without them
+    a folder of such files by day      ──forget──▶ each of its files without these rows
     a folder of prepared listening     ──forget──▶ its bucket without the user's sequence
-    an alignment with other businesses ──forget──▶ the same rows, one of them without an id
-    a model's folder                   ──forget──▶ named, if it is to be trained again
+    an alignment with other businesses ──forget──▶ the same rows, with an empty id for the user
+    a model folder                     ──forget──▶ reported if the model must be retrained
 
-Each file is replaced whole, or stays as it was. Only files of known kinds are touched, and all of
-them are looked at before the first one changes. A session or a list without a user is its own
-user, as everywhere. Models hold no ids of users; what they learnt stays until they are trained
-again, so the ones that say they learnt from one of these logs are named.
+Each file is replaced atomically. Only files of known kinds are changed, and all of them are
+inspected before the first one changes. A session or list without a user is its own user, as
+everywhere. Models hold no user ids, but keep what they learnt until they are retrained, so
+models trained on one of these logs are reported.
 """
 
 import csv
@@ -55,7 +55,7 @@ FAILURE = "cannot be read"
 MODEL_FILE = "model.json"
 MAX_MODEL_BYTES = 64 << 20
 BATCH_ROWS = 1 << 16
-# Kinds that a file of audiorec's says of itself, and that have rows of users.
+# Kinds in the metadata of audiorec's own files that have one row per user or event.
 OWN_KINDS = (
     "user_embeddings",
     "user_interests",
@@ -64,11 +64,11 @@ OWN_KINDS = (
     "tastes",
     "song_lists",
     "recall_export",
-    "unmatched_plays",  # what an import of a history set beside its log
+    "unmatched_plays",  # written by an import beside its log
     "rejected_rows",
 )
-ALIGNMENT = "alignment"  # as `audiorec.recall.federated.alignment` writes it
-# Columns that make a file of anybody's one of a known kind.
+ALIGNMENT = "alignment"  # written by `audiorec.recall.federated.alignment`
+# Columns that identify the kind of files that audiorec did not write.
 LOG = frozenset({"song_id", "event"})
 CANDIDATES = frozenset({"user_id", "song_id", "rank"})
 EXPOSURES = frozenset({"user_id", "song_id", "shown_at"})
@@ -76,7 +76,7 @@ TARGETS = frozenset({"user_id", "song_id"})
 
 
 class KeptKind(StrEnum):
-    """What a file is that `forget` knows."""
+    """Kinds of files and folders that `forget` handles."""
 
     LOG = "log"
     CANDIDATES = "candidates"
@@ -88,19 +88,19 @@ class KeptKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What became of one file or folder.
+    """Result of `forget` for one file or folder.
 
     Attributes
     ----------
     kind : KeptKind
     removed : int
-        Rows that are gone; plays, of prepared listening. 0 of a model, which is left as it is.
+        Rows removed, or plays for prepared listening. 0 for a model, which is not changed.
     left : int
-        Rows, or plays, that stay.
+        Rows or plays that remain.
     train_again : bool
-        A model that says it learnt from one of the logs, or does not say from what.
+        Whether a model was trained on one of the logs, or does not record on which.
     note : str
-        For people; empty where there is nothing to add.
+        Remark for people; may be empty.
     """
 
     path: Path
@@ -112,12 +112,12 @@ class Forgotten:
 
 
 def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
-    """Remove one user from files and folders; return what became of each, in order.
+    """Remove one user from files and folders; return one result for each path.
 
     Parameters
     ----------
     user_id : str
-        The id itself, not a pattern.
+        The exact id, not a pattern.
     paths : sequence of Path
         Logs, candidates and tables of users, or folders of such files by day; folders of prepared
         listening and of models.
@@ -125,13 +125,13 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     Raises
     ------
     InputError
-        If the id is empty, or a file is missing, damaged or of no kind that is known here. Then
-        nothing was changed.
+        If the id is empty, or a file is missing, damaged or of an unknown kind. Nothing has been
+        changed then.
     StoreError
-        The same of a file of audiorec's own, or of a link.
+        The same for one of audiorec's own files, or for a link.
     """
     if not user_id:
-        raise InputError("the id of the user is empty")
+        raise InputError("the user id is empty")
     parts = [_parts(path) for path in paths]
     of_parts = [[_kind(part) for part in files] for files in parts]
     kinds = [found[0] for found in of_parts]
@@ -168,42 +168,42 @@ def _removed(path: Path, kind: KeptKind, user_id: str) -> tuple[int, int]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return a file or a folder that is one thing; of a folder of days its files."""
+    """Return the files of a folder of days; otherwise the path itself."""
     refuse_link(path)
     if not path.is_dir() or (path / MANIFEST).exists() or (path / MODEL_FILE).exists():
         return [path]
     try:
         return [part.path for part in log_files(path).files]
     except InputError:
-        return [path]  # `_kind` says what it is not
+        return [path]  # `_kind` raises the error
 
 
 def _kind(path: Path) -> KeptKind:
-    """Return what a path holds; whatever is not known is refused."""
+    """Return the kind of a path; refuse unknown kinds."""
     refuse_link(path)
     if path.is_dir():
         if (path / MANIFEST).exists():
             if read_prepared(path).about.get("by") != "user":
                 raise InputError(
-                    f"{path}: holds sessions or lists, and not whose they are; forget the user in "
-                    "the log, then run audiorec listening prepare again"
+                    f"{path}: holds sessions or lists without users; forget the user in the log, "
+                    "then run audiorec listening prepare again"
                 )
             if run_folder_path(path).exists():
                 raise InputError(
-                    f"{run_folder_path(path)}: holds an unfinished run, and users with it; finish "
+                    f"{run_folder_path(path)}: holds an unfinished run with data of users; finish "
                     "audiorec listening prepare, or remove the folder"
                 )
             return KeptKind.PREPARED
         if (path / MODEL_FILE).exists():
             return KeptKind.MODEL
         raise DamagedFileError(
-            f"{path}: is neither a folder of prepared listening nor a model's folder, and none of "
+            f"{path}: is neither a folder of prepared listening, a model folder, nor a folder of "
             "Parquet files by day"
         )
     if not path.name.lower().endswith((*CSV_ENDS, ".parquet", ".pq")):
         with input_errors(path, FAILURE):
             refuse_devices(path)
-        raise DamagedFileError(f"{path}: users are forgotten in .parquet, .csv and .csv.gz files")
+        raise DamagedFileError(f"{path}: is not a .parquet, .csv or .csv.gz file")
     names = column_names(path, FAILURE)
     twice = {name for name in names if names.count(name) > 1}
     if not path.name.lower().endswith(CSV_ENDS):
@@ -213,35 +213,35 @@ def _kind(path: Path) -> KeptKind:
         if said in OWN_KINDS and "user_id" in names and not twice:
             return KeptKind.LOG if said == "interactions" else KeptKind.USERS
         if said:
-            raise DamagedFileError(f"{path}: holds {said}, which has no rows of users")
+            raise DamagedFileError(f"{path}: holds {said}, which has no rows per user")
     there = set(names)
     if twice:
-        raise DamagedFileError(f"{path}: the column {min(twice)!r} stands twice")
+        raise DamagedFileError(f"{path}: the column {min(twice)!r} is duplicated")
     if there >= LOG and there & {"user_id", *PLACES, *OLD_NAMES}:
         return KeptKind.LOG
     if there >= CANDIDATES or there >= EXPOSURES or TARGETS <= there <= TARGETS | {"group_id"}:
         return KeptKind.CANDIDATES
     raise DamagedFileError(
-        f"{path}: is no listening log, table of users or list of candidates; give its rows to "
+        f"{path}: is not a listening log, table of users or list of candidates; inspect it: "
         "audiorec listening check"
     )
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """Return what a file of audiorec's says of itself; nothing, of another one."""
+    """Return the metadata of one of audiorec's own files; empty for other files."""
     with TableFile.open(path) as file:
         text = (file.schema.metadata or {}).get(METADATA_KEY)
         return metadata_object(text) if text else {}
 
 
 def _alignments(path: Path) -> set[str]:
-    """Return what other parties call an alignment: a model that learnt from it names it so."""
+    """Return the alignment ids shared with other parties, which trained models record."""
     named = _about(path).get("alignments")
     return set(map(str, named)) if isinstance(named, list) else set()
 
 
 def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
-    """Write an alignment with an empty id for the user: all other rows keep their numbers."""
+    """Replace the user's id in an alignment by an empty one, so that row numbers do not change."""
     with TableFile.open(path) as file:
         schema, table = _bare(file.schema), file.read(["user_id"])
     ids = table.column("user_id")
@@ -254,19 +254,19 @@ def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
 
 
 def _model(path: Path, logs: set[str]) -> Forgotten:
-    """Say whether a model learnt from one of the logs, by the fingerprints that it names."""
+    """Report whether a model was trained on one of the logs, by its recorded fingerprints."""
     try:
         config = parse_json(read_own(path / MODEL_FILE, MAX_MODEL_BYTES), max_bytes=MAX_MODEL_BYTES)
     except ValueError as error:
         raise StoreError(f"{path / MODEL_FILE}: not JSON: {error}") from error
     named = config.get("log_fingerprints") if isinstance(config, dict) else None
     if not isinstance(named, list):
-        note = "does not say from which log; train it again if it was one of these"
+        note = "does not record its training log; train it again if it was one of these"
         return Forgotten(path, KeptKind.MODEL, train_again=True, note=note)
     learnt = bool(logs & set(map(str, named)))
-    note = "learnt from other logs than these, as they were before"
+    note = "was not trained on any of these logs as they were before"
     if learnt:
-        note = "learnt from one of these logs: train it again"
+        note = "was trained on one of these logs: train it again"
     return Forgotten(path, KeptKind.MODEL, train_again=learnt, note=note)
 
 
@@ -286,7 +286,7 @@ def _from_parquet(path: Path, user_id: str) -> tuple[int, int]:
 
 
 def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
-    """Write the rows of `keep`: with digests and a seal, where the file has them."""
+    """Rewrite a file with the rows of `keep`; with digests and a seal if the old one had them."""
     schema = _bare(file.schema)
     batches = zip(file.batches(BATCH_ROWS), keep, strict=True)
     kept = (batch.filter(pa.array(mask)) for batch, mask in batches)
@@ -301,13 +301,13 @@ def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
 
 
 def _bare(schema: Any) -> Any:
-    """Return a schema without the digests of the old rows."""
+    """Return a schema without the digests, which are outdated."""
     metadata = {k: v for k, v in (schema.metadata or {}).items() if k != DIGESTS_KEY}
     return schema.with_metadata(metadata or None)
 
 
 def _id_columns(names: Sequence[str]) -> list[str]:
-    """Return the columns that say whose a row is, the first that is filled counts."""
+    """Return the columns that identify a row's user; the first non-empty one counts."""
     known = ("user_id", PLACES[0], PLACES[1], *OLD_NAMES)
     return [name for name in known if name in names]
 
@@ -318,7 +318,7 @@ def _check_ids(path: Path, schema: Any, columns: Sequence[str]) -> None:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if not texts and not pa.types.is_integer(kind):
-            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, expected texts")
+            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, expected text")
 
 
 def _is_of(user_id: str, columns: Sequence[Any]) -> Any:
@@ -329,7 +329,7 @@ def _is_of(user_id: str, columns: Sequence[Any]) -> Any:
 
 
 def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
-    """Copy a CSV row by row; rows keep their cells, but not needless quotes."""
+    """Copy a CSV row by row; cells are unchanged, but redundant quotes are dropped."""
     names = column_names(path, FAILURE)
     places = [names.index(name) for name in _id_columns(names)]
 
@@ -358,14 +358,14 @@ def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV, the header first."""
+    """Yield the rows of a CSV, starting with the header."""
     with input_errors(path, FAILURE), unpacked(path) as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         yield from csv.reader(bounded(file, LARGEST_CSV))
 
 
 def _from_prepared(path: Path, user_id: str) -> tuple[int, int]:
-    """Write one bucket without the user's sequence, then the counts in the manifest."""
+    """Rewrite one bucket without the user's sequence, then update the manifest's counts."""
     log = read_prepared(path)
     bucket = int(buckets_of([user_id], log.n_buckets)[0])
     found = log.sequences(bucket)

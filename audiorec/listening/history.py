@@ -1,11 +1,10 @@
-"""What a user liked, in time: sequences, what comes before each like, and the mean of it.
+"""Likes over time: sequences, the history before each like, and weighted means of histories.
 
-    Pairs ──Likes.from_pairs──▶ one sequence a user ──targets──▶ (history, next liked song)
-    History ──mean_inputs──▶ one vector a history
+    Pairs ──Likes.from_pairs──▶ one sequence per user ──before──▶ the history of each like
+    Histories ──mean_inputs──▶ one vector per history
 
-Only what came strictly before a like is its history, so a model never sees what it is asked
-for. Older songs count less: a song that is one half-life older than the newest of its history
-counts half.
+The history of a like contains only earlier likes, so a model never sees its target. Weights decay
+with age: a song one half-life older than the newest song of its history counts half.
 """
 
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Likes:
-    """The liked songs of U users, each user's in the order of time."""
+    """Liked songs of U users, each user's in order of time."""
 
-    starts: Int64Array  # (U + 1,): where each user's sequence starts
+    starts: Int64Array  # (U + 1,): start of each user's sequence
     song: Int64Array  # (P,)
-    # (P,): ``log2(1 + weight of the pair)``: a song that counts three times counts double
+    # (P,): ``log2(1 + weight of the pair)``, so a pair of weight 3 counts twice as much as 1
     weight: Float64Array
     time: Float64Array  # (P,): seconds since 1970; NaN for all songs of a user without an order
 
@@ -33,8 +32,8 @@ class Likes:
     def from_pairs(cls, liked: Pairs, n_users: int) -> "Likes":
         """Sort pairs into sequences.
 
-        A user whose pairs do not all have a time has no order: of each of the user's likes the
-        history is then all others.
+        A user with any pair without a time has no order: the history of each like is then all
+        other likes of the user.
         """
         unordered = np.zeros(n_users, np.bool_)
         unordered[liked.user[np.isnan(liked.time)]] = True
@@ -54,29 +53,29 @@ class Likes:
 
     @property
     def user(self) -> Int64Array:
-        """The user of each like: shape (P,), int64."""
+        """User of each like: shape (P,), int64."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Stretches of the sequences in `Likes`, one a row."""
+    """Ranges of entries in `Likes`, one per row."""
 
-    first: Int64Array  # (n,): places in the sequences, `stop` not included
+    first: Int64Array  # (n,): indices into `Likes.song`, from `first` to `stop` exclusive
     stop: Int64Array  # (n,)
-    without: Int64Array  # (n,): a place that is left out, -1 for none
+    without: Int64Array  # (n,): an index that is left out; -1 for none
 
     def __len__(self) -> int:
         return len(self.first)
 
     def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "Spans":
-        """Return some rows."""
+        """Return a selection of rows, by number or mask."""
         return Spans(self.first[rows], self.stop[rows], self.without[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Songs with weights, one list a row."""
+    """Weighted lists of songs, one per row."""
 
     starts: Int64Array  # (n + 1,)
     song: Int64Array  # (P,)
@@ -86,18 +85,18 @@ class Histories:
         return len(self.starts) - 1
 
     def keep(self, mask: BoolArray) -> "Histories":
-        """Return the lists with the entries of `mask`, shape (P,), only."""
+        """Keep only the entries selected by `mask`, shape (P,)."""
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return Histories(counts[self.starts], self.song[mask], self.weight[mask])
 
     @property
     def counts(self) -> Int64Array:
-        """Songs of each list: shape (n,), int64."""
+        """Number of songs in each list: shape (n,), int64."""
         return np.diff(self.starts)
 
 
 def before(likes: Likes, *, max_history: int) -> Spans:
-    """Return what lies before each like: E spans, of the newest `max_history` songs where ordered.
+    """Return the history of each like: P spans, of at most the newest `max_history` if ordered.
 
     Examples
     --------
@@ -113,7 +112,7 @@ def before(likes: Likes, *, max_history: int) -> Spans:
     user = likes.user
     start, end = likes.starts[user], likes.starts[user + 1]
     ordered = ~np.isnan(likes.time)
-    # The first like of the same user at the same moment.
+    # Index of the first like of the same user at the same time.
     new = np.ones(len(place), np.bool_)
     new[1:] = (user[1:] != user[:-1]) | (likes.time[1:] != likes.time[:-1])
     moment = np.maximum.accumulate(np.where(new, place, 0))
@@ -123,7 +122,7 @@ def before(likes: Likes, *, max_history: int) -> Spans:
 
 
 def whole(likes: Likes, *, max_history: int) -> Spans:
-    """Return all that each user liked (of an order, the newest `max_history`): U spans."""
+    """Return all likes of each user (if ordered, the newest `max_history`): U spans."""
     start, stop = likes.starts[:-1], likes.starts[1:]
     has_order = np.zeros(len(likes), np.bool_)
     filled = stop > start
@@ -133,10 +132,10 @@ def whole(likes: Likes, *, max_history: int) -> Spans:
 
 
 def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Histories:
-    """Collect the songs of spans, weighing ``log2(1 + w) * 2 ** (-age / half_life)``.
+    """Collect the songs of spans with weights ``log2(1 + w) * 2 ** (-age / half_life)``.
 
-    The age is that behind the newest song of the same history; 0 for songs without a time, and
-    for all where the half-life is None.
+    The age is relative to the newest song of the same history; it is 0 for songs without a time,
+    and for all songs if the half-life is None.
     """
     if half_life_days is not None and not half_life_days > 0:
         raise InputError(f"the half-life must be above 0 days, got {half_life_days:g}")
@@ -154,17 +153,17 @@ def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Hi
 
 
 def mean_inputs(rows: Histories, inputs: FloatArray) -> FloatArray:
-    """Return the weighted means of the rows of `inputs` (S, V) in each list: (n, V) float32.
+    """Return the weighted mean of the rows of `inputs` (S, V) in each list: (n, V) float32.
 
-    0 for an empty list. Sums run in float64.
+    Empty lists give 0. Sums are computed in float64.
     """
     return _weighted_sums(rows, _shares(rows), _rows_of(inputs, rows.song)).astype(np.float32)
 
 
 def mean_and_spread(rows: Histories, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return weighted means and standard deviations of the songs of each list: (n, V) float32.
+    """Return weighted mean and standard deviation of the songs in each list: (n, V) float32.
 
-    0 for an empty list; the spread of one song is 0.
+    Empty lists give 0; the deviation of a single song is 0.
     """
     shares, values = _shares(rows), _rows_of(inputs, rows.song)
     means = _weighted_sums(rows, shares, values)
@@ -180,15 +179,15 @@ def _rows_of(inputs: FloatArray, song: Int64Array) -> Float64Array:
 
 
 def _shares(rows: Histories) -> Float64Array:
-    """Return the weights of all entries, each list's with sum 1: shape (P,)."""
+    """Return the weights of all entries, normalised to sum 1 in each list: shape (P,)."""
     total = _weighted_sums(rows, rows.weight, np.ones((len(rows.weight), 1)))
     return rows.weight / np.repeat(total[:, 0], rows.counts)
 
 
 def _weighted_sums(rows: Histories, weight: Float64Array, values: Float64Array) -> Float64Array:
-    """Return the weighted sum of the entries of each list, 0 for an empty one."""
+    """Return the weighted sum of the entries of each list; 0 for an empty one."""
     sums = np.zeros((len(rows), values.shape[1]))
-    # Empty lists have no part in the sums: `reduceat` would give them their neighbour's.
+    # Skip empty lists: `reduceat` would give them the next list's first value.
     filled = np.flatnonzero(rows.counts)
     if len(filled):
         sums[filled] = np.add.reduceat(values * weight[:, None], rows.starts[filled], axis=0)

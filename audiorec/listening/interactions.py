@@ -1,15 +1,15 @@
-"""Listening logs in Parquet or CSV, read with distrust.
+"""Read and check listening logs in Parquet or CSV.
 
     plays.parquet, plays.csv, plays.csv.gz  ──read_interactions──▶  Interactions
     plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
 
-One row is one thing that happened: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play,
-finish, skip, like, dislike, playlist) and, where known, ``played_ratio`` and ``weight``. A
-file is read in blocks. Every row is checked, and all mistakes come in one error with the
-numbers of the first rows of each kind; rows count from 1, without the header.
+One row is one event: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play, finish, skip, like,
+dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. Files are read in blocks.
+Every row is checked, and all problems are reported in one error with the numbers of the first rows
+of each kind; rows are numbered from 1, without the header.
 
-Of a folder of days, the order of rows is that of their times. A row that stands in two folders,
-the same in every column, was delivered twice and counts once.
+In a folder of days, times decide the order of rows, not folders. A row that occurs in two folders,
+equal in every column, was delivered twice and counts once.
 """
 
 import hashlib
@@ -51,11 +51,11 @@ from audiorec.listening.log_blocks import LogBlock, interaction_blocks
 from audiorec.listening.log_files import chosen_log, log_files
 from audiorec.types import BoolArray
 
-# Players count the last buffer as played: a ratio up to this much is taken as 1.
+# Players count the last buffer as played, so ratios up to this value are clamped to 1.
 CLAMPED_RATIO = 1.05
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
-NO_TIME = len(UNIT_NAMES)  # a row whose order is that of its session or list
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
+NO_TIME = len(UNIT_NAMES)  # unit of rows that only have an order in their session or list
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # multiplier of Fibonacci hashing
 
 
 def read_interactions(
@@ -71,15 +71,15 @@ def read_interactions(
     Parameters
     ----------
     path : path or URI
-        Parquet, CSV or CSV compressed by gzip, told apart by the name's end; or a folder of days,
-        such as ``plays/dt=2026-11-25/part-0.parquet``.
+        Parquet, CSV or gzip-compressed CSV, by file suffix; or a folder of days, such as
+        ``plays/dt=2026-11-25/part-0.parquet``.
     skip_bad_rows : bool
-        Leave rows out that cannot be used, and note them in ``problems``.
+        Leave out rows that cannot be used, and report them in ``problems``.
     since, until : date or str, optional
-        The first and the last day, of a folder of days: others are not opened. Rows of a time
-        behind the end of `until` are left out, of one file as well.
+        First and last day of a folder of days; folders of other days are not opened. Rows with a
+        time after the end of `until` are left out, also in a single file.
     utc_offset : str
-        Of the midnights between days: ``+08:00``; by default they are those of UTC.
+        UTC offset of midnight, such as ``+08:00``; UTC by default.
 
     Returns
     -------
@@ -88,10 +88,10 @@ def read_interactions(
     Raises
     ------
     InputError
-        If the file is missing, is neither, lacks a column, or has no usable row; if a folder has
-        no such days, or a file in it a column of a type that cannot be read.
+        If the file is missing, has another suffix, lacks a column, or has no usable row; if a
+        folder has none of the days, or a file in it has a column of an unsuitable type.
     RowsError
-        If some rows cannot be used (an `InputError` too; carries all problems).
+        If some rows cannot be used (also an `InputError`; lists all problems).
 
     Examples
     --------
@@ -122,7 +122,7 @@ def read_interactions(
 def _interactions(
     columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], notes: ReadingNotes
 ) -> Interactions:
-    """Part the rows that name a song from those that name an artist."""
+    """Build the log, separating rows about songs from rows about artists."""
     user, user_ids = _used(columns["user"], columns["user_ids"])
     of_artist = columns["event"] >= len(EVENTS)
     main = {n: columns[n][~of_artist] for n in ("timestamp", "event", "played_ratio", "weight")}
@@ -155,7 +155,7 @@ def _interactions(
 
 
 def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str, int]:
-    """Return the songs of a log that a catalogue does not have.
+    """Return the songs of a log that are not in a catalogue.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
     Returns
     -------
     rows : dict of str to int
-        Rows in the log by id; the most frequent first, equals in the order of their ids.
+        Number of rows by song id; most frequent first, ties by id.
     """
     known = song_ids if isinstance(song_ids, (set, frozenset, dict)) else set(song_ids)
     counts = np.bincount(interactions.song, minlength=len(interactions.song_ids))
@@ -176,7 +176,7 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
 
 
 def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
-    """Return the block's rows, and the columns of those that can be used."""
+    """Check a block; return its number of rows, and the columns of the usable ones."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 
     def note(kind: ProblemKind, mask: BoolArray, column: Any) -> None:
@@ -210,7 +210,7 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     notes.bad_rows += int(bad.sum())
     bad |= _out_of_days(times, units, block, notes, ~bad)
     good = pa.array(~bad)
-    # Encoded already here: ids as texts would fill the memory.
+    # Dictionary-encode here, since ids as strings would fill the memory.
     songs = pc.if_else(pa.array(of_artist), None, songs)
     texts: dict[str, Any] = {"user": users, "song": songs, **labels}
     columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
@@ -224,7 +224,7 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
 
 
 def _in_seconds(times: Any, units: Any, unit: int) -> tuple[Any, Any, BoolArray]:
-    """Turn times of one unit into seconds; return which rows are in another one, too."""
+    """Convert times from one unit to seconds; also return which rows are in another unit."""
     counted = (units >= 0) & (units <= DATE)
     other = counted & (units != unit)
     scale = 1.0 if unit == DATE else 1000.0**unit
@@ -234,7 +234,7 @@ def _in_seconds(times: Any, units: Any, unit: int) -> tuple[Any, Any, BoolArray]
 def _out_of_days(
     times: Any, units: Any, block: LogBlock, notes: ReadingNotes, usable: BoolArray
 ) -> BoolArray:
-    """Return which rows come after the last day that is read; note those of other days."""
+    """Return which rows are after the last day; record rows outside their folder's day."""
     timed = usable & (units >= 0) & (units <= DATE)
     if block.day is None and block.ends_s is None:
         return np.zeros(len(times), np.bool_)
@@ -251,17 +251,17 @@ def _out_of_days(
 
 
 def _sameness(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
-    """Return a number for each row that two rows share if they are the same in all columns."""
+    """Return a 64-bit hash of each row, which is equal for rows equal in all columns."""
     total = np.zeros(len(columns["unit"]), np.uint64)
     for name in ("user", "song", *LABELS):
         texts = columns[name].dictionary.to_pylist()
         digests = (hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts)
         of_text = np.frombuffer(b"".join([*digests, bytes(8)]), np.uint64)
         total = (total ^ of_text[columns[name].indices.fill_null(-1).to_numpy()]) * _MIX
-    # To a millisecond: a file of another unit of time may round the last digits otherwise.
+    # Rounded to milliseconds, since files in other time units may differ in the last digits.
     columns = {**columns, "timestamp": np.rint(columns["timestamp"] * 1000.0)}
     for name in ("timestamp", "event", "played_ratio", "weight"):
-        # 0.0 and NaN have one form each: those of numpy's own.
+        # Canonical forms of zero and NaN.
         numbers = np.where(np.isnan(columns[name]), np.nan, columns[name] + 0.0).astype(np.float64)
         total = (total ^ (total >> np.uint64(29)) ^ numbers.view(np.uint64)) * _MIX
     return total
@@ -270,9 +270,9 @@ def _sameness(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
 def delivered_again(
     folder: npt.NDArray[Any], same: npt.NDArray[Any], timed: BoolArray
 ) -> BoolArray:
-    """Return which rows stand in an earlier folder already, the same in every column: (P,).
+    """Return which rows are already in an earlier folder, equal in every column: (P,).
 
-    Rows without a time never do: the order of a list may name a song twice.
+    Rows without a time never count as repeated: a list may contain a song twice.
     """
     order = np.lexsort((folder, same))
     starts = np.append(True, same[order][1:] != same[order][:-1])[: len(order)]
@@ -283,7 +283,7 @@ def delivered_again(
 
 
 def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
-    """Leave out what was delivered twice."""
+    """Drop rows that were delivered twice."""
     if "folder" not in columns:
         return columns
     folder, same = columns.pop("folder"), columns.pop("same")
@@ -294,7 +294,7 @@ def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
 
 
 def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
-    """Return numbers in `EVENTS`, behind them those in `ARTIST_EVENTS`; -1 for neither."""
+    """Return indices into ``EVENTS + ARTIST_EVENTS``; -1 if unknown."""
     column = plain(column)
     of_song, of_artist = (
         pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
@@ -306,14 +306,14 @@ def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
 
 
 def _filled(texts: Any) -> Any:
-    """Return texts with null for those that are empty."""
+    """Replace empty strings by null."""
     return pc.if_else(pa.array(_empty(texts)), None, plain(texts))
 
 
 def _example(scalar: Any) -> Any:
     try:
         return scalar.as_py()
-    except (OverflowError, ValueError):  # a time that Python's dates do not reach
+    except (OverflowError, ValueError):  # a time outside the range of Python's dates
         return scalar.value
 
 
@@ -325,7 +325,7 @@ def _empty(ids: Any) -> BoolArray:
 def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
     ratios, bad = to_floats(block.column("played_ratio"))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
-    # Not as it stands where it is bad: it may be more than float32 holds.
+    # Replace bad values, which may exceed float32.
     return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
@@ -349,7 +349,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _numbered(columns: list[Any]) -> tuple[Any, Any]:
-    """Return numbers (P,) into the texts of all columns, and the texts: both sorted by id."""
+    """Return indices (P,) into the sorted distinct strings of all columns, and these strings."""
     encoded = pa.chunked_array(columns).unify_dictionaries()
     texts = encoded.chunk(0).dictionary
     order = pc.sort_indices(texts)
@@ -361,7 +361,7 @@ def _numbered(columns: list[Any]) -> tuple[Any, Any]:
 
 
 def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
-    """Turn numbers of the most frequent unit into seconds; rows in another one are bad."""
+    """Convert times from the most frequent unit to seconds; drop rows in other units as bad."""
     if len(columns["user"]) == 0:
         return columns
     units, times, rows = columns.pop("unit"), columns["timestamp"], columns.pop("row")
@@ -382,9 +382,9 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
 
 
 def _used(numbers: Any, ids: Any) -> tuple[Any, tuple[str, ...]]:
-    """Leave out ids that only rows had which are not there."""
+    """Drop ids without rows, and renumber the others."""
     used = np.zeros(len(ids) + 1, np.bool_)
-    used[numbers] = True  # -1, for none, is the last place
+    used[numbers] = True  # -1 (none) is the last index
     place = np.cumsum(used, dtype=np.int32) - np.int32(1)
     place[-1] = -1
     return place[numbers], tuple(ids.filter(pa.array(used[:-1])).to_pylist())

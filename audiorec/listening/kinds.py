@@ -1,4 +1,4 @@
-"""Tell the tables of recall apart by their columns: logs, side, triples, candidates, targets."""
+"""Guess the kind of a table by its columns: log, side, triples, candidates or targets."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,14 +11,14 @@ from audiorec.listening.log_files import PARQUET_ENDS
 TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
 KINDS: tuple[TableKind, ...] = get_args(TableKind)
 FAILURE = "cannot be read"
-OF_TARGETS = {"user_id", "song_id"}  # and nothing else, or a group
-OF_LISTS = ("rank", "channel", "similarity")  # one of them, and no event
+OF_TARGETS = {"user_id", "song_id"}  # and nothing else, or ``group_id``
+OF_LISTS = ("rank", "channel", "similarity")  # at least one of them, and no ``event``
 
 
 def guess_kind(path: Path) -> TableKind:
-    """Return what a Parquet or CSV is by its columns; what is none of them counts as a log.
+    """Guess the kind of a Parquet or CSV table by its columns; the fallback is a log.
 
-    The log's reader says what is missing.
+    The reader of logs then reports missing columns.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What each user likes, dislikes and has met, in time: for models that learn from likes.
+"""Sequences of the songs that each user likes, dislikes and has heard, for models of likes.
 
 Interactions, Rule ──to_liked──▶ `Liked`: three `Sequences` of the same users and songs
 """
@@ -16,13 +16,13 @@ from audiorec.types import Pairs, Preferences
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Liked:
-    """The songs of U users by verdict, each song at most once a user.
+    """Songs of U users by verdict, each song at most once per user.
 
     Attributes
     ----------
     liked, disliked, heard : Sequences
-        In order of the time of the verdict. `heard` holds everything that a user met, liked and
-        disliked songs included. The weight of a liked song is what the rule gives it.
+        Ordered by the time of the verdict. `heard` holds all songs of a user, including liked and
+        disliked ones. The weights come from the rule.
     """
 
     liked: Sequences
@@ -31,7 +31,7 @@ class Liked:
 
 
 def to_liked(log: Interactions, rule: Rule | None = None) -> Liked:
-    """Return what each user likes, dislikes and has met, by a rule.
+    """Return what each user likes, dislikes and has heard, by a rule.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def to_liked(log: Interactions, rule: Rule | None = None) -> Liked:
 
 
 def _in_order(known: Preferences, pairs: Pairs) -> Sequences:
-    """Sort pairs by user and time; those without a time stand last, by song."""
+    """Sort pairs by user and time; those without a time come last, ordered by song."""
     order = np.lexsort((pairs.song, pairs.time, pairs.user))
     starts = np.zeros(len(known.user_ids) + 1, np.int64)
     np.cumsum(np.bincount(pairs.user, minlength=len(known.user_ids)), out=starts[1:])

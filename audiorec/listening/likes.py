@@ -1,4 +1,4 @@
-"""What each user said to like, and when: ``like`` events that were not taken back.
+"""Explicit likes of each user: ``like`` events that were not revoked later.
 
 Interactions ──likes──▶ `Sequences` of songs, with times
 """
@@ -11,10 +11,10 @@ from audiorec.types import IdMap
 
 
 def likes(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
-    """Return the songs that some users liked, in the order of these users, the oldest first.
+    """Return the songs that the given users liked, oldest first, in the order of `owner_ids`.
 
-    A song that was disliked or blocked after it is left out; one that was liked twice counts by
-    the last time.
+    A song that was disliked or blocked afterwards is left out; for repeated likes the last one
+    counts.
 
     Examples
     --------
@@ -27,9 +27,9 @@ def likes(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
     said = np.isin(log.event, [EVENTS.index(name) for name in ("like", "dislike", "block")])
     owner = IdMap(owner_ids).rows(log.user_ids)[log.user]
     rows = np.flatnonzero(said & (owner >= 0))
-    rows = rows[np.lexsort((rows, log.timestamp[rows]))]  # without a time: the last, by row
+    rows = rows[np.lexsort((rows, log.timestamp[rows]))]  # rows without a time come last
     key = owner[rows] * max(1, len(log.song_ids)) + log.song[rows]
-    _, back = np.unique(key[::-1], return_index=True)  # the last word on each song
+    _, back = np.unique(key[::-1], return_index=True)  # the last event of each user and song
     last = np.sort(len(rows) - 1 - back)
     rows = rows[last]
     rows = rows[log.event[rows] == EVENTS.index("like")]

@@ -1,11 +1,10 @@
-"""The rows of a log, file by file and block by block: what columns there are, and of what types.
+"""Read the rows of a log file by file and block by block, checking columns and their types.
 
     one file, or a folder of days  ──interaction_blocks──▶  `LogBlock`, `LogBlock`, ...
 
-Files of one folder may be of an older or a newer schema, each for itself: an optional column that a
-file lacks is empty, one that nobody knows is passed over, and whole numbers, floats, texts and
-times may be of any width, unit and zone. What cannot be read as its column is an error that names
-the file and the column.
+The files of a folder may have different schemas: missing optional columns are null, unknown columns
+are ignored, and integers, floats, strings and times may have any width, unit and zone. A column of
+an unsuitable type is an error that names the file and the column.
 """
 
 import json
@@ -41,19 +40,19 @@ TEXT_COLUMNS = ("user_id", "song_id", "event", *LABELS, *OLD_NAMES)
 KNOWN = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
 CSV_ENDS = (".csv", ".csv.gz")
 FAILURE = "cannot be read"
-METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
+METADATA_KEY = b"audiorec"  # key of the JSON metadata in every file that audiorec writes
 
 
 @dataclass(frozen=True, slots=True)
 class LogBlock:
-    """Rows that follow each other."""
+    """Consecutive rows of a log."""
 
-    table: Any  # ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type
-    first: int  # the number of its first row, from 1
-    unit: int | None = None  # of its file's times, where files may differ: a place in `UNIT_NAMES`
-    folder: int = -1  # the number of its folder, where there are several
-    day: tuple[float, float] | None = None  # when that of its folder begins and ends, since 1970
-    ends_s: float | None = None  # from when on rows are left out
+    table: Any  # ``user_id``, ``song_id`` and ``event`` are strings; other columns of any type
+    first: int  # number of the first row, from 1
+    unit: int | None = None  # time unit of its file, if files may differ: index in `UNIT_NAMES`
+    folder: int = -1  # number of its folder, if there are several
+    day: tuple[float, float] | None = None  # start and end of its folder's day, since 1970
+    ends_s: float | None = None  # rows from this time on are left out
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -64,27 +63,27 @@ class LogBlock:
         return np.arange(self.first, self.first + len(self))
 
     def text(self, name: str) -> Any:
-        """Return a column of texts, by an older name where it has that; nulls if there is none."""
+        """Return a string column, also under its older name; nulls if it is missing."""
         names = [name, *(old for old, new in OLD_NAMES.items() if new == name)]
         there = [n for n in names if n in self.table.schema.names]
         return plain(self.table.column(there[0])) if there else pa.nulls(len(self), pa.string())
 
     def column(self, name: str) -> Any:
-        """Return a column as a `pyarrow.Array`; one that is not there holds nulls."""
+        """Return a column as a `pyarrow.Array`; nulls if it is missing."""
         if name not in self.table.schema.names:
             return pa.nulls(len(self), pa.float64())
         return self.table.column(name)
 
 
 def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
-    """Read a log block by block: a file, whose name tells Parquet from CSV, or a folder of days.
+    """Read a log block by block, from a Parquet or CSV file or a folder of days.
 
-    Rows of a CSV that have too many or too few columns are noted.
+    CSV rows with too many or too few columns are recorded in `notes`.
 
     Raises
     ------
     InputError
-        If a file is missing or damaged, lacks a column, or has one of another type.
+        If a file is missing or damaged, lacks a column, or has one of a wrong type.
     """
     with input_errors(path, FAILURE):
         log = log_files(path)
@@ -115,7 +114,7 @@ def _day(log: LogFiles, file: LogFile) -> tuple[float, float] | None:
 def _file_blocks(
     file: LogFile, log: LogFiles, notes: ReadingNotes, about: LogBlock
 ) -> Iterator[LogBlock]:
-    """Yield the blocks of one file; `about` is what all of them have in common."""
+    """Yield the blocks of one file; `about` holds the fields common to all of them."""
     path, first = file.path, about.first
     with input_errors(path, FAILURE):
         if path.name.lower().endswith(CSV_ENDS):
@@ -126,7 +125,7 @@ def _file_blocks(
                 about = replace(about, unit=_unit_of(file))
             batches = _parquet_batches(file, notes, strict=log.is_folder)
         else:
-            raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
+            raise InputError(f"{path}: a log must be a .parquet, .csv or .csv.gz file")
         for batch in batches:
             batch.validate(full=True)
             yield replace(about, table=batch, first=first)
@@ -134,7 +133,7 @@ def _file_blocks(
 
 
 def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Iterator[Any]:
-    """Yield the rows of a file; where it is `strict`, numbers may not be texts of numbers."""
+    """Yield the rows of a file; with `strict`, check the types of all columns."""
     path = file.path
     with open_parquet(path, memory_map=True) as opened:
         schema = opened.schema_arrow
@@ -148,7 +147,7 @@ def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Ite
 
 
 def _with(batch: Any, said: Mapping[str, str | None]) -> Any:
-    """Return the batch with columns that are the same for all rows of a folder."""
+    """Add columns with constant values, from the keys of a folder, to a batch."""
     for name, value in said.items():
         column = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
         batch = batch.append_column(name, column)
@@ -156,7 +155,7 @@ def _with(batch: Any, said: Mapping[str, str | None]) -> Any:
 
 
 def _unit_of(file: LogFile) -> int | None:
-    """Return the unit that most times of a file are in; None where it has none."""
+    """Return the most frequent time unit of a file; None if it has no times."""
     with open_parquet(file.path, memory_map=True) as opened:
         schema = opened.schema_arrow
         if schema.names.count("timestamp") != 1:
@@ -174,7 +173,7 @@ def _unit_of(file: LogFile) -> int | None:
 def _says_simulated(metadata: Mapping[bytes, bytes]) -> bool:
     try:
         content = json.loads(metadata.get(METADATA_KEY, b"{}"))
-    except ValueError:  # another tool's key of the same name
+    except ValueError:  # a key of the same name, written by another tool
         return False
     return isinstance(content, dict) and content.get("simulated") is True
 
@@ -185,7 +184,7 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
         return "skip"
 
     texts = dict.fromkeys(KNOWN, pa.string())
-    # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
+    # Read through Utf8, since Arrow prints a traceback if a skipped row is not UTF-8.
     with unpacked(path) as file:
         reader = pa_csv.open_csv(
             pa.PythonFile(Utf8(file), "r"),
@@ -201,22 +200,22 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
 
 
 def _known_columns(names: list[str], path: Path) -> list[str]:
-    # A session or a list without a user is its own, and has an order without times.
+    # A session or list without a user is its own user, and is ordered even without times.
     has_place = any(name in names for name in (*PLACES, *OLD_NAMES))
     for name in KNOWN:
         needed = name in COLUMNS and not (has_place and name in ("user_id", "timestamp"))
         if names.count(name) > 1 or (needed and name not in names):
             raise InputError(
-                f"{path}: column {name!r} is missing or stands twice; it has {named(names)}"
+                f"{path}: column {name!r} is missing or duplicated; the columns are {named(names)}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:
-            raise InputError(f"{path}: columns {old!r} and {new!r} are one: leave one out")
+            raise InputError(f"{path}: columns {old!r} and {new!r} mean the same: leave one out")
     return [name for name in KNOWN if name in names]
 
 
 def _check_type(field: Any, path: Path) -> None:
-    """Refuse a column of a Parquet file whose type no value of it can be of."""
+    """Refuse a column of a Parquet file if its type is unsuitable."""
     kind, types = field.type, pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type
@@ -236,7 +235,7 @@ def _check_type(field: Any, path: Path) -> None:
 
 
 def _as_texts(batch: Any) -> Any:
-    """Return the batch with ids and events as plain texts."""
+    """Convert ids and events of a batch to plain strings."""
     for name in set(TEXT_COLUMNS) & set(batch.schema.names):
         place = batch.schema.get_field_index(name)
         column = batch.column(place)

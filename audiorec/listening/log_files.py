@@ -1,12 +1,12 @@
-"""Which files a log is made of: one, or a folder with one of each day.
+"""Find the files of a log: a single file, or a folder of files by day.
 
     plays.parquet                      ──log_files──▶  one file
     plays/dt=2026-11-25/a.parquet, …   ──log_files──▶  the files, day by day
-    s3://bucket/plays/, days           ──chosen_log──▶  a small file that names copies of them
+    s3://bucket/plays/, days           ──chosen_log──▶  a small file that lists local copies
 
-Folders are laid out as Hive and Spark do: ``key=value`` on any level, one of them the day
-(``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). What begins with ``_`` or
-``.`` is no data. A key that names a column of a log is that column, where the file has none.
+Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
+(``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). Names that begin with ``_``
+or ``.`` are ignored. A key with the name of a log column supplies that column if the file lacks it.
 """
 
 import hashlib
@@ -39,15 +39,15 @@ from audiorec.files.own_files import read_own
 from audiorec.files.storage import is_folder, is_uri
 from audiorec.listening.days import Days, day_folder, day_of, parse_day
 
-CHOSEN_END = ".log.json"  # of files that `chosen_log` writes
-CHOSEN = "logs"  # the folder of the cache that they are in
+CHOSEN_END = ".log.json"  # suffix of files that `chosen_log` writes
+CHOSEN = "logs"  # their folder in the cache
 SCHEMA_NAME = "audiorec/log-files/1"
 MAX_BYTES = 64 << 20
-KEPT_S = 30 * 86_400.0  # a file that chooses days, since a command was last given these
+KEPT_S = 30 * 86_400.0  # retention of these files after the last use
 PARQUET_ENDS = (".parquet", ".pq")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-_HIDDEN = re.compile(r"[_.]")  # no data, as Spark has it; but for _name=value
-_COPYING = "._COPYING_"  # what HDFS puts behind the name of a file that is not whole
+_HIDDEN = re.compile(r"[_.]")  # hidden, as in Spark; except _name=value
+_COPYING = "._COPYING_"  # suffix of incomplete files in HDFS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +57,25 @@ class LogFile:
     path: Path
     name: str  # in the folder, with forward slashes
     day: date | None = None
-    keys: Mapping[str, str | None] = field(default_factory=dict)  # what its folders say of all rows
+    keys: Mapping[str, str | None] = field(default_factory=dict)  # key=value parts of its folders
 
     @property
     def folder(self) -> str:
-        """Its folder: rows of one folder were delivered together."""
+        """Name of its folder; the rows of a folder were delivered together."""
         return self.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFiles:
-    """The files of a log, in the order in which they are read.
+    """The files of a log, in reading order.
 
     Attributes
     ----------
     name : str
-        What people know the log by: a path or a URI.
+        Path or URI of the log, for messages.
     files : tuple of LogFile
     days : Days
-        Which days were chosen; falsy if all are read.
+        The selected days; falsy if all are read.
     is_folder : bool
     """
 
@@ -86,14 +86,14 @@ class LogFiles:
 
 
 def log_files(path: Path) -> LogFiles:
-    """Return the files of a log: of one file, of a folder, of what `chosen_log` wrote.
+    """Return the files of a log, given a file, a folder, or a file written by `chosen_log`.
 
     Raises
     ------
     MissingFileError
-        If the folder has no data.
+        If the folder has no Parquet file of a log.
     InputError
-        If files lie where they cannot be told from those of days, or are no Parquet.
+        If only some of the files are in day folders, or a file is not Parquet.
     """
     if path.name.endswith(CHOSEN_END) and path.parent == _chosen_folder():
         return _read_chosen(path)
@@ -110,17 +110,18 @@ def log_files(path: Path) -> LogFiles:
 
 
 def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
-    """Return a path for some days of a log, or for a folder elsewhere: for any reader of logs.
+    """Return a local path for the selected days of a log, which every reader of logs accepts.
 
-    Files of other days are neither opened nor copied. The path is of a small file in the user's
-    cache, which names the others; like them it can be given to another process.
+    Files of other days are neither opened nor downloaded. For selected days or a remote folder,
+    the path is that of a small file in the user's cache, which lists the files; it can be passed
+    to another process.
 
     Raises
     ------
     MissingFileError
-        If there is no such log, or no data of these days.
+        If the log does not exist, or has no data of these days.
     InputError
-        If a log of one file is to be read since a day, or a folder has no days.
+        If `days` has a first day and the log is a single file, or a folder without days.
     """
     text = os.fspath(place)
     if is_uri(text) and is_folder(text):
@@ -160,23 +161,26 @@ def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
 
 
 def is_log_place(path: Path) -> bool:
-    """Whether a log can be read twice from a path: a file, or a folder of them."""
+    """Return whether a path is a file or folder, so that a log can be read from it twice."""
     return path.is_file() or path.is_dir()
 
 
 def log_name(path: Path) -> str:
-    """Return what a log is called, without the folders that it is in."""
+    """Return the name of a log without its parent folders."""
     log = log_files(path)
     return log.name.rstrip("/").rpartition("/")[2] or log.name
 
 
 def file_prints(path: Path) -> tuple[str, ...]:
-    """Return sixteen hex digits of the bytes of each file of a log, in their order."""
+    """Return the fingerprint (16 hex digits) of each file of a log, in reading order."""
     return tuple(_print(one.path) for one in log_files(path).files)
 
 
 def log_print(path: Path) -> str:
-    """Return sixteen hex digits of a log: of its bytes, or of its days and theirs."""
+    """Return the fingerprint (16 hex digits) of a log: its files, their names and the last day.
+
+    For a single file read whole, it is the fingerprint of the file.
+    """
     if not path.is_dir() and not path.name.endswith(CHOSEN_END):
         return _print(path)
     log = log_files(path)
@@ -205,7 +209,7 @@ def _read_chosen(path: Path) -> LogFiles:
     try:
         about = parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES)
         if about["schema"] != SCHEMA_NAME:
-            raise ValueError("not of this form")
+            raise ValueError("unknown schema")
         ends = {name: parse_day(about[name]) for name in ("since", "until") if about[name]}
         days = Days(utc_offset=about["utc_offset"], **ends)
         files = [LogFile(Path(where), name) for where, name in about["files"]]
@@ -220,17 +224,15 @@ def _read_chosen(path: Path) -> LogFiles:
 
 
 def _chosen(log: LogFiles) -> LogFiles:
-    """Leave out the files of other days."""
+    """Keep only the files of the selected days."""
     since, until = log.days.since, log.days.until
     if (since is None and until is None) or (not log.is_folder and since is None):
         return log
     if not log.is_folder:
-        raise InputError(f"{log.name}: is one file; days are chosen of a folder of days")
+        raise InputError(f"{log.name}: is a single file; days can only be selected in a folder")
     known = [one.day for one in log.files if one.day is not None]
     if not known:
-        raise InputError(
-            f"{log.name}: has no folders of days, such as dt=2026-11-25/, to choose from"
-        )
+        raise InputError(f"{log.name}: has no day folders to select from, such as dt=2026-11-25/")
     kept = [
         one
         for one in log.files
@@ -240,34 +242,35 @@ def _chosen(log: LogFiles) -> LogFiles:
     ]
     if not kept:
         raise MissingFileError(
-            f"{log.name}: has days from {known[0]} to {known[-1]}, none of these"
+            f"{log.name}: has days from {known[0]} to {known[-1]}, none of them selected"
         )
     return replace(log, files=tuple(kept))
 
 
 def check_day(path: Path, day: date) -> None:
-    """Refuse a log in folders of days that lacks a day: it may be yet to come.
+    """Check that a log in day folders has data of a day, which may not have arrived yet.
 
     Raises
     ------
     MissingFileError
+        If the log has day folders, but none of this day.
     """
     log = log_files(path)
     known = {one.day for one in log.files if one.day is not None}
     if log.is_folder and known and day not in known:
         raise MissingFileError(
-            f"{log.name}: has nothing of {day}; the newest day is {max(known)}. If it is yet to "
-            f"come, wait for {day_folder(day)}/_SUCCESS"
+            f"{log.name}: has no data of {day}; the newest day is {max(known)}; if it has not "
+            f"arrived yet, wait for {day_folder(day)}/_SUCCESS"
         )
 
 
 def _ordered(name: str, found: list[LogFile], days: Days) -> LogFiles:
     if not found:
-        raise MissingFileError(f"{name}: is a folder without a Parquet file of a log")
+        raise MissingFileError(f"{name}: is a folder without Parquet files of a log")
     dated = sum(one.day is not None for one in found)
     if 0 < dated < len(found):
         odd = next(one for one in found if one.day is None)
-        raise InputError(f"{name}: {odd.name} lies beside folders of days, and is of none")
+        raise InputError(f"{name}: {odd.name} is not in a day folder, unlike other files")
     found.sort(key=lambda one: (one.day or date.min, one.name))
     return LogFiles(name=name, files=tuple(found), days=days, is_folder=True)
 
@@ -275,7 +278,7 @@ def _ordered(name: str, found: list[LogFile], days: Days) -> LogFiles:
 def _log_file(path: Path, name: str, folder: str) -> LogFile:
     check_name(name, folder)
     if not name.lower().endswith(PARQUET_ENDS):
-        raise InputError(f"{folder}: holds {name}; a folder of a log has Parquet files alone")
+        raise InputError(f"{folder}: contains {name}; a log folder may have only Parquet files")
     keys: dict[str, str | None] = {}
     for part in name.split("/")[:-1]:
         key, is_key, value = part.partition("=")

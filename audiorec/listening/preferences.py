@@ -1,12 +1,13 @@
-"""Events to liked and disliked songs, by a `Rule`.
+"""Apply a `Rule` to events, giving liked and disliked songs.
 
-    Interactions ──verdict of each row──▶ rows ──one verdict a user and song──▶ Preferences
+    Interactions ──verdict of each row──▶ rows ──one verdict per user and song──▶ Preferences
 
-Where the rows of one user and one song disagree: what the user said beats what follows from
-listening. Of what the user said, the latest counts. Of listening, the heavier side counts,
-and between equals the latest. A like and a dislike of the same moment cancel.
+If the rows of a user and song disagree, explicit feedback overrides implicit verdicts. Among
+explicit rows the latest wins. Among implicit rows the side with the larger total weight wins, and
+in a tie the latest. A like and a dislike at the same time cancel out.
 
-Nothing depends on the order of rows: sums are of whole millionths, and times are compared.
+The result does not depend on the order of rows: weights are summed as integer millionths, and times
+are compared.
 """
 
 from collections.abc import Collection
@@ -21,22 +22,22 @@ from audiorec.listening.rule import Clause, Rule, Verdict
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs, Preferences
 
 MILLION = 1e6
-LONG_AGO = -1e15  # stands for a time that is not known: before all that are
+LONG_AGO = -1e15  # stands for an unknown time, before all known times
 Signs = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Every user-song pair of a log with its verdict, sorted by user and then by song."""
+    """Verdicts on all user-song pairs of a log, sorted by user, then song."""
 
-    user: Int64Array  # (P,): numbers of the log's ids
+    user: Int64Array  # (P,): indices into the log's ids
     song: Int64Array  # (P,)
     sign: Signs  # (P,): 1 liked, -1 disliked, 0 neither
-    weight: Float64Array  # (P,): sum of the rows that agree with the verdict; 0 for neither
-    time: Float64Array  # (P,): of the last of these rows; for neither, of the last row of all
-    heard: Float64Array  # (P,): how often the user met the song
-    heard_at: Float64Array  # (P,): when last
-    conflict: BoolArray  # (P,): some rows say liked and some say disliked
+    weight: Float64Array  # (P,): sum over the rows that agree with the verdict; 0 for neither
+    time: Float64Array  # (P,): of the last such row; for neither, of the last row of the pair
+    heard: Float64Array  # (P,): how often the user heard the song
+    heard_at: Float64Array  # (P,): time of the last row
+    conflict: BoolArray  # (P,): whether the pair has both liked and disliked rows
 
 
 def to_preferences(
@@ -45,7 +46,7 @@ def to_preferences(
     *,
     song_ids: Collection[str] | None = None,
 ) -> Preferences:
-    """Say who likes and who dislikes which songs.
+    """Apply a rule to a log: which users like, dislike and have heard which songs.
 
     Parameters
     ----------
@@ -53,12 +54,12 @@ def to_preferences(
     rule : Rule, optional
         By default ``Rule()``.
     song_ids : collection of str, optional
-        Events of all other songs are passed over.
+        Events of all other songs are ignored.
 
     Returns
     -------
     preferences : Preferences
-        Its tables of ids hold the users and songs that have a pair, sorted.
+        Its sorted id tables hold exactly the users and songs that occur in a pair.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def to_preferences(
 def judge_pairs(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Judged:
-    """Give each user-song pair its verdict, before minimum counts; only `song_ids` count."""
+    """Return the verdict on each user-song pair of `song_ids`, before minimum counts."""
     log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)
@@ -114,7 +115,7 @@ def judge_pairs(
         sign=decided,
         weight=_sum(pair, n, points, agrees),
         time=_known(np.where(np.isfinite(agreed_at), agreed_at, rows_at)),
-        heard=np.where(listened > 0, listened, 1.0),  # only liked or listed: met once
+        heard=np.where(listened > 0, listened, 1.0),  # only liked or listed: counts once
         heard_at=_known(rows_at),
         conflict=conflict,
     )
@@ -123,7 +124,7 @@ def judge_pairs(
 def rows_that_count(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Int64Array:
-    """Return the rows in the rule's time, of these songs, without duplicates: ascending."""
+    """Return the ascending numbers of the rows to count: by time, songs and duplicates."""
     time = interactions.timestamp
     keep = np.ones(len(interactions), np.bool_)
     if rule.since is not None:
@@ -151,7 +152,7 @@ def duplicates(interactions: Interactions) -> BoolArray:
     for column in columns:
         same &= np.diff(column[order].astype(np.float64)) == 0
     found = np.zeros(len(log), np.bool_)
-    found[order[1:][same]] = True  # lexsort is stable: the first of equals stays
+    found[order[1:][same]] = True  # lexsort is stable: the first of equal rows is kept
     return found
 
 
@@ -159,7 +160,7 @@ def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, BoolArray, Int64
     """Judge each row by its event's clause: sign, whether it is explicit, and points, (P,) each.
 
     The sign is 1 for liked, -1 for disliked, 0 for neither. Points are row weight times clause
-    weight, in millionths: sums of whole numbers do not depend on their order.
+    weight, in millionths: integer sums do not depend on the order.
     """
     sign = np.zeros(len(log), np.int8)
     explicit = np.zeros(len(log), np.bool_)
@@ -207,7 +208,7 @@ def _decide(
 
 
 def _later(pair: Any, n: int, sign: Signs, time: Float64Array, mask: Any) -> Signs:
-    """Return the sign of each pair's last row under the mask; 0 if two signs share it."""
+    """Return the sign of each pair's last row under the mask; 0 if both signs share that time."""
     last_liked = _last(pair, n, time, mask & (sign > 0))
     last_disliked = _last(pair, n, time, mask & (sign < 0))
     later = (last_liked > last_disliked).astype(np.int8)
@@ -225,12 +226,12 @@ def _known(time: Float64Array) -> Float64Array:
 
 
 def _sum(pair: Any, n: int, points: Int64Array, mask: Any) -> Float64Array:
-    # Whole numbers below 2**53 are exact in float64, whatever their order.
+    # Integers below 2**53 are exact in float64, so the order of summation does not matter.
     return np.bincount(pair[mask], points[mask].astype(np.float64), minlength=n) / MILLION
 
 
 def _enough(judged: Judged, rule: Rule) -> Judged:
-    """Leave out users and songs with too few likes, until none is left that has too few."""
+    """Drop users and songs with too few likes, repeatedly until all remaining ones have enough."""
     keep = np.ones(len(judged.user), np.bool_)
     while True:
         liked = keep & (judged.sign > 0)

@@ -1,12 +1,12 @@
-"""Logs larger than memory to sequences in buckets: ``listening prepare``.
+"""Convert logs larger than memory to sequences in buckets: ``listening prepare``.
 
-    log ──blocks, checked──▶ pieces of `PIECE_ROWS` rows, a row group a bucket   once over the log
-    a bucket's row groups ──bucket_sequences──▶ its owners' plays, in order      bucket by bucket
+    log ──blocks, checked──▶ pieces of `PIECE_ROWS` rows, one row group per bucket   one pass
+    a bucket's row groups ──bucket_sequences──▶ its owners' plays, in order   bucket by bucket
 
-The sequences are those that `to_sequences` makes of the same log in memory: an owner lies whole
-in one bucket, so its order, repeats and finished plays need nothing else. Unfinished work lies
-in ``DIR.run/``: a job that was killed while it read the log begins anew, one that was killed
-later goes on with the buckets that are missing.
+The sequences equal those of `to_sequences` on the same log in memory: all rows of an owner are in
+one bucket, so its order, repeats and finished plays need no other data. Unfinished work is in
+``DIR.run/``: a job that was interrupted while reading the log starts over, one interrupted later
+resumes with the missing buckets.
 """
 
 import json
@@ -70,28 +70,28 @@ NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
 
 @dataclass(frozen=True, slots=True)
 class BucketOutcome:
-    """What became of a bucket, as an engine gives it back."""
+    """Result of a `BucketTask`, as returned by an engine."""
 
     index: int
-    message: str = ""  # why it was not made; empty if it was
+    message: str = ""  # the error; empty on success
 
 
 @dataclass(frozen=True, slots=True)
 class BucketTask:
-    """A bucket to make from the pieces of a log: what an engine sends to a worker.
+    """A bucket to make from the pieces of a log, as a task for `audiorec.engines`.
 
-    What `audiorec.engines` runs. Workers share the disk that `folder` is on.
+    Workers must share the disk that `folder` is on.
     """
 
     folder: str
     index: int  # of the bucket
-    groups: tuple[tuple[int, ...], ...]  # by piece, the bucket of each row group
+    groups: tuple[tuple[int, ...], ...]  # for each piece, the bucket of each row group
     unit: int
     spec: PrepareSpec
     jobs: ClassVar[int] = 1
 
     def attempt(self, *, stop: Event | None = None) -> BucketOutcome:  # noqa: ARG002 - is finished
-        """Make the bucket's file; what goes wrong is an answer, not an exception."""
+        """Write the bucket's file; return errors as an outcome instead of raising them."""
         folder = Path(self.folder)
         try:
             with TableFile.open(folder / NUMBERS) as file:
@@ -107,14 +107,14 @@ class BucketTask:
         return BucketOutcome(self.index)
 
     def lost(self, message: str) -> BucketOutcome:
-        """Return what became of it if its process died once too often."""
+        """Return the outcome of a task that failed, or whose process died too often."""
         return BucketOutcome(self.index, message)
 
 
 def log_fingerprint(path: Path) -> str:
-    """Return sixteen hex digits of a log's bytes, which tell whether something was made from it.
+    """Return a fingerprint (16 hex digits) of a log's bytes, to identify files derived from it.
 
-    Of a folder of days they are those of the files that are read, and of the last day.
+    For a folder of days it covers the files that are read and the last day.
     """
     return log_print(path)
 
@@ -127,37 +127,37 @@ def prepare(
     progress: StageProgress | None = None,
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Make a folder of sequences in buckets from a log; return its manifest.
+    """Write the sequences of a log to a folder of buckets; return its manifest.
 
     Parameters
     ----------
     path : Path
-        Parquet, CSV or CSV compressed by gzip, or a folder of days.
+        Parquet, CSV or gzip-compressed CSV, or a folder of days.
     out : Path
-        A folder; replaced if it holds prepared listening and nothing else.
+        The output folder; replaced if it holds prepared listening and nothing else.
     progress : callable, optional
         Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
     engine : callable, optional
-        Makes buckets elsewhere (`audiorec.engines.choice.engine_of`). By default they are made
-        here, one after the other.
+        Runs the bucket tasks (`audiorec.engines.choice.engine_of`). By default buckets are made
+        in this process, one after the other.
 
     Raises
     ------
     InputError
-        If the log is missing, is none, or lacks a column.
+        If the log is missing, is not a log, or lacks a column.
     RowsError
-        If some rows cannot be used, unless `spec` says to leave them out.
+        If some rows cannot be used, unless `spec` says to skip them.
     StoreError
-        If `out` holds other files, or another run writes it.
+        If `out` holds other files, or another run is writing to it.
     LostBlocksError
-        If the engine could not make some buckets; the others are kept.
+        If the engine failed to make some buckets; the others are kept.
     """
     spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
     if out.exists():
         check_tree(out, pattern(FOLDER_FILES))
     if not is_log_place(path):
-        next(interaction_blocks(path, ReadingNotes()))  # which says what is wrong with it
-        raise InputError(f"{path}: is no regular file, and is read twice")
+        next(interaction_blocks(path, ReadingNotes()))  # raises the precise error
+        raise InputError(f"{path}: is not a regular file, but must be read twice")
     of = log_fingerprint(path)
     identity = fingerprint(
         {"log": of, "by": spec.by, "buckets": spec.buckets, "filters": sorted(spec.filters)}
@@ -184,7 +184,7 @@ def prepare(
         run.clear(last=JOB)
         run.release(remove=True)
     finally:
-        if run.path.is_dir() and JOB not in run.names():  # nothing to go on from
+        if run.path.is_dir() and JOB not in run.names():  # nothing to resume from
             run.clear()
             run.release(remove=True)
         run.release()
@@ -192,7 +192,7 @@ def prepare(
 
 
 def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
-    """Return what the reading of the log left, if it is finished and of this job."""
+    """Return the result of the first pass, if it is complete and belongs to this job."""
     if JOB not in run.names():
         run.clear()
         return None
@@ -200,14 +200,14 @@ def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
         job = unsealed(parse_json(read_own(run.path / JOB, MAX_JOB_BYTES), max_bytes=MAX_JOB_BYTES))
         if job["fingerprint"] == identity and _is_job(job):
             return job
-    except (ValueError, KeyError, StoreError):  # a power failure: begin anew
+    except (ValueError, KeyError, StoreError):  # damaged, as by a power failure: start over
         pass
     run.clear(last=JOB)
     return None
 
 
 def _is_job(job: dict[str, Any]) -> bool:
-    """Whether a job has what the buckets need; the folder may come from anywhere."""
+    """Return whether a job file is valid; the folder may come from anywhere."""
     counts = [job.get(name) for name in ("unit", "songs", "rows_read", "rows_left_out")]
     groups = job.get("groups")
     return (
@@ -221,7 +221,7 @@ def _is_job(job: dict[str, Any]) -> bool:
 def _spill(
     path: Path, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
 ) -> dict[str, Any]:
-    """Go over the log once; return what the buckets need to know of it."""
+    """Read the log once, writing pieces; return the data that the buckets need."""
     notes, rows_read, total = ReadingNotes(), 0, _rows_in(path)
     spill = Spill(run.path, spec)
     for block in interaction_blocks(path, notes):
@@ -256,14 +256,14 @@ def _spill(
         "rows_left_out": notes.bad_rows,
     }
     deliveries = notes.deliveries()
-    if deliveries is not None:  # what was delivered again shows bucket by bucket, later
+    if deliveries is not None:  # repeated deliveries are only found bucket by bucket, later
         job["deliveries"] = {n: c for n, c in asdict(deliveries).items() if n != "again"}
     _write_json(run.path / JOB, job)
     return job
 
 
 def _rows_in(path: Path) -> int:
-    """Return the rows of a log in Parquet, 0 of one that does not tell."""
+    """Return the number of rows of a Parquet log; CSV files count as 0."""
     total = 0
     with input_errors(path, FAILURE):
         files = log_files(path).files
@@ -275,7 +275,7 @@ def _rows_in(path: Path) -> int:
 
 
 def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
-    """Return the unit that most times are in; rows in another one are noted as bad."""
+    """Return the most frequent time unit; rows in other units are recorded as bad."""
     counts = spill.units[:NO_TIME]
     usual = int(counts.argmax()) if counts.any() else DATE
     others = [code for code in np.flatnonzero(counts).tolist() if code != usual]
@@ -290,7 +290,7 @@ def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
 def _send_buckets(
     engine: Engine, run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
 ) -> None:
-    """Let an engine make the buckets that are missing."""
+    """Make the missing buckets with an engine."""
     groups = tuple(map(tuple, job["groups"]))
     folder = str(run.path.absolute())
     missing = [n for n in range(spec.buckets) if not _is_made(run.path / bucket_name(n))]
@@ -307,7 +307,7 @@ def _send_buckets(
         told = tuple((f"bucket {n}", why) for n, why in sorted(lost.items()))
         raise LostBlocksError(str(run.path).removesuffix(".run"), told, spec.buckets)
     if made < spec.buckets:
-        raise KeyboardInterrupt  # what stopped the engine stops this as well
+        raise KeyboardInterrupt  # the engine was stopped, so stop this job too
 
 
 def _write_bucket(
@@ -318,7 +318,7 @@ def _write_bucket(
     unit: int,
     spec: PrepareSpec,
 ) -> Sequences:
-    """Write the sequences of one bucket, from its row groups in the order of the log."""
+    """Write the sequences of one bucket, given its row groups in log order."""
     rows = rows_of_pieces(parts)
     found = bucket_sequences(rows, rank, unit=unit, spec=spec)
     write_plain(folder / bucket_name(bucket), sequences_table(found))
@@ -328,7 +328,7 @@ def _write_bucket(
 def _make_buckets(
     run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
 ) -> dict[str, Any]:
-    """Make the buckets that are missing; return the counts of all."""
+    """Make the missing buckets; return the counts over all buckets."""
     with TableFile.open(run.path / NUMBERS) as file:
         rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
     pieces = [TableFile.open(run.path / piece_name(n)) for n in range(len(job["groups"]))]
@@ -365,11 +365,11 @@ def _make_buckets(
 
 
 def _is_made(path: Path) -> bool:
-    """Whether a bucket of an earlier start is there and whole."""
+    """Return whether a valid bucket exists from an interrupted run."""
     try:
         with TableFile.open(path) as file:
             return bool(file.schema.equals(BUCKET_SCHEMA))
-    except StoreError:  # not there, or cut off by a power failure
+    except StoreError:  # missing, or truncated by a power failure
         return False
 
 
@@ -379,7 +379,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _move(run: RunFolder, out: Path, manifest: dict[str, Any]) -> None:
-    """Put finished files into their folder; without its manifest it is not one."""
+    """Move finished files to the output folder; the manifest, written last, makes it valid."""
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
     remove_tree(out, pattern(FOLDER_FILES))

@@ -1,10 +1,10 @@
-"""Demographics: a table of what is known of users, as numbers that a network reads.
+"""Demographic profiles: read a table of users and encode it as network inputs.
 
     profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, A)
 
-Text and yes/no columns are categories: one column of the result for each frequent value, one
-for all others, one for "not known". Numbers are standardised over the users that were
-trained on, and have a second column that is 1 where the number is not known.
+Text and boolean columns are categories, encoded one-hot: one column for each frequent value, one
+for all other values, one for missing. Numbers are standardised over the training users, and get a
+second column that is 1 if the number is missing.
 """
 
 from collections import Counter
@@ -21,26 +21,26 @@ from audiorec.files.user_files import read_table
 from audiorec.types import BoolArray, FloatArray, IdMap
 
 USER_ID = "user_id"
-MIN_COUNT = 5  # users that share a value before it has a column of its own
-MAX_VALUES = 100  # columns for the values of one category
-LARGEST_NUMBER = 1e100  # its square, and the sum of many, is still a float64
-MAX_DEVIATION = 5.0  # standard deviations; a typing error in an age is not an elephant
+MIN_COUNT = 5  # users that must share a value before it gets its own column
+MAX_VALUES = 100  # value columns per category
+LARGEST_NUMBER = 1e100  # its square, and sums of squares, still fit into float64
+MAX_DEVIATION = 5.0  # standard deviations; limits the effect of typing errors
 MISSING, OTHER = "missing", "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """A table of users."""
+    """Categories and numbers of U users."""
 
     user_ids: tuple[str, ...]
     categories: Mapping[str, Sequence[str | None]]  # length U
-    numbers: Mapping[str, Any]  # (U,): NaN where not known
+    numbers: Mapping[str, Any]  # (U,): NaN if unknown
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
     def for_users(self, user_ids: Sequence[str]) -> "Profiles":
-        """Return the rows of these users, in this order; nothing is known of strangers."""
+        """Return the rows of these users, in this order; unknown users have no values."""
         at = IdMap(self.user_ids).rows(user_ids)
         return Profiles(
             tuple(user_ids),
@@ -56,7 +56,7 @@ class Profiles:
 
 
 def no_profiles(user_ids: Sequence[str]) -> Profiles:
-    """Return profiles without a column."""
+    """Return profiles without any columns."""
     return Profiles(tuple(user_ids), {}, {})
 
 
@@ -66,17 +66,17 @@ def read_profiles(path: str | Path) -> Profiles:
     Parameters
     ----------
     path : path
-        Parquet, or CSV with a header. Column ``user_id`` names the user; text and yes/no
-        columns are categories, numbers are numbers. An empty cell is "not known".
+        Parquet, or CSV with a header. The column ``user_id`` is required; text and boolean columns
+        become categories, numeric columns numbers. Empty cells are missing values.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has no ``user_id``, a user is named twice or not at all,
-        a column is of another type, or a number is infinite.
+        If the file cannot be read, has no ``user_id`` column, a user id is missing or duplicated,
+        a column has another type, or a number is infinite.
     """
     path = Path(path)
-    # An id of digits is still an id: "007" must not become 7.
+    # Ids stay strings: "007" must not become 7.
     table = read_table(path, "cannot be read as a table", wanted=None, types={USER_ID: pa.string()})
     if table.column_names.count(USER_ID) != 1:
         raise InputError(f"{path}: needs one column {USER_ID!r}, has {table.column_names}")
@@ -92,28 +92,28 @@ def read_profiles(path: str | Path) -> Profiles:
         elif _is_text(kind) or pa.types.is_boolean(kind):
             categories[name] = _texts(table.column(name))
         else:
-            raise InputError(f"{path}: column {name!r} is {kind}; texts and numbers are read")
+            raise InputError(f"{path}: column {name!r} holds {kind}, expected text or numbers")
     return Profiles(tuple(ids), categories, numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Which columns are read, and how; plain values that go into a model's JSON."""
+    """Encoding of profile columns, stored in a model's JSON."""
 
-    # values that have a column of their own, the most frequent first
+    # values that have their own column, most frequent first; mean and deviation of numbers
     categories: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, tuple[float, float]]
 
     @classmethod
     def fit(cls, profiles: Profiles) -> "Encoder":
-        """Learn the values and the scales from the users that a model is trained on."""
+        """Fit values and scales to the training users."""
         categories = {name: _frequent(values) for name, values in profiles.categories.items()}
         numbers = {name: _scale(values) for name, values in profiles.numbers.items()}
         return cls(categories, numbers)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns of the result: ``country=SE``, ``country=other``, ``age``, ``age=missing``."""
+        """Names of the encoded columns: ``country=SE``, ``country=other``, ``age=missing``."""
         names: list[str] = []
         for name, values in self.categories.items():
             names += [f"{name}={value}" for value in (*values, OTHER, MISSING)]
@@ -124,8 +124,8 @@ class Encoder:
     def encode(self, profiles: Profiles) -> FloatArray:
         """Encode users: shape (U, A), float32.
 
-        A column that `profiles` lacks counts as "not known"; one that the encoder does not
-        know is passed over.
+        A column that `profiles` lacks counts as missing; columns unknown to the encoder are
+        ignored.
         """
         n = len(profiles)
         parts = [np.zeros((n, 0))]
@@ -138,7 +138,7 @@ class Encoder:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def knows(self, profiles: Profiles) -> BoolArray:
-        """Return of which users anything is known that the encoder reads: (U,), bool."""
+        """Return which users have a value in any encoded column: (U,), bool."""
         n = len(profiles)
         known = np.zeros(n, np.bool_)
         for name in self.categories:
@@ -148,7 +148,7 @@ class Encoder:
         return known
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the encoding as JSON values."""
         return {
             "categories": {name: list(values) for name, values in self.categories.items()},
             "numbers": {name: list(scale) for name, scale in self.numbers.items()},
@@ -156,7 +156,7 @@ class Encoder:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
-        """Read what `to_json` returned; KeyError, TypeError or ValueError where it is not that."""
+        """Restore from `to_json`; raises KeyError, TypeError or ValueError if it is malformed."""
         categories = {
             str(name): tuple(str(value) for value in values)
             for name, values in content["categories"].items()
@@ -169,14 +169,14 @@ class Encoder:
 
 def _ids(column: Any, path: Path) -> list[str]:
     if not (_is_text(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"{path}: column {USER_ID!r} is {column.type}, expected texts")
+        raise InputError(f"{path}: column {USER_ID!r} holds {column.type}, expected text")
     ids: list[str] = column.cast(pa.string()).to_pylist()
     seen: dict[str, int] = {}
     for row, name in enumerate(ids, start=1):
         if not name:
             raise InputError(f"{path}: row {row} has no {USER_ID}")
         if name in seen:
-            raise InputError(f"{path}: rows {seen[name]} and {row} have the {USER_ID} {name!r}")
+            raise InputError(f"{path}: rows {seen[name]} and {row} both have {USER_ID} {name!r}")
         seen[name] = row
     return ids
 

@@ -1,8 +1,8 @@
-"""The rule that says which events make a song liked or disliked: a table, not code.
+"""The interaction rule: which events make a song liked or disliked, as configuration.
 
-Each event has a `Clause`. A `Rule` holds the clauses and what happens where they
-disagree, how often a song or a user must occur, and in which time. `load_rule` reads one
-from TOML or JSON, where every key that is left out keeps its default.
+Each event has a `Clause`. A `Rule` holds the clauses, a time range, minimum counts of users
+and songs, and whether duplicates count. `load_rule` reads one from TOML or JSON, where missing
+keys keep their defaults.
 """
 
 import json
@@ -20,7 +20,7 @@ from audiorec.listening.events import EVENTS
 
 
 class Verdict(StrEnum):
-    """What one event says of the song."""
+    """What an event says about the song."""
 
     LIKED = "liked"
     DISLIKED = "disliked"
@@ -29,26 +29,26 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """What one kind of event means.
+    """The meaning of one kind of event.
 
     Attributes
     ----------
     verdict : Verdict
-        Where there are no thresholds, or the played ratio is unknown.
+        Used if there are no thresholds, or the played ratio is unknown.
     liked_from : float or None
-        A known played ratio of at least this much is liked.
+        A known played ratio of at least this value is liked.
     disliked_below : float or None
-        A known played ratio below this is disliked. With a threshold of either kind, a
-        known ratio that meets none is neither.
+        A known played ratio below this value is disliked. If either threshold is set, a known
+        ratio that meets neither condition is neither.
     explicit : bool
-        The user said it: beats everything that only follows from listening.
+        Explicit feedback, which overrides all implicit verdicts.
     weight : float
-        How much one such event counts.
+        Weight of one such event.
 
     Raises
     ------
     InputError
-        If a value is out of its range.
+        If a value is out of range.
     """
 
     verdict: Verdict = Verdict.NEITHER
@@ -84,25 +84,25 @@ def default_clauses() -> dict[str, Clause]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """From events to liked and disliked songs.
+    """A rule that turns events into liked and disliked songs.
 
     Attributes
     ----------
     events : mapping of str to Clause
         One for each of `EVENTS`.
     since, until : float or None
-        Events before `since`, and from `until` on, are passed over; seconds since 1970.
+        Time range, ``since <= time < until``, in seconds since 1970; other events are ignored.
     min_liked : int
-        Users with fewer liked songs are left out.
+        Users with fewer liked songs are dropped.
     min_likers : int
-        Songs that fewer users like are left out.
+        Songs liked by fewer users are dropped.
     drop_duplicates : bool
-        Rows that are equal in every column count once.
+        Count rows that are equal in every column once.
 
     Raises
     ------
     InputError
-        If an event is missing or unknown, or a number is out of its range.
+        If an event is missing or unknown, or a number is out of range.
 
     Examples
     --------
@@ -136,14 +136,13 @@ class Rule:
 def load_rule(path: str | Path) -> Rule:
     """Read a rule from a TOML or JSON file.
 
-    Keys that the file leaves out keep their defaults; an event's clause is replaced key by
-    key. An empty text (``liked_from = ""``) or null takes a threshold away. Times are dates
-    or seconds since 1970.
+    Missing keys keep their defaults; an event's clause is updated key by key. An empty string
+    (``liked_from = ""``) or null removes a threshold. Times are dates or seconds since 1970.
 
     Raises
     ------
     InputError
-        If the file is missing, not TOML or JSON, or has an unknown key or a wrong value.
+        If the file is missing, is not TOML or JSON, or has an unknown key or invalid value.
     """
     path = Path(path)
     try:
@@ -160,7 +159,7 @@ def load_rule(path: str | Path) -> Rule:
 
 
 def as_time(value: object, name: str) -> float:
-    """Return a date, an ISO text or a number as seconds since 1970; without a zone, UTC.
+    """Convert a date, an ISO text or a number to seconds since 1970; UTC if it has no zone.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""What was played, in its order and with its repeats: one sequence an owner.
+"""Play sequences: the songs of each owner in order, with repeats.
 
     Interactions ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
 
-An owner is a user, a session or a list. A **finished play** is a listening that was not broken
-off: ``finish``, or ``play`` with a played ratio of at least half, or of an unknown one. ``like``
-and ``playlist`` say that a song is wanted, not that it was heard: they count only in lists.
+An owner is a user, a session or a list. A **finished play** is a ``finish`` event, or a ``play``
+with a played ratio of at least half or unknown. ``like`` and ``playlist`` events do not mean that a
+song was heard; sequences by list consist of ``playlist`` events.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from audiorec.listening.filters import without_noise
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int32Array, Int64Array
 
 DAY_S = 86_400.0
-MIN_RATIO = 0.5  # a play that ended earlier was not wanted
+MIN_RATIO = 0.5  # played ratio of a finished play
 PLAYS = ("play", "finish")
 By = Literal["user", "session", "list"]
 LABEL_OF = {"session": "session_id", "list": "list_id"}
@@ -29,22 +29,22 @@ SESSION_GAP_S = 1_800.0  # half an hour of silence ends a session
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequences:
-    """The songs of U owners, each owner's in order.
+    """Songs of U owners, each owner's in order.
 
     Attributes
     ----------
     owner_ids : tuple of str, length U
     song_ids : tuple of str, length S
-        What the numbers in `song` stand for.
+        Ids of the song numbers in `song`.
     starts : ndarray, shape (U + 1,), int64
         Owner u has the entries ``starts[u]:starts[u + 1]``.
     song : ndarray, shape (P,), int32
     time : ndarray, shape (P,), float64
-        Seconds since 1970, ascending in each sequence; NaN where unknown.
+        Seconds since 1970, ascending in each sequence; NaN if unknown.
     weight : ndarray, shape (P,), float32, optional
-        How much each entry counts, above 0; None where all count the same, as plays do.
+        Weight of each entry, above 0; None if all entries count the same, as for plays.
     session : ndarray, shape (P,), int32, optional
-        A number of the session of each play, by ``session_id``; -1 where the log names none.
+        Session number of each play, from ``session_id``; -1 if it has none.
     """
 
     owner_ids: tuple[str, ...]
@@ -70,19 +70,19 @@ class Sequences:
 
     @property
     def lengths(self) -> Int64Array:
-        """Plays of each owner: shape (U,)."""
+        """Number of plays of each owner: shape (U,)."""
         return np.diff(self.starts)
 
     @property
     def owner(self) -> Int64Array:
-        """The owner of each play: shape (P,)."""
+        """Owner of each play: shape (P,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @classmethod
     def from_lists(
         cls, lists: Sequence[Sequence[str]], owner_ids: Sequence[str] | None = None
     ) -> "Sequences":
-        """Make sequences of song ids, without times.
+        """Build sequences from lists of song ids, without times.
 
         Examples
         --------
@@ -101,7 +101,7 @@ class Sequences:
     def from_pairs(
         cls, owner: Any, song: Any, owner_ids: tuple[str, ...], song_ids: tuple[str, ...]
     ) -> "Sequences":
-        """Make sequences of numbers of owners and songs, (P,) each, in their order.
+        """Build sequences from owner and song numbers, (P,) each, in the given order.
 
         Examples
         --------
@@ -116,7 +116,7 @@ class Sequences:
         return cls(owner_ids, song_ids, starts, np.asarray(song)[order].astype(np.int32), never)
 
     def take(self, rows: npt.NDArray[Any]) -> "Sequences":
-        """Return some owners (numbers or a mask), in that order; the table of songs stays."""
+        """Return the given owners (numbers or a mask), in order; `song_ids` is unchanged."""
         rows = np.arange(len(self))[rows]
         lengths = self.lengths[rows]
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -125,12 +125,12 @@ class Sequences:
         return replace(self, owner_ids=owners, starts=starts, **self._columns(place))
 
     def keep(self, mask: BoolArray) -> "Sequences":
-        """Return the plays of `mask` (P,) only; owners stay, if need be without a play."""
+        """Keep only the plays selected by `mask` (P,); owners stay even without plays."""
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return replace(self, starts=counts[self.starts], **self._columns(mask))
 
     def with_owners(self, owner_ids: Sequence[str]) -> "Sequences":
-        """Return the same with more owners behind the others, those that are new: without a play.
+        """Append the owners that are new, with empty sequences.
 
         Examples
         --------
@@ -143,7 +143,7 @@ class Sequences:
         return replace(self, owner_ids=(*self.owner_ids, *new), starts=starts)
 
     def of_owners(self, owner_ids: Sequence[str]) -> "Sequences":
-        """Return the sequences of these owners, in this order; of strangers, empty ones.
+        """Return the sequences of these owners, in this order; empty for unknown owners.
 
         Examples
         --------
@@ -155,12 +155,12 @@ class Sequences:
         return known.take(IdMap(known.owner_ids).rows(owner_ids))
 
     def newest(self, most: int) -> "Sequences":
-        """Return the last `most` plays of each owner."""
+        """Keep the last `most` plays of each owner."""
         place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
         return self.keep(place >= -most)
 
     def among(self, song_ids: Any) -> "Sequences":
-        """Return the same in numbers of another table; plays of songs that it lacks go."""
+        """Renumber songs by another id table; plays of songs that it lacks are dropped."""
         if song_ids is self.song_ids or tuple(song_ids) == self.song_ids:
             return self
         row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
@@ -168,7 +168,7 @@ class Sequences:
         return renumbered.keep(renumbered.song >= 0)
 
     def _columns(self, place: npt.NDArray[Any]) -> dict[str, Any]:
-        """Return the columns of some entries, numbers or a mask."""
+        """Return the columns of the given entries (numbers or a mask)."""
         names = ("song", "time", "weight", "session")
         columns: dict[str, Any] = {name: getattr(self, name) for name in names}
         return {n: None if a is None else a[place] for n, a in columns.items()}
@@ -181,23 +181,23 @@ def to_sequences(
     gap_s: float = SESSION_GAP_S,
     filters: Collection[str] = (),
 ) -> Sequences:
-    """Bring what was played, or listed, into its order; rows without a time keep that of the file.
+    """Sort plays or list entries into sequences; rows without a time keep their file order.
 
     Parameters
     ----------
     log : Interactions
     by : {"user", "session", "list"}
-        Whose: finished plays by user or by session (``session_id``, or what a user hears without
-        a pause), or ``playlist`` events by ``list_id`` (by user, where the log has no lists).
+        The owners: finished plays by user or by session (``session_id``, or a user's plays
+        without a pause), or ``playlist`` events by ``list_id`` (by user if the log has no lists).
     gap_s : float
-        The pause that ends a session where the log has no ``session_id``, in seconds.
+        Pause that ends a session, in seconds, if the log has no ``session_id``.
     filters : collection of str
-        Names in `audiorec.listening.filters.FILTERS`: plays that are left out.
+        Names in `audiorec.listening.filters.FILTERS` of filters to apply.
 
     Raises
     ------
     InputError
-        If `by` is none of these, or there is no such filter.
+        If `by` or a filter is unknown.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def to_sequences(
      'eva': ['lost/gone.mp3']}
     """
     if by not in get_args(By):
-        raise InputError(f"sequences are by {', '.join(get_args(By))}, got {by!r}")
+        raise InputError(f"by must be one of {', '.join(get_args(By))}, got {by!r}")
     log = without_noise(log, filters)
     wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
     owner: npt.NDArray[Any] = log.user
@@ -231,9 +231,9 @@ def to_sequences(
 
 
 def favourites_of(log: Interactions) -> Sequences:
-    """Return what each user of a log has said to like, by ``like`` events, oldest first.
+    """Return the songs that each user liked by ``like`` events, oldest first.
 
-    A song that is liked twice counts from the first time on.
+    For repeated likes of a song the first one counts.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def is_finished(log: Interactions) -> BoolArray:
 def _cut_at_pauses(
     log: Interactions, rows: Int64Array, gap_s: float
 ) -> tuple[Int64Array, tuple[str, ...]]:
-    """Cut rows, sorted by user and time, into sessions, which are called ``user#1`` and on."""
+    """Split rows, sorted by user and time, into sessions named ``user#N``, N from 1."""
     user, time = log.user[rows], log.timestamp[rows]
     new = np.ones(len(rows), np.bool_)
     new[1:] = (np.diff(user) != 0) | (np.diff(time) > gap_s)

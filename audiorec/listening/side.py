@@ -1,10 +1,10 @@
-"""What is known of songs beside listening, read with distrust: ``side.parquet``, ``side.csv``.
+"""Read and check side information of songs: ``side.parquet``, ``side.csv``.
 
     song_id, artist, album, language, genre, version, released, …  ──read_side──▶  `SongSide`
-    a store: tags, and what its heads hear                 ──side_of_store──▶  `SongSide`
+    a store: tags, and classes predicted by its heads      ──side_of_store──▶  `SongSide`
 
-Columns become what a model can take: texts and booleans are categories, numbers are float32,
-``released`` is days since 1970. A song may lack any of them.
+Columns are converted for models: texts and booleans to categories, numbers to float32,
+``released`` to days since 1970. Any value may be missing.
 """
 
 import re
@@ -27,25 +27,25 @@ from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string
 
 CATEGORIES = ("artist", "album", "language", "genre", "version")  # always texts
 RELEASED = "released"
-HEADS = ("version", "genre")  # what a store's heads can say of a song
+HEADS = ("version", "genre")  # heads whose classes serve as categories
 MOST_COLUMNS = 500
 FAILURE = "cannot be read as side information"
-FROM_HEADS = "_from_heads"  # the end of a column that says which values are guesses
+FROM_HEADS = "_from_heads"  # suffix of the column that marks values predicted by a head
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?$")
 FIRST_YEAR, LAST_YEAR = 1000, 2200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Category:
-    """One kind of thing that a song may be."""
+    """One categorical column of S songs."""
 
-    number: Int32Array  # (S,): a place in `values`; -1 where unknown
+    number: Int32Array  # (S,): an index into `values`; -1 if unknown
     values: tuple[str, ...]  # sorted
-    # (S,): which come from a head that listened, and not from metadata
+    # (S,): which values were predicted by a head instead of read from metadata
     is_heard: BoolArray
 
     def texts(self) -> list[str | None]:
-        """Return the value of each song, None where it is unknown."""
+        """Return the value of each song; None if it is unknown."""
         return [None if n < 0 else self.values[n] for n in self.number.tolist()]
 
 
@@ -59,9 +59,9 @@ class SongSide:
         Sorted.
     categories : mapping of str to Category
     numbers : mapping of str to ndarray, shape (S,), float32
-        NaN where unknown.
+        NaN if unknown.
     released : ndarray, shape (S,), float32
-        Days since 1970, below 0 before; NaN where unknown. A year alone is its first of January.
+        Days since 1970, negative before; NaN if unknown. A year alone means 1 January.
     """
 
     song_ids: tuple[str, ...]
@@ -78,7 +78,7 @@ class SongSide:
         return len(self.song_ids)
 
     def write(self, path: Path) -> None:
-        """Write a Parquet that `read_side` reads, whole or not at all."""
+        """Write a Parquet file for `read_side`, atomically."""
         columns: dict[str, Any] = {"song_id": strings(self.song_ids)}
         for name, category in self.categories.items():
             values = strings(category.values)
@@ -95,13 +95,14 @@ class SongSide:
 
 
 def read_side(path: Path) -> SongSide:
-    """Read side information, a Parquet or a CSV with one row a song.
+    """Read side information from a Parquet or CSV file with one row per song.
 
     Raises
     ------
     InputError
-        If it is missing or lacks ``song_id``; if a song stands twice or has no id; if a column is
-        neither texts, booleans, numbers nor dates; if a number is infinite, or a release no date.
+        If the file is missing or lacks ``song_id``; if a song is duplicated or has no id; if a
+        column is neither text, boolean, number nor date; if a number is infinite or beyond
+        float32, or ``released`` is not a date.
     """
     names = column_names(path, FAILURE)
     if len(names) > MOST_COLUMNS:
@@ -134,9 +135,9 @@ def read_side(path: Path) -> SongSide:
 
 
 def side_of_store(store: VectorStore) -> SongSide:
-    """Return what a store knows of its songs: tags, and version and genre as its heads hear them.
+    """Return side information from a store: artist, album, and version and genre from its heads.
 
-    A head's value is the class with the largest mean score; `Category.is_heard` marks it as such.
+    A head's value is the class with the highest mean score; `Category.is_heard` marks it.
     """
     table = store.table(["artist", "album"])
     none = np.zeros(len(store.ids), np.bool_)
@@ -158,7 +159,7 @@ def side_of_store(store: VectorStore) -> SongSide:
 
 
 def completed(side: SongSide, heard: SongSide) -> SongSide:
-    """Fill in what `side` does not know of its songs by the categories of `heard`.
+    """Fill in missing categories of the songs in `side` from `heard`.
 
     Examples
     --------
@@ -188,7 +189,7 @@ def completed(side: SongSide, heard: SongSide) -> SongSide:
 
 
 def describe_side(side: SongSide) -> dict[str, Any]:
-    """Return songs, and of each column how many songs have it and how many values: for JSON."""
+    """Return the number of songs, and for each column its coverage and range, as JSON values."""
     categories = {
         name: {
             "known": int((c.number >= 0).sum()),
@@ -232,19 +233,19 @@ def _order(path: Path, ids: Any) -> Int64Array:
         rows = sorted(int(order[i]) + 1 for i in (at, at + 1))
         name = ordered[at].as_py()
         raise DamagedFileError(
-            f"{path}: the song {name!r} stands twice, in rows {rows[0]} and {rows[1]}"
+            f"{path}: the song {name!r} is duplicated, in rows {rows[0]} and {rows[1]}"
         )
     return order
 
 
 def _texts(path: Path, name: str, column: Any) -> Any:
-    """Return a column as texts, null where it is empty."""
+    """Convert a column to strings; empty values are null."""
     kind = column.type
     simple = pa.types.is_boolean(kind) or _is_number(kind) or pa.types.is_null(kind)
     if not simple and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
         raise DamagedFileError(
-            f"{path}: column {name!r} holds {kind}, expected texts, booleans, numbers; "
-            f"dates are in {RELEASED!r}"
+            f"{path}: column {name!r} holds {kind}, expected text, booleans or numbers; "
+            f"dates belong in {RELEASED!r}"
         )
     return column.cast(pa.string())
 
@@ -272,7 +273,7 @@ def _finite(path: Path, name: str, column: Any) -> FloatArray:
     endless = np.flatnonzero(np.isinf(values))
     if len(endless):
         raise DamagedFileError(
-            f"{path}: column {name!r} is infinite, or beyond float32, for {len(endless)} songs"
+            f"{path}: column {name!r} is infinite or exceeds float32 for {len(endless)} songs"
         )
     return values
 
@@ -282,7 +283,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _released(path: Path, column: Any) -> FloatArray:
-    """Return dates, time stamps, ISO texts or years as days since 1970: (S,), float32."""
+    """Convert dates, timestamps, ISO texts or years to days since 1970: (S,), float32."""
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         days = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
@@ -305,5 +306,5 @@ def _days(path: Path, text: str) -> float:
         return float(np.datetime64(day, "D").astype(np.int64))
     except ValueError as error:
         raise DamagedFileError(
-            f"{path}: released {text[:40]!r} is no date; write 1994, 1994-05 or 1994-05-20"
+            f"{path}: released {text[:40]!r} is not a date; write 1994, 1994-05 or 1994-05-20"
         ) from error

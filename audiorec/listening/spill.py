@@ -1,6 +1,6 @@
-"""The first pass over a log that is larger than memory: checked rows in pieces, sorted by bucket.
+"""First pass over a log larger than memory: write checked rows in pieces sorted by bucket.
 
-a block of rows ──Spill.add──▶ `PIECE_ROWS` rows ──▶ piece-000000.parquet, a row group a bucket
+a block of rows ──Spill.add──▶ `PIECE_ROWS` rows ──▶ piece-000000.parquet, one row group per bucket
 """
 
 from dataclasses import dataclass
@@ -35,49 +35,49 @@ PIECE_SCHEMA = pa.schema(
         ("played_ratio", pa.float32()),
     ]
 )
-# Of a log in several folders, too: what tells rows that were delivered twice.
+# Additional columns for a log in several folders, to detect rows that were delivered twice.
 OF_FOLDERS = (("folder", pa.int32()), ("same", pa.uint64()))
 PreparedBy = Literal["user", "session", "list"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareSpec:
-    """What decides the sequences that a log becomes."""
+    """Options of `prepare` that determine its sequences."""
 
-    by: PreparedBy = "user"  # sessions and lists need their column
+    by: PreparedBy = "user"  # "session" and "list" need their column in the log
     buckets: int = BUCKETS
-    filters: tuple[str, ...] = ()  # of `PER_USER`
+    filters: tuple[str, ...] = ()  # names in `PER_USER`
     skip_bad_rows: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.buckets <= MAX_BUCKETS:
             raise InputError(f"buckets must be from 1 to {MAX_BUCKETS}, got {self.buckets}")
         if self.by not in ("user", *LABEL_OF):
-            raise InputError(f"sequences are by user, session, list, got {self.by!r}")
+            raise InputError(f"sequences must be by user, session or list, got {self.by!r}")
         odd = [name for name in self.filters if name not in PER_USER]
         if odd or (self.filters and self.by != "user"):
             raise InputError(
-                f"a prepared log is filtered by {', '.join(PER_USER)}, and by user; "
+                f"a prepared log can be filtered by {', '.join(PER_USER)}, in sequences by user; "
                 f"got {', '.join(self.filters)} by {self.by}"
             )
 
 
 class Spill:
-    """Collects checked rows, and writes them in pieces sorted by bucket."""
+    """Collector of checked rows that writes them in pieces sorted by bucket."""
 
     def __init__(self, folder: Path, spec: PrepareSpec) -> None:
         self.folder, self.spec = folder, spec
-        self.groups: list[list[int]] = []  # by piece, the bucket of each row group
-        self.songs = strings([])  # in the order in which they first come
-        self.units_of_song = np.zeros(1 << 16, np.int16)  # a bit a unit
+        self.groups: list[list[int]] = []  # for each piece, the bucket of each row group
+        self.songs = strings([])  # in order of first occurrence
+        self.units_of_song = np.zeros(1 << 16, np.int16)  # one bit per unit
         self.units = np.zeros(len(UNIT_NAMES) + 1, np.int64)
         self.first_rows: dict[int, list[int]] = {}  # by unit
-        self.first_number: dict[int, float] = {}  # as it stands in the first of these rows
+        self.first_number: dict[int, float] = {}  # by unit, the raw time in the first row
         self._waiting: list[tuple[Any, Int32Array]] = []
         self._rows = 0
 
     def add(self, columns: dict[str, Any]) -> None:
-        """Add the usable rows of a block, as `clean_block` gives them."""
+        """Add the usable rows of a block, as returned by `clean_block`."""
         unit, event = columns["unit"], columns["event"]
         song = self._numbered(columns["song"], unit)
         for code in np.unique(unit).tolist():
@@ -115,7 +115,7 @@ class Spill:
             self.write()
 
     def write(self) -> None:
-        """Write what waits as one piece."""
+        """Write the collected rows as one piece."""
         if not self._rows:
             return
         table = pa.concat_tables([t for t, _ in self._waiting]).combine_chunks()
@@ -134,7 +134,7 @@ class Spill:
         self.groups.append(there.tolist())
 
     def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
-        # A look-up in Arrow is three times as fast as one in a dict of Python, text by text.
+        # A lookup in Arrow is three times as fast as one lookup per string in a Python dict.
         texts = strings(songs.dictionary)
         found = pc.index_in(texts, value_set=self.songs)
         is_new = found.is_null().to_numpy(zero_copy_only=False)
@@ -154,12 +154,12 @@ class Spill:
 
 
 def piece_name(number: int) -> str:
-    """Return the name of a piece's file."""
+    """Return the file name of a piece."""
     return f"piece-{number:06d}.parquet"
 
 
 def rows_of_pieces(parts: list[Any]) -> Any:
-    """Return the rows of one bucket, of all its pieces: in `PIECE_SCHEMA`, each delivery once."""
+    """Join the rows of one bucket from all pieces, without repeated deliveries: `PIECE_SCHEMA`."""
     rows = pa.concat_tables(
         [PIECE_SCHEMA.empty_table(), *(part.select(PIECE_SCHEMA.names) for part in parts)]
     )

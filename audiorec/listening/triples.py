@@ -1,10 +1,10 @@
-"""Facts about songs, artists and whatever else: ``triples.parquet``, ``triples.csv``.
+"""Read facts about songs, artists and other entities: ``triples.parquet``, ``triples.csv``.
 
     head         relation   tail              weight
     song:a.mp3   by         artist:Ayla                  ──read_triples──▶  `Triples`
     artist:Ayla  similar    artist:Bob        0.7
 
-Ids are typed: what stands before the first colon says what the rest names.
+Ids are typed: the part before the first colon is the type, the rest the name.
 """
 
 import re
@@ -25,13 +25,13 @@ from audiorec.types import FloatArray, Int32Array, strings
 NEEDED = ("head", "relation", "tail")
 FAILURE = "cannot be read as triples"
 TYPED = r"^[a-z][a-z0-9_]*:(?s:.)+"
-MAX_TYPE = 40  # letters
+MAX_TYPE = 40  # characters of an id in a message
 _TYPE = re.compile(r"([a-z][a-z0-9_]*):")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Triples:
-    """F facts.
+    """A table of F facts.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Triples:
     relations : tuple of str, length R
         Sorted.
     head, relation, tail : ndarray, shape (F,), int32
-        Numbers in `entity_ids` and `relations`.
+        Indices into `entity_ids` and `relations`.
     weight : ndarray, shape (F,), float32
-        How much a fact counts, above 0.
+        Weight of each fact, above 0.
     """
 
     entity_ids: tuple[str, ...]
@@ -62,7 +62,7 @@ class Triples:
 
 
 def type_of(entity_id: str) -> str:
-    """Return the type of a typed id.
+    """Return the type of a typed id; "" if it has none.
 
     Examples
     --------
@@ -74,19 +74,19 @@ def type_of(entity_id: str) -> str:
 
 
 def named(kind: str, triples: Triples) -> tuple[str, ...]:
-    """Return what the typed ids of one type name, in their order: the songs, the artists."""
+    """Return the names of all entities of one type, such as song or artist, in order."""
     start = f"{kind}:"
     return tuple(name.removeprefix(start) for name in triples.entity_ids if name.startswith(start))
 
 
 def read_triples(path: Path) -> Triples:
-    """Read ``head``, ``relation``, ``tail`` and, where it is there, ``weight``.
+    """Read ``head``, ``relation``, ``tail`` and optionally ``weight`` from Parquet or CSV.
 
     Raises
     ------
     InputError
         If the file is missing or lacks a column, an id has no type, a relation is empty, a
-        weight is not above 0 and finite, or a fact stands twice.
+        weight is not finite and above 0, or a fact is duplicated.
     """
     has_weight = "weight" in column_names(path, FAILURE)
     wanted = ("weight",) if has_weight else ()
@@ -98,7 +98,7 @@ def read_triples(path: Path) -> Triples:
         typed = pc.match_substring_regex(columns[name], TYPED).fill_null(False)
         _refuse(path, ~typed.to_numpy(zero_copy_only=False), columns[name], f"{name} has no type")
     lengths = pc.binary_length(columns["relation"]).fill_null(0).to_numpy(zero_copy_only=False)
-    _refuse(path, lengths == 0, columns["relation"], "there is no relation")
+    _refuse(path, lengths == 0, columns["relation"], "the relation is empty")
     weight = np.ones(len(table), np.float32)
     if has_weight:
         texts = table.column("weight").combine_chunks()
@@ -115,12 +115,12 @@ def read_triples(path: Path) -> Triples:
     facts = np.stack([head, relation, tail])[:, order]
     again = np.zeros(len(order), np.bool_)
     again[order[1:]] = (np.diff(facts, axis=1) == 0).all(axis=0)
-    _refuse(path, again, columns["head"], "the fact stands twice; its head")
+    _refuse(path, again, columns["head"], "the fact is duplicated; its head")
     return Triples(entity_ids, relations, head, relation, tail, weight)
 
 
 def describe_triples(triples: Triples) -> dict[str, Any]:
-    """Return how many facts there are by relation, and things by type: ready for JSON."""
+    """Count facts by relation and entities by type, as JSON values."""
     counts = np.bincount(triples.relation, minlength=len(triples.relations))
     types = Counter(map(type_of, triples.entity_ids))
     return {

@@ -120,7 +120,7 @@ def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
     [
         (["info"], 2, "vecs.faiss.json: no such file; build it: audiorec index build"),
         (["build", "--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
-        (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a whole Parquet"),
+        (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a valid Parquet"),
         (["build", "--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
         (["build", "--out", "."], 2, "it is a folder, or its folder does not exist"),
         (["build", "--out", "no/where.faiss"], 2, "its folder does not exist"),

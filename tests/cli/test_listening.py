@@ -287,12 +287,12 @@ def test_prepare_and_forget_refuse_what_they_cannot_do(tmp_path):
     (tmp_path / "notes.csv").write_text("user_id,text\nana,dear\n")
     result = audiorec("listening", "forget", "ana", "notes.csv", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (4, "")
-    assert "is no listening log" in result.stderr
+    assert "is not a listening log" in result.stderr
     result = audiorec(
         *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "boring"), cwd=tmp_path
     )
     assert result.returncode == 2
-    assert "is filtered by looped, flood, skip-chain" in result.stderr
+    assert "can be filtered by looped, flood, skip-chain" in result.stderr
     result = audiorec("listening", "prepare", "none.csv", "--out", "fed", cwd=tmp_path)
     assert result.returncode == 2
     assert [p.name for p in tmp_path.iterdir()] == ["notes.csv"]

@@ -170,7 +170,7 @@ def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
     assert sorted(path.name for path in Path("serving").iterdir()) == [f"dt={d}" for d in DAYS]
     code, _, said = audiorec(*run, "2026-11-25")
     assert code == 2
-    assert "plays: has nothing of 2026-11-25; the newest day is 2026-11-24" in said
+    assert "plays: has no data of 2026-11-25; the newest day is 2026-11-24" in said
 
 
 def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
@@ -247,13 +247,16 @@ def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch
     command = ("recall", "train", "popular", "-i", plays, "--out", f"{memory}/model", "-q")
     code, _, said = audiorec(*command)
     assert code == 4
-    assert f"{memory}/model: was made, and cannot be put there (no space); it lies in /" in said
+    assert (
+        f"{memory}/model: the output is finished but cannot be uploaded (no space); it is in /"
+        in said
+    )
     kept = Path(said.rpartition("it lies in ")[2].strip())
     assert (kept / "model" / "model.json").is_file()
     # What is there says that it is not whole.
     code, _, said = audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")
     assert code == 4
-    assert f"{memory}/model: is being written, or a run that wrote it was cut off" in said
+    assert f"{memory}/model: is being written, or its run was interrupted" in said
     monkeypatch.setattr("audiorec.files.delivery.send", good_send)
     assert audiorec(*command)[0] == 0
     assert audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")[0] == 0
@@ -282,15 +285,18 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
         ("retag s3://b/songs", "s3://b/songs: audiorec retag writes into songs of this machine"),
         ("browse -v s3://b/v.parquet", "audiorec browse shows a library of this machine"),
         ("extract s3://b/songs", "reads songs of this machine; elsewhere: audiorec manifest"),
-        ("similar x -v http://b/v.parquet", "http://b/v.parquet: no such kind of place; there are"),
+        (
+            "similar x -v http://b/v.parquet",
+            "http://b/v.parquet: unsupported protocol; give a path",
+        ),
         ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
         (
             "recall train popular -i plays -o memory://b/m --metrics-textfile memory://b/m.prom",
             "--metrics-textfile is a place on this machine",
         ),
-        ("recall train popular -i plays -o memory://m", "name a file or a folder in a bucket"),
-        ("listening check plays --since yesterday", "--since is written as 2026-11-25"),
-        ("listening check plays --utc-offset 8", "an offset from UTC is written as +08:00"),
+        ("recall train popular -i plays -o memory://m", "is a bucket; give a file"),
+        ("listening check plays --since yesterday", "--since must be written as 2026-11-25"),
+        ("listening check plays --utc-offset 8", "a UTC offset must be written as +08:00"),
         (
             "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
             "--day is the last day that is read: leave --until out",

@@ -93,7 +93,7 @@ def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audior
     code, out, err = audiorec(*"listening forget u1 plays.csv model --json".split())
     assert code == 0, err
     assert "model" in out
-    assert "does not say from which log" not in out
+    assert "does not record its training log" not in out
     assert json.loads(out)["files"][1]["train_again"] is True
     assert "u1" not in log.read_text()
 

@@ -53,8 +53,8 @@ EMPTY = "others/empty/vecs.parquet"
     ("arguments", "code", "message"),
     [
         # a truncated Parquet
-        (["store", "info", "cut.parquet"], 4, "cut.parquet: not a whole Parquet file"),
-        (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a whole Parquet file"),
+        (["store", "info", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
+        (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "compact", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a whole"),
@@ -74,7 +74,7 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "info", "scores.parquet"], 4, "holds scores, not vectors"),
         (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 2, "no such file"),
         (["store", "compact", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
-        (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a whole Parquet"),
+        (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a valid Parquet"),
         (["store", "compact", "others", "-o", "c.parquet"], 2, "no finished parts"),
         # an empty store
         (["store", "map", EMPTY, "-o", "c.parquet"], 4, "has no songs to place"),

@@ -175,7 +175,7 @@ def test_songs_that_stand_together(audiorec, train, home):
     code, _, err = audiorec(*words.split(), "-o", "m", *QUICK)
     # likes of one user lie a day apart: no two songs stand in one session
     assert code == 2
-    assert "no two known songs stand in one of the sessions" in err
+    assert "no two known songs occur together in one of the sessions" in err
     assert not (home / "m.run").exists()
     text = (home / "log.csv").read_text().replace(",like", ",playlist")
     (home / "lists.csv").write_text(text)

@@ -57,7 +57,7 @@ def test_a_second_run_on_one_output_is_refused_until_the_first_is_dead(command):
     second = command.run()
     assert second.code == 4
     assert len(second.lines) == 1
-    assert "another run is writing this output; wait for it or end it" in second.lines[0]
+    assert "another run is writing this output; wait for it or stop it" in second.lines[0]
     assert command.kept() == 2
     command.end(first, signal.SIGKILL)
     command.goes_on(unchanged=2)

@@ -4,7 +4,7 @@ import ctypes
 import shutil
 import subprocess
 
-NO_ROOM = "cannot be written: no space left on device; make room: what is finished is kept"
+NO_ROOM = "cannot be written: no space left on device; free some space; finished work is kept"
 CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 RECORD = "vecs.parquet.run.json"
 SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))"
@@ -58,7 +58,9 @@ def test_a_full_disk_loses_no_finished_song(command):
 def test_a_small_disk(command, tmp_path):
     """A disk of 20 kB, then a larger one; where mounting is not allowed, small files."""
     if not may_mount():
-        refused(command.run(prelude=SMALL_FILES), "cannot be written: file too large; make room")
+        refused(
+            command.run(prelude=SMALL_FILES), "cannot be written: file too large; free some space"
+        )
         kept = command.kept()
         assert 1 <= kept < 4
         command.goes_on(unchanged=kept)
@@ -78,7 +80,7 @@ def test_a_small_disk(command, tmp_path):
 
 
 def test_a_limit_on_the_size_of_files_is_a_full_disk_too(command):
-    refused(command.run(prelude=SMALL_FILES), "cannot be written: file too large; make room")
+    refused(command.run(prelude=SMALL_FILES), "cannot be written: file too large; free some space")
     kept = command.kept()
     assert 1 <= kept < 4
     command.goes_on(unchanged=kept)
@@ -109,7 +111,7 @@ def test_a_folder_that_may_not_be_written(command):
     command.out.parent.mkdir()
     command.out.parent.chmod(0o555)
     ended = command.run(before_exec=without_override)
-    refused(ended, "vecs.parquet: cannot be written: permission denied; give another place")
+    refused(ended, "vecs.parquet: cannot be written: permission denied; choose another place")
     assert list(command.out.parent.iterdir()) == []
     command.out.parent.chmod(0o755)
     command.goes_on()
@@ -118,5 +120,5 @@ def test_a_folder_that_may_not_be_written(command):
 def test_a_folder_that_is_a_file(command):
     command.out.parent.write_text("my notes")
     ended = command.run()
-    refused(ended, "vecs.parquet: cannot be written: file exists; give another place")
+    refused(ended, "vecs.parquet: cannot be written: file exists; choose another place")
     assert command.out.parent.read_text() == "my notes"

@@ -52,7 +52,7 @@ def test_a_link_is_refused_wherever_it_leads(tmp_path, target):
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to(target)
     with (
-        pytest.raises(StoreError, match=r"link\.txt: is a link, and audiorec follows no links"),
+        pytest.raises(StoreError, match=r"link\.txt: is a link, which audiorec does not follow"),
         replaced(tmp_path / "link.txt") as temporary,
     ):
         temporary.write_text("new")

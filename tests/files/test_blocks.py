@@ -125,7 +125,9 @@ def test_the_run_of_another_command_is_left_alone(out):
     folder = out.with_name("out.parquet.run")
     folder.mkdir()
     (folder / "vectors-0001.rows").write_bytes(b"hours of work")
-    with pytest.raises(StoreError, match=r"holds 'vectors-0001.rows', which is not of this run"):
+    with pytest.raises(
+        StoreError, match=r"holds 'vectors-0001.rows', which does not belong to this run"
+    ):
         run(out, Maker())
     assert (folder / "vectors-0001.rows").read_bytes() == b"hours of work"
 

@@ -95,15 +95,15 @@ def test_what_differs_is_said_in_one_line_each():
     at = TABLE.schema.get_field_index("number")
     changed = TABLE.set_column(at, "number", pa.array([1, None, -3, 4, 6], pa.int16()))
     assert list(digests_of(changed).differences(stored)) == [
-        "the column 'number' holds other values than were written"
+        "the column 'number' holds different values than were written"
     ]
     wider = TABLE.set_column(at, "number", TABLE.column("number").cast(pa.int32()))
     (line,) = digests_of(wider).differences(stored)
     assert line == "the column 'number' is int32, int16 was written"
     (line,) = digests_of(TABLE.drop_columns(["number"])).differences(stored)
-    assert line == "the column 'number' is gone, or of a type without a digest"
+    assert line == "the column 'number' is missing, or of a type without a digest"
     assert list(digests_of(TABLE.slice(1)).differences(stored)) == [
-        "5 rows were written, 4 are there"
+        "5 rows were written, 4 were found"
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_changed_id_is_found_by_its_digest(tmp_path):
         return table.set_column(0, table.schema.field(0), pa.array(ids))
 
     written_anew(store, change=renamed)
-    assert "the column 'song_id' holds other values than were written" in [
+    assert "the column 'song_id' holds different values than were written" in [
         problem.reason for problem in verify(store).problems
     ]
 

@@ -96,7 +96,7 @@ def test_a_table_is_read_as_its_schema_or_refused(tmp_path):
 
 def test_what_is_no_table_is_one_line(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(StoreError, match=r"t\.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"t\.parquet: not a valid Parquet file"):
         TableFile.open(tmp_path / "t.parquet")
     with pytest.raises(StoreError, match="no such file"):
         TableFile.open(tmp_path / "gone.parquet")
@@ -108,7 +108,7 @@ def test_what_is_no_table_is_one_line(tmp_path):
     ("field", "said"),
     [
         (pa.field("name", pa.large_string()), "'name' is large_string, expected string"),
-        (pa.field("name", pa.string(), nullable=False), "'name' may not hold rows without"),
+        (pa.field("name", pa.string(), nullable=False), "'name' may not contain nulls"),
     ],
 )
 def test_columns_of_another_form_are_refused(field, said):

@@ -59,6 +59,6 @@ def test_words_for_no_value_can_be_chosen(tmp_path):
 def test_a_column_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,n,n\na,1,2\n")
-    with pytest.raises(InputError, match="the column 'n' stands twice"):
+    with pytest.raises(InputError, match="the column 'n' is duplicated"):
         read_table(path, FAILURE, needed=("n",))
     assert read_table(path, FAILURE, needed=("id",)).column("id").to_pylist() == ["a"]

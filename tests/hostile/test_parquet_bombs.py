@@ -55,7 +55,7 @@ def repeated(table, row, changes, count):
 def test_a_store_with_ids_of_a_gigabyte(tmp_path, peak_mib):
     table = repeated(stored("vecs-v1.parquet"), 0, {"song_id": "x" * 100_000}, 2_000)
     path = bomb(tmp_path / "vecs.parquet", table, times=10)
-    with peak_mib() as peak, pytest.raises(StoreError, match=r"vecs\.parquet: would unfold"):
+    with peak_mib() as peak, pytest.raises(StoreError, match=r"vecs\.parquet: would expand"):
         audiorec.open_store(path)
     assert peak.grown < MIB_ALLOWED
 
@@ -65,7 +65,7 @@ def test_a_store_of_rows_without_end_is_refused_by_its_footer(tmp_path, peak_mib
     table = repeated(stored("vecs-v1.parquet"), 0, {"vector": [0.0] * 84}, 16_000)
     path = bomb(tmp_path / "vecs.parquet", table, times=20)
     del table
-    with peak_mib() as peak, pytest.raises(StoreError, match=r"claims|would unfold|two rows"):
+    with peak_mib() as peak, pytest.raises(StoreError, match=r"claims|would expand|two rows"):
         audiorec.open_store(path)
     assert peak.grown < MIB_ALLOWED
 
@@ -79,7 +79,7 @@ def test_scores_and_features_without_end(tmp_path, kind, peak_mib):
     one = repeated(table, 0, {column.name: rows}, 1)
     path = bomb(tmp_path / f"{kind}.parquet", one, times=200)
     checked = open_checked(path, kind)
-    with peak_mib() as peak, pytest.raises(StoreError, match="would unfold"):
+    with peak_mib() as peak, pytest.raises(StoreError, match="would expand"):
         checked.read([column.name])
     assert peak.grown < MIB_ALLOWED
     assert len(checked.read_group(3, [column.name])) == 1  # one row of it is no bomb
@@ -88,7 +88,7 @@ def test_scores_and_features_without_end(tmp_path, kind, peak_mib):
 def test_a_manifest_of_gigabytes(tmp_path, peak_mib):
     table = pa.table({"path": ["x" * 100_000], "song_id": ["1"]})
     path = bomb(tmp_path / "m.parquet", table.take(pa.array(np.zeros(2_000, np.int32))), times=10)
-    with peak_mib() as peak, pytest.raises(InputError, match=r"m\.parquet: would unfold"):
+    with peak_mib() as peak, pytest.raises(InputError, match=r"m\.parquet: would expand"):
         read_manifest(path)
     assert peak.grown < MIB_ALLOWED
 
@@ -109,7 +109,7 @@ def foreign(path):
 def test_a_manifest_of_shards_is_refused_where_its_rows_are_read(tmp_path, peak_mib):
     table = pa.table({"path": ["x" * 100_000], "song_id": ["1"]})
     path = bomb(tmp_path / "m.parquet", table.take(pa.array(np.zeros(12_000, np.int32))), times=1)
-    refusal = pytest.raises(InputError, match=r"m\.parquet: would unfold")
+    refusal = pytest.raises(InputError, match=r"m\.parquet: would expand")
     with Manifest.open(str(path)) as manifest, peak_mib() as peak, refusal:
         manifest.sources(0, 10)
     assert peak.grown < MIB_ALLOWED
@@ -121,6 +121,6 @@ def test_every_other_table_that_one_may_be_given(tmp_path, read, peak_mib):
     names = ("path", "label", "song_id", "alias", "user_id", "id", "age", "kind")
     column = pa.array(["x" * 100_000]).take(pa.array(np.zeros(1_000, np.int32)))
     path = bomb(tmp_path / "t.parquet", pa.table(dict.fromkeys(names, column)), times=1)
-    with peak_mib() as peak, pytest.raises((InputError, StoreError), match="would unfold"):
+    with peak_mib() as peak, pytest.raises((InputError, StoreError), match="would expand"):
         read(path)
     assert peak.grown < MIB_ALLOWED

@@ -193,7 +193,7 @@ def test_a_planted_staged_file_that_is_no_store_does_not_replace_one(music, extr
     marker(music / "vecs.parquet.run", content)
     ended = extract()
     assert ended.returncode == 4
-    assert "not a whole Parquet file" in ended.stderr
+    assert "not a valid Parquet file" in ended.stderr
     assert (music / "vecs.parquet").read_bytes() == before
 
 

@@ -347,7 +347,7 @@ def limited(body, *, mib=1500):
 def test_devices_are_refused(body):
     said, grown = limited(body)
     assert said.startswith("/dev/zero: cannot")
-    assert said.endswith("is no file and no pipe")
+    assert said.endswith("is neither a file nor a pipe")
     assert grown < 30
 
 
@@ -364,7 +364,9 @@ def test_lists_from_a_stream_without_end_are_refused(tmp_path):
             check=False,
         )
     assert ran.returncode == 4
-    assert ran.stderr == "error: -: cannot read the list: line 1 is longer than 1048576 letters\n"
+    assert (
+        ran.stderr == "error: -: cannot read the list: line 1 is longer than 1048576 characters\n"
+    )
 
 
 def test_lines_without_end_and_fields_without_end(tmp_path):
@@ -377,7 +379,7 @@ def test_lines_without_end_and_fields_without_end(tmp_path):
         f"check_csv_header(Path({str(path)!r}), 'cannot be read')",
     ):
         said, grown = limited(body)
-        assert said.endswith("line 1 is longer than 1048576 letters")
+        assert said.endswith("line 1 is longer than 1048576 characters")
         assert grown < 60
     path.write_text('path,label\n"' + "x\n" * 200_000)
     with pytest.raises(InputError, match=r"line .*: field larger than field limit"):
@@ -413,11 +415,11 @@ def test_large_settings_are_refused(tmp_path):
 def test_a_column_that_stands_twice_or_not_at_all(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("path,label,path\n1,2,3\n")
-    with pytest.raises(InputError, match="'path' stands twice"):
+    with pytest.raises(InputError, match="'path' is duplicated"):
         read_labels(path)
     twice = pa.table([["a"], ["b"], ["c"]], names=["path", "label", "path"])
     pq.write_table(twice, tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="'path' stands twice"):
+    with pytest.raises(InputError, match="'path' is duplicated"):
         read_table(tmp_path / "t.parquet", "cannot read", needed=("path", "label"))
     with pytest.raises(InputError, match="has no column label; it has path"):
         read_table(

@@ -149,5 +149,5 @@ def test_without_ids_a_user_has_one_playlist(tmp_path):
 @pytest.mark.parametrize("source", ["sessions", "playlists"])
 def test_refuses_a_log_without_pairs(tmp_path, source):
     path = log_file(tmp_path, [f"a,s0,{T},finish,,", f"b,s1,{T},finish,,"])
-    with pytest.raises(InputError, match=f"stand in one of the {source}"):
+    with pytest.raises(InputError, match=f"occur together in one of the {source}"):
         pairs_of(path, source)

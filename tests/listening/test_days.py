@@ -76,7 +76,7 @@ def test_days_are_chosen_by_the_names_of_folders_and_others_are_not_opened(plays
         read_interactions(plays, until="2026-11-25")
     with pytest.raises(MissingFileError, match="has days from 2026-11-24 to 2026-11-26, none"):
         read_interactions(plays, since="2026-12-01")
-    with pytest.raises(InputError, match="no day is from"):
+    with pytest.raises(InputError, match="is later than until"):
         read_interactions(plays, since="2026-12-01", until="2026-11-01")
 
 
@@ -106,13 +106,13 @@ def test_what_is_no_data_is_passed_over(plays):
     (plays / "_temporary" / "half.parquet").write_bytes(b"half")
     assert lists(plays)["ana"] == ["a", "c", "d"]
     (day / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"holds dt=2026-11-25/notes.txt; .* Parquet files alone"):
+    with pytest.raises(InputError, match=r"contains dt=2026-11-25/notes.txt; .* only Parquet"):
         read_interactions(plays)
 
 
 def test_a_file_beside_days_is_of_none_and_refused(plays):
     write_part(plays, "more.parquet", [("ana", "x", "2026-11-25 09:00")])
-    with pytest.raises(InputError, match=r"more.parquet lies beside folders of days"):
+    with pytest.raises(InputError, match=r"more.parquet is not in a day folder"):
         read_interactions(plays)
 
 
@@ -120,13 +120,13 @@ def test_a_folder_without_days_is_read_whole_and_cut_by_time(tmp_path):
     write_part(tmp_path, "a.parquet", [("ana", "a", "2026-11-24 09:00")])
     write_part(tmp_path, "b.parquet", [("ana", "b", "2026-11-26 09:00")])
     assert lists(tmp_path) == {"ana": ["a", "b"]}
-    with pytest.raises(InputError, match="has no folders of days"):
+    with pytest.raises(InputError, match="has no day folders"):
         read_interactions(tmp_path, until="2026-11-25")
     one = tmp_path / "b.parquet"
-    with pytest.raises(InputError, match="is one file"):
+    with pytest.raises(InputError, match="is a single file"):
         read_interactions(one, since="2026-11-25")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MissingFileError, match="is a folder without a Parquet file"):
+    with pytest.raises(MissingFileError, match="is a folder without Parquet files"):
         read_interactions(tmp_path / "empty")
 
 
@@ -265,10 +265,10 @@ def test_a_day_that_has_not_come_is_an_error(plays):
 def test_days_and_offsets_are_checked():
     assert day_starts_s(parse_day("2026-11-25"), "-03:30") == moment("2026-11-25 03:30") / 1000
     for text in ("2026-13-01", "yesterday", "2026-1-1", "2026-11-25T00"):
-        with pytest.raises(InputError, match="is written as 2026-11-25"):
+        with pytest.raises(InputError, match="must be written as 2026-11-25"):
             parse_day(text)
     for text in ("8", "+25:00", "+08:75", "UTC"):
-        with pytest.raises(InputError, match="is written as"):
+        with pytest.raises(InputError, match="must be written as"):
             Days(utc_offset=text)
 
 

@@ -143,7 +143,7 @@ def test_models_that_learnt_from_a_log_are_named(at, tmp_path):
         (tmp_path / name / "model.json").write_text(json.dumps(config))
     found = forget("ana", [log, *(tmp_path / name for name in says)])
     assert [f.train_again for f in found] == [False, True, False, True]
-    assert "does not say from which log" in found[3].note
+    assert "does not record its training log" in found[3].note
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -152,7 +152,7 @@ def test_nothing_changes_unless_all_files_are_known(at, tmp_path, place):
     foreign.write_text("user_id,text\nana,dear\n")
     before = log.read_bytes()
     paths = [log, foreign] if place else [foreign, log]
-    with pytest.raises(InputError, match="is no listening log, table of users"):
+    with pytest.raises(InputError, match="is not a listening log, table of users"):
         forget("ana", paths)
     assert log.read_bytes() == before
 
@@ -177,7 +177,7 @@ def test_what_must_not_be_touched_is_refused(at, tmp_path):
     }.items():
         with pytest.raises(AudiorecError, match=message):
             forget("ana", [tmp_path / name])
-    with pytest.raises(InputError, match="holds vectors, which has no rows of users"):
+    with pytest.raises(InputError, match="holds vectors, which has no rows per user"):
         forget("ana", [at("vecs-v1.parquet")])
     with pytest.raises(InputError, match="is empty"):
         forget("", [log])

@@ -30,6 +30,6 @@ def test_nothing_changes_where_one_file_is_not_known(tmp_path):
     path = write_part(plays, "dt=2026-11-26/p.parquet", [("ana", "a", "2026-11-26 09:00")])
     pq.write_table(pq.read_table(path, partitioning=None).drop(["song_id"]), path)
     prints = file_prints(plays)
-    with pytest.raises(DamagedFileError, match=r"dt=2026-11-26/p.parquet: is no listening log"):
+    with pytest.raises(DamagedFileError, match=r"dt=2026-11-26/p.parquet: is not a listening log"):
         forget("ana", [plays])
     assert file_prints(plays) == prints

@@ -229,7 +229,7 @@ def test_filters_are_those_of_memory(tmp_path):
     prepare(path, tmp_path / "fed", PrepareSpec(buckets=2, filters=("looped",)))
     found = read_prepared(tmp_path / "fed")
     assert sorted(n for b in (0, 1) for n in found.sequences(b).lengths.tolist()) == [10, 10]
-    with pytest.raises(InputError, match="a prepared log is filtered by looped, flood"):
+    with pytest.raises(InputError, match="a prepared log can be filtered by looped, flood"):
         PrepareSpec(filters=("shared-device",))
 
 
@@ -275,7 +275,7 @@ def test_damage_is_one_clear_error(log, tmp_path):
         read_prepared(fed)
     del manifest["content_sha256"]
     (fed / "prepared.json").write_text(json.dumps({**manifest, "songs": 1}))
-    with pytest.raises(StoreError, match=r"a song has no row in songs\.parquet"):
+    with pytest.raises(StoreError, match=r"a song number is not in songs\.parquet"):
         read_prepared(fed).lists(0)
     (fed / "prepared.json").write_text(json.dumps({**manifest, "format_version": 2}))
     with pytest.raises(StoreError, match="reads prepared_listening of format 1"):

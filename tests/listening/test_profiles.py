@@ -105,7 +105,7 @@ def test_parquet_with_ids_of_numbers(tmp_path):
     ("text", "message"),
     [
         ("user,age\na,1\n", "needs one column 'user_id'"),
-        ("user_id,age\na,1\nb,2\na,3\n", "rows 1 and 3 have the user_id 'a'"),
+        ("user_id,age\na,1\nb,2\na,3\n", "rows 1 and 3 both have user_id 'a'"),
         ("user_id,age\na,1\n,2\n", "row 2 has no user_id"),
         ("user_id,age\na,1\nb,inf\n", "'age' is infinite in row 2"),
         ("user_id,age\na,1,2\n", "cannot be read as a table"),

@@ -73,7 +73,7 @@ def test_lists_are_what_was_put_into_them(tmp_path):
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="by user, session, list, got 'week'"):
+    with pytest.raises(InputError, match="by must be one of user, session, list, got 'week'"):
         to_sequences(log_of(("u", "a", 1, "finish")), by="week")
     with pytest.raises(ShapeError, match="starts must cut 1 plays into 1 sequences"):
         Sequences(("u",), ("a",), np.array([0, 2]), np.array([0], np.int32), np.array([1.0]))

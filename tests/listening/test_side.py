@@ -94,12 +94,12 @@ def test_dates_of_every_sensible_type(tmp_path):
         ("song,artist\na,b\n", "has no column song_id"),
         ("song_id,artist\n", "has no rows"),
         ("song_id,artist\na,b\n,c\n", "row 2 has no song_id"),
-        ("song_id,artist\nb,x\na,y\nb,z\n", "the song 'b' stands twice, in rows 1 and 3"),
-        ("song_id,released\na,1994-13\n", "released '1994-13' is no date; write 1994"),
-        ("song_id,released\na,94\n", "released '94' is no date"),
+        ("song_id,artist\nb,x\na,y\nb,z\n", "the song 'b' is duplicated, in rows 1 and 3"),
+        ("song_id,released\na,1994-13\n", "released '1994-13' is not a date; write 1994"),
+        ("song_id,released\na,94\n", "released '94' is not a date"),
         ("song_id,tempo\na,inf\n", "'tempo' is infinite"),
         ("song_id,tempo\na,1e300\n", "beyond float32"),
-        ("song_id,genre,genre\na,b,c\n", "'genre' stands twice"),
+        ("song_id,genre,genre\na,b,c\n", "'genre' is duplicated"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, text, message):
@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_named(tmp_path, text, message):
 
 def test_other_kinds_of_columns_are_refused(tmp_path):
     pq.write_table(pa.table({"song_id": ["a"], "tags": [["x"]]}), tmp_path / "s.parquet")
-    with pytest.raises(InputError, match=r"column 'tags' holds list<.*expected texts"):
+    with pytest.raises(InputError, match=r"column 'tags' holds list<.*expected text"):
         read_side(tmp_path / "s.parquet")
     with pytest.raises(MissingFileError):
         read_side(tmp_path / "none.parquet")

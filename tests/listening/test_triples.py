@@ -34,11 +34,11 @@ def test_the_sample_of_version_1_is_read_for_good(name):
         ("song:a,by,artist:x,1\nsong:a,by,Ayla,1", r"tail has no type: 'Ayla' in row 2.*song:ID"),
         ("song:,by,artist:x,1", "head has no type"),
         ("Song:a,by,artist:x,1", "head has no type"),
-        ("song:a,,artist:x,1", "there is no relation"),
+        ("song:a,,artist:x,1", "the relation is empty"),
         ("song:a,by,artist:x,0", "weight is not above 0: '0'"),
         ("song:a,by,artist:x,much", "weight is not above 0: 'much'"),
         ("song:a,by,artist:x,inf", "weight is not above 0"),
-        ("song:a,by,artist:x,1\nsong:a,by,artist:x,2", "stands twice.*row 2"),
+        ("song:a,by,artist:x,1\nsong:a,by,artist:x,2", "is duplicated.*row 2"),
         ("", "has no rows"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_row_of_another_extractor_is_refused(tmp_path, write):
 def test_a_torn_part_is_named_and_nothing_is_written(tmp_path, write, make):
     a, b = write("a", ["x"]), write("b", ["y"])
     b.write_bytes(make(b.read_bytes()))
-    with pytest.raises(StoreError, match=r"b\.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"b\.parquet: not a valid Parquet file"):
         compact([a, b], tmp_path / "out.parquet")
     assert names(tmp_path) == ["a.parquet", "b.parquet"]
 

@@ -69,7 +69,7 @@ def test_what_is_wrong_beside_is_said(store, tmp_path):
     theirs = write_good_store(tmp_path / "other", metadata=other).with_name("features.parquet")
     given = {Kind.FEATURES: theirs, Kind.ERRORS: tmp_path / "gone.parquet"}
     problems = {f["kind"]: f["problem"] for f in inventory(store, given)["beside"]}
-    assert problems["scores"].startswith("not a whole Parquet file")
+    assert problems["scores"].startswith("not a valid Parquet file")
     assert problems["features"] == f"made by another extractor: {'f' * 16}"
     assert problems["errors"] == "no such file"
 
@@ -100,7 +100,7 @@ def test_kind_of(store, tmp_path):
     pq.write_table(other, tmp_path / "manifest.parquet")
     assert kind_of(tmp_path / "manifest.parquet") is None
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StoreError, match=r"torn\.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"torn\.parquet: not a valid Parquet file"):
         kind_of(tmp_path / "torn.parquet")
     with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
         kind_of(tmp_path / "gone.parquet")

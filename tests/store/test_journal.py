@@ -371,7 +371,7 @@ def test_other_backbone_outputs(all_outputs, run, song, metadata):
 
 def test_previous_output_that_is_no_store(outputs, metadata):
     outputs.vectors.write_bytes(b"my thesis")
-    with pytest.raises(StoreError, match=r"vecs\.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"vecs\.parquet: not a valid Parquet file"):
         Journal.open(outputs, metadata)
     assert outputs.vectors.read_bytes() == b"my thesis"
 

@@ -167,14 +167,14 @@ def test_missing_file(tmp_path):
 def test_not_parquet(tmp_path, content):
     path = tmp_path / "a.parquet"
     path.write_bytes(content)
-    assert "not a whole Parquet file" in one_line_error(path)
+    assert "not a valid Parquet file" in one_line_error(path)
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
 def test_truncated(stored, part):
     content = stored.read_bytes()
     stored.write_bytes(content[: int(len(content) * part)])
-    assert "not a whole Parquet file" in one_line_error(stored)
+    assert "not a valid Parquet file" in one_line_error(stored)
 
 
 def test_damaged_pages_are_a_store_error_when_they_are_read(stored):

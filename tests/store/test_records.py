@@ -205,7 +205,7 @@ def test_a_link_or_a_second_name_is_not_read(written, tmp_path):
     with pytest.raises(StoreError, match=r"link.rows: is a link"):
         RecordPart(tmp_path / "link.rows")
     (tmp_path / "hard.rows").hardlink_to(path)
-    with pytest.raises(StoreError, match=r"hard.rows: is a second name of another file"):
+    with pytest.raises(StoreError, match=r"hard.rows: is a hard link to another file"):
         RecordPart(tmp_path / "hard.rows")
 
 

@@ -150,11 +150,11 @@ def test_a_torn_file_beside_is_a_problem_and_a_torn_store_an_error(store):
     features.write_bytes(features.read_bytes()[:-40])
     problem = verify(store).problems[0]
     assert (problem.file, problem.row, problem.check) == (str(features), None, "file")
-    assert "not a whole Parquet file" in problem.reason
+    assert "not a valid Parquet file" in problem.reason
     missing = store.with_name("gone.parquet")
     assert "no such file" in verify(store, beside={Kind.FEATURES: missing}).problems[0].reason
     store.write_bytes(store.read_bytes()[:-40])
-    with pytest.raises(StoreError, match=r"vecs\.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"vecs\.parquet: not a valid Parquet file"):
         verify(store)
 
 

@@ -1,28 +1,28 @@
-"""Listening histories of services and music servers to the one log that recall reads.
+"""Convert listening histories of services and music servers to a listening log.
 
 ::
 
     export.zip, scrobbles.csv, persist.db
         ──one of the readers──▶ `Heard` and `SetAside`, row by row
-        ──songs──▶ which song of the store each one is
+        ──songs──▶ the matching song of the store
         ──job──▶ plays.parquet, plays.unmatched.parquet, plays.rejected.parquet, a report
 
-A reader yields every row of its source once, in the source's order: as something that was heard,
-or set aside with a reason. Memory grows with the number of different songs, not with the rows.
+A reader yields every row of its source once, in order: either as an event, or as rejected with a
+reason. Memory use depends on the number of different songs, not on the number of rows.
 
 ================  =================================================================
-``rows``          what a reader yields, and the checks that all sources share
-``archives``      the files of an export: plain, in a zip, or in a folder
-``json_rows``     JSON arrays and JSON lines, one value at a time
-``databases``     SQLite files of running servers, read only
-``listenbrainz``  the archive of ListenBrainz
-``lastfm``        what Last.fm's API and the usual export tools write
-``spotify``       extended streaming history, and the history of account data
+``rows``          the row types that readers yield, and checks shared by all sources
+``archives``      the files of an export: single files, in a zip, or in a folder
+``json_rows``     stream values of JSON arrays and JSON lines
+``databases``     read SQLite files of running servers, read-only
+``listenbrainz``  the ListenBrainz export
+``lastfm``        Last.fm API pages and the common export formats
+``spotify``       Spotify's extended streaming history and account data
 ``yambda``        the Parquet files of the Yambda data set
 ``navidrome``     play counts, scrobbles, stars and ratings of Navidrome
 ``lyrion``        play counts and ratings of Lyrion Music Server
-``songs``         which song of a store a row is about: id, path, tags
-``job``           a whole import: read, match, write, count
+``songs``         match rows to songs of a store by id, path or tags
+``job``           run an import: read, match, write, count
 ================  =================================================================
 
 Public::

@@ -1,8 +1,8 @@
-"""The files of an export, wherever they lie: by themselves, in a zip, or in a folder.
+"""Open the files of an export: single files, in a zip, or in a folder.
 
     paths ──members──▶ [Member(name, open), ...]   sorted by name, opened one at a time
 
-Nothing is unpacked to the disk, so that no name in an archive can lead anywhere.
+Nothing is unpacked to disk, so names in an archive cannot escape from a folder.
 """
 
 import re
@@ -18,8 +18,8 @@ from audiorec.files.user_files import input_errors, refuse_devices
 
 FAILURE = "cannot be read"
 MOST_MEMBERS = 100_000
-MOST_UNPACKED = 200  # times the packed size; JSON of plays is packed to a twentieth
-SMALL = 16 << 20  # bytes that any member may have
+MOST_UNPACKED = 200  # maximum compression ratio; JSON of plays compresses to a twentieth
+SMALL = 16 << 20  # uncompressed bytes that are always allowed
 _NUMBERS = re.compile(r"(\d+)")
 
 
@@ -30,9 +30,9 @@ class Member:
     Attributes
     ----------
     name : str
-        Its path as a person finds it: ``export.zip/listens/2024/1.jsonl``.
+        Its path for messages: ``export.zip/listens/2024/1.jsonl``.
     open : callable
-        Gives the open file; what is wrong with it is an `InputError`.
+        Opens the file as a context manager; errors are `InputError`.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Member:
 def members(paths: Sequence[Path], wanted: str) -> list[Member]:
     """List the files of an export whose names match `wanted`, a regular expression.
 
-    A file that is named outright is taken whatever it is called. Folders are looked into, and
-    so are zips; numbers in names count as numbers.
+    Folders and zips are searched; a file given directly is taken whatever its name. The files are
+    sorted by name, with numbers in numeric order.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def members(paths: Sequence[Path], wanted: str) -> list[Member]:
         else:
             here = [_plain(path)]
         if not here:
-            raise DamagedFileError(f"{path}: holds no file that is called like {wanted!r}")
+            raise DamagedFileError(f"{path}: holds no file with a name like {wanted!r}")
         found += sorted(here, key=lambda one: _by_number(one.name))
     return found
 
@@ -99,13 +99,13 @@ def _member(path: Path, about: zipfile.ZipInfo) -> Member:
     def opened() -> Iterator[IO[bytes]]:
         if about.file_size > SMALL + MOST_UNPACKED * about.compress_size:
             raise DamagedFileError(
-                f"{name}: {about.compress_size} bytes would become {about.file_size}"
+                f"{name}: {about.compress_size} bytes would expand to {about.file_size}"
             )
         with input_errors(name, FAILURE), _open_zip(path) as archive:
             try:
                 with archive.open(about) as file:
                     yield file
-            except (RuntimeError, NotImplementedError) as error:  # encrypted; another packing
+            except (RuntimeError, NotImplementedError) as error:  # encrypted; unknown compression
                 raise InputError(str(error)) from error
 
     return Member(name, opened)
@@ -117,4 +117,4 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except zipfile.BadZipFile as error:
-        raise InputError(f"is no zip, or a damaged one: {error}") from error
+        raise InputError(f"is not a zip, or is damaged: {error}") from error

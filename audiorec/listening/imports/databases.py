@@ -1,11 +1,11 @@
-"""SQLite files of music servers, read only and with distrust.
+"""Read SQLite files of music servers, read-only and as untrusted input.
 
     with opened(path, {"annotation": ("user_id", "item_id")}) as database:
         database.rows("SELECT ...")
 
-The server may be running: its file is opened for reading alone, together with its journal. A file
-that has no such journal is opened as one that nobody changes, so that SQLite writes nothing beside
-it. Tables must be plain tables: a view or a virtual table of this name could run anything.
+The server may be running: its file is opened read-only, together with its write-ahead log. A file
+without a write-ahead log is opened as immutable, so that SQLite writes nothing beside it. Only
+plain tables are read: a view or virtual table of the same name could run arbitrary code.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ LONGEST_CELL = 1 << 20  # bytes
 
 
 class ServerDatabase:
-    """An open database: its tables, their columns, and what stands in them."""
+    """An open SQLite database with access to its plain tables."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class ServerDatabase:
         }
 
     def columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a plain table, in lower case; none where it is not there."""
+        """Return the column names of a plain table in lower case; empty if it does not exist."""
         if table not in self._plain:
             return frozenset()
         quoted = table.replace('"', '""')
@@ -44,25 +44,25 @@ class ServerDatabase:
         return frozenset(row[1].lower() for row in found)
 
     def rows(self, query: str) -> Iterator[sqlite3.Row]:
-        """Yield the rows of a query of ours; names of columns do not depend on case."""
+        """Yield the rows of a trusted query; column names are case-insensitive."""
         with _errors(self.path):
             yield from self._connection.execute(query)
 
 
 @contextmanager
 def opened(path: Path, needed: Mapping[str, Sequence[str]]) -> Iterator[ServerDatabase]:
-    """Open a database that has these tables with these columns.
+    """Open a database, checking that it has the needed tables and columns.
 
     Raises
     ------
     InputError
-        If the file is missing, is no SQLite, or lacks a table or a column.
+        If the file is missing, is not SQLite, or lacks a table or column.
     """
     with input_errors(path, FAILURE):
         refuse_devices(path)
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise InputError("is no SQLite database")
+                raise InputError("is not an SQLite database")
     is_used = path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.absolute().as_uri()}?mode=ro" + ("" if is_used else "&immutable=1")
     with _errors(path), closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
@@ -94,7 +94,7 @@ def _errors(path: Path) -> Iterator[None]:
 
 
 def chosen(names: frozenset[str], wanted: Sequence[str], table: str) -> str:
-    """Return the columns of a SELECT, NULL for those that this version does not have.
+    """Return the column list of a SELECT, with NULL for columns missing in this version.
 
     Examples
     --------
@@ -106,5 +106,5 @@ def chosen(names: frozenset[str], wanted: Sequence[str], table: str) -> str:
 
 
 def row_text(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a row as a mapping, to be kept as text."""
+    """Convert a row to a dict, to be stored as text."""
     return dict(zip(row.keys(), tuple(row), strict=True))

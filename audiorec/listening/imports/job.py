@@ -1,10 +1,10 @@
-"""A whole import: read a history, match its songs, write the log, and count what became of it.
+"""Run an import: read a history, match its songs, write the log, and count the results.
 
-    FILE ──import_history──▶ plays.parquet            what recall and `listening check` read
-                             plays.unmatched.parquet  events whose song the store does not have
-                             plays.rejected.parquet   rows that are broken, or no listening
+    FILE ──import_history──▶ plays.parquet            the log for recall and `listening check`
+                             plays.unmatched.parquet  events whose song is not in the store
+                             plays.rejected.parquet   rows that are invalid, or not about listening
 
-Every row of the source stands in exactly one of the three. They are written whole or not at all,
+Every row of the source is in exactly one of the three files. They are written atomically,
 ``plays.parquet`` last.
 """
 
@@ -34,9 +34,9 @@ from audiorec.store.store import VectorStore
 
 ImportKind = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrome", "lyrion"]
 KINDS: tuple[ImportKind, ...] = get_args(ImportKind)
-READERS = "audiorec.listening.imports."  # one module each, by the name of the kind
-NOBODY = "me"  # who listened, where neither the source nor the caller says
-BLOCK_ROWS = 1 << 14  # that wait as Python objects: about 15 MB
+READERS = "audiorec.listening.imports."  # prefix of the readers' modules, named by kind
+NOBODY = "me"  # default user id, if neither the source nor the caller gives one
+BLOCK_ROWS = 1 << 14  # rows buffered as Python objects: about 15 MB
 FORMAT_VERSION = 1
 ENTRY = pa.field("entry", pa.string())
 NAMES = ("id", "mbid", "isrc", "path", "artist", "title", "album")
@@ -67,23 +67,23 @@ CSV, PARQUET = ".csv", ".parquet"
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """What became of the rows of a listening history.
+    """Counts of an import.
 
     Attributes
     ----------
     rows, plays, unmatched, rejected : int
-        Rows of the source, and of each of the three files: the first is the sum of the others.
+        Rows of the source, and of each of the three files; the first is the sum of the others.
     mistakes : int
-        Rejected rows that are broken; the others are no songs, or no listening.
+        Rejected rows that are invalid; other rejected rows are not songs, or not listening.
     songs, unmatched_songs : int
-        Different songs in the log; songs that the store does not have.
+        Distinct songs in the log, and distinct songs that are not in the store.
     users : int
     first_s, last_s : float or None
-        Times of the first and the last event of the log, seconds since 1970.
+        Times of the first and last event of the log, in seconds since 1970.
     ways : mapping of str to int
-        Rows by how their song was found, and unmatched rows by why it was not.
+        Number of rows by how their song was matched, or why it was not.
     reasons : mapping of str to int
-        Rejected rows by reason.
+        Number of rejected rows by reason.
     """
 
     rows: int = 0
@@ -100,13 +100,13 @@ class Imported:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return the counts as JSON values."""
         content: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         return content | {name: dict(content[name].most_common()) for name in ("ways", "reasons")}
 
 
 def beside(out: Path, what: str) -> Path:
-    """Return the file beside a log: ``plays.unmatched.parquet``."""
+    """Return the path of a file beside a log, such as ``plays.unmatched.parquet``."""
     return out.with_name(f"{out.stem}.{what}{PARQUET}")
 
 
@@ -121,7 +121,7 @@ def import_history(
     report: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
-    """Turn a listening history into a log.
+    """Convert a listening history to a log.
 
     Parameters
     ----------
@@ -132,34 +132,34 @@ def import_history(
     out : Path
         The log to write, ``.parquet``.
     store : VectorStore, optional
-        Whose songs the log is about. Without one, songs keep the service's own ids, or are called
-        by artist and title.
+        The store to match songs with. Without one, songs get the service's ids, or ids made of
+        artist and title.
     user : str
-        Who listened, where the source does not say it of each row.
+        The user id of rows for which the source does not give one.
     keep_unmatched : bool
-        Keep events whose song the store does not have in the log, under the ids that they have
+        Keep events whose song is not in the store in the log, with the ids that they would get
         without a store.
     report : Path, optional
-        A table, ``.csv`` or ``.parquet``, of the songs that the store does not have, most rows
-        first.
+        Table to write, ``.csv`` or ``.parquet``, of the songs that are not in the store, most
+        rows first.
     progress : callable, optional
         Called with the number of rows read so far.
 
     Raises
     ------
     InputError
-        If a file is missing, damaged or of another kind, or none of its rows can be used; then
-        nothing was written.
+        If a file is missing, damaged or of another kind, or none of its rows can be used; nothing
+        is written then.
     """
     for path, ends in ((out, (PARQUET,)), (report, (CSV, PARQUET))):
         if path is not None and path.suffix.lower() not in ends:
-            raise InputError(f"{path}: is written as {' or '.join(ends)}")
+            raise InputError(f"{path}: its name must end in {' or '.join(ends)}")
     rows = import_module(READERS + kind).read(files, user)
     about = {"source": kind} | (
         {"times": "made up: see docs/listening.md"} if kind == "yambda" else {}
     )
     with ExitStack() as stack:
-        # The log is closed, and takes its place, after the others.
+        # The log is closed and renamed into place after the others.
         plays, unmatched, rejected = (
             stack.enter_context(table_writer(path, _schema(schema, of, about)))
             for path, schema, of in (
@@ -192,7 +192,7 @@ def _schema(schema: Any, kind: str, about: Mapping[str, Any]) -> Any:
 
 
 class _Import:
-    """The state of an import: what waits to be written, and what was counted."""
+    """State of an import: buffered rows and counts."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class _Import:
         self.songs: set[str] = set()
 
     def go(self, rows: Iterator[SourceRow], progress: Callable[[int], None] | None) -> None:
-        """Take every row, and write."""
+        """Process and write all rows."""
         for row in rows:
             if isinstance(row, HeardBlock):
                 self._block(row)
@@ -257,7 +257,7 @@ class _Import:
         self._wait("plays", (row, song_id, ratio))
 
     def _block(self, block: HeardBlock) -> None:
-        """Take many rows whose songs have ids alone."""
+        """Process a block of rows whose songs have only ids."""
         encoded = block.song.dictionary_encode()
         ids = encoded.dictionary.to_pylist()
         numbers = encoded.indices.to_numpy()
@@ -374,7 +374,7 @@ def _stamps(times_s: Any) -> Any:
 
 
 def _write_report(path: Path, lost: Counter[tuple[SongRef, str]], known: KnownSongs | None) -> None:
-    """Write the songs that the store does not have, those with most rows first."""
+    """Write the songs that are not in the store, most rows first."""
     from audiorec.types import plain_name
 
     ordered = lost.most_common()

@@ -1,12 +1,12 @@
-r"""JSON that is larger than memory: arrays and lines, one value at a time.
+r"""Read JSON larger than memory, arrays or lines, one value at a time.
 
     [{...}, {...}]                      ──array_rows──▶  1, {...};  2, {...}
     {"user": "ana", "plays": [{...}]}   ──array_rows──▶  the values of its first array
     {...}\n{...}\n                        ──line_rows───▶  1, {...};  2, {...}
 
-The parser of the standard library reads each value; only the brackets and commas between them are
-looked at here. Where a file is cut off, what came before it stays, and the last thing that is
-yielded is `Broken`. (A pull parser such as ijson would end with an error in place of that.)
+The standard library parses each value; this module only handles the brackets and commas between
+them. For a truncated file, all complete values are yielded, followed by a `Broken`. (A pull parser
+such as ijson would raise an error instead.)
 """
 
 import json
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 CHUNK_BYTES = 1 << 18
-LONGEST_VALUE = 1 << 24  # letters of one value of an array; a page of Last.fm has 200,000
+LONGEST_VALUE = 1 << 24  # characters of a value in an array; a Last.fm page has 200,000
 LONGEST_LINE = 1 << 22  # bytes of a line
 AFTER_NUMBER = tuple(" \t\r\n,]")
 _BETWEEN = re.compile(r"\}\s*,\s*(?=\{)")
@@ -25,17 +25,17 @@ _STRING_OR_ARRAY = re.compile(r'"(?:[^"\\]|\\.)*("?)|\[', re.DOTALL)
 
 
 class Broken(NamedTuple):
-    """Where JSON cannot be read."""
+    """A part of a file that is not valid JSON."""
 
     reason: str
     content: str
 
 
 def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield number (from 1) and value of each entry of the first array in a JSON text.
+    """Yield number (from 1) and value of each element of the first array in a JSON text.
 
-    What is damaged is `Broken`, up to where the next object seems to begin, between ``}`` and
-    ``{``; without such a place it is the end of the file.
+    A damaged part is yielded as `Broken`, up to the next apparent start of an object (between
+    ``}`` and ``{``), or else up to the end of the file.
     """
     text = _Text(file)
     if not _find_array(text):
@@ -47,7 +47,7 @@ def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
         next_letter = text.letter()
         if next_letter == "]":
             rest = text.behind_end()
-            # Behind a comma come other keys of the object that holds the list.
+            # A comma is followed by other keys of the object that contains the list.
             if rest and not (is_sure and rest.startswith(",")):
                 yield row, Broken("is damaged, and goes on behind the end of a list", rest)
             return
@@ -75,7 +75,7 @@ def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def line_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield number (from 1) and value of each line; a line that is no JSON is `Broken`."""
+    """Yield number (from 1) and value of each line; `Broken` for a line that is not JSON."""
     row = 0
     while line := file.readline(LONGEST_LINE + 1):
         row += 1
@@ -94,7 +94,7 @@ def line_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def is_lines(head: bytes) -> bool:
-    """Whether a file that begins so has one JSON value a line."""
+    """Return whether a file with this beginning has one JSON object per line."""
     first, there, _rest = head.partition(b"\n")
     if not there:
         return False
@@ -109,7 +109,7 @@ def _shown(line: bytes) -> str:
 
 
 class _Text:
-    """The part of a text that is looked at, read on as it is asked for."""
+    """Buffered window on a text file, extended on demand."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -118,7 +118,7 @@ class _Text:
         self.held = ""
 
     def more(self) -> bool:
-        """Read on; False where the file is over."""
+        """Extend the window; return False at the end of the file."""
         if self._is_over:
             return False
         data = self._file.read(CHUNK_BYTES)
@@ -127,7 +127,7 @@ class _Text:
         return not self._is_over
 
     def twice_as_much(self) -> bool:
-        """Read on, so that a long value is not looked at again for every piece of it."""
+        """Double the window, so that a long value is not parsed again for every chunk."""
         goal = 2 * len(self.held)
         is_more = self.more()
         while is_more and len(self.held) < goal and self.more():
@@ -135,18 +135,18 @@ class _Text:
         return is_more
 
     def skip(self, letters: int) -> None:
-        """Go on behind some letters."""
+        """Drop the first characters of the window."""
         self.held = self.held[letters:]
 
     def behind_end(self) -> str:
-        """Return what stands behind the bracket of a list, but for brackets around it."""
+        """Skip the bracket that ends a list, and enclosing brackets; return the rest."""
         self.skip(1)
         while self.letter() in ("]", "}") and self.held:
             self.skip(1)
         return self.held
 
     def letter(self) -> str:
-        """Return the next letter that is no blank, and stand before it; "" at the end."""
+        """Skip white space and return the next character without consuming it; "" at the end."""
         while True:
             self.skip(_BLANK.match(self.held).end())  # type: ignore[union-attr]
             if self.held or not self.more():
@@ -154,14 +154,14 @@ class _Text:
 
 
 def _find_array(text: _Text) -> bool:
-    """Stand behind the bracket that opens the first array; False where there is none."""
+    """Advance past the opening bracket of the first array; return False if there is none."""
     while True:
         rest = ""
         for found in _STRING_OR_ARRAY.finditer(text.held):
             if found[0] == "[":
                 text.skip(found.end())
                 return True
-            if not found[1]:  # it goes on behind what is held
+            if not found[1]:  # the string continues beyond the window
                 rest = text.held[found.start() :]
                 break
         text.held = rest
@@ -181,7 +181,7 @@ def _value(text: _Text, decoder: json.JSONDecoder) -> Any:
             if not text.twice_as_much():
                 return Broken("is cut off or no JSON", text.held)
             continue
-        # A number may go on where the text that is held ends: 0, then .5
+        # A number may continue beyond the window: 0, then .5
         is_open = isinstance(found, (int, float)) and text.held[end : end + 1] not in AFTER_NUMBER
         if (end == len(text.held) or is_open) and text.more():
             continue

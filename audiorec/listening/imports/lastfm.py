@@ -1,4 +1,4 @@
-"""Scrobbles of Last.fm, as its API and the usual export tools write them.
+"""Read Last.fm scrobbles, as written by its API and the common export tools.
 
 ==========================================  ============================================
 CSV with a header                           ``uts`` (seconds) or ``utc_time``, ``artist``,
@@ -9,10 +9,10 @@ JSON of the API, page by page               ``{"recenttracks": {"track": [...]}}
 JSON of ``scrobbles``                       ``{"username": "ana", "scrobbles": [{"track": ...}]}``
 ==========================================  ============================================
 
-All times are UTC and say when a play began; numbers are seconds or milliseconds by their size.
-Last.fm counts a play that was heard to the half or for four minutes, and keeps no skips: a scrobble
-is a ``play`` of unknown ratio. A track with ``loved`` 1 is *not* a ``like``: the API does not say
-when it was loved. What plays while the export is written has no time yet, and is set aside.
+All times are the start of a play, in UTC; numbers are seconds or milliseconds by their size.
+Last.fm counts a play after half of the song or four minutes, and does not record skips: a scrobble
+becomes a ``play`` with unknown ratio. ``loved`` 1 does *not* become a ``like``: the API does not
+say when it was loved. A track playing during the export has no time yet, and is rejected.
 """
 
 import csv
@@ -49,17 +49,17 @@ from audiorec.listening.imports.rows import (
 
 FILES = r"\.(csv|tsv|json|jsonl|ndjson)$"
 WITHOUT_HEADER = ("artist", "album", "track", "date")
-# What the columns of a CSV, and the keys of JSON, are called; the first that is there counts.
+# Names of CSV columns and JSON keys; the first one present is used.
 TITLE = ("track", "name", "title", "track_name", "track name")
 ARTIST = ("artist", "artist_name", "artist name")
 ALBUM = ("album", "album_name", "album name", "release")
 MBID = ("track_mbid", "mbid", "recording_mbid")
 TIME = ("uts", "timestamp", "date", "utc_time", "time", "played_at", "date_uts")
-PAGES = ("track", "tracks", "scrobbles")  # where the rows of a page of JSON stand
+PAGES = ("track", "tracks", "scrobbles")  # keys of the rows in a JSON page
 
 
 def read(paths: Sequence[Path], user: str) -> Rows:
-    """Yield the rows of CSV and JSON files, of a folder of them, or of a zip."""
+    """Yield the rows of CSV and JSON files, also in folders and zips."""
     for member in members(paths, FILES):
         is_table = member.name.lower().endswith((".csv", ".tsv"))
         yield from _table(member, user) if is_table else _json(member, user)
@@ -78,7 +78,7 @@ def _json(member: Member, user: str) -> Rows:
 
 
 def _tracks(page: Any) -> Iterator[Any]:
-    """Yield the tracks of what stands in an array: a track, a page, or a list of tracks."""
+    """Yield the tracks of an array element: a track, a page, or a list of tracks."""
     if isinstance(page, list):
         for part in page:
             yield from _tracks(part)
@@ -120,17 +120,17 @@ def _again(first: str, lines: Iterator[str], *, is_header: bool) -> Iterator[str
 
 
 def _named_columns(header: Sequence[str], user: str) -> tuple[Sequence[str] | None, str]:
-    """Return the names of the columns, None where the first line is a row; and the user."""
+    """Return the column names, or None if the first line is not a header; and the user."""
     names = [name.partition("#")[0] for name in header]
     said = [name.partition("#")[2] for name in header if "#" in name]
     if any(n in names for n in ARTIST) and any(n in names for n in TITLE):
         if not any(n in names for n in TIME):
-            raise InputError(f"has no column for the time: one of {', '.join(TIME)}")
+            raise InputError(f"has no time column; it must have one of {', '.join(TIME)}")
         return names, user or (said[0] if said else "")
     if len(header) == len(WITHOUT_HEADER):
         return None, user
     raise InputError(
-        f"has no columns for artist and track, and is no table of {', '.join(WITHOUT_HEADER)}"
+        f"has no artist and track columns, and is not a table of {', '.join(WITHOUT_HEADER)}"
     )
 
 

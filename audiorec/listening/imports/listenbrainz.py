@@ -1,11 +1,11 @@
-"""The archive of ListenBrainz: every listen and every piece of feedback of one account.
+"""Read a ListenBrainz export: all listens and feedback of one account.
 
     listenbrainz_NAME_TIME.zip: user.json, listens/YEAR/MONTH.jsonl, feedback.jsonl, ...
 
-``listened_at`` is when a listen began, in seconds, UTC. ListenBrainz takes a listen that was heard
-to the half or for four minutes, and keeps no skips: a listen is a ``play`` of unknown ratio.
-Feedback is ``like`` (1) or ``dislike`` (-1); 0 is feedback that was taken back. It names recordings
-by id alone, so that names come from the listens. Pinned recordings are not read.
+``listened_at`` is the start of a listen, in seconds UTC. ListenBrainz records a listen after half
+of the song or four minutes, and no skips: a listen becomes a ``play`` with unknown ratio. Feedback
+becomes ``like`` (1) or ``dislike`` (-1); 0 is revoked feedback. Feedback identifies recordings only
+by id, so artist and title come from the listens. Pinned recordings are not read.
 """
 
 import json
@@ -45,14 +45,14 @@ MOST_USER_BYTES = 1 << 16
 
 
 def read(paths: Sequence[Path], user: str) -> Rows:
-    """Yield the rows of an export: a zip, a folder, or files of listens and feedback."""
+    """Yield the rows of an export, given as zip, folder, or files of listens and feedback."""
     found = [m for m in members(paths, FILES) if PINNED not in m.name]
     for member in [m for m in found if _name(m) == "user.json"]:
         user = user or _user(member)
         found.remove(member)
     feedback = [m for m in found if _name(m).startswith(FEEDBACK)]
     wanted = {text(mapping(v).get("recording_msid")) for m in feedback for _, v in _values(m)}
-    names: dict[str, SongRef] = {}  # of recordings that feedback is about, by their msid
+    names: dict[str, SongRef] = {}  # recordings with feedback, by their msid
     for member in [m for m in found if m not in feedback]:
         for row, value in _values(member):
             song, heard = _listen(member.name, row, value, user)

@@ -1,11 +1,11 @@
-"""Lyrion Music Server's ``persist.db``: play counts and ratings, which outlive its scans.
+"""Read Lyrion Music Server's ``persist.db``: play counts and ratings that survive rescans.
 
-``tracks_persistent`` has one row a file: its address (``file:///music/a%20song.flac``), how often
-it was played and when last, in seconds UTC, and a rating from 0 to 100. Lyrion does not say who
-listened. A count is one ``play`` row with that ``weight``; a rating from 80 on is a ``like``, one
-from 1 to 20 a ``dislike``, at the last play or when the song was added. Rows that were never played
-nor rated say nothing, and are passed over. Songs are found by path and MusicBrainz id: their tags
-stand in another file.
+``tracks_persistent`` has one row per file: its URL (``file:///music/a%20song.flac``), its play
+count, the time of the last play in seconds UTC, and a rating from 0 to 100. Lyrion does not record
+users. A count becomes one ``play`` row with that ``weight``; a rating of 80 or more becomes a
+``like``, one from 1 to 20 a ``dislike``, at the last play or when the song was added. Files never
+played nor rated are skipped. Songs are matched by path and MusicBrainz id, since their tags are
+in another database.
 """
 
 import sqlite3
@@ -61,7 +61,7 @@ def _heard(file: str, place: int, row: sqlite3.Row, event: str, user: str) -> He
 
 
 def path_of(url: str) -> str:
-    """Return the path of a file's address; the address of a stream as it is.
+    """Return the path of a ``file:`` URL; other URLs are returned unchanged.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Navidrome's ``navidrome.db``: scrobbles, play counts, stars and ratings of all its users.
+"""Read Navidrome's ``navidrome.db``: scrobbles, play counts, stars and ratings of all users.
 
-Newer versions keep every play (``scrobbles``); older ones, and what was before, only a count and
-the time of the last play (``annotation``). Each scrobble is a ``play``; what a count has beyond the
-scrobbles is one ``play`` row whose ``weight`` is that number, at the last play, or at the first
-scrobble where there is one. A star is a ``like`` when it was given; without a star, a rating of
-4 or 5 is a ``like`` and one of 1 a ``dislike``, when it was given or at the last play.
-Times without a zone are UTC. Albums and artists that were played or starred are no songs.
+Newer versions record every play (``scrobbles``); older ones only a count and the time of the last
+play (``annotation``). Each scrobble becomes a ``play``; plays counted beyond the scrobbles become
+one ``play`` row with that ``weight``, at the last play, or at the first scrobble if there is one.
+A star becomes a ``like`` at the time it was given; without a star, a rating of 4 or 5 becomes a
+``like`` and one of 1 a ``dislike``, at the time of the rating or of the last play.
+Times without a zone are UTC. Plays and stars of albums and artists are ignored.
 """
 
 import sqlite3
@@ -53,7 +53,7 @@ class _Rows:
         has_names = {"id", "user_name"} <= database.columns("user")
         names = database.rows("SELECT id, user_name FROM user") if has_names else iter(())
         self.names = {str(row["id"]): text(row["user_name"]) for row in names}
-        # Rows and the first time of each user and song in the scrobbles.
+        # Number of scrobbles and time of the first, by user and song.
         self.scrobbled: dict[tuple[str, str], tuple[int, float]] = {}
 
     def all(self) -> Rows:
@@ -80,7 +80,7 @@ class _Rows:
                 yield self._guarded(row, make, roots)
 
     def _roots(self) -> dict[str, str]:
-        """Return the folder of each library, which paths of songs are relative to."""
+        """Return the root folder of each library; song paths are relative to it."""
         if not {"id", "path"} <= self.database.columns("library"):
             return {}
         return {
@@ -89,7 +89,7 @@ class _Rows:
         }
 
     def _said(self, row: sqlite3.Row) -> Iterator[Any]:
-        """Yield what a row says: that a song was played, and that it is liked or not."""
+        """Yield the methods that turn a row into events: plays, and a like or dislike."""
         plays, rating = number(row["play_count"]) or 0, number(row["rating"]) or 0
         known, _ = self.scrobbled.get((str(row["user"]), str(row["song"])), (0, 0.0))
         is_starred = bool(number(row["starred"]))
@@ -134,7 +134,7 @@ class _Rows:
 
 
 def moment_of(value: object) -> float:
-    """Return seconds since 1970 of a cell: a text, or a number."""
+    """Convert a cell, text or number, to seconds since 1970."""
     return epoch(value) if number(value) is not None else moment(value)
 
 

@@ -1,8 +1,8 @@
-"""What a reader of listening histories yields, and the checks that all sources share.
+"""Row types that readers of listening histories yield, and checks shared by all sources.
 
     one row of a source ──reader──▶ `Heard`, or `SetAside` with a reason
 
-Times are seconds since 1970, UTC, and say when a play began.
+Times are the start of a play, in seconds since 1970, UTC.
 """
 
 import json
@@ -17,9 +17,9 @@ from audiorec.listening.casting import FIRST_S, LAST_S
 from audiorec.listening.interactions import MAX_WEIGHT
 from audiorec.types import Float64Array, FloatArray
 
-LONGEST_KEPT = 4096  # letters of a row that is set aside
-LONGEST_TEXT = 4096  # letters of a name or a path; a longer one is no name
-LONGEST_PLAY_S = 86_400.0  # a play that lasts longer is a counter that ran wild
+LONGEST_KEPT = 4096  # characters stored of a rejected row
+LONGEST_TEXT = 4096  # characters of a name or path; longer ones are ignored
+LONGEST_PLAY_S = 86_400.0  # a longer play is an error of the counter
 
 NO_SONG = "names no song"
 NO_TIME = "has no time that can be read"
@@ -34,44 +34,44 @@ _DAY = ("%d %b %Y, %H:%M", "%d %b %Y %H:%M")  # as Last.fm writes it, in UTC
 
 
 class SongRef(NamedTuple):
-    """What a source says of a song; empty texts where it says nothing."""
+    """A source's description of a song; empty strings if unknown."""
 
-    id: str = ""  # the service's own, or the store's
+    id: str = ""  # the service's or the store's id
     mbid: str = ""
     isrc: str = ""
     path: str = ""
     artist: str = ""
     title: str = ""
     album: str = ""
-    duration_s: float = 0.0  # 0 where unknown
+    duration_s: float = 0.0  # 0 if unknown
 
     @property
     def has_name(self) -> bool:
-        """Whether anything here could name one song."""
+        """Whether the description can identify a song."""
         return bool(self.id or self.mbid or self.isrc or self.path or (self.artist and self.title))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """One event of a source.
+    """One listening event of a source.
 
     Attributes
     ----------
     song : SongRef
     user : str
-        Empty where the source is of one person and does not say whose.
+        Empty if the source belongs to one person and does not name them.
     time_s : float
         Seconds since 1970, UTC.
     event : str
         One of `audiorec.listening.events.EVENTS`.
     played_ratio : float or None
-        The part of the song that was heard, 0 to 1.
+        The share of the song that was heard, 0 to 1.
     played_s : float or None
-        Seconds that were heard, where the source does not know how long the song is.
+        Seconds heard, if the source does not know the song's length.
     weight : float
-        How many plays the row stands for.
+        The number of plays that the row stands for.
     entry : str
-        Where in the service it was played.
+        The product or service that the play came from.
     """
 
     song: SongRef
@@ -86,19 +86,19 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """One row of a source that does not become an event.
+    """One row of a source that is rejected: it does not become an event.
 
     Attributes
     ----------
     reason : str
     is_mistake : bool
-        Whether the row is broken; False for what is no song, or says nothing of listening.
+        Whether the row is invalid; False if it is not about a song or not about listening.
     file : str
-        Which file of the source.
+        The file of the source.
     row : int
-        The number of the row in it, from 1.
+        The row number in the file, from 1.
     content : str
-        What stands there, cut after 4,096 letters.
+        The row's content, truncated to 4,096 characters.
     user : str
     """
 
@@ -112,16 +112,16 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardBlock:
-    """Many events of a source whose songs have ids and nothing else.
+    """A block of events of a source whose songs have only ids.
 
     Attributes
     ----------
     song, user : pyarrow.StringArray, length n
     time_s : ndarray, shape (n,), float64
     event : str
-        Of all of them.
+        The event of all rows.
     played_ratio : ndarray, shape (n,), float32
-        NaN where unknown.
+        NaN if unknown.
     entry : pyarrow.StringArray, length n
         May hold nulls.
     """
@@ -142,7 +142,7 @@ Rows = Iterator[SourceRow]
 
 
 class UnusableRowError(Exception):
-    """A row cannot be used; caught by the reader that raised it."""
+    """A row cannot be used; caught within the reader that raised it."""
 
     def __init__(self, reason: str, is_mistake: bool = True) -> None:
         super().__init__(reason, is_mistake)
@@ -150,7 +150,7 @@ class UnusableRowError(Exception):
         self.is_mistake = is_mistake
 
     def at(self, file: str, row: int, content: object, user: str = "") -> SetAside:
-        """Return the row that is set aside."""
+        """Return the rejected row."""
         return SetAside(
             reason=self.reason,
             file=file,
@@ -162,7 +162,7 @@ class UnusableRowError(Exception):
 
 
 def kept(content: object) -> str:
-    """Return a row as the text that is kept of it."""
+    """Return the text that is stored of a rejected row."""
     if isinstance(content, (bytes, bytearray)):
         content = bytes(content[:LONGEST_KEPT]).decode("utf-8", "backslashreplace")
     if not isinstance(content, str):
@@ -171,14 +171,14 @@ def kept(content: object) -> str:
 
 
 def named(song: SongRef) -> SongRef:
-    """Return a song, if it could be found by what is said of it."""
+    """Return a song if its description can identify it; otherwise raise `UnusableRowError`."""
     if not song.has_name:
         raise UnusableRowError(NO_SONG)
     return song
 
 
 def text(value: object) -> str:
-    """Return a text without blanks around it; empty for what is none, or cannot be stored."""
+    """Return a stripped string; empty if it is not a string, too long or not encodable."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         return ""
     try:
@@ -189,7 +189,7 @@ def text(value: object) -> str:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number, also of a text; None for anything else."""
+    """Convert a number or numeric string to a finite float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -200,9 +200,10 @@ def number(value: object) -> float | None:
 
 
 def epoch(value: object) -> float:
-    """Return seconds since 1970 of a number: seconds, milli-, micro- or nanoseconds by its size.
+    """Convert a number to seconds since 1970, inferring the unit from its size.
 
-    The ranges do not overlap from March 1973 to the end of 2099.
+    Units are seconds, milli-, micro- and nanoseconds; from March 1973 to the end of 2099 their
+    ranges do not overlap.
     """
     found = number(value)
     if found is None:
@@ -214,7 +215,7 @@ def epoch(value: object) -> float:
 
 
 def moment(value: object) -> float:
-    """Return seconds since 1970 of a time as text; one without a zone is in UTC.
+    """Parse a time as seconds since 1970; a time without a zone is in UTC.
 
     Examples
     --------
@@ -246,14 +247,14 @@ def _of_words(words: str) -> float:
 
 
 def checked(time_s: float) -> float:
-    """Return a time, if listening logs may have it."""
+    """Return a time if it is in the range of listening logs; otherwise raise."""
     if not FIRST_S <= time_s < LAST_S:
         raise UnusableRowError(WRONG_TIME)
     return time_s
 
 
 def count(value: object) -> float:
-    """Return a number of plays, above 0."""
+    """Return a play count; raise `UnusableRowError` if it is not above 0."""
     found = number(value)
     if found is None or not 0 < found <= MAX_WEIGHT:
         raise UnusableRowError(f"its number of plays is not from 1 to {MAX_WEIGHT:.0f}")
@@ -261,5 +262,5 @@ def count(value: object) -> float:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Return an object of JSON; an empty one for anything else."""
+    """Return a JSON object; an empty one for any other value."""
     return value if isinstance(value, dict) else {}

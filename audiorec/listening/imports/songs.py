@@ -1,18 +1,18 @@
-"""Which song of a store a row of a listening history is about.
+"""Match rows of listening histories to songs of a store.
 
     `SongRef` ──KnownSongs.find──▶ a row of the store, and how it was found
 
 ===========  =======================================================================
-``id``       the song's id, or an alias of a table of your own (`store aliases --add`)
+``id``       the song's id, or an alias that the user added (`store aliases --add`)
 ``mbid``     MusicBrainz recording id in the file's tags
 ``isrc``     ISRC in the file's tags
-``path``     the same file; or the one file that ends in the same folder and name
+``path``     the same path; or the only file with the same folder and file name
 ``tags``     artist and title, compared by `audiorec.types.plain_name`
 ===========  =======================================================================
 
-They are asked in this order. Where several songs fit, the album decides, then the length; songs of
-one length (within three seconds) are one recording, and the first id is taken. Otherwise nothing
-is guessed, and the row is not matched.
+They are tried in this order. If several songs match, the album decides, then the length; songs of
+the same length (within three seconds) are the same recording, and the first id is taken. Otherwise
+the row is not matched.
 """
 
 import os
@@ -29,7 +29,7 @@ WAYS = ("id", "mbid", "isrc", "path", "tags")
 SAME_LENGTH_S = 3.0  # between two rips of one recording
 LEAST_SHARED = 2  # parts of two paths: the file and its folder
 NO_SUCH, SEVERAL = "no such song", "several songs"
-MOST_KEPT = 1 << 18  # answers that are kept
+MOST_KEPT = 1 << 18  # cached results
 
 
 class FoundSong(NamedTuple):
@@ -40,7 +40,7 @@ class FoundSong(NamedTuple):
     row : int
         Its row in the store; -1 for none.
     way : str
-        One of `WAYS`, or why none was found: `NO_SUCH` or `SEVERAL`.
+        How it was found, one of `WAYS`; or why not: `NO_SUCH` or `SEVERAL`.
     """
 
     row: int
@@ -48,7 +48,7 @@ class FoundSong(NamedTuple):
 
 
 class KnownSongs:
-    """The songs of a store by everything that a service may know of them."""
+    """Lookup of a store's songs by id, MusicBrainz id, ISRC, path and tags."""
 
     def __init__(self, store: VectorStore) -> None:
         self.ids = store.ids
@@ -77,7 +77,7 @@ class KnownSongs:
         self._kept: dict[SongRef, FoundSong] = {}
 
     def find(self, song: SongRef) -> FoundSong:
-        """Return the song that is meant."""
+        """Return the matching song; results are cached."""
         found = self._kept.get(song)
         if found is None:
             if len(self._kept) >= MOST_KEPT:
@@ -118,7 +118,7 @@ class KnownSongs:
         return [row for row, n in shared.items() if n == most]
 
     def _one_of(self, rows: Sequence[int], song: SongRef) -> int:
-        """Return the one song that is meant among several; -1 where there is no telling."""
+        """Choose one of several candidate rows; -1 if ambiguous."""
         if len(rows) > 1 and song.album:
             album = plain_name(song.album)
             rows = [row for row in rows if self._albums[row] == album] or rows
@@ -132,9 +132,9 @@ class KnownSongs:
         return abs(self.durations[row] - duration_s) <= SAME_LENGTH_S
 
     def of_title(self, songs: Iterable[SongRef]) -> Mapping[str, str]:
-        """Return ids of songs by title, for titles that one artist's song alone has.
+        """Return song ids by title, for titles that only one song has.
 
-        For a person who looks through songs that were not found: an artist has many spellings.
+        They are hints for people who review unmatched songs, since artists have many spellings.
         """
         wanted = {title for song in songs if (title := plain_name(song.title))}
         found: dict[str, list[str]] = defaultdict(list)
@@ -145,7 +145,7 @@ class KnownSongs:
 
 
 def own_id(song: SongRef) -> str:
-    """Return what a song is called that no store has: the service's id, or artist and title.
+    """Return the id of a song that is not in a store: the service's id, or artist and title.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many parts two paths share at their ends."""
+    """Return how many trailing components two paths share."""
     n = 0
     for a, b in zip(reversed(one), reversed(other), strict=False):
         if a != b:

@@ -1,23 +1,23 @@
-"""Spotify's extended streaming history, and the shorter one of the account data.
+"""Read Spotify's extended streaming history, and the shorter history of its account data.
 
     my_spotify_data.zip: Streaming_History_Audio_2023_1.json, endsong_0.json, ...  (extended)
                          StreamingHistory_music_0.json, StreamingHistory0.json     (account data)
 
-``ts`` and ``endTime`` are when a stream *ended*, UTC, to the second and to the minute; the start is
-``ms_played`` milliseconds before. ``offline_timestamp`` is not used: its unit changed over the
-years, and it is when the app went offline. Spotify does not say how long a song is: the ratio
-follows from the store, where the song is in it.
+``ts`` and ``endTime`` are the *end* of a stream in UTC, to the second and to the minute; the start
+is ``ms_played`` milliseconds earlier. ``offline_timestamp`` is not used: its unit changed over the
+years, and it is the time when the app went offline. Spotify does not give the song's length: the
+played ratio is computed from the store if the song is in it.
 
 =========  ==============================================================================
 event      where
 =========  ==============================================================================
 finish     ``reason_end`` is ``trackdone``
 skip       ``skipped`` is true, or ``reason_end`` is a button, another song or the end of the app
-play       all else, and every row of the account data: the ratio says what became of it
+play       all other rows, and every row of the account data: the played ratio decides
 =========  ==============================================================================
 
-Podcasts, audiobooks and videos are set aside: they are no songs. Addresses, devices and countries
-are not read into anything.
+Podcasts and audiobooks are rejected, and files of videos skipped, since they are not songs. IP
+addresses, devices and countries are not stored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ BROKEN_OFF = frozenset(
     {"fwdbtn", "backbtn", "endplay", "clickrow", "clickside", "playbtn", "popup"}
 )
 NOT_MUSIC = ("episode_name", "spotify_episode_uri", "audiobook_title", "audiobook_uri")
-# Who listened from where: nothing of it is kept of a row that is set aside.
+# Private fields, which are not stored even for rejected rows.
 PRIVATE = frozenset(
     "ip_addr ip_addr_decrypted user_agent user_agent_decrypted platform conn_country city region "
     "metro_code longitude latitude incognito_mode".split()
@@ -56,7 +56,7 @@ PRIVATE = frozenset(
 
 
 def read(paths: Sequence[Path], user: str) -> Rows:
-    """Yield the rows of a zip, a folder, or JSON files."""
+    """Yield the rows of an export, given as zip, folder, or JSON files."""
     for member in members(paths, FILES):
         if any(word in member.name.rpartition("/")[2].lower() for word in NO_MUSIC_FILES):
             continue

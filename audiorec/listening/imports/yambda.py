@@ -1,16 +1,16 @@
-"""Yambda's Parquet files: listens, likes and dislikes of Yandex Music's data set.
+"""Read the Parquet files of Yambda, Yandex Music's data set of listens, likes and dislikes.
 
     listens.parquet      uid, item_id, timestamp, is_organic, played_ratio_pct, ...  ──▶  play
     likes.parquet        uid, item_id, timestamp, is_organic                         ──▶  like
     dislikes.parquet     the same                                                    ──▶  dislike
     multi_event.parquet  all of them, told apart by event_type
 
-The name of a file says what its rows are. In ``sequential`` files a row is a user, and the other
-columns are lists. ``timestamp`` counts seconds from a moment that was not published, in steps of
-five: it is put behind `ORIGIN`, so that order and distances are right, and dates are not.
-``played_ratio_pct`` above 100 is a listener who wound back, and counts as 1. ``unlike`` and
-``undislike`` take something back that a log of events cannot take back: they are set aside.
-``is_organic`` becomes ``entry``: ``organic`` or ``recommended``.
+The file name tells the kind of its rows. In ``sequential`` files each row is a user, and the other
+columns are lists. ``timestamp`` counts seconds from an unpublished origin, in steps of five; it is
+added to `ORIGIN`, so order and intervals are right, but dates are not. ``played_ratio_pct`` above
+100 means that the listener rewound, and counts as 1. ``unlike`` and ``undislike`` revoke an event,
+which a log cannot express: they are rejected. ``is_organic`` becomes ``entry``: ``organic`` or
+``recommended``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ from audiorec.listening.casting import FIRST_S, LAST_S, to_floats
 from audiorec.listening.imports.rows import HeardBlock, SetAside, SourceRow, kept
 
 FAILURE = "cannot be read"
-ORIGIN = 946_684_800.0  # seconds since 1970: the beginning of the year 2000, which is made up
+ORIGIN = 946_684_800.0  # seconds since 1970: start of the year 2000, an arbitrary choice
 EVENTS = {"listen": "play", "like": "like", "dislike": "dislike"}
 TAKEN_BACK = ("unlike", "undislike")
 BATCH_ROWS = 1 << 16
@@ -38,7 +38,7 @@ PERCENT = 100.0
 
 
 def read(paths: Sequence[Path], _user: str) -> Iterator[SourceRow]:
-    """Yield the rows of each file, many at a time."""
+    """Yield the rows of each file in blocks."""
     for path in paths:
         if not path.exists():
             raise MissingFileError(f"{path}: no such file")
@@ -62,7 +62,7 @@ def _file(path: Path, file: Any) -> Iterator[SourceRow]:
 
 
 def _kind(path: Path, names: Sequence[str]) -> str | None:
-    """Return the one kind of all rows; None where a column says it."""
+    """Return the kind of all rows; None if a column gives it per row."""
     if "event_type" in names:
         return None
     kind = path.stem.removesuffix("s")
@@ -71,13 +71,13 @@ def _kind(path: Path, names: Sequence[str]) -> str | None:
     if "played_ratio_pct" in names:
         return "listen"
     raise DamagedFileError(
-        f"{path}: nothing says whether these are likes or dislikes: call the file as Yambda does, "
+        f"{path}: cannot tell whether these are likes or dislikes; name the file as in Yambda: "
         "likes.parquet or dislikes.parquet"
     )
 
 
 def _flat(batch: Any) -> Iterator[Any]:
-    """Yield tables of one event a row; lists of a user become rows, one user at a time."""
+    """Yield tables with one event per row; lists are unnested, one user at a time."""
     table = pa.Table.from_batches([batch])
     lists = [f.name for f in table.schema if _is_list(f.type)]
     if not lists:

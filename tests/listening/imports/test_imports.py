@@ -219,7 +219,7 @@ def test_yambda_says_what_is_taken_back_and_matches_ids(tmp_path, store):
     assert [r["id"] for r in rows(beside(out, "unmatched"))] == ["1", "2", "3"]
     nameless = tmp_path / "what.parquet"
     pq.write_table(pa.table({"uid": [1], "timestamp": [5], "item_id": [2]}), nameless)
-    with pytest.raises(InputError, match="call the file as Yambda does"):
+    with pytest.raises(InputError, match="name the file as in Yambda"):
         import_history("yambda", [nameless], out)
 
 
@@ -376,9 +376,9 @@ def test_what_cannot_be_used_at_all_leaves_everything_as_it_was(tmp_path):
         import_history("spotify", [tmp_path / "no.zip"], out)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("endsong_0.json", b"[" + b" " * (64 << 20))
-    with pytest.raises(DamagedFileError, match=r"bytes would become 67108865"):
+    with pytest.raises(DamagedFileError, match=r"bytes would expand to 67108865"):
         import_history("spotify", [tmp_path / "bomb.zip"], out)
-    with pytest.raises(InputError, match=r"is written as \.parquet"):
+    with pytest.raises(InputError, match=r"its name must end in \.parquet"):
         import_history("spotify", [empty], tmp_path / "plays.csv")
     assert not [p for p in tmp_path.iterdir() if "plays" in p.name]
 

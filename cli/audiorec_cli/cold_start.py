@@ -94,7 +94,7 @@ class ColdStartOptions:
     tastes: Annotated[
         bool,
         more(
-            "--tastes/--no-tastes", help="Write the users' tastes to a second file, for a ranker."
+            "--tastes/--no-tastes", help="Add a second file with the users' tastes, for a ranker."
         ),
     ] = True
     heard: Annotated[bool, more("--heard", help="Keep songs that the user has heard.")] = False

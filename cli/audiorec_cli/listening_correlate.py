@@ -104,7 +104,7 @@ def _check_targets(*paths: Path | None) -> None:
     """Refuse output files in folders that do not exist, before any work is done."""
     for path in paths:
         if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: folder {path.parent} does not exist")
+            raise InputError(f"{path}: there is no folder {path.parent}")
 
 
 def _time(text: str | None, name: str) -> float | None:

@@ -166,7 +166,11 @@ def test_empty_lists_are_counted(home, audiorec):
     ("arguments", "code", "message"),
     [
         (["audience", "--songs", "vecs.parquet"], 2, "give --interactions LOG, and --vectors"),
-        (["audience", "--songs", "new.parquet"], 4, "with those of users: --users users.parquet"),
+        (
+            ["audience", "--songs", "new.parquet"],
+            4,
+            "with embeddings of users: --users users.parquet",
+        ),
         (
             ["audience", "--songs", "new.parquet", "--users", "others.parquet"],
             2,
@@ -251,7 +255,7 @@ def test_ctrl_c_keeps_what_was_found(home):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "the same command goes on from there" in err
+    assert "run the same command to resume" in err
     kept = len(list(home.glob("lists.parquet.run/block-*")))
     assert 2 < kept < 20
     again = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -79,7 +79,7 @@ def test_what_says_that_it_writes_is_classified_so():
         for parameter in _command(o.command).params
         if parameter.name == o.parameter
     }
-    says = re.compile(r"\b([Ww]rite|Keep metrics|to this file|store to (?:make|create)|PNG)\b")
+    says = re.compile(r"\b([Ww]rite|to this file|store to (?:make|create)|PNG)\b")
     for (command, name), text in helps.items():
         if says.search(text) or name == "out":
             assert reach_of(command, name) is Reach.WRITES, (command, name, text)

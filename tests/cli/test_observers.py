@@ -90,7 +90,7 @@ def test_a_log_that_cannot_be_written_any_more_does_not_end_the_run(home, audior
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--log-json", "-", "--json"], "would mix on stdout"),
+        (["--log-json", "-", "--json"], "would both write to stdout"),
         (["--log-json", "no/such/folder/log"], "cannot be written"),
         (["--metrics-textfile", "no/such/folder/a.prom"], "no such folder"),
         (["--metrics-textfile", "songs/page.mp3"], "not a metrics textfile of audiorec"),

@@ -281,7 +281,7 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
     [
         ("retag s3://b/songs", "s3://b/songs: audiorec retag writes into songs of this machine"),
         ("browse -v s3://b/v.parquet", "audiorec browse shows a library of this machine"),
-        ("extract s3://b/songs", "reads songs of this machine; elsewhere: audiorec manifest"),
+        ("extract s3://b/songs", "reads local songs; for remote ones: audiorec manifest"),
         ("similar x -v http://b/v.parquet", "http://b/v.parquet: no such kind of place; there are"),
         ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
         (
@@ -293,7 +293,7 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
         ("listening check plays --utc-offset 8", "an offset from UTC is written as +08:00"),
         (
             "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
-            "--day is the last day that is read: leave --until out",
+            "--day already sets the last day to read: leave --until out",
         ),
     ],
 )

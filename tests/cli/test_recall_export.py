@@ -28,7 +28,7 @@ def test_what_was_written_is_counted_for_people_and_programs(world, audiorec):
     assert found["rows"] == {name: len(read(world / "export", name)) for name in found["rows"]}
     ranking = found["samples"]["ranking"]
     assert f"{ranking['positive']} positive, {ranking['negative']} negative" in err
-    assert f"{ranking['pending']} not over yet" in err
+    assert f"{ranking['pending']} still pending" in err
     assert found["units"]["units"][0] == 1.0
     assert "a product of units for 100.0%" in err
     code, out, err = audiorec(*LINE)

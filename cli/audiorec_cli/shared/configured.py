@@ -224,10 +224,10 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
 def say_standing(standing: Standing) -> None:
     """Print a note if the file of the folder is ignored, with the command to trust it."""
     if standing is Standing.UNKNOWN:
-        say(f"note: ./{FILE} is not trusted and was ignored; trust it: audiorec config trust")
+        say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config trust")
     elif standing is Standing.CHANGED:
         say(
-            f"note: ./{FILE} has changed since it was trusted and was ignored; trust it: "
+            f"note: ./{FILE} has changed since it was trusted and was not read; trust it: "
             "audiorec config trust"
         )
 

@@ -20,7 +20,7 @@ class ListForm:
 
     json: JsonOption = False
     m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; -: stdout.")] = None
-    absolute: Annotated[bool, more("--absolute", help="Write absolute paths in the playlist.")] = (
+    absolute: Annotated[bool, more("--absolute", help="Use absolute paths in the playlist.")] = (
         False
     )
 
@@ -44,7 +44,7 @@ class ListForm:
         if target.is_dir():
             raise InputError(f"{target}: is a folder; name the file, for example mix.m3u8")
         if not folder.is_dir():
-            raise InputError(f"{target}: folder {folder} does not exist")
+            raise InputError(f"{target}: there is no folder {folder}")
         if not os.access(folder, os.W_OK):
             raise InputError(f"{target}: folder {folder} is not writable")
 

@@ -67,7 +67,7 @@ def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
 
     store = open_store(vectors_path(given))
     if not (empty or len(store)):
-        raise StoreError(f"{store.path}: contains no songs; add some: audiorec extract FOLDER")
+        raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
     return store
 
 

@@ -78,7 +78,7 @@ class Together:
         *,
         quiet: bool,
     ) -> dict[str, Any]:
-        """Train in several processes and return what `train_part` does; exit with 130 if stopped."""
+        """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
         from audiorec.learning.bundle import check_target
         from audiorec.learning.launch import Task
 

@@ -9,7 +9,7 @@ from made_library import series, song, write_library
 from made_songs import write_song
 
 NONE = {"jingle.wav": "only 2 segments of three seconds", "silence.wav": "silent"}
-LEFT_OUT = "2 songs that are no music left out (--include-non-music)"
+LEFT_OUT = "2 songs that are not music left out (--include-non-music)"
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_what_ends_a_run_is_the_logs_last_line(home, audiorec):
 def test_a_log_that_cannot_be_written_any_more_does_not_end_the_run(home, audiorec):
     code, _, told = audiorec("extract", "songs", "--log-json", "/dev/full")
     assert code == 3
-    assert "warning: the log ends here: No space left on device" in told
+    assert "warning: logging stopped: No space left on device" in told
     assert "unchanged" in told
 
 

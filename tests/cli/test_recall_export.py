@@ -69,7 +69,7 @@ def test_rows_without_a_time_are_counted(world, audiorec):
     (world / "order.csv").write_text(rows)
     code, _, err = audiorec(*"recall export -i order.csv --out new".split())
     assert code == 0
-    assert "2 rows of the log have no time, and are no samples" in err
+    assert "2 rows of the log have no time and give no samples" in err
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_only_and_exclude(in_library):
     )
     assert ids(out)
     assert not [n for n in ids(out) if n.startswith("album 1/") or n.endswith(".mp3")]
-    assert "--exclude nobody fits no song" in err
+    assert "--exclude nobody matches no song" in err
 
 
 def test_copies_are_left_out_and_that_is_said(in_library):

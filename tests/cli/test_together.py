@@ -21,7 +21,10 @@ def plays(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("rules --engine torchrun", "rules is trained by one process; several train: youtube-dnn,"),
+        (
+            "rules --engine torchrun",
+            "rules trains in one process only; these use several: youtube-dnn,",
+        ),
         ("sasrec --processes 3", "--processes and --address need --engine torchrun or ray"),
         ("sasrec --engine torchrun --address auto", "--address is for --engine ray"),
         ("sasrec --engine torchrun --set blocks=0", "blocks must be 1 or more"),

@@ -50,8 +50,8 @@ def print_summary(report: "RunReport", outputs: "Outputs") -> None:
         return
     for place, count in report.unpruned.items():
         say(
-            f"kept {count} rows below {place}: it cannot be read or is empty, like a disk that is "
-            "not mounted; if the songs are gone, remove the folder"
+            f"kept {count} of the rows below {place}: it cannot be read or has no songs, as if "
+            "a disk is not mounted; if the songs are gone, remove the folder"
         )
     say(f"vectors: {outputs.vectors}")
     if report.failed or report.failed_before:

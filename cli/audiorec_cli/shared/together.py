@@ -57,9 +57,7 @@ class Together:
             from audiorec.recall.registry import CHANNELS, channel_class
 
             able = ", ".join(name for name in CHANNELS if channel_class(name).together)
-            raise InputError(
-                f"{kind.name} trains in one process only; several processes can train: {able}"
-            )
+            raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError(
                 "already running under torchrun with several processes: leave --engine out"

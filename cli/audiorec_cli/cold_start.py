@@ -1,4 +1,4 @@
-"""``audiorec cold-start``: new songs to the users for them, users to the new songs for them."""
+"""``audiorec cold-start``: match new songs with users, as audiences or as lists."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 app = group(
-    r"""Recommend songs that nobody has heard yet: batch jobs on Parquet.
+    r"""Recommend songs without listening data, in batch jobs on Parquet files.
 
     Examples
     --------
@@ -34,18 +34,19 @@ app = group(
     """
 )
 
-NAMES_SHOWN = 5  # songs that a remark names
+NAMES_SHOWN = 5  # songs named in a remark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartOptions:
-    """Two sides, what is known of their listening, and limits: what both commands take."""
+    """Options of both commands: songs, users, listening, and limits."""
 
     songs: Annotated[
-        Path, typer.Option(help="New songs: embeddings.parquet, or a store by vector.")
+        Path, typer.Option(help="New songs: embeddings.parquet, or a store with --by vector.")
     ]
     users: Annotated[
-        Path | None, typer.Option(help="users.parquet; without it, tastes by vector.")
+        Path | None,
+        typer.Option(help="User embeddings; without them, users are compared by vector."),
     ] = None
     vectors: Annotated[
         Path | None,
@@ -53,7 +54,7 @@ class ColdStartOptions:
             "--vectors",
             "-v",
             metavar="STORE",
-            help="Songs that users know [default: $AUDIOREC_VECTORS, else vecs.parquet].",
+            help="Store of known songs [default: $AUDIOREC_VECTORS, else vecs.parquet].",
         ),
     ] = None
     interactions: Annotated[
@@ -62,37 +63,42 @@ class ColdStartOptions:
             "--interactions",
             "-i",
             metavar="LOG",
-            help="Listening: for tastes, and to leave out what was heard.",
+            help="Listening log, for tastes and to exclude heard songs.",
         ),
     ] = None
     minimum: Annotated[
-        float, typer.Option(min=-1, max=1, help="Least similarity; -1 shows every pair.")
+        float, typer.Option(min=-1, max=1, help="Minimum similarity; -1: no minimum.")
     ] = 0.0
     per_artist: Annotated[
-        int | None, typer.Option(min=1, help="Songs of one artist that one user is shown, at most.")
+        int | None, typer.Option(min=1, help="Most songs of one artist per user.")
     ] = None
     quiet: QuietOption = False
     json: JsonOption = False
     by: Annotated[
         Literal["auto", "embedding", "vector"],
-        more(help="What is compared; auto: embeddings where --users is given."),
+        more(help="Space to compare in; auto: embedding if --users is given."),
     ] = "auto"
     rule: RuleOption = None
     artists: Annotated[
-        Path | None, more(help="A table of song_id and artist, if --songs has no artists.")
+        Path | None, more(help="Table of song_id and artist, if --songs has no artists.")
     ] = None
-    quota: Annotated[int, more(min=0, help="Users that every song reaches first.")] = 0
-    exposures: Annotated[int | None, more(min=0, help="Exposures to divide over all lists.")] = None
-    half_life: Annotated[
-        float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
-    ] = 90.0
+    quota: Annotated[
+        int, more(min=0, help="Users given to every song before similarity decides.")
+    ] = 0
+    exposures: Annotated[
+        int | None, more(min=0, help="Total exposures to distribute over all lists.")
+    ] = None
+    half_life: Annotated[float, more(min=0, help="Half-life of a like in days; 0: no decay.")] = (
+        90.0
+    )
     tastes: Annotated[
-        bool, more("--tastes/--no-tastes", help="Users' tastes in a second file, for a ranker.")
+        bool,
+        more(
+            "--tastes/--no-tastes", help="Add a second file with the users' tastes, for a ranker."
+        ),
     ] = True
-    heard: Annotated[bool, more("--heard", help="Do not leave out what was heard.")] = False
-    keep_known: Annotated[
-        bool, more("--keep-known", help="Copies of songs that users know count as new.")
-    ] = False
+    heard: Annotated[bool, more("--heard", help="Keep songs that the user has heard.")] = False
+    keep_known: Annotated[bool, more("--keep-known", help="Keep copies of known songs.")] = False
     include_non_music: Annotated[
         bool, more("--include-non-music", help="Keep speech, noise, silence and jingles.")
     ] = False
@@ -106,7 +112,7 @@ class ColdStartOptions:
         engines: Engines,
         **limits: int | None,
     ) -> None:
-        """Make the lists and print a summary; `limits` are those of one command."""
+        """Build the lists and print a summary; `limits` are the options of one command."""
         from audiorec.listening.rule import load_rule
         from audiorec.recall.cold_start.job import ColdStart
         from audiorec.recall.cold_start.plan import ColdStartPlan
@@ -124,7 +130,7 @@ class ColdStartOptions:
         files = ColdStartFiles(
             songs=self.songs,
             users=self.users,
-            vectors=self.vectors or usual_vectors("songs that users know:"),
+            vectors=self.vectors or usual_vectors("known songs:"),
             interactions=self.interactions,
             artists=self.artists,
             by=self.by,
@@ -159,19 +165,17 @@ class ColdStartOptions:
 @recorded("cold-start audience", "output")
 def audience(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Users for each song.")] = 1000,
-    per_user: Annotated[
-        int | None, typer.Option(min=1, help="Audiences that one user is in, at most.")
-    ] = None,
+    per_user: Annotated[int | None, typer.Option(min=1, help="Most audiences per user.")] = None,
     output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
     engines: Engines,
     done: JobTold,
 ) -> None:
-    r"""Choose for each new song the users to show it to.
+    r"""Choose the users to show each new song to.
 
-    Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
-    stopped or killed at any time: the same command resumes it.
+    Copies of known songs, speech, noise, silence and jingles are left out. The job can be
+    interrupted at any time: the same command resumes it.
 
     Examples
     --------
@@ -187,19 +191,17 @@ def audience(
 @recorded("cold-start songs", "output")
 def song_lists(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 50,
-    per_song: Annotated[
-        int | None, typer.Option(min=1, help="Lists that one song is in, at most.")
-    ] = None,
+    per_song: Annotated[int | None, typer.Option(min=1, help="Most lists per song.")] = None,
     output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,
     engines: Engines,
     done: JobTold,
 ) -> None:
-    r"""Choose for each user the new songs to show.
+    r"""Choose the new songs to show each user.
 
-    Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
-    stopped or killed at any time: the same command resumes it.
+    Copies of known songs, speech, noise, silence and jingles are left out. The job can be
+    interrupted at any time: the same command resumes it.
 
     Examples
     --------
@@ -212,10 +214,10 @@ def song_lists(
 
 
 def _check(files: "ColdStartFiles") -> None:
-    """Refuse files of the wrong kind before one is read, with the command that makes the right."""
+    """Refuse files of the wrong kind before any is read; name the command that makes the right."""
     if files.compares == "embedding":
         check(files.songs, Wanted.SONGS)
-    elif files.users is None:  # else that is the mistake
+    elif files.users is None:  # otherwise `open_inputs` reports the contradiction
         check(files.songs, Wanted.VECTORS)
     check(files.users, Wanted.USERS)
     check(files.vectors, Wanted.VECTORS)
@@ -225,7 +227,7 @@ def _check(files: "ColdStartFiles") -> None:
 def _report(
     plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path, *, json: bool
 ) -> dict[str, int]:
-    """Print the result: counts, then the first lists with names; return the counts."""
+    """Print counts and the first lists, with song names; return the counts."""
     from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
 
     found = summarise_lists(output, plan.k)
@@ -260,7 +262,7 @@ def _report(
 
 
 def _print_lists(lists: str, shown: "Sequence[ShownList]", inputs: "ColdStartInputs") -> None:
-    """Print the first lists with the songs' names."""
+    """Print the first lists, with song names."""
     if not shown:
         return
     name = dict(zip(inputs.songs.ids, map(_name, *_titles(inputs)), strict=True))
@@ -277,20 +279,20 @@ def _titles(inputs: "ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
 
 
 def _name(song_id: str | None, artist: str | None, title: str | None) -> str:
-    """Return artist and title of a song, its id where it has no title."""
+    """Return artist and title of a song, or its id if it has no title."""
     if not title:
         return str(song_id)
     return f"{artist}: {title}" if artist else title
 
 
 def _say_screened(inputs: "ColdStartInputs", asked: ColdStartOptions) -> None:
-    """Say which songs are not new, which are no music, and what became of them."""
+    """Report the songs that are not new or not music, and whether they are kept."""
     known, noise = inputs.screening.known, inputs.screening.not_music
     of = f"of {inputs.offered} new songs"
     if known:
         names = _some([f"{song.song_id} is {song.same_as}" for song in known])
         left = "kept" if asked.keep_known else "left out; --keep-known keeps them"
-        say(f"{len(known)} {of} are known audio ({names}): {left}")
+        say(f"{len(known)} {of} are copies of known songs ({names}): {left}")
     if noise:
         left = "kept" if asked.include_non_music else "left out; --include-non-music keeps them"
         say(f"{len(noise)} {of} are speech, noise, silence or jingles ({_some(noise)}): {left}")
@@ -306,14 +308,14 @@ def _remarks(document: dict[str, Any]) -> None:
         say("note: simulated listening")
     strangers = document["users_without_taste"]
     if strangers and document["by"] == "vector":
-        say(f"{strangers} users like no song of the store and are left out; --users places all")
+        say(f"{strangers} users like no song of the store and are left out; --users includes all")
     elif strangers:
-        say(f"{strangers} users like no song of the store and have no taste for a ranker")
+        say(f"{strangers} users like no song of the store, so they have no tastes for a ranker")
     wanted = document["songs"] if document["lists"] == "audience" else document["users"]
     empty = wanted - document["lists_with_candidates"]
-    minimum = f"least similarity {document['minimum']:g} (--minimum)"
+    minimum = f"minimum similarity {document['minimum']:g} (--minimum)"
     if empty:
-        why = f"limits, heard songs or the {minimum} leave nobody"
+        why = f"limits, heard songs or the {minimum} exclude all candidates"
         say(f"{empty} of {wanted} lists are empty: {why}")
     else:
         say(minimum)

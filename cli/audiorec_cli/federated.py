@@ -1,4 +1,4 @@
-"""``audiorec federated``: one model of two businesses that show each other no row."""
+"""``audiorec federated``: train one model with another business without sharing rows."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 RoleName = Literal["music", "partner"]
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", metavar="TOML", help="Has the table [federated].")
+    Path, typer.Option("--config", "-c", metavar="TOML", help="Settings with a table [federated].")
 ]
 RoleOption = Annotated[
-    RoleName | None, typer.Option("--role", help="Which side this is, where TOML does not say.")
+    RoleName | None, typer.Option("--role", help="The role of this side, if not in the settings.")
 ]
 CAUTION = (
-    "each side learns which of its users the other one has, and how many the other has in all; "
-    "no id leaves in the clear"
+    "each side learns which of its users the other side has, and how many users it has in all; "
+    "no id is sent in the clear"
 )
 
 app = group(
-    """Train one recall model with another business: no row of a table leaves its owner.
+    """Train one recall model with another business: no table row leaves its owner.
 
     Examples
     --------
@@ -42,15 +42,15 @@ app = group(
 
 @command(app)
 def keys(
-    role: Annotated[RoleName, typer.Option("--role", help="Which side this is.")],
+    role: Annotated[RoleName, typer.Option("--role", help="The role of this side.")],
     output: OutFolderOption,
-    days: Annotated[int, more(min=1, help="How long the certificate is valid.")] = 730,
+    days: Annotated[int, more(min=1, help="Days that the certificate is valid.")] = 730,
     json: JsonOption = False,
 ) -> None:
-    """Make a key and a certificate: key.pem stays, certificate.pem goes to the other party.
+    """Make a key and a certificate: keep key.pem, send certificate.pem to the other party.
 
-    Both parties compare the fingerprint by telephone, and name the other's certificate among the
-    peers of their settings. Nobody else can connect.
+    Both parties compare the fingerprint by telephone, and add the other's certificate to the peers
+    in their settings. Nobody else can connect.
 
     Examples
     --------
@@ -68,7 +68,9 @@ def keys(
         "fingerprint": spoken(made.fingerprint),
     }
     print_document(document, json=json, title="keys")
-    say(f"send {output / CERTIFICATE_FILE} to the other party, and read out the fingerprint")
+    say(
+        f"send {output / CERTIFICATE_FILE} to the other party, and compare the fingerprint by phone"
+    )
 
 
 @command(app)
@@ -76,16 +78,16 @@ def align(
     config: ConfigOption,
     role: RoleOption = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do it: what the other side learns is known and allowed.")
+        bool, typer.Option("--yes", help="Run the alignment: accept what the other side learns.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
 ) -> None:
-    """Find the users that both sides have, without showing the others to each other.
+    """Find the users that both sides have, without revealing the others.
 
-    Says first how many ids take part, how long it takes and what each side learns; without --yes
-    that is all. Both sides run it at the same time.
+    Prints the number of ids, the cost and what each side learns; without --yes it ends there. Both
+    sides run it at the same time.
 
     Examples
     --------
@@ -105,7 +107,7 @@ def align(
     if not yes:
         document = {"schema": "audiorec/federated-align-plan/1", **about, "learns": CAUTION}
         print_document(document, json=json, title="alignment")
-        say("nothing was sent; with --yes it is done")
+        say("nothing was sent; add --yes to run it")
         return
     with job("federated align", plan.alignment, metrics_textfile) as done:
         with graceful_stop("this bucket is", quiet=quiet) as stop:
@@ -117,7 +119,7 @@ def align(
                 stop=stop,
             )
         if found is None:
-            say("stopped; the same command begins again")
+            say("stopped; run the same command to start again")
             raise typer.Exit(Exit.INTERRUPTED)
         done.count(ids=len(ids), users=len(found))
     document = {
@@ -129,14 +131,14 @@ def align(
     }
     if json:
         print_json(document)
-    say(f"{len(found):,} of {len(ids):,} users are known to all: {plan.alignment}")
+    say(f"{len(found):,} of {len(ids):,} users are on all sides: {plan.alignment}")
 
 
 def _say_plan(about: dict[str, Any]) -> None:
-    merged = f" ({about['merged']:,} equal ones left out)" if about["merged"] else ""
+    merged = f" ({about['merged']:,} duplicates removed)" if about["merged"] else ""
     say(
-        f"{about['ids']:,} ids{merged}, {about['buckets']:,} buckets or more, "
-        f"{about['megabytes']:,} MB, about {about['cpu_s']:,} CPU-seconds on both sides together"
+        f"{about['ids']:,} ids{merged}, at least {about['buckets']:,} buckets, "
+        f"{about['megabytes']:,} MB, about {about['cpu_s']:,} CPU-seconds for both sides together"
     )
     say(f"caution: {CAUTION}")
 
@@ -151,9 +153,9 @@ def train(
 ) -> None:
     """Train this side's half of the model; the other side runs the same command.
 
-    Whoever is stopped or dies runs it again: both go on from the last checkpoint that both have,
-    and end with the weights that they would have had. Under torchrun the processes of one side
-    train its half together, whatever the other side does.
+    If either side stops, run its command again: both resume from the last common checkpoint and
+    reach the same weights as without the interruption. Under torchrun, the processes of one side
+    train its half together, independently of the other side.
 
     Examples
     --------
@@ -189,30 +191,35 @@ def train(
 def users(
     config: ConfigOption,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table to write.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The table of user vectors to write."),
     ] = None,
     role: RoleOption = None,
-    item: Annotated[int, typer.Option(min=0, help="For which of the partner's peers.")] = 0,
+    item: Annotated[
+        int, typer.Option(min=0, help="Which of the partner's peers to embed for, from 0.")
+    ] = 0,
     everybody: Annotated[
-        bool, typer.Option("--all", help="Also users that the other side does not know.")
+        bool, typer.Option("--all", help="Include users that the other side does not have.")
     ] = False,
     serve: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Answer the other side's questions instead."),
+        typer.Option(metavar="HOST:PORT", help="Serve vectors to the other side instead."),
     ] = None,
     ask: Annotated[
         str | None,
-        typer.Option("--from", metavar="HOST:PORT", help="Music side: ask a partner that serves."),
+        typer.Option(
+            "--from", metavar="HOST:PORT", help="Music side: fetch vectors from a serving partner."
+        ),
     ] = None,
     onnx: Annotated[
-        Path | None, more(metavar="FILE", help="Write the users' tower as ONNX instead.")
+        Path | None, more(metavar="FILE", help="Write the user tower as ONNX instead.")
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn the partner's rows into vectors of users, which the music side takes as a table.
+    """Embed the partner's users, as a table of vectors for the music side.
 
-    The music side asks its model: recall candidates MODEL --users vectors.parquet.
+    The music side then runs: recall candidates MODEL --users vectors.parquet.
 
     Examples
     --------
@@ -245,18 +252,18 @@ def users(
     if json:
         print_json(document)
     if "users" in document:
-        unknown = f"; of {document['unknown']:,} nothing is known" if document["unknown"] else ""
+        unknown = f"; {document['unknown']:,} unknown" if document["unknown"] else ""
         say(f"{document['users']:,} users{unknown}: {output}")
     else:
-        say(f"the users' tower: {onnx}")
+        say(f"user tower: {onnx}")
 
 
 def _serve(plan: "PartyPlan", address: str, item: int, *, quiet: bool) -> None:
     from audiorec.recall.federated.serving import serve_users
 
-    with graceful_stop("this answer is", quiet=quiet) as stop:
+    with graceful_stop("this response is", quiet=quiet) as stop:
         answered = serve_users(plan, address, item=item, say=None if quiet else say, stop=stop)
-    say(f"{answered:,} vectors were sent")
+    say(f"{answered:,} vectors sent")
 
 
 @command(app)
@@ -264,17 +271,19 @@ def audit(
     config: ConfigOption,
     other: Annotated[
         Path | None,
-        typer.Option("--with", metavar="TOML", help="The other side's settings: attack with both."),
+        typer.Option(
+            "--with", metavar="TOML", help="Settings of the other side, to attack with both."
+        ),
     ] = None,
     role: RoleOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Attack the configuration, and say what the numbers that cross give away of people.
+    """Attack the configuration, and measure what the exchanged numbers reveal about users.
 
-    With both sides' settings, on one machine, everything is tried, undefended and as configured.
-    The partner alone tries its vectors; the music side alone shows what its training noted
-    (watch = true). An attack that does not beat chance where nothing defends does not count.
+    With the settings of both sides, on one machine, all attacks run, undefended and as configured.
+    The partner alone attacks its vectors; the music side alone reports what its training recorded
+    (watch = true). An attack that does not beat chance without defences does not count.
 
     Examples
     --------
@@ -306,7 +315,7 @@ def audit(
         for leak in found["leaks"]
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
-    print_table(heads, rows, title="what crosses gives away", digits=4)
+    print_table(heads, rows, title="what the exchange reveals", digits=4)
     if found["account"]:
         say(found["account"])
 

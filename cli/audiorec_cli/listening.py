@@ -1,4 +1,4 @@
-"""``audiorec listening``: import, check, prepare, cut, correlate logs; forget a person."""
+"""``audiorec listening``: import, check, prepare, split and correlate logs; remove a user."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,10 +31,10 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     pass
 
-FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
+FEW_SONGS = 200  # with fewer, a user meets too few new songs for a correlation
 
 app = group(
-    """Look at listening: check a log, prepare it, hold it against vectors, or make one up.
+    """Work with listening logs: import, check, prepare, correlate with sound, simulate.
 
     Examples
     --------
@@ -51,24 +51,23 @@ ByName = Literal["user", "session", "list"]
 @command(app)
 def check(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Parquet, .csv or .csv.gz: a log, or see --kind.")
+        Path,
+        typer.Argument(metavar="FILE", help="A log in Parquet, .csv or .csv.gz, or see --kind."),
     ],
     vectors: Annotated[
         Path | None,
-        typer.Option(
-            "--vectors", "-v", metavar="STORE", help="A store to match the song ids with."
-        ),
+        typer.Option("--vectors", "-v", metavar="STORE", help="A store to match song ids against."),
     ] = None,
     kind: Annotated[
-        KindName | None, typer.Option(help="What the file is [default: by its columns].")
+        KindName | None, typer.Option(help="Kind of table [default: from its columns].")
     ] = None,
     rule: RuleOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Count rows, users, songs, mistakes and plays that say nothing; what the rule makes of them.
+    """Check a log: count rows, users, songs, errors, uninformative plays, and likes by the rule.
 
-    Side information, triples, candidates and targets are counted as well. Exits with 3 if rows
-    cannot be used or no song id is in the store, with 4 if nothing in the file can be used.
+    Also counts side information, triples, candidates and targets. Exits with 3 if rows cannot be
+    used or no song id is in the store, with 4 if nothing in the file can be used.
 
     Examples
     --------
@@ -84,7 +83,7 @@ def check(
     check_file(vectors, Wanted.VECTORS)
     found_kind = kind or guess_kind(file)
     if rule and found_kind != "interactions":
-        raise InputError(f"--rule is for a listening log; {file} is read as {found_kind}")
+        raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
     ids = store.ids if store else None
     if found_kind == "interactions":
@@ -99,7 +98,7 @@ def check(
         print_table(("what", "value"), list(flat(document)), title=str(file))
     unknown = store is not None and document["store"]["songs_matched"] == 0
     if unknown:
-        say(f"no song id of {file} is in {vectors}: both need the same ids")
+        say(f"no song id of {file} is in {vectors}; both must use the same ids")
     if document.get("problems") or unknown:
         raise typer.Exit(Exit.SOME_FAILED)
 
@@ -109,16 +108,16 @@ def check(
 def prepare(
     log: LogArgument,
     out: OutFolderOption,
-    buckets: Annotated[int, typer.Option(min=1, help="Files that users are spread over.")] = 64,
+    buckets: Annotated[int, typer.Option(min=1, help="Number of files to divide users into.")] = 64,
     by: Annotated[
-        ByName, typer.Option(help="Whose plays are a sequence: sessions, lists need their column.")
+        ByName, typer.Option(help="One sequence per user, session or list (by its column).")
     ] = "user",
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Plays to leave out: looped, flood, skip-chain (repeat it)."),
+        typer.Option("--filter", help="Drop plays: looped, flood, skip-chain (repeatable)."),
     ] = None,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be used.")
+        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be used.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -126,9 +125,9 @@ def prepare(
     engines: Engines,
     done: JobTold,
 ) -> None:
-    """Make sequences of a log that is larger than memory, in buckets of users.
+    """Turn a log larger than memory into play sequences, in buckets of users.
 
-    The same command resumes a job that was stopped.
+    The same command resumes an interrupted job.
 
     Examples
     --------
@@ -160,16 +159,16 @@ command(app, "graph")(listening_graph.graph)
 
 @command(app)
 def forget(
-    user: Annotated[str, typer.Argument(metavar="USER", help="The id of the person.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The id of the user.")],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Logs, candidates, users; prepared/ and models."),
+        typer.Argument(metavar="FILE", help="Logs, candidates, embeddings, prepared/ and models."),
     ],
     json: JsonOption = False,
 ) -> None:
-    """Remove a person from files of listening, which change in place; name models to train again.
+    """Remove a user from listening data in place, and list the models to retrain.
 
-    All files are looked at first: if one is of a kind that is not known, none changes.
+    All files are checked first: if the kind of one is unknown, no file changes.
 
     Examples
     --------
@@ -207,22 +206,23 @@ def holdout(
     output: OutFileOption,
     vectors: SoundOption = None,
     features: FeaturesOption = None,
-    side: Annotated[Path | None, also_known(metavar="FILE", help="Of songs: artists.")] = None,
+    side: Annotated[Path | None, also_known(metavar="FILE", help="Song metadata: artist.")] = None,
     valid: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of artists that choose the epochs.")
+        float, typer.Option(min=0, max=0.9, help="Share of artists held out for early stopping.")
     ] = 0.1,
     test: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of artists to judge on.")
+        float, typer.Option(min=0, max=0.9, help="Share of artists held out for the test.")
     ] = 0.2,
     new_songs: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the other artists' songs, too.")
+        float,
+        typer.Option(min=0, max=0.9, help="Also hold out this share of the other artists' songs."),
     ] = 0.0,
-    split_seed: Annotated[int, typer.Option(help="Which artists those are.")] = 0,
+    split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Write a log without the songs that a model will be judged on, to make its users of.
+    """Write a log without the held-out songs, for training the user embeddings.
 
-    Give the shares and the seed that recall train user-audio gets by --set.
+    Use the same shares and seed as for recall train user-audio (--set).
 
     Examples
     --------
@@ -253,28 +253,28 @@ command(app, "correlate")(listening_correlate.correlate)
 def simulate(
     out: OutFolderOption,
     vectors: VectorsOption = None,
-    users: Annotated[int, typer.Option(min=1, help="How many users.")] = 1000,
-    days: Annotated[int, typer.Option(min=10, help="How many days.")] = 90,
+    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 1000,
+    days: Annotated[int, typer.Option(min=10, help="Number of days.")] = 90,
     signal: Annotated[
-        float, typer.Option(min=0, max=1, help="How much of a taste can be heard: 0 to 1.")
+        float, typer.Option(min=0, max=1, help="How much sound explains taste, 0 to 1.")
     ] = 0.8,
     sensitive: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of users whose taste can be heard at all.")
+        float, typer.Option(min=0, max=1, help="Share of users whose taste depends on sound.")
     ] = 0.5,
     cold_songs: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of songs that come out late.")
+        float, typer.Option(min=0, max=1, help="Share of songs released late in the period.")
     ] = 0.3,
     cold_users: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of users who join late.")
+        float, typer.Option(min=0, max=1, help="Share of users who join late in the period.")
     ] = 0.1,
-    sessions: Annotated[float, typer.Option(help="Mean sessions a user and day.")] = 0.5,
+    sessions: Annotated[float, typer.Option(help="Mean sessions per user and day.")] = 0.5,
     seed: SeedOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Make users, profiles and listening over the songs of a store, to try commands on.
+    """Simulate users, profiles and listening for the songs of a store, to try commands.
 
-    The data is made up and says so in every file. truth.parquet holds what was planted.
+    Every file is marked as simulated. truth.parquet contains the planted preferences.
 
     Examples
     --------
@@ -305,7 +305,5 @@ def simulate(
         names = ("songs", "cold_songs", "users", "sensitive_users", "cold_users", "events")
         print_table(("what", "count"), [(n, document[n]) for n in names], title=str(out))
     if len(store) < FEW_SONGS:
-        say(
-            f"note: {len(store)} songs are few; an analysis of single users needs about {FEW_SONGS}"
-        )
+        say(f"note: only {len(store)} songs; an analysis per user needs about {FEW_SONGS}")
     say(f"{NOTE} World: {out}")

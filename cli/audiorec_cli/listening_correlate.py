@@ -1,4 +1,4 @@
-"""``audiorec listening correlate``: whether listening follows sound."""
+"""``audiorec listening correlate``: correlate listening with the sound of songs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -30,36 +30,39 @@ def correlate(
     interactions: LogOption,
     vectors: VectorsOption = None,
     embeddings: Annotated[
-        Path | None, typer.Option(help="Song embeddings instead of the store's vectors.")
+        Path | None, typer.Option(help="Compare song embeddings instead of the store's vectors.")
     ] = None,
     by: Annotated[
-        CorrelateBy, typer.Option(help="The weighted vector, or the mean scores.")
+        CorrelateBy, typer.Option(help="Compare the weighted vector, or the mean scores.")
     ] = "vector",
     since: Annotated[
-        str | None, typer.Option(help="New songs are met from here on [default: at 60 % of time].")
+        str | None,
+        typer.Option(help="Start of the test period [default: at 60 % of the time span]."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="And before here [default: the end].")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End of the test period [default: end of the log].")
+    ] = None,
     rule: RuleOption = None,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be used.")
+        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be used.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write a Parquet of one row a user.")
+        Path | None, typer.Option("--out", "-o", help="Write a Parquet file with one row per user.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw a .png, .svg or .pdf (extra plot).")
+        Path | None, typer.Option(help="Plot to a .png, .svg or .pdf (extra plot).")
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    half_life: Annotated[float, more(help="Days after which a favourite counts half.")] = 30.0,
-    min_songs: Annotated[int, more(min=4, help="New songs that a user must have.")] = 10,
-    draws: Annotated[int, more(min=1, help="Shuffles of completions.")] = 200,
-    song_draws: Annotated[int, more(min=2, help="Shuffles of songs.")] = 100,
+    half_life: Annotated[float, more(help="Half-life of a favourite in days.")] = 30.0,
+    min_songs: Annotated[int, more(min=4, help="Least number of new songs per user.")] = 10,
+    draws: Annotated[int, more(min=1, help="Number of completion shuffles.")] = 200,
+    song_draws: Annotated[int, more(min=2, help="Number of song shuffles.")] = 100,
     seed: SeedOption = 0,
 ) -> None:
-    """Correlate how far new songs are played with how much they sound like favourites.
+    """Correlate completion of new songs with their similarity to the user's favourites.
 
-    One Pearson r a user, held against shuffled completions and against shuffled songs.
+    One Pearson r per user, compared with shuffled completions and with shuffled songs.
 
     Examples
     --------
@@ -98,7 +101,7 @@ def correlate(
 
 
 def _check_targets(*paths: Path | None) -> None:
-    """Refuse files in folders that are not there, before the work and not after it."""
+    """Refuse output files in folders that do not exist, before any work is done."""
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}")
@@ -113,7 +116,7 @@ def _time(text: str | None, name: str) -> float | None:
 def _songs(
     vectors: Path | None, embeddings: Path | None, by: CorrelateBy
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
-    """Return song ids, their vectors of length 1, and where they come from."""
+    """Return song ids, their vectors scaled to length 1, and the source."""
     from audiorec.analysis.pairs import embedding_units
 
     if embeddings is not None:

@@ -1,4 +1,4 @@
-"""``audiorec listening graph``: facts about songs, for channels that learn from a graph."""
+"""``audiorec listening graph``: write facts about songs, for channels trained on a graph."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,46 +24,53 @@ def graph(
     output: OutFileOption,
     side: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Of songs: artist, album, genre, language, released."),
+        typer.Option(
+            metavar="FILE", help="Song metadata: artist, album, genre, language, released."
+        ),
     ] = None,
     vectors: Annotated[
         Path | None,
-        typer.Option("--vectors", "-v", metavar="STORE", help="How they sound; tags and heads."),
+        typer.Option(
+            "--vectors", "-v", metavar="STORE", help="Sound, tags and head classes of the songs."
+        ),
     ] = None,
     interactions: Annotated[
         Path | None,
         typer.Option(
-            "--interactions", "-i", metavar="LOG", help="Whose labels of lists to refuse."
+            "--interactions",
+            "-i",
+            metavar="LOG",
+            help="A log; columns that only name its lists are refused.",
         ),
     ] = None,
     take: Annotated[
         list[str] | None,
-        typer.Option(help="Facts from the log: lists, likes, follows (repeat it)."),
+        typer.Option(help="Facts from the log: lists, likes, follows (repeatable)."),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Only these columns, and year (repeat it) [default: all]."),
+        typer.Option(help="Only these columns, and year (repeatable) [default: all]."),
     ] = None,
     neighbours: Annotated[
-        int, typer.Option(min=0, help="Songs that sound alike, of each song; 0: none.")
+        int, typer.Option(min=0, help="Similar-sounding songs per song; 0: none.")
     ] = 10,
     form: Annotated[
-        FormName, typer.Option(help="A fact a song and hub, or one a pair of songs.")
+        FormName, typer.Option(help="One fact per song and hub, or per pair of songs.")
     ] = "hub",
     json: JsonOption = False,
     least: Annotated[
-        float, more(min=0, max=1, help="Songs that sound less alike are left out.")
+        float, more(min=0, max=1, help="Least similarity of similar-sounding songs.")
     ] = 0.0,
     skip_bad_rows: Annotated[
-        bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")
+        bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
     ] = False,
     *,
     done: JobTold,
 ) -> None:
-    """Write what is known of songs as facts: head, relation, tail and weight.
+    """Write facts about songs: head, relation, tail and weight.
 
-    Facts come from side information, from how songs sound, and from lists, likes and follows.
-    Columns that only say which playlist a song is from are refused.
+    Facts come from side information, from similarity of sound, and from lists, likes and follows.
+    Columns that only name the playlist of a song are refused.
 
     Examples
     --------
@@ -76,19 +83,19 @@ def graph(
 
     for name in take or ():
         if name not in TAKEN:
-            raise InputError(f"--take is one of {', '.join(TAKEN)}, got {name!r}")
+            raise InputError(f"--take must be one of {', '.join(TAKEN)}, got {name!r}")
     check(interactions, Wanted.LOG)
     if take and interactions is None:
-        raise InputError("--take is of a log: give it with --interactions")
+        raise InputError("--take needs a log: give --interactions")
     if side is None and vectors is None and not take:
-        raise InputError("there is nothing to take facts from: give --side, --vectors or --take")
+        raise InputError("no source of facts: give --side, --vectors or --take")
     parts = _known_facts(
         side, vectors, interactions, column, neighbours, least, form, skip_bad_rows
     )
     parts += _log_facts(interactions, take or [], skip_bad_rows)
     facts = joined(parts)
     if not len(facts):
-        raise InputError("nothing is known: there is no fact to write")
+        raise InputError("no facts found: the sources contain none")
     write_triples(output, facts)
     done.count(rows=len(facts))
     if json:
@@ -110,7 +117,7 @@ def _known_facts(
     form: FormName,
     skip_bad_rows: bool,
 ) -> "list[Triples]":
-    """Return what side information and a store say; labels that come from lists are refused."""
+    """Return facts from side information and a store; refuse columns that leak lists."""
     from audiorec.listening.side import completed, read_side, side_of_store
     from audiorec.recall.contract.data import Sound
     from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
@@ -141,7 +148,7 @@ def _lists(log: Path, skip_bad_rows: bool) -> Any:
 
 
 def _log_facts(log: Path | None, take: list[str], skip_bad_rows: bool) -> "list[Triples]":
-    """Return facts of lists, likes and follows."""
+    """Return facts from lists, likes and follows."""
     if log is None or not take:
         return []
     from audiorec.listening.interactions import read_interactions

@@ -1,4 +1,4 @@
-"""``audiorec listening import``: the history of a service or a server becomes a log."""
+"""``audiorec listening import``: convert the history of a service or server to a log."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,10 @@ KindOfHistory = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrom
 @recorded("listening import", "out")
 def import_(
     kind: Annotated[
-        KindOfHistory, typer.Argument(metavar="KIND", help="Where the history comes from.")
+        KindOfHistory, typer.Argument(metavar="KIND", help="The source of the history.")
     ],
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Its zip, files or folder; a database.")
+        list[Path], typer.Argument(metavar="FILE", help="A zip, files, a folder, or a database.")
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="LOG", help="The log to write, .parquet.")
@@ -36,35 +36,35 @@ def import_(
             "--vectors",
             "-v",
             metavar="STORE",
-            help="Whose songs the log is about [default: as in similar, if it is there].",
+            help="Match songs with this store [default: as in similar, if it exists].",
         ),
     ] = None,
     any_song: Annotated[
-        bool, typer.Option("--any-song", help="Match with no store: keep the service's own ids.")
+        bool, typer.Option("--any-song", help="Use no store: keep the ids of the service.")
     ] = False,
     keep_unmatched: Annotated[
         bool,
-        typer.Option("--keep-unmatched", help="Keep songs that the store does not have, too."),
+        typer.Option("--keep-unmatched", help="Also keep songs that are not in the store."),
     ] = False,
-    user: Annotated[
-        str, typer.Option("--user", help="Who listened, where the history does not say it.")
-    ] = "",
+    user: Annotated[str, typer.Option("--user", help="The user, if the history has no user.")] = "",
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the songs that were not found: .csv, .parquet."),
+        typer.Option(metavar="FILE", help="Write the unmatched songs: .csv, .parquet."),
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    strict: Annotated[bool, more("--strict", help="Exit with 3 if a song was not found.")] = False,
+    strict: Annotated[
+        bool, more("--strict", help="Exit with 3 if any song was not found.")
+    ] = False,
     *,
     done: JobTold,
 ) -> None:
-    """Turn what a service or a music server knows of your listening into a log.
+    """Import listening history from a service or a music server as a log.
 
-    KIND is listenbrainz, lastfm, spotify, yambda, navidrome or lyrion. Songs are found by id, by
-    MusicBrainz id, ISRC, path, or artist and title. Nothing is lost: events of songs that the store
-    does not have go to plays.unmatched.parquet beside the log, rows that are broken or no listening
-    to plays.rejected.parquet. Exits with 3 if there are broken rows or no song was found.
+    KIND is listenbrainz, lastfm, spotify, yambda, navidrome or lyrion. Songs are matched by id,
+    MusicBrainz id, ISRC, path, or artist and title. No row is lost: events of songs that are not in
+    the store go to plays.unmatched.parquet beside the log, malformed rows and other events to
+    plays.rejected.parquet. Exits with 3 if rows are malformed or no song was found.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def import_(
     if any_song:
         vectors = None
     elif vectors is None:
-        vectors = usual_vectors("songs of")
+        vectors = usual_vectors("matching songs with")
     store = open_vectors(vectors, empty=False) if vectors else None
     is_due = due_lines(quiet=quiet)
 
@@ -100,9 +100,9 @@ def import_(
     done.count(unmatched=found.unmatched, rejected=found.rejected, broken=found.mistakes)
     _print(found, out, json=json)
     if store is None and not any_song:
-        say("note: no store: songs have the service's own names; --vectors finds them in one")
+        say("note: no store: songs keep the ids of the service; match them with --vectors STORE")
     if report is not None:
-        say(f"songs that were not found: {report}")
+        say(f"unmatched songs: {report}")
     matched = found.rows - found.rejected - sum(found.ways[why] for why in _NOT_FOUND)
     lacking = store is not None and (not matched or (strict and found.unmatched_songs))
     raise typer.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
@@ -121,8 +121,8 @@ def _print(found: "Imported", out: Path, *, json: bool) -> None:
             ("rows", found.rows),
             ("in the log", found.plays),
             ("of songs not found", found.unmatched),
-            ("set aside", found.rejected),
-            ("broken", found.mistakes),
+            ("rejected", found.rejected),
+            ("malformed", found.mistakes),
             ("songs", found.songs),
             ("songs not found", found.unmatched_songs),
             ("users", found.users),
@@ -132,7 +132,7 @@ def _print(found: "Imported", out: Path, *, json: bool) -> None:
         ]
         print_table(("what", "count"), rows, title=str(out))
     for reason, rows_of in found.reasons.most_common():
-        say(f"  set aside: {rows_of:,} {reason}")
+        say(f"  rejected: {rows_of:,} {reason}")
     for what, n in (("unmatched", found.unmatched), ("rejected", found.rejected)):
         if n:
             say(f"  {n:,} rows in {beside(out, what)}")

@@ -1,4 +1,4 @@
-"""The ``audiorec`` command: options in, one library call, data on stdout, an exit code."""
+"""Entry point of the ``audiorec`` command: load a command, run it, return its exit code."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from audiorec_cli.shared.console import Exit, exit_code, say
 from audiorec_cli.shared.pages import Contents, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
-# Each is a module of its own, which is loaded when the command is named, or its page is drawn.
+# Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
     "Library": (
         *("extract", "info", "classify", "tags", "retag"),
@@ -30,7 +30,7 @@ PANELS = {
         *("index", "runs", "config"),
     ),
 }
-# What commands were once called: the beginning of a command line, and what it is now.
+# Renamed commands: the first words of the old command line, and the new command.
 MOVED = {
     ("metric", "train"): "recall train user-audio",
     ("metric", "embed"): "recall songs",
@@ -56,9 +56,9 @@ MOVED = {
 
 
 class Commands(Mapping[str, Any]):
-    """All commands by name, panel by panel, each loaded when it is first asked for.
+    """All commands by name, panel by panel, each imported on first access.
 
-    Loading all of them takes longer than most commands run.
+    Importing all of them takes longer than most commands run.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Commands(Mapping[str, Any]):
 
 
 class Root(Contents):
-    """The table of contents; knows what commands were once called."""
+    """The root group of commands; reports renamed commands."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -96,7 +96,7 @@ class Root(Contents):
         return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; an old name is answered with the new one."""
+        """Find the command; for an old name, print the new one and exit with 2."""
         given = [arg.partition("=")[0] for arg in args]
         for old, new in MOVED.items():
             words = [word for word in old if not word.startswith("-")]
@@ -119,7 +119,7 @@ app = group(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "Exit codes: 0 all good, 2 usage, 3 finished but some songs failed, 4 nothing usable, "
+        "Exit codes: 0 success, 2 usage error, 3 finished but some songs failed, 4 nothing usable, "
         "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
@@ -138,7 +138,7 @@ def root(
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks for errors.")] = False,
 ) -> None:
     """Turn a folder of songs into vectors that a music recommender can use."""
     if debug:
@@ -146,7 +146,7 @@ def root(
 
 
 def _defaults(arguments: list[str]) -> dict[str, Any]:
-    """Return what files and the environment say of options; `config` itself looks at them."""
+    """Return the option defaults set by files and the environment; none for ``config`` itself."""
     if set(arguments) & {"-h", "--help", "--version"} or arguments[:1] in ([], ["config"]):
         return {}
     from audiorec_cli.shared.configured import configured, is_silent
@@ -155,7 +155,7 @@ def _defaults(arguments: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command; an error that audiorec raises on purpose is one line, no traceback."""
+    """Run the command; print an `AudiorecError` as one line, without a traceback."""
     guard_streams()
     code: int = Exit.OK
     try:
@@ -169,7 +169,7 @@ def main() -> None:
         code = exit_code(error)
     lost = lost_output()
     if lost is not None:
-        say(f"error: stdout could not be written: {lost}; the command itself is done")
+        say(f"error: stdout could not be written: {lost}; the command itself has finished")
         code = code or Exit.OUTPUT_LOST
     sys.exit(code)
 

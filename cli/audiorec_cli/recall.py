@@ -1,4 +1,4 @@
-"""``audiorec recall``: train channels, ask them for songs, judge and compare them."""
+"""``audiorec recall``: train channels, write their candidates, evaluate and compare them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.channel import Channel
 
 app = group(
-    """Propose songs: train a channel, ask it for candidates, judge it against others.
+    """Propose songs: train a channel, write its candidates, compare it with others.
 
     Examples
     --------
@@ -62,11 +62,11 @@ app = group(
 @command(app, "list")
 def list_channels(
     channel: Annotated[
-        str | None, typer.Argument(metavar="[CHANNEL]", help="One channel: list its settings.")
+        str | None, typer.Argument(metavar="[CHANNEL]", help="List the settings of this channel.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the channels, or the settings of one: default, type, and what they mean.
+    """List the channels, or the settings of one with default, type and meaning.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def list_channels(
         print_json({"schema": "audiorec/channels/1", "channels": channels})
         return
     rows = [(name, kind.horizon, _first_line(kind)) for name, kind in found.items()]
-    print_table(("channel", "horizon", "what"), rows, title="channels of recall")
+    print_table(("channel", "horizon", "what"), rows, title="recall channels")
 
 
 def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
@@ -117,19 +117,23 @@ def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
 @command(app)
 @recorded("recall train", "output")
 def train(
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="See recall list.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="A channel name; see recall list.")
+    ],
     interactions: LogOption,
     output: OutFolderOption,
     users: Annotated[
         Path | None,
-        typer.Option("--users", "-u", metavar="FILE", help="user-audio: in whose space."),
+        typer.Option("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
+        int | None, typer.Option(min=0, help="Maximum number of epochs, for iterative channels.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed, for iterative channels.")
+    ] = None,
     gamma: Annotated[
-        float | None, typer.Option(min=0, help="song2vec: the share of the relations; 0: none.")
+        float | None, typer.Option(min=0, help="song2vec: weight of the relations; 0: none.")
     ] = None,
     settings: SetOption = None,
     quiet: QuietOption = False,
@@ -139,10 +143,10 @@ def train(
     together: Together,
     done: JobTold,
 ) -> None:
-    """Train one channel on a listening log, and write its model as a folder.
+    """Train one channel on a listening log and write its model to a folder.
 
-    A channel that is trained by steps can be interrupted: the same command resumes it. With several
-    processes (--engine) the weights are those of one, even if a process dies on the way.
+    Iterative training can be interrupted: the same command resumes it. Several processes
+    (--engine) give the same weights as one, even if some of them die during training.
 
     Examples
     --------
@@ -177,7 +181,7 @@ def train(
     }
     if json:
         print_json(document)
-    say(f"{channel}: {counts['plays']:,} plays of {counts['songs']:,} songs: {output}")
+    say(f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs: {output}")
 
 
 @command(app)
@@ -187,19 +191,21 @@ def candidates(
     output: OutFileOption,
     interactions: Annotated[
         Path | None,
-        typer.Option("--interactions", "-i", metavar="LOG", help="What users listened to."),
+        typer.Option(
+            "--interactions", "-i", metavar="LOG", help="Listening histories of the users."
+        ),
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option("--users", "-u", metavar="FILE", help="Embeddings in the model's space."),
+        typer.Option("--users", "-u", metavar="FILE", help="User embeddings in the model's space."),
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
     cold_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Of them, songs that nobody has played.")
+        float, typer.Option(min=0, max=1, help="Share of them that nobody has played.")
     ] = 0.0,
     keep_heard: HeardOption = False,
     allowed: Annotated[
-        Path | None, typer.Option(help="The songs that may come: a list of ids, one a line.")
+        Path | None, typer.Option(help="Only propose these songs: a file with one id per line.")
     ] = None,
     json: JsonOption = False,
     *,
@@ -209,7 +215,7 @@ def candidates(
 ) -> None:
     r"""Write the songs that a model proposes to each user, with rank and reason.
 
-    Users are those of a log, of profiles (--profiles), or of embeddings (--users).
+    Users come from a log, from profiles (--profiles), or from embeddings (--users).
 
     Examples
     --------
@@ -225,7 +231,7 @@ def candidates(
 
     channel = load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
-        raise InputError("no user: give --interactions, --profiles or --users")
+        raise InputError("no users given: use --interactions, --profiles or --users")
     queries = asked.queries(interactions, channel, users)
     cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
@@ -255,7 +261,7 @@ def candidates(
     }
     if json:
         print_json(document)
-    say(f"{rows:,} candidates of {len(queries):,} users: {output}")
+    say(f"{rows:,} candidates for {len(queries):,} users: {output}")
 
 
 command(app, "evaluate")(recall_judge.evaluate)

@@ -1,4 +1,4 @@
-"""``audiorec recall export``: tables for rankers and warehouses, with SQL that loads them."""
+"""``audiorec recall export``: write tables for rankers and warehouses, with SQL to load them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,56 +21,56 @@ def export(
     output: OutFolderOption,
     candidates: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[CANDIDATES]", help="Tables of recall candidates, one a channel."),
+        typer.Argument(
+            metavar="[CANDIDATES]", help="Tables of recall candidates, one per channel."
+        ),
     ] = None,
     recall: Annotated[
         Path | None,
-        typer.Option("--recall", "-r", metavar="FOLDER", help="The folder that recall run wrote."),
+        typer.Option("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
     ] = None,
     units: Annotated[
-        bool, typer.Option("--units", help="Add the prepared vectors that similar compares.")
+        bool, typer.Option("--units", help="Add the normalised vectors that similar compares.")
     ] = False,
     entry: Annotated[
-        str, typer.Option(metavar="NAME", help="Product of the ranking samples, for example daily.")
+        str, typer.Option(metavar="NAME", help="Product of the ranking samples, such as daily.")
     ] = "",
     days: Annotated[
-        float, typer.Option(min=0.01, help="Days in which a song that was shown may be played.")
+        float, typer.Option(min=0.01, help="Days after an exposure in which a play counts.")
     ] = 7.0,
     fused: Annotated[
-        Path | None, also_known(metavar="FILE", help="The one list of each user.")
+        Path | None, also_known(metavar="FILE", help="Fused lists, one per user.")
     ] = None,
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="What was shown: user_id, song_id, shown_at.")
+        Path | None, also_known(metavar="FILE", help="Songs shown: user_id, song_id, shown_at.")
     ] = None,
     models: Annotated[
         Path | None,
-        also_known(metavar="FOLDER", help="Models, one a folder, for their embeddings."),
+        also_known(metavar="FOLDER", help="A folder with one folder per model, for embeddings."),
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="How songs sound, and their tags."),
+        also_known("--vectors", "-v", metavar="STORE", help="Sound and tags of the songs."),
     ] = None,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, released.")
+        Path | None, also_known(metavar="FILE", help="Song metadata: artist, genre, released.")
     ] = None,
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of users, for models that use it.")
+        Path | None, also_known(metavar="FILE", help="User profiles, for models that use them.")
     ] = None,
     earlier: Annotated[
         Path | None,
-        more(metavar="FOLDER", help="An export whose served lists are kept [default: --out's]."),
+        more(metavar="FOLDER", help="An export whose served lists are kept [default: --out]."),
     ] = None,
-    served_days: Annotated[
-        float, more(min=0, help="Days to keep lists as they were shown.")
-    ] = 60.0,
+    served_days: Annotated[float, more(min=0, help="Days to keep served lists.")] = 60.0,
     json: JsonOption = False,
     *,
     done: JobTold,
 ) -> None:
-    r"""Write candidates with features, songs, users and samples as open tables for a ranker.
+    r"""Export candidates with features, songs, users and training samples for a ranker.
 
-    With SQL that loads them into DuckDB, ClickHouse, Hive, Spark and Postgres. An export of the
-    same files and settings is not made again.
+    Adds SQL to load the tables into DuckDB, ClickHouse, Hive, Spark and Postgres. Nothing is
+    rewritten if the inputs and settings have not changed.
 
     Examples
     --------
@@ -85,11 +85,11 @@ def export(
     check(interactions, Wanted.LOG)
     check(vectors, Wanted.VECTORS)
     if models is not None and not models.is_dir():
-        raise InputError(f"{models}: no such folder; audiorec recall train writes models")
+        raise InputError(f"{models}: no such folder; train a model: audiorec recall train")
     found = [path.parent for path in sorted(models.glob("*/model.json"))] if models else []
     if models is not None and not found:
         raise InputError(
-            f"{models}: holds no model; one a folder is what it should hold: "
+            f"{models}: contains no model; it needs one folder per model: "
             f"audiorec recall train vs-knn -i LOG --out {models}/vs-knn"
         )
     sources = ExportSources(
@@ -124,27 +124,27 @@ def export(
 
 
 def _tell(report: "ExportReport", log_of_run: Path | None) -> None:
-    """Say what was written; `log_of_run` should be the log that a run read, where there was one."""
+    """Print what was written; `log_of_run` is the log given with a run, to be compared with its."""
     parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
     say(f"{report.out}: {parts}{'' if report.is_new else '; nothing new'}")
     ranking = report.manifest["samples"]["ranking"]
     say(
         f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
-        f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} not over yet"
+        f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} still pending"
     )
     timeless = report.manifest["samples"]["recall"]["without_time"]
     if timeless:
-        say(f"{timeless:,} rows of the log have no time, and are no samples")
+        say(f"{timeless:,} rows of the log have no time and give no samples")
     if log_of_run is not None and not report.manifest["samples"]["served_kept"]:
         say(
-            f"{log_of_run}: is not the log of the run, so its lists are not kept as served; "
-            "audiorec recall run makes them anew"
+            f"{log_of_run}: not the log of the run, so its lists are not kept as served; "
+            "run again: audiorec recall run"
         )
     if "units" in report.manifest:
         places = report.manifest["units"]["first_places"]
         share, low, high = places["raw_cosine"]
         say(
-            f"of {places['queries']:,} songs, a plain cosine of the stored vectors finds the "
-            f"nearest of similar for {share:.1%} ({low:.1%} to {high:.1%}), a product of units "
+            f"over {places['queries']:,} songs, the cosine of stored vectors agrees with similar "
+            f"on the nearest song for {share:.1%} ({low:.1%} to {high:.1%}), the product of units "
             f"for {places['units'][0]:.1%}"
         )

@@ -1,4 +1,4 @@
-"""``audiorec recall evaluate`` and ``compare``: channels judged on one split."""
+"""``audiorec recall evaluate`` and ``compare``: measure channels on one split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +25,18 @@ if TYPE_CHECKING:
     from audiorec.recall.judging.splits import JudgingSplit
 
 SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
-SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
-SEEN = 5e-5  # a difference that the digits show
+SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
+SEEN = 5e-5  # smallest difference visible in four digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging(KnownToo):
-    """What channels are judged on."""
+    """Options of an evaluation: log, split, list lengths."""
 
     interactions: LogOption
     split: Annotated[
         SplitName | None,
-        typer.Option(
-            help="How the log is cut [default: time where every play has one, else last]."
-        ),
+        typer.Option(help="How to split the log [default: time if every play has one, else last]."),
     ] = None
     k: Annotated[
         list[int] | None,
@@ -48,19 +46,19 @@ class Judging(KnownToo):
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
-        Path | None, typer.Option(metavar="LOG", help="A test set of its own: what is known.")
+        Path | None, typer.Option(metavar="LOG", help="A separate test set: known histories.")
     ] = None
     targets: Annotated[
-        Path | None, typer.Option(help="And what is wanted: user_id, song_id (group_id).")
+        Path | None, typer.Option(help="Its targets: user_id, song_id (group_id).")
     ] = None
 
     @property
     def ks(self) -> list[int]:
-        """Return the lengths of the lists that are judged."""
+        """Return the list lengths to evaluate, ascending."""
         return sorted(set(self.k or (10, 20, 50, 100, 200)))
 
     def cut(self) -> "JudgingSplit":
-        """Read the log and cut it."""
+        """Read the log and split it."""
         import numpy as np
 
         from audiorec.recall.contract.tables import read_targets
@@ -68,16 +66,16 @@ class Judging(KnownToo):
 
         if self.split == "artists":
             raise InputError(
-                "artists that a model never heard are judged by themselves: audiorec recall "
+                "artists unknown to the model have their own command: audiorec recall "
                 f"unheard MODEL -i {self.interactions} -f FEATURES"
             )
         if (self.test_histories is None) != (self.targets is None):
-            raise InputError("--test-histories and --targets are given together")
+            raise InputError("--test-histories and --targets must be given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
         plays = self.of(self.interactions, whose.get(self.split or ""))
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
-                raise InputError("--split cuts the log; a test set of its own needs none")
+                raise InputError("--split cannot be combined with a separate test set")
             wanted, cluster = read_targets(self.targets)
             known = self.of(self.test_histories, "user")
             return given(plays, known, wanted, cluster)
@@ -88,17 +86,19 @@ class Judging(KnownToo):
 def evaluate(
     channels: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CHANNEL...", help="Names of recall list, or trained models."),
+        typer.Argument(
+            metavar="CHANNEL...", help="Channel names (recall list) or folders of trained models."
+        ),
     ] = None,
     settings: SetOption = None,
     candidates: Annotated[
-        Path | None, typer.Option(help="Judge lists that are made: user_id, song_id, rank.")
+        Path | None, typer.Option(help="Evaluate existing lists: user_id, song_id, rank.")
     ] = None,
     *,
     judging: Judging,
     engines: Engines,
 ) -> None:
-    """Judge channels: trained on one part of a log, each ranks all songs for the other.
+    """Evaluate channels: train on one part of a log, rank all songs for the other part.
 
     Examples
     --------
@@ -109,9 +109,9 @@ def evaluate(
     from audiorec.recall.judging.judge import judge
 
     if bool(channels) == (candidates is not None):
-        raise InputError("name one channel or model, or --candidates; recall list has the names")
+        raise InputError("name channels or models, or give --candidates; see recall list")
     if settings and len(channels or ()) != 1:
-        raise InputError("--set is of one channel")
+        raise InputError("--set needs exactly one channel")
     names: list[str | None] = [*channels] if channels else [None]
     judged = [_judged(name, candidates, settings or ()) for name in names]
     cut, context = judging.cut(), judging.context()
@@ -144,13 +144,14 @@ def compare(
         Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
     ] = None,
     interests: Annotated[
-        list[int] | None, more("--interests", min=1, help="One channel with so many interests.")
+        list[int] | None,
+        more("--interests", min=1, help="Compare one channel with these numbers of interests."),
     ] = None,
     *,
     judging: Judging,
     engines: Engines,
 ) -> None:
-    """Judge several channels on one split; say how far each is behind the best.
+    """Evaluate several channels on one split; show how far each is behind the best.
 
     Examples
     --------
@@ -185,7 +186,7 @@ def compare(
 def _judged(
     channel: str | None, made: Path | None, settings: "Sequence[str]" = ()
 ) -> "tuple[Channel | Lists, bool]":
-    """Return what is judged, and whether it is as it is to be."""
+    """Return the channel or lists to evaluate, and whether they need no training."""
     from audiorec.recall.contract.tables import read_candidates
     from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 
@@ -207,7 +208,7 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     title = f"{verdict.channel}: split {split}, {verdict.n_queries:,} queries"
     print_table(("measure", "repeats", *(f"@{k}" for k in ks)), rows, title=title)
     widest = verdict.means["recall", ks[0]]
-    say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
+    say(f"recall@{ks[0]} {widest}: 95 % bootstrap interval over users or sessions")
     spread = ", ".join(
         f"{n} {v:,.0f}" if v >= 100 else f"{n} {v:.3g}" for n, v in verdict.spread.items()
     )
@@ -227,13 +228,13 @@ def _print_comparison(
     rows = []
     for verdict in found:
         gap = behind.get(verdict.channel)
-        # 0 less the gap: minus a gap of 0 is -0.000.
+        # 0 - gap, since negating a gap of 0 would print -0.000.
         sides = () if gap is None else (0 - gap.value, 0 - gap.high, 0 - gap.low)
         lag = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*sides) if sides else ""
         for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
             row = (figures.get((name, k)) for name in SHOWN)
             rows.append((verdict.channel, way, *row, lag))
-            lag = ""  # is of the way that was asked for
+            lag = ""  # only in the first row of a channel
     title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
     print_table(("channel", "repeats", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
 
@@ -241,7 +242,7 @@ def _print_comparison(
 def _ways(
     verdict: "Judgement", shown: "list[tuple[str, int]]"
 ) -> "list[tuple[str, dict[tuple[str, int], float]]]":
-    """Return what is shown with repeats as asked for, and where it differs the other way too."""
+    """Return the figures with repeats as requested, and the other way if they differ visibly."""
     asked = {at: verdict.means[at].value for at in shown}
     other = {at: verdict.otherwise[at] for at in shown if at in verdict.otherwise}
     if not any(abs(asked[at] - value) > SEEN for at, value in other.items()):

@@ -1,4 +1,4 @@
-"""``audiorec recall fuse`` and ``tune``: the lists of several channels become one."""
+"""``audiorec recall fuse`` and ``tune``: fuse the lists of several channels."""
 
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -24,41 +24,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixing:
-    """How much each channel counts, and what the list is to be like."""
+    """Fusion settings: weights of the channels, shares, caps and dials."""
 
     weights: Annotated[
-        str, typer.Option(metavar="W,W,...", help="One a table, in their order [default: alike].")
+        str,
+        typer.Option(
+            metavar="W,W,...", help="Weights in the order of the tables [default: equal]."
+        ),
     ] = ""
     method: Annotated[
         Literal["reciprocal", "quotas"],
-        typer.Option(help="Weighted reciprocal rank, or places in proportion to the weights."),
+        typer.Option(help="Weighted reciprocal rank, or quotas in proportion to the weights."),
     ] = "reciprocal"
     cold_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Of songs that nobody played.")
+        float, typer.Option(min=0, max=1, help="Share of songs that nobody has played.")
     ] = 0.0
     replay_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Of heard songs, by the channel replay.")
+        float, typer.Option(min=0, max=1, help="Share of heard songs, from the channel replay.")
     ] = 0.0
-    per_artist: Annotated[int, typer.Option(min=0, help="Songs of one artist at most; 0: any.")] = 0
-    per_album: Annotated[int, more(min=0, help="Songs of one album at most; 0: any.")] = 0
+    per_artist: Annotated[
+        int, typer.Option(min=0, help="Most songs of one artist; 0: no limit.")
+    ] = 0
+    per_album: Annotated[int, more(min=0, help="Most songs of one album; 0: no limit.")] = 0
     popularity: Annotated[
-        float, more(min=0, help="Against hits: weights are divided by (plays + 1) to this power.")
+        float, more(min=0, help="Popularity penalty: divide weights by (plays + 1) to this power.")
     ] = 0.0
-    diversity: Annotated[
-        float, more(min=0, max=1, help="For variety of genre and artist: 0 to 1.")
-    ] = 0.0
+    diversity: Annotated[float, more(min=0, max=1, help="Variety of genre and artist, 0 to 1.")] = (
+        0.0
+    )
     flatness: Annotated[
-        float, more(min=0, help="Of the reciprocal rank: how little first places stand out.")
+        float,
+        more(min=0, help="Constant of the reciprocal rank; larger: less weight on top ranks."),
     ] = 20.0
 
     def recipe(self, k: int) -> "FusionRecipe":
-        """Return the settings."""
+        """Return the fusion settings for lists of `k` songs."""
         from audiorec.recall.serving.rules import FusionRecipe
 
         try:
             weights = tuple(float(text) for text in self.weights.split(",") if text.strip())
         except ValueError as error:
-            raise InputError(f"--weights {self.weights}: numbers with commas expected") from error
+            raise InputError(
+                f"--weights {self.weights}: expected numbers separated by commas"
+            ) from error
         return FusionRecipe(
             k=k,
             method=self.method,
@@ -75,31 +83,31 @@ class Mixing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownOfLists:
-    """What is closed to users, and what songs have in common."""
+    """Inputs of a fusion: excluded songs, and the artist, album and genre of songs."""
 
     interactions: Annotated[
         Path | None,
         also_known(
-            "--interactions", "-i", metavar="LOG", help="Heard, disliked, blocked songs stay out."
+            "--interactions", "-i", metavar="LOG", help="Exclude heard, disliked and blocked songs."
         ),
     ] = None
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="Shown lately: user_id, song_id, shown_at.")
+        Path | None, also_known(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.")
     ] = None
-    days: Annotated[float, also_known(min=0, help="How long a shown song stays out.")] = 7.0
+    days: Annotated[float, also_known(min=0, help="Days that a shown song is excluded.")] = 7.0
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of songs: artist, album, genre.")
+        Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
     ] = None
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Their tags, genres and copies."),
+        also_known("--vectors", "-v", metavar="STORE", help="Tags, genres and copies of songs."),
     ] = None
     keep_heard: Annotated[
-        bool, also_known("--keep-heard", help="Let songs of the log come again.")
+        bool, also_known("--keep-heard", help="Allow songs that the user has heard.")
     ] = False
 
     def read(self) -> "tuple[SongTraits, Closed]":
-        """Read it all."""
+        """Return the traits of songs, and the songs excluded per user."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
         from audiorec.recall.serving.known import closed_by, facts_of, read_exposures
@@ -117,7 +125,7 @@ class KnownOfLists:
 
 
 def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
-    """Read what is known of songs; return it with the store, if there is one."""
+    """Read song metadata from a table and a store; return it with the store, if any."""
     from audiorec.listening.side import completed, read_side, side_of_store
 
     store = open_vectors(vectors) if vectors else None
@@ -136,11 +144,11 @@ def fuse(
     output: OutFileOption,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
     tuned: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Settings that recall tune --out kept.")
+        Path | None, typer.Option(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
     short_share: Annotated[
         float | None,
-        more(min=0, max=1, help="Of the weight, what channels of what suits now get."),
+        more(min=0, max=1, help="Share of the weight given to short-term channels."),
     ] = None,
     json: JsonOption = False,
     *,
@@ -149,9 +157,9 @@ def fuse(
     engines: Engines,
     done: JobTold,
 ) -> None:
-    r"""Make one list a user of the lists of several channels.
+    r"""Fuse the lists of several channels into one list per user.
 
-    Ranks are compared, never similarities. Each song keeps the channel that stands for it, and why.
+    Channels are fused by rank, never by similarity. Each song keeps its channel and reason.
 
     Examples
     --------
@@ -168,7 +176,7 @@ def fuse(
         recipe = _with_horizons(recipe, tables, short_share)
     facts, closed = known.read()
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
-        raise InputError("caps and variety need --side or --vectors: nobody's artist is known")
+        raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
         report = fuse_files(
             tables,
@@ -193,7 +201,7 @@ def fuse(
 def _with_horizons(
     recipe: "FusionRecipe", tables: list[Path], short_share: float
 ) -> "FusionRecipe":
-    """Give the channels of short horizon their share; a foreign table is of long horizon."""
+    """Give short-horizon channels their share; unknown channels count as long-horizon."""
     from audiorec.recall.registry import CHANNELS, channel_class
     from audiorec.recall.serving.rules import by_horizon
     from audiorec.recall.serving.tables import channels_of
@@ -205,7 +213,7 @@ def _with_horizons(
 
 
 def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "FusionRecipe":
-    """Return the settings of a fusion, by options or as they were learnt."""
+    """Return the fusion settings, from the options or from a tuned file."""
     if tuned is None:
         recipe = mixing.recipe(k)
         recipe.weights_of(len(tables))
@@ -214,42 +222,55 @@ def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "
     from audiorec.recall.serving.tuned import read_tuned
 
     if mixing != Mixing():
-        raise InputError("--tuned has all settings; give it or them")
+        raise InputError(
+            "--tuned contains all settings; it cannot be combined with other fusion options"
+        )
     return read_tuned(tuned).for_channels(channels_of(tables), k=k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """How settings are learnt, and where they go."""
+    """Options of tuning: objective, users, and where the result is written."""
 
     entry: Annotated[
         Literal["daily", "radio", "discover", "new"] | None,
-        typer.Option(help="Learn for a product of recommend: its caps, shares and tolerance."),
+        typer.Option(help="Tune for a product of recommend, with its caps, shares and tolerance."),
     ] = None
     give_up: Annotated[
         float | None,
-        more(min=0, max=0.99, help="Part of the accuracy that dials may cost [default: 0]."),
+        more(min=0, max=0.99, help="Share of the accuracy that dials may cost [default: 0]."),
     ] = None
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="JSON", help="Keep it: fuse, run, recommend --tuned."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="JSON",
+            help="Write the settings, for --tuned of fuse, run, recommend.",
+        ),
     ] = None
-    plot: Annotated[Path | None, more("--plot", metavar="PNG", help="Draw it (extra plot).")] = None
-    users: Annotated[int, more(min=4, help="Users that are looked at, half to choose on.")] = 20_000
+    plot: Annotated[
+        Path | None, more("--plot", metavar="PNG", help="Plot the trade-off (extra plot).")
+    ] = None
+    users: Annotated[
+        int, more(min=4, help="Number of users; half of them select the settings.")
+    ] = 20_000
     by: Annotated[
         Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"],
-        more(help="The measure that is to be large, of the whole list."),
+        more(help="The measure to maximise, over the whole list."),
     ] = "ndcg"
     seed: SeedOption = 0
 
     def base(self, mixing: Mixing, k: int) -> "tuple[FusionRecipe, float]":
-        """Return the settings to begin with, and what dials may cost."""
+        """Return the initial settings, and the share of accuracy that dials may cost."""
         from audiorec.recall.serving.entries import ENTRIES
 
         if self.entry is None:
             return mixing.recipe(k), self.give_up or 0.0
         if mixing != Mixing():
-            raise InputError("--entry has settings of its own: give it or them")
+            raise InputError(
+                "--entry has its own settings; it cannot be combined with fusion options"
+            )
         product = ENTRIES[self.entry]
         give_up = product.give_up if self.give_up is None else self.give_up
         return replace(product.rules, k=k), give_up
@@ -257,34 +278,38 @@ class Learning:
 
 def tune(
     tables: Annotated[
-        list[Path], typer.Argument(metavar="CANDIDATES", help="One table a channel, of one split.")
+        list[Path],
+        typer.Argument(metavar="CANDIDATES", help="One table per channel, all on the same split."),
     ],
     interactions: Annotated[
-        Path, typer.Option("--interactions", "-i", metavar="LOG", help="What channels learnt from.")
+        Path,
+        typer.Option(
+            "--interactions", "-i", metavar="LOG", help="The log that the channels were trained on."
+        ),
     ],
     histories: Annotated[
-        Path, typer.Option(metavar="LOG", help="What is known of the users of the tables.")
+        Path, typer.Option(metavar="LOG", help="Known histories of the users in the tables.")
     ],
     targets: Annotated[
-        Path, typer.Option(help="What they played next: user_id, song_id. Not the test set.")
+        Path, typer.Option(help="Their next plays: user_id, song_id. Not the test set.")
     ],
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 100,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of songs: artist, album, genre.")
+        Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Their tags, genres and copies."),
+        also_known("--vectors", "-v", metavar="STORE", help="Tags, genres and copies of songs."),
     ] = None,
     json: JsonOption = False,
     *,
     learning: Learning,
     mixing: Mixing,
 ) -> None:
-    r"""Learn the settings of a fusion on validation, and say what they bring.
+    r"""Tune the settings of a fusion on validation data, and report their effect.
 
-    Half of the users choose: weights of channels, or points of their places, and with --give-up or
-    --entry how far the dials may go. The figures at the end are of the other half.
+    Half of the users select channel weights or points per rank and, with --give-up or --entry, how
+    far the dials may go. The figures at the end are measured on the other half.
 
     Examples
     --------
@@ -327,20 +352,20 @@ def tune(
     _say_tuned(found, names, json=json)
     _draw_tuned(learning.plot, found)
     if learning.out is not None:
-        say(f"kept: {learning.out}; audiorec recall fuse ... --tuned {learning.out}")
+        say(f"settings: {learning.out}; use: audiorec recall fuse ... --tuned {learning.out}")
     elif found.recipe.method != "points":
         weights = ",".join(f"{w:g}" for w in found.recipe.weights)
         options = f"--weights {weights} --flatness {found.recipe.flatness:g}"
         say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} {options}")
     else:
-        say("points are the best; --out FILE keeps them, recall fuse --tuned FILE uses them")
+        say("points per rank are best; write them with --out FILE, use: recall fuse --tuned FILE")
 
 
 SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_artist")
 
 
 def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
-    """Print what was tried and the results."""
+    """Print the settings tried and their results."""
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
         from audiorec.recall.serving.tuned import settings_of
@@ -367,7 +392,7 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
         dials = [one for one in found.tried if "popularity" in one.figures]
         shown = list(dict.fromkeys([measure, f"hit_rate@{found.recipe.k}", "mrr@20"]))
         rows = [(one.name, *(f"{one.figures[n]:.4f}" for n in shown)) for one in first]
-        print_table(("setting", *shown), rows, title="tried, on the half that chose")
+        print_table(("setting", *shown), rows, title="settings tried, on the selecting half")
         if dials:
             there = [n for n in SHOWN if any(n in one.figures for one in dials)]
             rows = [
@@ -379,7 +404,7 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
                 for one in dials
             ]
             heads = [n.replace("diversity_", "by ") for n in there]
-            title = "dials: what lists are like, and what that costs"
+            title = "dials: their effect on lists, and its cost"
             print_table(("setting", measure, *heads), rows, title=title)
     for (what, at), (value, low, high) in ((key, astuple(i)) for key, i in found.checked.items()):
         if at in (measure, f"hit_rate@{found.recipe.k}", "mrr@20"):

@@ -1,4 +1,4 @@
-"""``audiorec recall near``: songs near a song in a model of the graph, and why."""
+"""``audiorec recall near``: the nearest songs in a graph model, with reasons."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 def near(
     model: ModelArgument,
-    song: Annotated[str, typer.Argument(metavar="SONG", help="An id of the log.")],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
-    cold: Annotated[int, typer.Option(min=0, help="And so many songs that stand in no list.")] = 0,
-    why: Annotated[bool, typer.Option("--why", help="Say what they have in common.")] = False,
+    song: Annotated[str, typer.Argument(metavar="SONG", help="A song id of the log.")],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs.")] = 10,
+    cold: Annotated[int, typer.Option(min=0, help="Additional songs that are in no list.")] = 0,
+    why: Annotated[bool, typer.Option("--why", help="Show what the songs have in common.")] = False,
     interactions: Annotated[
         Path | None,
-        typer.Option("--interactions", "-i", metavar="LOG", help="Where shared lists are found."),
+        typer.Option(
+            "--interactions", "-i", metavar="LOG", help="A log, to find lists with both songs."
+        ),
     ] = None,
-    by: Annotated[PlaysOf, typer.Option("--by", help="What a list of that log is.")] = "list",
+    by: Annotated[
+        PlaysOf, typer.Option("--by", help="What counts as a list in that log.")
+    ] = "list",
     json: JsonOption = False,
 ) -> None:
-    """Name the songs that lie nearest to a song: of song2vec, eges or graphsage.
+    """List the nearest songs of a song in a song2vec, eges or graphsage model.
 
     Examples
     --------
@@ -42,7 +46,9 @@ def near(
 
     channel = load_channel(model)
     if not isinstance(channel, GraphChannel):
-        raise InputError(f"{model}: is {channel.name}; train song2vec, eges or graphsage")
+        raise InputError(
+            f"{model}: is a {channel.name} model; recall near needs song2vec, eges or graphsage"
+        )
     lists = None
     if interactions is not None:
         from audiorec.listening.interactions import read_interactions
@@ -62,18 +68,18 @@ def near(
 
 
 def _told(neighbour: "NearSong") -> str:
-    """Return what two songs have in common in words."""
+    """Return in words what two songs have in common."""
     parts = [_in_words(fact) for fact in neighbour.shared]
     if neighbour.n_lists:
         more = f" and {neighbour.n_lists - 1} more" if neighbour.n_lists > 1 else ""
         parts.append(f"in list {neighbour.lists[0]}{more}")
     if neighbour.cold:
-        parts.append("stands in no list")
+        parts.append("in no list")
     return "; ".join(parts) or "neighbours of neighbours"
 
 
 def _in_words(fact: str) -> str:
-    """Return ``by artist:ayla`` as ``by ayla``, and ``sounds_like`` as what it means."""
+    """Return a fact in words: ``by artist:ayla`` as ``by ayla``."""
     relation, _, thing = fact.partition(" ")
     kind, _, name = thing.partition(":")
     words = relation.replace("_", " ")

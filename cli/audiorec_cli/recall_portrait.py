@@ -1,4 +1,4 @@
-"""``audiorec recall portrait``: what users listen to, long and short."""
+"""``audiorec recall portrait``: long-term and short-term portraits of users."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,20 +23,24 @@ def portrait(
         str | None, typer.Option("--user", metavar="USER", help="Print one user's portrait.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write those of all users to this file.")
+        Path | None,
+        typer.Option("--out", "-o", help="Write the portraits of all users to this file."),
     ] = None,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, language, version.")
+        Path | None,
+        also_known(metavar="FILE", help="Song metadata: artist, genre, language, version."),
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Tags, and what its heads hear."),
+        also_known("--vectors", "-v", metavar="STORE", help="Tags, and classes of the heads."),
     ] = None,
-    long_days: Annotated[float, more(min=0.01, help="Half-life of the long portrait.")] = 90.0,
-    short_days: Annotated[float, more(min=0.01, help="Half-life of the short portrait.")] = 3.0,
+    long_days: Annotated[float, more(min=0.01, help="Half-life of the long-term portrait.")] = 90.0,
+    short_days: Annotated[
+        float, more(min=0.01, help="Half-life of the short-term portrait.")
+    ] = 3.0,
     json: JsonOption = False,
 ) -> None:
-    """Say what users listen to, long and short: shares of artists, genres, languages, voices.
+    """Show each user's shares of artists, genres, languages and voices, long-term and short-term.
 
     Examples
     --------
@@ -47,7 +51,9 @@ def portrait(
     from audiorec.recall.serving.portrait import PortraitRecipe, portraits, write_portraits
 
     if (user is None) == (output is None):
-        raise InputError("name one --user to print, or a file for all of them with --out")
+        raise InputError(
+            "give either --user USER to print one portrait, or --out FILE to write all"
+        )
     recipe = PortraitRecipe(long_days=long_days, short_days=short_days)
     if user is not None:
         print_portrait(interactions, user, side, vectors, recipe, json=json)
@@ -67,7 +73,7 @@ def print_portrait(
     *,
     json: bool,
 ) -> None:
-    """Print what one user listens to."""
+    """Print the portrait of one user."""
     import numpy as np
 
     from audiorec.recall.serving.portrait import USUAL, portraits
@@ -75,7 +81,7 @@ def print_portrait(
     recipe = recipe or USUAL
     plays, known = _read(interactions, side, vectors)
     if user not in plays.owner_ids:
-        raise InputError(f"{interactions}: has no user {user!r}")
+        raise InputError(f"{interactions}: no user {user!r} in this log")
     plays = plays.take(np.array([plays.owner_ids.index(user)]))
     rows = portraits(plays, known, recipe).to_pylist()
     if json:
@@ -89,14 +95,14 @@ def print_portrait(
     print_table(
         ("horizon", "kind", "value", "share", "plays"),
         lines,
-        title=f"{user}: a play counts half after {half}",
+        title=f"{user}: a play loses half its weight after {half}",
     )
 
 
 def _read(
     interactions: Path, side: Path | None, vectors: Path | None
 ) -> "tuple[Sequences, SongSide]":
-    """Read plays, and what is known of songs."""
+    """Read the plays and the song metadata."""
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import completed, read_side, side_of_store
@@ -106,7 +112,7 @@ def _read(
     heard = side_of_store(open_vectors(vectors)) if vectors else None
     known = read_side(side) if side else heard
     if known is None:
-        raise InputError("nothing is known of songs: give --side or --vectors")
+        raise InputError("no song metadata: give --side or --vectors")
     if side is not None and heard is not None:
         known = completed(known, heard)
     return to_sequences(read_interactions(interactions)), known

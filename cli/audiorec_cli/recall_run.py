@@ -1,4 +1,4 @@
-"""``audiorec recall run``: the nightly job, from a settings file."""
+"""``audiorec recall run``: run the nightly job that a settings file describes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 def run(
     config: Annotated[
-        Path, typer.Option("--config", "-c", metavar="TOML", help="Has the table [recall].")
+        Path, typer.Option("--config", "-c", metavar="TOML", help="Settings with a table [recall].")
     ],
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="As of the end of this day; write OUT/dt=DAY/."),
+        typer.Option(metavar="DAY", help="Run as of the end of this day; write OUT/dt=DAY/."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan, and what it cost the last time.")
+        bool, typer.Option("--dry-run", help="Print the steps and their last CPU time only.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -35,10 +35,10 @@ def run(
     *,
     engines: Engines,
 ) -> None:
-    """Train what is stale, ask every channel, fuse, and note what was shown.
+    """Retrain stale models, write and fuse candidates, and record the exposures.
 
-    What is done and still true is not done again: the same command resumes where it was stopped,
-    and ends at once where nothing is new.
+    Steps that are up to date are skipped: the same command resumes an interrupted run, and ends at
+    once if nothing has changed.
 
     Examples
     --------
@@ -98,9 +98,9 @@ def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:
         (s.name, "up to date" if s.is_done else "to do", "" if s.cpu_s is None else s.cpu_s)
         for s in steps
     ]
-    print_table(("step", "state", "CPU-s the last time"), rows, title=f"run {run_id}")
+    print_table(("step", "state", "last CPU-s"), rows, title=f"run {run_id}")
     ahead = [step for step in steps if not step.is_done]
     known = [step.cpu_s for step in ahead if step.cpu_s is not None]
     new = len(ahead) - len(known)
-    unknown = f"; {new} never ran, and nobody knows what they cost" if new else ""
+    unknown = f"; {new} have never run, so their cost is unknown" if new else ""
     say(f"{len(ahead)} of {len(steps)} steps to do, about {sum(known):,.1f} CPU-s{unknown}")

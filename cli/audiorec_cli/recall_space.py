@@ -1,4 +1,4 @@
-"""``audiorec recall users`` and ``songs``: embeddings out of a model with one space for both."""
+"""``audiorec recall users`` and ``songs``: write embeddings from a model with a shared space."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,29 +44,33 @@ IMPORTED = "With --import"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """How a table of users that was made elsewhere is read."""
+    """How to read a table of user embeddings from another program."""
 
     id_column: Annotated[
         str, typer.Option(help="Column of user ids.", rich_help_panel=IMPORTED)
     ] = "user_id"
     embedding_column: Annotated[
-        str, typer.Option(help="List column of a Parquet file.", rich_help_panel=IMPORTED)
+        str,
+        typer.Option(
+            help="Column of embeddings, a list column in Parquet.", rich_help_panel=IMPORTED
+        ),
     ] = "embedding"
     normalise: Annotated[
         bool,
         typer.Option(
-            "--normalise", help="Bring every embedding to length 1.", rich_help_panel=IMPORTED
+            "--normalise", help="Scale every embedding to length 1.", rich_help_panel=IMPORTED
         ),
     ] = False
     model_id: Annotated[
         str,
         typer.Option(
-            help="What made them [default: named by their content].", rich_help_panel=IMPORTED
+            help="Id of the model that made them [default: a hash of their content].",
+            rich_help_panel=IMPORTED,
         ),
     ] = ""
 
     def bring(self, table: Path, output: Path) -> dict[str, Any]:
-        """Write the table as ours, and return what there is to say of it."""
+        """Write the table in audiorec's format, and return a summary."""
         from audiorec.store.embeddings import write_embeddings
         from audiorec.store.foreign import content_id, read_foreign, to_unit
 
@@ -89,7 +93,7 @@ class Foreign:
 @recorded("recall users", "output")
 def users(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="What recall train wrote.")
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model that recall train wrote.")
     ] = None,
     interactions: Annotated[
         Path | None,
@@ -97,24 +101,30 @@ def users(
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--import", metavar="TABLE", help="Made elsewhere: .parquet, .csv or .npz."),
+        typer.Option(
+            "--import",
+            metavar="TABLE",
+            help="Embeddings from another program: .parquet, .csv or .npz.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table of users.")
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Say what each interest is about (column about)."),
+        typer.Option("--explain", help="Describe each interest (column about)."),
     ] = False,
     portrait: Annotated[
         str | None,
-        typer.Option(metavar="USER", help="Print what one user of the log listens to instead."),
+        typer.Option(metavar="USER", help="Only print the portrait of one user of the log."),
     ] = None,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="For --portrait: artist, genre, language.")
+        Path | None,
+        also_known(metavar="FILE", help="For --portrait: song metadata (artist, genre, language)."),
     ] = None,
     vectors: Annotated[
-        Path | None, also_known("--vectors", "-v", metavar="STORE", help="For --portrait: tags.")
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="For --portrait: tags of the songs."),
     ] = None,
     json: JsonOption = False,
     *,
@@ -122,11 +132,11 @@ def users(
     asked: AskedOf,
     done: JobTold,
 ) -> None:
-    """Embed users with a model that puts users and songs into one space, or import a table.
+    """Embed users with a model that has one space for users and songs, or import a table.
 
-    Whose history holds no song that the model knows speaks by the profile alone (column
-    profile_only); who has no profile either is left out, and counted. Models of several interests
-    write a row an interest, with its weight.
+    A user without a song that the model knows is embedded from the profile alone (column
+    profile_only), or left out and counted if there is no profile. Models with several interests
+    write one row per interest, with its weight.
 
     Examples
     --------
@@ -136,52 +146,54 @@ def users(
     """
     if portrait is not None:
         if interactions is None or model is not None or table is not None or output is not None:
-            raise InputError("--portrait takes a log: -i LOG, and --side or --vectors")
+            raise InputError(
+                "--portrait needs only a log and metadata: -i LOG, and --side or --vectors"
+            )
         print_portrait(interactions, portrait, side, vectors, json=json)
         return
     if output is None:
-        raise InputError("name the table to write with --out")
+        raise InputError("name the output table: --out FILE")
     if side is not None or vectors is not None:
         raise InputError("--side and --vectors are for --portrait")
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
-            raise InputError("--import takes a table alone: no MODEL, log, profiles or --explain")
+            raise InputError("--import cannot be combined with MODEL, a log, profiles or --explain")
         document = foreign.bring(table, output)
         done.count(users=document["users"])
         print_document(document, json=json, title="users")
         return
     if model is None:
-        raise InputError("name a MODEL that recall train wrote, or a table to --import")
+        raise InputError("give a MODEL that recall train wrote, or --import TABLE")
     if interactions is None and asked.profiles is None:
-        raise InputError("no user: give --interactions, --profiles, or both")
+        raise InputError("no users given: use --interactions, --profiles or both")
     channel = in_one_space(model)
     counts = _written(output, channel, asked.queries(interactions, channel), explain=explain)
     if not counts["users"]:
         source = interactions or asked.profiles
-        raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
+        raise InputError(f"{source}: no user has a profile or has played a song that {model} knows")
     done.count(**counts)
     made = {"model_id": channel.model_id, "space": channel.space}
     if json:
         print_json({"schema": "audiorec/recall-users/1", **counts, **made, "out": str(output)})
     alone, left = counts.get("profile_only", 0), counts["left_out"]
     more = f", {counts['interests']:,} interests" if "interests" in counts else ""
-    more += f", {alone:,} by their profile alone" if alone else ""
-    more += f"; {left:,} are not known" if left else ""
+    more += f", {alone:,} from their profile alone" if alone else ""
+    more += f"; {left:,} left out: no known song and no profile" if left else ""
     say(f"{counts['users']:,} users{more}: {output}")
-    say(f"songs in their space: audiorec recall songs {model}")
+    say(f"embed songs in the same space: audiorec recall songs {model}")
 
 
 def _written(
     output: Path, channel: "SharedSpace", queries: "Queries", *, explain: bool
 ) -> dict[str, int]:
-    """Write the users, a row an interest where the model has several; return the counts."""
+    """Write the user embeddings, one row per interest or user; return the counts."""
     from audiorec.recall.contract.interests import InterestSpace, write_interests
     from audiorec.recall.contract.space import write_users
 
     if isinstance(channel, InterestSpace):
         return write_interests(output, channel, queries, named=explain)
     if explain:
-        raise InputError(f"--explain is for models of several interests; this is {channel.name}")
+        raise InputError(f"--explain needs a model with several interests; this is {channel.name}")
     return write_users(output, channel, queries)
 
 
@@ -191,13 +203,15 @@ def songs(
     output: OutFileOption,
     audio: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="SONGS", help="Folders and files [default: the songs it knows]."),
+        typer.Argument(
+            metavar="SONGS", help="Folders and files [default: the songs of the model]."
+        ),
     ] = None,
     features: FeaturesOption = None,
     vectors: SoundOption = None,
     work: Annotated[
         Path | None,
-        more(metavar="FOLDER", help="Where extracted songs are kept [default: OUT.work]."),
+        more(metavar="FOLDER", help="Folder for extracted songs [default: OUT.work]."),
     ] = None,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
@@ -208,9 +222,9 @@ def songs(
     *,
     done: JobTold,
 ) -> None:
-    """Embed songs in the space of a model's users: any audio, no listeners.
+    """Embed songs in the space of a model's users, from audio alone.
 
-    Files are extracted by a run that can be stopped, and skips what it knows when repeated.
+    Extraction can be interrupted; when repeated, it skips the songs that are finished.
 
     Examples
     --------
@@ -222,7 +236,7 @@ def songs(
     from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
 
     if audio and (features or vectors):
-        raise InputError("songs are given as audio, or by --features or --vectors")
+        raise InputError("give audio files, or --features or --vectors, not both")
     channel = in_one_space(model)
     sources = _sources(audio) if audio else None
     if channel.hears == "audio" and vectors is not None:
@@ -233,14 +247,14 @@ def songs(
         try:
             report = embed_stored(channel, sound, out=output)
         except SpecMismatchError as error:
-            hint = "; give their --features, or the songs themselves"
+            hint = "; give --features, or the audio files"
             raise SpecMismatchError(
                 f"{error}{hint if channel.hears == 'features' and not features else ''}"
             ) from error
     else:
         options = RunOptions(jobs=jobs, retry_failed=retry_failed)
         with (
-            graceful_stop("what is in work is", quiet=quiet) as stop,
+            graceful_stop("the songs in flight are", quiet=quiet) as stop,
             progress_display(quiet=quiet) as progress,
         ):
             report = embed_audio(
@@ -262,12 +276,12 @@ def songs(
 
 
 def _sources(paths: list[Path]) -> "list[Source]":
-    """List the songs to hear."""
+    """Return the songs in files and folders."""
     from audiorec.extraction.catalogue import find_songs
 
     for path in paths:
         if path.suffix == ".parquet":
-            raise InputError(f"{path}: a table is given as --features or --vectors")
+            raise InputError(f"{path}: is a table; pass it with --features or --vectors")
     sources = find_songs([str(path) for path in paths])
     if not sources:
         raise no_songs()
@@ -276,14 +290,14 @@ def _sources(paths: list[Path]) -> "list[Source]":
 
 def _say_embedded(report: "EmbeddingReport", allow_failures: bool) -> Exit:
     if report.stopped == "interrupted":
-        say("stopped; what was extracted is kept, the same command goes on from there")
+        say("stopped; extracted songs are kept, run the same command to resume")
         return Exit.INTERRUPTED
     failed = f", {report.failed:,} failed; reasons: {report.errors}" if report.failed else ""
     if report.stopped is not None:
         say(f"stopped ({report.stopped}){failed}")
         return Exit.TOO_MANY_FAILURES
     if not report.embedded:
-        say(f"no song could be used{failed}")
+        say(f"no usable song{failed}")
         return Exit.NOTHING_USABLE
     without = f"; {report.without:,} have no embedding" if report.without else ""
     say(f"{report.embedded:,} songs: {report.out}{without}{failed}")
@@ -291,14 +305,14 @@ def _say_embedded(report: "EmbeddingReport", allow_failures: bool) -> Exit:
 
 
 def in_one_space(model: Path) -> "SharedSpace":
-    """Load a model that has embeddings."""
+    """Load a model with a shared space for users and songs."""
     from audiorec.recall.contract.space import SharedSpace
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
     if not isinstance(channel, SharedSpace):
         raise InputError(
-            f"{model}: holds {channel.name}, which has no embeddings; "
-            "youtube-dnn and user-audio have"
+            f"{model}: is a {channel.name} model, which has no embeddings; "
+            "use for example youtube-dnn or user-audio"
         )
     return channel

@@ -1,4 +1,4 @@
-"""``audiorec recall unheard``: judge a model on artists and songs that it never heard."""
+"""``audiorec recall unheard``: evaluate a model on artists and songs held out of training."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,28 +18,33 @@ def unheard(
     users: Annotated[
         Path | None,
         typer.Option(
-            "--users", "-u", metavar="FILE", help="Their embeddings [default: of their history]."
+            "--users",
+            "-u",
+            metavar="FILE",
+            help="User embeddings [default: computed from histories].",
         ),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of lists.")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 10,
     all_songs: Annotated[
-        bool, typer.Option("--all-songs", help="The model heard none of these songs.")
+        bool, typer.Option("--all-songs", help="Treat all songs as unheard by the model.")
     ] = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
     embeddings: Annotated[
-        Path | None, more(metavar="FILE", help="The songs', made before [default: made now].")
+        Path | None, more(metavar="FILE", help="Song embeddings [default: computed].")
     ] = None,
     warm: Annotated[
-        Path | None, more(metavar="FILE", help="The user model's songs: an upper bound.")
+        Path | None,
+        more(metavar="FILE", help="Song embeddings of the user model, as an upper bound."),
     ] = None,
     *,
     listened: LearntFrom,
 ) -> None:
-    """Judge a model on artists and songs that it never heard, beside plain baselines.
+    """Evaluate a model on held-out artists and songs, beside simple baselines.
 
-    Which those are the model knows, if it was trained with --set test=0.2 or new_songs=0.2.
-    Users that are given must come from a log without them: audiorec listening holdout.
+    The model records what was held out if it was trained with --set test=0.2 or new_songs=0.2.
+    Embeddings given by --users must come from a log without these songs: audiorec listening
+    holdout.
 
     Examples
     --------
@@ -72,7 +77,7 @@ def unheard(
     for name, panel in found.to_dict()["panels"].items():
         _print_panel(name.replace("_", " "), panel)
     if found.simulated:
-        say("simulated listening: no figure here is about real people")
+        say("note: simulated listening; these figures say nothing about real people")
 
 
 def _print_panel(name: str, panel: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""``audiorec recommend USER``: songs for one user, each with a reason."""
+"""``audiorec recommend USER``: recommend songs to one user, each with a reason."""
 
 import sys
 from collections.abc import Iterable
@@ -25,34 +25,36 @@ COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of songs, and what was learnt."""
+    """Inputs beside the log: song metadata, sound, playlists and trained models."""
 
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="How songs sound, and their titles."),
+        also_known("--vectors", "-v", metavar="STORE", help="Sound and titles of the songs."),
     ] = None
     songs: Annotated[
         Path | None,
-        also_known("--songs", metavar="FILE", help="embeddings.parquet: how they sound."),
+        also_known("--songs", metavar="FILE", help="Song embeddings, instead of --vectors."),
     ] = None
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of songs: title, artist, album, genre.")
+        Path | None, also_known(metavar="FILE", help="Song metadata: title, artist, album, genre.")
     ] = None
     lists: Annotated[
-        Path | None, also_known(metavar="LOG", help="Playlists that people made [default: LOG's].")
+        Path | None,
+        also_known(metavar="LOG", help="Playlists made by users [default: those in LOG]."),
     ] = None
     models: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Trained models: a folder of them.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A folder with one folder per trained model."),
     ] = None
-    tuned: Annotated[
-        Path | None, more(metavar="JSON", help="Weights and dials that recall tune kept.")
-    ] = None
+    tuned: Annotated[Path | None, more(metavar="JSON", help="Settings written by recall tune.")] = (
+        None
+    )
     short_share: Annotated[
-        float | None, more(min=0, max=1, help="Of what suits now, against taste [default: entry].")
+        float | None, more(min=0, max=1, help="Share of short-term channels [default: by entry].")
     ] = None
 
     def recommender(self, interactions: Path) -> "Recommender":
-        """Read it all."""
+        """Read all inputs and return the recommender."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
@@ -65,10 +67,10 @@ class Known:
         check(self.lists, Wanted.LOG)
         check(self.songs, Wanted.SONGS)
         if self.songs is not None and self.vectors is not None:
-            raise InputError("songs sound by one of --songs and --vectors")
+            raise InputError("give either --songs or --vectors, not both")
         found = self.vectors
         if self.songs is None and found is None:
-            found = usual_vectors("titles and sound are those of")
+            found = usual_vectors("titles and sound from")
         check(found, Wanted.VECTORS)
         heard = EmbeddingTable.open(self.songs, kind="songs") if self.songs else None
         made = to_sequences(read_interactions(self.lists), by="list") if self.lists else None
@@ -85,29 +87,30 @@ class Known:
 
 
 def recommend(
-    user: Annotated[str, typer.Argument(metavar="USER", help="Whom: a user of the log.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="A user id of the log.")],
     interactions: LogOption,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many songs.")] = 30,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs.")] = 30,
     entry: Annotated[
-        Literal["daily", "radio", "discover", "new"], typer.Option(help="What the list is for.")
+        Literal["daily", "radio", "discover", "new"],
+        typer.Option(help="The product that the list is for."),
     ] = "daily",
     what: Annotated[
-        Literal["songs", "lists"], typer.Option(help="Songs, or playlists that people made.")
+        Literal["songs", "lists"], typer.Option(help="Recommend songs, or playlists made by users.")
     ] = "songs",
     per_interest: Annotated[
-        bool, typer.Option("--per-interest", help="A list for each genre or artist of the user.")
+        bool, typer.Option("--per-interest", help="One list per genre or artist of the user.")
     ] = False,
     why: Annotated[
-        str | None, typer.Option(metavar="SONG", help="Say what each channel says of one song.")
+        str | None, typer.Option(metavar="SONG", help="Show how each channel ranks one song.")
     ] = None,
     *,
     known: Known,
     form: ListForm,
 ) -> None:
-    """Recommend songs to one user of a log, and say why.
+    """Recommend songs to one user of a log, each with a reason.
 
-    It works from the log alone; with a store it knows how songs sound, and with trained models it
-    asks them as well.
+    The log alone is enough. A store adds the sound of the songs; trained models add their
+    candidates.
 
     Examples
     --------
@@ -116,7 +119,7 @@ def recommend(
     audiorec recommend u1 -i plays.parquet --why jazz-vibraphone.mp3
     """
     if per_interest and (what == "lists" or why is not None):
-        raise InputError("--per-interest is of songs: it takes no --what lists and no --why")
+        raise InputError("--per-interest cannot be combined with --what lists or --why")
     form.check()
     recommender = known.recommender(interactions)
     if why is not None:
@@ -136,11 +139,11 @@ def recommend(
             _table(songs, f"{user}: {entry}, {ENTRIES[entry].about}")
         form.write(asdict(song) for song in songs)
         asked = ", ".join(channel.name for channel in recommender.channels)
-        say(f"{len(songs)} songs for {user}, by {asked}")
+        say(f"{len(songs)} songs for {user}, from {asked}")
     for note in recommender.notes:
         say(f"note: {note}")
     if known.models is None:
-        say("no trained model was asked: audiorec recall train writes one, --models reads them")
+        say("no trained model was used; train one with audiorec recall train, then pass --models")
 
 
 def _table(songs: "Iterable[Recommendation]", title: str) -> None:
@@ -152,13 +155,13 @@ def _row(song: "Recommendation") -> tuple[int, str, str, str, str]:
 
 
 def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:
-    """Print a list for each interest; a playlist has them one after the other."""
+    """Print one list per interest; a playlist file contains them in sequence."""
     if form.json:
         print_json_lines({"list": mix.name, **asdict(song)} for mix in found for song in mix.songs)
     elif form.is_table and sys.stdout.isatty():
         for mix in found:
             _table(mix.songs, f"{user}: {mix.name}")
-    elif form.is_table:  # a pipe reads one table
+    elif form.is_table:  # a pipe gets one table
         rows = [(mix.name, *_row(song)) for mix in found for song in mix.songs]
         print_table(("list", *COLUMNS), rows, title=user)
     form.write(asdict(song) for mix in found for song in mix.songs)
@@ -168,18 +171,20 @@ def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:
 
 def _lists(recommender: "Recommender", user: str, k: int, form: ListForm) -> None:
     if form.m3u8 is not None:
-        raise InputError("--what lists names lists; --m3u8 is for songs")
+        raise InputError("--m3u8 writes songs; it cannot be used with --what lists")
     found = recommender.recommend_lists(user, k)
     if form.json:
         print_json_lines(asdict(one) for one in found)
     else:
         rows = [(one.rank, one.list_id, one.songs, one.reason) for one in found]
-        print_table(("rank", "list", "songs", "reason"), rows, title=f"{user}: lists of people")
+        print_table(
+            ("rank", "list", "songs", "reason"), rows, title=f"{user}: playlists made by users"
+        )
     say(f"{len(found)} lists for {user}")
 
 
 def _explain(found: "Story", user: str, entry: str, *, json: bool) -> None:
-    """Say what each channel says of a song, and whether it comes."""
+    """Print the rank and reason each channel gives a song, and whether it is recommended."""
     named = found.title or found.song_id
     if json:
         print_json({"schema": "audiorec/recommend-why/1", "user_id": user, **asdict(found)})
@@ -190,8 +195,8 @@ def _explain(found: "Story", user: str, entry: str, *, json: bool) -> None:
     if not found.proposals:
         say(f"no channel proposes {named} to {user}")
     if found.shut:
-        say(f"it does not come: {found.shut}")
+        say(f"it is not recommended: {found.shut}")
     elif found.place:
-        say(f"place {found.place} of the list {entry}")
+        say(f"rank {found.place} in the list {entry}")
     elif found.proposals:
-        say(f"not in the list {entry}: others weigh more, or a cap passes over it")
+        say(f"not in the list {entry}: other songs rank higher, or a cap excludes it")

@@ -95,7 +95,7 @@ def test_lists_and_manifests(home, tmp_path):
     [
         (["extract", "nowhere"], 2, "nowhere: no such file or folder"),
         (["extract"], 2, "give exactly one of: paths, --files-from, --manifest"),
-        (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a part like 5%"),
+        (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a share like 5%"),
         (["extract", "songs", "--engine", "tape"], 2, "engine"),
         (["extract", "empty"], 4, "no songs found"),
         (["extract", "songs", "--head", "unseen.flac"], 4, "cannot be read as safetensors"),
@@ -260,7 +260,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "the same command goes on from there" in stderr
+    assert "run the same command to resume" in stderr
     again = audiorec("extract", "songs", "--jobs", "1", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "unchanged" in again.stderr

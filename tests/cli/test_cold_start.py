@@ -46,8 +46,11 @@ def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
         assert code == 0, err
     code, out, err = audiorec(*f"cold-start audience {named} --k 2".split())
     assert code == 0, err
-    assert "songs that users know: vecs.parquet" in err
-    assert "1 of 3 new songs are known audio (copy.mp3 is jazz-vibraphone.mp3): left out" in err
+    assert "known songs: vecs.parquet" in err
+    assert (
+        "1 of 3 new songs are copies of known songs (copy.mp3 is jazz-vibraphone.mp3): left out"
+        in err
+    )
     assert "1 of 3 new songs are speech, noise, silence or jingles (news.mp3): left out" in err
     assert "least similarity 0 (--minimum)" in err
     assert "lists: audience.parquet; tastes for a ranker: audience.tastes.parquet" in err
@@ -125,7 +128,7 @@ def test_audience_by_embedding_with_everything(home, audiorec):
     assert sum(table.column("exposures").to_pylist()) == 1000
     pairs = [(row["song_id"], row["user_id"]) for row in table.to_pylist()]
     assert ("new-3", "u00") not in pairs
-    assert "8 users like no song of the store and have no taste for a ranker" in err
+    assert "8 users like no song of the store, so they have no tastes for a ranker" in err
     names = ["audience.parquet", "audience.parquet.run.json", "audience.tastes.parquet"]
     assert sorted(p.name for p in home.glob("audience*")) == names
     assert document["tastes"] == "audience.tastes.parquet"
@@ -166,7 +169,11 @@ def test_empty_lists_are_counted(home, audiorec):
     ("arguments", "code", "message"),
     [
         (["audience", "--songs", "vecs.parquet"], 2, "give --interactions LOG, and --vectors"),
-        (["audience", "--songs", "new.parquet"], 4, "with those of users: --users users.parquet"),
+        (
+            ["audience", "--songs", "new.parquet"],
+            4,
+            "with embeddings of users: --users users.parquet",
+        ),
         (
             ["audience", "--songs", "new.parquet", "--users", "others.parquet"],
             2,
@@ -200,7 +207,7 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["songs", "--songs", "vecs.parquet", "-i", "new.parquet"],
             4,
-            "not listening; audiorec listening simulate --out world/ makes one up",
+            "not listening; audiorec listening simulate --out world/ makes a simulated log",
         ),
         (["songs", *BY_EMBEDDING, "--by", "vector"], 2, "leave --users out"),
         (["songs", "--songs", "new.parquet", "--by", "embedding"], 2, "give --users"),
@@ -217,7 +224,7 @@ def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, mess
     found, out, err = audiorec("cold-start", *arguments, "--out", "out.parquet")
     assert found == code, err
     assert message in err
-    assert err.removeprefix("songs that users know: vecs.parquet\n").startswith("error: ")
+    assert err.removeprefix("known songs: vecs.parquet\n").startswith("error: ")
     assert err.endswith("\n")
     assert err.count("error: ") == 1
     assert out == ""
@@ -251,7 +258,7 @@ def test_ctrl_c_keeps_what_was_found(home):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "the same command goes on from there" in err
+    assert "run the same command to resume" in err
     kept = len(list(home.glob("lists.parquet.run/block-*")))
     assert 2 < kept < 20
     again = subprocess.run(command, capture_output=True, text=True, check=False)

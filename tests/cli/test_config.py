@@ -79,7 +79,7 @@ def test_what_says_that_it_writes_is_classified_so():
         for parameter in _command(o.command).params
         if parameter.name == o.parameter
     }
-    says = re.compile(r"\b([Ww]rite|Keep metrics|to this file|store to (?:make|create)|PNG)\b")
+    says = re.compile(r"\b([Ww]rite|to this file|store to (?:make|create)|PNG)\b")
     for (command, name), text in helps.items():
         if says.search(text) or name == "out":
             assert reach_of(command, name) is Reach.WRITES, (command, name, text)
@@ -139,10 +139,10 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
             {"similar": {"by": "taste"}},
             r"\[similar\]: by must be one of auto, vector, mean, features, embedding, got 'taste'",
         ),
-        ({"similar": {"k": {"is": 3}}}, r"k is an option, and no table"),
+        ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
         ({"similar": {"exclude": [1]}}, r"exclude is list"),
-        ({"out": "x.parquet"}, r"'out' in the top would be meant for all commands.* it writes"),
-        ({"recall": {"out": "x"}}, r"'out' in \[recall\] would be meant for all commands"),
+        ({"out": "x.parquet"}, r"'out' in the top would apply to all commands.* it writes"),
+        ({"recall": {"out": "x"}}, r"'out' in \[recall\] would apply to all commands"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_says_where(content, message):
@@ -237,7 +237,7 @@ def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
     monkeypatch.setenv("AUDIOREC_SIMILAR_KAY", "1")
     code, _, err = audiorec("info")
     assert code == 2
-    assert "$AUDIOREC_SIMILAR_KAY is no option of a command" in err
+    assert "$AUDIOREC_SIMILAR_KAY: no such option" in err
     monkeypatch.delenv("AUDIOREC_SIMILAR_KAY")
     monkeypatch.setenv("AUDIOREC_SIMILAR_K", "many")
     assert "$AUDIOREC_SIMILAR_K: k is int, got 'many'" in audiorec("info")[2]

@@ -61,9 +61,9 @@ def test_an_alignment_says_what_it_would_do_and_sends_nothing(folder, audiorec):
     assert code == 0
     found = json.loads(out)
     assert (found["ids"], found["buckets"], found["peers"]) == (2, 1, 1)
-    assert "which of its users the other one has" in found["learns"]
+    assert "which of its users the other side has" in found["learns"]
     assert "caution: each side learns" in err
-    assert "nothing was sent; with --yes it is done" in err
+    assert "nothing was sent; add --yes to run it" in err
     assert not (folder / "aligned.parquet").exists()
 
 

@@ -76,7 +76,7 @@ def test_a_head_that_is_not_there_is_a_mistake_in_the_command(audiorec, tmp_path
     for name in (f"{tmp_path}/no.safetensors", f"mood={tmp_path}/no.safetensors", str(tmp_path)):
         code, _, err = audiorec("classify", SONGS[0], "--head", name)
         assert code == 2
-        assert "there is no such head file" in err
+        assert "no such head file" in err
 
 
 def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, monkeypatch):

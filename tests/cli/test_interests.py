@@ -80,9 +80,9 @@ def test_one_channel_with_several_numbers_of_interests(home, audiorec):
     ("words", "said"),
     [
         ("compare mind rules --interests 1 2", "--interests compares one channel with itself"),
-        ("compare mind --interests 4 4", "--interests takes two numbers or more"),
+        ("compare mind --interests 4 4", "--interests needs two or more numbers"),
         ("compare rules --interests 1 2", "rules has no interests; mind and comirec-sa have"),
-        ("compare mind", "name two channels or more"),
+        ("compare mind", "name two or more channels"),
     ],
 )
 def test_what_cannot_be_compared(home, audiorec, words, said):
@@ -98,4 +98,4 @@ def test_only_models_of_several_interests_are_explained(home, audiorec):
     words = ("recall", "users", "one", "-i", "plays.csv", "--explain", "--out", "users.parquet")
     code, _, err = audiorec(*words)
     assert code == 2
-    assert "--explain is for models of several interests" in " ".join(err.split())
+    assert "--explain needs a model with several interests" in " ".join(err.split())

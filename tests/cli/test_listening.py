@@ -104,7 +104,7 @@ def test_check_names_bad_rows_and_exits_with_three(tmp_path):
     assert "usable\t1" in result.stdout
     result = audiorec("listening", "check", path, "--vectors", FIXTURE_STORE)
     assert result.returncode == 3
-    assert "both need the same ids" in result.stderr
+    assert "both must use the same ids" in result.stderr
     path.write_text("user_id,song_id,timestamp,event\na,b,1709294400,hum\n")
     result = audiorec("listening", "check", path)
     assert (result.returncode, result.stdout) == (4, "")

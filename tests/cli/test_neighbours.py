@@ -38,7 +38,7 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         patch.setattr(threading.Event, "is_set", stop_after_two)
         code, _, err = in_library("neighbours", "--out", out)
     assert code == 130, err
-    assert "the same command goes on from there" in err
+    assert "run the same command to resume" in err
     assert not out.exists()
     assert (tmp_path / "neighbours.parquet.run").is_dir()
     assert in_library("neighbours", "--out", out)[0] == 0

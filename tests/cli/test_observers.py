@@ -83,14 +83,14 @@ def test_what_ends_a_run_is_the_logs_last_line(home, audiorec):
 def test_a_log_that_cannot_be_written_any_more_does_not_end_the_run(home, audiorec):
     code, _, told = audiorec("extract", "songs", "--log-json", "/dev/full")
     assert code == 3
-    assert "warning: the log ends here: No space left on device" in told
+    assert "warning: logging stopped: No space left on device" in told
     assert "unchanged" in told
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--log-json", "-", "--json"], "would mix on stdout"),
+        (["--log-json", "-", "--json"], "would both write to stdout"),
         (["--log-json", "no/such/folder/log"], "cannot be written"),
         (["--metrics-textfile", "no/such/folder/a.prom"], "no such folder"),
         (["--metrics-textfile", "songs/page.mp3"], "not a metrics textfile of audiorec"),

@@ -282,24 +282,21 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("retag s3://b/songs", "s3://b/songs: audiorec retag writes into songs of this machine"),
-        ("browse -v s3://b/v.parquet", "audiorec browse shows a library of this machine"),
-        ("extract s3://b/songs", "reads songs of this machine; elsewhere: audiorec manifest"),
-        (
-            "similar x -v http://b/v.parquet",
-            "http://b/v.parquet: unsupported protocol; give a path",
-        ),
+        ("retag s3://b/songs", "s3://b/songs: audiorec retag writes to local songs"),
+        ("browse -v s3://b/v.parquet", "audiorec browse shows a local library"),
+        ("extract s3://b/songs", "reads local songs; for remote ones: audiorec manifest"),
+        ("similar x -v http://b/v.parquet", "http://b/v.parquet: no such kind of place; there are"),
         ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
         (
             "recall train popular -i plays -o memory://b/m --metrics-textfile memory://b/m.prom",
-            "--metrics-textfile is a place on this machine",
+            "--metrics-textfile must be a local path",
         ),
         ("recall train popular -i plays -o memory://m", "is a bucket; give a file"),
         ("listening check plays --since yesterday", "--since must be written as 2026-11-25"),
         ("listening check plays --utc-offset 8", "a UTC offset must be written as +08:00"),
         (
             "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
-            "--day is the last day that is read: leave --until out",
+            "--day already sets the last day to read: leave --until out",
         ),
     ],
 )

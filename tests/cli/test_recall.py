@@ -85,7 +85,7 @@ def test_a_block_that_is_lost_ends_the_command_with_3(log, audiorec, monkeypatch
     monkeypatch.setattr("audiorec.engines.choice.engine_of", lambda *_a, **_k: travelling)
     assert audiorec(*asked.split())[0] == 0
     code, _, err = audiorec(*asked.replace("--jobs 2", "--address tcp://head:1").split())
-    assert (code, "--address goes with --runner" in err) == (2, True)
+    assert (code, "--address needs --runner" in err) == (2, True)
 
 
 def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audiorec):
@@ -181,7 +181,7 @@ def test_a_comparison_is_drawn(log, audiorec):
     assert log.with_name("c.png").read_bytes().startswith(b"\x89PNG")
     code, _, err = audiorec(*words.split(), "--plot", "c.gif")
     assert code == 2
-    assert "a picture's name ends in .png" in err
+    assert "the name of the picture must end in .png" in err
 
 
 def test_an_evaluation_says_more_than_accuracy(log, audiorec):
@@ -279,7 +279,7 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
         patch.setattr(trainer.YoutubeDnnLearner, "step", interrupted)
         code, _, err = audiorec(*words, "cut")
     assert code == 130
-    assert "the same command goes on" in err
+    assert "run the same command to resume" in err
     assert (songs / "cut.run").exists()
     assert not (songs / "cut").exists()
     assert audiorec(*words, "cut")[0] == 0
@@ -364,9 +364,9 @@ def test_the_list_of_channels(audiorec):
         ("train rules -i plays.csv --epochs 2 --out m", "rules takes no --epochs"),
         ("train youtube-dnn -i plays.csv --users plays.csv --out m", "takes no --users"),
         ("train user-audio -i plays.csv -f no.parquet --out m", "no.parquet: no such file"),
-        ("evaluate -i plays.csv", "name one channel or model, or --candidates"),
-        ("evaluate rules -i plays.csv --targets t.csv", "are given together"),
-        ("compare rules -i plays.csv", "name two channels or more"),
+        ("evaluate -i plays.csv", "name channels or models, or give --candidates"),
+        ("evaluate rules -i plays.csv --targets t.csv", "must be given together"),
+        ("compare rules -i plays.csv", "name two or more channels"),
         ("evaluate rules -i gone.csv", "no such file"),
         ("candidates gone -i plays.csv --out c.parquet", "gone: no such folder"),
     ],
@@ -398,7 +398,7 @@ def test_candidates_for_embeddings_are_those_for_the_histories(log, audiorec):
 def test_candidates_need_users_of_their_own_space(log, audiorec, tmp_path):
     assert audiorec(*"recall train rules -i plays.csv --out model".split())[0] == 0
     code, _, err = audiorec(*"recall candidates model --out c.parquet".split())
-    assert (code, "give --interactions, --profiles or --users" in err) == (2, True)
+    assert (code, "use --interactions, --profiles or --users" in err) == (2, True)
     np.savez(tmp_path / "theirs.npz", ids=np.array(["u0"]), embeddings=np.ones((1, 3), np.float32))
     assert audiorec(*"recall users --import theirs.npz --out theirs.parquet".split())[0] == 0
     code, _, err = audiorec(
@@ -436,7 +436,7 @@ def test_evaluate_takes_several_channels(log, audiorec):
     assert json.loads(out)["channel"] == "rules"
     both = "recall evaluate popular rules -i plays.csv --set window=1"
     code, out, err = audiorec(*both.split())
-    assert (code, "--set is of one channel" in err) == (2, True)
+    assert (code, "--set needs exactly one channel" in err) == (2, True)
 
 
 def test_a_portrait_is_printed_for_one_and_written_for_all(tmp_path, audiorec, monkeypatch):

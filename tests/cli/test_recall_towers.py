@@ -46,7 +46,7 @@ def test_newcomers_get_songs_by_their_profile(channel, tables, audiorec):
     quick = "--set dimension=8 --set batch_size=16 --set learning_rate=0.02".split()
     code, _, err = audiorec(*train, *quick)
     assert code == 0, err
-    assert "everything, epoch 1: loss" in err
+    assert "refit, epoch 1: loss" in err
     code, _, err = audiorec(
         *"recall candidates m --profiles new.csv --k 10 --out c.parquet".split()
     )

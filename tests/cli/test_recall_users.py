@@ -52,13 +52,13 @@ def test_users_by_history_and_by_profile(home, audiorec):
     assert "held out loss" in first
     assert first.endswith(" left")
     assert all(len(line) <= 80 for line in err.splitlines())
-    assert "everything, epoch 1: loss" in err
+    assert "refit, epoch 1: loss" in err
     code, out, err = audiorec(
         *("recall", "users", "model", "-i", "plays.csv", "--likes", "--out", "users.parquet"),
         *("--profiles", "profiles.csv"),
     )
     assert code == 0, err
-    assert "41 users, 1 by their profile alone: users.parquet" in err
+    assert "41 users, 1 from their profile alone: users.parquet" in err
     table = pq.read_table("users.parquet")
     assert table.column_names == ["user_id", "embedding", "history", "profile_only"]
     new = table.column("user_id").to_pylist().index("new")
@@ -83,7 +83,7 @@ def test_who_is_not_known_is_left_out(home, audiorec):
         "recall", "users", "model", "-i", "few.csv", "--likes", "--out", "u.parquet"
     )
     assert code == 2
-    assert "few.csv: nobody has played a song that model knows" in err
+    assert "few.csv: no user has a profile or has played a song that model knows" in err
     assert not (home / "u.parquet").exists()
 
 
@@ -119,9 +119,9 @@ def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["users", "--out", "u"], 2, "name a MODEL"),
-        (["users", "m", "--out", "u"], 2, "no user: give --interactions, --profiles, or both"),
-        (["users", "m", "--import", "plays.csv", "--out", "u"], 2, "--import takes a table alone"),
+        (["users", "--out", "u"], 2, "give a MODEL"),
+        (["users", "m", "--out", "u"], 2, "no users given: use --interactions"),
+        (["users", "m", "--import", "plays.csv", "--out", "u"], 2, "--import cannot be combined"),
         (["users", "m", "-i", "plays.csv", "--out", "u"], 2, "m: no such folder"),
         (["users", "--import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be"),
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),

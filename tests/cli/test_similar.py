@@ -114,7 +114,7 @@ def test_only_and_exclude(in_library):
     )
     assert ids(out)
     assert not [n for n in ids(out) if n.startswith("album 1/") or n.endswith(".mp3")]
-    assert "--exclude nobody fits no song" in err
+    assert "--exclude nobody matches no song" in err
 
 
 def test_copies_are_left_out_and_that_is_said(in_library):
@@ -225,7 +225,7 @@ def test_a_playlist_through_a_linked_folder_opens(in_library, music, tmp_path):
 
 def test_files_that_are_gone_are_told_of(in_library):
     _, _, err = in_library("similar", "song 7b", "--m3u8", "lists/gone.m3u8")
-    assert "1 of these files are not there now, for example /music/copies/song 7b.mp3" in err
+    assert "1 of these files no longer exist, for example /music/copies/song 7b.mp3" in err
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_files_that_are_gone_are_told_of(in_library):
         ),
         (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder nowhere"),
         (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
-        (["song 00", "--m3u8", "-", "--json"], 2, "would both go to stdout"),
+        (["song 00", "--m3u8", "-", "--json"], 2, "would both write to stdout"),
         (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["song 00", "-v", "gone.parquet"], 2, "audiorec extract"),

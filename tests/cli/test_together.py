@@ -21,7 +21,10 @@ def plays(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("rules --engine torchrun", "rules is trained by one process; several train: youtube-dnn,"),
+        (
+            "rules --engine torchrun",
+            "rules trains in one process only; these use several: youtube-dnn,",
+        ),
         ("sasrec --processes 3", "--processes and --address need --engine torchrun or ray"),
         ("sasrec --engine torchrun --address auto", "--address is for --engine ray"),
         ("sasrec --engine torchrun --set blocks=0", "blocks must be 1 or more"),
@@ -34,7 +37,7 @@ def test_what_does_not_fit_is_refused_before_anything_starts(plays, audiorec, wo
     code, _, err = audiorec(*f"recall train {words} {log} -o out".split())
     assert code == 2
     assert said in err
-    assert "processes by" not in err
+    assert "processes with" not in err
     assert sorted(p.name for p in plays.iterdir() if p.suffix != ".json") == ["plays.csv"]
 
 
@@ -44,7 +47,7 @@ def test_processes_that_torchrun_started_start_none(plays, audiorec, monkeypatch
     monkeypatch.setenv("RANK", "0")
     code, _, err = audiorec(*"recall train sasrec -i plays.csv -o out --engine torchrun".split())
     assert code == 2
-    assert "torchrun has started several processes here" in err
+    assert "already running under torchrun" in err
 
 
 def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
@@ -58,8 +61,8 @@ def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
     words = "recall train sasrec -i plays.csv -o out --engine torchrun --processes 3 --epochs 2"
     code, _, err = audiorec(*words.split())
     assert code == 130
-    assert err.splitlines()[0] == "3 processes by torchrun on this machine"
-    assert "the same command goes on from there" in err
+    assert err.splitlines()[0] == "3 processes with torchrun on this machine"
+    assert "run the same command to resume" in err
     assert told[0]["recipe"]["epochs"] == 2
     assert told[0]["log"] == {"path": str(plays / "plays.csv")}
 
@@ -71,7 +74,7 @@ def test_prepared_listening_trains_as_its_log_does(plays, audiorec):
     one, other = (plays / n / "model.safetensors" for n in ("a", "b"))
     assert one.read_bytes() == other.read_bytes()
     code, _, err = audiorec(*"recall train rules -i prepared -o c --likes".split())
-    assert (code, "holds plays alone" in err) == (2, True)
+    assert (code, "prepared listening has only plays" in err) == (2, True)
     code, _, err = audiorec(*"recall train rules -i prepared -o c --by session".split())
     assert (code, "was prepared by user" in err) == (2, True)
     (plays / "empty").mkdir()

@@ -216,7 +216,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
         patch.setattr(training._TowerLearner, "step", interrupted)
         code, _, err = audiorec(*words, *QUICK, *HELD)
     assert code == 130
-    assert "the same command goes on" in err
+    assert "run the same command to resume" in err
     assert not (home / "cut").exists()
     assert (home / "cut.run" / "metrics.jsonl").exists()
     code, _, err = audiorec(*words, *QUICK, *HELD)
@@ -272,7 +272,7 @@ def test_refuses_sound_of_another_maker(train, audiorec, home):
     assert "got features of extractor ffffffffffffffff" in err
     code, _, err = audiorec(*"recall songs model -v vecs.parquet -o e.parquet".split())
     assert code == 2
-    assert "give their --features, or the songs themselves" in err
+    assert "give --features, or the audio files" in err
     assert not (home / "e.parquet").exists()
 
 
@@ -285,10 +285,10 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     assert not (home / "e.parquet.work").exists()
     code, _, err = audiorec(*"recall songs model songs -f features.parquet -o e.parquet".split())
     assert code == 2
-    assert "as audio, or by --features or --vectors" in err
+    assert "give audio files, or --features or --vectors" in err
     code, _, err = audiorec(*"recall songs model features.parquet -o e.parquet".split())
     assert code == 2
-    assert "a table is given as --features or --vectors" in err
+    assert "pass it with --features or --vectors" in err
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,7 @@ def read_documents(text):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["songs", "--overwrite"], "begin it anew"),
+        (["songs", "--overwrite"], "discard it each time"),
         (["songs", "--dry-run"], "once"),
         (["--files-from", "list.txt"], "needs folders"),
         (["gone"], "no such file or folder"),

@@ -38,8 +38,8 @@ def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command):
     command.wait_for(1, process)
     ended = command.end(process, signal.SIGTERM)
     assert ended.code == 130
-    assert sum("once more to stop at once" in line for line in ended.lines) == 1
-    assert "the same command goes on from there" in ended.lines[-1]
+    assert sum("press Ctrl-C again to stop now" in line for line in ended.lines) == 1
+    assert "run the same command to resume" in ended.lines[-1]
     assert not command.out.exists()
     kept = command.kept()
     assert 1 <= kept < 4
@@ -52,7 +52,7 @@ def test_a_second_ctrl_c_ends_at_once_and_keeps_what_was_finished(command):
     (worker,) = command.workers(process)
     ended = command.end(process, signal.SIGINT, signal.SIGINT)
     assert ended.code == 130
-    assert "what was finished is kept" in ended.lines[-1]
+    assert "finished work is kept" in ended.lines[-1]
     assert not command.out.exists()
     assert not os.path.exists(f"/proc/{worker}")  # noqa: PTH110
     assert command.kept() == 2

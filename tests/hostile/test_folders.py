@@ -270,7 +270,7 @@ def test_a_mount_that_is_empty_does_not_prune(home):
             (home / "m/shut" / content).write_text("not mounted")
         code, _, stderr = audiorec(*arguments, cwd=home)
         assert (code, len(rows(home / "vecs.parquet"))) == (0, 2)
-        assert f"kept 1 of the rows below {home}/m/shut: it cannot be looked at" in stderr
+        assert f"kept 1 of the rows below {home}/m/shut: it cannot be read" in stderr
     shutil.rmtree(home / "m/shut")
     assert audiorec("extract", "m/open", "m", "--prune", "-q", "-j1", cwd=home)[0] == 0
     assert set(rows(home / "vecs.parquet")) == {"open/a.wav", "m/open/a.wav"}

@@ -61,7 +61,7 @@ def test_what_acts_is_refused_even_to_be_trusted(plant, music, audiorec):
     assert found(audiorec)[0] == 3
     code, out, err = audiorec("config", "trust")
     assert (code, out) == (2, "")
-    assert "may not set this" in err or "would be meant for all commands" in err
+    assert "may not set this" in err or "would apply to all commands" in err
     assert found(audiorec)[0] == 3
     assert sorted(map(str, Path().iterdir())) == before
     assert not (music.parent / "config").exists()

@@ -88,7 +88,7 @@ def test_other_commands(home, how):
         if run.returncode == 6:
             assert run.stderr.splitlines()[-1] == (
                 "error: stdout could not be written: No space left on device; the command itself "
-                "is done"
+                "has finished"
             )
 
 

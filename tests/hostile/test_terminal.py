@@ -314,7 +314,7 @@ def test_a_playlist_on_stdout_leaves_out_what_it_cannot_show(home, monkeypatch, 
         monkeypatch, capfd, "similar", IDS[0], "--minimum", "-1", "--m3u8", "-"
     )
     assert (code, out) == (0, "#EXTM3U\n")
-    assert err.count("left out, its name cannot stand in a playlist") == 4
+    assert err.count("left out, its name cannot be written in a playlist") == 4
 
 
 def test_json_parses_to_the_names_as_they_are(home, monkeypatch, capfd):

@@ -1,28 +1,28 @@
-"""What several commands share.
+"""Modules that several commands share.
 
 ===============  ===================================================================
-``console``      data on stdout, remarks on stderr, tables, exit codes
-``table``        a table for a person: it fits the terminal
-``streams``      standard streams that cannot end a command
+``console``      data on stdout, messages on stderr, tables, exit codes
+``table``        tables that fit the terminal
+``streams``      standard streams whose errors do not end a command
 ``pages``        groups, commands and their help pages
-``options``      options that stand alone
-``places``       paths, URIs and days: what commands read and write where
-``named``        text for people, with the names that they gave
-``stores``       which store is read, and what its songs are compared by
-``seeds``        songs to start from
-``known``        songs that are named: rows of a store, or files to be opened
-``configured``   options that stand in files and in the environment
-``reach``        what each option can do, and so what a folder's file may set
-``choosing``     which songs may come, and how many of one kind
-``heads``        heads in place of ours
-``m3u8``         a list as a table, JSON or a playlist
-``extraction``   how songs are extracted: options of extract and shards
-``listened``     plays of a log, and how their songs sound
-``training``     how a user-audio model is fitted; the training of a channel
-``progress``     how far a command is, and Ctrl-C
-``observers``    a run's log, metrics textfile and record
-``log_check``    what ``listening check`` counts, and how it prints that
-``watching``     extract --watch: batches, one after the other, until it is stopped
-``run_summary``  what a person is told after a run
+``options``      single options
+``places``       paths, URIs and days: where commands read and write
+``named``        text for users, with the URIs that they gave
+``stores``       which store a command reads, and its space of comparison
+``seeds``        seed songs: ids, lists of ids, audio files
+``known``        named songs: rows of a store, or files to open
+``configured``   options set in files and in the environment
+``reach``        what each option can do, and which ones a folder's file may set
+``choosing``     filters on songs, and limits per artist and album
+``heads``        which heads score a song
+``m3u8``         a list of songs as a table, JSON or a playlist
+``extraction``   options of extract and shards
+``listened``     logs, side information and sound as training data
+``training``     settings and training of a channel
+``progress``     progress display, and Ctrl-C
+``observers``    log, metrics textfile and record of a run
+``log_check``    the counts of ``listening check``, and how they are printed
+``watching``     extract --watch: one batch after another until stopped
+``run_summary``  the summary printed after a run
 ===============  ===================================================================
 """

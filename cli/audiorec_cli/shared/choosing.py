@@ -1,4 +1,4 @@
-"""Which songs may come and how many of one kind: options of similar, path and playlist."""
+"""Filters on songs and limits per artist and album: options of similar, path and playlist."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from audiorec.search.choice import Choice, Chosen
 
 IncludeNonMusicOption = Annotated[
-    bool, more("--include-non-music", help="Let speech, noise, silence and jingles come, too.")
+    bool, more("--include-non-music", help="Include speech, noise, silence and jingles.")
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceOptions:
-    """Which songs may come, and how many of one kind."""
+    """Filters on songs, and limits per artist and album."""
 
     only: Annotated[
         str | None,
@@ -31,22 +31,22 @@ class ChoiceOptions:
     ] = None
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="SONGS", help="Leave out an id, a part of ids, a folder/ or a glob."),
+        typer.Option(metavar="SONGS", help="Exclude an id, a part of ids, a folder/ or a glob."),
     ] = None
     per_artist: Annotated[
-        int | None, typer.Option("--max-per-artist", min=1, help="Songs of one artist at most.")
+        int | None, typer.Option("--max-per-artist", min=1, help="Most songs of one artist.")
     ] = None
     per_album: Annotated[
-        int | None, more("--max-per-album", min=1, help="Songs of one album at most.")
+        int | None, more("--max-per-album", min=1, help="Most songs of one album.")
     ] = None
     keep_duplicates: Annotated[
-        bool, more("--keep-duplicates", help="Let the same audio come more than once.")
+        bool, more("--keep-duplicates", help="Allow copies of the same audio.")
     ] = False
     include_non_music: IncludeNonMusicOption = False
 
     @property
     def choice(self) -> "Choice":
-        """What is asked, as the library knows it."""
+        """The options as a `Choice` of the library."""
         from audiorec.search.choice import Choice
 
         return Choice(
@@ -59,9 +59,9 @@ class ChoiceOptions:
         )
 
     def say_left_out(self, store: "Library", chosen: "Chosen", rows: Sequence[int]) -> None:
-        """Say which patterns fit nothing, and how many songs stay out of the list of `rows`."""
+        """Report unmatched patterns, and how many songs are left out of the list `rows`."""
         for pattern in chosen.idle:
-            say(f"note: --exclude {pattern} fits no song")
+            say(f"note: --exclude {pattern} matches no song")
         if chosen.unmet:
             say(f"note: {chosen.unmet}")
         shown = 0 if self.include_non_music else int((~store.music[list(set(rows))]).sum())
@@ -71,7 +71,7 @@ class ChoiceOptions:
 
 
 def say_non_music(count: int) -> None:
-    """Say how many songs are left out since they are no music."""
+    """Report how many songs are left out because they are not music."""
     if count:
         are = "songs that are" if count > 1 else "song that is"
-        say(f"{count} {are} no music left out (--include-non-music)")
+        say(f"{count} {are} not music left out (--include-non-music)")

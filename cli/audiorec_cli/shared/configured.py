@@ -1,13 +1,13 @@
-r"""Options that stand in files and in the environment: checked, and handed to the commands.
+r"""Options set in files and in the environment: checked, and used as defaults.
 
     AUDIOREC_SIMILAR_K=5                           the environment
-    ./audiorec.toml       [similar]\nk = 5          a folder's file, once it is trusted
+    ./audiorec.toml       [similar]\nk = 5          the file of a folder, if trusted
     ~/.config/audiorec/audiorec.toml               the user's file
         ──configured──▶ `Settings`: a value and its origin for each option of each command
 
-A table is a command: ``[recall.train]``. A key is an option without its dashes. A key of a group's
-table, or above all tables, is meant for every command below that has this option; the nearest one
-counts. The command line wins over all of it: click takes these values as defaults.
+A table is a command: ``[recall.train]``. A key is an option without its dashes. A key in the table
+of a group, or before all tables, applies to every command below that has this option; the innermost
+table wins. The command line overrides everything: click uses these values as defaults.
 """
 
 import inspect
@@ -36,24 +36,24 @@ NEAR = 3  # suggestions
 
 @dataclass(frozen=True, slots=True)
 class Configurable:
-    """One option of one command, as files and the environment name it.
+    """One option of one command, as named in files and in the environment.
 
     Attributes
     ----------
     command : str
         ``recall train``.
     name : str
-        As on the command line, without dashes: ``max-per-artist``.
+        The option without leading dashes: ``max-per-artist``.
     parameter : str
-        What click calls it.
+        Name of its parameter in click.
     kind : type
-        Of its value; of one of them, where it may be given several times.
+        Type of its value; of one value if it can be repeated.
     is_several : bool
     least, most : number or None
     variable : str
         ``AUDIOREC_RECALL_TRAIN_EPOCHS``.
     follows_vectors : bool
-        Whether ``$AUDIOREC_VECTORS`` is its value where nothing else is said.
+        Whether its default is ``$AUDIOREC_VECTORS``.
     """
 
     command: str
@@ -67,13 +67,13 @@ class Configurable:
     follows_vectors: bool
 
     def value(self, given: Any) -> Any:
-        """Check a value of a file and return it; an `InputError` says what was expected."""
+        """Check a value from a file and return it; raise `InputError` if it does not fit."""
         from audiorec.files.settings import as_type
 
         if self.is_several and not isinstance(given, list):
             given = [given]
         if isinstance(given, dict):
-            raise InputError(f"{self.name} is an option, and no table")
+            raise InputError(f"{self.name} is an option, not a table")
         found = as_type(self.kind, self.name, given)
         for one in found if self.is_several and isinstance(found, tuple) else (found,):
             if isinstance(one, (int, float)) and not isinstance(one, bool):
@@ -85,11 +85,11 @@ class Configurable:
         if (low is not None and one < low) or (high is not None and one > high):
             least = "" if low is None else f" from {low:g}"
             raise InputError(
-                f"{self.name} is{least}{'' if high is None else f' to {high:g}'}, got {one!r}"
+                f"{self.name} must be{least}{'' if high is None else f' to {high:g}'}, got {one!r}"
             )
 
     def value_of_text(self, text: str) -> Any:
-        """Return the value that a variable of the environment stands for."""
+        """Return the value of an environment variable."""
         if self.is_several:
             import json
 
@@ -98,7 +98,7 @@ class Configurable:
             try:
                 return self.value(json.loads(text))
             except ValueError as error:
-                raise InputError(f"{self.name} is a list in JSON or one value") from error
+                raise InputError(f"{self.name} must be a JSON list or one value") from error
         return self.value(self._one(text))
 
     def _one(self, text: str) -> Any:
@@ -116,7 +116,7 @@ class Configurable:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A value that is not from the command line, and where it comes from."""
+    """A value from a file or the environment, and its origin."""
 
     option: Configurable
     value: Any
@@ -125,12 +125,12 @@ class Configured:
 
 @dataclass(slots=True)
 class Settings:
-    """Everything that files and the environment say."""
+    """All option values from files and the environment."""
 
     values: dict[tuple[str, str], Configured] = field(default_factory=dict)
 
     def defaults(self) -> dict[str, Any]:
-        """Return the values as click's map of defaults: nested by command, then by parameter."""
+        """Return the values as click's default map: nested by command, then by parameter."""
         nested: dict[str, Any] = {}
         for (command, _), one in self.values.items():
             table = nested
@@ -141,7 +141,7 @@ class Settings:
 
 
 def commands_of(root: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the command of every command below a group."""
+    """Yield name and command for every command below a group."""
     for name, member in root.commands.items():
         if hasattr(member, "commands"):
             yield from commands_of(member, (*path, name))
@@ -152,7 +152,7 @@ def commands_of(root: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
 def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
     """Return every option of every command, by command and by name.
 
-    Without those of ``config``, which looks at settings and has none.
+    ``config`` is left out: it shows settings and has none.
     """
     found = ((name, command) for name, command in commands_of(root) if name.split()[0] != LOOKS)
     return {name: dict(_options(name, command)) for name, command in found}
@@ -187,7 +187,7 @@ def _options(command: str, found: Any) -> Iterator[tuple[str, Configurable]]:
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
-    """Return the plain types in a type: of ``list[int] | None``, int and None."""
+    """Return the plain types in a type: int and None for ``list[int] | None``."""
     if get_origin(kind) is Literal:
         return (str,)
     inner = get_args(kind)
@@ -195,12 +195,13 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 
 def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) -> Settings:
-    """Read the environment and the files that count, and check all that stands there.
+    """Read and check the environment and the settings files that apply.
 
     Raises
     ------
     InputError
-        If a key, a variable or a value cannot be used, or the folder's file sets what none may.
+        If a key, a variable or a value is invalid, or the file of a folder sets an option that it
+        may not set.
     """
     found, standing = layers(folder)
     if not quiet:
@@ -221,15 +222,18 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
 
 
 def say_standing(standing: Standing) -> None:
-    """Say that the folder's file does not count, and what would make it count."""
+    """Print a note if the file of the folder is ignored, with the command to trust it."""
     if standing is Standing.UNKNOWN:
-        say(f"note: ./{FILE} is not trusted and was not read: audiorec config trust")
+        say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config trust")
     elif standing is Standing.CHANGED:
-        say(f"note: ./{FILE} changed since it was trusted, and was not read: audiorec config trust")
+        say(
+            f"note: ./{FILE} has changed since it was trusted and was not read; trust it: "
+            "audiorec config trust"
+        )
 
 
 def is_silent() -> bool:
-    """Whether nothing but the command line speaks; told without reading anything."""
+    """Whether no file and no variable sets an option, without reading any file."""
     own = user_file()
     return not (own is not None and own.exists()) and not os.path.lexists(FILE) and not _variables()
 
@@ -237,7 +241,7 @@ def is_silent() -> bool:
 def of_layer(
     layer: Layer, known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
-    """Return the values of one file; nearer tables win over those around them."""
+    """Return the values of one file; inner tables override outer ones."""
     found: dict[tuple[str, str], Configured] = {}
     _take(layer, layer.content, (), known, found)
     return found
@@ -250,7 +254,7 @@ def _take(
     known: Mapping[str, Mapping[str, Configurable]],
     found: dict[tuple[str, str], Configured],
 ) -> None:
-    """Take the keys of a table for all commands below it, then its tables."""
+    """Apply the keys of a table to all commands below it, then visit its tables."""
     here = " ".join(path)
     below = {c: o for c, o in known.items() if c == here or not path or c.startswith(f"{here} ")}
     words = {c.split()[len(path)] for c in below if c != here}
@@ -272,7 +276,7 @@ def _meant(
     path: tuple[str, ...],
     below: Mapping[str, Mapping[str, Configurable]],
 ) -> list[Configurable]:
-    """Return the options that a key of a table stands for."""
+    """Return the options that a key of a table sets."""
     name, here = key.replace("_", "-"), " ".join(path)
     where = f"[{'.'.join(path)}]" if path else "the top"
     meant = [options[name] for options in below.values() if name in options]
@@ -286,9 +290,9 @@ def _meant(
     is_shared = here not in below
     if is_shared and (away := [o for o in meant if reach_of(o.command, name) not in FROM_A_FOLDER]):
         raise InputError(
-            f"{layer.path}: {key!r} in {where} would be meant for all commands, and in "
-            f"{away[0].command} it {reach_of(away[0].command, name)}: "
-            f"write it into [{away[0].command.replace(' ', '.')}]"
+            f"{layer.path}: {key!r} in {where} would apply to all commands, and in "
+            f"{away[0].command} it {reach_of(away[0].command, name)}; "
+            f"move it to [{away[0].command.replace(' ', '.')}]"
         )
     return meant
 
@@ -298,7 +302,7 @@ def _checked(layer: Layer, option: Configurable, value: Any) -> Configured:
     if layer.whose is Whose.FOLDER and (why := refusal(option.command, option.name, value)):
         raise InputError(
             f"{where}: {option.name}: a file in a folder may not set this: {why}; give it on the "
-            "command line, or in the settings of your own"
+            "command line, or in your own settings file"
         )
     try:
         return Configured(option, option.value(value), str(layer.path))
@@ -315,7 +319,7 @@ def _variables() -> list[str]:
 def _of_environment(
     known: Mapping[str, Mapping[str, Configurable]], variables: list[str]
 ) -> dict[tuple[str, str], Configured]:
-    """Return the values of variables; one that begins like a command's has to be an option's."""
+    """Return the values of variables; refuse one that names a command but no option of it."""
     by_variable = {o.variable: o for options in known.values() for o in options.values()}
     starts = tuple(f"{PREFIX}{c.upper().replace('-', '_').replace(' ', '_')}_" for c in known)
     found = {}
@@ -325,7 +329,7 @@ def _of_environment(
             if variable.startswith(starts):
                 near = get_close_matches(variable, sorted(by_variable), NEAR, 0.8)
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
-                raise InputError(f"${variable} is no option of a command{hint}")
+                raise InputError(f"${variable}: no such option{hint}")
             continue
         try:
             value = option.value_of_text(os.environ[variable])

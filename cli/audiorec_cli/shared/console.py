@@ -1,10 +1,10 @@
-"""How every command speaks: data on stdout, everything else on stderr, exit codes.
+"""Output of commands: data on stdout, messages on stderr, exit codes.
 
-All text goes through `audiorec.files.visible`: what names, tags and tables hold cannot break a
-line, a column, a JSON document or the terminal.
+All text passes through `audiorec.files.visible`: names, tags and table cells cannot break a line, a
+column, a JSON document or the terminal.
 
-One mistake has one exit code in every command (docs/operations.md): `exit_code` is the one place
-where an error becomes a code.
+An error has the same exit code in every command (docs/operations.md): only `exit_code` maps errors
+to codes.
 """
 
 import os
@@ -30,23 +30,23 @@ from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 if TYPE_CHECKING:
     from rich.console import Console
 
-FIGURE_DIGITS = 4  # of a float for a pipe, or of a figure of evaluation
+FIGURE_DIGITS = 4  # decimals of a float in a pipe, or of an evaluation figure
 
 
 class Exit(IntEnum):
-    """What the process returns; 1 is a bug."""
+    """Exit code of the process; 1 is a bug."""
 
     OK = 0
-    USAGE = 2  # an option, an id, a path that is not there
+    USAGE = 2  # an invalid option, an unknown id, a missing file
     SOME_FAILED = 3
-    NOTHING_USABLE = 4  # a damaged file, one of the wrong kind, no songs
+    NOTHING_USABLE = 4  # a damaged file, a file of the wrong kind, no songs
     TOO_MANY_FAILURES = 5
-    OUTPUT_LOST = 6  # the work is done, and stdout could not be written
+    OUTPUT_LOST = 6  # the work is done, but stdout could not be written
     INTERRUPTED = 130
 
 
 def exit_code(error: AudiorecError) -> Exit:
-    """Return what the process returns after an error that audiorec raised on purpose."""
+    """Return the exit code for an error."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
     if isinstance(error, LostBlocksError):
@@ -56,7 +56,7 @@ def exit_code(error: AudiorecError) -> Exit:
 
 
 def say(remark: str) -> None:
-    """Print one line of remark on stderr."""
+    """Print one line on stderr."""
     print(visible(remark), file=sys.stderr)
 
 
@@ -66,23 +66,23 @@ def out(*cells: object) -> None:
 
 
 def flush() -> None:
-    """Send what was printed on its way; see `streams` for a reader that has gone."""
+    """Flush stdout; see `streams` for a closed pipe."""
     sys.stdout.flush()
 
 
 def out_lines(lines: str) -> None:
-    """Print a text of several lines on stdout."""
+    """Print several lines on stdout."""
     for line in lines.split("\n"):
         out(line)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout; its key ``schema`` names its form and version."""
+    """Print one JSON document on stdout; its key ``schema`` names its schema and version."""
     print(visible_json(document, indent=2))
 
 
 def print_json_lines(documents: Iterable[Mapping[str, Any]]) -> None:
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
     for document in documents:
         print(visible_json(document))
 
@@ -94,10 +94,10 @@ def print_table(
     title: str,
     digits: int = DIGITS,
 ) -> None:
-    """Print rows: a drawn table for a person, tab-separated values for a pipe.
+    """Print rows: an aligned table on a terminal, tab-separated values in a pipe.
 
-    `digits` is what a person sees of a float. Rows are printed as they come, for a person where
-    every column has a width.
+    `digits` is the number of decimals of a float on a terminal. Rows are streamed in a pipe, and on
+    a terminal if every column has a fixed width.
     """
     table = [column(one) for one in columns]
     if not sys.stdout.isatty():
@@ -115,13 +115,13 @@ def print_table(
 
 
 def print_facts(facts: Mapping[str, object], *, title: str) -> None:
-    """Print names and values as a table; a key ``schema`` is for JSON alone."""
+    """Print names and values as a table, without the key ``schema``."""
     rows = [(name, value) for name, value in facts.items() if name != "schema"]
     print_table(("what", "value"), rows, title=title, digits=FIGURE_DIGITS)
 
 
 def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> None:
-    """Print one flat document: as JSON, or as a table."""
+    """Print one flat document as JSON or as a table."""
     if json:
         print_json(document)
     else:
@@ -129,31 +129,31 @@ def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> No
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colours suit a stream: a person looks on, and has not asked for none."""
+    """Whether to colour a stream: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain
 
 
 def stderr_console() -> "Console":
-    """Return the rich console that progress is drawn on."""
+    """Return the rich console for progress on stderr."""
     from rich.console import Console
 
     return Console(file=drawn_on(sys.stderr), no_color=bool(os.environ.get("NO_COLOR")))
 
 
 def drawn_on(stream: TextIO) -> TextIO:
-    """Return the stream that rich may write its own escape sequences to."""
+    """Return the unescaped stream, for output that contains its own escape sequences."""
     plain: TextIO = getattr(stream, "unguarded", stream)
     return plain
 
 
 def cell(value: object) -> str:
-    """Return a value as one visible line; floats have four places, None is empty."""
+    """Return a value as one escaped line; floats have four decimals, None is empty."""
     return text(value, FIGURE_DIGITS)
 
 
 def file_size(n_bytes: int) -> str:
-    """Return bytes as kB, MB or GB.
+    """Return a number of bytes as kB, MB or GB.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How songs are extracted, and who is told of it: options of extract and of shards."""
+"""Options of extract and shards: what to extract, limits, log and metrics."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,21 +26,23 @@ if TYPE_CHECKING:
     from audiorec.runs.workers import Limits
 
 MIB = 1 << 20
-TimeoutOption = Annotated[float, more(min=1, help="Seconds of time a song may take.")]
-MemoryLimitOption = Annotated[int, more(min=1024, help="MiB of address space a process may use.")]
+TimeoutOption = Annotated[float, more(min=1, help="Time limit per song in seconds.")]
+MemoryLimitOption = Annotated[int, more(min=1024, help="Address space limit per process in MiB.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
-    """What is extracted, within which limits, and what is said about it."""
+    """Options of an extraction: outputs, spec, limits, log and metrics."""
 
     jobs: JobsOption = 0
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew: keep nothing of what is there.")
+        bool, typer.Option("--overwrite", help="Start afresh: discard the existing output.")
     ] = False
     attributes: Annotated[
         bool,
-        typer.Option("--attributes", help="Also tell tempo, key and moods: a third more CPU time."),
+        typer.Option(
+            "--attributes", help="Also extract tempo, key and moods: a third more CPU time."
+        ),
     ] = False
     quiet: QuietOption = False
     json: JsonOption = False
@@ -49,29 +51,31 @@ class Extraction:
     hop: Annotated[
         float | None,
         more(
-            help="Seconds between two segments; 6 is a quarter faster than the usual 3 "
+            help="Seconds between segments; 6 is a quarter faster than the default 3 "
             "(docs/decisions/0017)."
         ),
     ] = None
-    engine: Annotated[Literal["onnx", "torch"], more(help="torch needs the extra train.")] = "onnx"
+    engine: Annotated[
+        Literal["onnx", "torch"], more(help="Inference engine; torch needs the extra train.")
+    ] = "onnx"
     device: DeviceOption = "cpu"
     timeout: TimeoutOption = 900
     memory_limit: MemoryLimitOption = 4096
-    max_duration: Annotated[float, more(min=1, help="Longer songs are refused, in seconds.")] = (
-        14_400
-    )
+    max_duration: Annotated[
+        float, more(min=1, help="Refuse songs longer than this, in seconds.")
+    ] = 14_400
     max_failures: Annotated[
-        str | None, more(metavar="N|N%", help="Stop after so many failures: 20, or 5%.")
+        str | None, more(metavar="N|N%", help="Stop after this many failures: 20, or 5%.")
     ] = None
     allow_failures: AllowFailuresOption = False
     log_json: Annotated[
         str | None,
-        more(metavar="FILE", help="A line of JSON for every song, to a file or - (stdout)."),
+        more(metavar="FILE", help="Log each song as a line of JSON to a file or - (stdout)."),
     ] = None
     metrics_textfile: MetricsOption = None
 
     def config(self) -> "ExtractorConfig":
-        """Return what decides the numbers."""
+        """Return the configuration that determines the numbers."""
         from audiorec.extraction.backbones import extractor_config
 
         return extractor_config(
@@ -85,7 +89,7 @@ class Extraction:
         )
 
     def run_options(self, **own: Any) -> "RunOptions":
-        """Return how the run goes about it; `own` are options of the command's own."""
+        """Return the options of the run; `own` are those of one command."""
         from audiorec.extraction.run import Policy, RunOptions
 
         return RunOptions(
@@ -98,13 +102,13 @@ class Extraction:
 
     @property
     def limits(self) -> "Limits":
-        """Return what one song may use."""
+        """Return the limits on time and memory per song."""
         return limits_of(self.timeout, self.memory_limit)
 
     def observers(
         self, output: str, *, record: str | None, job: str = "extract"
     ) -> AbstractContextManager[Observers]:
-        """Open the log and the metrics of a run that makes `output`."""
+        """Open the log and metrics of a run that writes `output`."""
         return observers(
             output,
             job=job,
@@ -115,19 +119,19 @@ class Extraction:
         )
 
     def forgive(self, code: Exit) -> Exit:
-        """Return 0 for 3 where --allow-failures is given."""
+        """Return 0 instead of 3 if --allow-failures is given."""
         return Exit.OK if self.allow_failures and code == Exit.SOME_FAILED else code
 
 
 def limits_of(timeout: float, memory_limit: int) -> "Limits":
-    """Return what one song may use: seconds and MiB."""
+    """Return the limits per song: `timeout` in seconds, `memory_limit` in MiB."""
     from audiorec.runs.workers import Limits
 
     return Limits(timeout_s=timeout, memory_bytes=memory_limit * MIB)
 
 
 def _max_failures(text: str | None) -> int | float | None:
-    """Read ``20`` as a count and ``5%`` as a part."""
+    """Parse ``20`` as a count and ``5%`` as a share."""
     if text is None:
         return None
     try:
@@ -135,5 +139,5 @@ def _max_failures(text: str | None) -> int | float | None:
     except ValueError:
         value = -1
     if value < 0:
-        raise InputError(f"--max-failures takes a number like 20 or a part like 5%, got {text!r}")
+        raise InputError(f"--max-failures needs a number like 20 or a share like 5%, got {text!r}")
     return value

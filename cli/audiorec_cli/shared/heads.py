@@ -1,4 +1,4 @@
-"""Which heads score a song: the options of every command that opens audio."""
+"""Which heads score a song: options of commands that open audio."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,22 +14,23 @@ HeadOption = Annotated[
     list[str] | None,
     more(
         metavar="[TASK=]FILE",
-        help="Heads instead of ours, once each: a head file, the folder of heads train, or "
-        "TASK=ours to keep ours beside it.",
+        help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
+        "heads train, or TASK=ours to keep a shipped head.",
     ),
 ]
 BackboneOption = Annotated[
     str | None,
     more(
         metavar="NAME",
-        help="A network that was added, by its name or its folder (audiorec backbones list).",
+        help="An added backbone, by name or folder (audiorec backbones list).",
     ),
 ]
 StoreHeadOption = Annotated[
     list[str] | None,
     more(
         metavar="[TASK=]FILE",
-        help="Heads that made the store, if not ours: needed to score a file it does not have.",
+        help="Heads of the store, if not the shipped ones: needed to score a file that is not in "
+        "the store.",
     ),
 ]
 
@@ -37,8 +38,8 @@ StoreHeadOption = Annotated[
 def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
     """Return the head files that ``FILE``, ``TASK=FILE`` or ``TASK=ours`` name.
 
-    Empty for the shipped pair. Refused are a task that none of ours has, and a file whose head
-    has another task than is said.
+    Empty for the shipped pair. An unknown task is refused, and so is a file whose head has another
+    task than the one given.
     """
     return tuple(_head(name) for name in named or ())
 
@@ -57,7 +58,7 @@ def _head(name: str) -> Path:
         return shipped_head(task)
     path = head_file(Path(name if bare else file))
     if not path.is_file():
-        raise MissingFileError(f"{path}: there is no such head file")
+        raise MissingFileError(f"{path}: no such head file")
     if not bare and (found := Head.load(path).task) != task:
-        raise InputError(f"{path}: this is a head for {found!r}, not for {task!r}")
+        raise InputError(f"{path}: is a head for {found!r}, not for {task!r}")
     return path

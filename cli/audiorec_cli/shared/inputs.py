@@ -1,8 +1,8 @@
-"""What a command wants a file to be, and which command makes one.
+"""Check the kind of an input file, and name the command that makes one.
 
     check(path, Wanted.SONGS)     before anything else is read
 
-A file that is not there, or that holds something else, is an error of one line: which file, what it
+For a file that does not exist or has another kind, the error says in one line which file, what it
 holds, what it should hold, and the command to run.
 """
 
@@ -13,7 +13,7 @@ from audiorec.errors import MissingFileError, StoreError
 
 
 class Wanted(StrEnum):
-    """What a command reads, in words."""
+    """The kind of an input, in words."""
 
     VECTORS = "vectors of songs"
     FEATURES = "features of songs"
@@ -22,13 +22,13 @@ class Wanted(StrEnum):
     LOG = "listening"
 
 
-# The command that makes such a file at {path}, of the songs of {folder}.
+# The command that makes such a file at {path} from the songs in {folder}.
 MAKES = {
     Wanted.VECTORS: "audiorec extract {folder} --out {path}",
     Wanted.FEATURES: "audiorec extract {folder} --features {path}",
     Wanted.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
     Wanted.USERS: "audiorec recall users MODEL -i LOG --out {path}",
-    Wanted.LOG: "audiorec listening simulate --out world/ makes one up",
+    Wanted.LOG: "audiorec listening simulate --out world/ makes a simulated log",
 }
 USUAL = {
     Wanted.VECTORS: "vecs.parquet",
@@ -37,7 +37,7 @@ USUAL = {
     Wanted.USERS: "users.parquet",
     Wanted.LOG: "",
 }
-# What the metadata of a file says, in words.
+# The kind in the metadata of a file, in words.
 HOLDS = {
     "vectors": Wanted.VECTORS,
     "features": Wanted.FEATURES,
@@ -50,22 +50,24 @@ HOLDS = {
     "song_lists": "lists of songs",
     "tastes": "tastes of users",
 }
-# What to do with a file that holds the second where the first is wanted.
+# What to do if the first is wanted and the file holds the second.
 INSTEAD = {
     (Wanted.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
     (Wanted.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
     "--out embeddings.parquet",
-    (Wanted.VECTORS, "song_embeddings"): "embeddings of songs are compared with those of users: "
-    "--users users.parquet",
+    (
+        Wanted.VECTORS,
+        "song_embeddings",
+    ): "embeddings of songs are compared with embeddings of users: --users users.parquet",
 }
 PARQUET = ".parquet"
 
 
 def check(path: Path | None, wanted: Wanted) -> None:
-    """Refuse a file that is not there, or that says it holds something else; None is passed over.
+    """Refuse a file that does not exist or has another kind; None is accepted.
 
-    What is damaged, or says nothing, is left to its reader.
+    Damaged files and files without a kind are left to their reader.
     """
     if path is None:
         return
@@ -88,7 +90,7 @@ def check(path: Path | None, wanted: Wanted) -> None:
 
 
 def _make(wanted: Wanted, path: Path | None = None, *, folder: str = "FOLDER") -> str:
-    """Return the command that makes what is wanted, at `path` if that is a name for it."""
+    """Return the command that makes such a file, at `path` if its suffix fits."""
     name = path if path is not None and path.suffix == PARQUET else USUAL[wanted]
     command = MAKES[wanted].format(path=name, folder=folder)
     return command if wanted == Wanted.LOG else f"make them: {command}"

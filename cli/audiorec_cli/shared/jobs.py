@@ -1,4 +1,4 @@
-"""A job and its record: what every command does that makes something others go on with.
+"""Jobs and their records: shared by all commands whose output other commands read.
 
     @command(app)
     @recorded("recall candidates", "output")
@@ -6,9 +6,9 @@
         ...
         done.count(users=len(users), rows=rows)
 
-The command gets the option ``--metrics-textfile``. At its end, however it comes, the run is put
-into the record beside the output and into the textfile, and what is unlike the runs before is
-said on stderr. Neither can stop the job. `job` is the same for a part of a command.
+The command gets the option ``--metrics-textfile``. When it ends, with or without an error, the run
+is written to the record beside the output and to the textfile, and deviations from earlier runs are
+printed on stderr. Failures to do so never end the job. `job` does the same for part of a command.
 """
 
 import inspect
@@ -33,13 +33,13 @@ from audiorec_cli.shared.places import delivering, output_name, output_record
 if TYPE_CHECKING:
     from audiorec.runs.record import JobRun
 
-MetricsOption = Annotated[Path | None, more(help="Keep metrics for Prometheus in this .prom file.")]
-LONGEST_ERROR = 500  # letters
+MetricsOption = Annotated[Path | None, more(help="Write Prometheus metrics to this .prom file.")]
+LONGEST_ERROR = 500  # characters
 
 
 @dataclass(slots=True)
 class JobTold:
-    """What a job tells of itself."""
+    """What a job reports: output, counts, versions."""
 
     output: str
     counts: dict[str, float] = field(default_factory=dict)
@@ -59,9 +59,9 @@ def recorded(
 ) -> Callable[[Command], Command]:
     """Return a decorator that makes a command a job.
 
-    `output` is the parameter that names what it makes; where that is None there is no record.
-    The command takes its `JobTold` as `done`. With `by_day`, it may write into the folder of a
-    day: one file, or all that it makes (see `places`).
+    `output` is the parameter with the path of the output; if it is None, no record is written. The
+    command receives its `JobTold` as `done`. With `by_day`, it can write to the folder of a day:
+    one file, or a whole folder (see `places`).
     """
 
     def add(function: Command) -> Command:
@@ -101,18 +101,18 @@ def job(
     *,
     place: str | None = None,
 ) -> Iterator[JobTold]:
-    """Run a job, and tell of its end; of the first process, where several do it together.
+    """Run a job and record its end; among several processes, only the first one records.
 
     Parameters
     ----------
     name : str
-        The command.
+        The name of the command.
     output : path-like
-        What it makes.
+        The output.
     metrics : Path, optional
-        The textfile; looked at before the job begins.
+        The metrics textfile; checked before the job begins.
     place : str, optional
-        Of the record; by default beside the output.
+        Path or URI of the record; by default beside the output.
     """
     from audiorec.runs.record import record_of
 
@@ -170,7 +170,7 @@ def made_run(
     extractor_id: str = "",
     error: str = "",
 ) -> "JobRun":
-    """Return a run that ends now."""
+    """Return the record of a run that ends now."""
     from audiorec.runs.record import JobRun, command_line, kept_arguments, moment, versions_here
 
     return JobRun(
@@ -193,7 +193,7 @@ def made_run(
 def note_failure(
     job: str, output: str, place: str, error: AudiorecError, started: datetime
 ) -> None:
-    """Put a run that an error ended into its record, where there is one."""
+    """Add a run that ended with an error to an existing record."""
     from audiorec.runs.record import write_run
 
     code = exit_code(error)
@@ -201,7 +201,7 @@ def note_failure(
 
 
 def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
-    """Warn of what is unlike the runs before, and put the run into its record; return it so."""
+    """Warn of deviations from earlier runs, and add the run to its record; return it."""
     from dataclasses import replace
 
     from audiorec.runs.record import runs_before, write_run
@@ -216,12 +216,12 @@ def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
 
 
 def _speaks() -> bool:
-    """Whether this process is alone, or the first of those that ``torchrun`` started."""
+    """Whether this is the only process, or the first one under ``torchrun``."""
     return os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def check_metrics(metrics: Path | None) -> None:
-    """Refuse a textfile that cannot be written, or is another's."""
+    """Refuse a textfile that cannot be written or was not written by audiorec."""
     if metrics is not None:
         from audiorec.runs.prometheus import read_metrics
 
@@ -232,7 +232,7 @@ def check_metrics(metrics: Path | None) -> None:
 
 @contextmanager
 def said(place: Path | str) -> Iterator[None]:
-    """Say that a file could not be written, and go on."""
+    """Print a warning instead of raising if a file cannot be written."""
     try:
         yield
     except OSError as error:
@@ -242,6 +242,6 @@ def said(place: Path | str) -> Iterator[None]:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of this process, and of its children that have ended."""
+    """Return the CPU time of this process and its terminated children, in seconds."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

@@ -1,9 +1,9 @@
-"""Songs that are named on a command line: rows of a store, or files to be opened.
+"""Songs named on the command line: rows of a store, or files to open.
 
     songs, --vectors ──find_known──▶ store, [Named(name, row, source), ...]
 
-What is on the disk is a file, and of the store where it did not change since; everything else is
-an id of the store, or a part of one.
+A name that exists on disk is a file; if the store has it unchanged, its row is used. Any other
+name is an id of the store, or a part of one.
 """
 
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Named:
     """One song: a row of the store, a file, or a file that is a row.
 
-    `name` is its id in the store, or what `find_songs` calls the file.
+    `name` is its id in the store, or the id that `find_songs` gives the file.
     """
 
     name: str
@@ -43,41 +43,41 @@ class Named:
 
     @property
     def is_opened(self) -> bool:
-        """Whether the store cannot answer, and there is a file to open."""
+        """Whether the song is not in the store and has a readable file."""
         return self.row is None and self.source is not None and not self.source.problem
 
     @property
     def why_not(self) -> SongError:
-        """Why a file that is not opened cannot be."""
-        assert self.source is not None  # noqa: S101 - a row of the store is not asked
+        """The error of a file that cannot be opened."""
+        assert self.source is not None  # noqa: S101 - never called for a row of the store
         return SongError(self.source.path, Failure.UNREADABLE, self.source.problem, "walk")
 
     @property
     def place(self) -> object:
-        """What is the same of one song that is named twice."""
+        """A key that is equal for two names of one song."""
         return self.row if self.row is not None or self.source is None else self.source.uri
 
     @property
     def as_file(self) -> "Named":
-        """The same without the store."""
-        assert self.source is not None  # noqa: S101 - an id alone is never without its row
+        """The song as a file, ignoring the store."""
+        assert self.source is not None  # noqa: S101 - without a row there is always a file
         return replace(self, name=self.source.song_id, row=None)
 
 
 def find_known(
     songs: Sequence[str] | None, vectors: Path | None
 ) -> "tuple[Library | None, list[Named]]":
-    """Find the songs that are named, each once and in the order of their names.
+    """Find the named songs, each once, in the order given.
 
-    Without names they are all songs of the store. The store is None where none was asked for and
-    none lies in this folder.
+    Without names, all songs of the store are returned. The store is None if none was given and
+    there is none in the current folder.
     """
     store = _store(vectors, needed=not songs)
     if not songs and store is not None:
         return store, [Named(name, row, None) for row, name in enumerate(store.ids)]
     found = _marked(store, [one for name in songs or () for one in _named(name, store)])
     folders = [name for name in songs or () if Path(name).is_dir()]
-    if len(folders) > 1:  # two of them may have songs of one name
+    if len(folders) > 1:  # two folders may contain the same file name
         found = [_with_folder(one, folders) for one in found]
     first: dict[object, Named] = {}
     for one in found:
@@ -90,12 +90,12 @@ def find_known(
 
 
 def _named(name: str, store: "Library | None") -> list[Named]:
-    """Return the files that a name means, or the row of the store."""
+    """Return the files that a name matches, or the row of the store."""
     from audiorec.extraction.catalogue import find_songs
 
     is_id = store is not None and name in store
     if store is None or os.path.lexists(name) or (has_magic(name) and not is_id):
-        # One by one: in a run two files of one name would be two songs of one id.
+        # One by one: together, two files of the same name would be refused as duplicate ids.
         paths = [] if os.path.lexists(name) else sorted(glob(name, recursive=True))  # noqa: PTH207
         files = [file for path in paths or [name] for file in find_songs([path])]
         return [Named(file.song_id, None, file) for file in files]
@@ -107,7 +107,7 @@ def _named(name: str, store: "Library | None") -> list[Named]:
 
 
 def _marked(store: "Library | None", found: list[Named]) -> list[Named]:
-    """Return the songs with the rows of those files that the store knows as they are."""
+    """Return the songs, with the rows of files that the store has unchanged."""
     if store is None:
         return found
     from audiorec.library.known import known_rows
@@ -122,7 +122,7 @@ def _marked(store: "Library | None", found: list[Named]) -> list[Named]:
 
 
 def _with_folder(one: Named, folders: Sequence[str]) -> Named:
-    """Put the folder's name before the name of a file that the store does not know."""
+    """Prefix the name of a file that is not in the store with its folder."""
     if one.row is not None or one.source is None:
         return one
     inside = (f for f in folders if Path(f).absolute() in Path(one.source.uri).parents)
@@ -133,24 +133,24 @@ def _with_folder(one: Named, folders: Sequence[str]) -> Named:
 def find_one(
     song: str, vectors: Path | None, *, needed: bool = False
 ) -> "tuple[Library | None, Named]":
-    """Find the one song that is named; with `needed` there has to be a store.
+    """Find the one named song; with `needed`, a store must exist.
 
     Raises
     ------
     InputError
-        If a folder or a pattern is named; otherwise as `find_known`.
+        If a folder or a pattern with several matches is named; otherwise as `find_known`.
     """
     store = _store(vectors, needed=needed)
     if Path(song).is_dir():
         raise InputError(f"{song}: is a folder; name one song")
     found = _marked(store, _named(song, store))
     if len(found) > 1:
-        raise InputError(f"{song}: fits {len(found)} files; name one song")
+        raise InputError(f"{song}: matches {len(found)} files; name one song")
     return store, found[0]
 
 
 def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
-    """Open the store that is meant; one that merely lies here need not be usable."""
+    """Open the store; an unusable one that was not asked for is ignored with a note."""
     named = vectors is not None or bool(os.environ.get(ENVIRONMENT))
     if named or needed:
         return open_vectors(vectors)
@@ -159,5 +159,5 @@ def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
     try:
         return open_vectors(None)
     except StoreError as error:
-        say(f"note: {error}; its songs are opened")
+        say(f"note: {error}; reading audio files instead")
         return None

@@ -1,4 +1,4 @@
-"""What commands of recall read: the plays of a log, and what is known of songs and users."""
+"""Inputs of recall commands: plays of a log, and side information on songs and users."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,43 +21,41 @@ if TYPE_CHECKING:
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
-    also_known(
-        "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
-    ),
+    also_known("--vectors", "-v", metavar="STORE", help="A store: sound and artists of the songs."),
 ]
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model that recall train wrote.")
+]
 FavouritesOption = Annotated[
     Path | None,
-    also_known("--favourites", metavar="LOG", help="Whose like events say what users like."),
+    also_known("--favourites", metavar="LOG", help="A log whose like events are the favourites."),
 ]
 HeardOption = Annotated[
-    bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
+    bool, typer.Option("--keep-heard", help="Allow songs of the user's history.")
 ]
 FeaturesOption = Annotated[
     Path | None,
     also_known(
-        "--features", "-f", metavar="FILE", help="features.parquet: their sound by segment."
+        "--features", "-f", metavar="FILE", help="features.parquet: sound of the songs per segment."
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenedTo:
-    """Which plays of a log count, and whose are one sequence."""
+    """Options for reading plays: filters, and what forms one sequence."""
 
-    by: Annotated[
-        PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
-    ] = "user"
+    by: Annotated[PlaysOf, more("--by", help="One sequence per user, session or list.")] = "user"
     filters: Annotated[
         list[str] | None,
-        more("--filter", help="Plays to leave out: looped, flood, skip-chain, shared-device."),
+        more("--filter", help="Drop plays: looped, flood, skip-chain, shared-device."),
     ] = None
     skip_bad_rows: Annotated[
-        bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")
+        bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
     ] = False
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
-        """Read the finished plays of a log, in their order."""
+        """Read the finished plays of a log, in order of listening."""
         return self.plays(self.read(log), by)
 
     def read(self, log: Path) -> "Interactions":
@@ -68,39 +66,38 @@ class ListenedTo:
         return read_interactions(log, skip_bad_rows=self.skip_bad_rows)
 
     def plays(self, read: "Interactions", by: PlaysOf | None = None) -> "Sequences":
-        """Return the finished plays of a log, in their order."""
+        """Return the finished plays of a log, in order of listening."""
         from audiorec.listening.sequences import to_sequences
 
         return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
 
     def liked(self, read: "Interactions", rule: Path | None) -> "Liked":
-        """Return what each user of a log likes, dislikes and has met."""
+        """Return the liked, disliked and heard songs of each user of a log."""
         from audiorec.listening.liked import to_liked
         from audiorec.listening.rule import load_rule
 
         if self.by != "user" or self.filters:
-            raise InputError("--likes are of users: they take no --by and no --filter")
+            raise InputError("--likes is per user: it cannot be combined with --by or --filter")
         return to_liked(read, load_rule(rule) if rule else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedOf(ListenedTo):
-    """Whom a trained model is asked about: the users of a log, of profiles, or of both."""
+    """Users to query a trained model for: from a log, from profiles, or both."""
 
     likes: Annotated[
-        bool, typer.Option("--likes", help="Histories are liked songs, as in the training.")
+        bool, typer.Option("--likes", help="Use liked songs as histories, as in training.")
     ] = False
     rule: RuleOption = None
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
+        Path | None, also_known(metavar="FILE", help="User profiles: user_id and attributes.")
     ] = None
     favourites: FavouritesOption = None
 
     def queries(self, log: Path | None, channel: "Channel", users: Path | None = None) -> "Queries":
-        """Read histories, profiles and embeddings; who stands in no log has an empty history.
+        """Read histories, profiles and embeddings; a user without plays has an empty history.
 
-        `users` are embeddings in the space of the channel, which are asked for in place of
-        histories.
+        `users` is a table of embeddings in the channel's space, used instead of histories.
         """
         from audiorec.listening.events import EVENTS
         from audiorec.listening.follows import follows
@@ -112,7 +109,7 @@ class AskedOf(ListenedTo):
         from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
-            raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
+            raise InputError(f"{channel.name} does not use profiles: leave --profiles out")
         people = read_profiles(self.profiles) if self.profiles else None
         known, followed, liked, read = Sequences.from_lists([], []), None, None, None
         if log is not None:
@@ -136,28 +133,31 @@ class AskedOf(ListenedTo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownToo(ListenedTo):
-    """And what is known of songs and users beside the log."""
+    """Adds side information on songs and users to the options of a log."""
 
     vectors: SoundOption = None
     features: FeaturesOption = None
     songs: Annotated[
         Path | None,
-        also_known("--songs", metavar="FILE", help="embeddings.parquet: their sound as these."),
+        also_known(
+            "--songs", metavar="FILE", help="embeddings.parquet, instead of --vectors as the sound."
+        ),
     ] = None
     side: Annotated[
         Path | None,
-        also_known(metavar="FILE", help="Of songs: artist, genre, language, numbers."),
+        also_known(metavar="FILE", help="Song metadata: artist, genre, language, numbers."),
     ] = None
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
+        Path | None, also_known(metavar="FILE", help="User profiles: user_id and attributes.")
     ] = None
     favourites: FavouritesOption = None
     triples: Annotated[
-        Path | None, also_known("--triples", metavar="FILE", help="Facts: head, relation, tail.")
+        Path | None,
+        also_known("--triples", metavar="FILE", help="Facts about songs: head, relation, tail."),
     ] = None
 
     def context(self) -> "Context":
-        """Read it all."""
+        """Read the side information."""
         from audiorec.recall.contract.reading import read_context
 
         check(self.songs, Wanted.SONGS)
@@ -177,15 +177,15 @@ class KnownToo(ListenedTo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearntFrom(KnownToo):
-    """What a channel is trained on."""
+    """Options of the training data of a channel."""
 
     likes: Annotated[
-        bool, typer.Option("--likes", help="Learn from liked songs in place of plays.")
+        bool, typer.Option("--likes", help="Train on liked songs instead of plays.")
     ] = False
     rule: RuleOption = None
 
     def data(self, log: Path) -> "RecallData":
-        """Read a log, or the folder that listening prepare made of one, and what is known too."""
+        """Read a log or a folder of ``listening prepare``, and the side information."""
         from audiorec.listening.feed import MANIFEST
         from audiorec.listening.log_files import file_prints
         from audiorec.recall.contract.data import RecallData
@@ -193,7 +193,7 @@ class LearntFrom(KnownToo):
         if (log / MANIFEST).is_file():
             return self._prepared(log)
         if self.rule is not None and not self.likes:
-            raise InputError("--rule says what is liked: give it with --likes")
+            raise InputError("--rule defines liked songs: it needs --likes")
         read, context, logs = self.read(log), self.context(), file_prints(log)
         made_up = read.simulated
         if self.likes:
@@ -203,20 +203,22 @@ class LearntFrom(KnownToo):
         return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
 
     def _prepared(self, folder: Path) -> "RecallData":
-        """Read prepared listening, which says whose sequences it holds."""
+        """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
         from audiorec.listening.feed import read_prepared
         from audiorec.recall.contract.data import RecallData
 
         log = read_prepared(folder)
         of = log.about.get("by", "user")
         if self.likes or self.rule is not None:
-            raise InputError(f"{folder}: holds plays alone: --likes needs the log itself")
+            raise InputError(
+                f"{folder}: prepared listening has only plays; --likes needs the log itself"
+            )
         if self.by not in ("user", of) or (
             self.filters and sorted(self.filters) != log.about.get("filters")
         ):
             raise InputError(
-                f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}: "
-                "audiorec listening prepare takes --by and --filter"
+                f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}; "
+                "prepare it again: audiorec listening prepare with --by and --filter"
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
@@ -226,5 +228,5 @@ class LearntFrom(KnownToo):
 def sound_of(
     vectors: Path | None, features: Path | None = None, songs: Path | None = None
 ) -> "Sound | None":
-    """Return how songs sound: by features where they are given, artists by the store."""
+    """Return the sound of songs, from features if given; artists come from the store."""
     return KnownToo(vectors=vectors, features=features, songs=songs).context().sound

@@ -1,4 +1,4 @@
-"""What ``audiorec listening check`` counts in a file, and how it prints that."""
+"""The counts of ``audiorec listening check``, and how they are printed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
-    """Read a log, and count what is in it and what a rule makes of it."""
+    """Read a log; count its content, its matches with a store, and likes by a rule."""
     from dataclasses import asdict
 
     from audiorec.listening.check import count_verdicts, describe, match
@@ -27,7 +27,7 @@ def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> d
 
 
 def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
-    """Read a table that is no log, and count what is in it."""
+    """Read side information, triples, candidates or targets, and count the content."""
     from audiorec.listening.side import describe_side, read_side
     from audiorec.listening.triples import describe_triples, read_triples, type_of
     from audiorec.recall.contract.tables import read_candidates, read_targets
@@ -62,7 +62,7 @@ def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> di
 
 
 def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, object]]":
-    """Yield names and values of a document of objects in objects, but for what names it."""
+    """Yield the names and values of a nested document, without ``schema`` and ``file``."""
     for name, value in document.items():
         if isinstance(value, dict):
             yield from flat(value, f"{before}{name} ")
@@ -71,7 +71,7 @@ def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, obj
 
 
 def print_log_check(document: dict[str, Any]) -> None:
-    """Print what `counted_log` returns."""
+    """Print the result of `counted_log`."""
     plain = ("rows", "usable", "users", "songs", "first", "last", "duplicates")
     rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
     rows += [(f"event {name}", count) for name, count in document["events"].items()]

@@ -1,4 +1,4 @@
-"""How a list of songs is given: as a table, one JSON document, or a playlist file."""
+"""Output forms of a list of songs: a table, one JSON document, or a playlist file."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -16,13 +16,13 @@ from audiorec_cli.shared.options import JsonOption, more
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListForm:
-    """How a list of songs is given: options of similar, path and playlist."""
+    """Output forms of a list of songs: options of similar, path and playlist."""
 
     json: JsonOption = False
-    m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")] = (
-        None
+    m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; -: stdout.")] = None
+    absolute: Annotated[bool, more("--absolute", help="Use absolute paths in the playlist.")] = (
+        False
     )
-    absolute: Annotated[bool, more("--absolute", help="Absolute paths in the playlist.")] = False
 
     @property
     def is_table(self) -> bool:
@@ -30,13 +30,15 @@ class ListForm:
         return not self.json and self.m3u8 is None
 
     def check(self) -> None:
-        """Refuse a playlist that could not be written, before any work is done."""
+        """Refuse a playlist that cannot be written, before any work."""
         target = self.m3u8
         if target is None:
             return
         if str(target) == "-":
             if self.json:
-                raise InputError("--json and --m3u8 - would both go to stdout: name a file")
+                raise InputError(
+                    "--json and --m3u8 - would both write to stdout; name a playlist file"
+                )
             return
         folder = target.parent
         if target.is_dir():
@@ -44,10 +46,10 @@ class ListForm:
         if not folder.is_dir():
             raise InputError(f"{target}: there is no folder {folder}")
         if not os.access(folder, os.W_OK):
-            raise InputError(f"{target}: the folder {folder} cannot be written to")
+            raise InputError(f"{target}: folder {folder} is not writable")
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the playlist, if one is asked for; say which songs are left out or not there."""
+        """Write the playlist, if requested; report songs that are left out or missing."""
         from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
 
         if self.m3u8 is None:
@@ -62,7 +64,7 @@ class ListForm:
             for row in rows
         ]
         if str(self.m3u8) == "-":
-            # What would be printed with escapes would lead no player to the file.
+            # A path printed with escapes would not lead a player to the file.
             shown = [entry for entry in entries if visible(entry.path) == entry.path]
             text, left_out = render_m3u8(shown, folder=None if self.absolute else Path.cwd())
             left_out += [entry for entry in entries if visible(entry.path) != entry.path]
@@ -71,7 +73,7 @@ class ListForm:
             left_out = write_m3u8(entries, self.m3u8, absolute=self.absolute)
             say(f"{len(entries) - len(left_out)} songs written to {self.m3u8}")
         for entry in left_out:
-            say(f"left out, its name cannot stand in a playlist: {entry.path}")
+            say(f"left out, its name cannot be written in a playlist: {entry.path}")
         gone = missing_files(entries)
         if gone:
-            say(f"note: {len(gone)} of these files are not there now, for example {gone[0].path}")
+            say(f"note: {len(gone)} of these files no longer exist, for example {gone[0].path}")

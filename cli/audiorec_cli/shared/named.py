@@ -1,6 +1,6 @@
-"""Text for people: visible, and with the names that people gave.
+"""Text for users: escaped, and with the URIs that they gave.
 
-A place elsewhere is read by way of a copy; what is said of the copy is said of its URI.
+A remote file is read from a local copy; messages about the copy name its URI.
 """
 
 import sys
@@ -10,15 +10,15 @@ from audiorec.files import visible as plain
 
 
 def visible(text: str) -> str:
-    """Return a text as one visible line; see `audiorec.files.visible`."""
+    """Return a text as one line without control characters; see `audiorec.files.visible`."""
     return plain.visible(_named(text))
 
 
 def visible_json(document: Any, *, indent: int | None = None) -> str:
-    """Return JSON whose texts are visible; see `audiorec.files.visible`."""
+    """Return JSON without control characters; see `audiorec.files.visible`."""
     return _named(plain.visible_json(document, indent=indent))
 
 
 def _named(text: str) -> str:
-    copies = sys.modules.get("audiorec.files.copies")  # not loaded: nothing was copied
+    copies = sys.modules.get("audiorec.files.copies")  # not imported: there are no copies
     return text if copies is None else str(copies.by_their_names(text))

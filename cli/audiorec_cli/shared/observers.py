@@ -1,4 +1,4 @@
-"""Who is told of a run besides the terminal: a log, a metrics textfile, the run's record."""
+"""Outputs of a run besides the terminal: log, metrics textfile and record."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Observers:
-    """Tells those who asked, and never stops a run: what they cannot take is said once.
+    """Writes log, record and metrics of a run; failures only give a warning.
 
-    `output` is what the run makes, the label of its metrics; `record` is where the run's record
-    goes, by path or URI.
+    `output` is the output of the run, the label of its metrics; `record` is the path or URI of the
+    record.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Observers:
         self._started = datetime.now(UTC)
 
     def start(self, **values: Any) -> None:
-        """Tell of the beginning."""
+        """Log the start of the run."""
         from audiorec.runs.record import command_line
 
         self._write_log("run_start", arguments=command_line(), output=self._output, **values)
 
     def songs(self, shown: Callback | None) -> Callback | None:
-        """Return the callback for each song: the log's, and then the display's."""
+        """Return a callback for each song that logs it and then updates the display."""
         if self._log is None:
             return shown
 
@@ -63,7 +63,7 @@ class Observers:
         return update
 
     def event(self, event: str, **values: Any) -> None:
-        """Tell the log of something else."""
+        """Log another event."""
         self._write_log(event, **values)
 
     def end(
@@ -74,7 +74,7 @@ class Observers:
         exit_code: int,
         content: dict[str, Any] | None = None,
     ) -> None:
-        """Tell of the end: log, record and textfile; `content` in place of the report's own."""
+        """Write the end to log, record and textfile; `content` replaces that of the report."""
         content = content or report.to_dict()
         self._write_log("run_end", exit_code=exit_code, report=content)
         run = self._run_of(report, metadata, exit_code)
@@ -96,14 +96,14 @@ class Observers:
                 )
 
     def failed(self, error: AudiorecError) -> None:
-        """Tell of a run that an error ended."""
+        """Log and record a run that ended with an error."""
         self._write_log("run_error", error=str(error))
         if self._record is not None and not isinstance(error, BusyStoreError):
             with said(self._record):
                 note_failure(self._job, self._output, self._record, error, self._started)
 
     def _run_of(self, report: "RunReport", metadata: "StoreMetadata", exit_code: int) -> "JobRun":
-        """Return the run as its record has it."""
+        """Return the record of the run."""
         names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
         counts: dict[str, float] = {"opened": report.done}
         counts |= {n: getattr(report, n) for n in (*names, "failed_before", "pruned")}
@@ -135,7 +135,7 @@ class Observers:
             yield
         except OSError as error:
             self._log = None
-            say(f"warning: the log ends here: {error.strerror or error}")
+            say(f"warning: logging stopped: {error.strerror or error}")
 
 
 @contextmanager
@@ -148,12 +148,15 @@ def observers(
     record: str | None,
     json: bool,
 ) -> Iterator[Observers]:
-    """Open the log and look at the textfile before the run begins; refuse what is another's.
+    """Open the log and check the textfile before the run begins.
 
-    What ends the run on purpose is the log's last line.
+    An `AudiorecError` that ends the run is the last line of the log. A textfile that was not
+    written by audiorec is refused.
     """
     if log_json == "-" and json:
-        raise InputError("--json and --log-json - would mix on stdout; give the log a file")
+        raise InputError(
+            "--json and --log-json - would both write to stdout; write the log to a file"
+        )
     check_metrics(metrics)
     with ExitStack() as files:
         told = Observers(job, output, _open_log(log_json, files), metrics, record)
@@ -177,7 +180,7 @@ def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
     if path.is_file() or not path.exists():  # /dev/stderr is a link as well
         refuse_link(path)
     try:
-        # Unbuffered: what a full disk has refused must not be tried again when it is closed.
+        # Unbuffered: data that a full disk refused must not be written again on close.
         file = files.enter_context(path.open("ab", buffering=0))
     except OSError as error:
         raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
@@ -185,7 +188,7 @@ def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
 
 
 def stage_line(cpu_s: dict[str, float]) -> str:
-    """Return the share of each stage in the CPU time, the largest first; empty for none.
+    """Return the share of each stage in the CPU time, largest first; empty if there is none.
 
     Examples
     --------

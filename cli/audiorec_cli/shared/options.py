@@ -1,7 +1,7 @@
-"""Options that several commands share, each defined once.
+"""Single options that several commands share, each defined once.
 
-Options that belong together are a class with what is done with them: `Choice` in `choosing`,
-`Compared` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
+Related options are grouped in a class with the functions that use them: `ChoiceOptions` in
+`choosing`, `Compared` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
 """
 
 from functools import partial
@@ -10,18 +10,18 @@ from typing import Annotated
 
 import typer
 
-ADVANCED = "Advanced"  # the panel below the options that most people need
+ADVANCED = "Advanced"  # the panel of less common options
 more = partial(typer.Option, rich_help_panel=ADVANCED)
 KNOWN = "What is known of songs and users"
 also_known = partial(typer.Option, rich_help_panel=KNOWN)
 
-# How a command works and speaks.
+# Output, processes and failures.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
-DeviceOption = Annotated[str, more("--device", help="cpu or cuda, for torch.")]
-RetryFailedOption = Annotated[bool, more("--retry-failed", help="Try again what failed before.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+DeviceOption = Annotated[str, more("--device", help="Device of torch: cpu or cuda.")]
+RetryFailedOption = Annotated[bool, more("--retry-failed", help="Retry songs that failed before.")]
 AllowFailuresOption = Annotated[
     bool, more("--allow-failures", help="Exit 0 even if some songs failed.")
 ]
@@ -37,16 +37,18 @@ LogOption = Annotated[
     Path, typer.Option("--interactions", "-i", metavar="LOG", help="The listening log.")
 ]
 RuleOption = Annotated[
-    Path | None, typer.Option("--rule", help="TOML or JSON: what makes a song liked.")
+    Path | None, typer.Option("--rule", help="Rule for liked songs, in TOML or JSON.")
 ]
 
 # Songs in folders.
 IdFromOption = Annotated[
-    str, more(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
+    str, more(help="Source of song ids: path, stem, tag:NAME (tag:isrc), csv:FILE.")
 ]
 IncludeOption = Annotated[
-    list[str] | None, typer.Option("--include", metavar="GLOB", help="Only paths like this glob.")
+    list[str] | None,
+    typer.Option("--include", metavar="GLOB", help="Only paths that match this glob."),
 ]
 ExcludePathsOption = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="No paths like this glob.")
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="Skip paths that match this glob."),
 ]

@@ -1,11 +1,11 @@
-"""Groups, commands and their help pages: examples first, options by panel, nothing cut off.
+"""Groups, commands and their help pages: examples first, options by panel, no truncation.
 
-A command is a function. Its docstring is its page: what it does, then a numpydoc section
-``Examples`` with command lines. Its options come from its parameters, and from the fields of
-the dataclasses among them (see `options`), so that two commands share options by sharing a class.
+A command is a function. Its docstring is its help page: the description, then a numpydoc section
+``Examples`` with command lines. Its options are its parameters and the fields of dataclasses among
+them (see `options`), so commands share options by sharing a class.
 
-Pages are drawn here and not by typer: its boxes cut texts at 80 columns, and cost half of the
-time of ``audiorec --help``.
+Help pages are not drawn by typer: its boxes truncate text at 80 columns and take half the time of
+``audiorec --help``.
 """
 
 import inspect
@@ -29,14 +29,14 @@ Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 _EXAMPLES = re.compile(r"\n*^Examples\n-{8}\n", re.MULTILINE)
-_PAINT = (  # what is coloured for a person: a pattern and the code of its group 1
+_PAINT = (  # colours on a terminal: a pattern, and the ANSI code of its group 1
     (r"^(Usage:|[A-Z][a-z ]+:)", 1),  # bold headings
     (r"^  (-\S.*?|[a-z][a-z-]*)(?=  |$)", 36),  # cyan options and commands
-    (r"(  # .*)$", 2),  # faint remarks
+    (r"(  # .*)$", 2),  # faint comments
 )
 
 
-# What values are called, in place of typer's names for their types (which its versions change).
+# Metavars instead of typer's type names, which differ between its versions.
 _VALUES = (
     (r"<int( range)?>|INTEGER( RANGE)?", "N"),
     (r"<float( range)?>|FLOAT( RANGE)?", "X"),
@@ -46,14 +46,14 @@ _VALUES = (
     (r"<list\[int\]>(\.\.\.)?", "N ..."),
     (r"[<\[](\w+(\|\w+)+)[>\]]", r"\1"),
 )
-SPREAD = ("k", "interests")  # options of several numbers
+SPREAD = ("k", "interests")  # options that take several numbers
 
 
 class Page(TyperCommand):
     """A command whose help is drawn by `_draw`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; an option of several numbers takes them in a row: --k 10 20."""
+        """Parse the command line; options in `SPREAD` take several numbers: --k 10 20."""
         lists = (p for p in self.params if getattr(p, "multiple", False))
         several = [p for p in lists if p.name in SPREAD]
         names = {name for option in several for name in option.opts}
@@ -65,7 +65,7 @@ class Page(TyperCommand):
         return super().parse_args(ctx, spread)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the page."""
+        """Write the help page."""
         _draw(self, ctx, formatter)
 
 
@@ -73,12 +73,12 @@ class Contents(TyperGroup):
     """A group of commands whose help is drawn by `_draw`."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the page."""
+        """Write the help page."""
         _draw(self, ctx, formatter)
 
 
 def group(text: str, *, cls: type[Contents] = Contents, **settings: Any) -> typer.Typer:
-    """Return an empty group of commands; `text` is its page, as a command's docstring is."""
+    """Return an empty group of commands; `text` is its help page, like a docstring."""
     return typer.Typer(cls=cls, no_args_is_help=True, rich_markup_mode=None, help=text, **settings)
 
 
@@ -95,12 +95,12 @@ def command(
 
 
 def examples(text: str | None) -> list[str]:
-    """Return the command lines of a page's examples."""
+    """Return the command lines in the examples of a help page."""
     return _parts(text)[1].splitlines()
 
 
 def _flat(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the function with the fields of its dataclasses as parameters of its own."""
+    """Return the function with its dataclass parameters replaced by their fields."""
     hints = get_type_hints(function, include_extras=True)
     parameters: list[Parameter] = []
     shared: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def _parts(text: str | None) -> tuple[str, str]:
 
 
 def _draw(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write a page: usage, text, examples, then arguments, options and commands by panel."""
+    """Write a help page: usage, text, examples, then arguments, options, commands by panel."""
     about, lines = _parts(command.help)
     formatter.write_usage(ctx.command_path, " ".join(command.collect_usage_pieces(ctx)))
     for paragraph in about.split("\n\n"):
@@ -187,5 +187,5 @@ def _panels(command: Any, ctx: Any) -> Panels:
         panels.setdefault(title, []).append((name, first.replace("\n", " ")))
     if ADVANCED in panels:
         panels[ADVANCED] = panels.pop(ADVANCED)  # last
-    # A group's commands stand before its own few options, a command's options in their order.
+    # A group lists its commands before its few options; a command lists options in order.
     return {**panels, **own} if isinstance(command, TyperGroup) else {**own, **panels}

@@ -1,4 +1,4 @@
-"""Where a picture goes, and how large it is: options of every command that draws one."""
+"""Options of commands that draw a picture: file, size and resolution."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureOptions:
-    """Where a picture goes, and how large it is."""
+    """File, size and resolution of a picture."""
 
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
     ]
     width: Annotated[float | None, more(metavar="INCHES", help="Width of the picture.")] = None
     height: Annotated[float | None, more(metavar="INCHES", help="Height of the picture.")] = None
-    dpi: Annotated[int, more(metavar="N", min=1, help="Dots an inch.")] = 110
+    dpi: Annotated[int, more(metavar="N", min=1, help="Resolution in dots per inch.")] = 110
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:
-        """Return width and height, or refuse what cannot be drawn or written before any work."""
+        """Return width and height in inches; refuse what cannot be drawn, before any work."""
         from audiorec.plots.sheet import check_size, picture_format, require_plots
 
         width = usual[0] if self.width is None else self.width
@@ -45,11 +45,11 @@ class PictureOptions:
 
 
 def check_plot(path: Path | None) -> None:
-    """Refuse a picture that could not be drawn before the long work begins."""
+    """Refuse a picture that cannot be drawn, before any work."""
     if path is None:
         return
     from audiorec.evaluation.pictures import require_figure
 
     if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: a picture's name ends in .png")
+        raise InputError(f"{path}: the name of the picture must end in .png")
     require_figure()

@@ -1,12 +1,12 @@
-"""Paths and URIs of commands: one rule for all, applied where commands are made.
+"""Paths, URIs and days of commands: one rule, applied where commands are registered.
 
-    --vectors s3://bucket/vecs.parquet   ──placed──▶  the command gets the path of a copy
-    --out s3://bucket/lists.parquet      ──placed──▶  it gets a path; what it made is put at the end
+    --vectors s3://bucket/vecs.parquet   ──placed──▶  the command gets the path of a local copy
+    --out s3://bucket/lists.parquet      ──placed──▶  it gets a local path, uploaded at the end
     -i plays/ --until 2026-11-25         ──placed──▶  it gets a log of these days
     --out lists/ --day 2026-11-25        ──placed──▶  it writes lists/dt=2026-11-25/
 
-A command itself knows paths of this machine alone. Whether one is read or written follows from the
-table of `reach`; where a place elsewhere makes no sense, that is an error that says so.
+The command itself sees local paths only. The table in `reach` decides whether a path is read or
+written; a URI that makes no sense for an option is an error.
 """
 
 import copy
@@ -31,46 +31,44 @@ if TYPE_CHECKING:
     from audiorec.files.delivery import Delivery, Revision
     from audiorec.listening.days import Days
 
-LOG = "LOG"  # the metavar of what is read as a log
-LOG_NAMES = ("file",)  # of parameters that may be one as well: listening check FILE
+LOG = "LOG"  # the metavar of options that are read as a log
+LOG_NAMES = ("file",)  # parameters that may also be a log: listening check FILE
 DayOption = Annotated[
-    str | None, typer.Option(metavar="DAY", help="Read up to this day, write OUT/dt=DAY/.")
+    str | None, typer.Option(metavar="DAY", help="Read up to this day and write OUT/dt=DAY/.")
 ]
 SinceOption = Annotated[
-    str | None, more(metavar="DAY", help="First day to read, of a log in folders of days.")
+    str | None, more(metavar="DAY", help="First day to read, for a log in folders by day.")
 ]
 UntilOption = Annotated[
-    str | None, more(metavar="DAY", help="Last day to read; later rows stay out.")
+    str | None, more(metavar="DAY", help="Last day to read; later rows are ignored.")
 ]
-OffsetOption = Annotated[
-    str, more(metavar="+HH:MM", help="Of the midnights between days [default: UTC].")
-]
+OffsetOption = Annotated[str, more(metavar="+HH:MM", help="UTC offset of midnight [default: UTC].")]
 CONTEXT = "context_"
 DAY_FILE = "part-00000.parquet"
 SUCCESS = "_SUCCESS"
-# Commands that work on this machine alone, and why.
+# Commands that only work on local files, and why.
 HERE_ALONE = {
-    "extract": "reads songs of this machine; elsewhere: audiorec manifest, audiorec shards",
-    "retag": "writes into songs of this machine",
-    "browse": "shows a library of this machine",
-    "serve": "serves a library of this machine",
-    "store aliases": "changes a store of this machine",
-    "index build": "makes an index beside a store of this machine",
-    "backbones add": "keeps a network of this machine",
-    "config trust": "trusts a folder of this machine",
-    "federated keys": "keeps keys on this machine",
-    "federated align": "reads keys and settings of this machine",
-    "federated train": "reads keys and settings of this machine",
-    "federated users": "reads keys and settings of this machine",
-    "federated audit": "reads keys and settings of this machine",
+    "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
+    "retag": "writes to local songs",
+    "browse": "shows a local library",
+    "serve": "serves a local library",
+    "store aliases": "changes a local store",
+    "index build": "writes an index beside a local store",
+    "backbones add": "registers a local network",
+    "config trust": "trusts a local folder",
+    "federated keys": "writes keys to a local folder",
+    "federated align": "reads local keys and settings",
+    "federated train": "reads local keys and settings",
+    "federated users": "reads local keys and settings",
+    "federated audit": "reads local keys and settings",
 }
-# Files and folders of work in hand, and what another program watches.
+# Work in progress, and files that another program watches.
 HERE_ALWAYS = ("work", "work_dir", "cache", "undo", "undo_file", "metrics_textfile", "token_file")
-ITSELF = {("recall run", "config")}  # commands that take a URI as it is
+ITSELF = {("recall run", "config")}  # options that the command resolves itself
 IN_PLACE = {("listening forget", "files")}
-# Outputs of which a command reads what is there.
+# Outputs whose existing content the command reads.
 GOES_ON = {("recall export", "output"), ("playlists", "output")}
-# Folders of which a command reads some files alone.
+# Folders of which a command reads only the matching files.
 PARTS = {
     ("runs list", "place"): r".*run\.json",
     ("recall export", "earlier"): r"manifest\.json|served/.*",
@@ -79,30 +77,29 @@ PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A place that is not on this machine."""
+    """A remote place, given by URI."""
 
     uri: str
 
 
 @dataclass(slots=True)
 class OpenOutputs:
-    """What the one command of this process writes elsewhere, or by day, until it is put.
+    """Outputs of this process's command that are remote or by day, until they are delivered.
 
     Attributes
     ----------
     waiting : list
-        What is to be put.
+        Deliveries and revisions that are not done yet.
     named : dict
-        By the path of an output, the URI that people know it by.
+        The URI of an output by its local path.
     records : dict
-        By the path of an output, where its record is, if not beside it.
+        The place of the record by the path of its output, if not beside it.
     marks : list
-        Empty files that say that a day is whole: by path or URI, with the path of what is to be
-        there.
+        Empty files that mark a day as complete: path or URI, with the output that must exist.
     of_day : str
-        Where the record of the output of a day is; empty if the command does not write by day.
+        The place of the record of an output by day; empty if the command does not write by day.
     is_one_file : bool
-        Whether a day is one file, or a folder that says itself when it is whole.
+        Whether a day is one file, not a folder that marks its own completion.
     """
 
     waiting: "list[Delivery | Revision]" = field(default_factory=list)
@@ -113,7 +110,7 @@ class OpenOutputs:
     is_one_file: bool = False
 
     def deliver(self) -> None:
-        """Put all that was made."""
+        """Upload all outputs, then write the marks."""
         from audiorec.files.storage import write
 
         made = [mark for mark, path in self.marks if path.exists()]
@@ -125,7 +122,7 @@ class OpenOutputs:
         self.marks.clear()
 
     def forget(self) -> None:
-        """Let go of what was not put."""
+        """Discard the outputs that were not delivered."""
         for one in self.waiting:
             one.release()
         for held in (self.waiting, self.named, self.records, self.marks):
@@ -137,7 +134,7 @@ OUTPUTS = OpenOutputs()
 
 
 def path_or_uri(text: Any) -> Any:
-    """Return what a command line says of a place: a Path, or an `Elsewhere`."""
+    """Parse a place on the command line: a `Path`, or an `Elsewhere` for a URI."""
     from audiorec.files.storage import is_uri
 
     if isinstance(text, (Path, Elsewhere)):
@@ -145,11 +142,11 @@ def path_or_uri(text: Any) -> Any:
     return Elsewhere(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
 
 
-path_or_uri.__name__ = "path"  # what typer calls its values
+path_or_uri.__name__ = "path"  # typer shows this name
 
 
 def placed(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command whose paths may be URIs, and whose logs may be of some days."""
+    """Return a command whose paths can be URIs and whose logs can be limited to days."""
     given = list(inspect.signature(function).parameters.values())
     places = {p.name: p for p in given if _is_place(p.annotation)}
     if not places:
@@ -164,7 +161,7 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
     for name, hint in options.items():
         default = "" if name == "utc_offset" else None
         parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default))
-    # A command has one context: its own, where it asks for it.
+    # click passes the context to one parameter: use the command's own if it has one.
     own = next((p.name for p in given if p.annotation is typer.Context), "")
     if not own:
         kind: Any = typer.Context
@@ -190,7 +187,7 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def delivering(work: Callable[[], None]) -> None:
-    """Do the work of a command, and put what it made, where it made anything."""
+    """Run a command and deliver its outputs, unless it ends with nothing usable."""
     try:
         work()
     except typer.Exit as end:
@@ -201,9 +198,9 @@ def delivering(work: Callable[[], None]) -> None:
 
 
 def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
-    """Return the folder of parts, if they are one; else the files, and the store to make of them.
+    """Return the folder of parts if one is given, else the files and the store to write.
 
-    A file elsewhere is copied. One file alone is made anew in its place, unless it is elsewhere.
+    A remote file is copied. A single local file is rewritten in place if there is no `output`.
     """
     from audiorec.files.copies import with_local
     from audiorec.files.storage import is_folder, is_uri
@@ -212,23 +209,23 @@ def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[
         return parts[0], [], output
     if output is None and len(parts) == 1:
         if is_uri(parts[0]):
-            raise InputError(f"{parts[0]}: name the store to write by --out")
+            raise InputError(f"{parts[0]}: name the store to write with --out")
         output = Path(parts[0])
     return None, [str(with_local(part)) if is_uri(part) else part for part in parts], output
 
 
 def output_name(path: object) -> str:
-    """Return what people know an output by: its URI, where it has one."""
+    """Return the name of an output for messages: its URI if it has one."""
     return OUTPUTS.named.get(str(path), str(path))
 
 
 def output_record(path: object) -> str | None:
-    """Return where the record of an output is, None for beside it."""
+    """Return the place of the record of an output, None if it is beside it."""
     return OUTPUTS.records.get(str(path))
 
 
 def _command(context: Any) -> str:
-    """Return ``recall train``, however the program itself was called."""
+    """Return the words of the command, such as ``recall train``, without the program."""
     words = []
     while context.parent is not None:
         words.append(context.info_name)
@@ -258,13 +255,13 @@ def _is_log(parameter: Parameter) -> bool:
 
 
 def _spelt(parameter: Parameter) -> list[str]:
-    """Return how an option is written; typer takes the first spelling for a default at first."""
+    """Return the spellings of an option; typer keeps the first one in ``default``."""
     info = _info(parameter)
     return [n for n in (info.default, *(info.param_decls or ())) if isinstance(n, str)]
 
 
 def _with_parser(parameter: Parameter) -> Parameter:
-    """Return a parameter that keeps a URI as it is, where a Path would lose a slash of it."""
+    """Return the parameter with a parser that keeps URIs; a Path would lose a slash."""
     kinds, info = _kinds(parameter.annotation), copy.copy(_info(parameter))
     info.parser = path_or_uri
     kind: Any = list[str] if list[Path] in kinds else str
@@ -281,14 +278,14 @@ def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
         for name in ("since", "until")
     )
     if day is not None and until is not None:
-        raise InputError("--day is the last day that is read: leave --until out")
+        raise InputError("--day already sets the last day to read: leave --until out")
     return Days(since=since, until=day or until, utc_offset=given.get("utc_offset") or ""), day
 
 
 def _by_day(
     values: dict[str, Any], places: Mapping[str, Parameter], day: date, kind: str
 ) -> dict[str, Any]:
-    """Let a command write into the folder of a day, and go on from what earlier days have."""
+    """Direct a command's output to the folder of a day, and its input to earlier days."""
     from audiorec.listening.day_folders import day_before, day_there
     from audiorec.listening.days import day_folder
     from audiorec.runs.record import record_of
@@ -351,7 +348,7 @@ def _chosen(place: Any, days: "Days") -> Path:
 def _fetched(
     uri: str, command: str, parameter: Parameter, days: "Days", *, writes: bool, is_log: bool
 ) -> Any:
-    """Return a path for a place elsewhere, or refuse it."""
+    """Return a local path for a URI, or refuse the URI."""
     from audiorec.files.copies import local_folder, with_local
     from audiorec.files.delivery import Delivery, Revision
     from audiorec.files.storage import is_folder
@@ -359,7 +356,7 @@ def _fetched(
     if command in HERE_ALONE:
         raise InputError(f"{uri}: audiorec {command} {HERE_ALONE[command]}")
     if parameter.name in HERE_ALWAYS:
-        raise InputError(f"{uri}: --{parameter.name.replace('_', '-')} is a place on this machine")
+        raise InputError(f"{uri}: --{parameter.name.replace('_', '-')} must be a local path")
     if (command, parameter.name) in ITSELF:
         return uri
     if (command, parameter.name) in IN_PLACE:
@@ -380,7 +377,7 @@ def _fetched(
 
 
 def _reach(command: str, parameter: Parameter) -> Reach | None:
-    """Return what a parameter can do; arguments are read."""
+    """Return the reach of a parameter; arguments are inputs."""
     info = _info(parameter)
     if isinstance(info, typer.models.ArgumentInfo):
         return Reach.READS

@@ -1,4 +1,4 @@
-"""How far a command is, and Ctrl-C: a bar on a terminal, a line every half minute elsewhere."""
+"""Progress and Ctrl-C: a bar on a terminal, otherwise a line every 30 seconds."""
 
 import signal
 import sys
@@ -23,7 +23,7 @@ Callback = Callable[["RunProgress"], None]
 
 @contextmanager
 def progress_display(*, quiet: bool) -> "Iterator[Callback | None]":
-    """Give the callback that draws a run's progress on stderr."""
+    """Yield a callback that shows the progress of a run on stderr."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
@@ -45,7 +45,7 @@ def _bar() -> Iterator[Callback]:
         rich.TextColumn("{task.fields[failed]} failed", style="yellow"),
     )
     started = time.monotonic()
-    # What goes to stdout stays there: a log, say.
+    # stdout is not redirected: it may carry data, such as a log.
     with rich.Progress(
         *columns, console=stderr_console(), transient=True, redirect_stdout=False
     ) as bar:
@@ -74,9 +74,9 @@ def _lines() -> Callback:
 def song_counter(
     total: int, *, quiet: bool, prints_rows: bool
 ) -> "Iterator[Callable[[str, bool], None]]":
-    """Give what is called after each of some songs with its name and whether it failed.
+    """Yield a callback to call after each song, with its name and whether it failed.
 
-    Where rows are printed on the same terminal, they show how far it is, and there is no bar.
+    No bar is drawn if rows are printed on the same terminal: they show the progress.
     """
     from audiorec.runs.report import RunProgress
 
@@ -95,7 +95,7 @@ def song_counter(
 
 @contextmanager
 def working(what: str, *, quiet: bool) -> Iterator[None]:
-    """Say on a terminal that one thing is being done, until it is."""
+    """Show a status line on a terminal while the block runs."""
     if quiet or not sys.stderr.isatty():
         yield
         return
@@ -104,7 +104,7 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 
 
 def progress_lines(*, quiet: bool) -> Callable[[str, int, int], None]:
-    """Return a callback of what is done, the steps done and all steps."""
+    """Return a callback that takes a name, the steps done and all steps, and prints a line."""
     is_due = due_lines(quiet=quiet)
 
     def update(what: str, done: int, total: int) -> None:
@@ -115,7 +115,7 @@ def progress_lines(*, quiet: bool) -> Callable[[str, int, int], None]:
 
 
 def due_lines(*, quiet: bool = False) -> Callable[[], bool]:
-    """Return what says whether half a minute has passed since it last said so."""
+    """Return a function that returns True at most once every 30 seconds."""
     last = time.monotonic()
 
     def is_due() -> bool:
@@ -131,9 +131,9 @@ def due_lines(*, quiet: bool = False) -> Callable[[], bool]:
 
 @contextmanager
 def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
-    """Give the event that the first Ctrl-C or termination sets; the second ends with code 130.
+    """Yield an event that the first Ctrl-C or SIGTERM sets; the second one exits with 130.
 
-    `what` is finished before the end, for example ``this block is``.
+    `what` names what is finished first, with its verb: ``this block is``.
     """
     stop = threading.Event()
 
@@ -142,7 +142,7 @@ def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
         if not quiet:
-            say(f"stopping: {what} finished first; once more to stop at once")
+            say(f"stopping: {what} finished first; press Ctrl-C again to stop now")
 
     previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -155,6 +155,6 @@ def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
 
 
 def stopped() -> typer.Exit:
-    """Say how to go on after a stop; returns what to raise."""
-    say("stopped; what was finished is kept, the same command goes on from there")
+    """Print how to resume after a stop; return the exception to raise."""
+    say("stopped; finished work is kept, run the same command to resume")
     return typer.Exit(Exit.INTERRUPTED)

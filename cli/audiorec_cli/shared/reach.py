@@ -1,25 +1,24 @@
-"""What each option can do to the machine: the rule of which a folder's own settings may set.
+"""What each option can do, and which options the settings file of a folder may set.
 
-A file in the current folder counts after ``audiorec config trust``, and may then set what chooses
-and what is read. It never sets what
+A settings file in the current folder counts only after ``audiorec config trust``, and then only for
+options that select things or name inputs. It never sets an option that
 
 * writes a file, or makes one grow,
-* deletes or begins anew,
+* deletes or starts afresh,
 * loads a model or a head,
-* opens the network, or shows a folder to it,
-* lifts a limit that protects from what a folder may hold.
+* opens the network, or exposes a folder to it,
+* lifts a limit that protects against hostile files.
 
-So a folder that was trusted and is changed by someone else, or by an update of its owner's, cannot
-turn a command that looks at it into one that acts. Values that name another machine
-(``s3://...``) are refused for every option. An option that stands in no table is refused as well,
-and a test names it: whoever adds an option decides here.
+So a trusted folder that is later changed, by its owner or anyone else, cannot turn a command that
+reads into one that acts. Values that name another machine (``s3://...``) are refused for every
+option. An option in no table is refused too, and a test fails: a new option is classified here.
 """
 
 from enum import StrEnum
 
 
 class Reach(StrEnum):
-    """What an option can do; the value says it in a message."""
+    """What an option can do; the value completes a message: "it writes"."""
 
     CHOOSES = "chooses"
     READS = "names what is read"
@@ -62,7 +61,7 @@ _BY_NAME = {
         body follow-links max-duration max-failures memory-limit partial rate seconds
         skip-bad-rows threads timeout""",
 }
-# Options whose name means something else in one command.
+# Options with another meaning in one command.
 _IN_COMMAND = {
     ("extract", "scores"): Reach.WRITES,
     ("extract", "features"): Reach.WRITES,
@@ -80,7 +79,7 @@ _REACH = {name: reach for reach, names in _BY_NAME.items() for name in names.spl
 
 
 def reach_of(command: str, option: str) -> Reach | None:
-    """Return what an option of a command can do, None if nobody has said it.
+    """Return what an option of a command can do, None if it is not classified.
 
     Examples
     --------
@@ -91,12 +90,12 @@ def reach_of(command: str, option: str) -> Reach | None:
 
 
 def named_options() -> frozenset[str]:
-    """Return every option that stands in the tables."""
+    """Return every classified option."""
     return frozenset(_REACH) | {option for _, option in _IN_COMMAND}
 
 
 def refusal(command: str, option: str, value: object) -> str:
-    """Return why a folder's file may not set an option; empty if it may."""
+    """Return why the file of a folder may not set an option; empty if it may."""
     reach = reach_of(command, option)
     if reach not in FROM_A_FOLDER:
         return f"it {reach or 'is not known to be harmless'}"

@@ -1,4 +1,4 @@
-"""What a person is told after a run, and what the process returns."""
+"""Summary and exit code of an extraction run."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def print_counts(report: "RunReport") -> None:
-    """Say what came of the songs: counts by status, speed, and where the time went."""
+    """Print counts by status, speed, and the CPU time of each stage."""
     parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
     line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
     more = {
         "moved or retagged": report.reused,
-        "copied from known songs": report.copies,
+        "copied from identical audio": report.copies,
         "under a new id": report.relabelled,
         "unchanged": report.unchanged,
         "failed": report.failed,
@@ -34,32 +34,32 @@ def print_counts(report: "RunReport") -> None:
         say(f"  failed: {count} {status}")
     if report.damaged_records:
         say(
-            f"  {report.damaged_records} damaged places in what an earlier start had left: "
+            f"  {report.damaged_records} damaged records in the journal of an earlier run: "
             "their songs were extracted again"
         )
 
 
 def print_summary(report: "RunReport", outputs: "Outputs") -> None:
-    """Say what came of the run, and where the files are."""
+    """Print the result of a run and the paths of its files."""
     print_counts(report)
     if report.stopped is not None:
         say(
-            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, the same "
-            "command goes on from there"
+            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, run the "
+            "same command to resume"
         )
         return
     for place, count in report.unpruned.items():
         say(
-            f"kept {count} of the rows below {place}: it cannot be looked at, or has no songs like "
-            "a disk that is not mounted; if they are gone, remove the folder"
+            f"kept {count} of the rows below {place}: it cannot be read or has no songs, as if "
+            "a disk is not mounted; if the songs are gone, remove the folder"
         )
     say(f"vectors: {outputs.vectors}")
     if report.failed or report.failed_before:
-        say(f"reasons: {outputs.errors} (--retry-failed tries them again)")
+        say(f"reasons: {outputs.errors} (--retry-failed retries them)")
 
 
 def exit_code_of(report: "RunReport") -> Exit:
-    """Return what the process is to return after a run."""
+    """Return the exit code of a run."""
     if report.stopped == "interrupted":
         return Exit.INTERRUPTED
     if report.stopped == "max_failures":

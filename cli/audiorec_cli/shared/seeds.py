@@ -1,4 +1,4 @@
-"""Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
+"""Seed songs: ids, parts of ids, lists of ids, and audio files that are not in the store."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -30,18 +30,17 @@ SeedsArgument = Annotated[
 FromOption = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="FILE", help="A list of ids, one a line, # for remarks; - for stdin."
+        "--from", metavar="FILE", help="A list of ids, one per line, # for comments; -: stdin."
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One song to start from: of the store, or a file that it does not have (`row` is None).
+    """A seed song: a row of the store, or a file that is not in the store (`row` is None).
 
-    `entry` holds its columns as in the store, or what the file itself says; `unit` is the song as
-    the space compares it, (W,), and `vector` as a store holds it, (V,). `why_no_music` is empty
-    for music.
+    `entry` has the columns of the store, or the tags of the file; `unit` is the song in the space
+    of comparison, (W,), and `vector` the stored vector, (V,). `why_no_music` is empty for music.
     """
 
     name: str
@@ -59,10 +58,10 @@ def read_seeds(
     listed: str | None,
     heads: tuple[Path, ...] = (),
 ) -> list[Seed]:
-    """Find the songs that are named on the command line and in a list, each once.
+    """Find the songs named on the command line and in a list, each once.
 
-    `heads` are those of the store, where they are not ours: a song that the store does not
-    have is scored with them.
+    `heads` are the heads of the store if they are not the shipped ones; they score songs that are
+    not in the store.
     """
     names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
     if not names:
@@ -73,9 +72,9 @@ def read_seeds(
 
 
 def song_row(store: "Library", name: str) -> int:
-    """Return the row of one song of the store: an id, a part of one, or a file that it knows.
+    """Return the row of a song of the store, given by id, part of an id, or file.
 
-    A file with the audio of one of its songs is that song.
+    A file with the same audio as a song of the store is that song.
     """
     from audiorec.errors import SongError
     from audiorec.extraction.reader import hash_reader
@@ -92,7 +91,7 @@ def song_row(store: "Library", name: str) -> int:
 
 
 def find_id(store: "Library", name: str) -> str | None:
-    """Return the id that a name means; None for a file that the store does not have."""
+    """Return the id that a name refers to; None for a file that is not in the store."""
     from audiorec.search.named import as_stored, song_of_file
 
     if as_stored(name) not in store and Path(name).is_file():
@@ -101,17 +100,17 @@ def find_id(store: "Library", name: str) -> str | None:
 
 
 def say_non_music_seeds(seeds: Sequence[Seed], *, asked_for: bool) -> None:
-    """Say which of the seeds are no music, unless such songs are asked for."""
+    """Report the seeds that are not music, unless such songs were requested."""
     for seed in () if asked_for else seeds:
         if seed.why_no_music:
             say(
-                f"note: {seed.name} is no music ({seed.why_no_music}); --include-non-music looks "
-                "among such sounds, too"
+                f"note: {seed.name} is not music ({seed.why_no_music}); --include-non-music also "
+                "searches such sounds"
             )
 
 
 def _same_audio(store: "VectorStore", content_hash: str) -> int | None:
-    """Return the row of the first song of this audio."""
+    """Return the row of the first song with this content hash, None if there is none."""
     hashes = store.column("content_hash").to_pylist()
     return hashes.index(content_hash) if content_hash in hashes else None
 
@@ -140,7 +139,7 @@ def _known(space: "Space", row: int) -> Seed:
 
 
 class _Unseen:
-    """Songs that the store does not know, extracted as the store's were, in a worker."""
+    """Extracts songs that are not in the store, with its spec, in a worker process."""
 
     def __init__(self, space: "Space", heads: tuple[Path, ...]) -> None:
         self._space = space
@@ -160,7 +159,7 @@ class _Unseen:
 
         space = self._space
         if space.by == "embedding":
-            reason = "the store does not have it, and so there is no embedding of it"
+            reason = "not in the store, so it has no embedding"
             raise InputError(f"{path}: {reason}")
         song = self._reader.read(path)
         row = _same_audio(space.store, song.content_hash)
@@ -186,7 +185,7 @@ class _Unseen:
 
 
 def _outputs(space: "Space") -> tuple[str, ...]:
-    """Return the backbone outputs that a space of features is made of."""
+    """Return the backbone outputs that a space of features consists of."""
     return tuple(".".join(name.rsplit("_", 1)) for name in space.inputs)
 
 

@@ -1,4 +1,4 @@
-"""Which ``vecs.parquet`` a command reads, what its songs are compared by, what lies beside it."""
+"""Which store a command reads, the space its songs are compared in, and the files beside it."""
 
 import os
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ SimilarBy = Literal["auto", "vector", "mean", "features", "embedding"]
 
 
 def vectors_path(given: Path | None) -> Path:
-    """Return the path of the store that is meant; none is an error that says how to make one."""
+    """Return the path of the store to read; if it is missing, the error says how to make one."""
     path = given or _usual()
     if not path.exists():
-        hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
+        hint = "" if given else f" (checked --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
         raise MissingFileError(
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
@@ -50,9 +50,9 @@ def _usual() -> Path:
 
 
 def usual_vectors(what: str) -> Path | None:
-    """Return the store that is meant where none is given, if it is there; says so.
+    """Return the default store if it exists, and print a line with its path.
 
-    `what` begins the line: what the command takes it for.
+    `what` begins the line: the purpose of the store.
     """
     if not os.environ.get(ENVIRONMENT) and not Path(DEFAULT).exists():
         return None
@@ -62,7 +62,7 @@ def usual_vectors(what: str) -> Path | None:
 
 
 def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
-    """Open the store that is meant; one without songs is refused unless it may be `empty`."""
+    """Open the given or default store; refuse one without songs unless it may be `empty`."""
     from audiorec.library.library import open_store
 
     store = open_store(vectors_path(given))
@@ -73,13 +73,13 @@ def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What songs are compared by: options of every command that looks for near songs."""
+    """The space that songs are compared in: options of commands that search."""
 
     by: Annotated[
         SimilarBy,
         typer.Option(
             help="Compare by the weighted vector, its mean scores alone, backbone features, or "
-            "learnt embeddings; auto: features where the store has them."
+            "learnt embeddings; auto: features if the store has them."
         ),
     ] = "auto"
     features: Annotated[
@@ -90,24 +90,24 @@ class Compared:
     ] = None
 
     def basis(self, store: "Library", *, by_classes: bool = False) -> "Basis":
-        """Decide what is compared by: the vector where the classes have to be told apart.
+        """Choose the space; with `by_classes`, auto means the vector, which keeps classes apart.
 
         Raises
         ------
         InputError
-            If the file is missing, or given for another way of comparing.
+            If the file is missing, or belongs to another space.
         """
         by = self._by
         if by_classes and by == "auto":
             by = "vector"
         found = store.basis(by, self.features or self.embeddings)
         if found.table is not None and not found.table.exists():
-            raise MissingFileError(f"by {by} needs {found.table}, which is not there")
+            raise MissingFileError(f"--by {by} needs {found.table}, which does not exist")
         return found
 
     @property
     def _by(self) -> SimilarBy:
-        """What is asked for: a file says it as well."""
+        """The space asked for; a given file implies its own."""
         given: dict[SimilarBy, Path | None]
         given = {"features": self.features, "embedding": self.embeddings}
         named: list[SimilarBy] = [by for by, path in given.items() if path is not None]
@@ -119,7 +119,7 @@ class Compared:
 
 
 def say_basis(basis: "Basis", space: "Space | None" = None) -> None:
-    """Say what a person should know of what was compared."""
+    """Print remarks on the space of comparison."""
     for note in (basis.note, space.note if space else ""):
         if note:
             say(f"note: {note}")
@@ -129,14 +129,18 @@ def say_basis(basis: "Basis", space: "Space | None" = None) -> None:
 class Beside:
     """Files that usually lie beside a store."""
 
-    scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
-    features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
+    scores: Annotated[
+        Path | None, typer.Option(help="Score series, if not scores.parquet beside the store.")
+    ] = None
+    features: Annotated[
+        Path | None, typer.Option(help="Features, if not features.parquet beside the store.")
+    ] = None
     errors: Annotated[
-        Path | None, typer.Option(help="If not vecs.errors.parquet beside vecs.parquet.")
+        Path | None, typer.Option(help="Failures, if not vecs.errors.parquet beside vecs.parquet.")
     ] = None
 
     def by_kind(self) -> "dict[Kind, Path | None]":
-        """Return each file that was named; it has to be there."""
+        """Return the given files by kind; refuse one that does not exist."""
         from audiorec.store.schema import Kind
 
         named = {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}

@@ -1,12 +1,12 @@
-"""Standard streams that cannot end a command: closed, broken, full, or a person's terminal.
+"""Standard streams whose errors do not end a command: closed, broken pipe, full disk.
 
-    2>&-        /dev/null stands in, so that no file of the store gets descriptor 2
-    | head -1   what no one reads is dropped
-    >/dev/full  dropped as well; `lost_output` says why, for the exit code
+    2>&-        replaced by /dev/null, so that no file of the store gets descriptor 2
+    | head -1   output that nobody reads is dropped
+    >/dev/full  dropped as well; `lost_output` returns the reason, for the exit code
 
-A run commits its work before it reports. So an error while reporting may not undo or hide what
-was done: the streams swallow it, here, once, for whatever prints. They also make visible what
-does not come from the commands themselves, such as usage errors and tracebacks with names.
+A run commits its work before it reports, so an error in reporting must not undo or hide the work:
+the streams swallow it, once, for everything that prints. They also escape text that does not come
+from the commands themselves, such as usage errors and tracebacks with file names.
 """
 
 import errno
@@ -24,18 +24,18 @@ STANDARD = 3  # descriptors: stdin, stdout, stderr
 class Guarded(io.TextIOWrapper):
     """A text stream that escapes control and bidirectional characters, and never fails.
 
-    It stands in the place of `replaced`. `unguarded` is the same place without escaping: for
-    rich and for help, which colour text on a terminal.
+    It writes to the file of `replaced`. `unguarded` writes there without escaping, for rich and
+    help pages, which colour text on a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self.replaced = stream  # kept: it would close what it wraps
+        self.replaced = stream  # kept alive: its destructor would close the file
         self.sink = Sink(getattr(stream.buffer, "raw", stream.buffer))
-        # stderr without a buffer: a buffer refuses a second write while it is in one, which is
-        # what the line that a signal's handler prints may be.
+        # stderr is unbuffered: a buffered writer refuses reentrant writes, and a signal handler
+        # may print during one.
         errors = stream is sys.stderr
         buffer: Any = self.sink if errors else io.BufferedWriter(self.sink)
-        # Written through, so that texts of both layers keep their order.
+        # Write-through, so that text of both wrappers stays in order.
         layout: dict[str, Any] = {
             "encoding": stream.encoding,
             "errors": "backslashreplace",
@@ -46,13 +46,13 @@ class Guarded(io.TextIOWrapper):
         self.unguarded: TextIO = io.TextIOWrapper(buffer, **layout)
 
     def write(self, text: str, /) -> int:
-        """Write text; returns its length."""
+        """Write text; return its length."""
         super().write(visible_lines(text))
         return len(text)
 
 
 class Sink(io.RawIOBase):
-    """Writes bytes until that fails, and drops them from then on; `lost` says why."""
+    """Raw stream that drops all bytes after the first failed write; `lost` has the error."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Sink(io.RawIOBase):
         self.lost: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write all bytes, or drop the rest; returns how many were given."""
+        """Write all bytes or drop the rest; return the number of bytes given."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         while rest and self.lost is None:
@@ -69,7 +69,7 @@ class Sink(io.RawIOBase):
             except OSError as error:
                 self.lost = error
                 break
-            if sent is None:  # a pipe that does not block, and is full
+            if sent is None:  # a full non-blocking pipe
                 select.select([], [self._raw], [])
             rest = rest[sent or 0 :]
         return size
@@ -79,18 +79,18 @@ class Sink(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the file descriptor."""
         return self._raw.fileno()
 
     def isatty(self) -> bool:
-        """Whether a person looks on."""
+        """Whether the stream is a terminal."""
         return self._raw.isatty()
 
 
 def guard_streams() -> None:
-    """Put guarded streams in the place of the standard ones; to be called before anything else.
+    """Replace the standard streams by guarded ones; call this before anything else.
 
-    Streams that something else has replaced, such as a test, are left alone.
+    Streams that are already replaced, for example by a test, are left alone.
     """
     _open_missing_descriptors()
     if sys.stdin is None:
@@ -102,9 +102,9 @@ def guard_streams() -> None:
 
 
 def lost_output() -> str | None:
-    """Flush stdout, and return why it could not be written.
+    """Flush stdout; return why it could not be written, None if it was.
 
-    None also where its reader has gone away: that is no error, but how ``head`` ends.
+    A closed pipe also returns None: it is no error, since ``head`` ends this way.
     """
     sys.stdout.flush()
     lost = sys.stdout.sink.lost if isinstance(sys.stdout, Guarded) else None
@@ -114,9 +114,9 @@ def lost_output() -> str | None:
 
 
 def _open_missing_descriptors() -> None:
-    """Open /dev/null as stdin, stdout and stderr where they are closed, for children as well."""
+    """Open /dev/null for closed standard descriptors; child processes inherit it."""
     descriptor = os.open(os.devnull, os.O_RDWR)
-    while descriptor < STANDARD:  # the lowest one that is free
+    while descriptor < STANDARD:  # the lowest free descriptor
         os.set_inheritable(descriptor, True)
         descriptor = os.open(os.devnull, os.O_RDWR)
     os.close(descriptor)

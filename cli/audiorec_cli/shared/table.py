@@ -1,10 +1,9 @@
-"""A table for a person: it fits the terminal, breaks no word of a header, and folds ids last.
+"""Aligned tables that fit the terminal: headings break between words, ids fold last.
 
     columns, rows, width ──draw──▶ lines
 
-Numbers stand at the right and have two digits; a column that is empty in all rows is left out.
-Rows that take their time are drawn as they come where every column says how wide it is likely
-to be.
+Numbers are right-aligned with two decimals; a column that is empty in all rows is left out. Rows
+are streamed if every column gives its expected width.
 """
 
 import re
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from audiorec_cli.shared.named import visible
 
 GAP = "  "
-DIGITS = 2  # of a float; the smallest part of it that a person compares
-FLOORS = (14, 28, 8, 16)  # cells that texts, ids, and again texts and ids keep at first
-WORD = 14  # a longer word of a text may be broken
-LOW, HIGH = 0.2, 0.8  # a share is drawn faint below, green above
-_BREAKS = re.compile(r"[^ _/-]*[ _/-]*")  # pieces that a line may end after
+DIGITS = 2  # decimals of a float on a terminal
+FLOORS = (14, 28, 8, 16)  # least widths of texts, ids, texts, ids in four rounds of shrinking
+WORD = 14  # longer words of a text may be broken
+LOW, HIGH = 0.2, 0.8  # shares below are faint, above green
+_BREAKS = re.compile(r"[^ _/-]*[ _/-]*")  # pieces after which a line may break
 _NUMBER = re.compile(r"-?\d+(:\d\d)*(\.\d+)?")  # durations as well
 _IDS = re.compile(r"(.*_)?(song|id|user|file)")
 BOLD, FAINT, GREEN, CYAN = 1, 2, 32, 36
@@ -26,10 +25,10 @@ BOLD, FAINT, GREEN, CYAN = 1, 2, 32, 36
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name for a pipe, and what a person sees.
+    """A column: its name in a pipe, and its label and layout on a terminal.
 
-    `width` and `word` are how wide it and the longest word in it are likely to be, 0 where all
-    rows are looked at first; `right` says that such a column holds numbers.
+    `width` and `word` are the expected widths of the column and of its longest word; 0 measures all
+    rows first. `right` marks a column of numbers if the width is given.
     """
 
     name: str
@@ -37,26 +36,26 @@ class Column:
     width: int = 0
     word: int = 0
     right: bool = False
-    shown: bool = True  # to a person; a pipe gets every column
+    shown: bool = True  # on a terminal; a pipe gets every column
 
     @property
     def heading(self) -> str:
-        """What a person reads above it."""
+        """The heading on a terminal."""
         return visible(self.label or self.name)
 
     @property
     def is_id(self) -> bool:
-        """Whether it holds what has to be typed to name a song."""
+        """Whether it contains ids or file names, which users may retype."""
         return _IDS.fullmatch(self.name) is not None
 
 
 def column(name: str | Column) -> Column:
-    """Return a column of a name."""
+    """Return a `Column` for a column or its name."""
     return name if isinstance(name, Column) else Column(name)
 
 
 def text(value: object, digits: int) -> str:
-    """Return a value as one visible line; None is empty."""
+    """Return a value as one escaped line; None is empty."""
     if value is None:
         return ""
     return f"{value:.{digits}f}" if isinstance(value, float) else visible(str(value))
@@ -104,7 +103,7 @@ class _Layout:
     colour: bool
 
     def lines(self, values: Sequence[object], *, is_header: bool = False) -> Iterator[str]:
-        """Yield a row's lines: the first of every cell, the second of every cell, ..."""
+        """Yield the lines of a row, with folded cells side by side."""
         cells = [
             fold(text(value, self.digits), width)
             for value, width in zip(values, self.widths, strict=True)
@@ -132,7 +131,7 @@ def _padded(piece: str, width: int, about: Column, code: int) -> str:
 
 
 def _widths(columns: Sequence[Column], total: int) -> list[int]:
-    """Share the width: headers are folded first, then texts, then ids, then all."""
+    """Distribute the width: fold headings first, then texts, then ids, then everything."""
     heads = [max(map(_length, _pieces(c.heading)), default=1) for c in columns]
     room = total - len(GAP) * (len(columns) - 1)
     widths = [max(_length(c.heading), c.width) for c in columns]
@@ -150,7 +149,7 @@ def _widths(columns: Sequence[Column], total: int) -> list[int]:
 
 
 def _shrink(widths: list[int], places: Iterable[int], room: int, floors: Sequence[int]) -> None:
-    """Take cells from the widest of some columns, down to their floors, until all have room."""
+    """Shrink the widest of the given columns, down to their floors, until all columns fit."""
     able = [n for n in places if widths[n] > floors[n]]
     while able and sum(widths) > room:
         widest = max(able, key=lambda n: (widths[n], n))
@@ -160,7 +159,7 @@ def _shrink(widths: list[int], places: Iterable[int], room: int, floors: Sequenc
 
 
 def fold(cell: str, width: int) -> list[str]:
-    """Cut a text into lines: after a space or one of ``_/-`` where it can be, else anywhere."""
+    """Fold a text into lines: after a space or one of ``_/-`` if possible, else anywhere."""
     if cell.isascii() and len(cell) <= width:
         return [cell]
     lines, line = [], ""
@@ -185,7 +184,7 @@ def _is_number(value: object) -> bool:
 
 
 def _length(cell: str) -> int:
-    """Return how many cells of a terminal a text takes: a Chinese letter takes two."""
+    """Return the width of a text in terminal cells; a Chinese character takes two."""
     if cell.isascii():
         return len(cell)
     from rich.cells import cell_len

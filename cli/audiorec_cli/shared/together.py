@@ -1,4 +1,4 @@
-"""A training in several processes: which engine starts them, and what each of them does."""
+"""Training in several processes: the engine that starts them, and the task of each."""
 
 import os
 import sys
@@ -29,20 +29,21 @@ PROCESSES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Together:
-    """Which processes train one model together."""
+    """Options for training one model in several processes."""
 
     engine: Annotated[
-        Engine | None, more("--engine", help="Train in several processes: here, or on Ray.")
+        Engine | None, more("--engine", help="Train in several processes: torchrun or Ray.")
     ] = None
     processes: Annotated[
-        int | None, more("--processes", min=1, help=f"How many; {PROCESSES} by default.")
+        int | None, more("--processes", min=1, help=f"Number of processes [default: {PROCESSES}].")
     ] = None
     address: Annotated[
-        str | None, more("--address", help="ray: a cluster, such as auto; by default one here.")
+        str | None,
+        more("--address", help="ray: address of a cluster, such as auto [default: local]."),
     ] = None
 
     def check(self, kind: "type[Channel]") -> None:
-        """Refuse what does not fit, before anything starts."""
+        """Refuse options that do not fit, before anything starts."""
         if self.engine is None:
             if self.processes is not None or self.address is not None:
                 raise InputError("--processes and --address need --engine torchrun or ray")
@@ -56,9 +57,11 @@ class Together:
             from audiorec.recall.registry import CHANNELS, channel_class
 
             able = ", ".join(name for name in CHANNELS if channel_class(name).together)
-            raise InputError(f"{kind.name} is trained by one process; several train: {able}")
+            raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
-            raise InputError("torchrun has started several processes here: leave --engine out")
+            raise InputError(
+                "already running under torchrun with several processes: leave --engine out"
+            )
         if find_spec("torch") is None:
             raise MissingExtraError(f"training {kind.name}", "train", "No module named 'torch'")
 
@@ -73,7 +76,7 @@ class Together:
         *,
         quiet: bool,
     ) -> dict[str, Any]:
-        """Train a channel so, and return what `train_part` does. A stop ends with code 130."""
+        """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
         from audiorec.learning.bundle import check_target
         from audiorec.learning.launch import Task
 
@@ -91,7 +94,7 @@ class Together:
             },
         )
         if not quiet:
-            say(f"{self.processes or PROCESSES} processes by {self._where}")
+            say(f"{self.processes or PROCESSES} processes with {self._where}")
         with graceful_stop("this step is", quiet=quiet) as stop:
             found = self._run(task, out, stop, quiet=quiet)
         if found is None:
@@ -111,7 +114,7 @@ class Together:
             from audiorec.learning.by_ray import by_ray
 
             storage = out.absolute().parent
-            with redirect_stdout(sys.stderr):  # where Ray says that a worker has died
+            with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
                 return by_ray(task, n, address=self.address, storage=storage, **told)
         from audiorec.learning.by_torchrun import by_torchrun
 
@@ -131,7 +134,7 @@ def train_part(
 ) -> dict[str, Any] | None:
     """Train a channel as one of several processes; return its counts, None if it was stopped.
 
-    The values are those of ``recall train``; `_sent` says how paths come.
+    The arguments are those of ``recall train``; paths are encoded by `_sent`.
     """
     from audiorec.recall.contract.job import train_channel
     from audiorec.recall.registry import channel_class
@@ -145,7 +148,7 @@ def train_part(
 
 
 def _sent(value: Any) -> Any:
-    """Return a value as JSON can hold it: a path absolute, since workers stand elsewhere."""
+    """Encode a value for JSON; a path is made absolute, since workers have another folder."""
     return {"path": str(value.absolute())} if isinstance(value, Path) else value
 
 

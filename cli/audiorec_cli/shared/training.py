@@ -1,4 +1,4 @@
-"""How a channel of recall is trained: its settings, and its lines."""
+"""Training of a recall channel: settings from options, and progress lines."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import RecallData
 
 
-FIELDS = {"epochs": "max_epochs"}  # of a recipe, where it is called otherwise than the option
+FIELDS = {"epochs": "max_epochs"}  # option to recipe field, where the names differ
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="A setting of the channel; recall list CHANNEL has all."
+        "--set", metavar="NAME=VALUE", help="A setting of the channel; see recall list CHANNEL."
     ),
 ]
 
@@ -29,12 +29,12 @@ SetOption = Annotated[
 def with_recipe(
     kind: "type[Channel]", given: Mapping[str, Any], settings: Sequence[str] = ()
 ) -> "Channel":
-    """Make a channel with options, and settings as ``name=value``; unknown ones are refused."""
+    """Make a channel from options and ``name=value`` settings; unknown ones are refused."""
     known = fields_of(kind)
     chosen = {FIELDS.get(n, n): value for n, value in given.items() if value is not None}
     for name, value in given.items():
         if value is not None and FIELDS.get(name, name) not in known:
-            raise InputError(f"{kind.name} takes no --{name}")
+            raise InputError(f"{kind.name} has no option --{name}")
     chosen |= dict(_setting(kind, text) for text in settings)
     if not chosen:
         return kind()
@@ -63,7 +63,7 @@ def _names(kind: "type[Channel]") -> str:
 
 
 def as_given(value: object) -> str:
-    """Return a setting as ``--set`` takes it: a text as it is, all else in JSON."""
+    """Return a value in the form of ``--set``: a string unchanged, anything else in JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -74,7 +74,7 @@ def fields_of(kind: "type[Channel]") -> set[str]:
 
 
 def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bool) -> str:
-    """Train a channel and write its folder; return its model id. A stop ends with code 130."""
+    """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
     from audiorec.recall.contract.job import is_first_process, train_channel
 
     first = is_first_process()
@@ -89,17 +89,17 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
 
 
 def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
-    """Return how much a trained channel has learnt from."""
+    """Return the size of a channel's training data: sequences, plays, songs."""
     plays = data.sequences
     return {"sequences": len(plays), "plays": len(plays.song), "songs": len(channel.song_ids)}
 
 
-PHASES = {"choose": "", "refit": "everything, "}  # how long to train; then on everything
-WIDTH = 80  # columns of a line of progress
+PHASES = {"choose": "", "refit": "refit, "}  # choosing the epochs; then on all data
+WIDTH = 80  # columns of a progress line
 
 
 def epoch_line(line: Mapping[str, Any]) -> None:
-    """Say what an epoch came to, and how long it may still take, in one line of a terminal."""
+    """Print the figures of an epoch and the time left, in one line of a terminal."""
     text = f"{PHASES.get(line.get('phase', ''), '')}epoch {line['epoch']}:"
     left = line.get("seconds_left")
     behind = "" if left is None else f"; {_time_left(left, sure=line.get('phase') == 'refit')}"
@@ -114,7 +114,7 @@ def epoch_line(line: Mapping[str, Any]) -> None:
 
 
 def _time_left(seconds: float, *, sure: bool) -> str:
-    """Return words for seconds; not `sure` where training may end before.
+    """Return the time left in words; not `sure` if training may stop early.
 
     Examples
     --------

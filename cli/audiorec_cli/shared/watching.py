@@ -1,4 +1,4 @@
-"""``extract --watch``: one ordinary run after the other, until somebody ends it."""
+"""``extract --watch``: run extraction again whenever songs are added, until stopped."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -20,33 +20,39 @@ if TYPE_CHECKING:
     from audiorec.extraction.run import RunOptions
 
 SETTLE_S, EVERY_S = 10.0, 60.0  # as `audiorec.extraction.watch` has them
-NEVER_TOO_MANY = 1.0  # all songs of a batch may fail: the next batch may be good
-GOES_ON = (Exit.OK, Exit.SOME_FAILED, Exit.NOTHING_USABLE)  # after a batch that ended so
+NEVER_TOO_MANY = 1.0  # all songs of a batch may fail; the next batch may succeed
+GOES_ON = (
+    Exit.OK,
+    Exit.SOME_FAILED,
+    Exit.NOTHING_USABLE,
+)  # exit codes of a batch after which watching continues
 
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Go on: add what is new or changed, once it is whole.")
+    bool,
+    typer.Option("--watch", help="Keep running: add new and changed files once they are complete."),
 ]
 SettleOption = Annotated[
-    float, more(min=0.1, help="--watch: a file is whole after so many seconds without change.")
+    float,
+    more(min=0.1, help="--watch: a file is complete after this many seconds without a change."),
 ]
 EveryOption = Annotated[
-    float, more(min=0.5, help="--watch: look at all folders at least every so many seconds.")
+    float, more(min=0.5, help="--watch: scan all folders at least every so many seconds.")
 ]
 
 
 def check_watch(work: Extraction, paths: Sequence[Path] | None, *, dry_run: bool) -> None:
-    """Refuse what makes no sense in a watch."""
+    """Refuse options that cannot be combined with --watch."""
     why = (
-        "--dry-run does nothing once, and not again and again"
+        "it cannot be combined with --dry-run"
         if dry_run
-        else "--overwrite would begin it anew each time"
+        else "--overwrite would discard it each time"
         if work.overwrite
-        else "it needs folders, and no list"
+        else "it needs folders, not a list"
         if not paths
         else ""
     )
     if why:
-        raise InputError(f"--watch adds to a store as songs come: {why}")
+        raise InputError(f"--watch adds songs to a store as they arrive: {why}")
 
 
 def keep_watching(
@@ -59,14 +65,14 @@ def keep_watching(
     every_s: float,
     quiet: bool,
 ) -> NoReturn:
-    """Run whenever something is new, until a signal; never returns.
+    """Run a batch whenever files are new or changed, until a signal; never returns.
 
-    Exits with 0 if nothing was at work when it was ended, with 130 if a batch was cut off, and
-    with the batch's code where that says that it makes no sense to go on.
+    Exits with 0 if no batch was running when stopped, with 130 if a batch was interrupted, and with
+    the exit code of a batch after which continuing makes no sense.
     """
     from audiorec.extraction.watch import best_notices, watch
 
-    # What failed before is tried again once, and not with every batch.
+    # Earlier failures are retried once, not with every batch.
     if options.max_failures is None:
         options = replace(options, max_failures=NEVER_TOO_MANY)
     ended = Exit.OK
@@ -86,7 +92,7 @@ def keep_watching(
             try:
                 code = run(sources, names[0], options, stop)
             except BusyStoreError as error:
-                say(f"{error}; tried again later")
+                say(f"{error}; will retry later")
                 return None
             options = replace(options, retry_failed=False)
             ended = Exit.OK if code in GOES_ON else code

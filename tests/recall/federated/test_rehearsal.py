@@ -373,7 +373,7 @@ def test_the_music_side_can_ask_a_partner_that_serves(rehearsed):
     serving.send_signal(signal.SIGTERM)
     _, said = ended(serving)
     found = json.loads(out)
-    assert said.endswith(f"{found['users'] + found['unknown']:,} vectors were sent\n")
+    assert said.endswith(f"{found['users'] + found['unknown']:,} vectors sent\n")
     tables = [
         pq.read_table(path)
         for path in (folder / "music" / "asked.parquet", folder / "partner" / "vectors.parquet")

@@ -16,9 +16,9 @@ from head_outside import MAKERS
 TOP = """# Genre outside GTZAN, piece by piece
 
 What lies behind the outside figure of the genre head's [model card](heads.md). Each piece was
-judged by a head that heard nothing of its maker: three answers with their mean scores. A label is the word
-of its maker. Where the head fails can be read from it: trap loops, most of *Hiphop* below, are
-called electronic, and so is some orchestral game music.
+judged by a head that heard nothing of its maker: three answers with their mean scores. A label is
+the word of its maker. Where the head fails can be read from it: trap loops, most of *Hiphop* below,
+are called electronic, and so is some orchestral game music.
 
 Written by `python scripts/genre_outside_page.py docs/model_cards/head_figures.json`.
 """

@@ -4,7 +4,7 @@
     python benchmarks/scale.py table growth.json
 
 ``measure`` runs the commands themselves on made-up data of growing size, each in a fresh process
-with one thread: processor seconds and the most memory. The data has the shape of a real log (few
+with one thread: processor seconds, and bytes on disk. The data has the shape of a real log (few
 songs have most plays, few users make most of them) at reduced width: vectors of 16 numbers, 20
 plays a user. What a step costs more than by its size shows in the slope of log time against log
 size, once the cost of starting is taken off.
@@ -271,8 +271,8 @@ UNITS = {
 }
 
 
-def audiorec(folder: Path, words: list[str]) -> tuple[float, float]:
-    """Run a command in a folder with one thread; return its processor seconds and peak MB."""
+def audiorec(folder: Path, words: list[str]) -> float:
+    """Run a command in a folder with one thread; return its processor seconds."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, "-m", "audiorec_cli.main", *words]
     with (folder / "said").open("w") as said:
@@ -282,7 +282,7 @@ def audiorec(folder: Path, words: list[str]) -> tuple[float, float]:
         _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(words)}: {(folder / 'said').read_text()[-2000:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
+    return used.ru_utime + used.ru_stime
 
 
 def measure(work: Path, wanted: list[str], *, small: bool) -> list[dict[str, object]]:
@@ -297,10 +297,10 @@ def measure(work: Path, wanted: list[str], *, small: bool) -> list[dict[str, obj
             folder.mkdir(parents=True)
             words = stage.make(folder, size)
             before = {p for p in folder.rglob("*") if p.is_file()}
-            cpu_s, peak_mb = audiorec(folder, words)
+            cpu_s = audiorec(folder, words)
             made = [p for p in folder.rglob("*") if p.is_file() and p not in before]
             line = {"stage": stage.name, "size": size, "cpu_s": round(cpu_s, 2)}
-            line |= {"peak_mb": round(peak_mb), "bytes": sum(p.stat().st_size for p in made)}
+            line["bytes"] = sum(p.stat().st_size for p in made)
             print(json.dumps({**line, "command": " ".join(words)}), flush=True)
             lines.append(line)
     shutil.rmtree(work / "one", ignore_errors=True)

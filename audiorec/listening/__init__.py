@@ -64,6 +64,6 @@ Public::
     kinds         KINDS, TableKind, guess_kind
     prepare       log_fingerprint, prepare
     spill         PrepareSpec, PreparedBy
-    feed          PaddedBatch, padded_batches, read_prepared, split
+    feed          PaddedBatch, is_prepared, padded_batches, read_prepared, split
     forget        Forgotten, KeptKind, forget
 """

@@ -176,6 +176,11 @@ class PreparedLog:
             raise StoreError(f"{self.path / bucket_name(bucket)}: a song number is not in {SONGS}")
 
 
+def is_prepared(path: Path) -> bool:
+    """Return whether a folder is one that ``listening prepare`` wrote."""
+    return (path / MANIFEST).is_file()
+
+
 def read_prepared(path: Path) -> PreparedLog:
     """Open a folder of prepared listening; buckets are read on demand.
 

@@ -186,11 +186,11 @@ class LearntFrom(KnownToo):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
-        from audiorec.listening.feed import MANIFEST
+        from audiorec.listening.feed import is_prepared
         from audiorec.listening.log_files import file_prints
         from audiorec.recall.contract.data import RecallData
 
-        if (log / MANIFEST).is_file():
+        if is_prepared(log):
             return self._prepared(log)
         if self.rule is not None and not self.likes:
             raise InputError("--rule defines liked songs: it needs --likes")

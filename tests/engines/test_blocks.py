@@ -133,7 +133,7 @@ def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_p
         ask(tmp_path / "lists.parquet", plays, channel=Picky, engine=travelling)
     with pytest.raises(InputError, match="runner is one of local, ray, dask"):
         engine_of("spark")
-    with pytest.raises(InputError, match="--address goes with"):
+    with pytest.raises(InputError, match="--address needs"):
         engine_of(address="tcp://head:8786")
 
 

@@ -3,7 +3,7 @@
     seed, purpose, epoch, batch ──generator──▶ numpy.random.Generator
 
 Draws do not depend on earlier draws, so a run that resumes in the middle of an epoch, or in another
-process, repeats the same draws.
+process, repeats its draws.
 """
 
 import numpy as np

@@ -215,7 +215,7 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--per-artist", "1"],
             2,
-            "the artist of none of the new songs",
+            "no artist for any of the new songs",
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_ids_may_be_a_table(folder, audiorec):
         ('model = "dssm"', "model is"),
         ("jobs = 0", "jobs must be 1 or more"),
         ("timeout_s = 0", "timeout_s must be above 0"),
-        ("number = 1", "number is 1, and the model has 1 item side"),
+        ("number = 1", "number is 1, but the model has 1 item side"),
         ("recipe = { dimension = 0 }", "dimension must be 1 or more"),
         ("recipe = { dimensions = 8 }", "unknown setting 'dimensions'"),
         ("defence = { noise = -1 }", "noise and vector_noise must be 0 or more"),
@@ -137,18 +137,18 @@ def test_a_role_may_come_from_either_place_and_not_differ(folder, audiorec):
         PartyPlan.read(folder / "none.toml")
     code, _, err = audiorec("federated", "align", "-c", "music.toml", "--role", "partner")
     assert code == 2
-    assert "is of the role 'music', not 'partner'" in err
+    assert "its role is 'music', not 'partner'" in err
 
 
 MISTAKES = [
     ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
-    ("users -c music.toml -o v.parquet", 2, "the users' tower is at the partner"),
+    ("users -c music.toml -o v.parquet", 2, "the partner has the user tower"),
     ("users -c partner.toml", 2, "give one of --out FILE"),
     ("users -c partner.toml -o v.parquet --serve 1.2.3.4:5", 2, "give one of --out FILE"),
     ("users -c partner.toml -o v.parquet", 2, "model: no such folder"),
-    ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "an item side asks"),
+    ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "only an item side fetches"),
     ("audit -c music.toml", 2, r"model\.leaks\.json: no such file; set watch = true"),
-    ("audit -c music.toml --with music.toml", 2, "takes the settings of music, and of the partner"),
+    ("audit -c music.toml --with music.toml", 2, "needs the settings of music and of the partner"),
     ("align -c partner.toml --yes", 2, r"music\.pem: no such file; .* sends its certificate"),
 ]
 

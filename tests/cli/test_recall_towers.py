@@ -66,4 +66,4 @@ def test_without_profiles_it_says_what_is_missing(tables, audiorec):
     needs("torch")
     code, _, err = audiorec(*"recall train two-tower -i plays.csv --out m".split())
     assert code == 2
-    assert "learns who users are from a table: give --profiles" in err
+    assert "needs a table of user profiles: give --profiles" in err

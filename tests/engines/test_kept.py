@@ -62,7 +62,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
     with pytest.raises(StoreError, match="not what was written for this run"):
         kept.load()
     path.rename(tmp_path / "elsewhere.bin")
-    with pytest.raises(StoreError, match="do all workers see this disk"):
+    with pytest.raises(StoreError, match="all workers need access to this disk"):
         kept.load()
     path.symlink_to(tmp_path / "elsewhere.bin")
     with pytest.raises(StoreError, match="is a link"):

@@ -57,7 +57,7 @@ def test_files_of_somebody_else_are_not_lost_with_a_bundle(folder, where):
     other = folder if where == "in it" else folder.with_name(f".{folder.name}.previous")
     other.mkdir(exist_ok=True)
     (other / "thesis.txt").write_text("years")
-    with pytest.raises(InputError, match="is a folder with other files in it"):
+    with pytest.raises(InputError, match="the folder contains other files"):
         write_bundle(folder, tensors=TENSORS, config=CONFIG | {"seed": 4}, card="")
     assert (other / "thesis.txt").read_text() == "years"
     assert read_bundle(folder, kind="users_model").config["seed"] != 4
@@ -109,7 +109,10 @@ def edited(folder, **changes):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda f: edited(f, kind="other_model"), "holds a other_model, not a users_model"),
+        (
+            lambda f: edited(f, kind="other_model"),
+            "expected a model of kind users_model, got other_model",
+        ),
         (lambda f: edited(f, format_version=2), "model format 2, this audiorec reads 1"),
         (lambda f: edited(f, weights_sha256="0" * 64), "is not the one that model.json"),
         (lambda f: (f / "model.json").write_text("[]"), "model format None"),
@@ -132,13 +135,13 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_weights_that_are_not_finite_are_refused_on_both_sides(folder, tmp_path, monkeypatch):
     bad = {"weight": np.float32([1, np.nan])}
-    with pytest.raises(InputError, match="'weight' is not made of finite numbers"):
+    with pytest.raises(InputError, match="'weight' has values that are not finite numbers"):
         write_bundle(tmp_path / "bad", tensors=bad, config=CONFIG, card="")
     assert not (tmp_path / "bad").exists()
     with monkeypatch.context() as patch:
         patch.setattr("audiorec.learning.bundle._check_tensors", lambda _tensors: None)
         write_bundle(tmp_path / "bad", tensors=bad, config=CONFIG, card="")
-    with pytest.raises(WeightsError, match="'weight' is not made of finite numbers"):
+    with pytest.raises(WeightsError, match="'weight' has values that are not finite numbers"):
         read_bundle(tmp_path / "bad", kind="users_model")
 
 

@@ -38,7 +38,7 @@ def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
         remark=remarks.append,
     )
     assert found["processes"] == 2
-    assert remarks == ["a process has ended; all go on from the last checkpoint (start 1 of 3)"]
+    assert remarks == ["a process died; all resume from the last checkpoint (restart 1 of 3)"]
     assert {line["phase"] for line in lines} == {"choose", "refit"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.died"]
     train_channel(dying.sasrec(), dying.plays(), tmp_path / "alone")

@@ -53,7 +53,7 @@ def test_three_processes_one_of_which_is_killed_come_to_the_model_of_one(tmp_pat
         "model_id": load_channel(tmp_path / "model").model_id,
         "processes": 3,
     }
-    assert remarks == ["a process has ended; all go on from the last checkpoint (start 1 of 3)"]
+    assert remarks == ["a process died; all resume from the last checkpoint (restart 1 of 3)"]
     told = [(line["phase"], line["epoch"]) for line in lines]
     assert len(set(told)) == len(told)  # nothing twice, though the first epoch was read again
     assert ("choose", 1) in told
@@ -70,7 +70,7 @@ def test_a_stop_keeps_the_state(tmp_path):
 
 
 def test_who_dies_again_and_again_is_given_up():
-    with pytest.raises(LostProcessError, match="ended 2 times without a result; the same command"):
+    with pytest.raises(LostProcessError, match="died 2 times without a result; check"):
         by_torchrun(Task("dying:wrong", {"kind": "dies"}), 1, restarts=1)
 
 

@@ -79,9 +79,9 @@ def test_a_link_is_refused(path):
 @pytest.mark.parametrize("error", [KeyError("w"), RuntimeError("size mismatch\nfor w")])
 def test_what_does_not_fit_the_training_is_one_line(path, error):
     with (
-        pytest.raises(StoreError, match=r"not a state of this training.*to start anew$") as (
-            caught
-        ),
+        pytest.raises(
+            StoreError, match=r"not a checkpoint of this training run.*to start from the beginning$"
+        ) as (caught),
         restoring(path),
     ):
         raise error

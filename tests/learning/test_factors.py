@@ -47,5 +47,5 @@ def test_very_few_users_or_items_give_finite_numbers(user, song):
 
 
 def test_refuses_to_factorise_nothing():
-    with pytest.raises(InputError, match="no item was met by 3 users"):
+    with pytest.raises(InputError, match="no item has 3 users"):
         factorise(pairs([0, 1], [0, 0]), 2, 1, dimension=2, min_users=3)

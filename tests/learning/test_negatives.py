@@ -97,7 +97,7 @@ def test_refuses_rules_out_of_range(wrong, message):
 
 
 def test_refuses_an_empty_pool():
-    with pytest.raises(InputError, match="no song to draw"):
+    with pytest.raises(InputError, match="no songs to draw"):
         sampler(NegativeRule(), pool=[])
 
 
@@ -139,5 +139,5 @@ def test_the_sampler_reaches_its_last_song():
 
 @pytest.mark.parametrize("counts", [[], [0, 0]])
 def test_without_likes_there_is_nothing_to_draw(counts):
-    with pytest.raises(InputError, match="no song has a like"):
+    with pytest.raises(InputError, match="no song has a count"):
         SharedSampler(counts, power=0.75)

@@ -60,7 +60,7 @@ def test_the_end_of_each_owners_plays():
 def test_what_is_judged_has_a_play_before_it(lengths, share):
     plays = made([[1] * n for n in lengths])
     if max(lengths) < 2:
-        with pytest.raises(InputError, match="nobody has two plays"):
+        with pytest.raises(InputError, match="no user or session has two plays"):
             hold_out(plays, share)
         return
     for how in ("plays", "sequences") if sum(n > 1 for n in lengths) > 1 else ("plays",):
@@ -110,5 +110,5 @@ def test_digest_changes_with_a_play():
 def test_refusals():
     with pytest.raises(InputError, match="between 0 and 1"):
         hold_out(made([[1, 2]]), 1.0)
-    with pytest.raises(InputError, match="one owner alone"):
+    with pytest.raises(InputError, match="a single user or session"):
         hold_out(made([[1, 2]]), 0.5, "sequences")

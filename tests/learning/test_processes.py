@@ -209,7 +209,7 @@ def test_a_checkpoint_that_only_one_process_sees_is_refused(tmp_path):
 
     for found in in_two(tmp_path, target):
         assert "StoreError" in found
-        assert "the processes do not find the same checkpoint" in found
+        assert "the processes found different checkpoints" in found
 
 
 def test_an_error_of_the_first_is_raised_in_all_and_they_go_on_together(tmp_path):
@@ -247,4 +247,4 @@ def test_a_process_that_dies_ends_the_others_with_an_error_that_says_what_to_do(
             return str(error)
 
     said = in_two(tmp_path, target, dies=1)[0]
-    assert "another process of this training has ended or cannot be reached; start all" in said
+    assert "another training process has ended or cannot be reached; start all" in said

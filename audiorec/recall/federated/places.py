@@ -114,7 +114,7 @@ def place_in(
 def kept_secret(work: Path) -> int:
     """Return the secret of a party's draws; create and store one for a new training run.
 
-    A run that restarts from the beginning after a kill must draw the same numbers.
+    A run that restarts from the beginning after a kill must repeat its draws.
     """
     path = work / DRAWS_FILE
     with suppress(FileNotFoundError):

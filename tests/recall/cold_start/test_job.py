@@ -428,8 +428,8 @@ def test_a_large_side_is_mapped(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"k": 0}, "per_song must be at least 1"),
-        ({"per_song": 3}, "per_song belongs to lists of songs"),
-        ({"lists": "songs", "per_user": 3}, "per_user belongs to audiences"),
+        ({"per_song": 3}, "per_song applies to lists of songs"),
+        ({"lists": "songs", "per_user": 3}, "per_user applies to audiences"),
         ({"minimum": float("nan")}, "not a number"),
         ({"quota": 5}, r"quota must lie in 0\.\.4, got 5"),
         ({"quota": -1}, "quota must be 0 or more"),

@@ -114,7 +114,7 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     loaded = load_channel(tmp_path / "model")
     assert loaded.space == "spoken-of"
     assert np.array_equal(loaded.songs, channel.songs)
-    with pytest.raises(InputError, match="its users' tower is at the partner: give --users"):
+    with pytest.raises(InputError, match="the partner has its user tower: give --users"):
         loaded.recall(asked(newcomers()), 3)
     vectors = np.eye(TASTES, 8, dtype=np.float32)
     path = tmp_path / "users.parquet"
@@ -129,20 +129,20 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "keep to the protocol" in card
     assert "no promise of privacy" in card
-    assert "Gradients were cut to 1, with noise of norm 3." in card
+    assert "Gradients were clipped to 1, with noise of norm 3." in card
     assert loaded.defence == Defence()
 
 
 def test_without_profiles_there_is_nothing_to_learn_users_from():
-    with pytest.raises(InputError, match="two-tower: learns who users are from a table"):
+    with pytest.raises(InputError, match="two-tower: needs a table of user profiles"):
         TwoTower(two_tower()).fit(listening())
     strangers = Profiles(("x", "y"), {"items": ["a", "a"]}, {})
     data = RecallData(listening().sequences, (), Context(profiles=strangers))
-    with pytest.raises(InputError, match="no user that both sides know has a play"):
+    with pytest.raises(InputError, match="no user known to both sides has a play"):
         TwoTower(two_tower()).fit(data)
     nothing = Profiles(USERS, {"items": [None] * N_USERS}, {})
     data = RecallData(listening().sequences, (), Context(profiles=nothing))
-    with pytest.raises(InputError, match="nothing is known of users"):
+    with pytest.raises(InputError, match="the table of users has no column"):
         Mmoe(mmoe()).fit(data)
 
 
@@ -151,7 +151,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
     bundle = read_bundle(tmp_path / "model", kind="recall/two-tower")
     changes = {
         "not a recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
-        "not a sound model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
+        "not a valid model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "invalid song facts: ": ({}, {"facts": {}}),
         "not a defence": ({}, {"defence": {"clip": -1.0}}),
     }

@@ -75,7 +75,7 @@ def test_a_stranger_does_not_get_in(keys, listening):
 
 
 def test_another_server_is_not_spoken_to(keys, listening):
-    with pytest.raises(PeerError, match="another certificate than the one in peers") as caught:
+    with pytest.raises(PeerError, match="its certificate is not the one in peers") as caught:
         caller(listening[0], keys["partner"], keys["stranger"].certificate).hello("train")
     assert not isinstance(caught.value, LostPeerError)  # waiting would not help
 
@@ -149,12 +149,12 @@ def test_bodies_beyond_the_limit_are_refused(keys, listening):
     forged = encode(
         Message(kind=MessageKind.FINISH, session="0" * 32, number=1, fields={"space": "0" * 16})
     )
-    assert "say hello first" in decode(transport.ask(forged, 20))["reason"]
+    assert "send hello first" in decode(transport.ask(forged, 20))["reason"]
 
 
 @pytest.mark.parametrize("address", ["256.0.0.1:1", "192.0.2.1:1"])
 def test_an_address_that_is_not_ours_is_said(address, keys):
-    with pytest.raises(InputError, match=f"{address}: cannot listen there"):
+    with pytest.raises(InputError, match=f"{address}: cannot listen on this address"):
         FlightDesk(address, Desk(), keys["music"], keys["partner"].certificate)
 
 
@@ -164,11 +164,11 @@ def test_keys_are_written_once_and_read_by_their_owner_alone(tmp_path):
     assert read_keys(tmp_path / "k") == made
     assert made.fingerprint == fingerprint_of(made.certificate)
     assert spoken(made.fingerprint).replace(" ", "") == made.fingerprint
-    with pytest.raises(InputError, match="is there already; other parties may trust it"):
+    with pytest.raises(InputError, match="already exists and other parties may trust it"):
         make_keys(tmp_path / "k", "music")
     (tmp_path / "k" / "key.pem").chmod(0o644)
     if os.name == "posix":
-        with pytest.raises(InputError, match=r"others can read this key: chmod 600 .*key\.pem"):
+        with pytest.raises(InputError, match=r"readable by others; run: chmod 600 .*key\.pem"):
             read_keys(tmp_path / "k")
 
 
@@ -177,10 +177,10 @@ def test_a_certificate_that_is_none_is_refused(tmp_path):
     make_keys(tmp_path / "k", "music")
     cases = {
         "expired": (tmp_path / "old" / "certificate.pem", "audiorec federated keys"),
-        "key": (tmp_path / "k" / "key.pem", "one certificate in PEM form, and no key"),
-        "text": (tmp_path / "text.pem", "one certificate in PEM form"),
+        "key": (tmp_path / "k" / "key.pem", "one certificate in PEM format and no key"),
+        "text": (tmp_path / "text.pem", "one certificate in PEM format"),
         "damaged": (tmp_path / "damaged.pem", "not a certificate"),
-        "large": (tmp_path / "large.pem", "is larger than a key or a certificate"),
+        "large": (tmp_path / "large.pem", "too large for a key or a certificate"),
     }
     (tmp_path / "text.pem").write_text("hello")
     whole = (tmp_path / "k" / "certificate.pem").read_text().splitlines()

@@ -154,9 +154,9 @@ def test_what_does_not_belong_to_a_step_is_refused():
     user, (half,) = split_halves(recipe)
     first, second = list(steps_of(user.learnt, recipe, 1))[:2]
     vectors = user.vectors(first)[0]
-    with pytest.raises(ShapeError, match="vectors that left last"):
+    with pytest.raises(ShapeError, match="vectors sent last"):
         user.learn(second, [vectors])
-    with pytest.raises(ShapeError, match="vectors that left last"):
+    with pytest.raises(ShapeError, match="vectors sent last"):
         user.learn(first, [vectors])  # what failed is over
     user.vectors(first)
     with pytest.raises(ShapeError, match="finite"):
@@ -169,12 +169,12 @@ def test_what_does_not_belong_to_a_step_is_refused():
 
 def test_what_cannot_be_learnt_from_is_refused():
     recipe, data = two_tower(), listening()
-    with pytest.raises(InputError, match="no user that both sides know has a play"):
+    with pytest.raises(InputError, match="no user known to both sides has a play"):
         ItemSide.of(data, ["a stranger", "another"])
-    with pytest.raises(InputError, match="two users or more"):
+    with pytest.raises(InputError, match="at least two users in common"):
         ItemSide.of(data, USERS[1:2]).half(recipe, "choose")
     side = ItemSide.of(data, USERS)
-    with pytest.raises(InputError, match="takes vectors of dimension=8 numbers"):
+    with pytest.raises(InputError, match="needs vectors of dimension=8 numbers"):
         side.half(replace(recipe, songs="given"), "choose")
     with pytest.raises(InputError, match="no column 'friends' of users; there are: items"):
         split_halves(mmoe(own_column="friends"))

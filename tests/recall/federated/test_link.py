@@ -58,7 +58,7 @@ def pause(caller, number, session=None):
 
 def test_a_replayed_message_is_refused_and_not_seen(echo, caller):
     caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
-    assert "number 1 came before: a replay; 2 is next" in answer(echo, pause(caller, 1))
+    assert "number 1 is a replay; expected 2" in answer(echo, pause(caller, 1))
     assert echo.got == ["pause 1"]
     caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)  # the session goes on
     assert echo.got == ["pause 1", "pause 2"]
@@ -73,14 +73,14 @@ def test_a_message_of_another_session_is_refused(echo, caller):
     before = caller.session
     caller.hello("train")
     assert caller.session != before
-    assert "has no such session any more" in answer(echo, pause(caller, 1, before))
-    assert echo.got == ["the other party has begun a new session"]
+    assert "has closed this session" in answer(echo, pause(caller, 1, before))
+    assert echo.got == ["the other party has started a new session"]
 
 
 def test_a_forged_message_without_a_session_is_refused():
     echo = Echo()
     forged = Message(kind=MessageKind.PAUSE, session="00" * 16, number=1)
-    assert "say hello first" in answer(echo, encode(forged))
+    assert "send hello first" in answer(echo, encode(forged))
     echo.stop.set()
 
 

@@ -52,7 +52,7 @@ def test_vectors_are_rounded_to_what_float16_can_say():
         ({"clip": 0.0}, "clip must be above 0"),
         ({"noise": -1.0}, "must be 0 or more"),
         ({"noise": float("nan")}, "must be 0 or more"),
-        ({"clip": None}, "noise is counted in clips"),
+        ({"clip": None}, "noise is a multiple of clip"),
         ({"rounding": "float8"}, "float32 or float16"),
     ],
 )
@@ -86,7 +86,7 @@ def test_epsilon_is_that_of_one_gaussian_mechanism_over_the_root_of_the_steps():
     ("settings", "defence", "reason"),
     [
         ({"songs": "given", "negative_source": "in-batch"}, Defence(), "songs of the batch"),
-        ({}, Defence(), "songs learn from the same plays"),
+        ({}, Defence(), "the song tower learns from the same plays"),
         ({"songs": "given"}, Defence(noise=0.0), "there is no noise"),
         ({"songs": "given"}, NOTHING, "there is no noise"),
     ],

@@ -107,7 +107,7 @@ def test_a_partner_that_dies_resumes_to_the_same_weights(after, heard, tmp_path,
     half, _, _ = partner([lambda: music.desk], tmp_path / "p", agreed, say=notes.append)
     music.join()
     # It does not begin anew: the item side, a checkpoint ahead, still has the one before.
-    place = re.fullmatch(r"training goes on from epoch (\d)( on everything)?, step (\d)", notes[0])
+    place = re.fullmatch(r"training resumes from epoch (\d)( on everything)?, step (\d)", notes[0])
     assert place
     assert after != 5 or place.groups() == ("1", None, "2")
     same(undisturbed[0], weights(half))
@@ -132,7 +132,7 @@ def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp
     begun = [note for note in notes if note.startswith("training ")]
     assert begun[0] == "training begins"
     assert len(begun) == 2
-    assert begun[1].startswith("training goes on from epoch")
+    assert begun[1].startswith("training resumes from epoch")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(now[0].half))
 
@@ -182,7 +182,7 @@ def test_a_pause_leaves_both_at_the_same_step(tmp_path, undisturbed):
     notes = []
     half, _, _ = partner([lambda: again.desk], tmp_path / "p", agreed, say=notes.append)
     again.join()
-    assert notes == ["training goes on from epoch 2, step 3"]
+    assert notes == ["training resumes from epoch 2, step 3"]
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(again.half))
 
@@ -254,7 +254,7 @@ def test_a_slow_partner_is_lost_and_found_again(tmp_path, undisturbed):
         [lambda: music.desk], tmp_path / "p", agreed, wrap=SlowCaller, say=notes.append
     )
     music.join()
-    assert "has no such session any more: say hello first; trying again" in notes[1]
-    assert notes[2].startswith("training goes on from epoch 1")
+    assert "has closed this session: send hello first; retrying" in notes[1]
+    assert notes[2].startswith("training resumes from epoch 1")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(music.half))

@@ -44,7 +44,7 @@ def raw(header, payload=b"", *, kind=MessageKind.NOTED, magic=b"ARFD", version=1
 NOTED = {"session": SESSION, "number": 1}
 MISFITS = {
     "nothing": (b"", "at least 20 bytes, got 0"),
-    "other magic": (raw(NOTED, magic=b"PK\3\4"), "the beginning b'ARFD'"),
+    "other magic": (raw(NOTED, magic=b"PK\3\4"), "the magic bytes b'ARFD'"),
     "newer version": (raw(NOTED, version=2), "expected version 1, got version 2"),
     "unknown kind": (raw(NOTED, kind=99), "a kind from 1 to 20, got 99"),
     "cut": (raw(NOTED)[:-1], "bytes in all"),
@@ -75,13 +75,13 @@ def test_what_does_not_fit_is_refused_and_says_what_was_expected(name):
     ("changes", "said"),
     [
         ({"rows": 3}, "a payload of 36 bytes, got 24"),
-        ({"rows": 1 << 17}, "a rows within its bounds, got 131072"),
-        ({"width": 0}, "a width within its bounds"),
-        ({"width": True}, "a width within its bounds, got True"),
-        ({"dtype": "float64"}, "a dtype within its bounds, got 'float64'"),
-        ({"phase": "train"}, "a phase within its bounds"),
-        ({"epoch": 1.0}, "a epoch within its bounds"),
-        ({"epoch": float("inf")}, "JSON compliant|within its bounds"),
+        ({"rows": 1 << 17}, "a valid rows, got 131072"),
+        ({"width": 0}, "a valid width"),
+        ({"width": True}, "a valid width, got True"),
+        ({"dtype": "float64"}, "a valid dtype, got 'float64'"),
+        ({"phase": "train"}, "a valid phase"),
+        ({"epoch": 1.0}, "a valid epoch"),
+        ({"epoch": float("inf")}, "JSON compliant|a valid epoch"),
     ],
 )
 def test_fields_are_checked_before_a_payload_is_read(changes, said):

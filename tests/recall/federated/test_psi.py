@@ -136,7 +136,7 @@ def test_one_bucket_may_be_far_larger(in_this_process):
 
 def test_a_bucket_beyond_the_limit_is_refused_before_anything_is_computed(in_this_process):
     in_this_process.setattr(psi, "MAX_BUCKET_IDS", 5)
-    with pytest.raises(InputError, match="a bucket holds 6 ids; the protocol takes 5"):
+    with pytest.raises(InputError, match="a bucket has 6 ids; the protocol allows 5"):
         aligned(people(0, 6), people(0, 3))
 
 
@@ -190,7 +190,7 @@ def test_a_token_of_somebody_else_is_refused():
     caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
     token = Salt.of(caller.nonces).token
     stranger = token("listener-77@example.org")
-    with pytest.raises(RefusedError, match="a token that this side has not"):
+    with pytest.raises(RefusedError, match="a token is unknown to this side"):
         caller.ask(
             MessageKind.COMMON, {"first": 0, "total": 1}, stranger, expect=MessageKind.AGREED
         )
@@ -218,7 +218,7 @@ def test_bytes_that_are_no_message_of_the_library_end_the_alignment_alone(monkey
     caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
     bad = {"bucket": 0, "ids": 1}
     caller.ask(MessageKind.BUCKET, bad, b"\xff\x00" * 70, expect=MessageKind.ANSWER)
-    with pytest.raises(RefusedError, match="the request of a bucket cannot be read"):
+    with pytest.raises(RefusedError, match="the request of a bucket is unreadable"):
         caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
     side.thread.join(10)
     assert isinstance(side.error, ProtocolError)

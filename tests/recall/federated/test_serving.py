@@ -129,7 +129,7 @@ def test_an_item_side_has_no_tower(party, tmp_path):
     plan = party()
     text = (tmp_path / "partner.toml").read_text().replace('"partner"', '"music"')
     (tmp_path / "music.toml").write_text(text)
-    with pytest.raises(InputError, match="the users' tower is at the partner"):
+    with pytest.raises(InputError, match="the partner has the user tower"):
         user_table(PartyPlan.read(tmp_path / "music.toml"), tmp_path / "v.parquet")
     assert plan.role == "partner"
 

@@ -65,7 +65,7 @@ def partner_in_two(folder, agreed, *, dies_after=0, **options):
         keep(folder / f"partner-{processes.rank}.npz", fitted.learner.half)
         if processes.is_first:
             keep(folder / "music.npz", now[0].join().half)
-        return len(lines), half is not None, sum("goes on from" in note for note in notes)
+        return len(lines), half is not None, sum("resumes from" in note for note in notes)
 
     folder.mkdir()
     return in_two(folder, target)
@@ -89,7 +89,7 @@ def music_in_two(folder, agreed, *, dies_after=0, **options):
             half, _, _ = partner(*ways, **options)
             keep(folder / "partner.npz", half)
         keep(folder / f"music-{processes.rank}.npz", music.join().fitted.learner.half)
-        return len(music.lines), music.half is not None, sum("goes on from" in n for n in notes)
+        return len(music.lines), music.half is not None, sum("resumes from" in n for n in notes)
 
     folder.mkdir()
     return in_two(folder, target)

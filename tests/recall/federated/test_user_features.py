@@ -75,7 +75,7 @@ def test_rows_and_values_of_a_bag(lists, data):
 def test_columns_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match="starts must cut 3"):
         Bag(np.array([0, 2]), np.arange(3), 3)
-    with pytest.raises(ShapeError, match="a row a user"):
+    with pytest.raises(ShapeError, match="one row per user"):
         UserFeatures({}, np.zeros((2, 0), np.float32), np.zeros(3, np.bool_))
 
 
@@ -95,12 +95,12 @@ def test_numpy_says_what_torch_says(recipe, tmp_path):
     assert np.array_equal(again.embed(people()), model.embed(people()))
     stranger = Profiles(("nobody",), {"items": ["unheard of"]}, {})
     assert not again.embed(stranger).any()
-    with pytest.raises(InputError, match="no business 1: the model has 1"):
+    with pytest.raises(InputError, match="no business 1; the model has 1"):
         again.embed(people(), business=1)
     content = b"".join(file.read_bytes() for file in (tmp_path / "users").iterdir())
     assert not any(name.encode() in content for name in USERS)
     assert b"secret" not in content
-    assert b"no promise of privacy" in content
+    assert b"does not guarantee privacy" in content
 
 
 def test_a_damaged_tower_is_refused(tmp_path):
@@ -111,9 +111,9 @@ def test_a_damaged_tower_is_refused(tmp_path):
     for name, wrong in (("head", weights["head"][:, :3]), ("values.0", weights["values.0"][:4])):
         model = UserModel(recipe=two_tower(), encoder=encoder, weights={**weights, name: wrong})
         model.save(tmp_path / name)
-        with pytest.raises(WeightsError, match=f"not a users' tower of this recipe: {name}"):
+        with pytest.raises(WeightsError, match=f"do not fit the recipe of the user tower: {name}"):
             UserModel.load(tmp_path / name)
     model = UserModel(recipe=mmoe(), encoder=encoder, weights=weights)
     model.save(tmp_path / "other")
-    with pytest.raises(WeightsError, match="not a users' tower"):
+    with pytest.raises(WeightsError, match="not a user tower"):
         UserModel.load(tmp_path / "other")

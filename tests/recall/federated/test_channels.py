@@ -151,7 +151,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
     bundle = read_bundle(tmp_path / "model", kind="recall/two-tower")
     changes = {
         "not a recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
-        "not a sound model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
+        "not a valid model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "invalid song facts: ": ({}, {"facts": {}}),
         "not a defence": ({}, {"defence": {"clip": -1.0}}),
     }

@@ -222,7 +222,7 @@ class NextSong(SharedSpace, Generic[R]):
             channel.songs = tensors["songs"]
             channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
         except (KeyError, TypeError, ValueError, InputError) as error:
-            raise WeightsError(f"not a valid {cls.name} model: {error!r}") from error
+            raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
         channel.weights = _below(tensors, NET)
         channel.side = _below(tensors, "side.")
         return channel

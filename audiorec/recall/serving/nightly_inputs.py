@@ -1,4 +1,4 @@
-"""What a nightly job reads, each of it at most once and only if a step needs it."""
+"""Inputs of the nightly job, each read at most once and only if a step needs it."""
 
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from audiorec.search.searchable import SearchableStore
 
 
 class NightlyInputs:
-    """The files of a plan, read when they are first asked for."""
+    """The input files of a plan, read on first use."""
 
     def __init__(self, plan: NightlyPlan) -> None:
         self.plan = plan
@@ -35,7 +35,7 @@ class NightlyInputs:
 
     @cached_property
     def now(self) -> float:
-        """Return when lists are shown: the newest time of the log, or else that of its file."""
+        """Return the time of the exposures: the newest time of the log, or else of its file."""
         times = self.log.timestamp
         known = times[~np.isnan(times)]
         return float(known.max()) if len(known) else self.plan.interactions.stat().st_mtime
@@ -47,7 +47,7 @@ class NightlyInputs:
 
     @cached_property
     def context(self) -> Context:
-        """Return what is known of songs and users beside their listening."""
+        """Return the information on songs and users beside the log."""
         plan = self.plan
         return read_context(
             vectors=self.store,
@@ -60,7 +60,7 @@ class NightlyInputs:
 
     @cached_property
     def queries(self) -> Queries:
-        """Return histories, with the artists that users follow and the songs that they like."""
+        """Return the histories of all users, with followed artists and liked songs."""
         owners = self.plays.owner_ids
         followed = follows(self.log, owners) if len(self.log.artists) else None
         liked = likes(self.log, owners)
@@ -68,5 +68,5 @@ class NightlyInputs:
 
     @cached_property
     def facts(self) -> SongTraits:
-        """Return artists, albums, genres, recordings and plays of the songs."""
+        """Return the traits of songs: artists, albums, genres, recordings and plays."""
         return facts_of(self.plays, self.context.side, self.store)

@@ -150,10 +150,10 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
     half_a_channel().save(tmp_path / "model")
     bundle = read_bundle(tmp_path / "model", kind="recall/two-tower")
     changes = {
-        "not a recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
+        "not a valid recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
         "not a valid model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "invalid song facts: ": ({}, {"facts": {}}),
-        "not a defence": ({}, {"defence": {"clip": -1.0}}),
+        "not a valid defence": ({}, {"defence": {"clip": -1.0}}),
     }
     for place, (reason, (tensors, config)) in enumerate(changes.items()):
         write_bundle(

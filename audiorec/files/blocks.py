@@ -130,7 +130,7 @@ def _made_elsewhere(
 ) -> Iterator[tuple[int, str]]:
     for i, why in elsewhere(folder, missing) if missing else ():
         there = is_made(block_path(folder, i), schema)
-        yield i, why or ("" if there else f"it is not in {folder}; do all workers share this disk?")
+        yield i, why or ("" if there else f"it is not in {folder}; do all workers see this disk?")
 
 
 def is_made(path: Path, schema: Any) -> bool:

@@ -149,7 +149,7 @@ class Delivery:
         if there and LISTING not in there:
             raise InputError(
                 f"{self.uri}: is a folder with other files in it ({there[0][:80]!r}); "
-                "give a new one"
+                "name a new one"
             )
 
 

@@ -258,7 +258,7 @@ def test_midnights_are_where_the_offset_says(plays):
 
 def test_a_day_that_has_not_come_is_an_error(plays):
     check_day(plays, date(2026, 11, 25))
-    with pytest.raises(MissingFileError, match=r"nothing of 2026-11-27; the newest day is 2026-11"):
+    with pytest.raises(MissingFileError, match=r"no data of 2026-11-27; the newest day is 2026-11"):
         check_day(plays, date(2026, 11, 27))
 
 

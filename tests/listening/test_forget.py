@@ -170,7 +170,7 @@ def test_what_must_not_be_touched_is_refused(at, tmp_path):
     for name, message in {
         "link.csv": "is a link",
         "folder": "is neither a folder of prepared listening",
-        "notes.txt": "are forgotten in",
+        "notes.txt": "is not a .parquet",
         "none.csv": "no such file",
         "pipe.csv": "is a pipe",
         "by-list": "holds sessions or lists",

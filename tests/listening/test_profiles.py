@@ -122,5 +122,5 @@ def test_other_files(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_profiles(tmp_path / "none.csv")
     pq.write_table(pa.table({"user_id": ["a"], "x": [[1, 2]]}), tmp_path / "p.parquet")
-    with pytest.raises(InputError, match="column 'x' is list"):
+    with pytest.raises(InputError, match="column 'x' holds list"):
         read_profiles(tmp_path / "p.parquet")

@@ -98,7 +98,7 @@ def test_dates_of_every_sensible_type(tmp_path):
         ("song_id,released\na,1994-13\n", "released '1994-13' is not a date; write 1994"),
         ("song_id,released\na,94\n", "released '94' is not a date"),
         ("song_id,tempo\na,inf\n", "'tempo' is infinite"),
-        ("song_id,tempo\na,1e300\n", "beyond float32"),
+        ("song_id,tempo\na,1e300\n", "exceeds float32"),
         ("song_id,genre,genre\na,b,c\n", "'genre' is duplicated"),
     ],
 )

@@ -372,7 +372,7 @@ def test_what_cannot_be_used_at_all_leaves_everything_as_it_was(tmp_path):
     with pytest.raises(DamagedFileError, match="none of its 1 rows can be used: 1 holds no JSON"):
         import_history("spotify", [empty], out)
     (tmp_path / "no.zip").write_bytes(b"PK\3\4 nonsense")
-    with pytest.raises(DamagedFileError, match="no zip, or a damaged one"):
+    with pytest.raises(DamagedFileError, match="is not a zip, or is damaged"):
         import_history("spotify", [tmp_path / "no.zip"], out)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("endsong_0.json", b"[" + b" " * (64 << 20))

@@ -131,16 +131,16 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
         ({"similar": {"kk": 1}}, r"unknown key 'kk' in \[similar\]; did you mean k\?"),
         ({"recal": {"train": {}}}, r"unknown table 'recal' in the top; did you mean recall"),
         ({"recall": {"trian": {"seed": 1}}}, r"unknown table 'trian' in \[recall\]; did you mean"),
-        ({"similar": {"k": "five"}}, r"\[similar\]: k is int, got 'five'"),
-        ({"similar": {"k": 2.5}}, r"\[similar\]: k is int, got 2\.5"),
-        ({"similar": {"k": True}}, r"\[similar\]: k is int, got True"),
+        ({"similar": {"k": "five"}}, r"\[similar\]: k must be int, got 'five'"),
+        ({"similar": {"k": 2.5}}, r"\[similar\]: k must be int, got 2\.5"),
+        ({"similar": {"k": True}}, r"\[similar\]: k must be int, got True"),
         ({"similar": {"k": 0}}, r"\[similar\]: k is from 1, got 0"),
         (
             {"similar": {"by": "taste"}},
             r"\[similar\]: by must be one of auto, vector, mean, features, embedding, got 'taste'",
         ),
         ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
-        ({"similar": {"exclude": [1]}}, r"exclude is list"),
+        ({"similar": {"exclude": [1]}}, r"exclude must be list"),
         ({"out": "x.parquet"}, r"'out' in the top would apply to all commands.* it writes"),
         ({"recall": {"out": "x"}}, r"'out' in \[recall\] would apply to all commands"),
     ],
@@ -240,7 +240,7 @@ def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
     assert "$AUDIOREC_SIMILAR_KAY: no such option" in err
     monkeypatch.delenv("AUDIOREC_SIMILAR_KAY")
     monkeypatch.setenv("AUDIOREC_SIMILAR_K", "many")
-    assert "$AUDIOREC_SIMILAR_K: k is int, got 'many'" in audiorec("info")[2]
+    assert "$AUDIOREC_SIMILAR_K: k must be int, got 'many'" in audiorec("info")[2]
     monkeypatch.delenv("AUDIOREC_SIMILAR_K")
     monkeypatch.setenv("AUDIOREC_CONFIG", "gone.toml")
     assert audiorec("info")[0] == 2

@@ -251,7 +251,7 @@ def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch
         f"{memory}/model: the output is finished but cannot be uploaded (no space); it is in /"
         in said
     )
-    kept = Path(said.rpartition("it lies in ")[2].strip())
+    kept = Path(said.rpartition("it is in ")[2].strip())
     assert (kept / "model" / "model.json").is_file()
     # What is there says that it is not whole.
     code, _, said = audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")

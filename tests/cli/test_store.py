@@ -57,10 +57,10 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "compact", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
-        (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a whole"),
-        (["store", "sql", "cut.parquet", "--dialect", "hive"], 4, "cut.parquet: not a whole"),
+        (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a valid"),
+        (["store", "sql", "cut.parquet", "--dialect", "hive"], 4, "cut.parquet: not a valid"),
         (["store", "map", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a"),
-        (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a whole"),
+        (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a valid"),
         # a store of another extractor
         (
             ["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"],

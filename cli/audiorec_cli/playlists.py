@@ -46,7 +46,7 @@ def playlists(
     ] = False,
     include_non_music: IncludeNonMusicOption = False,
     absolute: Annotated[
-        bool, more("--absolute", help="Write absolute paths, not relative ones.")
+        bool, more("--absolute", help="Use absolute paths, not relative ones.")
     ] = False,
     seed: Annotated[int, more("--seed", min=0, help="The same seed gives the same lists.")] = 0,
     *,

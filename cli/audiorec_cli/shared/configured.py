@@ -85,7 +85,7 @@ class Configurable:
         if (low is not None and one < low) or (high is not None and one > high):
             least = "" if low is None else f" from {low:g}"
             raise InputError(
-                f"{self.name} must be{least}{'' if high is None else f' to {high:g}'}, got {one!r}"
+                f"{self.name} is{least}{'' if high is None else f' to {high:g}'}, got {one!r}"
             )
 
     def value_of_text(self, text: str) -> Any:

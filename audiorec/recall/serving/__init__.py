@@ -10,32 +10,32 @@
     the same for one day, or on URIs ──night_places──▶ the same
     the output of nightly ──export──▶ open tables of candidates, users, songs, samples; SQL
 
-=============  ==================================================================
-``rules``      settings of a fusion, traits of songs, and excluded songs
-``known``      read traits and excluded songs from logs, exposures, side information, a store
-``tables``     read several tables of candidates in parallel, some users at a time
-``blocks``     the candidates of a block of users as arrays
-``fuse``       fuse the lists of a block of users: a pure function
-``job``        fuse files in constant memory
-``shares``     cut a fusion into parts for an engine
-``plan``       the settings of the nightly job
-``nightly``    the nightly job: resumable, and redoes only what changed
+==================  ================================================================================
+``rules``           settings of a fusion, traits of songs, and excluded songs
+``known``           read traits and excluded songs from logs, exposures, side information, a store
+``tables``          read several tables of candidates in parallel, some users at a time
+``blocks``          the candidates of a block of users as arrays
+``fuse``            fuse the lists of a block of users: a pure function
+``job``             fuse files in constant memory
+``shares``          cut a fusion into parts for an engine
+``plan``            the settings of the nightly job
+``nightly``         the nightly job: resumable, and redoes only what changed
 ``nightly_inputs``  the inputs of that job, each read at most once
-``night_places``  inputs and outputs of the nightly job: paths or URIs, all data or one day
-``report``     a page about the lists of a run
-``standings``  ranks of candidates in all lists as arrays, to evaluate settings quickly
-``points``     learn the value of each place in a channel's list from later plays
-``tune``       learn the settings of a fusion on validation data
-``tuned``      the file of learnt settings
-``entries``    products that lists are made for
-``recommend``  recommend songs to one user, querying channels directly
-``answers``    result types of `recommend`
-``playlists``  rank existing playlists for one user
-``portrait``   long- and short-term shares of what a user plays
-``told``       facts of a log that reasons are worded from
-``words``      word a reason as an English phrase
-``export``     tables for rankers and warehouses: candidates with features, samples, SQL
-=============  ==================================================================
+``night_places``    inputs and outputs of the nightly job: paths or URIs, all data or one day
+``report``          a page about the lists of a run
+``standings``       ranks of candidates in all lists as arrays, to evaluate settings quickly
+``points``          learn the value of each place in a channel's list from later plays
+``tune``            learn the settings of a fusion on validation data
+``tuned``           the file of learnt settings
+``entries``         products that lists are made for
+``recommend``       recommend songs to one user, querying channels directly
+``answers``         result types of `recommend`
+``playlists``       rank existing playlists for one user
+``portrait``        long- and short-term shares of what a user plays
+``told``            facts of a log that reasons are worded from
+``words``           word a reason as an English phrase
+``export``          tables for rankers and warehouses: candidates with features, samples, SQL
+==================  ================================================================================
 
 Public::
 

@@ -44,7 +44,7 @@ TORCH = ("song2vec", "eges", "graphsage", "user-audio", "two-tower", "mmoe")  # 
 
 def refused(path):
     """What 0.1 wrote and this version does not read names the command that makes it anew."""
-    with pytest.raises(WeightsError, match=r"of old; train it anew: audiorec recall train \S+ -i"):
+    with pytest.raises(WeightsError, match=r"; retrain it: audiorec recall train \S+ -i"):
         load_channel(path)
 
 

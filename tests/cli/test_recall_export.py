@@ -61,7 +61,7 @@ def test_the_plan_of_a_run_names_the_export(world, audiorec):
     assert [step["step"] for step in json.loads(out)["steps"]][-1] == "export"
     code, _, err = audiorec("recall", "run", "--config", "recall.toml", "-q")
     assert code == 2
-    assert "units are of a store's vectors" in err
+    assert "units need the vectors of a store" in err
 
 
 def test_rows_without_a_time_are_counted(world, audiorec):

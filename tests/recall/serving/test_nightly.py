@@ -117,7 +117,7 @@ def test_settings_that_were_learnt_and_shares_of_horizons(home):
     assert set(record["channels"]) == {CHANNELS[0]}
     assert record["models"] == first["models"]
     write_config(home, tuned="tuned.json", short_share=0.5)
-    with pytest.raises(InputError, match="give it or them"):
+    with pytest.raises(InputError, match="give either tuned, or weights"):
         job_in(home)
     write_config(home, short_share=1.0)
     shares = NightlyPlan.read(home / "recall.toml").recipe().weights
@@ -235,7 +235,7 @@ def test_refusals(home):
     for line, message in (
         ("k = 0", "k"),
         ('colour = "red"', "unknown setting 'colour'"),
-        ('channels = ["popular", "popular"]', "each once"),
+        ('channels = ["popular", "popular"]', "none twice"),
         ('channels = ["nobody"]', "unknown channel 'nobody'"),
         ("depth = 2", "depth must be at least k"),
         ("weights = {sasrec = 2.0}", "'sasrec' has settings or a weight"),

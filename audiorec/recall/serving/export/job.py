@@ -1,7 +1,7 @@
 """Export all tables of a nightly run for rankers and warehouses, in constant memory.
 
     log, candidates, exposures, models, store ──export_recall──▶ OUT/TABLE/part-00000.parquet, ...
-                                                                 OUT/sql/*.sql, OUT/manifest.json
+                                                                 OUT/sql/, OUT/manifest.json
 
 One pass over the users, block by block, writes their candidates, rows and samples. Songs are
 written last, when all proposed songs are known. An export of unchanged files and settings is not

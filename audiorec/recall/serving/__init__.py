@@ -10,11 +10,7 @@
     the same for one day, or on URIs ──night_places──▶ the same
     the output of nightly ──export──▶ open tables of candidates, users, songs, samples; SQL
 
-<<<<<<< HEAD
-==================  ==================================================================
-=======
 ==================  ================================================================================
->>>>>>> h-ua
 ``rules``           settings of a fusion, traits of songs, and excluded songs
 ``known``           read traits and excluded songs from logs, exposures, side information, a store
 ``tables``          read several tables of candidates in parallel, some users at a time
@@ -39,11 +35,7 @@
 ``told``            facts of a log that reasons are worded from
 ``words``           word a reason as an English phrase
 ``export``          tables for rankers and warehouses: candidates with features, samples, SQL
-<<<<<<< HEAD
-==================  ==================================================================
-=======
 ==================  ================================================================================
->>>>>>> h-ua
 
 Public::
 

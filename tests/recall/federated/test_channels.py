@@ -127,7 +127,7 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     best = (vectors / 0.25 @ loaded.songs.T + loaded.prior).argmax(axis=1)
     assert found.song[:, 0].tolist() == best.tolist()
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
-    assert "keep to the protocol" in card
+    assert "do not collude" in card
     assert "no promise of privacy" in card
     assert "Gradients were clipped to 1, with noise of norm 3." in card
     assert loaded.defence == Defence()
@@ -150,7 +150,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
     half_a_channel().save(tmp_path / "model")
     bundle = read_bundle(tmp_path / "model", kind="recall/two-tower")
     changes = {
-        "not a recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
+        "not a valid recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
         "not a valid model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "not the facts of songs": ({}, {"facts": {}}),
         "not a defence": ({}, {"defence": {"clip": -1.0}}),

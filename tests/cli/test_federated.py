@@ -53,7 +53,7 @@ def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
     assert "PRIVATE" not in out + err
     code, _, err = audiorec("federated", "keys", "--role", "partner", "--out", "k")
     assert code == 2
-    assert "is there already" in err
+    assert "already exists" in err
 
 
 def test_an_alignment_says_what_it_would_do_and_sends_nothing(folder, audiorec):
@@ -96,8 +96,8 @@ def test_ids_may_be_a_table(folder, audiorec):
     ("line", "said"),
     [
         ("peers = []", "peers and addresses need one entry"),
-        ('addresses = ["127.0.0.1"]', "addresses are host:port"),
-        ('addresses = ["127.0.0.1:99999"]', "addresses are host:port"),
+        ('addresses = ["127.0.0.1"]', "addresses must be host:port"),
+        ('addresses = ["127.0.0.1:99999"]', "addresses must be host:port"),
         ('role = "boss"', "role is"),
         ('modell = "mmoe"', "unknown setting 'modell'"),
         ('model = "dssm"', "model is"),
@@ -120,7 +120,7 @@ def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):
 def test_a_partner_needs_a_peer_for_each_item_side(folder):
     text = f'{PARTNER}model = "mmoe"\nrecipe = {{ item_weights = [1.0, 0.5] }}\n'
     (folder / "partner.toml").write_text(text)
-    with pytest.raises(InputError, match=r"2 item side\(s\), peers has 1"):
+    with pytest.raises(InputError, match=r"2 item side\(s\), but peers has 1"):
         PartyPlan.read(folder / "partner.toml")
     both = text.replace('["music.pem"]', '["music.pem", "books.pem"]')
     both = both.replace('["127.0.0.1:7443"]', '["127.0.0.1:7443", "127.0.0.1:7444"]')

@@ -64,7 +64,7 @@ def test_a_poison_block_is_named_and_the_others_are_kept(plays, tmp_path):
         ask(out, plays, engine=deadly(three(), tmp_path / "mark", always=True))
     assert str(caught.value) == (
         f"{out}: 1 of 3 blocks could not be made (users 'user-100' to 'user-199': the worker was "
-        "killed, most likely by the system for its memory); the same command tries them again"
+        "killed, most likely for running out of memory); the same command tries them again"
     )
     assert (tmp_path / "mark").read_text() == "xxx"
     assert not out.exists()
@@ -131,7 +131,7 @@ class Picky(ItemKnn):
 def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_path):
     with pytest.raises(LostBlocksError, match="InputError: user-250 cannot be looked at"):
         ask(tmp_path / "lists.parquet", plays, channel=Picky, engine=travelling)
-    with pytest.raises(InputError, match="runner is one of local, ray, dask"):
+    with pytest.raises(InputError, match="runner must be one of local, ray, dask"):
         engine_of("spark")
     with pytest.raises(InputError, match="--address needs"):
         engine_of(address="tcp://head:8786")
@@ -202,7 +202,7 @@ def test_a_process_that_dies_of_a_bug_says_where(tmp_path):
     outcomes = list(engine([Broken(0), Broken(1)]))
     assert [(o[0], o[1].partition(" at ")[0]) for o in outcomes] == [
         (0, "unexpected ZeroDivisionError"),
-        (1, "the worker was killed, most likely by the system for its memory"),
+        (1, "the worker was killed, most likely for running out of memory"),
     ]
 
 

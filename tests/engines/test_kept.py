@@ -59,7 +59,7 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="not what was written for this run"):
+    with pytest.raises(StoreError, match="checksum differs from the file written for this run"):
         kept.load()
     path.rename(tmp_path / "elsewhere.bin")
     with pytest.raises(StoreError, match="all workers need access to this disk"):

@@ -76,7 +76,7 @@ def test_a_link_is_neither_replaced_nor_read(folder, tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "music").mkdir()
     (tmp_path / "music" / "song.mp3").write_bytes(b"x")
-    with pytest.raises(InputError, match="music: is a folder with other files"):
+    with pytest.raises(InputError, match="music: the folder contains other files"):
         write_bundle(tmp_path / "music", tensors=TENSORS, config=CONFIG, card="")
     with pytest.raises(InputError, match="is a file"):
         write_bundle(tmp_path / "music" / "song.mp3", tensors=TENSORS, config=CONFIG, card="")
@@ -114,12 +114,12 @@ def edited(folder, **changes):
             "expected a model of kind users_model, got other_model",
         ),
         (lambda f: edited(f, format_version=2), "model format 2, this audiorec reads 1"),
-        (lambda f: edited(f, weights_sha256="0" * 64), "is not the one that model.json"),
+        (lambda f: edited(f, weights_sha256="0" * 64), "does not match model.json"),
         (lambda f: (f / "model.json").write_text("[]"), "model format None"),
         (lambda f: (f / "model.json").write_text("{"), "model.json: not JSON"),
         (lambda f: (f / "model.json").unlink(), "model.json: no such file"),
         (lambda f: (f / "model.safetensors").unlink(), "no such file"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 40), "is not the one"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 40), "checksum of model.safetensors does not match"),
     ],
 )
 def test_a_damaged_folder_is_refused(folder, harm, message):

@@ -430,7 +430,7 @@ def test_a_large_side_is_mapped(tmp_path, monkeypatch):
         ({"k": 0}, "per_song must be at least 1"),
         ({"per_song": 3}, "per_song applies to lists of songs"),
         ({"lists": "songs", "per_user": 3}, "per_user applies to audiences"),
-        ({"minimum": float("nan")}, "not a number"),
+        ({"minimum": float("nan")}, "must be a number"),
         ({"quota": 5}, r"quota must lie in 0\.\.4, got 5"),
         ({"quota": -1}, "quota must be 0 or more"),
         ({"exposures": -1}, "exposures must be 0 or more"),
@@ -444,7 +444,7 @@ def test_a_plan_is_checked(changes, message):
 
 def test_a_job_is_checked():
     nobody = dataclasses.replace(USERS, id_array=strings([]), units=USERS.units[:0])
-    with pytest.raises(InputError, match="there is no user"):
+    with pytest.raises(InputError, match="there are no users"):
         ColdStart(SONGS, nobody, plan_of(lists="songs", k=1), inputs={})
     anonymous = dataclasses.replace(SONGS, artist=None)
     with pytest.raises(InputError, match="needs a column 'artist'"):

@@ -127,8 +127,8 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     best = (vectors / 0.25 @ loaded.songs.T + loaded.prior).argmax(axis=1)
     assert found.song[:, 0].tolist() == best.tolist()
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
-    assert "keep to the protocol" in card
-    assert "no promise of privacy" in card
+    assert "do not collude" in card
+    assert "does not guarantee privacy" in card
     assert "Gradients were clipped to 1, with noise of norm 3." in card
     assert loaded.defence == Defence()
 

@@ -68,7 +68,7 @@ def test_two_parties_that_know_each_other_talk(keys, listening):
 
 
 def test_a_stranger_does_not_get_in(keys, listening):
-    with pytest.raises(LostPeerError, match="does not have our certificate among its peers"):
+    with pytest.raises(LostPeerError, match="our certificate is not among its peers"):
         caller(listening[0], keys["stranger"], keys["music"].certificate).hello("train")
     here = caller(listening[0], keys["partner"], keys["music"].certificate)
     here.hello("train")  # nobody else was disturbed

@@ -65,7 +65,7 @@ def test_a_replayed_message_is_refused_and_not_seen(echo, caller):
 
 
 def test_a_message_from_ahead_is_refused(echo, caller):
-    assert "number 7 is ahead; 1 is next" in answer(echo, pause(caller, 7))
+    assert "number 7 is too high; expected 1" in answer(echo, pause(caller, 7))
     assert echo.got == []
 
 
@@ -90,7 +90,7 @@ def test_bytes_that_are_no_message_are_refused(echo, caller):
 
 
 def test_a_kind_out_of_turn_is_refused(echo, caller):
-    with pytest.raises(RefusedError, match="finish 1: it is the turn of pause or count"):
+    with pytest.raises(RefusedError, match="finish 1: expected pause or count now"):
         caller.ask(MessageKind.FINISH, {"space": "0" * 16}, expect=MessageKind.FINISHED)
     assert echo.got == []
 

@@ -130,7 +130,7 @@ def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp
     half, _, _ = partner([desk], tmp_path / "p", agreed, say=notes.append)
     now[0].join()
     begun = [note for note in notes if note.startswith("training ")]
-    assert begun[0] == "training begins"
+    assert begun[0] == "training starts"
     assert len(begun) == 2
     assert begun[1].startswith("training resumes from epoch")
     same(undisturbed[0], weights(half))

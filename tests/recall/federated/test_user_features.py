@@ -115,5 +115,5 @@ def test_a_damaged_tower_is_refused(tmp_path):
             UserModel.load(tmp_path / name)
     model = UserModel(recipe=mmoe(), encoder=encoder, weights=weights)
     model.save(tmp_path / "other")
-    with pytest.raises(WeightsError, match="not a user tower"):
+    with pytest.raises(WeightsError, match="do not fit the recipe of the user tower"):
         UserModel.load(tmp_path / "other")

@@ -247,7 +247,7 @@ def test_files_that_are_missing_or_no_files(tmp_path):
     path, spec = write_backbone(tmp_path / "a")
     with pytest.raises(InputError, match=r"gone\.onnx: cannot read the model: no such file"):
         add_backbone(tmp_path / "gone.onnx", spec)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is neither a file"):
         add_backbone(tmp_path, spec)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(WeightsError, match="not an ONNX model"):

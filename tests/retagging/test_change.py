@@ -65,7 +65,7 @@ def test_links_are_not_followed(song, change, tmp_path):
 def test_a_second_name_is_refused(song, change, tmp_path):
     path = song("flac")
     os.link(path, tmp_path / "other.flac")
-    refused(change(path), "second name")
+    refused(change(path), "hard link")
 
 
 def test_a_read_only_file_is_refused(song, change):

@@ -227,7 +227,7 @@ def test_models_that_are_links_are_refused(tmp_path, made):
         kept.model_bytes()
     path.unlink()
     os.link(tmp_path / "elsewhere.onnx", path)
-    with pytest.raises(WeightsError, match="second name"):
+    with pytest.raises(WeightsError, match="hard link"):
         kept.model_bytes()
 
 

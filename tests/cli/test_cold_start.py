@@ -52,7 +52,7 @@ def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
         in err
     )
     assert "1 of 3 new songs are speech, noise, silence or jingles (news.mp3): left out" in err
-    assert "least similarity 0 (--minimum)" in err
+    assert "minimum similarity 0 (--minimum)" in err
     assert "lists: audience.parquet; tastes for a ranker: audience.tastes.parquet" in err
     assert "song\tusers\tbest\tfirst user\nKevin MacLeod: Vibe Ace (later)\t1\t0.8" in out
     rows = pq.read_table("audience.parquet").to_pylist()

@@ -325,7 +325,7 @@ def read_documents(text):
     ("words", "why"),
     [
         (["songs", "--overwrite"], "discard it each time"),
-        (["songs", "--dry-run"], "once"),
+        (["songs", "--dry-run"], "with --dry-run"),
         (["--files-from", "list.txt"], "needs folders"),
         (["gone"], "no such file or folder"),
     ],

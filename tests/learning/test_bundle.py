@@ -119,7 +119,10 @@ def edited(folder, **changes):
         (lambda f: (f / "model.json").write_text("{"), "model.json: not JSON"),
         (lambda f: (f / "model.json").unlink(), "model.json: no such file"),
         (lambda f: (f / "model.safetensors").unlink(), "no such file"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 40), "checksum of model.safetensors does not match"),
+        (
+            lambda f: (f / "model.safetensors").write_bytes(b"x" * 40),
+            "checksum of model.safetensors does not match",
+        ),
     ],
 )
 def test_a_damaged_folder_is_refused(folder, harm, message):

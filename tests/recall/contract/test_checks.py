@@ -472,7 +472,9 @@ def test_a_model_is_loaded_whatever_it_is(tmp_path):
     for name in ("rules", "popular"):
         channel_class(name)().fit(data).save(tmp_path / name)
         assert load_channel(tmp_path / name).name == name
-    with pytest.raises(WeightsError, match="expected a model of kind recall/popular, got recall/rules"):
+    with pytest.raises(
+        WeightsError, match="expected a model of kind recall/popular, got recall/rules"
+    ):
         Popular.load(tmp_path / "rules")
     with pytest.raises(InputError, match="no channel 'sasrex'; there are: popular, "):
         channel_class("sasrex")

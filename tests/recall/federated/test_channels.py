@@ -153,7 +153,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
         "not a valid recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
         "not a valid model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "not the facts of songs": ({}, {"facts": {}}),
-        "not a defence": ({}, {"defence": {"clip": -1.0}}),
+        "not a valid defence": ({}, {"defence": {"clip": -1.0}}),
     }
     for place, (reason, (tensors, config)) in enumerate(changes.items()):
         write_bundle(

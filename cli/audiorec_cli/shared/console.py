@@ -129,7 +129,7 @@ def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> No
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colours may be written: to a terminal, without NO_COLOR or TERM=dumb."""
+    """Whether to colour a stream: it is a terminal, and the environment does not forbid it."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain
 

@@ -6,8 +6,8 @@
 ``measure`` runs the commands themselves on made-up data of growing size, each in a fresh process
 with one thread: processor seconds, and bytes on disk. The data has the shape of a real log (few
 songs have most plays, few users make most of them) at reduced width: vectors of 16 numbers, 20
-plays a user. What a step costs more than by its size shows in the slope of log time against log
-size, once the cost of starting is taken off.
+plays a user. How the cost grows is the slope of log time against log size, without what starting
+the command costs.
 
 ``table`` prints, for each command, the slope, the marginal cost between the two largest sizes, and
 what that comes to at each size in core-hours, where there are as many users as songs; full width
@@ -191,7 +191,7 @@ STAGES = (
     Stage(
         name="store compact",
         unit="song",
-        sizes=(6_000, 20_000, 60_000, 200_000),
+        sizes=(2_000, 60_000, 200_000, 600_000),
         make=compact,
         count=lambda n: n,
     ),
@@ -307,35 +307,30 @@ def measure(work: Path, wanted: list[str], *, small: bool) -> list[dict[str, obj
     return lines
 
 
-def slope_of(sizes: np.ndarray, cpu_s: np.ndarray) -> tuple[float, float]:
-    """Return the start in seconds and the slope: cost = start + a * size ** slope.
+def slope_of(sizes: np.ndarray, cpu_s: np.ndarray) -> float:
+    """Return the slope of log cost against log size, both less those of the smallest size.
 
-    The start is the one, of many tried, that leaves the straightest line.
+    What starting the command costs falls out; 1 is linear.
     """
-    best = (np.inf, 0.0, 1.0)
-    for start in np.linspace(0, 0.98 * cpu_s.min(), 50):
-        x, y = np.log(sizes), np.log(cpu_s - start)
-        slope, constant = np.polyfit(x, y, 1)
-        rest = float(((y - slope * x - constant) ** 2).sum())
-        best = min(best, (rest, float(start), float(slope)))
-    return best[1], best[2]
+    x, y = np.log(sizes[1:] - sizes[0]), np.log(np.maximum(cpu_s[1:] - cpu_s[0], 1e-3))
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def print_table(lines: list[dict[str, float]]) -> None:
     """Print slopes, rates and core-hours."""
-    head = ["command", "slope", "start", "a unit", "", *(f"{n:.0e}" for n in SIZES)]
+    head = ["command", "slope", "a unit", "", *(f"{n:.0e}" for n in SIZES)]
     print("| " + " | ".join(head) + " |", "|---" * len(head) + "|", sep="\n")
     for stage in STAGES:
         own = sorted(
             (line for line in lines if line["stage"] == stage.name), key=lambda x: x["size"]
         )
-        if len(own) < 2:
+        if len(own) < 3:
             continue
         sizes, cpu_s = (np.array([line[n] for line in own], float) for n in ("size", "cpu_s"))
-        start, slope = slope_of(sizes, cpu_s)
+        slope = slope_of(sizes, cpu_s)
         each = (cpu_s[-1] - cpu_s[-2]) / (sizes[-1] - sizes[-2]) / UNITS.get(stage.name, 1)
         hours = [each * stage.factor * stage.count(n) / 3600 for n in SIZES]
-        cells = [stage.name, f"{slope:.2f}", f"{start:.1f} s", told_s(each), f"a {stage.unit}"]
+        cells = [stage.name, f"{slope:.2f}", told_s(each), f"a {stage.unit}"]
         print("| " + " | ".join([*cells, *(f"{h:,.3g}" for h in hours)]) + " |")
 
 

@@ -31,7 +31,7 @@ import torch
 
 from audiorec.learning.by_ray import by_ray
 from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import Task
+from audiorec.learning.launch import LaunchedCall
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Queries, RecallData
@@ -90,7 +90,7 @@ def _die_once(mark: Path) -> None:
 
 def run(way: str, arguments: dict[str, Any], processes: int) -> tuple[float, float]:
     """Train one way; return the seconds, and the CPU seconds of all processes."""
-    task = Task("bench_processes:train", arguments)
+    task = LaunchedCall("bench_processes:train", arguments)
     begun, before = time.perf_counter(), _cpu()
     # In a child of its own, so that all of its processes are counted, and none twice.
     child = os.fork()

@@ -54,8 +54,9 @@ FORMATS = ROOT / "fixtures" / "formats"
 
 
 def tree(root):
-    """Return a class and all classes below it, whatever module they are in."""
-    return {root}.union(*(tree(child) for child in root.__subclasses__()))
+    """Return a class and all of audiorec's classes below it; tests have some of their own."""
+    below = {root}.union(*(tree(child) for child in root.__subclasses__()))
+    return {kind for kind in below if kind.__module__.startswith("audiorec")}
 
 
 CLASSES = sorted(tree(AudiorecError) | SIGNALS, key=lambda kind: kind.__name__)

@@ -24,7 +24,7 @@ from audiorec.learning.launch import (
     Message,
     Messages,
     Remark,
-    Task,
+    LaunchedCall,
     run_part,
 )
 from audiorec.runs.imports import OWN_FOLDER, clean_start
@@ -41,7 +41,7 @@ OWN_VARIABLES = {
 
 
 def by_ray(
-    task: Task,
+    task: LaunchedCall,
     processes: int,
     *,
     address: str | None = None,
@@ -55,7 +55,7 @@ def by_ray(
 
     Parameters
     ----------
-    task : Task
+    task : LaunchedCall
     processes : int
         Number of workers, of one CPU each.
     address : str, optional
@@ -150,7 +150,7 @@ class _DeskWire:
 def _loop(config: dict[str, Any]) -> None:
     """Run in each worker."""
     rank = importlib.import_module("ray.train").get_context().get_world_rank()
-    run_part(Task(**config["task"]), _DeskWire(config["desk"]), rank=rank)
+    run_part(LaunchedCall(**config["task"]), _DeskWire(config["desk"]), rank=rank)
 
 
 def _fit(trainer: Any, failures: list[Exception]) -> None:

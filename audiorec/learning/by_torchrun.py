@@ -31,7 +31,7 @@ from audiorec.learning.launch import (
     Message,
     Messages,
     Remark,
-    Task,
+    LaunchedCall,
     run_part,
 )
 from audiorec.runs.imports import clean_environment, trusted_path
@@ -46,7 +46,7 @@ _START = (
 
 
 def by_torchrun(
-    task: Task,
+    task: LaunchedCall,
     processes: int,
     *,
     stop: Event | None = None,
@@ -58,7 +58,7 @@ def by_torchrun(
 
     Parameters
     ----------
-    task : Task
+    task : LaunchedCall
     processes : int
     stop : Event, optional
         Once set, the task is told to stop.
@@ -135,7 +135,7 @@ def work() -> None:
     about = json.loads(sys.argv[1])
     _watch_parent(lambda: os._exit(1))
     rank = int(os.environ["RANK"])
-    task = Task(about["target"], about["arguments"])
+    task = LaunchedCall(about["target"], about["arguments"])
     try:
         run_part(task, _FolderWire(Path(about["folder"]), rank), rank=rank)
     except LostProcessError:

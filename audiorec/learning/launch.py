@@ -1,6 +1,6 @@
 """Tasks of data-parallel training processes, and the messages to their launcher.
 
-    Task ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments, tell=, stop=)
+    LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments, tell=, stop=)
     metrics, stop requests, the answer: over a `Wire` between the processes and the launcher
 
 Every process calls the same function, which joins them (`audiorec.learning.processes`). The answer
@@ -30,7 +30,7 @@ Remark = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class LaunchedCall:
     """Function and arguments that each process calls.
 
     Attributes
@@ -52,7 +52,7 @@ class Task:
         return getattr(import_module(module), name)(**self.arguments, tell=tell, stop=stop)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the arguments of ``Task(**...)``."""
+        """Return the arguments of ``LaunchedCall(**...)``."""
         return {"target": self.target, "arguments": dict(self.arguments)}
 
 
@@ -69,7 +69,7 @@ class Wire(Protocol):
         """Whether a process has sent an answer."""
 
 
-def run_part(task: Task, wire: Wire, *, rank: int) -> None:
+def run_part(task: LaunchedCall, wire: Wire, *, rank: int) -> None:
     """Run a task as one of several processes.
 
     Raises
@@ -88,7 +88,7 @@ def run_part(task: Task, wire: Wire, *, rank: int) -> None:
         wire.send({"answer": answer})
 
 
-def _answer(task: Task, tell: LineProgress, stop: Event) -> Message:
+def _answer(task: LaunchedCall, tell: LineProgress, stop: Event) -> Message:
     try:
         return {"result": task.run(tell, stop)}
     except LostProcessError:

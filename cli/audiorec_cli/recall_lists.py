@@ -308,8 +308,8 @@ def tune(
 ) -> None:
     r"""Tune the settings of a fusion on validation data, and report their effect.
 
-    Half of the users select channel weights or points per rank and, with --give-up or --entry, how
-    far the dials may go. The figures at the end are measured on the other half.
+    Half of the users select channel weights or points per rank, and how far the dials may go if
+    --give-up or --entry is given. The figures at the end are measured on the other half.
 
     Examples
     --------

@@ -66,7 +66,7 @@ def test_without_a_store_a_file_is_scored_by_the_heads_that_are_named(
 
 
 def test_a_head_under_the_name_of_another_task_is_refused(mood):
-    with pytest.raises(InputError, match="this is a head for 'mood', not for 'version'"):
+    with pytest.raises(InputError, match="is a head for 'mood', not for 'version'"):
         chosen_heads([f"version={mood}"])
     with pytest.raises(InputError, match="no head for 'mood'"):
         chosen_heads(["mood=ours"])

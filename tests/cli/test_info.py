@@ -139,4 +139,4 @@ def test_tags_of_a_song_without_features_are_read_from_its_file(run, extracted):
 
 def test_tags_refuse_folders_and_patterns(run):
     assert "is a folder; name one song" in run("tags", "songs")[2]
-    assert "fits 2 files" in run("tags", "songs/b/*")[2]
+    assert "matches 2 files" in run("tags", "songs/b/*")[2]

@@ -62,7 +62,7 @@ def home(tmp_path_factory):
     document = json.loads(result.stdout)
     assert (document["schema"], document["simulated"]) == ("audiorec/world/1", True)
     assert "Simulated listening: no real person" in result.stderr
-    assert "120 songs are few" in result.stderr
+    assert "only 120 songs" in result.stderr
     return home
 
 

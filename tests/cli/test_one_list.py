@@ -54,7 +54,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
     assert found["channels"] == ["bad", "good"]
     assert found["settings"]["per_artist"] == 1  # of the entry
     assert found["checked"]["chosen"]["hit_rate@5"][0] > 0.5
-    assert "kept: t.json" in err
+    assert "settings: t.json" in err
     kept = json.loads((home / "t.json").read_text())
     assert (kept["entry"], kept["channels"]) == ("discover", ["bad", "good"])
     # Tables may come in another order; settings and --tuned exclude each other.

@@ -285,7 +285,10 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
         ("retag s3://b/songs", "s3://b/songs: audiorec retag writes to local songs"),
         ("browse -v s3://b/v.parquet", "audiorec browse shows a local library"),
         ("extract s3://b/songs", "reads local songs; for remote ones: audiorec manifest"),
-        ("similar x -v http://b/v.parquet", "http://b/v.parquet: no such kind of place; there are"),
+        (
+            "similar x -v http://b/v.parquet",
+            "http://b/v.parquet: unsupported protocol; give a path",
+        ),
         ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
         (
             "recall train popular -i plays -o memory://b/m --metrics-textfile memory://b/m.prom",

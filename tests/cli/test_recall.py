@@ -46,7 +46,7 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     # Three of the four songs were heard: without --keep-heard one is left.
     code, _, err = audiorec(*"recall candidates model -i plays.csv --out none.parquet".split())
     assert code == 0
-    assert "4 candidates of 4 users" in err
+    assert "4 candidates for 4 users" in err
 
 
 def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch):
@@ -54,7 +54,7 @@ def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch)
     asked = "recall candidates model -i plays.csv --k 3 --keep-heard --out"
     audiorec(*f"{asked} one.parquet".split())
     code, _, err = audiorec(*f"{asked} many.parquet --jobs 2".split())
-    assert (code, err) == (0, "12 candidates of 4 users: many.parquet\n")
+    assert (code, err) == (0, "12 candidates for 4 users: many.parquet\n")
     monkeypatch.setattr("audiorec.engines.choice.engine_of", lambda *_a, **_k: travelling)
     one, many = (Path(f"{name}.parquet").read_bytes() for name in ("one", "many"))
     assert one == many

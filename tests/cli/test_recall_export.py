@@ -50,7 +50,7 @@ def test_a_run_of_another_log_is_said_to_be_one(world, audiorec):
     )
     code, _, err = audiorec(*line, "plays.csv")
     assert code == 0
-    assert "plays.csv: is not the log of the run, so its lists are not kept as served" in err
+    assert "plays.csv: not the log of the run, so its lists are not kept as served" in err
 
 
 def test_the_plan_of_a_run_names_the_export(world, audiorec):

@@ -79,4 +79,4 @@ def test_prepared_listening_trains_as_its_log_does(plays, audiorec):
     assert (code, "was prepared by user" in err) == (2, True)
     (plays / "empty").mkdir()
     code, _, err = audiorec(*"recall train rules -i empty -o c".split())
-    assert (code, "audiorec listening prepare" in err) == (2, True)
+    assert (code, "empty: is a folder without Parquet files of a log" in err) == (2, True)

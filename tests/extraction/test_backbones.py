@@ -144,7 +144,7 @@ def test_stores_of_two_networks_are_never_mixed(tmp_path, songs, tiny):
     extracted(songs, tmp_path / "u", extractor_config((), "other"))
     shutil.copy(tmp_path / "u" / "features.parquet", tmp_path / "t" / "features.parquet")
     store = Library.open(tmp_path / "t" / "vecs.parquet")
-    assert "of another extractor" in store.basis().note
+    assert "comes from another extractor" in store.basis().note
     with pytest.raises(SpecMismatchError, match="made by extractor"):
         store.similar("0.wav", by="features")
 

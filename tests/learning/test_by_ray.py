@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from audiorec.errors import InputError
 from audiorec.learning.by_ray import _connected, _variables, by_ray
-from audiorec.learning.launch import Task
+from audiorec.learning.launch import LaunchedCall
 from audiorec.recall.contract.job import train_channel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own parts
@@ -31,7 +31,7 @@ def ray():
 def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
     lines, remarks = [], []
     found = by_ray(
-        Task("dying:train", {"out": str(tmp_path / "model"), "dies_in": "refit"}),
+        LaunchedCall("dying:train", {"out": str(tmp_path / "model"), "dies_in": "refit"}),
         2,
         storage=tmp_path,
         tell=lines.append,
@@ -49,7 +49,7 @@ def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
 @pytest.mark.usefixtures("ray")
 def test_more_workers_than_the_cluster_has_processors_are_refused():
     with pytest.raises(InputError, match="processors for 5000 processes"):
-        by_ray(Task("dying:wrong", {"kind": "input"}), 5000)
+        by_ray(LaunchedCall("dying:wrong", {"kind": "input"}), 5000)
 
 
 @pytest.mark.usefixtures("ray")

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import Messages, Task, error_of, plain_error
+from audiorec.learning.launch import Messages, LaunchedCall, error_of, plain_error
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel
@@ -44,7 +44,7 @@ def the_same(one, other):
 def test_three_processes_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, alone):
     lines, remarks = [], []
     found = by_torchrun(
-        Task("dying:train", {"out": str(tmp_path / "model"), "dies_in": "choose"}),
+        LaunchedCall("dying:train", {"out": str(tmp_path / "model"), "dies_in": "choose"}),
         3,
         tell=lines.append,
         remark=remarks.append,
@@ -64,19 +64,19 @@ def test_three_processes_one_of_which_is_killed_come_to_the_model_of_one(tmp_pat
 
 def test_a_stop_keeps_the_state(tmp_path):
     stop = threading.Event()
-    task = Task("dying:stopped", {"out": str(tmp_path / "model")})
+    task = LaunchedCall("dying:stopped", {"out": str(tmp_path / "model")})
     assert by_torchrun(task, 1, tell=lambda _line: stop.set(), stop=stop) is None
     assert (tmp_path / "model.run" / "choose.safetensors").exists()
 
 
 def test_who_dies_again_and_again_is_given_up():
     with pytest.raises(LostProcessError, match="died 2 times without a result; check"):
-        by_torchrun(Task("dying:wrong", {"kind": "dies"}), 1, restarts=1)
+        by_torchrun(LaunchedCall("dying:wrong", {"kind": "dies"}), 1, restarts=1)
 
 
 def test_an_error_is_that_of_the_process():
     with pytest.raises(DamagedFileError, match=r"^broken$"):
-        by_torchrun(Task("dying:wrong", {"kind": "own"}), 1)
+        by_torchrun(LaunchedCall("dying:wrong", {"kind": "own"}), 1)
 
 
 def test_errors_travel_as_json():

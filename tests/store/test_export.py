@@ -222,5 +222,5 @@ def test_the_command_says_what_a_spreadsheet_would_run(store, tmp_path, monkeypa
         "1 texts begin like a formula; a spreadsheet" in run_command(monkeypatch, capsys, *asked)[2]
     )
     _, _, told = run_command(monkeypatch, capsys, *asked, "--guard-formulas")
-    assert "an apostrophe stands before them" in told
+    assert "an apostrophe was put before them" in told
     assert csv_texts(tmp_path / "v.csv", "title")[0] == f"'{FORMULAS[0]}"

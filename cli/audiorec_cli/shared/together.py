@@ -78,11 +78,11 @@ class Together:
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
         from audiorec.learning.bundle import check_target
-        from audiorec.learning.launch import Task
+        from audiorec.learning.launch import LaunchedCall
 
         check(log, Wanted.LOG)
         check_target(out)
-        task = Task(
+        task = LaunchedCall(
             "audiorec_cli.shared.together:train_part",
             {
                 "channel": channel,

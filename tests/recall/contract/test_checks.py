@@ -62,7 +62,7 @@ def test_external_waives_what_needs_a_bundle_and_nothing_else(table, tmp_path):
     }
     assert not any(channel_class(name).waived for name in CHANNELS if name != "external")
     channel = kind().fit(made_up_listening())
-    with pytest.raises(InputError, match="is its own model and is not saved"):
+    with pytest.raises(InputError, match="is its own model and cannot be saved"):
         channel.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     with pytest.raises(InputError, match="external: name the table of candidates"):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from made_next import far, trained
 from needs import needs
 
 needs("torch")
 
+from made_next import far, trained
 from two_processes import in_two
 
 CHANNELS = ("sasrec", "mind", "comirec-sa")

@@ -42,7 +42,7 @@ Public::
     fit         Fitted, Learner, fit
     refit       Refitted, fit_refit
     processes   ALONE, Processes, joined
-    launch      Task, run_part
+    launch      LaunchedCall, run_part
     by_torchrun  by_torchrun
     by_ray       by_ray
     loggers     JsonLines, Logger

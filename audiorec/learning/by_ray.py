@@ -21,10 +21,10 @@ from audiorec.errors import InputError, MissingExtraError
 from audiorec.learning.launch import (
     POLL_S,
     RESTARTS,
+    LaunchedCall,
     Message,
     Messages,
     Remark,
-    LaunchedCall,
     run_part,
 )
 from audiorec.runs.imports import OWN_FOLDER, clean_start

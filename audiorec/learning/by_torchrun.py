@@ -28,10 +28,10 @@ from audiorec.errors import LostProcessError
 from audiorec.learning.launch import (
     POLL_S,
     RESTARTS,
+    LaunchedCall,
     Message,
     Messages,
     Remark,
-    LaunchedCall,
     run_part,
 )
 from audiorec.runs.imports import clean_environment, trusted_path

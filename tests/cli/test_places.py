@@ -235,7 +235,7 @@ def test_a_uri_may_stand_in_the_users_own_settings(good, plays, memory, tmp_path
     own.write_text(f'[recall.train]\ninteractions = "{memory}/plays"\nuntil = "{DAYS[1]}"\n')
     monkeypatch.setenv("AUDIOREC_CONFIG", str(own))
     _, said = good("recall", "train", "popular", "-o", "model", "-q")
-    assert f"popular: {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
+    assert f"popular: trained on {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
 
 
 def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch):

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import Messages, LaunchedCall, error_of, plain_error
+from audiorec.learning.launch import LaunchedCall, Messages, error_of, plain_error
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel

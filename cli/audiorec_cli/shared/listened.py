@@ -48,7 +48,7 @@ class ListenedTo:
     by: Annotated[PlaysOf, more("--by", help="One sequence per user, session or list.")] = "user"
     filters: Annotated[
         list[str] | None,
-        more("--filter", help="Drop plays: flood, looped, skip-chain, shared-device."),
+        more("--filter", help="Drop: flood, looped, skip-chain, shared-device."),
     ] = None
     skip_bad_rows: Annotated[
         bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")

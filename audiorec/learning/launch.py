@@ -1,6 +1,6 @@
 """Tasks of data-parallel training processes, and the messages to their launcher.
 
-    LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments, tell=, stop=)
+    LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments)
     metrics, stop requests, the answer: over a `Wire` between the processes and the launcher
 
 Every process calls the same function, which joins them (`audiorec.learning.processes`). The answer

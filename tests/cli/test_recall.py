@@ -244,7 +244,7 @@ def songs(tmp_path, monkeypatch):
         ("youtube-dnn -v vecs.parquet --epochs 2 --seed 3", "epoch 2: loss"),
         ("youtube-dnn --epochs 1", "epoch 1: loss"),
         ("user-audio -f features.parquet --epochs 1", "epoch 1: loss"),
-        ("user-audio -v vecs.parquet --epochs 0", "user-audio: 160 plays of 30 songs"),
+        ("user-audio -v vecs.parquet --epochs 0", "user-audio: trained on 160 plays of 30 songs"),
     ],
 )
 def test_channels_that_are_trained_by_steps(songs, audiorec, words, epoch):
@@ -333,7 +333,7 @@ def test_sound_of_another_kind_is_refused(songs, audiorec):
     assert audiorec(*"recall train rules -i plays.csv --out r".split())[0] == 0
     code, _, err = audiorec(*"recall users r -i plays.csv --out u.parquet".split())
     assert code == 2
-    assert "holds rules, which has no embeddings" in err
+    assert "is a rules model, which has no embeddings" in err
 
 
 def test_user_audio_is_judged_by_features(songs, audiorec):

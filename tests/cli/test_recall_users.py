@@ -127,7 +127,7 @@ def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
         (["users", "OLD", "-i", "plays.csv", "--out", "u"], 4, "recall train youtube-dnn"),
         (["train", "youtube-dnn", "-i", "plays.csv", "--likes", "-o", "m", "--set", "id_width=0"],
-            2, "needs vectors of songs, or ids"),
+            2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
         (["list", "popular-music"], 2, "unknown channel 'popular-music'; there are: popular"),
     ],

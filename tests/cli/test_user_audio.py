@@ -299,7 +299,7 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
         ("--set valid=0.8 --set test=0.3", "leave artists and songs"),
         ('--set inputs=["mtt_tags"]', "no features mtt_tags"),
         ("--set end_to_end=true", "end-to-end training decodes songs again: give --vectors"),
-        ("--set loss=other", "loss is"),
+        ("--set loss=other", "loss must be"),
         ("--set device=nowhere", "cannot use device 'nowhere'"),
     ],
 )

@@ -48,7 +48,7 @@ def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
 
 @pytest.mark.usefixtures("ray")
 def test_more_workers_than_the_cluster_has_processors_are_refused():
-    with pytest.raises(InputError, match="processors for 5000 processes"):
+    with pytest.raises(InputError, match="CPUs for 5000 processes"):
         by_ray(LaunchedCall("dying:wrong", {"kind": "input"}), 5000)
 
 

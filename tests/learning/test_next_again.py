@@ -14,7 +14,7 @@ torch = needs("torch")
 from audiorec.learning.next_again import added_to, stands_until, with_history
 from audiorec.learning.next_loss import next_song_loss
 from audiorec.learning.next_plays import NextPlays, stretches
-from audiorec.learning.next_song import NextSongLearner
+from audiorec.learning.next_song import NextSongLearner, _renumbered
 from audiorec.learning.song_features import no_features
 from audiorec.recall.sequence.sasrec.network import SasrecNetwork
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
@@ -67,12 +67,19 @@ def made(seed, repeats=True, profile=0):
     return NextSongLearner(network, plays, recipe), batch, plays
 
 
+def losses_of(learner, batch, rng):
+    """Return the losses of a whole batch, as a step has them."""
+    songs, log_expected = learner._opponents(rng)
+    rows, plays, songs = _renumbered(batch, songs)
+    return learner._losses(plays, rows, songs, log_expected)
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_among_all_songs_it_is_the_softmax_of_what_is_answered(seed):
     """Each song once, those of the history with what they get: the loss is the softmax of that."""
     learner, batch, plays = made(seed)
-    losses = learner._losses(batch, *learner._opponents(np.random.default_rng(0)))
+    losses = losses_of(learner, batch, np.random.default_rng(0))
     model, scale = learner.model, learner.recipe.temperature
     tensors = learner.tensors(batch)
     with torch.no_grad():
@@ -94,17 +101,17 @@ def test_among_all_songs_it_is_the_softmax_of_what_is_answered(seed):
 def test_a_draw_estimates_the_same_sum():
     """Drawn songs of the history do not count twice: the mean over draws of e^loss is exact."""
     learner, batch, _ = made(3)
-    songs, none = learner._opponents(np.random.default_rng(0))
-    whole = learner._losses(batch, songs, none).detach().exp() - 1  # e^(sum of others - target)
+    whole = losses_of(learner, batch, np.random.default_rng(0))
+    whole = whole.detach().exp() - 1  # e^(sum of others - target)
     few = NextSongLearner(learner.model, learner.plays, replace(learner.recipe, negatives=3))
     rng = np.random.default_rng(1)
-    drawn = [few._losses(batch, *few._opponents(rng)).detach().exp() - 1 for _ in range(3_000)]
+    drawn = [losses_of(few, batch, rng).detach().exp() - 1 for _ in range(3_000)]
     np.testing.assert_allclose(torch.stack(drawn).mean(0), whole, rtol=0.15)
 
 
 def test_without_it_the_loss_is_the_plain_one():
     learner, batch, _ = made(5, repeats=False)
-    losses = learner._losses(batch, *learner._opponents(np.random.default_rng(0)))
+    losses = losses_of(learner, batch, np.random.default_rng(0))
     with torch.no_grad():
         queries, targets = learner.model.queries(learner.tensors(batch))
         unit = torch.nn.functional.normalize(learner.model.output.whole(), dim=1)
@@ -117,7 +124,7 @@ def test_without_it_the_loss_is_the_plain_one():
 
 def test_first_songs_are_learnt_from_profiles_alone():
     learner, batch, _ = made(2, profile=3)
-    losses = learner._losses(batch, *learner._opponents(np.random.default_rng(0)))
+    losses = losses_of(learner, batch, np.random.default_rng(0))
     asked = int((batch.targets >= 0).sum())
     assert len(losses) == asked + len(batch)
     with torch.no_grad():

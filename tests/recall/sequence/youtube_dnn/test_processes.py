@@ -67,7 +67,7 @@ def test_one_command_two_processes_one_model(tmp_path):
     )
     document = json.loads(done.stdout)  # one document, of the first process
     assert document["model_id"] == load_channel(tmp_path / "model").model_id
-    assert done.stderr.startswith("2 processes by torchrun on this machine\n")
+    assert done.stderr.startswith("2 processes with torchrun on this machine\n")
     assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
     (run,) = read_runs(tmp_path / "model.run.json")  # of the first process

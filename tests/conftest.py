@@ -1,10 +1,14 @@
 """Small libraries for the tests of whole runs."""
 
+import os
 from pathlib import Path
 
 import pytest
 from made_rows import make_failure, make_row, make_series, make_table, metadata  # noqa: F401
 from made_songs import write_song
+
+# Ray reads it once per process; without it, Ray writes a token into the home folder.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ dies is retried at most three times, and resumes if its output is on a shared di
 still lost is reported, and the others continue.
 """
 
-import importlib
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
 from typing import Any
 
 from audiorec.engines.tasks import Task, attempt
-from audiorec.errors import MissingExtraError
-from audiorec.runs.imports import OWN_FOLDER, clean_start
+from audiorec.runs.ray_cluster import ray_cluster
 
 MAX_RETRIES = 3
 POLL_S = 1.0  # seconds between checks for a stop
@@ -39,7 +36,7 @@ def run_ray(
     max_retries : int
         Maximum number of retries of a task whose process dies.
     """
-    with _connected(address) as ray:
+    with ray_cluster(address) as ray:
         remote = ray.remote(attempt)
         waiting: dict[Any, Task] = {}
         for task in tasks:
@@ -59,20 +56,3 @@ def _outcome(ray: Any, reference: Any, task: Task) -> Any:
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
         return task.lost(f"{type(error).__name__}: {reason}")
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError("the runner ray", "ray", str(error)) from error
-    ours = not ray.is_initialized()
-    if ours:
-        with clean_start(), chdir(OWN_FOLDER):  # workers import from Ray's start folder
-            ray.init(address=address, include_dashboard=False, log_to_driver=False)
-    try:
-        yield ray
-    finally:
-        if ours:
-            ray.shutdown()

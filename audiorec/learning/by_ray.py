@@ -7,12 +7,8 @@ of `audiorec.learning.fit`, in a folder shared by all machines; none goes throug
 """
 
 import importlib
-import logging
-import os
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,17 +23,8 @@ from audiorec.learning.launch import (
     Remark,
     run_part,
 )
-from audiorec.runs.imports import OWN_FOLDER, clean_start
+from audiorec.runs.ray_cluster import ray_cluster
 from audiorec.types import LineProgress
-
-PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}  # no telemetry
-# For a temporary cluster on this machine: workers keep the priority of the parent process, and the
-# machine is not preemptible.
-OWN_VARIABLES = {
-    **PRIVATE,
-    "RAY_worker_niceness": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-}
 
 
 def by_ray(
@@ -78,16 +65,20 @@ def by_ray(
         If Ray Train cannot be imported.
     """
     heard = Messages(tell, remark, restarts)
-    with _connected(address, processes) as ray, tempfile.TemporaryDirectory(dir=storage) as kept:
+    with (
+        ray_cluster(address, processes=processes) as ray,
+        tempfile.TemporaryDirectory(dir=storage) as kept,
+    ):
+        train_torch = _train_torch()
         there = int(ray.cluster_resources().get("CPU", 0))
         if there < processes:
             raise InputError(f"the Ray cluster has {there} CPUs for {processes} processes")
         desk = ray.remote(num_cpus=0)(_Desk).remote()
         training = ray.train
-        trainer = importlib.import_module("ray.train.torch").TorchTrainer(
+        trainer = train_torch.TorchTrainer(
             _loop,
             train_loop_config={"task": task.to_json(), "desk": desk},
-            torch_config=importlib.import_module("ray.train.torch").TorchConfig(backend="gloo"),
+            torch_config=train_torch.TorchConfig(backend="gloo"),
             scaling_config=training.ScalingConfig(
                 num_workers=processes, use_gpu=False, resources_per_worker={"CPU": 1}
             ),
@@ -107,6 +98,13 @@ def by_ray(
         if heard.answer is None and failures and heard.starts == 0:
             raise failures[0]  # an error of Ray itself: no worker has started
     return heard.result()
+
+
+def _train_torch() -> Any:
+    try:
+        return importlib.import_module("ray.train.torch")
+    except ImportError as error:
+        raise MissingExtraError("the engine ray", "ray", str(error)) from error
 
 
 class _Desk:
@@ -164,44 +162,3 @@ def _hear(ray: Any, desk: Any, heard: Messages, stop: Event | None) -> None:
     wanted = stop is not None and stop.is_set()
     for message in ray.get(desk.take.remote(wanted)):
         heard.take(message)
-
-
-@contextmanager
-def _connected(address: str | None, processes: int) -> Iterator[Any]:
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.train.torch")
-    except ImportError as error:
-        raise MissingExtraError("the engine ray", "ray", str(error)) from error
-    if ray.is_initialized():
-        yield ray
-        return
-    # A temporary cluster gets one CPU per worker, even if the machine has fewer.
-    own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
-    with _variables(OWN_VARIABLES if address is None else PRIVATE):
-        with clean_start(), chdir(OWN_FOLDER):  # workers import from Ray's start folder
-            ray.init(
-                address=address,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **own,
-            )
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

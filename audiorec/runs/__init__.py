@@ -10,6 +10,7 @@
 ==============  ==================================================================
 ``imports``     where modules may be imported from: never the current folder
 ``workers``     disposable child processes: one item in, one answer out
+``ray_cluster`` connect to Ray, or start it on this machine
 ``stopwatch``   CPU seconds by stage
 ``report``      progress and result of a run
 ``log``         a run as lines of JSON, one per event
@@ -24,6 +25,7 @@ Public::
 
     imports      collect_seldom, forget_current_folder
     workers      Answer, Limits, ONE_THREAD, Workers
+    ray_cluster  ray_cluster
     report       RunProgress, RunReport, SongOutcome, Stopped
     log          RunLog
     prometheus   read_metrics, write_job_metrics, write_metrics

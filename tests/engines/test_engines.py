@@ -38,6 +38,7 @@ from audiorec.recall.judging.splits import split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.simple.item_knn import ItemKnn
+from audiorec.runs.ray_cluster import ray_cluster as started_ray
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +71,11 @@ def check_same(report, out, reference, tmp_path):
 @pytest.fixture(scope="module")
 def ray_cluster(library):
     """Ray on two processors of this machine."""
-    ray = needs("ray")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+    needs("ray")
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token into the home folder
-        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        ray.init(
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=100 << 20,
-            log_to_driver=False,
-            logging_level="error",
-        )
-        yield ray
-        ray.shutdown()
+        with started_ray(processes=2) as ray:
+            yield ray
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from audiorec.errors import InputError
-from audiorec.learning.by_ray import _connected, _variables, by_ray
+from audiorec.learning.by_ray import by_ray
 from audiorec.learning.launch import LaunchedCall
 from audiorec.recall.contract.job import train_channel
+from audiorec.runs.ray_cluster import _variables, ray_cluster
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own parts
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own 
 @pytest.fixture(scope="module")
 def ray():
     """Ray as `by_ray` starts it, once for all tests here."""
-    with _connected(None, 2) as started:
+    with ray_cluster(processes=2) as started:
         yield started
 
 

@@ -1,20 +1,20 @@
 """audiorec: from a folder of songs to vectors for music recommendation.
 
-============================  =========================================================
-``extract(paths, out=)``      songs to ``vecs.parquet``, in worker processes
-``open_store(path)``          ``vecs.parquet`` to a `Library` with the methods below
-``similar(song, k)``          the most similar songs of a store
-``path(a, b)``                a smooth transition from one song to another
-``playlist(*songs)``          a playlist of similar songs with a given length
-``duplicates()``              songs with the same audio
-``classify(paths)``           version, genre and voice of songs
-``vector(path)``              the vector of one song (84,)
-``scores(path)``              the score series of one song (T, 14)
-``taggram(path, model)``      the backbone's own tags of one song (T, 50)
-``AudioVectorizer()``         paths to vectors, as a scikit-learn transformer
-``FeatureDataset(path)``      ``features.parquet`` as a PyTorch dataset
-``pad_songs(items)``          pads the songs of such a dataset to a batch
-============================  =========================================================
+========================  ======================================================
+``extract(paths, out=)``  songs to ``vecs.parquet``, in worker processes
+``open_store(path)``      ``vecs.parquet`` to a `Library` with the methods below
+``similar(song, k)``      the most similar songs of a store
+``path(a, b)``            a smooth transition from one song to another
+``playlist(*songs)``      a playlist of similar songs with a given length
+``duplicates()``          songs with the same audio
+``classify(paths)``       version, genre and voice of songs
+``vector(path)``          the vector of one song (84,)
+``scores(path)``          the score series of one song (T, 14)
+``taggram(path, model)``  the backbone's own tags of one song (T, 50)
+``AudioVectorizer()``     paths to vectors, as a scikit-learn transformer
+``FeatureDataset(path)``  ``features.parquet`` as a PyTorch dataset
+``pad_songs(items)``      pads the songs of such a dataset to a batch
+========================  ======================================================
 
 Everything else is in packages, listed in the order of the data flow; ``help("audiorec.search")``,
 for example, draws the flow of one and lists its public names. Importing `audiorec` loads none of
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     __version__: str
     from audiorec.extraction.reader import scores, taggram, vector
     from audiorec.extraction.run import extract
-    from audiorec.library.classified import classify
+    from audiorec.library.classify_files import classify
     from audiorec.library.dataset import FeatureDataset, pad_songs
     from audiorec.library.library import open_store
     from audiorec.library.shortcuts import duplicates, path, playlist, similar
@@ -81,7 +81,7 @@ __all__ = [
 _HOME = {
     "AudioVectorizer": "audiorec.library.vectorizer",
     "FeatureDataset": "audiorec.library.dataset",
-    "classify": "audiorec.library.classified",
+    "classify": "audiorec.library.classify_files",
     "duplicates": "audiorec.library.shortcuts",
     "extract": "audiorec.extraction.run",
     "open_store": "audiorec.library.library",

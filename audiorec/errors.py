@@ -31,7 +31,7 @@
     ├── DecoderError             one decoder failed; another one may succeed
     ├── NotFiniteError           a sample is NaN or infinite
     ├── UnusableRowError         a row of a listening history is skipped
-    ├── _ReadAgainError          the file must be read again with another treatment
+    ├── _ReadAgainError          the file must be read again with another channel mix
     ├── SubsonicError            an OpenSubsonic request is answered with an error code
     ├── NotThereError            a request for something that does not exist
     ├── StaleSnapshotError       models were replaced while a request was answered

@@ -208,12 +208,12 @@ class Envelope:
         return len(self.low)
 
 
-def strings(texts: Any) -> Any:
+def string_array(texts: Any) -> Any:
     """Convert a collection of str to a `pyarrow.StringArray`; an Arrow array is returned as is.
 
     Examples
     --------
-    >>> strings(["song", "", "été"]).to_pylist()
+    >>> string_array(["song", "", "été"]).to_pylist()
     ['song', '', 'été']
     """
     import pyarrow as pa
@@ -249,7 +249,7 @@ class IdMap:
         """
         from pyarrow import compute
 
-        found = compute.index_in(strings(names), value_set=strings(self.ids))
+        found = compute.index_in(string_array(names), value_set=string_array(self.ids))
         rows = np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset)
         # Not `fill_null`, which imports pandas if it is installed.
         known = found.is_valid().cast("uint8")
@@ -257,7 +257,7 @@ class IdMap:
         return np.where(there, rows, -1).astype(np.int64)
 
 
-def plain_name(name: str | None) -> str:
+def normalised_name(name: str | None) -> str:
     r"""Normalise an artist's name for comparison; equal plain names mean the same artist.
 
     Ignores case, whitespace and Unicode variants of a letter, but not accents and punctuation
@@ -265,7 +265,7 @@ def plain_name(name: str | None) -> str:
 
     Examples
     --------
-    >>> plain_name("  The  BEATLES "), plain_name("Bjo\u0308rk"), plain_name(None)
+    >>> normalised_name("  The  BEATLES "), normalised_name("Bjo\u0308rk"), normalised_name(None)
     ('the beatles', 'björk', '')
     """
     folded = unicodedata.normalize("NFKC", name or "").casefold()
@@ -281,7 +281,9 @@ def name_numbers(names: Iterable[str | None]) -> Int64Array:
     [0, -1, 1, 0, -1]
     """
     numbers: dict[str, int] = {"": -1}
-    return np.array([numbers.setdefault(plain_name(n), len(numbers) - 1) for n in names], np.int64)
+    return np.array(
+        [numbers.setdefault(normalised_name(n), len(numbers) - 1) for n in names], np.int64
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ from audiorec.library.library import Library
 from audiorec.search.space import Space
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import find_added
-from audiorec.tagger.backbone_added import laid_out
+from audiorec.tagger.backbone_added import in_layout
 
 Array = npt.NDArray[np.float64]
 SPECS = Path(__file__).parents[1] / "examples" / "backbones"
@@ -118,7 +118,7 @@ def expected(name: str, folder: Path, path: Path, starts: Array) -> tuple[Array,
     _, model, given = NETWORKS[name]
     session = onnxruntime.InferenceSession(folder / model, providers=["CPUExecutionProvider"])
     mels = inputs(name, folder, decoded(path, REFERENCES[name][0]), starts)
-    laid = laid_out(mels.astype(np.float32), "N1MT")
+    laid = in_layout(mels.astype(np.float32), "N1MT")
     tags, embeddings = session.run(["tags", "emb"], {given: laid})
     return tags.astype(np.float64), embeddings.astype(np.float64)
 

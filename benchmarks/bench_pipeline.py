@@ -33,7 +33,7 @@ from audiorec.audio.level import gain, loudness_lufs
 from audiorec.audio.segment import segments
 from audiorec.extraction.pipeline import Extractor, backbone_tags
 from audiorec.spec import LevelSpec
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
 MUSIC = ("jazz-vibraphone.mp3", "metal-band-with-woman-singing.mp3", "game-tune-caribbean.mp3")
@@ -84,7 +84,7 @@ def report(question: str, figures: dict[str, object]) -> None:
 def check(extractor: Extractor, song: Path) -> None:
     """Refuse to time a wrong answer: the vector, and streaming against the whole file."""
     whole = extractor.song(song)
-    np.testing.assert_array_equal(whole.vector, summarize(whole.series.scores))
+    np.testing.assert_array_equal(whole.vector, summarise(whole.series.scores))
     samples, info = waveform(song)
     at_once = list(segments([samples]))
     streamed, _ = decode(song, lambda blocks: list(segments(blocks)))

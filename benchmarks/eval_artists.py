@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from audiorec.types import plain_name
+from audiorec.types import normalised_name
 
 
 def no_accents(text: str) -> str:
@@ -35,7 +35,7 @@ RULES: dict[str, Callable[[str], str]] = {
     "as written": str,
     "case and blanks at the ends": lambda text: text.strip().casefold(),
     "blanks between": lambda text: re.sub(r"\s+", " ", text),
-    "forms of Unicode": plain_name,
+    "forms of Unicode": normalised_name,
     "accents": no_accents,
     "leading the": lambda text: text.removeprefix("the "),
     "& and and": lambda text: text.replace("&", "and"),

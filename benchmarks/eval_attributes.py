@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.audio import tempo, tonality
-from audiorec.audio.attributes import Listened
+from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
 from audiorec.errors import SongError
 from audiorec.types import FloatArray
@@ -67,10 +67,10 @@ class Told:
 
 def ours(path: Path) -> Told:
     """Return what audiorec says of a clip."""
-    return decode(path, lambda blocks: told_of(Listened(blocks)))[0]
+    return decode(path, lambda blocks: told_of(AttributeMeter(blocks)))[0]
 
 
-def told_of(listened: Listened) -> Told:
+def told_of(listened: AttributeMeter) -> Told:
     """Listen to the end, and return what was heard."""
     for _ in listened:
         pass
@@ -192,7 +192,7 @@ def fitted(raw: Numbers, right: Numbers) -> list[float]:
 def nothing(folders: Sequence[Path]) -> list[Told]:
     """Return what is said of sounds that have neither tempo nor key."""
     return [
-        told_of(Listened([piece]))
+        told_of(AttributeMeter([piece]))
         for folder in folders
         for piece in islice(pieces(folder), NONE_FROM_A_FOLDER)
     ]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from audiorec.runs.drift import LARGE, ScoreDistribution, drifts
 from audiorec.runs.record import JobRun
-from audiorec.runs.unlike import unlike
+from audiorec.runs.warn import run_warnings
 
 GENRES = 10
 DRAWN = 1000  # artists of a run
@@ -112,7 +112,7 @@ def warned(opened: int, usual: float, share: float, seed: int) -> bool:
         )
         for p in (usual, share)
     ]
-    return bool(unlike(runs[1], runs[:1]))
+    return bool(run_warnings(runs[1], runs[:1]))
 
 
 def report(about: dict[str, object], draw: Draw, draws: int) -> None:

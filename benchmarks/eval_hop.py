@@ -25,7 +25,7 @@ from head_yardstick import train_genres
 
 from audiorec.search.scaling import Weighting, fit_units
 from audiorec.store.schema import METADATA_KEY, StoreMetadata
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import FloatArray
 
@@ -59,8 +59,8 @@ def interval(values: npt.NDArray[np.float64]) -> list[float]:
 
 def retrieval(series: list[FloatArray], hop: int, metadata: StoreMetadata) -> dict[str, float]:
     """Return recall@1 of the own song, and the part of ten neighbours that stay."""
-    full = np.stack([summarize(s) for s in series])
-    thin = np.stack([summarize(s[:: hop // SEGMENT_S]) for s in series])
+    full = np.stack([summarise(s) for s in series])
+    thin = np.stack([summarise(s[:: hop // SEGMENT_S]) for s in series])
     scaling, units = fit_units(lambda: [full], len(full), Weighting.of_store(metadata))
     near_full, near_thin = (scaling.prepare(v) @ units.T for v in (full, thin))
     own = near_thin.argmax(axis=1) == np.arange(len(series))

@@ -38,13 +38,13 @@ import soxr
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
 from audiorec.files.atomic import replaced
-from audiorec.search.narrowing import FILE, Narrowing
+from audiorec.search.bandwidth import FILE, BandwidthEffect
 from audiorec.search.scaling import DEFAULT_WEIGHTS, LOG_ODDS, Weighting, fit_units
 from audiorec.spec import FeatureSpec, LevelSpec
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, Features
 
@@ -164,12 +164,12 @@ def _joined(network: Any, parts: list[Samples]) -> Features:
 
 def vectors(heads: Heads, songs: list[Any]) -> Samples:
     """Return the vectors (n, V) of songs."""
-    return np.stack([summarize(heads.scores(song)) for song in songs])
+    return np.stack([summarise(heads.scores(song)) for song in songs])
 
 
 def weighting(heads: Heads) -> Weighting:
     """Return the default of `similar` for these heads."""
-    known = Narrowing.load(data_folder() / FILE)
+    known = BandwidthEffect.load(data_folder() / FILE)
     if known.heads != tuple(head.sha256 for head in heads):
         known = None
     log_odds = LOG_ODDS if known is None else known.log_odds

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.library.library import Library
-from audiorec.playlists.path import best_ways, find_path
+from audiorec.playlists.path import best_paths, find_path
 from audiorec.types import FloatArray
 
 
@@ -42,10 +42,10 @@ def by_both(units: FloatArray, start: int, end: int, steps: int) -> npt.NDArray[
     follows &= (b - a)[None] > (b - a)[:, None]
     cost = np.where(follows, 1.0 - vectors[rows] @ vectors[rows].T, np.inf)
     cost[cost > cost[0, -1]] = np.inf
-    worst = best_ways(cost, steps, np.maximum)
+    worst = best_paths(cost, steps, np.maximum)
     between = max(n for n, (_, total) in enumerate(worst) if np.isfinite(total))
     cost[cost > worst[between][1]] = np.inf
-    return rows[best_ways(cost, between, np.add)[between][0]]
+    return rows[best_paths(cost, between, np.add)[between][0]]
 
 
 def main() -> None:

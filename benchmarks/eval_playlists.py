@@ -20,12 +20,12 @@ from audiorec import open_store
 from audiorec.playlists.clusters import (
     NEW,
     Sizes,
-    bounded,
-    carry_on,
+    bound_sizes,
     divide,
-    matched,
+    match_earlier,
+    update_groups,
 )
-from audiorec.playlists.names_of_groups import named, words_of
+from audiorec.playlists.group_names import group_properties, name_groups
 
 NEW_SHARE = 0.05
 
@@ -65,15 +65,15 @@ def churn(units, words, rows, sizes, rng, way) -> tuple[float, float]:
     new = rng.choice(len(units), max(1, round(NEW_SHARE * len(units))), replace=False)
     there = np.setdiff1d(np.arange(len(units)), new)
     first = divide(units[there], sizes)
-    names = named(words, first, rows[there])
+    names = name_groups(words, first, rows[there])
     before = np.full(len(units), NEW, np.int64)
     before[there] = first
     after = divide(units, sizes)
     if way == "carried on":
-        after, _ = carry_on(units, before, sizes)
-    goes_on = matched(after, before)
+        after, _ = update_groups(units, before, sizes)
+    goes_on = match_earlier(after, before)
     kept = {} if way == "anew, unmatched" else {g: names[b] for g, b in goes_on.items()}
-    again = named(words, after, rows, kept=kept)
+    again = name_groups(words, after, rows, kept=kept)
     if way == "anew, unmatched":  # a list is its name
         where = {name: group for group, name in enumerate(names)}
         goes_on = {g: where.get(name, NEW) for g, name in enumerate(again)}
@@ -90,7 +90,7 @@ def grown(
     first = before
     for share in (0.8, 0.84, 0.88, 0.92, 0.96, 1.0):
         there = np.sort(order[: round(share * len(units))])
-        before[there], joined = carry_on(units[there], before[there], sizes, joined=joined)
+        before[there], joined = update_groups(units[there], before[there], sizes, joined=joined)
         first = before.copy() if share == 0.8 else first
     return first, before
 
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     asked = parser.parse_args()
     store, sizes, rng = open_store(asked.store), Sizes(asked.size), np.random.default_rng(0)
-    words = words_of(store)
+    words = group_properties(store)
     rows = np.asarray(sorted(range(len(store)), key=store.ids.__getitem__))
     genres = np.asarray([Path(store.ids[row]).parts[0] for row in rows])
     print("| by | method | lists | sizes | noise | purity | by chance |")
@@ -114,7 +114,7 @@ def main() -> None:
         for name, groups, left in (
             ("k-means, bounded", divide(units, sizes), "-"),
             ("HDBSCAN, noise to the nearest", raw, f"{noise:.2f}"),
-            ("the same, bounded", bounded(units, raw, sizes), f"{noise:.2f}"),
+            ("the same, bounded", bound_sizes(units, raw, sizes), f"{noise:.2f}"),
         ):
             counts = np.bincount(groups)
             chance = np.mean([purity(rng.permutation(genres), groups).mean() for _ in range(200)])
@@ -136,7 +136,7 @@ def main() -> None:
     last = np.asarray([purity(genres, g).mean() for _, g in nights])
     print(f"\npurity: {anew.mean():.3f} divided at once; begun with 80 % of the songs at")
     print(f"{interval(first, rng)}, five nights later {interval(last, rng)}")
-    print("\nnames:", "; ".join(named(words, divide(units, sizes), rows)))
+    print("\nnames:", "; ".join(name_groups(words, divide(units, sizes), rows)))
     print(f"{time.process_time():.1f} CPU-seconds", file=sys.stderr)
 
 

@@ -43,7 +43,7 @@ from audiorec.search.scaling import (
     Weighting,
     fit_units,
 )
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import STATISTICS
 
@@ -168,7 +168,7 @@ def tracks(data: Taggrams, scores: Array, step: int) -> Tracks:
     """Summarise the scores of each track, every `step`-th window of it."""
     names = list(dict.fromkeys(data.track.tolist()))
     rows = [np.flatnonzero(data.track == name) for name in names]
-    vectors = [summarize(scores[r[::step]].astype(np.float32)).reshape(-1, 6) for r in rows]
+    vectors = [summarise(scores[r[::step]].astype(np.float32)).reshape(-1, 6) for r in rows]
     first = [r[0] for r in rows]
     return Tracks(
         vectors=np.stack(vectors).astype(np.float64),

@@ -28,7 +28,7 @@ from scipy.sparse import csr_array
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, FloatArray, Int64Array, plain_name
+from audiorec.types import BoolArray, FloatArray, Int64Array, normalised_name
 
 WORST = 10
 SHOWN = 3  # neighbours of each
@@ -92,7 +92,7 @@ def is_bad(world: World, found: Int64Array, judge: str, folder: Path) -> FloatAr
 def listeners_of(folder: Path) -> tuple[csr_array, dict[str, int]]:
     """Return who listens to which artist, (A, U), and the row of each artist."""
     rows = pq.read_table(folder / "counts.parquet", columns=["user_id", "artist"]).to_pydict()
-    names = [plain_name(a) for a in rows["artist"]]
+    names = [normalised_name(a) for a in rows["artist"]]
     number = {name: at for at, name in enumerate(sorted(set(names)))}
     users = {name: at for at, name in enumerate(sorted(set(rows["user_id"])))}
     ends = ([number[n] for n in names], [users[u] for u in rows["user_id"]])

@@ -46,7 +46,7 @@ from audiorec.recall.graph.facts import joined, of_rows, title_facts
 from audiorec.recall.graph.places import Places
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
-from audiorec.types import plain_name
+from audiorec.types import normalised_name
 
 KS = (10, 100)
 POOLS = ("joint", "apart", "warm", "one", "never")
@@ -104,7 +104,7 @@ def names_of(data: Path) -> Iterator[tuple[str, str, str]]:
 def artists_of(data: Path) -> dict[str, list[str]]:
     """Return the artists of each track, by plain names."""
     named = ((track, artists.split(",")) for track, artists, _ in names_of(data))
-    return {track: list(dict.fromkeys(plain_name(a) for a in own)) for track, own in named}
+    return {track: list(dict.fromkeys(normalised_name(a) for a in own)) for track, own in named}
 
 
 def facts_of(

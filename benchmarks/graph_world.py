@@ -32,7 +32,7 @@ from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.song2vec import Song2vec
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
-from audiorec.types import BoolArray, FloatArray, Int64Array, plain_name
+from audiorec.types import BoolArray, FloatArray, Int64Array, normalised_name
 
 NUMBERS = (
     *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness"),
@@ -82,7 +82,7 @@ def read_world(folder: Path, seed: int, *, choosing: bool = False) -> World:
         cut=cut,
         units=units.astype(np.float32),
         decade=np.array([int((songs["released"][at] or "0")[:3] or 0) for at in order]),
-        artists=tuple(plain_name(songs["artist"][at] or "") for at in order),
+        artists=tuple(normalised_name(songs["artist"][at] or "") for at in order),
         titles=tuple(f"{songs['artist'][at]} - {songs['title'][at]}" for at in order),
         in_lists=in_lists,
         asked=np.sort(rng.permutation(np.flatnonzero(heard))[:ASKED]),

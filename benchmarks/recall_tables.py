@@ -39,7 +39,7 @@ from audiorec.recall.judging.lists import Labels
 from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given, split
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import plain_name
+from audiorec.types import normalised_name
 
 QUERIES = 10_000  # that the cost of ranking is given for, where a set has that many
 SHORTEST, LONGEST = 10, 2_000  # tracks of a playlist
@@ -173,7 +173,7 @@ def world_sound(folder: Path) -> Sound:
     sound = Sound.of_embeddings(EmbeddingTable.open(folder / "numbers.parquet", kind="songs"))
     side = pq.read_table(folder / "songs.parquet", columns=["song_id", "artist"])
     artist = dict(zip(*(side.column(n).to_pylist() for n in ("song_id", "artist")), strict=True))
-    return replace(sound, artists=tuple(plain_name(artist[song]) for song in sound.song_ids))
+    return replace(sound, artists=tuple(normalised_name(artist[song]) for song in sound.song_ids))
 
 
 TASKS: dict[str, Callable[[Path], Task]] = {

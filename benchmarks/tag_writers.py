@@ -26,7 +26,7 @@ import tagged_files as made
 
 from audiorec.audio.content import content_hash
 from audiorec.errors import AudiorecError
-from audiorec.retagging.change import Change, exchange, prepared
+from audiorec.retagging.change import Change, prepare_copy, swap_in
 
 FIELD, VALUE = "AUDIOREC_GENRE", "Zz-jazz"
 MARKS = {
@@ -61,7 +61,7 @@ def by_audiorec(path: Path) -> None:
         fields={FIELD: (VALUE,)},
         write=True,
     )
-    exchange(change, prepared(change))
+    swap_in(change, prepare_copy(change))
 
 
 def by_mutagen(path: Path) -> None:

@@ -26,13 +26,13 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.registry import load_channel
 from audiorec.runs.history import compare_runs
-from audiorec.runs.record import JobRun, moment, read_runs, write_run
+from audiorec.runs.record import JobRun, read_runs, timestamp, write_run
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import open_series
 from audiorec.store.foreign import read_foreign
-from audiorec.store.inventory import inventory, usual_path
+from audiorec.store.inventory import default_path, inventory
 from audiorec.store.journal import Journal
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
@@ -62,7 +62,7 @@ def read_beside(kind: Kind) -> Reader:
     """Read scores, features or errors as a whole, and verify the store with them."""
 
     def read(library: Path) -> Any:
-        path = usual_path(library / "vecs.parquet", kind)
+        path = default_path(library / "vecs.parquet", kind)
         file = open_checked(path, kind)
         try:
             table = file.read()
@@ -141,7 +141,7 @@ def read_npz(library: Path) -> Any:
 
 def replace_record(library: Path) -> Any:
     """Read the record of a run, compare its last two, and put another run into it."""
-    path, now = library / "vecs.parquet.run.json", moment()
+    path, now = library / "vecs.parquet.run.json", timestamp()
     runs = read_runs(path) if path.exists() else []
     if runs:
         compare_runs(runs[0], runs[-1])
@@ -199,7 +199,7 @@ def _verify(path: Path) -> None:
 READERS: Mapping[str, Reader] = {
     "vecs.parquet": read_vectors,
     **{
-        usual_path(Path("vecs.parquet"), kind).name: read_beside(kind)
+        default_path(Path("vecs.parquet"), kind).name: read_beside(kind)
         for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS)
     },
     **{name: read_embeddings(name) for name in ("embeddings.parquet", "users.parquet")},

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lastfm_join import normalise
 from scipy.stats import rankdata
 
-from audiorec.evaluation.classification import by_track
+from audiorec.evaluation.classification import by_song
 
 FOLK_ARTISTS = (
     "ani difranco", "emmylou harris", "jethro tull", "kelly joe phelps", "neil young",
@@ -47,7 +47,7 @@ def judge_folk(
         ``auc`` with its interval over tracks, ``auc_by_artist``, ``tracks``, and the share of
         folk artists' and of others' tracks with folk first and among the first two.
     """
-    mean, _, names = by_track(scores, np.zeros(len(scores), np.int64), track)
+    mean, _, names = by_song(scores, np.zeros(len(scores), np.int64), track)
     first = np.unique(track, return_index=True)[1]
     artists = artist[first]
     is_folk = np.isin(artists, [normalise(name) for name in FOLK_ARTISTS])

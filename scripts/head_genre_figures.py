@@ -31,7 +31,7 @@ from head_outside import is_loop
 from head_tables import BANDS
 from head_yardstick import fit_genres, judge
 
-from audiorec.evaluation.classification import by_track, confusion_matrix, macro_f1, report
+from audiorec.evaluation.classification import by_song, confusion_matrix, macro_f1, report
 from audiorec.labelling.train import grouped_folds
 from audiorec.tagger.heads import Head
 from audiorec.types import FloatArray, Int64Array
@@ -129,7 +129,7 @@ def inside(rows: GenreRows, foldings: list[FloatArray], gtzan: Taggrams) -> Figu
 def eight(title: str, scores: Scores, part: Taggrams) -> Figures:
     """Judge GTZAN's eight classes of the ten, all ten may be answered; intervals over artists."""
     labels, rng = ten_of_gtzan(part.genre), np.random.default_rng(0)
-    mean, of_track, tracks = by_track(scores, labels, part.track)
+    mean, of_track, tracks = by_song(scores, labels, part.track)
     artist = dict(zip(part.track.tolist(), part.artist.tolist(), strict=True))
     by_artist = np.array([artist[track] for track in tracks])
     found = {
@@ -144,7 +144,7 @@ def over_foldings(foldings: list[FloatArray], part: Taggrams) -> dict[str, list[
     labels = ten_of_gtzan(part.genre)
     found: dict[str, list[float]] = {"segments": [], "tracks": []}
     for scores in foldings:
-        mean, of_track, _ = by_track(scores, labels, part.track)
+        mean, of_track, _ = by_song(scores, labels, part.track)
         for kind, values, true in (("segments", scores, labels), ("tracks", mean, of_track)):
             confusion = confusion_matrix(true, values.argmax(1), len(GENRES))
             found[kind].append(round(macro_f1(confusion), 4))
@@ -181,7 +181,7 @@ def outside(rows: GenreRows, heard: Heard, head: Head) -> Figures:
 
 def places(title: str, scores: Scores, labels: Int64Array, table: Table) -> Figures:
     """Return top-1 and top-3 by class and maker, and every piece with its answers."""
-    mean, of_track, tracks = by_track(scores, labels, table.track)
+    mean, of_track, tracks = by_song(scores, labels, table.track)
     corpus = dict(zip(table.track.tolist(), table.corpus.tolist(), strict=True))
     maker = np.array([corpus[track] for track in tracks])
     place = (mean > mean[np.arange(len(mean)), of_track][:, None]).sum(1)
@@ -228,7 +228,7 @@ def _shares(place: Int64Array, maker: StrArray) -> dict[str, Any]:
 
 def listed(scores: Scores, track: StrArray, *, quiet: bool = False) -> dict[str, list[Any]]:
     """Return the three best answers to each track, with their mean scores."""
-    mean, _, tracks = by_track(scores, np.zeros(len(track), np.int64), track)
+    mean, _, tracks = by_song(scores, np.zeros(len(track), np.int64), track)
     found = {}
     for name, values in zip(tracks.tolist(), mean, strict=True):
         best = np.argsort(-values)[:3]
@@ -263,12 +263,12 @@ def on_test(head: Head, test: Taggrams) -> Figures:
         "folk, test": judge_folk(scores, part.track, part.artist, folk=FOLK),
     }
     print(f"folk, test: {found['folk, test']}")
-    mean, labels, _ = by_track(scores, ten_of_gtzan(part.genre), part.track)
+    mean, labels, _ = by_song(scores, ten_of_gtzan(part.genre), part.track)
     right = mean.argmax(1) == labels
     sure = {"right": mean.max(1)[right], "wrong": mean.max(1)[~right]}
     for name in ("disco", "reggae"):
         other = test.rows(np.array(GTZAN_GENRES)[test.genre] == name)
-        values, _, _ = by_track(head.scores_of_columns(other.tags), other.genre, other.track)
+        values, _, _ = by_song(head.scores_of_columns(other.tags), other.genre, other.track)
         counts = Counter(GENRES[answer] for answer in values.argmax(1))
         found[name], sure[name] = dict(counts.most_common()), values.max(1)
         print(f"{name} is called {found[name]}")

@@ -1,4 +1,4 @@
-"""What a narrow band does to the vectors of the new heads, for `audiorec.search.narrowing`."""
+"""What a narrow band does to the vectors of the new heads, for `audiorec.search.bandwidth`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from head_features import Table
 
-from audiorec.search.narrowing import FILE, Narrowing, moment_of
+from audiorec.search.bandwidth import FILE, BandwidthEffect, second_moment
 from audiorec.search.scaling import LOG_ODDS_FLOOR
 from audiorec.tagger.heads import Head, Heads
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS, Float64Array
 
 LOG_ODDS = ("max", "min", "mean")  # statistics that are compared as log-odds
@@ -19,11 +19,11 @@ def save_narrowing(out: Path, heads: Sequence[Head], copied: Mapping[str, Table]
     """Measure it on copies of music, of which the first is as it was, and write the file."""
     both = Heads(heads)
     first, *others = (columns(both, table) for table in copied.values())
-    Narrowing(
+    BandwidthEffect(
         heads=tuple(head.sha256 for head in heads),
         statistics=STATISTICS,
         log_odds=LOG_ODDS,
-        moment=moment_of(first, others),
+        moment=second_moment(first, others),
     ).save(out / FILE)
 
 
@@ -31,7 +31,7 @@ def columns(heads: Heads, table: Table) -> Float64Array:
     """Return the vectors (n, V) of the tracks of a table, in the form that they are compared in."""
     scores = heads.scores({"msd": table.msd})
     names = np.unique(table.track)
-    vectors = np.stack([summarize(scores[table.track == name]) for name in names])
+    vectors = np.stack([summarise(scores[table.track == name]) for name in names])
     odds = np.tile([name in LOG_ODDS for name in STATISTICS], len(heads.classes))
     p = np.clip(vectors[:, odds].astype(np.float64), 0.0, 1.0)
     found = vectors.astype(np.float64)

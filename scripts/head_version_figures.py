@@ -31,7 +31,7 @@ from head_version import (
 from head_voices import FOLDERS, LOOPS
 from safetensors.numpy import load_file
 
-from audiorec.evaluation.classification import by_track as mean_scores
+from audiorec.evaluation.classification import by_song as mean_scores
 from audiorec.evaluation.classification import report
 from audiorec.labelling.calibration import fit_calibration
 from audiorec.spec import FeatureSpec

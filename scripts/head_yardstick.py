@@ -23,7 +23,7 @@ from head_linear import (
 
 from audiorec.evaluation.classification import Report, report
 from audiorec.labelling.calibration import class_targets
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS
 
 GENRE_RECIPE = LinearRecipe()
@@ -63,7 +63,7 @@ def fit_genres(data: Taggrams, *, recipe: LinearRecipe = GENRE_RECIPE) -> Softma
 def statistics(values: npt.NDArray[np.floating], data: Taggrams) -> tuple[Float64Array, IntArray]:
     """Return six statistics of all series, (m, columns, 6), and each one's first row."""
     _, first = np.unique(data.series, return_index=True)
-    found = [summarize(values[data.series == data.series[row]]) for row in first]
+    found = [summarise(values[data.series == data.series[row]]) for row in first]
     return np.stack(found).reshape(len(first), values.shape[1], -1).astype(np.float64), first
 
 

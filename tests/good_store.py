@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/vocal", "version/other", "genre/rock", "genre/jazz", "genre/hip-hop")
@@ -45,7 +45,7 @@ def write_good_store(folder, ids=IDS, metadata=METADATA, **changes):
         content_hash = f"{number + 1:032x}"
         features = {"msd.penultimate": np.float32([[i, i * i, -1] for i in range(5)])}
         names = song_id, content_hash
-        rows[Kind.VECTORS].append(_vector_row(song_id, content_hash, summarize(scores)) | changes)
+        rows[Kind.VECTORS].append(_vector_row(song_id, content_hash, summarise(scores)) | changes)
         rows[Kind.SCORES].append(score_values(*names, series))
         rows[Kind.FEATURES].append(feature_values(*names, series.start_s, features))
     rows[Kind.ERRORS].append(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import ATTRIBUTE, Kind, StoreMetadata, schema_of
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import ScoreSeries
 
 CLASSES = (
@@ -46,7 +46,7 @@ def song(song_id, scores, **changes):
     """Return a row of the vectors file, and beside it the series that it was made of."""
     row = {
         "song_id": song_id,
-        "vector": summarize(scores),
+        "vector": summarise(scores),
         "content_hash": f"hash of {song_id}",
         "uri": f"/music/{song_id}",
         "size": 1_000_000,

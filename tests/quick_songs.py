@@ -9,7 +9,7 @@ from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
 from audiorec.extraction.pipeline import KnownContent, Song
 from audiorec.runs.workers import Answer
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import AudioInfo, ScoreSeries
 
 CLASSES = 14
@@ -46,7 +46,7 @@ def make(config, known_hashes, outputs):
         scores = np.random.default_rng(zlib.crc32(found.encode())).random((3, CLASSES), np.float32)
         names = tuple(f"head/{i}" for i in range(CLASSES))
         return Song(
-            vector=summarize(scores),
+            vector=summarise(scores),
             series=ScoreSeries(scores, 3 * np.arange(3, dtype=np.float32), names),
             features={},
             info=AudioInfo(

@@ -13,7 +13,7 @@ import pytest
 import audiorec
 from audiorec import errors
 from audiorec.audio.decode import _ReadAgainError
-from audiorec.audio.mono import NotFiniteError, Treatment
+from audiorec.audio.mono import ChannelMix, NotFiniteError
 from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
@@ -48,7 +48,7 @@ VALUES = {  # of classes that take more than a message
     "SubsonicError": (70, "no such song"),
     "RefusedRequest": (429, "too many requests", "rate"),
     "UnusableRowError": ("names no song", True),
-    "_ReadAgainError": (Treatment(0, 0.5),),
+    "_ReadAgainError": (ChannelMix(0, 0.5),),
 }
 FORMATS = ROOT / "fixtures" / "formats"
 

@@ -15,10 +15,10 @@ import numpy as np
 from audiorec.analysis.pairs import (
     CompletionPairs,
     SongsOfUsers,
+    default_split,
     favourites,
     new_songs,
     pair_completions,
-    usual_split,
 )
 from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, shuffled_null
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
@@ -151,7 +151,7 @@ def correlate(
     spec = spec or CorrelationSpec()
     if units.ndim != 2 or len(units) != len(song_ids):
         raise ShapeError(f"units must have shape ({len(song_ids)}, W), got {units.shape}")
-    since = usual_split(interactions) if spec.since is None else spec.since
+    since = default_split(interactions) if spec.since is None else spec.since
     catalogue = frozenset(song_ids)
     known = favourites(
         interactions,

@@ -42,7 +42,7 @@ class SongsOfUsers:
         return len(self.user)
 
 
-def usual_split(interactions: Interactions) -> float:
+def default_split(interactions: Interactions) -> float:
     """Return the default split: six tenths of the log's time span, in seconds since 1970.
 
     Raises `InputError` if a row has no time.

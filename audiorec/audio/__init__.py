@@ -8,7 +8,7 @@
          ──level──▶ LUFS and a gain                    every song at the same loudness
          ──segment▶ `Segment` (187, 96), one per 3 s   the backbone's input
 
-====================  =============================================================
+====================  ==============================================================
 ``sniff``             detects the container before any decoder sees the file
 ``headers``           container headers: claimed length, codec
 ``mpeg_header``       the same for MP3 and ADTS, which have frame headers only
@@ -18,7 +18,7 @@
 ``dsd``               headers of DSF and DFF, and where their tags lie
 ``asf``               WMA objects: length, encryption
 ``matroska``          Matroska and WebM elements: length, encryption, tags
-``refused``           formats recognised by their first bytes and refused
+``unsupported``       formats recognised by their first bytes and refused
 ``raw``               the contract of the two readers: blocks or a `DecoderError`
 ``soundfile_reader``  WAV, AIFF, AU, FLAC, MP3 → blocks (n, channels)
 ``pyav_reader``       other formats, and files that libsndfile gave up on → the same
@@ -40,21 +40,21 @@
 ``tags``              title, artist, album, ids
 ``ape_tags``          the tags at the end of WavPack, Monkey's Audio and Musepack
 ``stderr``            captures what C libraries print, for error messages
-====================  =============================================================
+====================  ==============================================================
 
 Public::
 
-    decode    decode, waveform
-    mel       log_mel
-    level     loudness_lufs, gain
-    segment   levelled, segments
-    tempo     Tempo, TempoMeter
-    tonality  Key, KeyMeter
-    attributes  Attributes, Listened, METHODS
-    envelope  envelope
-    playable  probe, write_wav, Playable
-    content   content_hash, content_hash_of
-    sniff     sniff, sniff_open, Container
-    stderr    captured_stderr
-    tags      SongTags, all_tags, header_duration_s, read_tag, read_tags
+    decode      decode, waveform
+    mel         log_mel
+    level       loudness_lufs, gain
+    segment     levelled, segments
+    tempo       Tempo, TempoMeter
+    tonality    Key, KeyMeter
+    attributes  Attributes, AttributeMeter, METHODS
+    envelope    envelope
+    playable    probe, write_wav, Playable
+    content     content_hash, content_hash_of
+    sniff       sniff, sniff_open, Container
+    stderr      captured_stderr
+    tags        SongTags, all_tags, header_duration_s, read_tag, read_tags
 """

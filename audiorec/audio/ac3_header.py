@@ -1,6 +1,6 @@
 """Frame headers of AC-3 and E-AC-3, which are recognised by several consecutive frames."""
 
-from audiorec.audio.mpeg_header import leads_on
+from audiorec.audio.mpeg_header import has_consecutive_frames
 
 _KBITS = (
     *(32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640),
@@ -27,4 +27,4 @@ def ac3_length(data: bytes, at: int) -> int | None:
 
 def is_ac3(data: bytes, *, is_whole: bool) -> bool:
     """Return whether the data begins with several consecutive AC-3 or E-AC-3 frames."""
-    return leads_on(data, ac3_length, is_whole=is_whole)
+    return has_consecutive_frames(data, ac3_length, is_whole=is_whole)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from audiorec.audio.headers import exactly
+from audiorec.audio.headers import read_exactly
 from audiorec.audio.sniff import end_of_audio
 
 MAX_ITEMS = 256
@@ -42,7 +42,7 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
         begin = at + 8 + len(name) + 1
         if not flags & _KIND:
             file.seek(begin)
-            value = exactly(file, min(length, MAX_TEXT)).partition(b"\0")[0]
+            value = read_exactly(file, min(length, MAX_TEXT)).partition(b"\0")[0]
             found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
         at = begin + length
     return found

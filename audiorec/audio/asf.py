@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from uuid import UUID
 
-from audiorec.audio.headers import Header, exactly
+from audiorec.audio.headers import Header, read_exactly
 
 MAGIC = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le  # of the header object
 _FILE = UUID("8cabdca1-a947-11cf-8ee4-00c00c205365").bytes_le
@@ -35,16 +35,16 @@ def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
     A file with video makes no claim: its audio may end before the video does.
     """
     file.seek(begin + 16)
-    (length,) = struct.unpack("<Q", exactly(file, 8))
+    (length,) = struct.unpack("<Q", read_exactly(file, 8))
     claimed_s, has_video = None, False
     for kind, at, _ in _objects(file, begin + 30, min(begin + length, size)):
         if kind in _ENCRYPTION:
             return Header(suits_soundfile=False, drm="protected by DRM (Windows Media)")
         file.seek(at)
         if kind == _FILE:
-            claimed_s = _duration(exactly(file, 80))
+            claimed_s = _duration(read_exactly(file, 80))
         elif kind == _STREAM:
-            has_video |= exactly(file, 16) == _VIDEO
+            has_video |= read_exactly(file, 16) == _VIDEO
     return Header(None if has_video else claimed_s, suits_soundfile=False)
 
 
@@ -61,7 +61,7 @@ def _objects(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, in
         if at + _OBJECT_HEADER > end:
             return
         file.seek(at)
-        kind, length = struct.unpack("<16sQ", exactly(file, _OBJECT_HEADER))
+        kind, length = struct.unpack("<16sQ", read_exactly(file, _OBJECT_HEADER))
         yield kind, at + _OBJECT_HEADER, at + length
         if length < _OBJECT_HEADER:
             return

@@ -1,6 +1,6 @@
 """Tempo and key of a song, measured while it is decoded.
 
-    blocks (n,) at 16 kHz ──Listened──▶ the same blocks, for the next stage
+    blocks (n,) at 16 kHz ──AttributeMeter──▶ the same blocks, for the next stage
                               └─▶ tempo, tonality ──▶ `Attributes`
 
 `audiorec extract --attributes` writes them to columns of ``vecs.parquet``. They do not affect
@@ -49,7 +49,7 @@ class Attributes:
     key_confidence: float
 
 
-class Listened(Iterable[FloatArray]):
+class AttributeMeter(Iterable[FloatArray]):
     """Iterable of blocks that measures tempo and key during its first iteration.
 
     Examples
@@ -57,7 +57,7 @@ class Listened(Iterable[FloatArray]):
     >>> import numpy as np
     >>> t = np.arange(12 * 16_000) / 16_000
     >>> chord = sum(np.sin(2 * np.pi * hertz * t) for hertz in (220, 277.2, 329.6))  # A, C#, E
-    >>> listened = Listened(np.split(np.float32(chord * np.exp(-10 * (t % 0.5))), 12))
+    >>> listened = AttributeMeter(np.split(np.float32(chord * np.exp(-10 * (t % 0.5))), 12))
     >>> for block in listened:
     ...     pass
     >>> found = listened.attributes()

@@ -1,6 +1,6 @@
 """Segments with a spectrogram computed for each, for networks that were trained on clips.
 
-    blocks (n,) ──clips──▶ `Piece` (frames, bands), one every hop
+    blocks (n,) ──clips──▶ `PowerSegment` (frames, bands), one every hop
 
 Segments lie where `audiorec.audio.segment` puts them; only their edges differ: a segment is padded
 with its own reflected samples or with zeros, not with the song's samples around it.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from audiorec.audio.grid import Grid, Piece
+from audiorec.audio.grid import Grid, PowerSegment
 from audiorec.audio.mel import mel_power, power_spectra
 from audiorec.spec import FeatureSpec
 from audiorec.types import FloatArray
@@ -18,7 +18,7 @@ from audiorec.types import FloatArray
 
 def clips(
     blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None = None
-) -> Iterator[Piece]:
+) -> Iterator[PowerSegment]:
     """Yield the mel power of each segment of a song, streaming.
 
     Parameters
@@ -36,10 +36,10 @@ def clips(
     grid, rate = Grid(spec), spec.mel.sample_rate
     waiting, begin, n_whole = np.zeros(0, np.float32), 0, 0  # samples from number `begin` on
 
-    def piece(start: int) -> Piece:
+    def piece(start: int) -> PowerSegment:
         samples = waiting[start - begin :][: grid.whole]
         power = [mel_power(s, spec.mel, filterbank) for s in power_spectra([samples], spec.mel)]
-        return Piece(start / rate, np.concatenate(power))
+        return PowerSegment(start / rate, np.concatenate(power))
 
     for block in blocks:
         waiting = np.concatenate([waiting, block])

@@ -8,7 +8,7 @@ Musepack's stream version 8.
 import struct
 from typing import BinaryIO
 
-from audiorec.audio.headers import Header, exactly
+from audiorec.audio.headers import Header, read_exactly
 
 _WAVPACK_HEADER = 32  # bytes of a block before its sub-blocks
 _WAVPACK_RATES = (
@@ -25,13 +25,13 @@ _MAX_PACKETS = 16  # of a Musepack file, to find the one that counts its samples
 def read_wavpack(file: BinaryIO, begin: int, _size: int) -> Header:
     """Read the first block of a WavPack file: total samples, rate, PCM or DSD."""
     file.seek(begin)
-    head = exactly(file, _WAVPACK_HEADER)
+    head = read_exactly(file, _WAVPACK_HEADER)
     length, high, total, flags = struct.unpack("<4xI3xBI8xI4x", head)
     index = flags >> 23 & 15
     is_dsd = bool(flags & _WAVPACK_DSD)
     rate = _WAVPACK_RATES[index] if index < len(_WAVPACK_RATES) else 0
     factor = 1
-    for kind, content in _sub_blocks(exactly(file, min(length, 1 << 12))):
+    for kind, content in _sub_blocks(read_exactly(file, min(length, 1 << 12))):
         if kind == 0x27:  # a rate outside the table
             rate = int.from_bytes(content[:3], "little")
         elif kind == 0x0E and content:  # DSD: samples are octets, at a power of two of the rate
@@ -60,13 +60,13 @@ def _sub_blocks(data: bytes) -> list[tuple[int, bytes]]:
 def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:
     """Read a Monkey's Audio header: samples per frame, frames, samples of the last frame."""
     file.seek(begin + 4)
-    (version,) = struct.unpack("<H", exactly(file, 2))
+    (version,) = struct.unpack("<H", read_exactly(file, 2))
     if version >= 3980:
-        (descriptor,) = struct.unpack("<2xI", exactly(file, 6))
+        (descriptor,) = struct.unpack("<2xI", read_exactly(file, 6))
         file.seek(begin + descriptor)
-        per_frame, last, frames, rate = struct.unpack("<4xIII4xI", exactly(file, 24))
+        per_frame, last, frames, rate = struct.unpack("<4xIII4xI", read_exactly(file, 24))
     else:
-        level, rate, frames, last = struct.unpack("<H4xI8xII", exactly(file, 26))
+        level, rate, frames, last = struct.unpack("<H4xI8xII", read_exactly(file, 26))
         is_long = version >= 3900 or (version >= 3800 and level >= 4000)
         per_frame = 4 * 73_728 if version >= 3950 else 73_728 if is_long else 9_216
     total = (frames - 1) * per_frame + last
@@ -76,7 +76,7 @@ def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:
 def read_tta(file: BinaryIO, begin: int, _size: int) -> Header:
     """Read a True Audio header: rate, total samples, and whether it needs a password."""
     file.seek(begin + 4)
-    kind, rate, total = struct.unpack("<H4xII", exactly(file, 14))
+    kind, rate, total = struct.unpack("<H4xII", read_exactly(file, 14))
     drm = "encrypted with a password" if kind == 2 else None
     return Header(total / rate if total and rate else None, suits_soundfile=False, drm=drm)
 
@@ -84,7 +84,7 @@ def read_tta(file: BinaryIO, begin: int, _size: int) -> Header:
 def read_musepack(file: BinaryIO, begin: int, size: int) -> Header:
     """Read a Musepack header of stream version 7 or 8."""
     file.seek(begin)
-    head = exactly(file, 12)
+    head = read_exactly(file, 12)
     if head[:4] == b"MPCK":
         return _musepack_8(file, begin, size)
     (frames,) = struct.unpack_from("<I", head, 4)
@@ -98,7 +98,7 @@ def _musepack_8(file: BinaryIO, begin: int, size: int) -> Header:
         if at >= size:
             break
         file.seek(at)
-        packet = exactly(file, 40)
+        packet = read_exactly(file, 40)
         length, content = _varint(packet, 2)
         if packet[:2] == b"SH":
             claimed_s = _musepack_length(packet, content + 5)  # after a checksum and the version

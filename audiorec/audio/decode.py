@@ -23,7 +23,7 @@ from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
-from audiorec.audio.mono import AS_MIXED, Mono, NotFiniteError, Treatment
+from audiorec.audio.mono import AS_MIXED, ChannelMix, Mono, NotFiniteError
 from audiorec.audio.raw import MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import (
     Container,
@@ -159,11 +159,11 @@ _MakeReader = Callable[[BinaryIO, Sniffed], _Reader]
 
 
 class _ReadAgainError(Exception):
-    """The file must be read again with another `Treatment`."""
+    """The file must be read again with another `ChannelMix`."""
 
-    def __init__(self, treatment: Treatment) -> None:
-        super().__init__(treatment)
-        self.treatment = treatment
+    def __init__(self, mix: ChannelMix) -> None:
+        super().__init__(mix)
+        self.mix = mix
 
 
 def _readers(sniffed: Sniffed) -> list[_MakeReader]:
@@ -194,17 +194,17 @@ class _Song:
         consume: Callable[[Iterable[FloatArray]], R],
         is_damaged: bool,
     ) -> tuple[R, AudioInfo]:
-        """Read with one decoder, again for each change of treatment."""
-        treatment = AS_MIXED
+        """Read with one decoder, again for each change of mix."""
+        mix = AS_MIXED
         while True:
             with open_regular(self._path) as file:
-                blocks = _Blocks(partial(_Reading, self, make_reader, file, treatment))
+                blocks = _Blocks(partial(_Reading, self, make_reader, file, mix))
                 try:
                     result, reading = blocks.given_to(consume)
                     has_shrunk = os.fstat(file.fileno()).st_size < self.sniffed.size
                     return result, reading.info(is_damaged, has_shrunk)
                 except _ReadAgainError as again:
-                    treatment = again.treatment
+                    mix = again.mix
 
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:
@@ -269,13 +269,13 @@ class _Reading:
     """One reading of a song from its beginning, by one decoder."""
 
     def __init__(
-        self, song: _Song, make_reader: _MakeReader, file: BinaryIO, treatment: Treatment
+        self, song: _Song, make_reader: _MakeReader, file: BinaryIO, mix: ChannelMix
     ) -> None:
         file.seek(0)
         self._song = song
         self._reader = make_reader(file, song.sniffed)
-        self._treatment = treatment
-        self._mono = Mono(song.spec.decode, treatment)
+        self._channels_mix = mix
+        self._mono = Mono(song.spec.decode, mix)
         self.error: Exception | None = None
         self.blocks = self._read()
 
@@ -287,7 +287,7 @@ class _Reading:
                 self._song.check_duration(self._mono.seconds)
             yield from self._mono.flush()
             # Checked before the caller's function sees the end, so it need not know the limits.
-            if (better := self._mono.better_treatment()) is not None:
+            if (better := self._mono.better_mix()) is not None:
                 raise _ReadAgainError(better)
             self._song.check_samples(self._mono.n_samples, self._reader.claimed_s)
         except NotFiniteError as error:
@@ -330,7 +330,7 @@ class _Reading:
         applies = {
             Status.DAMAGED: reader.is_damaged or ends_badly,
             Status.TRUNCATED: is_truncated,
-            Status.PHASE_CANCELLED: self._treatment.channel is not None,
+            Status.PHASE_CANCELLED: self._channels_mix.channel is not None,
             Status.SILENT: mono.is_silent,
             Status.SHORT: mono.n_samples < self._song.spec.segment_samples,
             Status.OK: True,

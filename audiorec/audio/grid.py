@@ -1,6 +1,6 @@
 """Positions of segments in a song, in samples and frames; and the types of a segmented song.
 
-FeatureSpec ──Grid──▶ hop, length, shortest tail        `Segment`, `Piece`, `Track`
+FeatureSpec ──Grid──▶ hop, length, shortest tail        `Segment`, `PowerSegment`, `LevelledSong`
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ class Segment(NamedTuple):
     log_mel: FloatArray  # (187, 96)
 
 
-class Piece(NamedTuple):
+class PowerSegment(NamedTuple):
     """A segment before compression, which needs the song's gain."""
 
     start_s: float
     power: FloatArray  # (187, 96): mel power
 
 
-class Track(NamedTuple):
+class LevelledSong(NamedTuple):
     """Loudness of a song, and its segments, which are computed on demand."""
 
     loudness_lufs: float | None  # of the mono mix; None if undefined or not measured

@@ -45,11 +45,11 @@ class Header(NamedTuple):
 def read_wav(file: BinaryIO, begin: int, size: int) -> Header:
     """Read a RIFF, RF64 or BW64 header: ``fmt``, ``ds64`` and the size of ``data``."""
     file.seek(begin)
-    magic, riff_size = struct.unpack("<4sI", exactly(file, 8))
+    magic, riff_size = struct.unpack("<4sI", read_exactly(file, 8))
     codec = rate = frame_bytes = long_size = None
     for kind, at, length in _chunks(file, begin + 12, size, "<"):
         if kind == b"ds64":
-            (long_size,) = struct.unpack("<8xQ", exactly(file, 16))
+            (long_size,) = struct.unpack("<8xQ", read_exactly(file, 16))
         elif kind == b"fmt ":
             codec, rate, frame_bytes = _wav_format(file, length)
             if codec not in WAV_CODECS:
@@ -71,7 +71,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
     for kind, _, length in _chunks(file, begin + 12, size, ">"):
         if kind != b"COMM" or length < 18:
             continue
-        content = exactly(file, min(length, 22))
+        content = read_exactly(file, min(length, 22))
         frames, exponent, mantissa = struct.unpack(">2xI2xHQ", content[:18])
         codec = content[18:22]
         if codec and codec not in AIFC_CODECS:
@@ -85,7 +85,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
 def read_au(file: BinaryIO, begin: int, size: int) -> Header:
     """Read an AU header: the number of data bytes, unless it is left open."""
     file.seek(begin + 4)
-    offset, length, encoding, rate, channels = struct.unpack(">5I", exactly(file, 20))
+    offset, length, encoding, rate, channels = struct.unpack(">5I", read_exactly(file, 20))
     if encoding not in _AU_SAMPLE_BYTES:
         return Header(refusal=f"AU encoding {encoding}")
     claimed = None if length == 0 or _is_placeholder(length) else length
@@ -97,7 +97,7 @@ def read_au(file: BinaryIO, begin: int, size: int) -> Header:
 def read_flac(file: BinaryIO, begin: int) -> Header:
     """Read FLAC's STREAMINFO: 20 bits of sample rate and 36 bits of total samples."""
     file.seek(begin + 18)
-    (packed,) = struct.unpack(">Q", exactly(file, 8))
+    (packed,) = struct.unpack(">Q", read_exactly(file, 8))
     rate, samples = packed >> 44, packed & (2**36 - 1)
     return Header(claimed_s=samples / rate if samples and rate else None)
 
@@ -116,7 +116,7 @@ def read_ogg_end(file: BinaryIO, size: int) -> Header:
     return Header(cut=not is_last or page_end > len(tail))
 
 
-def exactly(file: BinaryIO, length: int) -> bytes:
+def read_exactly(file: BinaryIO, length: int) -> bytes:
     """Read `length` bytes; if the file ends earlier, pad them with zeros."""
     return file.read(length).ljust(length, b"\0")
 
@@ -128,7 +128,7 @@ def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[by
         if at + header.size > size:
             return
         file.seek(at)
-        kind, length = header.unpack(exactly(file, header.size))
+        kind, length = header.unpack(read_exactly(file, header.size))
         begin = at + header.size
         yield kind, begin, length
         at = begin + length + length % 2  # chunks are padded to an even length
@@ -136,7 +136,7 @@ def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[by
 
 def _wav_format(file: BinaryIO, length: int) -> tuple[int, int, int]:
     """Return codec, frames per second and bytes per frame of a ``fmt`` chunk."""
-    content = exactly(file, min(length, 40)).ljust(40, b"\0")
+    content = read_exactly(file, min(length, 40)).ljust(40, b"\0")
     codec, _, rate, _, frame_bytes = struct.unpack("<HHIIH", content[:14])
     if codec == _WAV_EXTENSIBLE:  # the codec is the first field of a GUID
         (codec,) = struct.unpack("<H", content[24:26])

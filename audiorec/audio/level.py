@@ -65,7 +65,7 @@ def loudness_lufs(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC.mel) -> fl
     >>> round(loudness_lufs(tone), 2), loudness_lufs(0 * tone)
     (-3.01, None)
     """
-    meter = Meter(spec)
+    meter = LoudnessMeter(spec)
     for spectra in power_spectra([waveform], spec):
         meter.add(spectra)
     return meter.loudness_lufs(len(waveform))
@@ -109,7 +109,7 @@ def meter_spec(spec: MelSpec) -> MelSpec:
     return MelSpec(sample_rate=spec.sample_rate, n_fft=2 * hop, hop_length=hop, f_max=half)
 
 
-class Meter:
+class LoudnessMeter:
     """Loudness meter of one song, fed with power spectra.
 
     `n_samples` counts the samples that passed through `listening`.

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from audiorec.audio.headers import Header, exactly
+from audiorec.audio.headers import Header, read_exactly
 
 MAGIC = b"\x1a\x45\xdf\xa3"
 ATTACHMENTS = b"\x19\x41\xa4\x69"
@@ -127,7 +127,7 @@ def _elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
         if at + 2 > end:
             return
         file.seek(at)
-        head = exactly(file, 12)
+        head = read_exactly(file, 12)
         id_bytes = 9 - head[0].bit_length()
         if id_bytes > 4:
             return
@@ -154,7 +154,7 @@ def _real(file: BinaryIO, element: Element) -> float:
     file.seek(element.begin)
     length = element.end - element.begin
     code = {4: ">f", 8: ">d"}.get(length)
-    return float(struct.unpack(code, exactly(file, length))[0]) if code else 0.0
+    return float(struct.unpack(code, read_exactly(file, length))[0]) if code else 0.0
 
 
 def _text(file: BinaryIO, element: Element, size: int) -> str:

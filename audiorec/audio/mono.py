@@ -4,7 +4,7 @@
 
 The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
 the backbone is sensitive to gain. The measured peak, energies and range decide afterwards whether
-the file must be mixed in another way: see `Mono.better_treatment`.
+the file must be mixed in another way: see `Mono.better_mix`.
 """
 
 import math
@@ -21,14 +21,14 @@ from audiorec.types import FloatArray
 SILENCE = 1e-4  # half the range of a signal at -80 dBFS
 
 
-class Treatment(NamedTuple):
+class ChannelMix(NamedTuple):
     """How to mix a file's channels, as determined by a first reading."""
 
     channel: int | None = None  # use this channel alone instead of the mean
     gain: float = 1.0
 
 
-AS_MIXED = Treatment()
+AS_MIXED = ChannelMix()
 
 
 class NotFiniteError(Exception):
@@ -42,13 +42,13 @@ class NotFiniteError(Exception):
 class Mono:
     """Mixer, resampler and level meter of one reading of a file."""
 
-    def __init__(self, spec: DecodeSpec, treatment: Treatment = AS_MIXED) -> None:
+    def __init__(self, spec: DecodeSpec, mix: ChannelMix = AS_MIXED) -> None:
         self.seconds = 0.0  # of input
         self.n_samples = 0  # of output
         self.sample_rate = self.channels = 0  # of the first block
         self.peak = 0.0  # largest absolute sample over all channels, before the gain
         self._spec = spec
-        self._treatment = treatment
+        self._channels_mix = mix
         self._low, self._high = math.inf, -math.inf
         self._mix_energy = self._channel_energy = 0.0
         self._resampler: soxr.ResampleStream | None = None
@@ -80,13 +80,13 @@ class Mono:
         if self._resampler is not None:
             yield from self._emit(np.zeros(0, np.float32), last=True)
 
-    def better_treatment(self) -> Treatment | None:
-        """Return the treatment that the file needs, or None if this one was right."""
+    def better_mix(self) -> ChannelMix | None:
+        """Return the mix that the file needs, or None if this one was right."""
         if self._is_too_loud:
-            return self._treatment._replace(gain=1.0 / self.peak)
-        is_mix = self.channels > 1 and self._treatment.channel is None
+            return self._channels_mix._replace(gain=1.0 / self.peak)
+        is_mix = self.channels > 1 and self._channels_mix.channel is None
         if is_mix and self._mix_energy < self._spec.min_mix_energy * self._channel_energy:
-            return self._treatment._replace(channel=0)
+            return self._channels_mix._replace(channel=0)
         return None
 
     @property
@@ -96,7 +96,7 @@ class Mono:
 
     @property
     def _is_too_loud(self) -> bool:
-        return self._treatment.gain == 1.0 and self.peak > self._spec.max_peak
+        return self._channels_mix.gain == 1.0 and self.peak > self._spec.max_peak
 
     def _measure(self, samples: FloatArray, rate: int) -> None:
         low, high = float(samples.min()), float(samples.max())
@@ -108,11 +108,11 @@ class Mono:
             self.sample_rate, self.channels = rate, samples.shape[1]
 
     def _mix(self, samples: FloatArray) -> FloatArray:
-        if self._treatment.gain != 1.0:
-            samples = samples * np.float32(self._treatment.gain)
+        if self._channels_mix.gain != 1.0:
+            samples = samples * np.float32(self._channels_mix.gain)
         n_channels = samples.shape[1]
-        if self._treatment.channel is not None or n_channels == 1:
-            mixed = samples[:, self._treatment.channel or 0].copy()
+        if self._channels_mix.channel is not None or n_channels == 1:
+            mixed = samples[:, self._channels_mix.channel or 0].copy()
         else:
             mixed = samples[:, 0] + samples[:, 1]  # 5 to 25 times as fast as mean(axis=1)
             for extra in range(2, n_channels):

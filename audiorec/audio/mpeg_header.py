@@ -85,10 +85,12 @@ def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
 
 def is_adts(data: bytes, *, is_whole: bool) -> bool:
     """Return whether the data begins with several consecutive ADTS frames."""
-    return leads_on(data, adts_length, is_whole=is_whole)
+    return has_consecutive_frames(data, adts_length, is_whole=is_whole)
 
 
-def leads_on(data: bytes, length_at: Callable[[bytes, int], int | None], *, is_whole: bool) -> bool:
+def has_consecutive_frames(
+    data: bytes, length_at: Callable[[bytes, int], int | None], *, is_whole: bool
+) -> bool:
     """Return whether the data begins with consecutive frames, by the lengths from `length_at`."""
     at = 0
     for i in range(CHAIN):

@@ -27,8 +27,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from audiorec.audio.clips import clips
-from audiorec.audio.grid import Grid, Piece, Segment, Track
-from audiorec.audio.level import Meter, gain, meter_spec, reads_frames_of
+from audiorec.audio.grid import Grid, LevelledSong, PowerSegment, Segment
+from audiorec.audio.level import LoudnessMeter, gain, meter_spec, reads_frames_of
 from audiorec.audio.mel import compressed, mel_power, power_spectra
 from audiorec.errors import InputError
 from audiorec.spec import FeatureSpec
@@ -44,7 +44,7 @@ def levelled(
     spec: FeatureSpec = _DEFAULT_SPEC,
     *,
     filterbank: FloatArray | None = None,
-) -> Track:
+) -> LevelledSong:
     """Measure a song's loudness and split it into segments at the loudness of the spec.
 
     Parameters
@@ -58,7 +58,7 @@ def levelled(
 
     Returns
     -------
-    track : Track
+    track : LevelledSong
         Loudness, and at least one segment, in order of time.
 
     Raises
@@ -75,15 +75,15 @@ def levelled(
     (None, [(0.0, (187, 96)), (3.0, (187, 96)), (5.024, (187, 96))])
     """
     if spec.level is None:
-        return Track(None, _at_gain(_pieces(blocks, spec, filterbank), spec, 1.0))
+        return LevelledSong(None, _at_gain(_pieces(blocks, spec, filterbank), spec, 1.0))
     if spec.segment.length_s is None and reads_frames_of(spec.mel):
         return _measured_by_its_frames(blocks, spec)
-    meter, held = Meter(meter_spec(spec.mel)), _HeldPieces(blocks)
+    meter, held = LoudnessMeter(meter_spec(spec.mel)), _HeldPieces(blocks)
     for piece in _pieces(meter.listening(blocks), spec, filterbank):
         held.add(piece)
     loudness = meter.loudness_lufs(meter.n_samples)
     pieces = _pieces(blocks, spec, filterbank) if held.pieces is None else held.drained()
-    return Track(loudness, _at_gain(pieces, spec, gain(loudness, spec.level)))
+    return LevelledSong(loudness, _at_gain(pieces, spec, gain(loudness, spec.level)))
 
 
 def segments(
@@ -103,10 +103,10 @@ def segments(
     yield from levelled(blocks, spec, filterbank=filterbank).segments
 
 
-def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> Track:
+def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> LevelledSong:
     """Do the same as `levelled`, for a front end with spectra that the meter can reuse."""
     power = _Power(blocks, spec)
-    meter, most = Meter(spec.mel), HELD_S * spec.mel.sample_rate
+    meter, most = LoudnessMeter(spec.mel), HELD_S * spec.mel.sample_rate
     held: deque[FloatArray] | None = deque()
     for spectra in power.spectra():
         meter.add(spectra)
@@ -117,7 +117,7 @@ def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> 
             held.append(mel_power(spectra, spec.mel))
     loudness = meter.loudness_lufs(power.n_heard)
     again = _Power(blocks, spec) if held is None else _Held(held, power.n_samples)
-    return Track(loudness, _at_gain(_cut(again, spec), spec, gain(loudness, spec.level)))
+    return LevelledSong(loudness, _at_gain(_cut(again, spec), spec, gain(loudness, spec.level)))
 
 
 def _check_again(blocks: Iterable[FloatArray]) -> None:
@@ -130,20 +130,20 @@ def _check_again(blocks: Iterable[FloatArray]) -> None:
 
 def _pieces(
     blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None
-) -> Iterator[Piece]:
+) -> Iterator[PowerSegment]:
     """Yield the mel power of each segment."""
     if spec.segment.length_s is not None:
         return clips(blocks, spec, filterbank)
     return _cut(_Power(blocks, spec, filterbank), spec)
 
 
-def _at_gain(pieces: Iterable[Piece], spec: FeatureSpec, factor: float) -> Iterator[Segment]:
+def _at_gain(pieces: Iterable[PowerSegment], spec: FeatureSpec, factor: float) -> Iterator[Segment]:
     """Yield segments with a gain of `factor` applied."""
     for start_s, power in pieces:
         yield Segment(start_s, compressed(power, spec.mel, gain=factor))
 
 
-def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[Piece]:
+def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[PowerSegment]:
     """Yield the segments of a song from the mel power of its frames."""
     grid = Grid(spec)
     window = _Frames(spec.mel.n_mels)
@@ -154,12 +154,12 @@ def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[Piece]:
             start = grid.first_frame(n_whole)
             if start + grid.length > window.end:
                 break
-            yield Piece(n_whole * spec.segment.hop_s, window.cut(start, grid.length))
+            yield PowerSegment(n_whole * spec.segment.hop_s, window.cut(start, grid.length))
             n_whole += 1
         window.forget(min(grid.first_frame(n_whole), window.end - grid.length))
     if grid.has_tail(power.n_samples, n_whole):
         start = window.end - grid.length
-        yield Piece(grid.seconds(start), window.cut(start, grid.length))
+        yield PowerSegment(grid.seconds(start), window.cut(start, grid.length))
 
 
 class _Power:
@@ -214,19 +214,21 @@ class _HeldPieces:
     """Segments of a song as power, held while they fit in `HELD_BYTES`; freed when consumed."""
 
     def __init__(self, blocks: Iterable[FloatArray]) -> None:
-        self.pieces: deque[Piece] | None = deque()
+        self.pieces: deque[PowerSegment] | None = deque()
         self._blocks = blocks
         self._bytes = 0
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: PowerSegment) -> None:
         self._bytes += piece.power.nbytes
         if self.pieces is not None and self._bytes > HELD_BYTES:
             _check_again(self._blocks)
             self.pieces = None
         if self.pieces is not None:
-            self.pieces.append(Piece(piece.start_s, np.array(piece.power)))  # a copy, not a view
+            self.pieces.append(
+                PowerSegment(piece.start_s, np.array(piece.power))
+            )  # a copy, not a view
 
-    def drained(self) -> Iterator[Piece]:
+    def drained(self) -> Iterator[PowerSegment]:
         while self.pieces:
             yield self.pieces.popleft()
 

@@ -22,7 +22,7 @@ from audiorec.audio import (
     headers,
     matroska,
     mpeg_header,
-    refused,
+    unsupported,
 )
 from audiorec.audio.atoms import inspect_mp4
 from audiorec.audio.headers import Header
@@ -227,7 +227,7 @@ def _container(head: bytes, *, is_whole: bool) -> Container | None:
         return Container.ASF
     if head[:4] in _MAGICS:
         return _MAGICS[head[:4]]
-    if refused.name_of(head) is not None:
+    if unsupported.unsupported_format(head) is not None:
         return None
     if mpeg_header.is_adts(head, is_whole=is_whole):
         return Container.ADTS
@@ -273,8 +273,8 @@ def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
 
 def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
     file.seek(begin)
-    head = file.read(refused.HEAD_BYTES)
-    if (name := refused.name_of(head)) is not None:
+    head = file.read(unsupported.HEAD_BYTES)
+    if (name := unsupported.unsupported_format(head)) is not None:
         reason = f"{name} is not supported; convert it to FLAC"
         return _refusal(path, Failure.UNSUPPORTED, reason)
     head = head[:64]

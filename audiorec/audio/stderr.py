@@ -15,7 +15,7 @@ from typing import IO
 KEPT_BYTES = 4096  # from the end: one line is needed, and the output can be megabytes
 
 
-class Chatter:
+class CapturedOutput:
     """Captured output, which remains readable after the descriptor is restored."""
 
     def __init__(self, sink: IO[bytes]) -> None:
@@ -43,8 +43,8 @@ class Chatter:
 
 
 @contextlib.contextmanager
-def captured_stderr() -> Iterator[Chatter]:
-    """Redirect file descriptor 2 to a temporary file in a ``with`` block; yields its `Chatter`.
+def captured_stderr() -> Iterator[CapturedOutput]:
+    """Redirect file descriptor 2 to a temporary file in a ``with`` block; see `CapturedOutput`.
 
     Output of Python and C libraries goes to the file, not to a pipe, which could fill up. The
     descriptor belongs to the whole process: use this where a single thread decodes, as in a
@@ -52,7 +52,7 @@ def captured_stderr() -> Iterator[Chatter]:
     """
     _flush()
     with tempfile.TemporaryFile("a+b", buffering=0) as sink:
-        chatter = Chatter(sink)
+        chatter = CapturedOutput(sink)
         saved = os.dup(2)
         os.dup2(sink.fileno(), 2)
         try:

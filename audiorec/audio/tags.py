@@ -138,7 +138,7 @@ def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
     """Return the tags found by tinytag; None if it finds none or does not know the format."""
     from tinytag import TinyTag, TinyTagException  # late: a run's parent process reads no tags
 
-    place = dsd.id3_place(file, os.fstat(file.fileno()).st_size)
+    place = dsd.id3_span(file, os.fstat(file.fileno()).st_size)
     source = file
     if place is not None:  # inside or at the end of the file
         file.seek(place[0])

@@ -6,7 +6,7 @@
     make, part(i) ──map_blocks───────▶ values, in the order of the blocks
 
 ``make`` is a picklable callable with the data shared by all blocks (songs, a model, settings). It
-is written once, memory-mapped by all processes of a machine (`audiorec.engines.kept`), and called
+is written once, memory-mapped by all processes of a machine (`audiorec.engines.mapped`), and called
 with ``part(i)``, the data of block i only, such as the histories of its users. A block depends on
 ``make(part(i))`` alone, so any worker may compute it, in any order and repeatedly.
 """
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, ClassVar
 
-from audiorec.engines.kept import Keeper, MappedValue
+from audiorec.engines.mapped import MappedValue, MappedWriter
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, LostBlocksError
 from audiorec.files.blocks import PREFIX, SHARED, Elsewhere, write_block
@@ -87,7 +87,7 @@ class BlockTask:
         return BlockOutcome(self.index, message=message)
 
 
-def made_by(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhere:
+def block_runner(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhere:
     """Return a function that computes blocks of `audiorec.files.blocks.run_blocks` on an engine."""
 
     def run(folder: Path, missing: Sequence[int]) -> Iterator[tuple[int, str]]:
@@ -152,13 +152,13 @@ def _outcomes(
     engine: Engine, shared: Any, part: Part, numbers: Sequence[int], folder: Path, out: str
 ) -> Iterator[BlockOutcome]:
     """Yield outcomes; the workers' input files exist while they run."""
-    keeper, own = Keeper(shared), {}
+    keeper, own = MappedWriter(shared), {}
     kept = keeper.write(folder / SHARED)
 
     def tasks() -> Iterator[BlockTask]:
         for i in numbers:
             own[i] = folder / f"{PREFIX}{i:06d}.bin"
-            yield BlockTask(i, kept, Keeper(part(i), keeper).write(own[i], kept), out)
+            yield BlockTask(i, kept, MappedWriter(part(i), keeper).write(own[i], kept), out)
 
     try:
         for outcome in engine(tasks()):

@@ -19,7 +19,7 @@
 
 Public::
 
-    classification  Report, Interval, report, by_track
+    classification  Report, Interval, report, by_song
     pictures        draw, require_figure
     rank_pictures   draw_channels, draw_trade_off
 

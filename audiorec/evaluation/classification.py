@@ -4,7 +4,7 @@
 
 Segments of a song are not independent, so intervals come from a bootstrap over songs ("tracks" in
 the names): a song is drawn with all of its segments. The same functions evaluate by segment and by
-song; `by_track` averages segments to songs.
+song; `by_song` averages segments to songs.
 
 Conventions
 -----------
@@ -178,7 +178,7 @@ def report(
     )
 
 
-def by_track(
+def by_song(
     scores: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     tracks: Sequence[str] | npt.NDArray[np.str_],

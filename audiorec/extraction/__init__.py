@@ -30,10 +30,10 @@ Public::
     naming       Naming, parse_naming, read_id_table, row_aliases
     plan         Plan
     pipeline     Extractor, ExtractorConfig, Song
-    backbones    add_backbone, extractor_called, extractor_config
+    backbones    add_backbone, extractor_by_id, extractor_config
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     estimate     estimate
-    watch        EVERY_S, SETTLE_S, best_notices, watch
+    watch        EVERY_S, SETTLE_S, best_change_source, watch
     reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader,
                  envelope_reader
     manifest     find_sources, write_manifest

@@ -31,9 +31,9 @@ from audiorec.tagger.added import (
     write_added,
 )
 from audiorec.tagger.backbone_added import Graph
+from audiorec.tagger.backbone_spec import BackboneSpec, Role, read_spec
 from audiorec.tagger.heads import Head
 from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
-from audiorec.tagger.stated import Role, StatedBackbone, read_spec
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
@@ -61,7 +61,7 @@ def add_backbone(
     model : Path
         An ONNX file without external data or custom operators.
     spec : Path
-        Its spec; see `audiorec.tagger.stated`.
+        Its spec; see `audiorec.tagger.backbone_spec`.
     replace : bool
         Replace a network with the same name.
     limits : Limits
@@ -89,7 +89,7 @@ def add_backbone(
     return write_added(stated, content, seen.widths, replace=replace)
 
 
-def check_handler(stated: StatedBackbone) -> Callable[[str], ModelAnswer]:
+def check_handler(stated: BackboneSpec) -> Callable[[str], ModelAnswer]:
     """Return the function that the worker of `add_backbone` runs: path to `ModelAnswer`."""
 
     def check(path: str) -> ModelAnswer:
@@ -149,7 +149,7 @@ def extractor_config(
     return ExtractorConfig(heads=tuple(heads), backbone=folder, spec=spec, **own)
 
 
-def extractor_called(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
+def extractor_by_id(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
     """Return the extractor configuration with an id; None if there is none on this machine.
 
     Tries the shipped networks and the added ones, each with its default scores.
@@ -179,7 +179,7 @@ def _model(path: Path) -> bytes:
     return content
 
 
-def _made_up(stated: StatedBackbone) -> FloatArray:
+def _made_up(stated: BackboneSpec) -> FloatArray:
     """Return segments (B, T, M) of noise with rising level, then silence, from the front end."""
     spec = stated.features
     rng, n = np.random.default_rng(0), SEGMENTS * spec.segment_samples

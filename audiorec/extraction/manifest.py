@@ -200,7 +200,7 @@ class Manifest:
         return Source(name, path, uri_of(path), size, mtime_ns, problem)
 
 
-def look_at(source: Source) -> Source:
+def with_current_stat(source: Source) -> Source:
     """Return a local song with its current size and time; URIs and folders unchanged."""
     if is_uri(source.path) or source.is_folder:
         return source

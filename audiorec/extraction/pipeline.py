@@ -1,7 +1,7 @@
 """Extract one song through all stages: audio, tagger and statistics.
 
     path ──decode──▶ blocks ──levelled──▶ (T, 187, 96) ──backbones──▶ features
-         ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
+         ──heads──▶ scores (T, 14) ──summarise──▶ vector (84,)
 
 Everything streams: a two-hour file needs no more memory for its audio than a short one. An
 `Extractor` holds the loaded networks; create one and reuse it for many songs.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from audiorec.audio.attributes import METHODS, Listened
+from audiorec.audio.attributes import METHODS, AttributeMeter
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
 from audiorec.audio.grid import Segment
@@ -32,7 +32,7 @@ from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
 from audiorec.tagger.moods import mood_columns
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import BackboneName
 from audiorec.types import AnyFeatures, AudioInfo, FloatArray, ScoreSeries
 
@@ -241,7 +241,7 @@ class Extractor:
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            vector = summarize(heard.series.scores, self.heads.statistics)
+            vector = summarise(heard.series.scores, self.heads.statistics)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(
@@ -266,7 +266,7 @@ class Extractor:
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
         decoded = watch.each("decode", blocks)
-        listened = Listened(decoded) if self.config.attributes else None
+        listened = AttributeMeter(decoded) if self.config.attributes else None
         moods = _Moods(self.heads.backbones) if listened else None
         with watch.stage("mel"):
             track = levelled(

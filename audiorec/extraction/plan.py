@@ -197,7 +197,7 @@ def rows_to_drop(
     dropped.song_ids.update(
         k.song_id
         for k in songs
-        if k.content_hash in moved and k.song_id not in ids and is_there(k.uri) is False
+        if k.content_hash in moved and k.song_id not in ids and known_to_exist(k.uri) is False
     )
     dropped.healed.update(
         f.song_id
@@ -218,7 +218,7 @@ def _prune(dropped: Dropped, rows: Sequence[tuple[str, str]], unseen: Sequence[s
     """Drop rows of files that are gone, and count those where that is uncertain."""
     hiding_place = _hiding_place(unseen)
     for name, uri in rows:
-        there, folder = is_there(uri), Path(uri).parent
+        there, folder = known_to_exist(uri), Path(uri).parent
         if there or "://" in uri:
             continue
         place = str(folder) if there is None else hiding_place(folder)
@@ -242,7 +242,7 @@ def failures_to_report(
     by_folder: dict[Path, list[Source]] = {}
     for source in unseen:
         folder = Path(source.uri).parent
-        pruned = prune and is_there(source.uri) is False and hiding_place(folder) is None
+        pruned = prune and known_to_exist(source.uri) is False and hiding_place(folder) is None
         if source.song_id in with_vector and not pruned:
             by_folder.setdefault(folder, []).append(source)
         else:
@@ -255,7 +255,7 @@ def failures_to_report(
     return reported
 
 
-def is_there(uri: str) -> bool | None:
+def known_to_exist(uri: str) -> bool | None:
     """Return whether a file or link exists; None if that cannot be determined."""
     if "://" in uri:
         return None

@@ -35,7 +35,7 @@ from audiorec.extraction.plan import (
     Policy,
     RunOptions,
     failures_to_report,
-    is_there,
+    known_to_exist,
     plan_run,
     rows_to_drop,
 )
@@ -150,7 +150,9 @@ def run(
     """
     options = options or RunOptions()
     overwrite = options.policy is Policy.OVERWRITE
-    config = as_stored(config or ExtractorConfig(), None if overwrite else outputs.vectors)
+    config = with_stored_attributes(
+        config or ExtractorConfig(), None if overwrite else outputs.vectors
+    )
     extractor = Extractor(config)
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
@@ -172,13 +174,13 @@ def preview(
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return _plan(None, sources, options)
-    extractor = Extractor(as_stored(config or ExtractorConfig(), outputs.vectors))
+    extractor = Extractor(with_stored_attributes(config or ExtractorConfig(), outputs.vectors))
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.look(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 
-def as_stored(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
+def with_stored_attributes(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
     """Return the config with attributes enabled if the store has them, so that new rows do too."""
     if config.attributes or vectors is None or not vectors.exists():
         return config
@@ -361,7 +363,7 @@ class _Extraction:
     def _is_copy(self, source: Source, content_hash: str) -> bool:
         """Return whether the audio is known from another file that still exists."""
         places = self.places.get(content_hash, [])
-        return source.uri not in places and any(map(is_there, places))
+        return source.uri not in places and any(map(known_to_exist, places))
 
     def _at(self, column: str) -> dict[str, Any]:
         return {} if self.options.at is None else {column: self.options.at}

@@ -29,7 +29,7 @@ from typing import Any
 
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.extraction.catalogue import Source
-from audiorec.extraction.manifest import Manifest, look_at
+from audiorec.extraction.manifest import Manifest, with_current_stat
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, run, run_metadata
 from audiorec.files.atomic import TEMPORARY, replaced
@@ -203,7 +203,7 @@ def process_shard(
     with _work_folder(shard, out, config, mark) as work:
         outputs = Outputs(**{kind.value: work / ENDINGS[kind] for kind in config.kinds})
         result = run(
-            [look_at(source) for source in shard.sources],
+            [with_current_stat(source) for source in shard.sources],
             outputs,
             config=config.extractor,
             options=replace(

@@ -32,7 +32,7 @@ PIECE_S = 0.2
 _NOTICE_MS = 400  # debounce time of change notifications
 
 
-class Notices(Protocol):
+class ChangeSource(Protocol):
     """Source of change notifications."""
 
     def wait(self, timeout_s: float) -> None:
@@ -40,7 +40,7 @@ class Notices(Protocol):
 
 
 @dataclass(slots=True)
-class Stillness:
+class SettledFiles:
     """Record of when each file last changed, to tell complete files from growing ones.
 
     Attributes
@@ -89,7 +89,7 @@ def watch(
     look: Callable[[], Sequence[Source]],
     work: Callable[[Sequence[Source]], bool | None],
     *,
-    notices: Notices,
+    notices: ChangeSource,
     stop: threading.Event,
     settle_s: float = SETTLE_S,
     every_s: float = EVERY_S,
@@ -108,7 +108,7 @@ def watch(
         Processes all complete songs. Returns False to end the watch, None to be called again after
         the next scan. Called on the first scan, and then only if a song was added, changed or
         removed since the last call.
-    notices : Notices
+    notices : ChangeSource
     stop : threading.Event
     settle_s, every_s : float
         Seconds without a change after which a file is complete; longest time between scans.
@@ -124,7 +124,7 @@ def watch(
         (in the first one, the name may be mistyped).
     """
     pause = pause or Polling(stop).wait
-    stillness = Stillness(settle_s)
+    stillness = SettledFiles(settle_s)
     done: dict[str, tuple[int, int]] | None = None
     is_gone, is_first = False, True
     while not stop.is_set():
@@ -173,7 +173,7 @@ class Polling:
             time.sleep(min(left, PIECE_S))
 
 
-class SystemNotices:
+class SystemChanges:
     """Change notifications of the system (inotify, FSEvents, ...), from ``watchfiles``.
 
     A thread receives them. If it ends, because a folder is missing or the system's limit of
@@ -241,13 +241,13 @@ class SystemNotices:
 
 
 @contextmanager
-def best_notices(
+def best_change_source(
     paths: Sequence[Path], stop: threading.Event, say: Callable[[str], None]
-) -> Iterator[Notices]:
+) -> Iterator[ChangeSource]:
     """Provide the system's notifications, or polling if ``watchfiles`` is not installed."""
     folders = [path if path.is_dir() else path.parent for path in paths]
     try:
-        notices = SystemNotices(list(dict.fromkeys(folders)), stop, say)
+        notices = SystemChanges(list(dict.fromkeys(folders)), stop, say)
     except ModuleNotFoundError:
         say('scanning folders at intervals; for notifications: pip install "audiorec[watch]"')
         yield Polling(stop)

@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.types import BoolArray, FloatArray, Int64Array
-from audiorec.types import strings as strings
+from audiorec.types import string_array as string_array
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
     """Convert whole numbers to a `pyarrow.Int64Array`."""
-    return array_of(np.ascontiguousarray(values, np.int64), pa.int64())
+    return arrow_array(np.ascontiguousarray(values, np.int64), pa.int64())
 
 
-def array_of(values: npt.NDArray[Any], kind: Any) -> Any:
+def arrow_array(values: npt.NDArray[Any], kind: Any) -> Any:
     """Wrap a contiguous array, shape (n,), as an Arrow array of the matching type `kind`."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
@@ -35,12 +35,12 @@ def floats(array: Any) -> FloatArray:
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
 
 
-def numbered(texts: Any) -> tuple[Int64Array, Any]:
+def encoded(texts: Any) -> tuple[Int64Array, Any]:
     """Encode a column of strings as indices into its sorted distinct values; return both.
 
     Examples
     --------
-    >>> numbers, values = numbered(pa.chunked_array([["b", "a"], ["b"]]))
+    >>> numbers, values = encoded(pa.chunked_array([["b", "a"], ["b"]]))
     >>> numbers.tolist(), values.to_pylist()
     ([1, 0, 1], ['a', 'b'])
     """
@@ -63,7 +63,7 @@ def matrix(column: Any, width: int) -> FloatArray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def flags(array: Any) -> BoolArray:
+def booleans(array: Any) -> BoolArray:
     """Convert a bool Arrow array without nulls to a new array, shape (n,)."""
     numbers = array.cast(pa.uint8())
     found = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)

@@ -214,15 +214,15 @@ def cache_folder() -> Path:
 
 def drop_copies(uri: str) -> None:
     """Remove the cached copies of a place."""
-    shutil.rmtree(cache_folder() / COPIES / digest_of(uri), ignore_errors=True)
+    shutil.rmtree(cache_folder() / COPIES / cache_name(uri), ignore_errors=True)
 
 
-def known_as(path: Path, name: str) -> None:
-    """Register a name to show to users in place of a local path; see `by_their_names`."""
+def show_as(path: Path, name: str) -> None:
+    """Register a name to show to users in place of a local path; see `with_shown_names`."""
     _NAMED[str(path)] = name
 
 
-def by_their_names(text: str) -> str:
+def with_shown_names(text: str) -> str:
     """Replace the paths of cached copies in a text by their URIs."""
     for path in sorted(_NAMED, key=len, reverse=True):
         text = text.replace(path, _NAMED[path])
@@ -242,7 +242,7 @@ class _Copy:
         return sum(max(entry.size, 0) for entry in self.files.values())
 
     def place(self, cache: Path) -> Path:
-        return cache / COPIES / digest_of(self.uri) / content_of(list(self.files.values()))
+        return cache / COPIES / cache_name(self.uri) / listing_digest(list(self.files.values()))
 
 
 def _made(wanted: Sequence[_Copy]) -> list[Path]:
@@ -262,8 +262,8 @@ def _made(wanted: Sequence[_Copy]) -> list[Path]:
     paths = []
     for one in wanted:
         paths.append(one.place(cache) / CONTENT / one.name)
-        known_as(paths[-1], one.uri)
-        known_as(paths[-1].parent, parent(one.uri))  # for messages about files beside it
+        show_as(paths[-1], one.uri)
+        show_as(paths[-1].parent, parent(one.uri))  # for messages about files beside it
     return paths
 
 
@@ -306,13 +306,13 @@ def _fetch_same(entry: Entry, path: Path) -> None:
         raise StoreError(f"{entry.place}: changed while it was copied; run the command again")
 
 
-def content_of(entries: Sequence[Entry]) -> str:
+def listing_digest(entries: Sequence[Entry]) -> str:
     """Return a digest of a listing, which changes whenever one of its files does."""
     told = [[entry.name, entry.size, entry.mtime_ns, entry.tag] for entry in entries]
-    return digest_of(json.dumps(told))
+    return cache_name(json.dumps(told))
 
 
-def digest_of(text: str) -> str:
+def cache_name(text: str) -> str:
     """Return a folder name for a place in the cache: 32 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 

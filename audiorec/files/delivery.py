@@ -24,13 +24,13 @@ from audiorec.files.copies import (
     LISTING,
     MAX_LISTING_BYTES,
     cache_folder,
+    cache_name,
     check_name,
-    content_of,
     delivered_names,
-    digest_of,
     drop_copies,
-    known_as,
+    listing_digest,
     local_folder,
+    show_as,
     with_local,
 )
 from audiorec.files.run_folder import RunFolder
@@ -82,13 +82,13 @@ class Delivery:
         check_name(name, uri)
         check_writable(parent(self.uri))
         self._check_target()
-        folder = cache_folder() / OUTGOING / digest_of(self.uri)
+        folder = cache_folder() / OUTGOING / cache_name(self.uri)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._lock: RunFolder | None = RunFolder(folder, "")
         folder.mkdir(mode=0o700, exist_ok=True)
         self._folder = folder
         self.path = folder / name
-        known_as(self.path, self.uri)
+        show_as(self.path, self.uri)
 
     def bring(self, only: Callable[[str], bool] | None = None) -> None:
         """Download the present content of the destination, for a job that extends it.
@@ -97,7 +97,7 @@ class Delivery:
         since that job began.
         """
         entries = files_in(self.uri)
-        marker, based_on = self._folder / BASED_ON, content_of(entries)
+        marker, based_on = self._folder / BASED_ON, listing_digest(entries)
         if self.path.exists() and marker.is_file() and marker.read_text() == based_on:
             return
         shutil.rmtree(self.path, ignore_errors=True)
@@ -125,7 +125,7 @@ class Delivery:
         except (AudiorecError, OSError) as error:
             reason = str(error).removeprefix(f"{self.uri}: ")
             self.release()
-            known_as(self._folder, str(self._folder))
+            show_as(self._folder, str(self._folder))
             raise StoreError(
                 f"{self.uri}: the output is finished but cannot be uploaded ({reason}); it is in "
                 f"{self._folder}"
@@ -210,7 +210,7 @@ class Revision:
         self.uri = uri.rstrip("/")
         check_writable(parent(self.uri))
         found = with_local(self.uri)
-        folder = cache_folder() / REVISED / digest_of(self.uri)
+        folder = cache_folder() / REVISED / cache_name(self.uri)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._lock: RunFolder | None = RunFolder(folder, "")
         shutil.rmtree(folder, ignore_errors=True)
@@ -221,7 +221,7 @@ class Revision:
         else:
             shutil.copyfile(found, self.path)
         self._before = self._digests()
-        known_as(self.path, self.uri)
+        show_as(self.path, self.uri)
 
     def deliver(self) -> None:
         """Upload the changed files.

@@ -30,14 +30,14 @@ TRUSTED_FILE = "trusted.json"
 LARGEST = 1 << 20  # bytes of a settings file
 
 
-class Whose(StrEnum):
+class SettingsOwner(StrEnum):
     """Owner of a settings file; the later member takes precedence."""
 
     USER = "user"
     FOLDER = "folder"
 
 
-class Standing(StrEnum):
+class TrustStatus(StrEnum):
     """Trust status of a folder's settings file."""
 
     ABSENT = "absent"
@@ -47,10 +47,10 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class SettingsLayer:
     """One settings file: owner, path and content."""
 
-    whose: Whose
+    whose: SettingsOwner
     path: Path
     content: Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def user_file() -> Path | None:
     return None
 
 
-def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
+def layers(folder: Path | None = None) -> tuple[list[SettingsLayer], TrustStatus]:
     """Return the settings files in use, the user's first, and the status of the folder's file.
 
     Raises
@@ -92,13 +92,15 @@ def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
     own = user_file()
     if own is not None:
         if own.is_file():
-            found.append(Layer(Whose.USER, own, parsed_settings(own, _read_followed(own))))
+            found.append(
+                SettingsLayer(SettingsOwner.USER, own, parsed_settings(own, _read_followed(own)))
+            )
         elif ENVIRONMENT in os.environ:
             raise MissingFileError(f"{own}: no such file; correct or unset ${ENVIRONMENT}")
     path = (folder or Path()) / FILE
     standing, data = _look(path, own)
-    if standing is Standing.TRUSTED:
-        found.append(Layer(Whose.FOLDER, path, parsed_settings(path, data)))
+    if standing is TrustStatus.TRUSTED:
+        found.append(SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data)))
     return found, standing
 
 
@@ -137,22 +139,22 @@ def revoke(folder: Path) -> bool:
     return True
 
 
-def _look(path: Path, own: Path | None) -> tuple[Standing, bytes]:
+def _look(path: Path, own: Path | None) -> tuple[TrustStatus, bytes]:
     """Return the status of a folder's file, and the bytes that were checked."""
     if not os.path.lexists(path) or (own is not None and _is_same(path, own)):
-        return Standing.ABSENT, b""
+        return TrustStatus.ABSENT, b""
     try:
         digest = _trusted().get(_name(path))
     except RuntimeError:  # the home folder is unknown, so nothing can have been trusted
         digest = None
     if digest is None:
-        return Standing.UNKNOWN, b""
+        return TrustStatus.UNKNOWN, b""
     try:
         data = _read(path)
     except InputError:
-        return Standing.CHANGED, b""
+        return TrustStatus.CHANGED, b""
     is_same = hashlib.sha256(data).hexdigest() == digest
-    return (Standing.TRUSTED, data) if is_same else (Standing.CHANGED, b"")
+    return (TrustStatus.TRUSTED, data) if is_same else (TrustStatus.CHANGED, b"")
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -46,7 +46,7 @@ def run_folder_path(out: Path) -> Path:
     return out.with_name(f"{hidden}{out.name}.run")
 
 
-def look_into(out: Path, names: str) -> list[str]:
+def unfinished_files(out: Path, names: str) -> list[str]:
     """Return the checked file names of an unfinished run, without locks; changes nothing."""
     folder = run_folder_path(out)
     refuse_other_than_folder(folder)

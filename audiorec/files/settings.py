@@ -1,7 +1,7 @@
 """Read settings as typed values, from TOML (``--config``) or ``NAME=VALUE`` arguments.
 
-    audiorec.toml ──read_settings──▶ one of its tables ──filled──▶ a dataclass
-    "epochs=5"    ──typed──────────▶ 5
+    audiorec.toml ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
+    "epochs=5"    ──as_field_type──────────▶ 5
 
 Unknown keys are refused with a list of the known ones, and so are values of the wrong type.
 """
@@ -43,7 +43,7 @@ def read_settings(path: Path, table: str) -> Mapping[str, Any]:
     return found
 
 
-def filled(kind: type[T], content: Mapping[str, Any], where: str) -> T:
+def from_table(kind: type[T], content: Mapping[str, Any], where: str) -> T:
     """Build a dataclass from the keys of a table; missing keys keep their defaults.
 
     Raises
@@ -53,12 +53,12 @@ def filled(kind: type[T], content: Mapping[str, Any], where: str) -> T:
         begins with `where`.
     """
     try:
-        return kind(**{name: typed(kind, name, value) for name, value in content.items()})
+        return kind(**{name: as_field_type(kind, name, value) for name, value in content.items()})
     except (InputError, TypeError) as error:  # a field without a default may be missing
         raise InputError(f"{where}: {error}") from error
 
 
-def typed(kind: type, name: str, value: Any) -> Any:
+def as_field_type(kind: type, name: str, value: Any) -> Any:
     """Convert a value to the type of a dataclass field; lists become tuples.
 
     Raises
@@ -73,7 +73,7 @@ def typed(kind: type, name: str, value: Any) -> Any:
     ... class Recipe:
     ...     rate: float = 0.1
     ...     hidden: tuple[int, ...] = ()
-    >>> typed(Recipe, "rate", 1), typed(Recipe, "hidden", [8, 4])
+    >>> as_field_type(Recipe, "rate", 1), as_field_type(Recipe, "hidden", [8, 4])
     (1.0, (8, 4))
     """
     known = {field.name for field in fields(kind)}
@@ -112,7 +112,7 @@ def as_type(wanted: Any, name: str, value: Any) -> Any:
     return read
 
 
-def parsed(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Parse the value of a setting on the command line: JSON if valid, otherwise the text."""
     try:
         return json.loads(text)

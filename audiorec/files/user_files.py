@@ -57,10 +57,10 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
     """
     with input_errors(source, failure):
         if source == "-":
-            return [_bare(line) for line in bounded(_stdin(errors), LARGEST_LIST)]
+            return [_bare(line) for line in bounded_lines(_stdin(errors), LARGEST_LIST)]
         refuse_devices(Path(source))
         with Path(source).open(encoding="utf-8-sig", errors=errors, newline="\n") as file:
-            return [_bare(line) for line in bounded(file, LARGEST_LIST)]
+            return [_bare(line) for line in bounded_lines(file, LARGEST_LIST)]
 
 
 def read_text(path: Path, failure: str) -> str:
@@ -97,7 +97,7 @@ def csv_table(
     with ``newline=""``.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
-    reader = csv.reader(bounded(file, LARGEST_CSV), delimiter=delimiter)
+    reader = csv.reader(bounded_lines(file, LARGEST_CSV), delimiter=delimiter)
     with input_errors(path, failure):
         names = _header(reader)
         _check_columns(needed, needed, names)
@@ -124,7 +124,7 @@ def table_rows(
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
+def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file, decompressed if its name ends in ``.gz``."""
     opened: IO[bytes]
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as opened:  # type: ignore[assignment]
@@ -137,9 +137,9 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
         refuse_devices(path)
         if path.is_fifo():
             raise InputError("is a pipe, but must be read twice; give a file")
-        with unpacked(path) as raw:
+        with open_unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            return _header(csv.reader(bounded(file, LARGEST_CSV)))
+            return _header(csv.reader(bounded_lines(file, LARGEST_CSV)))
 
 
 class Utf8(io.RawIOBase):
@@ -263,7 +263,7 @@ def _bare(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
-def bounded(file: TextIO, largest: int) -> Iterator[str]:
+def bounded_lines(file: TextIO, largest: int) -> Iterator[str]:
     """Yield the lines of a text file; limit the length of each line and of the whole."""
     number = total = 0
     while True:
@@ -288,7 +288,7 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     return names
 
 
-def named(names: Sequence[str]) -> str:
+def column_list(names: Sequence[str]) -> str:
     """Format column names for a message: at most 20 of them, long ones truncated."""
     shown = ", ".join(name[:LONGEST_NAME] for name in names[:NAMED_COLUMNS])
     return visible(shown[:LONGEST_NAMES])
@@ -299,7 +299,9 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequenc
     counts = Counter(names)
     missing = [name for name in needed if name not in counts]
     if missing:
-        raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {named(names)}")
+        raise InputError(
+            f"has no column {' and '.join(sorted(missing))}; it has {column_list(names)}"
+        )
     twice = [name for name in columns if counts[name] > 1]
     if twice:
         raise InputError(f"the column {twice[0]!r} is duplicated")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.evaluation.classification import Report, by_track, report
+from audiorec.evaluation.classification import Report, by_song, report
 from audiorec.extraction.backbones import extractor_config
 from audiorec.extraction.catalogue import Source, find_songs, make_source
 from audiorec.extraction.pipeline import Extractor
@@ -210,7 +210,7 @@ def judge_scores(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tu
     """Evaluate scores (n, C) against the labels: by segment, and by song."""
     rng = np.random.default_rng(0)
     segments = report(scores, data.labels, data.tracks, classes=data.classes, rng=rng)
-    means, labels, tracks = by_track(scores, data.labels, data.tracks)
+    means, labels, tracks = by_song(scores, data.labels, data.tracks)
     songs = report(means, labels, tracks, classes=data.classes, rng=rng)
     return segments, songs
 

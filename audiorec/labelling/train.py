@@ -203,7 +203,7 @@ def grouped_folds(
     return fold_of_name[of_row]
 
 
-def unseen_logits(
+def held_out_logits(
     columns: npt.NDArray[np.floating],
     targets: Float64Array,
     row_weights: npt.NDArray[np.floating],

@@ -16,15 +16,15 @@ from audiorec.files.copies import with_local
 from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.text_tables import clock, html_table
 from audiorec.files.visible import visible
-from audiorec.library.classified import Readings
+from audiorec.library.classify_files import Readings
 from audiorec.library.readings import readings
 from audiorec.library.rows import SongRow
 from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs, playlist_near
 from audiorec.playlists.of_store import path_between as _path_between
 from audiorec.search.choice import Choice
-from audiorec.search.comparing import AutoBy
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.space_choice import AutoBy
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import number_names
 from audiorec.tagger.reading import Reading
@@ -262,8 +262,8 @@ class Library(SearchableStore):
         MissingExtraError
             If matplotlib, or a library that the projection needs, is not installed.
         """
+        from audiorec.plots.figures import require_plots
         from audiorec.plots.library_map import library_figure
-        from audiorec.plots.sheet import require_plots
 
         require_plots()
         return library_figure(

@@ -40,7 +40,7 @@ def text(series: ScoreSeries) -> str:
 
 def figure(series: ScoreSeries, *, title: str = "") -> Any:
     """Return a matplotlib figure of the scores over time."""
-    from audiorec.plots.sheet import require_plots
+    from audiorec.plots.figures import require_plots
     from audiorec.plots.song import song_figure
 
     require_plots()
@@ -60,12 +60,12 @@ def frame(series: ScoreSeries) -> Any:
     return pandas_frame(columns, index=("start_s", series.start_s))
 
 
-def course(values: FloatArray) -> str:
+def bar_chart(values: FloatArray) -> str:
     """Return scores from 0 to 1, in temporal order, as a bar chart of at most 40 characters.
 
     Examples
     --------
-    >>> course(np.float32([0, 0.5, 1])), len(course(np.ones(1000, np.float32)))
+    >>> bar_chart(np.float32([0, 0.5, 1])), len(bar_chart(np.ones(1000, np.float32)))
     ('▁▅█', 40)
     """
     bars = values.astype(np.float64)
@@ -93,7 +93,7 @@ def _rows(series: ScoreSeries) -> tuple[list[tuple[object, ...]], int]:
         for place in np.argsort(-means, kind="stable")[:MOST_CLASSES]:
             column = columns[place]
             values = series.scores[:, column]
-            rows.append((series.classes[column], float(means[place]), course(values)))
+            rows.append((series.classes[column], float(means[place]), bar_chart(values)))
     return rows, len(series.classes) - len(rows) if rows else 0
 
 

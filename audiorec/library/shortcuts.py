@@ -1,6 +1,6 @@
 """Query a store in one call, without opening it first: `audiorec.similar` and others.
 
-    vectors="vecs.parquet" ──library_at──▶ `Library` ──▶ similar, path, playlist, duplicates
+    vectors="vecs.parquet" ──as_library──▶ `Library` ──▶ similar, path, playlist, duplicates
 
 Each call opens the store; for many calls use `open_store` once. As on the command line, the store
 defaults to $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from audiorec.errors import MissingFileError
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.library.library import Library, open_store
 from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs
-from audiorec.search.comparing import AutoBy
 from audiorec.search.duplicates import Group
 from audiorec.search.named import song_of_file
 from audiorec.search.near import MINIMUM
 from audiorec.search.space import Neighbours
+from audiorec.search.space_choice import AutoBy
 from audiorec.types import FloatArray
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
@@ -71,7 +71,7 @@ def similar(
     >>> found[0].song_id
     'piano/prelude.flac'
     """
-    library = library_at(vectors)
+    library = as_library(vectors)
     return library.similar(
         _query(library, os.fspath(song)),
         k,
@@ -106,7 +106,7 @@ def path(
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
     folder. Raises `MissingFileError` if there is none.
     """
-    return library_at(vectors).path_between(
+    return as_library(vectors).path_between(
         start,
         end,
         steps=steps,
@@ -139,7 +139,7 @@ def playlist(
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
     folder. Raises `MissingFileError` if there is none.
     """
-    return library_at(vectors).playlist(
+    return as_library(vectors).playlist(
         *songs,
         minutes=minutes,
         curve=curve,
@@ -180,14 +180,14 @@ def duplicates(
     >>> audiorec.duplicates(vectors="fixtures/formats/vecs-v1.parquet")
     []
     """
-    library = library_at(vectors)
+    library = as_library(vectors)
     return library.duplicates(
         scores=None if scores is None else os.fspath(scores),
         features=None if features is None else os.fspath(features),
     )
 
 
-def library_at(vectors: StorePath | Library | None) -> Library:
+def as_library(vectors: StorePath | Library | None) -> Library:
     """Return or open the library; if there is none, raise an error that says how to make one."""
     if isinstance(vectors, Library):
         return vectors
@@ -209,5 +209,5 @@ def _query(library: Library, song: str) -> str | FloatArray:
 
     with song_reader(Extractor.for_store(library.metadata).config) as reader:
         found = reader.read(Path(song).expanduser())
-    row = pc.index(library.column("content_hash"), strings([found.content_hash])[0]).as_py()
+    row = pc.index(library.column("content_hash"), string_array([found.content_hash])[0]).as_py()
     return found.vector if row < 0 else library.ids[row]

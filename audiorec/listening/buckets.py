@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
-from audiorec.files.arrow import array_of
+from audiorec.files.arrow import arrow_array
 from audiorec.listening.casting import DATE
 from audiorec.listening.events import EVENTS, Interactions, Labels
 from audiorec.listening.feed import BUCKET_SCHEMA
 from audiorec.listening.interactions import NO_TIME
 from audiorec.listening.sequences import LABEL_OF, Sequences, to_sequences
 from audiorec.listening.spill import PrepareSpec
-from audiorec.types import Int32Array, strings
+from audiorec.types import Int32Array, string_array
 
 
 def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpec) -> Sequences:
@@ -59,9 +59,11 @@ def sequences_table(found: Sequences) -> Any:
     """Convert sequences to a `pyarrow.Table` of `BUCKET_SCHEMA`."""
     starts = pa.array(found.starts.astype(np.int32))
     columns = [
-        strings(found.owner_ids),
-        pa.ListArray.from_arrays(starts, array_of(np.ascontiguousarray(found.song), pa.int32())),
-        pa.ListArray.from_arrays(starts, array_of(np.ascontiguousarray(found.time), pa.float64())),
+        string_array(found.owner_ids),
+        pa.ListArray.from_arrays(starts, arrow_array(np.ascontiguousarray(found.song), pa.int32())),
+        pa.ListArray.from_arrays(
+            starts, arrow_array(np.ascontiguousarray(found.time), pa.float64())
+        ),
     ]
     return pa.Table.from_arrays(columns, schema=BUCKET_SCHEMA)
 
@@ -73,6 +75,6 @@ def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    ids = encoded.dictionary.take(array_of(order.astype(np.int64), pa.int64()))
+    ids = encoded.dictionary.take(arrow_array(order.astype(np.int64), pa.int64()))
     codes = encoded.indices.to_numpy()
     return (rank[codes] if len(rank) else np.zeros(0, np.int32)), tuple(ids.to_pylist())

@@ -22,7 +22,7 @@ from audiorec.files.json_files import parse_json, unsealed
 from audiorec.files.own_files import read_own
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, Int32Array, Int64Array, strings
+from audiorec.types import BoolArray, Int32Array, Int64Array, string_array
 
 MANIFEST, SONGS = "prepared.json", "songs.parquet"
 FORMAT_VERSION = 1
@@ -54,7 +54,7 @@ def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
     >>> buckets_of(["ana", "ben", ""], 4)
     array([0, 3, 1], dtype=int32)
     """
-    texts = strings(ids)
+    texts = string_array(ids)
     offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
     content = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     start, length = offsets[:-1].astype(np.int64), np.diff(offsets)

@@ -38,11 +38,11 @@ from audiorec.files.user_files import (
     CSV_ENDS,
     LARGEST_CSV,
     LONGEST_LINE,
-    bounded,
+    bounded_lines,
     column_names,
     input_errors,
+    open_unpacked,
     refuse_devices,
-    unpacked,
 )
 from audiorec.listening.buckets import sequences_table
 from audiorec.listening.events import OLD_NAMES, PLACES
@@ -344,7 +344,7 @@ def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
     left -= removed + 1  # the header
     if not removed:
         return 0, left
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         ending = "\r\n" if file.readline(LONGEST_LINE).endswith(b"\r\n") else "\n"
     is_packed = path.suffix.lower() == ".gz"
     with (
@@ -359,9 +359,9 @@ def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
     """Yield the rows of a CSV, starting with the header."""
-    with input_errors(path, FAILURE), unpacked(path) as raw:
+    with input_errors(path, FAILURE), open_unpacked(path) as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-        yield from csv.reader(bounded(file, LARGEST_CSV))
+        yield from csv.reader(bounded_lines(file, LARGEST_CSV))
 
 
 def _from_prepared(path: Path, user_id: str) -> tuple[int, int]:

@@ -19,7 +19,13 @@ import pyarrow.csv as pa_csv
 
 from audiorec.errors import InputError
 from audiorec.files.parquet_files import open_parquet
-from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
+from audiorec.files.user_files import (
+    Utf8,
+    check_csv_header,
+    column_list,
+    input_errors,
+    open_unpacked,
+)
 from audiorec.listening.casting import DATE, plain, to_times
 from audiorec.listening.days import DAY_SECONDS, day_starts_s
 from audiorec.listening.events import (
@@ -185,7 +191,7 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
 
     texts = dict.fromkeys(KNOWN, pa.string())
     # Read through Utf8, since Arrow prints a traceback if a skipped row is not UTF-8.
-    with unpacked(path) as file:
+    with open_unpacked(path) as file:
         reader = pa_csv.open_csv(
             pa.PythonFile(Utf8(file), "r"),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
@@ -206,7 +212,8 @@ def _known_columns(names: list[str], path: Path) -> list[str]:
         needed = name in COLUMNS and not (has_place and name in ("user_id", "timestamp"))
         if names.count(name) > 1 or (needed and name not in names):
             raise InputError(
-                f"{path}: column {name!r} is missing or duplicated; the columns are {named(names)}"
+                f"{path}: column {name!r} is missing or duplicated; the columns are "
+                f"{column_list(names)}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:

@@ -27,11 +27,11 @@ from audiorec.files.atomic import replaced
 from audiorec.files.copies import (
     MOST_FILES,
     cache_folder,
+    cache_name,
     check_name,
-    digest_of,
-    known_as,
     listed,
     local_files,
+    show_as,
     with_local,
 )
 from audiorec.files.json_files import parse_json
@@ -149,14 +149,14 @@ def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
     content = json.dumps(about, indent=1)
     folder = _chosen_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{digest_of(content)}{CHOSEN_END}"
+    path = folder / f"{cache_name(content)}{CHOSEN_END}"
     with replaced(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
     for old in folder.glob(f"*{CHOSEN_END}"):
         with suppress(FileNotFoundError):
             if time.time() - old.stat().st_mtime > KEPT_S:
                 old.unlink()
-    known_as(path, text)
+    show_as(path, text)
     return path
 
 
@@ -217,7 +217,7 @@ def _read_chosen(path: Path) -> LogFiles:
             files = [_log_file(one.path, one.name, about["name"]) for one in files]
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"{path}: damaged: {error}") from error
-    known_as(path, about["name"])
+    show_as(path, about["name"])
     return LogFiles(
         name=about["name"], files=tuple(files), days=days, is_folder=bool(about["is_folder"])
     )

@@ -29,7 +29,7 @@ from audiorec.errors import (
     LostBlocksError,
     StoreError,
 )
-from audiorec.files.arrow import array_of
+from audiorec.files.arrow import arrow_array
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import check_tree, read_own, remove_tree
@@ -244,9 +244,9 @@ def _spill(
     order = order[used[order]]
     rank = np.full(len(texts), -1, np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    ids = texts.take(array_of(order.astype(np.int64), pa.int64()))
+    ids = texts.take(arrow_array(order.astype(np.int64), pa.int64()))
     write_plain(run.path / SONGS, pa.table({"song_id": ids}).cast(SONGS_SCHEMA))
-    write_plain(run.path / NUMBERS, pa.table({"rank": array_of(rank, pa.int32())}))
+    write_plain(run.path / NUMBERS, pa.table({"rank": arrow_array(rank, pa.int32())}))
     job = {
         "fingerprint": identity,
         "groups": spill.groups,

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, ShapeError
-from audiorec.files.arrow import array_of
+from audiorec.files.arrow import arrow_array
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.casting import plain
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, strings
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string_array
 
 CATEGORIES = ("artist", "album", "language", "genre", "version")  # always texts
 RELEASED = "released"
@@ -79,9 +79,9 @@ class SongSide:
 
     def write(self, path: Path) -> None:
         """Write a Parquet file for `read_side`, atomically."""
-        columns: dict[str, Any] = {"song_id": strings(self.song_ids)}
+        columns: dict[str, Any] = {"song_id": string_array(self.song_ids)}
         for name, category in self.categories.items():
-            values = strings(category.values)
+            values = string_array(category.values)
             codes = pa.array(category.number, mask=category.number < 0)
             columns[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
             if category.is_heard.any():
@@ -114,7 +114,7 @@ def read_side(path: Path) -> SongSide:
     )
     ids = _texts(path, "song_id", plain(table.column("song_id")))
     order = _order(path, ids)
-    table = table.take(array_of(order, pa.int64()))
+    table = table.take(arrow_array(order, pa.int64()))
     heard = {n: _flags(table.column(n)) for n in names if n.endswith(FROM_HEADS)}
     categories: dict[str, Category] = {}
     numbers: dict[str, FloatArray] = {}
@@ -130,7 +130,7 @@ def read_side(path: Path) -> SongSide:
         else:
             guessed = heard.get(f"{name}{FROM_HEADS}", np.zeros(len(ids), np.bool_))
             categories[name] = _category(_texts(path, name, column), guessed)
-    song_ids = tuple(ids.take(array_of(order, pa.int64())).to_pylist())
+    song_ids = tuple(ids.take(arrow_array(order, pa.int64())).to_pylist())
     return SongSide(song_ids=song_ids, categories=categories, numbers=numbers, released=released)
 
 
@@ -152,7 +152,7 @@ def side_of_store(store: VectorStore) -> SongSide:
         best = [block[:, columns].argmax(axis=1) for block in store.blocks()]
         number = np.concatenate([np.empty(0, np.int64), *best])
         values = [classes[i].partition("/")[2] for i in places]
-        heard = strings(values).take(array_of(number.astype(np.int64), pa.int64()))
+        heard = string_array(values).take(arrow_array(number.astype(np.int64), pa.int64()))
         categories[head] = _category(heard, ~none)
     released = np.full(len(store.ids), np.nan, np.float32)
     return SongSide(song_ids=tuple(store.ids), categories=categories, released=released)
@@ -226,7 +226,7 @@ def _order(path: Path, ids: Any) -> Int64Array:
     if not lengths.all():
         raise DamagedFileError(f"{path}: row {int(np.argmin(lengths)) + 1} has no song_id")
     order: Int64Array = pc.sort_indices(ids).to_numpy().astype(np.int64)
-    ordered = ids.take(array_of(order, pa.int64()))
+    ordered = ids.take(arrow_array(order, pa.int64()))
     same = pc.equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
     if same.any():
         at = int(np.flatnonzero(same)[0])
@@ -255,7 +255,7 @@ def _category(texts: Any, is_heard: BoolArray) -> Category:
     empty = pc.equal(pc.binary_length(texts), 0).fill_null(True)
     texts = pc.if_else(empty, None, texts)
     values = sorted(set(texts.to_pylist()) - {None})
-    number = pc.index_in(texts, value_set=strings(values), skip_nulls=True).fill_null(-1)
+    number = pc.index_in(texts, value_set=string_array(values), skip_nulls=True).fill_null(-1)
     codes = number.to_numpy(zero_copy_only=False).astype(np.int32)
     return Category(codes, tuple(values), is_heard & (codes >= 0))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import array_of
+from audiorec.files.arrow import arrow_array
 from audiorec.files.tables import table_writer
 from audiorec.listening.casting import UNIT_NAMES
 from audiorec.listening.events import EVENTS, NAMED_ROWS
@@ -21,7 +21,7 @@ from audiorec.listening.feed import MAX_BUCKETS, buckets_of
 from audiorec.listening.filters import PER_USER
 from audiorec.listening.interactions import delivered_again
 from audiorec.listening.sequences import LABEL_OF
-from audiorec.types import Int32Array, strings
+from audiorec.types import Int32Array, string_array
 
 BUCKETS = 64
 PIECE_ROWS = 2_000_000
@@ -68,7 +68,7 @@ class Spill:
     def __init__(self, folder: Path, spec: PrepareSpec) -> None:
         self.folder, self.spec = folder, spec
         self.groups: list[list[int]] = []  # for each piece, the bucket of each row group
-        self.songs = strings([])  # in order of first occurrence
+        self.songs = string_array([])  # in order of first occurrence
         self.units_of_song = np.zeros(1 << 16, np.int16)  # one bit per unit
         self.units = np.zeros(len(UNIT_NAMES) + 1, np.int64)
         self.first_rows: dict[int, list[int]] = {}  # by unit
@@ -96,16 +96,16 @@ class Spill:
         table = pa.table(
             {
                 "owner_id": owners.dictionary_decode(),
-                "song": array_of(song, pa.int32()),
-                "time": array_of(np.ascontiguousarray(columns["timestamp"]), pa.float64()),
-                "unit": array_of(unit.astype(np.int8), pa.int8()),
-                "event": array_of(event.astype(np.int8), pa.int8()),
-                "played_ratio": array_of(columns["played_ratio"], pa.float32()),
+                "song": arrow_array(song, pa.int32()),
+                "time": arrow_array(np.ascontiguousarray(columns["timestamp"]), pa.float64()),
+                "unit": arrow_array(unit.astype(np.int8), pa.int8()),
+                "event": arrow_array(event.astype(np.int8), pa.int8()),
+                "played_ratio": arrow_array(columns["played_ratio"], pa.float32()),
             }
         )
         for name, kind in OF_FOLDERS:
             if name in columns:
-                table = table.append_column(name, array_of(columns[name], kind))
+                table = table.append_column(name, arrow_array(columns[name], kind))
         if not keep.all():
             table = table.filter(pa.array(keep))
             bucket = bucket[keep] if len(bucket) else bucket
@@ -129,13 +129,13 @@ class Spill:
             stops = np.cumsum(counts)
             for b in there.tolist():
                 rows = order[stops[b] - counts[b] : stops[b]]
-                part = table.take(array_of(rows, pa.int64()))
+                part = table.take(arrow_array(rows, pa.int64()))
                 writer.write_table(part, row_group_size=len(part))
         self.groups.append(there.tolist())
 
     def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
         # A lookup in Arrow is three times as fast as one lookup per string in a Python dict.
-        texts = strings(songs.dictionary)
+        texts = string_array(songs.dictionary)
         found = pc.index_in(texts, value_set=self.songs)
         is_new = found.is_null().to_numpy(zero_copy_only=False)
         of_text = found.fill_null(0).to_numpy().astype(np.int32)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.casting import to_floats
-from audiorec.types import FloatArray, Int32Array, strings
+from audiorec.types import FloatArray, Int32Array, string_array
 
 NEEDED = ("head", "relation", "tail")
 FAILURE = "cannot be read as triples"
@@ -135,7 +135,7 @@ def _distinct(*columns: Any) -> tuple[str, ...]:
 
 
 def _numbers(column: Any, ids: tuple[str, ...]) -> Int32Array:
-    found: Int32Array = pc.index_in(column, value_set=strings(ids)).to_numpy()
+    found: Int32Array = pc.index_in(column, value_set=string_array(ids)).to_numpy()
     return found.astype(np.int32)
 
 

@@ -21,19 +21,19 @@
 ``m3u8``             extended M3U files that players and servers can read
 ``library_lists``    divide a whole library into named playlists
 ``clusters``         group songs by sound
-``names_of_groups``  name each group: genre, version, and what distinguishes it
+``group_names``  name each group: genre, version, and what distinguishes it
 ``earlier_lists``    read the lists of an earlier run from their folder
 ``list_folder``      write the lists as files, without touching files of others
 ==================== ==================================================================
 
 Public::
 
-    of_store  path_between, playlist_near, SongList, PathOfSongs, PlaylistOfSongs, SPREAD
-    path      find_path, Path
-    playlist  make_playlist, Playlist
-    draft     Wish
-    curves    Curve, SHAPES, read_curves, deviations
-    m3u8      PlaylistEntry, write_m3u8, render_m3u8, missing_files
+    of_store       path_between, playlist_near, SongList, PathOfSongs, PlaylistOfSongs, SPREAD
+    path           find_path, Path
+    playlist       make_playlist, Playlist
+    draft          PlaylistRequest
+    curves         Curve, SHAPES, read_curves, deviations
+    m3u8           PlaylistEntry, write_m3u8, render_m3u8, missing_files
     library_lists  divide_library, DividedLibrary, NamedPlaylist, USUAL_SIZE
     earlier_lists  read_lists, EarlierLists
     list_folder    write_lists, WrittenLists

@@ -1,7 +1,7 @@
 """Group songs by sound, in groups of bounded size that stay stable from run to run.
 
     units (m, W)            ──divide────▶ group of each song (m,)
-    the same, earlier groups ──carry_on──▶ the same groups, with new songs added to the nearest
+    the same, earlier groups ──update_groups──▶ the same groups, with new songs added to the nearest
 
 Groups come from k-means (scikit-learn, extra ``sklearn``). Groups that are too large are split;
 the songs of groups that are too small go to the nearest groups with room. The choice of method,
@@ -67,10 +67,10 @@ def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
     if len(units) <= sizes.most and len(units) < 2 * sizes.least:
         return np.zeros(len(units), np.int64)
     count = max(1, round(len(units) / sizes.usual))
-    return bounded(units, _means(units, count, seed), sizes, seed=seed)
+    return bound_sizes(units, _means(units, count, seed), sizes, seed=seed)
 
 
-def carry_on(
+def update_groups(
     units: FloatArray, before: Int64Array, sizes: Sizes, *, joined: int = 0, seed: int = 0
 ) -> tuple[Int64Array, int]:
     """Keep existing groups, and add new songs to the nearest group.
@@ -102,10 +102,12 @@ def carry_on(
     every[~is_new] = groups
     centres = _centres(units[~is_new], groups)
     every[is_new] = (units[is_new] @ centres.T).argmax(axis=1)
-    return bounded(units, every, sizes, seed=seed), joined
+    return bound_sizes(units, every, sizes, seed=seed), joined
 
 
-def bounded(units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 0) -> Int64Array:
+def bound_sizes(
+    units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 0
+) -> Int64Array:
     """Return groups within the size bounds: large ones split, small ones dissolved."""
     groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     for group in range(int(groups.max()) + 1):
@@ -119,7 +121,7 @@ def bounded(units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 
         groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def matched(groups: Int64Array, before: Int64Array) -> dict[int, int]:
+def match_earlier(groups: Int64Array, before: Int64Array) -> dict[int, int]:
     """Return the earlier group that each group continues, judged by shared songs.
 
     A group continues an earlier one if it has at least half of that one's remaining songs, or if
@@ -196,7 +198,7 @@ def _centre(units: FloatArray) -> FloatArray:
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
 
 
-def in_order(units: FloatArray, artists: Int64Array, unknown: int) -> Int64Array:
+def playing_order(units: FloatArray, artists: Int64Array, unknown: int) -> Int64Array:
     """Return a playing order of a group: most typical songs first, artists separated.
 
     Parameters

@@ -101,7 +101,7 @@ def _scores(store: VectorStore, name: str) -> npt.NDArray[np.floating]:
     return mean_scores(store)[:, class_number(store, name)]
 
 
-def middles(lengths: Float64Array) -> Float64Array:
+def midpoints(lengths: Float64Array) -> Float64Array:
     """Return the midpoint of each song, as a fraction of the total length: shape (m,)."""
     parts: Float64Array = (np.cumsum(lengths) - lengths / 2) / max(float(lengths.sum()), 1e-9)
     return parts
@@ -112,7 +112,7 @@ def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve])
 
     `rows` (m,) are store rows, `lengths` (m,) seconds.
     """
-    parts = middles(lengths)
+    parts = midpoints(lengths)
     columns = [curve.scores[rows] - curve.wanted(parts) for curve in curves]
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 

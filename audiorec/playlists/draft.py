@@ -29,7 +29,7 @@ GAIN = 0.02  # minimum gain in value; less is inaudible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PlaylistRequest:
     """The request for a playlist.
 
     Attributes
@@ -64,7 +64,7 @@ class Draft:
         units: FloatArray,
         relevance: FloatArray,
         durations: Float64Array,
-        wish: Wish,
+        wish: PlaylistRequest,
         pool: Int64Array,
     ) -> None:
         self.pool = pool

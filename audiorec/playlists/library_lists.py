@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.clusters import NEW, Sizes, carry_on, divide, in_order, matched
+from audiorec.playlists.clusters import (
+    NEW,
+    Sizes,
+    divide,
+    match_earlier,
+    playing_order,
+    update_groups,
+)
 from audiorec.playlists.earlier_lists import EarlierLists
-from audiorec.playlists.names_of_groups import named, words_of
+from audiorec.playlists.group_names import group_properties, name_groups
 from audiorec.playlists.of_store import SongList
 from audiorec.search.choice import Choice
-from audiorec.search.comparing import AutoBy
 from audiorec.search.duplicates import find_duplicates, series_beside
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.space_choice import AutoBy
 from audiorec.types import BoolArray, Int64Array
 
 USUAL_SIZE = 25  # songs: an hour and a half
@@ -154,19 +161,19 @@ def divide_library(
     same = earlier is not None and earlier.fits(store, space.by, size)
     songs = units[rows]
     if same and earlier is not None:
-        groups, joined = carry_on(songs, before, sizes, joined=earlier.joined, seed=seed)
+        groups, joined = update_groups(songs, before, sizes, joined=earlier.joined, seed=seed)
     else:
         groups, joined = divide(songs, sizes, seed=seed), 0
-    goes_on = matched(groups, before)
+    goes_on = match_earlier(groups, before)
     names_before = earlier.names if earlier is not None else ()
-    words = words_of(store)
+    words = group_properties(store)
     kept = {group: names_before[old] for group, old in goes_on.items()}
-    names = named(words, groups, rows, kept=kept)
+    names = name_groups(words, groups, rows, kept=kept)
     lists = []
     for group, name in enumerate(names):
         places = np.flatnonzero(groups == group)
         artists = words.artists[rows[places]].astype(np.int64)
-        order = places[in_order(songs[places], artists, -1)]
+        order = places[playing_order(songs[places], artists, -1)]
         if earlier is not None and group in goes_on:
             order = _as_before(store, rows, order, earlier.lists[goes_on[group]].songs)
         lists.append(

@@ -19,18 +19,18 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.playlists.curves import deviations, read_curves
-from audiorec.playlists.draft import Wish
+from audiorec.playlists.draft import PlaylistRequest
 from audiorec.playlists.listed_songs import list_html, list_text
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, make_playlist
 from audiorec.playlists.remarks import remarks
 from audiorec.search.choice import Choice
-from audiorec.search.comparing import AutoBy
 from audiorec.search.filters import name_codes
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import mean_direction
+from audiorec.search.space_choice import AutoBy
 from audiorec.types import FloatArray, Int64Array
 
 SPREAD = Choice(per_artist=2)  # default of playlists: at most two songs per artist
@@ -134,7 +134,7 @@ class PlaylistOfSongs(SongList):
     ----------
     playlist : Playlist
         Its length, whether that is within tolerance, and the seeds that were left out.
-    wish : Wish
+    wish : PlaylistRequest
     similarities : ndarray, shape (m,), float32
         Similarity of each song to the seeds.
     curve_scores : mapping of str to ndarray, shape (m,)
@@ -144,7 +144,7 @@ class PlaylistOfSongs(SongList):
     """
 
     playlist: Playlist = field(repr=False)
-    wish: Wish = field(repr=False)
+    wish: PlaylistRequest = field(repr=False)
     similarities: FloatArray = field(repr=False)
     curve_scores: Mapping[str, npt.NDArray[np.floating]] = field(repr=False)
     curve_distance: float | None = None
@@ -240,7 +240,7 @@ def playlist_near(
     own = space.units(first)
     direction = mean_direction(own if others is None else np.concatenate([own, others]))
     chosen = store.chosen(choice)
-    wish = Wish(
+    wish = PlaylistRequest(
         seconds=60 * minutes,
         limits=chosen.limits,
         artists=name_codes(store, "artist"),

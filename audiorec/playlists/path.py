@@ -176,10 +176,10 @@ def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
     cost = np.where(may_follow, 1.0 - similarities[np.ix_(order, order)], np.inf)
     # A step larger than the direct one never makes a path smoother.
     cost[cost > cost[0, -1]] = np.inf
-    worst = best_ways(cost, steps, np.maximum)
+    worst = best_paths(cost, steps, np.maximum)
     between = max(n for n, (_, total) in enumerate(worst) if np.isfinite(total))
     cost[cost > worst[between][1]] = np.inf
-    places = order[best_ways(cost, between, np.add)[between][0]]
+    places = order[best_paths(cost, between, np.add)[between][0]]
     return Path(
         rows=rows[places],
         steps=similarities[places[:-1], places[1:]],
@@ -188,7 +188,7 @@ def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
     )
 
 
-def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
+def best_paths(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
     """Return the best path from the first song to the last with 0, 1, ... `steps` between.
 
     The cost of a path is its steps combined by `join`: their maximum, or their sum. Dynamic

@@ -17,7 +17,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
-from audiorec.playlists.draft import ADHERENCE, Draft, Wish
+from audiorec.playlists.draft import ADHERENCE, Draft, PlaylistRequest
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 POOL = 5_000  # candidates of a playlist, over all its parts
@@ -34,7 +34,7 @@ class Playlist:
     seconds : float
         Total length.
     within_tolerance : bool
-        Whether `seconds` differs from the request by at most `Wish.tolerance_s`.
+        Whether `seconds` differs from the request by at most `PlaylistRequest.tolerance_s`.
     left_out : tuple of int
         Rows of seeds that did not fit within the limits or the length.
     """
@@ -49,7 +49,7 @@ def make_playlist(
     units: FloatArray,
     direction: FloatArray,
     durations: Float64Array,
-    wish: Wish,
+    wish: PlaylistRequest,
     *,
     seeds: Sequence[int] = (),
     allowed: BoolArray | None = None,
@@ -64,7 +64,7 @@ def make_playlist(
         Direction to search near, see `audiorec.search.space.mean_direction`.
     durations : ndarray, shape (n,)
         Length of each song in seconds.
-    wish : Wish
+    wish : PlaylistRequest
     seeds : sequence of int
         Rows that come first, in this order as far as the artist gap permits. With curves they
         are placed like any other songs.

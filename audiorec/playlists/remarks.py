@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from audiorec.playlists.curves import deviations, middles
-from audiorec.playlists.draft import Wish
+from audiorec.playlists.curves import deviations, midpoints
+from audiorec.playlists.draft import PlaylistRequest
 from audiorec.playlists.playlist import Playlist
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, Int64Array
@@ -21,7 +21,7 @@ def remarks(
     ids: Sequence[str],
     found: Playlist,
     lengths: Float64Array,
-    wish: Wish,
+    wish: PlaylistRequest,
     *,
     allowed: BoolArray,
 ) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def remarks(
     found : Playlist
     lengths : ndarray, shape (n,)
         Length of every song in seconds.
-    wish : Wish
+    wish : PlaylistRequest
     allowed : ndarray, shape (n,), bool
         The eligible songs.
     """
@@ -56,7 +56,7 @@ def remarks(
             )
         off = deviations(found.rows, own, wish.curves)[:, number]
         for first, last, worst in _spans(np.abs(off) > HELD, np.abs(off)):
-            wanted = float(curve.wanted(middles(own))[worst])
+            wanted = float(curve.wanted(midpoints(own))[worst])
             score = float(curve.scores[found.rows[worst]])
             distance = np.abs(curve.scores - wanted)
             better = np.flatnonzero(free & (distance < abs(score - wanted) - HELD / 2))
@@ -76,7 +76,7 @@ def _spans(wrong: BoolArray, off: Float64Array) -> Iterator[tuple[int, int, int]
         yield first, end - 1, first + int(off[first:end].argmax())
 
 
-def _why(place: int, rows: Int64Array, wish: Wish, better: Int64Array) -> str:
+def _why(place: int, rows: Int64Array, wish: PlaylistRequest, better: Int64Array) -> str:
     """Say why songs that suit the curve better are not at a position."""
     if not len(better):
         return "no other eligible song has such a score"

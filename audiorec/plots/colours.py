@@ -28,19 +28,19 @@ MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
 HEAT = "cividis"
 
 
-def of_classes(names: Sequence[str]) -> dict[str, str]:
+def class_colours(names: Sequence[str]) -> dict[str, str]:
     """Return a colour for each class, by its position; those after the tenth are grey.
 
     Examples
     --------
-    >>> of_classes(["blues", "classical"])
+    >>> class_colours(["blues", "classical"])
     {'blues': '#1F3A93', 'classical': '#F0E442'}
     """
     colours = (*MANY, *[REST] * len(names))
     return dict(zip(names, colours, strict=False))
 
 
-def markers(names: Sequence[str]) -> dict[str, str]:
+def class_markers(names: Sequence[str]) -> dict[str, str]:
     """Return a marker for each class, by its position; those after the eighth share the last."""
     last = MARKERS[-1]
     return dict(zip(names, (*MARKERS, *[last] * len(names)), strict=False))

@@ -10,20 +10,20 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.text_tables import clock
 from audiorec.plots.colours import PAIR
-from audiorec.plots.lettering import drawn
+from audiorec.plots.figures import finish, new_figure
+from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import (
     FEW,
     HeadSeries,
     area_legend,
     by_mean,
+    display_name,
     draw_head,
     edges_s,
     heads_of,
     heat_bar,
     time_axis,
-    words,
 )
-from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import SMALL_PT, TITLE_PT, house_style
 from audiorec.types import ScoreSeries
 
@@ -93,7 +93,7 @@ def compare_figure(
             for axes in panels:
                 time_axis(axes, end_s, label=axes is panels[-1] and number == len(pairs) - 1)
         lines = [
-            f"{name}: {drawn(title)}  ({clock(float(edges_s(series)[-1]))})"
+            f"{name}: {drawable(title)}  ({clock(float(edges_s(series)[-1]))})"
             for name, title, series in zip(NAMES, titles, (first, second), strict=True)
         ]
         if similarity is not None:
@@ -114,7 +114,7 @@ def _draw_pairs(axes: Any, first: ScoreSeries, second: ScoreSeries) -> None:
             values[order], places, color=colour, marker=marker, s=area, label=name, zorder=2,
             edgecolor="white", linewidth=0.5,
         )  # fmt: skip
-    axes.set_yticks(places, [words(first.classes[n].partition("/")[2]) for n in order])
+    axes.set_yticks(places, [display_name(first.classes[n].partition("/")[2]) for n in order])
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.6, len(order) - 0.4), xlabel="mean score (0 to 1)")
     axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -137,7 +137,7 @@ def _draw_head_pair(
         mesh = draw_head(axes, edges_s(of), head, order)
         axes.annotate(name, (1.01, 0.5), xycoords="axes fraction", va="center", fontweight="bold")
         axes.tick_params(labelsize=SMALL_PT)
-    panels[0].set_title(f"{words(pair[0].head)}: score of each segment")
+    panels[0].set_title(f"{display_name(pair[0].head)}: score of each segment")
     if mesh is None:
         area_legend(beside, pair[0])
     else:

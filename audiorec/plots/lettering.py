@@ -1,6 +1,6 @@
 r"""Prepare text from outside for the fonts of this machine.
 
-    "日本\x1b\u202e 🎵"  ──drawn──▶  "日本\\x1b\\u202e □"
+    "日本\x1b\u202e 🎵"  ──drawable──▶  "日本\\x1b\\u202e □"
 
 matplotlib ships DejaVu Sans, which covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts
 are drawn in fonts from a short list, if installed; characters missing from all of them become a
@@ -34,7 +34,7 @@ _UNSEEN = frozenset("\u200c\u200d\ufe0e\ufe0f")  # joiners and variation selecto
 LONGEST = 60  # characters of a name in a picture
 
 
-def drawn(text: str, *, longest: int = LONGEST) -> str:
+def drawable(text: str, *, longest: int = LONGEST) -> str:
     """Return a text as one drawable line, shortened in the middle if it is too long."""
     shown = "".join(_glyph(c) for c in visible(text))
     if len(shown) <= longest:
@@ -44,7 +44,7 @@ def drawn(text: str, *, longest: int = LONGEST) -> str:
 
 
 @cache
-def families() -> tuple[str, ...]:
+def font_families() -> tuple[str, ...]:
     """Return the font families for drawing text, matplotlib's own first."""
     from matplotlib.font_manager import fontManager
 
@@ -63,4 +63,4 @@ def _glyph(character: str) -> str:
 def _fonts() -> tuple[Any, ...]:
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
-    return tuple(get_font(findfont(FontProperties(family=[name]))) for name in families())
+    return tuple(get_font(findfont(FontProperties(family=[name]))) for name in font_families())

@@ -15,12 +15,12 @@ import numpy as np
 
 from audiorec.errors import StoreError
 from audiorec.plots import colours
+from audiorec.plots.figures import finish, new_figure
 from audiorec.plots.hubs import hub_counts, place_names
-from audiorec.plots.lettering import drawn
-from audiorec.plots.panels import words
-from audiorec.plots.sheet import finish, new_figure
+from audiorec.plots.lettering import drawable
+from audiorec.plots.panels import display_name
 from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
-from audiorec.search.atlas import MapKind, likeliest, project
+from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
@@ -146,7 +146,7 @@ def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> 
         raise StoreError(f"{store.path}: has no songs to place on a map")
     units = space.matrix
     places = project(units, projection, seed=seed).astype(np.float64)
-    heads = likeliest(store)
+    heads = top_classes(store)
     colour_head, marker_head = _heads({head: len(names) for head, (names, _) in heads.items()})
     nothing: tuple[tuple[str, ...], Int64Array] = ((), np.zeros(len(store), np.int64))
     colour_names, colour = heads.get(colour_head, nothing)
@@ -184,9 +184,9 @@ def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_S
             panel = figure.add_subplot(grid[number // 2, 1 + number % 2])
             _draw_panel(panel, found.places, own, colour)
             panel.set_title(f"{name}  {np.count_nonzero(own):,}", fontsize=SMALL_PT, pad=3)
-        finish(figure, f"{drawn(title)}  ({_about(found)})")
+        finish(figure, f"{drawable(title)}  ({_about(found)})")
         numbers, names = zip(*found.hubs, strict=True) if found.hubs else ((), ())
-        labels = [drawn(name, longest=LONGEST_NAME) for name in names]
+        labels = [drawable(name, longest=LONGEST_NAME) for name in names]
         place_names(axes, found.places, numbers, labels)
     return figure
 
@@ -234,7 +234,7 @@ def _palette(found: LibraryMap) -> dict[str, str]:
     names = found.colour_names
     if len(names) > len(colours.MANY):
         names = tuple(found.counts(found.colour_head))
-    return colours.of_classes(names)
+    return colours.class_colours(names)
 
 
 def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
@@ -253,14 +253,14 @@ def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
     of_class = [palette[name] for name in found.colour_names] or [colours.PAIR[0]]
     names = found.marker_names or ("song",)
     counts = found.counts(found.marker_head) if found.marker_names else {"song": n - count}
-    for number, (name, marker) in enumerate(colours.markers(names).items()):
+    for number, (name, marker) in enumerate(colours.class_markers(names).items()):
         rows = np.flatnonzero(found.music & (found.marker == number))
         if not len(rows):
             continue
         axes.scatter(
             x[rows], y[rows], s=area, c=[of_class[c] for c in found.colour[rows]], marker=marker,
             edgecolor=INK, linewidth=0.4 if n <= RASTER_FROM else 0,
-            label=f"{words(name)}  {counts[name]:,}", **look,
+            label=f"{display_name(name)}  {counts[name]:,}", **look,
         )  # fmt: skip
 
 
@@ -274,11 +274,12 @@ def _dress(axes: Any, found: LibraryMap) -> None:
     axes.set(xticks=[], yticks=[])
     axes.margins(0.06)
     axes.set_aspect("equal", adjustable="datalim")
-    head = words(found.colour_head) or "song"
+    head = display_name(found.colour_head) or "song"
     axes.set_title(f"nearby songs sound alike; colour: {head}, compared by {found.by}")
     legend = axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.045), ncols=5, title=words(found.marker_head),
-        title_fontsize=SMALL_PT, markerscale=1.0 if len(found) <= RASTER_FROM else 3.0,
+        loc="upper center", bbox_to_anchor=(0.5, -0.045), ncols=5,
+        title=display_name(found.marker_head), title_fontsize=SMALL_PT,
+        markerscale=1.0 if len(found) <= RASTER_FROM else 3.0,
     )  # fmt: skip
     for handle in legend.legend_handles:  # a marker stands for all colours
         handle.set_alpha(1)
@@ -292,7 +293,7 @@ def _panels(found: LibraryMap) -> list[tuple[str, BoolArray, str]]:
     numbers = {name: n for n, name in enumerate(found.colour_names)}
     shown = [name for name, n in found.counts(found.colour_head).items() if n][:MOST_PANELS]
     panels = [
-        (words(name), found.music & (found.colour == numbers[name]), palette[name])
+        (display_name(name), found.music & (found.colour == numbers[name]), palette[name])
         for name in shown
     ]
     if panels and not found.music.all():

@@ -16,7 +16,7 @@ import numpy as np
 
 from audiorec.files.text_tables import clock
 from audiorec.plots import colours
-from audiorec.plots.lettering import drawn
+from audiorec.plots.lettering import drawable
 from audiorec.plots.style import SMALL_PT
 from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
 
@@ -65,9 +65,9 @@ def class_label(name: str) -> str:
     return name.partition("/")[2] or name
 
 
-def words(name: str) -> str:
+def display_name(name: str) -> str:
     """Return a class or head name as displayed in a picture."""
-    return drawn(name.replace("_", " "), longest=LONGEST_CLASS)
+    return drawable(name.replace("_", " "), longest=LONGEST_CLASS)
 
 
 def edges_s(series: ScoreSeries) -> Float64Array:
@@ -114,7 +114,7 @@ def draw_strip(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence
         edges, np.arange(len(rows) + 1), head.scores.T[rows], cmap=colours.HEAT, vmin=0, vmax=1
     )
     mesh.set_rasterized(True)  # avoids gaps between the cells in an SVG
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [words(head.classes[n]) for n in rows])
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [display_name(head.classes[n]) for n in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(0, len(rows))
     return mesh
@@ -132,7 +132,7 @@ def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
     from matplotlib.patches import Patch
 
     means = [f"  {mean:.2f}" if title else "" for mean in head.means]
-    labels = [words(name) + mean for name, mean in zip(head.classes, means, strict=True)]
+    labels = [display_name(name) + mean for name, mean in zip(head.classes, means, strict=True)]
     handles = [Patch(color=colours.FEW[n], label=label) for n, label in enumerate(labels)]
     axes.legend(
         handles=handles[::-1],

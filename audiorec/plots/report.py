@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.plots.colours import PAIR, REST
-from audiorec.plots.lettering import drawn
-from audiorec.plots.sheet import finish, new_figure
+from audiorec.plots.figures import finish, new_figure
+from audiorec.plots.lettering import drawable
 from audiorec.plots.style import house_style
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def report_figure(figures: Figures, *, title: str) -> "Figure":
             _draw(panel, measure, [figures[name].get(measure) for name in names])
         for panel in panels[len(measures) :]:
             panel.set_visible(False)
-        labels = [drawn(name, longest=LONGEST_NAME) for name in names]
+        labels = [drawable(name, longest=LONGEST_NAME) for name in names]
         panels[0].set_yticks(range(len(names)), labels)
         panels[0].invert_yaxis()
-        finish(figure, drawn(title))
+        finish(figure, drawable(title))
     return figure
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
 from audiorec.files.text_tables import clock
-from audiorec.plots.lettering import drawn
+from audiorec.plots.figures import finish, new_figure
+from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import (
     FEW,
     area_legend,
     by_mean,
+    display_name,
     draw_head,
     draw_waveform,
     edges_s,
@@ -19,9 +21,7 @@ from audiorec.plots.panels import (
     heat_bar,
     strip_means,
     time_axis,
-    words,
 )
-from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import house_style
 from audiorec.types import Envelope, ScoreSeries
 
@@ -87,7 +87,7 @@ def song_figure(
         for axes, right, head in zip(panels[first:], beside[first:], heads, strict=True):
             order = by_mean(head.means)
             mesh = draw_head(axes, edges, head, order)
-            axes.set_title(f"{words(head.head)}: score of each segment")
+            axes.set_title(f"{display_name(head.head)}: score of each segment")
             if mesh is None:
                 area_legend(right, head, title="mean score")
             else:
@@ -96,5 +96,5 @@ def song_figure(
         for axes in panels:
             time_axis(axes, end_s, label=axes is panels[-1])
         about = f"{clock(end_s)}, {len(series)} segment{'s' * (len(series) > 1)}"
-        finish(figure, f"{drawn(title)}  ({about})" if title else about)
+        finish(figure, f"{drawable(title)}  ({about})" if title else about)
     return figure

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from audiorec.evaluation.pictures import require_figure
-from audiorec.plots.lettering import families
+from audiorec.plots.lettering import font_families
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def house_style() -> Iterator[None]:
     from matplotlib import rc_context
 
     with rc_context():
-        matplotlib.style.use(["default", {**_STYLE, "font.family": list(families())}])
+        matplotlib.style.use(["default", {**_STYLE, "font.family": list(font_families())}])
         yield
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.plots import colours
-from audiorec.plots.lettering import drawn
+from audiorec.plots.figures import finish, new_figure
+from audiorec.plots.lettering import drawable
 from audiorec.plots.library_map import BEHIND, LibraryMap
-from audiorec.plots.panels import words
-from audiorec.plots.sheet import finish, new_figure
+from audiorec.plots.panels import display_name
 from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
 from audiorec.types import Int64Array
 
@@ -71,7 +71,7 @@ def user_figure(
             rows = [row for row in shares if row["kind"] == kind]
             _draw_shares(figure.add_subplot(grid[number, 1]), kind, rows, first=number == 0)
         n = int(np.count_nonzero(plays))
-        finish(figure, f"{drawn(title)}  ({n:,} songs, {int(plays.sum()):,} plays)")
+        finish(figure, f"{drawable(title)}  ({n:,} songs, {int(plays.sum()):,} plays)")
     return figure
 
 
@@ -81,7 +81,7 @@ def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
     others = found.places[plays == 0]
     area = float(np.clip(4000 / len(found) ** 0.7, 2.0, 30.0))
     axes.scatter(*others.T, s=area, c=BEHIND, linewidth=0, rasterized=len(found) > 2_000)
-    palette = colours.of_classes(found.colour_names)
+    palette = colours.class_colours(found.colour_names)
     sizes = 24 + 90 * plays[heard] / plays.max()
     names = found.colour_names or ("played",)
     for number, name in enumerate(names):
@@ -93,7 +93,7 @@ def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
                 c=palette.get(name, colours.PAIR[0]),
                 edgecolor=INK,
                 linewidth=0.5,
-                label=words(name),
+                label=display_name(name),
             )
     axes.set(xticks=[], yticks=[])
     axes.margins(0.06)
@@ -113,11 +113,11 @@ def _draw_shares(axes: Any, kind: str, rows: Sequence[Share], *, first: bool) ->
         widths = [by.get((horizon, value), 0.0) for value in values]
         label = "over months" if horizon == "long" else "in the last days"
         axes.barh(places + offset, widths, height=0.36, color=colour, label=label)
-    axes.set_yticks(places, [drawn(value, longest=LONGEST) for value in values])
+    axes.set_yticks(places, [drawable(value, longest=LONGEST) for value in values])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1))
     axes.tick_params(axis="y", length=0)
-    axes.set_title(f"{words(kind)}: share of the plays")
+    axes.set_title(f"{display_name(kind)}: share of the plays")
     axes.grid(axis="x", color=FAINT, alpha=0.25)
     axes.set_axisbelow(True)
     if first:

@@ -1,7 +1,7 @@
 """Retag one file: make a copy beside it with new tags, verify it, then swap it in.
 
     `Change` ──handler, in a worker──▶ `Changed`: the fields written, how to restore the old file
-    `Changed` ──exchange────────────▶ the copy replaces the file
+    `Changed` ──swap_in────────────▶ the copy replaces the file
 
 Until the swap the file itself is only read. The copy must have the content hash of the file and
 all of its other tags, and the old file must be restorable from it; otherwise it is removed.
@@ -33,7 +33,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _BLOCK_BYTES = 1 << 20
 
 
-class Located(Protocol):
+class RootedPath(Protocol):
     """A file somewhere below a root."""
 
     @property
@@ -110,10 +110,10 @@ class Changed:
 
 def handler() -> Callable[[Change], Changed]:
     """Return the function that a worker calls with each change."""
-    return prepared
+    return prepare_copy
 
 
-def prepared(change: Change) -> Changed:
+def prepare_copy(change: Change) -> Changed:
     """Inspect a file and, if there is something to write, make the copy beside it.
 
     Raises
@@ -149,7 +149,7 @@ def prepared(change: Change) -> Changed:
     return Changed(put=put, kept=kept, delta=delta, old=old, new=new, seen=seen)
 
 
-def exchange(change: Change, changed: Changed) -> None:
+def swap_in(change: Change, changed: Changed) -> None:
     """Replace the file with its copy.
 
     Raises
@@ -174,7 +174,7 @@ def discard(change: Change) -> None:
 class SongPlace:
     """A file and the copy beside it, addressed through an open folder."""
 
-    def __init__(self, change: Located, folder: int | None) -> None:
+    def __init__(self, change: RootedPath, folder: int | None) -> None:
         self._folder = folder
         self._parent = os.path.join(change.root, *change.parts[:-1])  # noqa: PTH118
         self.song = self._at(change.parts[-1])
@@ -313,12 +313,12 @@ def _rewound(file: BinaryIO) -> BinaryIO:
     return file
 
 
-def _refused(change: Located, reason: str) -> SongError:
+def _refused(change: RootedPath, reason: str) -> SongError:
     return SongError(change.path, Failure.UNSUPPORTED, reason, STAGE)
 
 
 @contextmanager
-def as_song_errors(change: Located) -> Iterator[None]:
+def as_song_errors(change: RootedPath) -> Iterator[None]:
     """Turn errors of the system, of mutagen and of malformed files into a `SongError`."""
     try:
         yield

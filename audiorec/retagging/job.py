@@ -17,7 +17,7 @@ import numpy as np
 from audiorec.errors import Failure, MissingFileError, SongError
 from audiorec.files.below import split_below
 from audiorec.files.visible import visible
-from audiorec.retagging.change import HANDLER, Change, Changed, discard, exchange
+from audiorec.retagging.change import HANDLER, Change, Changed, discard, swap_in
 from audiorec.retagging.undo import Record, Undo
 from audiorec.retagging.wanted import checked_fields, in_words, wanted_fields
 from audiorec.runs.workers import Answer, Limits, Workers
@@ -272,7 +272,7 @@ def _outcome(song_id: str, change: Change, answer: Answer, undo: Undo | None) ->
         )
     )
     try:
-        exchange(change, changed)
+        swap_in(change, changed)
     except SongError as error:
         return about(state=REFUSED, reason=error.reason)
     return about(state=WRITTEN, put=changed.put, kept=changed.kept)

@@ -72,7 +72,7 @@ def forget_current_folder() -> None:
     sys.path[:] = [entry for entry in sys.path if _is_trusted(entry, refused)]
 
 
-def collect_seldom() -> None:
+def collect_garbage_rarely() -> None:
     """Look for cycles less often, in a program of our own: what is imported stays, and has none.
 
     With Python's usual threshold of 700 objects a tenth of the start of a command goes into it.

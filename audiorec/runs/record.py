@@ -74,7 +74,7 @@ class JobRun:
     extractor_id : str
         Empty if no extractor was involved.
     warnings : tuple of str
-        Differences from earlier runs; see `audiorec.runs.unlike`.
+        Differences from earlier runs; see `audiorec.runs.warn`.
     error : str
         The error that ended the run; empty if none did.
     """
@@ -226,12 +226,12 @@ def command_line() -> list[str]:
     return ["audiorec", *sys.argv[1:]]
 
 
-def kept_arguments(words: Sequence[str]) -> tuple[str, ...]:
+def safe_arguments(words: Sequence[str]) -> tuple[str, ...]:
     """Return a command line as stored in a record: bounded, without values that name a person.
 
     Examples
     --------
-    >>> kept_arguments(["audiorec", "listening", "import", "--user", "ana", "--user=bo"])
+    >>> safe_arguments(["audiorec", "listening", "import", "--user", "ana", "--user=bo"])
     ('audiorec', 'listening', 'import', '--user', '(left out)', '--user=(left out)')
     """
     kept: list[str] = []
@@ -258,7 +258,7 @@ def versions_here() -> dict[str, str]:
     }
 
 
-def moment(at: datetime | None = None) -> str:
+def timestamp(at: datetime | None = None) -> str:
     """Format a time (default: now) as in records: ISO 8601, whole seconds."""
     return (at or datetime.now(UTC)).isoformat(timespec="seconds")
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from audiorec.errors import AudiorecError, Failure
-from audiorec.runs.imports import clean_environment, collect_seldom, trusted_path
+from audiorec.runs.imports import clean_environment, collect_garbage_rarely, trusted_path
 
 ITEMS_PER_CHILD = 500  # then a fresh child, to bound memory leaks of native libraries
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -344,7 +344,7 @@ def _last_resort(seconds: float, sink: IO[str]) -> Iterator[None]:
 
 def main() -> None:
     """Serve items from standard input until it closes: the body of a child process."""
-    collect_seldom()
+    collect_garbage_rarely()
     parent, memory_bytes, timeout_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "rb")

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import array_of, integers
+from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.blocks import run_blocks
-from audiorec.search.comparing import AutoBy, settle
 from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.space import Space, open_space
+from audiorec.search.space_choice import AutoBy, choose_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
@@ -80,7 +80,7 @@ def all_pairs(
         raise InputError(f"k must be at least 1, got {k}")
     if Path(out).resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; name another file")
-    compared = settle(store, by, None if table is None else Path(table))
+    compared = choose_space(store, by, None if table is None else Path(table))
     space = open_space(store, compared.by, table=compared.table)
     allowed = None if include_non_music else is_music(store)
     asked = np.flatnonzero(
@@ -119,9 +119,9 @@ def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray | None) 
         rows, similarities = found.rows[:, :k], found.similarities[:, :k]
     columns = [
         store.id_array.take(integers(np.repeat(own, k))),
-        array_of(np.tile(np.arange(1, k + 1, dtype=np.int32), len(own)), pa.int32()),
+        arrow_array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(own)), pa.int32()),
         store.id_array.take(integers(rows.ravel())),
-        array_of(similarities.ravel().astype(np.float32), pa.float32()),
+        arrow_array(similarities.ravel().astype(np.float32), pa.float32()),
     ]
     return pa.Table.from_arrays(columns, schema=_schema(store, space.by, k))
 

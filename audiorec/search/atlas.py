@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
 from audiorec.search.space import open_space
@@ -57,7 +57,7 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
         "song_id": store.column("song_id"),
         "x": pa.array(np.ascontiguousarray(places[:, 0])),
         "y": pa.array(np.ascontiguousarray(places[:, 1])),
-        "title": strings([title or uri.rpartition("/")[2] for title, uri in named]),
+        "title": string_array([title or uri.rpartition("/")[2] for title, uri in named]),
     }
     columns |= {name: store.column(name) for name in TAGS}
     for head, labels in _labels(store).items():
@@ -116,7 +116,7 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
     return np.asarray(places - places.mean(axis=0), np.float32)
 
 
-def likeliest(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
+def top_classes(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
     """Return each head's classes, and the number of every song's top class: (n,), int64.
 
     The top class has the highest mean score. Without mean statistics the result is empty.
@@ -140,8 +140,8 @@ def likeliest(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array
 def _labels(store: VectorStore) -> dict[str, Any]:
     """Return, per head, the name of every song's top class."""
     return {
-        head: strings([names[best] for best in numbers])
-        for head, (names, numbers) in likeliest(store).items()
+        head: string_array([names[best] for best in numbers])
+        for head, (names, numbers) in top_classes(store).items()
     }
 
 

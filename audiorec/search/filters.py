@@ -44,7 +44,7 @@ from typing import Literal, cast
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import flags
+from audiorec.files.arrow import booleans
 from audiorec.search.attributes import BPM, is_attribute, numbers_of, tonic_of
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
@@ -56,7 +56,7 @@ from audiorec.types import (
     Int32Array,
     Status,
     name_numbers,
-    plain_name,
+    normalised_name,
 )
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -205,12 +205,12 @@ def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
     array = store.column(column).combine_chunks().dictionary_encode()
     numbers = array.indices
     codes = np.frombuffer(numbers.buffers()[1] or b"", np.int32, len(numbers), 4 * numbers.offset)
-    known = flags(numbers.is_valid())
+    known = booleans(numbers.is_valid())
     return np.where(known, codes, np.int32(UNKNOWN)), array.dictionary.to_pylist()
 
 
 def name_codes(store: VectorStore, column: str) -> Int32Array:
-    """Encode a name column as integers, equal if `plain_name` is equal: (n,), int32."""
+    """Encode a name column as integers, equal if `normalised_name` is equal: (n,), int32."""
     codes, texts = text_codes(store, column)
     return name_numbers([*texts, None]).astype(np.int32)[codes]
 
@@ -326,9 +326,9 @@ class _Tests:
         if condition.name in CLOSED_COLUMNS:
             known = list(Status) if condition.name == "status" else sorted(texts)
             _check_values(condition, patterns, known)
-        fits = [any(p.fullmatch(plain_name(text)) for p in patterns) for text in texts]
+        fits = [any(p.fullmatch(normalised_name(text)) for p in patterns) for text in texts]
         # Code -1 of rows without a text indexes the last entry.
-        unknown = "" in map(plain_name, condition.values)
+        unknown = "" in map(normalised_name, condition.values)
         return _signed(condition, np.asarray([*fits, unknown], np.bool_)[codes])
 
 
@@ -347,7 +347,7 @@ def _check_values(
     condition: Condition, patterns: Sequence[re.Pattern[str]], known: Sequence[str]
 ) -> None:
     for value, pattern in zip(condition.values, patterns, strict=True):
-        if not any(pattern.fullmatch(plain_name(text)) for text in known):
+        if not any(pattern.fullmatch(normalised_name(text)) for text in known):
             raise InputError(
                 f"{condition}: unknown {condition.name} {value!r}; there are: {', '.join(known)}"
             )
@@ -355,7 +355,7 @@ def _check_values(
 
 def _pattern(text: str) -> re.Pattern[str]:
     """Compile a text in which only the wildcards ``*`` and ``?`` are special."""
-    parts = [{"*": ".*", "?": "."}.get(c, re.escape(c)) for c in plain_name(text)]
+    parts = [{"*": ".*", "?": "."}.get(c, re.escape(c)) for c in normalised_name(text)]
     return re.compile("".join(parts), re.DOTALL)
 
 

@@ -27,14 +27,14 @@ from audiorec.search.index_files import (
     IndexInfo,
     Query,
     has_faiss,
-    in_own_processes,
     index_path,
+    open_in_processes,
     read_info,
     sha256_of,
     sidecar_path,
 )
 from audiorec.search.scaling import Scaling, Weighting
-from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, settled
+from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, exact_order
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -146,7 +146,7 @@ class Index:
             return top
 
         units_of = self._units_of or self._vectors
-        return settled(propose, units_of, units, k, self.info.rows, ranks)
+        return exact_order(propose, units_of, units, k, self.info.rows, ranks)
 
     def _vectors(self, rows: Int64Array) -> FloatArray:
         """Return the index's own vectors of some rows."""
@@ -209,7 +209,7 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
     """
     if not has_faiss():
         raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
-    ask, close = in_own_processes(path, info)
+    ask, close = open_in_processes(path, info)
     units_of = None if store is None else StoreUnits(store, Scaling.from_dict(info.scaling))
     index = Index(info, ask, units_of)
     weakref.finalize(index, close)

@@ -37,9 +37,9 @@ from audiorec.search.index_files import (
     Query,
     Searcher,
     import_faiss,
-    in_own_processes,
     index_path,
     is_piece_name,
+    open_in_processes,
     piece_name,
     read_piece,
     sha256_of,
@@ -313,7 +313,7 @@ def _asking(
 ) -> tuple[Callable[[Query], list[Candidates]], Callable[[], None]]:
     """Return a query function for a new index, and its close; a single piece is read here."""
     if len(info.pieces) > 1:
-        return in_own_processes(out, info)
+        return open_in_processes(out, info)
     made = read_piece(out, info.pieces[0].sha256, (info.rows, info.width), info.kind)
     return Searcher(made), lambda: None
 

@@ -5,7 +5,7 @@
     vecs.faiss.json                 the sidecar: the extractor, the store's fingerprint, the
                                     scaling, the sha256 of the faiss files, and its own digest
 
-    path, `IndexInfo`  ──in_own_processes──▶  Query ──▶ rows, similarities, vectors
+    path, `IndexInfo`  ──open_in_processes──▶  Query ──▶ rows, similarities, vectors
 
 faiss does not validate its input: a damaged file may crash the process that loads it, or one that
 searches it much later. So each piece of an index is loaded in a disposable worker process
@@ -233,7 +233,7 @@ class Searcher:
         return self._faiss.SearchParameters(**given)
 
 
-def in_own_processes(
+def open_in_processes(
     path: Path, info: IndexInfo
 ) -> tuple[Callable[[Query], list[Candidates]], Callable[[], None]]:
     """Load each piece in its own worker process; return the query function and its close.
@@ -249,7 +249,7 @@ def in_own_processes(
 
     if len(asked) == 1:
         return asked[0]
-    return asked_as_one([ask for ask, _ in asked], info.pieces), close
+    return search_all_pieces([ask for ask, _ in asked], info.pieces), close
 
 
 def _in_own_process(
@@ -274,7 +274,7 @@ def _in_own_process(
     return ask, workers.close
 
 
-def asked_as_one(
+def search_all_pieces(
     asks: Sequence[Callable[[Query], list[Candidates]]], pieces: Sequence[IndexPiece]
 ) -> Callable[[Query], list[Candidates]]:
     """Return a function that queries all pieces in parallel and merges the results, best first."""

@@ -1,7 +1,7 @@
 """Tell music from other audio, by the columns of a store.
 
     store ──is_music──▶ (n,) bool
-          ──why_not──▶ the reason why a song is not music, in words
+          ──why_not_music──▶ the reason why a song is not music, in words
 
 A song is not music if its audio is silent; if its mean score of *other* (speech, noise, other
 sound) is at least one half and the highest of its version head; or if it is a jingle, shorter
@@ -43,22 +43,22 @@ def is_music(store: VectorStore) -> BoolArray:
     return music
 
 
-def why_not(store: VectorStore, row: int) -> str:
+def why_not_music(store: VectorStore, row: int) -> str:
     """Say why a song is not music; empty if it is.
 
     Examples
     --------
     >>> from audiorec.search.searchable import SearchableStore
     >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> why_not(store, 4)
+    >>> why_not_music(store, 4)
     'speech, noise or other sound'
     """
     song = store.rows([row])[0]
-    return why_no_music(store, store.read_rows([row])[0], song["status"], song["segments"])
+    return why_vector_not_music(store, store.read_rows([row])[0], song["status"], song["segments"])
 
 
-def why_no_music(store: VectorStore, vector: FloatArray, status: str, segments: int) -> str:
-    """Say why a vector (V,) with this status and length is not music; see `why_not`."""
+def why_vector_not_music(store: VectorStore, vector: FloatArray, status: str, segments: int) -> str:
+    """Say why a vector (V,) with this status and length is not music; see `why_not_music`."""
     if status == Status.SILENT:
         return "silent"
     columns, other = _version_means(store)

@@ -14,7 +14,7 @@ from contextlib import suppress
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownFileError, UnknownSongError
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
 from audiorec.store.names import unique_match
@@ -40,7 +40,7 @@ def song_named(store: VectorStore, text: str) -> str:
     InputError
         If several songs have this alias, or the song failed during extraction; says why.
     """
-    name = as_stored(text)
+    name = stored_spelling(text)
     known = name if name in store else song_of_file(store, text)
     if known is not None:
         return known
@@ -64,13 +64,13 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
     full = (os.path.abspath(file), os.path.realpath(file))  # noqa: PTH100
     uris = store.column("uri")
     number = pc.index_in(
-        strings([as_stored(name) for name in full]), value_set=uris.combine_chunks()
+        string_array([stored_spelling(name) for name in full]), value_set=uris.combine_chunks()
     )
     for row in number.to_pylist():
         if row is not None:
             return str(store.id_array[row].as_py())
     # The store may know the file by the path of another link.
-    ids, names = store.column("song_id"), {os.path.basename(as_stored(name)) for name in full}  # noqa: PTH119
+    ids, names = store.column("song_id"), {os.path.basename(stored_spelling(name)) for name in full}  # noqa: PTH119
     for name in names:
         near = pc.ends_with(uris, f"/{name}")
         found = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
@@ -81,7 +81,7 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
     return None
 
 
-def as_stored(path: str) -> str:
+def stored_spelling(path: str) -> str:
     r"""Return a path or an id as the store writes it: bytes that are not UTF-8 as ``\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -100,8 +100,8 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
     except StoreError:
         return ""
     ids = table.column("song_id").combine_chunks()
-    full = as_stored(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
-    row = pc.index(table.column("uri"), strings([full])[0]).as_py()
+    full = stored_spelling(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
+    row = pc.index(table.column("uri"), string_array([full])[0]).as_py()
     if row < 0:
         try:
             found = unique_match(ids, text)
@@ -109,6 +109,6 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
             return ""
         if not (part or f"/{found}".casefold().endswith(f"/{text}".casefold())):
             return ""
-        row = pc.index(ids, strings([found])[0]).as_py()
+        row = pc.index(ids, string_array([found])[0]).as_py()
     status, message = (table.column(name)[row].as_py() for name in ("status", "message"))
     return f"{ids[row].as_py()} failed during extraction: {status}: {message}"

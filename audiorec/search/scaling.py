@@ -11,7 +11,7 @@ A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far a
 smallest score, but nearly equal as probabilities. Figures: docs/similar.md.
 
 Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
-directions, which `audiorec.search.narrowing` stores; these directions count less.
+directions, which `audiorec.search.bandwidth` stores; these directions count less.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, StoreError
-from audiorec.search.narrowing import narrowing
+from audiorec.search.bandwidth import bandwidth_effect
 from audiorec.store.schema import StoreMetadata
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
@@ -100,7 +100,7 @@ class Weighting:
         The defaults for "vector" also discount narrow-band changes, if known for these heads.
         """
         names, n_classes = metadata.statistics, len(metadata.classes)
-        known = narrowing(metadata) if weights is None and by == "vector" else None
+        known = bandwidth_effect(metadata) if weights is None and by == "vector" else None
         log_odds = LOG_ODDS if known is None else known.log_odds
         if weights is None:
             weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]

@@ -14,12 +14,12 @@ import numpy as np
 
 from audiorec.errors import ShapeError
 from audiorec.search.choice import Choice, Chooser, Chosen
-from audiorec.search.comparing import AutoBy, Basis, settle
 from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.index import find_index
 from audiorec.search.named import song_named
 from audiorec.search.near import MINIMUM, near_each
 from audiorec.search.space import Neighbours, Space, open_space
+from audiorec.search.space_choice import AutoBy, SpaceChoice, choose_space
 from audiorec.store.parquet import Checked
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
@@ -31,7 +31,7 @@ class SearchableStore(VectorStore):
     def __init__(self, file: Checked) -> None:
         super().__init__(file)
         self._spaces: dict[object, Space] = {}
-        self._auto: Basis | None = None
+        self._auto: SpaceChoice | None = None
         self._chooser = Chooser(self)
 
     def resolve(self, query: str) -> str:
@@ -160,13 +160,13 @@ class SearchableStore(VectorStore):
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
         return found[0] if single else found
 
-    def basis(self, by: AutoBy = "auto", table: str | Path | None = None) -> Basis:
-        """Return the space that is used by default; see `settle`."""
+    def basis(self, by: AutoBy = "auto", table: str | Path | None = None) -> SpaceChoice:
+        """Return the space that is used by default; see `choose_space`."""
         path = None if table is None else Path(table)
         if by != "auto" or path is not None:
-            return settle(self, by, path)
+            return choose_space(self, by, path)
         if self._auto is None:
-            self._auto = settle(self)
+            self._auto = choose_space(self)
         return self._auto
 
     def space(

@@ -24,7 +24,7 @@ from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
-from audiorec.search.listed import (
+from audiorec.search.result_tables import (
     MOST_ROWS,
     Table,
     as_html,

@@ -10,7 +10,7 @@ rest costs one comparison, so the products dominate the running time.
 
 In float32, the order of items that differ by less than rounding is arbitrary. `nearest` compares
 the candidates of `top_k` again in float64, and requests more wherever rounding may decide which
-are included; `settled` does the same for candidates from an index.
+are included; `exact_order` does the same for candidates from an index.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -216,10 +216,10 @@ def nearest(
             asked, units, fetch, excluded=hidden, item_minimum=bound, item_block=item_block
         )
 
-    return settled(propose, lambda rows: units[rows], queries, min(k, n), n, ranks)
+    return exact_order(propose, lambda rows: units[rows], queries, min(k, n), n, ranks)
 
 
-def settled(
+def exact_order(
     propose: Callable[[Int64Array, int], TopK],
     units_of: Callable[[Int64Array], FloatArray],
     queries: FloatArray,

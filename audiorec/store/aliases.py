@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, MissingStoreError, StoreError
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store.names import unique_match
@@ -109,7 +109,7 @@ def alias_table(store: VectorStore) -> Any:
         aliases = _aliases(store, kind)
         there = pc.and_kleene(pc.is_valid(aliases), pc.greater(pc.binary_length(aliases), 0))
         table = pa.table({"alias": aliases, "song_id": ids}).filter(there)
-        kinds = strings([kind.value] * len(table))
+        kinds = string_array([kind.value] * len(table))
         columns = [table.column("alias"), kinds, table.column("song_id")]
         tables.append(pa.table(columns, schema=SCHEMA))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in SCHEMA.names])
@@ -141,12 +141,16 @@ def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
     if not pairs:
         return 0
     texts, songs = zip(*pairs, strict=True)
-    columns = [strings(texts), strings([AliasKind.CSV.value] * len(pairs)), strings(songs)]
+    columns = [
+        string_array(texts),
+        string_array([AliasKind.CSV.value] * len(pairs)),
+        string_array(songs),
+    ]
     table = pa.table(columns, schema=SCHEMA)
     if path.exists():
         before = read_aliases(path)
         ours = pc.equal(before.column("kind"), AliasKind.CSV.value)
-        others = pc.invert(pc.is_in(before.column("song_id"), value_set=strings(songs)))
+        others = pc.invert(pc.is_in(before.column("song_id"), value_set=string_array(songs)))
         table = pa.concat_tables([before.filter(pc.and_(ours, others)), table])
     write_aliases(path, table.sort_by([(name, "ascending") for name in SCHEMA.names]))
     return len(pairs)
@@ -172,7 +176,7 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
         aliases, ids = _stems(uris.filter(near)), ids.filter(near)
     else:
         aliases = _aliases(store, kind)
-    found: list[str] = ids.filter(pc.equal(aliases, strings([text])[0])).to_pylist()
+    found: list[str] = ids.filter(pc.equal(aliases, string_array([text])[0])).to_pylist()
     return found
 
 
@@ -193,7 +197,7 @@ def _own_aliases(store: VectorStore) -> Any:
     if not path.exists():
         return pa.Table.from_batches([], SCHEMA)
     table = read_aliases(path)
-    own = pc.equal(table.column("kind"), strings([AliasKind.CSV.value])[0])
+    own = pc.equal(table.column("kind"), string_array([AliasKind.CSV.value])[0])
     here = pc.is_in(table.column("song_id"), value_set=store.column("song_id").combine_chunks())
     return table.filter(pc.and_(own, here))
 

@@ -34,7 +34,7 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.files.arrow import integers, matrix, strings
+from audiorec.files.arrow import integers, matrix, string_array
 from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids
@@ -125,7 +125,7 @@ class EmbeddingTable:
         self._file = file
         name = metadata.id_column
         column = self.columns([name]).column(name)
-        self.id_array = pa.concat_arrays([strings([]), *column.chunks])
+        self.id_array = pa.concat_arrays([string_array([]), *column.chunks])
         check_ids(self.id_array, self.path, name)
 
     @classmethod
@@ -220,7 +220,7 @@ class EmbeddingTable:
 
         An unknown song raises `UnknownSongError` with near matches, an unknown user `InputError`.
         """
-        number = int(pc.index(self.id_array, strings([name])[0]).as_py())
+        number = int(pc.index(self.id_array, string_array([name])[0]).as_py())
         if number >= 0:
             return number
         if self.metadata.id_column == "song_id":
@@ -295,7 +295,7 @@ def _table(
     columns: Mapping[str, Any],
     path: Path,
 ) -> Any:
-    names = strings(ids)
+    names = string_array(ids)
     try:
         check_ids(names, path, metadata.id_column)
     except StoreError as error:

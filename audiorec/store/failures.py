@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from audiorec.files.arrow import flags, integers
+from audiorec.files.arrow import booleans, integers
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import Kind
 from audiorec.types import BoolArray
@@ -57,7 +57,7 @@ def own_failures(failures: Checked, songs: Checked) -> BoolArray:
         return np.zeros(len(uris), bool)
     ends = [pc.min(places).as_py(), pc.max(places).as_py()]
     folder = os.path.commonprefix(ends).rpartition("/")[0]  # noqa: RUF071 - of any uris
-    return flags(pc.starts_with(uris.combine_chunks(), f"{folder}/"))
+    return booleans(pc.starts_with(uris.combine_chunks(), f"{folder}/"))
 
 
 def read_failures(vectors: Path, given: Path | None = None) -> Any:

@@ -170,12 +170,12 @@ def files_beside(
         elif kind == Kind.ERRORS:
             if (errors := errors_beside(vectors)) is not None:
                 found[kind] = errors
-        elif (usual := usual_path(vectors, kind)) != vectors and usual.exists():
+        elif (usual := default_path(vectors, kind)) != vectors and usual.exists():
             found[kind] = usual
     return found
 
 
-def usual_path(vectors: Path, kind: Kind) -> Path:
+def default_path(vectors: Path, kind: Kind) -> Path:
     """Return the default path of a store's scores, features or errors."""
     return errors_path(vectors) if kind == Kind.ERRORS else vectors.with_name(USUAL_NAMES[kind])
 
@@ -190,7 +190,7 @@ def songs_lacking(vectors: Path, kind: Kind) -> int:
     >>> songs_lacking(Path("fixtures/formats/vecs-v1.parquet"), Kind.SCORES)
     0
     """
-    path = usual_path(vectors, kind)
+    path = default_path(vectors, kind)
     try:
         with open_checked(vectors, Kind.VECTORS) as store, open_checked(path, kind) as file:
             if file.metadata.extractor_id != store.metadata.extractor_id:
@@ -212,7 +212,7 @@ def kind_of(path: Path) -> Kind | None:
         return None
 
 
-def kind_said(path: Path) -> str:
+def declared_kind(path: Path) -> str:
     """Return the ``kind`` in a file's audiorec metadata, unchecked.
 
     Empty if there is none or the file cannot be read.

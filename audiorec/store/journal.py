@@ -26,7 +26,7 @@ import pyarrow as pa
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import write_errors
-from audiorec.files.run_folder import RunFolder, look_into, run_folder_path
+from audiorec.files.run_folder import RunFolder, run_folder_path, unfinished_files
 from audiorec.store.commit import (
     MARKER,
     check_apart,
@@ -46,11 +46,11 @@ from audiorec.store.merge import (
     RowPart,
     TablePart,
     content_picks,
-    draw_rows,
     event_picks,
     is_unchanged,
     newest_events,
     pick_table,
+    picked_rows,
     rows_by_content,
 )
 from audiorec.store.parquet import open_checked, write_batches
@@ -153,7 +153,7 @@ class Journal:
     def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
         """Open read-only: what `open` would know, without taking the lock or changing anything."""
         check_apart(outputs.paths().values())
-        names = look_into(outputs.vectors, RUN_FILES)
+        names = unfinished_files(outputs.vectors, RUN_FILES)
         journal = cls(outputs, metadata, None)
         moves = pending_moves(journal._paths, outputs.run_dir)
         staged = {target: path for path, target in (moves or {}).items()}
@@ -261,7 +261,7 @@ class Journal:
                 staged = staged_path(path, folder.path)
                 on_error.callback(staged.unlink, missing_ok=True)
                 metadata = self._metadata[kind]
-                batches = draw_rows(self._parts[kind], picks[kind], schema_of(metadata))
+                batches = picked_rows(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
             self._close_parts()  # Windows cannot replace an open file

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import integers, strings
+from audiorec.files.arrow import integers, string_array
 from audiorec.store.parquet import Checked
 from audiorec.store.schema import Kind
 
@@ -177,12 +177,12 @@ def content_picks(
     return picks
 
 
-def draw_rows(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Iterator[Any]:
+def picked_rows(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Iterator[Any]:
     """Yield the picked rows in order as record batches of `schema`, under their new ids."""
     for run in _runs(picks):
         names = iter(pick.song_id for pick in run)
         for batch in parts[run[0].part].slices(run[0].row, run[-1].row + 1):
-            ids = strings([next(names) for _ in range(len(batch))])
+            ids = string_array([next(names) for _ in range(len(batch))])
             others = [batch.column(name) for name in schema.names[1:]]
             yield pa.record_batch([ids, *others], schema=schema)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from audiorec.errors import UnknownSongError
-from audiorec.files.arrow import flags, integers
+from audiorec.files.arrow import booleans, integers
 
 NEAR_MATCHES = 5
 NEAR_RATIO = 0.5  # difflib ratio: below, two names share less than half of their letters
@@ -51,7 +51,7 @@ def near_names(ids: Any, query: str) -> tuple[str, ...]:
     lowered = pc.utf8_lower(ids)
     shared = np.zeros(len(ids), np.int32)
     for gram in _grams(text):
-        shared += flags(pc.match_substring(lowered, gram))
+        shared += booleans(pc.match_substring(lowered, gram))
     rows = np.flatnonzero(shared)
     # Most shared pieces first; ties go to the shorter id, then to the order of ids.
     lengths = pc.utf8_length(ids).to_numpy(zero_copy_only=False)[rows]

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import Failure
-from audiorec.files.arrow import flags, floats, matrix
+from audiorec.files.arrow import booleans, floats, matrix
 from audiorec.store.schema import StoreMetadata
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
 HASH_PATTERN = "^[0-9a-f]{32}$"
@@ -56,7 +56,7 @@ class RowBlock:
 
     def where(self, bad: Any, check: str, reason: str) -> Iterator[StoreProblem]:
         """Yield a problem for each row of a mask, an Arrow array or shape (rows,)."""
-        for row in np.flatnonzero(bad if isinstance(bad, np.ndarray) else flags(bad)):
+        for row in np.flatnonzero(bad if isinstance(bad, np.ndarray) else booleans(bad)):
             yield self.problem(int(row), check, reason)
 
     def problem(self, row: int, check: str, reason: str) -> StoreProblem:
@@ -226,7 +226,7 @@ def _score_reason(
     if any((np.abs(total - 1) > SUM_ROUNDING).any() for total in sums):
         return "the scores of a head do not sum to 1"
     if metadata.statistics == STATISTICS and len(scores):
-        expected = summarize(scores)
+        expected = summarise(scores)
         # Older numpy warns about numbers that are not finite.
         if not np.isfinite(song.vector).all() or not np.allclose(
             expected, song.vector, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE

@@ -33,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import AudiorecError, InputError, ShapeError, StoreError
-from audiorec.files.arrow import array_of, floats, strings
+from audiorec.files.arrow import arrow_array, floats, string_array
 from audiorec.files.own_files import RECORDS_MAGIC, open_own
 from audiorec.store.schema import feature_column
 from audiorec.types import FloatArray, ScoreSeries
@@ -346,8 +346,8 @@ def _column(value: Any, field: Any) -> Any:
             inner = _vectors(flat, of)
         else:
             flat = _numbers(value, field.name, (None,))
-            inner = array_of(flat, of)
-        offsets = array_of(np.array([0, len(flat)], np.int32), pa.int32())
+            inner = arrow_array(flat, of)
+        offsets = arrow_array(np.array([0, len(flat)], np.int32), pa.int32())
         return pa.ListArray.from_arrays(offsets, inner, type=kind)
     try:
         return _cell(value, kind)
@@ -360,17 +360,17 @@ def _cell(value: Any, kind: Any) -> Any:
     if value is None:
         return pa.nulls(1, kind)
     if pa.types.is_string(kind):
-        return strings([_of_type(value, str)])
+        return string_array([_of_type(value, str)])
     if pa.types.is_timestamp(kind):
         since = _of_type(value, datetime) - _EPOCH
-        return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
+        return arrow_array(np.array([since // timedelta(microseconds=1)], np.int64), kind)
     real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
     # By name: in older releases pyarrow's own type conversion needs pandas.
     dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
     # Older numpy only warns and wraps around on overflow.
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
         raise OverflowError(f"out of range for {dtype}")
-    return array_of(np.array([real], dtype), kind)
+    return arrow_array(np.array([real], dtype), kind)
 
 
 def _of_type(value: Any, expected: Any) -> Any:
@@ -380,7 +380,9 @@ def _of_type(value: Any, expected: Any) -> Any:
 
 
 def _vectors(values: FloatArray, kind: Any) -> Any:
-    return pa.FixedSizeListArray.from_arrays(array_of(values.ravel(), kind.value_type), type=kind)
+    return pa.FixedSizeListArray.from_arrays(
+        arrow_array(values.ravel(), kind.value_type), type=kind
+    )
 
 
 def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:

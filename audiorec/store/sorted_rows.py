@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.arrow import flags, integers
+from audiorec.files.arrow import booleans, integers
 from audiorec.files.parquet_files import WRITING
 from audiorec.files.tables import TableFile
 from audiorec.store.parquet import Checked
@@ -199,7 +199,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
     ids = table.column("song_id").combine_chunks()
     if len(ids) < 2:
         return table
-    repeated = np.flatnonzero(flags(pc.equal(ids[1:], ids[:-1])))
+    repeated = np.flatnonzero(booleans(pc.equal(ids[1:], ids[:-1])))
     if not len(repeated):
         return table
     kept = np.ones(len(ids), np.bool_)

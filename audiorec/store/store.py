@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.files.arrow import flags, matrix, strings
+from audiorec.files.arrow import booleans, matrix, string_array
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import store_errors
@@ -210,12 +210,12 @@ class VectorStore:
 
     def find_uri(self, uri: str) -> str | None:
         """Return the id of the song whose file has this path, None if there is none."""
-        number = pc.index(self.column("uri"), strings([uri])[0]).as_py()
+        number = pc.index(self.column("uri"), string_array([uri])[0]).as_py()
         return None if number < 0 else self.ids[number]
 
     def mask(self, song_ids: Iterable[str]) -> BoolArray:
         """Return which rows have one of these ids: shape (n,), bool."""
-        return flags(pc.is_in(self._ids, value_set=strings(list(song_ids))))
+        return booleans(pc.is_in(self._ids, value_set=string_array(list(song_ids))))
 
     @cached_property
     def ranks(self) -> Int64Array:
@@ -226,4 +226,4 @@ class VectorStore:
         return ranks
 
     def _number(self, song_id: str) -> int:
-        return int(pc.index(self._ids, strings([song_id])[0]).as_py())
+        return int(pc.index(self._ids, string_array([song_id])[0]).as_py())

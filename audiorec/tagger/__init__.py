@@ -10,7 +10,7 @@
 ``weights``         the shipped networks: tags, licences, checksums
 ``backbone``        segments to features in ONNX Runtime; chooses the engine
 ``backbone_torch``  the same in torch: the readable reference, training, GPUs
-``stated``          the user's spec of a network: front end, input, outputs
+``backbone_spec``   the user's spec of a network: front end, input, outputs
 ``onnx_file``       checks a file that may be an ONNX model before it is opened
 ``added``           networks that a user added: stored and found by name
 ``backbone_added``  runs an added network in ONNX Runtime
@@ -25,13 +25,13 @@
 
 Public::
 
-    weights      WEIGHTS, data_folder, weights_path
-    backbone     load_backbone
-    stated       read_spec, StatedBackbone
-    added        AddedBackbone, added_names, backbones_folder, find_added, remove_added
-    head_inputs  split_input, OUTPUT_WIDTHS
-    heads        Head, Heads, default_heads, shipped_head, shipped_heads
-    moods        MOODS, mood_columns
-    statistics   moments, summarize
-    reading      Reading, read_scores, read_means, voiced_share
+    weights        WEIGHTS, data_folder, weights_path
+    backbone       load_backbone
+    backbone_spec  read_spec, BackboneSpec
+    added          AddedBackbone, added_names, backbones_folder, find_added, remove_added
+    head_inputs    split_input, OUTPUT_WIDTHS
+    heads          Head, Heads, default_heads, shipped_head, shipped_heads
+    moods          MOODS, mood_columns
+    statistics     moments, summarise
+    reading        Reading, read_scores, read_means, voiced_share
 """

@@ -34,17 +34,17 @@ from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_data import own_data_folder
 from audiorec.files.own_files import read_own, refuse_link, refuse_other_than_folder
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
-from audiorec.tagger.stated import (
+from audiorec.tagger.backbone_spec import (
     FILTERBANK_ARRAY,
     FILTERBANK_FILE,
     MAX_SPEC_BYTES,
     NAME,
     ROLES,
+    BackboneSpec,
     Role,
-    StatedBackbone,
     parse_spec,
 )
+from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
 
 FOLDER = "backbones"  # in the user's data folder
 MODEL_FILE, SPEC_FILE, ABOUT_FILE = "model.onnx", "spec.json", "backbone.json"
@@ -63,7 +63,7 @@ class AddedBackbone:
 
     Attributes
     ----------
-    stated : StatedBackbone
+    stated : BackboneSpec
     folder : Path
     model_sha256 : str
         Checksum of the ONNX file.
@@ -73,7 +73,7 @@ class AddedBackbone:
         Size of the ONNX file in bytes.
     """
 
-    stated: StatedBackbone
+    stated: BackboneSpec
     folder: Path
     model_sha256: str
     widths: Mapping[Role, int]
@@ -190,13 +190,13 @@ def open_added(folder: Path) -> AddedBackbone:
 
 
 def write_added(
-    stated: StatedBackbone, model: bytes, widths: Mapping[Role, int], *, replace: bool = False
+    stated: BackboneSpec, model: bytes, widths: Mapping[Role, int], *, replace: bool = False
 ) -> AddedBackbone:
     """Store a network atomically; its model must have been checked.
 
     Parameters
     ----------
-    stated : StatedBackbone
+    stated : BackboneSpec
     model : bytes
         The ONNX file.
     widths : mapping of role to int
@@ -292,7 +292,7 @@ def _put(fresh: Path, target: Path) -> None:
         _remove(old)
 
 
-def _check_widths(stated: StatedBackbone, widths: Mapping[str, Any]) -> None:
+def _check_widths(stated: BackboneSpec, widths: Mapping[str, Any]) -> None:
     for role in stated.outputs:
         if type(widths[role]) is not int or not 1 <= widths[role] <= 65_536:
             raise ShapeError(f"width of {role}: {widths[role]!r}")
@@ -321,7 +321,7 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _npz(stated: StatedBackbone) -> bytes:
+def _npz(stated: BackboneSpec) -> bytes:
     from io import BytesIO
 
     memory = BytesIO()

@@ -16,9 +16,9 @@ from audiorec.errors import ShapeError, WeightsError
 from audiorec.files.visible import visible
 from audiorec.tagger.added import AddedBackbone
 from audiorec.tagger.backbone import onnx_errors, open_session
+from audiorec.tagger.backbone_spec import Activation, BackboneSpec, Role
 from audiorec.tagger.batching import check_batch_size
 from audiorec.tagger.onnx_file import check_onnx
-from audiorec.tagger.stated import Activation, Role, StatedBackbone
 from audiorec.types import AddedFeatures, FloatArray
 
 
@@ -62,7 +62,7 @@ class Graph:
     `batch` is the graph's fixed batch size, 0 for any.
     """
 
-    def __init__(self, stated: StatedBackbone, model: bytes, *, batch_size: int = 8) -> None:
+    def __init__(self, stated: BackboneSpec, model: bytes, *, batch_size: int = 8) -> None:
         check_onnx(model)
         self._stated = stated
         try:
@@ -85,7 +85,7 @@ class Graph:
         count = len(segments)
         if self.batch and count < self.batch:  # pad to the fixed batch size
             segments = np.concatenate([segments, np.repeat(segments[-1:], self.batch - count, 0)])
-        given = {self._stated.input: laid_out(segments, self._stated.layout)}
+        given = {self._stated.input: in_layout(segments, self._stated.layout)}
         names = list(self._stated.outputs.values())
         try:
             values = self._session.run(names, given)
@@ -106,7 +106,7 @@ class Graph:
                 )
             found[role] = value[:count]
         if "scores" in found:
-            found["scores"] = activated(found["scores"], self._stated.activation)
+            found["scores"] = apply_activation(found["scores"], self._stated.activation)
         return found
 
     def _check_input(self) -> int:
@@ -147,12 +147,12 @@ class Graph:
                 )
 
 
-def laid_out(segments: FloatArray, layout: str) -> FloatArray:
+def in_layout(segments: FloatArray, layout: str) -> FloatArray:
     """Transpose segments (B, T, M) to a layout such as ``N1MT``.
 
     Examples
     --------
-    >>> laid_out(np.zeros((2, 300, 128), np.float32), "N1MT").shape
+    >>> in_layout(np.zeros((2, 300, 128), np.float32), "N1MT").shape
     (2, 1, 128, 300)
     """
     order = ["NTM".index(letter) for letter in layout if letter != "1"]
@@ -163,7 +163,7 @@ def laid_out(segments: FloatArray, layout: str) -> FloatArray:
     )
 
 
-def activated(values: FloatArray, activation: Activation) -> FloatArray:
+def apply_activation(values: FloatArray, activation: Activation) -> FloatArray:
     """Apply the activation to a graph's output (B, C): scores from 0 to 1, float32.
 
     Raises `WeightsError` if there is no activation and a value lies outside 0 to 1.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.files.visible import visible
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
 MIN_SEGMENTS = 3  # fewer are not reliable
@@ -81,7 +81,7 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
     ({'version': 'instrumental', 'genre': 'jazz'}, '')
     """
     # Means as in the vector, so that a store's row gives the same result.
-    means = summarize(series.scores).reshape(-1, len(STATISTICS))[:, STATISTICS.index("mean")]
+    means = summarise(series.scores).reshape(-1, len(STATISTICS))[:, STATISTICS.index("mean")]
     return read_means(
         series.classes,
         means,

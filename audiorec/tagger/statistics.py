@@ -4,7 +4,7 @@ A tagger gives one row of scores per segment, so a long song has more rows than 
 recommender needs vectors of one length. This module computes, for each class, six statistics over
 time, regardless of the order of the segments.
 
-    scores (T, H)  ──summarize──▶  vector (H * 6,)
+    scores (T, H)  ──summarise──▶  vector (H * 6,)
 
 The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of class
 ``h``: max, min, mean, variance, kurtosis, skewness. Every stored vector depends on it, so a change
@@ -27,7 +27,7 @@ SKEWNESS_MIN_SEGMENTS = 3  # two points are always symmetric
 KURTOSIS_MIN_SEGMENTS = 4  # three points always give -1.5
 
 
-def summarize(
+def summarise(
     scores: npt.NDArray[np.floating], statistics: Sequence[str] = STATISTICS
 ) -> FloatArray:
     """Summarise scores over time, class by class.
@@ -58,7 +58,7 @@ def summarize(
 
     Examples
     --------
-    >>> summarize(np.array([[0.2], [0.9], [0.4]])).round(4)
+    >>> summarise(np.array([[0.2], [0.9], [0.4]])).round(4)
     array([0.9   , 0.2   , 0.5   , 0.0867, 0.    , 0.4703], dtype=float32)
     """
     kept = [STATISTICS.index(name) for name in statistics]
@@ -68,7 +68,7 @@ def summarize(
 def moments(scores: npt.NDArray[np.floating]) -> Float64Array:
     """Return the six statistics of each class: scores (T, H) to (H, 6), float64.
 
-    Columns and errors are the same as in `summarize`.
+    Columns and errors are the same as in `summarise`.
 
     Notes
     -----

@@ -12,7 +12,7 @@ from typing import Any
 from audiorec.errors import StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
-from audiorec.files.run_folder import look_into, run_folder_path
+from audiorec.files.run_folder import run_folder_path, unfinished_files
 from audiorec.library.library import Library
 from audiorec.store.failures import read_failures
 from audiorec.store.inventory import inventory
@@ -75,7 +75,7 @@ def running(path: Path) -> Document | None:
         If something other than a run's folder exists in its place.
     """
     folder = run_folder_path(path)
-    names = [n for n in look_into(path, rf"{RECORD_FILES}|.*") if n.endswith(".rows")]
+    names = [n for n in unfinished_files(path, rf"{RECORD_FILES}|.*") if n.endswith(".rows")]
     if not folder.is_dir():
         return None
     done: dict[str, int] = {"vectors": 0, "errors": 0}

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.library.library import Library
-from audiorec.search.atlas import MapKind, likeliest, project
+from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.store.schema import schema_of
-from audiorec.types import FloatArray, strings
+from audiorec.types import FloatArray, string_array
 from audiorec.web.words import class_words
 
 NONE = 255  # code of a song without a class
@@ -185,7 +185,7 @@ class Shelf:
 
     @cached_property
     def _likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
-        return dict(likeliest(self.library))
+        return dict(top_classes(self.library))
 
     @cached_property
     def _seconds(self) -> npt.NDArray[Any]:
@@ -234,6 +234,6 @@ def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
     """Return the row of each id; None for ids that the store does not have."""
     import pyarrow.compute as pc
 
-    found = pc.index_in(strings(song_ids), value_set=library.id_array)
+    found = pc.index_in(string_array(song_ids), value_set=library.id_array)
     rows: list[int | None] = found.to_pylist()
     return rows

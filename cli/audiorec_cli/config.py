@@ -98,8 +98,8 @@ def trust(
     audiorec config trust ~/Music --revoke
     """
     from audiorec.files.own_settings import (
-        Layer,
-        Whose,
+        SettingsLayer,
+        SettingsOwner,
         parsed_settings,
         read_folder_file,
         revoke,
@@ -114,7 +114,7 @@ def trust(
         say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
         return
     path, data = read_folder_file(folder)
-    layer = Layer(Whose.FOLDER, path, parsed_settings(path, data))
+    layer = SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data))
     found = of_layer(layer, configurable(ctx.find_root().command))
     rows = [_row(one.option, one.value, one.origin) for one in found.values()]
     trust_file(path, data)

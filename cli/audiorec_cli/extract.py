@@ -192,12 +192,12 @@ def _run(
 def _say_lacking(outputs: "Outputs") -> None:
     """Say which files beside the store lack songs that the store has."""
     from audiorec.runs.record import command_line
-    from audiorec.store.inventory import songs_lacking, usual_path
+    from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
 
     for kind in (Kind.SCORES, Kind.FEATURES):
         if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
-            path = usual_path(outputs.vectors, kind)
+            path = default_path(outputs.vectors, kind)
             again = shlex.join([*command_line(), f"--{kind}", str(path)])
             say(f"note: {path} lacks {count} of the songs; to add them: {again}")
 

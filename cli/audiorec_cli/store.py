@@ -178,14 +178,14 @@ def merge(
     audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
     from audiorec.store.compact import merge_stores
-    from audiorec.store.inventory import files_beside, usual_path
+    from audiorec.store.inventory import default_path, files_beside
     from audiorec.store.schema import Kind
 
     others: dict[Kind, tuple[Sequence[Path], Path]] = {}
     for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS) if beside else ():
         found = [path for store in stores if (path := files_beside(store).get(kind)) is not None]
         if found:
-            others[kind] = (found, usual_path(output, kind))
+            others[kind] = (found, default_path(output, kind))
     inputs = [*stores, *(path for paths, _ in others.values() for path in paths)]
     _check_free([output, *(target for _, target in others.values())], inputs, overwrite)
     rows = merge_stores(stores, output, on_duplicate=on_duplicate, beside=others)
@@ -387,14 +387,14 @@ def _combine(
 ) -> dict[str, int]:
     """Combine parts into `output` and files beside it; return rows by path."""
     from audiorec.store.compact import combine
-    from audiorec.store.inventory import usual_path
+    from audiorec.store.inventory import default_path
     from audiorec.store.schema import Kind
 
     if output is None:
         raise InputError("give --out: the store to write")
     alone = len(parts) == 1
     targets = {
-        kind: output if alone or kind == Kind.VECTORS else usual_path(output, kind)
+        kind: output if alone or kind == Kind.VECTORS else default_path(output, kind)
         for kind in parts
     }
     _check_free(list(targets.values()), [p for paths in parts.values() for p in paths], overwrite)

@@ -7,12 +7,12 @@ from made_logs import log_of
 from audiorec.analysis import pairs as module
 from audiorec.analysis.pairs import (
     completion,
+    default_split,
     embedding_units,
     favourites,
     new_songs,
     pair_completions,
     similarity_to_favourites,
-    usual_split,
 )
 from audiorec.errors import InputError
 from audiorec.library.library import Library
@@ -182,7 +182,7 @@ def test_listenings_without_a_completion_make_no_new_song():
 
 
 def test_the_usual_split_lies_at_six_tenths():
-    assert usual_split(log_of(("u", "a", 100, "like"), ("u", "b", 200, "like"))) == 160
+    assert default_split(log_of(("u", "a", 100, "like"), ("u", "b", 200, "like"))) == 160
 
 
 def test_a_store_gives_what_similar_compares():

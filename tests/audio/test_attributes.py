@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_pulses import cadence, pulse
 
-from audiorec.audio.attributes import METHODS, Listened
+from audiorec.audio.attributes import METHODS, AttributeMeter
 from audiorec.store.schema import ATTRIBUTE, HEARD, TEXT_ATTRIBUTES
 from audiorec.types import SCALES, TONICS
 
@@ -16,19 +16,19 @@ def song():
 
 def test_the_blocks_pass_as_they_are_and_are_heard_once(song):
     blocks = np.array_split(song, 7)
-    listened = Listened(blocks)
+    listened = AttributeMeter(blocks)
     for _ in range(2):  # a long track is read twice
         assert all(a is b for a, b in zip(listened, blocks, strict=True))
     found = listened.attributes()
     assert found.bpm == pytest.approx(120, rel=0.01)
     assert (found.key, found.scale) == ("A", "major")
-    once = Listened(blocks)
+    once = AttributeMeter(blocks)
     list(once)
     assert once.attributes() == found
 
 
 def test_nothing_was_heard():
-    found = Listened([]).attributes()
+    found = AttributeMeter([]).attributes()
     assert (found.bpm, found.key, found.scale) == (None, None, None)
     assert (found.bpm_confidence, found.key_confidence) == (0.0, 0.0)
 
@@ -37,7 +37,7 @@ def test_the_columns_are_those_that_a_store_knows(song):
     assert all(ATTRIBUTE.fullmatch(name) for name in METHODS)
     assert HEARD in METHODS
     assert set(TEXT_ATTRIBUTES) < set(METHODS)
-    listened = Listened([song])
+    listened = AttributeMeter([song])
     list(listened)
     found = listened.attributes()
     assert found.key in TONICS

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from audiorec.audio.dsd import id3_place, read_dff, read_dsf, trailing_tag
+from audiorec.audio.dsd import id3_span, read_dff, read_dsf, trailing_tag
 
 
 def dsf(total=5_644_800, rate=2_822_400, tag_at=0):
@@ -64,8 +64,8 @@ def test_dff(data, seconds):
 def test_place_of_the_tag():
     tagged = dff(chunk(b"DSD ", bytes(11)), chunk(b"ID3 ", b"ID3 and so on"))
     begin = tagged.index(b"ID3 and")
-    assert id3_place(io.BytesIO(tagged), len(tagged)) == (begin, begin + 13)
-    assert id3_place(io.BytesIO(dff()), len(dff())) is None
+    assert id3_span(io.BytesIO(tagged), len(tagged)) == (begin, begin + 13)
+    assert id3_span(io.BytesIO(dff()), len(dff())) is None
     for at, expected in (
         (8_284, (8_284, 8_290)),
         (0, None),
@@ -74,6 +74,6 @@ def test_place_of_the_tag():
         (2**63, None),
     ):
         data = dsf(tag_at=at) + b"ID3..."
-        assert id3_place(io.BytesIO(data), len(data)) == expected
+        assert id3_span(io.BytesIO(data), len(data)) == expected
         assert trailing_tag(io.BytesIO(data)) == (at if at > 92 else None)
     assert trailing_tag(io.BytesIO(b"no DSF".ljust(100))) is None

@@ -6,7 +6,7 @@ import pytest
 import soxr
 
 from audiorec.audio.decode import waveform
-from audiorec.audio.level import Meter, gain, loudness_lufs
+from audiorec.audio.level import LoudnessMeter, gain, loudness_lufs
 from audiorec.audio.mel import power_spectra
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
@@ -91,7 +91,7 @@ def test_agrees_with_another_meter(name):
 
 def test_cuts_do_not_change_one_bit():
     samples = np.random.default_rng(3).normal(0, 0.1, 5 * RATE).astype(np.float32)
-    meter = Meter()
+    meter = LoudnessMeter()
     for spectra in power_spectra(np.array_split(samples, 77)):
         meter.add(spectra)
     assert meter.loudness_lufs(len(samples)) == loudness_lufs(samples)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audiorec.audio.mono import AS_MIXED, Mono, NotFiniteError, Treatment
+from audiorec.audio.mono import AS_MIXED, ChannelMix, Mono, NotFiniteError
 from audiorec.audio.raw import RawBlock
 from audiorec.spec import DecodeSpec
 
@@ -11,8 +11,8 @@ SPEC = DecodeSpec()
 RATE = 16_000  # no resampling: values come out as they went in
 
 
-def run(*blocks: RawBlock, treatment: Treatment = AS_MIXED) -> tuple[np.ndarray, Mono]:
-    mono = Mono(SPEC, treatment)
+def run(*blocks: RawBlock, mix: ChannelMix = AS_MIXED) -> tuple[np.ndarray, Mono]:
+    mono = Mono(SPEC, mix)
     out = [part for block in blocks for part in mono.add(block)]
     out += list(mono.flush())
     return np.concatenate([np.zeros(0, np.float32), *out]), mono
@@ -36,30 +36,30 @@ def test_levels_do_not_depend_on_the_memory_layout(order):
     samples[:, 1] = -samples[:, 0]
     samples[0] = 0.001
     _, mono = run(RawBlock(np.asarray(samples, order=order), RATE))
-    assert mono.better_treatment() == Treatment(channel=0)
+    assert mono.better_mix() == ChannelMix(channel=0)
 
 
 def test_treatment_is_applied():
-    values, mono = run(block((0.5, -8.0), (3.0, 2.0)), treatment=Treatment(channel=0, gain=0.125))
+    values, mono = run(block((0.5, -8.0), (3.0, 2.0)), mix=ChannelMix(channel=0, gain=0.125))
     np.testing.assert_array_equal(values, np.float32([0.0625, 0.375]))
-    assert mono.better_treatment() is None
+    assert mono.better_mix() is None
 
 
 def test_too_loud_gives_the_gain_and_no_samples_after_it():
     values, mono = run(block((1.0,), (0.5,)), block((0.5,), (-5.0,)), block((10.0,)))
     np.testing.assert_array_equal(values, np.float32([1.0, 0.5]))
-    assert mono.better_treatment() == Treatment(gain=0.1)
+    assert mono.better_mix() == ChannelMix(gain=0.1)
 
 
 def test_one_channel_cannot_cancel():
     _, mono = run(block((0.0,), (0.0,)))
-    assert mono.better_treatment() is None
+    assert mono.better_mix() is None
     assert mono.is_silent
 
 
 def test_silent_channels_do_not_count_as_cancelled():
     _, mono = run(block((0.0, 0.0), (0.0, 0.0)))
-    assert mono.better_treatment() is None
+    assert mono.better_mix() is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

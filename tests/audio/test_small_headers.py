@@ -11,8 +11,8 @@ from odd_files import ape_tag, id3v1, sound
 from audiorec.audio.ac3_header import ac3_length, is_ac3
 from audiorec.audio.ape_tags import MAX_ITEMS, ape_tags
 from audiorec.audio.asf import _FILE, _STREAM, _VIDEO, MAGIC, read_asf
-from audiorec.audio.refused import name_of
 from audiorec.audio.tags import read_tags
+from audiorec.audio.unsupported import unsupported_format
 
 # ASF
 
@@ -156,4 +156,4 @@ def test_an_ape_tag_behind_a_flac_without_tags_of_its_own(tmp_path):
     ],
 )
 def test_names(head, name):
-    assert name_of(head) == name
+    assert unsupported_format(head) == name

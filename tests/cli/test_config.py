@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import Layer, Whose
+from audiorec.files.own_settings import SettingsLayer, SettingsOwner
 from audiorec_cli.main import app
 from audiorec_cli.shared.configured import configurable, of_layer
 from audiorec_cli.shared.reach import FROM_A_FOLDER, Reach, named_options, reach_of, refusal
@@ -21,8 +21,8 @@ OPTIONS = [option for options in KNOWN.values() for option in options.values()]
 AHEAD = {"token", "token-file"}  # of commands that are still to come
 
 
-def layer(content, whose=Whose.USER):
-    return Layer(whose, Path("s.toml"), content)
+def layer(content, whose=SettingsOwner.USER):
+    return SettingsLayer(whose, Path("s.toml"), content)
 
 
 def nested(command, name, value):
@@ -112,7 +112,7 @@ def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
 def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
     for option in OPTIONS:
         value = sample(option)
-        content = layer(nested(option.command, option.name, value), Whose.FOLDER)
+        content = layer(nested(option.command, option.name, value), SettingsOwner.FOLDER)
         if reach_of(option.command, option.name) in FROM_A_FOLDER:
             assert of_layer(content, KNOWN)
         else:

@@ -19,7 +19,7 @@ from made_runs import two_nights
 from needs import needs
 
 from audiorec.tagger.added import write_added
-from audiorec.tagger.stated import read_spec
+from audiorec.tagger.backbone_spec import read_spec
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import Contents, Page, command, examples, group
 

@@ -12,7 +12,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import (
     accuracy,
     balanced_macro_f1,
-    by_track,
+    by_song,
     confusion_matrix,
     expected_calibration_error,
     macro_f1,
@@ -74,7 +74,7 @@ def test_classes_of_equal_size_do_not_depend_on_how_many_rows_a_class_has():
 
 def test_by_track_averages_scores_not_answers():
     scores = np.array([[0.6, 0.4], [0.6, 0.4], [0.0, 1.0], [0.3, 0.7]])
-    mean, labels, tracks = by_track(scores, np.array([1, 1, 1, 0]), ["b", "b", "b", "a"])
+    mean, labels, tracks = by_song(scores, np.array([1, 1, 1, 0]), ["b", "b", "b", "a"])
     np.testing.assert_allclose(mean, [[0.3, 0.7], [0.4, 0.6]])
     np.testing.assert_array_equal(labels, [0, 1])
     assert tracks.tolist() == ["a", "b"]
@@ -82,7 +82,7 @@ def test_by_track_averages_scores_not_answers():
 
 def test_by_track_refuses_two_labels():
     with pytest.raises(InputError, match=r"'b' has segments of more than one class"):
-        by_track(np.ones((3, 2)), np.array([0, 0, 1]), ["a", "b", "b"])
+        by_song(np.ones((3, 2)), np.array([0, 0, 1]), ["a", "b", "b"])
 
 
 def test_report_holds_the_hand_worked_figures():

@@ -25,7 +25,7 @@ from audiorec.audio.decode import waveform
 from audiorec.audio.segment import levelled
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.extraction import backbones
-from audiorec.extraction.backbones import add_backbone, extractor_called, extractor_config
+from audiorec.extraction.backbones import add_backbone, extractor_by_id, extractor_config
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, make_outputs, run
@@ -34,7 +34,7 @@ from audiorec.runs.workers import Limits
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import added_names, find_added
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import WEIGHTS, data_folder
 
 SHIPPED = {
@@ -99,7 +99,7 @@ def test_a_song_is_heard_as_the_spec_says(songs, tiny):
     np.testing.assert_allclose(song.series.scores, scores, atol=1e-5)
     assert song.series.start_s.tolist() == pytest.approx([0.0, 3.0, 4.6])
     assert song.series.classes == ("tiny/bright", "tiny/dark", "tiny/loud")
-    np.testing.assert_array_equal(song.vector, summarize(song.series.scores))
+    np.testing.assert_array_equal(song.vector, summarise(song.series.scores))
     assert song.loudness_lufs == track.loudness_lufs
 
 
@@ -125,12 +125,12 @@ def test_a_store_knows_the_network_that_made_it(tmp_path, songs, tiny):
     assert extractor.config.backbone == tiny.folder
     assert extractor.config.spec.segment.hop_s == 1.5
     spec = FeatureSpec.from_dict(metadata.spec)
-    config = extractor_called(metadata.extractor_id, spec)
+    config = extractor_by_id(metadata.extractor_id, spec)
     assert config == ExtractorConfig(backbone=tiny.folder, spec=spec)
     add_backbone(*write_backbone(tmp_path / "b", {"mel.pre_emphasis": 0.5}), replace=True)
     with pytest.raises(SpecMismatchError):
         Extractor.for_store(metadata)
-    assert extractor_called(metadata.extractor_id, spec) is None
+    assert extractor_by_id(metadata.extractor_id, spec) is None
 
 
 def test_stores_of_two_networks_are_never_mixed(tmp_path, songs, tiny):

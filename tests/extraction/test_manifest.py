@@ -13,7 +13,7 @@ from object_store import s3_server
 from audiorec.errors import InputError
 from audiorec.extraction import manifest
 from audiorec.extraction.catalogue import Source, find_songs
-from audiorec.extraction.manifest import Manifest, find_sources, look_at, write_manifest
+from audiorec.extraction.manifest import Manifest, find_sources, with_current_stat, write_manifest
 from audiorec.files.storage import join, write
 
 AT = datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
@@ -122,7 +122,7 @@ def test_a_name_that_is_not_utf8_comes_back_as_the_same_file(tmp_path):
     write_manifest(str(tmp_path / "m.parquet"), found)
     again = rows(tmp_path / "m.parquet")
     assert again == found
-    assert look_at(again[0]).size == 94
+    assert with_current_stat(again[0]).size == 94
 
 
 def test_a_folder_that_could_not_be_listed_comes_back_with_its_reason(tmp_path):
@@ -131,9 +131,9 @@ def test_a_folder_that_could_not_be_listed_comes_back_with_its_reason(tmp_path):
     place = str(tmp_path / "m.parquet")
     write_manifest(place, [closed, gone])
     assert rows(place) == [closed, gone]
-    assert look_at(closed) is closed
+    assert with_current_stat(closed) is closed
     (tmp_path / "a.mp3").write_bytes(b"12")
-    assert (look_at(gone).size, look_at(gone).problem) == (2, "")
+    assert (with_current_stat(gone).size, with_current_stat(gone).problem) == (2, "")
     theirs = tmp_path / "theirs.csv"
     theirs.write_text("path,problem\na.mp3,too loud\n")
     assert rows(theirs)[0].problem == ""
@@ -142,9 +142,9 @@ def test_a_folder_that_could_not_be_listed_comes_back_with_its_reason(tmp_path):
 def test_a_local_song_is_looked_at_and_one_elsewhere_is_not(tmp_path):
     song = tmp_path / "a.mp3"
     song.write_bytes(b"12345")
-    assert look_at(Source("a", str(song), str(song), -1, -1)).size == 5
+    assert with_current_stat(Source("a", str(song), str(song), -1, -1)).size == 5
     remote = Source("b", "s3://b/a.mp3", "s3://b/a.mp3", 7, 8)
-    assert look_at(remote) is remote
+    assert with_current_stat(remote) is remote
 
 
 def test_a_bucket_is_listed_and_its_manifest_lies_in_it():

@@ -10,7 +10,7 @@ from audiorec.extraction.plan import (
     KnownFailure,
     KnownSong,
     failures_to_report,
-    is_there,
+    known_to_exist,
     rows_to_drop,
 )
 
@@ -56,7 +56,7 @@ def test_a_folder_that_is_gone_with_its_songs_is_gone(music):
     "uri", ["s3://bucket/a.mp3", "memory://a.mp3", "/m/caf\\xe9.mp3", "/" + "x/" * 4000 + "a.mp3"]
 )
 def test_what_cannot_be_looked_up_stays(uri):
-    assert is_there(uri) is None
+    assert known_to_exist(uri) is None
     assert dropped([], [known("a", uri)]).song_ids == set()
 
 
@@ -74,7 +74,7 @@ def test_an_escaped_name_that_is_there_is_found(music):
     Path(os.fsdecode(os.fsencode(music) + b"/caf\xe9.mp3")).write_bytes(b"")
     (music / "caf\\xe8.mp3").write_bytes(b"")
     for name in ("caf\\xe9.mp3", "caf\\xe8.mp3"):
-        assert is_there(f"{music}/{name}") is True
+        assert known_to_exist(f"{music}/{name}") is True
 
 
 def test_nothing_below_a_place_that_was_not_seen_is_gone(music):

@@ -17,7 +17,13 @@ from needs import needs
 from audiorec.errors import BusyStoreError, MissingFileError
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.plan import RunOptions
-from audiorec.extraction.watch import Polling, Stillness, SystemNotices, best_notices, watch
+from audiorec.extraction.watch import (
+    Polling,
+    SettledFiles,
+    SystemChanges,
+    best_change_source,
+    watch,
+)
 from audiorec.store.store import VectorStore
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.watching import keep_watching
@@ -165,12 +171,12 @@ def test_a_batch_that_could_not_begin_is_tried_again_and_one_that_ends_it_ends_i
     world.answers = [None, None, False]
     assert len(world.run()) == 3
     assert not world.stop.is_set()
-    assert Stillness(1.0).parted([], now_s=0, clock_s=0) == ([], [])
+    assert SettledFiles(1.0).parted([], now_s=0, clock_s=0) == ([], [])
 
 
 def test_places_that_cannot_be_looked_at_do_not_wait(world):
     closed = Source("deep/", "deep", "/music/deep", -1, -1, "permission denied")
-    assert Stillness(SETTLE).parted([closed], now_s=0, clock_s=START) == ([closed], [])
+    assert SettledFiles(SETTLE).parted([closed], now_s=0, clock_s=START) == ([closed], [])
 
 
 # ---------------------------------------------------------------------------------- the system's
@@ -180,7 +186,7 @@ def test_the_system_tells_of_changes_and_of_a_folder_that_is_back(tmp_path):
     needs("watchfiles")
     folder, stop = tmp_path / "music", threading.Event()
     folder.mkdir()
-    notices = SystemNotices([folder], stop, print)
+    notices = SystemChanges([folder], stop, print)
     notices.start()
     try:
         time.sleep(0.3)
@@ -206,7 +212,7 @@ def waited(notices, action):
 def test_without_the_package_folders_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     said, stop = [], threading.Event()
-    with best_notices([tmp_path], stop, said.append) as notices:
+    with best_change_source([tmp_path], stop, said.append) as notices:
         assert isinstance(notices, Polling)
         begun = time.monotonic()
         notices.wait(0.3)

@@ -9,12 +9,12 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.files.arrow import flags, floats, integers, rows, strings
+from audiorec.files.arrow import booleans, floats, integers, rows, string_array
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_strings_are_those_of_pyarrow(texts):
-    assert strings(texts).equals(pa.array(texts, pa.string()))
+    assert string_array(texts).equals(pa.array(texts, pa.string()))
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
@@ -26,7 +26,7 @@ def test_views_mind_the_offset():
     numbers = pa.array(np.arange(7, dtype=np.float32))[2:5]
     np.testing.assert_array_equal(floats(numbers), [2, 3, 4])
     answers = pa.array([True, False, False, True, True])[1:4]
-    np.testing.assert_array_equal(flags(answers), [False, False, True])
+    np.testing.assert_array_equal(booleans(answers), [False, False, True])
 
 
 def test_rows_keep_microseconds_and_nulls():

@@ -9,7 +9,7 @@ from needs import needs
 
 from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
 from audiorec.files import copies, storage
-from audiorec.files.copies import LISTING, by_their_names, listed, with_local
+from audiorec.files.copies import LISTING, listed, with_local, with_shown_names
 from audiorec.files.delivery import Delivery, Revision
 from audiorec.files.storage import Entry, files_in, join, read, write
 
@@ -68,7 +68,7 @@ def test_what_did_not_change_is_copied_once(root, fetched):
     write(place, b"two")
     assert with_local(place).read_text() == "two"
     assert first.read_text() == "one"  # who reads it still may
-    assert by_their_names(f"{first}: is damaged") == f"{place}: is damaged"
+    assert with_shown_names(f"{first}: is damaged") == f"{place}: is damaged"
 
 
 def test_a_folder_is_copied_with_what_is_below_it(root):

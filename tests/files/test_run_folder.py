@@ -12,7 +12,7 @@ import pytest
 
 from audiorec.errors import StoreError
 from audiorec.files import run_folder
-from audiorec.files.run_folder import ATTEMPTS, RunFolder, look_into
+from audiorec.files.run_folder import ATTEMPTS, RunFolder, unfinished_files
 
 NAMES = r"new\.rows|deep/(?:\d\.npy)?"
 
@@ -123,7 +123,7 @@ def test_clear_leaves_the_lock_and_release_the_parent(out, folder):
     (folder / ".new.rows.0123456789ab.tmp").write_bytes(b"anything")
     held = RunFolder(out, NAMES)
     assert held.names() == [".new.rows.0123456789ab.tmp", "deep/1.npy", "new.rows"]
-    assert look_into(out, NAMES) == held.names()
+    assert unfinished_files(out, NAMES) == held.names()
     held.clear()
     assert tree(folder) == ["lock"]
     held.release(remove=True)
@@ -227,7 +227,7 @@ def test_a_planted_folder_is_refused_and_nothing_is_touched(tmp_path, out, folde
     (victim / "bashrc").write_text("export PATH")
     plant(folder, victim)
     before = tree(tmp_path)
-    for use in (RunFolder, look_into):
+    for use in (RunFolder, unfinished_files):
         with pytest.raises(StoreError, match=r"vecs\.parquet\.run.*(remove|move it away)"):
             use(out, NAMES)
     after = [name for name in tree(tmp_path) if name != "a/vecs.parquet.run/lock"]
@@ -236,7 +236,7 @@ def test_a_planted_folder_is_refused_and_nothing_is_touched(tmp_path, out, folde
 
 
 def test_looking_makes_nothing(out):
-    assert look_into(out, NAMES) == []
+    assert unfinished_files(out, NAMES) == []
     assert not out.parent.exists()
 
 
@@ -249,4 +249,4 @@ def test_looking_needs_no_lock_module(out, folder, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert look_into(out, NAMES) == []
+    assert unfinished_files(out, NAMES) == []

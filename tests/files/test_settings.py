@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.files.settings import filled, parsed, read_settings, typed
+from audiorec.files.settings import as_field_type, from_table, parse_value, read_settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Recipe:
     ],
 )  # fmt: skip
 def test_values_have_the_type_of_their_field(name, value, read):
-    found = typed(Recipe, name, value)
+    found = as_field_type(Recipe, name, value)
     assert found == read
     assert type(found) is type(read)
 
@@ -46,17 +46,17 @@ def test_values_have_the_type_of_their_field(name, value, read):
 )  # fmt: skip
 def test_other_types_are_refused(name, value):
     with pytest.raises(InputError, match=name):
-        typed(Recipe, name, value)
+        as_field_type(Recipe, name, value)
 
 
 def test_a_table_fills_a_dataclass():
-    assert filled(Recipe, {"place": "p", "epochs": 1}, "here") == Recipe(Path("p"), 1)
+    assert from_table(Recipe, {"place": "p", "epochs": 1}, "here") == Recipe(Path("p"), 1)
     with pytest.raises(InputError, match=r"^here: .*place"):
-        filled(Recipe, {}, "here")
+        from_table(Recipe, {}, "here")
 
 
 def test_command_line_values():
-    assert [parsed(text) for text in ("5", "0.1", "true", "[1,2]", "word", "null")] == [
+    assert [parse_value(text) for text in ("5", "0.1", "true", "[1,2]", "word", "null")] == [
         5, 0.1, True, [1, 2], "word", None,
     ]  # fmt: skip
 

@@ -22,7 +22,7 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.library.classified import Readings
+from audiorec.library.classify_files import Readings
 from audiorec.store.schema import number_names
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "formats" / "vecs-v1.parquet"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.library.score_views import BARS, MOST_CLASSES, course
+from audiorec.library.score_views import BARS, MOST_CLASSES, bar_chart
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/vocal", "version/other", "genre/jazz", "genre/pop")
@@ -59,10 +59,10 @@ def test_no_segments_is_no_error():
 
 def test_a_long_course_is_shortened_by_means():
     values = np.repeat(np.float32([0, 1]), 100)  # down, then up
-    assert course(values) == "▁" * (BARS // 2) + "█" * (BARS // 2)
-    assert course(np.float32([0, 1] * BARS)) == "▅" * BARS
-    assert len(course(np.zeros(BARS + 1, np.float32))) == BARS
-    assert course(np.float32([np.nan, -1, 2])) == "▁▁█"
+    assert bar_chart(values) == "▁" * (BARS // 2) + "█" * (BARS // 2)
+    assert bar_chart(np.float32([0, 1] * BARS)) == "▅" * BARS
+    assert len(bar_chart(np.zeros(BARS + 1, np.float32))) == BARS
+    assert bar_chart(np.float32([np.nan, -1, 2])) == "▁▁█"
 
 
 def test_a_frame_has_a_row_a_segment(series):

@@ -11,11 +11,11 @@ from audiorec.errors import InputError, MissingExtraError
 from audiorec.playlists.clusters import (
     NEW,
     Sizes,
-    bounded,
-    carry_on,
+    bound_sizes,
     divide,
-    in_order,
-    matched,
+    match_earlier,
+    playing_order,
+    update_groups,
 )
 
 needs("sklearn")
@@ -67,7 +67,7 @@ def test_songs_of_one_sound_are_divided_as_they_stand():
 def test_a_small_group_goes_to_the_nearest():
     units, heap = heaps([10, 10, 2], spread=0.01)
     units[heap == 2] = units[heap == 0][:2]
-    groups = bounded(units, heap.astype(np.int64), Sizes(10))
+    groups = bound_sizes(units, heap.astype(np.int64), Sizes(10))
     assert set(groups[heap == 2]) == set(groups[heap == 0])
 
 
@@ -75,7 +75,7 @@ def test_new_songs_join_the_nearest_and_nobody_else_moves():
     units, heap = heaps([10, 10, 10], spread=0.02)
     before = np.array([2, 0, 1])[heap]
     before[[0, 15]] = NEW
-    groups, joined = carry_on(units, before, Sizes(10), joined=3)
+    groups, joined = update_groups(units, before, Sizes(10), joined=3)
     assert joined == 5
     assert np.array_equal(groups, np.array([2, 0, 1])[heap])
 
@@ -85,10 +85,10 @@ def test_all_is_divided_anew_once_a_quarter_has_joined():
     before = np.zeros(60, np.int64)
     before[:5] = NEW
     before[30:] = 1
-    kept, joined = carry_on(units, before, Sizes(20), joined=10)
+    kept, joined = update_groups(units, before, Sizes(20), joined=10)
     assert joined == 15
     assert not np.array_equal(kept, divide(units, Sizes(20)))
-    anew, joined = carry_on(units, before, Sizes(20), joined=11)
+    anew, joined = update_groups(units, before, Sizes(20), joined=11)
     assert joined == 0
     assert np.array_equal(anew, divide(units, Sizes(20)))
 
@@ -96,21 +96,21 @@ def test_all_is_divided_anew_once_a_quarter_has_joined():
 def test_groups_are_matched_by_the_songs_that_they_share():
     before = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, NEW, NEW])
     groups = np.array([3, 3, 3, 0, 0, 0, 0, 0, 1, 2, 2, 1])
-    assert matched(groups, before) == {3: 0, 0: 1, 1: 2}
-    assert matched(groups, np.full(12, NEW)) == {}
+    assert match_earlier(groups, before) == {3: 0, 0: 1, 1: 2}
+    assert match_earlier(groups, np.full(12, NEW)) == {}
 
 
 def test_a_group_that_shares_little_is_another():
     before = np.repeat([0, 1, 2, 3, 4], 4)
     groups = np.tile([0, 1, 2, 3], 5)
-    assert matched(groups, before) == {}
+    assert match_earlier(groups, before) == {}
 
 
 def test_the_most_typical_come_first_and_artists_stand_apart():
     units = np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.1, 0.9]], np.float32)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
-    assert in_order(units, np.array([-1, -1, -1, -1]), -1).tolist() == [2, 1, 0, 3]
-    assert in_order(units, np.array([5, 7, 7, 7]), -1).tolist() == [2, 0, 1, 3]
+    assert playing_order(units, np.array([-1, -1, -1, -1]), -1).tolist() == [2, 1, 0, 3]
+    assert playing_order(units, np.array([5, 7, 7, 7]), -1).tolist() == [2, 0, 1, 3]
 
 
 def test_a_list_of_one_song_is_none():

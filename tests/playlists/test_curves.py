@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiorec.playlists.curves import Curve, deviations, middles
-from audiorec.playlists.draft import Wish
+from audiorec.playlists.curves import Curve, deviations, midpoints
+from audiorec.playlists.draft import PlaylistRequest
 from audiorec.playlists.playlist import make_playlist
 from audiorec.playlists.remarks import remarks
 from audiorec.search.diversify import Limit
@@ -17,7 +17,7 @@ UNIT = np.float32([[1, 0]])
 def test_deviations_worked_by_hand():
     # Songs of 100, 300 and 100 seconds: their middles are 0.1, 0.5 and 0.9 of the whole.
     lengths = np.array([100.0, 300.0, 100.0])
-    np.testing.assert_allclose(middles(lengths), [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(midpoints(lengths), [0.1, 0.5, 0.9])
     curves = [Curve(np.array([0.5, 0.2, 0.0, 0.9]), (0.0, 1.0)), Curve(np.ones(4), (0.25,))]
     found = deviations(np.array([1, 0, 3]), lengths, curves)
     np.testing.assert_allclose(found, [[0.1, 0.75], [0.0, 0.75], [0.0, 0.75]], atol=1e-12)
@@ -37,7 +37,7 @@ def scarce():
 def test_the_few_songs_of_the_end_are_kept_for_it():
     units, scores, artists = scarce()
     curve = Curve(scores, (0.0, 0.9), "metal")
-    wish = Wish(
+    wish = PlaylistRequest(
         seconds=2_000,
         curves=[curve],
         artists=artists,
@@ -65,7 +65,7 @@ def test_what_is_exchanged_keeps_all_rules(seed, gap, most, minutes):
     durations, artists = rng.uniform(60, 400, 80), rng.integers(-1, 14, 80).astype(np.int32)
     allowed = rng.random(80) < 0.8
     curve = Curve(rng.beta(0.3, 2, 80), (0.1, 0.9, 0.1))
-    wish = Wish(
+    wish = PlaylistRequest(
         seconds=60 * minutes,
         curves=[curve],
         artists=artists,
@@ -85,7 +85,7 @@ def test_what_is_exchanged_keeps_all_rules(seed, gap, most, minutes):
 
 def remarks_of(scores, rows, points, *, limits=(), artists=None, gap=0, allowed=None):
     lengths = np.full(len(scores), 100.0)
-    wish = Wish(
+    wish = PlaylistRequest(
         seconds=100.0 * len(rows),
         curves=[Curve(np.array(scores), points, "metal")],
         limits=limits,

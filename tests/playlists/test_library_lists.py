@@ -93,18 +93,18 @@ def test_a_name_may_come_from_an_artist(library):
     def flat(kind, artist):
         return songs_of(kind, JAZZ, NONE, 10, artist=artist)
 
-    from audiorec.playlists.names_of_groups import Words, named
+    from audiorec.playlists.group_names import GroupProperties, name_groups
 
-    words = Words(
+    words = GroupProperties(
         heads={"genre": (("jazz", "pop"), np.tile([[0.9, 0.1]], (4, 1)).astype(np.float32))},
         tags=(),
         tag_values=np.zeros((4, 0), np.float32),
         artists=np.array([0, 0, 1, 1], np.int32),
         artist_names=["Ada", "Bob"],
     )
-    found = named(words, np.array([0, 0, 1, 1]), np.arange(4))
+    found = name_groups(words, np.array([0, 0, 1, 1]), np.arange(4))
     assert found == ["Jazz, around Ada", "Jazz, around Bob"]
-    again = named(words, np.array([0, 0, 1, 1]), np.arange(4), kept={1: "JAZZ"})
+    again = name_groups(words, np.array([0, 0, 1, 1]), np.arange(4), kept={1: "JAZZ"})
     assert again == ["Jazz, around Ada", "JAZZ"]
 
 

@@ -8,7 +8,7 @@ from audiorec.errors import InputError, UnknownSongError
 from audiorec.library.library import Library
 from audiorec.playlists.of_store import path_between, playlist_near
 from audiorec.search.choice import Choice
-from audiorec.types import plain_name
+from audiorec.types import normalised_name
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_a_path_by_parts_of_ids(store):
 def test_a_choice_holds_for_what_lies_between(store):
     choice = Choice(only="duration<4:00", per_artist=1)
     found = path_between(store, "song 29", "song 07.ogg", steps=3, choice=choice)
-    artists = [plain_name(row["artist"]) for row in found.songs if row["artist"]]
+    artists = [normalised_name(row["artist"]) for row in found.songs if row["artist"]]
     assert len(artists) == len(set(artists))
     assert all(row["duration_s"] < 240 for row in found.songs[1:-1])
     assert found.songs[0]["duration_s"] > 240  # an end may be anything
@@ -47,7 +47,7 @@ def test_a_playlist_has_the_defaults_of_the_command(store):
     assert found.song_ids[0] == "album 0/song 00.flac"
     assert (found.curve_distance, found.curve_scores, found.notes) == (None, {}, ())
     assert abs(found.playlist.seconds - 1_200) <= 30
-    artists = [plain_name(row["artist"]) for row in found.songs]
+    artists = [normalised_name(row["artist"]) for row in found.songs]
     for place, artist in enumerate(artists):
         assert not artist or artists.count(artist) <= 2
         assert not artist or artist not in artists[max(0, place - 3) : place]

@@ -7,7 +7,7 @@ from seen_texts import check_texts
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.plots.compare import compare_figure
-from audiorec.plots.sheet import picture_bytes
+from audiorec.plots.figures import picture_bytes
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/vocal", "version/other", *(f"genre/g{n}" for n in range(5)))

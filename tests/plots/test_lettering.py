@@ -7,7 +7,7 @@ import pytest
 from needs import needs
 
 from audiorec.plots import colours
-from audiorec.plots.lettering import BOX, LONGEST, drawn
+from audiorec.plots.lettering import BOX, LONGEST, drawable
 
 # What the eye makes of linear RGB without green cones and without red ones (Machado 2009).
 NO_GREEN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
@@ -43,10 +43,10 @@ def test_areas_and_pairs_are_told_apart_in_greyscale(palette):
 
 def test_classes_beyond_the_palette_are_grey():
     names = [f"class {i}" for i in range(12)]
-    found = colours.of_classes(names)
+    found = colours.class_colours(names)
     assert list(found) == names
     assert list(found.values()) == [*colours.MANY, colours.REST, colours.REST]
-    assert list(colours.markers(names).values())[7:] == ["h"] * 5
+    assert list(colours.class_markers(names).values())[7:] == ["h"] * 5
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_classes_beyond_the_palette_are_grey():
 )
 def test_text_is_drawn(text, shown):
     needs("matplotlib")
-    assert drawn(text) == shown
+    assert drawable(text) == shown
 
 
 def test_what_no_font_has_is_a_box():
     needs("matplotlib")
-    assert drawn("a\U0001f3b5\u200db\u2764\ufe0f").replace("\ufe0f", "") in (
+    assert drawable("a\U0001f3b5\u200db\u2764\ufe0f").replace("\ufe0f", "") in (
         f"a{BOX}b\u2764",
         f"a{BOX}\u200db\u2764",
         "a\U0001f3b5\u200db\u2764",
@@ -77,7 +77,7 @@ def test_what_no_font_has_is_a_box():
 def test_a_long_text_is_cut_in_the_middle(length):
     needs("matplotlib")
     text = "a" * (length - 1) + "z"
-    shown = drawn(text)
+    shown = drawable(text)
     assert len(shown) == LONGEST
     assert (shown == text) is (length == LONGEST)
     assert shown[0], shown[-1] == ("a", "z")

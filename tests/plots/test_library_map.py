@@ -10,9 +10,9 @@ from seen_texts import check_texts, seen
 
 from audiorec.errors import InputError, StoreError
 from audiorec.plots import colours
+from audiorec.plots.figures import picture_bytes
 from audiorec.plots.hubs import hub_counts
 from audiorec.plots.library_map import draw_map, library_figure, map_library
-from audiorec.plots.sheet import picture_bytes
 from audiorec.search.atlas import project
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import Status

@@ -10,9 +10,9 @@ from needs import needs
 from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.evaluation.classification import Interval
 from audiorec.library.library import open_store
+from audiorec.plots.figures import picture_bytes
 from audiorec.plots.library_map import map_library
 from audiorec.plots.report import report_figure, report_rows
-from audiorec.plots.sheet import picture_bytes
 from audiorec.plots.user import user_figure
 
 

@@ -10,8 +10,8 @@ from needs import needs
 from seen_texts import check_texts
 
 from audiorec.errors import InputError
+from audiorec.plots.figures import picture_bytes
 from audiorec.plots.panels import edges_s
-from audiorec.plots.sheet import picture_bytes
 from audiorec.plots.song import song_figure
 from audiorec.types import Envelope, ScoreSeries
 

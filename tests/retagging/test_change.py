@@ -10,7 +10,7 @@ from needs import needs
 from audiorec.audio.content import content_hash
 from audiorec.errors import MissingSongError, SongError
 from audiorec.retagging import change as module
-from audiorec.retagging.change import discard, exchange, prepared
+from audiorec.retagging.change import discard, prepare_copy, swap_in
 
 needs("mutagen")
 
@@ -19,8 +19,8 @@ HOSTILE = ["-rf.mp3", "a\nb.mp3", "\x1b[31m.mp3", "$(touch x).mp3", " .mp3", "ä
 
 
 def run(change):
-    changed = prepared(change)
-    exchange(change, changed)
+    changed = prepare_copy(change)
+    swap_in(change, changed)
     return changed
 
 
@@ -79,10 +79,10 @@ def test_what_is_not_a_file_or_not_there(song, change, tmp_path):
     wanted = change(path, content_hash="x")
     path.unlink()
     with pytest.raises(MissingSongError, match="no such file"):
-        prepared(wanted)
+        prepare_copy(wanted)
     os.mkfifo(path)
     with pytest.raises(SongError, match="not a regular file"):
-        prepared(wanted)
+        prepare_copy(wanted)
 
 
 def test_another_song_than_the_store_knows_is_refused(song, change):
@@ -147,11 +147,11 @@ def test_permissions_stay_and_the_time_moves_on_unless_it_is_to_stay(song, chang
 def test_a_file_that_changes_between_copy_and_exchange_is_left_alone(song, change):
     path = song("flac")
     wanted = change(path)
-    changed = prepared(wanted)
+    changed = prepare_copy(wanted)
     path.write_bytes(path.read_bytes() + b"edited")
     edited = path.read_bytes()
     with pytest.raises(SongError, match="another program"):
-        exchange(wanted, changed)
+        swap_in(wanted, changed)
     assert path.read_bytes() == edited
     assert len(list(path.parent.iterdir())) == 1
 
@@ -159,11 +159,11 @@ def test_a_file_that_changes_between_copy_and_exchange_is_left_alone(song, chang
 def test_a_copy_that_a_dead_worker_left_is_removed(song, change):
     path = song("flac")
     wanted = change(path)
-    prepared(wanted)
+    prepare_copy(wanted)
     assert len(list(path.parent.iterdir())) == 2
     discard(wanted)
     assert list(path.parent.iterdir()) == [path]
-    prepared(wanted)
+    prepare_copy(wanted)
     run(wanted)  # finds the other copy in its way
     assert list(path.parent.iterdir()) == [path]
 
@@ -173,7 +173,7 @@ def test_a_link_in_the_place_of_the_copy_leads_nowhere(song, change, tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     wanted = change(path)
-    prepared(wanted)
+    prepare_copy(wanted)
     copy = next(p for p in tmp_path.iterdir() if p.name.startswith("."))
     copy.unlink()
     copy.symlink_to(victim)

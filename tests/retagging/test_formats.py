@@ -12,7 +12,7 @@ from tinytag import TinyTag, TinyTagException
 from audiorec.audio.content import content_hash
 from audiorec.audio.tags import all_tags, read_tag
 from audiorec.errors import MissingExtraError, SongError
-from audiorec.retagging.change import exchange, prepared
+from audiorec.retagging.change import prepare_copy, swap_in
 from audiorec.retagging.delta import old_bytes
 
 needs("mutagen")
@@ -52,9 +52,9 @@ def test_fields_go_in_and_come_out_again(name, song, change):
     old, others = path.read_bytes(), seen(path)
     before = content_hash(path)
     wanted = change(path)
-    changed = prepared(wanted)
+    changed = prepare_copy(wanted)
     assert path.read_bytes() == old
-    exchange(wanted, changed)
+    swap_in(wanted, changed)
     assert path.read_bytes() != old
     assert content_hash(path) == before
     assert read_tag(path, "audiorec_genre") == "jazz"
@@ -70,7 +70,7 @@ def test_fields_go_in_and_come_out_again(name, song, change):
     with path.open("rb") as file:
         assert b"".join(old_bytes(changed.delta, file)) == old
     # Once more changes nothing: all is there.
-    again = prepared(wanted)
+    again = prepare_copy(wanted)
     assert (again.put, again.kept, again.delta) == ({}, {}, None)
 
 
@@ -79,7 +79,7 @@ def test_formats_that_cannot_be_written_say_so(name, song, change):
     path = song(name)
     old = path.read_bytes()
     with pytest.raises(SongError, match="its tags cannot be written: ") as caught:
-        prepared(change(path))
+        prepare_copy(change(path))
     assert caught.value.failure == "unsupported"
     assert path.read_bytes() == old
     assert len(list(path.parent.iterdir())) == 1
@@ -89,7 +89,7 @@ def test_formats_that_cannot_be_written_say_so(name, song, change):
 def test_the_version_of_id3_stays(name, song, change):
     path = song(name)
     wanted = change(path)
-    exchange(wanted, prepared(wanted))
+    swap_in(wanted, prepare_copy(wanted))
     assert path.read_bytes()[3] == int(name[2])
 
 
@@ -98,7 +98,7 @@ def test_two_artists_stay_two_in_2_3(song, change):
 
     path = song("2.3.mp3")
     wanted = change(path)
-    exchange(wanted, prepared(wanted))
+    swap_in(wanted, prepare_copy(wanted))
     assert ID3(path, translate=False)["TPE1"].text == ["Zz First", "Zz Second"]
 
 
@@ -108,7 +108,7 @@ def test_vorbis_comments_keep_their_order(song, change):
     path = song("flac")
     before = list(FLAC(path).tags)
     wanted = change(path)
-    exchange(wanted, prepared(wanted))
+    swap_in(wanted, prepare_copy(wanted))
     assert list(FLAC(path).tags)[: len(before)] == before
 
 
@@ -116,12 +116,14 @@ def test_vorbis_comments_keep_their_order(song, change):
 def test_a_field_that_is_there_stays_unless_it_is_to_be_replaced(name, song, change):
     path = song(name)
     first = change(path, fields={"genre": ("Polka",), "AUDIOREC_MOOD": ("sad",)})
-    exchange(first, prepared(first))
-    kept = prepared(change(path, fields={"genre": ("Jazz",), "AUDIOREC_MOOD": ("happy", "sad")}))
+    swap_in(first, prepare_copy(first))
+    kept = prepare_copy(
+        change(path, fields={"genre": ("Jazz",), "AUDIOREC_MOOD": ("happy", "sad")})
+    )
     assert kept.put == {}
     assert kept.kept == {"genre": ("Polka",), "AUDIOREC_MOOD": ("sad",)}
     new = change(path, fields={"genre": ("Jazz",), "AUDIOREC_MOOD": ("happy",)}, replace=True)
-    exchange(new, prepared(new))
+    swap_in(new, prepare_copy(new))
     assert (read_tag(path, "genre"), read_tag(path, "audiorec_mood")) == ("Jazz", "happy")
     with path.open("rb") as file:
         assert "Polka" not in str(all_tags(file))
@@ -134,7 +136,7 @@ def test_a_genre_in_another_tag_counts(song, change):
     info = b"INFOIGNR\x06\0\0\0Polka\0"
     data += b"LIST" + len(info).to_bytes(4, "little") + info
     path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
-    found = prepared(change(path, fields={"genre": ("Jazz",)}))
+    found = prepare_copy(change(path, fields={"genre": ("Jazz",)}))
     assert "genre" not in found.put
     assert "genre" in found.kept
 
@@ -144,11 +146,11 @@ def test_without_mutagen_the_extra_is_named(song, change, monkeypatch):
     wanted = change(path)
     monkeypatch.setitem(__import__("sys").modules, "mutagen", None)
     with pytest.raises(MissingExtraError, match=r"audiorec\[retag\]"):
-        prepared(wanted)
+        prepare_copy(wanted)
 
 
 def test_tags_that_mutagen_cannot_read_are_not_written(song, change):
     path = song("bare.mp3")
     path.write_bytes(b"ID3\x05\0\0\0\0\0\x0a" + bytes(10) + path.read_bytes())
     with pytest.raises(SongError, match="mutagen cannot read its tags"):
-        prepared(change(path))
+        prepare_copy(change(path))

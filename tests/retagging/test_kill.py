@@ -11,7 +11,7 @@ from needs import needs
 
 from audiorec.audio.tags import read_tag
 from audiorec.retagging import job, undo_job
-from audiorec.retagging.change import prepared
+from audiorec.retagging.change import prepare_copy
 from audiorec.retagging.undo import Undo
 from audiorec.runs.workers import Answer
 
@@ -50,7 +50,7 @@ def killed_at(step, work):
 
 def write(change, undo_file):
     with Undo(undo_file) as undo:
-        job._outcome("song", change, Answer(change, value=prepared(change)), undo)
+        job._outcome("song", change, Answer(change, value=prepare_copy(change)), undo)
 
 
 @pytest.mark.parametrize("name", ["flac", "2.3.mp3", "m4a", "ogg", "wv"])

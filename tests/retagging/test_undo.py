@@ -9,7 +9,7 @@ from needs import needs
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.retagging import job
-from audiorec.retagging.change import prepared
+from audiorec.retagging.change import prepare_copy
 from audiorec.retagging.undo import Undo, read_records
 from audiorec.retagging.undo_job import undo
 from audiorec.runs.workers import Answer
@@ -27,7 +27,7 @@ def written(song, change, tmp_path):
     with Undo(undo_file) as lines:
         for path in paths:
             wanted = change(path)
-            job._outcome(path.name, wanted, Answer(wanted, value=prepared(wanted)), lines)
+            job._outcome(path.name, wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
     assert [path.read_bytes() for path in paths] != old
     return paths, old, undo_file
 
@@ -60,7 +60,7 @@ def test_two_changes_of_a_song_are_taken_back_one_after_the_other(written, chang
     paths, old, undo_file = written
     with Undo(undo_file) as lines:
         wanted = change(paths[0], fields={"genre": ("Folk",)}, replace=True)
-        job._outcome("song.flac", wanted, Answer(wanted, value=prepared(wanted)), lines)
+        job._outcome("song.flac", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
     assert states(undo(undo_file, [tmp_path], write=True)) == ["restored"] * 3
     assert [path.read_bytes() for path in paths] == old
 
@@ -150,7 +150,7 @@ def test_a_full_disk_ends_it_before_the_file_changes(song, change, tmp_path, mon
     old, wanted = path.read_bytes(), change(path)
     (tmp_path / "u").mkdir()
     with Undo(tmp_path / "u" / "undo.jsonl") as lines:
-        found = prepared(wanted)
+        found = prepare_copy(wanted)
 
         def full(*args):
             raise OSError(28, "No space left on device")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.search.music import is_music, why_no_music, why_not
+from audiorec.search.music import is_music, why_not_music, why_vector_not_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.records import row_batch
 from audiorec.store.schema import schema_of
@@ -46,7 +46,7 @@ def store(tmp_path, metadata, make_row):
 
 
 def test_each_rule_by_hand(store):
-    said = {name: why_not(store, store.row_number(name)) for name in SONGS}
+    said = {name: why_not_music(store, store.row_number(name)) for name in SONGS}
     assert said == {name: why for name, (_, _, why) in SONGS.items()}
     music = dict(zip(store.ids, is_music(store).tolist(), strict=True))
     assert music == {name: not why for name, (_, _, why) in SONGS.items()}
@@ -57,14 +57,16 @@ def test_a_store_whose_heads_know_no_other_goes_by_status_and_length(tmp_path, m
     store = write(tmp_path / "v.parquet", metadata, make_row, classes)
     out = {song_id for song_id, music in zip(store.ids, store.music, strict=True) if not music}
     assert out == {"jingle", "shortest", "silent"}
-    assert why_not(store, store.row_number("even")) == ""
+    assert why_not_music(store, store.row_number("even")) == ""
 
 
 def test_a_song_that_the_store_does_not_have(store):
     spoken = store.vector("even")
-    assert why_no_music(store, spoken, "ok", 9) == "speech, noise or other sound"
-    assert why_no_music(store, store.vector("cut off"), "short", 1).startswith("only 1 segment")
-    assert why_no_music(store, store.vector("cut off"), "ok", 9) == ""
+    assert why_vector_not_music(store, spoken, "ok", 9) == "speech, noise or other sound"
+    assert why_vector_not_music(store, store.vector("cut off"), "short", 1).startswith(
+        "only 1 segment"
+    )
+    assert why_vector_not_music(store, store.vector("cut off"), "ok", 9) == ""
 
 
 def test_similar_leaves_them_out_unless_asked(store):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError, ShapeError
 from audiorec.search import topk as module
 from audiorec.search.scaling import Weighting, fit_units
-from audiorec.search.topk import ItemLists, TopK, nearest, settled, top_k
+from audiorec.search.topk import ItemLists, TopK, exact_order, nearest, top_k
 
 ITEMS = np.float32([[1, 0], [0, 1], [-1, 0], [0.6, 0.8], [0.6, 0.8]])
 QUERIES = np.float32([[1, 0], [0.6, -0.8]])
@@ -247,7 +247,7 @@ def test_what_rounding_may_have_put_behind_is_compared_exactly():
         return TopK(np.arange(5)[None, :fetch], blurred[:, :fetch])
 
     query = np.ones((1, 1), np.float32)
-    rows, values = settled(propose, lambda r: exact[r], query, 2, 5, None)
+    rows, values = exact_order(propose, lambda r: exact[r], query, 2, 5, None)
     assert rows.tolist() == [[0, 3]]
     np.testing.assert_allclose(values, [[1, 0.9 + 4e-6]], atol=1e-7)
     assert asked == [5]
@@ -265,7 +265,7 @@ def test_more_is_asked_for_only_where_the_last_place_is_undecided(monkeypatch):
     def units_of(rows):
         return cosines.T[rows]
 
-    rows, _ = settled(
+    rows, _ = exact_order(
         propose, units_of, np.eye(2, dtype=np.float32), 2, 6, np.array([0, 5, 4, 3, 2, 1])
     )
     assert asked == [([0, 1], 3), ([1], 6)]

@@ -20,7 +20,7 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, schema_of
 from audiorec.store.store import VectorStore
 from audiorec.store.verify import verify
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
@@ -136,7 +136,7 @@ def test_scores_of_version_1_belong_to_the_vectors():
     for row in pq.read_table(SCORES).to_pylist():
         scores = np.float32(row["scores"])
         assert scores.shape == (len(row["start_s"]), 14)
-        np.testing.assert_array_equal(summarize(scores), store.vector(row["song_id"]))
+        np.testing.assert_array_equal(summarise(scores), store.vector(row["song_id"]))
 
 
 def test_pandas():

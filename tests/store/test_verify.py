@@ -13,7 +13,7 @@ from audiorec.errors import StoreError
 from audiorec.store import verify as module
 from audiorec.store.schema import Kind
 from audiorec.store.verify import verify
-from audiorec.tagger.statistics import summarize
+from audiorec.tagger.statistics import summarise
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def found(store, **options):
 
 def vector_of(song_id, **changes):
     """The song's vector with statistics of its second class changed."""
-    vector = summarize(scores_of(song_id)).reshape(5, 6)
+    vector = summarise(scores_of(song_id)).reshape(5, 6)
     for name, value in changes.items():
         vector[1, METADATA.statistics.index(name)] = value
     return vector.ravel().tolist()

@@ -28,7 +28,7 @@ from audiorec.tagger.added import (
     remove_added,
     write_added,
 )
-from audiorec.tagger.stated import read_spec
+from audiorec.tagger.backbone_spec import read_spec
 
 WIDTHS = {"scores": 3, "embedding": 40}
 

@@ -10,10 +10,10 @@ from made_onnx import made_model, model, node, value_info, weights
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.added import write_added
-from audiorec.tagger.backbone_added import AddedOnnx, Graph, activated, laid_out
+from audiorec.tagger.backbone_added import AddedOnnx, Graph, apply_activation, in_layout
+from audiorec.tagger.backbone_spec import read_spec
 from audiorec.tagger.heads import Head
 from audiorec.tagger.networks import AddedNetwork, ShippedNetworks
-from audiorec.tagger.stated import read_spec
 from audiorec.types import AddedFeatures
 
 SEGMENTS = np.random.default_rng(3).normal(0, 1, (5, 240, 40)).astype(np.float32)
@@ -78,12 +78,12 @@ def test_logits_become_scores_where_the_spec_says_how(stated):
         found = Graph(stated({"outputs.scores.activation": activation}), raw).run(SEGMENTS)
         np.testing.assert_allclose(found["scores"], expected, atol=1e-6)
     huge = np.float32([[1e4, -1e4, 0]])
-    assert np.isfinite(activated(huge, "sigmoid")).all()
-    np.testing.assert_array_equal(activated(huge, "softmax"), [[1, 0, 0]])
+    assert np.isfinite(apply_activation(huge, "sigmoid")).all()
+    np.testing.assert_array_equal(apply_activation(huge, "softmax"), [[1, 0, 0]])
 
 
 def test_a_layout_moves_axes():
-    moved = laid_out(SEGMENTS, "1MTN1")
+    moved = in_layout(SEGMENTS, "1MTN1")
     assert moved.shape == (1, 40, 240, 5, 1)
     assert moved[0, 7, 11, 2, 0] == SEGMENTS[2, 11, 7]
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.tagger.statistics import moments, summarize
+from audiorec.tagger.statistics import moments, summarise
 from audiorec.types import STATISTICS
 
 MAX, MIN, MEAN, VARIANCE, KURTOSIS, SKEWNESS = range(6)
@@ -65,14 +65,14 @@ def test_agrees_with_scipy_on_ordinary_series(n_segments, offset):
 
 def test_layout_is_class_major():
     scores = np.random.default_rng(7).random((50, 14))
-    whole = summarize(scores).reshape(14, 6)
+    whole = summarise(scores).reshape(14, 6)
     for column in range(14):
-        np.testing.assert_array_equal(whole[column], summarize(scores[:, [column]]))
+        np.testing.assert_array_equal(whole[column], summarise(scores[:, [column]]))
 
 
 def test_summarize_is_moments_in_float32():
     scores = np.random.default_rng(8).random((9, 3), np.float32)
-    vector = summarize(scores)
+    vector = summarise(scores)
     assert vector.dtype == np.float32
     assert vector.shape == (18,)
     np.testing.assert_array_equal(vector, moments(scores).astype(np.float32).ravel())
@@ -125,7 +125,7 @@ def test_spike_of_1e_12_in_float32_keeps_its_shape():
     # One of T values apart: the bounds of both moments are reached.
     assert got[SKEWNESS] == pytest.approx(78 / np.sqrt(79), rel=1e-12)
     assert got[KURTOSIS] == pytest.approx(80 - 2 + 1 / 79 - 3, rel=1e-12)
-    assert summarize(series)[KURTOSIS] == np.float32(got[KURTOSIS])
+    assert summarise(series)[KURTOSIS] == np.float32(got[KURTOSIS])
 
 
 def test_spike_whose_variance_underflows():
@@ -147,14 +147,14 @@ def test_ten_thousand_segments():
 def test_never_nan_and_never_a_warning(scores):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isfinite(summarize(scores)).all()
+        assert np.isfinite(summarise(scores)).all()
 
 
 @given(PLAIN_SCORES, st.randoms(use_true_random=False))
 def test_order_of_segments_does_not_matter_to_the_last_bit(scores, random):
     order = list(range(len(scores)))
     random.shuffle(order)
-    np.testing.assert_array_equal(summarize(scores), summarize(scores[order]))
+    np.testing.assert_array_equal(summarise(scores), summarise(scores[order]))
 
 
 @given(PLAIN_SCORES)
@@ -186,14 +186,14 @@ def test_shape_statistics_do_not_depend_on_scale(scores, factor):
 def test_input_is_not_changed():
     scores = np.random.default_rng(1).random((5, 2))
     before = scores.copy()
-    summarize(scores)
+    summarise(scores)
     np.testing.assert_array_equal(scores, before)
 
 
 @pytest.mark.parametrize("shape", [(0, 14), (14,), (2, 3, 14), (3, 0), ()])
 def test_refuses_other_shapes(shape):
     with pytest.raises(ShapeError, match=r"\(T >= 1, H >= 1\), got \("):
-        summarize(np.zeros(shape))
+        summarise(np.zeros(shape))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e18])
@@ -202,7 +202,7 @@ def test_refuses_what_is_not_finite_and_names_the_row(bad):
     scores[3, 1] = bad
     scores[4, 0] = bad
     with pytest.raises(InputError, match="row 3 is not"):
-        summarize(scores)
+        summarise(scores)
 
 
 def test_needs_numpy_only():

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, InputError
-from audiorec.files.arrow import array_of, strings
+from audiorec.files.arrow import arrow_array, string_array
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import DigestWriter, table_writer, write_plain
 from audiorec.listening.events import MICROSECONDS, SCHEMA
@@ -270,7 +270,7 @@ class _Import:
                 self.found.ways[one.way] += rows
                 if one.row < 0:
                     self.lost[SongRef(id=name), one.way] += rows
-            names = strings(
+            names = string_array(
                 [n if f.row < 0 else self.known.ids[f.row] for n, f in zip(ids, found, strict=True)]
             )
             if not self.keep_unmatched:
@@ -313,12 +313,12 @@ class _Import:
     def _plays(self, rows: Sequence[tuple[Heard, str, float | None]]) -> Any:
         events = [heard for heard, _, _ in rows]
         columns = self._events(events, [ratio for _, _, ratio in rows])
-        columns["song_id"] = strings([song_id for _, song_id, _ in rows])
+        columns["song_id"] = string_array([song_id for _, song_id, _ in rows])
         return _as(columns, PLAYS)
 
     def _unmatched(self, rows: Sequence[tuple[Heard, str]]) -> Any:
         columns = self._events([heard for heard, _ in rows], [h.played_ratio for h, _ in rows])
-        columns["reason"] = strings([why for _, why in rows])
+        columns["reason"] = string_array([why for _, why in rows])
         for name in NAMES:
             columns[name] = pa.array([getattr(h.song, name) or None for h, _ in rows], pa.string())
         return _as(columns, UNMATCHED)
@@ -328,14 +328,14 @@ class _Import:
             name: pa.array([getattr(row, name) for row in rows], REJECTED.field(name).type)
             for name in REJECTED.names[1:]
         }
-        columns["user_id"] = strings([row.user or self.user for row in rows])
+        columns["user_id"] = string_array([row.user or self.user for row in rows])
         return _as(columns, REJECTED)
 
     def _events(self, rows: Sequence[Heard], ratios: Sequence[float | None]) -> dict[str, Any]:
         return {
-            "user_id": strings([row.user or self.user for row in rows]),
+            "user_id": string_array([row.user or self.user for row in rows]),
             "timestamp": _stamps(np.array([row.time_s for row in rows])),
-            "event": strings([row.event for row in rows]),
+            "event": string_array([row.event for row in rows]),
             "played_ratio": pa.array(ratios, pa.float32()),
             "weight": pa.array([row.weight for row in rows], pa.float32()),
             "entry": pa.array([row.entry or None for row in rows], pa.string()),
@@ -350,7 +350,7 @@ def _table_of(block: HeardBlock, songs: Any) -> Any:
         "timestamp": _stamps(block.time_s),
         "event": pa.repeat(block.event, n).cast(pa.string()),
         "played_ratio": pa.array(block.played_ratio, mask=np.isnan(block.played_ratio)),
-        "weight": array_of(np.ones(n, np.float32), pa.float32()),
+        "weight": arrow_array(np.ones(n, np.float32), pa.float32()),
         "entry": block.entry,
     }
     return _as(columns, PLAYS)
@@ -370,20 +370,20 @@ def _as(columns: Mapping[str, Any], schema: Any) -> Any:
 
 def _stamps(times_s: Any) -> Any:
     whole = np.rint(times_s * MICROSECONDS).astype(np.int64)
-    return array_of(whole, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return arrow_array(whole, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
 
 
 def _write_report(path: Path, lost: Counter[tuple[SongRef, str]], known: KnownSongs | None) -> None:
     """Write the songs that are not in the store, most rows first."""
-    from audiorec.types import plain_name
+    from audiorec.types import normalised_name
 
     ordered = lost.most_common()
     near = known.of_title(song for (song, _), _ in ordered) if known is not None else {}
     columns: dict[str, Any] = {
         "rows": pa.array([rows for _, rows in ordered], pa.int64()),
-        "reason": strings([why for (_, why), _ in ordered]),
+        "reason": string_array([why for (_, why), _ in ordered]),
         "near": pa.array(
-            [near.get(plain_name(song.title)) for (song, _), _ in ordered], pa.string()
+            [near.get(normalised_name(song.title)) for (song, _), _ in ordered], pa.string()
         ),
     }
     for name in NAMES:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import LARGEST_CSV, bounded
+from audiorec.files.user_files import LARGEST_CSV, bounded_lines
 from audiorec.listening.imports.archives import FAILURE, Member, members
 from audiorec.listening.imports.json_rows import (
     CHUNK_BYTES,
@@ -94,7 +94,7 @@ def _tracks(page: Any) -> Iterator[Any]:
 def _table(member: Member, user: str) -> Rows:
     with member.open() as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
-        lines = bounded(file, LARGEST_CSV)
+        lines = bounded_lines(file, LARGEST_CSV)
         first = next(lines, "")
         delimiter = max(",;\t", key=first.count)
         header = [

@@ -7,7 +7,7 @@
 ``mbid``     MusicBrainz recording id in the file's tags
 ``isrc``     ISRC in the file's tags
 ``path``     the same path; or the only file with the same folder and file name
-``tags``     artist and title, compared by `audiorec.types.plain_name`
+``tags``     artist and title, compared by `audiorec.types.normalised_name`
 ===========  =======================================================================
 
 They are tried in this order. If several songs match, the album decides, then the length; songs of
@@ -23,7 +23,7 @@ from typing import NamedTuple
 from audiorec.listening.imports.rows import SongRef
 from audiorec.store.aliases import AliasKind, alias_table
 from audiorec.store.store import VectorStore
-from audiorec.types import plain_name
+from audiorec.types import normalised_name
 
 WAYS = ("id", "mbid", "isrc", "path", "tags")
 SAME_LENGTH_S = 3.0  # between two rips of one recording
@@ -55,8 +55,8 @@ class KnownSongs:
         self.durations: list[float] = store.column("duration_s").to_pylist()
         names = ("uri", "title", "artist", "album", "isrc", "musicbrainz_trackid")
         uris, titles, artists, albums, isrcs, mbids = (store.column(n).to_pylist() for n in names)
-        self._albums = [plain_name(name) for name in albums]
-        self._titles = [plain_name(name) for name in titles]
+        self._albums = [normalised_name(name) for name in albums]
+        self._titles = [normalised_name(name) for name in titles]
         self._by_id: dict[str, list[int]] = {name: [n] for n, name in enumerate(self.ids)}
         ids, aliases = frozenset(self.ids), alias_table(store)
         own = aliases.filter(_equal(aliases.column("kind"), AliasKind.CSV.value))
@@ -72,7 +72,7 @@ class KnownSongs:
         self._by_uri = _table(uris)
         self._by_file = _table(_parts(uri)[-1] for uri in uris)
         self._uris = uris
-        tags = zip(map(plain_name, artists), self._titles, strict=True)
+        tags = zip(map(normalised_name, artists), self._titles, strict=True)
         self._by_tags = _table(key if all(key) else None for key in tags)
         self._kept: dict[SongRef, FoundSong] = {}
 
@@ -99,7 +99,10 @@ class KnownSongs:
         yield "mbid", self._by_mbid.get(song.mbid, ())
         yield "isrc", self._by_isrc.get(_plain_isrc(song.isrc) or "", ())
         yield "path", self._of_path(song.path)
-        yield "tags", self._by_tags.get((plain_name(song.artist), plain_name(song.title)), ())
+        yield (
+            "tags",
+            self._by_tags.get((normalised_name(song.artist), normalised_name(song.title)), ()),
+        )
 
     def _of_path(self, path: str) -> Sequence[int]:
         if not path:
@@ -120,7 +123,7 @@ class KnownSongs:
     def _one_of(self, rows: Sequence[int], song: SongRef) -> int:
         """Choose one of several candidate rows; -1 if ambiguous."""
         if len(rows) > 1 and song.album:
-            album = plain_name(song.album)
+            album = normalised_name(song.album)
             rows = [row for row in rows if self._albums[row] == album] or rows
         if len(rows) > 1 and song.duration_s:
             rows = [r for r in rows if self._is_near(r, song.duration_s)] or rows
@@ -136,7 +139,7 @@ class KnownSongs:
 
         They are hints for people who review unmatched songs, since artists have many spellings.
         """
-        wanted = {title for song in songs if (title := plain_name(song.title))}
+        wanted = {title for song in songs if (title := normalised_name(song.title))}
         found: dict[str, list[str]] = defaultdict(list)
         for row, title in enumerate(self._titles):
             if title in wanted:
@@ -155,7 +158,7 @@ def own_id(song: SongRef) -> str:
     if song.id:
         return song.id
     if song.artist and song.title:
-        return f"{plain_name(song.artist)} - {plain_name(song.title)}"
+        return f"{normalised_name(song.artist)} - {normalised_name(song.title)}"
     return song.mbid or song.isrc or song.path
 
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, MissingFileError
 from audiorec.files.parquet_files import open_parquet
-from audiorec.files.user_files import input_errors, named
+from audiorec.files.user_files import column_list, input_errors
 from audiorec.listening.casting import FIRST_S, LAST_S, to_floats
 from audiorec.listening.imports.rows import HeardBlock, SetAside, SourceRow, kept
 
@@ -50,7 +50,7 @@ def _file(path: Path, file: Any) -> Iterator[SourceRow]:
     names = file.schema_arrow.names
     missing = [name for name in NEEDED if name not in names]
     if missing:
-        raise DamagedFileError(f"{path}: has no column {missing[0]!r}; it has {named(names)}")
+        raise DamagedFileError(f"{path}: has no column {missing[0]!r}; it has {column_list(names)}")
     kind = _kind(path, names)
     columns = [*NEEDED, *(name for name in OPTIONAL if name in names)]
     row = 1

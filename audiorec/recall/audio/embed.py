@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError, SongError, SpecMismatchError
-from audiorec.extraction.backbones import extractor_called
+from audiorec.extraction.backbones import extractor_by_id
 from audiorec.extraction.catalogue import Source, make_source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
@@ -150,7 +150,7 @@ def embed_audio(
         return _heard(channel, sources, out, folder, options, device, progress, stop)
     spec = FeatureSpec.from_dict(channel.audio_spec) if channel.audio_spec else FeatureSpec()
     by_features = channel.hears == "features"
-    config = extractor_called(channel.made_by.rpartition("extractor ")[2], spec)
+    config = extractor_by_id(channel.made_by.rpartition("extractor ")[2], spec)
     if config is None:
         config = ExtractorConfig(spec=spec)
     ours = f"{'features of ' if by_features else ''}extractor {Extractor(config).extractor_id}"

@@ -27,7 +27,7 @@ from audiorec.listening.events import SCHEMA
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.contract.data import Context
 from audiorec.store.schema import METADATA_KEY
-from audiorec.types import BoolArray, plain_name
+from audiorec.types import BoolArray, normalised_name
 
 Parts = npt.NDArray[np.int8]
 ALONE = "song "  # prefix of the group of a song without an artist
@@ -77,14 +77,14 @@ class Split:
 def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tuple[str, ...]:
     """Return the group of each song: its artist, or the song itself.
 
-    Names are compared in their plain form (`audiorec.types.plain_name`).
+    Names are compared in their plain form (`audiorec.types.normalised_name`).
 
     Examples
     --------
     >>> artist_groups(["a.mp3", "b.mp3"], ["Nina ", None])
     ('artist nina', 'song b.mp3')
     """
-    names = map(plain_name, artists)
+    names = map(normalised_name, artists)
     return tuple(
         f"artist {name}" if name else f"{ALONE}{song_id}"
         for song_id, name in zip(song_ids, names, strict=True)

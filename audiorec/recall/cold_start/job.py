@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.engines.blocks import made_by
+from audiorec.engines.blocks import block_runner
 from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
@@ -360,7 +360,9 @@ class _Stage:
             fingerprint=self._identity,
             progress=_named(what, self._progress),
             stop=self._stop,
-            elsewhere=None if self._engine is None else made_by(self._engine, make, part, schema),
+            elsewhere=None
+            if self._engine is None
+            else block_runner(self._engine, make, part, schema),
             named=lambda i: f"{what} {i * block + 1} to {min((i + 1) * block, n)}",
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.search.music import is_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
@@ -125,7 +125,7 @@ def _copies(facts: SongFacts, catalogue: SearchableStore) -> list[tuple[str, str
     for row, content in enumerate(facts.content_hash):
         if content is not None:
             rows_of.setdefault(content, []).append(row)
-    hashes = strings(list(rows_of))
+    hashes = string_array(list(rows_of))
     found = IdMap(hashes).rows(catalogue.column("content_hash").combine_chunks())
     theirs = np.flatnonzero(found >= 0)
     same = zip(theirs.tolist(), found[theirs].tolist(), strict=True)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError
-from audiorec.files.arrow import integers, strings
+from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
@@ -304,12 +304,12 @@ def vector_sides(
     tastes = tastes.take(known)
     space = catalogue.space("vector", use_index=False)
     new = Side(
-        strings(songs.ids),
+        string_array(songs.ids),
         space.prepare(songs.read_vectors()),
         name_numbers(songs.column(ARTIST).to_pylist()),
         theirs,
     )
-    return new, Side(strings(tastes.user_ids), tastes.profiles(space), None, ours), tastes
+    return new, Side(string_array(tastes.user_ids), tastes.profiles(space), None, ours), tastes
 
 
 def heard_pairs(

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.engines.blocks import made_by
-from audiorec.engines.kept import Keeper
+from audiorec.engines.blocks import block_runner
+from audiorec.engines.mapped import MappedWriter
 from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.files.blocks import run_blocks
@@ -114,9 +114,14 @@ def write_candidates(
     asking = Asking(channel=channel, k=k, cold=cold, allowed=only, tables=blocks.tables)
     tell = progress or (lambda _done, _total: None)
     if engine is not None:
-        about: dict[str, Any] = {"queries": Keeper((blocks.queries, blocks.exclude)).fingerprint}
-        about |= {"model": channel.model_id or Keeper(channel).fingerprint, "channel": channel.name}
-        about |= {"k": k, "cold": cold, "allowed": Keeper(only).fingerprint}
+        about: dict[str, Any] = {
+            "queries": MappedWriter((blocks.queries, blocks.exclude)).fingerprint
+        }
+        about |= {
+            "model": channel.model_id or MappedWriter(channel).fingerprint,
+            "channel": channel.name,
+        }
+        about |= {"k": k, "cold": cold, "allowed": MappedWriter(only).fingerprint}
         about |= {"block": BLOCK_USERS, "version": version("audiorec")}
         done = run_blocks(
             path,
@@ -126,7 +131,7 @@ def write_candidates(
             fingerprint=fingerprint(about),
             progress=tell,
             stop=stop,
-            elsewhere=made_by(engine, asking.groups, blocks, SCHEMA),
+            elsewhere=block_runner(engine, asking.groups, blocks, SCHEMA),
             named=blocks.named,
         )
         if not done:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from audiorec.errors import ShapeError
 from audiorec.files.arrow import integers
-from audiorec.types import BoolArray, FloatArray, Int64Array, strings
+from audiorec.types import BoolArray, FloatArray, Int64Array, string_array
 
 
 class ReasonKind(StrEnum):
@@ -94,11 +94,11 @@ class Candidates:
         n = len(query)
         warm, cold = (there & side for side in (~self.cold, self.cold))
         rank = np.where(self.cold, np.cumsum(cold, axis=1), np.cumsum(warm, axis=1))
-        ids = strings(self.song_ids)
+        ids = string_array(self.song_ids)
         evidence = self.evidence[there]
         interest = np.full(n, -1) if self.interest is None else self.interest[there]
         columns = {
-            "user_id": strings(user_ids).take(integers(query)),
+            "user_id": string_array(user_ids).take(integers(query)),
             "song_id": ids.take(integers(self.song[there])),
             "channel": pa.repeat(pa.scalar(channel), n),
             "rank": integers(rank[there]),

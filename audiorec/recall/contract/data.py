@@ -21,7 +21,7 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, normalised_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Sound:
     units : ndarray, shape (n, W), float32
         Of length 1, or 0 where nothing is known; for comparing songs within this table.
     artists : tuple of str, length n
-        Plain names (`audiorec.types.plain_name`); empty where unknown.
+        Plain names (`audiorec.types.normalised_name`); empty where unknown.
     kinds : mapping of str to ndarray, shape (n,), int64
         The number of each song's class, by name of the head.
     features : FeatureFile, optional
@@ -70,7 +70,7 @@ class Sound:
     def of_store(cls, store: SearchableStore) -> "Sound":
         """Build from a store, with units in the space of ``audiorec similar``."""
         space = store.space("vector", use_index=False)
-        artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
+        artists = tuple(normalised_name(name) for name in store.column("artist").to_pylist())
         made = f"extractor {store.metadata.extractor_id}"
         values = np.asarray(store.vectors, np.float32)
         known = _classes(store)
@@ -100,7 +100,7 @@ class Sound:
         names: dict[str, str] = {}
         if store is not None:
             artists = store.column("artist").to_pylist()
-            names = {i: plain_name(name) for i, name in zip(store.ids, artists, strict=True)}
+            names = {i: normalised_name(name) for i, name in zip(store.ids, artists, strict=True)}
         ids = tuple(file.ids)
         known = tuple(names.get(name, "") for name in ids)
         made = f"features of extractor {file.extractor_id}"
@@ -112,7 +112,7 @@ class Sound:
         if side is None or "artist" not in side.categories or any(self.artists):
             return self
         named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
-        artists = tuple(plain_name(named.get(song)) for song in self.song_ids)
+        artists = tuple(normalised_name(named.get(song)) for song in self.song_ids)
         return replace(self, artists=artists)
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":

@@ -32,7 +32,7 @@ from audiorec.files.tables import write_plain
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.store.schema import METADATA_KEY, vector_type
-from audiorec.types import FloatArray, Int64Array, strings
+from audiorec.types import FloatArray, Int64Array, string_array
 
 KIND, FORMAT_VERSION = "user_interests", 1
 
@@ -110,7 +110,7 @@ def write_interests(
     order = _by_id(queries.user_ids, found.user)
     user, interest = found.user[order], found.interest[order]
     columns: dict[str, Any] = {
-        "user_id": strings(queries.user_ids).take(integers(user)),
+        "user_id": string_array(queries.user_ids).take(integers(user)),
         "interest": pa.array(interest.astype(np.int32)),
         "weight": pa.array(found.weight[order]),
         "history": pa.array(used[user].astype(np.int32)),

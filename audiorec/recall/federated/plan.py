@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from audiorec.errors import InputError
-from audiorec.files.settings import filled, read_settings
+from audiorec.files.settings import from_table, read_settings
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 
@@ -128,7 +128,7 @@ class PartyPlan:
         content = dict(read_settings(path, "federated"))
         if role is not None and content.setdefault("role", role) != role:
             raise InputError(f"{path}: its role is {content['role']!r}, not {role!r}")
-        plan = filled(cls, content, f"{path}: [federated]")
+        plan = from_table(cls, content, f"{path}: [federated]")
         folder = path.parent
         places = {
             name: folder / place for name in READ if (place := getattr(plan, name)) is not None
@@ -138,11 +138,11 @@ class PartyPlan:
 
     def settings(self) -> TwoTowerRecipe:
         """Return the recipe."""
-        return filled(RECIPES[self.model], self.recipe, "recipe")
+        return from_table(RECIPES[self.model], self.recipe, "recipe")
 
     def guard(self) -> Defence:
         """Return the defence of numbers that are sent."""
-        return filled(Defence, self.defence, "defence")
+        return from_table(Defence, self.defence, "defence")
 
     def needs(self, name: str) -> Path:
         """Return the path of a required file."""

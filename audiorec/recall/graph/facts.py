@@ -28,7 +28,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
 from audiorec.listening.triples import Triples
 from audiorec.recall.contract.data import Sound
-from audiorec.types import FloatArray, Int64Array, plain_name, strings
+from audiorec.types import FloatArray, Int64Array, normalised_name, string_array
 
 Form = Literal["hub", "pairwise"]
 # Relation by column of side information.
@@ -59,7 +59,7 @@ def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = (
     Parameters
     ----------
     side : SongSide
-        Artist names are compared in their plain form (`audiorec.types.plain_name`).
+        Artist names are compared in their plain form (`audiorec.types.normalised_name`).
     form : {"hub", "pairwise"}
     columns : iterable of str
         The columns to use; ``year`` is that of the release. By default all of them, custom
@@ -106,7 +106,7 @@ def title_facts(
     >>> found.relations, [found.entity_ids[tail] for tail in found.tail]
     (('says',), ['word:live', 'word:live'])
     """
-    words = [sorted(set(WORD.findall(plain_name(title)))) for title in titles]
+    words = [sorted(set(WORD.findall(normalised_name(title)))) for title in titles]
     counts = Counter(word for own in words for word in own)
     both = [
         (song, word)
@@ -155,7 +155,7 @@ def follow_facts(log: Interactions) -> Triples:
     events = log.artists
     follows = events.event == ARTIST_EVENTS.index("follow")
     pairs = zip(events.user[follows].tolist(), events.artist[follows].tolist(), strict=True)
-    rows = sorted({(log.user_ids[u], plain_name(events.artist_ids[a])) for u, a in pairs})
+    rows = sorted({(log.user_ids[u], normalised_name(events.artist_ids[a])) for u, a in pairs})
     heads = [f"user:{user}" for user, _ in rows]
     return of_rows(heads, ["follows"] * len(rows), [f"artist:{artist}" for _, artist in rows])
 
@@ -206,7 +206,7 @@ def joined(parts: Iterable[Triples]) -> Triples:
 
 def write_triples(path: Path, triples: Triples) -> None:
     """Write a Parquet file that `audiorec.listening.triples.read_triples` reads, atomically."""
-    entities, names = strings(triples.entity_ids), strings(triples.relations)
+    entities, names = string_array(triples.entity_ids), string_array(triples.relations)
     columns = {
         "head": pa.DictionaryArray.from_arrays(pa.array(triples.head), entities),
         "relation": pa.DictionaryArray.from_arrays(pa.array(triples.relation), names),
@@ -270,7 +270,7 @@ def _labels(side: SongSide) -> dict[str, list[str | None]]:
     """Return the label of each song by column, artist names in plain form."""
     found = {name: category.texts() for name, category in side.categories.items()}
     if "artist" in found:
-        found["artist"] = [plain_name(text) or None for text in found["artist"]]
+        found["artist"] = [normalised_name(text) or None for text in found["artist"]]
     known = ~np.isnan(side.released)
     if known.any():
         days = np.where(known, side.released, 0).astype(np.int64).astype("datetime64[D]")

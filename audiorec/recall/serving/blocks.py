@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.files.arrow import numbered
+from audiorec.files.arrow import encoded
 from audiorec.recall.serving.rules import UNKNOWN, ClosedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -36,8 +36,8 @@ class Rows:
         """Build from tables of `SCHEMA`, one per channel."""
         table = pa.concat_tables(tables).combine_chunks()
         source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-        user, user_ids = numbered(table.column("user_id"))
-        song, song_ids = numbered(table.column("song_id"))
+        user, user_ids = encoded(table.column("user_id"))
+        song, song_ids = encoded(table.column("song_id"))
         return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
 
     def take(self, rows: Any) -> "Rows":

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from audiorec.engines.blocks import made_by
+from audiorec.engines.blocks import block_runner
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.blocks import run_blocks
@@ -96,7 +96,7 @@ def fuse_files(
         fingerprint=fusion.fingerprint,
         progress=progress,
         stop=stop,
-        elsewhere=made_by(engine, fusion.making, fusion, SCHEMA),
+        elsewhere=block_runner(engine, fusion.making, fusion, SCHEMA),
         named=fusion.named,
     )
     if not done:

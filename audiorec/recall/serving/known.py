@@ -25,7 +25,7 @@ from audiorec.listening.side import SongSide
 from audiorec.recall.serving.rules import UNKNOWN, Closed, SongTraits
 from audiorec.search.duplicates import find_duplicates
 from audiorec.store.store import VectorStore
-from audiorec.types import IdMap, Int64Array, plain_name
+from audiorec.types import IdMap, Int64Array, normalised_name
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18
@@ -44,7 +44,7 @@ def closed_by(
     heard = np.flatnonzero(is_listening(log.event))
     blocked = np.flatnonzero(log.event == EVENTS.index("block"))
     lists = [_lists(log, blocked), to_liked(log).disliked, *([shown] if shown else [])]
-    names = tuple(map(plain_name, log.artists.artist_ids))
+    names = tuple(map(normalised_name, log.artists.artist_ids))
     banned = log.artists.event == ARTIST_EVENTS.index("block")
     return Closed.of(
         heard=None if keep_heard else _lists(log, heard),
@@ -176,7 +176,7 @@ def facts_of(
     artists: tuple[str, ...] = ()
     if side is not None:
         texts = {name: _texts(side, name, song_ids) for name in ("artist", "album", "genre")}
-        artist = [plain_name(name) for name in texts["artist"]]
+        artist = [normalised_name(name) for name in texts["artist"]]
         album = [f"{a}\0{b}" if b else "" for a, b in zip(artist, texts["album"], strict=True)]
         artists = tuple(sorted(set(artist) - {""}))
         groups = {"artist": _codes(artist), "album": _codes(album), "genre": _codes(texts["genre"])}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.files.settings import filled, read_settings
+from audiorec.files.settings import from_table, read_settings
 from audiorec.files.storage import is_uri
 from audiorec.listening.days import offset_s
 from audiorec.recall.contract.channel import Channel
@@ -137,7 +137,7 @@ class NightlyPlan:
         """
         given = read_settings(path, "recall")
         # Check the settings before fetching anything.
-        plan = filled(cls, given, f"{path}: [recall]")
+        plan = from_table(cls, given, f"{path}: [recall]")
         places: dict[str, Any] = {}
         for name in (*plan.files(), "out"):
             text = str(given[name])
@@ -158,7 +158,7 @@ class NightlyPlan:
         settings = self.settings.get(name)
         if settings and getattr(kind, "Recipe", None) is None:
             raise InputError(f"{name} has no settings")
-        recipe = [filled(kind.Recipe, settings, f"settings of {name}")] if settings else []
+        recipe = [from_table(kind.Recipe, settings, f"settings of {name}")] if settings else []
         made: Channel = kind(*recipe)
         return made
 
@@ -174,4 +174,4 @@ class NightlyPlan:
                 weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
             weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
-        return filled(FusionRecipe, given, "fusion")
+        return from_table(FusionRecipe, given, "fusion")

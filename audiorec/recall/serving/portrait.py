@@ -23,7 +23,7 @@ from audiorec.files.arrow import integers
 from audiorec.files.tables import write_plain
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, strings
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, string_array
 
 NUMBER = "number"  # numeric side information: energy, tempo and the like
 KINDS = ("artist", "genre", "version", "language")
@@ -94,10 +94,10 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             value = np.append(category.number, -1)[song].astype(np.int64)
             found = _shares(plays.owner, value, weight, recipe.most)
             owner, value, share, counts = found
-            columns["user_id"].append(strings(plays.owner_ids).take(integers(owner)))
+            columns["user_id"].append(string_array(plays.owner_ids).take(integers(owner)))
             columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
             columns["kind"].append(pa.repeat(pa.scalar(kind), len(owner)))
-            columns["value"].append(strings(category.values).take(integers(value)))
+            columns["value"].append(string_array(category.values).take(integers(value)))
             columns["share"].append(pa.array(share.astype(np.float32)))
             columns["plays"].append(pa.array(counts.astype(np.int32)))
         for name, numbers in sorted(side.numbers.items()):
@@ -106,7 +106,7 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             owner, counts = np.unique(plays.owner[known], return_counts=True)
             sums = np.bincount(plays.owner[known], (weight * height)[known], len(plays))
             totals = np.bincount(plays.owner[known], weight[known], len(plays))
-            columns["user_id"].append(strings(plays.owner_ids).take(integers(owner)))
+            columns["user_id"].append(string_array(plays.owner_ids).take(integers(owner)))
             columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
             columns["kind"].append(pa.repeat(pa.scalar(NUMBER), len(owner)))
             columns["value"].append(pa.repeat(pa.scalar(name), len(owner)))

@@ -37,7 +37,7 @@ from audiorec.recall.serving.told import Teller
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.names import near_names
-from audiorec.types import plain_name, strings
+from audiorec.types import normalised_name, string_array
 
 # Channels that are fitted to the log if no model is given.
 COUNTED = (
@@ -243,7 +243,7 @@ class Recommender:
         """Return why a song is excluded for a user; empty if it is not."""
         sides = (
             (self.closed.never, song_id, "the user disliked or blocked it"),
-            (self.closed.artists, plain_name(artist), "the user blocked its artist"),
+            (self.closed.artists, normalised_name(artist), "the user blocked its artist"),
             (self.closed.heard, song_id, "the user has heard it; only replay can propose it"),
         )
         for lists, name, said in sides:
@@ -324,7 +324,7 @@ class Recommender:
 
     def _require(self, user_id: str) -> None:
         if user_id not in self.log.user_ids:
-            near = ", ".join(near_names(strings(self.log.user_ids), user_id))
+            near = ", ".join(near_names(string_array(self.log.user_ids), user_id))
             hint = f"; did you mean {near}?" if near else ""
             raise InputError(f"the log has no user {user_id!r}{hint}")
 

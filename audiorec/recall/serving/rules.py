@@ -10,7 +10,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import Float64Array, IdMap, Int64Array, plain_name, strings
+from audiorec.types import Float64Array, IdMap, Int64Array, normalised_name, string_array
 
 Method = Literal["reciprocal", "quotas", "points"]
 METHODS = get_args(Method)
@@ -179,11 +179,11 @@ class SongTraits:
     @cached_property
     def artist_names(self) -> Any:
         """Plain names of `artists` and an empty one, as a `pyarrow.StringArray`."""
-        return strings([*map(plain_name, self.artists), ""])
+        return string_array([*map(normalised_name, self.artists), ""])
 
     @cached_property
     def _rows(self) -> IdMap:
-        return IdMap(strings(self.song_ids))
+        return IdMap(string_array(self.song_ids))
 
 
 class ClosedLists:
@@ -200,13 +200,13 @@ class ClosedLists:
         self._lists = lists
         # A dict: a block looks up few of many users, for which an `IdMap` would read them all.
         self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
-        self.songs = IdMap(strings(lists.song_ids)) if songs is None else songs
+        self.songs = IdMap(string_array(lists.song_ids)) if songs is None else songs
         self.width = len(self.songs.ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
         """Return the (user, song) pairs of some users: positions in `user_ids`, song numbers."""
         at = np.array(
-            [self._owners.get(name, -1) for name in strings(user_ids).to_pylist()], np.int64
+            [self._owners.get(name, -1) for name in string_array(user_ids).to_pylist()], np.int64
         )
         there = np.flatnonzero(at >= 0)
         found = self._lists.take(at[there])
@@ -214,7 +214,7 @@ class ClosedLists:
 
     def part(self, user_ids: Any) -> Sequences:
         """Return the lists of some users without song ids, to be combined with `songs`."""
-        names = strings(user_ids).to_pylist()
+        names = string_array(user_ids).to_pylist()
         rows = [row for name in names if (row := self._owners.get(name)) is not None]
         return replace(self._lists.take(np.array(rows, np.int64)), song_ids=())
 

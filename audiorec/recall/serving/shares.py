@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.engines.kept import Keeper
+from audiorec.engines.mapped import MappedWriter
 from audiorec.files.arrow import integers
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences
@@ -136,8 +136,8 @@ class Fusion:
             "tables": [log_fingerprint(path) for path in paths],
             "names": [path.stem for path in paths],  # channel names of tables without channels
             "recipe": asdict(recipe),
-            "facts": Keeper(known).fingerprint,
-            "closed": Keeper({name: one.lists for name, one in shut.items()}).fingerprint,
+            "facts": MappedWriter(known).fingerprint,
+            "closed": MappedWriter({name: one.lists for name, one in shut.items()}).fingerprint,
             "parts": [PART_ROWS, BATCH_ROWS],
             "version": version("audiorec"),
         }

@@ -33,7 +33,7 @@ from audiorec.recall.serving.points import learn_points
 from audiorec.recall.serving.rules import Closed, FusionRecipe, Method, SongTraits
 from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
-from audiorec.types import Float64Array, Int64Array, strings
+from audiorec.types import Float64Array, Int64Array, string_array
 
 FACTORS = (0.0, 0.5, 2.0)  # multiples of a weight that the search tries
 FLATNESSES = (0.0, 1.0, 3.0, 10.0, 20.0, 60.0)
@@ -226,7 +226,7 @@ class _Sample:
     def take(self, rows: Int64Array) -> "_Sample":
         """Return the queries at the given rows."""
         split = _taken(self.split, rows)
-        wanted = strings(split.histories.owner_ids)
+        wanted = string_array(split.histories.owner_ids)
         tables = [t.filter(pc.is_in(t.column("user_id"), value_set=wanted)) for t in self.tables]
         return replace(self, split=split, tables=tables, _places={})
 
@@ -409,7 +409,7 @@ def _taken(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
 def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[list[Any]]]:
     """Yield, for each file, its rows by split, as lists of tables."""
     found: list[list[list[Any]]] = [[[] for _ in splits] for _ in paths]
-    wanted = [strings(split.histories.owner_ids) for split in splits]
+    wanted = [string_array(split.histories.owner_ids) for split in splits]
     rows = 0
     for block in user_blocks(paths):
         for table, parts in zip(block, found, strict=True):

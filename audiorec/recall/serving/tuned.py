@@ -14,7 +14,7 @@ from typing import Any
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
-from audiorec.files.settings import filled
+from audiorec.files.settings import from_table
 from audiorec.files.user_files import read_text
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tune import Tuned
@@ -127,7 +127,7 @@ def read_tuned(path: Path) -> TunedFile:
     fusion = content.get("fusion")
     if not isinstance(fusion, Mapping) or not isinstance(entry, str):
         raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a string")
-    recipe = filled(FusionRecipe, fusion, f"{path}: fusion")
+    recipe = from_table(FusionRecipe, fusion, f"{path}: fusion")
     recipe.weights_of(len(channels))
     recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))
     return TunedFile(path=path, entry=entry, channels=tuple(channels), recipe=recipe)

@@ -24,7 +24,7 @@ from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
-from audiorec.types import Float64Array, FloatArray, Int64Array, plain_name
+from audiorec.types import Float64Array, FloatArray, Int64Array, normalised_name
 
 PLAYS_A_DAY = 10.0  # plays counted as one day where times are missing
 MOST = 50  # newest likes of a user that count
@@ -194,7 +194,7 @@ def _artists(data: RecallData) -> list[str]:
     side = data.context.side
     if side is not None and "artist" in side.categories:
         named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
-        found = [plain_name(named.get(song)) for song in data.song_ids]
+        found = [normalised_name(named.get(song)) for song in data.song_ids]
     if data.sound is not None:
         heard = data.sound.among(data.song_ids).artists
         found = [own or other for own, other in zip(found, heard, strict=True)]

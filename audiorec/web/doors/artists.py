@@ -16,7 +16,7 @@ import numpy as np
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.search.filters import name_codes
 from audiorec.search.searchable import SearchableStore
-from audiorec.types import FloatArray, Int32Array, Int64Array, plain_name
+from audiorec.types import FloatArray, Int32Array, Int64Array, normalised_name
 
 REPRESENTATIVE = 3  # songs returned for each of two similar artists
 LEAST_LENGTH = 1e-6  # length of a mean; below this the songs cancel each other out
@@ -62,7 +62,7 @@ class ArtistMap:
         self._names: list[str] = []
         self._means = self._read(store, codes)
         self._ids = dict(ids or {})
-        self._id_of = {plain_name(name): artist_id for artist_id, name in self._ids.items()}
+        self._id_of = {normalised_name(name): artist_id for artist_id, name in self._ids.items()}
 
     def _read(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
         """Assign a number to each artist with music; return their mean directions, (G, W)."""
@@ -81,7 +81,7 @@ class ArtistMap:
             if length < LEAST_LENGTH:
                 continue
             name = str(names[int(rows[0])])
-            self._number[plain_name(name)] = len(self._names)
+            self._number[normalised_name(name)] = len(self._names)
             self._names.append(name)
             self._rows.append(rows.astype(np.int64))
             means.append((mean / length).astype(np.float32))
@@ -99,7 +99,7 @@ class ArtistMap:
             A server's id for the artist, or the name.
         n : int
         """
-        number = self._number.get(plain_name(self._ids.get(artist, artist)))
+        number = self._number.get(normalised_name(self._ids.get(artist, artist)))
         if number is None or n < 1:
             return []
         similarities = self._means @ self._means[number]
@@ -109,7 +109,7 @@ class ArtistMap:
 
     def _near(self, one: int, other: int, similarity: float) -> NearArtist:
         name = self._names[other]
-        artist_id = self._id_of.get(plain_name(name), "" if self._ids else name)
+        artist_id = self._id_of.get(normalised_name(name), "" if self._ids else name)
         songs = self._nearest(one, other), self._nearest(other, one)
         return NearArtist(name, artist_id, similarity, songs)
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.search.choice import Choice
-from audiorec.types import BoolArray, plain_name
+from audiorec.types import BoolArray, normalised_name
 from audiorec.web.doors.exchange import Asked, Handler, Reply
 from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.questions import MOST_SONGS, near
@@ -147,7 +147,7 @@ def _heard(
     for place, song in enumerate(snapshot.songs([one.row for one in previous])):
         heard.titles.add(_title(song))
         if place < artists:
-            heard.artists.add(plain_name(song["artist"]))
+            heard.artists.add(normalised_name(song["artist"]))
         if place < albums:
             heard.albums.add(_album(song))
     heard.titles |= {_title(song) for song in snapshot.songs([one.row for one in seeds])}
@@ -174,7 +174,7 @@ def _unheard(
     passed_over: list[int] = []
     albums: set[tuple[str, str]] = set()
     for row, song in zip(rows, snapshot.songs(rows), strict=True):
-        artist, album, title = plain_name(song["artist"]), _album(song), _title(song)
+        artist, album, title = normalised_name(song["artist"]), _album(song), _title(song)
         repeats = (
             (apart and artist in heard.artists)
             or album in heard.albums
@@ -194,12 +194,12 @@ def _unheard(
 
 
 def _title(song: Mapping[str, Any]) -> str:
-    return plain_name(song["title"])
+    return normalised_name(song["title"])
 
 
 def _album(song: Mapping[str, Any]) -> tuple[str, str]:
-    album = plain_name(song["album"])
-    return (album, plain_name(song["artist"])) if album else ("", "")
+    album = normalised_name(song["album"])
+    return (album, normalised_name(song["artist"])) if album else ("", "")
 
 
 def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[NamedSong]) -> BoolArray:

@@ -21,12 +21,12 @@ from audiorec.files.storage import is_uri
 from audiorec.library.library import Library, open_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
-from audiorec.search.atlas import likeliest
+from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
 from audiorec.search.index_files import index_path
 from audiorec.search.space import TABLES
 from audiorec.store.aliases import ALIASES_FILE
-from audiorec.types import Int32Array, plain_name
+from audiorec.types import Int32Array, normalised_name
 from audiorec.web.doors.artists import ArtistMap, read_artist_ids
 from audiorec.web.doors.lists import FUSED, NightLists
 from audiorec.web.doors.names import SongNames
@@ -160,7 +160,7 @@ class Snapshot:
     @cached_property
     def genres(self) -> list[str]:
         """The most likely genre of each song, in lower case; empty if there is none."""
-        found = likeliest(self.library).get("genre")
+        found = top_classes(self.library).get("genre")
         if found is None:
             return [""] * len(self.library)
         names, numbers = found
@@ -178,8 +178,8 @@ class Snapshot:
         return name_codes(self.library, "artist")
 
     def titled(self, title: str, artist: str) -> list[int]:
-        """Return the rows of songs with this title and artist, compared by `plain_name`."""
-        return self._by_title.get((plain_name(title), plain_name(artist)), [])
+        """Return the rows of songs with this title and artist, compared by `normalised_name`."""
+        return self._by_title.get((normalised_name(title), normalised_name(artist)), [])
 
     @cached_property
     def _by_title(self) -> dict[tuple[str, str], list[int]]:
@@ -187,7 +187,7 @@ class Snapshot:
         columns = (self._tags.column(name).to_pylist() for name in ("title", "artist"))
         for row, (title, artist) in enumerate(zip(*columns, strict=True)):
             if title and artist:
-                found.setdefault((plain_name(title), plain_name(artist)), []).append(row)
+                found.setdefault((normalised_name(title), normalised_name(artist)), []).append(row)
         return found
 
 

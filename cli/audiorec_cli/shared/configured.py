@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import FILE, Layer, Standing, Whose, layers, user_file
+from audiorec.files.own_settings import (
+    FILE,
+    SettingsLayer,
+    SettingsOwner,
+    TrustStatus,
+    layers,
+    user_file,
+)
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.reach import FROM_A_FOLDER, reach_of, refusal
 from audiorec_cli.shared.stores import ENVIRONMENT as VECTORS_VARIABLE
@@ -221,11 +228,11 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
     return settings
 
 
-def say_standing(standing: Standing) -> None:
+def say_standing(standing: TrustStatus) -> None:
     """Print a note if the file of the folder is ignored, with the command to trust it."""
-    if standing is Standing.UNKNOWN:
+    if standing is TrustStatus.UNKNOWN:
         say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config trust")
-    elif standing is Standing.CHANGED:
+    elif standing is TrustStatus.CHANGED:
         say(
             f"note: ./{FILE} has changed since it was trusted and was not read; trust it: "
             "audiorec config trust"
@@ -239,7 +246,7 @@ def is_silent() -> bool:
 
 
 def of_layer(
-    layer: Layer, known: Mapping[str, Mapping[str, Configurable]]
+    layer: SettingsLayer, known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
     found: dict[tuple[str, str], Configured] = {}
@@ -248,7 +255,7 @@ def of_layer(
 
 
 def _take(
-    layer: Layer,
+    layer: SettingsLayer,
     table: Mapping[str, Any],
     path: tuple[str, ...],
     known: Mapping[str, Mapping[str, Configurable]],
@@ -270,7 +277,7 @@ def _take(
 
 
 def _meant(
-    layer: Layer,
+    layer: SettingsLayer,
     key: str,
     value: Any,
     path: tuple[str, ...],
@@ -297,9 +304,9 @@ def _meant(
     return meant
 
 
-def _checked(layer: Layer, option: Configurable, value: Any) -> Configured:
+def _checked(layer: SettingsLayer, option: Configurable, value: Any) -> Configured:
     where = f"{layer.path}: [{option.command.replace(' ', '.')}]"
-    if layer.whose is Whose.FOLDER and (why := refusal(option.command, option.name, value)):
+    if layer.whose is SettingsOwner.FOLDER and (why := refusal(option.command, option.name, value)):
         raise InputError(
             f"{where}: {option.name}: a file in a folder may not set this: {why}; give it on the "
             "command line, or in your own settings file"

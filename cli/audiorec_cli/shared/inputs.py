@@ -79,9 +79,9 @@ def check(path: Path | None, wanted: Wanted) -> None:
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
     if path.is_dir() or (wanted == Wanted.LOG and path.suffix != PARQUET):
         return
-    from audiorec.store.inventory import kind_said
+    from audiorec.store.inventory import declared_kind
 
-    kind = kind_said(path)
+    kind = declared_kind(path)
     holds = HOLDS.get(kind)
     if holds is None or holds == wanted:
         return

@@ -171,16 +171,16 @@ def made_run(
     error: str = "",
 ) -> "JobRun":
     """Return the record of a run that ends now."""
-    from audiorec.runs.record import JobRun, command_line, kept_arguments, moment, versions_here
+    from audiorec.runs.record import JobRun, command_line, safe_arguments, timestamp, versions_here
 
     return JobRun(
         run_id=uuid4().hex[:12],
         job=job,
         output=output,
-        started_at=moment(started),
-        ended_at=moment(),
+        started_at=timestamp(started),
+        ended_at=timestamp(),
         exit_code=int(code),
-        arguments=kept_arguments(command_line()),
+        arguments=safe_arguments(command_line()),
         versions={**(versions or {}), **versions_here()},
         wall_s=(datetime.now(UTC) - started).total_seconds(),
         cpu_s=cpu_s,
@@ -205,9 +205,9 @@ def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
     from dataclasses import replace
 
     from audiorec.runs.record import runs_before, write_run
-    from audiorec.runs.unlike import unlike
+    from audiorec.runs.warn import run_warnings
 
-    run = replace(run, warnings=tuple(unlike(run, runs_before(place))))
+    run = replace(run, warnings=tuple(run_warnings(run, runs_before(place))))
     for warning in run.warnings:
         say(f"warning: {warning}")
     with said(place):

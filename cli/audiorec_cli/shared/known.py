@@ -110,9 +110,9 @@ def _marked(store: "Library | None", found: list[Named]) -> list[Named]:
     """Return the songs, with the rows of files that the store has unchanged."""
     if store is None:
         return found
-    from audiorec.library.known import known_rows
+    from audiorec.library.unchanged import unchanged_rows
 
-    rows = iter(known_rows(store, [one.source for one in found if one.source is not None]))
+    rows = iter(unchanged_rows(store, [one.source for one in found if one.source is not None]))
     return [
         replace(one, name=store.ids[row], row=row)
         if one.source is not None and (row := next(rows)) is not None

@@ -27,7 +27,7 @@ class PictureOptions:
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:
         """Return width and height in inches; refuse what cannot be drawn, before any work."""
-        from audiorec.plots.sheet import check_size, picture_format, require_plots
+        from audiorec.plots.figures import check_size, picture_format, require_plots
 
         width = usual[0] if self.width is None else self.width
         height = usual[1] if self.height is None else self.height
@@ -38,7 +38,7 @@ class PictureOptions:
 
     def write(self, figure: "Figure") -> None:
         """Write the picture."""
-        from audiorec.plots.sheet import write_picture
+        from audiorec.plots.figures import write_picture
 
         write_picture(figure, self.out, dpi=self.dpi)
         say(f"written: {self.out}")

@@ -92,9 +92,9 @@ def song_row(store: "Library", name: str) -> int:
 
 def find_id(store: "Library", name: str) -> str | None:
     """Return the id that a name refers to; None for a file that is not in the store."""
-    from audiorec.search.named import as_stored, song_of_file
+    from audiorec.search.named import song_of_file, stored_spelling
 
-    if as_stored(name) not in store and Path(name).is_file():
+    if stored_spelling(name) not in store and Path(name).is_file():
         return song_of_file(store, name)
     return store.resolve(name)
 
@@ -130,12 +130,12 @@ def _seed(store: "Library", space: "Space", name: str, unseen: "_Unseen") -> See
 
 
 def _known(space: "Space", row: int) -> Seed:
-    from audiorec.search.music import why_not
+    from audiorec.search.music import why_not_music
 
     store = space.store
     (entry,), vector = store.rows([row]), store.read_rows([row])[0]
     unit = space.units([row])[0]
-    return Seed(entry["song_id"], row, entry, unit, vector, why_not(store, row))
+    return Seed(entry["song_id"], row, entry, unit, vector, why_not_music(store, row))
 
 
 class _Unseen:
@@ -155,7 +155,7 @@ class _Unseen:
     def seed(self, path: str) -> Seed:
         import numpy as np
 
-        from audiorec.search.music import why_no_music
+        from audiorec.search.music import why_vector_not_music
 
         space = self._space
         if space.by == "embedding":
@@ -171,7 +171,7 @@ class _Unseen:
             means = [values.mean(axis=0, dtype=np.float64) for values in song.features.values()]
             compared = np.concatenate(means).astype(np.float32)
         unit, status = space.prepare(compared[None])[0], str(song.info.status)
-        why = why_no_music(space.store, song.vector, status, len(song.series))
+        why = why_vector_not_music(space.store, song.vector, status, len(song.series))
         return Seed(path, None, _entry(path, song), unit, song.vector, why)
 
     @cached_property

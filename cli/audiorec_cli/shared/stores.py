@@ -13,8 +13,8 @@ from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
-    from audiorec.search.comparing import Basis
     from audiorec.search.space import Space
+    from audiorec.search.space_choice import SpaceChoice
     from audiorec.store.schema import Kind
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
@@ -89,7 +89,7 @@ class Compared:
         Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
     ] = None
 
-    def basis(self, store: "Library", *, by_classes: bool = False) -> "Basis":
+    def basis(self, store: "Library", *, by_classes: bool = False) -> "SpaceChoice":
         """Choose the space; with `by_classes`, auto means the vector, which keeps classes apart.
 
         Raises
@@ -118,7 +118,7 @@ class Compared:
         return by
 
 
-def say_basis(basis: "Basis", space: "Space | None" = None) -> None:
+def say_basis(basis: "SpaceChoice", space: "Space | None" = None) -> None:
     """Print remarks on the space of comparison."""
     for note in (basis.note, space.note if space else ""):
         if note:

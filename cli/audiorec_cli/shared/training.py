@@ -46,14 +46,14 @@ def with_recipe(
 
 def _setting(kind: "type[Channel]", text: str) -> tuple[str, Any]:
     """Read ``name=value``."""
-    from audiorec.files.settings import parsed, typed
+    from audiorec.files.settings import as_field_type, parse_value
 
     name, there, value = text.partition("=")
     recipe: Any = getattr(kind, "Recipe", None)
     try:
         if not there or recipe is None:
             raise InputError(f"NAME=VALUE expected; settings of {kind.name}: {_names(kind)}")
-        return name, typed(recipe, name, parsed(value))
+        return name, as_field_type(recipe, name, parse_value(value))
     except InputError as error:
         raise InputError(f"--set {text}: {error}") from error
 

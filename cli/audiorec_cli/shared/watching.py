@@ -70,7 +70,7 @@ def keep_watching(
     Exits with 0 if no batch was running when stopped, with 130 if a batch was interrupted, and with
     the exit code of a batch after which continuing makes no sense.
     """
-    from audiorec.extraction.watch import best_notices, watch
+    from audiorec.extraction.watch import best_change_source, watch
 
     # Earlier failures are retried once, not with every batch.
     if options.max_failures is None:
@@ -79,7 +79,7 @@ def keep_watching(
     names: list[Naming] = []
     with (
         graceful_stop("the songs in flight are", quiet=quiet) as stop,
-        best_notices(paths, stop, say) as notices,
+        best_change_source(paths, stop, say) as notices,
     ):
 
         def listed() -> "list[Source]":

@@ -19,7 +19,7 @@ from beets.ui import Subcommand, UserError, print_
 from audiorec.errors import AudiorecError
 from audiorec.library.library import open_store
 from audiorec.library.readings import readings
-from audiorec.search.named import as_stored
+from audiorec.search.named import stored_spelling
 
 PREFIX = "audiorec_"
 ENVIRONMENT = "AUDIOREC_VECTORS"
@@ -60,7 +60,7 @@ class Sounds:
 
     def row(self, item: Item) -> int | None:
         """Return the song that an item is, by its file, else by its recording; None for none."""
-        path = as_stored(os.fsdecode(os.path.abspath(os.fsdecode(item.path))))  # noqa: PTH100
+        path = stored_spelling(os.fsdecode(os.path.abspath(os.fsdecode(item.path))))  # noqa: PTH100
         if path in self._rows:
             return self._rows[path]
         return self._recordings.get((item.get("mb_trackid") or "").lower())

@@ -12,7 +12,7 @@ from made_logs import log_of
 from made_stores import write_store
 
 from audiorec.errors import InputError, LostBlocksError, SpecMismatchError
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import string_array
 from audiorec.library.library import Library
 from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start import job as cold_start
@@ -36,7 +36,7 @@ ARTISTS = np.array([0, 1, 0, -1, 1, 0, 2, -1, 0, 2, 1, 0])
 def side(prefix, n, seed, artist=None):
     units = np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
-    return Side(strings([f"{prefix}{i:02}" for i in range(n)]), units, artist, "m")
+    return Side(string_array([f"{prefix}{i:02}" for i in range(n)]), units, artist, "m")
 
 
 SONGS, USERS = side("s", 12, 1, ARTISTS), side("u", 30, 2)
@@ -341,7 +341,7 @@ def test_by_vector_with_tastes_for_a_ranker(by_vector, out):
 
 def test_tastes_are_of_users_who_have_one_and_go_on_after_a_stop(by_vector, out, monkeypatch):
     store, songs, _, _ = by_vector
-    users = Side(strings(["ana", "ben", "eva"]), songs.units[:3], None, "m")
+    users = Side(string_array(["ana", "ben", "eva"]), songs.units[:3], None, "m")
     tastes = Tastes(to_preferences(LOG), store, user_ids=users.ids)
     plan = plan_of(lists="audience", k=2)
     assert ColdStart(songs, users, plan, tastes=tastes, inputs={}).run(out)
@@ -443,7 +443,7 @@ def test_a_plan_is_checked(changes, message):
 
 
 def test_a_job_is_checked():
-    nobody = dataclasses.replace(USERS, id_array=strings([]), units=USERS.units[:0])
+    nobody = dataclasses.replace(USERS, id_array=string_array([]), units=USERS.units[:0])
     with pytest.raises(InputError, match="there are no users"):
         ColdStart(SONGS, nobody, plan_of(lists="songs", k=1), inputs={})
     anonymous = dataclasses.replace(SONGS, artist=None)

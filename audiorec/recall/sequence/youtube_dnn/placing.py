@@ -17,7 +17,7 @@ from audiorec.errors import ShapeError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.recall.contract.data import Context
 from audiorec.recall.sequence.youtube_dnn.model import of_unit_length
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, plain_name
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, normalised_name
 
 RIDGE = 0.1  # as a multiple of the mean eigenvalue
 SHRINK = 3.0
@@ -32,7 +32,7 @@ class Placing:
     by_sound : ndarray, shape (V + 1, E), float32
         Ridge weights from standardised vectors and a constant 1 to embeddings.
     artists : tuple of str, length A
-        Plain names (`audiorec.types.plain_name`) of artists with a learnt song, sorted.
+        Plain names (`audiorec.types.normalised_name`) of artists with a learnt song, sorted.
     by_artist : ndarray, shape (A, E), float32
         Residual of each artist, which is added.
     """
@@ -117,7 +117,7 @@ def artists_among(context: Context, song_ids: tuple[str, ...]) -> tuple[str, ...
     if side is not None and "artist" in side.categories:
         texts = (*side.categories["artist"].texts(), None)
         rows = IdMap(side.song_ids).rows(song_ids)
-        return tuple(plain_name(texts[row]) for row in rows.tolist())
+        return tuple(normalised_name(texts[row]) for row in rows.tolist())
     if context.sound is not None:
         return context.sound.among(song_ids).artists
     return ("",) * len(song_ids)

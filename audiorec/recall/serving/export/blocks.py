@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import integers, numbered
+from audiorec.files.arrow import encoded, integers
 from audiorec.listening.events import EVENTS
 from audiorec.listening.preferences import judge_pairs
 from audiorec.listening.rule import Rule
@@ -53,7 +53,7 @@ from audiorec.recall.serving.export.schema import (
 from audiorec.recall.serving.export.sources import Opened
 from audiorec.recall.serving.export.streams import ids_stream
 from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, together
-from audiorec.types import FloatArray, IdMap, Int64Array, strings
+from audiorec.types import FloatArray, IdMap, Int64Array, string_array
 
 CHUNK_USERS = 4_096
 CHUNK_EVENTS = 1 << 17
@@ -200,7 +200,7 @@ class UserBlocks:
     def _chunks(self) -> Iterator[Any]:
         """Yield the ids of the log's users in chunks with a bounded number of events."""
         starts = self._past.by_user[1]
-        ids, first = strings(self._opened.log.user_ids), 0
+        ids, first = string_array(self._opened.log.user_ids), 0
         while first < len(ids):
             full = int(np.searchsorted(starts, starts[first] + CHUNK_EVENTS, side="right")) - 1
             stop = min(len(ids), first + CHUNK_USERS, max(first + 1, full))
@@ -217,7 +217,7 @@ class UserBlocks:
     def _people(self, ids: Any, tables: Sequence[Any]) -> _People:
         every = [ids.column("user_id").combine_chunks()]
         every += [table.column("user_id").combine_chunks().unique() for table in tables]
-        _, user_ids = numbered(pa.concat_arrays([one_array(one) for one in every]))
+        _, user_ids = encoded(pa.concat_arrays([one_array(one) for one in every]))
         past = self._past.of(self._first, self._first + len(ids))
         number = IdMap(one_array(every[0])).rows(user_ids)
         asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
@@ -257,7 +257,7 @@ class UserBlocks:
                 continue
             of = channel.user_interests(asked)
             columns = {
-                "user_id": strings(asked.user_ids).take(integers(of.user)),
+                "user_id": string_array(asked.user_ids).take(integers(of.user)),
                 "interest": pa.array(of.interest.astype(np.int32)),
                 "weight": pa.array(of.weight.astype(np.float32)),
                 "embedding": vectors(of.embedding, np.ones(len(of.user), np.bool_)),
@@ -306,11 +306,11 @@ class UserBlocks:
         entry = pa.nulls(len(samples), pa.string())
         if label is not None:
             number = label.number[samples.row]
-            entry = strings(label.texts).take(pa.array(number, mask=number < 0))
+            entry = string_array(label.texts).take(pa.array(number, mask=number < 0))
         return {
             **self._common(people, samples, self._log_ids(people, samples)),
             "entry": entry,
-            "event": strings(EVENTS).take(integers(log.event[samples.row])),
+            "event": string_array(EVENTS).take(integers(log.event[samples.row])),
             "weight": pa.array(log.weight[samples.row]),
         }
 
@@ -326,7 +326,7 @@ class UserBlocks:
 
     def _shown_rows(self, people: _People, shown: list[Any], served: Any) -> Rows:
         table = pa.concat_tables([SHOWN.empty_table(), *shown]).combine_chunks()
-        name, song_ids = numbered(table.column("song_id"))
+        name, song_ids = encoded(table.column("song_id"))
         owner = IdMap(people.user_ids).rows(one_array(table.column("user_id").combine_chunks()))
         at = table.column("shown_at").to_numpy()
         exposed = ShownSongs(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
@@ -373,7 +373,7 @@ class UserBlocks:
 
     def _log_ids(self, people: _People, samples: Samples) -> dict[str, Any]:
         log = self._opened.log
-        users = strings(log.user_ids[people.past.first : people.past.first + people.past.n])
+        users = string_array(log.user_ids[people.past.first : people.past.first + people.past.n])
         return {
             "user_id": users.take(integers(samples.user)),
             "song_id": self._song_ids.take(integers(samples.song)),
@@ -411,7 +411,7 @@ class UserBlocks:
 
     @cached_property
     def _song_ids(self) -> Any:
-        return strings(self._past.song_ids)
+        return string_array(self._past.song_ids)
 
     @cached_property
     def _song_spaces(self) -> list[FloatArray]:
@@ -422,6 +422,6 @@ class UserBlocks:
                 continue
             own = channel.song_embeddings()
             own = np.concatenate([own, np.zeros((1, own.shape[1]), np.float32)])
-            rows = IdMap(strings(channel.song_ids)).rows(self._song_ids)
+            rows = IdMap(string_array(channel.song_ids)).rows(self._song_ids)
             found.append(own[np.append(rows, -1)])
         return found

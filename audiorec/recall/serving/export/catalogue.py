@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import array_of
+from audiorec.files.arrow import arrow_array
 from audiorec.listening.events import is_listening
 from audiorec.listening.side import RELEASED, SongSide
 from audiorec.recall.contract.space import SharedSpace
@@ -19,7 +19,7 @@ from audiorec.recall.serving.export.people import moments, vectors
 from audiorec.recall.serving.export.schema import DESCRIPTIONS
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.topk import nearest
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, strings
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, string_array
 
 ROWS = 16_384
 NOTHING = SongSide(song_ids=(), released=np.empty(0, np.float32))
@@ -53,8 +53,8 @@ def song_rows(
     spaces : sequence of (slug, channel)
         Models whose song embeddings to add.
     """
-    ids = strings(song_ids)
-    known = IdMap(strings(past.song_ids)).rows(ids)
+    ids = string_array(song_ids)
+    known = IdMap(string_array(past.song_ids)).rows(ids)
     counts = {name: np.append(column, 0) for name, column in _counts(past, likes).items()}
     ends = [np.append(column, LONG_AGO) for column in _ends(past)]
     rate = np.append(_finish_rate(past), np.nan)
@@ -93,7 +93,7 @@ class _Described:
     def __init__(
         self, side: SongSide, store: SearchableStore | None, ids: Any, in_store: Int64Array
     ) -> None:
-        self._row = IdMap(strings(side.song_ids)).rows(ids)
+        self._row = IdMap(string_array(side.song_ids)).rows(ids)
         self._side, self._at = side, in_store
         self._titles = None if store is None else store.column("title")
 
@@ -107,7 +107,7 @@ class _Described:
                 continue
             number = np.append(category.number, np.int32(-1))[row]
             codes = pa.array(number, mask=number < 0)
-            values = strings(category.values)
+            values = string_array(category.values)
             found[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
         if self._titles is not None:
             found["title"] = found["title"].fill_null("")
@@ -167,7 +167,7 @@ def _counts(past: Past, likes: Int64Array) -> dict[str, Int64Array]:
     song, user = past.song[past.finished], past.log.user[past.finished].astype(np.int64)
     listeners = np.unique(user * n + song) % n if n else song
     liked = np.zeros(n, np.int64)
-    liked[IdMap(strings(past.song_ids)).rows(past.log.song_ids)] = likes
+    liked[IdMap(string_array(past.song_ids)).rows(past.log.song_ids)] = likes
     plays, users = (np.bincount(s, minlength=n).astype(np.int64) for s in (song, listeners))
     return {"plays": plays, "listeners": users, "likes": liked}
 
@@ -207,7 +207,7 @@ def _taken(column: Any, at: Int64Array) -> Any:
     rows = (
         pa.array(at, mask=at < 0)
         if (at < 0).any()
-        else array_of(np.ascontiguousarray(at), pa.int64())
+        else arrow_array(np.ascontiguousarray(at), pa.int64())
     )
     taken = column.take(rows)
     return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import integers, numbered
+from audiorec.files.arrow import encoded, integers
 from audiorec.recall.serving.export.past import Numbers
 from audiorec.recall.serving.export.people import moments
 from audiorec.recall.serving.export.samples import OUTCOMES, Samples
 from audiorec.recall.serving.export.schema import FEATURES
-from audiorec.types import FloatArray, Int64Array, strings
+from audiorec.types import FloatArray, Int64Array, string_array
 
 
 def feature_arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def feature_arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
 def outcome_arrays(samples: Samples) -> dict[str, Any]:
     """Return the columns ``outcome`` and ``played_at`` of samples."""
     return {
-        "outcome": strings(OUTCOMES).take(integers(samples.outcome)),
+        "outcome": string_array(OUTCOMES).take(integers(samples.outcome)),
         "played_at": moments(samples.played),
     }
 
@@ -53,7 +53,7 @@ def served_rows(rows: Any, served: Any) -> Int64Array:
         both = pa.concat_arrays(
             [one_array(t.column(name).combine_chunks()) for t in (rows, served)]
         )
-        number, values = numbered(both.fill_null(""))
+        number, values = encoded(both.fill_null(""))
         key = key * (len(values) + 1) + number
     known, place = np.unique(key[n:], return_index=True)
     at = np.minimum(np.searchsorted(known, key[:n]), len(known) - 1)
@@ -63,5 +63,5 @@ def served_rows(rows: Any, served: Any) -> Int64Array:
 def one_array(array: Any) -> Any:
     """Return a string array, joining chunks."""
     if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else strings([])
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else string_array([])
     return array.cast(pa.string())

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from audiorec.files.settings import filled
+from audiorec.files.settings import from_table
 from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.spec import fingerprint
@@ -61,4 +61,4 @@ def export_night(
 
 
 def _recipe(settings: Settings) -> ExportRecipe:
-    return filled(ExportRecipe, settings or {}, "export")
+    return from_table(ExportRecipe, settings or {}, "export")

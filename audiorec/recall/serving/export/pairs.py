@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import integers, numbered
+from audiorec.files.arrow import encoded, integers
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 LAST = np.iinfo(np.int64).max
@@ -70,8 +70,8 @@ def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
     every = [*tables, fused]
     table = pa.concat_tables(every).combine_chunks()
     source = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    user, user_ids = numbered(table.column("user_id"))
-    song, song_ids = numbered(table.column("song_id"))
+    user, user_ids = encoded(table.column("user_id"))
+    song, song_ids = encoded(table.column("song_id"))
     rank = table.column("rank").to_numpy().astype(np.int64)
     pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
     ranks = np.zeros((len(pairs), len(every)), np.int64)

@@ -26,7 +26,7 @@ from audiorec.types import (
     IdMap,
     Int64Array,
     name_numbers,
-    strings,
+    string_array,
 )
 
 SHORT_S = 7 * DAY_S  # window of features whose names end in _short
@@ -140,7 +140,7 @@ class Past:
     @cached_property
     def song(self) -> Int64Array:
         """The song of each event: (P,)."""
-        return IdMap(strings(self.song_ids)).rows(self.log.song_ids)[self.log.song]
+        return IdMap(string_array(self.song_ids)).rows(self.log.song_ids)[self.log.song]
 
     @cached_property
     def time(self) -> Float64Array:
@@ -232,7 +232,7 @@ class Past:
     @cached_property
     def _side_rows(self) -> Int64Array:
         assert self.side is not None  # noqa: S101 - checked by the callers
-        return IdMap(strings(self.side.song_ids)).rows(self.song_ids)
+        return IdMap(string_array(self.side.song_ids)).rows(self.song_ids)
 
     def _numbers(self, name: str, *, by_name: bool = False) -> Int64Array:
         category = None if self.side is None else self.side.categories.get(name)

@@ -27,7 +27,7 @@ from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.tables import channels_in
 from audiorec.search.searchable import SearchableStore
-from audiorec.types import IdMap, strings
+from audiorec.types import IdMap, string_array
 
 RECORD = "run.json"
 MAX_RECORD_BYTES = 1 << 20
@@ -177,7 +177,7 @@ def both_sides(side: SongSide, heard: SongSide) -> SongSide:
     """Merge two tables of side information; values of the first take precedence."""
     parts = (completed(side, heard), heard)
     song_ids = tuple(sorted({*side.song_ids, *heard.song_ids}))
-    rows = [IdMap(strings(part.song_ids)).rows(song_ids) for part in parts]
+    rows = [IdMap(string_array(part.song_ids)).rows(song_ids) for part in parts]
     first = rows[0] >= 0
     categories = {}
     for name in {**parts[0].categories, **heard.categories}:

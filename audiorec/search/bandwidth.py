@@ -1,9 +1,9 @@
 """How limited audio bandwidth changes a song's vector, so that `similar` can discount it.
 
-    music, full band and band-limited  ──moment_of──▶  `Narrowing` (V, V), stored with the heads
+    full and limited band ──second_moment──▶ `BandwidthEffect` (V, V), stored with the heads
 
 A telephone line, an old codec or a sample rate of 8 kHz cuts off the high frequencies, and shifts
-a song's scores along a few typical directions. The file ``narrowing.safetensors`` beside the
+a song's scores along a few typical directions. The file ``bandwidth_effect.safetensors`` beside the
 heads holds the second moment of these shifts (the mean of their outer products), measured by
 ``scripts/train_heads.py`` on music from packages. It is valid for the shipped heads only; a store
 of other heads is searched without it.
@@ -30,7 +30,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Narrowing:
+class BandwidthEffect:
     """Second moment of the changes that a limited bandwidth makes to the vectors of some heads.
 
     Attributes
@@ -72,7 +72,7 @@ class Narrowing:
         Path(path).write_bytes(save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)}))
 
     @classmethod
-    def load(cls, path: Path | str) -> "Narrowing":
+    def load(cls, path: Path | str) -> "BandwidthEffect":
         """Read a file written by `save`.
 
         Raises
@@ -96,7 +96,7 @@ class Narrowing:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
 
 
-def moment_of(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Array:
+def second_moment(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Array:
     """Return the second moment of the changes, over all songs and bands: shape (V, V), float64.
 
     Parameters
@@ -108,7 +108,7 @@ def moment_of(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Ar
 
     Examples
     --------
-    >>> moment_of(np.zeros((2, 2)), [np.float64([[1, -1], [3, -3]])])
+    >>> second_moment(np.zeros((2, 2)), [np.float64([[1, -1], [3, -3]])])
     array([[ 5., -5.],
            [-5.,  5.]])
     """
@@ -118,11 +118,11 @@ def moment_of(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Ar
 
 
 @cache
-def _shipped() -> Narrowing:
-    return Narrowing.load(data_folder() / FILE)
+def _shipped() -> BandwidthEffect:
+    return BandwidthEffect.load(data_folder() / FILE)
 
 
-def narrowing(metadata: StoreMetadata) -> Narrowing | None:
-    """Return the shipped `Narrowing` if it fits the heads of a store, else None."""
+def bandwidth_effect(metadata: StoreMetadata) -> BandwidthEffect | None:
+    """Return the shipped `BandwidthEffect` if it fits the heads of a store, else None."""
     found = _shipped()
     return found if found.fits(metadata) else None

@@ -1,6 +1,6 @@
 """The spec of a network, written by its user: front end, input, outputs, class names.
 
-    spec.json  ──read_spec──▶ `StatedBackbone`
+    spec.json  ──read_spec──▶ `BackboneSpec`
 
 A wrong front end gives wrong numbers without any error, so nothing is guessed: everything that
 changes numbers must be stated, and unknown keys and invalid values are refused.
@@ -49,7 +49,7 @@ MAX_SPEC_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatedBackbone:
+class BackboneSpec:
     """Parsed spec of a network.
 
     Attributes
@@ -117,7 +117,7 @@ class StatedBackbone:
         }
 
 
-def read_spec(path: Path) -> StatedBackbone:
+def read_spec(path: Path) -> BackboneSpec:
     """Read the spec of a network.
 
     Parameters
@@ -134,7 +134,7 @@ def read_spec(path: Path) -> StatedBackbone:
     return parse_spec(read_text(path, FAILURE), path)
 
 
-def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
+def parse_spec(text: str | bytes, path: Path) -> BackboneSpec:
     """Parse the text of the spec at `path`; see `read_spec`."""
     try:
         content = parse_json(text, max_bytes=MAX_SPEC_BYTES)
@@ -148,7 +148,7 @@ def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _stated(content: Any, folder: Path) -> StatedBackbone:
+def _stated(content: Any, folder: Path) -> BackboneSpec:
     top = _object(content, "", _TOP)
     mel, segment = _object(top["mel"], "mel", _MEL), _object(top["segment"], "segment", _SEGMENT)
     given, outputs = _object(top["input"], "input", _INPUT), _outputs(top["outputs"], folder)
@@ -162,7 +162,7 @@ def _stated(content: Any, folder: Path) -> StatedBackbone:
         mel |= {"scale": "given", "filterbank": digest}
     level = top["loudness_lufs"]
     rate = top["sample_rate"]
-    return StatedBackbone(
+    return BackboneSpec(
         name=top["name"],
         licence=top["licence"],
         source=top.get("source", ""),

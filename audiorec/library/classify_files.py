@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from audiorec.errors import InputError, SongError
 from audiorec.files.frames import pandas_frame
 from audiorec.files.text_tables import html_table, text_table
-from audiorec.library.known import known_rows
 from audiorec.library.readings import readings
+from audiorec.library.unchanged import unchanged_rows
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import Reading, read_scores
 
@@ -160,7 +160,7 @@ def _read(
     rows: list[int | None] = [None] * len(sources)
     if store is not None:
         config = Extractor.for_store(store.metadata, heads=heads).config
-        rows = known_rows(store, sources)
+        rows = unchanged_rows(store, sources)
     known = iter(readings(store, [row for row in rows if row is not None]) if store else ())
     opened = [source.path for source, row in zip(sources, rows, strict=True) if row is None]
     workers = max(1, min(jobs or os.cpu_count() or 1, len(opened)))

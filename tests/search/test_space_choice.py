@@ -1,4 +1,4 @@
-"""`audiorec.search.comparing`: features where they are whole, else the vector and why."""
+"""`audiorec.search.space_choice`: features where they are whole, else the vector and why."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from made_features import write_features
 
 from audiorec.errors import InputError, MissingFileError
 from audiorec.library.library import Library
-from audiorec.search import comparing as module
-from audiorec.search.comparing import settle
+from audiorec.search import space_choice as module
+from audiorec.search.space_choice import choose_space
 from audiorec.store.store import write_table
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -26,7 +26,7 @@ def features(tmp_path):
 
 
 def test_features_that_have_every_song_are_taken(store, features):
-    basis = settle(store)
+    basis = choose_space(store)
     assert (basis.by, basis.table, basis.note) == ("features", features, "")
     found = store.similar("a", 5, minimum=-1)
     assert found.by == "features"
@@ -42,7 +42,7 @@ def test_vectors_and_weights_are_of_the_vector(store, features):
 
 
 def test_without_features_the_note_names_the_command(store):
-    basis = settle(store)
+    basis = choose_space(store)
     assert (basis.by, basis.table) == ("vector", None)
     path = store.path.with_name("features.parquet")
     assert f"audiorec extract FOLDER --out {store.path} --features {path}" in basis.note
@@ -61,34 +61,34 @@ def test_without_features_the_note_names_the_command(store):
 def test_features_that_are_not_whole_are_passed_over(store, tmp_path, change, note):
     arguments = {"ids": IDS, "values": VALUES} | change
     write_features(tmp_path / "features.parquet", **arguments)
-    basis = settle(store)
+    basis = choose_space(store)
     assert basis.by == "vector"
     assert note in basis.note
 
 
 def test_damage_is_said_and_passed_over(store, features):
     features.write_bytes(features.read_bytes()[:200])
-    assert settle(store).by == "vector"
-    assert "features.parquet" in settle(store).note
+    assert choose_space(store).by == "vector"
+    assert "features.parquet" in choose_space(store).note
 
 
 def test_more_songs_than_are_read_at_once(store, features, monkeypatch):
     monkeypatch.setattr(module, "MOST_SONGS", 5)
-    assert settle(store).by == "vector"
-    assert "--by features" in settle(store).note
+    assert choose_space(store).by == "vector"
+    assert "--by features" in choose_space(store).note
 
 
 def test_an_index_is_of_the_vector(store, features, tmp_path):
     (tmp_path / "vecs.faiss.json").write_text("{}")
-    assert settle(store) == module.Basis(by="vector")
+    assert choose_space(store) == module.SpaceChoice(by="vector")
 
 
 def test_what_is_asked_for_is_what_is_compared(store, features):
-    assert settle(store, "mean") == module.Basis(by="mean")
-    assert settle(store, "features").table == features
+    assert choose_space(store, "mean") == module.SpaceChoice(by="mean")
+    assert choose_space(store, "features").table == features
     with pytest.raises(MissingFileError, match=r"embeddings\.parquet: no such file, needed"):
-        settle(store, "embedding")
+        choose_space(store, "embedding")
     with pytest.raises(InputError, match="say what it holds"):
-        settle(store, "auto", features)
+        choose_space(store, "auto", features)
     with pytest.raises(InputError, match="by must be one of auto, vector"):
-        settle(store, "tempo")
+        choose_space(store, "tempo")

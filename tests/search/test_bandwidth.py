@@ -1,4 +1,4 @@
-"""`audiorec.search.narrowing`, and how `scaling` looks past what it knows."""
+"""`audiorec.search.bandwidth`, and how `scaling` looks past what it knows."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save
 
 from audiorec.errors import MissingWeightsError, ShapeError, StoreError, WeightsError
-from audiorec.search.narrowing import METADATA_KEY, Narrowing, moment_of, narrowing
+from audiorec.search.bandwidth import METADATA_KEY, BandwidthEffect, bandwidth_effect, second_moment
 from audiorec.search.scaling import LOOKED_PAST, Scaling, Weighting, fit, fit_units
 from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.heads import Head, shipped_heads
@@ -24,7 +24,7 @@ def metadata(**changes):
 
 
 def test_the_shipped_heads_have_theirs_and_it_is_used_by_default():
-    known = narrowing(metadata())
+    known = bandwidth_effect(metadata())
     assert known is not None
     assert known.moment.shape == (84, 84)
     np.testing.assert_allclose(known.moment, known.moment.T, rtol=1e-5)
@@ -37,7 +37,7 @@ def test_the_shipped_heads_have_theirs_and_it_is_used_by_default():
 def test_other_heads_other_weights_and_the_plain_mean_have_none():
     other = metadata()
     others = [dict(w) | {"sha256": "0" * 64} for w in other.weights]
-    assert narrowing(replace(other, weights=tuple(others))) is None
+    assert bandwidth_effect(replace(other, weights=tuple(others))) is None
     assert Weighting.of_store(other, "mean").moment is None
     assert not Weighting.of_store(other, "mean").log_odds[STATISTICS.index("mean")]
     assert Weighting.of_store(other, "vector", [1, 1, 1, 0, 0, 0]).moment is None
@@ -48,7 +48,7 @@ def test_a_copy_through_a_band_is_nearest_to_itself_again():
     songs = rng.normal(0, 1, (60, 6)).astype(np.float32)
     direction = np.array([1, -1, 0, 0, 2, 0]) / 2
     learnt = rng.normal(0, 1, (80, 6))
-    moment = moment_of(learnt, [learnt + 4 * direction, learnt + 3 * direction])
+    moment = second_moment(learnt, [learnt + 4 * direction, learnt + 3 * direction])
     copies = songs + np.float32(4 * direction)
 
     def found(moment):
@@ -95,13 +95,15 @@ def test_a_moment_of_another_width_is_refused():
 
 
 def one(moment):
-    return Narrowing(heads=("a", "b"), statistics=STATISTICS, log_odds=("max",), moment=moment)
+    return BandwidthEffect(
+        heads=("a", "b"), statistics=STATISTICS, log_odds=("max",), moment=moment
+    )
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path):
     written = one(np.eye(4) / 3)
     written.save(tmp_path / "n.safetensors")
-    read = Narrowing.load(tmp_path / "n.safetensors")
+    read = BandwidthEffect.load(tmp_path / "n.safetensors")
     assert (read.heads, read.statistics, read.log_odds) == (("a", "b"), STATISTICS, ("max",))
     np.testing.assert_allclose(read.moment, written.moment, rtol=1e-6)
 
@@ -111,7 +113,7 @@ def test_a_file_that_says_something_else_is_refused_by_name(tmp_path, about):
     path = tmp_path / "n.safetensors"
     path.write_bytes(save({"moment": np.eye(2)}, {METADATA_KEY: about} if about else None))
     with pytest.raises(WeightsError, match=r"n\.safetensors"):
-        Narrowing.load(path)
+        BandwidthEffect.load(path)
 
 
 def test_a_damaged_or_missing_file_is_refused(tmp_path):
@@ -119,6 +121,6 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
         one(np.ones((2, 3)))
     (tmp_path / "n.safetensors").write_bytes(b"no tensors")
     with pytest.raises(WeightsError, match="damaged"):
-        Narrowing.load(tmp_path / "n.safetensors")
+        BandwidthEffect.load(tmp_path / "n.safetensors")
     with pytest.raises(MissingWeightsError, match="no such file"):
-        Narrowing.load(tmp_path / "absent")
+        BandwidthEffect.load(tmp_path / "absent")

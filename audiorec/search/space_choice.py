@@ -1,6 +1,6 @@
 """Choose the default space of a store: features if complete, else the vector.
 
-    store, "auto"  ──settle──▶ `Basis`: by, table, and a note for the user
+    store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note for the user
 
 Features retrieve more of the same music than the vector (docs/decisions/0006-similarity.md), so
 they are the default if ``features.parquet`` beside the store covers every song and has the same
@@ -26,7 +26,7 @@ MOST_SONGS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class SpaceChoice:
     """The space in which songs are compared, and its file.
 
     Attributes
@@ -44,7 +44,7 @@ class Basis:
     note: str = ""
 
 
-def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -> Basis:
+def choose_space(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -> SpaceChoice:
     """Choose the space in which songs are compared.
 
     Parameters
@@ -67,14 +67,14 @@ def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -
             table = store.path.with_name(TABLES[by])
             if not table.exists():
                 raise MissingFileError(f"{table}: no such file, needed to compare by {by}")
-        return Basis(by=by, table=table)
+        return SpaceChoice(by=by, table=table)
     if table is not None:
         raise InputError(f"{table}: say what it holds: by features or by embedding")
     path = store.path.with_name(TABLES["features"])
     if index_path(store.path).exists() or sidecar_path(index_path(store.path)).exists():
-        return Basis(by="vector")
+        return SpaceChoice(by="vector")
     note = _why_not_features(store, path)
-    return Basis(by="vector", note=note) if note else Basis(by="features", table=path)
+    return SpaceChoice(by="vector", note=note) if note else SpaceChoice(by="features", table=path)
 
 
 def _why_not_features(store: VectorStore, path: Path) -> str:

@@ -1,11 +1,11 @@
-"""`audiorec.search.listed`: neighbours as text, HTML and a DataFrame."""
+"""`audiorec.search.result_tables`: neighbours as text, HTML and a DataFrame."""
 
 import numpy as np
 import pytest
 from made_library import series, song, write_library
 from needs import needs
 
-from audiorec.search.listed import MOST_ROWS
+from audiorec.search.result_tables import MOST_ROWS
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours
 

@@ -1,4 +1,4 @@
-"""`audiorec.tagger.stated`: what a spec may say, what has to be said, and what is refused."""
+"""`audiorec.tagger.backbone_spec`: what a spec may say, must say, and must not say."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from made_front_end import MEL
 
 from audiorec.errors import InputError, MissingFileError
 from audiorec.spec import LevelSpec
-from audiorec.tagger.stated import parse_spec, read_spec
+from audiorec.tagger.backbone_spec import parse_spec, read_spec
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "backbones").glob("*.json"))
 

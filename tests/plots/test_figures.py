@@ -1,4 +1,4 @@
-"""`audiorec.plots.sheet` and `style`: figures and their files."""
+"""`audiorec.plots.figures` and `style`: figures and their files."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ import pytest
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.plots.sheet import finish, new_figure, picture_bytes, picture_format, write_picture
+from audiorec.plots.figures import finish, new_figure, picture_bytes, picture_format, write_picture
 from audiorec.plots.style import house_style
 
 

@@ -1,6 +1,6 @@
 """Name groups of songs: genre and version, then what distinguishes similar groups.
 
-    groups (m,), `Words` of their songs  ──named──▶  ["Jazz, instrumental", "Metal, 80s", …]
+    groups (m,), `GroupProperties`  ──name_groups──▶  ["Jazz, instrumental", "Metal, 80s", …]
 
 A name has the genre of most songs, and the version if it differs from that of the whole library.
 Groups that would get the same name each add the word in which they differ most: a backbone tag, a
@@ -37,7 +37,7 @@ SPELLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class GroupProperties:
     """Properties of a store's songs that names are built from.
 
     Attributes
@@ -60,7 +60,7 @@ class Words:
     artist_names: Sequence[str]
 
 
-def words_of(store: VectorStore) -> Words:
+def group_properties(store: VectorStore) -> GroupProperties:
     """Read the properties that group names are built from."""
     classes = store.metadata.classes
     means = np.asarray(mean_scores(store), np.float32)
@@ -77,7 +77,7 @@ def words_of(store: VectorStore) -> Words:
         if code != UNKNOWN and not names[code]:
             plain = "".join(c for c in " ".join(str(text).split()) if c.isprintable())
             names[code] = BIDI.sub("", plain)
-    return Words(
+    return GroupProperties(
         heads=heads,
         tags=tags.names if tags is not None else (),
         tag_values=np.nan_to_num(tags.values) if tags is not None else means[:, :0],
@@ -86,14 +86,18 @@ def words_of(store: VectorStore) -> Words:
     )
 
 
-def named(
-    words: Words, groups: Int64Array, rows: Int64Array, *, kept: Mapping[int, str] | None = None
+def name_groups(
+    words: GroupProperties,
+    groups: Int64Array,
+    rows: Int64Array,
+    *,
+    kept: Mapping[int, str] | None = None,
 ) -> list[str]:
     """Name every group.
 
     Parameters
     ----------
-    words : Words
+    words : GroupProperties
     groups : ndarray, shape (m,), int64
         The group of each song.
     rows : ndarray, shape (m,), int64
@@ -124,7 +128,7 @@ def named(
     return [names[group] for group in range(len(members))]
 
 
-def _base(words: Words, members: Int64Array, rows: Int64Array) -> str:
+def _base(words: GroupProperties, members: Int64Array, rows: Int64Array) -> str:
     """Return genre and version of a group as a name."""
     parts = []
     if GENRE in words.heads:
@@ -148,7 +152,11 @@ def _base(words: Words, members: Int64Array, rows: Int64Array) -> str:
 
 
 def _set_apart(
-    words: Words, base: str, members: Int64Array, others: Int64Array, taken: Collection[str]
+    words: GroupProperties,
+    base: str,
+    members: Int64Array,
+    others: Int64Array,
+    taken: Collection[str],
 ) -> str:
     """Return the name extended by what distinguishes a group from similar ones."""
     for word in _contrasts(words, members, others):
@@ -167,7 +175,7 @@ def _set_apart(
     return f"{base} {number}"
 
 
-def _contrasts(words: Words, members: Int64Array, others: Int64Array) -> list[str]:
+def _contrasts(words: GroupProperties, members: Int64Array, others: Int64Array) -> list[str]:
     """Return the words for which a group scores above the others, largest difference first."""
     found: list[tuple[float, str]] = []
     columns = [(words.tags, words.tag_values), *words.heads.values()]

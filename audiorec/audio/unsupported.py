@@ -1,6 +1,6 @@
 """Formats that are recognised by their first bytes but not supported.
 
-    first bytes  ──name_of──▶  "Wave64", or None
+    first bytes  ──unsupported_format──▶  "Wave64", or None
 
 An error that names the format tells the user what to convert.
 """
@@ -37,7 +37,7 @@ _TRACKERS = (
 )
 
 
-def name_of(head: bytes) -> str | None:
+def unsupported_format(head: bytes) -> str | None:
     """Return the name of an unsupported format, from a file's first 1084 bytes; None if unknown."""
     for beginning, name in _BEGINNINGS.items():
         if head.startswith(beginning):

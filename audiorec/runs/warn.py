@@ -1,6 +1,6 @@
 """Warn after a run if it differs from the runs before it.
 
-    run, runs before ──unlike──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in the run of ..."]
+    run, runs before ──run_warnings──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
 
 A run is compared with the last completed run of the same job into the same output that has enough
 data. There are four kinds of warning:
@@ -28,7 +28,7 @@ ENOUGH = 20  # smaller counts may halve by chance
 CHANNELS = {"proposed/": "proposed {n} songs", "channels/": "has {n} songs in the lists"}
 
 
-def unlike(run: JobRun, before: Sequence[JobRun]) -> list[str]:
+def run_warnings(run: JobRun, before: Sequence[JobRun]) -> list[str]:
     """Return one line for each difference from the runs before; none for a stopped run."""
     if run.exit_code not in WENT_THROUGH:
         return []

@@ -73,18 +73,18 @@ class MappedValue:
         return _loaded(self)[0]
 
 
-class Keeper:
+class MappedWriter:
     """Splitter of a value into parts; its checksum is known before anything is written.
 
     Parameters
     ----------
     value : object
         Any picklable value.
-    base : Keeper, optional
+    base : MappedWriter, optional
         Keeper of a value that is loaded as well; its tuples of texts are not stored again.
     """
 
-    def __init__(self, value: Any, base: "Keeper | None" = None) -> None:
+    def __init__(self, value: Any, base: "MappedWriter | None" = None) -> None:
         known = {} if base is None else base.numbers
         pickler = _Pickler(known)
         pickler.dump(value)
@@ -125,17 +125,17 @@ class Keeper:
         )
 
 
-def keep(value: Any, path: Path) -> MappedValue:
+def write_mapped(value: Any, path: Path) -> MappedValue:
     """Write the arrays and long tuples of texts of a value into one file; return a reference.
 
     Examples
     --------
     >>> from tempfile import mkdtemp
-    >>> kept = keep({"songs": np.arange(9_000.0)}, Path(mkdtemp()) / "shared.bin")
+    >>> kept = write_mapped({"songs": np.arange(9_000.0)}, Path(mkdtemp()) / "shared.bin")
     >>> len(kept.pickled) < 300, kept.load()["songs"][[1, 8_999]].tolist()
     (True, [1.0, 8999.0])
     """
-    return Keeper(value).write(path)
+    return MappedWriter(value).write(path)
 
 
 class _Pickler(pickle.Pickler):

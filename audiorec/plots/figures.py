@@ -93,7 +93,7 @@ def new_figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        from audiorec.plots.shown import ShownFigure
+        from audiorec.plots.notebook_figure import ShownFigure
     except ImportError as error:
         raise MissingExtraError("pictures", "plot", str(error)) from error
     figure = ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")

@@ -1,4 +1,4 @@
-"""`audiorec.engines.kept`: values whose arrays all processes of a machine map."""
+"""`audiorec.engines.mapped`: values whose arrays all processes of a machine map."""
 
 import pickle
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.engines.kept import MIN_BYTES, MIN_TEXTS, Keeper, keep
+from audiorec.engines.mapped import MIN_BYTES, MIN_TEXTS, MappedWriter, write_mapped
 from audiorec.errors import StoreError
 
 IDS = (*(f"słowo-{n}" for n in range(MIN_TEXTS)), "", "\ud800")
@@ -24,7 +24,7 @@ def value():
 
 
 def test_a_value_comes_back_and_its_arrays_are_views_of_the_file(tmp_path):
-    kept = keep(value(), tmp_path / "shared.bin")
+    kept = write_mapped(value(), tmp_path / "shared.bin")
     found = kept.load()
     assert found["ids"] == IDS
     assert found["ids"] is found["again"]
@@ -39,9 +39,9 @@ def test_a_value_comes_back_and_its_arrays_are_views_of_the_file(tmp_path):
 
 
 def test_what_a_block_has_of_its_own_does_not_repeat_the_shared_texts(tmp_path):
-    shared = Keeper({"ids": IDS})
+    shared = MappedWriter({"ids": IDS})
     base = shared.write(tmp_path / "shared.bin")
-    own = Keeper({"ids": IDS, "song": np.arange(5)}, shared).write(tmp_path / "own.bin", base)
+    own = MappedWriter({"ids": IDS, "song": np.arange(5)}, shared).write(tmp_path / "own.bin", base)
     assert (tmp_path / "own.bin").stat().st_size == 0
     assert pickle.loads(pickle.dumps(own)).load()["ids"] == IDS  # noqa: S301 - our own
 
@@ -49,13 +49,13 @@ def test_what_a_block_has_of_its_own_does_not_repeat_the_shared_texts(tmp_path):
 def test_the_fingerprint_is_that_of_the_value():
     same, other = value(), value()
     other["songs"][1, 1] += 1
-    assert Keeper(value()).fingerprint == Keeper(same).fingerprint
-    assert Keeper(other).fingerprint != Keeper(same).fingerprint
+    assert MappedWriter(value()).fingerprint == MappedWriter(same).fingerprint
+    assert MappedWriter(other).fingerprint != MappedWriter(same).fingerprint
 
 
 def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
     path = tmp_path / "shared.bin"
-    kept = keep(value(), path)
+    kept = write_mapped(value(), path)
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
@@ -71,6 +71,6 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
 
 def test_nothing_in_the_file_could_run(tmp_path):
     path = tmp_path / "shared.bin"
-    keep(value(), path)
+    write_mapped(value(), path)
     assert b"numpy" not in path.read_bytes()
     assert path.read_bytes().startswith(value()["songs"].tobytes())

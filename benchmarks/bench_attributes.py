@@ -35,10 +35,10 @@ print(json.dumps(dict(song.cpu_s)))
 """
 HEAR = """
 import re, sys
-from audiorec.audio.attributes import Listened
+from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
 def hear(blocks):
-    listened = Listened(blocks) if sys.argv[2] == "True" else blocks
+    listened = AttributeMeter(blocks) if sys.argv[2] == "True" else blocks
     for _ in listened:
         pass
     return listened.attributes() if sys.argv[2] == "True" else None

@@ -33,13 +33,13 @@ import numpy as np
 from audiorec.engines.choice import engine_of
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract import asking
+from audiorec.recall.contract import batch_recall
 from audiorec.recall.contract.channel import block_rows
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel, n_columns
-from audiorec.recall.sequence.youtube_dnn.placing import Placing
+from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap
 
 EVERY_S = 0.2  # seconds between two looks at memory
 ZIPF = 1.05
@@ -63,7 +63,7 @@ def made_up_model(songs: int, width: int) -> YoutubeDnn:
     channel.song_ids = tuple(f"song-{number:07}" for number in range(songs))
     channel.is_cold, channel.learnt = ~learnt, learnt
     channel.in_days, channel.made_by = False, ""
-    channel.placing = Placing.fit(table, none, has, ("",) * songs, learnt)
+    channel.placing = SoundMap.fit(table, none, has, ("",) * songs, learnt)
     channel._take(
         UsersModel(
             song_embeddings=table,
@@ -145,7 +145,9 @@ def asked(model: Path, lengths: Path, users: int, k: int, jobs: int, out: Path) 
     engine = engine_of(jobs=jobs) if jobs else None
     memory = Memory()
     started, before = time.monotonic(), cpu_seconds()
-    asking.write_candidates(out, channel, queries, k, exclude=queries.histories, engine=engine)
+    batch_recall.write_candidates(
+        out, channel, queries, k, exclude=queries.histories, engine=engine
+    )
     cpu, wall = cpu_seconds() - before, time.monotonic() - started
     digest = hashlib.sha256(out.read_bytes()).hexdigest()[:16]
     found = {"users": users, "jobs": jobs or 1, "wall_s": wall, "cpu_s": cpu, "sha256": digest}
@@ -184,14 +186,14 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--jobs", type=int, nargs="+", default=[2])
     parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--block-users", type=int, default=asking.BLOCK_USERS)
+    parser.add_argument("--block-users", type=int, default=batch_recall.BLOCK_USERS)
     parser.add_argument("--parts", nargs="+", default=["torch", "workers", "one"])
     parser.add_argument("--work", type=Path)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     args = parser.parse_args()
     sample = args.blocks * args.block_users
     if args.part:
-        asking.BLOCK_USERS = args.block_users
+        batch_recall.BLOCK_USERS = args.block_users
         model, out = args.work / "model", args.work / f"{args.part}.parquet"
         if args.part == "torch":
             print(json.dumps(plain_torch(model, args.lengths, TORCH_USERS, args.k)))

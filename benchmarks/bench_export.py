@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from bench_fuse import write_lists
 from bench_search import HEADS, column, random_songs
 
+from audiorec.recall.serving.export.features import EventHistory
 from audiorec.recall.serving.export.job import ExportRecipe, export_recall
-from audiorec.recall.serving.export.past import Past
-from audiorec.recall.serving.export.sources import ExportSources, Opened
+from audiorec.recall.serving.export.sources import ExportSources, OpenSources
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.store.parquet import write_batches
@@ -121,8 +121,8 @@ def export_once(folder: Path) -> dict[str, float]:
         exposures=folder / "exposures.parquet",
         vectors=folder / "vecs.parquet",
     )
-    opened = Opened(sources)
-    past = Past(opened.log, opened.side, opened.sound)
+    opened = OpenSources(sources)
+    past = EventHistory(opened.log, opened.side, opened.sound)
     assert len(past.units) == len(past.song_ids)
     before = peak_mb()
     del opened, past

@@ -153,10 +153,10 @@ def _central(folder: Path) -> dict[str, Any]:
     """Train the same model in this process."""
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
-    from audiorec.recall.federated.halves import ItemSide, UserSide
-    from audiorec.recall.federated.holdings import music_data
-    from audiorec.recall.federated.learner import Training
+    from audiorec.recall.federated.learner import CentralTraining
+    from audiorec.recall.federated.party_data import music_data
     from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.sides import ItemSide, UserSide
 
     music, partner = (PartyPlan.read(folder / f"{role}.toml") for role in ROLES)
     aligned = read_alignment(music.alignment).user_ids
@@ -164,7 +164,7 @@ def _central(folder: Path) -> dict[str, Any]:
     items = ItemSide.of(music_data(music), aligned)
     users = UserSide.of(read_profiles(partner.needs("profiles")), aligned, recipe)
     started, cpu = time.perf_counter(), time.process_time()
-    done = Training(recipe).run(users, [items])
+    done = CentralTraining(recipe).run(users, [items])
     seconds, used = time.perf_counter() - started, time.process_time() - cpu
     assert done.whole is not None
     steps = done.chosen.steps + done.whole.steps

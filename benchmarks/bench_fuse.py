@@ -29,7 +29,7 @@ from audiorec.files.tables import table_writer
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 
 BLOCK = 2_000  # users that are made at a time
 DRAWN = 10  # blocks that differ
@@ -107,7 +107,7 @@ def fuse_once(folder: Path, users: int, k: int, songs: int, known: int = 0) -> d
     recipe = FusionRecipe(k=k, per_artist=3, cold_share=0.1)
     paths = sorted(folder.glob("c-*.parquet"))
     report = fuse_files(
-        paths, folder / "fused.parquet", recipe, facts=traits, closed=Closed.of(heard=heard)
+        paths, folder / "fused.parquet", recipe, facts=traits, closed=Exclusions.of(heard=heard)
     )
     seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -44,14 +44,14 @@ from audiorec.recall.federated.audit import (
     NEAREST,
     SUMMED,
     GradientWitness,
-    attacked,
+    run_attacks,
 )
 from audiorec.recall.federated.forward import user_vectors
-from audiorec.recall.federated.halves import ItemSide, UserSide
-from audiorec.recall.federated.learner import Central, Training
+from audiorec.recall.federated.learner import CentralLearner, CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.user_features import Bag
 from audiorec.recall.federated.user_model import weights_of
 from audiorec.spec import fingerprint
@@ -148,17 +148,17 @@ def run(world: World, kind: str, noise: float, seed: int) -> dict[str, Any]:
         world = with_given_songs(world, recipe.dimension)
     users = UserSide.of(world.people, world.learnt, recipe)
     items = ItemSide.of(world.data, world.learnt)
-    watched: list[tuple[Central, GradientWitness]] = []
+    watched: list[tuple[CentralLearner, GradientWitness]] = []
 
-    def watch(central: Central, _phase: str) -> None:
+    def watch(central: CentralLearner, _phase: str) -> None:
         witness = GradientWitness(len(items.plays), recipe.dimension)
         central.items[0].witness = witness.note
         watched.append((central, witness))
 
     began = time.process_time()
-    done = Training(recipe, defence, secret=seed, watch=watch).run(users, [items])
+    done = CentralTraining(recipe, defence, secret=seed, watch=watch).run(users, [items])
     trained = time.process_time() - began
-    leaks = attacked(*watched[0], seed=seed)
+    leaks = run_attacks(*watched[0], seed=seed)
     weights = weights_of(done.learner.user.model.state_dict())
     asked = users.encoder.encode(world.people.for_users(world.test))
     vectors = user_vectors(asked, weights, recipe)[:, 0]

@@ -23,10 +23,10 @@ from audiorec.learning.fit import fit
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.torch_use import one_thread
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.splits import JudgingSplit, given, split
+from audiorec.recall.judging.splits import JudgingSplit, given_split, split
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.sequence.sasrec.channel import Sasrec
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
@@ -66,7 +66,7 @@ def sasrec_of_twelve(learn: Sequences) -> Channel:
 
     class Fixed(Sasrec):
         def _fit(self, data: RecallData, **_: object) -> None:
-            from audiorec.recall.contract.song_facts import SideEncoder
+            from audiorec.recall.contract.side_encoder import SideEncoder
 
             self.facts = SideEncoder.fit(data.context, data.song_ids, ~data.is_cold)
             features = self.facts.encode(data.context, data.song_ids)
@@ -120,7 +120,7 @@ def prefixes(learn: Sequences, sessions: Sequences) -> JudgingSplit:
             ids.append(f"{name}-{end}")
             group.append(row)
     parts = (Sequences.from_lists(lists, ids) for lists in (known, wanted))
-    return given(learn, *parts, np.array(group))
+    return given_split(learn, *parts, np.array(group))
 
 
 def of_lastfm(data: Path) -> FusionSet:
@@ -129,7 +129,7 @@ def of_lastfm(data: Path) -> FusionSet:
     learn = Sequences.from_lists([songs[:-2] for songs in lists])
 
     def cut(known: slice, place: int) -> JudgingSplit:
-        return given(
+        return given_split(
             learn,
             Sequences.from_lists([songs[known] for songs in lists]),
             Sequences.from_lists([[songs[place]] for songs in lists]),

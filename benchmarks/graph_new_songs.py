@@ -17,7 +17,7 @@ from graph_tables import KS, artists_of, by_artist, whole
 
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
-from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.types import Float64Array, FloatArray
 
@@ -61,7 +61,7 @@ def similar_of(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace)
     if row.startswith("artist"):
         return by_artist(row, cut, args, seed)
     kept = np.load(args.cache / f"places-{row}-{seed}.npz")
-    places = Places(
+    places = SongVectors(
         ahead=kept["ahead"],
         behind=kept["behind"],
         parts=tuple(kept["parts"].tolist()),

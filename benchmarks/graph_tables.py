@@ -43,7 +43,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.graph.facts import joined, of_rows, title_facts
-from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
 from audiorec.types import normalised_name
@@ -260,7 +260,7 @@ def by_artist(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int)
         ahead, behind, parts = ahead[:, :width], behind[:, :width], (width,)
     else:
         parts = tuple(kept["parts"].tolist())
-    places = Places(ahead=ahead, behind=behind, parts=parts, has_place=placed)
+    places = SongVectors(ahead=ahead, behind=behind, parts=parts, has_place=placed)
     return places.similarities(cut.histories.among(learn.song_ids))
 
 

@@ -36,7 +36,7 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.judging.judge import NOTHING, Judgement, judge
 from audiorec.recall.judging.lists import Labels
-from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given, split
+from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given_split, split
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import normalised_name
@@ -67,7 +67,7 @@ def s3(data: Path, name: str) -> Task:
     """Read what S3-Rec's authors published; an item's kind is the attribute it has most often."""
     folder = data / name
     lists = s3_lists(folder)
-    cut = given(
+    cut = given_split(
         Sequences.from_lists([songs[:-2] for songs in lists]),
         Sequences.from_lists([songs[:-1] for songs in lists]),
         Sequences.from_lists([songs[-1:] for songs in lists]),
@@ -117,7 +117,7 @@ def playlists_plain(data: Path) -> Task:
     for start, length in zip(plays.starts[:-1].tolist(), plays.lengths.tolist(), strict=True):
         hidden[start + rng.permutation(length)[: round(HIDDEN_SHARE * length)]] = True
     learn = plays.keep(~hidden)
-    cut = given(learn, learn, plays.keep(hidden))
+    cut = given_split(learn, learn, plays.keep(hidden))
     return Task(cut, HIDDEN_SHOWN, {"artist": artists_of(data)})
 
 
@@ -150,7 +150,7 @@ def nowplaying(data: Path, drawn: int = 0) -> Task:
         known.append(songs)
         wanted.append([label])
     rows = np.sort(np.random.default_rng(0).permutation(len(known))[: drawn or None])
-    cut = given(
+    cut = given_split(
         Sequences.from_lists(sessions),
         Sequences.from_lists(known).take(rows),
         Sequences.from_lists(wanted).take(rows),

@@ -35,14 +35,14 @@ from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import read_side
-from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.serving.exclusions import traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.known import facts_of
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tune import tune
 
@@ -228,7 +228,7 @@ def main() -> None:
         print(row_of(f"`{name}`", tables[name], cut, context, alone), flush=True)
     paths = [files["valid"][n] for n in names]
     tuned = tune(paths, valid, FusionRecipe(k=K), by=("ndcg", K), names=names).recipe
-    facts = facts_of(cut.learn, context.side)
+    facts = traits_of(cut.learn, context.side)
     equal = FusionRecipe(k=K)
 
     fusions = {

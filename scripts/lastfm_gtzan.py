@@ -41,7 +41,7 @@ from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_part
 from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import Lesson, embed_songs, train_tower
+from audiorec.recall.audio.trainer import TowerInputs, embed_songs, train_tower
 from audiorec.store.segments import join_songs
 from audiorec.types import FloatArray, Pairs
 
@@ -181,7 +181,7 @@ def trained(users: FloatArray, recipe: UserAudioRecipe, *, pooling: str = "atten
             heard=liked,
             anchors=users,
         )
-        found = train_tower(Lesson(tower, data, judge), replace(recipe, seed=split.seed))
+        found = train_tower(TowerInputs(tower, data, judge), replace(recipe, seed=split.seed))
         return users @ embed_songs(found.tower, songs).T
 
     return method

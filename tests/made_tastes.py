@@ -7,7 +7,7 @@ import numpy as np
 from audiorec.learning.processes import ALONE
 from audiorec.listening.history import Likes
 from audiorec.listening.profiles import Profiles, no_profiles
-from audiorec.recall.sequence.youtube_dnn.examples import LearntPlays, held_out
+from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, held_out
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import Pairs
 
@@ -41,7 +41,7 @@ def planted(n_users=120, n_songs=60, seed=0, vectors=True, profiles=True):
     numbers[:, 2] += 3 * (np.arange(n_songs) % 2)
     ids = tuple(f"u{i}" for i in range(n_users))
     known = Profiles(ids, {"half": [f"h{h}" for h in half]}, {"age": rng.normal(40, 9, n_users)})
-    return LearntPlays(
+    return TrainingPlays(
         likes=Likes.from_pairs(liked, n_users),
         vectors=numbers if vectors else np.zeros((n_songs, 0), np.float32),
         has_vector=np.full(n_songs, vectors),

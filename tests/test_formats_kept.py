@@ -23,7 +23,7 @@ from audiorec.recall.cold_start.tables import summarise_lists
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.tables import read_candidates, read_targets
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.known import read_exposures
+from audiorec.recall.serving.exclusions import read_exposures
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.retagging.undo import read_records
 from audiorec.runs.record import read_runs

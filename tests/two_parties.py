@@ -7,11 +7,11 @@ import numpy as np
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.link import Caller, Desk, Direct
 from audiorec.recall.federated.party import PartyWork, Shared
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.together import train_music, train_partner
+from audiorec.recall.federated.sides import ItemSide, UserSide
+from audiorec.recall.federated.train_parties import train_music, train_partner
 
 USERS = tuple(f"listener-{n:03}@example.org" for n in range(60))
 SMALL = {

@@ -8,10 +8,10 @@ from audiorec.learning.torch_use import one_thread
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Context, RecallData, Sound
-from audiorec.recall.federated.draws import steps_of
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import NOTHING
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import steps_of
+from audiorec.recall.federated.sides import ItemSide, UserSide
 
 N_USERS, TASTES, SONGS, ITEMS = 120, 4, 12, 8  # songs and items of a taste
 USERS = tuple(f"customer-{n:04}" for n in range(N_USERS))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from audiorec.analysis.pearson import pearson_by_user
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
-from audiorec.listening.preferences import MILLION, judge_pairs, row_verdicts, rows_that_count
+from audiorec.listening.preferences import MILLION, counted_rows, judge_pairs, row_verdicts
 from audiorec.listening.rule import Rule
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray, Int64Array
@@ -75,7 +75,7 @@ def favourites(
         raise InputError("the rule's period begins after the split, so there are no favourites")
     rule = replace(rule, until=until)
     liked = judge_pairs(interactions, rule, song_ids=song_ids)
-    log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
+    log = interactions.take(counted_rows(interactions, rule, song_ids=song_ids))
     sign, _, points = row_verdicts(log, rule)
     n_songs = len(log.song_ids)
     keys = (liked.user * n_songs + liked.song)[liked.sign > 0]
@@ -105,7 +105,7 @@ def new_songs(
     before = interactions.timestamp < since
     met = np.unique(keys[before])
     window = Rule(since=since, until=until)
-    rows = rows_that_count(interactions, window, song_ids=song_ids)
+    rows = counted_rows(interactions, window, song_ids=song_ids)
     played = completion(interactions.take(rows))
     rows, played = rows[~np.isnan(played)], played[~np.isnan(played)]
     _, known = _places(keys[rows], met)

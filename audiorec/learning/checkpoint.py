@@ -69,24 +69,24 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Tr
     return None
 
 
-def before(path: Path) -> Path:
+def previous_path(path: Path) -> Path:
     """Return the path of the previous checkpoint, if two are kept.
 
     Examples
     --------
-    >>> before(Path("choose.safetensors")).name
+    >>> previous_path(Path("choose.safetensors")).name
     'choose.before.safetensors'
     """
     return path.with_name(f"{path.stem}.before{path.suffix}")
 
 
-def kept_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
+def checkpoint_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
     """Return (epoch, batch) of each of the one or two checkpoints kept at `path`."""
-    found = [load_checkpoint(one, fingerprint) for one in (path, before(path))]
+    found = [load_checkpoint(one, fingerprint) for one in (path, previous_path(path))]
     return [(state.epoch, state.batch) for _, state in filter(None, found)]
 
 
-def load_kept(
+def load_latest(
     path: Path, fingerprint: str, place: tuple[int, int] | None = None
 ) -> tuple[dict[str, Tensor], TrainingState] | None:
     """Return the later of two kept checkpoints, or the one at `place`.
@@ -96,7 +96,7 @@ def load_kept(
     StoreError
         If there is no checkpoint at `place`.
     """
-    found = filter(None, (load_checkpoint(one, fingerprint) for one in (path, before(path))))
+    found = filter(None, (load_checkpoint(one, fingerprint) for one in (path, previous_path(path))))
     for tensors, state in found:
         if place is None or (state.epoch, state.batch) == place:
             return tensors, state
@@ -105,15 +105,15 @@ def load_kept(
     return None
 
 
-def forget_later(path: Path, place: tuple[int, int] | None) -> None:
+def keep_only(path: Path, place: tuple[int, int] | None) -> None:
     """Remove all kept checkpoints except the one at `place`; all if it is None."""
-    for one in (path, before(path)):
+    for one in (path, previous_path(path)):
         if os.path.lexists(one):
             refuse_foreign(one)
             if place is None or _place_of(one) != place:
                 one.unlink()
-    if not path.exists() and before(path).exists():
-        before(path).replace(path)
+    if not path.exists() and previous_path(path).exists():
+        previous_path(path).replace(path)
 
 
 def fingerprint_at(path: Path) -> str:

@@ -27,12 +27,12 @@ from torch import Tensor, nn, optim
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import (
     TrainingState,
-    before,
-    forget_later,
+    keep_only,
     load_checkpoint,
-    load_kept,
+    load_latest,
     optimiser_state,
     optimiser_tensors,
+    previous_path,
     restoring,
     save_checkpoint,
 )
@@ -213,7 +213,7 @@ class _Training:
                 "give a folder that all of them can read"
             )
         if self.in_step is not None and self.checkpoint is not None:
-            forget_later(self.checkpoint, self.in_step.place)  # after all processes have read it
+            keep_only(self.checkpoint, self.in_step.place)  # after all processes have read it
         if found is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
@@ -275,7 +275,7 @@ class _Training:
         if self.in_step is None:
             return load_checkpoint(checkpoint, fingerprint)
         place = self.in_step.place
-        return None if place is None else load_kept(checkpoint, fingerprint, place)
+        return None if place is None else load_latest(checkpoint, fingerprint, place)
 
     def _is_due(self, done: int, saved: float) -> bool:
         if self.in_step is not None:
@@ -285,7 +285,7 @@ class _Training:
     def save(self) -> None:
         if self.checkpoint is not None:
             if self.in_step is not None and self.checkpoint.exists():
-                self.checkpoint.replace(before(self.checkpoint))
+                self.checkpoint.replace(previous_path(self.checkpoint))
             model = self.learner.model.state_dict()
             tensors = {f"model.{name}": tensor for name, tensor in model.items()}
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
@@ -293,7 +293,7 @@ class _Training:
             save_checkpoint(self.checkpoint, tensors, self.at)
 
 
-def noting(path: Path, tell: LineProgress | None) -> LineProgress:
+def log_epochs(path: Path, tell: LineProgress | None) -> LineProgress:
     """Return a callback that writes the metrics of each epoch to a file and passes them on."""
     lines = JsonLines(path)
 

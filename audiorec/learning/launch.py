@@ -94,7 +94,7 @@ def _answer(task: LaunchedCall, tell: LineProgress, stop: Event) -> Message:
     except LostProcessError:
         raise
     except AudiorecError as error:
-        return {"error": plain_error(error)}
+        return {"error": error_to_json(error)}
     except Exception:  # noqa: BLE001 - report a bug once, without restarts
         return {"bug": traceback.format_exc()}
 
@@ -171,18 +171,18 @@ class Messages:
                 "the free memory and run the same command to resume from the last checkpoint"
             )
         if "error" in self.answer:
-            raise error_of(*self.answer["error"])
+            raise error_from_json(*self.answer["error"])
         if "bug" in self.answer:
             raise RuntimeError(f"a training process failed\n{self.answer['bug']}")
         return self.answer["result"]
 
 
-def plain_error(error: AudiorecError) -> list[Any]:
+def error_to_json(error: AudiorecError) -> list[Any]:
     """Return an error as JSON; a class of another module as its base class in `errors`.
 
     Examples
     --------
-    >>> plain_error(LostProcessError("gone"))
+    >>> error_to_json(LostProcessError("gone"))
     ['LostProcessError', ['gone']]
     """
     kinds = type(error).__mro__
@@ -191,8 +191,8 @@ def plain_error(error: AudiorecError) -> list[Any]:
     return [kind.__name__, json.loads(json.dumps(values, default=str))]
 
 
-def error_of(name: str, values: list[Any]) -> AudiorecError:
-    """Undo `plain_error`."""
+def error_from_json(name: str, values: list[Any]) -> AudiorecError:
+    """Undo `error_to_json`."""
     kind = getattr(errors, name, None)
     is_ours = isinstance(kind, type) and issubclass(kind, AudiorecError)
     return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Plays in order as training examples of next-song models: windows, validation part, batches.
 
     plays ──hold_out──▶ training plays, validation plays
-          ──windows──▶ windows, drawn anew each epoch ──stretches──▶ songs, targets, times
+          ──windows──▶ windows, drawn anew each epoch ──training_windows──▶ songs, targets, times
 
 The validation part is the newest part. With many owners, as with sessions, whole owners are held
 out: models do not know owners, so a new one is as good as an old one. With few owners, the end of
@@ -261,7 +261,7 @@ class PlayBatch:
         return PlayBatch(**{name: getattr(self, name)[rows] for name in names})
 
 
-def stretches(
+def training_windows(
     plays: NextPlays,
     first: Int64Array,
     stop: Int64Array,

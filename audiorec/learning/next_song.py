@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from audiorec.learning.batches import even_batches
 from audiorec.learning.fit import EVERY_S, Line
+from audiorec.learning.history_candidates import add_history, lag_terms, next_repeat
 from audiorec.learning.losses import shared_hits
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_again import added_to, stands_until, with_history
 from audiorec.learning.next_loss import next_song_loss
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
@@ -34,7 +34,7 @@ from audiorec.learning.next_plays import (
     PlayBatch,
     histories,
     hold_out,
-    stretches,
+    training_windows,
     windows,
 )
 from audiorec.learning.next_recipe import NextSongRecipe
@@ -113,7 +113,7 @@ class NextSongLearner:
             rows = cut[number]
             done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
             seeds = generator(self.recipe.seed, ROWS, epoch, number)
-            found = stretches(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
+            found = training_windows(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
             yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
         if isinstance(self.optimiser, RowAdam):
             self.optimiser.catch_up_all()  # before evaluation and export of the weights
@@ -195,10 +195,10 @@ class NextSongLearner:
     def _add_again(self, similar: Tensor, batch: Tensors, again: Tensor) -> None:
         """Add the model's terms for songs of the histories to the cosines (B, S), in place."""
         length = batch.songs.shape[1]
-        newest = (stands_until(batch.songs, batch.there) == length) & batch.there
+        newest = (next_repeat(batch.songs, batch.there) == length) & batch.there
         lag = batch.lengths[:, None] - 1 - torch.arange(length, device=similar.device)
         row, place = newest.nonzero(as_tuple=True)
-        songs, added = batch.songs[row, place], added_to(again, lag)[row, place]
+        songs, added = batch.songs[row, place], lag_terms(again, lag)[row, place]
         similar[row, songs] += added * self.recipe.temperature
 
     def tensors(self, batch: PlayBatch) -> Tensors:
@@ -236,7 +236,7 @@ class NextSongLearner:
             if again is not None:
                 asked = own.targets >= 0
                 history = (own.songs, own.there, self._at_places(own, queries))
-                added, heard, hits = with_history(history, asked, again, targets, drawn)
+                added, heard, hits = add_history(history, asked, again, targets, drawn)
                 positive = positive + added
             alone = model.alone(own)
             if alone is not None:

@@ -1,6 +1,6 @@
 """Data-parallel training: several processes train one model, each on a part of every batch.
 
-    torchrun ──joined──▶ `Processes`: rank, size     single: `ALONE`, whose methods do nothing
+    torchrun ──join_processes──▶ `Processes`: rank, size   single: `ALONE`, whose methods do nothing
 
 Two processes take the same steps as one, up to the order of sums:
 
@@ -36,7 +36,7 @@ from torch import Tensor, distributed, nn
 
 from audiorec.errors import AudiorecError, LostProcessError
 from audiorec.learning.dropout import part_of_batch
-from audiorec.learning.launch import error_of, plain_error
+from audiorec.learning.launch import error_from_json, error_to_json
 
 Line = dict[str, Any]
 USUAL_TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in torch
@@ -178,7 +178,7 @@ class Processes:
             except AudiorecError as error:
                 failure = error
         content = json.dumps(
-            [line, None if failure is None else plain_error(failure)], default=str
+            [line, None if failure is None else error_to_json(failure)], default=str
         ).encode()
         length = int(self.total(float(len(content)) if self.is_first else 0.0))
         sent = torch.zeros(length, dtype=torch.uint8)
@@ -191,7 +191,7 @@ class Processes:
         told: Line | None
         told, said = json.loads(sent.numpy().tobytes())
         if said is not None:
-            raise error_of(*said)
+            raise error_from_json(*said)
         return told
 
     def numbers_from_first(
@@ -230,15 +230,17 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S) -> Iterator[Processes]:
+def join_processes(
+    backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S
+) -> Iterator[Processes]:
     """Join the processes started by ``torchrun``; yield `ALONE` outside of it.
 
-    Within another `joined`, it yields the same processes. A process that waits for the others
-    longer than `timeout_s` seconds raises `LostProcessError`.
+    Within another `join_processes`, it yields the same processes. A process that waits for the
+    others longer than `timeout_s` seconds raises `LostProcessError`.
 
     Examples
     --------
-    >>> with joined() as processes:
+    >>> with join_processes() as processes:
     ...     processes.size
     1
     """

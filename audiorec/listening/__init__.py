@@ -11,7 +11,7 @@
     export.zip, navidrome.db ──imports──▶ plays.parquet, and unmatched and rejected rows
     side.parquet, triples.parquet ──side, triples──▶ side information and facts about songs
 
-================  =================================================================
+================  =======================================================================
 ``casting``       convert a column to numbers, marking unreadable rows
 ``events``        an event log in memory, and the problems found while reading it
 ``days``          parse days, name their folders, compute when they begin
@@ -39,19 +39,19 @@
 ``feed``          padded batches of sequences, in memory or prepared
 ``forget``        remove a user from logs and from files derived from them
 ``imports``       listening histories of services and music servers → a log
-================  =================================================================
+================  =======================================================================
 
 Public::
 
     days          Days, day_folder, parse_day
-    log_files     check_day, chosen_log, file_prints
-    day_folders   day_before, day_there
+    log_files     check_day, select_days, file_fingerprints
+    day_folders   day_before, folder_of_day
     interactions  read_interactions, unmatched
     events        EVENTS, Interactions, RowsError
     rule          Clause, Rule, as_time, load_rule
     preferences   to_preferences
-    check         count_verdicts, describe, match
-    history       Likes, before, histories
+    check         count_verdicts, describe, match_songs
+    history       Likes, history_spans, histories
     sequences     Sequences, favourites_of, to_sequences
     liked         Liked, to_liked
     likes         likes
@@ -59,11 +59,11 @@ Public::
     profiles      Encoder, Profiles, no_profiles, read_profiles
     baskets       song_pairs
     filters       FILTERS, FilterName, PER_USER, count_noise, noise, without_noise
-    side          Category, SongSide, completed, describe_side, read_side, side_of_store
-    triples       Triples, describe_triples, named, read_triples, type_of
+    side          Category, SongSide, fill_missing, describe_side, read_side, side_of_store
+    triples       Triples, describe_triples, entities_of_type, read_triples, type_of
     kinds         KINDS, TableKind, guess_kind
     prepare       log_fingerprint, prepare
     spill         PrepareSpec, PreparedBy
-    feed          PaddedBatch, is_prepared, padded_batches, read_prepared, split
+    feed          PaddedBatch, is_prepared, padded_batches, read_prepared, split_in_buckets
     forget        Forgotten, KeptKind, forget
 """

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from audiorec.errors import StoreError
 from audiorec.files.arrow import arrow_array
 from audiorec.listening.casting import DATE
-from audiorec.listening.events import EVENTS, Interactions, Labels
+from audiorec.listening.events import EVENTS, Interactions, TextColumn
 from audiorec.listening.feed import BUCKET_SCHEMA
 from audiorec.listening.interactions import NO_TIME
 from audiorec.listening.sequences import LABEL_OF, Sequences, to_sequences
@@ -50,7 +50,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
         event=event[of_song],
         played_ratio=rows.column("played_ratio").to_numpy()[of_song],
         weight=np.ones(n_rows, np.float32),
-        labels={} if label is None else {label: Labels(owner[of_song], owner_ids)},
+        labels={} if label is None else {label: TextColumn(owner[of_song], owner_ids)},
     )
     return to_sequences(log, by=spec.by, filters=spec.filters)
 

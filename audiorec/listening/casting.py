@@ -29,7 +29,7 @@ def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
 
     Values are NaN for nulls and invalid rows.
     """
-    column = plain(column)
+    column = without_dictionary(column)
     if pa.types.is_boolean(column.type):
         return np.full(len(column), np.nan), np.ones(len(column), np.bool_)
     cast, bad = _cast(column, pa.float64())
@@ -42,7 +42,7 @@ def to_times(column: Any) -> tuple[Float64Array, Codes]:
     Dates become seconds since 1970; numbers are unchanged. Units are indices into `UNIT_NAMES`,
     or `UNREADABLE` or `OUT_OF_RANGE`.
     """
-    column = plain(column)
+    column = without_dictionary(column)
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _checked_dates(_seconds(column))
@@ -52,7 +52,7 @@ def to_times(column: Any) -> tuple[Float64Array, Codes]:
     return _text_times(column)
 
 
-def plain(column: Any) -> Any:
+def without_dictionary(column: Any) -> Any:
     """Return a column as one array without dictionary encoding."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()

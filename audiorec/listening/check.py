@@ -58,7 +58,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
     } | ({"deliveries": asdict(log.deliveries)} if log.deliveries is not None else {})
 
 
-def match(interactions: Interactions, song_ids: Collection[str]) -> dict[str, Any]:
+def match_songs(interactions: Interactions, song_ids: Collection[str]) -> dict[str, Any]:
     """Count matched and unmatched songs and rows of a log, with the most frequent unmatched."""
     absent = unmatched(interactions, song_ids)
     first = list(absent.items())[:SHOWN_UNMATCHED]

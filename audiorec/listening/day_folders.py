@@ -30,7 +30,7 @@ def day_before(place: str, day: date) -> str | None:
     return join(place, day_folder(before[-1])) if before else None
 
 
-def day_there(place: str, day: date) -> str:
+def folder_of_day(place: str, day: date) -> str:
     """Return the folder of a day, or `place` itself if it has no folder for this day."""
     of_day = join(place, day_folder(day))
     return of_day if is_folder(of_day) else place

@@ -215,15 +215,15 @@ def _shown(example: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labels:
+class TextColumn:
     """An optional string column of a log."""
 
     number: Int32Array  # (P,): an index into `texts`; -1 for none
     texts: tuple[str, ...]  # sorted
 
-    def take(self, rows: npt.NDArray[Any]) -> "Labels":
+    def take(self, rows: npt.NDArray[Any]) -> "TextColumn":
         """Return the labels of the given rows; the table of texts is unchanged."""
-        return Labels(self.number[rows], self.texts)
+        return TextColumn(self.number[rows], self.texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -267,7 +267,7 @@ class Interactions:
         Whether the log was made by `simulate`.
     deliveries : Deliveries, optional
         Statistics of a log in day folders, or of which some days were read.
-    labels : mapping of str to Labels
+    labels : mapping of str to TextColumn
         Columns of `LABELS` that the file has, by name.
     artists : ArtistEvents
         Rows about an artist instead of a song; their users are in `user_ids`.
@@ -285,7 +285,7 @@ class Interactions:
     problems: tuple[RowProblem, ...] = ()
     simulated: bool = False
     deliveries: Deliveries | None = None
-    labels: Mapping[str, Labels] = field(default_factory=dict)
+    labels: Mapping[str, TextColumn] = field(default_factory=dict)
     artists: ArtistEvents = field(default_factory=ArtistEvents)
 
     def __post_init__(self) -> None:

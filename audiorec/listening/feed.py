@@ -1,6 +1,6 @@
 """Padded batches from sequences in buckets, in memory or prepared on disk.
 
-    `Sequences` ──split──▶ `MemoryFeed`  ┐
+    `Sequences` ──split_in_buckets──▶ `MemoryFeed`  ┐
     DIR ──read_prepared──▶ `PreparedLog` ┴──padded_batches(seed)──▶ `PaddedBatch` …
 
 The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id. So the
@@ -102,7 +102,7 @@ class MemoryFeed:
         return part.starts, part.song
 
 
-def split(sequences: Sequences, n_buckets: int) -> MemoryFeed:
+def split_in_buckets(sequences: Sequences, n_buckets: int) -> MemoryFeed:
     """Assign sequences to buckets; their owners must be sorted by id."""
     return MemoryFeed(sequences, n_buckets, buckets_of(sequences.owner_ids, n_buckets))
 

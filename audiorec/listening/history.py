@@ -1,6 +1,6 @@
 """Likes over time: sequences, the history before each like, and weighted means of histories.
 
-    Pairs ──Likes.from_pairs──▶ one sequence per user ──before──▶ the history of each like
+    Pairs ──Likes.from_pairs──▶ one sequence per user ──history_spans──▶ the history of each like
     Histories ──mean_inputs──▶ one vector per history
 
 The history of a like contains only earlier likes, so a model never sees its target. Weights decay
@@ -95,14 +95,14 @@ class Histories:
         return np.diff(self.starts)
 
 
-def before(likes: Likes, *, max_history: int) -> Spans:
+def history_spans(likes: Likes, *, max_history: int) -> Spans:
     """Return the history of each like: P spans, of at most the newest `max_history` if ordered.
 
     Examples
     --------
     >>> pairs = Pairs(np.int32([0, 0, 0]), np.int32([7, 8, 9]), np.float32([1, 1, 1]),
     ...               np.array([30.0, 10.0, 30.0]))
-    >>> spans = before(Likes.from_pairs(pairs, 1), max_history=100)
+    >>> spans = history_spans(Likes.from_pairs(pairs, 1), max_history=100)
     >>> spans.stop - spans.first  # song 8, then 7 and 9 at the same moment
     array([0, 1, 1])
     """
@@ -121,7 +121,7 @@ def before(likes: Likes, *, max_history: int) -> Spans:
     return Spans(first, stop, np.where(ordered, -1, place))
 
 
-def whole(likes: Likes, *, max_history: int) -> Spans:
+def all_spans(likes: Likes, *, max_history: int) -> Spans:
     """Return all likes of each user (if ordered, the newest `max_history`): U spans."""
     start, stop = likes.starts[:-1], likes.starts[1:]
     has_order = np.zeros(len(likes), np.bool_)

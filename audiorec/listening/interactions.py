@@ -29,9 +29,9 @@ from audiorec.listening.casting import (
     OUT_OF_RANGE,
     UNIT_NAMES,
     UNREADABLE,
-    plain,
     to_floats,
     to_times,
+    without_dictionary,
 )
 from audiorec.listening.days import Days, parse_day
 from audiorec.listening.events import (
@@ -41,14 +41,14 @@ from audiorec.listening.events import (
     PLACES,
     ArtistEvents,
     Interactions,
-    Labels,
     ProblemKind,
     ReadingNotes,
     RowProblem,
     RowsError,
+    TextColumn,
 )
 from audiorec.listening.log_blocks import LogBlock, interaction_blocks
-from audiorec.listening.log_files import chosen_log, log_files
+from audiorec.listening.log_files import log_files, select_days
 from audiorec.types import BoolArray
 
 # Players count the last buffer as played, so ratios up to this value are clamped to 1.
@@ -105,7 +105,7 @@ def read_interactions(
         name: parse_day(day, name) if isinstance(day, str) else day
         for name, day in (("since", since), ("until", until))
     }
-    path = chosen_log(path, Days(utc_offset=utc_offset, **ends))
+    path = select_days(path, Days(utc_offset=utc_offset, **ends))
     notes = ReadingNotes()
     parts = [clean_block(block, notes) for block in interaction_blocks(path, notes)]
     rows_read = sum(rows for rows, _ in parts) + len(notes.skipped)
@@ -131,7 +131,7 @@ def _interactions(
     for name in LABELS:
         number, texts = _used(columns[name][~of_artist], columns[f"{name}_ids"])
         if texts:
-            labels[name] = Labels(number, texts)
+            labels[name] = TextColumn(number, texts)
     artist, artist_ids = _used(columns["artist_id"][of_artist], columns["artist_id_ids"])
     return Interactions(
         user_ids=user_ids,
@@ -295,7 +295,7 @@ def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
 
 def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
     """Return indices into ``EVENTS + ARTIST_EVENTS``; -1 if unknown."""
-    column = plain(column)
+    column = without_dictionary(column)
     of_song, of_artist = (
         pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
         for names in (EVENTS, ARTIST_EVENTS)
@@ -307,7 +307,7 @@ def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
 
 def _filled(texts: Any) -> Any:
     """Replace empty strings by null."""
-    return pc.if_else(pa.array(_empty(texts)), None, plain(texts))
+    return pc.if_else(pa.array(_empty(texts)), None, without_dictionary(texts))
 
 
 def _example(scalar: Any) -> Any:
@@ -318,7 +318,7 @@ def _example(scalar: Any) -> Any:
 
 
 def _empty(ids: Any) -> BoolArray:
-    lengths = pc.binary_length(plain(ids)).fill_null(0)
+    lengths = pc.binary_length(without_dictionary(ids)).fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False) == 0, np.bool_)
 
 

@@ -26,7 +26,7 @@ from audiorec.files.user_files import (
     input_errors,
     open_unpacked,
 )
-from audiorec.listening.casting import DATE, plain, to_times
+from audiorec.listening.casting import DATE, to_times, without_dictionary
 from audiorec.listening.days import DAY_SECONDS, day_starts_s
 from audiorec.listening.events import (
     COLUMNS,
@@ -72,7 +72,11 @@ class LogBlock:
         """Return a string column, also under its older name; nulls if it is missing."""
         names = [name, *(old for old, new in OLD_NAMES.items() if new == name)]
         there = [n for n in names if n in self.table.schema.names]
-        return plain(self.table.column(there[0])) if there else pa.nulls(len(self), pa.string())
+        return (
+            without_dictionary(self.table.column(there[0]))
+            if there
+            else pa.nulls(len(self), pa.string())
+        )
 
     def column(self, name: str) -> Any:
         """Return a column as a `pyarrow.Array`; nulls if it is missing."""

@@ -2,7 +2,7 @@
 
     plays.parquet                      ──log_files──▶  one file
     plays/dt=2026-11-25/a.parquet, …   ──log_files──▶  the files, day by day
-    s3://bucket/plays/, days           ──chosen_log──▶  a small file that lists local copies
+    s3://bucket/plays/, days           ──select_days──▶  a small file that lists local copies
 
 Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
 (``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). Names that begin with ``_``
@@ -39,7 +39,7 @@ from audiorec.files.own_files import read_own
 from audiorec.files.storage import is_folder, is_uri
 from audiorec.listening.days import Days, day_folder, day_of, parse_day
 
-CHOSEN_END = ".log.json"  # suffix of files that `chosen_log` writes
+CHOSEN_END = ".log.json"  # suffix of files that `select_days` writes
 CHOSEN = "logs"  # their folder in the cache
 SCHEMA_NAME = "audiorec/log-files/1"
 MAX_BYTES = 64 << 20
@@ -86,7 +86,7 @@ class LogFiles:
 
 
 def log_files(path: Path) -> LogFiles:
-    """Return the files of a log, given a file, a folder, or a file written by `chosen_log`.
+    """Return the files of a log, given a file, a folder, or a file written by `select_days`.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def log_files(path: Path) -> LogFiles:
     return _ordered(str(path), found, Days())
 
 
-def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
+def select_days(place: str | os.PathLike[str], days: Days) -> Path:
     """Return a local path for the selected days of a log, which every reader of logs accepts.
 
     Files of other days are neither opened nor downloaded. For selected days or a remote folder,
@@ -160,7 +160,7 @@ def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
     return path
 
 
-def is_log_place(path: Path) -> bool:
+def is_rereadable(path: Path) -> bool:
     """Return whether a path is a file or folder, so that a log can be read from it twice."""
     return path.is_file() or path.is_dir()
 
@@ -171,12 +171,12 @@ def log_name(path: Path) -> str:
     return log.name.rstrip("/").rpartition("/")[2] or log.name
 
 
-def file_prints(path: Path) -> tuple[str, ...]:
+def file_fingerprints(path: Path) -> tuple[str, ...]:
     """Return the fingerprint (16 hex digits) of each file of a log, in reading order."""
     return tuple(_print(one.path) for one in log_files(path).files)
 
 
-def log_print(path: Path) -> str:
+def files_fingerprint(path: Path) -> str:
     """Return the fingerprint (16 hex digits) of a log: its files, their names and the last day.
 
     For a single file read whole, it is the fingerprint of the file.

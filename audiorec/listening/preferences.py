@@ -27,7 +27,7 @@ Signs = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PairVerdicts:
     """Verdicts on all user-song pairs of a log, sorted by user, then song."""
 
     user: Int64Array  # (P,): indices into the log's ids
@@ -96,9 +96,9 @@ def to_preferences(
 
 def judge_pairs(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
-) -> Judged:
+) -> PairVerdicts:
     """Return the verdict on each user-song pair of `song_ids`, before minimum counts."""
-    log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
+    log = interactions.take(counted_rows(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)
     n, time = len(keys), np.nan_to_num(log.timestamp, nan=LONG_AGO)
@@ -109,7 +109,7 @@ def judge_pairs(
     agreed_at = _last(pair, n, time, agrees)
     row_points = np.rint(log.weight * MILLION).astype(np.int64)
     listened = _sum(pair, n, row_points, is_listening(log.event))
-    return Judged(
+    return PairVerdicts(
         user=keys // max(1, len(log.song_ids)),
         song=keys % max(1, len(log.song_ids)),
         sign=decided,
@@ -121,7 +121,7 @@ def judge_pairs(
     )
 
 
-def rows_that_count(
+def counted_rows(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Int64Array:
     """Return the ascending numbers of the rows to count: by time, songs and duplicates."""
@@ -230,7 +230,7 @@ def _sum(pair: Any, n: int, points: Int64Array, mask: Any) -> Float64Array:
     return np.bincount(pair[mask], points[mask].astype(np.float64), minlength=n) / MILLION
 
 
-def _enough(judged: Judged, rule: Rule) -> Judged:
+def _enough(judged: PairVerdicts, rule: Rule) -> PairVerdicts:
     """Drop users and songs with too few likes, repeatedly until all remaining ones have enough."""
     keep = np.ones(len(judged.user), np.bool_)
     while True:
@@ -242,8 +242,8 @@ def _enough(judged: Judged, rule: Rule) -> Judged:
         if (enough | ~keep).all():
             break
         keep &= enough
-    columns = {name: getattr(judged, name)[keep] for name in Judged.__slots__}
-    return Judged(**columns)
+    columns = {name: getattr(judged, name)[keep] for name in PairVerdicts.__slots__}
+    return PairVerdicts(**columns)
 
 
 def _size(numbers: Int64Array) -> int:

@@ -55,7 +55,13 @@ from audiorec.listening.feed import (
 )
 from audiorec.listening.interactions import NO_TIME, clean_block
 from audiorec.listening.log_blocks import FAILURE, interaction_blocks
-from audiorec.listening.log_files import PARQUET_ENDS, is_log_place, log_files, log_name, log_print
+from audiorec.listening.log_files import (
+    PARQUET_ENDS,
+    files_fingerprint,
+    is_rereadable,
+    log_files,
+    log_name,
+)
 from audiorec.listening.sequences import LABEL_OF, Sequences
 from audiorec.listening.spill import PrepareSpec, Spill, piece_name, rows_of_pieces
 from audiorec.spec import fingerprint
@@ -116,7 +122,7 @@ def log_fingerprint(path: Path) -> str:
 
     For a folder of days it covers the files that are read and the last day.
     """
-    return log_print(path)
+    return files_fingerprint(path)
 
 
 def prepare(
@@ -155,7 +161,7 @@ def prepare(
     spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
     if out.exists():
         check_tree(out, pattern(FOLDER_FILES))
-    if not is_log_place(path):
+    if not is_rereadable(path):
         next(interaction_blocks(path, ReadingNotes()))  # raises the precise error
         raise InputError(f"{path}: is not a regular file, but must be read twice")
     of = log_fingerprint(path)

@@ -21,7 +21,7 @@ from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.files.arrow import arrow_array
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
-from audiorec.listening.casting import plain
+from audiorec.listening.casting import without_dictionary
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string_array
 
@@ -112,7 +112,7 @@ def read_side(path: Path) -> SongSide:
     table = read_table(
         path, FAILURE, needed=("song_id",), wanted=None, types=types, null_values=[""]
     )
-    ids = _texts(path, "song_id", plain(table.column("song_id")))
+    ids = _texts(path, "song_id", without_dictionary(table.column("song_id")))
     order = _order(path, ids)
     table = table.take(arrow_array(order, pa.int64()))
     heard = {n: _flags(table.column(n)) for n in names if n.endswith(FROM_HEADS)}
@@ -122,7 +122,7 @@ def read_side(path: Path) -> SongSide:
     for name in names:
         if name == "song_id" or name in heard:
             continue
-        column = plain(table.column(name))
+        column = without_dictionary(table.column(name))
         if name == RELEASED:
             released = _released(path, column)
         elif name not in CATEGORIES and _is_number(column.type):
@@ -141,7 +141,9 @@ def side_of_store(store: VectorStore) -> SongSide:
     """
     table = store.table(["artist", "album"])
     none = np.zeros(len(store.ids), np.bool_)
-    categories = {n: _category(plain(table.column(n)), none) for n in ("artist", "album")}
+    categories = {
+        n: _category(without_dictionary(table.column(n)), none) for n in ("artist", "album")
+    }
     classes, statistics = store.metadata.classes, store.metadata.statistics
     for head in HEADS:
         places = [i for i, name in enumerate(classes) if name.startswith(f"{head}/")]
@@ -158,14 +160,14 @@ def side_of_store(store: VectorStore) -> SongSide:
     return SongSide(song_ids=tuple(store.ids), categories=categories, released=released)
 
 
-def completed(side: SongSide, heard: SongSide) -> SongSide:
+def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
     """Fill in missing categories of the songs in `side` from `heard`.
 
     Examples
     --------
     >>> from audiorec.store.store import VectorStore
     >>> store = side_of_store(VectorStore.open("fixtures/formats/vecs-v1.parquet"))
-    >>> full = completed(read_side(Path("fixtures/formats/side-v1.csv")), store)
+    >>> full = fill_missing(read_side(Path("fixtures/formats/side-v1.csv")), store)
     >>> genre = full.categories["genre"]
     >>> genre.texts()[1:3], genre.is_heard[1:3].tolist()
     (['classical', 'blues'], [False, True])
@@ -261,7 +263,7 @@ def _category(texts: Any, is_heard: BoolArray) -> Category:
 
 
 def _flags(column: Any) -> BoolArray:
-    texts = plain(column).cast(pa.string())
+    texts = without_dictionary(column).cast(pa.string())
     found: BoolArray = pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False)
     return found
 

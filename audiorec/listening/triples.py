@@ -73,7 +73,7 @@ def type_of(entity_id: str) -> str:
     return found.group(1) if found else ""
 
 
-def named(kind: str, triples: Triples) -> tuple[str, ...]:
+def entities_of_type(kind: str, triples: Triples) -> tuple[str, ...]:
     """Return the names of all entities of one type, such as song or artist, in order."""
     start = f"{kind}:"
     return tuple(name.removeprefix(start) for name in triples.entity_ids if name.startswith(start))

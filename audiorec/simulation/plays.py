@@ -44,7 +44,7 @@ class Plays:
         return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in cls.__slots__))
 
 
-def listen(
+def simulate_listening(
     songs: WorldSongs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
     """Simulate `days` days of listening by U users with affinities `liking` (U, S)."""

@@ -27,7 +27,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
-from audiorec.simulation.plays import Plays, listen
+from audiorec.simulation.plays import Plays, simulate_listening
 from audiorec.simulation.tastes import (
     AGE_BANDS,
     COUNTRIES,
@@ -215,7 +215,9 @@ def _plays(
         rng = np.random.default_rng([spec.seed, 1 + start])
         block = people.take(np.arange(start, min(start + step, spec.users)))
         liking = affinities(songs, block, signal=spec.signal, rng=rng)
-        blocks.append(listen(songs, block, liking, days=spec.days, rng=rng).moved(start))
+        blocks.append(
+            simulate_listening(songs, block, liking, days=spec.days, rng=rng).moved(start)
+        )
         if progress is not None:
             progress(min(start + step, spec.users), spec.users)
     return Plays.joined(blocks)

@@ -31,11 +31,11 @@ from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.blocks import REPLAY
+from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.known import closed_by, facts_of
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
-from audiorec.recall.serving.words import in_words
+from audiorec.recall.serving.reason_words import reason_phrase
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.web.shelf import Shelf, songs_by_id
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Proposals:
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
         return {
             "channels": self._shown(tables, None, songs),
-            **self._fused(tables, wish, None, Closed(), songs),
+            **self._fused(tables, wish, None, Exclusions(), songs),
             "notes": notes,
         }
 
@@ -246,7 +246,7 @@ class Proposals:
         tables: Mapping[str, Any],
         wish: Mapping[str, Any],
         user_id: str | None,
-        closed: Closed,
+        closed: Exclusions,
         songs: Sequence[str] = (),
     ) -> Document:
         recipe = self._recipe(wish, tuple(tables))
@@ -307,7 +307,7 @@ class Proposals:
                 {
                     "row": place,
                     "id": row["song_id"],
-                    "why": in_words(
+                    "why": reason_phrase(
                         row["reason"],
                         evidence=None if row["evidence"] is None else self._title(row["evidence"]),
                         times=own.count(of),
@@ -369,11 +369,11 @@ class Proposals:
     def _facts(self) -> SongTraits:
         library = self._shelf.library
         with self._shelf.lock:
-            return facts_of(self._plays, side_of_store(library), library)
+            return traits_of(self._plays, side_of_store(library), library)
 
     @cached_property
-    def _closed(self) -> Closed:
-        return Closed() if self._log is None else closed_by(self._log)
+    def _closed(self) -> Exclusions:
+        return Exclusions() if self._log is None else excluded_by(self._log)
 
     @cached_property
     def _titles(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiorec.recall.cold_start.plan import ColdStartPlan
     from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
-    from audiorec.recall.cold_start.tables import ShownList
+    from audiorec.recall.cold_start.tables import SummaryList
 
 
 app = group(
@@ -261,7 +261,7 @@ def _report(
     return {**counts, "rows": found.rows, "lists": found.filled}
 
 
-def _print_lists(lists: str, shown: "Sequence[ShownList]", inputs: "ColdStartInputs") -> None:
+def _print_lists(lists: str, shown: "Sequence[SummaryList]", inputs: "ColdStartInputs") -> None:
     """Print the first lists, with song names."""
     if not shown:
         return

@@ -58,14 +58,14 @@ def keys(
     audiorec federated keys --role partner --out partner-keys/ --json
     audiorec federated align --config music.toml
     """
-    from audiorec.recall.federated.keys import CERTIFICATE_FILE, make_keys, spoken
+    from audiorec.recall.federated.keys import CERTIFICATE_FILE, make_keys, readable_fingerprint
 
     made = make_keys(output, role, days=days)
     document = {
         "schema": "audiorec/federated-keys/1",
         "role": role,
         "certificate": str(output / CERTIFICATE_FILE),
-        "fingerprint": spoken(made.fingerprint),
+        "fingerprint": readable_fingerprint(made.fingerprint),
     }
     print_document(document, json=json, title="keys")
     say(
@@ -95,9 +95,9 @@ def align(
     audiorec federated align --config partner.toml --yes
     audiorec federated train --config partner.toml
     """
-    from audiorec.recall.federated.holdings import own_ids
     from audiorec.recall.federated.jobs import align as align_ids
     from audiorec.recall.federated.jobs import alignment_plan
+    from audiorec.recall.federated.party_data import own_ids
     from audiorec.recall.federated.plan import PartyPlan
 
     plan = PartyPlan.read(config, role)
@@ -291,7 +291,7 @@ def audit(
     audiorec federated audit --config partner.toml --json
     audiorec federated train --config music.toml
     """
-    from audiorec.recall.federated.audited import audit_both, audit_gradients, audit_vectors
+    from audiorec.recall.federated.plan_audit import audit_both, audit_gradients, audit_vectors
 
     plan = _plan(config, role)
     tell = None if quiet else epoch_line

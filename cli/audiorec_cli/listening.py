@@ -233,13 +233,13 @@ def holdout(
     from dataclasses import asdict
 
     from audiorec.listening.side import read_side
-    from audiorec.recall.audio.held_out import Split, write_known
+    from audiorec.recall.audio.held_out import Split, write_training_rows
     from audiorec.recall.contract.data import Context
 
     check_file(log, Wanted.LOG)
     shares = Split(valid=valid, test=test, new_songs=new_songs, seed=split_seed)
     known = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
-    report = write_known(known, log, out=output, split=shares)
+    report = write_training_rows(known, log, out=output, split=shares)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
     songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())

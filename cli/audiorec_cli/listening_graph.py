@@ -118,7 +118,7 @@ def _known_facts(
     skip_bad_rows: bool,
 ) -> "list[Triples]":
     """Return facts from side information and a store; refuse columns that leak lists."""
-    from audiorec.listening.side import completed, read_side, side_of_store
+    from audiorec.listening.side import fill_missing, read_side, side_of_store
     from audiorec.recall.contract.data import Sound
     from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
 
@@ -128,7 +128,7 @@ def _known_facts(
         check(vectors, Wanted.VECTORS)
         store = open_vectors(vectors)
         heard = side_of_store(store)
-        known = completed(known, heard) if known is not None else heard
+        known = fill_missing(known, heard) if known is not None else heard
         sound = Sound.of_store(store)
     parts: list[Any] = []
     if known is not None:

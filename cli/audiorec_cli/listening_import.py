@@ -112,7 +112,7 @@ _NOT_FOUND = ("no such song", "several songs")
 
 
 def _print(found: "Imported", out: Path, *, json: bool) -> None:
-    from audiorec.listening.imports.job import beside
+    from audiorec.listening.imports.job import path_beside
 
     if json:
         print_json({"schema": "audiorec/listening-import/1", **found.to_dict(), "out": str(out)})
@@ -135,7 +135,7 @@ def _print(found: "Imported", out: Path, *, json: bool) -> None:
         say(f"  rejected: {rows_of:,} {reason}")
     for what, n in (("unmatched", found.unmatched), ("rejected", found.rejected)):
         if n:
-            say(f"  {n:,} rows in {beside(out, what)}")
+            say(f"  {n:,} rows in {path_beside(out, what)}")
     say(f"log: {out}")
 
 

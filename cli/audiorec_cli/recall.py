@@ -226,7 +226,7 @@ def candidates(
         --out cands.parquet
     """
     from audiorec.files.user_files import read_lines
-    from audiorec.recall.contract.asking import write_candidates
+    from audiorec.recall.contract.batch_recall import write_candidates
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)

@@ -62,7 +62,7 @@ class Judging(KnownToo):
         import numpy as np
 
         from audiorec.recall.contract.tables import read_targets
-        from audiorec.recall.judging.splits import given, split
+        from audiorec.recall.judging.splits import given_split, split
 
         if self.split == "artists":
             raise InputError(
@@ -78,7 +78,7 @@ class Judging(KnownToo):
                 raise InputError("--split cannot be combined with a separate test set")
             wanted, cluster = read_targets(self.targets)
             known = self.of(self.test_histories, "user")
-            return given(plays, known, wanted, cluster)
+            return given_split(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
         return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
 

@@ -18,7 +18,7 @@ from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.side import SongSide
-    from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+    from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
     from audiorec.recall.serving.tune import Tuned
 
 
@@ -106,33 +106,33 @@ class KnownOfLists:
         bool, also_known("--keep-heard", help="Allow songs that the user has heard.")
     ] = False
 
-    def read(self) -> "tuple[SongTraits, Closed]":
+    def read(self) -> "tuple[SongTraits, Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
-        from audiorec.recall.serving.known import closed_by, facts_of, read_exposures
-        from audiorec.recall.serving.rules import Closed
+        from audiorec.recall.serving.exclusions import excluded_by, read_exposures, traits_of
+        from audiorec.recall.serving.rules import Exclusions
 
         check(self.interactions, Wanted.LOG)
         check(self.vectors, Wanted.VECTORS)
         side, store = _songs(self.side, self.vectors)
         shown = read_exposures(self.exposures, days=self.days) if self.exposures else None
         if self.interactions is None:
-            return facts_of(None, side, store), Closed.of(never=shown)
+            return traits_of(None, side, store), Exclusions.of(never=shown)
         log = read_interactions(self.interactions)
-        closed = closed_by(log, keep_heard=self.keep_heard, shown=shown)
-        return facts_of(to_sequences(log), side, store), closed
+        closed = excluded_by(log, keep_heard=self.keep_heard, shown=shown)
+        return traits_of(to_sequences(log), side, store), closed
 
 
 def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
     """Read song metadata from a table and a store; return it with the store, if any."""
-    from audiorec.listening.side import completed, read_side, side_of_store
+    from audiorec.listening.side import fill_missing, read_side, side_of_store
 
     store = open_vectors(vectors) if vectors else None
     heard = side_of_store(store) if store is not None else None
     found = read_side(side) if side else heard
     if side is not None and found is not None and heard is not None:
-        found = completed(found, heard)
+        found = fill_missing(found, heard)
     return found, store
 
 
@@ -322,8 +322,8 @@ def tune(
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.tables import read_targets
-    from audiorec.recall.judging.splits import given
-    from audiorec.recall.serving.known import facts_of
+    from audiorec.recall.judging.splits import given_split
+    from audiorec.recall.serving.exclusions import traits_of
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tune import tune as search
     from audiorec.recall.serving.tuned import write_tuned
@@ -334,7 +334,7 @@ def tune(
     recipe, give_up = learning.base(mixing, k)
     learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
     wanted, cluster = read_targets(targets)
-    split = given(learnt, known, wanted, cluster)
+    split = given_split(learnt, known, wanted, cluster)
     names = channels_of(tables)
     found = search(
         tables,
@@ -345,7 +345,7 @@ def tune(
         seed=learning.seed,
         names=names,
         give_up=give_up,
-        facts=facts_of(learnt, *_songs(side, vectors)),
+        facts=traits_of(learnt, *_songs(side, vectors)),
     )
     if learning.out is not None:
         write_tuned(learning.out, found, names, entry=learning.entry or "")

@@ -105,7 +105,7 @@ def _read(
     """Read the plays and the song metadata."""
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
-    from audiorec.listening.side import completed, read_side, side_of_store
+    from audiorec.listening.side import fill_missing, read_side, side_of_store
 
     check(interactions, Wanted.LOG)
     check(vectors, Wanted.VECTORS)
@@ -114,5 +114,5 @@ def _read(
     if known is None:
         raise InputError("no song metadata: give --side or --vectors")
     if side is not None and heard is not None:
-        known = completed(known, heard)
+        known = fill_missing(known, heard)
     return to_sequences(read_interactions(interactions)), known

@@ -48,7 +48,7 @@ def run(
     """
     from audiorec.files.storage import join
     from audiorec.listening.days import parse_day
-    from audiorec.recall.serving.night_places import open_night
+    from audiorec.recall.serving.nightly_places import open_night
 
     opened = open_night(config, parse_day(day, "--day") if day else None)
     night, out = opened.job, opened.out

@@ -17,7 +17,7 @@ from audiorec_cli.shared.stores import open_vectors, usual_vectors
 from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.answers import Mix, Recommendation, Story
+    from audiorec.recall.serving.answers import Mix, Recommendation, SongExplanation
     from audiorec.recall.serving.recommend import Recommender
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
@@ -183,7 +183,7 @@ def _lists(recommender: "Recommender", user: str, k: int, form: ListForm) -> Non
     say(f"{len(found)} lists for {user}")
 
 
-def _explain(found: "Story", user: str, entry: str, *, json: bool) -> None:
+def _explain(found: "SongExplanation", user: str, entry: str, *, json: bool) -> None:
     """Print the rank and reason each channel gives a song, and whether it is recommended."""
     named = found.title or found.song_id
     if json:

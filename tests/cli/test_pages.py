@@ -194,7 +194,7 @@ def write_channel(folder):
     """Write a model of recall, and lists that it made."""
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
-    from audiorec.recall.contract.asking import write_candidates
+    from audiorec.recall.contract.batch_recall import write_candidates
     from audiorec.recall.contract.data import Queries, RecallData
     from audiorec.recall.simple.rules import Rules
 

@@ -31,7 +31,7 @@ from audiorec.engines.ray import run_ray
 from audiorec.errors import MissingExtraError, StoreError
 from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import split
@@ -139,8 +139,8 @@ def lists(tmp_path_factory):
 def made_of(plays, folder, engine):
     """Return the bytes of candidates and fused lists, and the figures of an evaluation."""
     with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
-        patch.setattr("audiorec.recall.contract.asking.BLOCK_USERS", 100)
-        patch.setattr("audiorec.recall.serving.shares.PART_ROWS", 100)
+        patch.setattr("audiorec.recall.contract.batch_recall.BLOCK_USERS", 100)
+        patch.setattr("audiorec.recall.serving.parts.PART_ROWS", 100)
         return _made_of(plays, folder, engine)
 
 

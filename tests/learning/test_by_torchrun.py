@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import LaunchedCall, Messages, error_of, plain_error
+from audiorec.learning.launch import LaunchedCall, Messages, error_from_json, error_to_json
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel
@@ -81,9 +81,9 @@ def test_an_error_is_that_of_the_process():
 
 def test_errors_travel_as_json():
     for error in (InputError("no"), LostProcessError("gone")):
-        again = error_of(*plain_error(error))
+        again = error_from_json(*error_to_json(error))
         assert (type(again), again.args) == (type(error), error.args)
-    assert type(error_of(*plain_error(dying.OwnError("broken")))) is DamagedFileError
+    assert type(error_from_json(*error_to_json(dying.OwnError("broken")))) is DamagedFileError
 
 
 def test_a_bug_keeps_its_traceback():

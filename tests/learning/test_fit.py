@@ -12,8 +12,8 @@ torch = needs("torch")
 from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import InputError, StoreError
-from audiorec.learning.checkpoint import kept_places
-from audiorec.learning.fit import InStep, clip_gradients, fit, noting
+from audiorec.learning.checkpoint import checkpoint_places
+from audiorec.learning.fit import InStep, clip_gradients, fit, log_epochs
 from audiorec.learning.loggers import JsonLines
 
 
@@ -125,7 +125,7 @@ def test_a_stop_at_any_step_changes_nothing(tmp_path, steps, loss):
 
 def test_noting_keeps_and_passes_on(tmp_path):
     told = []
-    note = noting(tmp_path / "metrics.jsonl", told.append)
+    note = log_epochs(tmp_path / "metrics.jsonl", told.append)
     note({"epoch": 0})
     note({"epoch": 1})
     assert told == [{"epoch": 0}, {"epoch": 1}]
@@ -152,7 +152,7 @@ def killed(path, step, place=None):
         trained(
             learner, checkpoint=path, fingerprint="a", in_step=InStep(every_steps=4, place=place)
         )
-    return kept_places(path, "a")
+    return checkpoint_places(path, "a")
 
 
 def test_in_step_with_another_training_the_last_two_checkpoints_are_kept(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.learning.next_plays import NextPlays, histories, hold_out, stretches, windows
+from audiorec.learning.next_plays import NextPlays, histories, hold_out, training_windows, windows
 
 
 def made(lists, times=None, n_songs=100):
@@ -84,7 +84,7 @@ def test_many_owners_are_held_out_whole():
 def test_a_stretch_has_the_next_play_as_its_target():
     plays = made([[5, 6, 7], [8, 9]])
     rng = np.random.default_rng(0)
-    batch = stretches(plays, np.array([0, 3]), np.array([3, 5]), np.array([0, 1]), rng)
+    batch = training_windows(plays, np.array([0, 3]), np.array([3, 5]), np.array([0, 1]), rng)
     assert batch.songs.tolist() == [[5, 6], [8, 9]]
     assert batch.lengths.tolist() == [2, 1]
     assert batch.targets.tolist() == [[6, 7], [9, -1]]

@@ -16,7 +16,7 @@ from two_processes import in_two
 
 from audiorec.errors import InputError, LostPeerError, LostProcessError, ProtocolError
 from audiorec.learning.fit import fit
-from audiorec.learning.processes import ALONE, Processes, joined
+from audiorec.learning.processes import ALONE, Processes, join_processes
 
 TESTS = Path(__file__).parents[1]
 EPOCHS = 14  # of 15 steps: 210
@@ -27,11 +27,11 @@ from pathlib import Path
 import torch
 from made_learner import MadeLearner, save_weights
 from audiorec.learning.fit import fit
-from audiorec.learning.processes import joined
+from audiorec.learning.processes import join_processes
 
 torch.set_num_threads(1)
 out = Path(sys.argv[1])
-with joined() as processes:
+with join_processes() as processes:
     for loss, name in [("in-batch", "float64"), ("shared", "float64"), ("in-batch", "float32")]:
         learner = MadeLearner(loss, getattr(torch, name), processes)
         with torch.no_grad():  # the first process's start is everybody's
@@ -124,7 +124,7 @@ def test_parts_are_the_batch(n, size):
 
 
 def test_alone_nothing_happens():
-    with joined() as processes:
+    with join_processes() as processes:
         assert processes is ALONE
     losses = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     assert ALONE.mean(losses).item() == 3.0

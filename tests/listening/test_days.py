@@ -16,7 +16,7 @@ from audiorec.listening.days import Days, day_starts_s, parse_day
 from audiorec.listening.events import RowsError
 from audiorec.listening.feed import read_prepared
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import check_day, chosen_log, log_files, log_print
+from audiorec.listening.log_files import check_day, files_fingerprint, log_files, select_days
 from audiorec.listening.prepare import prepare
 from audiorec.listening.sequences import to_sequences
 from audiorec.listening.spill import PrepareSpec
@@ -238,13 +238,13 @@ def test_a_key_of_a_folder_is_a_column_where_the_file_has_none(tmp_path):
 
 def test_the_fingerprint_is_of_the_days_that_are_read(plays):
     until = Days(until=date(2026, 11, 25))
-    before = log_print(chosen_log(plays, until))
-    whole = log_print(plays)
+    before = files_fingerprint(select_days(plays, until))
+    whole = files_fingerprint(plays)
     write_part(plays, "dt=2026-11-27/p.parquet", [("ana", "x", "2026-11-27 09:00")])
-    assert log_print(chosen_log(plays, until)) == before
-    assert log_print(plays) != whole
+    assert files_fingerprint(select_days(plays, until)) == before
+    assert files_fingerprint(plays) != whole
     write_part(plays, "dt=2026-11-25/q.parquet", [("ana", "x", "2026-11-25 09:00")])
-    assert log_print(chosen_log(plays, until)) != before
+    assert files_fingerprint(select_days(plays, until)) != before
 
 
 def test_midnights_are_where_the_offset_says(plays):
@@ -253,7 +253,7 @@ def test_midnights_are_where_the_offset_says(plays):
     log = read_interactions(plays, utc_offset="+08:00")
     assert (log.deliveries.late, log.deliveries.ahead) == (0, 0)
     one = write_part(plays.parent, "one.parquet", [("ana", "x", "2026-11-24 17:00")])
-    assert log_print(chosen_log(one, Days(utc_offset="+08:00"))) == log_print(one)
+    assert files_fingerprint(select_days(one, Days(utc_offset="+08:00"))) == files_fingerprint(one)
 
 
 def test_a_day_that_has_not_come_is_an_error(plays):

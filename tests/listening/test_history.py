@@ -10,11 +10,11 @@ from audiorec.listening.history import (
     Histories,
     Likes,
     Spans,
-    before,
+    all_spans,
     histories,
+    history_spans,
     mean_and_spread,
     mean_inputs,
-    whole,
 )
 from audiorec.types import Pairs
 
@@ -51,26 +51,26 @@ def test_sequences_are_in_time_and_weights_grow_slowly():
 
 
 def test_history_is_strictly_before():
-    found = histories(LIKES, before(LIKES, max_history=9), half_life_days=None)
+    found = histories(LIKES, history_spans(LIKES, max_history=9), half_life_days=None)
     assert [songs_of(found, i) for i in range(4)] == [[], [5], [5], [5, 2, 3]]
 
 
 def test_a_user_without_times_has_all_other_likes_as_history():
-    found = histories(LIKES, before(LIKES, max_history=1), half_life_days=3.0)
+    found = histories(LIKES, history_spans(LIKES, max_history=1), half_life_days=3.0)
     assert [songs_of(found, i) for i in range(4, 7)] == [[4, 9], [1, 9], [1, 4]]
     assert found.weight[found.starts[4] :].tolist() == [1] * 6
 
 
 def test_the_newest_count_most_and_the_oldest_fall_out():
-    found = histories(LIKES, before(LIKES, max_history=2), half_life_days=5.0)
+    found = histories(LIKES, history_spans(LIKES, max_history=2), half_life_days=5.0)
     assert songs_of(found, 3) == [2, 3]
-    found = histories(LIKES, before(LIKES, max_history=3), half_life_days=5.0)
+    found = histories(LIKES, history_spans(LIKES, max_history=3), half_life_days=5.0)
     # Newest at day 20; day 10 is two half-lives older: 3 / 4, then 2 and 1.
     assert found.weight[found.starts[3] : found.starts[4]].tolist() == [0.75, 2, 1]
 
 
 def test_whole_histories():
-    spans = whole(LIKES, max_history=2)
+    spans = all_spans(LIKES, max_history=2)
     found = histories(LIKES, spans, half_life_days=20.0)
     assert [songs_of(found, i) for i in range(3)] == [[3, 4], [], [1, 4, 9]]
     assert found.weight.tolist() == [0.5, 1, 1, 1, 1]
@@ -114,7 +114,7 @@ def test_no_target_is_in_its_history_and_nothing_later_is(events, max_history):
     unique = {(u, s): t for u, s, t in events}
     rows = sorted((u, s, 1.0, t) for (u, s), t in unique.items())
     likes = Likes.from_pairs(make_pairs(rows), 4)
-    found = histories(likes, before(likes, max_history=max_history), half_life_days=1.0)
+    found = histories(likes, history_spans(likes, max_history=max_history), half_life_days=1.0)
     assert len(found) == len(likes.song) == len(rows)
     for place, target in enumerate(likes.song):
         user = likes.user[place]
@@ -131,12 +131,12 @@ def test_no_target_is_in_its_history_and_nothing_later_is(events, max_history):
 @pytest.mark.parametrize("half_life", [0.0, -1.0, float("nan")])
 def test_a_half_life_must_be_above_zero(half_life):
     with pytest.raises(InputError, match="above 0 days"):
-        histories(LIKES, before(LIKES, max_history=2), half_life_days=half_life)
+        histories(LIKES, history_spans(LIKES, max_history=2), half_life_days=half_life)
 
 
 def test_other_refusals():
     with pytest.raises(InputError, match="at least 1, got 0"):
-        before(LIKES, max_history=0)
+        history_spans(LIKES, max_history=0)
     with pytest.raises(ShapeError, match=r"\(S, V\)"):
         mean_inputs(Histories(np.array([0]), np.empty(0, np.int64), np.empty(0)), np.zeros(3))
 

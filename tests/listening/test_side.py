@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.listening.side import completed, describe_side, read_side, side_of_store
+from audiorec.listening.side import describe_side, fill_missing, read_side, side_of_store
 from audiorec.store.store import VectorStore
 
 FORMATS = Path("fixtures/formats")
@@ -49,7 +49,7 @@ def test_the_sample_of_version_1_is_read_for_good(name):
 
 def test_written_side_information_comes_back(tmp_path):
     store = VectorStore.open(FORMATS / "vecs-v1.parquet")
-    side = completed(read_side(FORMATS / "side-v1.csv"), side_of_store(store))
+    side = fill_missing(read_side(FORMATS / "side-v1.csv"), side_of_store(store))
     side.write(tmp_path / "side.parquet")
     again = read_side(tmp_path / "side.parquet")
     assert describe_side(again) == describe_side(side)

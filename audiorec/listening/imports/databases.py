@@ -50,7 +50,7 @@ class ServerDatabase:
 
 
 @contextmanager
-def opened(path: Path, needed: Mapping[str, Sequence[str]]) -> Iterator[ServerDatabase]:
+def open_database(path: Path, needed: Mapping[str, Sequence[str]]) -> Iterator[ServerDatabase]:
     """Open a database, checking that it has the needed tables and columns.
 
     Raises
@@ -93,12 +93,12 @@ def _errors(path: Path) -> Iterator[None]:
         raise DamagedFileError(f"{path}: {FAILURE}: {error}") from error
 
 
-def chosen(names: frozenset[str], wanted: Sequence[str], table: str) -> str:
+def select_columns(names: frozenset[str], wanted: Sequence[str], table: str) -> str:
     """Return the column list of a SELECT, with NULL for columns missing in this version.
 
     Examples
     --------
-    >>> chosen(frozenset({"title"}), ["title", "isrc"], "m")
+    >>> select_columns(frozenset({"title"}), ["title", "isrc"], "m")
     'm.title AS title, NULL AS isrc'
     """
     parts = [f"{table}.{n} AS {n}" if n in names else f"NULL AS {n}" for n in wanted]

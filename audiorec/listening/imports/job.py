@@ -27,7 +27,13 @@ from audiorec.files.arrow import arrow_array, string_array
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import DigestWriter, table_writer, write_plain
 from audiorec.listening.events import MICROSECONDS, SCHEMA
-from audiorec.listening.imports.rows import Heard, HeardBlock, SetAside, SongRef, SourceRow
+from audiorec.listening.imports.rows import (
+    ImportedBlock,
+    ImportedEvent,
+    RejectedRow,
+    SongRef,
+    SourceRow,
+)
 from audiorec.listening.imports.songs import NO_SUCH, FoundSong, KnownSongs, own_id
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
@@ -105,7 +111,7 @@ class Imported:
         return content | {name: dict(content[name].most_common()) for name in ("ways", "reasons")}
 
 
-def beside(out: Path, what: str) -> Path:
+def path_beside(out: Path, what: str) -> Path:
     """Return the path of a file beside a log, such as ``plays.unmatched.parquet``."""
     return out.with_name(f"{out.stem}.{what}{PARQUET}")
 
@@ -164,8 +170,8 @@ def import_history(
             stack.enter_context(table_writer(path, _schema(schema, of, about)))
             for path, schema, of in (
                 (out, PLAYS, "interactions"),
-                (beside(out, "unmatched"), UNMATCHED, "unmatched_plays"),
-                (beside(out, "rejected"), REJECTED, "rejected_rows"),
+                (path_beside(out, "unmatched"), UNMATCHED, "unmatched_plays"),
+                (path_beside(out, "rejected"), REJECTED, "rejected_rows"),
             )
         )
         known = KnownSongs(store) if store is not None else None
@@ -214,9 +220,9 @@ class _Import:
     def go(self, rows: Iterator[SourceRow], progress: Callable[[int], None] | None) -> None:
         """Process and write all rows."""
         for row in rows:
-            if isinstance(row, HeardBlock):
+            if isinstance(row, ImportedBlock):
                 self._block(row)
-            elif isinstance(row, SetAside):
+            elif isinstance(row, RejectedRow):
                 self._aside(row)
             else:
                 self._heard(row)
@@ -227,14 +233,14 @@ class _Import:
         self.found.users, self.found.songs = len(self.users), len(self.songs)
         self.found.unmatched_songs = len(self.lost)
 
-    def _aside(self, row: SetAside) -> None:
+    def _aside(self, row: RejectedRow) -> None:
         self.found.rows += 1
         self.found.rejected += 1
         self.found.mistakes += row.is_mistake
         self.found.reasons[row.reason] += 1
         self._wait("rejected", row)
 
-    def _heard(self, row: Heard) -> None:
+    def _heard(self, row: ImportedEvent) -> None:
         self.found.rows += 1
         found = self.known.find(row.song) if self.known is not None else FoundSong(-1, "")
         if found.way:
@@ -256,7 +262,7 @@ class _Import:
         self.users.add(row.user or self.user)
         self._wait("plays", (row, song_id, ratio))
 
-    def _block(self, block: HeardBlock) -> None:
+    def _block(self, block: ImportedBlock) -> None:
         """Process a block of rows whose songs have only ids."""
         encoded = block.song.dictionary_encode()
         ids = encoded.dictionary.to_pylist()
@@ -310,20 +316,20 @@ class _Import:
             }
             self.writers[name].write_table(make[name](rows))
 
-    def _plays(self, rows: Sequence[tuple[Heard, str, float | None]]) -> Any:
+    def _plays(self, rows: Sequence[tuple[ImportedEvent, str, float | None]]) -> Any:
         events = [heard for heard, _, _ in rows]
         columns = self._events(events, [ratio for _, _, ratio in rows])
         columns["song_id"] = string_array([song_id for _, song_id, _ in rows])
         return _as(columns, PLAYS)
 
-    def _unmatched(self, rows: Sequence[tuple[Heard, str]]) -> Any:
+    def _unmatched(self, rows: Sequence[tuple[ImportedEvent, str]]) -> Any:
         columns = self._events([heard for heard, _ in rows], [h.played_ratio for h, _ in rows])
         columns["reason"] = string_array([why for _, why in rows])
         for name in NAMES:
             columns[name] = pa.array([getattr(h.song, name) or None for h, _ in rows], pa.string())
         return _as(columns, UNMATCHED)
 
-    def _rejected(self, rows: Sequence[SetAside]) -> Any:
+    def _rejected(self, rows: Sequence[RejectedRow]) -> Any:
         columns: dict[str, Any] = {
             name: pa.array([getattr(row, name) for row in rows], REJECTED.field(name).type)
             for name in REJECTED.names[1:]
@@ -331,7 +337,9 @@ class _Import:
         columns["user_id"] = string_array([row.user or self.user for row in rows])
         return _as(columns, REJECTED)
 
-    def _events(self, rows: Sequence[Heard], ratios: Sequence[float | None]) -> dict[str, Any]:
+    def _events(
+        self, rows: Sequence[ImportedEvent], ratios: Sequence[float | None]
+    ) -> dict[str, Any]:
         return {
             "user_id": string_array([row.user or self.user for row in rows]),
             "timestamp": _stamps(np.array([row.time_s for row in rows])),
@@ -342,7 +350,7 @@ class _Import:
         }
 
 
-def _table_of(block: HeardBlock, songs: Any) -> Any:
+def _table_of(block: ImportedBlock, songs: Any) -> Any:
     n = len(block)
     columns = {
         "user_id": block.user,

@@ -34,16 +34,16 @@ from audiorec.listening.imports.json_rows import (
 from audiorec.listening.imports.rows import (
     NO_TIME,
     NOT_AN_OBJECT,
-    Heard,
+    ImportedEvent,
+    RejectedRow,
     Rows,
-    SetAside,
     SongRef,
     UnusableRowError,
     epoch,
     mapping,
     moment,
-    named,
     number,
+    require_name,
     text,
 )
 
@@ -136,14 +136,14 @@ def _named_columns(header: Sequence[str], user: str) -> tuple[Sequence[str] | No
 
 def _cells(
     file: str, row: int, names: Sequence[str], cells: Sequence[str], user: str
-) -> Heard | SetAside:
+) -> ImportedEvent | RejectedRow:
     if len(cells) != len(names):
         error = UnusableRowError(f"has {len(cells)} columns, the header {len(names)}")
         return error.at(file, row, list(cells), user)
     return _scrobble(file, row, dict(zip(names, cells, strict=True)), user)
 
 
-def _scrobble(file: str, row: int, value: Any, user: str) -> Heard | SetAside:
+def _scrobble(file: str, row: int, value: Any, user: str) -> ImportedEvent | RejectedRow:
     try:
         if isinstance(value, Broken):
             raise UnusableRowError(value.reason)
@@ -157,7 +157,7 @@ def _scrobble(file: str, row: int, value: Any, user: str) -> Heard | SetAside:
             title=_first(value, TITLE),
             album=_first(value, ALBUM),
         )
-        return Heard(song=named(song), time_s=_time(value), user=user)
+        return ImportedEvent(song=require_name(song), time_s=_time(value), user=user)
     except UnusableRowError as error:
         content = value.content if isinstance(value, Broken) else value
         return error.at(file, row, content, user)

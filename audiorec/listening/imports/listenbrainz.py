@@ -25,15 +25,15 @@ from audiorec.listening.imports.json_rows import (
 )
 from audiorec.listening.imports.rows import (
     NOT_AN_OBJECT,
-    Heard,
+    ImportedEvent,
+    RejectedRow,
     Rows,
-    SetAside,
     SongRef,
     UnusableRowError,
     epoch,
     mapping,
-    named,
     number,
+    require_name,
     text,
 )
 
@@ -90,7 +90,9 @@ def _msid(value: Any) -> str:
     return text(mapping(value).get("recording_msid")) or text(about.get("recording_msid"))
 
 
-def _listen(file: str, row: int, value: Any, user: str) -> tuple[SongRef | None, Heard | SetAside]:
+def _listen(
+    file: str, row: int, value: Any, user: str
+) -> tuple[SongRef | None, ImportedEvent | RejectedRow]:
     try:
         if isinstance(value, Broken):
             raise UnusableRowError(value.reason)
@@ -112,7 +114,7 @@ def _listen(file: str, row: int, value: Any, user: str) -> tuple[SongRef | None,
         time_s = epoch(value.get("listened_at"))
         whose = text(value.get("user_name")) or user
         entry = text(more.get("music_service_name"))
-        return song, Heard(song=named(song), time_s=time_s, user=whose, entry=entry)
+        return song, ImportedEvent(song=require_name(song), time_s=time_s, user=whose, entry=entry)
     except UnusableRowError as error:
         content = value.content if isinstance(value, Broken) else value
         return None, error.at(file, row, content, user)
@@ -120,7 +122,7 @@ def _listen(file: str, row: int, value: Any, user: str) -> tuple[SongRef | None,
 
 def _feedback(
     file: str, row: int, value: Any, user: str, names: dict[str, SongRef]
-) -> Heard | SetAside:
+) -> ImportedEvent | RejectedRow:
     try:
         if isinstance(value, Broken):
             raise UnusableRowError(value.reason)
@@ -136,7 +138,7 @@ def _feedback(
         if score not in EVENTS:
             raise UnusableRowError("its score is not -1, 0 or 1")
         time_s = epoch(about.get("created"))
-        return Heard(song=song, time_s=time_s, event=EVENTS[int(score)], user=user)
+        return ImportedEvent(song=song, time_s=time_s, event=EVENTS[int(score)], user=user)
     except UnusableRowError as error:
         content = value.content if isinstance(value, Broken) else value
         return error.at(file, row, content, user)

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from audiorec.listening.imports.databases import chosen, opened, row_text
+from audiorec.listening.imports.databases import open_database, row_text, select_columns
 from audiorec.listening.imports.rows import (
-    Heard,
+    ImportedEvent,
+    RejectedRow,
     Rows,
-    SetAside,
     SongRef,
     UnusableRowError,
     count,
     epoch,
-    named,
     number,
+    require_name,
     text,
 )
 
@@ -36,8 +36,8 @@ LIKED, DISLIKED = 80, 20  # of 100: four stars and one
 def read(paths: Sequence[Path], user: str) -> Rows:
     """Yield the plays and ratings of each database."""
     for path in paths:
-        with opened(path, NEEDED) as database:
-            names = chosen(database.columns(TABLE), COLUMNS, "t")
+        with open_database(path, NEEDED) as database:
+            names = select_columns(database.columns(TABLE), COLUMNS, "t")
             number_of_row = 0
             for row in database.rows(f"SELECT {names} FROM {TABLE} t"):  # noqa: S608
                 plays, rating = number(row["playcount"]) or 0, number(row["rating"]) or 0
@@ -48,14 +48,16 @@ def read(paths: Sequence[Path], user: str) -> Rows:
                     yield _heard(str(path), number_of_row, row, event, user)
 
 
-def _heard(file: str, place: int, row: sqlite3.Row, event: str, user: str) -> Heard | SetAside:
+def _heard(
+    file: str, place: int, row: sqlite3.Row, event: str, user: str
+) -> ImportedEvent | RejectedRow:
     try:
-        song = named(
+        song = require_name(
             SongRef(path=path_of(text(row["url"])), mbid=text(row["musicbrainz_id"]).lower())
         )
         at = epoch(row["lastplayed"] if number(row["lastplayed"]) else row["added"])
         weight = count(row["playcount"]) if event == "play" else 1.0
-        return Heard(song=song, time_s=at, event=event, user=user, weight=weight)
+        return ImportedEvent(song=song, time_s=at, event=event, user=user, weight=weight)
     except UnusableRowError as error:
         return error.at(file, place, row_text(row), user)
 

@@ -13,18 +13,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiorec.listening.imports.databases import ServerDatabase, chosen, opened, row_text
+from audiorec.listening.imports.databases import (
+    ServerDatabase,
+    open_database,
+    row_text,
+    select_columns,
+)
 from audiorec.listening.imports.rows import (
-    Heard,
+    ImportedEvent,
+    RejectedRow,
     Rows,
-    SetAside,
     SongRef,
     UnusableRowError,
     count,
     epoch,
     moment,
-    named,
     number,
+    require_name,
     text,
 )
 
@@ -41,7 +46,7 @@ LIKED, DISLIKED = 4, 1  # stars of five
 def read(paths: Sequence[Path], user: str) -> Rows:
     """Yield the plays, stars and ratings of each database."""
     for path in paths:
-        with opened(path, NEEDED) as database:
+        with open_database(path, NEEDED) as database:
             yield from _Rows(database, user).all()
 
 
@@ -57,7 +62,7 @@ class _Rows:
         self.scrobbled: dict[tuple[str, str], tuple[int, float]] = {}
 
     def all(self) -> Rows:
-        of_song = chosen(self.database.columns(SONGS), OF_SONG, "m")
+        of_song = select_columns(self.database.columns(SONGS), OF_SONG, "m")
         roots = self._roots()
         library = "m.library_id" if "library_id" in self.database.columns(SONGS) else "NULL"
         song = f"{of_song}, {library} AS library"
@@ -69,7 +74,7 @@ class _Rows:
             )
             for row in found:
                 yield self._guarded(row, self._scrobble, roots)
-        events = chosen(self.database.columns("annotation"), OF_EVENT, "a")
+        events = select_columns(self.database.columns("annotation"), OF_EVENT, "a")
         found = self.database.rows(
             f"SELECT a.user_id AS user, a.item_id AS song, {events}, {song}"  # noqa: S608
             " FROM annotation a LEFT JOIN media_file m ON m.id = a.item_id"
@@ -100,7 +105,9 @@ class _Rows:
         elif rating >= LIKED or rating == DISLIKED:
             yield self._rating
 
-    def _guarded(self, row: sqlite3.Row, make: Any, roots: dict[str, str]) -> Heard | SetAside:
+    def _guarded(
+        self, row: sqlite3.Row, make: Any, roots: dict[str, str]
+    ) -> ImportedEvent | RejectedRow:
         self.number += 1
         try:
             return make(row, _song(row, roots), self._user(row))  # type: ignore[no-any-return]
@@ -110,27 +117,27 @@ class _Rows:
     def _user(self, row: sqlite3.Row) -> str:
         return self.names.get(str(row["user"])) or str(row["user"] or "") or self.user
 
-    def _scrobble(self, row: sqlite3.Row, song: SongRef, user: str) -> Heard:
+    def _scrobble(self, row: sqlite3.Row, song: SongRef, user: str) -> ImportedEvent:
         at, key = epoch(row["at"]), (str(row["user"]), str(row["song"]))
         known, first = self.scrobbled.get(key, (0, at))
         self.scrobbled[key] = known + 1, min(first, at)
-        return Heard(song=song, time_s=at, user=user)
+        return ImportedEvent(song=song, time_s=at, user=user)
 
-    def _count(self, row: sqlite3.Row, song: SongRef, user: str) -> Heard:
+    def _count(self, row: sqlite3.Row, song: SongRef, user: str) -> ImportedEvent:
         key = str(row["user"]), str(row["song"])
         known, first = self.scrobbled.get(key, (0, 0.0))
         at = first if known else moment_of(row["play_date"])
         plays = count(row["play_count"]) - known
-        return Heard(song=song, time_s=at, user=user, weight=plays)
+        return ImportedEvent(song=song, time_s=at, user=user, weight=plays)
 
-    def _star(self, row: sqlite3.Row, song: SongRef, user: str) -> Heard:
+    def _star(self, row: sqlite3.Row, song: SongRef, user: str) -> ImportedEvent:
         at = moment_of(row["starred_at"] or row["play_date"])
-        return Heard(song=song, time_s=at, user=user, event="like")
+        return ImportedEvent(song=song, time_s=at, user=user, event="like")
 
-    def _rating(self, row: sqlite3.Row, song: SongRef, user: str) -> Heard:
+    def _rating(self, row: sqlite3.Row, song: SongRef, user: str) -> ImportedEvent:
         at = moment_of(row["rated_at"] or row["play_date"])
         event = "like" if (number(row["rating"]) or 0) >= LIKED else "dislike"
-        return Heard(song=song, time_s=at, user=user, event=event)
+        return ImportedEvent(song=song, time_s=at, user=user, event=event)
 
 
 def moment_of(value: object) -> float:
@@ -142,7 +149,7 @@ def _song(row: sqlite3.Row, roots: dict[str, str]) -> SongRef:
     path, root = text(row["path"]), roots.get(str(row["library"]), "")
     if path and root and not path.startswith("/"):
         path = f"{root.rstrip('/')}/{path}"
-    return named(
+    return require_name(
         SongRef(
             id=str(row["song"] or ""),
             mbid=(text(row["mbz_recording_id"]) or text(row["mbz_track_id"])).lower(),

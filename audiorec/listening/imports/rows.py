@@ -1,6 +1,6 @@
 """Row types that readers of listening histories yield, and checks shared by all sources.
 
-    one row of a source ──reader──▶ `Heard`, or `SetAside` with a reason
+    one row of a source ──reader──▶ `ImportedEvent`, or `RejectedRow` with a reason
 
 Times are the start of a play, in seconds since 1970, UTC.
 """
@@ -52,7 +52,7 @@ class SongRef(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class ImportedEvent:
     """One listening event of a source.
 
     Attributes
@@ -85,7 +85,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetAside:
+class RejectedRow:
     """One row of a source that is rejected: it does not become an event.
 
     Attributes
@@ -111,7 +111,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeardBlock:
+class ImportedBlock:
     """A block of events of a source whose songs have only ids.
 
     Attributes
@@ -137,7 +137,7 @@ class HeardBlock:
         return len(self.song)
 
 
-SourceRow = Heard | SetAside | HeardBlock
+SourceRow = ImportedEvent | RejectedRow | ImportedBlock
 Rows = Iterator[SourceRow]
 
 
@@ -149,19 +149,19 @@ class UnusableRowError(Exception):
         self.reason = reason
         self.is_mistake = is_mistake
 
-    def at(self, file: str, row: int, content: object, user: str = "") -> SetAside:
+    def at(self, file: str, row: int, content: object, user: str = "") -> RejectedRow:
         """Return the rejected row."""
-        return SetAside(
+        return RejectedRow(
             reason=self.reason,
             file=file,
             row=row,
-            content=kept(content),
+            content=stored_text(content),
             is_mistake=self.is_mistake,
             user=user,
         )
 
 
-def kept(content: object) -> str:
+def stored_text(content: object) -> str:
     """Return the text that is stored of a rejected row."""
     if isinstance(content, (bytes, bytearray)):
         content = bytes(content[:LONGEST_KEPT]).decode("utf-8", "backslashreplace")
@@ -170,7 +170,7 @@ def kept(content: object) -> str:
     return content[:LONGEST_KEPT].encode("utf-8", "backslashreplace").decode()
 
 
-def named(song: SongRef) -> SongRef:
+def require_name(song: SongRef) -> SongRef:
     """Return a song if its description can identify it; otherwise raise `UnusableRowError`."""
     if not song.has_name:
         raise UnusableRowError(NO_SONG)
@@ -227,14 +227,14 @@ def moment(value: object) -> float:
     found = text(value)
     match = _TIME.fullmatch(found)
     if match is None:
-        return checked(_of_words(found))
+        return check_time(_of_words(found))
     day, clock, fraction, zone = match.groups()
     zone = "+00:00" if zone in (None, "Z", "UTC") else zone
     try:
         seconds = datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
     except (ValueError, OverflowError) as error:
         raise UnusableRowError(NO_TIME) from error
-    return checked(seconds + float(f"0.{fraction}" if fraction else 0))
+    return check_time(seconds + float(f"0.{fraction}" if fraction else 0))
 
 
 def _of_words(words: str) -> float:
@@ -246,7 +246,7 @@ def _of_words(words: str) -> float:
     raise UnusableRowError(NO_TIME)
 
 
-def checked(time_s: float) -> float:
+def check_time(time_s: float) -> float:
     """Return a time if it is in the range of listening logs; otherwise raise."""
     if not FIRST_S <= time_s < LAST_S:
         raise UnusableRowError(WRONG_TIME)

@@ -29,15 +29,15 @@ from audiorec.listening.imports.json_rows import Broken, array_rows
 from audiorec.listening.imports.rows import (
     LONGEST_PLAY_S,
     NOT_AN_OBJECT,
-    Heard,
+    ImportedEvent,
+    RejectedRow,
     Rows,
-    SetAside,
     SongRef,
     UnusableRowError,
-    checked,
+    check_time,
     moment,
-    named,
     number,
+    require_name,
     text,
 )
 
@@ -65,7 +65,7 @@ def read(paths: Sequence[Path], user: str) -> Rows:
                 yield _stream(member.name, row, value, user)
 
 
-def _stream(file: str, row: int, value: Any, user: str) -> Heard | SetAside:
+def _stream(file: str, row: int, value: Any, user: str) -> ImportedEvent | RejectedRow:
     try:
         if isinstance(value, Broken):
             raise UnusableRowError(value.reason)
@@ -79,7 +79,7 @@ def _stream(file: str, row: int, value: Any, user: str) -> Heard | SetAside:
         return error.at(file, row, content, user)
 
 
-def _heard(value: Mapping[str, Any], user: str) -> Heard:
+def _heard(value: Mapping[str, Any], user: str) -> ImportedEvent:
     if any(text(value.get(name)) for name in NOT_MUSIC):
         raise UnusableRowError("is a podcast or an audiobook", is_mistake=False)
     is_extended = "ts" in value
@@ -94,9 +94,9 @@ def _heard(value: Mapping[str, Any], user: str) -> Heard:
         album=text(value.get(f"{prefix}album_album_name")),
     )
     ended = moment(value.get("ts" if is_extended else "endTime"))
-    return Heard(
-        song=named(song),
-        time_s=checked(ended - played_ms / 1000),
+    return ImportedEvent(
+        song=require_name(song),
+        time_s=check_time(ended - played_ms / 1000),
         event=_event(value),
         user=user or text(value.get("username")),
         played_s=played_ms / 1000,

@@ -25,7 +25,7 @@ from audiorec.errors import DamagedFileError, MissingFileError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import column_list, input_errors
 from audiorec.listening.casting import FIRST_S, LAST_S, to_floats
-from audiorec.listening.imports.rows import HeardBlock, SetAside, SourceRow, kept
+from audiorec.listening.imports.rows import ImportedBlock, RejectedRow, SourceRow, stored_text
 
 FAILURE = "cannot be read"
 ORIGIN = 946_684_800.0  # seconds since 1970: start of the year 2000, an arbitrary choice
@@ -120,7 +120,7 @@ def _events(file: str, first: int, table: Any, kind: str | None) -> Iterator[Sou
             yield _block(columns, times, mask, event)
 
 
-def _block(columns: dict[str, Any], times: Any, mask: Any, event: str) -> HeardBlock:
+def _block(columns: dict[str, Any], times: Any, mask: Any, event: str) -> ImportedBlock:
     picked = {name: column.filter(pa.array(mask)) for name, column in columns.items()}
     n = int(mask.sum())
     ratios = np.full(n, np.nan, np.float32)
@@ -132,7 +132,7 @@ def _block(columns: dict[str, Any], times: Any, mask: Any, event: str) -> HeardB
     if "is_organic" in picked:
         organic = picked["is_organic"].cast(pa.int64()).cast(pa.bool_())
         entry = pc.if_else(organic, "organic", "recommended")
-    return HeardBlock(
+    return ImportedBlock(
         song=picked["item_id"].cast(pa.string()),
         user=picked["uid"].cast(pa.string()),
         time_s=times[mask],
@@ -142,7 +142,7 @@ def _block(columns: dict[str, Any], times: Any, mask: Any, event: str) -> HeardB
     )
 
 
-def _aside(file: str, row: int, one: Any, kind: object) -> SetAside:
+def _aside(file: str, row: int, one: Any, kind: object) -> RejectedRow:
     content = one.to_pylist()[0]
     user = "" if content["uid"] is None else str(content["uid"])
     is_known = kind in (*EVENTS, *TAKEN_BACK)
@@ -154,8 +154,13 @@ def _aside(file: str, row: int, one: Any, kind: object) -> SetAside:
         else "has an event_type that is not known"
     )
     is_mistake = kind not in TAKEN_BACK
-    return SetAside(
-        reason=reason, file=file, row=row, content=kept(content), is_mistake=is_mistake, user=user
+    return RejectedRow(
+        reason=reason,
+        file=file,
+        row=row,
+        content=stored_text(content),
+        is_mistake=is_mistake,
+        user=user,
     )
 
 

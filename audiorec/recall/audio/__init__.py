@@ -6,7 +6,7 @@
         ──channel──▶ embeds histories and sound; saves ``model.json``, weights, card
     any audio ──embed──▶ embeddings.parquet                     in the space of ``users.parquet``
 
-===============  ===================================================================
+===============  ========================================================================
 ``nearest``      songs and artists that sound like what was just played, untrained
 ``recipe``       hyper-parameters
 ``held_out``     which songs are held out, and a log without them
@@ -22,14 +22,14 @@
 ``channel``      the tower as a recall channel, and its bundle
 ``embed``        stored sound, audio files, a store's songs → embeddings
 ``judge``        a model beside baselines, on unheard artists and songs
-===============  ===================================================================
+===============  ========================================================================
 
 Public::
 
-    nearest    NearestArtist, NearestArtistRecipe, NearestAudio, NearestRecipe
-    channel    UserAudio
-    recipe     UserAudioRecipe
-    held_out   Split, artist_groups, assign_parts, write_known
-    embed      EmbeddingReport, embed_audio, embed_stored, store_sources
-    judge      Evaluation, judge_unheard
+    nearest   NearestArtist, NearestArtistRecipe, NearestAudio, NearestRecipe
+    channel   UserAudio
+    recipe    UserAudioRecipe
+    held_out  Split, artist_groups, assign_parts, write_training_rows
+    embed     EmbeddingReport, embed_audio, embed_stored, store_sources
+    judge     Evaluation, judge_unheard
 """

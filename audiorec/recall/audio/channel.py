@@ -25,7 +25,7 @@ from audiorec.learning.bundle import Bundle
 from audiorec.learning.card import Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Split
-from audiorec.recall.audio.inputs import Hearing, hearing
+from audiorec.recall.audio.inputs import SongInputs, song_inputs
 from audiorec.recall.audio.model import Embedder, TowerSpec
 from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.audio.recipe import UserAudioRecipe
@@ -65,12 +65,14 @@ class UserAudio(SharedSpace):
         from audiorec.learning.torch_use import import_torch
 
         import_torch("training user-audio")
-        from audiorec.recall.audio.learn import learn
+        from audiorec.recall.audio.learn import train_on_listening
 
         with ExitStack() as stack:
             cache = work or Path(stack.enter_context(TemporaryDirectory()))
-            heard = hearing(sound_of(data, self.name), self.recipe, cache)
-            found = learn(data, heard, self.recipe, work=work, progress=progress, stop=stop)
+            heard = song_inputs(sound_of(data, self.name), self.recipe, cache)
+            found = train_on_listening(
+                data, heard, self.recipe, work=work, progress=progress, stop=stop
+            )
             if found is None:  # stopped: no model to answer with
                 self.song_ids = ()
                 return
@@ -127,7 +129,7 @@ class UserAudio(SharedSpace):
         cannot be read get zeros.
         """
         with TemporaryDirectory() as cache:
-            heard = hearing(sound, self.recipe, Path(cache))
+            heard = song_inputs(sound, self.recipe, Path(cache))
             if self.made_by and heard.made_by and heard.made_by != self.made_by:
                 raise SpecMismatchError(
                     f"{self.name}: trained on {_in_words(self.made_by)}, "
@@ -151,7 +153,7 @@ class UserAudio(SharedSpace):
                 f"normalised to one loudness: {self.train_again}"
             )
 
-    def _embed_all(self, heard: Hearing, n_songs: int) -> FloatArray:
+    def _embed_all(self, heard: SongInputs, n_songs: int) -> FloatArray:
         found = np.zeros((n_songs, self.spec.embedding), np.float32)
         embed = self.listener(self.recipe.device)
         for rows, songs in heard.blocks(self.recipe.max_segments):

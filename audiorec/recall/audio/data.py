@@ -183,7 +183,7 @@ def renumbered(
     return Pairs(users, songs, pairs.weight, pairs.time).take((users >= 0) & (songs >= 0))
 
 
-def sides_of(data: RecallData) -> dict[str, Pairs]:
+def verdict_pairs(data: RecallData) -> dict[str, Pairs]:
     """Return the liked, disliked and heard pairs of users and songs, in catalogue rows."""
     liked = _pairs(data.plays)
     disliked, heard = (
@@ -192,7 +192,7 @@ def sides_of(data: RecallData) -> dict[str, Pairs]:
     )
     return {
         "liked": liked,
-        "disliked": none_of(liked) if disliked is None else disliked,
+        "disliked": no_pairs(liked) if disliked is None else disliked,
         "heard": liked if heard is None else heard,
     }
 
@@ -206,6 +206,6 @@ def _pairs(plays: Sequences) -> Pairs:
     return Pairs(user.astype(np.int32), song.astype(np.int32), times.astype(np.float32), never)
 
 
-def none_of(pairs: Pairs) -> Pairs:
+def no_pairs(pairs: Pairs) -> Pairs:
     """Return no pairs."""
     return pairs.take(np.zeros(0, np.int64))

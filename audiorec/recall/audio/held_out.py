@@ -4,11 +4,11 @@ A song belongs to its artist; a song without one is its own group. Whether an ar
 follows from a hash of the name and a seed, so the answer is the same on every machine, and does
 not change as the catalogue grows.
 
-A table of users whose histories contain the judged songs leaks the answer. `write_known` removes
-them from a log, by the same hash as in training; make the users from what it writes.
+A table of users whose histories contain the judged songs leaks the answer. `write_training_rows`
+removes them from a log, by the same hash as in training; make the users from what it writes.
 
     song ids ──song_groups──▶ artists, or songs themselves ──assign_parts──▶ `SplitPart` of each
-    log      ──write_known──▶ the log without held-out songs
+    log      ──write_training_rows──▶ the log without held-out songs
 """
 
 import hashlib
@@ -161,14 +161,14 @@ def song_groups(song_ids: Sequence[str], context: Context) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldoutReport:
-    """Result of `write_known`."""
+    """Result of `write_training_rows`."""
 
     rows: int  # of the log
     kept: int
     songs: dict[str, int]  # songs by part: ``train``, ``valid``, ``test``, ``new_song``
 
 
-def write_known(
+def write_training_rows(
     context: Context, interactions: str | Path, *, out: str | Path, split: Split
 ) -> HoldoutReport:
     """Write the rows of a log whose songs are in the training part.

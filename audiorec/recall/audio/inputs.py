@@ -1,6 +1,6 @@
 """Song inputs: stored vectors, stored features, or files decoded again to log-mels.
 
-    sound, recipe ──hearing──▶ `Hearing`: .load(rows) for training, .blocks() of all songs
+    sound, recipe ──song_inputs──▶ `SongInputs`: .load(rows) for training, .blocks() of all songs
 
 Rows are indices of the sound's songs. There is one class per kind of input, with the same methods.
 """
@@ -26,7 +26,7 @@ CACHE_FOLDER = "log_mels"
 Heard = tuple[Int64Array, SongSegments]  # rows (n,), and the segments of these songs
 
 
-class Hearing(ABC):
+class SongInputs(ABC):
     """A source of song inputs.
 
     Attributes
@@ -55,7 +55,7 @@ class Hearing(ABC):
         """Yield all songs that have an input, in blocks, in any order."""
 
 
-class VectorSongs(Hearing):
+class VectorSongs(SongInputs):
     """Songs with one vector each."""
 
     inputs = ("vector",)
@@ -76,7 +76,7 @@ class VectorSongs(Hearing):
         yield self.load(np.flatnonzero(self.known), max_segments)
 
 
-class FeatureSongs(Hearing):
+class FeatureSongs(SongInputs):
     """Songs of a ``features.parquet``, with all their segments."""
 
     def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
@@ -112,7 +112,7 @@ class FeatureSongs(Hearing):
                 yield rows[kept], SongSegments(ids, songs.values[places], offsets)
 
 
-class LogMelSongs(Hearing):
+class LogMelSongs(SongInputs):
     """Songs of a store, decoded again; unreadable files are left out.
 
     Parameters
@@ -168,7 +168,7 @@ class LogMelSongs(Hearing):
                 yield row_of[source.song_id], found
 
 
-def hearing(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> Hearing:
+def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInputs:
     """Return the inputs that a recipe asks for: log-mels end to end, else features, else vectors.
 
     `cache` is a folder for decoded songs. Raises `InputError` if the sound lacks the inputs.

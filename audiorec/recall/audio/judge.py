@@ -20,7 +20,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
 from audiorec.evaluation.comparison import Comparison, Method, compare
-from audiorec.recall.audio.data import make_panel, sides_of
+from audiorec.recall.audio.data import make_panel, verdict_pairs
 from audiorec.recall.audio.held_out import Split, SplitPart, parts_of_known, song_groups
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.space import SharedSpace
@@ -134,7 +134,7 @@ class _Work:
             )
         self.sound = data.sound.among(ids)
         self.groups = song_groups(ids, data.context)
-        self.pairs = sides_of(data)
+        self.pairs = verdict_pairs(data)
         self.songs = _songs(channel, data) if songs is None else _table(songs, ids, channel)
         self.has_song = np.asarray(self.songs.any(axis=1), np.bool_)
         self.parts = parts_of_known(ids, self.groups, split, self.has_song)

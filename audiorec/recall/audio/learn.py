@@ -1,6 +1,6 @@
 """Train a tower from listening and sound, and the users in whose space it places songs.
 
-    `RecallData`, recipe, `Hearing`  ──learn──▶  `Learnt`: tower, users, figures; None if stopped
+    `RecallData`, recipe, `SongInputs` ──train_on_listening──▶ `TowerTraining`; None if stopped
 
 There are two trainings, see `audiorec.learning.refit`: the first holds out some artists to choose
 the number of epochs, the second trains on these artists too. Artists and songs of the recipe's
@@ -20,7 +20,7 @@ import torch
 from audiorec.errors import InputError
 from audiorec.evaluation.baselines import unit
 from audiorec.learning.factors import factorise
-from audiorec.learning.fit import noting
+from audiorec.learning.fit import log_epochs
 from audiorec.learning.refit import Phase
 from audiorec.listening.baskets import song_pairs
 from audiorec.recall.audio.batches import TrainingData
@@ -29,18 +29,18 @@ from audiorec.recall.audio.data import (
     Anchors,
     Material,
     make_material,
-    none_of,
+    no_pairs,
     renumbered,
-    sides_of,
+    verdict_pairs,
 )
 from audiorec.recall.audio.held_out import Parts, SplitPart, parts_of_known, song_groups
-from audiorec.recall.audio.inputs import Hearing
+from audiorec.recall.audio.inputs import SongInputs
 from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
 from audiorec.recall.audio.trainer import (
     AudioTower,
-    Lesson,
+    TowerInputs,
     TrainedTower,
     train_tower,
     train_twice,
@@ -56,7 +56,7 @@ METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Learnt:
+class TowerTraining:
     """Result of a training."""
 
     tower: AudioTower
@@ -69,15 +69,15 @@ class Learnt:
     figures: Mapping[str, Any]  # AUC by user on the panel's artists, None without one
 
 
-def learn(
+def train_on_listening(
     data: RecallData,
-    hearing: Hearing,
+    hearing: SongInputs,
     recipe: UserAudioRecipe,
     *,
     work: Path | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
-) -> Learnt | None:
+) -> TowerTraining | None:
     """Train a tower; `hearing` has the songs of the catalogue, in its order.
 
     Raises
@@ -93,7 +93,7 @@ def learn(
         "recipe": recipe.kept(),
         "tower": backbone_weights(recipe.backbone).sha256 if recipe.end_to_end else "",
     }
-    tell = progress if work is None else noting(work / METRICS_FILE, progress)
+    tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)
     given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
     if first.panel is None:  # no panel: train for all epochs, on everything
         checkpoint = None if work is None else work / "refit.safetensors"
@@ -112,12 +112,12 @@ def learn(
 class _Course:
     """The songs in memory, and their likes, for both trainings."""
 
-    def __init__(self, data: RecallData, hearing: Hearing, recipe: UserAudioRecipe) -> None:
+    def __init__(self, data: RecallData, hearing: SongInputs, recipe: UserAudioRecipe) -> None:
         self.data, self.recipe, self.inputs = data, recipe, hearing.inputs
         ids = data.song_ids
         self.groups = song_groups(ids, data.context)
         self.parts = parts_of_known(ids, self.groups, recipe.split, hearing.known)
-        self.sides = sides_of(data)
+        self.sides = verdict_pairs(data)
         parts = self.parts
         wanted = hearing.known & ((parts == SplitPart.TRAIN) | (parts == SplitPart.VALID))
         if recipe.end_to_end:  # do not decode songs that nobody heard
@@ -158,7 +158,7 @@ class _Course:
             heard = plays.keep(place[plays.song] >= 0)
             together = song_pairs(heard, source=self.recipe.pairs)
             together = renumbered(together, user=place, song=place)
-            pairs = {"liked": together, "disliked": none_of(together), "heard": together}
+            pairs = {"liked": together, "disliked": no_pairs(together), "heard": together}
         groups = tuple(self.groups[row] for row in self.rows.tolist())
         found = make_material(
             anchors,
@@ -193,7 +193,7 @@ class _Course:
         found = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
         return Anchors(ids=ids, embeddings=found)
 
-    def lesson(self, material: Material) -> Lesson:
+    def lesson(self, material: Material) -> TowerInputs:
         """Build an untrained tower and initialise it from the data."""
         recipe, data = self.recipe, material.data
         judge = material.judge if material.panel is not None else None
@@ -212,14 +212,14 @@ class _Course:
             if network is not None:
                 tower = EndToEndTower(network, plain)
         if tower is None:
-            start(plain, data.songs.means(), data, recipe)
-            return Lesson(plain, data, judge)
+            initialise(plain, data.songs.means(), data, recipe)
+            return TowerInputs(plain, data, judge)
         values, offsets = data.songs.values, data.songs.offsets
         means = song_means(tower, values, offsets, device=recipe.device).numpy()
-        start(tower, means, data, recipe)
-        return Lesson(tower, data, judge)
+        initialise(tower, means, data, recipe)
+        return TowerInputs(tower, data, judge)
 
-    def learnt(self, trained: TrainedTower) -> Learnt:
+    def learnt(self, trained: TrainedTower) -> TowerTraining:
         """Return the result of the training."""
         users = self.anchors.embeddings if trained.anchors is None else trained.anchors
         liked = self.sides["liked"]
@@ -235,7 +235,7 @@ class _Course:
             "songs": self.judged[1],
         }
         nobody = 0 if users is None else int((~users.any(axis=1)).sum())
-        return Learnt(
+        return TowerTraining(
             tower=trained.tower,
             users=None if self.anchors.are_songs else users,
             space=self.anchors.space,
@@ -245,7 +245,7 @@ class _Course:
         )
 
 
-def start(
+def initialise(
     tower: AudioTower, means: FloatArray, data: TrainingData, recipe: UserAudioRecipe
 ) -> None:
     """Set a tower's standardisation and, where there are users, its closed-form map.

@@ -15,7 +15,7 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
@@ -62,7 +62,7 @@ class NearestArtistRecipe(NearestRecipe):
             raise InputError(f"width must be above 0, got {self.width:g}")
 
 
-class NearestAudio(Counted[NearestRecipe]):
+class NearestAudio(CountingChannel[NearestRecipe]):
     """Songs that sound like those just played, new ones included."""
 
     name = "nearest-audio"
@@ -76,7 +76,7 @@ class NearestAudio(Counted[NearestRecipe]):
         self.units = sound_of(data, self.name).units
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        taste = faded_means(queries.histories, self.units, self.recipe)
+        taste = decayed_means(queries.histories, self.units, self.recipe)
         found = (taste @ self.units.T).astype(np.float32)
         return _only(found, _known(taste), _known(self.units))
 
@@ -92,7 +92,7 @@ class NearestAudio(Counted[NearestRecipe]):
         return found
 
 
-class NearestArtist(Counted[NearestArtistRecipe]):
+class NearestArtist(CountingChannel[NearestArtistRecipe]):
     """Songs of artists that sound like those just played or followed."""
 
     name = "nearest-artist"
@@ -173,7 +173,7 @@ def sound_of(data: RecallData, channel: str) -> Sound:
     return sound
 
 
-def faded_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) -> FloatArray:
+def decayed_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) -> FloatArray:
     """Return the decayed mean of the last songs of each history, (q, W), of length 1 or 0."""
     histories = histories.newest(recipe.history)
     weight = np.power(recipe.fade, _back(histories))

@@ -1,7 +1,7 @@
 """Train a tower to place liked songs near their users, while held-out artists improve.
 
-    `Lesson`, recipe        ──train_tower──▶ `TrainedTower`: the best state, and the history
-    a `Lesson` for a phase  ──train_twice──▶ the same, refitted on all artists for as many epochs
+    `TowerInputs`, recipe        ──train_tower──▶ `TrainedTower`: the best state, and the history
+    a `TowerInputs` for a phase  ──train_twice──▶ the same, refitted on all artists
 
 Epoch 0 is the initial state. After every epoch the embeddings of all songs go to `judge`, which
 scores held-out artists; `audiorec.learning.fit` keeps the best state.
@@ -38,7 +38,7 @@ SONGS_AT_ONCE = 256  # per block, when all songs are embedded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class TowerInputs:
     """The inputs of one training."""
 
     tower: AudioTower  # untrained; it is changed in place
@@ -61,7 +61,7 @@ class TrainedTower:
 
 
 def train_tower(
-    lesson: Lesson,
+    lesson: TowerInputs,
     recipe: UserAudioRecipe,
     *,
     checkpoint: Path | None = None,
@@ -88,7 +88,7 @@ def train_tower(
 
 
 def train_twice(
-    lesson_for: Callable[[Phase], Lesson],
+    lesson_for: Callable[[Phase], TowerInputs],
     recipe: UserAudioRecipe,
     *,
     work: Path | None = None,
@@ -144,7 +144,7 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
 class _TowerLearner:
     """A tower and, if they are learnt, the users' embeddings; see `fit`."""
 
-    def __init__(self, lesson: Lesson, recipe: UserAudioRecipe) -> None:
+    def __init__(self, lesson: TowerInputs, recipe: UserAudioRecipe) -> None:
         self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.judge
         self.recipe, self.device = recipe, recipe.device
         tower, data, device = self.tower, self.data, self.device

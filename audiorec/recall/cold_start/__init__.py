@@ -10,7 +10,7 @@
 =============  ======================================================================
 ``plan``       the request: kind and length of the lists, limits on both sides
 ``tastes``     tastes of users, as vectors to compare and as features for a ranker
-``newcomers``  detection of copies of known audio, and of songs that are not music
+``new_songs``  detection of copies of known audio, and of songs that are not music
 ``sides``      input files, opened and matched: songs and users as unit vectors
 ``assign``     assignment of songs to users under limits on both sides
 ``tables``     schemas of the output files, and the division of exposures over lists
@@ -20,10 +20,10 @@
 Public::
 
     job        ColdStart
-    plan       ColdStartPlan, Room, LEAST_SIMILARITY
+    plan       ColdStartPlan, ListLimits, LEAST_SIMILARITY
     tastes     Tastes
-    newcomers  SongFacts, Screening, KnownAudio
+    new_songs  SongFacts, Screening, KnownAudio
     sides      ColdStartFiles, ColdStartInputs, Side, embedding_sides, open_inputs
     assign     assign
-    tables     ListSummary, ShownList, summarise_lists, rank_weights, tastes_path, whole_parts
+    tables     ListSummary, SummaryList, summarise_lists, rank_weights, tastes_path, whole_parts
 """

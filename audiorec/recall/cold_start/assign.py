@@ -24,13 +24,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.recall.cold_start.plan import Room
+from audiorec.recall.cold_start.plan import ListLimits
 from audiorec.search.topk import ItemLists, TopK
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ListedPairs:
     """Pairs of a song and a user, with similarities."""
 
     song: Int32Array  # (P,)
@@ -40,22 +40,22 @@ class Shown:
     def __len__(self) -> int:
         return len(self.song)
 
-    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "Shown":
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "ListedPairs":
         """Return the given pairs."""
-        return Shown(self.song[rows], self.user[rows], self.similarity[rows])
+        return ListedPairs(self.song[rows], self.user[rows], self.similarity[rows])
 
-    def join(self, other: "Shown") -> "Shown":
+    def join(self, other: "ListedPairs") -> "ListedPairs":
         """Return these pairs followed by the others."""
         names = ("song", "user", "similarity")
         both = ([getattr(self, name), getattr(other, name)] for name in names)
-        return Shown(*map(np.concatenate, both))
+        return ListedPairs(*map(np.concatenate, both))
 
-    def sorted_by(self, group: Int32Array, other: Int32Array) -> "Shown":
+    def sorted_by(self, group: Int32Array, other: Int32Array) -> "ListedPairs":
         """Return the pairs sorted by `group`, then descending similarity, then `other`."""
         return self.take(np.lexsort((other, -self.similarity, group)))
 
     @classmethod
-    def nothing(cls) -> "Shown":
+    def nothing(cls) -> "ListedPairs":
         """Return an empty set of pairs."""
         none = np.empty(0, np.int32)
         return cls(none, none, none.astype(np.float32))
@@ -78,31 +78,31 @@ def assign(
     n_songs: int,
     n_users: int,
     *,
-    room: Room,
+    room: ListLimits,
     artist: Int64Array | None = None,
-    first: Shown | None = None,
+    first: ListedPairs | None = None,
     told: Progress | None = None,
-) -> Shown:
+) -> ListedPairs:
     """Assign songs to users by the rule in the module docstring.
 
     Parameters
     ----------
     next_best : callable
     n_songs, n_users : int
-    room : Room
+    room : ListLimits
     artist : ndarray, shape (S,), int64, optional
         Number of each song's artist, -1 if unknown: such a song counts as a separate artist.
-    first : Shown, optional
+    first : ListedPairs, optional
         Initial candidates: each song's nearest users, as `next_best` would return them.
     told : callable of (songs settled, n_songs), optional
 
     Returns
     -------
-    shown : Shown
+    shown : ListedPairs
         Sorted by song, the most similar user first.
     """
     artists = _own_artists(artist, n_songs)
-    proposals = _Proposals(next_best, n_songs, first or Shown.nothing())
+    proposals = _Proposals(next_best, n_songs, first or ListedPairs.nothing())
     kept = _Kept(n_users, room, artists)
     for capacity in sorted({room.quota, room.per_song} - {0}):
         _settle(proposals, kept, capacity, told)
@@ -130,7 +130,7 @@ def _settle(
 class _Proposals:
     """Proposals of the songs: first from their initial lists, then from lookups."""
 
-    def __init__(self, next_best: NextBest, n_songs: int, first: Shown) -> None:
+    def __init__(self, next_best: NextBest, n_songs: int, first: ListedPairs) -> None:
         self._next_best = next_best
         self.n_songs = n_songs
         self.exhausted = np.zeros(n_songs, np.bool_)
@@ -140,9 +140,9 @@ class _Proposals:
         self._at = np.cumsum(counts) - counts  # current position of each song in its list
         self._end = self._at + counts
         self._listed = ItemLists.from_pairs(ordered.song, ordered.user, n_songs)
-        self._found = Shown.nothing()  # results of lookups
+        self._found = ListedPairs.nothing()  # results of lookups
 
-    def next(self, need: Int64Array, floor: FloatArray) -> Shown:
+    def next(self, need: Int64Array, floor: FloatArray) -> ListedPairs:
         """Return up to `need` (S,) proposals per song, of at least the user's floor."""
         listed = self._from_list(need, floor)
         # Only songs at the end of their list need a lookup.
@@ -155,12 +155,12 @@ class _Proposals:
         for bucket in np.unique(size[looking]):
             songs = looking[size[looking] == bucket]
             found.append(self._look_up(songs, need[songs], floor))
-        return reduce(Shown.join, found)
+        return reduce(ListedPairs.join, found)
 
-    def _from_list(self, need: Int64Array, floor: FloatArray) -> Shown:
+    def _from_list(self, need: Int64Array, floor: FloatArray) -> ListedPairs:
         songs = np.flatnonzero((need > 0) & (self._at < self._end))
         if not len(songs):
-            return Shown.nothing()
+            return ListedPairs.nothing()
         lengths = self._end[songs] - self._at[songs]
         row = np.repeat(np.arange(len(songs)), lengths)
         place = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row] + self._at[songs][row]
@@ -175,13 +175,13 @@ class _Proposals:
         self._at[songs] = np.where(enough, last + 1, self._end[songs])
         return self._list.take(place[taken])
 
-    def _look_up(self, songs: Int64Array, need: Int64Array, floor: FloatArray) -> Shown:
+    def _look_up(self, songs: Int64Array, need: Int64Array, floor: FloatArray) -> ListedPairs:
         top = self._next_best(songs, int(need.max()), asked=self._asked(songs), floor=floor)
         wanted = (np.arange(top.indices.shape[1]) < need[:, None]) & (top.indices >= 0)
         # Floors only rise, so an exhausted song stays exhausted.
         self.exhausted[songs[wanted.sum(axis=1) < need]] = True
         row, column = np.nonzero(wanted)
-        found = Shown(
+        found = ListedPairs(
             songs[row].astype(np.int32),
             top.indices[row, column].astype(np.int32),
             top.similarities[row, column],
@@ -201,13 +201,13 @@ class _Proposals:
 class _Kept:
     """Proposals that users have kept so far."""
 
-    def __init__(self, n_users: int, room: Room, artist: Int64Array) -> None:
-        self.pairs = Shown.nothing()
+    def __init__(self, n_users: int, room: ListLimits, artist: Int64Array) -> None:
+        self.pairs = ListedPairs.nothing()
         self.floor = np.full(n_users, -np.inf, np.float32)
         self._fixed = np.empty(0, np.bool_)
         self._room, self._artist = room, artist
 
-    def offer(self, proposals: Shown) -> None:
+    def offer(self, proposals: ListedPairs) -> None:
         """Let users choose between their kept pairs and new proposals."""
         pairs = self.pairs.join(proposals)
         fixed = np.concatenate([self._fixed, np.zeros(len(proposals), np.bool_)])
@@ -219,9 +219,9 @@ class _Kept:
         ]
         user, artist = pairs.user[order].astype(np.int64), self._artist[pairs.song[order]]
         key = user * (int(self._artist.max(initial=0)) + 1) + artist
-        chosen = nth_of_group(key) < self._room.per_artist
+        chosen = rank_in_group(key) < self._room.per_artist
         order, user = order[chosen], user[chosen]
-        place = nth_of_group(user)
+        place = rank_in_group(user)
         order, user, place = (a[place < self._room.per_user] for a in (order, user, place))
         # A full user accepts only songs nearer than its last kept one.
         last = place == self._room.per_user - 1
@@ -237,22 +237,22 @@ class _Kept:
         self.floor[full] = np.inf
 
 
-def pairs_of(rows: Int64Array, top: TopK) -> Shown:
+def pairs_of(rows: Int64Array, top: TopK) -> ListedPairs:
     """Return top-k results of rows as (row, result) pairs."""
     row, column = np.nonzero(top.indices >= 0)
-    return Shown(
+    return ListedPairs(
         rows[row].astype(np.int32),
         top.indices[row, column].astype(np.int32),
         top.similarities[row, column],
     )
 
 
-def nth_of_group(group: npt.NDArray[np.integer]) -> Int64Array:
+def rank_in_group(group: npt.NDArray[np.integer]) -> Int64Array:
     """Return the rank of each entry within its group, from 0: shape (n,), int64.
 
     Examples
     --------
-    >>> nth_of_group(np.array([7, 3, 7, 7, 3])).tolist()
+    >>> rank_in_group(np.array([7, 3, 7, 7, 3])).tolist()
     [0, 0, 1, 2, 1]
     """
     order = np.argsort(group, kind="stable")

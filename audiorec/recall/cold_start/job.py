@@ -26,7 +26,7 @@ from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
-from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group, pairs_of
+from audiorec.recall.cold_start.assign import ListedPairs, assign, pairs_of, rank_in_group
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
@@ -210,7 +210,7 @@ class ColdStart:
             item_minimum=floor,
         )
 
-    def _nearest_users(self, songs: Int64Array) -> Shown:
+    def _nearest_users(self, songs: Int64Array) -> ListedPairs:
         """Return the initial candidates of songs: their nearest users."""
         room = self.plan.room.per_song
         k = min(len(self.users), room + max(SPARE, room // 2))
@@ -233,7 +233,7 @@ def _tastes_table(
     return taste_table(users, tastes, some[rows], schema)
 
 
-def _pairs_table(make: Callable[[Int64Array], Shown], schema: Any, rows: Int64Array) -> Any:
+def _pairs_table(make: Callable[[Int64Array], ListedPairs], schema: Any, rows: Int64Array) -> Any:
     with one_thread():
         return pair_table(make(rows), schema)
 
@@ -244,10 +244,12 @@ class _Lists:
     All `known` pairs are in the lists; if `is_all`, no others are.
     """
 
-    def __init__(self, job: ColdStart, known: Shown | None = None, *, is_all: bool = False) -> None:
+    def __init__(
+        self, job: ColdStart, known: ListedPairs | None = None, *, is_all: bool = False
+    ) -> None:
         self.job, self.is_all = job, is_all
         self._audience = job.plan.lists == "audience"
-        pairs = known or Shown.nothing()
+        pairs = known or ListedPairs.nothing()
         self._known = pairs.sorted_by(*self._list_and_other(pairs))
         group, _ = self._list_and_other(self._known)
         counts = np.bincount(group, minlength=len(job.songs if self._audience else job.users))
@@ -257,7 +259,7 @@ class _Lists:
         """Return the number of known pairs of each list: shape (n,)."""
         return np.diff(self._starts)
 
-    def of(self, rows: Int64Array) -> Shown:
+    def of(self, rows: Int64Array) -> ListedPairs:
         """Return the pairs of consecutive lists, sorted by list, the most similar first."""
         known = self._known.take(np.arange(self._starts[rows[0]], self._starts[rows[-1] + 1]))
         if self.is_all:
@@ -277,26 +279,26 @@ class _Lists:
                 return found
             width = min(n_songs, 2 * width)
 
-    def _filled(self, known: Shown, more: Shown) -> Shown:
+    def _filled(self, known: ListedPairs, more: ListedPairs) -> ListedPairs:
         """Return the known pairs, filled up with others within the limits; sorted."""
         pairs = known.join(more)
         fixed = np.arange(len(pairs)) < len(known)
         key = pairs.song.astype(np.int64) * len(self.job.users) + pairs.user
         group, other = self._list_and_other(pairs)
         order = np.lexsort((other, -pairs.similarity, ~fixed, group))
-        order = order[nth_of_group(key[order]) == 0]  # drops known pairs that were found again
+        order = order[rank_in_group(key[order]) == 0]  # drops known pairs that were found again
         artist, limit = self.job.songs.artist, self.job.plan.per_artist
         if limit is not None and artist is not None:
             order = order[_within_artist(group[order], artist[pairs.song[order]]) < limit]
-        order = order[nth_of_group(group[order]) < self.job.plan.k]
+        order = order[rank_in_group(group[order]) < self.job.plan.k]
         kept = pairs.take(order)
         return kept.sorted_by(*self._list_and_other(kept))
 
-    def _as_pairs(self, rows: Int64Array, top: TopK) -> Shown:
+    def _as_pairs(self, rows: Int64Array, top: TopK) -> ListedPairs:
         pairs = pairs_of(rows, top)
-        return pairs if self._audience else Shown(pairs.user, pairs.song, pairs.similarity)
+        return pairs if self._audience else ListedPairs(pairs.user, pairs.song, pairs.similarity)
 
-    def _list_and_other(self, pairs: Shown) -> tuple[Any, Any]:
+    def _list_and_other(self, pairs: ListedPairs) -> tuple[Any, Any]:
         """Return the side that has lists, and the side of the candidates."""
         return (pairs.song, pairs.user) if self._audience else (pairs.user, pairs.song)
 
@@ -317,8 +319,8 @@ class _Stage:
         self._scratch: list[Path] = []
 
     def pairs(
-        self, what: str, n: int, block: int, make: Callable[[Int64Array], Shown]
-    ) -> Shown | None:
+        self, what: str, n: int, block: int, make: Callable[[Int64Array], ListedPairs]
+    ) -> ListedPairs | None:
         """Return pairs, computed block by block or read if complete; None if stopped."""
         path = self._out.with_name(f"{self._out.name}.{what}")
         schema = pair_schema(what, self._identity)
@@ -372,7 +374,7 @@ def _within_artist(group: npt.NDArray[np.integer], artist: Int64Array) -> Int64A
     known = np.flatnonzero(artist >= 0)
     nth = np.zeros(len(artist), np.int64)
     key = group[known].astype(np.int64) * (int(artist.max(initial=0)) + 1) + artist[known]
-    nth[known] = nth_of_group(key)
+    nth[known] = rank_in_group(key)
     return nth
 
 

@@ -14,7 +14,7 @@ LEAST_SIMILARITY = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class ListLimits:
     """Limits on both sides; a limit below 1 or a quota above `per_song` is an `InputError`."""
 
     per_song: int  # maximum number of users per song
@@ -60,18 +60,20 @@ class ColdStartPlan:
             raise InputError(f"exposures must be 0 or more, got {self.exposures}")
         if self.quota < 0:
             raise InputError(f"quota must be 0 or more, got {self.quota}")
-        _ = self.room  # runs the checks of `Room` before any file is read
+        _ = self.room  # runs the checks of `ListLimits` before any file is read
 
     @property
-    def room(self) -> Room:
+    def room(self) -> ListLimits:
         """Limits on both sides."""
         artist = UNLIMITED if self.per_artist is None else self.per_artist
         if self.lists == "audience":
             per_user = UNLIMITED if self.per_user is None else self.per_user
-            return Room(per_song=self.k, per_user=per_user, per_artist=artist, quota=self.quota)
+            return ListLimits(
+                per_song=self.k, per_user=per_user, per_artist=artist, quota=self.quota
+            )
         # Without `per_song`, songs compete for their quota only.
         per_song = self.per_song or max(1, self.quota)
-        return Room(per_song=per_song, per_user=self.k, per_artist=artist, quota=self.quota)
+        return ListLimits(per_song=per_song, per_user=self.k, per_artist=artist, quota=self.quota)
 
     @property
     def competes(self) -> bool:

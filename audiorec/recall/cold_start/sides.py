@@ -26,7 +26,7 @@ from audiorec.files.user_files import read_table
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
-from audiorec.recall.cold_start.newcomers import Screening, SongFacts, screen
+from audiorec.recall.cold_start.new_songs import Screening, SongFacts, screen
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable

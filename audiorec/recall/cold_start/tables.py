@@ -43,7 +43,7 @@ import pyarrow as pa
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
-from audiorec.recall.cold_start.assign import Shown, nth_of_group
+from audiorec.recall.cold_start.assign import ListedPairs, rank_in_group
 from audiorec.recall.cold_start.plan import ListOf
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
@@ -132,7 +132,7 @@ def list_table(
     lists: ListOf,
     songs: Side,
     users: Side,
-    pairs: Shown,
+    pairs: ListedPairs,
     schema: Any,
     tastes: Tastes | None,
     totals: Int64Array | None,
@@ -142,7 +142,7 @@ def list_table(
     `totals` are the exposures of each list.
     """
     group = pairs.song if lists == "audience" else pairs.user
-    rank = nth_of_group(group)
+    rank = rank_in_group(group)
     shares, parts = _exposures(group, rank, totals)
     columns: dict[str, Any] = {
         "song_id": songs.id_array.take(integers(pairs.song)),
@@ -167,24 +167,24 @@ def pair_schema(what: str, identity: str) -> Any:
     return pa.schema(fields, metadata={METADATA_KEY: metadata.encode()})
 
 
-def pair_table(pairs: Shown, schema: Any) -> Any:
+def pair_table(pairs: ListedPairs, schema: Any) -> Any:
     """Return pairs as a table."""
     arrays = [integers(pairs.song), integers(pairs.user), _float_array(pairs.similarity)]
     arrays = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def read_pairs(path: Path) -> Shown:
+def read_pairs(path: Path) -> ListedPairs:
     """Read pairs from a file written from `pair_table`."""
     with TableFile.open(path) as file:
         table = file.read()
     song, user = (_ints(table.column(name)) for name in ("song", "user"))
     chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
-    return Shown(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
+    return ListedPairs(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownList:
+class SummaryList:
     """One list of a summary."""
 
     of: str  # the song or user that the list belongs to
@@ -200,13 +200,13 @@ class ListSummary:
     rows: int
     filled: int  # lists with at least one candidate
     full: int  # lists of the requested length
-    shown: tuple[ShownList, ...]  # the first lists
+    shown: tuple[SummaryList, ...]  # the first lists
 
 
 def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
     """Summarise a file of lists of length `k`: counts, and its first lists."""
     rows = filled = full = 0
-    shown: list[ShownList] = []
+    shown: list[SummaryList] = []
     with TableFile.open(path) as file:
         names = file.schema.names[:2]
         for group in range(file.file.num_row_groups):
@@ -221,7 +221,7 @@ def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
 
 
 def _show(
-    table: Any, rank: Int32Array, shown: list[ShownList], before: int, candidates: int
+    table: Any, rank: Int32Array, shown: list[SummaryList], before: int, candidates: int
 ) -> None:
     """Add a row group's part of the first lists; `before` lists started in earlier groups."""
     starts = np.flatnonzero(rank == 1)
@@ -235,7 +235,7 @@ def _show(
     for start, end in new:
         of, first, best = (table.column(i)[start : min(end, start + candidates)] for i in range(3))
         shown.append(
-            ShownList(
+            SummaryList(
                 of=of[0].as_py(),
                 length=end - start,
                 best=best[0].as_py(),

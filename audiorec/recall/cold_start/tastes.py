@@ -18,10 +18,10 @@ from audiorec.evaluation.baselines import unit
 from audiorec.listening.history import (
     Histories,
     Likes,
+    all_spans,
     histories,
     mean_and_spread,
     mean_inputs,
-    whole,
 )
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
@@ -60,7 +60,7 @@ class Tastes:
         self._store = store
         self._half_life = half_life_days
         self._likes = _likes(preferences, self.user_ids, store.ids)
-        self._spans = whole(self._likes, max_history=max_history)
+        self._spans = all_spans(self._likes, max_history=max_history)
 
     def __len__(self) -> int:
         return len(self.user_ids)

@@ -12,8 +12,8 @@ The contract, which `audiorec.recall.contract.checks` tests for every channel:
 * Songs that were never played are ranked separately, after the others, and only on request.
 * A bundle contains no user id.
 
-For use in many processes (`audiorec.recall.contract.asking`), a fitted channel can be pickled and
-works with read-only arrays.
+For use in many processes (`audiorec.recall.contract.batch_recall`), a fitted channel can be pickled
+and works with read-only arrays.
 """
 
 import os
@@ -159,11 +159,11 @@ class Channel(ABC):
             raise InputError(f"k must be at least 1 and cold at least 0, got {k} and {cold}")
         parts: list[tuple[Int64Array, FloatArray]] = []
         for similar in self.blocks(queries, exclude=exclude, allowed=allowed):
-            best = [best_of(similar, self.is_cold, cold)]
+            best = [top_songs(similar, self.is_cold, cold)]
             if self.is_cold.any():
                 np.copyto(similar, np.float32(-np.inf), where=self.is_cold)
             most = min(k, int((~self.is_cold).sum()))
-            best.insert(0, best_of(similar, np.ones_like(self.is_cold), most))
+            best.insert(0, top_songs(similar, np.ones_like(self.is_cold), most))
             parts.append(tuple(np.concatenate(side, axis=1) for side in zip(*best, strict=True)))  # type: ignore[arg-type]
         width = min(k, int((~self.is_cold).sum())) + min(cold, int(self.is_cold.sum()))
         song = np.concatenate([np.empty((0, width), np.int64), *(s for s, _ in parts)])
@@ -318,7 +318,7 @@ def block_rows(n_songs: int) -> int:
     return min(MOST_ROWS, max(1, CELLS // max(1, n_songs)))
 
 
-def best_of(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, FloatArray]:
+def top_songs(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, FloatArray]:
     """Return the top-k songs within a mask (S,) by similarity (q, S), ties by song number.
 
     Both results have shape (q, k): song numbers, -1 where there are fewer, and similarities.

@@ -23,7 +23,7 @@ from audiorec.errors import ContractError, InputError
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates
-from audiorec.recall.contract.channel import Channel, Horizon, Serves, best_of
+from audiorec.recall.contract.channel import Channel, Horizon, Serves, top_songs
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 
@@ -50,7 +50,7 @@ def check_channel(make: Make, data: RecallData | None = None) -> None:
     ContractError
         With one sentence for each violated rule.
     """
-    world = data or made_up_listening()
+    world = data or synthetic_listening()
     waived = make().waived
     broken = [f"it waives an unknown rule: {rule!r}" for rule in waived if rule not in CHECKS]
     for rule, check in CHECKS.items():
@@ -67,7 +67,7 @@ def check_channel(make: Make, data: RecallData | None = None) -> None:
         raise ContractError(make().name, tuple(broken))
 
 
-def made_up_listening(seed: int = 0) -> RecallData:
+def synthetic_listening(seed: int = 0) -> RecallData:
     """Generate the data of the checks: two kinds of music, and songs that nobody has played."""
     rng = np.random.default_rng(seed)
     half = N_SONGS // 2
@@ -184,7 +184,7 @@ def _save_and_load_change_nothing(make: Make, data: RecallData) -> bool:
 
 def _second_fit_refits(make: Make, data: RecallData) -> bool:
     once = make().fit(data)
-    again = make().fit(made_up_listening(seed=1)).fit(data)
+    again = make().fit(synthetic_listening(seed=1)).fit(data)
     return _same(_recalled(once, data), _recalled(again, data))
 
 
@@ -311,7 +311,7 @@ def _recall_and_judge_agree(make: Make, data: RecallData) -> bool:
     for options in ({}, {"exclude": data.sequences}, {"allowed": data.sequences.song_ids[::3]}):
         found = channel.recall(queries, K, **options)
         blocks = channel.blocks(queries, **options)
-        best = np.concatenate([best_of(block, ~channel.is_cold, K)[0] for block in blocks])
+        best = np.concatenate([top_songs(block, ~channel.is_cold, K)[0] for block in blocks])
         if not np.array_equal(found.song[:, : best.shape[1]], best):
             return False
     return True

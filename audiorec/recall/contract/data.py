@@ -15,7 +15,7 @@ from audiorec.listening.liked import Liked
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
-from audiorec.listening.triples import Triples, named
+from audiorec.listening.triples import Triples, entities_of_type
 from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
@@ -155,7 +155,7 @@ class Context:
         """Sorted ids of all songs in `sound`, `side` or `triples`; any may be proposed."""
         sources = [s.song_ids for s in (self.sound, self.side) if s is not None]
         if self.triples is not None:
-            sources.append(named("song", self.triples))
+            sources.append(entities_of_type("song", self.triples))
         return tuple(sorted({song for ids in sources for song in ids}))
 
     def asked(

@@ -60,7 +60,7 @@ class UserInterests:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NamedInterest:
+class InterestDescription:
     """Description of an interest: the songs of the history behind it, and their categories."""
 
     songs: tuple[str, ...]  # ids of songs of the history, the largest share first
@@ -71,7 +71,7 @@ class NamedInterest:
 
         Examples
         --------
-        >>> NamedInterest(("s1", "s2"), {"genre": ("jazz",), "language": ()}).words()
+        >>> InterestDescription(("s1", "s2"), {"genre": ("jazz",), "language": ()}).words()
         's1, s2; genre: jazz'
         """
         known = [f"{name}: {', '.join(values)}" for name, values in self.values.items() if values]
@@ -86,7 +86,7 @@ class InterestSpace(SharedSpace):
         """Return the interests of users; a user of whom nothing is known has none."""
 
     @abstractmethod
-    def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
+    def named(self, queries: Queries) -> list[dict[int, InterestDescription]]:
         """Describe the interests of each user, by the number of the interest."""
 
 

@@ -91,9 +91,9 @@ def _together() -> "Iterator[Processes | None]":
     if _n_processes() == 1:
         yield None
         return
-    from audiorec.learning.processes import joined
+    from audiorec.learning.processes import join_processes
 
-    with joined() as processes:
+    with join_processes() as processes:
         yield processes
 
 

@@ -26,7 +26,7 @@ from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.song_facts import SideEncoder
+from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
@@ -89,13 +89,13 @@ class NextSong(SharedSpace, Generic[R]):
 
         import_torch(f"training {self.name}")
         from audiorec.learning.next_song import arrays_of, train_next_song
-        from audiorec.learning.processes import joined
+        from audiorec.learning.processes import join_processes
 
         played = ~data.is_cold
         self.facts = SideEncoder.fit(data.context, data.song_ids, played)
         features = self.facts.encode(data.context, data.song_ids)
         plays = self._plays_learnt(data)
-        with joined() as processes:
+        with join_processes() as processes:
             trained = train_next_song(
                 lambda: self._network(features, plays),
                 plays,

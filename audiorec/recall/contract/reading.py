@@ -10,7 +10,7 @@ from audiorec.errors import InputError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import favourites_of
-from audiorec.listening.side import completed, read_side, side_of_store
+from audiorec.listening.side import fill_missing, read_side, side_of_store
 from audiorec.listening.triples import read_triples
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.search.searchable import SearchableStore
@@ -66,7 +66,7 @@ def read_context(
         sound = Sound.of_store(store)
     known = read_side(side) if side is not None else None
     if known is not None and store is not None:
-        known = completed(known, side_of_store(store))
+        known = fill_missing(known, side_of_store(store))
     sound = None if sound is None else sound.with_artists(known)
     return Context(
         sound=sound,

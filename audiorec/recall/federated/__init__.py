@@ -15,7 +15,7 @@
 =================  ===================================================================
 ``recipe``         hyper-parameters of both models
 ``user_features``  profiles as numeric features
-``draws``          random choices shared by both sides: validation rows, batches
+``shared_draws``   random choices shared by both sides: validation rows, batches
 ``noise``          clipping, noise and rounding of the exchanged numbers
 ``towers``         user tower in torch: one network, or experts and gates
 ``forward``        the same in numpy, for serving
@@ -23,7 +23,7 @@
 ``secret``         the private seed of a half
 ``item_half``      the half trained on songs and plays
 ``user_half``      the half trained on profiles
-``halves``         input data of each half
+``sides``          input data of each half
 ``learner``        both halves in one process
 ``user_model``     user tower as a separate bundle
 ``channel``        base class of both channels
@@ -35,16 +35,16 @@
 ``keys``           a party's key and certificate
 ``psi``            private set intersection of the parties' user ids
 ``alignment``      the aligned users as a file
-``places``         checkpoints of a party, and the latest one common to both
+``resume_points``  checkpoints of a party, and the latest one common to both
 ``party``          a half as a learner that exchanges messages with the other party
-``together``       a training run from hello to finish, including reconnects
+``train_parties``  a training run from hello to finish, including reconnects
 ``spaces``         ids of embedding spaces
 ``plan``           the table ``[federated]`` of a party's settings
-``holdings``       the data of a party: its ids, its plays
+``party_data``     the data of a party: its ids, its plays
 ``jobs``           the commands of a party
 ``serving``        user vectors: as a table, as ONNX, or served to the music side
 ``onnx_tower``     user tower as ONNX
-``audited``        the audit of a party's plan
+``plan_audit``     the audit of a party's plan
 ``attacks``        attacks on the exchanged data
 ``audit``          attacks on a configuration, undefended and defended
 ``accounting``     epsilon, where one is valid
@@ -56,10 +56,10 @@ Public::
     noise       Defence
     channel     Towers
     user_model  UserModel
-    keys        CERTIFICATE_FILE, make_keys, spoken
+    keys        CERTIFICATE_FILE, make_keys, readable_fingerprint
     plan        PartyPlan
-    holdings    own_ids
+    party_data  own_ids
     jobs        align, alignment_plan, train
     serving     fetch_users, serve_users, user_table, write_tower
-    audited     audit_both, audit_gradients, audit_vectors
+    plan_audit  audit_both, audit_gradients, audit_vectors
 """

@@ -30,12 +30,12 @@ from audiorec.recall.federated.attacks import (
     nearest_gradient,
     summed_gradients,
 )
-from audiorec.recall.federated.draws import JointStep
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.item_half import ItemPlays
-from audiorec.recall.federated.learner import Central, Training
+from audiorec.recall.federated.learner import CentralLearner, CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep
+from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
 KEPT = 40  # steps that are attacked one by one: the first half and the last half of them
@@ -198,12 +198,14 @@ def audit(
     """
     found = []
     for guard in (NOTHING, defence):
-        trained, witness = watched(users, items, recipe, guard, secret=secret, progress=progress)
-        found.append(attacked(trained, witness, seed=recipe.seed))
+        trained, witness = train_with_witness(
+            users, items, recipe, guard, secret=secret, progress=progress
+        )
+        found.append(run_attacks(trained, witness, seed=recipe.seed))
     return _table(*found)
 
 
-def watched(
+def train_with_witness(
     users: UserSide,
     items: ItemSide,
     recipe: TwoTowerRecipe,
@@ -211,17 +213,17 @@ def watched(
     *,
     secret: int = 0,
     progress: LineProgress | None = None,
-) -> tuple[Central, GradientWitness]:
+) -> tuple[CentralLearner, GradientWitness]:
     """Train on the training rows with a witness; the validation rows stay unseen."""
     witness = GradientWitness(len(items.plays), recipe.dimension)
     with one_thread("an audit"), import_torch("an audit").random.fork_rng(devices=[]):
-        central = Training(recipe, defence, secret).learner(users, [items], "choose")
+        central = CentralTraining(recipe, defence, secret).learner(users, [items], "choose")
         central.items[0].witness = witness.note
         fit(central, max_epochs=recipe.max_epochs, patience=recipe.patience, tell=progress)
     return central, witness
 
 
-def attacked(trained: Central, witness: GradientWitness, *, seed: int = 0) -> Found:
+def run_attacks(trained: CentralLearner, witness: GradientWitness, *, seed: int = 0) -> Found:
     """Return the result of each attack on the data sent in training; None if not applicable."""
     half, user = trained.items[0], trained.user
     found = _of_gradients(witness, half.plays, seed, sent=True)
@@ -254,7 +256,7 @@ def _table(undefended: Found, defended: Found) -> LeakTable:
     return LeakTable(tuple(leaks))
 
 
-def joined(tables: Sequence[LeakTable]) -> LeakTable:
+def join_tables(tables: Sequence[LeakTable]) -> LeakTable:
     """Concatenate several tables."""
     return LeakTable(tuple(leak for table in tables for leak in table.leaks))
 

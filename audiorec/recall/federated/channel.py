@@ -20,7 +20,7 @@ from audiorec.learning.song_features import side_embeddings
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.next_song import unit
-from audiorec.recall.contract.song_facts import SideEncoder
+from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.forward import logits_of
@@ -30,8 +30,8 @@ from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, rec
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
 if TYPE_CHECKING:
-    from audiorec.recall.federated.halves import ItemSide
     from audiorec.recall.federated.item_half import ItemHalf
+    from audiorec.recall.federated.sides import ItemSide
 
 JUDGED_ON = (
     "all plays of {share:.0%} of the users, by profile alone, full rank; also used to choose the "
@@ -89,13 +89,13 @@ class Towers(SharedSpace):
         from audiorec.learning.torch_use import import_torch
 
         import_torch(f"training {self.name}")
-        from audiorec.recall.federated.halves import ItemSide, UserSide
-        from audiorec.recall.federated.learner import Training
+        from audiorec.recall.federated.learner import CentralTraining
+        from audiorec.recall.federated.sides import ItemSide, UserSide
 
         known = set(people.user_ids)
         both = [user for user in data.sequences.owner_ids if user in known]
         items, users = ItemSide.of(data, both), UserSide.of(people, both, self.recipe)
-        done = Training(self.recipe, secret=self.recipe.seed).run(
+        done = CentralTraining(self.recipe, secret=self.recipe.seed).run(
             users,
             [items],
             data=_digest(

@@ -21,11 +21,11 @@ from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.accounting import account, gradients_of_a_user
 from audiorec.recall.federated.alignment import read_alignment, write_alignment
-from audiorec.recall.federated.audited import write_leaks
-from audiorec.recall.federated.holdings import music_data
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
 from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.party_data import music_data
 from audiorec.recall.federated.plan import PartyPlan
+from audiorec.recall.federated.plan_audit import write_leaks
 from audiorec.recall.federated.psi import (
     CPU_S,
     Alignment,
@@ -175,7 +175,7 @@ def train(
     InputError
         If a file that this party needs is not named in the plan or cannot be read.
     LostPeerError, PeerError, SpecMismatchError
-        As in `audiorec.recall.federated.together`.
+        As in `audiorec.recall.federated.train_parties`.
     LostProcessError
         If another process of this party has died.
     StoreError
@@ -184,9 +184,9 @@ def train(
     from audiorec.learning.torch_use import import_torch
 
     import_torch("federated training")
-    from audiorec.learning.processes import USUAL_TIMEOUT_S, joined
+    from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes
     from audiorec.recall.federated.party import PartyWork, Shared
-    from audiorec.recall.federated.places import RUN_FILES, kept_secret
+    from audiorec.recall.federated.resume_points import RUN_FILES, stored_secret
 
     check_target(plan.out)
     alignment = read_alignment(plan.alignment)
@@ -201,7 +201,7 @@ def train(
     run = _train_partner if plan.role == "partner" else _train_music
     # The other processes wait for the first one while it waits for the other party.
     longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
-    with joined(timeout_s=longest) as processes:
+    with join_processes(timeout_s=longest) as processes:
         how = PartyWork(
             defence=plan.guard(),
             work=run_folder_path(plan.out),
@@ -216,7 +216,7 @@ def train(
             return run(plan, alignment, shared, how)
         folder = RunFolder(plan.out, RUN_FILES)
         try:
-            how = replace(how, secret=kept_secret(folder.path))
+            how = replace(how, secret=stored_secret(folder.path))
             done = run(plan, alignment, shared, how)
             if done is not None:
                 folder.clear()
@@ -228,8 +228,8 @@ def train(
 def _train_partner(
     plan: PartyPlan, alignment: Alignment, shared: Any, how: Any
 ) -> dict[str, Any] | None:
-    from audiorec.recall.federated.halves import UserSide
-    from audiorec.recall.federated.together import train_partner
+    from audiorec.recall.federated.sides import UserSide
+    from audiorec.recall.federated.train_parties import train_partner
     from audiorec.recall.federated.user_model import UserModel, weights_of
 
     people = read_profiles(plan.needs("profiles"))
@@ -257,8 +257,8 @@ def _train_music(
 ) -> dict[str, Any] | None:
     from audiorec.recall.contract.trained import Trained
     from audiorec.recall.federated.audit import GradientWitness, leaks_of_gradients
-    from audiorec.recall.federated.halves import ItemSide
-    from audiorec.recall.federated.together import train_music
+    from audiorec.recall.federated.sides import ItemSide
+    from audiorec.recall.federated.train_parties import train_music
 
     data = music_data(plan)
     side: ItemSide = ItemSide.of(data, alignment.user_ids)

@@ -128,12 +128,12 @@ def fingerprint_of(pem: bytes) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()
 
 
-def spoken(fingerprint: str) -> str:
+def readable_fingerprint(fingerprint: str) -> str:
     """Return a fingerprint in groups that two people can read to each other.
 
     Examples
     --------
-    >>> spoken("00ff" * 16)[:24]
+    >>> readable_fingerprint("00ff" * 16)[:24]
     '00ff 00ff 00ff 00ff 00ff'
     """
     return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))

@@ -1,6 +1,6 @@
 """Central training of all towers in one process; split training equals it bit for bit.
 
-    `UserHalf`, `ItemHalf`s ──Central──▶ a `Learner` ──`fit_refit`──▶ both, trained
+    `UserHalf`, `ItemHalf`s ──CentralLearner──▶ a `Learner` ──`fit_refit`──▶ both, trained
 
 The modules, the draws and the order of sums are those of the halves; the gradient of the item loss
 flows directly into the user tower. With a `Defence`, it is clipped and noised on its way, as
@@ -19,18 +19,18 @@ from torch import Tensor, nn
 from audiorec.learning.fit import EVERY_S, Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
-from audiorec.recall.federated.draws import JointStep, steps_of
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.secret import set_rate
+from audiorec.recall.federated.shared_draws import JointStep, steps_of
+from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 
 
-class Central:
+class CentralLearner:
     """Both halves as one learner; see `audiorec.learning.fit.Learner`.
 
     Parameters
@@ -92,7 +92,7 @@ def _crossing(item: ItemHalf, step: JointStep) -> Callable[[Tensor], Tensor]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Training:
+class CentralTraining:
     """Settings of a central training run.
 
     Attributes
@@ -109,9 +109,9 @@ class Training:
     recipe: TwoTowerRecipe
     defence: Defence = NOTHING
     secret: int = 0
-    watch: Callable[[Central, Phase], None] | None = None
+    watch: Callable[[CentralLearner, Phase], None] | None = None
 
-    def learner(self, user: UserSide, items: Sequence[ItemSide], phase: Phase) -> Central:
+    def learner(self, user: UserSide, items: Sequence[ItemSide], phase: Phase) -> CentralLearner:
         """Return an untrained learner for a phase."""
         defence, secret = self.defence, self.secret
         halves = [
@@ -119,7 +119,7 @@ class Training:
             for number, item in enumerate(items)
         ]
         half = user.half(self.recipe, phase, defence=defence, secret=secret)
-        central = Central(half, halves)
+        central = CentralLearner(half, halves)
         if self.watch is not None:
             self.watch(central, phase)
         return central
@@ -134,7 +134,7 @@ class Training:
         progress: LineProgress | None = None,
         stop: Event | None = None,
         every_s: float = EVERY_S,
-    ) -> Refitted[Central]:
+    ) -> Refitted[CentralLearner]:
         """Choose the number of epochs on the validation rows, then train on all rows for as many.
 
         `data` identifies the training data; the rest is as for `audiorec.learning.fit_refit`.

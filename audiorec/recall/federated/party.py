@@ -23,12 +23,12 @@ from audiorec.errors import ProtocolError
 from audiorec.learning.fit import Line
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
-from audiorec.recall.federated.draws import JointStep, steps_of
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.protocol import MAX_PAYLOAD, MAX_ROWS, Message, MessageKind, pack
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep, steps_of
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, LineProgress

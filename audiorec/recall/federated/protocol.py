@@ -132,7 +132,7 @@ class Message:
         return np.frombuffer(self.payload, np.uint8).reshape(-1, TOKEN_BYTES)
 
 
-def whole(low: int, high: int) -> Check:
+def integer_check(low: int, high: int) -> Check:
     """Return a check for integers from `low` to `high`, inclusive."""
     return lambda value: type(value) is int and low <= value <= high
 
@@ -182,7 +182,7 @@ def _place(value: Any) -> bool:
         isinstance(value, list)
         and len(value) == 3
         and value[0] in PHASES
-        and all(whole(0, MAX_STEPS)(one) for one in value[1:])
+        and all(integer_check(0, MAX_STEPS)(one) for one in value[1:])
     )
 
 
@@ -190,14 +190,14 @@ def _places(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= 16 and all(map(_place, value))
 
 
-COUNT = whole(0, MAX_IDS)
+COUNT = integer_check(0, MAX_IDS)
 STEP: dict[str, Check] = {
     "phase": _one_of(*PHASES),
-    "epoch": whole(0, MAX_STEPS),
-    "step": whole(0, MAX_STEPS),
+    "epoch": integer_check(0, MAX_STEPS),
+    "step": integer_check(0, MAX_STEPS),
 }
 EPOCH = {name: STEP[name] for name in ("phase", "epoch")}
-SHAPE: dict[str, Check] = {"rows": whole(0, MAX_ROWS), "width": whole(1, MAX_WIDTH)}
+SHAPE: dict[str, Check] = {"rows": integer_check(0, MAX_ROWS), "width": integer_check(1, MAX_WIDTH)}
 DTYPE = _one_of(*DTYPES)
 # Header fields of each kind besides session and number; no others are allowed.
 FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
@@ -219,12 +219,15 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.REFUSED: {"about": _text, "reason": _text},
         MessageKind.NOTED: {},
         MessageKind.COUNT: {"ids": COUNT},
-        MessageKind.COUNTED: {"ids": COUNT, "buckets": whole(1, MAX_BUCKETS)},
-        MessageKind.BUCKET: {"bucket": whole(-1, MAX_BUCKETS), "ids": whole(0, MAX_BUCKET_IDS)},
+        MessageKind.COUNTED: {"ids": COUNT, "buckets": integer_check(1, MAX_BUCKETS)},
+        MessageKind.BUCKET: {
+            "bucket": integer_check(-1, MAX_BUCKETS),
+            "ids": integer_check(0, MAX_BUCKET_IDS),
+        },
         MessageKind.ANSWER: {
-            "bucket": whole(-1, MAX_BUCKETS),
-            "setup": whole(0, MAX_PAYLOAD),
-            "ids": whole(0, MAX_BUCKET_IDS),
+            "bucket": integer_check(-1, MAX_BUCKETS),
+            "setup": integer_check(0, MAX_PAYLOAD),
+            "ids": integer_check(0, MAX_BUCKET_IDS),
         },
         MessageKind.COMMON: {"first": COUNT, "total": COUNT},
         MessageKind.AGREED: {"alignment": _digits(0, 64)},
@@ -236,7 +239,7 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.PAUSE: {},
         MessageKind.FINISH: {"space": _digits(16)},
         MessageKind.FINISHED: {"model_id": _digits(16)},
-        MessageKind.ROWS: {"rows": whole(1, MAX_ROWS)},
+        MessageKind.ROWS: {"rows": integer_check(1, MAX_ROWS)},
         MessageKind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
     }
 )
@@ -265,7 +268,7 @@ def decode(data: bytes) -> Message:
     lengths = {MessageKind.HELLO: (0,), MessageKind.REFUSED: (0, 32)}.get(kind, (32,))
     if not _digits(*lengths)(session):
         raise ProtocolError(kind.word, "a session of 32 hex digits", _shown(session))
-    if not whole(0, MAX_STEPS)(number):
+    if not integer_check(0, MAX_STEPS)(number):
         raise ProtocolError(kind.word, "a number from 0", _shown(number))
     message = Message(kind=kind, session=session, number=number, fields=header, payload=payload)
     checks = FIELDS[kind]

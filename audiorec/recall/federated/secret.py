@@ -10,27 +10,27 @@ import torch
 from torch import nn, optim
 
 from audiorec.learning.schedule import cosine_decay
-from audiorec.recall.federated.draws import JointStep
 from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep
 
 BITS = 62  # a positive int64
 
 
-class Kept(nn.ModuleDict):
+class SecretModules(nn.ModuleDict):
     """Modules by name, with a secret."""
 
     secret: torch.Tensor
 
 
-def with_secret(secret: int | None, **modules: nn.Module) -> Kept:
+def with_secret(secret: int | None, **modules: nn.Module) -> SecretModules:
     """Return modules with a secret, drawn from the system's entropy by default."""
-    kept = Kept(modules)
+    kept = SecretModules(modules)
     value = randbits(BITS) if secret is None else secret
     kept.register_buffer("secret", torch.tensor(value, dtype=torch.int64))
     return kept
 
 
-def secret_of(kept: Kept) -> int:
+def secret_of(kept: SecretModules) -> int:
     """Return the secret."""
     return int(kept.secret)
 

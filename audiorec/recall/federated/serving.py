@@ -63,7 +63,7 @@ def user_table(
     if not everybody:
         aligned = [user for user in read_alignment(plan.alignment).user_ids if user]
         people = people.for_users(aligned)
-    vectors = guarded(plan, model, people.user_ids, model.embed(people, item))
+    vectors = defended(plan, model, people.user_ids, model.embed(people, item))
     made = {"model_id": model.model_id, "space": space_of(model.space, item)}
     return _written(out, people.user_ids, vectors, made)
 
@@ -122,7 +122,7 @@ def serve_users(
                         continue
                     ids = [alignment.user_ids[row] for row in rows.tolist()]
                     features = model.encoder.encode(people.for_users(ids))
-                    vectors = guarded(plan, model, ids, tower.vectors(features)[:, item])
+                    vectors = defended(plan, model, ids, tower.vectors(features)[:, item])
                     shape, payload = pack(vectors)
                     desk.reply(MessageKind.EMBEDDINGS, {**shape, **about}, payload)
                     sent += len(rows)
@@ -192,7 +192,7 @@ def _of_partner(plan: PartyPlan) -> tuple[UserModel, Profiles]:
     return UserModel.load(plan.out), read_profiles(plan.needs("profiles"))
 
 
-def guarded(
+def defended(
     plan: PartyPlan, model: UserModel, ids: Sequence[str], vectors: FloatArray
 ) -> FloatArray:
     """Return vectors with the plan's defence; a user gets the same noise each time."""

@@ -24,11 +24,11 @@ from audiorec.learning.fit import Line
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator, torch_seed
-from audiorec.recall.federated.draws import BEGIN, JointStep
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.secret import secret_of, set_rate, with_secret
+from audiorec.recall.federated.shared_draws import BEGIN, JointStep
 from audiorec.recall.federated.towers import UserShape, UserTower
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 from audiorec.types import FloatArray, Int64Array

@@ -1,6 +1,6 @@
 """Base class of the graph channels: a space of songs, and the facts that explain it.
 
-lists and facts ──train──▶ `Places` ──mean of a history──▶ similarities
+lists and facts ──train──▶ `SongVectors` ──mean of a history──▶ similarities
                                     ──why──▶ what two songs have in common
 """
 
@@ -22,8 +22,8 @@ from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
-from audiorec.recall.graph.places import Places
-from audiorec.recall.graph.recipe import GraphRecipe, deciding
+from audiorec.recall.graph.recipe import GraphRecipe, result_settings
+from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
 R = TypeVar("R", bound=GraphRecipe)
@@ -35,7 +35,7 @@ class GraphChannel(SharedSpace, Generic[R]):
     Attributes
     ----------
     Recipe : type
-    places : Places
+    places : SongVectors
         Set by `fit`.
     """
 
@@ -47,7 +47,9 @@ class GraphChannel(SharedSpace, Generic[R]):
         self.recipe: R = self.Recipe() if recipe is None else recipe
 
     @abstractmethod
-    def _train(self, material: GraphMaterial, **options: Any) -> "tuple[Places, list[Any]] | None":
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> "tuple[SongVectors, list[Any]] | None":
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(
@@ -135,7 +137,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             **texts_as_arrays("things", self.things),
         }
         config = {
-            "recipe": json.loads(json.dumps(deciding(self.recipe))),
+            "recipe": json.loads(json.dumps(result_settings(self.recipe))),
             "parts": list(places.parts),
             "relations": list(self.relations),
         }
@@ -145,7 +147,7 @@ class GraphChannel(SharedSpace, Generic[R]):
     def _from_state(cls, bundle: Bundle) -> Self:
         channel = cls(cls.Recipe(**bundle.config["recipe"]))
         tensors = bundle.tensors
-        channel.places = Places(
+        channel.places = SongVectors(
             ahead=tensors["ahead"],
             behind=tensors["behind"],
             parts=tuple(bundle.config["parts"]),

@@ -18,8 +18,8 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.channel import GraphChannel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import EgesRecipe
+from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.graph.walks import list_walks
 
 
@@ -29,7 +29,9 @@ class Eges(GraphChannel[EgesRecipe]):
     name = "eges"
     Recipe = EgesRecipe
 
-    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
         from audiorec.recall.graph.eges_model import EgesModel
         from audiorec.recall.graph.learner import train_pairs
 

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.first import first_vectors
+from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places, prior_columns, scaled, unit
 from audiorec.recall.graph.recipe import EgesRecipe
-from audiorec.recall.graph.tables import table
+from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
+from audiorec.recall.graph.tables import trainable_copy
 from audiorec.recall.graph.vectors import START
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -26,9 +26,12 @@ class EgesModel(nn.Module):
         self._things, there = slots_of(material, recipe.slots)
         self._facts, self._is_there = torch.from_numpy(self._things), torch.from_numpy(there)
         start = np.empty((material.n_things, recipe.dimension), np.float32)
-        first_vectors(material, generator(recipe.seed, START), start)
-        self.vectors, self.contexts = table(start), table(start[: material.n_songs])
-        self.weights = table(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
+        initial_vectors(material, generator(recipe.seed, START), start)
+        self.vectors, self.contexts = (
+            trainable_copy(start),
+            trainable_copy(start[: material.n_songs]),
+        )
+        self.weights = trainable_copy(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
 
     def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `audiorec.recall.graph.learner.PairModel`."""
@@ -46,7 +49,7 @@ class EgesModel(nn.Module):
         hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
         return hidden
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
         """Place songs in lists by H and their context, all others by the mean of their facts."""
         n, warm = material.n_songs, material.counts > 0
         rows = torch.arange(n)
@@ -65,7 +68,9 @@ class EgesModel(nn.Module):
             np.where(has_place[:, None], a, 0).astype(np.float32) for a in (ahead, behind)
         )
         width = whole.shape[1]
-        places = Places(ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place)
+        places = SongVectors(
+            ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place
+        )
         return scaled(places, material.plays, warm, (1.0, 1.0))
 
 

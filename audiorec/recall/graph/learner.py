@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, fit, noting
+from audiorec.learning.fit import EVERY_S, Line, fit, log_epochs
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.refit import Phase, fit_refit
 from audiorec.learning.seeds import generator, torch_seed
@@ -25,10 +25,10 @@ from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
-from audiorec.recall.graph.places import Places, hidden_recall
-from audiorec.recall.graph.recipe import GraphRecipe, deciding
+from audiorec.recall.graph.recipe import GraphRecipe, result_settings
 from audiorec.recall.graph.row_adagrad import RowAdagrad
 from audiorec.recall.graph.skipgram import skip_gram_loss
+from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, Int64Array, LineProgress
 
@@ -49,7 +49,7 @@ class PairModel(Protocol):
     def further_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return the weighted further loss of a step, or None."""
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Return the song vectors in numpy; without `cold`, only songs in lists need a place."""
 
 
@@ -69,7 +69,7 @@ def train_pairs(
     stop: Event | None = None,
     every_s: float = EVERY_S,
     keep_state: bool = True,
-) -> tuple[Places, list[Line]] | None:
+) -> tuple[SongVectors, list[Line]] | None:
     """Train a model; return the song vectors and the history, or None if it was stopped.
 
     `walks` derives the lists of an epoch from those of the material; by default they are used
@@ -83,11 +83,13 @@ def train_pairs(
     """
     if not (material.plays.lengths > 1).any():
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
-    of = fingerprint({"recipe": deciding(recipe), "data": material.fingerprint, "what": purpose})
+    of = fingerprint(
+        {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
+    )
     options: dict[str, Any] = {
         "stop": stop,
         "every_s": every_s,
-        "tell": progress if work is None else noting(work / METRICS_FILE, progress),
+        "tell": progress if work is None else log_epochs(work / METRICS_FILE, progress),
     }
 
     kept = work if keep_state else None
@@ -207,10 +209,10 @@ class _PairLearner:
     def worth(self, line: Line) -> float:
         return float(line["held_out_recall"] if "held_out_recall" in line else line["epoch"])
 
-    def places(self, *, cold: bool = True) -> Places:
+    def places(self, *, cold: bool = True) -> SongVectors:
         """Return the current song vectors."""
         with torch.no_grad():
-            found: Places = self.model.places(self.material, cold=cold)
+            found: SongVectors = self.model.places(self.material, cold=cold)
         return found
 
 

@@ -87,7 +87,7 @@ class GraphRecipe:
             )
 
 
-def deciding(recipe: GraphRecipe) -> dict[str, Any]:
+def result_settings(recipe: GraphRecipe) -> dict[str, Any]:
     """Return the settings of a recipe that change the resulting model."""
     return {n: v for n, v in asdict(recipe).items() if n not in recipe.CHANGES_NOTHING}
 

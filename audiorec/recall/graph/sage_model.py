@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.first import first_vectors
+from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places, prior_columns, scaled, unit
 from audiorec.recall.graph.recipe import GraphSageRecipe
-from audiorec.recall.graph.tables import table
+from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
+from audiorec.recall.graph.tables import trainable_copy
 from audiorec.recall.graph.vectors import START
 from audiorec.recall.graph.walks import list_walks
 from audiorec.types import Int64Array
@@ -30,9 +30,11 @@ class SageModel(nn.Module):
         near = neighbour_table(material, rng, most=recipe.table)
         self._near, self._warm = torch.from_numpy(near), material.counts > 0
         start = np.empty((material.n_things, width), np.float32)
-        first_vectors(material, generator(recipe.seed, START), start)
+        initial_vectors(material, generator(recipe.seed, START), start)
         start[: material.n_songs][~self._warm] = 0  # only their facts are known
-        self.features = table(start, sparse=False)  # the layers' gradients are dense as well
+        self.features = trainable_copy(
+            start, sparse=False
+        )  # the layers' gradients are dense as well
         self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
 
     def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,7 +68,7 @@ class SageModel(nn.Module):
         column = torch.randint(width, (len(things), most))
         return self._near[things].gather(1, column)
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
         """Compute the vectors of all songs, from all stored neighbours."""
         width = self._near.shape[1]
         n = material.n_songs
@@ -84,7 +86,7 @@ class SageModel(nn.Module):
         one, often = prior_columns(material.counts, has_place, self.recipe.prior)
         ahead, behind = (np.concatenate([z, column], axis=1) for column in (one, often))
         widths = (int(z.shape[1]), 1)
-        places = Places(ahead=ahead, behind=behind, parts=widths, has_place=has_place)
+        places = SongVectors(ahead=ahead, behind=behind, parts=widths, has_place=has_place)
         return scaled(places, material.plays, self._warm, (1.0,))
 
 

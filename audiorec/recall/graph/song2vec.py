@@ -10,8 +10,8 @@ from typing import Any
 
 from audiorec.recall.graph.channel import GraphChannel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import Song2vecRecipe
+from audiorec.recall.graph.song_vectors import SongVectors
 
 
 class Song2vec(GraphChannel[Song2vecRecipe]):
@@ -20,14 +20,16 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
     name = "song2vec"
     Recipe = Song2vecRecipe
 
-    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
         from audiorec.recall.graph.learner import train_pairs
-        from audiorec.recall.graph.tables import NUMBER_BYTES, room_for
+        from audiorec.recall.graph.tables import NUMBER_BYTES, table_folder
         from audiorec.recall.graph.vectors import Song2vecModel
 
         # Two tables in training, and a result that is twice as wide.
         n_bytes = (2 * material.n_things + 4 * material.n_songs) * self.recipe.dimension
-        room = room_for(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
+        room = table_folder(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
         make = partial(Song2vecModel, recipe=self.recipe, room=room)
         options |= {"purpose": "training song2vec", "keep_state": room is None}
         return train_pairs(material, self.recipe, make, **options)

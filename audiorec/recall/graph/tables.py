@@ -27,7 +27,7 @@ NUMBER_BYTES = 4
 MEMORY = Path("/proc/meminfo")
 
 
-def room_for(n_bytes: int, where: Where, work: Path | None) -> Path | None:
+def table_folder(n_bytes: int, where: Where, work: Path | None) -> Path | None:
     """Return the folder for tables of `n_bytes` that do not fit into memory; None if they do.
 
     Parameters
@@ -51,7 +51,7 @@ def room_for(n_bytes: int, where: Where, work: Path | None) -> Path | None:
     return folder
 
 
-def rows_in(room: Path | None, rows: int, width: int) -> Tensor:
+def zero_rows(room: Path | None, rows: int, width: int) -> Tensor:
     """Return zeros (rows, width), float32: in memory, or in a file in the folder `room`."""
     if room is None or rows * width == 0:
         return torch.zeros(rows, width)
@@ -65,20 +65,20 @@ def rows_in(room: Path | None, rows: int, width: int) -> Tensor:
     return found.view(rows, width)
 
 
-def array_in(room: Path | None, rows: int, width: int) -> FloatArray:
+def zero_array(room: Path | None, rows: int, width: int) -> FloatArray:
     """Return the same as a numpy array."""
-    found: FloatArray = rows_in(room, rows, width).numpy()
+    found: FloatArray = zero_rows(room, rows, width).numpy()
     return found
 
 
-def learnt(rows: Tensor, *, sparse: bool = True) -> nn.Embedding:
+def trainable(rows: Tensor, *, sparse: bool = True) -> nn.Embedding:
     """Wrap rows as a trainable table; with `sparse`, a step costs only the rows that it uses."""
     return nn.Embedding(len(rows), rows.shape[1], sparse=sparse, _weight=rows)
 
 
-def table(start: FloatArray, *, sparse: bool = True) -> nn.Embedding:
+def trainable_copy(start: FloatArray, *, sparse: bool = True) -> nn.Embedding:
     """Copy an array into a trainable table in memory."""
-    return learnt(torch.from_numpy(np.array(start, np.float32)), sparse=sparse)
+    return trainable(torch.from_numpy(np.array(start, np.float32)), sparse=sparse)
 
 
 def _free_memory() -> int | None:

@@ -4,7 +4,7 @@
     u: the same as context┘ TransE in each of the two, with separate relations
 
 Both tables are trained on the facts. A song without a list gets a vector in both from its facts
-(`audiorec.recall.graph.placing`).
+(`audiorec.recall.graph.fact_vectors`).
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.first import first_vectors
+from audiorec.recall.graph.fact_vectors import vectors_from_facts
+from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import ROWS, Places, prior_columns, scaled, unit
-from audiorec.recall.graph.placing import placed_by_facts
 from audiorec.recall.graph.recipe import Song2vecRecipe
-from audiorec.recall.graph.tables import array_in, learnt, rows_in, table
+from audiorec.recall.graph.song_vectors import ROWS, SongVectors, prior_columns, scaled, unit
+from audiorec.recall.graph.tables import trainable, trainable_copy, zero_array, zero_rows
 from audiorec.recall.graph.transe import Corruption, relation_loss
 
 START = 7  # a purpose of random numbers, beside those of the learner
@@ -33,13 +33,13 @@ class Song2vecModel(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe, self._room = recipe, room
-        vectors, contexts = (rows_in(room, material.n_things, recipe.dimension) for _ in range(2))
-        first_vectors(material, generator(recipe.seed, START), vectors.numpy())
+        vectors, contexts = (zero_rows(room, material.n_things, recipe.dimension) for _ in range(2))
+        initial_vectors(material, generator(recipe.seed, START), vectors.numpy())
         for first in range(0, len(vectors), ROWS):
             contexts[first : first + ROWS] = vectors[first : first + ROWS]
-        self.vectors, self.contexts = learnt(vectors), learnt(contexts)
+        self.vectors, self.contexts = trainable(vectors), trainable(contexts)
         n_relations = max(1, len(material.facts.relations))
-        self.relations = table(np.zeros((2 * n_relations, recipe.dimension), np.float32))
+        self.relations = trainable_copy(np.zeros((2 * n_relations, recipe.dimension), np.float32))
         used = recipe.gamma > 0 and len(material.facts) > 0
         self._facts = Corruption(material.facts) if used else None
         self._n_relations = n_relations
@@ -67,14 +67,14 @@ class Song2vecModel(nn.Module):
             )
         return self.recipe.gamma * found
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Place songs in lists by their vectors and, with `cold`, the others by their facts."""
         vectors, contexts, relations = (
             t.weight.detach().numpy() for t in (self.vectors, self.contexts, self.relations)
         )
         n, width = material.n_songs, vectors.shape[1]
         warm = material.counts > 0
-        ahead, behind = (array_in(self._room, n, 2 * width + 1) for _ in range(2))
+        ahead, behind = (zero_array(self._room, n, 2 * width + 1) for _ in range(2))
         for first in range(0, n, ROWS):
             part = slice(first, min(n, first + ROWS))
             live = warm[part, None]
@@ -87,9 +87,11 @@ class Song2vecModel(nn.Module):
             songs = np.flatnonzero(~warm)
             steps = np.split(relations, 2)
             share = self.recipe.by_relation
-            placed, _ = placed_by_facts(material, vectors, steps[0], warm, songs, by_relation=share)
+            placed, _ = vectors_from_facts(
+                material, vectors, steps[0], warm, songs, by_relation=share
+            )
             ahead[songs, :width] = ahead[songs, width:-1] = behind[songs, :width] = placed
-            placed, length = placed_by_facts(
+            placed, length = vectors_from_facts(
                 material, contexts, steps[1], warm, songs, by_relation=share
             )
             behind[songs, width:-1] = placed * length[:, None]
@@ -97,5 +99,7 @@ class Song2vecModel(nn.Module):
             has_place[songs[found]] = True
         columns = prior_columns(material.counts, has_place, self.recipe.prior)
         ahead[:, -1:], behind[:, -1:] = columns
-        places = Places(ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place)
+        places = SongVectors(
+            ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place
+        )
         return scaled(places, material.plays, warm, (1.0, 1.0))

@@ -12,7 +12,7 @@ and have been played count towards quotas: songs of the history, and songs witho
 their rank without using up a place. So quotas hold exactly in lists without the history, and
 filtering songs out of a list does not change the order of the others.
 
-Before that, interests of a history that are too similar are merged (`joined_interests`): several
+Before that, interests of a history that are too similar are merged (`merged_interests`): several
 means of similar songs are one taste, and carry no more information than their mean.
 """
 
@@ -128,7 +128,7 @@ def _mixed(
     return found
 
 
-def joined_interests(
+def merged_interests(
     interests: FloatArray, shares: FloatArray, *, above: float
 ) -> tuple[FloatArray, FloatArray]:
     """Merge the two most similar interests of each history while their cosine exceeds `above`.
@@ -154,7 +154,7 @@ def joined_interests(
     Examples
     --------
     >>> two = np.array([[[2.0, 0.0], [0.6, 0.8], [0.0, 1.0]]], np.float32)
-    >>> found, shares = joined_interests(two, np.ones((1, 4, 3), np.float32), above=0.7)
+    >>> found, shares = merged_interests(two, np.ones((1, 4, 3), np.float32), above=0.7)
     >>> np.round(found.astype(float), 2).tolist()
     [[[2.0, 0.0], [0.32, 0.95], [0.0, 0.0]]]
     >>> shares[0, 0].tolist()

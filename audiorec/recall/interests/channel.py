@@ -16,9 +16,9 @@ from audiorec.learning.next_plays import PlayBatch
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.contract.channel import CELLS, Tensors
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.interests import InterestSpace, NamedInterest, UserInterests
+from audiorec.recall.contract.interests import InterestDescription, InterestSpace, UserInterests
 from audiorec.recall.contract.next_song import NextSong, unit
-from audiorec.recall.interests.aggregate import SongKinds, joined_interests, order_of
+from audiorec.recall.interests.aggregate import SongKinds, merged_interests, order_of
 from audiorec.recall.interests.recipe import InterestsRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -41,7 +41,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
 
     def _apart(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
         """Return `_read`, with interests that are too similar merged."""
-        return joined_interests(*self._read(batch), above=self.recipe.one_above)
+        return merged_interests(*self._read(batch), above=self.recipe.one_above)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
         super()._take(state, features, played)
@@ -86,12 +86,12 @@ class SeveralInterests(NextSong[R], InterestSpace):
             user.astype(np.int64), interest, weights[user, interest], found[user, interest]
         )
 
-    def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
+    def named(self, queries: Queries) -> list[dict[int, InterestDescription]]:
         """Describe each user's interests by the top songs and categories of the history.
 
         Returns one mapping per query, from the interest's number.
         """
-        found: list[dict[int, NamedInterest]] = [{} for _ in range(len(queries))]
+        found: list[dict[int, InterestDescription]] = [{} for _ in range(len(queries))]
         for rows, batch in self.batches(queries):
             interests, shares = self._apart(batch)
             mass = self._recency(batch)[:, :, None] * shares
@@ -102,7 +102,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
                     found[at][number] = self._name(songs, own)
         return found
 
-    def _name(self, songs: Int64Array, mass: FloatArray) -> NamedInterest:
+    def _name(self, songs: Int64Array, mass: FloatArray) -> InterestDescription:
         def heaviest(keys: Int64Array, weight: FloatArray) -> list[int]:
             values, place = np.unique(keys, return_inverse=True)
             sums = np.bincount(place, weights=weight, minlength=len(values))
@@ -116,7 +116,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
             top = heaviest(codes[known], mass[known])
             values[name] = tuple(texts[code - 1] for code in top)
         own = tuple(self.song_ids[song] for song in heaviest(songs, mass))
-        return NamedInterest(own, values)
+        return InterestDescription(own, values)
 
     def _recency(self, batch: PlayBatch) -> FloatArray:
         """Return the weight of each play: (B, L), halved every `half_life` plays, 0 in padding."""

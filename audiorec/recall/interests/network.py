@@ -73,7 +73,7 @@ class InterestsNetwork(NextSongModel):
 
     def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Return the interest with the largest cosine to the target; see `NextSongModel`."""
-        unit, cosine = nearness(queries, targets)
+        unit, cosine = target_cosines(queries, targets)
         return unit[torch.arange(len(unit), device=unit.device), cosine.argmax(dim=1)]
 
     def _songs(self, batch: Tensors) -> Tensor:
@@ -88,7 +88,7 @@ class InterestsNetwork(NextSongModel):
         return joined
 
 
-def nearness(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def target_cosines(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return interests (n, K, d) at length 1, and their cosines with targets (n, d): (n, K).
 
     Missing interests get -inf: 0 would beat a negative cosine.

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.draws import history_seeds, normals, place_seeds
-from audiorec.recall.interests.network import InterestsNetwork, nearness
+from audiorec.recall.interests.network import InterestsNetwork, target_cosines
 from audiorec.recall.interests.recipe import MindRecipe
 from audiorec.types import Int64Array
 
@@ -61,7 +61,7 @@ class MindNetwork(InterestsNetwork):
         The published weights are a softmax over powers of dot products, which are meaningless if
         negative; here the cosine is multiplied by the sharpness.
         """
-        unit, cosine = nearness(queries, targets)
+        unit, cosine = target_cosines(queries, targets)
         power = self.recipe.sharpness / self.recipe.temperature
         # Avoid -inf times 0, which is NaN.
         absent = cosine == -torch.inf
@@ -72,7 +72,7 @@ class MindNetwork(InterestsNetwork):
         self, songs: Tensor, seen: Tensor, counts: Tensor, seeds: Int64Array
     ) -> tuple[Tensor, Tensor]:
         recipe = self.recipe
-        there = interests_there(counts, recipe.interests)
+        there = interest_mask(counts, recipe.interests)
         shape = (*seeds.shape, songs.shape[1], recipe.interests)
         if recipe.routing_logits == "fixed":
             logits = self.logits[: shape[2]].expand(shape)
@@ -84,12 +84,12 @@ class MindNetwork(InterestsNetwork):
         return routed(read, seen, there, logits, rounds=recipe.rounds), there
 
 
-def interests_there(counts: Tensor, most: int) -> Tensor:
+def interest_mask(counts: Tensor, most: int) -> Tensor:
     """Return which interests histories of these lengths have: (..., most), bool.
 
     Examples
     --------
-    >>> interests_there(torch.tensor([1, 3, 4, 9, 99]), 4).sum(-1).tolist()
+    >>> interest_mask(torch.tensor([1, 3, 4, 9, 99]), 4).sum(-1).tolist()
     [1, 1, 2, 3, 4]
     """
     exponent = torch.frexp(counts.double()).exponent - 1  # log2, exact at its steps

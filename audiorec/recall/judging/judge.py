@@ -20,7 +20,7 @@ from audiorec.recall.contract.data import Context, RecallData
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost, peak_bytes
 from audiorec.recall.judging.lists import Labels, spread_of
-from audiorec.recall.judging.ranking import Ranked, Ranking, Repeats, rank_queries
+from audiorec.recall.judging.ranking import Ranked, RankingTask, Repeats, rank_queries
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.judging.strata import Strata, owners_of, song_strata, user_strata
 from audiorec.types import Float64Array, IdMap
@@ -148,7 +148,7 @@ def judge(
         ranked = _ranks_in_lists(channel, split, wanted, repeats, song_ids, ks[0])
     else:
         name, song_ids = channel.name, channel.song_ids
-        ranking = Ranking(channel=channel, repeats=repeats, k=ks[0])
+        ranking = RankingTask(channel=channel, repeats=repeats, k=ks[0])
         ranked = rank_queries(ranking, context.asked(split.histories), wanted, engine)
         cost.left_out += ranked.other_s - ranked.cpu_s
     recall_cpu_s, peak = cost.lap(), peak_bytes()

@@ -18,7 +18,7 @@ from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.evaluation.full_rank import mean_ranks
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import Channel, best_of, block_rows
+from audiorec.recall.contract.channel import Channel, block_rows, top_songs
 from audiorec.recall.contract.data import Queries
 from audiorec.types import Float64Array, IdMap, Int64Array
 
@@ -67,7 +67,7 @@ class QueryBlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ranking:
+class RankingTask:
     """A channel and the ranking options; called with a block of queries.
 
     Attributes
@@ -109,7 +109,7 @@ class Ranking:
                 found = mean_ranks(block, owner[low:high] - first, wanted.song[way][low:high])
                 ranks[way].append(found)
                 if way == self.repeats:
-                    best, _ = best_of(block, every, self.k)
+                    best, _ = top_songs(block, every, self.k)
                     padding = ((0, 0), (0, self.k - best.shape[1]))
                     lists.append(np.pad(best, padding, constant_values=-1))
                 else:
@@ -121,7 +121,7 @@ class Ranking:
 
 
 def rank_queries(
-    ranking: Ranking,
+    ranking: RankingTask,
     queries: Queries,
     wanted: Mapping[Repeats, Sequences],
     engine: Engine | None = None,
@@ -130,7 +130,7 @@ def rank_queries(
 
     Parameters
     ----------
-    ranking : Ranking
+    ranking : RankingTask
     queries : Queries
     wanted : mapping of {"kept", "left_out"} to Sequences
         The wanted songs of each query.

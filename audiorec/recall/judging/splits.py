@@ -99,7 +99,7 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     raise InputError(f"unknown split {name!r}; there are: {', '.join(SPLITS)}")
 
 
-def given(
+def given_split(
     learn: Sequences,
     histories: Sequences,
     wanted: Sequences,

@@ -12,16 +12,16 @@
 
 ==================  ================================================================================
 ``rules``           settings of a fusion, traits of songs, and excluded songs
-``known``           read traits and excluded songs from logs, exposures, side information, a store
+``exclusions``      read traits and excluded songs from logs, exposures, side information, a store
 ``tables``          read several tables of candidates in parallel, some users at a time
-``blocks``          the candidates of a block of users as arrays
+``candidate_rows``  the candidates of a block of users as arrays
 ``fuse``            fuse the lists of a block of users: a pure function
 ``job``             fuse files in constant memory
-``shares``          cut a fusion into parts for an engine
+``parts``           cut a fusion into parts for an engine
 ``plan``            the settings of the nightly job
 ``nightly``         the nightly job: resumable, and redoes only what changed
 ``nightly_inputs``  the inputs of that job, each read at most once
-``night_places``    inputs and outputs of the nightly job: paths or URIs, all data or one day
+``nightly_places``  inputs and outputs of the nightly job: paths or URIs, all data or one day
 ``report``          a page about the lists of a run
 ``standings``       ranks of candidates in all lists as arrays, to evaluate settings quickly
 ``points``          learn the value of each place in a channel's list from later plays
@@ -32,33 +32,33 @@
 ``answers``         result types of `recommend`
 ``playlists``       rank existing playlists for one user
 ``portrait``        long- and short-term shares of what a user plays
-``told``            facts of a log that reasons are worded from
-``words``           word a reason as an English phrase
+``reasons``         facts of a log that reasons are worded from
+``reason_words``    word a reason as an English phrase
 ``export``          tables for rankers and warehouses: candidates with features, samples, SQL
 ==================  ================================================================================
 
 Public::
 
-    rules      Closed, ClosedLists, FusionRecipe, KNOTS, Method, SongTraits, by_horizon
-    known      closed_by, facts_of, joined, read_exposures
-    tables     channels_of, user_blocks
-    blocks     REPLAY, Rows
-    fuse       fuse
-    job        FusedReport, fuse_files
-    shares     Fusion
-    plan       NightlyPlan
-    nightly    NightlyJob, Step
-    night_places  Night, open_night
-    report     report_of
-    standings  Standings
-    points     learn_points
-    tune       Tried, Tuned, tune
-    tuned      TunedFile, read_tuned, settings_of, write_tuned
-    entries    ENTRIES, Product
-    recommend  Recommender
-    answers    Mix, Proposal, Recommendation, Story
-    playlists  ListProposal, ranked_lists
-    portrait   PORTRAIT, PortraitRecipe, USUAL, portraits, write_portraits
-    told       Teller
-    words      in_words
+    rules           Exclusions, ExcludedLists, FusionRecipe, KNOTS, Method, SongTraits, by_horizon
+    exclusions      excluded_by, traits_of, joined_sequences, read_exposures
+    tables          channels_of, user_blocks
+    candidate_rows  REPLAY, CandidateRows
+    fuse            fuse
+    job             FusedReport, fuse_files
+    parts           SplitFusion
+    plan            NightlyPlan
+    nightly         NightlyJob, Step
+    nightly_places  Night, open_night
+    report          report_of
+    standings       Standings
+    points          learn_points
+    tune            Tried, Tuned, tune
+    tuned           TunedFile, read_tuned, settings_of, write_tuned
+    entries         ENTRIES, Product
+    recommend       Recommender
+    answers         Mix, Proposal, Recommendation, SongExplanation
+    playlists       ListProposal, ranked_lists
+    portrait        PORTRAIT, PortraitRecipe, USUAL, portraits, write_portraits
+    reasons         ReasonWriter
+    reason_words    reason_phrase
 """

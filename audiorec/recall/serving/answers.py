@@ -47,7 +47,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class SongExplanation:
     """Explanation of why one song is, or is not, recommended to a user.
 
     Attributes

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.serving.blocks import REPLAY
+from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 
 

@@ -1,6 +1,6 @@
 """Fuse the lists of several channels into one list per user: a pure function.
 
-    tables (one per channel), `FusionRecipe`, `SongTraits`, `Closed` ──fuse──▶ one table
+    tables (one per channel), `FusionRecipe`, `SongTraits`, `Exclusions` ──fuse──▶ one table
 
 1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them.
 2. A song from several channels, and copies of one recording, become one entry. It keeps the row of
@@ -20,22 +20,22 @@ import pyarrow as pa
 
 from audiorec.files.arrow import integers
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.blocks import Rows, key_of, nth
-from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
+from audiorec.recall.serving.candidate_rows import CandidateRows, key_of, nth
+from audiorec.recall.serving.rules import UNKNOWN, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 DEEPEST = 4  # the diversity dial reorders the first DEEPEST * k entries
 VARIED_BY = ("genre", "artist")
 WARM, COLD, HEARD = range(3)
 DIGITS = 14  # weights are rounded, so that sums do not depend on the order of addition
-NO_FACTS, NOTHING = SongTraits(), Closed()
+NO_FACTS, NOTHING = SongTraits(), Exclusions()
 
 
 def fuse(
     tables: Sequence[Any],
     recipe: FusionRecipe,
     facts: SongTraits = NO_FACTS,
-    closed: Closed = NOTHING,
+    closed: Exclusions = NOTHING,
 ) -> Any:
     """Fuse the candidates of a block of users.
 
@@ -46,7 +46,7 @@ def fuse(
         users.
     recipe : FusionRecipe
     facts : SongTraits
-    closed : Closed
+    closed : Exclusions
 
     Returns
     -------
@@ -60,7 +60,7 @@ def fuse(
         If the recipe does not have one weight per table.
     """
     weights = recipe.weights_of(len(tables))
-    rows = Rows.of(tables)
+    rows = CandidateRows.of(tables)
     groups, plays = facts.columns(rows.song_ids)
     closes = _closed(rows, groups.get("artist"), facts, closed)
     rows = rows.take((weights[rows.source] > 0) & ~closes)
@@ -77,7 +77,9 @@ def fuse(
     return _written(rows, weight)
 
 
-def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Closed) -> BoolArray:
+def _closed(
+    rows: CandidateRows, artist: Int64Array | None, facts: SongTraits, closed: Exclusions
+) -> BoolArray:
     """Return which rows are excluded for their user."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
@@ -89,8 +91,8 @@ def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Cl
 
 
 def _entries(
-    rows: Rows, recipe: FusionRecipe, weights: Float64Array, recording: Int64Array | None
-) -> tuple[Rows, Float64Array, Int64Array]:
+    rows: CandidateRows, recipe: FusionRecipe, weights: Float64Array, recording: Int64Array | None
+) -> tuple[CandidateRows, Float64Array, Int64Array]:
     """Return one row per user and recording, with its weight and kind (warm, cold or heard)."""
     cold = rows.numbers("cold") > 0
     given = _given(rows, recipe, weights, cold)
@@ -109,7 +111,7 @@ def _entries(
 
 
 def _given(
-    rows: Rows, recipe: FusionRecipe, weights: Float64Array, cold: BoolArray
+    rows: CandidateRows, recipe: FusionRecipe, weights: Float64Array, cold: BoolArray
 ) -> Float64Array:
     """Return the contribution of each row to the weight of its song."""
     place = rows.places(by_interest=recipe.method == "quotas")
@@ -125,7 +127,7 @@ def _given(
     return np.asarray(weights[rows.source] / interests[which] / (place + 0.5), np.float64)
 
 
-def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
+def _recordings(rows: CandidateRows, of: Int64Array | None) -> Int64Array:
     """Return the recording number of each row; a song without one gets a number of its own."""
     own = np.arange(len(rows.song_ids))
     if of is None:
@@ -134,7 +136,10 @@ def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
 
 
 def _order(
-    rows: Rows, weight: Float64Array, recipe: FusionRecipe, groups: Mapping[str, Int64Array]
+    rows: CandidateRows,
+    weight: Float64Array,
+    recipe: FusionRecipe,
+    groups: Mapping[str, Int64Array],
 ) -> Int64Array:
     """Return the order of entries by user and weight, after the diversity dial."""
     order = np.lexsort((rows.song, -weight, rows.user))
@@ -173,7 +178,9 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     return np.lexsort((place, user))
 
 
-def _under_caps(rows: Rows, recipe: FusionRecipe, groups: Mapping[str, Int64Array]) -> BoolArray:
+def _under_caps(
+    rows: CandidateRows, recipe: FusionRecipe, groups: Mapping[str, Int64Array]
+) -> BoolArray:
     """Return which entries, in order, are within the caps per album and artist.
 
     Albums first: an entry beyond the album cap does not count towards the artist cap.
@@ -210,7 +217,7 @@ def _spread(user: Int64Array, kind: Int64Array) -> Float64Array:
     return np.asarray((nth(key) + 0.5) / np.maximum(counts[key], 1), np.float64)
 
 
-def _written(rows: Rows, weight: Float64Array) -> Any:
+def _written(rows: CandidateRows, weight: Float64Array) -> Any:
     """Return the rows as a table, with new ranks and relative weights."""
     largest = np.zeros(len(rows.user_ids))
     np.maximum.at(largest, rows.user, weight)

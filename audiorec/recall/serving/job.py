@@ -18,8 +18,8 @@ from audiorec.files.blocks import run_blocks
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
-from audiorec.recall.serving.shares import Fusion
+from audiorec.recall.serving.parts import SplitFusion
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.types import Progress
 
@@ -40,7 +40,7 @@ def fuse_files(
     recipe: FusionRecipe,
     *,
     facts: SongTraits = NO_FACTS,
-    closed: Closed = NOTHING,
+    closed: Exclusions = NOTHING,
     engine: Engine | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -55,7 +55,7 @@ def fuse_files(
         The file to write, with the columns of candidates, sorted by user and rank.
     recipe : FusionRecipe
     facts : SongTraits
-    closed : Closed
+    closed : Exclusions
     engine : callable, optional
         Fuses blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes; finished
         blocks are kept in ``<out>.run/``. By default this process fuses all.
@@ -87,7 +87,7 @@ def fuse_files(
                 writer.write_table(found)
                 counts.add(found)
         return counts.report()
-    fusion = Fusion.of(paths, recipe, facts, closed)
+    fusion = SplitFusion.of(paths, recipe, facts, closed)
     done = run_blocks(
         out,
         len(fusion.parts),

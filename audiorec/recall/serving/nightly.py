@@ -33,24 +33,24 @@ from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile, table_writer
-from audiorec.listening.log_files import file_prints, is_log_place
+from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
-from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.blocks import REPLAY
-from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
-from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.known import (
-    closed_by,
-    exposures_print,
-    joined,
+from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.exclusions import (
+    excluded_by,
+    exposures_fingerprint,
+    joined_sequences,
     read_exposures,
     run_ids,
 )
+from audiorec.recall.serving.export.nightly_step import EXPORT, export_night, night_recipe
+from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly_inputs import NightlyInputs
-from audiorec.recall.serving.plan import Before, NightlyPlan
+from audiorec.recall.serving.plan import EarlierDays, NightlyPlan
 from audiorec.recall.serving.report import report_of
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
@@ -106,7 +106,7 @@ class NightlyJob:
     Parameters
     ----------
     plan : NightlyPlan
-    before : Before, optional
+    before : EarlierDays, optional
         For a run of one day: the output of earlier days. Such a run depends on nothing later.
 
     Raises
@@ -117,14 +117,14 @@ class NightlyJob:
         If an entry of the output folder is a link.
     """
 
-    def __init__(self, plan: NightlyPlan, before: Before | None = None) -> None:
+    def __init__(self, plan: NightlyPlan, before: EarlierDays | None = None) -> None:
         self.plan, self._before, self._inputs = plan, before, NightlyInputs(plan)
         for name, place in plan.files().items():
-            if not (is_log_place(place) if name in DAILY else place.is_file()):
+            if not (is_rereadable(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
         self._prints = {name: log_fingerprint(place) for name, place in plan.files().items()}
         if before is not None and plan.exposures is not None:
-            self._prints["exposures"] = exposures_print(plan.exposures, before.ends_s)
+            self._prints["exposures"] = exposures_fingerprint(plan.exposures, before.ends_s)
         self._state = self._read_state()
         self.run_id = self._run_id()
 
@@ -205,7 +205,7 @@ class NightlyJob:
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
             context = self._inputs.context
-            logs = file_prints(self.plan.interactions)
+            logs = file_fingerprints(self.plan.interactions)
             data = RecallData(self._inputs.plays, context.song_ids, context, logs)
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
@@ -240,12 +240,12 @@ class NightlyJob:
         shown = [
             read_exposures(place, days=days, now=now, without=self.run_id, ends_s=ends_s)
             for place in (*self._noted(), self.plan.exposures)
-            if days and place is not None and is_log_place(place)
+            if days and place is not None and is_rereadable(place)
         ]
-        closed = closed_by(
+        closed = excluded_by(
             self._inputs.log,
             keep_heard=self.plan.keep_heard,
-            shown=joined(shown) if shown else None,
+            shown=joined_sequences(shown) if shown else None,
         )
         tables = [self._lists(name) for name in self.plan.channels]
         by = {} if engine is None else {"engine": engine, "stop": stop}

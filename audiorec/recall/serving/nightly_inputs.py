@@ -11,7 +11,7 @@ from audiorec.listening.likes import likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Context, Queries
 from audiorec.recall.contract.reading import read_context
-from audiorec.recall.serving.known import facts_of
+from audiorec.recall.serving.exclusions import traits_of
 from audiorec.recall.serving.plan import NightlyPlan
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.search.searchable import SearchableStore
@@ -69,4 +69,4 @@ class NightlyInputs:
     @cached_property
     def facts(self) -> SongTraits:
         """Return the traits of songs: artists, albums, genres, recordings and plays."""
-        return facts_of(self.plays, self.context.side, self.store)
+        return traits_of(self.plays, self.context.side, self.store)

@@ -14,8 +14,8 @@ from audiorec.files.storage import is_uri
 from audiorec.listening.days import offset_s
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import channel_class
-from audiorec.recall.serving.blocks import REPLAY
-from audiorec.recall.serving.export.night import night_recipe
+from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.export.nightly_step import night_recipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
@@ -23,7 +23,7 @@ Resolve = Callable[[str, str], Path]  # (name of a setting, its text) → local 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class EarlierDays:
     """Output of earlier days, for a run of one day.
 
     Attributes

@@ -22,18 +22,18 @@ from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.follows import follows
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.listening.side import SongSide, completed, side_of_store
+from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.answers import Mix, Proposal, Recommendation, Story
+from audiorec.recall.serving.answers import Mix, Proposal, Recommendation, SongExplanation
 from audiorec.recall.serving.entries import ENTRIES
+from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.known import closed_by, facts_of
 from audiorec.recall.serving.playlists import ListProposal, ranked_lists
 from audiorec.recall.serving.portrait import portraits
-from audiorec.recall.serving.rules import Closed, SongTraits
-from audiorec.recall.serving.told import Teller
+from audiorec.recall.serving.reasons import ReasonWriter
+from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.names import near_names
@@ -97,7 +97,7 @@ class Recommender:
         heard = None if self.store is None else side_of_store(self.store)
         if self.known is None or heard is None:
             return self.known or heard
-        return completed(self.known, heard)
+        return fill_missing(self.known, heard)
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
@@ -118,9 +118,9 @@ class Recommender:
         return tuple(found)
 
     @cached_property
-    def closed(self) -> Closed:
+    def closed(self) -> Exclusions:
         """Songs and artists that the log excludes for each user."""
-        return closed_by(self.log)
+        return excluded_by(self.log)
 
     def recommend(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Recommendation]:
         """Return songs for a user, best first.
@@ -219,7 +219,9 @@ class Recommender:
                 found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
         return sorted(found, key=lambda one: one.rank)
 
-    def story(self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily") -> Story:
+    def story(
+        self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily"
+    ) -> SongExplanation:
         """Explain one song for a user: its place in the list, and the channels that propose it.
 
         Raises
@@ -230,7 +232,7 @@ class Recommender:
         proposals = tuple(self.why(user_id, song_id))
         songs = self._fused(user_id, k, entry).column("song_id").to_pylist()
         tags = self._tags.get(song_id, {})
-        return Story(
+        return SongExplanation(
             song_id=song_id,
             title=tags.get("title") or "",
             artist=tags.get("artist") or "",
@@ -275,7 +277,7 @@ class Recommender:
 
     @cached_property
     def _facts(self) -> SongTraits:
-        return facts_of(self.plays, self.side, self.store)
+        return traits_of(self.plays, self.side, self.store)
 
     @cached_property
     def _playlists(self) -> Sequences | None:
@@ -299,8 +301,8 @@ class Recommender:
         return list(dict.fromkeys(self.plays.song_ids[song] for song in own.tolist()))
 
     @cached_property
-    def _teller(self) -> Teller:
-        return Teller(
+    def _teller(self) -> ReasonWriter:
+        return ReasonWriter(
             log=self.log,
             plays=self.plays,
             lists=self._playlists,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.recall.serving.blocks import Rows, key_of
+from audiorec.recall.serving.candidate_rows import CandidateRows, key_of
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.recall.serving.tables import user_blocks
 
@@ -43,7 +43,7 @@ def report_of(
     for *tables, lists in user_blocks([*candidates.values(), fused]):
         if not len(lists):
             continue
-        found = Rows.of([*tables, lists])
+        found = CandidateRows.of([*tables, lists])
         key = key_of(found.user, found.song)
         served = found.source == len(tables)
         entry = np.unique(key[served])

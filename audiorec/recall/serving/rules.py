@@ -186,7 +186,7 @@ class SongTraits:
         return IdMap(string_array(self.song_ids))
 
 
-class ClosedLists:
+class ExcludedLists:
     """Songs or artists excluded for each user, looked up block by block.
 
     Parameters
@@ -237,22 +237,22 @@ class ClosedLists:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Closed:
+class Exclusions:
     """Songs and artists excluded for each user.
 
     Attributes
     ----------
-    heard : ClosedLists, optional
+    heard : ExcludedLists, optional
         Songs that the user has played; only ``replay`` may propose them.
-    never : ClosedLists, optional
+    never : ExcludedLists, optional
         Disliked and blocked songs, and recent exposures.
-    artists : ClosedLists, optional
+    artists : ExcludedLists, optional
         Blocked artists, by plain name.
     """
 
-    heard: ClosedLists | None = None
-    never: ClosedLists | None = None
-    artists: ClosedLists | None = None
+    heard: ExcludedLists | None = None
+    never: ExcludedLists | None = None
+    artists: ExcludedLists | None = None
 
     @classmethod
     def of(
@@ -261,7 +261,7 @@ class Closed:
         heard: Sequences | None = None,
         never: Sequences | None = None,
         artists: Sequences | None = None,
-    ) -> "Closed":
+    ) -> "Exclusions":
         """Build from sequences; see the attributes."""
         given = {"heard": heard, "never": never, "artists": artists}
-        return cls(**{n: ClosedLists(one) for n, one in given.items() if one is not None})
+        return cls(**{n: ExcludedLists(one) for n, one in given.items() if one is not None})

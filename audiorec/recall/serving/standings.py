@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.serving.blocks import Rows
+from audiorec.recall.serving.candidate_rows import CandidateRows
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.types import Float64Array, IdMap, Int64Array
 
@@ -49,7 +49,7 @@ class Standings:
     @classmethod
     def of(cls, tables: Sequence[Any], wanted: Sequences) -> "Standings":
         """Build from candidates, one table of `SCHEMA` per channel, and wanted songs."""
-        rows = Rows.of(tables)
+        rows = CandidateRows.of(tables)
         place = rows.places()
         owner = IdMap(wanted.owner_ids).rows(rows.user_ids)[rows.user]
         kept = owner >= 0

@@ -1,7 +1,7 @@
 """Read several tables of candidates in parallel, one block of users at a time.
 
 a.parquet, b.parquet, ... ──user_blocks──▶ one table per file, with the rows of the next users
-tables sorted by user ──▶ `UserStream` ──together──▶ the same for any schema
+tables sorted by user ──▶ `UserStream` ──merge_streams──▶ the same for any schema
 
 Memory does not grow with the number of users.
 """
@@ -47,7 +47,7 @@ def user_blocks(paths: Sequence[Path], *, rows: int | None = None) -> Iterator[l
         If a table lacks a column, or is unsorted and too large to be sorted in memory.
     """
     rows = rows or BATCH_ROWS
-    return together([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
+    return merge_streams([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
 
 
 def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -115,14 +115,14 @@ class UserStream:
         return found
 
 
-def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
+def merge_streams(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
     """Yield one table per stream with all rows of a block of users, in order of users.
 
     Examples
     --------
     >>> a, b = (pa.table({"user_id": ids}, schema=USERS) for ids in (["u", "v"], ["v", "w"]))
     >>> streams = [UserStream(iter([one]), USERS) for one in (a, b)]
-    >>> [[len(table) for table in block] for block in together(streams)]
+    >>> [[len(table) for table in block] for block in merge_streams(streams)]
     [[1, 0], [1, 1], [0, 1]]
     """
     while sum(stream.fill() for stream in streams):

@@ -27,10 +27,10 @@ from audiorec.evaluation.full_rank import clustered_interval, rank_measures
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit
-from audiorec.recall.serving.blocks import REPLAY
+from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.points import learn_points
-from audiorec.recall.serving.rules import Closed, FusionRecipe, Method, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, Method, SongTraits
 from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.types import Float64Array, Int64Array, string_array
@@ -109,7 +109,7 @@ def tune(
     names: Sequence[str] = (),
     give_up: float = 0.0,
     facts: SongTraits = NO_FACTS,
-    closed: Closed = NOTHING,
+    closed: Exclusions = NOTHING,
 ) -> Tuned:
     """Search for the settings of a fusion.
 
@@ -187,7 +187,7 @@ class _Sample:
     recipe: FusionRecipe
     by: Measure
     facts: SongTraits
-    closed: Closed
+    closed: Exclusions
     _places: dict[str, Standings] = field(default_factory=dict)
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import owner_song
 from audiorec.types import FloatArray, Int64Array
@@ -39,7 +39,7 @@ class EaseRecipe:
             raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
 
 
-class Ease(Counted[EaseRecipe]):
+class Ease(CountingChannel[EaseRecipe]):
     """Songs that go with the whole history, by ridge regression over all songs (EASE)."""
 
     name = "ease"

@@ -14,7 +14,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int64Array
 
@@ -44,7 +44,7 @@ class ItemKnnRecipe:
             raise InputError("neighbours and history must be at least 1, shrink at least 0")
 
 
-class ItemKnn(Counted[ItemKnnRecipe]):
+class ItemKnn(CountingChannel[ItemKnnRecipe]):
     """Songs played by the same people as the songs of the history."""
 
     name = "item-knn"

@@ -10,7 +10,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray
 
@@ -33,7 +33,7 @@ class PopularRecipe:
             raise InputError(f"the half-life must be above 0 days, got {self.half_life_days:g}")
 
 
-class Popular(Counted[PopularRecipe]):
+class Popular(CountingChannel[PopularRecipe]):
     """The most played songs, the same for every user."""
 
     name = "popular"

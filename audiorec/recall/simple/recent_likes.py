@@ -21,7 +21,7 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
 from audiorec.types import Float64Array, FloatArray, Int64Array, normalised_name
@@ -78,7 +78,7 @@ class _Seeds:
         yield from zip(owners.tolist(), np.split(order, first[1:]), strict=False)
 
 
-class RecentLikes(Counted[RecentLikesRecipe]):
+class RecentLikes(CountingChannel[RecentLikesRecipe]):
     """Songs that go with, or sound like, what the user liked in the last days."""
 
     name = "recent-likes"

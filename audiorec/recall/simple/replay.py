@@ -10,7 +10,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int64Array
 
@@ -35,7 +35,7 @@ class ReplayRecipe:
             raise InputError("a half-life must be above 0")
 
 
-class Replay(Counted[ReplayRecipe]):
+class Replay(CountingChannel[ReplayRecipe]):
     """Songs of the user's own history, by how often and how recently they were played."""
 
     name = "replay"

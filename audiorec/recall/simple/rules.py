@@ -13,7 +13,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int64Array
 
@@ -46,7 +46,7 @@ class RulesRecipe:
             raise InputError(f"fade must lie in 0..1, got {self.fade:g}")
 
 
-class Rules(Counted[RulesRecipe]):
+class Rules(CountingChannel[RulesRecipe]):
     """Songs that were often played soon after the last songs of the history."""
 
     name = "rules"

@@ -19,7 +19,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int32Array, Int64Array
 
@@ -47,7 +47,7 @@ class VsKnnRecipe:
             raise InputError("neighbours, newest and history must be at least 1")
 
 
-class VsKnn(Counted[VsKnnRecipe]):
+class VsKnn(CountingChannel[VsKnnRecipe]):
     """Songs of the past sessions that share most with this one; stores sessions without ids."""
 
     name = "vs-knn"

@@ -26,7 +26,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.interests import InterestSpace
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.serving.words import in_words
+from audiorec.recall.serving.reason_words import reason_phrase
 from audiorec.search.choice import Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.doors.forms import (
@@ -157,7 +157,7 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
         if not heard:
             raise UnknownSongError(history[0])
         found = _found(snapshot, near(snapshot, heard, k))
-        reason = {"channel": "nearest-audio", "reason": in_words("sound"), "cold": False}
+        reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
         rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
         return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
     return _for_history(snapshot, history, values["hidden"], k)
@@ -231,7 +231,7 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
                 **_proposed(snapshot, row["song_id"]),
                 "rank": row["rank"],
                 "channel": row["channel"],
-                "reason": in_words(row["reason"], evidence=said, cold=row["cold"]),
+                "reason": reason_phrase(row["reason"], evidence=said, cold=row["cold"]),
                 "cold": row["cold"],
             }
         )

@@ -187,14 +187,14 @@ class LearntFrom(KnownToo):
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
         from audiorec.listening.feed import is_prepared
-        from audiorec.listening.log_files import file_prints
+        from audiorec.listening.log_files import file_fingerprints
         from audiorec.recall.contract.data import RecallData
 
         if is_prepared(log):
             return self._prepared(log)
         if self.rule is not None and not self.likes:
             raise InputError("--rule defines liked songs: it needs --likes")
-        read, context, logs = self.read(log), self.context(), file_prints(log)
+        read, context, logs = self.read(log), self.context(), file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
             found = self.liked(read, self.rule)

@@ -14,13 +14,13 @@ def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> d
     """Read a log; count its content, its matches with a store, and likes by a rule."""
     from dataclasses import asdict
 
-    from audiorec.listening.check import count_verdicts, describe, match
+    from audiorec.listening.check import count_verdicts, describe, match_songs
     from audiorec.listening.interactions import read_interactions
 
     log = read_interactions(file, skip_bad_rows=True)
     document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
     if song_ids is not None:
-        document["store"] = match(log, frozenset(song_ids))
+        document["store"] = match_songs(log, frozenset(song_ids))
     known = None if song_ids is None else frozenset(song_ids)
     document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
     return document

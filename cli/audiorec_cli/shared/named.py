@@ -21,4 +21,4 @@ def visible_json(document: Any, *, indent: int | None = None) -> str:
 
 def _named(text: str) -> str:
     copies = sys.modules.get("audiorec.files.copies")  # not imported: there are no copies
-    return text if copies is None else str(copies.by_their_names(text))
+    return text if copies is None else str(copies.with_shown_names(text))

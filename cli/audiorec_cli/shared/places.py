@@ -286,7 +286,7 @@ def _by_day(
     values: dict[str, Any], places: Mapping[str, Parameter], day: date, kind: str
 ) -> dict[str, Any]:
     """Direct a command's output to the folder of a day, and its input to earlier days."""
-    from audiorec.listening.day_folders import day_before, day_there
+    from audiorec.listening.day_folders import day_before, folder_of_day
     from audiorec.listening.days import day_folder
     from audiorec.runs.record import record_of
 
@@ -299,7 +299,7 @@ def _by_day(
         before = day_before(out, day)
         values["earlier"] = None if before is None else path_or_uri(before)
     if values.get("recall") is not None:
-        values["recall"] = path_or_uri(day_there(_text(values["recall"]), day))
+        values["recall"] = path_or_uri(folder_of_day(_text(values["recall"]), day))
     OUTPUTS.of_day, OUTPUTS.is_one_file = record_of(out), kind == "file"
     return {**values, out_name: path_or_uri(of_day)}
 
@@ -340,9 +340,9 @@ def _resolved(value: Any, command: str, parameter: Parameter, days: "Days", is_l
 
 
 def _chosen(place: Any, days: "Days") -> Path:
-    from audiorec.listening.log_files import chosen_log
+    from audiorec.listening.log_files import select_days
 
-    return chosen_log(place, days)
+    return select_days(place, days)
 
 
 def _fetched(

@@ -19,11 +19,11 @@ from made_exports import MBID, NOON, WRITERS
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
-from audiorec.listening.imports.job import KINDS, beside, import_history
+from audiorec.listening.imports.job import KINDS, import_history, path_beside
 from audiorec.listening.imports.json_rows import Broken, array_rows, line_rows
 from audiorec.listening.imports.rows import (
-    Heard,
-    SetAside,
+    ImportedEvent,
+    RejectedRow,
     SongRef,
     UnusableRowError,
     epoch,
@@ -54,7 +54,7 @@ def short(path):
 
 def adds_up(found, out):
     counts = [found.plays, found.unmatched, found.rejected]
-    files = [out, beside(out, "unmatched"), beside(out, "rejected")]
+    files = [out, path_beside(out, "unmatched"), path_beside(out, "rejected")]
     assert [len(rows(file)) for file in files] == counts
     assert found.rows == sum(counts)
     assert sum(found.reasons.values()) == found.rejected
@@ -99,7 +99,7 @@ def test_listenbrainz(tmp_path, store):
         "is feedback that was taken back": 1,
         "is about a recording that is not named here": 1,
     }
-    assert [r["title"] for r in rows(beside(out, "unmatched"))] == ["Else"]
+    assert [r["title"] for r in rows(path_beside(out, "unmatched"))] == ["Else"]
 
 
 def test_lines_without_a_zip_and_the_answer_of_the_api(tmp_path):
@@ -161,10 +161,10 @@ def test_spotify_starts_ratios_and_skips(tmp_path, store):
     assert (skipped["at"], skipped["event"]) == (pytest.approx(60 - 3.1), "skip")
     assert skipped["played_ratio"] == pytest.approx(3.1 / 15.5)
     assert later["played_ratio"] == 1  # 90 seconds of a song of 15.5
-    assert [r["event"] for r in rows(beside(out, "unmatched"))] == ["play"]
+    assert [r["event"] for r in rows(path_beside(out, "unmatched"))] == ["play"]
     assert dict(found.reasons) == {"is a podcast or an audiobook": 1}
     assert found.mistakes == 0
-    kept = rows(beside(out, "rejected"))[0]["content"]
+    kept = rows(path_beside(out, "rejected"))[0]["content"]
     assert "Talk" in kept
     assert "203.0.113.7" not in kept  # where somebody was is nobody's business
 
@@ -216,7 +216,7 @@ def test_yambda_says_what_is_taken_back_and_matches_ids(tmp_path, store):
     assert dict(kept.ways) == {"no such song": 3}
     away = import_history("yambda", [tmp_path / "listens.parquet"], out, store=store)
     assert (away.plays, away.unmatched) == (0, 3)
-    assert [r["id"] for r in rows(beside(out, "unmatched"))] == ["1", "2", "3"]
+    assert [r["id"] for r in rows(path_beside(out, "unmatched"))] == ["1", "2", "3"]
     nameless = tmp_path / "what.parquet"
     pq.write_table(pa.table({"uid": [1], "timestamp": [5], "item_id": [2]}), nameless)
     with pytest.raises(InputError, match="name the file as in Yambda"):
@@ -233,7 +233,7 @@ def test_navidrome(tmp_path, store):
         ("ben", "b/three.mp3", 0, "play", 2),
         ("ben", "b/three.mp3", 0, "like", 1),  # five stars
     ]
-    assert [(r["title"], r["event"]) for r in rows(beside(out, "unmatched"))] == [
+    assert [(r["title"], r["event"]) for r in rows(path_beside(out, "unmatched"))] == [
         ("Neun", "play"),
         ("Neun", "dislike"),
     ]
@@ -288,7 +288,9 @@ def test_lyrion(tmp_path, store):
         ("me", "b/été.mp3", 90, "like", 1),
         ("me", "b/three.mp3", 0, "dislike", 1),
     ]
-    assert [r["path"] for r in rows(beside(out, "unmatched"))] == ["http://radio.example/stream"]
+    assert [r["path"] for r in rows(path_beside(out, "unmatched"))] == [
+        "http://radio.example/stream"
+    ]
 
 
 @pytest.mark.parametrize("sql", ["CREATE VIEW {t} AS SELECT 1 AS url", "CREATE TABLE {t} (x)", ""])
@@ -357,7 +359,7 @@ def test_a_person_is_forgotten_in_all_files_of_an_import(tmp_path, store):
     out = tmp_path / "plays.parquet"
     path = made.write_navidrome(tmp_path / "n.db", damaged=True)
     import_history("navidrome", [path], out, store=store)
-    files = [out, beside(out, "unmatched"), beside(out, "rejected")]
+    files = [out, path_beside(out, "unmatched"), path_beside(out, "rejected")]
     removed = [one.removed for one in forget("ana", files)]
     assert removed == [2, 1, 1]
     assert all(r["user_id"] != "ana" for file in files for r in rows(file))
@@ -421,9 +423,9 @@ def test_whatever_stands_in_a_row_it_is_one_event_or_set_aside(kind, things, tmp
     pages = kind == "lastfm" and any(isinstance(t.get("track"), list) for t in things)
     assert pages or len(found) == len(things)
     for row in found:
-        assert isinstance(row, (Heard, SetAside))
-        (row.content if isinstance(row, SetAside) else "".join(row.song[:7])).encode()
-        if isinstance(row, Heard):
+        assert isinstance(row, (ImportedEvent, RejectedRow))
+        (row.content if isinstance(row, RejectedRow) else "".join(row.song[:7])).encode()
+        if isinstance(row, ImportedEvent):
             assert row.song.has_name
             assert 0 < row.time_s < 5e9
 
@@ -471,7 +473,7 @@ def test_a_spoilt_row_does_not_take_the_rest_of_the_file(tmp_path):
     out = tmp_path / "plays.parquet"
     found = import_history("spotify", [tmp_path / "endsong_0.json"], out)
     assert (found.plays, found.mistakes) == (8, 1)
-    assert "song 4" in rows(beside(out, "rejected"))[0]["content"]
+    assert "song 4" in rows(path_beside(out, "rejected"))[0]["content"]
 
 
 def test_lines_that_are_broken_are_one_each():

@@ -14,7 +14,7 @@ from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_audio
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts, song_groups
 from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.contract.checks import N_NEW, made_up_listening
+from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.spec import FeatureSpec
@@ -35,7 +35,7 @@ def share_of_first(found, row):
 
 def test_it_tells_two_kinds_of_music_apart():
     needs("torch")
-    channel = UserAudio(QUICK).fit(made_up_listening())
+    channel = UserAudio(QUICK).fit(synthetic_listening())
     found = channel.recall(queries(["song-001", "song-003"], ["song-021"], []), 10, cold=N_NEW)
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2
@@ -47,7 +47,7 @@ def test_it_tells_two_kinds_of_music_apart():
 
 def test_a_song_that_only_sounds_is_history_enough():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = UserAudio(QUICK).fit(data)
     place = channel.song_ids.index("song-new-0")
     np.testing.assert_allclose(
@@ -60,7 +60,7 @@ def test_a_song_that_only_sounds_is_history_enough():
 
 def test_any_sound_gets_an_embedding(tmp_path):
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     UserAudio(QUICK).fit(data).save(tmp_path / "model")
     channel = load_channel(tmp_path / "model")
     units = data.sound.units[:2]
@@ -70,7 +70,7 @@ def test_any_sound_gets_an_embedding(tmp_path):
 
 def test_users_that_are_given_set_the_space(tmp_path):
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     owners = data.sequences.owner_ids
     users = np.eye(3, dtype=np.float32)[np.arange(len(owners)) % 2]
     write_embeddings(tmp_path / "u.parquet", owners, users, kind="users", model_id="theirs")
@@ -91,7 +91,7 @@ def test_users_that_are_given_set_the_space(tmp_path):
 
 def test_features_stand_in_for_vectors(tmp_path):
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     write_features(tmp_path / "features.parquet", data.sound.song_ids, data.sound.units)
     sound = Sound.of_features(FeatureFile.open(tmp_path / "features.parquet"))
     channel = UserAudio(QUICK).fit(RecallData(data.sequences, data.new_songs, Context(sound=sound)))
@@ -108,13 +108,13 @@ def test_what_cannot_be_learnt_is_refused():
         UserAudioRecipe(embedding=0)
     needs("torch")
     with pytest.raises(InputError, match="user-audio: no song of the log has a vector"):
-        UserAudio(QUICK).fit(RecallData(made_up_listening().sequences))
+        UserAudio(QUICK).fit(RecallData(synthetic_listening().sequences))
 
 
 def test_a_song_has_one_embedding_whichever_table_it_comes_in():
     """Units are standardised by their table; a model reads the values and standardises itself."""
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     ids, values = data.song_ids, data.sound.units * np.array([3, 1, 1, 9]) + 5
     values = values.astype(np.float32)
 
@@ -136,7 +136,7 @@ def test_a_song_has_one_embedding_whichever_table_it_comes_in():
 
 def test_disliked_songs_and_what_was_met_come_from_the_data():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     sides = {"disliked": data.sequences.newest(1), "heard": data.sequences}
     liked = replace(data, sequences=data.sequences.newest(4), **sides)
     channel = UserAudio(QUICK).fit(liked)
@@ -146,7 +146,7 @@ def test_disliked_songs_and_what_was_met_come_from_the_data():
 
 def test_held_out_artists_are_neither_heard_nor_counted():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     recipe = replace(QUICK, test=0.3, split_seed=2)
     groups = artist_groups(data.song_ids, data.sound.artists)
     hidden = assign_parts(data.song_ids, groups, recipe.split) == SplitPart.TEST
@@ -171,7 +171,7 @@ def test_held_out_artists_are_neither_heard_nor_counted():
 
 
 def test_artists_come_from_side_information_where_no_tag_names_them():
-    data = made_up_listening()
+    data = synthetic_listening()
     bare = Context(sound=replace(data.sound, artists=("",) * len(data.sound.song_ids)))
     assert song_groups(["song-001"], bare) == ("song song-001",)
     names = Category(np.array([0, -1], np.int32), ("Nina",), np.zeros(2, np.bool_))

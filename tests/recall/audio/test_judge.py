@@ -10,7 +10,7 @@ from audiorec.recall.audio import judge
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.judge import judge_unheard
 from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import RecallData
 
 
@@ -29,7 +29,7 @@ def test_the_centre_of_the_nearest_users_worked_by_hand(monkeypatch):
 
 def test_what_cannot_be_judged_is_refused():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = UserAudio(UserAudioRecipe(embedding=8, max_epochs=0)).fit(data)
     with pytest.raises(InputError, match="trained on all artists"):
         judge_unheard(channel, data)
@@ -40,7 +40,7 @@ def test_what_cannot_be_judged_is_refused():
 
 def test_a_user_is_what_the_model_makes_of_the_songs_that_it_learnt_from():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = UserAudio(UserAudioRecipe(embedding=8, max_epochs=0, test=0.3)).fit(data)
     found = judge_unheard(channel, data).panels["artists"]
     assert next(iter(found.rows)) == "user-audio"

@@ -19,7 +19,7 @@ from audiorec.errors import InputError
 from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import Lesson, train_tower, train_twice
+from audiorec.recall.audio.trainer import TowerInputs, train_tower, train_twice
 
 RECIPE = UserAudioRecipe(
     start="random",
@@ -48,7 +48,7 @@ def tower(**changes) -> Tower:
 
 
 def train(recipe=RECIPE, data=DATA, **given):
-    lesson = Lesson(tower(), data, given.pop("judge", judge))
+    lesson = TowerInputs(tower(), data, given.pop("judge", judge))
     return train_tower(lesson, recipe, **given)
 
 
@@ -274,7 +274,7 @@ def test_after_the_best_epoch_is_chosen_everything_is_learnt_from_for_as_long():
     def lesson(phase):
         phases.append(phase)
         data = everything if phase == "refit" else DATA
-        return Lesson(tower(), data, (lambda *_: next(lines)) if phase == "choose" else None)
+        return TowerInputs(tower(), data, (lambda *_: next(lines)) if phase == "choose" else None)
 
     found = train_twice(lesson, replace(RECIPE, max_epochs=20))
     assert phases == ["choose", "refit"]

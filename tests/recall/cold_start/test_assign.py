@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group
-from audiorec.recall.cold_start.plan import UNLIMITED, Room
+from audiorec.recall.cold_start.assign import ListedPairs, assign, rank_in_group
+from audiorec.recall.cold_start.plan import UNLIMITED, ListLimits
 from audiorec.search.topk import ItemLists, top_k
 
 
@@ -67,7 +67,7 @@ class World:
         floor = np.full(n_users, -np.inf, np.float32)
         top = self.next_best(songs, k, asked=ItemLists.from_lists([[] for _ in songs]), floor=floor)
         row, column = np.nonzero(top.indices >= 0)
-        return Shown(
+        return ListedPairs(
             row.astype(np.int32),
             top.indices[row, column].astype(np.int32),
             top.similarities[row, column],
@@ -94,7 +94,7 @@ LIMIT = st.one_of(st.integers(1, 4), st.just(UNLIMITED))
 )
 def test_same_as_the_rule(seed, n_songs, n_users, per_song, per_user, per_artist, quota, listed):
     world = World(seed, n_songs, n_users)
-    limits = Room(
+    limits = ListLimits(
         per_song=per_song, per_user=per_user, per_artist=per_artist, quota=min(quota, per_song)
     )
     shown = assign(
@@ -121,7 +121,7 @@ SIMILAR = np.float32([[0.9, 0.8, 0.7], [0.1, 0.3, 0.2], [0.6, 0.85, 0.5]])
 def choose(**limits):
     world = World(0, 3, 3)
     world.similar, world.allowed = SIMILAR, np.ones((3, 3), np.bool_)
-    return pairs_of(assign(world.next_best, 3, 3, room=Room(**limits)))
+    return pairs_of(assign(world.next_best, 3, 3, room=ListLimits(**limits)))
 
 
 def test_worked_by_hand():
@@ -135,7 +135,7 @@ def test_worked_by_hand():
 def test_one_artist_does_not_fill_a_user():
     world = World(0, 3, 3)
     world.similar, world.allowed = SIMILAR, np.ones((3, 3), np.bool_)
-    limits = Room(per_song=3, per_user=2, per_artist=1)
+    limits = ListLimits(per_song=3, per_user=2, per_artist=1)
     shown = assign(world.next_best, 3, 3, room=limits, artist=np.array([5, -1, 5]))
     assert pairs_of(shown) == {(0, 0), (1, 0), (2, 1), (1, 1), (0, 2), (1, 2)}
 
@@ -150,7 +150,7 @@ def test_every_song_reaches_its_quota_where_there_is_room():
         return top_k(songs[rows], users, k, excluded=asked, item_minimum=floor)
 
     def smallest(**limits):
-        shown = assign(next_best, 40, 100, room=Room(per_song=10, per_user=2, **limits))
+        shown = assign(next_best, 40, 100, room=ListLimits(per_song=10, per_user=2, **limits))
         assert np.bincount(shown.user).max() <= 2
         return np.bincount(shown.song, minlength=40).min()
 
@@ -165,7 +165,7 @@ def test_progress_reaches_the_end():
         world.next_best,
         6,
         5,
-        room=Room(per_song=2, per_user=1),
+        room=ListLimits(per_song=2, per_user=1),
         told=lambda *at: told.append(at),
     )
     assert told[-1] == (6, 6)
@@ -175,13 +175,13 @@ def test_a_list_spares_looking_up():
     world = World(1, 6, 30)
     first = world.first(10)
     world.calls = 0
-    assign(world.next_best, 6, 30, room=Room(per_song=3), first=first)
+    assign(world.next_best, 6, 30, room=ListLimits(per_song=3), first=first)
     assert world.calls == 0
 
 
 def test_nth_of_group():
-    assert nth_of_group(np.empty(0, np.int64)).tolist() == []
-    assert nth_of_group(np.array([2, 1, 2, 1, 2])).tolist() == [0, 0, 1, 1, 2]
+    assert rank_in_group(np.empty(0, np.int64)).tolist() == []
+    assert rank_in_group(np.array([2, 1, 2, 1, 2])).tolist() == [0, 0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -194,4 +194,4 @@ def test_nth_of_group():
 )
 def test_limits_are_checked(limits, message):
     with pytest.raises(InputError, match=message):
-        Room(**limits)
+        ListLimits(**limits)

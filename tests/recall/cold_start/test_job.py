@@ -18,7 +18,7 @@ from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start import job as cold_start
 from audiorec.recall.cold_start.assign import assign
 from audiorec.recall.cold_start.job import ColdStart
-from audiorec.recall.cold_start.plan import LEAST_SIMILARITY, ColdStartPlan, Room
+from audiorec.recall.cold_start.plan import LEAST_SIMILARITY, ColdStartPlan, ListLimits
 from audiorec.recall.cold_start.sides import (
     Side,
     embedding_sides,
@@ -167,7 +167,7 @@ def pairs_by_rule(**limits):
     def next_best(rows, k, *, asked, floor):
         return top_k(SONGS.units[rows], USERS.units, k, excluded=asked, item_minimum=floor)
 
-    shown = assign(next_best, 12, 30, room=Room(**limits), artist=ARTISTS)
+    shown = assign(next_best, 12, 30, room=ListLimits(**limits), artist=ARTISTS)
     return {(SONGS.ids[s], USERS.ids[u]) for s, u in zip(shown.song, shown.user, strict=True)}
 
 

@@ -15,7 +15,7 @@ from audiorec.errors import InputError
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.cold_start.tables import (
     SHOWN_LISTS,
-    ShownList,
+    SummaryList,
     list_schema,
     list_totals,
     rank_weights,
@@ -86,7 +86,7 @@ def test_the_stored_sample_of_version_2_is_read_as_ever():
     assert tastes_path(lists) == tastes
     found = summarise_lists(lists, 2)
     assert (found.rows, found.filled, found.full) == (4, 2, 2)
-    first = ShownList(of="new/one.flac", length=2, best=0.96, first=("eva", "ana"))
+    first = SummaryList(of="new/one.flac", length=2, best=0.96, first=("eva", "ana"))
     assert replace(found.shown[0], best=round(found.shown[0].best, 2)) == first
     about = []
     for path in (lists, tastes):

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.engines import mapped
-from audiorec.recall.contract.channel import DEPTH, best_of
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.channel import DEPTH, top_songs
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import channel_class
 
@@ -44,7 +44,7 @@ def test_the_best_are_those_of_a_sort(n, kind):
         similar[2] = 0
     for mask in (np.ones(n, np.bool_), rng.random(n) < 0.7):
         for k in (1, 9, 30):
-            found, expected = best_of(similar, mask, k), by_sorting(similar, mask, k)
+            found, expected = top_songs(similar, mask, k), by_sorting(similar, mask, k)
             assert np.array_equal(found[0], expected[0])
             assert np.array_equal(found[1], expected[1], equal_nan=True)
 
@@ -53,7 +53,7 @@ def test_the_best_are_those_of_a_sort(n, kind):
 def test_a_channel_answers_the_same_where_it_has_travelled(name, tmp_path, monkeypatch):
     monkeypatch.setattr(mapped, "MIN_BYTES", 64)
     monkeypatch.setattr(mapped, "MIN_TEXTS", 4)
-    data = made_up_listening()
+    data = synthetic_listening()
     if name == "external":
         users = data.sequences.owner_ids[: len(data.song_ids)]
         rows = {"user_id": users, "song_id": data.song_ids[: len(users)]}

@@ -12,7 +12,7 @@ from needs import needs
 
 from audiorec.errors import ContractError, InputError, WeightsError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import CHECKS, K, check_channel, made_up_listening
+from audiorec.recall.contract.checks import CHECKS, K, check_channel, synthetic_listening
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
@@ -30,7 +30,7 @@ TRAINED = (*OTHERS, *GRAPH, *FEDERATED)  # with torch
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Return a table of candidates for the users of the checks, with songs that nobody played."""
-    data = made_up_listening()
+    data = synthetic_listening()
     path = tmp_path_factory.mktemp("external") / "theirs.parquet"
     rng = np.random.default_rng(5)
     drawn = [rng.permutation(data.song_ids)[:25].tolist() for _ in data.sequences.owner_ids]
@@ -49,7 +49,7 @@ def test_a_channel_keeps_the_contract(name, rule, table):
     if name in TRAINED:
         needs("torch")
     kind = channel_class(f"external:{table}" if name == "external" else name)
-    assert rule in kind.waived or CHECKS[rule](kind, made_up_listening())
+    assert rule in kind.waived or CHECKS[rule](kind, synthetic_listening())
 
 
 def test_external_waives_what_needs_a_bundle_and_nothing_else(table, tmp_path):
@@ -61,12 +61,12 @@ def test_external_waives_what_needs_a_bundle_and_nothing_else(table, tmp_path):
         "what says that it is light loads without torch",
     }
     assert not any(channel_class(name).waived for name in CHANNELS if name != "external")
-    channel = kind().fit(made_up_listening())
+    channel = kind().fit(synthetic_listening())
     with pytest.raises(InputError, match="is its own model and cannot be saved"):
         channel.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     with pytest.raises(InputError, match="external: name the table of candidates"):
-        External().fit(made_up_listening())
+        External().fit(synthetic_listening())
 
 
 def test_external_proposes_by_user_and_rank(tmp_path):
@@ -468,7 +468,7 @@ def test_a_channel_of_ones_own_passes():
 
 
 def test_a_model_is_loaded_whatever_it_is(tmp_path):
-    data = made_up_listening()
+    data = synthetic_listening()
     for name in ("rules", "popular"):
         channel_class(name)().fit(data).save(tmp_path / name)
         assert load_channel(tmp_path / name).name == name
@@ -481,7 +481,7 @@ def test_a_model_is_loaded_whatever_it_is(tmp_path):
 
 
 def test_what_is_asked_wrongly_is_refused():
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = Popular().fit(data)
     queries = Queries(data.sequences)
     with pytest.raises(InputError, match="k must be at least 1"):
@@ -495,7 +495,7 @@ def test_what_is_asked_wrongly_is_refused():
 @pytest.mark.parametrize("name", [name for name in TRAINED if name != "user-audio"])
 def test_a_trained_channel_says_how_good_it_is_and_how_it_was_made(name, tmp_path):
     needs("torch")
-    channel = channel_class(name)().fit(made_up_listening())
+    channel = channel_class(name)().fit(synthetic_listening())
     channel.save(tmp_path / "model")
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     figure, value = next(iter(channel.trained.figures.items()))

@@ -30,10 +30,10 @@ from audiorec.recall.federated.audit import (
     audit,
     leaks_of_gradients,
     leaks_of_vectors,
-    watched,
+    train_with_witness,
 )
 from audiorec.recall.federated.item_half import ItemPlays
-from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 
@@ -133,7 +133,7 @@ def test_the_nearest_gradient_finds_all_undefended_and_noise_hides_them(table):
 def test_a_party_alone_audits_what_it_gives_away():
     recipe = two_tower(**WIDE, max_epochs=2)
     users, (items,) = sides(recipe)
-    trained, witness = watched(users, items, recipe, Defence(noise=8.0))
+    trained, witness = train_with_witness(users, items, recipe, Defence(noise=8.0))
     found = {leak.attack: leak for leak in leaks_of_gradients(witness, items.plays).leaks}
     assert set(found) == {NEAREST, SUMMED, ACTIVITY}
     assert found[NEAREST].undefended.value >= 0.99 > found[NEAREST].defended.value
@@ -147,8 +147,8 @@ def test_a_party_alone_audits_what_it_gives_away():
 def test_a_witness_changes_nothing():
     recipe = two_tower(max_epochs=1)
     users, items = sides(recipe)
-    seen, _ = watched(users, items[0], recipe, NOTHING)
-    other = Training(recipe).learner(users, items, "choose")
+    seen, _ = train_with_witness(users, items[0], recipe, NOTHING)
+    other = CentralTraining(recipe).learner(users, items, "choose")
     with one_thread("the test"):
         fit(other, max_epochs=1, patience=4)
     for name, tensor in seen.model.state_dict().items():

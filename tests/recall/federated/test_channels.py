@@ -14,12 +14,12 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.space import users_in
-from audiorec.recall.federated.halves import ItemSide
 from audiorec.recall.federated.mmoe import Mmoe
 from audiorec.recall.federated.noise import Defence
+from audiorec.recall.federated.sides import ItemSide
 from audiorec.recall.federated.two_tower import TwoTower
 from audiorec.recall.registry import load_channel
 from audiorec.store.embeddings import write_embeddings
@@ -90,7 +90,7 @@ def test_given_songs_stay_as_they_were_given():
 @pytest.mark.parametrize("name", KINDS)
 def test_new_songs_lie_where_their_sound_says(name):
     kind, recipe = KINDS[name]
-    data = made_up_listening()
+    data = synthetic_listening()
     settings = {"max_epochs": 12, "patience": 12, "min_users": 2, "learning_rate": 0.02}
     channel = kind(recipe(**settings)).fit(data)
     new = [n for n, song in enumerate(channel.song_ids) if "new" in song]

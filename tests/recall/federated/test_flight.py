@@ -22,7 +22,7 @@ from audiorec.recall.federated.keys import (
     make_keys,
     read_certificate,
     read_keys,
-    spoken,
+    readable_fingerprint,
 )
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import MAX_MESSAGE, Message, MessageKind, decode, encode
@@ -163,7 +163,7 @@ def test_keys_are_written_once_and_read_by_their_owner_alone(tmp_path):
     assert stat.S_IMODE((tmp_path / "k" / "key.pem").stat().st_mode) == 0o600
     assert read_keys(tmp_path / "k") == made
     assert made.fingerprint == fingerprint_of(made.certificate)
-    assert spoken(made.fingerprint).replace(" ", "") == made.fingerprint
+    assert readable_fingerprint(made.fingerprint).replace(" ", "") == made.fingerprint
     with pytest.raises(InputError, match="already exists and other parties may trust it"):
         make_keys(tmp_path / "k", "music")
     (tmp_path / "k" / "key.pem").chmod(0o644)

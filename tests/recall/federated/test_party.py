@@ -29,10 +29,10 @@ from two_parties import (
 )
 
 from audiorec.errors import LostPeerError, SpecMismatchError
-from audiorec.recall.federated.halves import ItemSide, UserSide
-from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.link import Desk, Direct
 from audiorec.recall.federated.noise import Defence
+from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.spaces import space_of
 
 SECRET = 7
@@ -42,7 +42,7 @@ def central(recipe, seeds=(0,), **options):
     """Train all towers in one process; return the weights of both halves, and the lines."""
     user = UserSide.of(people(), USERS, recipe)
     items = [ItemSide.of(plays(seed=seed), USERS) for seed in seeds]
-    done = Training(recipe, secret=SECRET, **options).run(user, items)
+    done = CentralTraining(recipe, secret=SECRET, **options).run(user, items)
     found = [weights(half) for half in (done.learner.user, *done.learner.items)]
     return found, done.history
 

@@ -252,10 +252,10 @@ def in_one_process(folder):
     from audiorec.learning.torch_use import one_thread
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
-    from audiorec.recall.federated.halves import ItemSide, UserSide
-    from audiorec.recall.federated.holdings import music_data
-    from audiorec.recall.federated.learner import Central
+    from audiorec.recall.federated.learner import CentralLearner
+    from audiorec.recall.federated.party_data import music_data
     from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.sides import ItemSide, UserSide
 
     names = (*SIDES, "partner")
     plans = [PartyPlan.read(folder / name / f"{name}.toml") for name in names]
@@ -271,7 +271,7 @@ def in_one_process(folder):
             item.half(recipe, phase, number=n, secret=300 + n, defence=guard)
             for n, item in enumerate(items)
         ]
-        return Central(users.half(recipe, phase, secret=302), halves)
+        return CentralLearner(users.half(recipe, phase, secret=302), halves)
 
     with one_thread("a test"):
         limits = {"max_epochs": recipe.max_epochs, "patience": recipe.patience}

@@ -11,9 +11,9 @@ needs("torch")
 
 from two_parties import RECIPE, USERS, Music, mmoe, partner, people, plays, shared
 
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.protocol import FIELDS, MessageKind, decode
+from audiorec.recall.federated.sides import ItemSide, UserSide
 
 
 def crossed(folder, recipe, **options):
@@ -65,7 +65,7 @@ def test_no_row_of_features_or_plays_is_in_the_transcript(training):
 
 
 def test_no_row_number_of_a_batch_is_in_the_transcript(training):
-    from audiorec.recall.federated.draws import split_rows, steps_of
+    from audiorec.recall.federated.shared_draws import split_rows, steps_of
 
     whole = b"".join(training[0])
     learnt, _ = split_rows(len(USERS), RECIPE, hold_out=True)

@@ -10,14 +10,14 @@ from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import check_channel, made_up_listening
+from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
+from audiorec.recall.graph.explain import near_song
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import held_out, material_of
-from audiorec.recall.graph.places import Places, hidden_recall, prior_columns, scaled
 from audiorec.recall.graph.recipe import EgesRecipe, GraphSageRecipe, Song2vecRecipe
-from audiorec.recall.graph.why import near_song
+from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall, prior_columns, scaled
 from audiorec.recall.registry import channel_class, load_channel
 
 SMALL = {"dimension": 8, "drawn": 32, "places": 128, "block": 16}
@@ -51,13 +51,13 @@ def queries(*lists):
 @KINDS
 def test_the_contract_holds(name):
     needs("torch")
-    check_channel(lambda: channel(name, max_epochs=2), made_up_listening())
+    check_channel(lambda: channel(name, max_epochs=2), synthetic_listening())
 
 
 @KINDS
 def test_it_tells_two_kinds_of_music_apart_and_places_new_songs_by_their_facts(name):
     needs("torch")
-    data = with_facts(made_up_listening())
+    data = with_facts(synthetic_listening())
     made = channel(name, max_epochs=20, choose=False, learning_rate=0.05).fit(data)
     asked = queries(["song-001", "song-003"], ["song-021", "song-023"])
     found = made.recall(asked, 10)
@@ -73,7 +73,7 @@ def test_it_tells_two_kinds_of_music_apart_and_places_new_songs_by_their_facts(n
 @KINDS
 def test_a_training_that_is_stopped_goes_on_to_the_same_weights(name, tmp_path):
     needs("torch")
-    data, stop = with_facts(made_up_listening()), Event()
+    data, stop = with_facts(synthetic_listening()), Event()
 
     def after_two(line):
         if line["epoch"] == 2:
@@ -95,7 +95,7 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_weights(name, tmp_path):
 
 def test_without_gamma_facts_change_nothing_and_place_nobody():
     needs("torch")
-    plain = made_up_listening()
+    plain = synthetic_listening()
     bare = RecallData(plain.sequences, plain.new_songs)
     with_graph = channel("song2vec", gamma=0.0, max_epochs=2).fit(with_facts(plain))
     assert not with_graph.recall(queries(["song-001"]), 3, cold=6).cold.any()
@@ -105,7 +105,7 @@ def test_without_gamma_facts_change_nothing_and_place_nobody():
 
 def test_why_names_what_two_songs_share(tmp_path):
     needs("torch")
-    data = with_facts(made_up_listening())
+    data = with_facts(synthetic_listening())
     made = channel("song2vec").fit(data)
     made.save(tmp_path / "model")
     loaded = load_channel(tmp_path / "model")
@@ -129,7 +129,7 @@ def test_why_names_what_two_songs_share(tmp_path):
 
 def test_a_bundle_names_no_list_and_no_user():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     owner = data.sequences.owner_ids[0]
     facts = of_rows(
         ["song:song-001", "song:song-001", f"user:{owner}"],
@@ -146,7 +146,7 @@ def test_a_bundle_names_no_list_and_no_user():
 
 def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     facts = of_rows(["song:elsewhere"], ["by"], ["artist:x"])
     with pytest.raises(InputError, match="no triple is about a song of the log"):
         channel("song2vec").fit(RecallData(data.sequences, (), Context(triples=facts)))
@@ -175,7 +175,7 @@ def test_what_is_held_out_is_hidden_in_near_copies_too():
 
 
 def test_facts_that_come_without_triples():
-    data = made_up_listening()  # its sound names artists
+    data = synthetic_listening()  # its sound names artists
     found = material_of(data, neighbours=2)
     assert found.facts.relations == ("by", "sounds_like")
     assert len(found.things) == math.ceil(len(data.song_ids) / 4)
@@ -186,7 +186,7 @@ def test_places_by_hand():
     ahead = np.array([[1, 0], [0, 2], [0, 0]], np.float32)
     behind = np.array([[1, 0], [0, 1], [5, 5]], np.float32)
     has = np.array([True, True, False])
-    places = Places(ahead=ahead, behind=behind, parts=(2,), has_place=has)
+    places = SongVectors(ahead=ahead, behind=behind, parts=(2,), has_place=has)
     known = Sequences.from_lists([["a", "b"], [], ["c"]]).among(("a", "b", "c"))
     found = places.similarities(known)
     np.testing.assert_allclose(found[0, :2], np.array([1, 2]) / np.sqrt(5), rtol=1e-6)
@@ -206,7 +206,7 @@ def test_the_prior_is_a_share_of_the_logarithm_of_entries():
     one, often = prior_columns(counts, has, 0.5)
     np.testing.assert_allclose(often[:, 0], [0, 0, 0.5 * np.log(8)], rtol=1e-6)
     rows = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    places = Places(
+    places = SongVectors(
         ahead=np.concatenate([rows, one], axis=1),
         behind=np.concatenate([rows, often], axis=1),
         parts=(2, 1),
@@ -224,7 +224,7 @@ def test_the_prior_is_a_share_of_the_logarithm_of_entries():
 @pytest.mark.parametrize("name", ["song2vec", "eges", "graphsage"])
 def test_without_the_prior_only_songs_that_lie_near_count(name):
     needs("torch")
-    data = with_facts(made_up_listening())
+    data = with_facts(synthetic_listening())
     asked = queries(["song-001", "song-021"])
     plain, usual = (
         channel(name, max_epochs=1, choose=False, prior=prior).fit(data) for prior in (0.0, 0.5)
@@ -237,7 +237,7 @@ def test_without_the_prior_only_songs_that_lie_near_count(name):
 
 def test_of_a_history_only_the_newest_entries_count_if_asked():
     needs("torch")
-    data = with_facts(made_up_listening())
+    data = with_facts(synthetic_listening())
     long, short = queries(["song-001", "song-021", "song-023"]), queries(["song-021", "song-023"])
     whole = channel("song2vec", max_epochs=2).fit(data)
     recent = channel("song2vec", max_epochs=2, recent=2).fit(data)
@@ -267,7 +267,7 @@ def test_a_recipe_that_cannot_be_is_refused():
 
 def test_tables_in_files_give_the_same_model_bit_for_bit(tmp_path):
     needs("torch")
-    data = with_facts(made_up_listening())
+    data = with_facts(synthetic_listening())
     made = {where: channel("song2vec", tables=where).fit(data) for where in ("memory", "files")}
     places = [made[where].places for where in ("memory", "files")]
     for name in ("ahead", "behind", "has_place"):
@@ -284,15 +284,15 @@ def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
     known = tmp_path / "meminfo"
     known.write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
     monkeypatch.setattr(tables, "MEMORY", known)
-    assert tables.room_for(500_000, "auto", tmp_path) is None
-    assert tables.room_for(600_000, "auto", tmp_path) == tmp_path
-    assert tables.room_for(600_000, "memory", tmp_path) is None
-    assert tables.room_for(1, "files", tmp_path) == tmp_path
+    assert tables.table_folder(500_000, "auto", tmp_path) is None
+    assert tables.table_folder(600_000, "auto", tmp_path) == tmp_path
+    assert tables.table_folder(600_000, "memory", tmp_path) is None
+    assert tables.table_folder(1, "files", tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"tables of 1000000000.0 GB fit neither"):
-        tables.room_for(10**18, "auto", tmp_path)
+        tables.table_folder(10**18, "auto", tmp_path)
     monkeypatch.setattr(tables, "MEMORY", tmp_path / "none")
-    assert tables.room_for(10**18, "auto", tmp_path) is None
-    rows = tables.rows_in(tmp_path, 3, 2)
+    assert tables.table_folder(10**18, "auto", tmp_path) is None
+    rows = tables.zero_rows(tmp_path, 3, 2)
     rows[1] = 4.0
     assert rows.tolist() == [[0, 0], [4, 4], [0, 0]]
     assert [p.name for p in tmp_path.iterdir()] == ["meminfo"]  # a file without a name

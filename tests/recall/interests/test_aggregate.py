@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.recall.interests.aggregate import SongKinds, joined_interests, order_of
+from audiorec.recall.interests.aggregate import SongKinds, merged_interests, order_of
 
 SIMILAR = np.array([[0.9, 0.8, 0.7, 0.6, 0.1, 0.0], [0.1, 0.2, 0.3, 0.0, 0.5, 0.4]], np.float32)
 NONE = np.zeros(6, np.bool_)
@@ -119,7 +119,7 @@ def test_what_is_joined_is_apart_and_stands_for_the_same_songs(seed, k, above):
     interests = rng.normal(size=(5, k, 3)).astype(np.float32)
     interests[rng.random((5, k)) < 0.3] = 0
     shares = rng.random((5, 4, k)).astype(np.float32) * interests.any(axis=2)[:, None]
-    found, moved = joined_interests(interests, shares, above=above)
+    found, moved = merged_interests(interests, shares, above=above)
     unit = found / np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-9)
     there = found.any(axis=2)
     pairs = there[:, :, None] & there[:, None] & (np.arange(k)[:, None] < np.arange(k))
@@ -128,15 +128,15 @@ def test_what_is_joined_is_apart_and_stands_for_the_same_songs(seed, k, above):
     np.testing.assert_allclose(moved.sum(axis=2), shares.sum(axis=2), atol=1e-5)
     assert not moved.transpose(0, 2, 1)[~there].any()
     # One history alone and among others, and nothing is joined at 1.
-    alone, _ = joined_interests(interests[2:3], shares[2:3], above=above)
+    alone, _ = merged_interests(interests[2:3], shares[2:3], above=above)
     np.testing.assert_allclose(alone[0], found[2], atol=1e-6)
-    assert joined_interests(interests, shares, above=1)[0] is interests
+    assert merged_interests(interests, shares, above=1)[0] is interests
 
 
 def test_the_nearest_two_are_joined_first():
     """b lies between a and c, nearer to a: a and b become one, which is too far from c."""
     angles = np.deg2rad([0, 20, 45])
     three = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None].astype(np.float32)
-    found, _ = joined_interests(three, np.ones((1, 1, 3), np.float32), above=np.cos(np.deg2rad(30)))
+    found, _ = merged_interests(three, np.ones((1, 1, 3), np.float32), above=np.cos(np.deg2rad(30)))
     assert found[0].any(axis=1).tolist() == [True, False, True]
     assert np.allclose(found[0, 0], [np.cos(np.deg2rad(10)), np.sin(np.deg2rad(10))], atol=1e-6)

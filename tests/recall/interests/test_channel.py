@@ -16,7 +16,7 @@ from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
-from audiorec.recall.contract.checks import check_channel, made_up_listening
+from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.interests.comirec_sa import ComirecSa
 from audiorec.recall.interests.mind import Mind
@@ -35,7 +35,7 @@ def channel(name, **changes):
 
 def two_genres(new=-1):
     """Return listening where the first twenty songs are jazz, the rest rock, new songs unknown."""
-    plain = made_up_listening()
+    plain = synthetic_listening()
     ids = plain.song_ids
     number = np.array([new if "new" in i else int(i >= "song-020") for i in ids], np.int32)
     heard = np.zeros(len(ids), np.bool_)
@@ -73,7 +73,7 @@ def test_more_mixed_lists_keep_the_contract():
 @pytest.mark.parametrize("name", NAMES)
 def test_they_tell_two_kinds_of_music_apart(name):
     needs("torch")
-    made = channel(name, max_epochs=8, patience=8).fit(made_up_listening())
+    made = channel(name, max_epochs=8, patience=8).fit(synthetic_listening())
     found = made.recall(asked(["song-001", "song-003"], ["song-021", "song-023"]), 10)
     kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
     assert kinds[0] > 0.8
@@ -85,7 +85,7 @@ def test_each_candidate_says_which_interest_brought_it(name):
     needs("torch")
     history = [f"song-{n:03}" for n in (1, 21, 3, 23, 5, 25, 7, 27, 2, 22)]
     for rule in ("merged", "equal"):
-        made = channel(name, rule=rule).fit(made_up_listening())
+        made = channel(name, rule=rule).fit(synthetic_listening())
         queries = asked(history, [], ["song-001"])
         found = made.recall(queries, 8)
         interests = made.interests(queries)
@@ -103,7 +103,7 @@ def test_each_candidate_says_which_interest_brought_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_users_have_a_row_an_interest_whose_weights_are_shares(name, tmp_path):
     needs("torch")
-    made = channel(name).fit(made_up_listening())
+    made = channel(name).fit(synthetic_listening())
     queries = asked([f"song-{n:03}" for n in range(16)], [], ["song-001"])
     rows = made.user_interests(queries)
     assert set(rows.user.tolist()) == {0, 2}
@@ -125,7 +125,7 @@ def test_users_have_a_row_an_interest_whose_weights_are_shares(name, tmp_path):
 def test_what_was_played_lately_weighs_more():
     needs("torch")
     made = channel("mind", half_life=1.0, routing_logits="fixed", longest=20)
-    made.fit(made_up_listening())
+    made.fit(synthetic_listening())
     batch = next(made.batches(asked(["song-001"] * 4)))[1]
     assert made._recency(batch)[0].tolist() == [0.125, 0.25, 0.5, 1.0]  # by hand
     shares = np.zeros((1, 4, 4), np.float32)
@@ -169,7 +169,7 @@ def test_diversity_mixes_lists_and_asks_for_a_category():
 
 def test_profiles_are_joined_behind_the_interests():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     users = data.sequences.owner_ids
     ages = np.arange(len(users), dtype=np.float32)
     known = Profiles(users, {}, {"age": ages})
@@ -183,7 +183,7 @@ def test_profiles_are_joined_behind_the_interests():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_training_that_is_stopped_goes_on(name, tmp_path):
     needs("torch")
-    data, stop = made_up_listening(), Event()
+    data, stop = synthetic_listening(), Event()
 
     def after_one(line):
         if line["epoch"] == 1:
@@ -203,7 +203,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from audiorec.learning import fit
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.interests.mind import Mind
 from audiorec.recall.interests.recipe import MindRecipe
 
@@ -221,7 +221,7 @@ from audiorec.learning import next_song as learner
 plain = learner.train_next_song
 learner.train_next_song = lambda *a, **k: plain(*a, **k, every_s=0.0)
 recipe = MindRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=2)
-made = Mind(recipe).fit(made_up_listening(), work=Path(sys.argv[1]))
+made = Mind(recipe).fit(synthetic_listening(), work=Path(sys.argv[1]))
 made.save(Path(sys.argv[1]) / "model")
 """
 

@@ -11,16 +11,16 @@ needs("torch")
 import torch
 from torch.nn import functional
 
-from audiorec.learning.next_plays import NextPlays, histories, stretches
+from audiorec.learning.next_plays import NextPlays, histories, training_windows
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
 from audiorec.recall.interests.forward import pooled_interests, routed_interests
-from audiorec.recall.interests.network import nearness
+from audiorec.recall.interests.network import target_cosines
 from audiorec.recall.interests.pooling import ComirecSaNetwork
 from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
 from audiorec.recall.interests.routing import (
     MindNetwork,
-    interests_there,
+    interest_mask,
     routed,
     squash,
 )
@@ -119,14 +119,14 @@ def test_gradients_flow_through_the_last_round_alone():
 
 
 def test_how_many_interests_a_history_has():
-    found = interests_there(torch.tensor([1, 2, 3, 4, 7, 8, 15, 16, 1000]), 4).sum(-1)
+    found = interest_mask(torch.tensor([1, 2, 3, 4, 7, 8, 15, 16, 1000]), 4).sum(-1)
     assert found.tolist() == [1, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_an_interest_that_is_not_there_trains_nothing_and_is_nobodys_nearest():
     queries = torch.tensor([[[-1.0, 0.2], [0.0, 0.0]]])
     target = torch.tensor([[1.0, 0.0]])
-    assert nearness(queries, target)[1].argmax(dim=1).tolist() == [0]
+    assert target_cosines(queries, target)[1].argmax(dim=1).tolist() == [0]
     for sharpness in (0.0, 1.0, 9.0):
         made = network(MindNetwork, MindRecipe(**QUICK, sharpness=sharpness))
         found = made.for_target(queries, target)
@@ -180,7 +180,7 @@ def test_a_place_in_training_is_a_history_in_answers(kind, recipe):
     rng = np.random.default_rng(0)
     owner = np.flatnonzero((plays.lengths > 4) & (plays.lengths <= recipe.longest))[:1]
     first, stop = plays.starts[owner], plays.starts[owner + 1]
-    whole = stretches(plays, first, stop, owner, rng)
+    whole = training_windows(plays, first, stop, owner, rng)
     with torch.no_grad():
         at_places, _ = made.queries(learner.tensors(whole))
         for place in range(1, int((stop - first)[0])):
@@ -198,7 +198,7 @@ def test_logits_are_drawn_anew_for_each_example_and_step():
 
     def interests(seed):
         rng = np.random.default_rng(seed)
-        batch = stretches(plays, plays.starts[twice], plays.starts[twice] + 9, twice, rng)
+        batch = training_windows(plays, plays.starts[twice], plays.starts[twice] + 9, twice, rng)
         with torch.no_grad():
             return made.queries(learner.tensors(batch))[0].reshape(2, 8, -1)
 

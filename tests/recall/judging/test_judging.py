@@ -7,12 +7,12 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.asking import write_candidates
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.tables import read_candidates, read_targets
 from audiorec.recall.judging.judge import compare, judge
-from audiorec.recall.judging.splits import SPLITS, given, list_groups, split
+from audiorec.recall.judging.splits import SPLITS, given_split, list_groups, split
 from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.replay import Replay
 from audiorec.recall.simple.rules import Rules
@@ -82,7 +82,7 @@ def test_nothing_to_ask_for_is_refused(name):
 
 
 def test_a_given_test_set_is_matched_by_user():
-    found = given(
+    found = given_split(
         Sequences.from_lists([["a", "b"]]),
         Sequences.from_lists([["a"], ["b"]], ["u", "v"]),
         Sequences.from_lists([["b"], ["a"], ["a"]], ["v", "nobody", "u"]),
@@ -91,7 +91,7 @@ def test_a_given_test_set_is_matched_by_user():
     assert found.histories.owner_ids == found.wanted.owner_ids == ("v", "u")
     assert found.cluster.tolist() == [7, 9]
     with pytest.raises(InputError, match="no user of the targets has a history"):
-        given(found.learn, found.histories, Sequences.from_lists([["a"]], ["w"]))
+        given_split(found.learn, found.histories, Sequences.from_lists([["a"]], ["w"]))
 
 
 def test_rules_that_know_the_answer_are_always_right():
@@ -114,7 +114,7 @@ def test_heard_songs_are_left_out_and_not_asked_for_again():
 
 
 def test_a_list_that_a_channel_wrote_is_judged_like_the_channel(tmp_path):
-    cut = split(made_up_listening().sequences, "last")
+    cut = split(synthetic_listening().sequences, "last")
     channel = Rules()
     expected = judge(channel, cut, ks=[3, 10])
     path = tmp_path / "lists.parquet"

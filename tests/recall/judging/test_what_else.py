@@ -8,13 +8,13 @@ import pytest
 
 from audiorec.evaluation.full_rank import sound_diversity
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.lists import spread_of
-from audiorec.recall.judging.splits import given, split
+from audiorec.recall.judging.splits import given_split, split
 from audiorec.recall.judging.strata import owners_of, song_strata, user_strata
 from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.replay import Replay
@@ -23,7 +23,7 @@ from audiorec.recall.simple.vs_knn import VsKnn
 
 @pytest.mark.parametrize("channel", [Popular, Replay, VsKnn])
 def test_repeats_are_judged_both_ways_at_once(channel):
-    cut = split(made_up_listening().sequences, "last")
+    cut = split(synthetic_listening().sequences, "last")
     kept = judge(channel(), cut, ks=[3, 10], keep_heard=True)
     left_out = judge(channel(), cut, ks=[3, 10])
     assert (kept.repeats, left_out.repeats) == ("kept", "left_out")
@@ -37,7 +37,7 @@ def test_repeats_are_judged_both_ways_at_once(channel):
 
 
 def test_a_heard_song_stands_before_others_only_where_it_is_kept():
-    cut = given(
+    cut = given_split(
         Sequences.from_lists([["a", "a", "b"]]),
         Sequences.from_lists([["a"]], ["u"]),
         Sequences.from_lists([["b"]], ["u"]),
@@ -55,7 +55,7 @@ def test_the_other_way_is_empty_where_nothing_is_wanted():
 
 
 def test_heard_songs_of_a_made_list_are_passed_over():
-    cut = given(
+    cut = given_split(
         Sequences.from_lists([["a", "b", "c"]]),
         Sequences.from_lists([["a"]], ["u"]),
         Sequences.from_lists([["b"]], ["u"]),
@@ -84,7 +84,7 @@ def test_strata_of_songs_and_users_by_hand():
 
 
 def test_a_song_that_one_list_plays_often_is_in_one_list():
-    cut = given(
+    cut = given_split(
         Sequences.from_lists([["a", "a", "a"], ["b", "c"], ["b"]]),
         Sequences.from_lists([["c"], []], ["u", "v"]),
         Sequences.from_lists([["a", "b"], ["zzz"]], ["u", "v"]),
@@ -161,7 +161,7 @@ def test_cost_counts_seconds():
 
 def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     # A million songs and as many queries as one likes: no more than CELLS similarities at a time.
-    plays = made_up_listening().sequences
+    plays = synthetic_listening().sequences
     cut = split(plays, "last")
     whole = judge(VsKnn(), cut, ks=[3, 10])
     shapes = []

@@ -24,9 +24,9 @@ from made_export import (
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.recall.serving.export.job import ExportRecipe
-from audiorec.recall.serving.export.streams import stretches
+from audiorec.recall.serving.export.streams import sorted_streams
 from audiorec.recall.serving.tables import USERS as USER_SCHEMA
-from audiorec.recall.serving.tables import UserStream, together
+from audiorec.recall.serving.tables import UserStream, merge_streams
 
 
 def test_the_same_files_and_settings_are_not_exported_again(world, tmp_path):
@@ -179,7 +179,7 @@ def test_streams_stay_short_where_one_file_has_few_rows_a_user(tmp_path):
         for t, n in ((long, 100), (short, 10))
     ]
     largest, rows = [0, 0], 0
-    for block in together(streams):
+    for block in merge_streams(streams):
         rows += sum(map(len, block))
         largest = [max(a, len(s.table)) for a, s in zip(largest, streams, strict=True)]
     assert rows == len(long) + len(short)
@@ -201,7 +201,7 @@ def test_files_of_several_stretches_are_read_in_the_order_of_users(tmp_path, row
 
 def _whole(path, schema, most, monkeypatch):
     monkeypatch.setattr("audiorec.recall.serving.export.streams.MOST_STRETCHES", most)
-    blocks = list(together(stretches(path, schema, lambda table: table)))
+    blocks = list(merge_streams(sorted_streams(path, schema, lambda table: table)))
     firsts = [min(t.column("user_id")[0].as_py() for t in b if len(t)) for b in blocks]
     assert firsts == sorted(firsts)
     whole = pa.concat_tables([t for b in blocks for t in b])

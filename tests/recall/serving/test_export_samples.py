@@ -15,9 +15,14 @@ from made_export import (
 )
 from made_logs import log_of
 
+from audiorec.recall.serving.export.features import EventHistory
 from audiorec.recall.serving.export.job import ExportRecipe, export_recall
-from audiorec.recall.serving.export.past import Past
-from audiorec.recall.serving.export.samples import OUTCOMES, SampleCounts, ShownSongs, became
+from audiorec.recall.serving.export.samples import (
+    OUTCOMES,
+    SampleCounts,
+    ShownSongs,
+    exposure_samples,
+)
 from audiorec.recall.serving.export.sources import ExportSources
 
 
@@ -131,7 +136,7 @@ def test_outcomes_are_those_of_plain_loops(plays, shown, days):
     at = np.array([day * DAY for _, day in shown], float)
     nobody = np.zeros(len(shown), np.int64)
     exposures = ShownSongs(nobody, song, name, at, nobody)
-    found = became(Past(log).of(0, 1), exposures, float(days), SampleCounts())
+    found = exposure_samples(EventHistory(log).of(0, 1), exposures, float(days), SampleCounts())
     expected = []
     for own, day in sorted(set(shown), key=lambda one: (one[1], one[0])):
         later = [other for s, other in shown if s == own and other > day]

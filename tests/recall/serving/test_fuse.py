@@ -15,10 +15,15 @@ from made_logs import log_of
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.serving.exclusions import (
+    excluded_by,
+    joined_sequences,
+    read_exposures,
+    traits_of,
+)
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 
 
@@ -107,7 +112,7 @@ def test_cold_songs_have_places_of_their_own_and_no_more():
 def test_heard_songs_come_by_replay_alone_and_in_its_share():
     heard = Sequences.from_lists([["a", "b"]], ["u"])
     one, again = table_of("one", {"u": ["a", "c", "d", "e"]}), table_of("replay", {"u": ["b", "a"]})
-    closed = Closed.of(heard=heard)
+    closed = Exclusions.of(heard=heard)
     assert fused(one, again, closed=closed)["u"] == ["c", "d", "e"]
     assert set(fused(one, again, closed=closed, k=4, replay_share=0.25)["u"]) == {
         "c",
@@ -118,7 +123,7 @@ def test_heard_songs_come_by_replay_alone_and_in_its_share():
 
 
 def test_never_beats_replay_and_artists_are_blocked_by_plain_name():
-    closed = Closed.of(
+    closed = Exclusions.of(
         never=Sequences.from_lists([["b"]], ["u"]),
         artists=Sequences.from_lists([["the beatles"]], ["u"]),
     )
@@ -227,7 +232,7 @@ def test_any_lists_as_a_slow_reference_has_them(lists, heard, per_artist):
     by_user = defaultdict(list)
     for user, song in sorted(heard):
         by_user[user].append(song)
-    closed = Closed.of(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
+    closed = Exclusions.of(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
     found = fuse(made, recipe, facts(artist=artist), closed)
     assert lists_of(found) == slow_reciprocal(made, recipe, heard, artist)
 
@@ -283,7 +288,7 @@ def test_what_a_log_closes():
         ("u", "d", 4.0, "block"),
         ("v", "a", 5.0, "skip"),
     )
-    closed = closed_by(log)
+    closed = excluded_by(log)
 
     def of(lists):
         user, song = lists.pairs_of(["u", "v", "x"])
@@ -293,7 +298,7 @@ def test_what_a_log_closes():
     assert of(closed.heard) == {("u", "a"), ("v", "a")}
     assert {("u", "c"), ("u", "d")} <= of(closed.never)
     assert ("u", "a") not in of(closed.never)
-    assert closed_by(log, keep_heard=True).heard is None
+    assert excluded_by(log, keep_heard=True).heard is None
 
 
 def test_exposures_stay_away_for_some_days(tmp_path):
@@ -313,11 +318,11 @@ def test_exposures_stay_away_for_some_days(tmp_path):
 
 
 def test_lists_of_several_sources_are_joined():
-    found = joined(
+    found = joined_sequences(
         [Sequences.from_lists([["a"]], ["u"]), Sequences.from_lists([["b"], ["a"]], ["u", "v"])]
     )
     assert found.owner_ids == ("u", "v")
     assert found.song_ids == ("a", "b")
     assert [found[row].tolist() for row in range(2)] == [[0, 1], [0]]
-    assert len(joined([])) == 0
-    assert facts_of().song_ids == ()
+    assert len(joined_sequences([])) == 0
+    assert traits_of().song_ids == ()

@@ -12,10 +12,10 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.entries import ENTRIES
+from audiorec.recall.serving.reason_words import reason_phrase
 from audiorec.recall.serving.recommend import Recommender
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tuned import TunedFile
-from audiorec.recall.serving.words import in_words
 from audiorec.recall.simple.rules import Rules
 
 HOUR = 3_600.0
@@ -237,7 +237,7 @@ def test_a_user_without_a_finished_play_gets_what_is_popular():
     ],
 )
 def test_reasons_in_words(reason, known, words):
-    assert in_words(reason, **known) == words
+    assert reason_phrase(reason, **known) == words
 
 
 def test_an_entry_is_a_list_for_a_product():

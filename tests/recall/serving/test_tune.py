@@ -11,7 +11,7 @@ from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
-from audiorec.recall.judging.splits import given
+from audiorec.recall.judging.splits import given_split
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
 from audiorec.recall.serving.standings import Standings
@@ -37,7 +37,7 @@ def world(tmp_path):
         pq.write_table(table_of(name, lists), tmp_path / f"{name}.parquet")
     plays = Sequences.from_lists([[s] for s in SONGS], [f"v{n}" for n in range(40)])
     known = Sequences.from_lists([[SONGS[0]]] * 60, USERS)
-    split = given(plays, known, Sequences.from_lists([[w] for w in wanted.values()], USERS))
+    split = given_split(plays, known, Sequences.from_lists([[w] for w in wanted.values()], USERS))
     return [tmp_path / "bad.parquet", tmp_path / "good.parquet"], split
 
 
@@ -149,6 +149,6 @@ def test_refusals(world):
     with pytest.raises(InputError, match="too few users"):
         tune(paths, split, FusionRecipe(), users=1)
     strangers = Sequences.from_lists([["s01"]] * 4, ["x1", "x2", "x3", "x4"])
-    other = given(split.learn, strangers, strangers)
+    other = given_split(split.learn, strangers, strangers)
     with pytest.raises(InputError, match="has candidates for a user of the split, such as 'x"):
         tune(paths, other, FusionRecipe())

@@ -10,7 +10,7 @@ from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.next_song import NextSong, unit
-from audiorec.recall.sequence.sasrec.forward import again, newest_query, profile_query
+from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
 from audiorec.recall.sequence.sasrec.gaps import capped_by_session
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 from audiorec.types import FloatArray
@@ -80,7 +80,7 @@ class Sasrec(NextSong[SasrecRecipe]):
             found = self._queries(batch)
             users[rows] = unit(found)
             if "again_by_lag" in self.weights:
-                row, song, added = again(batch, found, self.weights)
+                row, song, added = history_terms(batch, found, self.weights)
                 heard.append((rows[row], song, self.recipe.temperature * added))
         self._embed_profiles(users, queries)
         similar = self.near(users)

@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.learning.batches import causal_mask
 from audiorec.learning.next_plays import PlayBatch
-from audiorec.recall.sequence.sasrec.gaps import gap_numbers
+from audiorec.recall.sequence.sasrec.gaps import gap_bins
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -63,7 +63,7 @@ def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:
     return _norm(x, weights, "norm").astype(np.float32)
 
 
-def again(
+def history_terms(
     batch: PlayBatch, queries: FloatArray, weights: Weights
 ) -> tuple[Int64Array, Int64Array, FloatArray]:
     """Return what is added to the logits of songs in the histories.
@@ -146,7 +146,7 @@ def _hidden(at: Int64Array, length: int) -> BoolArray:
 def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
     """Return the bias of the logits by time gap: (B, heads, M, L); 0 if a time is unknown."""
     later = np.take_along_axis(batch.time, at, axis=1)
-    number = gap_numbers(later[:, :, None], batch.time[:, None], len(gaps))
+    number = gap_bins(later[:, :, None], batch.time[:, None], len(gaps))
     added = np.where(number[..., None] >= 0, gaps[number], 0)
     return added.transpose(0, 3, 1, 2).astype(np.float32)
 

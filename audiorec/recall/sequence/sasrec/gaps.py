@@ -17,18 +17,18 @@ from audiorec.types import Float64Array, Int64Array
 DAY_S = 86_400.0
 
 
-def n_gaps(longest_days: float) -> int:
+def n_gap_bins(longest_days: float) -> int:
     """Return the number of bins; pairs with an unknown time are in none."""
     return max(1, math.frexp(longest_days * DAY_S)[1]) + 1
 
 
-def gap_numbers(later: Float64Array, earlier: Float64Array, n: int) -> Int64Array:
+def gap_bins(later: Float64Array, earlier: Float64Array, n: int) -> Int64Array:
     """Return the bin of each gap, below `n`; -1 if a time is unknown (NaN).
 
     Examples
     --------
     >>> seconds = np.array([0.0, 1.0, 3.0, 4.0, 1e12, np.nan, -5.0])
-    >>> gap_numbers(seconds, np.zeros(7), 20).tolist()
+    >>> gap_bins(seconds, np.zeros(7), 20).tolist()
     [0, 1, 2, 3, 19, -1, 0]
     """
     gap = later - earlier

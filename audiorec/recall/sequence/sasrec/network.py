@@ -16,7 +16,7 @@ from torch.nn import functional
 from audiorec.learning.dropout import dropout
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
-from audiorec.recall.sequence.sasrec.gaps import n_gaps
+from audiorec.recall.sequence.sasrec.gaps import n_gap_bins
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 EPSILON = 1e-5  # of the norms
@@ -132,7 +132,9 @@ class _Block(nn.Module):
             # the table soon become those that are played with it.
             nn.init.normal_(last.weight, std=SMALL)
             nn.init.zeros_(last.bias)
-        self.n_gaps = n_gaps(recipe.longest_gap_days) if is_timed and recipe.relative_time else 0
+        self.n_gaps = (
+            n_gap_bins(recipe.longest_gap_days) if is_timed and recipe.relative_time else 0
+        )
         if self.n_gaps:
             self.gaps = nn.Parameter(torch.zeros(self.n_gaps, recipe.heads))
 

@@ -6,15 +6,15 @@
         ──trainer──▶ best state of the network      ``learning.fit_refit`` is the loop
     history, profile ──model──▶ user ──channel──▶ songs near each user
 
-============  ====================================================================
-``channel``   the recall channel: training data and answers
-``recipe``    hyper-parameters
-``examples``  plays as training examples: held-out part, epochs, batches
-``network``   the model in torch, for training
-``trainer``   data, recipe → the trained model
-``model``     the same in numpy: embeddings of users
-``placing``   embeddings of unplayed songs, from sound and artist
-============  ====================================================================
+=============  ==========================================================
+``channel``    the recall channel: training data and answers
+``recipe``     hyper-parameters
+``examples``   plays as training examples: held-out part, epochs, batches
+``network``    the model in torch, for training
+``trainer``    data, recipe → the trained model
+``model``      the same in numpy: embeddings of users
+``sound_map``  embeddings of unplayed songs, from sound and artist
+=============  ==========================================================
 
 Public::
 

@@ -23,10 +23,10 @@ from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
-from audiorec.recall.sequence.youtube_dnn.examples import LearntPlays, as_likes
+from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, as_likes
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
-from audiorec.recall.sequence.youtube_dnn.placing import Placing, artists_among
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap, artists_among
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 
@@ -52,13 +52,13 @@ class YoutubeDnn(SharedSpace):
         from audiorec.learning.torch_use import import_torch
 
         import_torch("training youtube-dnn")
-        from audiorec.learning.processes import joined
+        from audiorec.learning.processes import join_processes
         from audiorec.recall.sequence.youtube_dnn.trainer import train
 
         self.in_days = data.plays.weight is not None
         self.made_by = "" if data.sound is None else data.sound.made_by
         material = _material(data, in_days=self.in_days)
-        with joined() as processes:
+        with join_processes() as processes:
             found = train(
                 material,
                 self.recipe,
@@ -76,7 +76,7 @@ class YoutubeDnn(SharedSpace):
         self.learnt = data.counts > 0
         artists = artists_among(data.context, data.song_ids)
         z = model.standardised(model.song_inputs, model.has_input)
-        self.placing = Placing.fit(model.song_embeddings, z, model.has_input, artists, self.learnt)
+        self.placing = SoundMap.fit(model.song_embeddings, z, model.has_input, artists, self.learnt)
         places = self.placing.place(z, model.has_input, artists)
         self._take(_placed(model, self.learnt, places))
 
@@ -160,7 +160,7 @@ class YoutubeDnn(SharedSpace):
             channel.in_days = config["learnt_from"] == "likes"
             channel.made_by = str(config["sound"])
             channel.learnt = tensors["learnt"].astype(np.bool_)
-            channel.placing = Placing.of_tensors(tensors)
+            channel.placing = SoundMap.of_tensors(tensors)
             model = UsersModel.of_tensors(
                 tensors,
                 encoder=Encoder.from_json(config["demographics"]),
@@ -175,7 +175,7 @@ class YoutubeDnn(SharedSpace):
         return channel
 
 
-def _material(data: RecallData, *, in_days: bool) -> LearntPlays:
+def _material(data: RecallData, *, in_days: bool) -> TrainingPlays:
     plays, n = data.plays, len(data.song_ids)
     vectors, has = np.zeros((n, 0), np.float32), np.zeros(n, np.bool_)
     if data.sound is not None:
@@ -187,7 +187,7 @@ def _material(data: RecallData, *, in_days: bool) -> LearntPlays:
                 "audiorec listening check LOG --vectors STORE compares them"
             )
     people = data.context.profiles
-    return LearntPlays(
+    return TrainingPlays(
         likes=as_likes(plays, in_days=in_days),
         vectors=vectors,
         has_vector=has,

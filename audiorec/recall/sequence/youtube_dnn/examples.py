@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.seeds import generator
-from audiorec.listening.history import DAY_S, Histories, Likes, Spans, before, histories
+from audiorec.listening.history import DAY_S, Histories, Likes, Spans, histories, history_spans
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
@@ -49,7 +49,7 @@ def as_likes(found: Sequences, *, in_days: bool) -> Likes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LearntPlays:
+class TrainingPlays:
     """Training data."""
 
     likes: Likes  # of U users; songs are rows of the tables below
@@ -79,7 +79,7 @@ class LearntPlays:
         return data.hexdigest()[:16]
 
 
-def standardisation(data: LearntPlays) -> tuple[FloatArray, FloatArray]:
+def standardisation(data: TrainingPlays) -> tuple[FloatArray, FloatArray]:
     """Return mean and scale of each column over songs with a vector: (V,), float32."""
     rows = data.vectors[data.has_vector].astype(np.float64)
     if not len(rows):
@@ -116,7 +116,7 @@ class Examples:
         self.likes, self.catalogue = likes, catalogue
         self.recipe, self.half_life = recipe, half_life
         self.user = likes.user
-        self._spans = before(likes, max_history=recipe.max_history)
+        self._spans = history_spans(likes, max_history=recipe.max_history)
 
     def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> LikeBatch:
         """Return the examples at positions (B,) in the sequences of likes.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import ShapeError
-from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
+from audiorec.listening.history import Histories, Likes, all_spans, histories, mean_inputs
 from audiorec.listening.profiles import Encoder
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -113,7 +113,7 @@ class UsersModel:
 
     def embed(self, likes: Likes, catalogue: Catalogue, demographics: FloatArray) -> UserEmbeddings:
         """Embed U users by their whole history; `demographics` (U, A) are encoded profiles."""
-        spans = whole(likes, max_history=self.max_history)
+        spans = all_spans(likes, max_history=self.max_history)
         embeddings = np.empty((len(likes), self.song_embeddings.shape[1]), np.float32)
         history = np.empty(len(likes), np.int64)
         for start in range(0, len(likes), BLOCK_ROWS):

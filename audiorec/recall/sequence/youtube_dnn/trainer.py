@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, noting
+from audiorec.learning.fit import EVERY_S, Line, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
@@ -32,7 +32,7 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
     Examples,
-    LearntPlays,
+    TrainingPlays,
     epoch_places,
     epochs_of,
     held_out,
@@ -60,7 +60,7 @@ Batch = tuple[Int64Array, np.random.Generator, float]  # positions, generator, l
 
 
 def train(
-    data: LearntPlays,
+    data: TrainingPlays,
     recipe: YoutubeDnnRecipe,
     half_life: float | None,
     *,
@@ -91,7 +91,7 @@ def train(
             patience=recipe.patience,
             work=work,
             fingerprint=fingerprint({"recipe": asdict(recipe), "data": data.fingerprint}),
-            tell=progress if work is None else noting(work / METRICS_FILE, progress),
+            tell=progress if work is None else log_epochs(work / METRICS_FILE, progress),
             stop=stop,
             every_s=every_s,
             clip=recipe.clip,
@@ -105,7 +105,7 @@ class YoutubeDnnLearner:
 
     def __init__(
         self,
-        data: LearntPlays,
+        data: TrainingPlays,
         recipe: YoutubeDnnRecipe,
         half_life: float | None,
         held: BoolArray,

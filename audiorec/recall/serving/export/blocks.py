@@ -33,16 +33,15 @@ from audiorec.recall.serving.export.columns import (
     served_rows,
 )
 from audiorec.recall.serving.export.exposures import SHOWN, entries_of, read_served, read_shown
-from audiorec.recall.serving.export.pairs import proposed
-from audiorec.recall.serving.export.past import Past, PastOfUsers
-from audiorec.recall.serving.export.people import moments, user_columns, vectors
+from audiorec.recall.serving.export.features import EventHistory, UserEventHistory
+from audiorec.recall.serving.export.pairs import merge_candidates
 from audiorec.recall.serving.export.samples import (
     SampleCounts,
     Samples,
     ShownSongs,
-    became,
-    did,
-    heard,
+    event_samples,
+    exposure_samples,
+    play_samples,
 )
 from audiorec.recall.serving.export.schema import (
     FEATURES,
@@ -50,9 +49,10 @@ from audiorec.recall.serving.export.schema import (
     export_tables,
     served_columns,
 )
-from audiorec.recall.serving.export.sources import Opened
+from audiorec.recall.serving.export.sources import OpenSources
 from audiorec.recall.serving.export.streams import ids_stream
-from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, together
+from audiorec.recall.serving.export.users import moments, user_columns, vectors
+from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, merge_streams
 from audiorec.types import FloatArray, IdMap, Int64Array, string_array
 
 CHUNK_USERS = 4_096
@@ -66,7 +66,7 @@ class _People:
     """The users of one block."""
 
     user_ids: Any  # sorted; a `pyarrow.StringArray` of length n
-    past: PastOfUsers  # of the users that are in the log
+    past: UserEventHistory  # of the users that are in the log
     number: Int64Array  # (n,): number of each in `past`; -1: not in the log
     embedded: list[FloatArray]  # one per space: (n, E), zeros where nothing is known
 
@@ -76,8 +76,8 @@ class UserBlocks:
 
     Parameters
     ----------
-    opened : Opened
-    past : Past
+    opened : OpenSources
+    past : EventHistory
     channels : sequence of (slug, name)
         Channels of the tables of candidates, in the same order.
     parts : ExportParts
@@ -98,8 +98,8 @@ class UserBlocks:
 
     def __init__(
         self,
-        opened: Opened,
-        past: Past,
+        opened: OpenSources,
+        past: EventHistory,
         *,
         channels: Sequence[tuple[str, str]],
         parts: ExportParts,
@@ -135,7 +135,7 @@ class UserBlocks:
             *self._earlier(),
         ]
         ends = np.cumsum([1, len(sources.candidates), len(lists) - len(sources.candidates)])
-        for tables in together(streams):
+        for tables in merge_streams(streams):
             ids, own, one, rest = np.split(np.arange(len(tables)), ends)
             of = [[tables[at] for at in part] for part in (own, one, rest)]
             fused = of[1][0] if of[1] else SCHEMA.empty_table()
@@ -173,10 +173,10 @@ class UserBlocks:
         known = pa.concat_arrays(there)
         earlier = earlier.filter(pc.is_in(earlier.column("user_id"), value_set=known))
         found.append(("served", self._served(earlier, candidates)))
-        did_rows = did(people.past, self._recall)
+        did_rows = event_samples(people.past, self._recall)
         found.append(("samples_recall", self._recall_rows(people, did_rows)))
         if self.rule == BY_LISTENING:
-            samples = heard(people.past, self.entry, self._ranking)
+            samples = play_samples(people.past, self.entry, self._ranking)
             found.append(("samples_ranking", self._heard_rows(people, samples)))
         elif any(map(len, shown)):
             found.append(("samples_ranking", self._shown_rows(people, shown, earlier)))
@@ -241,7 +241,7 @@ class UserBlocks:
             columns[f"embedding_{slug}"] = vectors(embedded)
         return columns
 
-    def _liked(self, past: PastOfUsers) -> Int64Array:
+    def _liked(self, past: UserEventHistory) -> Int64Array:
         """Return the number of songs that each user of a block likes; add them to `likes`."""
         judged = judge_pairs(self._opened.log.take(past.rows), Rule())
         liked = judged.sign > 0
@@ -266,7 +266,7 @@ class UserBlocks:
         return found
 
     def _candidates(self, people: _People, lists: list[Any], fused: Any) -> dict[str, Any]:
-        pairs = proposed(lists, fused)
+        pairs = merge_candidates(lists, fused)
         user = IdMap(people.user_ids).rows(pairs.user_ids)[pairs.user]
         song = self._numbers(pairs.song_ids)[pairs.song]
         at = np.full(len(user), self._until)
@@ -330,7 +330,7 @@ class UserBlocks:
         owner = IdMap(people.user_ids).rows(one_array(table.column("user_id").combine_chunks()))
         at = table.column("shown_at").to_numpy()
         exposed = ShownSongs(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
-        samples = became(people.past, exposed, self._days, self._ranking)
+        samples = exposure_samples(people.past, exposed, self._days, self._ranking)
         rows = table.take(integers(samples.row))
         ids = {n: one_array(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}
         columns = self._common(people, samples, ids) | outcome_arrays(samples)

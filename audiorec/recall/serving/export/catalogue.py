@@ -1,7 +1,7 @@
 """Rows of the table of songs: descriptions, counts of plays, and vectors.
 
 past, store, models ──song_rows──▶ tables of `songs`, some rows at a time
-space of the store  ──first_places──▶ agreement of a raw cosine with ``similar``
+space of the store  ──nearest_agreement──▶ agreement of a raw cosine with ``similar``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from audiorec.files.arrow import arrow_array
 from audiorec.listening.events import is_listening
 from audiorec.listening.side import RELEASED, SongSide
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.serving.export.past import LONG_AGO, Past
-from audiorec.recall.serving.export.people import moments, vectors
+from audiorec.recall.serving.export.features import LONG_AGO, EventHistory
 from audiorec.recall.serving.export.schema import DESCRIPTIONS
+from audiorec.recall.serving.export.users import moments, vectors
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.topk import nearest
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, string_array
 
 ROWS = 16_384
 NOTHING = SongSide(song_ids=(), released=np.empty(0, np.float32))
-QUERIES = 1_000  # sampled songs of `first_places`
+QUERIES = 1_000  # sampled songs of `nearest_agreement`
 Z = 1.959964  # quantile of the normal distribution for a 95 % interval
 
 
 def song_rows(
-    past: Past,
+    past: EventHistory,
     song_ids: tuple[str, ...],
     likes: Int64Array,
     *,
@@ -41,9 +41,9 @@ def song_rows(
 
     Parameters
     ----------
-    past : Past
+    past : EventHistory
     song_ids : tuple of str
-        Sorted: all of `Past.song_ids`, and other proposed songs.
+        Sorted: all of `EventHistory.song_ids`, and other proposed songs.
     likes : ndarray, shape (songs of the log,), int64
         Number of users who like each song.
     side : SongSide, optional
@@ -123,7 +123,7 @@ class _Described:
         return found
 
 
-def first_places(
+def nearest_agreement(
     store: SearchableStore, *, queries: int = QUERIES, seed: int = 0
 ) -> dict[str, Any]:
     """Measure how often the nearest song by a raw cosine is the one that ``similar`` finds.
@@ -162,7 +162,7 @@ def _share(hits: int, n: int) -> list[float]:
     return [round(float(value), 4) for value in (p, max(0.0, low), min(1.0, high))]
 
 
-def _counts(past: Past, likes: Int64Array) -> dict[str, Int64Array]:
+def _counts(past: EventHistory, likes: Int64Array) -> dict[str, Int64Array]:
     n = len(past.song_ids)
     song, user = past.song[past.finished], past.log.user[past.finished].astype(np.int64)
     listeners = np.unique(user * n + song) % n if n else song
@@ -172,7 +172,7 @@ def _counts(past: Past, likes: Int64Array) -> dict[str, Int64Array]:
     return {"plays": plays, "listeners": users, "likes": liked}
 
 
-def _ends(past: Past) -> tuple[Float64Array, Float64Array]:
+def _ends(past: EventHistory) -> tuple[Float64Array, Float64Array]:
     n = len(past.song_ids)
     song, time = past.song[past.finished], past.time[past.finished]
     first, last = np.full(n, np.inf), np.full(n, LONG_AGO)
@@ -182,7 +182,7 @@ def _ends(past: Past) -> tuple[Float64Array, Float64Array]:
     return np.where(np.isfinite(first), first, LONG_AGO), last
 
 
-def _finish_rate(past: Past) -> Float64Array:
+def _finish_rate(past: EventHistory) -> Float64Array:
     n = len(past.song_ids)
     listened = np.bincount(past.song[is_listening(past.log.event)], minlength=n)
     done = np.bincount(past.song[past.finished], minlength=n)

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.files.arrow import encoded, integers
-from audiorec.recall.serving.export.past import Numbers
-from audiorec.recall.serving.export.people import moments
+from audiorec.recall.serving.export.features import FeatureColumn
 from audiorec.recall.serving.export.samples import OUTCOMES, Samples
 from audiorec.recall.serving.export.schema import FEATURES
+from audiorec.recall.serving.export.users import moments
 from audiorec.types import FloatArray, Int64Array, string_array
 
 
-def feature_arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
+def feature_arrays(features: Mapping[str, FeatureColumn]) -> dict[str, Any]:
     """Return the columns of `FEATURES`; null where a feature is unknown."""
     found = {}
     for column in FEATURES:

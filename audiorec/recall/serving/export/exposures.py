@@ -15,7 +15,7 @@ from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.listening.casting import UNITS, to_times
-from audiorec.recall.serving.export.streams import BATCH_ROWS, stretches
+from audiorec.recall.serving.export.streams import BATCH_ROWS, sorted_streams
 from audiorec.recall.serving.tables import UserStream
 
 FAILURE = "cannot be read as exposures"
@@ -48,7 +48,7 @@ def read_shown(path: Path, entry: str | None) -> list[UserStream]:
         return _fitted(path, table, entry)
 
     if path.suffix == ".parquet":
-        return stretches(path, SHOWN, fit)
+        return sorted_streams(path, SHOWN, fit)
     types = {name: pa.string() for name in (*NEEDED[:2], *OPTIONAL)}
     whole = read_table(path, FAILURE, needed=NEEDED, wanted=OPTIONAL, types=types)
     return [UserStream(iter([fit(whole).sort_by([("user_id", "ascending")])]), SHOWN)]
@@ -92,7 +92,7 @@ def read_served(folder: Path, schema: Any, *, since: float, without: str) -> lis
     return [
         one
         for path in sorted(folder.glob("part-*.parquet"))
-        for one in stretches(path, schema, fit)
+        for one in sorted_streams(path, schema, fit)
     ]
 
 

@@ -22,7 +22,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.recall.contract.interests import InterestSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
-from audiorec.recall.serving.export.catalogue import first_places, song_rows
+from audiorec.recall.serving.export.catalogue import nearest_agreement, song_rows
+from audiorec.recall.serving.export.features import EventHistory
 from audiorec.recall.serving.export.folder import (
     PartWriter,
     check_target,
@@ -31,14 +32,13 @@ from audiorec.recall.serving.export.folder import (
     read_manifest,
     write_manifest,
 )
-from audiorec.recall.serving.export.past import Past
 from audiorec.recall.serving.export.schema import (
     ExportParts,
     SpaceColumns,
     export_tables,
     slugs,
 )
-from audiorec.recall.serving.export.sources import ExportSources, Opened, channel_of
+from audiorec.recall.serving.export.sources import ExportSources, OpenSources, channel_of
 from audiorec.recall.serving.export.sql import sql_files
 from audiorec.spec import fingerprint
 from audiorec.types import Progress
@@ -140,7 +140,7 @@ def export_recall(
     if there is not None and there.get("made_from") == made_from and is_whole(out, there):
         return ExportReport(out=out, is_new=False, manifest=there)
     sources, channels = _by_channel(sources)
-    opened = Opened(sources)
+    opened = OpenSources(sources)
     parts = _parts(opened, channels, recipe)
     with export_folder(out) as fresh:
         kept = out / "served" if there is not None else None
@@ -179,7 +179,9 @@ def _by_channel(sources: ExportSources) -> tuple[ExportSources, list[tuple[str, 
     return ordered, list(zip(slugs(names), names, strict=True))
 
 
-def _parts(opened: Opened, channels: list[tuple[str, str]], recipe: ExportRecipe) -> ExportParts:
+def _parts(
+    opened: OpenSources, channels: list[tuple[str, str]], recipe: ExportRecipe
+) -> ExportParts:
     spaces = opened.spaces
     found = [
         SpaceColumns(
@@ -204,7 +206,7 @@ def _parts(opened: Opened, channels: list[tuple[str, str]], recipe: ExportRecipe
 
 def _written(
     folder: Path,
-    opened: Opened,
+    opened: OpenSources,
     channels: list[tuple[str, str]],
     parts: ExportParts,
     recipe: ExportRecipe,
@@ -212,7 +214,7 @@ def _written(
     progress: Progress | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write all tables; return the counts of samples and the manifest entries of the tables."""
-    past = Past(opened.log, opened.side, opened.sound)
+    past = EventHistory(opened.log, opened.side, opened.sound)
     blocks = UserBlocks(opened, past, channels=channels, parts=parts, kept=kept, **_asked(recipe))
     tables = export_tables(parts)
     with ExitStack() as stack:
@@ -243,7 +245,7 @@ def _asked(recipe: ExportRecipe) -> dict[str, Any]:
     return {"entry": recipe.entry, "days": recipe.days, "served_days": recipe.served_days}
 
 
-def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str, Any]:
+def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dict[str, Any]:
     """Return the general part of the manifest."""
     record = opened.sources.record or {}
     newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
@@ -271,7 +273,7 @@ def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str
             scaling = store.space("vector", use_index=False).scaling
             found["units"] = {
                 "about": "the dot product of two units is the similarity of similar --by vector",
-                "first_places": first_places(store),
+                "first_places": nearest_agreement(store),
                 "scaling": scaling.to_dict(),
             }
     return found

@@ -1,6 +1,6 @@
 """Merge the lists of all channels for a block of users into one row per user and song.
 
-tables (one per channel), the fused table ──proposed──▶ `Proposed` ──columns──▶ ranks, similarities
+tables (one per channel and the fused one) ──merge_candidates──▶ `CandidatePairs`
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ KEPT = ("channel", "reason", "evidence", "interest", "cold")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposed:
+class CandidatePairs:
     """n pairs of a user and a song, sorted by user, fused songs first in their order.
 
     Attributes
@@ -57,7 +57,7 @@ class Proposed:
         return found
 
 
-def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
+def merge_candidates(tables: Sequence[Any], fused: Any) -> CandidatePairs:
     """Merge the candidates of a block of users.
 
     Parameters
@@ -86,7 +86,7 @@ def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
     own = np.where(ranks[:, last] > 0, ranks[:, last], LAST)
     order = np.lexsort((song[best], rank[best], own, user[best]))
     best = best[order]
-    return Proposed(
+    return CandidatePairs(
         user[best],
         song[best],
         user_ids,

@@ -1,8 +1,8 @@
 """Labelled samples for models: events of users, and outcomes of exposures.
 
-    events of a user               ──did──────▶ wanted or not, in every product
-    exposures, later plays         ──became───▶ played to the end within some days, or not
-    plays in one product           ──heard────▶ the same if there are no exposures
+    events of a user               ──event_samples──────▶ wanted or not, in every product
+    exposures, later plays         ──exposure_samples───▶ played to the end within some days, or not
+    plays in one product           ──play_samples────▶ the same if there are no exposures
 
 A play counts for the latest earlier exposure of its song. An exposure whose days are not over at
 the end of the log is not yet a sample, whatever has happened so far: positives are known earlier
@@ -16,7 +16,7 @@ import numpy as np
 
 from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.sequences import DAY_S
-from audiorec.recall.serving.export.past import LONG_AGO, EventsInTime, PastOfUsers
+from audiorec.recall.serving.export.features import LONG_AGO, EventsInTime, UserEventHistory
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 OUTCOMES = ("none", "skip", "dislike", "finish")  # the last one that applies counts
@@ -79,12 +79,12 @@ class SampleCounts:
         return samples
 
 
-def did(past: PastOfUsers, counts: SampleCounts) -> Samples:
+def event_samples(past: UserEventHistory, counts: SampleCounts) -> Samples:
     """Return a sample for each event with a time: wanted (finished, liked, in a list) or not."""
     return counts.labelled(_of_events(past, np.ones(len(past.rows), np.bool_), counts))
 
 
-def heard(past: PastOfUsers, entry: str | None, counts: SampleCounts) -> Samples:
+def play_samples(past: UserEventHistory, entry: str | None, counts: SampleCounts) -> Samples:
     """Return a sample for each play in one product, or in all if `entry` is None."""
     log = past.past.log
     listened = is_listening(log.event[past.rows])
@@ -97,7 +97,7 @@ def heard(past: PastOfUsers, entry: str | None, counts: SampleCounts) -> Samples
     return counts.labelled(_of_events(past, listened, counts))
 
 
-def _of_events(past: PastOfUsers, chosen: BoolArray, counts: SampleCounts) -> Samples:
+def _of_events(past: UserEventHistory, chosen: BoolArray, counts: SampleCounts) -> Samples:
     timed = past.time > LONG_AGO
     counts.add(without_time=int((chosen & ~timed).sum()))
     at = np.flatnonzero(chosen & timed)
@@ -123,7 +123,9 @@ class ShownSongs:
     owner: Int64Array  # (n,): number of the user's id, also for users who are not in the log
 
 
-def became(past: PastOfUsers, shown: ShownSongs, days: float, counts: SampleCounts) -> Samples:
+def exposure_samples(
+    past: UserEventHistory, shown: ShownSongs, days: float, counts: SampleCounts
+) -> Samples:
     """Return a sample for each exposure: positive if played to the end within `days`.
 
     An exposure ends when the same song is shown to the user again, so each play counts once.
@@ -162,7 +164,7 @@ def became(past: PastOfUsers, shown: ShownSongs, days: float, counts: SampleCoun
 
 
 def _between(
-    past: PastOfUsers,
+    past: UserEventHistory,
     mask: BoolArray,
     user: Int64Array,
     song: Int64Array,

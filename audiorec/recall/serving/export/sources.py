@@ -1,6 +1,6 @@
 """Input files of an export: those of a nightly run, or files given one by one.
 
-serving/  ──ExportSources.with_run──▶ `ExportSources` ──▶ `Opened`
+serving/  ──ExportSources.with_run──▶ `ExportSources` ──▶ `OpenSources`
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from audiorec.files.own_files import read_own
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import is_log_place
+from audiorec.listening.log_files import is_rereadable
 from audiorec.listening.prepare import log_fingerprint
-from audiorec.listening.side import Category, SongSide, completed, read_side, side_of_store
+from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.space import SharedSpace
@@ -120,13 +120,13 @@ class ExportSources:
         """
         files = self.files()
         for place in files.values():
-            if not is_log_place(place):
+            if not is_rereadable(place):
                 raise MissingFileError(f"{place}: no such file")
         return {name: log_fingerprint(place) for name, place in sorted(files.items())}
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenSources:
     """The sources of an export, read or opened on first use."""
 
     sources: ExportSources
@@ -175,7 +175,7 @@ class Opened:
 
 def both_sides(side: SongSide, heard: SongSide) -> SongSide:
     """Merge two tables of side information; values of the first take precedence."""
-    parts = (completed(side, heard), heard)
+    parts = (fill_missing(side, heard), heard)
     song_ids = tuple(sorted({*side.song_ids, *heard.song_ids}))
     rows = [IdMap(string_array(part.song_ids)).rows(song_ids) for part in parts]
     first = rows[0] >= 0

@@ -27,7 +27,7 @@ def ids_stream(chunks: Iterator[Any]) -> UserStream:
     return UserStream((pa.Table.from_arrays([c], schema=USERS) for c in chunks), USERS)
 
 
-def stretches(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[UserStream]:
+def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[UserStream]:
     """Return streams sorted by user that together hold all rows of a Parquet file.
 
     Parameters

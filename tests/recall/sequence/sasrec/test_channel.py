@@ -19,7 +19,7 @@ from audiorec.learning.next_plays import hold_out
 from audiorec.learning.next_song import NextSongLearner
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.sequence.sasrec.channel import Sasrec, repeated
@@ -88,7 +88,7 @@ def test_time_tells_what_order_does_not():
 
 
 def test_a_song_without_a_play_lies_where_its_sound_says():
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = small(max_epochs=15, learning_rate=0.02).fit(data)
     found = channel.recall(Queries(data.sequences), 5, cold=6)
     new = found.song[found.cold].reshape(len(found), -1)
@@ -104,7 +104,7 @@ def test_a_song_without_a_play_lies_where_its_sound_says():
 
 
 def test_sound_of_another_kind_is_refused():
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = small(max_epochs=1).fit(data)
     with pytest.raises(InputError, match="trained on 4 numbers per song, got 3"):
         channel.embed_sound(Sound(("a",), np.ones((1, 3), np.float32), ("",)))
@@ -114,7 +114,7 @@ def test_sound_of_another_kind_is_refused():
 
 
 def test_a_profile_counts():
-    data = made_up_listening()
+    data = synthetic_listening()
     users = data.sequences.owner_ids
     halves = ["left" if n % 2 else "right" for n in range(len(users))]
     profiles = Profiles(users, {"side": halves}, {})
@@ -202,10 +202,10 @@ def test_sessions_cap_gaps_as_they_were_learnt():
 
 @pytest.mark.parametrize("setting", [{"shared_table": False}, {"log_q": False}, {"negatives": 8}])
 def test_ablations_learn_save_and_load(setting, tmp_path):
-    channel = small(max_epochs=2, **setting).fit(made_up_listening())
+    channel = small(max_epochs=2, **setting).fit(synthetic_listening())
     channel.save(tmp_path / "model")
     loaded = Sasrec.load(tmp_path / "model")
-    queries = Queries(made_up_listening().sequences)
+    queries = Queries(synthetic_listening().sequences)
     assert np.array_equal(loaded.recall(queries, 5).song, channel.recall(queries, 5).song)
 
 
@@ -225,12 +225,12 @@ def dying(self, batch):
     return step(self, batch)
 NextSongLearner.step = dying
 import audiorec.learning.fit
-t.train_channel(t.small(), t.made_up_listening(), Path(sys.argv[1]))
+t.train_channel(t.small(), t.synthetic_listening(), Path(sys.argv[1]))
 """
 
 
 def test_a_kill_in_either_phase_costs_nothing(tmp_path):
-    data = made_up_listening()
+    data = synthetic_listening()
     train_channel(small(), data, tmp_path / "whole")
     whole = Sasrec.load(tmp_path / "whole")
     steps = small().recipe.max_epochs * 4
@@ -258,8 +258,8 @@ sys.path.insert(0, {tests!r})
 import importlib.util
 spec = importlib.util.spec_from_file_location("t", {here!r})
 t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
-from audiorec.learning.processes import joined
-with joined() as processes:
+from audiorec.learning.processes import join_processes
+with join_processes() as processes:
     t.in_float64(processes, sys.argv[1])
 """
 

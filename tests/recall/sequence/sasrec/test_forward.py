@@ -13,8 +13,8 @@ from audiorec.learning.next_plays import Favourites, NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.sequence.sasrec.forward import again, newest_query, profile_query
-from audiorec.recall.sequence.sasrec.gaps import capped_by_session, gap_numbers, n_gaps
+from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
+from audiorec.recall.sequence.sasrec.gaps import capped_by_session, gap_bins, n_gap_bins
 from audiorec.recall.sequence.sasrec.network import SasrecNetwork
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
@@ -157,10 +157,10 @@ def test_attention_by_hand():
 
 
 def test_gaps_by_hand():
-    assert n_gaps(1 / 86_400) == 2  # a second: none, and all others
-    assert n_gaps(365) == 26  # 2^25 s are 388 days
+    assert n_gap_bins(1 / 86_400) == 2  # a second: none, and all others
+    assert n_gap_bins(365) == 26  # 2^25 s are 388 days
     later = np.array([0.0, 0.5, 1.0, 2.0, 1023.0, 1024.0, 1e9])
-    assert gap_numbers(later, np.zeros(7), 26).tolist() == [0, 0, 1, 2, 10, 11, 25]
+    assert gap_bins(later, np.zeros(7), 26).tolist() == [0, 0, 1, 2, 10, 11, 25]
 
 
 def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
@@ -174,7 +174,7 @@ def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
         query = network.at_the_end(tensors)
         expected = torch.zeros(len(owner), N_SONGS)
         learner._add_again(expected, tensors, network.again(query))
-    row, song, added = again(batch, query.numpy(), weights)
+    row, song, added = history_terms(batch, query.numpy(), weights)
     found = np.zeros((len(owner), N_SONGS), np.float32)
     np.add.at(found, (row, song), added * recipe.temperature)  # each song of a history once
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
@@ -198,7 +198,7 @@ def test_sessions_by_hand():
     plays = Sequences.from_lists([["a", "b", "c"], ["a", "b"]])
     plays = replace(plays, time=np.array([0.0, 60.0, 9_000.0, np.nan, 70.0]))
     found = capped_by_session(plays, gap_s=1_800, longest_days=1)
-    assert gap_numbers(found[1:3], found[0:2], n_gaps(1)).tolist() == [6, n_gaps(1) - 1]
+    assert gap_bins(found[1:3], found[0:2], n_gap_bins(1)).tolist() == [6, n_gap_bins(1) - 1]
     assert np.isnan(found[3])  # unknown stays unknown
     named = replace(plays, session=np.array([4, 5, 5, 6, 6], np.int32))
     found = capped_by_session(named, gap_s=1e9, longest_days=1)

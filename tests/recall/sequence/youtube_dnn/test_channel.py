@@ -9,10 +9,10 @@ from needs import needs
 
 from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
-from audiorec.listening.history import histories, whole
+from audiorec.listening.history import all_spans, histories
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import N_NEW, made_up_listening
+from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
@@ -43,7 +43,7 @@ def queries(*lists):
 def test_older_plays_count_less_by_how_many_came_since():
     likes = as_likes(PLAYS, in_days=False)
     assert likes.song.tolist() == [0, 1, 0, 1]
-    past = histories(likes, whole(likes, max_history=100), half_life_days=1.0)
+    past = histories(likes, all_spans(likes, max_history=100), half_life_days=1.0)
     assert past.weight.tolist() == [0.25, 0.5, 1.0, 1.0]  # by hand: a half for each play since
     assert past.counts.tolist() == [3, 0, 1]
 
@@ -57,7 +57,7 @@ def test_liked_songs_age_in_days_and_weigh():
     assert np.isnan(likes.time).tolist() == [True, True, True, False]  # one lacks a time
     liked = dataclasses.replace(liked, time=np.array([1, 3, 3, 9]) * day)
     likes = as_likes(liked, in_days=True)
-    past = histories(likes, whole(likes, max_history=100), half_life_days=2.0)
+    past = histories(likes, all_spans(likes, max_history=100), half_life_days=2.0)
     assert past.weight.tolist() == [0.5, 2.0, 1.0, 3.0]  # log2(1 + w), halved after two days
 
 
@@ -74,7 +74,7 @@ def with_profiles(data):
 
 def test_a_profile_alone_is_answered(tmp_path):
     needs("torch")
-    channel = YoutubeDnn(recipe(history_dropout=0.3)).fit(with_profiles(made_up_listening()))
+    channel = YoutubeDnn(recipe(history_dropout=0.3)).fit(with_profiles(synthetic_listening()))
     channel.save(tmp_path / "model")
     loaded = load_channel(tmp_path / "model")
     assert loaded.in_days
@@ -91,7 +91,7 @@ def test_a_profile_alone_is_answered(tmp_path):
 
 def test_vectors_are_read_as_stored_and_of_one_maker_only():
     needs("torch")
-    plain = made_up_listening()
+    plain = synthetic_listening()
     sound = plain.context.sound
     # In other units than the values: a model must not read those.
     values = sound.units * np.float32(7) + 3
@@ -108,7 +108,7 @@ def test_vectors_are_read_as_stored_and_of_one_maker_only():
 
 def test_the_card_says_how_good_it_is_and_how_it_was_made(tmp_path):
     needs("torch")
-    channel = YoutubeDnn(recipe(max_epochs=4)).fit(made_up_listening())
+    channel = YoutubeDnn(recipe(max_epochs=4)).fit(synthetic_listening())
     channel.save(tmp_path / "model")
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "Measured on the last play of 10% of the users" in card
@@ -132,7 +132,7 @@ def test_the_stored_sample_of_version_1_still_says_the_same():
 
 def test_it_tells_two_kinds_of_music_apart():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     channel = YoutubeDnn(recipe()).fit(data)
     found = channel.recall(queries(["song-001", "song-003"], ["song-021", "song-023"]), 10)
     kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
@@ -142,7 +142,7 @@ def test_it_tells_two_kinds_of_music_apart():
 
 def test_new_songs_lie_where_songs_of_their_sound_lie():
     needs("torch")
-    plain = made_up_listening()
+    plain = synthetic_listening()
     # New songs sound exactly like the first kind; the kinds have nothing in common.
     ids = plain.song_ids
     first = [name.startswith("song-new") or name < "song-020" for name in ids]
@@ -159,7 +159,7 @@ def test_new_songs_lie_where_songs_of_their_sound_lie():
 
 def test_new_songs_without_a_vector_are_not_proposed():
     needs("torch")
-    plain = made_up_listening()
+    plain = synthetic_listening()
     channel = YoutubeDnn(recipe(max_epochs=1)).fit(RecallData(plain.sequences, plain.new_songs))
     assert not channel.recall(queries(["song-001"]), 5, cold=N_NEW).cold.any()
     other = Sound(("elsewhere",), np.ones((1, 3), np.float32), ("",))
@@ -169,7 +169,7 @@ def test_new_songs_without_a_vector_are_not_proposed():
 
 def test_how_popular_a_song_is_counts_as_much_as_is_said():
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     plain = YoutubeDnn(recipe(popularity=0.0, max_epochs=3)).fit(data)
     asked = queries(["song-001"])
     cosines = next(plain.blocks(asked))[0] * plain.recipe.temperature
@@ -183,7 +183,7 @@ def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):
     needs("torch")
     from threading import Event
 
-    data, stop = made_up_listening(), Event()
+    data, stop = synthetic_listening(), Event()
 
     def after_two(line):
         if line["epoch"] == 2:
@@ -200,7 +200,7 @@ def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):
 
 def test_a_bundle_that_does_not_fit_together_is_refused(tmp_path):
     needs("torch")
-    data = made_up_listening()
+    data = synthetic_listening()
     YoutubeDnn(recipe(max_epochs=1)).fit(data).save(tmp_path / "model")
     assert load_channel(tmp_path / "model").recipe == recipe(max_epochs=1)
     bundle = read_bundle(tmp_path / "model", kind="recall/youtube-dnn")

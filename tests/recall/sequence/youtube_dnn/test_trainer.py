@@ -15,7 +15,7 @@ needs("torch")
 from made_tastes import HALF_LIFE, QUICK, planted
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening.history import Likes, before, histories
+from audiorec.listening.history import Likes, histories, history_spans
 from audiorec.listening.profiles import no_profiles
 from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
@@ -99,7 +99,9 @@ def test_numpy_and_torch_agree(id_width):
         expected = learner.model.users(batch, training=False).numpy()
     model = learner.trained()
     past = histories(
-        data.likes, before(data.likes, max_history=100).take(places), half_life_days=HALF_LIFE
+        data.likes,
+        history_spans(data.likes, max_history=100).take(places),
+        half_life_days=HALF_LIFE,
     )
     encoded = model.encoder.encode(data.profiles)[data.likes.user[places]]
     catalogue = model.catalogue(np.ones(60, np.bool_))

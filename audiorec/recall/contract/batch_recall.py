@@ -32,7 +32,7 @@ Asked = tuple[Queries, Sequences | None]  # users, and the songs excluded for ea
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Asking:
+class RecallCall:
     """A channel and its `Channel.recall` options; called with a block of users.
 
     Attributes
@@ -111,7 +111,7 @@ def write_candidates(
     order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
     blocks = _UserBlocks(*_in_catalogue(channel, queries, exclude), order)
     only = None if allowed is None else tuple(sorted(allowed))
-    asking = Asking(channel=channel, k=k, cold=cold, allowed=only, tables=blocks.tables)
+    asking = RecallCall(channel=channel, k=k, cold=cold, allowed=only, tables=blocks.tables)
     tell = progress or (lambda _done, _total: None)
     if engine is not None:
         about: dict[str, Any] = {

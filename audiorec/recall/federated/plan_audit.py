@@ -19,7 +19,7 @@ from audiorec.files.own_files import read_own
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.accounting import account, gradients_of_a_user
 from audiorec.recall.federated.alignment import read_alignment
-from audiorec.recall.federated.holdings import music_data
+from audiorec.recall.federated.party_data import music_data
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.types import LineProgress
 
@@ -47,7 +47,7 @@ def audit_both(
     if (music.role, partner.role) != ("music", "partner"):
         raise InputError("an audit of both sides needs the settings of music and of the partner")
     from audiorec.recall.federated.audit import audit
-    from audiorec.recall.federated.halves import ItemSide, UserSide
+    from audiorec.recall.federated.sides import ItemSide, UserSide
 
     recipe, theirs = music.settings(), partner.settings()
     if recipe != theirs:
@@ -70,8 +70,8 @@ def audit_both(
 def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
     """Attack the vectors that a partner's trained tower computes for its aligned users."""
     from audiorec.recall.federated.audit import leaks_of_vectors
-    from audiorec.recall.federated.halves import UserSide
-    from audiorec.recall.federated.serving import guarded
+    from audiorec.recall.federated.serving import defended
+    from audiorec.recall.federated.sides import UserSide
     from audiorec.recall.federated.user_model import UserModel
 
     model = UserModel.load(plan.out)
@@ -79,7 +79,7 @@ def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
     ids = [user for user in read_alignment(plan.alignment).user_ids if user]
     users = UserSide.of(people, ids, model.recipe)
     vectors = model.embed(people.for_users(ids))
-    table = leaks_of_vectors(vectors, guarded(plan, model, ids, vectors), users)
+    table = leaks_of_vectors(vectors, defended(plan, model, ids, vectors), users)
     return {"leaks": table.to_json(), "account": ""}
 
 

@@ -20,11 +20,11 @@ from audiorec.files.settings import read_settings
 from audiorec.files.storage import find, is_folder, is_uri, join, parent
 from audiorec.listening.day_folders import day_before, days_in
 from audiorec.listening.days import Days, day_folder
-from audiorec.listening.log_files import check_day, chosen_log
+from audiorec.listening.log_files import check_day, select_days
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.export.night import EXPORT
+from audiorec.recall.serving.export.nightly_step import EXPORT
 from audiorec.recall.serving.nightly import DAILY, EXPOSURES, NightlyJob
-from audiorec.recall.serving.plan import Before, NightlyPlan
+from audiorec.recall.serving.plan import EarlierDays, NightlyPlan
 from audiorec.runs.record import record_of
 
 OUT, SERVED = "out", "served/"
@@ -103,7 +103,7 @@ class _Places:
         if name == OUT:
             return self._written(place)
         if name in DAILY and (is_folder(place) or name == "interactions"):
-            return chosen_log(place, self._days)
+            return select_days(place, self._days)
         return with_local(place)
 
     def _written(self, place: str) -> Path:
@@ -115,7 +115,7 @@ class _Places:
         self.delivery.bring()
         return self.delivery.path
 
-    def before(self, exposure_days: float) -> Before:
+    def before(self, exposure_days: float) -> EarlierDays:
         """Return exposures and export of earlier days below the output."""
         day, ends_s = self._day, self._days.ends_s
         if day is None or ends_s is None:
@@ -127,7 +127,7 @@ class _Places:
             if least <= one < day
             and (local := _there(join(self.root, day_folder(one)), EXPOSURES)) is not None
         ]
-        return Before(ends_s=ends_s, exposures=tuple(found), export=self._export(day))
+        return EarlierDays(ends_s=ends_s, exposures=tuple(found), export=self._export(day))
 
     def _export(self, day: date) -> Path | None:
         before = day_before(self.root, day)

@@ -1,7 +1,7 @@
 """Read the excluded songs of users and the traits of songs from logs and tables.
 
-Interactions, exposures        ──closed_by──▶ `Closed`
-side information, store, plays ──facts_of───▶ `SongTraits`
+Interactions, exposures        ──excluded_by──▶ `Exclusions`
+side information, store, plays ──traits_of───▶ `SongTraits`
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from audiorec.listening.liked import to_liked
 from audiorec.listening.log_files import log_files
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.rules import UNKNOWN, Closed, SongTraits
+from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
 from audiorec.search.duplicates import find_duplicates
 from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Int64Array, normalised_name
@@ -32,9 +32,9 @@ BATCH_ROWS = 1 << 18
 SHOWN = ("user_id", "song_id", "shown_at")
 
 
-def closed_by(
+def excluded_by(
     log: Interactions, *, keep_heard: bool = False, shown: Sequences | None = None
-) -> Closed:
+) -> Exclusions:
     """Return the songs and artists that a log excludes for each user.
 
     Every song that a user played counts as heard, finished or skipped. Disliked songs (default
@@ -46,9 +46,9 @@ def closed_by(
     lists = [_lists(log, blocked), to_liked(log).disliked, *([shown] if shown else [])]
     names = tuple(map(normalised_name, log.artists.artist_ids))
     banned = log.artists.event == ARTIST_EVENTS.index("block")
-    return Closed.of(
+    return Exclusions.of(
         heard=None if keep_heard else _lists(log, heard),
-        never=joined(lists),
+        never=joined_sequences(lists),
         artists=Sequences.from_pairs(
             log.artists.user[banned], log.artists.artist[banned], log.user_ids, names
         ),
@@ -59,7 +59,7 @@ def _lists(log: Interactions, rows: Int64Array) -> Sequences:
     return Sequences.from_pairs(log.user[rows], log.song[rows], log.user_ids, log.song_ids)
 
 
-def joined(lists: "list[Sequences]") -> Sequences:
+def joined_sequences(lists: "list[Sequences]") -> Sequences:
     """Merge sequences: the songs of each owner from all of them."""
     owner_ids = tuple(sorted({owner for one in lists for owner in one.owner_ids}))
     song_ids = tuple(sorted({song for one in lists for song in one.song_ids}))
@@ -114,7 +114,7 @@ def read_exposures(
     return Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
 
 
-def exposures_print(path: Path, ends_s: float) -> str:
+def exposures_fingerprint(path: Path, ends_s: float) -> str:
     """Return a fingerprint, sixteen hex digits, of the exposures before `ends_s`."""
     table, times = _shown(path, ends_s, "")
     digest = hashlib.sha256(np.ascontiguousarray(times).tobytes())
@@ -159,7 +159,7 @@ def run_ids(path: Path) -> set[str]:
     return found
 
 
-def facts_of(
+def traits_of(
     plays: Sequences | None = None,
     side: SongSide | None = None,
     store: VectorStore | None = None,

@@ -11,7 +11,7 @@ import pyarrow as pa
 from audiorec.files.arrow import integers
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.export.past import LONG_AGO
+from audiorec.recall.serving.export.features import LONG_AGO
 from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
 from audiorec.recall.serving.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array

@@ -22,7 +22,7 @@ SPREAD_OVER = 65_536  # songs on which the spread of a part is measured, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Places:
+class SongVectors:
     """Vectors of S songs, in one or more parts.
 
     Attributes
@@ -79,7 +79,9 @@ def prior_columns(
     return has_place[:, None].astype(np.float32), behind[:, None].astype(np.float32)
 
 
-def scaled(places: Places, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]) -> Places:
+def scaled(
+    places: SongVectors, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]
+) -> SongVectors:
     """Scale the parts in place: to a spread of 1 over warm songs, times their weights.
 
     The spread is measured on evenly spaced samples of lists and songs. Parts without a weight are
@@ -101,7 +103,9 @@ def _spaced(mask: BoolArray, most: int) -> Int64Array:
     return found[np.linspace(0, len(found) - 1, min(most, len(found))).astype(np.int64)]
 
 
-def hidden_recall(places: Places, known: Sequences, wanted: Sequences, warm: BoolArray) -> float:
+def hidden_recall(
+    places: SongVectors, known: Sequences, wanted: Sequences, warm: BoolArray
+) -> float:
     """Return the mean recall of hidden warm songs at 100, over lists.
 
     It is capped: divided by min(100, hidden songs). Known songs of a list are not proposed.

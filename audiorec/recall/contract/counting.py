@@ -14,7 +14,7 @@ from audiorec.types import LineProgress
 R = TypeVar("R")
 
 
-class Counted(Channel, Generic[R]):
+class CountingChannel(Channel, Generic[R]):
     """A channel whose whole state is a recipe and a few arrays.
 
     Attributes

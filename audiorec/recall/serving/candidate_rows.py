@@ -1,7 +1,7 @@
 """The candidates of a block of users as arrays, from all channels together.
 
-tables (one per channel) ──Rows.of──▶ `Rows`: user, song, source as numbers
-`Rows`                   ──places──▶ the place of each row in its list
+tables (one per channel) ──Rows.of──▶ `CandidateRows`: user, song, source as numbers
+`CandidateRows`                   ──places──▶ the place of each row in its list
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.files.arrow import encoded
-from audiorec.recall.serving.rules import UNKNOWN, ClosedLists
+from audiorec.recall.serving.rules import UNKNOWN, ExcludedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class CandidateRows:
     """n candidates of a block of users, from all channels."""
 
     table: Any  # as `SCHEMA`: all rows of the block
@@ -32,7 +32,7 @@ class Rows:
     song_ids: Any
 
     @classmethod
-    def of(cls, tables: Sequence[Any]) -> "Rows":
+    def of(cls, tables: Sequence[Any]) -> "CandidateRows":
         """Build from tables of `SCHEMA`, one per channel."""
         table = pa.concat_tables(tables).combine_chunks()
         source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
@@ -40,10 +40,10 @@ class Rows:
         song, song_ids = encoded(table.column("song_id"))
         return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
 
-    def take(self, rows: Any) -> "Rows":
+    def take(self, rows: Any) -> "CandidateRows":
         """Return the rows at an index array or a mask, in that order."""
         columns = (self.at[rows], self.user[rows], self.song[rows], self.source[rows])
-        return Rows(self.table, *columns, self.user_ids, self.song_ids)
+        return CandidateRows(self.table, *columns, self.user_ids, self.song_ids)
 
     def numbers(self, name: str) -> Any:
         """Return a column of integers or flags; null becomes `UNKNOWN`."""
@@ -80,7 +80,7 @@ class Rows:
         place[by_rank] = mean[run]
         return place
 
-    def is_among(self, closed: ClosedLists | None, names: Any = None) -> BoolArray:
+    def is_among(self, closed: ExcludedLists | None, names: Any = None) -> BoolArray:
         """Return which rows are in the closed list of their user.
 
         Songs are looked up by `names`, a `pyarrow.StringArray`; by default by their ids.

@@ -11,14 +11,14 @@ from audiorec.engines.choice import engine_of
 from audiorec.engines.local import run_processes
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract import asking
-from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract import batch_recall
+from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import split
-from audiorec.recall.serving import shares
+from audiorec.recall.serving import parts
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.simple.item_knn import ItemKnn
 from audiorec.recall.simple.popular import Popular
 
@@ -35,8 +35,8 @@ def plays():
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr(asking, "BLOCK_USERS", 100)
-    monkeypatch.setattr(shares, "PART_ROWS", 100)
+    monkeypatch.setattr(batch_recall, "BLOCK_USERS", 100)
+    monkeypatch.setattr(parts, "PART_ROWS", 100)
     monkeypatch.setattr("audiorec.recall.serving.tables.BATCH_ROWS", 512)
 
 
@@ -151,7 +151,7 @@ def fused(plays, tmp_path_factory):
         song_ids=songs, groups={"artist": np.arange(len(songs)) % 9}, plays=np.arange(len(songs))
     )
     few = plays.take(np.arange(0, USERS, 3))
-    options = {"facts": facts, "closed": Closed.of(never=few)}
+    options = {"facts": facts, "closed": Exclusions.of(never=few)}
     return paths, FusionRecipe(k=8, per_artist=2), options
 
 

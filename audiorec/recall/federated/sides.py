@@ -9,9 +9,9 @@
                learn(step, ·) ◀──(B, d)──
                validation()  ──(V, d)──▶   figures(vectors)
 
-A step is a batch of aligned rows that both sides draw alike (`audiorec.recall.federated.draws`). An
-mmoe has one item half per business with items, identified by `number`; the user half sends each a
-separate vector.
+A step is a batch of aligned rows that both sides draw alike
+(`audiorec.recall.federated.shared_draws`). An mmoe has one item half per business with items,
+identified by `number`; the user half sends each a separate vector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ from audiorec.learning.refit import Phase
 from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.song_facts import SideEncoder
-from audiorec.recall.federated.draws import JointStep, split_rows
+from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep, split_rows
 from audiorec.recall.federated.user_features import UserEncoder, UserFeatures
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.types import FloatArray, Int64Array

@@ -25,12 +25,18 @@ from audiorec.errors import LostPeerError, ProtocolError, SpecMismatchError
 from audiorec.learning.fit import InStep, Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
-from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
-from audiorec.recall.federated.places import Place, common_place, kept, place_in, starts
 from audiorec.recall.federated.protocol import Message, MessageKind
+from audiorec.recall.federated.resume_points import (
+    ResumePoint,
+    common_point,
+    point_in_phase,
+    stored_points,
+    training_phases,
+)
+from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_half import UserHalf
 
@@ -207,7 +213,7 @@ def train_music(
     def greet() -> Line:
         hello = desk.accept(how.wait_s)
         theirs = _checked(desk, hello, shared, alignment)
-        place = common_place(theirs, kept(how.work, shared.fingerprint))
+        place = common_point(theirs, stored_points(how.work, shared.fingerprint))
         desk.welcome(hello, None if place is None else place.plain)
         return _plain(place)
 
@@ -249,7 +255,7 @@ def train_music(
             how.note(f"{error}; waiting for it to reconnect")
 
 
-def refuse_other(
+def setting_differences(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], *, fingerprints: tuple[str, str]
 ) -> str:
     """Return the settings that differ between two parties, as text; empty if none does."""
@@ -264,26 +270,26 @@ def refuse_other(
     return f"the settings differ: {'; '.join(differing) or 'another release of audiorec'}"
 
 
-def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list[Place]:
+def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list[ResumePoint]:
     """Return the partner's places; refuse one with another purpose, settings or alignment."""
     reason = ""
     if hello["purpose"] != "train":
         reason = f"this side is running train, not {hello['purpose']}"
     prints = (hello["fingerprint"], shared.fingerprint)
-    reason = reason or refuse_other(hello["settings"], shared.settings, fingerprints=prints)
+    reason = reason or setting_differences(hello["settings"], shared.settings, fingerprints=prints)
     if not reason and hello["alignment"] != alignment:
         reason = "the alignments differ: align both sides again"
     if reason:
         desk.refuse(reason)
         raise SpecMismatchError(f"the partner was refused: {reason}")
-    return [Place.of(place) for place in hello["places"]]
+    return [ResumePoint.of(place) for place in hello["places"]]
 
 
 def _greeted(
     callers: Sequence[Caller], shared: Shared, alignments: Sequence[str], how: PartyWork
-) -> Place | None:
+) -> ResumePoint | None:
     """Send hello to every item side until all agree on one place; return it."""
-    places = kept(how.work, shared.fingerprint)
+    places = stored_points(how.work, shared.fingerprint)
     while True:
         answers = [
             caller.hello(
@@ -295,7 +301,7 @@ def _greeted(
             )["place"]
             for caller, alignment in zip(callers, alignments, strict=True)
         ]
-        found = [None if answer is None else Place.of(answer) for answer in answers]
+        found = [None if answer is None else ResumePoint.of(answer) for answer in answers]
         if not {place for place in found if place is not None} <= set(places):
             raise ProtocolError("welcome 0", "one of the places of hello", "another")
         if all(place == found[0] for place in found):
@@ -309,7 +315,7 @@ def _fitted(
     learner: Callable[[Phase], Any],
     shared: Shared,
     how: PartyWork,
-    place: Place | None,
+    place: ResumePoint | None,
     stop: Event | None,
 ) -> Refitted[Any]:
     """Run both phases, resuming at a place."""
@@ -317,9 +323,9 @@ def _fitted(
     in_step: dict[Phase, InStep] = {
         phase: InStep(
             every_steps=shared.checkpoint_steps,
-            place=place_in(phase, place, how.work, shared.fingerprint),
+            place=point_in_phase(phase, place, how.work, shared.fingerprint),
         )
-        for phase in starts()
+        for phase in training_phases()
     }
     with one_thread("training towers"), import_torch("towers").random.fork_rng(devices=[]):
         return fit_refit(
@@ -351,18 +357,18 @@ class _Either(Event):
         return any(event.is_set() for event in self._events)
 
 
-def _plain(place: Place | None) -> Line:
+def _plain(place: ResumePoint | None) -> Line:
     """Return a place in the form that the first process broadcasts."""
     return {"place": None if place is None else place.plain}
 
 
-def _place(told: Line | None) -> Place | None:
+def _place(told: Line | None) -> ResumePoint | None:
     """Undo `_plain`."""
     found = (told or {})["place"]
-    return None if found is None else Place.of(found)
+    return None if found is None else ResumePoint.of(found)
 
 
-def _where(place: Place | None) -> str:
+def _where(place: ResumePoint | None) -> str:
     return "training starts" if place is None else f"training resumes from {place}"
 
 

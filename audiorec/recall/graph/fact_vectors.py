@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.first import ListProfiles
+from audiorec.recall.graph.initialisation import ListProfiles
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import ROWS, unit
+from audiorec.recall.graph.song_vectors import ROWS, unit
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 PROFILE = 64  # width of the random list profiles
@@ -28,7 +28,7 @@ LEAST, MOST = 0.01, 0.95  # bounds of that cosine
 RowsOf = Callable[[Int64Array], FloatArray]  # song numbers to rows (n, D)
 
 
-def placed_by_facts(
+def vectors_from_facts(
     material: GraphMaterial,
     table: FloatArray,
     steps: FloatArray,

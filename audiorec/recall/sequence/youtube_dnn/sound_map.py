@@ -24,7 +24,7 @@ SHRINK = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Placing:
+class SoundMap:
     """A map from sound and artist to embeddings of width E, for songs without a play.
 
     Attributes

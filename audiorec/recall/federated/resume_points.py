@@ -1,8 +1,8 @@
 """Resume points of two parties: the checkpoints that each has, and the latest common one.
 
-    checkpoints in a folder ──kept──▶ `Place`s ──common_place──▶ the latest of both sides
+    checkpoints of a folder ──stored_points──▶ `ResumePoint`s ──common_point──▶ the latest common
 
-A place is a phase, an epoch and a step. The parties run in lockstep: an item side is at most one
+A point is a phase, an epoch and a step. The parties run in lockstep: an item side is at most one
 checkpoint ahead of the partner, and each keeps two.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Self, get_args
 from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own
-from audiorec.learning.checkpoint import fingerprint_at, kept_places
+from audiorec.learning.checkpoint import checkpoint_places, fingerprint_at
 from audiorec.learning.refit import Phase
 from audiorec.recall.federated.secret import BITS
 
@@ -28,14 +28,14 @@ OWNER_ALONE = 0o600
 MAX_BYTES = 1_024
 
 
-def starts() -> tuple[Phase, ...]:
+def training_phases() -> tuple[Phase, ...]:
     """Return the phases of a training run, in order."""
     return get_args(Phase)
 
 
 @total_ordering
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResumePoint:
     """Position of a training run.
 
     Attributes
@@ -56,13 +56,13 @@ class Place:
         whole = " on everything" if self.phase == "refit" else ""
         return f"epoch {self.epoch + 1}{whole}, step {self.step}"
 
-    def __lt__(self, other: "Place") -> bool:
-        """Return whether training reaches this place before the other."""
+    def __lt__(self, other: "ResumePoint") -> bool:
+        """Return whether training reaches this point before the other."""
         return self._key < other._key
 
     @property
     def _key(self) -> tuple[int, int, int]:
-        return starts().index(self.phase), self.epoch, self.step
+        return training_phases().index(self.phase), self.epoch, self.step
 
     @property
     def plain(self) -> list[Any]:
@@ -75,43 +75,43 @@ class Place:
         return cls(*plain)
 
 
-def kept(work: Path, fingerprint: str) -> list[Place]:
-    """Return the places of the valid checkpoints of a training run, the latest first."""
+def stored_points(work: Path, fingerprint: str) -> list[ResumePoint]:
+    """Return the points of the valid checkpoints of a training run, the latest first."""
     found = [
-        Place(phase, epoch, step)
-        for phase in starts()
-        for epoch, step in _places_of(phase, work, fingerprint)
+        ResumePoint(phase, epoch, step)
+        for phase in training_phases()
+        for epoch, step in _points_of(phase, work, fingerprint)
     ]
     return sorted(set(found), reverse=True)
 
 
-def common_place(theirs: Sequence[Place], ours: Sequence[Place]) -> Place | None:
-    """Return the latest place common to both sides; None to start from the beginning.
+def common_point(theirs: Sequence[ResumePoint], ours: Sequence[ResumePoint]) -> ResumePoint | None:
+    """Return the latest point common to both sides; None to start from the beginning.
 
     Examples
     --------
-    >>> one, two = Place("choose", 1, 0), Place("choose", 1, 200)
-    >>> common_place([two, one], [Place("refit", 0, 0), one]) == one
+    >>> one, two = ResumePoint("choose", 1, 0), ResumePoint("choose", 1, 200)
+    >>> common_point([two, one], [ResumePoint("refit", 0, 0), one]) == one
     True
     """
     return max(set(theirs) & set(ours), default=None)
 
 
-def place_in(
-    phase: Phase, place: Place | None, work: Path, fingerprint: str
+def point_in_phase(
+    phase: Phase, point: ResumePoint | None, work: Path, fingerprint: str
 ) -> tuple[int, int] | None:
-    """Return where one phase resumes if training resumes at a place; None to start the phase.
+    """Return where one phase resumes if training resumes at a point; None to start the phase.
 
-    A phase before that of the place is finished; its last checkpoint is used.
+    A phase before that of the point is finished; its last checkpoint is used.
     """
-    if place is None or starts().index(phase) > starts().index(place.phase):
+    if point is None or training_phases().index(phase) > training_phases().index(point.phase):
         return None
-    if phase == place.phase:
-        return place.epoch, place.step
-    return max(_places_of(phase, work, fingerprint), default=None)
+    if phase == point.phase:
+        return point.epoch, point.step
+    return max(_points_of(phase, work, fingerprint), default=None)
 
 
-def kept_secret(work: Path) -> int:
+def stored_secret(work: Path) -> int:
     """Return the secret of a party's draws; create and store one for a new training run.
 
     A run that restarts from the beginning after a kill must repeat its draws.
@@ -132,9 +132,9 @@ def kept_secret(work: Path) -> int:
     return secret
 
 
-def _places_of(phase: Phase, work: Path, fingerprint: str) -> list[tuple[int, int]]:
+def _points_of(phase: Phase, work: Path, fingerprint: str) -> list[tuple[int, int]]:
     path = work / f"{phase}.safetensors"
     # The second phase's fingerprint includes the number of epochs chosen by the first.
     names = {fingerprint_at(one) for one in (path, path.with_name(f"{phase}.before.safetensors"))}
     mine = [name for name in names if name and name.startswith(f"{fingerprint}/{phase}")]
-    return [place for name in mine for place in kept_places(path, name)]
+    return [point for name in mine for point in checkpoint_places(path, name)]

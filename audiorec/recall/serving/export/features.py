@@ -1,6 +1,6 @@
 """Features of users and songs at a point in time, computed only from earlier events.
 
-    log, side information, sound ──Past──▶ .of(users) ──features(user, song, at)──▶ numbers
+    log, side information, sound ──EventHistory──▶ .of(users) ──features(user, song, at)──▶ numbers
 
 The features of a row at time t read only events before t. Log rows without a time count as before
 any t; if no row has a time, features of the last days are unknown.
@@ -39,7 +39,7 @@ NOBODY = -2  # a key that is never looked up
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class FeatureColumn:
     """One feature of n rows."""
 
     values: Any  # ndarray, shape (n,)
@@ -106,7 +106,7 @@ class EventsInTime:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class EventHistory:
     """A log with information on its songs, prepared for computing features.
 
     Attributes
@@ -225,9 +225,9 @@ class Past:
         counts = np.bincount(self.log.user, minlength=len(self.log.user_ids))
         return order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
-    def of(self, first: int, stop: int) -> "PastOfUsers":
+    def of(self, first: int, stop: int) -> "UserEventHistory":
         """Return the past of the users ``first:stop`` of the log."""
-        return PastOfUsers(self, first, stop)
+        return UserEventHistory(self, first, stop)
 
     @cached_property
     def _side_rows(self) -> Int64Array:
@@ -243,10 +243,10 @@ class Past:
         return np.asarray(number[self._side_rows], np.int64)
 
 
-class PastOfUsers:
-    """The past of consecutive users of the log; created by `Past.of`."""
+class UserEventHistory:
+    """The past of consecutive users of the log; created by `EventHistory.of`."""
 
-    def __init__(self, past: Past, first: int, stop: int) -> None:
+    def __init__(self, past: EventHistory, first: int, stop: int) -> None:
         self.past, self.first, self.n = past, first, stop - first
         order, starts = past.by_user
         self.rows = order[starts[first] : starts[stop]]
@@ -261,7 +261,7 @@ class PastOfUsers:
 
     def features(
         self, user: Int64Array, song: Int64Array, at: Float64Array
-    ) -> Mapping[str, Numbers]:
+    ) -> Mapping[str, FeatureColumn]:
         """Return `audiorec.recall.serving.export.schema.FEATURES` of n rows.
 
         Parameters
@@ -269,7 +269,7 @@ class PastOfUsers:
         user : ndarray, shape (n,), int64
             User numbers, counted from `first`; -1: a user who is not in the log.
         song : ndarray, shape (n,), int64
-            Positions in `Past.song_ids`; -1: a song that is in none of the tables.
+            Positions in `EventHistory.song_ids`; -1: a song that is in none of the tables.
         at : ndarray, shape (n,), float64
             Times in seconds since 1970; only events strictly before them count.
         """
@@ -286,14 +286,14 @@ class PastOfUsers:
             since = (at - last) / DAY_S
         no_time = np.full(len(user), not past.has_times)
         found = {
-            "user_plays": Numbers(self._plays.before(user, at)),
-            "user_song_plays": Numbers(stop - start),
-            "days_since_played": Numbers(since, ~np.isfinite(since)),
-            "song_plays": Numbers(plays),
-            "song_plays_short": Numbers(lately, no_time),
-            "song_listeners": Numbers(past.listeners.before(song, at)),
-            "popularity": Numbers(np.log1p(plays) / np.log1p(np.maximum(every, 1))),
-            "days_since_released": Numbers(age, ~(np.isfinite(age) & (age >= 0))),
+            "user_plays": FeatureColumn(self._plays.before(user, at)),
+            "user_song_plays": FeatureColumn(stop - start),
+            "days_since_played": FeatureColumn(since, ~np.isfinite(since)),
+            "song_plays": FeatureColumn(plays),
+            "song_plays_short": FeatureColumn(lately, no_time),
+            "song_listeners": FeatureColumn(past.listeners.before(song, at)),
+            "popularity": FeatureColumn(np.log1p(plays) / np.log1p(np.maximum(every, 1))),
+            "days_since_released": FeatureColumn(age, ~(np.isfinite(age) & (age >= 0))),
         }
         for name, of in (("artist", past.artist), ("genre", past.genre)):
             value = np.append(of, -1)[song]
@@ -316,7 +316,7 @@ class PastOfUsers:
         value: Int64Array,
         at: Float64Array,
         window: float = np.inf,
-    ) -> Numbers:
+    ) -> FeatureColumn:
         """Return the weighted share of this value among the known values of wanted songs."""
         tallies = self._shares.get(name)
         if tallies is None:
@@ -335,11 +335,11 @@ class PastOfUsers:
         unknown = (value < 0) | (whole <= 0)
         if window != np.inf:
             unknown |= not self.past.has_times
-        return Numbers(np.clip(part / np.where(unknown, 1, whole), 0, 1), unknown)
+        return FeatureColumn(np.clip(part / np.where(unknown, 1, whole), 0, 1), unknown)
 
     def _likeness(
         self, user: Int64Array, song: Int64Array, at: Float64Array, window: float = np.inf
-    ) -> Numbers:
+    ) -> FeatureColumn:
         """Return the weighted mean similarity of each song to the songs that its user wanted."""
         past, n = self.past, len(user)
         value, whole = np.zeros(n), np.zeros(n)
@@ -353,7 +353,7 @@ class PastOfUsers:
             whole[rows] = sums[:, -1]
             value[rows] = np.einsum("ij,ij->i", sums[:, :-1], past.units[song[rows]])
         unknown = whole <= 0
-        return Numbers(np.clip(value / np.where(unknown, 1, whole), -1, 1), unknown)
+        return FeatureColumn(np.clip(value / np.where(unknown, 1, whole), -1, 1), unknown)
 
     @cached_property
     def _shares(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Word the reasons of candidates with facts of the log: titles, counts, plays of the last week.
 
-log, plays, side information, tags ──Teller──▶ the reason of a candidate as a phrase
+log, plays, side information, tags ──ReasonWriter──▶ the reason of a candidate as a phrase
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.words import in_words
+from audiorec.recall.serving.reason_words import reason_phrase
 from audiorec.types import Int64Array
 
 WEEK_DAYS = 7.0
@@ -23,7 +23,7 @@ LEAST_SHARE = 0.15  # minimum share of plays of such a genre
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Teller:
+class ReasonWriter:
     """Writer of reasons, with facts of a log.
 
     Attributes
@@ -54,7 +54,7 @@ class Teller:
         of = song if row["reason"] == "replay" else evidence
         times, week = self._times(user_id, of)
         artists = [self._artist(one) for one in (song, evidence)]
-        return in_words(
+        return reason_phrase(
             row["reason"],
             evidence=None if evidence is None else self.name(evidence),
             times=times,

@@ -9,12 +9,12 @@ from needs import needs
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.side import Category, SongSide
-from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
-from audiorec.recall.sequence.youtube_dnn.placing import SHRINK, Placing, artists_among
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.sound_map import SHRINK, SoundMap, artists_among
 
 QUICK = YoutubeDnnRecipe(
     dimension=8, hidden=(16,), max_epochs=30, patience=30, learning_rate=0.02, popularity=0.0
@@ -35,7 +35,7 @@ def side_of(song_ids, artists):
 def test_an_artist_is_the_mean_of_what_sound_does_not_say_shrunk_by_how_few_songs_there_are():
     embeddings = np.float32([[1, 0], [1, 0], [0, 1], [0, 0]])
     learnt = np.array([True, True, True, False])
-    found = Placing.fit(embeddings, SAME_SOUND, ALL, ("a", "a", "b", "c"), learnt)
+    found = SoundMap.fit(embeddings, SAME_SOUND, ALL, ("a", "a", "b", "c"), learnt)
     assert found.artists == ("a", "b")  # nothing was learnt of c
     mean = embeddings[:3].mean(axis=0)
     np.testing.assert_allclose(found.by_sound[1], mean, rtol=0.1)  # a little ridge
@@ -45,7 +45,7 @@ def test_an_artist_is_the_mean_of_what_sound_does_not_say_shrunk_by_how_few_song
 
 def test_songs_without_a_vector_lie_by_their_artist_and_without_either_nowhere():
     embeddings = np.float32([[1, 0], [1, 0], [0, 1], [0, 1]])
-    placing = Placing.fit(embeddings, SAME_SOUND, ALL, ("a", "a", "b", "b"), ALL)
+    placing = SoundMap.fit(embeddings, SAME_SOUND, ALL, ("a", "a", "b", "b"), ALL)
     has_vector = np.array([False, True, False, False])
     found = placing.place(SAME_SOUND, has_vector, ("a", "unheard", "unheard", ""))
     assert found.any(axis=1).tolist() == [True, True, False, False]
@@ -64,7 +64,7 @@ def test_artists_come_from_side_information_before_sound():
 
 def of_two_artists(*, sound):
     """Each kind is of one artist, new songs are of either in turn; all songs sound alike."""
-    plain = made_up_listening()
+    plain = synthetic_listening()
     ids = plain.song_ids
     turn = {name: number % 2 for number, name in enumerate(plain.new_songs)}
     artists = tuple(("one", "two")[turn.get(name, int(name >= "song-020"))] for name in ids)
@@ -112,7 +112,7 @@ def test_a_model_from_before_artists_were_known_is_read(tmp_path):
 
 def test_artists_and_their_parts_must_fit():
     with pytest.raises(ShapeError, match="2 artists of width 3 expected"):
-        Placing(
+        SoundMap(
             by_sound=np.zeros((1, 3), np.float32),
             artists=("a", "b"),
             by_artist=np.zeros((1, 3), np.float32),

@@ -1,7 +1,7 @@
 """Songs of the history as candidates for the next song, in torch.
 
-    songs (B, L) ──stands_until──▶ position at which each song is played again
-    logits, a model's terms for songs of the history ──with_history──▶ corrected logits of all
+    songs (B, L) ──next_repeat──▶ position at which each song is played again
+    logits, a model's terms for songs of the history ──add_history──▶ corrected logits of all
 
 A query lies near the song just played, but few songs are played twice in a row. A random draw
 rarely contains that song, so a model would not learn to rank it lower: here all songs of a history
@@ -14,7 +14,7 @@ from torch import Tensor
 from audiorec.learning.losses import shared_hits
 
 
-def stands_until(songs: Tensor, there: Tensor) -> Tensor:
+def next_repeat(songs: Tensor, there: Tensor) -> Tensor:
     """Return the position at which each play's song is played again: (B, L), L if it is not.
 
     Parameters
@@ -26,7 +26,7 @@ def stands_until(songs: Tensor, there: Tensor) -> Tensor:
     Examples
     --------
     >>> songs = torch.tensor([[7, 3, 7, 7]])
-    >>> stands_until(songs, torch.tensor([[True, True, True, False]])).tolist()
+    >>> next_repeat(songs, torch.tensor([[True, True, True, False]])).tolist()
     [[2, 4, 4, 4]]
     """
     length = songs.shape[1]
@@ -35,18 +35,18 @@ def stands_until(songs: Tensor, there: Tensor) -> Tensor:
     return torch.where(again, place, length).amin(dim=2)
 
 
-def added_to(again: Tensor, lag: Tensor) -> Tensor:
+def lag_terms(again: Tensor, lag: Tensor) -> Tensor:
     """Return the entries of `again` (n, P) for songs `lag` (n, L) plays ago, clamped to P - 1.
 
     Examples
     --------
-    >>> added_to(torch.tensor([[5.0, 6.0]]), torch.tensor([[3, 1, 0]])).tolist()
+    >>> lag_terms(torch.tensor([[5.0, 6.0]]), torch.tensor([[3, 1, 0]])).tolist()
     [[6.0, 6.0, 5.0]]
     """
     return again.gather(1, lag.clamp(0, again.shape[1] - 1))
 
 
-def with_history(
+def add_history(
     history: tuple[Tensor, Tensor, Tensor],
     asked: Tensor,
     again: Tensor,
@@ -81,8 +81,8 @@ def with_history(
     place = torch.arange(songs.shape[1], device=songs.device)
     row, at = asked.nonzero(as_tuple=True)
     lag = at[:, None] - place
-    stands = (lag >= 0) & (at[:, None] < stands_until(songs, there)[row])
-    added = added_to(again, lag)
+    stands = (lag >= 0) & (at[:, None] < next_repeat(songs, there)[row])
+    added = lag_terms(again, lag)
     is_target = stands & (songs[row] == targets[:, None])
     logits = (at_places[row, at] + added).masked_fill(~stands | is_target, -torch.inf)
     hits = [shared_hits(drawn, targets), _heard(songs, there, asked, drawn)]

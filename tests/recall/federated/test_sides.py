@@ -25,11 +25,11 @@ from two_towers import (
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.torch_use import one_thread
-from audiorec.recall.federated.draws import JointStep, split_rows, steps_in, steps_of
-from audiorec.recall.federated.halves import ItemSide
-from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep, split_rows, steps_in, steps_of
+from audiorec.recall.federated.sides import ItemSide
 
 GUARDED = Defence(noise=2.0, rounding="float16", vector_noise=0.1)
 CASES = {
@@ -56,7 +56,7 @@ def test_split_training_equals_central_training_bit_for_bit(case):
     recipe, businesses, defence = CASES[case]
     with one_thread("the test"):
         users, items = sides(recipe, businesses)
-        central = Training(recipe, defence, secret=5).learner(users, items, "choose")
+        central = CentralTraining(recipe, defence, secret=5).learner(users, items, "choose")
         for epoch in (1, 2):
             for step in central.batches(epoch, 0):
                 central.step(step)

@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import ROWS, unit
+from audiorec.recall.graph.song_vectors import ROWS, unit
 from audiorec.types import FloatArray, Int32Array, Int64Array
 
 SMALL = 0.5  # divided by the dimension: spread of the added noise
@@ -36,7 +36,7 @@ class ListProfiles:
         return unit(self._matrix[songs] @ self._lists)
 
 
-def first_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
+def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
     """Fill `found` (things, D) with initial vectors, block by block; songs have length about 1."""
     n, width = material.n_songs, found.shape[1]
     profiles = ListProfiles(material.plays, rng, width)

@@ -11,9 +11,9 @@ from needs import needs
 
 torch = needs("torch")
 
-from audiorec.learning.next_again import added_to, stands_until, with_history
+from audiorec.learning.history_candidates import add_history, lag_terms, next_repeat
 from audiorec.learning.next_loss import next_song_loss
-from audiorec.learning.next_plays import NextPlays, stretches
+from audiorec.learning.next_plays import NextPlays, training_windows
 from audiorec.learning.next_song import NextSongLearner, _renumbered
 from audiorec.learning.song_features import no_features
 from audiorec.recall.sequence.sasrec.network import SasrecNetwork
@@ -28,7 +28,7 @@ def test_two_plays_by_hand():
     asked = torch.tensor([[False, True]])
     at_places = torch.tensor([[[9.0, 9.0], [2.0, 3.0]]])
     again = torch.tensor([[-5.0, 0.5]])
-    added, logits, hits = with_history(
+    added, logits, hits = add_history(
         (songs, there, at_places), asked, again, torch.tensor([2]), torch.tensor([0, 1, 2])
     )
     assert added.tolist() == [0.0]
@@ -41,7 +41,7 @@ def test_a_target_that_was_heard_gets_what_its_newest_play_gets():
     asked = torch.tensor([[False, False, True]])
     again = torch.tensor([[10.0, 20.0, 30.0]])
     history = (songs, there, torch.zeros(1, 3, 3))
-    added, logits, _ = with_history(history, asked, again, torch.tensor([4]), torch.tensor([9]))
+    added, logits, _ = add_history(history, asked, again, torch.tensor([4]), torch.tensor([9]))
     assert added.tolist() == [10.0]
     assert logits[0].tolist() == [-math.inf, 20.0, -math.inf]
 
@@ -63,7 +63,7 @@ def made(seed, repeats=True, profile=0):
     with torch.no_grad():
         for p in network.parameters():
             p.add_(0.3 * torch.randn(p.shape))
-    batch = stretches(plays, starts[:-1], starts[1:], np.arange(6), rng)
+    batch = training_windows(plays, starts[:-1], starts[1:], np.arange(6), rng)
     return NextSongLearner(network, plays, recipe), batch, plays
 
 
@@ -141,8 +141,8 @@ def test_padding_is_nobodys_song(length):
     songs = torch.zeros(1, 4, dtype=torch.int64)
     there = torch.arange(4)[None] < length
     last = length - 1
-    assert stands_until(songs, there)[0, last] == 4
-    assert added_to(torch.tensor([[1.0, 2.0]]), torch.tensor([[0, 5]])).tolist() == [[1.0, 2.0]]
+    assert next_repeat(songs, there)[0, last] == 4
+    assert lag_terms(torch.tensor([[1.0, 2.0]]), torch.tensor([[0, 5]])).tolist() == [[1.0, 2.0]]
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5), st.booleans())

@@ -3,10 +3,10 @@
 import numpy as np
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.graph import first, placing
-from audiorec.recall.graph.first import first_vectors
+from audiorec.recall.graph import fact_vectors, initialisation
+from audiorec.recall.graph.fact_vectors import vectors_from_facts
+from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.material import Facts, GraphMaterial
-from audiorec.recall.graph.placing import placed_by_facts
 
 
 def made():
@@ -36,15 +36,15 @@ def test_a_new_song_is_the_mean_of_its_like(monkeypatch):
     rng = np.random.default_rng(0)
     table, steps = rng.normal(size=(8, 4)).astype(np.float32), np.zeros((2, 4), np.float32)
     songs = np.array([3, 4, 5])
-    place, length = placed_by_facts(material, table, steps, warm, songs)
+    place, length = vectors_from_facts(material, table, steps, warm, songs)
     np.testing.assert_allclose(place[0], unit(unit(table[0]) + unit(table[1])), rtol=1e-5)
     np.testing.assert_allclose(length[0], np.linalg.norm((table[0] + table[1]) / 2), rtol=1e-5)
     np.testing.assert_allclose(place[1], unit(table[2]), rtol=1e-5)
     np.testing.assert_allclose(length[1], np.linalg.norm(table[2]), rtol=1e-5)
     assert not place[2].any()  # its artist has no song in a list
     assert length[2] == 0
-    monkeypatch.setattr(placing, "ROWS", 1)
-    again = placed_by_facts(material, table, steps, warm, songs)
+    monkeypatch.setattr(fact_vectors, "ROWS", 1)
+    again = vectors_from_facts(material, table, steps, warm, songs)
     np.testing.assert_allclose(again[0], place, rtol=1e-5)
     np.testing.assert_allclose(again[1], length, rtol=1e-5)
 
@@ -54,7 +54,7 @@ def test_a_share_of_a_new_songs_place_is_where_the_relation_says():
     warm = material.counts > 0
     rng = np.random.default_rng(0)
     table, steps = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 2))
-    place, _ = placed_by_facts(material, table, steps, warm, np.array([3, 4]), by_relation=0.25)
+    place, _ = vectors_from_facts(material, table, steps, warm, np.array([3, 4]), by_relation=0.25)
     like = unit(unit(table[0]) + unit(table[1]))
     moved = unit(unit(table[6]) - steps[0])
     np.testing.assert_allclose(place[0], unit(0.75 * like + 0.25 * moved), rtol=1e-5)
@@ -83,22 +83,22 @@ def test_a_relation_counts_by_how_well_it_tells_the_lists_of_a_song():
     things = tuple(f"artist:{n}" for n in range(8))
     material = GraphMaterial(song_ids=ids, things=things, plays=plays.among(ids), facts=facts)
     warm = material.counts > 0
-    counts = placing._how_telling(material, warm)
+    counts = fact_vectors._how_telling(material, warm)
     assert counts[0] > 5
     assert (counts[[1, 3]] < 0.5).all()  # of either end; no hub is a song of lists: counts[2]
     table = np.eye(89, 8, dtype=np.float32)
     table[every] = np.eye(8, dtype=np.float32)[every % 8] + 0.01
-    place, _ = placed_by_facts(material, table, np.zeros((2, 8)), warm, np.array([80]))
+    place, _ = vectors_from_facts(material, table, np.zeros((2, 8)), warm, np.array([80]))
     assert place[0, 0] > 0.9
 
 
 def test_songs_begin_at_the_mean_of_their_lists_and_things_at_that_of_their_songs(monkeypatch):
     material = made()
     found = np.full((8, 400), np.nan, np.float32)
-    first_vectors(material, np.random.default_rng(0), found)
+    initial_vectors(material, np.random.default_rng(0), found)
     again = np.full_like(found, np.nan)
-    monkeypatch.setattr(first, "ROWS", 3)
-    first_vectors(material, np.random.default_rng(0), again)
+    monkeypatch.setattr(initialisation, "ROWS", 3)
+    initial_vectors(material, np.random.default_rng(0), again)
     np.testing.assert_allclose(again, found, atol=1e-6)  # blocks change nothing
     lengths = np.linalg.norm(found, axis=1)
     np.testing.assert_allclose(lengths[[0, 1, 2, 6]], 1, atol=0.05)

@@ -1,6 +1,6 @@
 """Cut a fusion into parts for an engine: row ranges, and the excluded songs of their users.
 
-    tables, excluded songs ──Fusion.of──▶ `Fusion`: part i ──`Fusing`──▶ fused lists of its users
+    tables, excluded songs ──`SplitFusion`──▶ part i, `SharedFusionInput` ──▶ lists of its users
 
 A part consists of several blocks of `user_blocks`. Workers read the rows of their parts themselves;
 only files that are not sorted by user are sorted once here and sent to them.
@@ -20,22 +20,22 @@ from audiorec.files.arrow import integers
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.rules import Closed, ClosedLists, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import ExcludedLists, Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import (
     BATCH_ROWS,
     USERS,
     UserStream,
     is_by_user,
+    merge_streams,
     rows_of,
     sorted_by_user,
-    together,
     users_by_rows,
 )
 from audiorec.spec import fingerprint
 from audiorec.types import IdMap
 
 PART_ROWS = 1 << 20  # minimum rows of the largest table in a part
-KINDS = ("heard", "never", "artists")  # of `Closed`
+KINDS = ("heard", "never", "artists")  # of `Exclusions`
 Shut = Mapping[str, Sequences]
 
 
@@ -50,7 +50,7 @@ class FusionPart:
     lengths : sequence of tuple of int
         For each block, the number of rows of each channel.
     shut : mapping of str to Sequences
-        Excluded songs of the users of the part, by attribute of `Closed`.
+        Excluded songs of the users of the part, by attribute of `Exclusions`.
     """
 
     tables: Sequence[Any]
@@ -59,7 +59,7 @@ class FusionPart:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fusing:
+class SharedFusionInput:
     """Input that all parts share: recipe, traits of songs, and ids of excluded songs."""
 
     recipe: FusionRecipe
@@ -68,7 +68,7 @@ class Fusing:
 
     def __call__(self, part: FusionPart) -> list[Any]:
         """Return the fused lists of each block of a part."""
-        closed = Closed(**{n: ClosedLists(of, self.names[n]) for n, of in part.shut.items()})
+        closed = Exclusions(**{n: ExcludedLists(of, self.names[n]) for n, of in part.shut.items()})
         sums = [sum(lengths) for lengths in zip(*part.lengths, strict=True)]
         tables = [
             one if isinstance(one, pa.Table) else rows_of(one[0], one[1], one[1] + n)
@@ -83,30 +83,30 @@ class Fusing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fusion:
+class SplitFusion:
     """A fusion cut into parts.
 
     Attributes
     ----------
-    making : Fusing
+    making : SharedFusionInput
     parts : list of list of tuple of int
         For each part and block, the number of rows of each channel.
     fingerprint : str
         Of everything that determines the lists.
     """
 
-    making: Fusing
+    making: SharedFusionInput
     parts: list[list[tuple[int, ...]]]
     fingerprint: str
     paths: Sequence[Path]
     by_hand: Mapping[Path, Any]  # files that had to be sorted
     starts: list[tuple[int, ...]]  # first row of each part in each file
-    closed: Closed
+    closed: Exclusions
 
     @classmethod
     def of(
-        cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, closed: Closed
-    ) -> "Fusion":
+        cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, closed: Exclusions
+    ) -> "SplitFusion":
         """Read the users of all files once and cut them into parts.
 
         Raises
@@ -122,7 +122,7 @@ class Fusion:
         streams = [UserStream(one, USERS) for one in users]
         parts: list[list[tuple[int, ...]]] = []
         starts, at = [], (0,) * len(paths)
-        for block in together(streams):
+        for block in merge_streams(streams):
             lengths = tuple(map(len, block))
             if not parts or max(map(sum, zip(*parts[-1], strict=True))) >= PART_ROWS:
                 parts.append([])
@@ -141,7 +141,7 @@ class Fusion:
             "parts": [PART_ROWS, BATCH_ROWS],
             "version": version("audiorec"),
         }
-        making = Fusing(recipe, facts, names)
+        making = SharedFusionInput(recipe, facts, names)
         return cls(making, parts, fingerprint(about), paths, by_hand, starts, closed)
 
     def __call__(self, number: int) -> FusionPart:

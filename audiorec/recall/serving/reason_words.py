@@ -6,7 +6,7 @@ ONCE, TWICE = 1, 2
 FEW = 2  # minimum number of shared owners that is mentioned
 
 
-def in_words(
+def reason_phrase(
     reason: str,
     *,
     evidence: str | None = None,
@@ -48,17 +48,17 @@ def in_words(
 
     Examples
     --------
-    >>> in_words("sound", evidence="Blue", times=2)
+    >>> reason_phrase("sound", evidence="Blue", times=2)
     'sounds like Blue, which you played twice'
-    >>> in_words("follows", evidence="Blue", times=3, week=2)
+    >>> reason_phrase("follows", evidence="Blue", times=3, week=2)
     'often played after Blue, which you finished twice this week'
-    >>> in_words("listeners", evidence="Blue", lists=14)
+    >>> reason_phrase("listeners", evidence="Blue", lists=14)
     'in 14 lists with Blue'
-    >>> in_words("sound", evidence="Blue", genre="jazz", cold=True)
+    >>> reason_phrase("sound", evidence="Blue", genre="jazz", cold=True)
     'new, sounds like your jazz'
-    >>> in_words("replay", times=5)
+    >>> reason_phrase("replay", times=5)
     'you come back to it: played 5 times'
-    >>> in_words("taste")
+    >>> reason_phrase("taste")
     'close to what you listen to'
     """
     known = None if evidence is None else f"{evidence}{_played(times, week)}"

@@ -122,7 +122,7 @@ class Outcome:
 
 
 def questions(rng: random.Random, songs: int) -> tuple[str, str, str, bytes | None]:
-    """Return a door, method, address and body: the mix that a music server asks."""
+    """Return an API, method, address and body: the mix that a music server asks."""
     one, other = (f"song{rng.randrange(songs):06d}" for _ in range(2))
     alias = f"server-{rng.randrange(songs):06d}"
     user = f"u=me&p={TOKEN}&f=json"
@@ -147,7 +147,7 @@ def client(
     rng = random.Random(seed)  # noqa: S311 - which song is asked for
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while take() is not None:
-        door, method, address, body = questions(rng, songs)
+        api, method, address, body = questions(rng, songs)
         started = time.perf_counter()
         try:
             headers = {**BEARER, "Content-Type": "application/json"}
@@ -156,25 +156,25 @@ def client(
             text = reply.read().decode()
         except OSError as error:
             with outcome.lock:
-                outcome.lost.append(f"{door}: {error!r}")
+                outcome.lost.append(f"{api}: {error!r}")
             connection.close()
             continue
         took = 1000 * (time.perf_counter() - started)
         with outcome.lock:
-            outcome.ms.setdefault(door, []).append(took)
-            judge(outcome, door, reply, text)
+            outcome.ms.setdefault(api, []).append(took)
+            judge(outcome, api, reply, text)
     connection.close()
 
 
-def judge(outcome: Outcome, door: str, reply: http.client.HTTPResponse, text: str) -> None:
+def judge(outcome: Outcome, api: str, reply: http.client.HTTPResponse, text: str) -> None:
     """Count an answer as lost, mixed, or of an edition."""
     if reply.status != 200 or '"status":"failed"' in text or not text:
-        outcome.lost.append(f"{door}: {reply.status} {text[:100]}")
+        outcome.lost.append(f"{api}: {reply.status} {text[:100]}")
         return
     edition = reply.headers.get("audiorec-edition", "")
     named = {one for one in map(str, range(1, EDITIONS + 1)) if f"edition {one} " in text}
-    if door != "mix" and named != {edition}:
-        outcome.mixed.append(f"{door}: {edition} names {sorted(named)}")
+    if api != "mix" and named != {edition}:
+        outcome.mixed.append(f"{api}: {edition} names {sorted(named)}")
     outcome.editions[edition] += 1
 
 
@@ -287,7 +287,7 @@ def run(work: Path, *, songs: int, requests: int, clients: int) -> dict[str, Any
         after, most = memory_mb(process.pid, "VmRSS"), memory_mb(process.pid, "VmHWM")
         cpu = cpu_s(process.pid) - cpu_before
     log = store.with_name("serve.log").read_text()
-    times = {door: quantiles(ms) for door, ms in sorted(outcome.ms.items())}
+    times = {api: quantiles(ms) for api, ms in sorted(outcome.ms.items())}
     return {
         "songs": songs,
         "clients": clients,

@@ -21,11 +21,11 @@ from audiorec.listening.imports.rows import UnusableRowError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.web.doors.application import RefusedRequest
-from audiorec.web.doors.forms import NotThereError
-from audiorec.web.doors.limits import BusyError, TooLongError
-from audiorec.web.doors.snapshot import StaleSnapshotError
-from audiorec.web.doors.subsonic import SubsonicError
+from audiorec.web.apis.application import RefusedRequest
+from audiorec.web.apis.forms import NotThereError
+from audiorec.web.apis.limits import BusyError, TooLongError
+from audiorec.web.apis.snapshot import StaleSnapshotError
+from audiorec.web.apis.subsonic import SubsonicError
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = {

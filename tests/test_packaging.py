@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from door_library import serving, write_served
 from needs import needs
+from served_library import serving, write_served
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -1,6 +1,6 @@
 """Loudness of a song, and the gain that brings it to the spec's loudness.
 
-    power spectra (f, 257)  ──LoudnessMeter.add──▶  its loudness_lufs  ──gain──▶  factor of the samples
+    power spectra (f, 257)  ──LoudnessMeter──▶  loudness_lufs  ──gain──▶  factor of the samples
 
 The meter follows ITU-R BS.1770: K-weighting, which removes inaudibly low frequencies and boosts
 those that the head's acoustics make louder; blocks of 400 ms, one every 100 ms; the mean of the

@@ -28,12 +28,12 @@ from audiorec.files.visible import visible
 from audiorec.library.library import open_store
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
-from audiorec.web.condition import condition_of, mark_of, running
-from audiorec.web.proposals import Proposals
 from audiorec.web.ranges import answer
-from audiorec.web.shelf import Shelf
+from audiorec.web.recommendations import RecommendationPages
+from audiorec.web.song_columns import SongColumns
 from audiorec.web.song_view import SongView
 from audiorec.web.sound import SoundFiles
+from audiorec.web.store_state import running, store_mark, store_state
 
 STATIC = Path(__file__).parent / "static"
 ENDINGS = {
@@ -56,31 +56,31 @@ class BrowsePage:
 
     Parameters
     ----------
-    shelf : Shelf
+    shelf : SongColumns
     sound : SoundFiles
     keys : AddressKeys
-    proposals : Proposals, optional
+    proposals : RecommendationPages, optional
     names : tuple of str
         Host names that the server accepts; see `Guard`.
     """
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: SongColumns,
         sound: SoundFiles,
         keys: AddressKeys,
         *,
-        proposals: Proposals | None = None,
+        proposals: RecommendationPages | None = None,
         names: tuple[str, ...] = (),
     ) -> None:
         self.sound, self._keys = sound, keys
         self._renewing = threading.Lock()
         self.saver = lists.Saver(shelf)
-        self._take(shelf, proposals, mark_of(shelf.library.path))
+        self._take(shelf, proposals, store_mark(shelf.library.path))
         self.files = dict(_static_files())
         self.application = Guard(Starlette(routes=list(self._routes())), keys, names)
 
-    def _take(self, shelf: Shelf, proposals: Proposals | None, mark: str) -> None:
+    def _take(self, shelf: SongColumns, proposals: RecommendationPages | None, mark: str) -> None:
         self.shelf, self.proposals, self.mark = shelf, proposals, mark
         self.songs = SongView(shelf, self.sound.roots, self._keys)
         self.saver.turn_to(shelf)
@@ -89,9 +89,9 @@ class BrowsePage:
         """Reopen the store if it was replaced; if it cannot be read, keep the current one."""
         with self._renewing:
             path = self.shelf.library.path
-            mark = mark_of(path)
+            mark = store_mark(path)
             if mark != self.mark:
-                shelf = Shelf(open_store(path), projection=self.shelf.projection)
+                shelf = SongColumns(open_store(path), projection=self.shelf.projection)
                 shelf.prepare()
                 proposals = None if self.proposals is None else self.proposals.over(shelf)
                 self._keys.renew()
@@ -105,7 +105,7 @@ class BrowsePage:
 
     def _running(self) -> dict[str, Any]:
         path = self.shelf.library.path
-        return {"running": running(path), "store": mark_of(path)}
+        return {"running": running(path), "store": store_mark(path)}
 
     def _routes(self) -> list[Route]:
         gets: dict[str, Callable[[Request], Any]] = {
@@ -128,7 +128,7 @@ class BrowsePage:
             "/api/path/{row:int}/{other:int}": lambda r: lists.path_of(
                 self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
             ),
-            "/api/state": lambda _: condition_of(self.shelf.library),
+            "/api/state": lambda _: store_state(self.shelf.library),
             "/api/running": lambda _: self._running(),
         }
         posts: dict[str, Callable[[dict[str, Any]], Any]] = {

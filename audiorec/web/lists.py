@@ -16,7 +16,7 @@ import numpy as np
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
-from audiorec.web.shelf import Shelf
+from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
 MOST_POINTS = 50
@@ -26,7 +26,7 @@ ENDINGS = (".m3u8", ".m3u")
 Document = dict[str, Any]
 
 
-def path_of(shelf: Shelf, start: int, end: int, *, steps: int) -> Document:
+def path_of(shelf: SongColumns, start: int, end: int, *, steps: int) -> Document:
     """Return a smooth path from one song to another.
 
     Raises
@@ -42,12 +42,12 @@ def path_of(shelf: Shelf, start: int, end: int, *, steps: int) -> Document:
     return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
 
 
-def playlist_of(shelf: Shelf, wish: Mapping[str, Any]) -> Document:
+def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     """Return a playlist of songs near some songs.
 
     Parameters
     ----------
-    shelf : Shelf
+    shelf : SongColumns
     wish : mapping
         ``seeds``: rows; ``minutes``; ``curve``: a class (``genre/jazz``) and ``points`` from 0
         to 1, evenly spaced; ``only``: conditions; ``without``: rows to exclude.
@@ -82,7 +82,7 @@ def playlist_of(shelf: Shelf, wish: Mapping[str, Any]) -> Document:
     return document
 
 
-def _in_words(shelf: Shelf, notes: Sequence[str]) -> list[str]:
+def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:
     """Return remarks with class names replaced by their display names."""
     found = []
     for note in notes:
@@ -120,11 +120,11 @@ def _curve(value: object) -> str:
 class Saver:
     """Writer of playlists, which can undo the last save."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: SongColumns) -> None:
         self._shelf = shelf
         self._last: tuple[Path, bytes | None, bytes] | None = None
 
-    def turn_to(self, shelf: Shelf) -> None:
+    def turn_to(self, shelf: SongColumns) -> None:
         """Switch to another edition of the library; the last save can still be undone."""
         self._shelf = shelf
 

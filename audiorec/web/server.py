@@ -76,8 +76,8 @@ def serve(
 
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
-        from audiorec.web.proposals import Proposals
-        from audiorec.web.shelf import Shelf
+        from audiorec.web.recommendations import RecommendationPages
+        from audiorec.web.song_columns import SongColumns
         from audiorec.web.sound import SoundFiles
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
@@ -87,9 +87,9 @@ def serve(
     if projection != "pca":  # fail now, not while the page waits, if its extra is missing
         project(np.zeros((1, 2), np.float32), projection)
     keys = AddressKeys(token)
-    shelf = Shelf(library, projection=projection)
+    shelf = SongColumns(library, projection=projection)
     sound = SoundFiles(Roots(roots))
-    proposals = None if recall is None else Proposals(recall, shelf, log)
+    proposals = None if recall is None else RecommendationPages(recall, shelf, log)
     listener = listening(host, port)
     named = f"[{host}]" if ":" in host else host
     address = f"http://{named}:{listener.getsockname()[1]}/#token={keys.token}"

@@ -22,7 +22,7 @@ from audiorec.search.space import Neighbours, Space
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
 from audiorec.web.roots import Roots
-from audiorec.web.shelf import Shelf
+from audiorec.web.song_columns import SongColumns
 from audiorec.web.words import STATISTICS, class_words, near_words
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
@@ -36,12 +36,12 @@ class SongView:
 
     Parameters
     ----------
-    shelf : Shelf
+    shelf : SongColumns
     roots : Roots
     keys : AddressKeys
     """
 
-    def __init__(self, shelf: Shelf, roots: Roots, keys: AddressKeys) -> None:
+    def __init__(self, shelf: SongColumns, roots: Roots, keys: AddressKeys) -> None:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
         self._series: tuple[SeriesFile | None, str] | None = None

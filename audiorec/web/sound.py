@@ -53,7 +53,7 @@ _Identity = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class CoverImage:
     """A cover: its bytes, and the media type detected from them."""
 
     data: bytes
@@ -114,14 +114,14 @@ class SoundFiles:
             found: Envelope = self._ask(uri, file, WAVE)
             return found
 
-    def cover(self, uri: str) -> Picture | None:
+    def cover(self, uri: str) -> CoverImage | None:
         """Return the picture in a song's tags; None if there is no JPEG or PNG."""
         with self.roots.open(uri) as file:
             self._about(uri, file)
             data: bytes | None = self._ask(uri, file, COVER)
         for start, media_type in _PICTURES.items():
             if data and data.startswith(start):
-                return Picture(data, media_type)
+                return CoverImage(data, media_type)
         return None
 
     def _about(self, uri: str, file: BinaryIO) -> Playable:

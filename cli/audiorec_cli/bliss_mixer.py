@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from audiorec.web.doors.threads import one_thread_each
+    from audiorec.web.apis.threads import one_thread_each
 
     one_thread_each()
-    from audiorec.web.doors.limits import DoorLimits
-    from audiorec.web.doors.server import serve_doors
-    from audiorec.web.doors.snapshot import SnapshotSources
+    from audiorec.web.apis.limits import RequestLimits
+    from audiorec.web.apis.server import serve_apis
+    from audiorec.web.apis.snapshot import SnapshotSources
 
     if given.upload:
         raise InputError(
@@ -60,12 +60,12 @@ def _serve(given: argparse.Namespace) -> None:
         )
     quiet = LEVELS.index(given.logging) > LEVELS.index("info")
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO)
-    serve_doors(
+    serve_apis(
         SnapshotSources(store_of(Path(given.db))),
         "",
         host=given.address,
         port=0 if given.lms else given.port,
-        limits=DoorLimits(rate=0.0),
+        limits=RequestLimits(rate=0.0),
         only_bliss=True,
         write=_dropped if quiet else None,
         ready=_teller(given.lms),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from audiorec_cli.shared.console import flush, out, say
-from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -62,7 +62,7 @@ def browse(
     from audiorec.web.server import LOOPBACK, serve
 
     if interactions is not None:
-        check(interactions, Wanted.LOG)
+        check(interactions, InputKind.LOG)
     store = open_vectors(vectors, empty=False)
     log = None
     if interactions is not None:

@@ -20,7 +20,7 @@ from audiorec_cli.shared.extraction import (
     limits_of,
 )
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
-from audiorec_cli.shared.known import Named, find_known
+from audiorec_cli.shared.known import GivenSong, find_known
 from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter
 from audiorec_cli.shared.stores import VectorsOption
@@ -39,7 +39,7 @@ REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
 SONG_WIDTH = 40
 
 
-class Told(NamedTuple):
+class ClassifyOutput(NamedTuple):
     """What is shown while songs are decoded."""
 
     quiet: bool
@@ -90,7 +90,7 @@ def classify(
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
     with song_reader(config, jobs=processes, limits=limits_of(timeout, memory_limit)) as reader:
-        told = Told(quiet, prints_rows=form != "json")
+        told = ClassifyOutput(quiet, prints_rows=form != "json")
         _print(_read(found, store, reader, failed, told), form, widths=opened > 0)
     if failed:
         some = len(failed) < len(found)
@@ -98,8 +98,8 @@ def classify(
 
 
 def _agreed(
-    store: "Library | None", found: list[Named], heads: tuple[Path, ...], backbone: str | None
-) -> "tuple[Library | None, list[Named], ExtractorConfig | None]":
+    store: "Library | None", found: list[GivenSong], heads: tuple[Path, ...], backbone: str | None
+) -> "tuple[Library | None, list[GivenSong], ExtractorConfig | None]":
     """Use the store only if its networks and heads are those used for files, and those given."""
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
@@ -122,11 +122,11 @@ def _agreed(
 
 
 def _read(
-    found: Sequence[Named],
+    found: Sequence[GivenSong],
     store: "Library | None",
     reader: "Reader[Song]",
     failed: list[str],
-    told: Told,
+    told: ClassifyOutput,
 ) -> "Iterator[Line]":
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError

@@ -8,8 +8,8 @@ import typer
 
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -108,7 +108,7 @@ class ColdStartOptions:
         lists: Literal["audience", "songs"],
         k: int,
         output: Path,
-        told: JobTold,
+        told: JobSummary,
         engines: Engines,
         **limits: int | None,
     ) -> None:
@@ -170,7 +170,7 @@ def audience(
     *,
     asked: ColdStartOptions,
     engines: Engines,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     r"""Choose the users to show each new song to.
 
@@ -196,7 +196,7 @@ def song_lists(
     *,
     asked: ColdStartOptions,
     engines: Engines,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     r"""Choose the new songs to show each user.
 
@@ -216,12 +216,12 @@ def song_lists(
 def _check(files: "ColdStartFiles") -> None:
     """Refuse files of the wrong kind before any is read; name the command that makes the right."""
     if files.compares == "embedding":
-        check(files.songs, Wanted.SONGS)
+        check(files.songs, InputKind.SONGS)
     elif files.users is None:  # otherwise `open_inputs` reports the contradiction
-        check(files.songs, Wanted.VECTORS)
-    check(files.users, Wanted.USERS)
-    check(files.vectors, Wanted.VECTORS)
-    check(files.interactions, Wanted.LOG)
+        check(files.songs, InputKind.VECTORS)
+    check(files.users, InputKind.USERS)
+    check(files.vectors, InputKind.VECTORS)
+    check(files.interactions, InputKind.LOG)
 
 
 def _report(

@@ -9,7 +9,7 @@ import typer
 
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import (
     JobsOption,
     JsonOption,
@@ -86,7 +86,7 @@ def train(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
 

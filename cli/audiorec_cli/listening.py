@@ -9,10 +9,10 @@ from audiorec.errors import InputError
 from audiorec_cli import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import Wanted
+from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
-from audiorec_cli.shared.jobs import JobTold, recorded
-from audiorec_cli.shared.listened import FeaturesOption, SoundOption, sound_of
+from audiorec_cli.shared.jobs import JobSummary, recorded
+from audiorec_cli.shared.listening import FeaturesOption, SoundOption, sound_of
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -79,8 +79,8 @@ def check(
     from audiorec.listening.rule import Rule, load_rule
 
     loaded = load_rule(rule) if rule else Rule()
-    check_file(file, Wanted.LOG)
-    check_file(vectors, Wanted.VECTORS)
+    check_file(file, InputKind.LOG)
+    check_file(vectors, InputKind.VECTORS)
     found_kind = kind or guess_kind(file)
     if rule and found_kind != "interactions":
         raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
@@ -123,7 +123,7 @@ def prepare(
     json: JsonOption = False,
     *,
     engines: Engines,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     """Turn a log larger than memory into play sequences, in buckets of users.
 
@@ -141,7 +141,7 @@ def prepare(
     spec = PrepareSpec(
         by=by, buckets=buckets, filters=tuple(filters or ()), skip_bad_rows=skip_bad_rows
     )
-    check_file(log, Wanted.LOG)
+    check_file(log, InputKind.LOG)
     with engines.work(quiet=quiet) as work:
         tell = progress_lines(quiet=quiet)
         manifest = prepare_log(log, out, spec, progress=tell, engine=work.engine)
@@ -236,7 +236,7 @@ def holdout(
     from audiorec.recall.audio.held_out import Split, write_training_rows
     from audiorec.recall.contract.data import Context
 
-    check_file(log, Wanted.LOG)
+    check_file(log, InputKind.LOG)
     shares = Split(valid=valid, test=test, new_songs=new_songs, seed=split_seed)
     known = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
     report = write_training_rows(known, log, out=output, split=shares)

@@ -7,7 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import Wanted
+from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -79,8 +79,8 @@ def correlate(
     _check_targets(output, plot)
     if plot is not None:
         check_picture(plot)
-    check_file(interactions, Wanted.LOG)
-    check_file(embeddings, Wanted.SONGS)
+    check_file(interactions, InputKind.LOG)
+    check_file(embeddings, InputKind.SONGS)
     spec = CorrelationSpec(
         since=_time(since, "--since"),
         until=_time(until, "--until"),

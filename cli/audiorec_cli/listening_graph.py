@@ -7,8 +7,8 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, more
 from audiorec_cli.shared.stores import open_vectors
 
@@ -65,7 +65,7 @@ def graph(
         bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
     ] = False,
     *,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     """Write facts about songs: head, relation, tail and weight.
 
@@ -84,7 +84,7 @@ def graph(
     for name in take or ():
         if name not in TAKEN:
             raise InputError(f"--take must be one of {', '.join(TAKEN)}, got {name!r}")
-    check(interactions, Wanted.LOG)
+    check(interactions, InputKind.LOG)
     if take and interactions is None:
         raise InputError("--take needs a log: give --interactions")
     if side is None and vectors is None and not take:
@@ -125,7 +125,7 @@ def _known_facts(
     known = read_side(side) if side else None
     sound = None
     if vectors is not None:
-        check(vectors, Wanted.VECTORS)
+        check(vectors, InputKind.VECTORS)
         store = open_vectors(vectors)
         heard = side_of_store(store)
         known = fill_missing(known, heard) if known is not None else heard

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, QuietOption, more
 from audiorec_cli.shared.progress import due_lines
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
@@ -57,7 +57,7 @@ def import_(
         bool, more("--strict", help="Exit with 3 if any song was not found.")
     ] = False,
     *,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     """Import listening history from a service or a music server as a log.
 
@@ -74,7 +74,7 @@ def import_(
     """
     from audiorec.listening.imports.job import import_history
 
-    check(vectors, Wanted.VECTORS)
+    check(vectors, InputKind.VECTORS)
     if any_song:
         vectors = None
     elif vectors is None:

@@ -8,10 +8,10 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
 from audiorec_cli.shared.console import print_json, say
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 
 @recorded("neighbours", "output")
@@ -23,8 +23,8 @@ def neighbours(
     include_non_music: IncludeNonMusicOption = False,
     json: JsonOption = False,
     *,
-    compared: Compared,
-    done: JobTold,
+    compared: SpaceOptions,
+    done: JobSummary,
 ) -> None:
     """Write the nearest songs of every song of a store to a Parquet file.
 

@@ -8,7 +8,7 @@ from audiorec_cli.shared.choosing import ChoiceOptions
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.seeds import song_row
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
     from audiorec.playlists.of_store import PathOfSongs
@@ -23,7 +23,7 @@ def path(
     vectors: VectorsOption = None,
     steps: Annotated[int, typer.Option("--steps", "-n", min=1, help="Songs between the two.")] = 8,
     *,
-    compared: Compared,
+    compared: SpaceOptions,
     choice: ChoiceOptions,
     form: ListForm,
 ) -> None:

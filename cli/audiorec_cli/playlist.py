@@ -18,7 +18,7 @@ from audiorec_cli.shared.seeds import (
     read_seeds,
     say_non_music_seeds,
 )
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
     from audiorec.playlists.of_store import PlaylistOfSongs
@@ -57,7 +57,7 @@ def playlist(
     ] = 3,
     head: StoreHeadOption = None,
     *,
-    compared: Compared,
+    compared: SpaceOptions,
     choice: SpreadOptions,
     form: ListForm,
 ) -> None:

@@ -8,9 +8,9 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
 from audiorec_cli.shared.console import duration, print_json, print_table, say
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, more
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary
@@ -50,8 +50,8 @@ def playlists(
     ] = False,
     seed: Annotated[int, more("--seed", min=0, help="The same seed gives the same lists.")] = 0,
     *,
-    compared: Compared,
-    done: JobTold,
+    compared: SpaceOptions,
+    done: JobSummary,
 ) -> None:
     """Divide the whole library into named playlists, by sound.
 

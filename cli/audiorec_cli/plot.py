@@ -17,7 +17,7 @@ from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.pictures import PictureOptions
 from audiorec_cli.shared.seeds import find_id
 from audiorec_cli.shared.stores import (
-    Compared,
+    SpaceOptions,
     VectorsOption,
     open_vectors,
     say_basis,
@@ -97,7 +97,7 @@ def compare(
     *,
     picture: PictureOptions,
     vectors: VectorsOption = None,
-    compared: Compared,
+    compared: SpaceOptions,
     json: JsonOption = False,
     head: StoreHeadOption = None,
     scores: ScoresOption = None,
@@ -159,7 +159,7 @@ def library(
         Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
     ] = "pca",
     seed: SeedOption = 0,
-    compared: Compared,
+    compared: SpaceOptions,
     json: JsonOption = False,
 ) -> None:
     """Draw a map of a store: nearby songs sound alike; colour is genre, marker is version.

@@ -7,7 +7,7 @@ import typer
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec_cli.shared.console import print_json
-from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import JsonOption, LogOption
 from audiorec_cli.shared.pictures import PictureOptions
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -41,7 +41,7 @@ def user(
     from audiorec.recall.serving.portrait import portraits
 
     size = picture.check(USER_SIZE)
-    check(interactions, Wanted.LOG)
+    check(interactions, InputKind.LOG)
     store = open_vectors(vectors, empty=False)
     plays = to_sequences(read_interactions(interactions))
     if user not in plays.owner_ids:

@@ -18,13 +18,13 @@ from audiorec_cli import (
 )
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
-from audiorec_cli.shared.listened import (
-    AskedOf,
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
+from audiorec_cli.shared.listening import (
     HeardOption,
-    LearntFrom,
     ModelArgument,
+    QueryOptions,
+    TrainingOptions,
 )
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -34,8 +34,8 @@ from audiorec_cli.shared.options import (
     QuietOption,
 )
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.process_options import ProcessOptions
 from audiorec_cli.shared.progress import stopped
-from audiorec_cli.shared.together import Together
 from audiorec_cli.shared.training import (
     SetOption,
     as_given,
@@ -139,9 +139,9 @@ def train(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
-    learnt: LearntFrom,
-    together: Together,
-    done: JobTold,
+    learnt: TrainingOptions,
+    together: ProcessOptions,
+    done: JobSummary,
 ) -> None:
     """Train one channel on a listening log and write its model to a folder.
 
@@ -156,7 +156,7 @@ def train(
     """
     from audiorec.recall.registry import channel_class
 
-    check(users, Wanted.USERS)
+    check(users, InputKind.USERS)
     given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
     given |= {"seed": seed, "gamma": gamma}
     kind = channel_class(channel)
@@ -209,9 +209,9 @@ def candidates(
     ] = None,
     json: JsonOption = False,
     *,
-    asked: AskedOf,
+    asked: QueryOptions,
     engines: Engines,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     r"""Write the songs that a model proposes to each user, with rank and reason.
 

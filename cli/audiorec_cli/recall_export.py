@@ -7,8 +7,8 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def export(
     served_days: Annotated[float, more(min=0, help="Days to keep served lists.")] = 60.0,
     json: JsonOption = False,
     *,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     r"""Export candidates with features, songs, users and training samples for a ranker.
 
@@ -82,8 +82,8 @@ def export(
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
     from audiorec.recall.serving.export.sources import ExportSources
 
-    check(interactions, Wanted.LOG)
-    check(vectors, Wanted.VECTORS)
+    check(interactions, InputKind.LOG)
+    check(vectors, InputKind.VECTORS)
     if models is not None and not models.is_dir():
         raise InputError(f"{models}: no such folder; train a model: audiorec recall train")
     found = [path.parent for path in sorted(models.glob("*/model.json"))] if models else []

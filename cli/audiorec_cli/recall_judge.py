@@ -9,10 +9,10 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.listened import HeardOption, KnownToo, PlaysOf
+from audiorec_cli.shared.interest_counts import by_interests
+from audiorec_cli.shared.listening import HeardOption, PlaysOf, SideOptions
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
 from audiorec_cli.shared.pictures import check_plot
-from audiorec_cli.shared.several import by_interests
 from audiorec_cli.shared.training import SetOption, with_recipe
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SEEN = 5e-5  # smallest difference visible in four digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging(KnownToo):
+class JudgeOptions(SideOptions):
     """Options of an evaluation: log, split, list lengths."""
 
     interactions: LogOption
@@ -95,7 +95,7 @@ def evaluate(
         Path | None, typer.Option(help="Evaluate existing lists: user_id, song_id, rank.")
     ] = None,
     *,
-    judging: Judging,
+    judging: JudgeOptions,
     engines: Engines,
 ) -> None:
     """Evaluate channels: train on one part of a log, rank all songs for the other part.
@@ -148,7 +148,7 @@ def compare(
         more("--interests", min=1, help="Compare one channel with these numbers of interests."),
     ] = None,
     *,
-    judging: Judging,
+    judging: JudgeOptions,
     engines: Engines,
 ) -> None:
     """Evaluate several channels on one split; show how far each is behind the best.

@@ -9,8 +9,8 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mixing:
+class FusionOptions:
     """Fusion settings: weights of the channels, shares, caps and dials."""
 
     weights: Annotated[
@@ -82,7 +82,7 @@ class Mixing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownOfLists:
+class ExclusionOptions:
     """Inputs of a fusion: excluded songs, and the artist, album and genre of songs."""
 
     interactions: Annotated[
@@ -113,8 +113,8 @@ class KnownOfLists:
         from audiorec.recall.serving.exclusions import excluded_by, read_exposures, traits_of
         from audiorec.recall.serving.rules import Exclusions
 
-        check(self.interactions, Wanted.LOG)
-        check(self.vectors, Wanted.VECTORS)
+        check(self.interactions, InputKind.LOG)
+        check(self.vectors, InputKind.VECTORS)
         side, store = _songs(self.side, self.vectors)
         shown = read_exposures(self.exposures, days=self.days) if self.exposures else None
         if self.interactions is None:
@@ -152,10 +152,10 @@ def fuse(
     ] = None,
     json: JsonOption = False,
     *,
-    mixing: Mixing,
-    known: KnownOfLists,
+    mixing: FusionOptions,
+    known: ExclusionOptions,
     engines: Engines,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     r"""Fuse the lists of several channels into one list per user.
 
@@ -212,7 +212,9 @@ def _with_horizons(
     return replace(recipe, weights=weights)
 
 
-def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "FusionRecipe":
+def _recipe(
+    tables: list[Path], mixing: FusionOptions, k: int, tuned: Path | None
+) -> "FusionRecipe":
     """Return the fusion settings, from the options or from a tuned file."""
     if tuned is None:
         recipe = mixing.recipe(k)
@@ -221,7 +223,7 @@ def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tuned import read_tuned
 
-    if mixing != Mixing():
+    if mixing != FusionOptions():
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
@@ -229,7 +231,7 @@ def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learning:
+class TuneOptions:
     """Options of tuning: objective, users, and where the result is written."""
 
     entry: Annotated[
@@ -261,13 +263,13 @@ class Learning:
     ] = "ndcg"
     seed: SeedOption = 0
 
-    def base(self, mixing: Mixing, k: int) -> "tuple[FusionRecipe, float]":
+    def base(self, mixing: FusionOptions, k: int) -> "tuple[FusionRecipe, float]":
         """Return the initial settings, and the share of accuracy that dials may cost."""
         from audiorec.recall.serving.entries import ENTRIES
 
         if self.entry is None:
             return mixing.recipe(k), self.give_up or 0.0
-        if mixing != Mixing():
+        if mixing != FusionOptions():
             raise InputError(
                 "--entry has its own settings; it cannot be combined with fusion options"
             )
@@ -303,8 +305,8 @@ def tune(
     ] = None,
     json: JsonOption = False,
     *,
-    learning: Learning,
-    mixing: Mixing,
+    learning: TuneOptions,
+    mixing: FusionOptions,
 ) -> None:
     r"""Tune the settings of a fusion on validation data, and report their effect.
 
@@ -328,8 +330,8 @@ def tune(
     from audiorec.recall.serving.tune import tune as search
     from audiorec.recall.serving.tuned import write_tuned
 
-    check(interactions, Wanted.LOG)
-    check(histories, Wanted.LOG)
+    check(interactions, InputKind.LOG)
+    check(histories, InputKind.LOG)
     check_plot(learning.plot)
     recipe, give_up = learning.base(mixing, k)
     learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))

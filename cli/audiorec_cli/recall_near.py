@@ -7,8 +7,8 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.listened import ModelArgument, PlaysOf
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.listening import ModelArgument, PlaysOf
 from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def near(
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
 
-        check(interactions, Wanted.LOG)
+        check(interactions, InputKind.LOG)
         lists = to_sequences(read_interactions(interactions), by=by)
     found = near_song(channel, song, k, cold=cold, lists=lists)
     if json:

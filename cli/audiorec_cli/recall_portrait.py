@@ -7,7 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
-from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import JsonOption, LogOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
 
@@ -107,8 +107,8 @@ def _read(
     from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import fill_missing, read_side, side_of_store
 
-    check(interactions, Wanted.LOG)
-    check(vectors, Wanted.VECTORS)
+    check(interactions, InputKind.LOG)
+    check(vectors, InputKind.VECTORS)
     heard = side_of_store(open_vectors(vectors)) if vectors else None
     known = read_side(side) if side else heard
     if known is None:

@@ -10,12 +10,12 @@ from audiorec.errors import InputError, SpecMismatchError
 from audiorec_cli.extract import no_songs
 from audiorec_cli.recall_portrait import print_portrait
 from audiorec_cli.shared.console import Exit, print_document, print_json, say
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.jobs import JobTold, recorded
-from audiorec_cli.shared.listened import (
-    AskedOf,
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.jobs import JobSummary, recorded
+from audiorec_cli.shared.listening import (
     FeaturesOption,
     ModelArgument,
+    QueryOptions,
     SoundOption,
     sound_of,
 )
@@ -43,7 +43,7 @@ IMPORTED = "With --import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class ImportOptions:
     """How to read a table of user embeddings from another program."""
 
     id_column: Annotated[
@@ -128,9 +128,9 @@ def users(
     ] = None,
     json: JsonOption = False,
     *,
-    foreign: Foreign,
-    asked: AskedOf,
-    done: JobTold,
+    foreign: ImportOptions,
+    asked: QueryOptions,
+    done: JobSummary,
 ) -> None:
     """Embed users with a model that has one space for users and songs, or import a table.
 
@@ -220,7 +220,7 @@ def songs(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
-    done: JobTold,
+    done: JobSummary,
 ) -> None:
     """Embed songs in the space of a model's users, from audio alone.
 
@@ -240,7 +240,7 @@ def songs(
     channel = in_one_space(model)
     sources = _sources(audio) if audio else None
     if channel.hears == "audio" and vectors is not None:
-        check(vectors, Wanted.VECTORS)
+        check(vectors, InputKind.VECTORS)
         sources = store_sources(open_vectors(vectors))
     if sources is None:
         sound = sound_of(vectors, features)

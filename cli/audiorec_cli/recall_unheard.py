@@ -7,8 +7,8 @@ import typer
 
 from audiorec_cli.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.listened import LearntFrom, ModelArgument
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.listening import ModelArgument, TrainingOptions
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
 
 
@@ -38,7 +38,7 @@ def unheard(
         more(metavar="FILE", help="Song embeddings of the user model, as an upper bound."),
     ] = None,
     *,
-    listened: LearntFrom,
+    listened: TrainingOptions,
 ) -> None:
     """Evaluate a model on held-out artists and songs, beside simple baselines.
 
@@ -56,9 +56,9 @@ def unheard(
     from audiorec.store.embeddings import EmbeddingTable
 
     channel = in_one_space(model)
-    check(users, Wanted.USERS)
-    check(embeddings, Wanted.SONGS)
-    check(warm, Wanted.SONGS)
+    check(users, InputKind.USERS)
+    check(embeddings, InputKind.SONGS)
+    check(warm, InputKind.SONGS)
     data = listened.data(interactions)
     found = judge_unheard(
         channel,

@@ -10,7 +10,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
-from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import LogOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
@@ -24,7 +24,7 @@ COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class RecommenderOptions:
     """Inputs beside the log: song metadata, sound, playlists and trained models."""
 
     vectors: Annotated[
@@ -63,15 +63,15 @@ class Known:
         from audiorec.recall.serving.tuned import read_tuned
         from audiorec.store.embeddings import EmbeddingTable
 
-        check(interactions, Wanted.LOG)
-        check(self.lists, Wanted.LOG)
-        check(self.songs, Wanted.SONGS)
+        check(interactions, InputKind.LOG)
+        check(self.lists, InputKind.LOG)
+        check(self.songs, InputKind.SONGS)
         if self.songs is not None and self.vectors is not None:
             raise InputError("give either --songs or --vectors, not both")
         found = self.vectors
         if self.songs is None and found is None:
             found = usual_vectors("titles and sound from")
-        check(found, Wanted.VECTORS)
+        check(found, InputKind.VECTORS)
         heard = EmbeddingTable.open(self.songs, kind="songs") if self.songs else None
         made = to_sequences(read_interactions(self.lists), by="list") if self.lists else None
         return Recommender(
@@ -104,7 +104,7 @@ def recommend(
         str | None, typer.Option(metavar="SONG", help="Show how each channel ranks one song.")
     ] = None,
     *,
-    known: Known,
+    known: RecommenderOptions,
     form: ListForm,
 ) -> None:
     """Recommend songs to one user of a log, each with a reason.

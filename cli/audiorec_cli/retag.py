@@ -9,7 +9,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.extraction import MemoryLimitOption, TimeoutOption, limits_of
-from audiorec_cli.shared.jobs import JobTold, MetricsOption, job
+from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption, more
 from audiorec_cli.shared.progress import song_counter, stopped
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -78,7 +78,7 @@ def retag(
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
     output = f"{store.path}.retag" if undo is None else undo
-    with job("retag", output, metrics_textfile) if write else nullcontext(JobTold("")) as noted:
+    with job("retag", output, metrics_textfile) if write else nullcontext(JobSummary("")) as noted:
         try:
             with song_counter(0, quiet=quiet, prints_rows=False) as count:
 

@@ -66,18 +66,18 @@ def serve(
     audiorec serve --vectors vecs.parquet --port 8095 --token-file token.txt
     audiorec serve --recall serving/ --host 0.0.0.0 --no-page
     """
-    from audiorec.web.doors.threads import one_thread_each
+    from audiorec.web.apis.threads import one_thread_each
 
     one_thread_each()
-    from audiorec.web.doors.limits import DoorLimits
-    from audiorec.web.doors.server import (
+    from audiorec.web.apis.limits import RequestLimits
+    from audiorec.web.apis.server import (
         LOOPBACK,
-        PageWish,
+        PageSettings,
         check_token,
         read_token,
-        serve_doors,
+        serve_apis,
     )
-    from audiorec.web.doors.snapshot import SnapshotSources
+    from audiorec.web.apis.snapshot import SnapshotSources
 
     if token is not None and token_file is not None:
         raise InputError("give either --token or --token-file")
@@ -93,13 +93,13 @@ def serve(
         out(address if given is not None else f"{address}#token={known}")
         flush()
 
-    serve_doors(
+    serve_apis(
         SnapshotSources(vectors_path(vectors), recall, artists),
         known,
         host=host or LOOPBACK,
         port=port,
-        page=None if no_page else PageWish(roots=root or (), names=name or ()),
-        limits=DoorLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds, body=body,
+        page=None if no_page else PageSettings(roots=root or (), names=name or ()),
+        limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds, body=body,
                           at_once=threads),
         ready=ready,
     )  # fmt: skip

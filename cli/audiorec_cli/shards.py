@@ -44,7 +44,7 @@ ManifestArgument = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class ShardOptions:
     """Options about the files of a part."""
 
     out: Annotated[
@@ -81,7 +81,7 @@ def one(
     manifest: ManifestArgument,
     shard: Annotated[str, typer.Argument(metavar="I/N", help="Which of how many, from 0/N.")],
     *,
-    parts: Parts,
+    parts: ShardOptions,
     work: Extraction,
 ) -> None:
     """Make one part: for Slurm, Kubernetes, or by hand.
@@ -131,7 +131,7 @@ def all_shards(
         str | None, typer.Option(help="Address of a Ray or Dask cluster [default: a local one].")
     ] = None,
     *,
-    parts: Parts,
+    parts: ShardOptions,
     work: Extraction,
 ) -> None:
     """Make all missing parts: on this machine, on Ray or on Dask.

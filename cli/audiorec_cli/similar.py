@@ -20,7 +20,7 @@ from audiorec_cli.shared.seeds import (
     read_seeds,
     say_non_music_seeds,
 )
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
     from audiorec.search.explain import Explanation
@@ -49,7 +49,7 @@ def similar(
     ] = None,
     head: StoreHeadOption = None,
     *,
-    compared: Compared,
+    compared: SpaceOptions,
     choice: ChoiceOptions,
     form: ListForm,
 ) -> None:

@@ -22,7 +22,7 @@ from audiorec_cli.shared.console import (
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
-from audiorec_cli.shared.stores import Beside, StoreArgument, open_vectors, vectors_path
+from audiorec_cli.shared.stores import FilesBeside, StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.store.schema import Kind
@@ -49,7 +49,7 @@ ColumnsOption = Annotated[
 
 
 @command(app)
-def info(store: StoreArgument = None, json: JsonOption = False, *, beside: Beside) -> None:
+def info(store: StoreArgument = None, json: JsonOption = False, *, beside: FilesBeside) -> None:
     """Describe a store: rows, extractor, statuses, formats, sizes, the files beside it.
 
     Only the footer and small columns are read, not the vectors.
@@ -82,7 +82,7 @@ def verify(
     ] = 1_000,
     json: JsonOption = False,
     *,
-    beside: Beside,
+    beside: FilesBeside,
 ) -> None:
     """Verify every row of a store and of the files beside it.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audiorec.extraction.reader import Reader
     from audiorec.library.library import Library
     from audiorec.types import FloatArray, ScoreSeries
-    from audiorec_cli.shared.known import Named
+    from audiorec_cli.shared.known import GivenSong
 
 Model = Literal["msd", "mtt"]
 
@@ -75,7 +75,7 @@ def tags(
 
 def _taggram(
     store: "Library | None",
-    found: "Named",
+    found: "GivenSong",
     model: Model,
     reader: "Reader[ScoreSeries]",
     *,

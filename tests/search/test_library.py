@@ -1,4 +1,4 @@
-"""`audiorec.library.library`: one door to likeness: ties, odd vectors, one or many, refusals."""
+"""`audiorec.library.library`: search by similarity: ties, odd vectors, one or many, refusals."""
 
 import subprocess
 import sys

@@ -8,7 +8,7 @@ from made_library import series, song, write_library
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.web.lists import Saver, path_of, playlist_of, rows_in
-from audiorec.web.shelf import Shelf
+from audiorec.web.song_columns import SongColumns
 
 OLD = b"#EXTM3U\nold.mp3\n"
 
@@ -19,7 +19,7 @@ def shelf(tmp_path):
         song(f"s{i}", series(i), title=f"Song {i}", artist=f"A{i}", uri=str(tmp_path / f"s{i}.mp3"))
         for i in range(8)
     ]
-    return Shelf(open_store(write_library(tmp_path, rows)))
+    return SongColumns(open_store(write_library(tmp_path, rows)))
 
 
 def test_a_list_is_saved_beside_the_store_and_undone(shelf, tmp_path):

@@ -17,7 +17,7 @@
 ``heads``        which heads score a song
 ``m3u8``         a list of songs as a table, JSON or a playlist
 ``extraction``   options of extract and shards
-``listened``     logs, side information and sound as training data
+``listening``    logs, side information and sound as training data
 ``training``     settings and training of a channel
 ``progress``     progress display, and Ctrl-C
 ``observers``    log, metrics textfile and record of a run

@@ -12,7 +12,7 @@ from pathlib import Path
 from audiorec.errors import MissingFileError, StoreError
 
 
-class Wanted(StrEnum):
+class InputKind(StrEnum):
     """The kind of an input, in words."""
 
     VECTORS = "vectors of songs"
@@ -24,26 +24,26 @@ class Wanted(StrEnum):
 
 # The command that makes such a file at {path} from the songs in {folder}.
 MAKES = {
-    Wanted.VECTORS: "audiorec extract {folder} --out {path}",
-    Wanted.FEATURES: "audiorec extract {folder} --features {path}",
-    Wanted.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
-    Wanted.USERS: "audiorec recall users MODEL -i LOG --out {path}",
-    Wanted.LOG: "audiorec listening simulate --out world/ makes a simulated log",
+    InputKind.VECTORS: "audiorec extract {folder} --out {path}",
+    InputKind.FEATURES: "audiorec extract {folder} --features {path}",
+    InputKind.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
+    InputKind.USERS: "audiorec recall users MODEL -i LOG --out {path}",
+    InputKind.LOG: "audiorec listening simulate --out world/ makes a simulated log",
 }
 USUAL = {
-    Wanted.VECTORS: "vecs.parquet",
-    Wanted.FEATURES: "features.parquet",
-    Wanted.SONGS: "embeddings.parquet",
-    Wanted.USERS: "users.parquet",
-    Wanted.LOG: "",
+    InputKind.VECTORS: "vecs.parquet",
+    InputKind.FEATURES: "features.parquet",
+    InputKind.SONGS: "embeddings.parquet",
+    InputKind.USERS: "users.parquet",
+    InputKind.LOG: "",
 }
 # The kind in the metadata of a file, in words.
 HOLDS = {
-    "vectors": Wanted.VECTORS,
-    "features": Wanted.FEATURES,
-    "song_embeddings": Wanted.SONGS,
-    "user_embeddings": Wanted.USERS,
-    "interactions": Wanted.LOG,
+    "vectors": InputKind.VECTORS,
+    "features": InputKind.FEATURES,
+    "song_embeddings": InputKind.SONGS,
+    "user_embeddings": InputKind.USERS,
+    "interactions": InputKind.LOG,
     "scores": "score series",
     "errors": "failures of a run",
     "audiences": "audiences",
@@ -52,19 +52,19 @@ HOLDS = {
 }
 # What to do if the first is wanted and the file holds the second.
 INSTEAD = {
-    (Wanted.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
+    (InputKind.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
-    (Wanted.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
+    (InputKind.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
     "--out embeddings.parquet",
     (
-        Wanted.VECTORS,
+        InputKind.VECTORS,
         "song_embeddings",
     ): "embeddings of songs are compared with embeddings of users: --users users.parquet",
 }
 PARQUET = ".parquet"
 
 
-def check(path: Path | None, wanted: Wanted) -> None:
+def check(path: Path | None, wanted: InputKind) -> None:
     """Refuse a file that does not exist or has another kind; None is accepted.
 
     Damaged files and files without a kind are left to their reader.
@@ -73,11 +73,11 @@ def check(path: Path | None, wanted: Wanted) -> None:
         return
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; {_make(wanted, path)}")
-    of_songs = wanted in (Wanted.VECTORS, Wanted.FEATURES, Wanted.SONGS)
+    of_songs = wanted in (InputKind.VECTORS, InputKind.FEATURES, InputKind.SONGS)
     if path.is_dir() and of_songs:
         how = _make(wanted, folder=str(path))
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
-    if path.is_dir() or (wanted == Wanted.LOG and path.suffix != PARQUET):
+    if path.is_dir() or (wanted == InputKind.LOG and path.suffix != PARQUET):
         return
     from audiorec.store.inventory import declared_kind
 
@@ -89,8 +89,8 @@ def check(path: Path | None, wanted: Wanted) -> None:
     raise StoreError(f"{path}: holds {holds}, not {wanted}; {instead or _make(wanted)}")
 
 
-def _make(wanted: Wanted, path: Path | None = None, *, folder: str = "FOLDER") -> str:
+def _make(wanted: InputKind, path: Path | None = None, *, folder: str = "FOLDER") -> str:
     """Return the command that makes such a file, at `path` if its suffix fits."""
     name = path if path is not None and path.suffix == PARQUET else USUAL[wanted]
     command = MAKES[wanted].format(path=name, folder=folder)
-    return command if wanted == Wanted.LOG else f"make them: {command}"
+    return command if wanted == InputKind.LOG else f"make them: {command}"

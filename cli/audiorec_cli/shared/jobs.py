@@ -38,7 +38,7 @@ LONGEST_ERROR = 500  # characters
 
 
 @dataclass(slots=True)
-class JobTold:
+class JobSummary:
     """What a job reports: output, counts, versions."""
 
     output: str
@@ -60,7 +60,7 @@ def recorded(
     """Return a decorator that makes a command a job.
 
     `output` is the parameter with the path of the output; if it is None, no record is written. The
-    command receives its `JobTold` as `done`. With `by_day`, it can write to the folder of a day:
+    command receives its `JobSummary` as `done`. With `by_day`, it can write to the folder of a day:
     one file, or a whole folder (see `places`).
     """
 
@@ -69,7 +69,7 @@ def recorded(
         def run(*, metrics_textfile: Path | None = None, **values: Any) -> None:
             made = values[output]
             if made is None:
-                function(**values, done=JobTold(""))
+                function(**values, done=JobSummary(""))
                 return
             place = output_record(made)
             with job(name, output_name(made), metrics_textfile, place=place) as done:
@@ -100,7 +100,7 @@ def job(
     metrics: Path | None = None,
     *,
     place: str | None = None,
-) -> Iterator[JobTold]:
+) -> Iterator[JobSummary]:
     """Run a job and record its end; among several processes, only the first one records.
 
     Parameters
@@ -117,7 +117,7 @@ def job(
     from audiorec.runs.record import record_of
 
     check_metrics(metrics)
-    done = JobTold(os.fspath(output))
+    done = JobSummary(os.fspath(output))
     started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
     try:
         yield done
@@ -154,7 +154,7 @@ def _tell(run: "JobRun", place: str, metrics: Path | None) -> None:
     if metrics is not None:
         from audiorec.runs.prometheus import write_job_metrics
 
-        with said(metrics):
+        with warn_if_unwritable(metrics):
             write_job_metrics(metrics, run, now=time.time())
 
 
@@ -210,7 +210,7 @@ def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
     run = replace(run, warnings=tuple(run_warnings(run, runs_before(place))))
     for warning in run.warnings:
         say(f"warning: {warning}")
-    with said(place):
+    with warn_if_unwritable(place):
         write_run(place, run, made_by)
     return run
 
@@ -231,7 +231,7 @@ def check_metrics(metrics: Path | None) -> None:
 
 
 @contextmanager
-def said(place: Path | str) -> Iterator[None]:
+def warn_if_unwritable(place: Path | str) -> Iterator[None]:
     """Print a warning instead of raising if a file cannot be written."""
     try:
         yield

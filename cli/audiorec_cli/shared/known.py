@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class GivenSong:
     """One song: a row of the store, a file, or a file that is a row.
 
     `name` is its id in the store, or the id that `find_songs` gives the file.
@@ -58,7 +58,7 @@ class Named:
         return self.row if self.row is not None or self.source is None else self.source.uri
 
     @property
-    def as_file(self) -> "Named":
+    def as_file(self) -> "GivenSong":
         """The song as a file, ignoring the store."""
         assert self.source is not None  # noqa: S101 - without a row there is always a file
         return replace(self, name=self.source.song_id, row=None)
@@ -66,7 +66,7 @@ class Named:
 
 def find_known(
     songs: Sequence[str] | None, vectors: Path | None
-) -> "tuple[Library | None, list[Named]]":
+) -> "tuple[Library | None, list[GivenSong]]":
     """Find the named songs, each once, in the order given.
 
     Without names, all songs of the store are returned. The store is None if none was given and
@@ -74,12 +74,12 @@ def find_known(
     """
     store = _store(vectors, needed=not songs)
     if not songs and store is not None:
-        return store, [Named(name, row, None) for row, name in enumerate(store.ids)]
+        return store, [GivenSong(name, row, None) for row, name in enumerate(store.ids)]
     found = _marked(store, [one for name in songs or () for one in _named(name, store)])
     folders = [name for name in songs or () if Path(name).is_dir()]
     if len(folders) > 1:  # two folders may contain the same file name
         found = [_with_folder(one, folders) for one in found]
-    first: dict[object, Named] = {}
+    first: dict[object, GivenSong] = {}
     for one in found:
         first.setdefault(one.place, one)
     times = Counter(one.name for one in first.values())
@@ -89,7 +89,7 @@ def find_known(
     ]
 
 
-def _named(name: str, store: "Library | None") -> list[Named]:
+def _named(name: str, store: "Library | None") -> list[GivenSong]:
     """Return the files that a name matches, or the row of the store."""
     from audiorec.extraction.catalogue import find_songs
 
@@ -98,15 +98,15 @@ def _named(name: str, store: "Library | None") -> list[Named]:
         # One by one: together, two files of the same name would be refused as duplicate ids.
         paths = [] if os.path.lexists(name) else sorted(glob(name, recursive=True))  # noqa: PTH207
         files = [file for path in paths or [name] for file in find_songs([path])]
-        return [Named(file.song_id, None, file) for file in files]
+        return [GivenSong(file.song_id, None, file) for file in files]
     try:
         song_id = store.resolve(name)
     except UnknownSongError as error:
         raise MissingFileError(f"{name}: no such file, and {error}") from error
-    return [Named(song_id, store.row_number(song_id), None)]
+    return [GivenSong(song_id, store.row_number(song_id), None)]
 
 
-def _marked(store: "Library | None", found: list[Named]) -> list[Named]:
+def _marked(store: "Library | None", found: list[GivenSong]) -> list[GivenSong]:
     """Return the songs, with the rows of files that the store has unchanged."""
     if store is None:
         return found
@@ -121,7 +121,7 @@ def _marked(store: "Library | None", found: list[Named]) -> list[Named]:
     ]
 
 
-def _with_folder(one: Named, folders: Sequence[str]) -> Named:
+def _with_folder(one: GivenSong, folders: Sequence[str]) -> GivenSong:
     """Prefix the name of a file that is not in the store with its folder."""
     if one.row is not None or one.source is None:
         return one
@@ -132,7 +132,7 @@ def _with_folder(one: Named, folders: Sequence[str]) -> Named:
 
 def find_one(
     song: str, vectors: Path | None, *, needed: bool = False
-) -> "tuple[Library | None, Named]":
+) -> "tuple[Library | None, GivenSong]":
     """Find the one named song; with `needed`, a store must exist.
 
     Raises

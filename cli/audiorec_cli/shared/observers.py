@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import AudiorecError, BusyStoreError, InputError
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.jobs import check_metrics, made_run, note_failure, noted, said
+from audiorec_cli.shared.jobs import (
+    check_metrics,
+    made_run,
+    note_failure,
+    noted,
+    warn_if_unwritable,
+)
 from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
@@ -85,7 +91,7 @@ class Observers:
         if self._metrics is not None:
             from audiorec.runs.prometheus import write_metrics
 
-            with said(self._metrics):
+            with warn_if_unwritable(self._metrics):
                 write_metrics(
                     self._metrics,
                     report,
@@ -99,7 +105,7 @@ class Observers:
         """Log and record a run that ended with an error."""
         self._write_log("run_error", error=str(error))
         if self._record is not None and not isinstance(error, BusyStoreError):
-            with said(self._record):
+            with warn_if_unwritable(self._record):
                 note_failure(self._job, self._output, self._record, error, self._started)
 
     def _run_of(self, report: "RunReport", metadata: "StoreMetadata", exit_code: int) -> "JobRun":

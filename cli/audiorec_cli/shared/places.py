@@ -76,7 +76,7 @@ PARTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class RemotePlaces:
     """A remote place, given by URI."""
 
     uri: str
@@ -134,12 +134,12 @@ OUTPUTS = OpenOutputs()
 
 
 def path_or_uri(text: Any) -> Any:
-    """Parse a place on the command line: a `Path`, or an `Elsewhere` for a URI."""
+    """Parse a place on the command line: a `Path`, or an `RemotePlaces` for a URI."""
     from audiorec.files.storage import is_uri
 
-    if isinstance(text, (Path, Elsewhere)):
+    if isinstance(text, (Path, RemotePlaces)):
         return text
-    return Elsewhere(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
+    return RemotePlaces(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
 
 
 path_or_uri.__name__ = "path"  # typer shows this name
@@ -305,7 +305,7 @@ def _by_day(
 
 
 def _text(place: Any) -> str:
-    return place.uri if isinstance(place, Elsewhere) else str(place)
+    return place.uri if isinstance(place, RemotePlaces) else str(place)
 
 
 def _below(folder: str, name: str) -> str:
@@ -322,8 +322,8 @@ def _resolved(value: Any, command: str, parameter: Parameter, days: "Days", is_l
     reach = _reach(command, parameter)
     writes = reach is Reach.WRITES and parameter.name not in HERE_ALWAYS
     writes &= (command, parameter.name) not in ITSELF
-    place = value.uri if isinstance(value, Elsewhere) else str(value)
-    if isinstance(value, Elsewhere):
+    place = value.uri if isinstance(value, RemotePlaces) else str(value)
+    if isinstance(value, RemotePlaces):
         value = _fetched(value.uri, command, parameter, days, writes=writes, is_log=is_log)
     elif is_log and days:
         value = _chosen(value, days)

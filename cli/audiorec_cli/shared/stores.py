@@ -72,7 +72,7 @@ def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class SpaceOptions:
     """The space that songs are compared in: options of commands that search."""
 
     by: Annotated[
@@ -126,7 +126,7 @@ def say_basis(basis: "SpaceChoice", space: "Space | None" = None) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class FilesBeside:
     """Files that usually lie beside a store."""
 
     scores: Annotated[

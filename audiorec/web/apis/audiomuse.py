@@ -1,0 +1,143 @@
+"""The three endpoints of AudioMuse-AI that its plugins for music servers call.
+
+=======================  =======================================================================
+``/api/similar_tracks``  ``item_id``, or ``title`` and ``artist``; ``n``, ``eliminate_duplicates``
+``/api/find_path``       ``start_song_id``, ``end_song_id``, ``max_steps``
+``/api/similar_artists`` ``artist`` or ``artist_id``, ``n``, ``include_component_matches``
+=======================  =======================================================================
+
+A distance is 1 - similarity, since the plugins subtract it from 1 again. Their other parameters
+(a radius, moods, which server) have no counterpart here and are ignored.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from audiorec.errors import InputError, UnknownSongError
+from audiorec.search.choice import Choice
+from audiorec.web.apis.artists import NearArtist
+from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
+from audiorec.web.apis.names import NamedSong
+from audiorec.web.apis.searches import FoundSongs, near, way
+from audiorec.web.apis.snapshot import Snapshot
+
+PER_ARTIST = 3  # songs per artist with eliminate_duplicates, as in AudioMuse
+STEPS = 25
+UNKNOWN = "unknown"  # AudioMuse's name for an album without a name
+
+
+def similar_tracks(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
+    """Return the songs near one."""
+    item_id, title, artist = asked.text("item_id"), asked.text("title"), asked.text("artist")
+    if not item_id and not (title and artist):
+        return _wrong("item_id, or title and artist, must be given", 400)
+    try:
+        seed = snapshot.names.find(item_id) if item_id else _titled(snapshot, title, artist)
+    except InputError as error:
+        return _wrong(str(error), 404)
+    limited = asked.text("eliminate_duplicates", "true").lower() == "true"
+    choice = Choice(per_artist=PER_ARTIST if limited else None)
+    return ApiReply.json(
+        _tracks(snapshot, near(snapshot, [seed], _many(asked, 10), choice=choice), seed)
+    )
+
+
+def find_path(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
+    """Return a path from one song to another, both included."""
+    names = asked.text("start_song_id"), asked.text("end_song_id")
+    if not all(names):
+        return _wrong("Both a start and end song must be provided.", 400)
+    try:
+        start, end = map(snapshot.names.find, names)
+    except InputError as error:
+        return _wrong(str(error), 404)
+    if start.row == end.row:
+        return _wrong("Start and end songs cannot be the same.", 400)
+    found = way(snapshot, start, end, max(2, asked.whole("max_steps", STEPS)))
+    tracks = _tracks(snapshot, found, start)
+    return ApiReply.json(
+        {"path": tracks, "total_distance": tracks[-1]["distance"] if tracks else 0.0}
+    )
+
+
+def similar_artists(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
+    """Return the artists similar to one."""
+    artist = asked.text("artist") or asked.text("artist_id")
+    if not artist:
+        return _wrong("Missing 'artist' or 'artist_id' parameter", 400)
+    with snapshot.lock:
+        found = snapshot.artists.near(artist, _many(asked, 10))
+    if not found:
+        return _wrong(
+            f"Artist '{artist[:200]}' not found in index or no similar artists found.", 404
+        )
+    with_songs = asked.text("include_component_matches").lower() == "true"
+    return ApiReply.json([_artist(snapshot, one, with_songs=with_songs) for one in found])
+
+
+HANDLERS: dict[str, Handler] = {
+    "/api/similar_tracks": similar_tracks,
+    "/api/find_path": find_path,
+    "/api/similar_artists": similar_artists,
+}
+
+
+def _many(asked: ApiRequest, usual: int) -> int:
+    return max(1, asked.whole("n", usual))
+
+
+def _titled(snapshot: Snapshot, title: str, artist: str) -> NamedSong:
+    with snapshot.lock:
+        rows = snapshot.titled(title, artist)
+    if not rows:
+        raise UnknownSongError(f"{artist} - {title}"[:200])
+    usual = snapshot.names.usual
+    return NamedSong(rows[0], usual.kind, usual.text)
+
+
+def _tracks(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dict[str, Any]]:
+    called = snapshot.names.called(found.rows.tolist(), like)
+    songs = snapshot.songs(found.rows.tolist())
+    return [
+        {
+            "item_id": name,
+            "title": song["title"] or name,
+            "author": song["artist"] or "",
+            "album": song["album"] or UNKNOWN,
+            "distance": round(1 - similarity, 6),
+        }
+        for name, song, similarity in zip(called, songs, found.similarities.tolist(), strict=True)
+        if name is not None
+    ]
+
+
+def _artist(snapshot: Snapshot, found: NearArtist, *, with_songs: bool) -> dict[str, Any]:
+    divergence = round(1 - found.similarity, 6)
+    answer: dict[str, Any] = {
+        "artist": found.name,
+        "artist_id": found.artist_id or None,
+        "divergence": divergence,
+    }
+    if with_songs:
+        answer["component_matches"] = [
+            {
+                "component1_index": 0,
+                "component2_index": 0,
+                "component1_weight": 1.0,
+                "component2_weight": 1.0,
+                "distance": divergence,
+                "artist1_representative_songs": _standing(snapshot, found.songs[0]),
+                "artist2_representative_songs": _standing(snapshot, found.songs[1]),
+            }
+        ]
+    return answer
+
+
+def _standing(snapshot: Snapshot, rows: Sequence[int]) -> list[dict[str, Any]]:
+    called = snapshot.names.called(rows, snapshot.names.usual)
+    pairs = zip(called, snapshot.songs(rows), strict=True)
+    return [{"item_id": n, "title": song["title"] or n} for n, song in pairs if n is not None]
+
+
+def _wrong(reason: str, status: int) -> ApiReply:
+    return ApiReply.json({"error": reason}, status)

@@ -1,0 +1,429 @@
+"""audiorec's own JSON API, validated by the same definitions that make its OpenAPI document.
+
+=====================  ===========================================================================
+``GET /v1/store``      what is served: number of songs, space, classes, channels
+``GET /v1/song``       one song
+``GET /v1/similar``    songs near one song
+``POST /v1/similar``   songs near the mean of several
+``GET /v1/path``       a path from one song to another
+``POST /v1/playlist``  a playlist of songs near some, along a curve
+``POST /v1/recommend`` songs for a user of ``recall run``, or for a history in the request
+``POST /v1/user``      the vector of a history: by a model, or the mean of its songs' sound
+=====================  ===========================================================================
+
+A song is named by its exact id or alias. A history is used only for the response: nothing of it is
+stored except the last few, cached in memory for repeated requests.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import AudiorecError, InputError, UnknownSongError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.serving.reason_words import reason_phrase
+from audiorec.search.choice import Choice
+from audiorec.search.space import mean_direction
+from audiorec.web.apis.forms import (
+    Document,
+    FormField,
+    NotThereError,
+    Operation,
+    Values,
+    openapi,
+)
+from audiorec.web.apis.names import NamedSong
+from audiorec.web.apis.own_schemas import SCHEMAS
+from audiorec.web.apis.searches import FoundSongs, long_list, near, way
+from audiorec.web.apis.snapshot import Snapshot
+
+PREFIX = "/v1/"
+DOCUMENT = "/v1/openapi.json"
+SOUND = "sound"
+MOST_MINUTES = 24 * 60
+SOMEBODY = "you"
+_WHICH = "Exact id or alias of a song."
+_HISTORY = "Songs in listening order, newest last."
+_CHANNEL = "A channel of recall run, or sound for the mean of the songs' sound."
+
+
+def _text(name: str, about: str, *, needed: bool = True, usual: str | None = None) -> FormField:
+    return FormField(name=name, about=about, needed=needed, usual=usual)
+
+
+def _texts(name: str, about: str, *, needed: bool = False, usual: Any = None) -> FormField:
+    return FormField(name=name, about=about, kind="texts", needed=needed, usual=usual)
+
+
+def _whole(name: str, about: str, *, usual: int | None, least: int, most: int) -> FormField:
+    return FormField(name=name, about=about, kind="whole", usual=usual, least=least, most=most)
+
+
+_K = _whole("k", "Number of songs.", usual=10, least=1, most=500)
+_COUNT = _whole("count", "Maximum number of songs, with both ends.", usual=10, least=2, most=500)
+_MINUTES = FormField(
+    name="minutes", about="Duration.", kind="number", usual=60, least=1, most=MOST_MINUTES
+)
+_CHOICE = (
+    _text("only", "Conditions, as for --only on the command line.", needed=False),
+    _whole("per_artist", "Maximum number of songs per artist.", usual=None, least=1, most=100),
+    FormField(
+        name="diversity",
+        about="From 0 (the nearest songs) to 1 (songs as different as possible).",
+        kind="number",
+        usual=0.0,
+        least=0,
+        most=1,
+    ),
+    FormField(
+        name="include_non_music",
+        about="Include speech, noise and jingles.",
+        kind="flag",
+        usual=False,
+    ),
+)
+
+
+def store(snapshot: Snapshot, _: Values) -> Document:
+    """Describe what is served."""
+    library = snapshot.library
+    with snapshot.lock:
+        basis = library.basis()
+    return {
+        "songs": len(library),
+        "compared_by": basis.by,
+        "note": basis.note,
+        "extractor_id": library.metadata.extractor_id,
+        "classes": list(library.metadata.classes),
+        "channels": _channels(snapshot),
+        "users": 0 if snapshot.lists is None else len(snapshot.lists),
+        "version": version("audiorec"),
+    }
+
+
+def song(snapshot: Snapshot, values: Values) -> Document:
+    """Describe a song."""
+    named = snapshot.names.find(values["id"])
+    with snapshot.lock:
+        genre = snapshot.genres[named.row]
+    return {**_songs(snapshot, [named.row])[0], "genre": genre or None}
+
+
+def similar(snapshot: Snapshot, values: Values) -> Document:
+    """Find songs near one, or near the mean of several."""
+    seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
+    found = near(
+        snapshot, seeds, values["k"], choice=_choice(values), diversity=values["diversity"]
+    )
+    return {"songs": _found(snapshot, found)}
+
+
+def path(snapshot: Snapshot, values: Values) -> Document:
+    """Find a path from one song to another."""
+    start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
+    return {"songs": _found(snapshot, way(snapshot, start, end, values["count"]))}
+
+
+def playlist(snapshot: Snapshot, values: Values) -> Document:
+    """Make a playlist."""
+    seeds = [snapshot.names.find(text) for text in values["songs"]]
+    without = [snapshot.names.find(text).row for text in values["without"]]
+    choice = Choice(
+        only=values["only"],
+        exclude_ids=[snapshot.names.id_of(row) for row in without],
+        per_artist=2 if values["per_artist"] is None else values["per_artist"],
+        include_non_music=values["include_non_music"],
+    )
+    curves = [values["curve"]] if values["curve"] else []
+    found = long_list(snapshot, seeds, minutes=values["minutes"], curves=curves, choice=choice)
+    near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64))
+    return {"songs": _found(snapshot, near_by), "notes": list(found.notes)}
+
+
+def recommend(snapshot: Snapshot, values: Values) -> Document:
+    """Recommend songs for a user of the stored lists, or for a history."""
+    user, history, k = values["user"], values["history"], values["k"]
+    if (user is None) == (history is None):
+        raise InputError("give either user or history")
+    if user is not None:
+        return {"songs": _for_user(snapshot, user, k), "notes": []}
+    if snapshot.proposals is None:
+        heard = _known(snapshot, history)
+        if not heard:
+            raise UnknownSongError(history[0])
+        found = _found(snapshot, near(snapshot, heard, k))
+        reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
+        rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
+        return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
+    return _for_history(snapshot, history, values["hidden"], k)
+
+
+def user_vector(snapshot: Snapshot, values: Values) -> Document:
+    """Return the vector of a history."""
+    history, name = values["history"], values["channel"]
+    if name == SOUND:
+        return _vector_of_sound(snapshot, history)
+    if snapshot.proposals is None or name not in snapshot.proposals.channels:
+        known = ", ".join([SOUND, *_channels(snapshot)])
+        raise InputError(f"channel: no channel {name!r}; there are: {known}")
+    try:
+        channel = snapshot.channel(name)
+    except AudiorecError as error:
+        raise InputError(f"{name}: cannot be used: {error}") from error
+    if not isinstance(channel, SharedSpace):
+        raise InputError(f"{name}: has no user vectors; {SOUND} always has")
+    queries = Queries(Sequences.from_lists([_ids(snapshot, history)], [SOMEBODY]))
+    used = int(channel.songs_used(queries)[0])
+    if isinstance(channel, InterestSpace):
+        found = channel.user_interests(queries)
+        vectors, weights = found.embedding, found.weight.tolist()
+    else:
+        vectors = channel.embed_users(queries)
+        weights = [1.0]
+    snapshot.check_models()
+    if not used or not np.any(vectors):
+        raise UnknownSongError(history[0])
+    return {
+        "channel": name,
+        "model_id": channel.model_id,
+        "dimension": int(vectors.shape[1]),
+        "used": used,
+        "vectors": [[float(v) for v in row] for row in vectors],
+        "weights": weights,
+    }
+
+
+def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
+    heard = _known(snapshot, history)
+    if not heard:
+        raise UnknownSongError(history[0])
+    with snapshot.lock:
+        space = snapshot.library.space("auto")
+        unit = mean_direction(space.units([one.row for one in heard]))
+    return {
+        "channel": SOUND,
+        "model_id": f"{snapshot.library.metadata.extractor_id}/{space.by}",
+        "dimension": len(unit),
+        "used": len(heard),
+        "vectors": [[float(value) for value in unit]],
+        "weights": [1.0],
+    }
+
+
+def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
+    if snapshot.lists is None:
+        raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
+    rows = snapshot.lists.of(user)
+    if rows is None:
+        raise NotThereError(f"the lists have no user {user[:200]!r}")
+    titles = _titles(snapshot, [row["evidence"] for row in rows[:k] if row["evidence"]])
+    found = []
+    for row in rows[:k]:
+        evidence = row["evidence"]
+        said = None if evidence is None else titles.get(evidence, evidence)
+        found.append(
+            {
+                **_proposed(snapshot, row["song_id"]),
+                "rank": row["rank"],
+                "channel": row["channel"],
+                "reason": reason_phrase(row["reason"], evidence=said, cold=row["cold"]),
+                "cold": row["cold"],
+            }
+        )
+    return found
+
+
+def _for_history(
+    snapshot: Snapshot, history: Sequence[str], hidden: Sequence[str], k: int
+) -> Document:
+    assert snapshot.proposals is not None  # noqa: S101 - checked by the caller
+    wish = {
+        "songs": _ids(snapshot, history),
+        "hidden": _ids(snapshot, hidden),
+        "dials": {"k": min(k, 200)},
+    }
+    answer = snapshot.proposals.ask(wish)
+    snapshot.check_models()
+    songs = [
+        {
+            **_proposed(snapshot, one["id"]),
+            "rank": one["rank"],
+            "channel": one["channel"],
+            "reason": one["why"],
+            "cold": one["cold"],
+        }
+        for one in answer["fused"]
+    ]
+    return {"songs": songs, "notes": answer["notes"]}
+
+
+def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[NamedSong]:
+    """Return the songs of a history that the store has."""
+    found = []
+    for text in texts:
+        try:
+            found.append(snapshot.names.find(text))
+        except InputError:
+            continue
+    return found
+
+
+def _ids(snapshot: Snapshot, texts: Sequence[str]) -> list[str]:
+    """Return song ids for models, which may know songs that the store does not have."""
+    found = []
+    for text in texts:
+        try:
+            found.append(snapshot.names.id_of(snapshot.names.find(text).row))
+        except InputError:
+            found.append(text)
+    return found
+
+
+def _titles(snapshot: Snapshot, song_ids: Sequence[str]) -> dict[str, str]:
+    named = _known(snapshot, song_ids)
+    tags = snapshot.songs([one.row for one in named])
+    return {one.text: tag["title"] or one.text for one, tag in zip(named, tags, strict=True)}
+
+
+def _proposed(snapshot: Snapshot, song_id: str) -> Document:
+    """Return a recommended song, with null fields if the store does not have it."""
+    known = _known(snapshot, [song_id])
+    if known:
+        return _songs(snapshot, [known[0].row])[0]
+    nothing = dict.fromkeys(("title", "artist", "album", "uri", "duration_s"))
+    return {"song_id": song_id, **nothing, "alias": None}
+
+
+def _songs(snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:
+    usual = snapshot.names.usual
+    aliases = snapshot.names.called(rows, usual) if usual.kind != "id" else [None] * len(rows)
+    return [
+        {
+            "song_id": snapshot.names.id_of(row),
+            "title": tags["title"],
+            "artist": tags["artist"],
+            "album": tags["album"],
+            "uri": tags["uri"],
+            "duration_s": round(tags["duration_s"], 3),
+            "alias": alias,
+        }
+        for row, tags, alias in zip(rows, snapshot.songs(rows), aliases, strict=True)
+    ]
+
+
+def _found(snapshot: Snapshot, found: FoundSongs) -> list[Document]:
+    songs = _songs(snapshot, found.rows.tolist())
+    pairs = zip(songs, found.similarities.tolist(), strict=True)
+    return [{**one, "similarity": round(similarity, 6)} for one, similarity in pairs]
+
+
+def _choice(values: Values) -> Choice:
+    return Choice(
+        only=values["only"],
+        per_artist=values["per_artist"],
+        include_non_music=values["include_non_music"],
+    )
+
+
+def _channels(snapshot: Snapshot) -> list[str]:
+    return [] if snapshot.proposals is None else list(snapshot.proposals.channels)
+
+
+OPERATIONS = (
+    Operation(
+        path="/v1/store",
+        method="get",
+        name="store",
+        about="What is served.",
+        answer=store,
+        answers="Store",
+        not_found=False,
+    ),
+    Operation(
+        path="/v1/song",
+        method="get",
+        name="song",
+        about="One song.",
+        answer=song,
+        fields=(_text("id", _WHICH),),
+        answers="SongWithGenre",
+    ),
+    Operation(
+        path="/v1/similar",
+        method="get",
+        name="similar",
+        about="Songs near one song.",
+        answer=similar,
+        fields=(_text("id", _WHICH), _K, *_CHOICE),
+        answers="SimilarSongs",
+    ),
+    Operation(
+        path="/v1/similar",
+        method="post",
+        name="similarToSeveral",
+        about="Songs near the mean of several songs.",
+        answer=similar,
+        fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE),
+        answers="SimilarSongs",
+    ),
+    Operation(
+        path="/v1/path",
+        method="get",
+        name="path",
+        about="A path from one song to another, both included.",
+        answer=path,
+        fields=(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
+        answers="SimilarSongs",
+    ),
+    Operation(
+        path="/v1/playlist",
+        method="post",
+        name="playlist",
+        about="A playlist of songs near some songs.",
+        answer=playlist,
+        fields=(
+            _texts("songs", "Ids or aliases; these songs come first.", needed=True),
+            _MINUTES,
+            _text("curve", "Course of a class, as for --curve: metal:rise.", needed=False),
+            _texts("without", "Songs to exclude.", usual=()),
+            *(field for field in _CHOICE if field.name != "diversity"),
+        ),
+        answers="NotedSongs",
+    ),
+    Operation(
+        path="/v1/recommend",
+        method="post",
+        name="recommend",
+        about="Songs for a user of the stored lists, or for a history.",
+        answer=recommend,
+        fields=(
+            _text("user", "A user of the lists of recall run.", needed=False),
+            _texts("history", _HISTORY),
+            _texts("hidden", "Songs to exclude.", usual=()),
+            _whole("k", "Number of songs.", usual=30, least=1, most=200),
+        ),
+        answers="ProposedSongs",
+    ),
+    Operation(
+        path="/v1/user",
+        method="post",
+        name="userVector",
+        about="The vector of a history, or one for each interest.",
+        answer=user_vector,
+        fields=(
+            _texts("history", _HISTORY, needed=True),
+            _text("channel", _CHANNEL, needed=False, usual=SOUND),
+        ),
+        answers="UserVector",
+    ),
+)
+
+
+def document() -> Document:
+    """Return the OpenAPI document."""
+    return openapi(OPERATIONS, SCHEMAS, title="audiorec", version=version("audiorec"))

@@ -1,0 +1,161 @@
+"""Queries shared by all APIs, independent of protocol: they return rows and similarities.
+
+songs      ──near──────▶ similar songs, nearest first
+two songs  ──way───────▶ a path from one to the other, both included
+songs      ──long_list─▶ a playlist of songs near them
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.playlists.of_store import PlaylistOfSongs, playlist_near
+from audiorec.playlists.path import find_path
+from audiorec.search.choice import Choice, Chosen
+from audiorec.search.near import MINIMUM, near_one
+from audiorec.search.space import Space, mean_direction
+from audiorec.types import Float64Array, Int64Array
+from audiorec.web.apis.names import NamedSong
+from audiorec.web.apis.snapshot import Snapshot
+
+MOST_SONGS = 500  # per response
+MOST_SEEDS = 200
+SAME = 1e-6  # songs with 1 - cosine below this sound the same; there is no path between them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundSongs:
+    """Songs found in a store, in result order.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (m,), int64
+    similarities : ndarray, shape (m,), float64
+        From 0 (unlike) to 1 (the same).
+    """
+
+    rows: Int64Array
+    similarities: Float64Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def near(
+    snapshot: Snapshot,
+    seeds: Sequence[NamedSong],
+    k: int,
+    *,
+    choice: Choice | None = None,
+    diversity: float = 0.0,
+    minimum: float = MINIMUM,
+    chosen: Chosen | None = None,
+) -> FoundSongs:
+    """Return up to `k` songs near one song, or near the mean of several; excludes the seeds.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    seeds : sequence of NamedSong
+    k : int
+        At most `MOST_SONGS`.
+    choice : Choice, optional
+        Which songs are allowed; songs that the caller has no name for never are.
+    diversity, minimum : float
+        As for `audiorec.search.near.near_one`.
+    chosen : Chosen, optional
+        A choice already evaluated on the store, instead of `choice`.
+    """
+    if not seeds:
+        raise InputError("no seed: name at least one song")
+    library = snapshot.library
+    rows = list(dict.fromkeys(seed.row for seed in seeds))[:MOST_SEEDS]
+    with snapshot.lock:
+        space = library.space("auto")
+        unit = mean_direction(space.units(rows))
+        allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))
+    with _reading(snapshot, space):
+        found = near_one(
+            space,
+            unit,
+            max(1, min(k, MOST_SONGS)),
+            allowed,
+            taken=rows,
+            diversity=diversity,
+            minimum=minimum,
+        )
+    return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0))
+
+
+def way(
+    snapshot: Snapshot,
+    start: NamedSong,
+    end: NamedSong,
+    count: int,
+    *,
+    choice: Choice | None = None,
+) -> FoundSongs:
+    """Return a path of at most `count` songs from one song to another, both included.
+
+    Similarities are to the first song. If the two are the same song, or sound the same, there is
+    nothing between them.
+    """
+    if count < 2 and start.row != end.row:
+        raise InputError("a path has two ends: count must be at least 2")
+    library = snapshot.library
+    with snapshot.lock:
+        space = library.space("auto", use_index=False)
+        if start.row == end.row:
+            return FoundSongs(np.asarray([start.row], np.int64), np.ones(1))
+        first, last = space.units([start.row, end.row]).astype(np.float64)
+        chosen = library.chosen(tellable(snapshot, start, choice))
+        units, there = space.units_by_row()
+    steps = min(count, MOST_SONGS, len(library)) - 2
+    if steps < 1 or float(first @ last) > 1 - SAME:
+        rows = np.asarray([start.row, end.row], np.int64)
+    else:  # the slowest query, so it runs without the lock
+        rows = find_path(
+            units,
+            start.row,
+            end.row,
+            steps,
+            allowed=chosen.allowed & there,
+            limits=chosen.limits,
+        ).rows
+    return FoundSongs(rows, np.clip(units[rows].astype(np.float64) @ first, 0.0, 1.0))
+
+
+def long_list(
+    snapshot: Snapshot,
+    seeds: Sequence[NamedSong],
+    *,
+    minutes: float,
+    curves: Sequence[str] = (),
+    choice: Choice | None = None,
+) -> PlaylistOfSongs:
+    """Return a playlist of about `minutes` near some songs; see `audiorec.playlists.of_store`."""
+    with snapshot.lock:
+        return playlist_near(
+            snapshot.library,
+            [snapshot.names.id_of(seed.row) for seed in seeds],
+            minutes=minutes,
+            curves=curves,
+            choice=tellable(snapshot, seeds[0], choice or Choice(per_artist=2)),
+        )
+
+
+def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:
+    """Return the lock if the search reads the store's file; in-memory searches need none."""
+    return nullcontext() if space.index is None else snapshot.lock
+
+
+def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice | None) -> Choice:
+    """Return a choice that also excludes the songs that the caller has no name for."""
+    given = choice or Choice()
+    nameless = snapshot.names.nameless(like)
+    if not nameless:
+        return given
+    return replace(given, exclude_ids=nameless | frozenset(given.exclude_ids))

@@ -1,0 +1,211 @@
+"""``audiorec serve``: run all APIs on one port, and reload the store when it changes.
+
+    files ──`Editions`──▶ `Snapshot` ──`ApiServer`──▶ uvicorn on one port, until it is stopped
+
+Clients that send their headers too slowly are disconnected. On shutdown, requests in progress are
+finished first.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiorec.errors import InputError, MissingExtraError
+from audiorec.web.apis.limits import RequestLimits
+from audiorec.web.apis.snapshot import SnapshotSources
+
+if TYPE_CHECKING:
+    from audiorec.web.access import Application
+    from audiorec.web.apis.application import ApiServer
+
+LOOPBACK = "127.0.0.1"
+LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
+MAX_TOKEN_BYTES = 4096
+STOP_S = 10  # on shutdown, for requests in progress
+SWITCH_S = 0.0005  # thread switch interval: short, so that computing does not delay I/O
+KEEP_ALIVE_S = 75  # longer than proxies keep a connection open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """Settings of the page.
+
+    Attributes
+    ----------
+    roots : sequence of Path
+        Folders below which songs may be played; default: the store's folder.
+    names : sequence of str
+        Host names that browsers may use for the server.
+    """
+
+    roots: Sequence[Path] = ()
+    names: Sequence[str] = ()
+
+
+def serve_apis(
+    sources: SnapshotSources,
+    token: str,
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    page: PageSettings | None = None,
+    limits: RequestLimits | None = None,
+    only_bliss: bool = False,
+    write: Callable[[str], object] | None = None,
+    ready: Callable[[str], None] = print,
+    every_s: float = 1.0,
+) -> None:
+    """Serve until the process is stopped.
+
+    Parameters
+    ----------
+    sources : SnapshotSources
+    token : str
+        Empty only with `only_bliss`.
+    host, port : str, int
+        Address to listen on; port 0 for any free one.
+    page : PageSettings, optional
+        Serve the page as well.
+    limits : RequestLimits, optional
+    only_bliss : bool
+        Serve only the API of Lyrion's plugin.
+    write : callable, optional
+        Called with each line of the log; by default it goes to stderr.
+    ready : callable
+        Called with the address once requests are answered.
+    every_s : float
+        Seconds between checks of the files.
+
+    Raises
+    ------
+    MissingExtraError
+        Without Starlette or uvicorn.
+    StoreError, InputError
+        If the first snapshot cannot be loaded, or the server cannot listen on the port.
+    """
+    try:
+        import uvicorn
+
+        from audiorec.web.apis.application import ApiServer, all_routes, bliss_routes
+        from audiorec.web.apis.connection import patient_protocol
+        from audiorec.web.apis.snapshot import Snapshot, check_sources
+        from audiorec.web.editions import Editions
+        from audiorec.web.server import ended_by, listening
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio", "h11"):
+            raise
+        raise MissingExtraError("audiorec serve", "web", str(error)) from error
+
+    check_sources(sources)
+    listener = listening(host, port)
+    try:
+        editions = Editions(sources.paths, lambda: Snapshot(sources))
+        apis = ApiServer(
+            editions,
+            token,
+            limits=limits,
+            page=None if page is None else _page(sources, token, host, page),
+            write=write or _to_stderr,
+            routes=bliss_routes() if only_bliss else all_routes(),
+        )
+        named = f"[{host}]" if ":" in host else host
+        address = f"http://{named}:{listener.getsockname()[1]}/"
+
+        class Told(uvicorn.Server):
+            async def startup(self, sockets: Any = None) -> None:
+                await super().startup(sockets)
+                if self.started:
+                    await asyncio.to_thread(ready, address)
+
+        config = uvicorn.Config(
+            apis,
+            http=patient_protocol(apis.limits.seconds),
+            lifespan="off",
+            log_level="critical",  # bugs are logged by the APIs themselves
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=apis.limits.connections,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_S,
+        )
+        with ended_by(signal.SIGINT, signal.SIGTERM), editions.watched(every_s):
+            _run(Told(config), listener, apis)
+    finally:
+        listener.close()
+
+
+def read_token(path: Path) -> str:
+    """Read a token: the first line of a file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or too short to be one.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_TOKEN_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot read a token: {reason}") from error
+    return check_token(text.partition("\n")[0].strip(), str(path))
+
+
+def check_token(token: str, where: str) -> str:
+    """Validate a token and return it; raise `InputError` if it is too short or not plain ASCII."""
+    good = token.isascii() and token.isprintable() and " " not in token
+    if not good or len(token) < LEAST_TOKEN:
+        raise InputError(
+            f"{where}: a token needs at least {LEAST_TOKEN} ASCII characters without spaces; to "
+            "make one: openssl rand -hex 32"
+        )
+    return token
+
+
+def _run(server: Any, listener: Any, apis: "ApiServer") -> None:
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        server.run([listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        apis.pool.close()
+
+
+def _page(
+    sources: SnapshotSources, token: str, host: str, wish: PageSettings
+) -> "Callable[[], Application]":
+    """Return a factory of the page, which shows the store as of its first request."""
+
+    def made() -> "Application":
+        from audiorec.library.library import open_store
+        from audiorec.web.access import AddressKeys
+        from audiorec.web.application import BrowsePage
+        from audiorec.web.recommendations import RecommendationPages
+        from audiorec.web.roots import Roots
+        from audiorec.web.song_columns import SongColumns
+        from audiorec.web.sound import SoundFiles
+
+        shelf = SongColumns(open_store(sources.vectors))
+        proposals = None if sources.recall is None else RecommendationPages(sources.recall, shelf)
+        roots = wish.roots or [sources.vectors.resolve().parent]
+        page = BrowsePage(
+            shelf,
+            SoundFiles(Roots(roots)),
+            AddressKeys(token),
+            proposals=proposals,
+            names=(host, *wish.names),
+        )
+        return page.application
+
+    return made
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()

@@ -1,0 +1,442 @@
+"""Recommendations for the page: each channel's list with reasons, and live fusion settings.
+
+    DIR of `recall run` ──`RecommendationPages`──▶ users; for one user each channel's list, fused
+    a history, dials    ──`ask`────────▶ the same for any history: plays, or chosen songs
+
+The channels are queried once per history; changing a dial only fuses their lists again, which
+takes milliseconds. Users' lists come from the files of the run; for a made-up history the models
+beside them are queried.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import AudiorecError, InputError, StoreError
+from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.tables import TableFile
+from audiorec.listening.events import Interactions
+from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.listening.side import side_of_store
+from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.exclusions import excluded_by, traits_of
+from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.reason_words import reason_phrase
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.web.song_columns import SongColumns, songs_by_id
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+DEPTH = 200  # candidates requested from a channel
+SHOWN = 50  # songs of a channel sent to the page
+MOST_USERS = 200  # users in the answer to a search
+MOST_HISTORY = 500
+KEPT = 16  # histories whose lists are cached
+MAX_RECORD = 1 << 20
+HEAVIEST = 10.0  # largest weight of a channel
+SOMEBODY = "you"
+Document = dict[str, Any]
+
+
+class RecommendationPages:
+    """Recommendations from a folder that ``recall run`` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    shelf : SongColumns
+        The library of the recommended songs.
+    log : Interactions, optional
+        Listening log, shown as users' histories and used for the popularity dial.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no lists.
+    """
+
+    def __init__(self, folder: Path, shelf: SongColumns, log: Interactions | None = None) -> None:
+        self.folder, self._shelf, self._log = folder, shelf, log
+        lists = sorted((folder / "candidates").glob("*.parquet"))
+        if not lists:
+            raise InputError(
+                f"{folder}: has no candidate lists; to write such a folder: audiorec recall run "
+                "--config recall.toml"
+            )
+        for path in lists:
+            refuse_link(path)
+        self._record = self._read_record()
+        asked = self._order
+        there = {path.stem: path for path in lists}
+        self.channels = tuple(
+            sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))
+        )
+        self._lists = {name: there[name] for name in self.channels}
+        self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
+        self._models: dict[str, Channel | str] = {}
+        self._lock = threading.Lock()
+
+    def over(self, shelf: SongColumns) -> "RecommendationPages":
+        """Return the same recommendations over another edition of the library."""
+        return RecommendationPages(self.folder, shelf, self._log)
+
+    @property
+    def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
+        """Handlers of GET requests by path."""
+        return {
+            "/api/users": lambda r: self.users(r.query_params.get("find", "")),
+            "/api/user": lambda r: self.user(r.query_params.get("id", "")),
+        }
+
+    @property
+    def posts(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
+        """Handlers of POST requests by path."""
+        return {"/api/fuse": self.fused, "/api/ask": self.ask}
+
+    @cached_property
+    def about(self) -> Document:
+        """Summary of the run: channels, models, number of users, fusion settings."""
+        return {
+            "folder": str(self.folder),
+            "channels": list(self.channels),
+            "models": [n for n in self.channels if (self.folder / "models" / n).is_dir()],
+            "users": len(self._users),
+            "shown_at": self._record.get("shown_at"),
+            "entry": self._record.get("entry"),
+            "fusion": {**self._fusion, "weights": self._weights},
+            "has_log": self._log is not None,
+        }
+
+    def _read_record(self) -> dict[str, Any]:
+        """Return the record of the run; empty if it cannot be read."""
+        try:
+            text = read_own(self.folder / "run.json", MAX_RECORD)
+            record = parse_json(text, max_bytes=MAX_RECORD)
+        except (OSError, StoreError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    @cached_property
+    def _order(self) -> list[str]:
+        """Return the channels in the order of the run's weights; empty if unknown."""
+        found = self._record.get("order")
+        return [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
+
+    @cached_property
+    def _fusion(self) -> dict[str, Any]:
+        """Return the run's fusion settings except weights; empty if they are not valid."""
+        given = self._record.get("fusion")
+        names = {field.name for field in fields(FusionRecipe)} - {"weights", "k"}
+        found = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
+        try:
+            FusionRecipe(**found)
+        except (InputError, TypeError):
+            return {}
+        return found
+
+    @cached_property
+    def _weights(self) -> dict[str, float]:
+        """Return the weight of each channel in the run; 1 if unknown."""
+        given = self._record.get("fusion")
+        weights = given.get("weights") if isinstance(given, dict) else None
+        asked = self._order
+        good = isinstance(weights, list) and len(weights) == len(asked)
+        known = dict(zip(asked, weights, strict=True)) if good and weights else {}
+        usual = {
+            n: v for n, v in known.items() if isinstance(v, (int, float)) and 0 <= v <= HEAVIEST
+        }
+        return {name: float(usual.get(name, 1.0)) for name in self.channels}
+
+    def users(self, text: str) -> Document:
+        """Return the first users whose id contains a text (ignoring case), and how many do."""
+        wanted = text.casefold()
+        found = [user for user in self._users if wanted in user.casefold()]
+        return {"users": found[:MOST_USERS], "total": len(found)}
+
+    def user(self, user_id: str) -> Document:
+        """Return the history of a user, if there is a log, and each channel's candidates."""
+        tables = self._tables_of(user_id)
+        return {
+            "user": user_id,
+            "history": [self._song(song) for song in self._history(user_id)[-MOST_HISTORY:]],
+            "channels": self._shown(tables, user_id),
+        }
+
+    def fused(self, wish: Mapping[str, Any]) -> Document:
+        """Fuse the lists of a user with other settings."""
+        user_id = wish.get("user")
+        if not isinstance(user_id, str):
+            raise InputError("user: give the id of a user")
+        return self._fused(self._tables_of(user_id), wish, user_id, self._closed)
+
+    def ask(self, wish: Mapping[str, Any]) -> Document:
+        """Query the channels for a history, and fuse their lists.
+
+        Parameters
+        ----------
+        wish : mapping
+            ``songs``: ids in listening order; ``hidden``: further songs to exclude; and ``dials``.
+        """
+        songs, hidden = _ids(wish.get("songs")), _ids(wish.get("hidden", []))
+        if not songs:
+            raise InputError("give a history of at least one song")
+        tables = self._answers(tuple(songs), tuple(hidden))
+        notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
+        return {
+            "channels": self._shown(tables, None, songs),
+            **self._fused(tables, wish, None, Exclusions(), songs),
+            "notes": notes,
+        }
+
+    def _answers(self, songs: tuple[str, ...], hidden: tuple[str, ...]) -> dict[str, Any]:
+        """Return each channel's candidates for a history; cached for the next change of a dial."""
+        asked = (songs, hidden)
+        with self._lock:
+            if asked in self._asked:
+                self._asked.move_to_end(asked)
+                return self._asked[asked]
+            history = Sequences.from_lists([list(songs)], [SOMEBODY])
+            closed = Sequences.from_lists([[*songs, *hidden]], [SOMEBODY])
+            tables: dict[str, Any] = {}
+            for name in self.channels:
+                model = self._model(name)
+                if isinstance(model, str):
+                    continue
+                try:
+                    out = None if name == "replay" else closed
+                    found = model.recall(Queries(history), DEPTH, exclude=out, cold=DEPTH)
+                    tables[name] = found.to_table([SOMEBODY], channel=name, model_id=model.model_id)
+                except AudiorecError as error:
+                    self._models[name] = str(error)
+            if not tables:
+                raise InputError(
+                    "no model of this folder can be used: "
+                    + "; ".join(str(m) for m in self._models.values())
+                )
+            self._asked[asked] = tables
+            if len(self._asked) > KEPT:
+                self._asked.popitem(last=False)
+            return tables
+
+    def _model(self, name: str) -> Channel | str:
+        """Return a channel, or the reason why it cannot be used."""
+        if name not in self._models:
+            try:
+                self._models[name] = load_channel(self.folder / "models" / name)
+            except AudiorecError as error:
+                self._models[name] = str(error)
+        return self._models[name]
+
+    def _fused(
+        self,
+        tables: Mapping[str, Any],
+        wish: Mapping[str, Any],
+        user_id: str | None,
+        closed: Exclusions,
+        songs: Sequence[str] = (),
+    ) -> Document:
+        recipe = self._recipe(wish, tuple(tables))
+        if recipe is None:
+            return {"fused": []}
+        rows = fuse(list(tables.values()), recipe, self._facts, closed).to_pylist()
+        named = self._named(rows, user_id, songs)
+        for row, one in zip(rows, named, strict=True):
+            one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
+        return {"fused": named}
+
+    def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
+        """Return the fusion settings: those of the run, overridden by the page's dials.
+
+        None if all weights or quotas are 0.
+        """
+        dials = wish.get("dials")
+        dials = dials if isinstance(dials, dict) else {}
+        weights = dials.get("weights")
+        weights = weights if isinstance(weights, dict) else {}
+        numbers = {"popularity": 2.0, "diversity": 1.0, "cold_share": 1.0, "replay_share": 1.0}
+        given: dict[str, Any] = dict(self._fusion)
+        given |= {n: _within(dials.get(n), most) for n, most in numbers.items() if n in dials}
+        if "per_artist" in dials:
+            given["per_artist"] = int(_within(dials["per_artist"], 100))
+        given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
+        usual = self._weights
+        given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
+        if isinstance(dials.get("quotas"), dict):
+            given |= _by_quotas(dials["quotas"], channels, given.get("cold_share", 0.0))
+        return FusionRecipe(**given) if any(given["weights"]) else None
+
+    def _shown(
+        self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
+    ) -> list[Document]:
+        """Return the top songs of each channel."""
+        found = []
+        for name, table in tables.items():
+            rows = table.sort_by([("cold", "ascending"), ("rank", "ascending")])
+            rows = rows.slice(0, SHOWN).to_pylist()
+            named = self._named(rows, user_id, songs)
+            for row, one in zip(rows, named, strict=True):
+                one |= {"interest": row["interest"], "cold": row["cold"]}
+            found.append({"channel": name, "songs": named})
+        return found
+
+    def _named(
+        self, rows: Sequence[Mapping[str, Any]], user_id: str | None, songs: Sequence[str]
+    ) -> list[Document]:
+        """Return songs with their row in the library and the reason in words."""
+        ids = [row["song_id"] for row in rows]
+        own = list(songs) if user_id is None else self._history(user_id)
+        places = songs_by_id(self._shelf.library, ids)
+        found = []
+        for row, place in zip(rows, places, strict=True):
+            of = row["song_id"] if row["reason"] == "replay" else row["evidence"]
+            found.append(
+                {
+                    "row": place,
+                    "id": row["song_id"],
+                    "why": reason_phrase(
+                        row["reason"],
+                        evidence=None if row["evidence"] is None else self._title(row["evidence"]),
+                        times=own.count(of),
+                        listeners=self._listeners.get(row["song_id"], 0),
+                        cold=row["cold"],
+                    ),
+                }
+            )
+        return found
+
+    def _song(self, song_id: str) -> Document:
+        return {"id": song_id, "row": songs_by_id(self._shelf.library, [song_id])[0]}
+
+    def _title(self, song_id: str) -> str:
+        return self._titles.get(song_id) or song_id
+
+    def _tables_of(self, user_id: str) -> dict[str, Any]:
+        """Return a user's rows in the list of each channel."""
+        place = int(np.searchsorted(self._user_array, user_id)) if len(self._users) else 0
+        if place >= len(self._users) or self._users[place] != user_id:
+            raise InputError(f"the lists have no user {user_id!r}")
+        found = {}
+        for name, path in self._lists.items():
+            with TableFile.open(path) as file:
+                start, stop = self._spans[name].get(user_id, (0, 0))
+                found[name] = file.take(np.arange(start, stop), SCHEMA.names).cast(SCHEMA)
+        return found
+
+    @cached_property
+    def _spans(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Return start and stop of each user's rows in each list, which is grouped by user."""
+        found = {}
+        for name, path in self._lists.items():
+            with TableFile.open(path) as file:
+                column = file.read(["user_id"]).column("user_id").combine_chunks()
+            runs = pc.run_end_encode(column)
+            if isinstance(runs, pa.ChunkedArray):
+                runs = runs.chunk(0)
+            ends = runs.run_ends.to_pylist()
+            users = runs.values.to_pylist()
+            if len(set(users)) < len(users):
+                raise StoreError(f"{path}: rows are not grouped by user")
+            found[name] = dict(zip(users, zip([0, *ends], ends, strict=False), strict=True))
+        return found
+
+    @cached_property
+    def _users(self) -> list[str]:
+        return sorted({user for spans in self._spans.values() for user in spans})
+
+    @cached_property
+    def _user_array(self) -> Any:
+        return np.array(self._users, object)
+
+    @cached_property
+    def _plays(self) -> Sequences | None:
+        return None if self._log is None else to_sequences(self._log)
+
+    @cached_property
+    def _facts(self) -> SongTraits:
+        library = self._shelf.library
+        with self._shelf.lock:
+            return traits_of(self._plays, side_of_store(library), library)
+
+    @cached_property
+    def _closed(self) -> Exclusions:
+        return Exclusions() if self._log is None else excluded_by(self._log)
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        library = self._shelf.library
+        with self._shelf.lock:
+            titles = library.column("title").to_pylist()
+        return {song: title for song, title in zip(library.ids, titles, strict=True) if title}
+
+    @cached_property
+    def _listeners(self) -> dict[str, int]:
+        """Number of users who played each song."""
+        plays = self._plays
+        if plays is None:
+            return {}
+        n = max(1, len(plays.song_ids))
+        pairs = np.unique(plays.owner * n + plays.song)
+        counts = np.bincount(pairs % n, minlength=n)[: len(plays.song_ids)]
+        return dict(zip(plays.song_ids, counts.tolist(), strict=True))
+
+    def _history(self, user_id: str) -> list[str]:
+        plays = self._plays
+        if plays is None or user_id not in self._owners:
+            return []
+        return [plays.song_ids[song] for song in plays[self._owners[user_id]].tolist()]
+
+    @cached_property
+    def _owners(self) -> dict[str, int]:
+        owner_ids = () if self._plays is None else self._plays.owner_ids
+        return {user: row for row, user in enumerate(owner_ids)}
+
+
+def _ids(value: Any) -> list[str]:
+    """Check song ids sent by a page and return them; raise `InputError` for anything else."""
+    good = isinstance(value, list) and len(value) <= MOST_HISTORY
+    if not good or not all(isinstance(song, str) for song in value):
+        raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
+    return list(value)
+
+
+def _by_quotas(
+    quotas: Mapping[str, Any], channels: Sequence[str], cold_share: float
+) -> dict[str, Any]:
+    """Return fusion settings for fixed quotas per channel; the list is as long as their sum."""
+    places = [int(_within(quotas.get(name, 0), DEPTH)) for name in channels]
+    whole = sum(places)
+    if whole > DEPTH:
+        raise InputError(f"a list has at most {DEPTH} places, the quotas come to {whole}")
+    heard = sum(n for n, name in zip(places, channels, strict=True) if name == REPLAY)
+    replay_share = heard / max(1, whole)
+    return {
+        "method": "quotas",
+        "points": (),
+        "weights": tuple(map(float, places)),
+        "k": max(1, whole),
+        # Heard songs have their own places; new songs get theirs from the other channels.
+        "replay_share": replay_share,
+        "cold_share": min(cold_share, 1.0 - replay_share),
+    }
+
+
+def _within(value: Any, most: float) -> float:
+    """Check a number between 0 and `most` and return it; raise `InputError` for anything else."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not 0 <= value <= most:
+        raise InputError(f"a dial must be between 0 and {most:g}, got {value!r}")
+    return float(value)

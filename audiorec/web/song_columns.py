@@ -1,0 +1,239 @@
+"""All songs of a library as columns, in the form that the page loads at its start.
+
+    Library ──`SongColumns`──▶ .about    names of columns, classes and statistics: JSON
+                         .texts    titles, artists, albums, ids: JSON, one list per column
+                         .numbers  map positions, durations, classes, scores: bytes, by column
+                         .find     conditions of the command line ▶ one bit per song
+
+Stored by column, 100,000 songs are a few megabytes, which a browser reads in a tenth of a second.
+The map is computed while the page is opening, and kept.
+"""
+
+import gzip
+import json
+import threading
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.library.library import Library
+from audiorec.search.atlas import MapKind, project, top_classes
+from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
+from audiorec.search.space import Space
+from audiorec.store.schema import schema_of
+from audiorec.types import FloatArray, string_array
+from audiorec.web.words import class_words
+
+NONE = 255  # code of a song without a class
+MOST_NAMES = 254  # distinct texts that a column of codes can hold
+LEVEL = 1  # gzip level: low, since the browser is usually on this machine
+SHOWN_TEXTS = ("title", "artist", "album")
+PLAIN_KINDS = (pa.types.is_integer, pa.types.is_floating)
+
+
+class SongColumns:
+    """The songs of a library as columns.
+
+    Parameters
+    ----------
+    library : Library
+    projection : {"pca", "tsne", "umap"}
+        Projection of the map; t-SNE and UMAP need their extras.
+    """
+
+    def __init__(self, library: Library, *, projection: MapKind = "pca") -> None:
+        self.library = library
+        self.projection = projection
+        self._mapper: threading.Thread | None = None
+        self._better: bytes | None = None
+        self.lock = threading.RLock()  # one request at a time reads the store
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that songs are compared in."""
+        return self.library.space()
+
+    @cached_property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """The classes of each head, in the order of the codes in `numbers`."""
+        return {head: names for head, (names, _) in self._likeliest.items()}
+
+    @cached_property
+    def own_columns(self) -> list[str]:
+        """Columns that the user added to the store, and tempo, key and moods if it has them."""
+        usual = set(schema_of(replace(self.library.metadata, attributes={})).names)
+        first = self.library.rows([0])[0] if len(self.library) else {}
+        return [name for name in first if name not in usual]
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Summary of the library: counts, heads, classes, statistics; values that JSON can hold."""
+        metadata = self.library.metadata
+        basis = self.library.basis()
+        return {
+            "name": self.library.path.name,
+            "folder": str(self.library.path.resolve().parent),
+            "songs": len(self.library),
+            "seconds": float(np.sum(self._seconds, dtype=np.float64)),
+            "heads": {head: list(names) for head, names in self.heads.items()},
+            "classes": list(metadata.classes),
+            "statistics": list(metadata.statistics),
+            "by": basis.by,
+            "note": basis.note,
+            "projection": self.projection,
+            "words": {name: class_words(name) for name in metadata.classes},
+            "has_scores": self.library.path.with_name("scores.parquet").exists(),
+        }
+
+    @cached_property
+    def texts(self) -> bytes:
+        """Columns of text as gzipped JSON: plain lists, or distinct values and a code per song."""
+        columns: dict[str, Any] = {"id": list(self.library.ids)}
+        for name in SHOWN_TEXTS:
+            codes, values = text_codes(self.library, name)
+            columns[name] = {"values": values, "codes": codes.tolist()}
+        for name in ("status", "codec", *self._own_texts):
+            codes, values = text_codes(self.library, name)
+            columns[name] = {"values": values, "codes": codes.tolist()}
+        text = json.dumps({"columns": columns, "own": self._own_texts}, separators=(",", ":"))
+        return gzip.compress(text.encode(), LEVEL)
+
+    @cached_property
+    def numbers(self) -> bytes:
+        """Columns of numbers, gzipped: a JSON header that describes them, then their bytes.
+
+        The first four bytes are the length of the header, little-endian; every column is aligned
+        to four bytes.
+        """
+        return gzip.compress(packed(self._number_columns()), LEVEL)
+
+    def find(self, conditions: str) -> bytes:
+        """Return which songs meet some conditions: one bit per song, lowest bit first.
+
+        Raises
+        ------
+        InputError
+            If a condition cannot be parsed; says where.
+        """
+        with self.lock:
+            mask = matching(self.library, parse_conditions(conditions))
+        return np.packbits(mask, bitorder="little").tobytes()
+
+    def prepare(self) -> None:
+        """Compute in advance what the page requests first."""
+        for name in ("about", "texts", "numbers"):
+            self.made(name)
+
+    def made(self, name: str) -> Any:
+        """Return one of the cached properties, computed once under the lock."""
+        with self.lock:
+            return getattr(self, name)
+
+    def _number_columns(self) -> dict[str, npt.NDArray[Any]]:
+        places = self._places()
+        columns: dict[str, npt.NDArray[Any]] = {
+            "x": places[:, 0],
+            "y": places[:, 1],
+            "duration": self._seconds.astype(np.float32),
+            "music": self.library.music.astype(np.uint8),
+        }
+        for head, (_, best) in self._likeliest.items():
+            columns[f"head:{head}"] = best.astype(np.uint8)
+        if "mean" in self.library.metadata.statistics:
+            means = mean_scores(self.library)
+            columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()
+        for name in self._own_numbers:
+            values = self.library.column(name).cast(pa.float64()).fill_null(np.nan)
+            columns[f"own:{name}"] = values.to_numpy().astype(np.float32)
+        return columns
+
+    def better_places(self) -> bytes | None:
+        """Return the positions on the t-SNE or UMAP map: x, then y of all songs, float32 bytes.
+
+        None while a background thread computes them; until then the page shows the PCA map.
+        """
+        with self.lock:
+            if self._mapper is None:
+                with_matrix = self.library.space(use_index=False).matrix
+                self._mapper = threading.Thread(
+                    target=self._make_better, args=(with_matrix,), daemon=True
+                )
+                self._mapper.start()
+        return self._better
+
+    def _make_better(self, matrix: FloatArray) -> None:
+        places = self._spread(project(matrix, self.projection))
+        self._better = np.ascontiguousarray(places.T, "<f4").tobytes()
+
+    def _places(self) -> FloatArray:
+        """Return each song's position on the PCA map: shape (n, 2)."""
+        return self._spread(project(self.library.space(use_index=False).matrix, "pca"))
+
+    def _spread(self, found: FloatArray) -> FloatArray:
+        """Scale map positions to about -1 to 1: shape (n, 2), NaN for songs without a position."""
+        places = np.full((len(self.library), 2), np.nan, np.float32)
+        space = self.library.space(use_index=False)
+        if not len(found):
+            return places
+        reach = float(np.quantile(np.abs(found), 0.999)) or 1.0  # outliers do not set the scale
+        places[space.rows] = np.clip(found / (reach or 1.0), -1.15, 1.15)
+        return places
+
+    @cached_property
+    def _likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
+        return dict(top_classes(self.library))
+
+    @cached_property
+    def _seconds(self) -> npt.NDArray[Any]:
+        return np.asarray(self.library.column("duration_s").to_pylist(), np.float64)
+
+    @cached_property
+    def _own_kinds(self) -> dict[str, Any]:
+        return {n: self.library.column(n).type for n in self.own_columns}
+
+    @cached_property
+    def _own_texts(self) -> list[str]:
+        return [n for n, kind in self._own_kinds.items() if pa.types.is_string(kind)]
+
+    @cached_property
+    def _own_numbers(self) -> list[str]:
+        kinds = self._own_kinds.items()
+        return [n for n, kind in kinds if any(is_kind(kind) for is_kind in PLAIN_KINDS)]
+
+
+def packed(columns: dict[str, npt.NDArray[Any]]) -> bytes:
+    """Serialise columns of numbers; see `SongColumns.numbers` for the format.
+
+    Examples
+    --------
+    >>> data = packed({"a": np.uint8([1, 2, 3]), "b": np.float32([0.5])})
+    >>> length = int.from_bytes(data[:4], "little")
+    >>> json.loads(data[4 : 4 + length])
+    [{'name': 'a', 'type': 'u1', 'at': 0, 'n': 3}, {'name': 'b', 'type': 'f4', 'at': 4, 'n': 1}]
+    """
+    entries, parts, at = [], [], 0
+    for name, values in columns.items():
+        little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        data = little.tobytes()
+        entries.append(
+            {"name": name, "type": little.dtype.str[1:], "at": at, "n": int(values.size)}
+        )
+        data += b"\0" * (-len(data) % 4)
+        parts.append(data)
+        at += len(data)
+    head = json.dumps(entries).encode()
+    head += b" " * (-len(head) % 4)
+    return len(head).to_bytes(4, "little") + head + b"".join(parts)
+
+
+def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
+    """Return the row of each id; None for ids that the store does not have."""
+    import pyarrow.compute as pc
+
+    found = pc.index_in(string_array(song_ids), value_set=library.id_array)
+    rows: list[int | None] = found.to_pylist()
+    return rows

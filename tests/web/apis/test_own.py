@@ -1,0 +1,174 @@
+"""audiorec's own API: what it answers, and what it says of a question that is wrong."""
+
+import shutil
+
+import pytest
+from needs import needs
+from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
+from web_server import write_recall
+
+from audiorec.web.apis.own import OPERATIONS
+from audiorec.web.apis.own import document as openapi
+from audiorec.web.apis.snapshot import StaleSnapshotError
+
+IDS = [song_id for song_id, *_ in SONGS]
+
+
+@pytest.fixture(scope="module")
+def recommending(tmp_path_factory):
+    store = write_served(tmp_path_factory.mktemp("recommending"))
+    return snapshot_of(store, recall=write_recall(store))
+
+
+def get(snapshot, name, **query):
+    return reply(snapshot, "get", name, asked(f"/v1/{name}", query))
+
+
+def post(snapshot, name, **body):
+    return reply(snapshot, "post", name, asked(f"/v1/{name}", body=body))
+
+
+def reply(snapshot, method, name, request):
+    one = next(o for o in OPERATIONS if (o.path, o.method) == (f"/v1/{name}", method))
+    found = one.reply(snapshot, request)
+    return found.status, document(found)
+
+
+def test_similar_songs_by_id_or_by_alias(snapshot):
+    status, found = get(snapshot, "similar", id=IDS[0], k=2)
+    assert status == 200
+    assert [s["song_id"] for s in found["songs"]] == IDS[1:3]
+    assert [s["alias"] for s in found["songs"]] == [server_id(1), server_id(2)]
+    assert get(snapshot, "similar", id=server_id(0), k=2)[1] == found
+
+
+def test_conditions_and_limits_are_those_of_the_command_line(snapshot):
+    _, found = get(snapshot, "similar", id=IDS[0], only="duration>3:00", k=50)
+    assert {s["song_id"] for s in found["songs"]} <= set(IDS[5:])
+    _, found = get(snapshot, "similar", id=IDS[0], per_artist=2, k=50)
+    assert sum(s["artist"] == "Ann" for s in found["songs"]) == 1
+
+
+def test_several_songs_are_asked_about_together(snapshot):
+    _, one = post(snapshot, "similar", songs=[IDS[0]], k=3)
+    assert one["songs"] == get(snapshot, "similar", id=IDS[0], k=3)[1]["songs"]
+    _, two = post(snapshot, "similar", songs=[IDS[0], IDS[3]], k=50)
+    assert not {IDS[0], IDS[3]} & {s["song_id"] for s in two["songs"]}
+
+
+def test_a_path_and_a_playlist(snapshot):
+    _, found = get(snapshot, "path", start=IDS[0], end=IDS[3], count=4)
+    ids = [s["song_id"] for s in found["songs"]]
+    assert (ids[0], ids[-1]) == (IDS[0], IDS[3])
+    _, made = post(snapshot, "playlist", songs=[IDS[0]], minutes=4, without=[IDS[1]])
+    ids = [s["song_id"] for s in made["songs"]]
+    assert ids[0] == IDS[0]
+    assert IDS[1] not in ids
+    assert post(snapshot, "playlist", songs=[IDS[0]], curve="nothing:rise")[0] == 400
+
+
+def test_a_user_of_the_lists_and_a_history_that_is_pushed(recommending):
+    status, found = post(recommending, "recommend", user="u0", k=3)
+    assert status == 200
+    assert [s["rank"] for s in found["songs"]] == [1, 2]
+    assert all(s["reason"] and s["channel"] for s in found["songs"])
+    status, pushed = post(recommending, "recommend", history=[server_id(0), IDS[3]], k=3)
+    assert status == 200
+    assert not {IDS[0], IDS[3]} & {s["song_id"] for s in pushed["songs"]}
+    hidden = pushed["songs"][0]["song_id"]
+    _, without = post(recommending, "recommend", history=[IDS[0], IDS[3]], hidden=[hidden])
+    assert hidden not in {s["song_id"] for s in without["songs"]}
+
+
+def test_a_history_is_answered_by_sound_alone_without_models(snapshot):
+    status, found = post(snapshot, "recommend", history=[IDS[0], "nobody"], k=2)
+    assert status == 200
+    assert [s["channel"] for s in found["songs"]] == ["nearest-audio"] * 2
+    assert found["notes"]
+
+
+def test_the_vector_of_a_history(recommending):
+    status, one = post(recommending, "user", history=[IDS[0]])
+    assert status == 200
+    assert one["used"] == 1
+    assert sum(x * x for x in one["vectors"][0]) == pytest.approx(1, abs=1e-5)
+    assert post(recommending, "user", history=[IDS[0]], channel="popular")[0] == 400
+    assert post(recommending, "user", history=[IDS[0]], channel="none")[0] == 400
+
+
+def test_the_vector_of_a_history_in_the_space_of_a_model(tmp_path):
+    needs("torch")
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.contract.data import RecallData
+    from audiorec.recall.graph.song2vec import Song2vec
+
+    store = write_served(tmp_path)
+    folder = write_recall(store)
+    plays = to_sequences(read_interactions(tmp_path / "plays.csv"))
+    Song2vec().fit(RecallData(plays)).save(folder / "models" / "song2vec")
+    shutil.copy(folder / "candidates" / "popular.parquet", folder / "candidates/song2vec.parquet")
+    snapshot = snapshot_of(store, recall=folder)
+    status, found = post(snapshot, "user", history=[server_id(0), IDS[1]], channel="song2vec")
+    assert status == 200, found
+    assert (found["channel"], found["used"]) == ("song2vec", 2)
+    assert len(found["vectors"][0]) == found["dimension"]
+    assert found["model_id"]
+
+
+def test_models_that_are_replaced_make_a_snapshot_stale(recommending, tmp_path):
+    recommending.check_models()
+    folder = tmp_path / "serving"
+    shutil.copytree(recommending.proposals.folder, folder)
+    shutil.copy(recommending.library.path, tmp_path / "vecs.parquet")
+    snapshot = snapshot_of(tmp_path / "vecs.parquet", recall=folder)
+    record = folder / "models" / "popular" / "model.json"
+    part = record.with_suffix(".part")
+    part.write_text(record.read_text())
+    part.replace(record)
+    with pytest.raises(StaleSnapshotError):
+        post(snapshot, "recommend", history=[IDS[0]])
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "query", "status"),
+    [
+        ("get", "similar", {"id": "nobody"}, 404),
+        ("get", "similar", {}, 400),
+        ("get", "similar", {"id": IDS[0], "k": "many"}, 400),
+        ("get", "similar", {"id": IDS[0], "k": 0}, 400),
+        ("get", "similar", {"id": IDS[0], "k": "1_0"}, 400),
+        ("get", "similar", {"id": IDS[0], "diversity": "nan"}, 400),
+        ("get", "similar", {"id": IDS[0], "include_non_music": "yes"}, 400),
+        ("get", "similar", {"id": IDS[0], "other": 1}, 400),
+        ("get", "similar", {"id": IDS[0], "only": "genre=="}, 400),
+        ("get", "path", {"start": IDS[0], "end": "nobody"}, 404),
+        ("get", "song", {"id": ""}, 400),
+        ("post", "similar", {"songs": []}, 400),
+        ("post", "similar", {"songs": [7]}, 400),
+        ("post", "similar", {"songs": [IDS[0]], "k": True}, 400),
+        ("post", "similar", {"songs": [IDS[0]], "k": 5.5}, 400),
+        ("post", "similar", {"songs": ["\ud800"]}, 400),
+        ("post", "recommend", {}, 400),
+        ("post", "recommend", {"user": "u1", "history": [IDS[0]]}, 400),
+        ("post", "recommend", {"user": "u1"}, 400),
+        ("post", "recommend", {"history": ["nobody"]}, 404),
+        ("post", "user", {"history": ["nobody"]}, 404),
+    ],
+)
+def test_what_is_wrong_is_said(snapshot, method, name, query, status):
+    ask = get if method == "get" else post
+    found, said = ask(snapshot, name, **query)
+    assert found == status
+    assert set(said) == {"error"}
+
+
+def test_a_user_that_nobody_knows(recommending):
+    assert post(recommending, "recommend", user="nobody")[0] == 404
+
+
+def test_each_operation_is_described():
+    made = openapi()
+    assert {(path, m) for path, ops in made["paths"].items() for m in ops} == {
+        (o.path, o.method) for o in OPERATIONS
+    }

@@ -1,0 +1,245 @@
+"""`audiorec serve` and `bliss-mixer` as processes: their end, a replaced store, bad clients."""
+
+import http.server
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from command import run_command
+from needs import needs
+from served_library import BEARER, SONGS, TOKEN, server_id, serving, write_served
+
+from audiorec_cli.bliss_mixer import store_of
+
+httpx = needs("httpx")
+ROOT = Path(__file__).parents[3]
+SIMILAR = f"/v1/similar?id={server_id(0)}&k=50"
+
+
+def until(done, *, timeout_s=20.0):
+    end = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_address_has_the_token_only_where_the_server_made_it(store, tmp_path):
+    with serving(store, token=TOKEN) as (base, _):
+        assert httpx.get(base + SIMILAR, headers=BEARER).status_code == 200
+    secret = tmp_path / "token"
+    secret.write_text(f"{TOKEN}\nanother line\n")
+    with serving(store, "--token-file", secret, token=None) as (base, _):
+        assert httpx.get(base + SIMILAR, headers=BEARER).status_code == 200
+    script = "from audiorec_cli.main import main; main()"
+    command = [sys.executable, "-c", script, "serve", "-v", str(store)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as it:
+        base, _, token = it.stdout.readline().strip().partition("/#token=")
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(base + SIMILAR, headers=headers).status_code == 200
+        it.terminate()
+
+
+def test_it_ends_well_and_answers_first_what_it_was_asked(store):
+    with serving(store, "--no-page") as (base, process):
+        port = int(base.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            body = json.dumps({"songs": [SONGS[0][0]], "k": 1}).encode()
+            head = f"POST /v1/similar HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            sock.sendall(head.encode() + body[:5])
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            sock.sendall(body[5:])
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+        assert process.wait(timeout=20) == 0
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+def test_a_store_that_is_replaced_is_served_and_a_damaged_one_is_not(tmp_path):
+    store = write_served(tmp_path)
+    with serving(store, "--no-page") as (base, _), httpx.Client(headers=BEARER) as client:
+
+        def served():
+            return client.get(f"{base}/v1/store").json()["songs"]
+
+        assert served() == 8
+        write_served(tmp_path, SONGS[:5])
+        until(lambda: served() == 5)
+        assert client.get(base + SIMILAR).headers["audiorec-edition"] == "2"
+        whole = store.read_bytes()
+        part = tmp_path / "part"
+        part.write_bytes(whole[: len(whole) // 2])
+        part.replace(store)
+        until(lambda: "audiorec_serve_stale 1" in client.get(f"{base}/metrics").text)
+        assert served() == 5
+        store.unlink()
+        time.sleep(1.5)
+        assert served() == 5
+        part.write_bytes(whole)
+        part.replace(store)
+        until(lambda: "audiorec_serve_stale 0" in client.get(f"{base}/metrics").text)
+
+
+def test_aliases_that_come_later_count(tmp_path):
+    store = write_served(tmp_path, aliases=False)
+    with serving(store, "--no-page") as (base, _):
+        assert httpx.get(base + SIMILAR, headers=BEARER).status_code == 404
+        write_served(tmp_path)
+        until(lambda: httpx.get(base + SIMILAR, headers=BEARER).status_code == 200)
+
+
+def test_who_sends_headers_slowly_is_let_go(store):
+    with serving(store, "--no-page", "--seconds", "0.5") as (base, _):
+        port = int(base.rpartition(":")[2])
+        for sent in (
+            b"",
+            b"GET /healthz HTTP/1.1\r\nX: ",
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+                sock.sendall(sent)
+                if sent.endswith(b"\r\n\r\n"):  # a good request first, then half of one
+                    answer = b""  # head and body may come apart
+                    while not answer.endswith(b"}"):
+                        answer += sock.recv(1000)
+                    assert answer.startswith(b"HTTP/1.1 200")
+                    sock.sendall(b"GET /healthz HT")
+                started = time.monotonic()
+                assert sock.recv(100) == b""
+                assert 0.2 < time.monotonic() - started < 5
+        assert httpx.get(f"{base}/healthz").status_code == 200
+
+
+def test_the_page_is_there_as_well_with_the_same_token(store):
+    with serving(store) as (base, _):
+        assert "<title>audiorec</title>" in httpx.get(base).text
+        assert httpx.get(f"{base}/api/library", headers=BEARER).json()["songs"] == 8
+        assert httpx.get(f"{base}/api/library").status_code == 401
+
+
+def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(tmp_path):
+    """A small form of ``benchmarks/bench_serve.py``."""
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "bench_serve.py")
+    bench = importlib.util.module_from_spec(spec)
+    sys.modules["bench"] = bench
+    spec.loader.exec_module(bench)
+    found = bench.run(tmp_path, songs=500, requests=1000, clients=8)
+    assert (found["lost"], found["mixed"]) == (0, 0), found
+    assert found["replaced"] == 2
+    assert sum(found["by_edition"].values()) == 1000
+    assert found["token_in_log"] is False
+    assert found["others"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--token", "short"], "at least 16 ASCII characters"),
+        (["--token", "with a blank in the middle"], "at least 16 ASCII characters"),
+        (["--token", TOKEN, "--token-file", "x"], "either --token or --token-file"),
+        (["--token-file", "gone"], "gone: cannot read a token"),
+        (["--artists", "gone.csv"], "gone.csv: no such file"),
+        (["--root", "gone"], "gone: no such folder"),
+    ],
+)
+def test_what_is_wrong_is_one_line(store, monkeypatch, capsys, arguments, said):
+    code, out, err = run_command(monkeypatch, capsys, "serve", "-v", store, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+
+
+def test_without_the_extra_it_says_what_to_install(store, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    code, out, err = run_command(monkeypatch, capsys, "serve", "-v", store)
+    assert (code, out) == (2, "")
+    assert 'pip install "audiorec[web]"' in err
+
+
+class Lyrion:
+    """A server that is told a port, as `slim.request` of Lyrion is."""
+
+    def __init__(self):
+        told = self.told = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_lyrion_is_told_the_port():
+    from audiorec_cli.bliss_mixer import tell_lyrion
+
+    lyrion = Lyrion()
+    try:
+        tell_lyrion(f"http://127.0.0.1:{lyrion.server.server_port}/jsonrpc.js", 4711)
+    finally:
+        lyrion.server.shutdown()
+        lyrion.server.server_close()
+    command = ["blissmixer", "port", "number:4711"]
+    assert lyrion.told == [{"id": 1, "method": "slim.request", "params": ["", command]}]
+
+
+def test_a_lyrion_that_is_not_there_is_said(capsys):
+    from audiorec_cli.bliss_mixer import tell_lyrion
+
+    tell_lyrion("http://127.0.0.1:9/jsonrpc.js", 4711)
+    assert "cannot report the port 4711" in capsys.readouterr().err
+
+
+def test_the_mixer_is_started_as_the_plugin_starts_it(store, tmp_path):
+    """``bliss-mixer --db CACHE/bliss.db --address 127.0.0.1 --port N``: the link is a store's."""
+    link = tmp_path / "bliss.db"
+    link.symlink_to(store)
+    script = "from audiorec_cli.bliss_mixer import main; main()"
+    command = [sys.executable, "-c", script, "--db", str(link), "--address", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            base = process.stdout.readline().strip().rstrip("/")
+            assert httpx.get(f"{base}/api/ready").text == "1"
+            wish = {"count": 2, "tracks": ["file:///music/ann/blue.flac"], "genregroups": []}
+            found = httpx.post(f"{base}/api/mix", json=wish).text.splitlines()
+            assert len(found) == 2
+            assert all(one.startswith("file:///music/") for one in found)
+        finally:
+            process.terminate()
+            _, told = process.communicate(timeout=20)
+    assert told == ""
+    assert process.returncode == 0
+
+
+def test_the_mixer_finds_its_store(store, tmp_path, monkeypatch):
+    monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    assert store_of(store) == store.resolve()
+    other = tmp_path / "bliss.db"
+    other.write_bytes(b"SQLite format 3\0")
+    from audiorec.errors import InputError
+
+    with pytest.raises(InputError, match="not a store of audiorec; make it a link to a store"):
+        store_of(other)
+    with pytest.raises(InputError, match="no such file"):
+        store_of(tmp_path / "gone.db")
+    monkeypatch.setenv("AUDIOREC_VECTORS", os.fspath(store))
+    assert store_of(other) == store

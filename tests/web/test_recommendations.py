@@ -1,0 +1,164 @@
+"""`web.proposals`: the lists of a run, the models beside them, and dials."""
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from web_server import write_music, write_recall
+
+from audiorec.errors import InputError, StoreError
+from audiorec.library.library import open_store
+from audiorec.listening.interactions import read_interactions
+from audiorec.web.recommendations import RecommendationPages
+from audiorec.web.song_columns import SongColumns
+
+CHANNELS = ("popular", "item-knn", "nearest-audio", "replay")  # in the order of the plan
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    store = write_music(tmp_path_factory.mktemp("run"))
+    write_recall(store)
+    return store
+
+
+@pytest.fixture
+def proposals(run):
+    log = read_interactions(run.parent / "plays.csv")
+    return RecommendationPages(run.parent / "serving", SongColumns(open_store(run)), log)
+
+
+def rows_of(run, name, user):
+    table = pq.read_table(run.parent / "serving" / "candidates" / f"{name}.parquet")
+    return [row for row in table.to_pylist() if row["user_id"] == user]
+
+
+def test_a_user_gets_the_rows_of_the_files(proposals, run):
+    found = proposals.user("u3")
+    assert [one["channel"] for one in found["channels"]] == list(CHANNELS)
+    for one in found["channels"]:
+        own = sorted(rows_of(run, one["channel"], "u3"), key=lambda r: (r["cold"], r["rank"]))
+        assert [song["id"] for song in one["songs"]] == [row["song_id"] for row in own]
+        assert all(song["why"] for song in one["songs"])
+    assert len(found["history"]) == 5
+    assert proposals.users("U3")["users"] == ["u3"]
+    assert proposals.users("")["total"] == 8
+
+
+def test_the_usual_dials_give_the_list_of_the_run(proposals, run):
+    fused = pq.read_table(run.parent / "serving" / "fused.parquet").to_pylist()
+    wanted = [row["song_id"] for row in fused if row["user_id"] == "u3"]
+    found = proposals.fused({"user": "u3", "dials": {"k": 10}})["fused"]
+    assert [song["id"] for song in found] == wanted
+    assert proposals.about["fusion"]["per_artist"] == 2
+    assert proposals.about["fusion"]["weights"]["item-knn"] == 2.0
+
+
+def test_a_channel_of_weight_0_says_nothing(proposals):
+    every = dict.fromkeys(proposals.channels, 0)
+    found = proposals.fused({"user": "u3", "dials": {"weights": {**every, "popular": 1}}})["fused"]
+    assert {song["channel"] for song in found} == {"popular"}
+
+
+def by_quotas(proposals, **quotas):
+    wish = {"user": "u3", "dials": {"quotas": {n.replace("_", "-"): q for n, q in quotas.items()}}}
+    return proposals.fused(wish)["fused"]
+
+
+def test_quotas_are_places_and_the_list_is_as_long_as_they_are_together(proposals):
+    found = by_quotas(proposals, popular=3, item_knn=2)
+    assert len(found) == 5
+    of = [song["channel"] for song in found]
+    assert (of.count("popular"), of.count("item-knn")) in ((3, 2), (2, 3))  # both name some songs
+    assert [song["rank"] for song in found] == [1, 2, 3, 4, 5]
+    alone = by_quotas(proposals, nearest_audio=4)
+    assert {song["channel"] for song in alone} == {"nearest-audio"}
+    assert len(alone) == 4
+    assert by_quotas(proposals, popular=0) == []
+    heard = {song["id"] for song in proposals.user("u3")["history"]}
+    # Heard songs come back by places of their own, and no others of theirs.
+    mixed = by_quotas(proposals, popular=4, replay=2)
+    assert len(heard & {song["id"] for song in mixed}) == 2
+    assert len(mixed) == 6
+    assert not heard & {song["id"] for song in by_quotas(proposals, popular=4)}
+    # The say of a channel has no part in it, and new songs take places of the others.
+    wish = {"quotas": {"popular": 4, "replay": 2}, "weights": {"popular": 0}, "cold_share": 1.0}
+    assert len(proposals.fused({"user": "u3", "dials": wish})["fused"]) <= 6
+
+
+def test_a_list_of_too_many_places_is_refused(proposals):
+    with pytest.raises(InputError, match="at most 200 places, the quotas come to 202"):
+        by_quotas(proposals, popular=101, item_knn=101)
+    with pytest.raises(InputError, match="between 0 and 200"):
+        by_quotas(proposals, popular=-1)
+
+
+def test_a_history_is_asked_of_the_models(proposals):
+    history = [song["id"] for song in proposals.user("u3")["history"]]
+    found = proposals.ask({"songs": history})
+    mine = {one["channel"]: [s["id"] for s in one["songs"]] for one in found["channels"]}
+    stored = {
+        one["channel"]: [s["id"] for s in one["songs"]] for one in proposals.user("u3")["channels"]
+    }
+    for name in ("popular", "item-knn"):
+        assert mine[name][: len(stored[name])] == stored[name][: len(mine[name])]
+    hidden = mine["popular"][0]
+    again = proposals.ask({"songs": history, "hidden": [hidden]})
+    assert hidden not in {song["id"] for song in again["fused"]}
+
+
+BAD = [
+    {"songs": []},
+    {"songs": "a"},
+    {"songs": [1]},
+    {"songs": ["a"] * 501},
+    {"songs": ["blues-band.mp3"], "dials": {"popularity": -1}},
+    {"songs": ["blues-band.mp3"], "dials": {"diversity": "1"}},
+    {"songs": ["blues-band.mp3"], "dials": {"weights": {"popular": float("nan")}}},
+    {"songs": ["blues-band.mp3"], "dials": {"cold_share": 2}},
+]
+
+
+@pytest.mark.parametrize("wish", BAD)
+def test_a_wish_that_is_none(proposals, wish):
+    with pytest.raises(InputError):
+        proposals.ask(wish)
+
+
+def test_an_unknown_user(proposals):
+    for user in ("u", "zz", "", "u33"):
+        with pytest.raises(InputError, match="no user"):
+            proposals.user(user)
+
+
+def test_without_models_or_log_it_says_so(run, tmp_path):
+    shutil.copytree(run.parent / "serving" / "candidates", tmp_path / "candidates")
+    bare = RecommendationPages(tmp_path, SongColumns(open_store(run)))
+    assert bare.about["models"] == []
+    assert not bare.about["has_log"]
+    assert bare.user("u3")["history"] == []
+    with pytest.raises(InputError, match="no model"):
+        bare.ask({"songs": ["blues-band.mp3"]})
+
+
+def test_a_folder_that_is_none_or_planted(run, tmp_path):
+    shelf = SongColumns(open_store(run))
+    with pytest.raises(InputError, match="recall run"):
+        RecommendationPages(tmp_path, shelf)
+    lists = tmp_path / "candidates"
+    lists.mkdir()
+    (lists / "popular.parquet").symlink_to(
+        run.parent / "serving" / "candidates" / "popular.parquet"
+    )
+    with pytest.raises(StoreError, match="link"):
+        RecommendationPages(tmp_path, shelf)
+
+
+def test_lists_that_are_not_in_order(run, tmp_path):
+    lists = tmp_path / "candidates"
+    lists.mkdir()
+    table = pq.read_table(run.parent / "serving" / "candidates" / "popular.parquet")
+    pq.write_table(table.sort_by("rank"), lists / "popular.parquet")
+    found = RecommendationPages(tmp_path, SongColumns(open_store(run)))
+    with pytest.raises(StoreError, match="not grouped by user"):
+        found.users("")

@@ -1,0 +1,136 @@
+"""`web.shelf` and `web.song_view`: what the page gets is what the store holds."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_library import CLASSES, series, song, write_library
+
+from audiorec.errors import InputError
+from audiorec.library.library import open_store
+from audiorec.web.access import AddressKeys
+from audiorec.web.roots import Roots
+from audiorec.web.song_columns import SongColumns, packed, songs_by_id
+from audiorec.web.song_view import SongView
+from audiorec.web.store_state import store_state
+from audiorec.web.words import class_words
+
+
+def unpacked(data):
+    """Read columns of numbers as the page does."""
+    length = int.from_bytes(data[:4], "little")
+    start = 4 + length
+    found = {}
+    for entry in json.loads(data[4:start]):
+        at = start + entry["at"]
+        assert at % 4 == 0
+        found[entry["name"]] = np.frombuffer(data, f"<{entry['type']}", entry["n"], at)
+    return found
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    rows = [
+        song(
+            f"s{i}",
+            series(i),
+            title=f"T{i}" if i else None,
+            artist=f"A{i % 2}",
+            duration_s=60.0 + i,
+        )
+        for i in range(6)
+    ]
+    store = write_library(tmp_path, rows, scores=True)
+    table = pq.read_table(store)
+    table = table.append_column("year", pa.array([1990, None, 2001, 2005, 2010, 2020]))
+    table = table.append_column("mood", pa.array(["calm", None, "wild", "calm", "calm", "wild"]))
+    pq.write_table(table, store)
+    return SongColumns(open_store(store))
+
+
+def test_columns_of_the_store_and_of_its_user(shelf):
+    texts = json.loads(gzip.decompress(shelf.texts))
+    columns = texts["columns"]
+    assert columns["id"] == [f"s{i}" for i in range(6)]
+    titles = columns["title"]
+    assert titles["codes"][0] == -1
+    assert titles["values"][titles["codes"][3]] == "T3"
+    assert texts["own"] == ["mood"]
+    numbers = unpacked(gzip.decompress(shelf.numbers))
+    assert numbers["duration"].tolist() == [60.0 + i for i in range(6)]
+    assert numbers["own:year"][[0, 5]].tolist() == [1990.0, 2020.0]
+    assert np.isnan(numbers["own:year"][1])
+    assert np.abs(numbers["x"]).max() <= 1.15
+    means = numbers["means"].reshape(6, len(CLASSES))
+    vectors = shelf.library.vectors.reshape(6, len(CLASSES), -1)
+    at = shelf.library.metadata.statistics.index("mean")
+    np.testing.assert_allclose(means / 255, vectors[:, :, at], atol=0.5 / 255 + 1e-6)
+
+
+def test_tempo_and_key_are_columns_to_colour_and_sort_by(tmp_path):
+    known = {"bpm_confidence": 0.5, "key": "C#", "scale": "minor", "key_confidence": 0.4}
+    rows = [song("a", series(0), bpm=90.5, **known), song("b", series(1), **known)]
+    shelf = SongColumns(open_store(write_library(tmp_path, rows)))
+    numbers = unpacked(gzip.decompress(shelf.numbers))
+    np.testing.assert_array_equal(numbers["own:bpm"], np.float32([90.5, np.nan]))
+    assert {"own:bpm_confidence", "own:key_confidence"} < set(numbers)
+    texts = json.loads(gzip.decompress(shelf.texts))
+    assert sorted(texts["own"]) == ["key", "scale"]
+    assert texts["columns"]["key"] == {"values": ["C#"], "codes": [0, 0]}
+
+
+def test_conditions_are_those_of_the_command_line(shelf):
+    bits = np.frombuffer(shelf.find("duration>62, artist=A1"), np.uint8)
+    found = np.unpackbits(bits, bitorder="little")[:6]
+    assert found.tolist() == [0, 0, 0, 1, 0, 1]
+    with pytest.raises(InputError, match="polka"):
+        shelf.find("genre=polka")
+
+
+def test_packed_columns_of_every_length():
+    columns = {f"c{n}": np.arange(n, dtype=np.uint8) for n in range(9)}
+    columns["f"] = np.float32([1.5, np.nan])
+    found = unpacked(packed(columns))
+    for name, values in columns.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_rows_by_id(shelf):
+    assert songs_by_id(shelf.library, ["s5", "none", "s0"]) == [5, None, 0]
+
+
+def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
+    view = SongView(shelf, Roots([tmp_path]), AddressKeys("token"))
+    about = view.song(2)
+    assert about["columns"]["title"] == "T2"
+    assert "outside" in about["sound"]["why_not"]
+    scores = view.scores(2)
+    assert len(scores["scores"]) == len(scores["start_s"]) == 20
+    assert all(abs(sum(row[:2]) - 1000) <= 2 for row in scores["scores"])
+    numbers = view.numbers(2)
+    assert np.shape(numbers["values"]) == np.shape(numbers["share"]) == (5, 6)
+    at = shelf.library.metadata.statistics.index("mean")
+    own = shelf.library.vectors.reshape(6, 5, 6)[:, 3, at]
+    assert numbers["share"][3][at] == pytest.approx(((own < own[2]).sum() + 0.5) / 6, abs=1e-3)
+    near = view.near(2, 3)["near"]
+    found = shelf.library.similar("s2", 3)
+    assert [one["row"] for one in near] == found.rows.tolist()
+    assert all(one["why"] for one in near)
+    both = view.compare(0, 1)
+    assert {one["class"] for one in both["classes"]} == {class_words(name) for name in CLASSES}
+    parts = sum(one["part"] for one in both["classes"])
+    assert parts == pytest.approx(both["similarity"], abs=2e-3)
+
+
+def test_the_condition_of_a_store(shelf, tmp_path):
+    found = store_state(shelf.library)
+    assert (found["songs"], found["statuses"], found["failures"]) == (6, {"ok": 6}, [])
+    assert found["run"] is None
+    assert found["running"] is None
+    (tmp_path / "vecs.parquet.run").symlink_to(tmp_path)
+    (tmp_path / "vecs.parquet.run.json").write_text("{")
+    found = store_state(shelf.library)
+    assert any("link" in note for note in found["notes"])

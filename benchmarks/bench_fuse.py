@@ -4,10 +4,10 @@
 
 Channels overlap as on real listening: half of a list comes from songs that all channels share.
 Tables are written in the order of their users, and fused in a process of its own with caps, a
-share for cold songs, and heard songs closed. One JSON line for a tenth of the users and one for
+share for cold songs, and heard songs excluded. One JSON line for a tenth of the users and one for
 all of them: CPU seconds, rows in a CPU second, the largest memory, mapped pages of the tables
 included, and the memory of the process itself at the end, which shows what grows.
-Only what is closed to users grows with their number: ``--known 1000000`` holds that of a million
+Only what is excluded for users grows with their number: ``--known 1000000`` holds that of a million
 while fewer are fused.
 """
 
@@ -107,7 +107,7 @@ def fuse_once(folder: Path, users: int, k: int, songs: int, known: int = 0) -> d
     recipe = FusionRecipe(k=k, per_artist=3, cold_share=0.1)
     paths = sorted(folder.glob("c-*.parquet"))
     report = fuse_files(
-        paths, folder / "fused.parquet", recipe, facts=traits, closed=Exclusions.of(heard=heard)
+        paths, folder / "fused.parquet", recipe, facts=traits, excluded=Exclusions.of(heard=heard)
     )
     seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=200_000)
     parser.add_argument("--work", type=Path, help="a folder with room: 1.2 bytes a row and more")
     parser.add_argument("--alone", action="store_true", help="without the tenth of the users")
-    parser.add_argument("--known", type=int, default=0, help="users whose heard songs are closed")
+    parser.add_argument("--known", type=int, default=0, help="users whose heard songs are excluded")
     parser.add_argument("--fuse", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fuse:

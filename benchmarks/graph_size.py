@@ -51,8 +51,8 @@ def made_up(songs: int, lists_of: int) -> GraphMaterial:
     ids = tuple(map(str, range(songs)))
     plays = Sequences(("",) * (len(starts) - 1), ids, starts, popular, np.full(n, np.nan))
     artists, genres = max(1, songs // 7), 20
-    things = tuple(f"artist:{a}" for a in range(artists))
-    things += tuple(f"genre:{g}" for g in range(genres))
+    entities = tuple(f"artist:{a}" for a in range(artists))
+    entities += tuple(f"genre:{g}" for g in range(genres))
     every = np.arange(songs)
     tail = np.concatenate(
         [songs + rng.integers(0, artists, songs), songs + artists + rng.integers(0, genres, songs)]
@@ -64,7 +64,7 @@ def made_up(songs: int, lists_of: int) -> GraphMaterial:
         tail=tail,
         weight=np.ones(2 * songs, np.float32),
     )
-    return GraphMaterial(song_ids=ids, things=things, plays=plays, facts=facts)
+    return GraphMaterial(song_ids=ids, entities=entities, plays=plays, facts=facts)
 
 
 class Memory:
@@ -107,7 +107,7 @@ def one(args: argparse.Namespace) -> dict[str, float]:
         marks.append(time.process_time())
         wall = time.monotonic() - wall
         share = entries / len(material.plays.song)
-        learner.places()
+        learner.song_vectors()
         marks.append(time.process_time())
     memory.look()
     begin, steps, places = np.diff(marks).tolist()

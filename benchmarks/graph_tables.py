@@ -149,7 +149,7 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
         similar = np.concatenate(list(channel.blocks(Queries(cut.histories))))
         song_ids = channel.song_ids
         if graph:
-            places = channel.places
+            places = channel.song_vectors
             kept = {n: getattr(places, n) for n in ("ahead", "behind", "has_place", "parts")}
             np.savez(args.cache / f"places-{row}-{seed}.npz", **kept)
     peer = args.cache / f"peer-{name.partition('-')[0]}-{seed}.npz"

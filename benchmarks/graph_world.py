@@ -132,7 +132,7 @@ def neighbours(channel: GraphChannel, world: World) -> Int64Array:  # type: igno
     for first in range(0, len(world.asked), BLOCK):
         rows = world.asked[first : first + BLOCK]
         one = Sequences.from_lists([[ids[s]] for s in rows.tolist()]).among(ids)
-        similar = channel.places.similarities(one)
+        similar = channel.song_vectors.similarities(one)
         similar[np.arange(len(rows)), rows] = -np.inf
         similar[:, ~world.heard] = -np.inf
         best = np.argpartition(-similar, NEAR, axis=1)[:, :NEAR]

@@ -69,7 +69,7 @@ audiences(files, "audience-by-taste.parquet")
 liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
 taste = youtube_dnn.YoutubeDnn(youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4))
 train_channel(taste, RecallData(liked, context=context), out / "taste")
-users = write_users(out / "users.parquet", taste, context.asked(liked))
+users = write_users(out / "users.parquet", taste, context.queries_of(liked))
 print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")
 
 # %% User-audio puts a song, from its sound alone, near the users who will like it.

@@ -100,7 +100,7 @@ class MadeLearner:
         sizes[self.processes.rank] = n
         return self.processes.gather(sizes[self.processes.rank : self.processes.rank + 1]).tolist()
 
-    def judge(self, epoch, loss, seconds):  # noqa: ARG002
+    def evaluate(self, epoch, loss, seconds):  # noqa: ARG002
         return self._line(epoch, loss)
 
     def _line(self, epoch, loss):
@@ -111,7 +111,7 @@ class MadeLearner:
             found = nn.functional.cross_entropy(logits[self.user[held]], self.song[held])
         return {"epoch": epoch, "loss": loss, "held_out_loss": float(found)}
 
-    def worth(self, line):
+    def score(self, line):
         return -line["held_out_loss"]
 
     def weights(self) -> dict[str, np.ndarray]:

@@ -64,7 +64,7 @@ def trained_in(dtype, processes=ALONE):
     held = held_out(data.likes, recipe)
 
     class Unstopped(YoutubeDnnLearner):
-        def worth(self, line):
+        def score(self, line):
             return line["epoch"]
 
     def make(phase):

@@ -75,7 +75,7 @@ def summary(found: Correlations) -> dict[str, Any]:
             "p": found.control.p,
         },
         "normality_of_z": normality(found.z),
-        "sensitive": {**asdict(found.sensitive), "none": found.sensitive.none},
+        "sensitive": {**asdict(found.sensitive), "none": found.sensitive.is_chance},
         "histogram": {
             "edges": np.round(BINS, 6).tolist(),
             "users": np.histogram(found.r, BINS)[0].tolist(),
@@ -156,7 +156,7 @@ def _draw(axes: "Axes", found: Correlations, simulated: bool) -> None:
     axes.stairs(shuffled, BINS, color=NULL_COLOUR, linewidth=1.5, label="completions shuffled")
     axes.axvline(0.0, color=NULL_COLOUR, linewidth=0.8, linestyle=":")
     share, guess = (found.r > 0).mean(), found.sensitive
-    sensitive = "none found" if guess.none else f"{guess.share:.0%}"
+    sensitive = "none found" if guess.is_chance else f"{guess.share:.0%}"
     title = (
         f"{len(found.r):,} users: r > 0 for {share:.1%}; listen by ear: {sensitive} "
         f"[{guess.low:.0%} to {guess.high:.0%}]"

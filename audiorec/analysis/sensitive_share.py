@@ -48,7 +48,7 @@ class SensitiveShare:
     shift: float  # accidental shift common to all users, in units of z
 
     @property
-    def none(self) -> bool:
+    def is_chance(self) -> bool:
         """Whether chance alone explains the correlations, as the interval reaches 0."""
         return self.low <= 0.0
 

@@ -74,8 +74,8 @@ class AttributeMeter(Iterable[FloatArray]):
         is_first, self._is_first = self._is_first, False
         for block in self._blocks:
             if is_first:
-                self._tempo.hear(block)
-                self._key.hear(block)
+                self._tempo.add(block)
+                self._key.add(block)
             yield block
 
     def attributes(self) -> Attributes:

@@ -124,7 +124,7 @@ class LoudnessMeter:
         """Add the next spectra, shape (f, 1 + n_fft // 2), as `power_spectra` yields them."""
         self._frames.append(spectra @ _weights(self._spec))
 
-    def listening(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    def pass_through(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Pass through the blocks (n,) of a song and measure them."""
         transform, edge = Transform(self._spec), np.zeros(self._spec.n_fft // 2, np.float32)
         self._hear(transform.add(edge))

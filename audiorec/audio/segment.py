@@ -79,7 +79,7 @@ def levelled(
     if spec.segment.length_s is None and reads_frames_of(spec.mel):
         return _measured_by_its_frames(blocks, spec)
     meter, held = LoudnessMeter(meter_spec(spec.mel)), _HeldPieces(blocks)
-    for piece in _pieces(meter.listening(blocks), spec, filterbank):
+    for piece in _pieces(meter.pass_through(blocks), spec, filterbank):
         held.add(piece)
     loudness = meter.loudness_lufs(meter.n_samples)
     pieces = _pieces(blocks, spec, filterbank) if held.pieces is None else held.drained()

@@ -64,7 +64,7 @@ class TempoMeter:
         self._spectrum = np.zeros(_PADDED // 2 + 1)
         self._windows = 0
 
-    def hear(self, block: FloatArray) -> None:
+    def add(self, block: FloatArray) -> None:
         """Add a block (n,), float32, at 16 kHz."""
         for frames in self._frames.cut(block):
             self._add(_mel_power(frames))

@@ -61,7 +61,7 @@ class KeyMeter:
         self._frames = Frames(_LENGTH, _HOP, _CHUNK)
         self._notes = np.zeros((_HIGHEST - _LOWEST) * _PARTS)
 
-    def hear(self, block: FloatArray) -> None:
+    def add(self, block: FloatArray) -> None:
         """Add a block (n,), float32, at 16 kHz."""
         for frames in self._frames.cut(block):
             self._add(frames)

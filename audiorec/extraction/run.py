@@ -176,7 +176,7 @@ def preview(
         return _plan(None, sources, options)
     extractor = Extractor(with_stored_attributes(config or ExtractorConfig(), outputs.vectors))
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
-    with Journal.look(outputs, metadata) as journal:
+    with Journal.open_read_only(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 

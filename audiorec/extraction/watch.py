@@ -53,7 +53,7 @@ class SettledFiles:
     _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
     _is_first: bool = True
 
-    def parted(
+    def split_complete(
         self, sources: Sequence[Source], *, now_s: float, clock_s: float
     ) -> tuple[list[Source], list[Source]]:
         """Split the files into complete and possibly growing ones.
@@ -141,7 +141,7 @@ def watch(
             if is_gone:
                 say("the folder is back")
             is_gone = False
-            whole, growing = stillness.parted(sources, now_s=now(), clock_s=clock())
+            whole, growing = stillness.split_complete(sources, now_s=now(), clock_s=clock())
             places = {source.uri: (source.size, source.mtime_ns) for source in whole}
             if places != done and not stop.is_set():
                 answer = work(whole) if whole or done else True

@@ -84,13 +84,13 @@ class Learner(Protocol):
     def step(self, batch: Any) -> float:
         """Train on one batch, or on this process's part of it; return its loss."""
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Return the metrics of a completed epoch: ``epoch``, its mean loss, and figures.
 
         With several processes, called in the first one only.
         """
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the figure by which epochs are compared; higher is better."""
 
 
@@ -249,7 +249,7 @@ class _Training:
                 saved = time.monotonic()
         seconds = round(time.monotonic() - started, 3)
         loss = loss_sum / max(1, done)
-        line = self.processes.from_first(lambda: learner.judge(number, loss, seconds))
+        line = self.processes.from_first(lambda: learner.evaluate(number, loss, seconds))
         history = [*at.history, line or {}]
         self.at = _between_epochs(learner, at.fingerprint, history, at.steps + done)
         if self.keep_best and self.at.best_epoch == len(history) - 1:
@@ -354,7 +354,7 @@ def _between_epochs(
 
 
 def _best(learner: Learner, history: list[Line]) -> int:
-    return max(range(len(history)), key=lambda i: learner.worth(history[i]), default=0)
+    return max(range(len(history)), key=lambda i: learner.score(history[i]), default=0)
 
 
 def _epochs(history: list[Line]) -> int:

@@ -52,13 +52,13 @@ class NextSongModel(nn.Module):
         """Return queries (n, d), or (n, K, d) for K interests, and the target of each, (n,)."""
 
     @abstractmethod
-    def at_the_end(self, batch: "Tensors") -> Tensor:
+    def final_queries(self, batch: "Tensors") -> Tensor:
         """Return the query at the end of each history: (B, d) or (B, K, d).
 
         A missing interest is 0.
         """
 
-    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
+    def target_queries(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Return the query (n, d) that K interests (n, K, d) use for target vectors (n, d).
 
         Used in training only. By default the interest nearest to the target.
@@ -66,7 +66,7 @@ class NextSongModel(nn.Module):
         near = torch.einsum("nkd,nd->nk", queries, targets).argmax(dim=1)
         return queries[torch.arange(len(queries), device=queries.device), near]
 
-    def again(self, queries: Tensor) -> Tensor | None:  # noqa: ARG002
+    def history_terms(self, queries: Tensor) -> Tensor | None:  # noqa: ARG002
         """Return terms added to the logits of songs of the history, for queries (n, d): (n, P).
 
         Column p applies to the song p plays ago, the last column to all older ones. None, the
@@ -74,7 +74,7 @@ class NextSongModel(nn.Module):
         """
         return None
 
-    def alone(self, batch: "Tensors") -> Tensor | None:  # noqa: ARG002
+    def profile_queries(self, batch: "Tensors") -> Tensor | None:  # noqa: ARG002
         """Return queries (B, d) from profiles alone, for the first song of each window.
 
         None, the default: the model needs a history.
@@ -84,7 +84,7 @@ class NextSongModel(nn.Module):
     def rows(self) -> list[nn.Parameter]:
         """Return the embedding tables, of which a step updates few rows."""
         tables = (m for m in self.modules() if isinstance(m, SongTable))
-        return [p for table in tables for p in table.learnt_by_value()]
+        return [p for table in tables for p in table.value_tables()]
 
     def penalty(self) -> Tensor | float:
         """Return a regularisation term of the loss, for example against equal interests."""

@@ -139,7 +139,7 @@ class NextSongLearner:
         self.optimiser.step()
         return float(loss.detach())
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Rank all learnt songs for the validation plays; return the metrics."""
         ranks = self.ranks(*self._judged) if self._judged is not None else np.ones(1)
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
@@ -151,7 +151,7 @@ class NextSongLearner:
             line[f"ndcg@{k}"] = float(np.mean(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0)))
         return line
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the mean NDCG of the validation plays over all ranks."""
         return float(line["ndcg"])
 
@@ -166,15 +166,15 @@ class NextSongLearner:
         found = np.full(len(place), np.inf)
         with torch.no_grad():
             # Songs that are not learnt have length 0 and cosine 0; they are set to -inf below.
-            unit = functional.normalize(self.model.output.whole(), dim=1)
+            unit = functional.normalize(self.model.output.all_embeddings(), dim=1)
             closed = torch.from_numpy(self.counts == 0).to(unit.device)
             n = max(1, min(JUDGE_ROWS, JUDGE_CELLS // len(unit)))
             for first in range(0, len(place), n):
                 rows = slice(first, first + n)
                 batch = histories(self.plays, owner[rows], place[rows], self.recipe.longest)
                 asked = self.tensors(batch)
-                query = self.model.at_the_end(asked)
-                again = self.model.again(query)
+                query = self.model.final_queries(asked)
+                again = self.model.history_terms(query)
                 query = functional.normalize(query, dim=-1)
                 similar = query @ unit.T
                 if again is not None:
@@ -220,12 +220,12 @@ class NextSongLearner:
         few = torch.from_numpy(rows).to(own.songs.device)
         with ExitStack() as tables:
             for table in {id(t): t for t in (model.table, model.output)}.values():
-                tables.enter_context(table.only(few))
+                tables.enter_context(table.cached(few))
             queries, targets = model.queries(own)
             near = functional.normalize(model.output(targets), dim=1)
             if queries.dim() == 3:
-                queries = model.for_target(queries, near)
-            again = model.again(queries)
+                queries = model.target_queries(queries, near)
+            again = model.history_terms(queries)
             queries = functional.normalize(queries, dim=1) / self.recipe.temperature
             drawn = torch.from_numpy(songs).to(targets.device)
             far = functional.normalize(model.output(drawn), dim=1)
@@ -238,7 +238,7 @@ class NextSongLearner:
                 history = (own.songs, own.there, self._at_places(own, queries))
                 added, heard, hits = add_history(history, asked, again, targets, drawn)
                 positive = positive + added
-            alone = model.alone(own)
+            alone = model.profile_queries(own)
             if alone is not None:
                 first = own.songs[:, 0].contiguous()
                 first_near = functional.normalize(model.output(first), dim=1)

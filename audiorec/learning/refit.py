@@ -33,17 +33,17 @@ class Refitted(Generic[L]):
 
     learner: L  # of the last phase started; after both, its model is trained on everything
     chosen: Fitted  # the phase with a validation part: its figures are the ones to report
-    whole: Fitted | None  # the phase on everything; None if it did not start
+    refit: Fitted | None  # the phase on everything; None if it did not start
 
     @property
     def finished(self) -> bool:
         """Whether both phases finished; if not, the same call resumes."""
-        return self.whole is not None and self.whole.finished
+        return self.refit is not None and self.refit.finished
 
     @property
     def history(self) -> list[Line]:
         """Metrics of the epochs of both phases, each with its ``phase``."""
-        later = self.whole.history if self.whole else []
+        later = self.refit.history if self.refit else []
         return [_of("choose", n) for n in self.chosen.history] + [_of("refit", n) for n in later]
 
 
@@ -133,10 +133,10 @@ class _Unjudged:
     def step(self, batch: Any) -> float:
         return self._learner.step(batch)
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         return {"epoch": epoch, "loss": loss, "seconds": seconds}
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         return float(line["epoch"])
 
 

@@ -90,7 +90,7 @@ class SongTable(nn.Module):
         return functional.embedding(songs, self.embedded(None) if self._few is None else self._few)
 
     @contextmanager
-    def only(self, songs: Tensor) -> Iterator[None]:
+    def cached(self, songs: Tensor) -> Iterator[None]:
         """Embed songs (n,) once for a step that uses them many times.
 
         The table then gets its gradient once per step; with 60,000 songs, this and not the network
@@ -121,11 +121,11 @@ class SongTable(nn.Module):
         found: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
         return found * self._known[songs][..., None]
 
-    def learnt_by_value(self) -> list[nn.Parameter]:
+    def value_tables(self) -> list[nn.Parameter]:
         """Return the embedding tables, ids and categories, of which a step updates few rows."""
         return [self.ids, self.values] if self.has_side else [self.ids]
 
-    def whole(self, learnt: Tensor | None = None) -> Tensor:
+    def all_embeddings(self, learnt: Tensor | None = None) -> Tensor:
         """Return the embeddings of all songs, (S, d); by side alone for songs not `learnt` (S,)."""
         songs = torch.arange(len(self.ids), device=self.ids.device)
         ids = self.ids if learnt is None else self.ids * learnt[:, None]

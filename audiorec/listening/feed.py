@@ -221,7 +221,7 @@ class PaddedBatch:
     length: Int64Array  # (B,)
 
     @property
-    def there(self) -> BoolArray:
+    def is_song(self) -> BoolArray:
         """Mask of the positions that hold a song: shape (B, L), bool."""
         mask: BoolArray = self.song != PADDING
         return mask

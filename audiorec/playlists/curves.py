@@ -51,11 +51,11 @@ class Curve:
     name: str = ""
     unit: float = 1.0
 
-    def shown(self, score: float) -> str:
+    def format(self, score: float) -> str:
         """Format a score for display, in the user's unit."""
         return f"{score:.2f}" if self.unit == 1 else f"{score * self.unit:.0f}"
 
-    def wanted(self, part: npt.ArrayLike) -> Float64Array:
+    def target(self, part: npt.ArrayLike) -> Float64Array:
         """Return the target scores at fractions of the playlist from 0 to 1."""
         places = np.linspace(0, 1, len(self.points))
         return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
@@ -113,7 +113,7 @@ def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve])
     `rows` (m,) are store rows, `lengths` (m,) seconds.
     """
     parts = midpoints(lengths)
-    columns = [curve.scores[rows] - curve.wanted(parts) for curve in curves]
+    columns = [curve.scores[rows] - curve.target(parts) for curve in curves]
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 
 

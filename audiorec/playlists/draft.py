@@ -193,7 +193,7 @@ class Draft:
         part = (np.cumsum(lengths, axis=1) - lengths / 2) / self._wish.seconds
         far = np.zeros(lists.shape)
         for curve in self._wish.curves:
-            far += np.abs(curve.scores[lists] - curve.wanted(np.minimum(part, 1.0)))
+            far += np.abs(curve.scores[lists] - curve.target(np.minimum(part, 1.0)))
         return far
 
     def _worths(self, lists: Int64Array) -> Float64Array:
@@ -263,7 +263,7 @@ class Draft:
         for row in beside:
             values += SMOOTHNESS / len(beside) * (self._units[rows] @ self._units[row])
         for curve in self._wish.curves:
-            values -= ADHERENCE * np.abs(curve.scores[rows] - curve.wanted(part))
+            values -= ADHERENCE * np.abs(curve.scores[rows] - curve.target(part))
         return values
 
     def _may_stand(self, row: int, place: int) -> bool:

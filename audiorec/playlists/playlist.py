@@ -118,6 +118,6 @@ def _pool(
     for part in parts:
         values = relevance[rows].astype(np.float64)
         for curve in curves:
-            values -= ADHERENCE * np.abs(curve.scores[rows] - curve.wanted(part))
+            values -= ADHERENCE * np.abs(curve.scores[rows] - curve.target(part))
         kept.append(rows[np.argpartition(-values, each)[:each]])
     return np.unique(np.concatenate(kept))

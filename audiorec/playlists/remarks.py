@@ -51,19 +51,19 @@ def remarks(
         low, high = min(curve.points), max(curve.points)
         if len(curve.points) > 1 and high - low < MOVES:
             lines.append(
-                f"{curve.name} only moves between {curve.shown(low)} and {curve.shown(high)}, "
+                f"{curve.name} only moves between {curve.format(low)} and {curve.format(high)}, "
                 "which is hardly audible"
             )
         off = deviations(found.rows, own, wish.curves)[:, number]
         for first, last, worst in _spans(np.abs(off) > HELD, np.abs(off)):
-            wanted = float(curve.wanted(midpoints(own))[worst])
+            wanted = float(curve.target(midpoints(own))[worst])
             score = float(curve.scores[found.rows[worst]])
             distance = np.abs(curve.scores - wanted)
             better = np.flatnonzero(free & (distance < abs(score - wanted) - HELD / 2))
             start, end = float(own[:first].sum()), float(own[: last + 1].sum())
             lines.append(
                 f"from {_clock(start)} to {_clock(end)} {curve.name} misses the curve, at worst "
-                f"{curve.shown(score)} instead of {curve.shown(wanted)}: "
+                f"{curve.format(score)} instead of {curve.format(wanted)}: "
                 + _why(worst, found.rows, wish, better)
             )
     return tuple(lines)

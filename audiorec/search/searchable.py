@@ -160,7 +160,7 @@ class SearchableStore(VectorStore):
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
         return found[0] if single else found
 
-    def basis(self, by: AutoBy = "auto", table: str | Path | None = None) -> SpaceChoice:
+    def default_space(self, by: AutoBy = "auto", table: str | Path | None = None) -> SpaceChoice:
         """Return the space that is used by default; see `choose_space`."""
         path = None if table is None else Path(table)
         if by != "auto" or path is not None:
@@ -200,7 +200,7 @@ class SearchableStore(VectorStore):
         SpecMismatchError
             If `table`, or the index beside the store, comes from another extractor.
         """
-        compared = self.basis(by, table)
+        compared = self.default_space(by, table)
         by, own = compared.by, None if weights is None else tuple(map(float, weights))
         key = (by, compared.table, own)
         if key not in self._spaces:

@@ -150,7 +150,7 @@ class Journal:
         return journal
 
     @classmethod
-    def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
+    def open_read_only(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
         """Open read-only: what `open` would know, without taking the lock or changing anything."""
         check_apart(outputs.paths().values())
         names = unfinished_files(outputs.vectors, RUN_FILES)

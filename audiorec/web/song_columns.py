@@ -73,7 +73,7 @@ class SongColumns:
     def about(self) -> dict[str, Any]:
         """Summary of the library: counts, heads, classes, statistics; values that JSON can hold."""
         metadata = self.library.metadata
-        basis = self.library.basis()
+        basis = self.library.default_space()
         return {
             "name": self.library.path.name,
             "folder": str(self.library.path.resolve().parent),

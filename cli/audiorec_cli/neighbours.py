@@ -46,7 +46,7 @@ def neighbours(
             f"{output}: cannot be written: it is a folder, or its folder does not exist"
         )
     store = open_vectors(vectors, empty=False)
-    basis = compared.basis(store)
+    basis = compared.default_space(store)
     by, table = basis.by, basis.table
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:

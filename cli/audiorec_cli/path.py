@@ -43,7 +43,7 @@ def path(
     form.check()
     store = open_vectors(vectors, empty=False)
     ends = [store.ids[song_row(store, name)] for name in (start, end)]
-    basis = compared.basis(store)
+    basis = compared.default_space(store)
     found = path_between(
         store, *ends, steps=steps, by=basis.by, table=basis.table, choice=choice.choice
     )

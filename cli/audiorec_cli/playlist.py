@@ -78,7 +78,7 @@ def playlist(
 
     form.check()
     store = open_vectors(vectors, empty=False)
-    basis = compared.basis(store)
+    basis = compared.default_space(store)
     space = store.space(basis.by, table=basis.table, use_index=False)
     seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
     others = [seed.unit for seed in seeds if seed.row is None]

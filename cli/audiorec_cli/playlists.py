@@ -74,7 +74,7 @@ def playlists(
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"{output}: folder {output.parent} does not exist; create it first")
     store = open_vectors(vectors, empty=False)
-    basis = compared.basis(store)
+    basis = compared.default_space(store)
     earlier = read_lists(output) if output is not None else None
     if earlier is not None and anew:
         earlier = replace(earlier, size=0)  # never fits, so only names are kept

@@ -120,7 +120,7 @@ def compare(
     store = listener.store
     space = None
     if store is not None:  # files not in the store have a vector only
-        basis = compared.basis(store, by_classes=any(heard.row is None for heard in pair))
+        basis = compared.default_space(store, by_classes=any(heard.row is None for heard in pair))
         space = store.space(basis.by, table=basis.table, use_index=False)
         say_basis(basis)
     similarity = None if space is None else _similarity(space, pair)
@@ -176,7 +176,7 @@ def library(
 
     size = picture.check(MAP_SIZE)
     store = open_vectors(vectors, empty=False)
-    basis = compared.basis(store)
+    basis = compared.default_space(store)
     space = store.space(basis.by, table=basis.table, use_index=False)
     say_basis(basis)
     found = map_library(space, projection=projection, seed=seed)

@@ -120,8 +120,8 @@ class ExclusionOptions:
         if self.interactions is None:
             return traits_of(None, side, store), Exclusions.of(never=shown)
         log = read_interactions(self.interactions)
-        closed = excluded_by(log, keep_heard=self.keep_heard, shown=shown)
-        return traits_of(to_sequences(log), side, store), closed
+        excluded = excluded_by(log, keep_heard=self.keep_heard, shown=shown)
+        return traits_of(to_sequences(log), side, store), excluded
 
 
 def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
@@ -174,7 +174,7 @@ def fuse(
     recipe = _recipe(tables, mixing, k, tuned)
     if short_share is not None:
         recipe = _with_horizons(recipe, tables, short_share)
-    facts, closed = known.read()
+    facts, excluded = known.read()
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
@@ -183,7 +183,7 @@ def fuse(
             output,
             recipe,
             facts=facts,
-            closed=closed,
+            excluded=excluded,
             engine=work.engine,
             progress=work.progress("blocks of users"),
             stop=work.stop,

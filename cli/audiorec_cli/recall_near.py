@@ -80,8 +80,8 @@ def _told(neighbour: "NearSong") -> str:
 
 def _in_words(fact: str) -> str:
     """Return a fact in words: ``by artist:ayla`` as ``by ayla``."""
-    relation, _, thing = fact.partition(" ")
-    kind, _, name = thing.partition(":")
+    relation, _, entity = fact.partition(" ")
+    kind, _, name = entity.partition(":")
     words = relation.replace("_", " ")
     if kind == "song":
         return f"{words} {name} as well"

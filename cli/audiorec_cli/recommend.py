@@ -123,7 +123,7 @@ def recommend(
     form.check()
     recommender = known.recommender(interactions)
     if why is not None:
-        _explain(recommender.story(user, why, k, entry=entry), user, entry, json=form.json)
+        _explain(recommender.explain(user, why, k, entry=entry), user, entry, json=form.json)
         return
     if what == "lists":
         _lists(recommender, user, k, form)
@@ -194,8 +194,8 @@ def _explain(found: "SongExplanation", user: str, entry: str, *, json: bool) -> 
         print_table(("channel", "rank", "reason"), rows, title=f"{named}{of} for {user}")
     if not found.proposals:
         say(f"no channel proposes {named} to {user}")
-    if found.shut:
-        say(f"it is not recommended: {found.shut}")
+    if found.excluded_because:
+        say(f"it is not recommended: {found.excluded_because}")
     elif found.place:
         say(f"rank {found.place} in the list {entry}")
     elif found.proposals:

@@ -74,7 +74,7 @@ def similar(
     if why and compared.by not in ("auto", "vector", "mean"):
         raise InputError(f"--why explains classes: use --by vector or mean, not {compared.by}")
     store = open_vectors(vectors, empty=False)
-    basis = compared.basis(store, by_classes=why)
+    basis = compared.default_space(store, by_classes=why)
     space = store.space(basis.by, table=basis.table)
     seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
     chosen = store.chosen(choice.choice)

@@ -128,7 +128,7 @@ def test_a_planted_share_is_recovered(songs, signal):
     found, sensitive = planted(songs, signal)
     assert len(found.r) > 250
     assert found.sensitive.low <= sensitive.mean() <= found.sensitive.high
-    assert not found.sensitive.none
+    assert not found.sensitive.is_chance
     assert found.control.p < 0.05
     assert found.r[sensitive].mean() > found.r[~sensitive].mean() + 0.1
     assert abs(found.null.share_positive.mean() - 0.5) < 0.04
@@ -136,7 +136,7 @@ def test_a_planted_share_is_recovered(songs, signal):
 
 def test_no_signal_is_none(songs):
     found, _ = planted(songs, 0.0)
-    assert found.sensitive.none
+    assert found.sensitive.is_chance
     assert found.control.p > 0.05
     assert abs(found.r.mean()) < 0.04
 
@@ -151,7 +151,7 @@ def test_shuffled_vectors_find_nothing_even_at_full_signal(songs):
     world = simulate(ids, features, WorldSpec(users=400, days=60, signal=1.0, seed=2))
     exchanged = units[np.random.default_rng(9).permutation(len(units))]
     found = correlate(world.interactions, ids, exchanged, QUICK)
-    assert found.sensitive.none
+    assert found.sensitive.is_chance
 
 
 def test_people_who_skip_what_sounds_alike_do_not_listen_by_ear(songs):
@@ -164,7 +164,7 @@ def test_people_who_skip_what_sounds_alike_do_not_listen_by_ear(songs):
     found = correlate(contrary, ids, units, replace(QUICK, since=since))
     assert found.r.mean() < -0.1
     assert found.control.p > 0.9
-    assert found.sensitive.none
+    assert found.sensitive.is_chance
 
 
 def test_the_same_seed_gives_the_same_figures(songs):

@@ -19,7 +19,7 @@ def users(share, effect, *, seed, count=800, spread=0.08, shift=0.0):
 def test_a_planted_share_is_found(share, effect):
     found = sensitive_share(*users(share, effect, seed=1))
     assert found.low <= share <= found.high
-    assert not found.none
+    assert not found.is_chance
     assert found.share == pytest.approx(share, abs=0.2 if effect < 0.5 else 0.07)
     assert found.effect == pytest.approx(effect, abs=0.1)
 
@@ -31,15 +31,15 @@ def test_a_stronger_effect_narrows_the_interval():
 
 def test_chance_alone_is_none():
     none = [sensitive_share(*users(0.0, 0.0, seed=s)) for s in range(12)]
-    assert sum(f.none for f in none) >= 11
+    assert sum(f.is_chance for f in none) >= 11
     assert all(f.low <= f.share <= f.high for f in none)
     assert np.mean([f.share for f in none]) < 0.06
 
 
 def test_a_common_accident_is_not_taken_for_listening():
     z, n = users(0.0, 0.0, seed=3, shift=0.25)
-    assert not sensitive_share(z, n).none  # that is what an accident looks like
-    assert sensitive_share(z, n, shift_spread=0.2).none
+    assert not sensitive_share(z, n).is_chance  # that is what an accident looks like
+    assert sensitive_share(z, n, shift_spread=0.2).is_chance
 
 
 def test_negative_correlations_are_not_those_of_sensitive_users():
@@ -51,7 +51,7 @@ def test_a_wider_chance_is_not_taken_for_listening():
     z, n = users(0.0, 0.0, seed=0)
     found, wide = sensitive_share(1.6 * z, n), sensitive_share(1.6 * z, n, chance_spread=1.6)
     assert found.share > wide.share
-    assert wide.none
+    assert wide.is_chance
     # The same in other units: only the effect is smaller.
     z, n = users(0.5, 0.6, seed=6)
     assert sensitive_share(1.6 * z, n, chance_spread=1.6).low > 0.4

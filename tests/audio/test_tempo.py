@@ -13,7 +13,7 @@ from audiorec.audio.tempo import FASTEST, SLOWEST, Tempo, TempoMeter
 def tempo_of(samples, *, block=40_000):
     meter = TempoMeter()
     for start in range(0, len(samples), block):
-        meter.hear(samples[start : start + block])
+        meter.add(samples[start : start + block])
     return meter.tempo()
 
 

@@ -11,7 +11,7 @@ from audiorec.types import TONICS
 def key_of(samples, *, block=40_000):
     meter = KeyMeter()
     for start in range(0, len(samples), block):
-        meter.hear(samples[start : start + block])
+        meter.add(samples[start : start + block])
     return meter.key()
 
 

@@ -171,12 +171,12 @@ def test_a_batch_that_could_not_begin_is_tried_again_and_one_that_ends_it_ends_i
     world.answers = [None, None, False]
     assert len(world.run()) == 3
     assert not world.stop.is_set()
-    assert SettledFiles(1.0).parted([], now_s=0, clock_s=0) == ([], [])
+    assert SettledFiles(1.0).split_complete([], now_s=0, clock_s=0) == ([], [])
 
 
 def test_places_that_cannot_be_looked_at_do_not_wait(world):
     closed = Source("deep/", "deep", "/music/deep", -1, -1, "permission denied")
-    assert SettledFiles(SETTLE).parted([closed], now_s=0, clock_s=START) == ([closed], [])
+    assert SettledFiles(SETTLE).split_complete([closed], now_s=0, clock_s=START) == ([closed], [])
 
 
 # ---------------------------------------------------------------------------------- the system's

@@ -84,8 +84,8 @@ def test_among_all_songs_it_is_the_softmax_of_what_is_answered(seed):
     tensors = learner.tensors(batch)
     with torch.no_grad():
         queries, targets = model.queries(tensors)
-        again = model.again(queries)
-        unit = torch.nn.functional.normalize(model.output.whole(), dim=1)
+        again = model.history_terms(queries)
+        unit = torch.nn.functional.normalize(model.output.all_embeddings(), dim=1)
         logits = torch.nn.functional.normalize(queries, dim=1) @ unit.T / scale
         rows, places = (tensors.targets >= 0).nonzero(as_tuple=True)
         for n, (row, place) in enumerate(zip(rows.tolist(), places.tolist(), strict=True)):
@@ -114,7 +114,7 @@ def test_without_it_the_loss_is_the_plain_one():
     losses = losses_of(learner, batch, np.random.default_rng(0))
     with torch.no_grad():
         queries, targets = learner.model.queries(learner.tensors(batch))
-        unit = torch.nn.functional.normalize(learner.model.output.whole(), dim=1)
+        unit = torch.nn.functional.normalize(learner.model.output.all_embeddings(), dim=1)
         logits = torch.nn.functional.normalize(queries, dim=1) @ unit.T
         expected = torch.nn.functional.cross_entropy(
             logits / learner.recipe.temperature, targets, reduction="none"
@@ -128,8 +128,8 @@ def test_first_songs_are_learnt_from_profiles_alone():
     asked = int((batch.targets >= 0).sum())
     assert len(losses) == asked + len(batch)
     with torch.no_grad():
-        alone = learner.model.alone(learner.tensors(batch))
-        unit = torch.nn.functional.normalize(learner.model.output.whole(), dim=1)
+        alone = learner.model.profile_queries(learner.tensors(batch))
+        unit = torch.nn.functional.normalize(learner.model.output.all_embeddings(), dim=1)
         logits = torch.nn.functional.normalize(alone, dim=1) @ unit.T / learner.recipe.temperature
         first = torch.from_numpy(batch.songs[:, 0])
         expected = torch.nn.functional.cross_entropy(logits, first, reduction="none")

@@ -42,7 +42,7 @@ def test_the_second_training_is_the_best_number_of_epochs_over_everything(whole)
     assert largest_difference(whole.learner.weights(), alone.weights()) == 0
     assert whole.finished
     steps = -(-N_LIKES // 17)
-    assert whole.whole.steps == steps * chosen.best_epoch
+    assert whole.refit.steps == steps * chosen.best_epoch
     assert chosen.steps == -(-(N_LIKES - N_HELD) // 17) * (len(chosen.history) - 1)
 
 
@@ -66,12 +66,12 @@ def test_lines_say_their_phase():
 
 def test_nothing_better_than_the_start_leaves_the_start():
     class Worse(MadeLearner):
-        def worth(self, line):
+        def score(self, line):
             return -line["epoch"]
 
     found = fit_refit(lambda phase: Worse(everything=phase == "refit"), max_epochs=5, patience=2)
     assert found.finished
-    assert (found.chosen.best_epoch, found.whole.steps) == (0, 0)
+    assert (found.chosen.best_epoch, found.refit.steps) == (0, 0)
     assert largest_difference(found.learner.weights(), Worse().weights()) == 0
 
 
@@ -101,7 +101,7 @@ def die_at(step, work):
 
 
 def test_a_kill_at_any_step_of_either_phase_costs_nothing(whole, tmp_path):
-    choose, refit = whole.chosen.steps, whole.whole.steps
+    choose, refit = whole.chosen.steps, whole.refit.steps
     rng = np.random.default_rng()
     for number, step in enumerate([
         int(rng.integers(1, choose + 1)), choose + 1, int(rng.integers(choose + 1, choose + refit)),
@@ -139,14 +139,14 @@ def test_kills_between_any_two_instructions_cost_nothing(whole, tmp_path):
 def test_the_state_of_another_training_or_phase_is_not_resumed(whole, tmp_path):
     trained(work=tmp_path)
     assert trained(work=tmp_path).learner.norms == []
-    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.whole.steps
+    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.refit.steps
     (tmp_path / "choose.safetensors").replace(tmp_path / "refit.safetensors")
-    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.whole.steps
+    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.refit.steps
 
 
 def test_a_state_of_more_epochs_than_are_chosen_now_is_not_kept(whole, tmp_path):
     class First(MadeLearner):
-        def worth(self, line):
+        def score(self, line):
             return float(line["epoch"] == 1)
 
     def first(phase):
@@ -155,7 +155,7 @@ def test_a_state_of_more_epochs_than_are_chosen_now_is_not_kept(whole, tmp_path)
     trained(work=tmp_path)
     given = {"max_epochs": 30, "patience": 2, "fingerprint": "a"}
     found = fit_refit(first, work=tmp_path, **given)
-    assert (found.chosen.best_epoch, len(found.whole.history)) == (1, 1)
+    assert (found.chosen.best_epoch, len(found.refit.history)) == (1, 1)
     alone = fit_refit(first, **given)
     assert largest_difference(found.learner.weights(), alone.learner.weights()) < 1e-6
     assert largest_difference(found.learner.weights(), whole.learner.weights()) > 1e-3

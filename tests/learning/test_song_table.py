@@ -43,7 +43,7 @@ def test_an_embedding_is_its_id_and_its_side():
         assert torch.allclose(found, made.ids[songs] + side)
         assert torch.equal(found[0, 1], made.ids[2])
         learnt = torch.tensor([True] * 5 + [False] * 2)
-        whole = made.whole(learnt)
+        whole = made.all_embeddings(learnt)
         assert torch.allclose(whole[5:], made.side(torch.tensor([5, 6])))
 
 
@@ -51,7 +51,7 @@ def test_in_training_ids_are_left_out_where_a_side_can_stand_alone():
     made = table().train()
     torch.manual_seed(0)
     songs = torch.arange(N).repeat(400)
-    with torch.no_grad(), made.only(songs):
+    with torch.no_grad(), made.cached(songs):
         by_side = (made(torch.arange(len(songs))) - made.side(songs)).abs().amax(1) < 1e-7
     share = by_side.view(400, N).float().mean(0)
     assert share[2] == 0  # it has nothing but its id
@@ -63,7 +63,7 @@ def test_only_gives_the_same_and_the_same_gradients():
     made = table(id_dropout=0.0)
     few, places = torch.tensor([1, 3, 6]), torch.tensor([[0, 2], [2, 1]])
     weight = torch.arange(16.0).view(2, 2, 4)
-    with made.only(few):
+    with made.cached(few):
         (made(places) * weight).sum().backward()
     within = made.ids.grad.clone()
     made.zero_grad()

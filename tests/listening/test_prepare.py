@@ -83,7 +83,7 @@ def test_same_seed_same_batches_in_memory_or_prepared(log, tmp_path, shortest):
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(a.song, b.song)
         assert np.array_equal(a.length, b.length)
-        assert np.array_equal(a.there.sum(axis=1), a.length)
+        assert np.array_equal(a.is_song.sum(axis=1), a.length)
     sizes = [len(batch.length) for batch in one]
     assert set(sizes[:-1]) == {16}
     assert sum(sizes) == (plain.lengths >= shortest).sum()

@@ -108,8 +108,8 @@ def test_numbers_are_nan_where_nothing_is_known(store):
 
 def test_a_curve_of_the_tempo(store):
     (curve,) = read_curves(store, ["bpm:90..180"], np.ones(5, bool))
-    np.testing.assert_allclose(curve.wanted([0, 0.5, 1]) * curve.unit, [90, 135, 180])
-    assert curve.shown(1.204) == "120"
+    np.testing.assert_allclose(curve.target([0, 0.5, 1]) * curve.unit, [90, 135, 180])
+    assert curve.format(1.204) == "120"
     (rise,) = read_curves(store, ["bpm:rise"], np.ones(5, bool))
     assert 90 < rise.points[0] * rise.unit < 95
     assert 170 < rise.points[1] * rise.unit < 174

@@ -83,7 +83,7 @@ def test_the_next_run_takes_its_failures_over_and_leaves_the_file(store):
     assert shared.read_bytes() == before
     own = pq.read_table(store.with_name("vecs.errors.parquet")).to_pylist()
     assert [(row["song_id"], row["attempts"]) for row in own] == [("cut.mp3", 1)]
-    with Journal.look(outputs(store), METADATA) as journal:  # nothing is taken twice
+    with Journal.open_read_only(outputs(store), METADATA) as journal:  # nothing is taken twice
         assert len(journal.failures()) == 1
 
 
@@ -95,13 +95,13 @@ def test_a_song_that_succeeds_leaves_the_new_file_without_its_failure(store):
 
 def test_an_errors_file_that_is_named_takes_nothing_over(store):
     named = Outputs(vectors=store, errors=store.with_name("named.parquet"))
-    with Journal.look(named, METADATA) as journal:
+    with Journal.open_read_only(named, METADATA) as journal:
         assert len(journal.failures()) == 0
 
 
 def test_a_damaged_shared_file_stops_no_run_and_is_said_where_it_is_read(store):
     store.with_name("errors.parquet").write_bytes(b"cut")
-    with Journal.look(outputs(store), METADATA) as journal:
+    with Journal.open_read_only(outputs(store), METADATA) as journal:
         assert len(journal.failures()) == 0
     with pytest.raises(StoreError, match=r"errors\.parquet"):
         read_failures(store)

@@ -94,9 +94,9 @@ class UserAudio(SharedSpace):
         Segments are rows of features, or log-mels (T, M) for a model that was trained end to end,
         which needs torch.
         """
-        return self.listener()(songs)
+        return self.embedder()(songs)
 
-    def listener(self, device: str = "cpu") -> Callable[[SongSegments], FloatArray]:
+    def embedder(self, device: str = "cpu") -> Callable[[SongSegments], FloatArray]:
         """Return `embed` for repeated calls; an end-to-end model runs on `device`."""
         if not self.recipe.end_to_end:
             return Embedder(self.spec, self.tower).embed
@@ -134,14 +134,14 @@ class UserAudio(SharedSpace):
                 raise SpecMismatchError(
                     f"{self.name}: trained on {_in_words(self.made_by)}, "
                     f"got {_in_words(heard.made_by)}: extract the songs the same way, or "
-                    f"{self.train_again}"
+                    f"{self.retrain_command}"
                 )
             if self.recipe.end_to_end:
                 self.check_level()
             return self._embed_all(heard, len(sound.song_ids))
 
     @property
-    def train_again(self) -> str:
+    def retrain_command(self) -> str:
         """The command that trains the model again, for messages."""
         return f"train the model again (audiorec recall train {self.name} --interactions LOG ...)"
 
@@ -150,12 +150,12 @@ class UserAudio(SharedSpace):
         if self.audio_spec and FeatureSpec.from_dict(self.audio_spec).level is None:
             raise SpecMismatchError(
                 f"{self.name}: trained on songs at their original loudness, before all were "
-                f"normalised to one loudness: {self.train_again}"
+                f"normalised to one loudness: {self.retrain_command}"
             )
 
     def _embed_all(self, heard: SongInputs, n_songs: int) -> FloatArray:
         found = np.zeros((n_songs, self.spec.embedding), np.float32)
-        embed = self.listener(self.recipe.device)
+        embed = self.embedder(self.recipe.device)
         for rows, songs in heard.blocks(self.recipe.max_segments):
             if not self.recipe.end_to_end:
                 self.refuse_sound(self.spec.width, songs.values.shape[1])
@@ -176,7 +176,7 @@ class UserAudio(SharedSpace):
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors = {f"{TOWER}{name}": array for name, array in self.tower.items()}
         config = {
-            "recipe": self.recipe.kept(),
+            "recipe": self.recipe.to_dict(),
             "tower": {**asdict(self.spec), "inputs": list(self.spec.inputs)},
             "made_by": self.made_by,
             "audio_spec": dict(self.audio_spec),
@@ -190,7 +190,7 @@ class UserAudio(SharedSpace):
     def _from_state(cls, bundle: Bundle) -> Self:
         config, tensors = bundle.config, bundle.tensors
         try:
-            channel = cls(UserAudioRecipe.from_kept(config["recipe"]))
+            channel = cls(UserAudioRecipe.from_dict(config["recipe"]))
             channel.spec = TowerSpec.from_dict(config["tower"])
             channel.made_by, channel.space = (str(config[name]) for name in ("made_by", "space"))
             channel.audio_spec = dict(config["audio_spec"])

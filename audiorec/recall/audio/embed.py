@@ -254,7 +254,7 @@ def _heard(
     stop: Event | None,
 ) -> EmbeddingReport:
     """Decode songs and embed them end to end."""
-    embed = channel.listener(device)
+    embed = channel.embedder(device)
     spec = FeatureSpec.from_dict(channel.audio_spec)
     ids: list[str] = []
     hashes: list[str | None] = []

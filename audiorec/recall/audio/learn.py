@@ -90,7 +90,7 @@ def train_on_listening(
     identity = {
         "data": first.fingerprint,
         "plays": course.digest,
-        "recipe": recipe.kept(),
+        "recipe": recipe.to_dict(),
         "tower": backbone_weights(recipe.backbone).sha256 if recipe.end_to_end else "",
     }
     tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)

@@ -171,12 +171,12 @@ class UserAudioRecipe:
         """The regularisation of the closed-form map."""
         return Ridge(users=self.ridge_users, songs=self.ridge_songs)
 
-    def kept(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields that a bundle stores, as plain JSON values."""
         fields = {name: value for name, value in asdict(self).items() if name not in NOT_KEPT}
         return {**fields, "inputs": list(self.inputs)}
 
     @classmethod
-    def from_kept(cls, fields: dict[str, Any]) -> "UserAudioRecipe":
+    def from_dict(cls, fields: dict[str, Any]) -> "UserAudioRecipe":
         """Undo `kept`."""
         return cls(**{**fields, "inputs": tuple(fields["inputs"])})

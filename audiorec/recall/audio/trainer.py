@@ -45,7 +45,7 @@ class TowerInputs:
     data: TrainingData
     # maps anchors (U, E) and songs (S, E) to a figure, higher is better; None: training runs for
     # all epochs, and the last state is kept
-    judge: Judge | None = None
+    evaluate: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,7 +145,7 @@ class _TowerLearner:
     """A tower and, if they are learnt, the users' embeddings; see `fit`."""
 
     def __init__(self, lesson: TowerInputs, recipe: UserAudioRecipe) -> None:
-        self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.judge
+        self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.evaluate
         self.recipe, self.device = recipe, recipe.device
         tower, data, device = self.tower, self.data, self.device
         self.model = nn.ModuleDict({"tower": tower})
@@ -171,10 +171,10 @@ class _TowerLearner:
     def batches(self, epoch: int, first: int) -> Iterator[PairBatch]:
         return self.sampled.epoch(epoch, first)
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         return {"epoch": epoch, "loss": loss, "auc": self._auc(), "seconds": seconds}
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the judge's figure; without a judge, later is better."""
         return float(line["epoch"] if self.judged_by is None else line["auc"])
 

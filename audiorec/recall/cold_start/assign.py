@@ -55,7 +55,7 @@ class ListedPairs:
         return self.take(np.lexsort((other, -self.similarity, group)))
 
     @classmethod
-    def nothing(cls) -> "ListedPairs":
+    def empty(cls) -> "ListedPairs":
         """Return an empty set of pairs."""
         none = np.empty(0, np.int32)
         return cls(none, none, none.astype(np.float32))
@@ -102,7 +102,7 @@ def assign(
         Sorted by song, the most similar user first.
     """
     artists = _own_artists(artist, n_songs)
-    proposals = _Proposals(next_best, n_songs, first or ListedPairs.nothing())
+    proposals = _Proposals(next_best, n_songs, first or ListedPairs.empty())
     kept = _Kept(n_users, room, artists)
     for capacity in sorted({room.quota, room.per_song} - {0}):
         _settle(proposals, kept, capacity, told)
@@ -140,7 +140,7 @@ class _Proposals:
         self._at = np.cumsum(counts) - counts  # current position of each song in its list
         self._end = self._at + counts
         self._listed = ItemLists.from_pairs(ordered.song, ordered.user, n_songs)
-        self._found = ListedPairs.nothing()  # results of lookups
+        self._found = ListedPairs.empty()  # results of lookups
 
     def next(self, need: Int64Array, floor: FloatArray) -> ListedPairs:
         """Return up to `need` (S,) proposals per song, of at least the user's floor."""
@@ -160,7 +160,7 @@ class _Proposals:
     def _from_list(self, need: Int64Array, floor: FloatArray) -> ListedPairs:
         songs = np.flatnonzero((need > 0) & (self._at < self._end))
         if not len(songs):
-            return ListedPairs.nothing()
+            return ListedPairs.empty()
         lengths = self._end[songs] - self._at[songs]
         row = np.repeat(np.arange(len(songs)), lengths)
         place = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row] + self._at[songs][row]
@@ -202,7 +202,7 @@ class _Kept:
     """Proposals that users have kept so far."""
 
     def __init__(self, n_users: int, room: ListLimits, artist: Int64Array) -> None:
-        self.pairs = ListedPairs.nothing()
+        self.pairs = ListedPairs.empty()
         self.floor = np.full(n_users, -np.inf, np.float32)
         self._fixed = np.empty(0, np.bool_)
         self._room, self._artist = room, artist

@@ -146,7 +146,7 @@ class ColdStart:
                 self._users_for,
                 len(self.songs),
                 len(self.users),
-                room=plan.room,
+                room=plan.limits,
                 artist=self.songs.artist,
                 first=candidates,
                 told=_named("songs settled", progress),
@@ -212,7 +212,7 @@ class ColdStart:
 
     def _nearest_users(self, songs: Int64Array) -> ListedPairs:
         """Return the initial candidates of songs: their nearest users."""
-        room = self.plan.room.per_song
+        room = self.plan.limits.per_song
         k = min(len(self.users), room + max(SPARE, room // 2))
         return pairs_of(songs, self._users_for(songs, k))
 
@@ -249,7 +249,7 @@ class _Lists:
     ) -> None:
         self.job, self.is_all = job, is_all
         self._audience = job.plan.lists == "audience"
-        pairs = known or ListedPairs.nothing()
+        pairs = known or ListedPairs.empty()
         self._known = pairs.sorted_by(*self._list_and_other(pairs))
         group, _ = self._list_and_other(self._known)
         counts = np.bincount(group, minlength=len(job.songs if self._audience else job.users))

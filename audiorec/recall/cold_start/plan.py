@@ -60,10 +60,10 @@ class ColdStartPlan:
             raise InputError(f"exposures must be 0 or more, got {self.exposures}")
         if self.quota < 0:
             raise InputError(f"quota must be 0 or more, got {self.quota}")
-        _ = self.room  # runs the checks of `ListLimits` before any file is read
+        _ = self.limits  # runs the checks of `ListLimits` before any file is read
 
     @property
-    def room(self) -> ListLimits:
+    def limits(self) -> ListLimits:
         """Limits on both sides."""
         artist = UNLIMITED if self.per_artist is None else self.per_artist
         if self.lists == "audience":
@@ -79,7 +79,7 @@ class ColdStartPlan:
     def competes(self) -> bool:
         """Whether the lists depend on each other; otherwise each is simply the nearest."""
         if self.lists == "audience":
-            return self.room.per_user < UNLIMITED or self.room.per_artist < UNLIMITED
+            return self.limits.per_user < UNLIMITED or self.limits.per_artist < UNLIMITED
         return self.per_song is not None or self.quota > 0
 
     @property

@@ -100,7 +100,7 @@ def _saved(channel: Channel) -> Iterator[Path]:
 
 def _asked(data: RecallData) -> Queries:
     """Return the users of the data as queries, with their profiles."""
-    return data.context.asked(data.sequences)
+    return data.context.queries_of(data.sequences)
 
 
 def _recalled(channel: Channel, data: RecallData, k: int = K, **options: object) -> Candidates:

@@ -158,7 +158,7 @@ class Context:
             sources.append(entities_of_type("song", self.triples))
         return tuple(sorted({song for ids in sources for song in ids}))
 
-    def asked(
+    def queries_of(
         self,
         histories: Sequences,
         follows: Sequences | None = None,

@@ -86,7 +86,7 @@ class InterestSpace(SharedSpace):
         """Return the interests of users; a user of whom nothing is known has none."""
 
     @abstractmethod
-    def named(self, queries: Queries) -> list[dict[int, InterestDescription]]:
+    def descriptions(self, queries: Queries) -> list[dict[int, InterestDescription]]:
         """Describe the interests of each user, by the number of the interest."""
 
 
@@ -117,7 +117,7 @@ def write_interests(
         "embedding": _vectors(found.embedding[order]),
     }
     if named:
-        names = channel.named(queries)
+        names = channel.descriptions(queries)
         rows = zip(user.tolist(), interest.tolist(), strict=True)
         columns["about"] = pa.array([names[row][number].words() for row, number in rows])
     about = {

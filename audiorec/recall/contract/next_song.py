@@ -182,9 +182,9 @@ class NextSong(SharedSpace, Generic[R]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         interests = self.interests(queries)
-        found = self.near(interests[:, 0])
+        found = self.similarities(interests[:, 0])
         for number in range(1, interests.shape[1]):
-            np.maximum(found, self.near(interests[:, number]), out=found)
+            np.maximum(found, self.similarities(interests[:, number]), out=found)
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:

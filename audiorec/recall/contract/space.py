@@ -48,7 +48,7 @@ class SharedSpace(Channel):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return an embedding for each query, (Q, E) float32; zeros where nothing is known."""
 
-    def near(self, users: FloatArray) -> FloatArray:
+    def similarities(self, users: FloatArray) -> FloatArray:
         """Return the similarities of user embeddings (Q, E) with the catalogue, (Q, S) float32.
 
         -inf where nothing is known of the user, or the song has no embedding.
@@ -66,12 +66,12 @@ class SharedSpace(Channel):
         return self._looked_at[1]
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        return self.near(self.embed_users(queries))
+        return self.similarities(self.embed_users(queries))
 
     def _answers(self, queries: Queries) -> FloatArray:
         if queries.embedded is None:
             return self._similarities(queries)
-        return self.near(queries.embedded)
+        return self.similarities(queries.embedded)
 
     def songs_used(self, queries: Queries) -> Int64Array:
         """Return the number of plays that each user's embedding is based on: (Q,), int64."""

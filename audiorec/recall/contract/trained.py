@@ -49,7 +49,7 @@ class Trained:
         """Build from the result of a finished `audiorec.learning.fit_refit`."""
         best = done.chosen.history[done.chosen.best]
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
-        whole = done.whole or done.chosen
+        whole = done.refit or done.chosen
         return cls(
             figures=found,
             judged_on=judged_on,

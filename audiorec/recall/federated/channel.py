@@ -178,7 +178,7 @@ class Towers(SharedSpace):
         """Return the vectors of the catalogue, of length 1; see `SharedSpace`."""
         return self.songs
 
-    def near(self, users: FloatArray) -> FloatArray:
+    def similarities(self, users: FloatArray) -> FloatArray:
         """Return logits, including the popularity term; see `SharedSpace`."""
         found = logits_of(users, self.songs, self.recipe, self.prior)
         found[~users.any(axis=1)] = -np.inf

@@ -219,9 +219,9 @@ class ItemHalf:
         self.optimiser.step()
         assert users.grad is not None  # noqa: S101 - `take` uses every row
         gradients: FloatArray = self.processes.gather(users.grad).numpy()
-        return self.guarded(step, gradients) if self.processes.is_first else gradients
+        return self.defended(step, gradients) if self.processes.is_first else gradients
 
-    def guarded(self, step: JointStep, gradients: FloatArray) -> FloatArray:
+    def defended(self, step: JointStep, gradients: FloatArray) -> FloatArray:
         """Return gradients clipped and noised; the witness gets both forms."""
         sent = self.defence.gradients(gradients, self._rng(NOISE, step))
         if self.witness is not None and self._played is not None:
@@ -297,7 +297,7 @@ class ItemHalf:
         """Return the vectors of all songs, (S, d) of length 1; by side information if unlearnt."""
         was, _ = self.model.training, self.model.eval()
         with torch.no_grad():
-            whole = self.table.whole(torch.from_numpy(self.learnt))
+            whole = self.table.all_embeddings(torch.from_numpy(self.learnt))
             found: FloatArray = functional.normalize(whole, dim=1).numpy()
         self.model.train(was)
         return found

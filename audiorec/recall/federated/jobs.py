@@ -203,7 +203,7 @@ def train(
     longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
     with join_processes(timeout_s=longest) as processes:
         how = PartyWork(
-            defence=plan.guard(),
+            defence=plan.parsed_defence(),
             work=run_folder_path(plan.out),
             secret=0,  # all processes take the secret of the first one
             wait_s=plan.wait_s,
@@ -286,7 +286,7 @@ def _train_music(
         return _came_to(fitted, alignment)
     epochs = {"chosen": len(fitted.chosen.history), "refitted": fitted.chosen.best_epoch}
     crossed = gradients_of_a_user(shared.recipe, **epochs)
-    said = account(shared.recipe, plan.guard(), crossed).words()
+    said = account(shared.recipe, plan.parsed_defence(), crossed).words()
     if witness is not None:
         write_leaks(plan, leaks_of_gradients(witness, side.plays).to_json(), said)
     about = {"songs": len(data.song_ids), "gradients": said}
@@ -350,7 +350,7 @@ def _callers(plan: PartyPlan) -> list[Caller]:
 
 
 def _came_to(fitted: "Refitted[Any]", alignment: Alignment) -> dict[str, Any]:
-    whole = fitted.whole or fitted.chosen
+    whole = fitted.refit or fitted.chosen
     counts = {"users": len(alignment), "epochs": fitted.chosen.best_epoch, "steps": whole.steps}
     counts["chosen_steps"] = fitted.chosen.steps
     return {**counts, "figures": _figures(fitted)}

@@ -71,7 +71,7 @@ class CentralLearner:
         self.optimiser.step()
         return float(np.mean([item.loss for item in self.items]))
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Return validation metrics; names of further businesses get a numeric suffix."""
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
         for number, (item, vectors) in enumerate(
@@ -81,14 +81,14 @@ class CentralLearner:
             line |= {f"{name}_{number}" if number else name: v for name, v in found.items()}
         return line | self.user.figures()
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the NDCG of the first business, over all ranks."""
         return float(line["ndcg"])
 
 
 def _crossing(item: ItemHalf, step: JointStep) -> Callable[[Tensor], Tensor]:
     """Return a hook that defends a gradient on its way from the song tower to the user tower."""
-    return lambda gradient: torch.from_numpy(item.guarded(step, gradient.numpy()))
+    return lambda gradient: torch.from_numpy(item.defended(step, gradient.numpy()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

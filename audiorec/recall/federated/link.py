@@ -60,17 +60,17 @@ class Direct:
     """Transport within one process, for tests and audits; `hears` gets every message."""
 
     desk: "Desk"
-    hears: Heard | None = None
+    observer: Heard | None = None
     certificates: tuple[str, str] = IN_PROCESS
     is_remote: bool = False
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
         """Pass a message to the desk and return its answer."""
-        if self.hears is not None:
-            self.hears(data)
+        if self.observer is not None:
+            self.observer(data)
         answer = self.desk.answer(data, timeout_s)
-        if self.hears is not None:
-            self.hears(answer)
+        if self.observer is not None:
+            self.observer(answer)
         return answer
 
     def close(self) -> None:

@@ -174,7 +174,7 @@ class UserParty(_HalfLearner[UserHalf]):
         answers = self._all(MessageKind.VECTORS, asked, MessageKind.GRADIENTS)
         return [answer.array() for answer in answers]
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Send the vectors of the validation users; return the metrics of all sides."""
         line: Line = {"epoch": epoch, "seconds": seconds}
         if isinstance(self.half.recipe, MmoeRecipe) and self.half.recipe.own_weight:
@@ -189,7 +189,7 @@ class UserParty(_HalfLearner[UserHalf]):
         self._all(MessageKind.VERDICT, [told] * len(self.callers), MessageKind.NOTED)
         return line | self.half.figures()
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the NDCG of the first business, over all ranks."""
         return float(line["worth"])
 
@@ -280,7 +280,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
             self.desk.reply(MessageKind.GRADIENTS, {**at, **sizes}, payload)
         return half.loss
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Evaluate the received vectors, and receive the partner's overall figure of the epoch."""
         at = {"phase": self.phase, "epoch": epoch}
         total, width = len(self.half.judged), self.half.recipe.dimension
@@ -297,7 +297,7 @@ class ItemParty(_HalfLearner[ItemHalf]):
         self.desk.reply(MessageKind.NOTED)
         return {"epoch": epoch, "loss": loss, "seconds": seconds, **figures, "worth": worth}
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the figure that the partner sent."""
         return float(line["worth"])
 

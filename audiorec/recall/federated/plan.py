@@ -113,7 +113,7 @@ class PartyPlan:
             )
         if self.number >= sides:
             raise InputError(f"number is {self.number}, but the model has {sides} item side(s)")
-        self.guard()
+        self.parsed_defence()
 
     @classmethod
     def read(cls, path: Path, role: str | None = None) -> Self:
@@ -140,7 +140,7 @@ class PartyPlan:
         """Return the recipe."""
         return from_table(RECIPES[self.model], self.recipe, "recipe")
 
-    def guard(self) -> Defence:
+    def parsed_defence(self) -> Defence:
         """Return the defence of numbers that are sent."""
         return from_table(Defence, self.defence, "defence")
 

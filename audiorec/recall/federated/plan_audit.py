@@ -59,8 +59,10 @@ def audit_both(
         )
     users = UserSide.of(read_profiles(partner.needs("profiles")), others.user_ids, recipe)
     items = ItemSide.of(music_data(music), ours.user_ids)
-    guard = partner.guard()
-    defence = replace(music.guard(), rounding=guard.rounding, vector_noise=guard.vector_noise)
+    guard = partner.parsed_defence()
+    defence = replace(
+        music.parsed_defence(), rounding=guard.rounding, vector_noise=guard.vector_noise
+    )
     table = audit(users, items, recipe, defence, progress=tell)
     most = recipe.max_epochs
     crossed = gradients_of_a_user(recipe, chosen=most, refitted=most)

@@ -196,7 +196,7 @@ def defended(
     plan: PartyPlan, model: UserModel, ids: Sequence[str], vectors: FloatArray
 ) -> FloatArray:
     """Return vectors with the plan's defence; a user gets the same noise each time."""
-    defence = plan.guard()
+    defence = plan.parsed_defence()
     if not defence.vector_noise:
         return defence.vectors(vectors, np.random.default_rng(0))
     # The noise is keyed: others could reproduce and subtract noise from a public seed.

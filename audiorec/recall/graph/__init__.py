@@ -16,7 +16,7 @@
 ``pairs``           co-occurring songs: the blocks of an epoch
 ``walks``           random walks from song to song over lists
 ``tables``          parameter tables in memory, or in files if they are too large
-``initialisation``  initial vectors of songs and things
+``initialisation``  initial vectors of songs and entities
 ``skipgram``        the loss over all pairs of a block
 ``transe``          the loss on facts, and corrupted facts as negatives
 ``vectors``         Song2vec with TransE in torch, for training

@@ -68,18 +68,18 @@ class GraphChannel(SharedSpace, Generic[R]):
         if trained is None:  # stopped: no model to answer with
             self.song_ids = ()
             return
-        self.places, self.history = trained
+        self.song_vectors, self.history = trained
         self.trained = _trained(self.history)
         self._keep_facts(material)
 
     def _keep_facts(self, material: GraphMaterial) -> None:
         """Keep the facts of songs for `why`, leaving out users and lists."""
-        song, relation, thing, _ = material.links
-        names = [*(f"song:{s}" for s in material.song_ids), *material.things]
+        song, relation, entity, _ = material.links
+        names = [*(f"song:{s}" for s in material.song_ids), *material.entities]
         told = np.array([type_of(name) not in PEOPLE for name in names], np.bool_)
-        song, relation, thing = (a[told[thing]] for a in (song, relation, thing))
-        things, number = np.unique(thing, return_inverse=True)
-        self.things = tuple(names[n] for n in things.tolist())
+        song, relation, entity = (a[told[entity]] for a in (song, relation, entity))
+        entities, number = np.unique(entity, return_inverse=True)
+        self.entities = tuple(names[n] for n in entities.tolist())
         relations = material.facts.relations
         self.relations = (*relations, *(f"{name} of" for name in relations))
         self.link_starts = np.searchsorted(song, np.arange(material.n_songs + 1))
@@ -87,24 +87,24 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed each history as the mean of its songs; see `SharedSpace`."""
-        return self.places.users(self._recent(queries.histories.among(self.song_ids)))
+        return self.song_vectors.users(self._recent(queries.histories.among(self.song_ids)))
 
     def song_embeddings(self) -> FloatArray:
         """Return the rows that histories are compared with; see `SharedSpace`."""
-        return self.places.behind
+        return self.song_vectors.behind
 
     def embed_sound(self, sound: Sound) -> FloatArray:  # noqa: ARG002 - always refused
         """Raise `InputError`: songs are placed by lists and facts; see `SharedSpace`."""
         raise InputError(f"{self.name}: places songs by lists and facts, not by sound")
 
     def facts_of(self, song: int) -> set[tuple[str, str]]:
-        """Return the facts of a song, given by its row: relations and typed ids of things."""
+        """Return the facts of a song, given by its row: relations and typed ids of entities."""
         part = slice(int(self.link_starts[song]), int(self.link_starts[song + 1]))
         pairs = zip(self.link_relation[part].tolist(), self.link_thing[part].tolist(), strict=True)
-        return {(self.relations[r], self.things[t]) for r, t in pairs}
+        return {(self.relations[r], self.entities[t]) for r, t in pairs}
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        return self.places.similarities(self._recent(queries.histories))
+        return self.song_vectors.similarities(self._recent(queries.histories))
 
     def _recent(self, histories: Sequences) -> Sequences:
         """Return the newest `recent` entries of each history, or all of them."""
@@ -114,7 +114,7 @@ class GraphChannel(SharedSpace, Generic[R]):
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history whose vector is nearest to each candidate."""
         found = np.full(song.shape, -1, np.int64)
-        places, histories = self.places, self._recent(histories)
+        places, histories = self.song_vectors, self._recent(histories)
         rows = places.ahead[:, : places.parts[0]]
         for row in np.flatnonzero(histories.lengths).tolist():
             own = np.unique(histories[row])
@@ -126,7 +126,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         return found
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
-        places = self.places
+        places = self.song_vectors
         tensors: dict[str, Any] = {
             "ahead": places.ahead,
             "behind": places.behind,
@@ -134,7 +134,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             "link_starts": self.link_starts,
             "link_relation": self.link_relation,
             "link_thing": self.link_thing,
-            **texts_as_arrays("things", self.things),
+            **texts_as_arrays("things", self.entities),
         }
         config = {
             "recipe": json.loads(json.dumps(result_settings(self.recipe))),
@@ -147,14 +147,14 @@ class GraphChannel(SharedSpace, Generic[R]):
     def _from_state(cls, bundle: Bundle) -> Self:
         channel = cls(cls.Recipe(**bundle.config["recipe"]))
         tensors = bundle.tensors
-        channel.places = SongVectors(
+        channel.song_vectors = SongVectors(
             ahead=tensors["ahead"],
             behind=tensors["behind"],
             parts=tuple(bundle.config["parts"]),
             has_place=tensors["has_place"].astype(np.bool_),
         )
         channel.relations = tuple(bundle.config["relations"])
-        channel.things = texts_of_arrays("things", tensors)
+        channel.entities = texts_of_arrays("things", tensors)
         channel.link_starts = tensors["link_starts"]
         channel.link_relation = tensors["link_relation"]
         channel.link_thing = tensors["link_thing"]

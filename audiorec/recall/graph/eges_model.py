@@ -18,14 +18,14 @@ OFF = -1e9  # logit of an empty slot
 
 
 class EgesModel(nn.Module):
-    """Embeddings of songs and things, weights of facts per song, and context embeddings."""
+    """Embeddings of songs and entities, weights of facts per song, and context embeddings."""
 
     def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         self._things, there = slots_of(material, recipe.slots)
         self._facts, self._is_there = torch.from_numpy(self._things), torch.from_numpy(there)
-        start = np.empty((material.n_things, recipe.dimension), np.float32)
+        start = np.empty((material.n_entities, recipe.dimension), np.float32)
         initial_vectors(material, generator(recipe.seed, START), start)
         self.vectors, self.contexts = (
             trainable_copy(start),
@@ -33,12 +33,12 @@ class EgesModel(nn.Module):
         )
         self.weights = trainable_copy(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
 
-    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `audiorec.recall.graph.learner.PairModel`."""
         rows, at = torch.unique(songs, return_inverse=True)
         return self._hidden(rows)[at], self.contexts(songs), self.contexts(drawn)
 
-    def further_loss(self, rng: np.random.Generator) -> None:
+    def extra_loss(self, rng: np.random.Generator) -> None:
         """Return None: EGES has no further loss."""
 
     def _hidden(self, songs: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class EgesModel(nn.Module):
         hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
         return hidden
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
+    def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
         """Place songs in lists by H and their context, all others by the mean of their facts."""
         n, warm = material.n_songs, material.counts > 0
         rows = torch.arange(n)
@@ -75,23 +75,23 @@ class EgesModel(nn.Module):
 
 
 def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]:
-    """Return the things of each song, (S, slots), and the filled slots, (S, 1 + slots).
+    """Return the entities of each song, (S, slots), and the filled slots, (S, 1 + slots).
 
     Slot 0 of the second is the song's own. Things with the fewest songs come first, since they are
     the most specific.
     """
-    song, _, thing, _ = material.links
-    of_thing = np.bincount(thing, minlength=material.n_things)
-    order = np.lexsort((thing, of_thing[thing], song))
-    song, thing = song[order], thing[order]
+    song, _, entity, _ = material.links
+    of_entity = np.bincount(entity, minlength=material.n_entities)
+    order = np.lexsort((entity, of_entity[entity], song))
+    song, entity = song[order], entity[order]
     place = np.arange(len(song)) - np.searchsorted(song, song)
     kept = place < most
-    things = np.zeros((material.n_songs, most), np.int64)
+    entities = np.zeros((material.n_songs, most), np.int64)
     there = np.zeros((material.n_songs, most + 1), np.bool_)
     there[:, 0] = True
-    things[song[kept], place[kept]] = thing[kept]
+    entities[song[kept], place[kept]] = entity[kept]
     there[song[kept], place[kept] + 1] = True
-    return things, there
+    return entities, there
 
 
 def _mean_of_facts(
@@ -99,22 +99,22 @@ def _mean_of_facts(
 ) -> tuple[Float64Array, BoolArray]:
     """Return the mean of each song's facts, (S, D), and which songs have any, (S,).
 
-    Only things that are linked to a song in a list count. With `of_songs`, a thing is represented
-    by the mean of such songs' rows, for tables that have no row for things.
+    Only entities that are linked to a song in a list count. With `of_songs`, an entity is
+    represented by the mean of such songs' rows, for tables that have no row for entities.
     """
-    song, _, thing, _ = material.links
+    song, _, entity, _ = material.links
     n, width = material.n_songs, rows.shape[1]
     live = warm[song]
-    of_warm = np.bincount(thing[live], minlength=material.n_things)
+    of_warm = np.bincount(entity[live], minlength=material.n_entities)
     if of_songs:
-        sums = np.zeros((material.n_things, width))
-        np.add.at(sums, thing[live], rows[song[live]].astype(np.float64))
-        things = sums / np.maximum(1, of_warm)[:, None]
+        sums = np.zeros((material.n_entities, width))
+        np.add.at(sums, entity[live], rows[song[live]].astype(np.float64))
+        entities = sums / np.maximum(1, of_warm)[:, None]
     else:
-        things = rows
-    known = of_warm[thing] > 0
-    song, thing = song[known], thing[known]
+        entities = rows
+    known = of_warm[entity] > 0
+    song, entity = song[known], entity[known]
     found = np.zeros((n, width))
-    np.add.at(found, song, things[thing].astype(np.float64))
+    np.add.at(found, song, entities[entity].astype(np.float64))
     counts = np.bincount(song, minlength=n)
     return found / np.maximum(1, counts)[:, None], counts > 0

@@ -2,7 +2,7 @@
 
     channel, a song ──near_song──▶ `NearSong`: similarity, shared facts, sound, shared lists
 
-Vectors say that two songs are near, but not why. What they share is looked up: things that both
+Vectors say that two songs are near, but not why. What they share is looked up: entities that both
 have facts with, facts that link the two, and, if a log is given, the lists that both are in.
 """
 
@@ -73,7 +73,7 @@ def near_song(
     row = int(IdMap(channel.song_ids).rows([song_id])[0])
     if row < 0:
         raise InputError(f"the model does not know a song {song_id!r}: use an id from its log")
-    if not channel.places.has_place[row]:
+    if not channel.song_vectors.has_place[row]:
         raise InputError(f"{song_id!r} is in no list and has no fact, so the model cannot place it")
     asked = Sequences.from_lists([[song_id]])
     found = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
@@ -88,8 +88,8 @@ def near_song(
             continue
         name = channel.song_ids[song]
         theirs = channel.facts_of(song)
-        common = sorted(f"{relation} {thing}" for relation, thing in own & theirs)
-        common += sorted({r.removesuffix(" of") for r, thing in theirs if thing == itself})
+        common = sorted(f"{relation} {entity}" for relation, entity in own & theirs)
+        common += sorted({r.removesuffix(" of") for r, entity in theirs if entity == itself})
         both = stands_in.get(song_id, frozenset()) & stands_in.get(name, frozenset())
         shown = sorted(both, key=lambda at: (int(lists.lengths[at]), at)) if lists else []
         titles = tuple(lists.owner_ids[at] for at in shown[:MOST_SHOWN]) if lists else ()

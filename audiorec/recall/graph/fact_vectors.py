@@ -39,11 +39,11 @@ def vectors_from_facts(
 ) -> tuple[FloatArray, FloatArray]:
     """Compute vectors of songs from their facts, weighting each relation by how telling it is.
 
-    Only things linked to a song in a list count; the more songs a thing has, the less it weighs.
+    Only entities linked to a song in a list count; the more songs one has, the less it weighs.
 
     Parameters
     ----------
-    table : ndarray, shape (things, D)
+    table : ndarray, shape (entities, D)
     steps : ndarray, shape (R, D)
         Translation vectors r of the relations.
     warm : ndarray, shape (S,), bool
@@ -88,17 +88,17 @@ def vectors_from_facts(
 
 
 class _Links:
-    """Links from some songs to things that songs in lists are linked to.
+    """Links from some songs to entities that songs in lists are linked to.
 
     Attributes
     ----------
     of, relation, end : ndarray, shape (L,)
-        Row of the song in `songs`, ascending; the relation; row of the thing in `ends`.
+        Row of the song in `songs`, ascending; the relation; row of the entity in `ends`.
     weight : ndarray, shape (L,)
-        Weights; the more songs in lists the thing has, the smaller.
+        Weights; the more songs in lists the entity has, the smaller.
     ends : ndarray, shape (n,)
     direction, mean : ndarray, shape (n, D)
-        Means of the songs in lists that a thing is linked to; a thing that is a song is itself.
+        Means of the songs in lists that an entity is linked to; an entity that is a song is itself.
     """
 
     def __init__(
@@ -106,23 +106,23 @@ class _Links:
     ) -> None:
         from scipy.sparse import csr_array
 
-        song, relation, thing, weight = material.links
+        song, relation, entity, weight = material.links
         n = material.n_songs
         live = warm[song]
-        of_warm = np.bincount(thing[live], minlength=material.n_things)
+        of_warm = np.bincount(entity[live], minlength=material.n_entities)
         row = np.full(n, -1, np.int64)
         row[songs] = np.arange(len(songs))
-        speaks = np.where(thing < n, warm[np.minimum(thing, n - 1)], of_warm[thing] > 0)
+        speaks = np.where(entity < n, warm[np.minimum(entity, n - 1)], of_warm[entity] > 0)
         asked = (row[song] >= 0) & speaks
         self.of, self.relation = row[song[asked]], relation[asked]
-        self.ends, self.end = np.unique(thing[asked], return_inverse=True)
-        heavy = weight[asked] / np.sqrt(of_warm[thing[asked]].clip(1))
+        self.ends, self.end = np.unique(entity[asked], return_inverse=True)
+        heavy = weight[asked] / np.sqrt(of_warm[entity[asked]].clip(1))
         self.weight: FloatArray = heavy.astype(np.float32)
-        number = np.full(material.n_things, -1, np.int64)
+        number = np.full(material.n_entities, -1, np.int64)
         number[self.ends] = np.arange(len(self.ends))
-        wanted = live & (number[thing] >= 0) & (thing >= n)
+        wanted = live & (number[entity] >= 0) & (entity >= n)
         known, column = np.unique(song[wanted], return_inverse=True)
-        place = number[thing[wanted]]
+        place = number[entity[wanted]]
         shape = (len(self.ends), len(known))
         matrix = csr_array((np.ones(len(place), np.float32), (place, column)), shape=shape)
         self.counts = np.bincount(place, minlength=len(self.ends))

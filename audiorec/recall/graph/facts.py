@@ -114,7 +114,7 @@ def title_facts(
         for word in own
         if counts[word] > 1
     ]
-    return _of_label([s for s, _ in both], [w for _, w in both], "title", form, thing="word")
+    return _of_label([s for s, _ in both], [w for _, w in both], "title", form, entity="word")
 
 
 def sound_facts(
@@ -285,11 +285,11 @@ def _of_label(
     kind: str,
     form: Form,
     relation: str = "",
-    thing: str = "",
+    entity: str = "",
 ) -> Triples:
-    """Return facts that link songs to labels, in either form; `thing` overrides the id type."""
+    """Return facts that link songs to labels, in either form; `entity` overrides the id type."""
     relation = relation or RELATIONS.get(kind, kind)
-    kind = _typed(thing or kind)
+    kind = _typed(entity or kind)
     if form == "hub":
         there = [(s, v) for s, v in zip(song_ids, labels, strict=True) if v]
         heads, tails = [f"song:{s}" for s, _ in there], [f"{kind}:{v}" for _, v in there]

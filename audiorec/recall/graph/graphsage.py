@@ -2,10 +2,10 @@
 
     h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
 
-A song's neighbours are the songs that it shares lists with and the things of its facts; a thing's
-neighbours are its songs. Each step samples a few of them. Songs near each other on a random walk
-over lists are trained to have similar vectors, dissimilar to those of sampled songs. A song
-without a list gets its vector from the things of its facts and their songs.
+A song's neighbours are the songs that it shares lists with and the entities of its facts; an
+entity's neighbours are its songs. Each step samples a few of them. Songs near each other on a
+random walk over lists are trained to have similar vectors, dissimilar to those of sampled songs. A
+song without a list gets its vector from the entities of its facts and their songs.
 
 Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
 """

@@ -1,6 +1,6 @@
 """Initial vectors: each list gets a random direction, each song the mean of its lists.
 
-    lists ──random directions──▶ songs: the mean of their lists ──▶ things: the mean of their songs
+    lists ──random directions──▶ songs: mean of their lists ──▶ entities: mean of their songs
 
 Songs that share lists start near each other, which saves most of the epochs that a random
 initialisation needs to discover that.
@@ -37,17 +37,17 @@ class ListProfiles:
 
 
 def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
-    """Fill `found` (things, D) with initial vectors, block by block; songs have length about 1."""
+    """Fill `found` (entities, D) with initial vectors, by blocks; songs have length about 1."""
     n, width = material.n_songs, found.shape[1]
     profiles = ListProfiles(material.plays, rng, width)
     for first in range(0, n, ROWS):
         part = slice(first, min(n, first + ROWS))
         found[part] = profiles.of(part)
     del profiles
-    song, _, thing, weight = material.links
-    others = thing >= n  # song-song links have no row of their own
-    shape = (material.n_things - n, n)
-    matrix = _sparse(thing[others] - n, song[others], weight[others], shape)
+    song, _, entity, weight = material.links
+    others = entity >= n  # song-song links have no row of their own
+    shape = (material.n_entities - n, n)
+    matrix = _sparse(entity[others] - n, song[others], weight[others], shape)
     songs = found[:n]
     for first in range(0, shape[0], ROWS):
         part = slice(first, min(shape[0], first + ROWS))

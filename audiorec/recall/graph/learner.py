@@ -43,13 +43,13 @@ class PairModel(Protocol):
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Return all parameters; embedding tables have sparse gradients."""
 
-    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return song vectors (B, L, D), their contexts, and contexts of `drawn` (n, D)."""
 
-    def further_loss(self, rng: np.random.Generator) -> Tensor | None:
+    def extra_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return the weighted further loss of a step, or None."""
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
+    def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Return the song vectors in numpy; without `cold`, only songs in lists need a place."""
 
 
@@ -120,7 +120,7 @@ def train_pairs(
                 **options,
             )
             finished, lines = whole.finished, whole.history
-        return (trained.places(), lines) if finished else None
+        return (trained.song_vectors(), lines) if finished else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +148,7 @@ class _PairLearner:
         if judged:
             hidden, rows = held_out(material.plays, generator(recipe.seed, HELD))
             self.asked = (material.plays.keep(hidden).take(rows), rows)
-            material = material.learnt_from(~hidden)
+            material = material.from_lists(~hidden)
         self.material = material
         torch.manual_seed(torch_seed(generator(recipe.seed, BEGIN)))
         self.model = make_model(material)
@@ -177,7 +177,7 @@ class _PairLearner:
         drawn = torch.from_numpy(self.sampler.draw(batch.rng, self.recipe.drawn))
         songs = torch.from_numpy(batch.songs)
         torch.manual_seed(torch_seed(batch.rng))
-        vectors, contexts, others = self.model.both(songs, drawn)
+        vectors, contexts, others = self.model.vectors_and_contexts(songs, drawn)
         loss, pairs = skip_gram_loss(
             vectors @ contexts.transpose(1, 2),
             vectors @ others.T,
@@ -190,29 +190,29 @@ class _PairLearner:
             there = torch.from_numpy(batch.there)
             lengths = (vectors.square().sum(-1) + contexts.square().sum(-1))[there]
             loss = loss + self.recipe.shrink * lengths.mean()
-        further = self.model.further_loss(batch.rng)
+        further = self.model.extra_loss(batch.rng)
         whole = loss if further is None else loss + further
         self.optimiser.zero_grad()
         whole.backward()
         self.optimiser.step()
         return float(whole.detach())
 
-    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
         if self.asked is not None:
             wanted, rows = self.asked
             known, warm = self.material.plays.take(rows), self.material.counts > 0
-            places = self.places(cold=False)  # only songs in lists are judged
+            places = self.song_vectors(cold=False)  # only songs in lists are judged
             line["held_out_recall"] = hidden_recall(places, known, wanted, warm)
         return line
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         return float(line["held_out_recall"] if "held_out_recall" in line else line["epoch"])
 
-    def places(self, *, cold: bool = True) -> SongVectors:
+    def song_vectors(self, *, cold: bool = True) -> SongVectors:
         """Return the current song vectors."""
         with torch.no_grad():
-            found: SongVectors = self.model.places(self.material, cold=cold)
+            found: SongVectors = self.model.song_vectors(self.material, cold=cold)
         return found
 
 

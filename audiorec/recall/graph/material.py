@@ -1,6 +1,6 @@
 """Listening and facts as index arrays: the training data of every graph model.
 
-    RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between things
+    RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between entities
                         ──held_out─────▶ the part of some lists held out for early stopping
 
 Things are numbered: first the S songs of the catalogue, then everything else that facts mention.
@@ -28,7 +28,7 @@ COPY_SHARE = 0.8  # above this overlap with the smaller list, two are near-copie
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Facts:
-    """F facts between numbered things.
+    """F facts between numbered entities.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class GraphMaterial:
     Attributes
     ----------
     song_ids : tuple of str, length S
-    things : tuple of str
+    entities : tuple of str
         Typed ids of everything but songs: numbers S, S + 1 and so on.
     plays : Sequences
         Lists, as rows of `song_ids`.
@@ -62,7 +62,7 @@ class GraphMaterial:
     """
 
     song_ids: tuple[str, ...]
-    things: tuple[str, ...]
+    entities: tuple[str, ...]
     plays: Sequences
     facts: Facts
 
@@ -72,9 +72,9 @@ class GraphMaterial:
         return len(self.song_ids)
 
     @property
-    def n_things(self) -> int:
-        """Number of things, songs included."""
-        return len(self.song_ids) + len(self.things)
+    def n_entities(self) -> int:
+        """Number of entities, songs included."""
+        return len(self.song_ids) + len(self.entities)
 
     @cached_property
     def counts(self) -> Int64Array:
@@ -83,7 +83,7 @@ class GraphMaterial:
 
     @cached_property
     def links(self) -> tuple[Int64Array, Int64Array, Int64Array, FloatArray]:
-        """Facts of songs, from both ends: song, relation, thing and weight.
+        """Facts of songs, from both ends: song, relation, entity and weight.
 
         Facts whose tail is the song have the relations R, R + 1 and so on.
         """
@@ -91,10 +91,10 @@ class GraphMaterial:
         ahead, back = facts.head < n, facts.tail < n
         song = np.concatenate([facts.head[ahead], facts.tail[back]])
         relation = np.concatenate([facts.relation[ahead], facts.relation[back] + r])
-        thing = np.concatenate([facts.tail[ahead], facts.head[back]])
+        entity = np.concatenate([facts.tail[ahead], facts.head[back]])
         weight = np.concatenate([facts.weight[ahead], facts.weight[back]])
         order = np.argsort(song, kind="stable")
-        return song[order], relation[order], thing[order], weight[order]
+        return song[order], relation[order], entity[order], weight[order]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -102,13 +102,13 @@ class GraphMaterial:
         facts = self.facts
         listed = (self.plays.starts, self.plays.song)
         arrays = (*listed, facts.head, facts.relation, facts.tail, facts.weight)
-        texts = (self.song_ids, self.things, self.facts.relations)
+        texts = (self.song_ids, self.entities, self.facts.relations)
         sums = [_digest(np.ascontiguousarray(a).tobytes()) for a in arrays]
         return fingerprint(
             {"arrays": sums, "texts": [_digest("\0".join(t).encode()) for t in texts]}
         )
 
-    def learnt_from(self, mask: BoolArray) -> "GraphMaterial":
+    def from_lists(self, mask: BoolArray) -> "GraphMaterial":
         """Return a copy with only the entries of the lists selected by `mask` (P,)."""
         return replace(self, plays=self.plays.keep(mask))
 
@@ -129,13 +129,13 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
         triples = _facts_of_context(data, neighbours)
     known = {f"{SONG}{song}": number for number, song in enumerate(data.song_ids)}
     number = np.full(len(triples.entity_ids), -1, np.int64)
-    things: list[str] = []
+    entities: list[str] = []
     for place, name in enumerate(triples.entity_ids):
         if name in known:
             number[place] = known[name]
         elif type_of(name) != "song":
-            number[place] = len(known) + len(things)
-            things.append(name)
+            number[place] = len(known) + len(entities)
+            entities.append(name)
     head, tail = number[triples.head], number[triples.tail]
     kept = (head >= 0) & (tail >= 0)  # songs outside the catalogue are never proposed
     touches = kept & ((head < len(known)) | (tail < len(known)))
@@ -152,7 +152,7 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
         weight=triples.weight[kept],
     )
     return GraphMaterial(
-        song_ids=data.song_ids, things=tuple(things), plays=data.plays, facts=facts
+        song_ids=data.song_ids, entities=tuple(entities), plays=data.plays, facts=facts
     )
 
 

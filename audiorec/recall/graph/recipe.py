@@ -165,7 +165,7 @@ class GraphSageRecipe(GraphRecipe):
     near, far : int
         Neighbours sampled per song, and per each of these.
     table : int
-        Neighbours stored per thing, from which they are sampled.
+        Neighbours stored per entity, from which they are sampled.
     sharpness : float
         Factor of the cosines in the loss.
     """

@@ -16,11 +16,11 @@ from audiorec.recall.graph.walks import list_walks
 from audiorec.types import Int64Array
 
 NEIGHBOURS = 8  # a purpose of random numbers, beside those of the learner
-ROWS = 8_192  # things per block
+ROWS = 8_192  # entities per block
 
 
 class SageModel(nn.Module):
-    """Embeddings of things, and two aggregating layers."""
+    """Embeddings of entities, and two aggregating layers."""
 
     def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class SageModel(nn.Module):
         rng = generator(recipe.seed, NEIGHBOURS)
         near = neighbour_table(material, rng, most=recipe.table)
         self._near, self._warm = torch.from_numpy(near), material.counts > 0
-        start = np.empty((material.n_things, width), np.float32)
+        start = np.empty((material.n_entities, width), np.float32)
         initial_vectors(material, generator(recipe.seed, START), start)
         start[: material.n_songs][~self._warm] = 0  # only their facts are known
         self.features = trainable_copy(
@@ -37,38 +37,38 @@ class SageModel(nn.Module):
         )  # the layers' gradients are dense as well
         self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
 
-    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `audiorec.recall.graph.learner.PairModel`: z is both vector and context."""
         rows, at = torch.unique(torch.cat([songs.ravel(), drawn]), return_inverse=True)
         z = self._z(rows, self.recipe.near, self.recipe.far)
         own, others = z[at[: songs.numel()]].view(*songs.shape, -1), z[at[songs.numel() :]]
         return own * self.recipe.sharpness, own, others
 
-    def further_loss(self, rng: np.random.Generator) -> None:
+    def extra_loss(self, rng: np.random.Generator) -> None:
         """Return None: GraphSAGE has no further loss."""
 
-    def _z(self, things: Tensor, near: int, far: int) -> Tensor:
-        ones = self._drawn(things, near)
-        # Hubs are neighbours of many: compute each thing once.
-        every, at = torch.unique(torch.cat([things, ones.ravel()]), return_inverse=True)
+    def _z(self, entities: Tensor, near: int, far: int) -> Tensor:
+        ones = self._drawn(entities, near)
+        # Hubs are neighbours of many: compute each entity once.
+        every, at = torch.unique(torch.cat([entities, ones.ravel()]), return_inverse=True)
         inner = self._h(every, far)[at]
-        own, others = inner[: len(things)], inner[len(things) :].view(*ones.shape, -1)
+        own, others = inner[: len(entities)], inner[len(entities) :].view(*ones.shape, -1)
         return functional.normalize(self.second(torch.cat([own, others.mean(1)], -1)), dim=-1)
 
-    def _h(self, things: Tensor, far: int) -> Tensor:
-        around = self.features(self._drawn(things, far)).mean(1)
-        h = torch.relu(self.first(torch.cat([self.features(things), around], -1)))
+    def _h(self, entities: Tensor, far: int) -> Tensor:
+        around = self.features(self._drawn(entities, far)).mean(1)
+        h = torch.relu(self.first(torch.cat([self.features(entities), around], -1)))
         return functional.normalize(h, dim=-1)
 
-    def _drawn(self, things: Tensor, most: int) -> Tensor:
-        """Return neighbours of each thing, (n, most): sampled with replacement, or all of them."""
+    def _drawn(self, entities: Tensor, most: int) -> Tensor:
+        """Return neighbours of each entity, (n, most): sampled with replacement, or all of them."""
         width = self._near.shape[1]
         if most >= width:
-            return self._near[things]
-        column = torch.randint(width, (len(things), most))
-        return self._near[things].gather(1, column)
+            return self._near[entities]
+        column = torch.randint(width, (len(entities), most))
+        return self._near[entities].gather(1, column)
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
+    def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
         """Compute the vectors of all songs, from all stored neighbours."""
         width = self._near.shape[1]
         n = material.n_songs
@@ -91,18 +91,18 @@ class SageModel(nn.Module):
 
 
 def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: int) -> Int64Array:
-    """Return sampled neighbours of each thing, (things, most), with replacement; itself if none.
+    """Return sampled neighbours of each entity, (entities, most), with replacement; itself if none.
 
-    For a song that has both, half are songs that it shares lists with, and half are things of its
-    facts; for a thing, they are songs in lists.
+    For a song that has both, half are songs that it shares lists with, and half are entities of its
+    facts; for an entity, they are songs in lists.
     """
-    n = material.n_things
+    n = material.n_entities
     found = np.repeat(np.arange(n, dtype=np.int64)[:, None], most, axis=1)
-    song, _, thing, _ = material.links
+    song, _, entity, _ = material.links
     warm = material.counts > 0
-    # From a thing, link only to songs in lists: the others carry no information.
+    # From an entity, link only to songs in lists: the others carry no information.
     live = warm[song]
-    ends = (np.concatenate([song, thing[live]]), np.concatenate([thing, song[live]]))
+    ends = (np.concatenate([song, entity[live]]), np.concatenate([entity, song[live]]))
     order = np.argsort(ends[0], kind="stable")
     begin, end = ends[0][order], ends[1][order]
     counts = np.bincount(begin, minlength=n)

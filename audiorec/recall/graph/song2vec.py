@@ -28,7 +28,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         from audiorec.recall.graph.vectors import Song2vecModel
 
         # Two tables in training, and a result that is twice as wide.
-        n_bytes = (2 * material.n_things + 4 * material.n_songs) * self.recipe.dimension
+        n_bytes = (2 * material.n_entities + 4 * material.n_songs) * self.recipe.dimension
         room = table_folder(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
         make = partial(Song2vecModel, recipe=self.recipe, room=room)
         options |= {"purpose": "training song2vec", "keep_state": room is None}

@@ -80,7 +80,7 @@ class DrawnFacts:
 def relation_loss(
     head: Tensor, relation: Tensor, tail: Tensor, other: Tensor, *, is_head: Tensor, margin: float
 ) -> Tensor:
-    """Return the mean loss over facts: all tensors (n, D); things are scaled to unit length.
+    """Return the mean loss over facts: all tensors (n, D); entities are scaled to unit length.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Song2vec with TransE: two tables of songs and things, and a vector for each relation.
+"""Song2vec with TransE: two tables of songs and entities, and a vector for each relation.
 
-    v: songs and things   ┐ skip-gram: v_w . u_c of songs that co-occur
+    v: songs and entities   ┐ skip-gram: v_w . u_c of songs that co-occur
     u: the same as context┘ TransE in each of the two, with separate relations
 
 Both tables are trained on the facts. A song without a list gets a vector in both from its facts
@@ -33,7 +33,9 @@ class Song2vecModel(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe, self._room = recipe, room
-        vectors, contexts = (zero_rows(room, material.n_things, recipe.dimension) for _ in range(2))
+        vectors, contexts = (
+            zero_rows(room, material.n_entities, recipe.dimension) for _ in range(2)
+        )
         initial_vectors(material, generator(recipe.seed, START), vectors.numpy())
         for first in range(0, len(vectors), ROWS):
             contexts[first : first + ROWS] = vectors[first : first + ROWS]
@@ -44,13 +46,13 @@ class Song2vecModel(nn.Module):
         self._facts = Corruption(material.facts) if used else None
         self._n_relations = n_relations
 
-    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `audiorec.recall.graph.learner.PairModel`."""
         found = self.contexts(torch.cat([songs.ravel(), drawn]))
         own, others = found[: songs.numel()], found[songs.numel() :]
         return self.vectors(songs), own.view(*songs.shape, -1), others
 
-    def further_loss(self, rng: np.random.Generator) -> Tensor | None:
+    def extra_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return gamma times the TransE loss of both tables."""
         if self._facts is None:
             return None
@@ -60,14 +62,14 @@ class Song2vecModel(nn.Module):
         steps = self.relations(torch.stack([relation, relation + self._n_relations]))
         is_head = torch.from_numpy(drawn.is_head)
         found = torch.zeros(())
-        for things, step in zip((self.vectors, self.contexts), steps, strict=True):
-            head, tail, other = things(ends)
+        for entities, step in zip((self.vectors, self.contexts), steps, strict=True):
+            head, tail, other = entities(ends)
             found = found + relation_loss(
                 head, step, tail, other, is_head=is_head, margin=self.recipe.margin
             )
         return self.recipe.gamma * found
 
-    def places(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
+    def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Place songs in lists by their vectors and, with `cold`, the others by their facts."""
         vectors, contexts, relations = (
             t.weight.detach().numpy() for t in (self.vectors, self.contexts, self.relations)

@@ -48,7 +48,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         self.codes = features.codes
         self._number_of_category()
 
-    def read(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
+    def interests_at(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
         """Return interests (Q, K, d) of length 1, zeros if missing, and their weights (Q, K)."""
         shape = (len(queries), self.recipe.interests)
         found = np.zeros((*shape, self.songs.shape[1]), np.float32)
@@ -61,17 +61,17 @@ class SeveralInterests(NextSong[R], InterestSpace):
 
     def interests(self, queries: Queries) -> FloatArray:
         """Return the interests of each history: (Q, K, d) of length 1, zeros if missing."""
-        return self.read(queries)[0]
+        return self.interests_at(queries)[0]
 
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed histories by their heaviest interest only; `user_interests` returns all."""
-        found, weights = self.read(queries)
+        found, weights = self.interests_at(queries)
         heaviest: FloatArray = found[np.arange(len(found)), weights.argmax(axis=1)]
         return heaviest
 
     def user_interests(self, queries: Queries) -> UserInterests:
         """Return the interests of users, one row each; duplicates are merged."""
-        found, weights = self.read(queries)
+        found, weights = self.interests_at(queries)
         there: BoolArray = np.asarray(found.any(axis=2))
         for number in range(1, found.shape[1]):
             for earlier in range(number):
@@ -86,7 +86,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
             user.astype(np.int64), interest, weights[user, interest], found[user, interest]
         )
 
-    def named(self, queries: Queries) -> list[dict[int, InterestDescription]]:
+    def descriptions(self, queries: Queries) -> list[dict[int, InterestDescription]]:
         """Describe each user's interests by the top songs and categories of the history.
 
         Returns one mapping per query, from the interest's number.
@@ -151,7 +151,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
             is_cold=self.is_cold,
             category=self._category,
         )
-        interests, weights = self.read(queries)
+        interests, weights = self.interests_at(queries)
         for row in np.flatnonzero(interests.any(axis=(1, 2))).tolist():
             there = np.flatnonzero(interests[row].any(axis=1))
             similar = (interests[row, there] @ self.proposed.T).astype(np.float32)

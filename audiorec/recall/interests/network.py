@@ -50,28 +50,28 @@ class InterestsNetwork(NextSongModel):
         """Add the parameters of the model; torch's generator is seeded."""
 
     @abstractmethod
-    def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return the interests (B, L, K, d) at each position of songs (B, L, d), and which exist.
 
         The second is bool, and broadcasts to (B, L, K).
         """
 
     @abstractmethod
-    def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def final_interests(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return the same for full histories: (B, 1, K, d) and (B, 1, K)."""
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return the interests at each position with a target; see `NextSongModel`."""
-        found, there = self.read(self._songs(batch), batch)
+        found, there = self.interests_at(self._songs(batch), batch)
         asked = batch.targets >= 0
         return self._joined(found, there, batch)[asked], batch.targets[asked]
 
-    def at_the_end(self, batch: Tensors) -> Tensor:
+    def final_queries(self, batch: Tensors) -> Tensor:
         """Return the interests of full histories; see `NextSongModel`."""
-        found, there = self.read_whole(self._songs(batch), batch)
+        found, there = self.final_interests(self._songs(batch), batch)
         return self._joined(found, there, batch)[:, 0]
 
-    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
+    def target_queries(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Return the interest with the largest cosine to the target; see `NextSongModel`."""
         unit, cosine = target_cosines(queries, targets)
         return unit[torch.arange(len(unit), device=unit.device), cosine.argmax(dim=1)]

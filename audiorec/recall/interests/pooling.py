@@ -39,13 +39,13 @@ class ComirecSaNetwork(InterestsNetwork):
         if self.recipe.positions:
             self.ages = nn.Parameter(torch.zeros(self.recipe.longest, self.recipe.interests))
 
-    def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """See `InterestsNetwork`."""
         place = torch.arange(songs.shape[1], device=songs.device)
         since = place[:, None] - place
         return self._pooled(songs, since[None], (since >= 0)[None])
 
-    def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def final_interests(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """See `InterestsNetwork`."""
         place = torch.arange(songs.shape[1], device=songs.device)
         since = batch.lengths[:, None, None] - 1 - place

@@ -41,7 +41,7 @@ class MindNetwork(InterestsNetwork):
             shape = (self.recipe.longest, self.recipe.interests)
             self.register_buffer("logits", torch.randn(shape) * self.recipe.routing_spread)
 
-    def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """See `InterestsNetwork`; each position is an example with its own logits."""
         length = songs.shape[1]
         seen = torch.ones(length, length, dtype=torch.bool, device=songs.device).tril()[None]
@@ -49,13 +49,13 @@ class MindNetwork(InterestsNetwork):
         counts = torch.arange(1, length + 1, device=songs.device)[None]
         return self._routed(songs, seen, counts, seeds)
 
-    def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def final_interests(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """See `InterestsNetwork`; logits depend on the model's seed and the history."""
         songs_read, lengths = batch.songs.cpu().numpy(), batch.lengths.cpu().numpy()
         seeds = history_seeds(songs_read, lengths, self.recipe.seed)[:, None]
         return self._routed(songs, batch.there[:, None], batch.lengths[:, None], seeds)
 
-    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
+    def target_queries(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Weight interests by their cosine with the target; see `NextSongModel`.
 
         The published weights are a softmax over powers of dot products, which are meaningless if

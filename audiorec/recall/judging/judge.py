@@ -149,7 +149,7 @@ def judge(
     else:
         name, song_ids = channel.name, channel.song_ids
         ranking = RankingTask(channel=channel, repeats=repeats, k=ks[0])
-        ranked = rank_queries(ranking, context.asked(split.histories), wanted, engine)
+        ranked = rank_queries(ranking, context.queries_of(split.histories), wanted, engine)
         cost.left_out += ranked.other_s - ranked.cpu_s
     recall_cpu_s, peak = cost.lap(), peak_bytes()
     found, other = (

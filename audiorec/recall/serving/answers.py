@@ -55,7 +55,7 @@ class SongExplanation:
     song_id, title, artist : str
     place : int
         Rank in the list of the entry, from 1; 0 if it is not in the list.
-    shut : str
+    excluded_because : str
         Why the song is excluded, in words; empty if it is not.
     proposals : tuple of Proposal
         The channels that propose it, by rank.
@@ -65,7 +65,7 @@ class SongExplanation:
     title: str
     artist: str
     place: int
-    shut: str
+    excluded_because: str
     proposals: tuple[Proposal, ...]
 
 

@@ -80,16 +80,16 @@ class CandidateRows:
         place[by_rank] = mean[run]
         return place
 
-    def is_among(self, closed: ExcludedLists | None, names: Any = None) -> BoolArray:
-        """Return which rows are in the closed list of their user.
+    def is_among(self, excluded: ExcludedLists | None, names: Any = None) -> BoolArray:
+        """Return which rows are in the excluded list of their user.
 
         Songs are looked up by `names`, a `pyarrow.StringArray`; by default by their ids.
         """
-        if closed is None or not len(self.user):
+        if excluded is None or not len(self.user):
             return np.zeros(len(self.user), np.bool_)
-        user, number = closed.pairs_of(self.user_ids)
-        song = closed.numbers_of(self.song_ids if names is None else names)[self.song]
-        width = closed.width + 1
+        user, number = excluded.pairs_of(self.user_ids)
+        song = excluded.numbers_of(self.song_ids if names is None else names)[self.song]
+        width = excluded.width + 1
         return np.isin(self.user * width + song, user * width + number) & (song >= 0)
 
 

@@ -35,7 +35,7 @@ def fuse(
     tables: Sequence[Any],
     recipe: FusionRecipe,
     facts: SongTraits = NO_FACTS,
-    closed: Exclusions = NOTHING,
+    excluded: Exclusions = NOTHING,
 ) -> Any:
     """Fuse the candidates of a block of users.
 
@@ -46,7 +46,7 @@ def fuse(
         users.
     recipe : FusionRecipe
     facts : SongTraits
-    closed : Exclusions
+    excluded : Exclusions
 
     Returns
     -------
@@ -62,8 +62,8 @@ def fuse(
     weights = recipe.weights_of(len(tables))
     rows = CandidateRows.of(tables)
     groups, plays = facts.columns(rows.song_ids)
-    closes = _closed(rows, groups.get("artist"), facts, closed)
-    rows = rows.take((weights[rows.source] > 0) & ~closes)
+    is_excluded = _excluded(rows, groups.get("artist"), facts, excluded)
+    rows = rows.take((weights[rows.source] > 0) & ~is_excluded)
     rows, weight, kind = _entries(rows, recipe, weights, groups.get("recording"))
     if recipe.popularity:
         weight = weight / (plays[rows.song] + 1.0) ** recipe.popularity
@@ -77,16 +77,16 @@ def fuse(
     return _written(rows, weight)
 
 
-def _closed(
-    rows: CandidateRows, artist: Int64Array | None, facts: SongTraits, closed: Exclusions
+def _excluded(
+    rows: CandidateRows, artist: Int64Array | None, facts: SongTraits, excluded: Exclusions
 ) -> BoolArray:
     """Return which rows are excluded for their user."""
-    found = rows.is_among(closed.never)
-    if closed.heard is not None:
-        found |= rows.is_among(closed.heard) & ~rows.replayed
-    if closed.artists is not None and artist is not None and len(rows.user):
+    found = rows.is_among(excluded.never)
+    if excluded.heard is not None:
+        found |= rows.is_among(excluded.heard) & ~rows.replayed
+    if excluded.artists is not None and artist is not None and len(rows.user):
         names = facts.artist_names
-        found |= rows.is_among(closed.artists, names.take(integers(artist % len(names))))
+        found |= rows.is_among(excluded.artists, names.take(integers(artist % len(names))))
     return found
 
 

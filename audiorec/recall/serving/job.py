@@ -40,7 +40,7 @@ def fuse_files(
     recipe: FusionRecipe,
     *,
     facts: SongTraits = NO_FACTS,
-    closed: Exclusions = NOTHING,
+    excluded: Exclusions = NOTHING,
     engine: Engine | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -55,7 +55,7 @@ def fuse_files(
         The file to write, with the columns of candidates, sorted by user and rank.
     recipe : FusionRecipe
     facts : SongTraits
-    closed : Exclusions
+    excluded : Exclusions
     engine : callable, optional
         Fuses blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes; finished
         blocks are kept in ``<out>.run/``. By default this process fuses all.
@@ -83,11 +83,11 @@ def fuse_files(
     if engine is None:
         with table_writer(out, SCHEMA) as writer:
             for block in user_blocks(paths):
-                found = fuse(block, recipe, facts, closed)
+                found = fuse(block, recipe, facts, excluded)
                 writer.write_table(found)
                 counts.add(found)
         return counts.report()
-    fusion = SplitFusion.of(paths, recipe, facts, closed)
+    fusion = SplitFusion.of(paths, recipe, facts, excluded)
     done = run_blocks(
         out,
         len(fusion.parts),

@@ -242,14 +242,14 @@ class NightlyJob:
             for place in (*self._noted(), self.plan.exposures)
             if days and place is not None and is_rereadable(place)
         ]
-        closed = excluded_by(
+        excluded = excluded_by(
             self._inputs.log,
             keep_heard=self.plan.keep_heard,
             shown=joined_sequences(shown) if shown else None,
         )
         tables = [self._lists(name) for name in self.plan.channels]
         by = {} if engine is None else {"engine": engine, "stop": stop}
-        options: dict[str, Any] = {"facts": self._inputs.facts, "closed": closed, **by}
+        options: dict[str, Any] = {"facts": self._inputs.facts, "excluded": excluded, **by}
         done = fuse_files(tables, out, self.plan.recipe(), **options)
         return None if done is None else ""
 

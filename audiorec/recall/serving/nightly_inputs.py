@@ -64,7 +64,7 @@ class NightlyInputs:
         owners = self.plays.owner_ids
         followed = follows(self.log, owners) if len(self.log.artists) else None
         liked = likes(self.log, owners)
-        return self.context.asked(self.plays, followed, liked if len(liked.song) else None)
+        return self.context.queries_of(self.plays, followed, liked if len(liked.song) else None)
 
     @cached_property
     def facts(self) -> SongTraits:

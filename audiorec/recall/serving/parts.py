@@ -49,13 +49,13 @@ class FusionPart:
         One per channel: a file and the first row of the part, or the rows themselves.
     lengths : sequence of tuple of int
         For each block, the number of rows of each channel.
-    shut : mapping of str to Sequences
+    excluding : mapping of str to Sequences
         Excluded songs of the users of the part, by attribute of `Exclusions`.
     """
 
     tables: Sequence[Any]
     lengths: Sequence[tuple[int, ...]]
-    shut: Shut
+    excluding: Shut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,9 @@ class SharedFusionInput:
 
     def __call__(self, part: FusionPart) -> list[Any]:
         """Return the fused lists of each block of a part."""
-        closed = Exclusions(**{n: ExcludedLists(of, self.names[n]) for n, of in part.shut.items()})
+        excluded = Exclusions(
+            **{n: ExcludedLists(of, self.names[n]) for n, of in part.excluding.items()}
+        )
         sums = [sum(lengths) for lengths in zip(*part.lengths, strict=True)]
         tables = [
             one if isinstance(one, pa.Table) else rows_of(one[0], one[1], one[1] + n)
@@ -78,7 +80,7 @@ class SharedFusionInput:
         for lengths in part.lengths:
             block = [t.slice(a, n) for t, a, n in zip(tables, at, lengths, strict=True)]
             at = [a + n for a, n in zip(at, lengths, strict=True)]
-            found.append(fuse(block, self.recipe, self.facts, closed))
+            found.append(fuse(block, self.recipe, self.facts, excluded))
         return found
 
 
@@ -101,11 +103,11 @@ class SplitFusion:
     paths: Sequence[Path]
     by_hand: Mapping[Path, Any]  # files that had to be sorted
     starts: list[tuple[int, ...]]  # first row of each part in each file
-    closed: Exclusions
+    excluded: Exclusions
 
     @classmethod
     def of(
-        cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, closed: Exclusions
+        cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, excluded: Exclusions
     ) -> "SplitFusion":
         """Read the users of all files once and cut them into parts.
 
@@ -129,20 +131,22 @@ class SplitFusion:
                 starts.append(at)
             parts[-1].append(lengths)
             at = tuple(a + n for a, n in zip(at, lengths, strict=True))
-        shut = {name: one for name in KINDS if (one := getattr(closed, name)) is not None}
-        names = {name: one.songs for name, one in shut.items()}
+        excluding = {name: one for name in KINDS if (one := getattr(excluded, name)) is not None}
+        names = {name: one.songs for name, one in excluding.items()}
         known = (facts.song_ids, dict(facts.groups), facts.plays, facts.artists)
         about = {
             "tables": [log_fingerprint(path) for path in paths],
             "names": [path.stem for path in paths],  # channel names of tables without channels
             "recipe": asdict(recipe),
             "facts": MappedWriter(known).fingerprint,
-            "closed": MappedWriter({name: one.lists for name, one in shut.items()}).fingerprint,
+            "excluded": MappedWriter(
+                {name: one.lists for name, one in excluding.items()}
+            ).fingerprint,
             "parts": [PART_ROWS, BATCH_ROWS],
             "version": version("audiorec"),
         }
         making = SharedFusionInput(recipe, facts, names)
-        return cls(making, parts, fingerprint(about), paths, by_hand, starts, closed)
+        return cls(making, parts, fingerprint(about), paths, by_hand, starts, excluded)
 
     def __call__(self, number: int) -> FusionPart:
         """Return the input of part `number`."""
@@ -155,12 +159,12 @@ class SplitFusion:
             for path, start, n in zip(self.paths, starts, sums, strict=True)
         ]
         users = self._users_of(number)
-        shut = {
+        excluding = {
             name: one.part(users)
             for name in KINDS
-            if (one := getattr(self.closed, name)) is not None
+            if (one := getattr(self.excluded, name)) is not None
         }
-        return FusionPart(tables, lengths, shut)
+        return FusionPart(tables, lengths, excluding)
 
     def named(self, number: int) -> str:
         """Return the first and last user of a part, for an error message."""

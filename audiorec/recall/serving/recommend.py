@@ -118,7 +118,7 @@ class Recommender:
         return tuple(found)
 
     @cached_property
-    def closed(self) -> Exclusions:
+    def excluded(self) -> Exclusions:
         """Songs and artists that the log excludes for each user."""
         return excluded_by(self.log)
 
@@ -151,7 +151,7 @@ class Recommender:
         recipe = found.recipe_for(self.channels, k, short_share=self.short_share)
         if self.tuned is not None and self.tuned.entry in ("", entry):
             recipe = self.tuned.for_some([channel.name for channel in self.channels], k=k)
-        return fuse(tables, recipe, self._facts, self.closed)
+        return fuse(tables, recipe, self._facts, self.excluded)
 
     def mixes(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Mix]:
         """Return a list for each interest of a user, the strongest interest first.
@@ -219,7 +219,7 @@ class Recommender:
                 found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
         return sorted(found, key=lambda one: one.rank)
 
-    def story(
+    def explain(
         self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily"
     ) -> SongExplanation:
         """Explain one song for a user: its place in the list, and the channels that propose it.
@@ -237,16 +237,16 @@ class Recommender:
             title=tags.get("title") or "",
             artist=tags.get("artist") or "",
             place=songs.index(song_id) + 1 if song_id in songs else 0,
-            shut=self._shut(user_id, song_id, tags.get("artist") or ""),
+            excluded_because=self._excluded_because(user_id, song_id, tags.get("artist") or ""),
             proposals=proposals,
         )
 
-    def _shut(self, user_id: str, song_id: str, artist: str) -> str:
+    def _excluded_because(self, user_id: str, song_id: str, artist: str) -> str:
         """Return why a song is excluded for a user; empty if it is not."""
         sides = (
-            (self.closed.never, song_id, "the user disliked or blocked it"),
-            (self.closed.artists, normalised_name(artist), "the user blocked its artist"),
-            (self.closed.heard, song_id, "the user has heard it; only replay can propose it"),
+            (self.excluded.never, song_id, "the user disliked or blocked it"),
+            (self.excluded.artists, normalised_name(artist), "the user blocked its artist"),
+            (self.excluded.heard, song_id, "the user has heard it; only replay can propose it"),
         )
         for lists, name, said in sides:
             if lists is not None and lists.holds(user_id, name):

@@ -109,7 +109,7 @@ def tune(
     names: Sequence[str] = (),
     give_up: float = 0.0,
     facts: SongTraits = NO_FACTS,
-    closed: Exclusions = NOTHING,
+    excluded: Exclusions = NOTHING,
 ) -> Tuned:
     """Search for the settings of a fusion.
 
@@ -132,7 +132,7 @@ def tune(
         Names of the tables, for `Tried.name`; by default their file names.
     give_up : float
         Share of the accuracy that dials may cost; at 0 only the shares are learnt.
-    facts, closed
+    facts, excluded
         As for `fuse`; dials that lack the facts they need are not turned.
 
     Raises
@@ -154,7 +154,7 @@ def tune(
             recipe=recipe,
             by=measure,
             facts=facts,
-            closed=closed,
+            excluded=excluded,
         )
         for side, of in enumerate((first, second))
     )
@@ -187,7 +187,7 @@ class _Sample:
     recipe: FusionRecipe
     by: Measure
     facts: SongTraits
-    closed: Exclusions
+    excluded: Exclusions
     _places: dict[str, Standings] = field(default_factory=dict)
 
     @property
@@ -242,14 +242,14 @@ class _Sample:
     def _is_plain(self, recipe: FusionRecipe) -> bool:
         """Return whether lists are simply sorted by weight, without any rule."""
         rules = (*(getattr(recipe, name) for name in DIALS), recipe.per_artist, recipe.per_album)
-        shut = (self.closed.heard, self.closed.never, self.closed.artists)
+        excluding = (self.excluded.heard, self.excluded.never, self.excluded.artists)
         mixed = self.has("cold_share") or self.has("replay_share")
         copies = "recording" in self.facts.groups
-        return recipe.method != "quotas" and not any((*rules, mixed, copies)) and not any(shut)
+        return recipe.method != "quotas" and not any((*rules, mixed, copies)) and not any(excluding)
 
     def _lists(self, recipe: FusionRecipe) -> tuple[Lists, float]:
         """Fuse; return the lists and their share of never-played songs."""
-        fused = fuse(self.tables, recipe, self.facts, self.closed)
+        fused = fuse(self.tables, recipe, self.facts, self.excluded)
         new = pc.mean(fused.column("cold").cast(pa.float64())).as_py()
         return Lists.of_table(fused, "fused"), float(new or 0.0)
 

@@ -93,7 +93,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
     """Describe what is served."""
     library = snapshot.library
     with snapshot.lock:
-        basis = library.basis()
+        basis = library.default_space()
     return {
         "songs": len(library),
         "compared_by": basis.by,

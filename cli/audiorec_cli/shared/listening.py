@@ -128,7 +128,7 @@ class QueryOptions(ListeningOptions):
         said = self.read(self.favourites) if self.favourites is not None else read
         if said is not None and (said.event == EVENTS.index("like")).any():
             liked = likes(said, known.owner_ids)
-        return Context(profiles=people).asked(known, followed, liked)
+        return Context(profiles=people).queries_of(known, followed, liked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ class SpaceOptions:
         Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
     ] = None
 
-    def basis(self, store: "Library", *, by_classes: bool = False) -> "SpaceChoice":
+    def default_space(self, store: "Library", *, by_classes: bool = False) -> "SpaceChoice":
         """Choose the space; with `by_classes`, auto means the vector, which keeps classes apart.
 
         Raises
@@ -100,7 +100,7 @@ class SpaceOptions:
         by = self._by
         if by_classes and by == "auto":
             by = "vector"
-        found = store.basis(by, self.features or self.embeddings)
+        found = store.default_space(by, self.features or self.embeddings)
         if found.table is not None and not found.table.exists():
             raise MissingFileError(f"--by {by} needs {found.table}, which does not exist")
         return found

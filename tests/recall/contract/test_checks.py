@@ -235,10 +235,10 @@ class MixesQueriesUp(Rules):
     name = "mixes-queries-up"
 
     def _similarities(self, queries):
-        self.asked = queries.histories.take(np.roll(np.arange(len(queries)), self.turns))
+        self.queries_of = queries.histories.take(np.roll(np.arange(len(queries)), self.turns))
         self.turns += 1
         time.sleep(0.01)
-        return super()._similarities(replace(queries, histories=self.asked))
+        return super()._similarities(replace(queries, histories=self.queries_of))
 
     turns = 0
 

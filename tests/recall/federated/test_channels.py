@@ -47,7 +47,7 @@ def newcomers():
 
 
 def asked(profiles):
-    return Context(profiles=profiles).asked(
+    return Context(profiles=profiles).queries_of(
         Sequences.from_lists([[] for _ in profiles.user_ids], list(profiles.user_ids))
     )
 

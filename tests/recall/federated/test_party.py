@@ -174,7 +174,9 @@ def test_a_pause_leaves_both_at_the_same_step(tmp_path, undisturbed):
         if len(heard) > 2 * (STEPS + 5):  # in the second epoch, at no checkpoint's step
             stop.set()
 
-    half, _, fitted = partner([lambda: music.desk], tmp_path / "p", agreed, stop=stop, hears=hears)
+    half, _, fitted = partner(
+        [lambda: music.desk], tmp_path / "p", agreed, stop=stop, observer=hears
+    )
     assert half is None
     assert not fitted.finished
     assert not music.join().fitted.finished

@@ -166,7 +166,7 @@ def test_no_id_and_no_plain_hash_of_one_is_in_any_byte_sent():
 
     heard = []
     ours, theirs = people(0, 30), people(10, 50)
-    partner, _ = aligned(ours, theirs, hears=heard.append)
+    partner, _ = aligned(ours, theirs, observer=heard.append)
     assert len(partner) == 20
     crossed = b"".join(heard)
     assert len(crossed) > 60 * 35

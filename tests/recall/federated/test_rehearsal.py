@@ -261,7 +261,7 @@ def in_one_process(folder):
     plans = [PartyPlan.read(folder / name / f"{name}.toml") for name in names]
     aligned = [read_alignment(plan.alignment).user_ids for plan in plans]
     assert aligned[0] == aligned[1] == aligned[2]
-    recipe, guard = plans[2].settings(), plans[0].guard()
+    recipe, guard = plans[2].settings(), plans[0].parsed_defence()
     people = read_profiles(plans[2].profiles)
     users = UserSide.of(people, aligned[2], recipe)
     items = [ItemSide.of(music_data(plan), aligned[0]) for plan in plans[:2]]

@@ -20,7 +20,9 @@ def crossed(folder, recipe, **options):
     heard = []
     agreed = shared(recipe)
     music = Music(folder / "m", agreed, defence=Defence())
-    half, _, _ = partner([lambda: music.desk], folder / "p", agreed, hears=heard.append, **options)
+    half, _, _ = partner(
+        [lambda: music.desk], folder / "p", agreed, observer=heard.append, **options
+    )
     music.join()
     return heard, half, music
 

@@ -178,7 +178,7 @@ def test_facts_that_come_without_triples():
     data = synthetic_listening()  # its sound names artists
     found = material_of(data, neighbours=2)
     assert found.facts.relations == ("by", "sounds_like")
-    assert len(found.things) == math.ceil(len(data.song_ids) / 4)
+    assert len(found.entities) == math.ceil(len(data.song_ids) / 4)
     assert material_of(RecallData(data.sequences), neighbours=2).facts.relations == ()
 
 
@@ -269,7 +269,7 @@ def test_tables_in_files_give_the_same_model_bit_for_bit(tmp_path):
     needs("torch")
     data = with_facts(synthetic_listening())
     made = {where: channel("song2vec", tables=where).fit(data) for where in ("memory", "files")}
-    places = [made[where].places for where in ("memory", "files")]
+    places = [made[where].song_vectors for where in ("memory", "files")]
     for name in ("ahead", "behind", "has_place"):
         np.testing.assert_array_equal(*(getattr(p, name) for p in places))
     ids = [train_channel(channel("song2vec", tables=w), data, tmp_path / w) for w in made]

@@ -1,4 +1,4 @@
-"""Where songs of no list lie, by hand, and where things begin."""
+"""Where songs of no list lie, by hand, and where entities begin."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def made():
         tail=np.array([6, 6, 6, 2, 7]),
         weight=np.ones(5, np.float32),
     )
-    return GraphMaterial(song_ids=ids, things=("artist:x", "artist:y"), plays=plays, facts=facts)
+    return GraphMaterial(song_ids=ids, entities=("artist:x", "artist:y"), plays=plays, facts=facts)
 
 
 def unit(x):
@@ -80,8 +80,8 @@ def test_a_relation_counts_by_how_well_it_tells_the_lists_of_a_song():
         tail=np.concatenate([81 + every % 8, near.ravel(), [81], np.arange(8) * 9 + 1]),
         weight=np.ones(729, np.float32),
     )
-    things = tuple(f"artist:{n}" for n in range(8))
-    material = GraphMaterial(song_ids=ids, things=things, plays=plays.among(ids), facts=facts)
+    entities = tuple(f"artist:{n}" for n in range(8))
+    material = GraphMaterial(song_ids=ids, entities=entities, plays=plays.among(ids), facts=facts)
     warm = material.counts > 0
     counts = fact_vectors._how_telling(material, warm)
     assert counts[0] > 5

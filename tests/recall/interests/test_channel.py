@@ -139,12 +139,12 @@ def test_what_was_played_lately_weighs_more():
 def test_interests_are_named_by_songs_and_categories():
     needs("torch")
     made = channel("comirec-sa").fit(two_genres())
-    found = made.named(asked(["song-001", "song-001", "song-021"], [], ["unknown"]))
+    found = made.descriptions(asked(["song-001", "song-001", "song-021"], [], ["unknown"]))
     assert found[1] == found[2] == {}
     for interest in found[0].values():
         assert set(interest.songs) == {"song-001", "song-021"}
         assert set(interest.values["genre"]) == {"jazz", "rock"}
-    only = made.named(asked(["song-021", "song-022"]))[0]
+    only = made.descriptions(asked(["song-021", "song-022"]))[0]
     assert {values.values["genre"] for values in only.values()} == {("rock",)}
 
 

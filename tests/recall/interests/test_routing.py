@@ -129,16 +129,18 @@ def test_an_interest_that_is_not_there_trains_nothing_and_is_nobodys_nearest():
     assert target_cosines(queries, target)[1].argmax(dim=1).tolist() == [0]
     for sharpness in (0.0, 1.0, 9.0):
         made = network(MindNetwork, MindRecipe(**QUICK, sharpness=sharpness))
-        found = made.for_target(queries, target)
+        found = made.target_queries(queries, target)
         torch.testing.assert_close(found, functional.normalize(queries[:, 0], dim=1))
 
 
 def test_label_aware_attention_goes_from_the_mean_to_the_nearest():
     queries = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     target = torch.tensor([[0.8, 0.6]])
-    even = network(MindNetwork, MindRecipe(**QUICK, sharpness=0.0)).for_target(queries, target)
+    even = network(MindNetwork, MindRecipe(**QUICK, sharpness=0.0)).target_queries(queries, target)
     torch.testing.assert_close(even, torch.tensor([[0.5, 0.5]]))
-    sharp = network(MindNetwork, MindRecipe(**QUICK, sharpness=99.0)).for_target(queries, target)
+    sharp = network(MindNetwork, MindRecipe(**QUICK, sharpness=99.0)).target_queries(
+        queries, target
+    )
     torch.testing.assert_close(sharp, torch.tensor([[1.0, 0.0]]))
 
 
@@ -157,7 +159,7 @@ def test_numpy_answers_as_torch_does(kind, recipe, forward):
     learner = NextSongLearner(made, plays, recipe)
     batch = histories(plays, np.arange(12), plays.starts[1:], recipe.longest)
     with torch.no_grad():
-        expected = made.at_the_end(learner.tensors(batch)).numpy()
+        expected = made.final_queries(learner.tensors(batch)).numpy()
     weights = arrays_of(made)
     found, shares = forward(batch, weights["table.ids"], weights, recipe)
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
@@ -185,7 +187,7 @@ def test_a_place_in_training_is_a_history_in_answers(kind, recipe):
         at_places, _ = made.queries(learner.tensors(whole))
         for place in range(1, int((stop - first)[0])):
             batch = histories(plays, owner, first + place, recipe.longest)
-            alone = made.at_the_end(learner.tensors(batch))[0]
+            alone = made.final_queries(learner.tensors(batch))[0]
             torch.testing.assert_close(at_places[place - 1], alone)
 
 

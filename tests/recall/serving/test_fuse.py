@@ -41,8 +41,8 @@ def facts(**groups):
     return SongTraits(song_ids=ids, groups=codes, plays=np.zeros(len(ids), np.int64))
 
 
-def fused(*tables, facts=NO_FACTS, closed=NOTHING, **settings):
-    return lists_of(fuse(tables, FusionRecipe(**settings), facts, closed))
+def fused(*tables, facts=NO_FACTS, excluded=NOTHING, **settings):
+    return lists_of(fuse(tables, FusionRecipe(**settings), facts, excluded))
 
 
 def test_reciprocal_rank_by_hand():
@@ -112,9 +112,9 @@ def test_cold_songs_have_places_of_their_own_and_no_more():
 def test_heard_songs_come_by_replay_alone_and_in_its_share():
     heard = Sequences.from_lists([["a", "b"]], ["u"])
     one, again = table_of("one", {"u": ["a", "c", "d", "e"]}), table_of("replay", {"u": ["b", "a"]})
-    closed = Exclusions.of(heard=heard)
-    assert fused(one, again, closed=closed)["u"] == ["c", "d", "e"]
-    assert set(fused(one, again, closed=closed, k=4, replay_share=0.25)["u"]) == {
+    excluded = Exclusions.of(heard=heard)
+    assert fused(one, again, excluded=excluded)["u"] == ["c", "d", "e"]
+    assert set(fused(one, again, excluded=excluded, k=4, replay_share=0.25)["u"]) == {
         "c",
         "d",
         "e",
@@ -123,7 +123,7 @@ def test_heard_songs_come_by_replay_alone_and_in_its_share():
 
 
 def test_never_beats_replay_and_artists_are_blocked_by_plain_name():
-    closed = Exclusions.of(
+    excluded = Exclusions.of(
         never=Sequences.from_lists([["b"]], ["u"]),
         artists=Sequences.from_lists([["the beatles"]], ["u"]),
     )
@@ -134,7 +134,7 @@ def test_never_beats_replay_and_artists_are_blocked_by_plain_name():
         artists=("the beatles",),
     )
     both = {"u": ["a", "b", "c"], "v": ["a", "b", "c"]}
-    found = fused(table_of("replay", both), facts=known, closed=closed, replay_share=1.0)
+    found = fused(table_of("replay", both), facts=known, excluded=excluded, replay_share=1.0)
     assert found == {"u": ["c"], "v": ["a", "b", "c"]}
 
 
@@ -232,8 +232,8 @@ def test_any_lists_as_a_slow_reference_has_them(lists, heard, per_artist):
     by_user = defaultdict(list)
     for user, song in sorted(heard):
         by_user[user].append(song)
-    closed = Exclusions.of(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
-    found = fuse(made, recipe, facts(artist=artist), closed)
+    excluded = Exclusions.of(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
+    found = fuse(made, recipe, facts(artist=artist), excluded)
     assert lists_of(found) == slow_reciprocal(made, recipe, heard, artist)
 
 
@@ -288,16 +288,16 @@ def test_what_a_log_closes():
         ("u", "d", 4.0, "block"),
         ("v", "a", 5.0, "skip"),
     )
-    closed = excluded_by(log)
+    excluded = excluded_by(log)
 
     def of(lists):
         user, song = lists.pairs_of(["u", "v", "x"])
         names = dict(zip(lists.numbers_of(list("abcd")).tolist(), "abcd", strict=True))
         return {("uvx"[u], names[s]) for u, s in zip(user.tolist(), song.tolist(), strict=True)}
 
-    assert of(closed.heard) == {("u", "a"), ("v", "a")}
-    assert {("u", "c"), ("u", "d")} <= of(closed.never)
-    assert ("u", "a") not in of(closed.never)
+    assert of(excluded.heard) == {("u", "a"), ("v", "a")}
+    assert {("u", "c"), ("u", "d")} <= of(excluded.never)
+    assert ("u", "a") not in of(excluded.never)
     assert excluded_by(log, keep_heard=True).heard is None
 
 

@@ -159,24 +159,24 @@ def test_lists_of_people_are_ranked_and_those_of_the_user_left_out(known):
 def test_the_whole_story_of_a_song(known):
     log = plays("abc", "abd", "bce")
     found = Recommender(log=log, known=known)
-    story = found.story("u0", "d", 3)
-    assert (story.title, story.artist, story.shut) == ("D", "Cy", "")
+    story = found.explain("u0", "d", 3)
+    assert (story.title, story.artist, story.excluded_because) == ("D", "Cy", "")
     songs = [song.song_id for song in found.recommend("u0", 3)]
     assert story.place == songs.index("d") + 1
     assert {one.channel for one in story.proposals} >= {"vs-knn", "item-knn", "rules"}
-    assert "heard" in found.story("u0", "a").shut
-    assert found.story("u0", "a").place == 0
-    assert found.story("u0", "nothing").proposals == ()
+    assert "heard" in found.explain("u0", "a").excluded_because
+    assert found.explain("u0", "a").place == 0
+    assert found.explain("u0", "nothing").proposals == ()
 
 
 def test_reasons_are_true(known):
     lists = Sequences.from_lists([["c", "d"], ["c", "d"], ["d"]])
     found = Recommender(log=plays("aac", "cd", "cd", "dc"), known=known, lists=lists)
-    story = found.story("u0", "d")
+    story = found.explain("u0", "d")
     said = {one.channel: one.reason for one in story.proposals}
     assert said["item-knn"] == "in 2 lists with C"
     assert said["rules"] == "often played after C"
-    no_lists = Recommender(log=plays("aac", "cd", "cd", "dc"), known=known).story("u0", "d")
+    no_lists = Recommender(log=plays("aac", "cd", "cd", "dc"), known=known).explain("u0", "d")
     said = {one.channel: one.reason for one in no_lists.proposals}
     assert said["item-knn"] == "3 listeners of C play it"
     assert said["recent-likes"] == "goes with C, which you played lately"

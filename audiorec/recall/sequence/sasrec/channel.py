@@ -83,7 +83,7 @@ class Sasrec(NextSong[SasrecRecipe]):
                 row, song, added = history_terms(batch, found, self.weights)
                 heard.append((rows[row], song, self.recipe.temperature * added))
         self._embed_profiles(users, queries)
-        similar = self.near(users)
+        similar = self.similarities(users)
         for row, song, added in heard:
             similar[row, song] += added
         return similar

@@ -67,19 +67,19 @@ class SasrecNetwork(NextSongModel):
         asked = batch.targets >= 0
         return self._read(batch)[asked], batch.targets[asked]
 
-    def at_the_end(self, batch: Tensors) -> Tensor:
+    def final_queries(self, batch: Tensors) -> Tensor:
         """Return the query at the newest play; see `NextSongModel`."""
         rows = torch.arange(len(batch.songs), device=batch.songs.device)
         return self._read(batch)[rows, batch.lengths - 1]
 
-    def alone(self, batch: Tensors) -> Tensor | None:
+    def profile_queries(self, batch: Tensors) -> Tensor | None:
         """Return the query of a profile without a history; see `NextSongModel`."""
         if not batch.profile.shape[1]:
             return None
         found: Tensor = self.norm(self.nobody + self.profile(batch.profile))
         return found
 
-    def again(self, queries: Tensor) -> Tensor | None:
+    def history_terms(self, queries: Tensor) -> Tensor | None:
         """Return the logit terms of songs in the history, by lag; see `NextSongModel`."""
         if not self.repeats:
             return None

@@ -133,7 +133,7 @@ class YoutubeDnn(SharedSpace):
         likes = as_likes(histories, in_days=self.in_days)
         return self.model.embed(likes, self._catalogue, demographics)
 
-    def near(self, users: FloatArray) -> FloatArray:
+    def similarities(self, users: FloatArray) -> FloatArray:
         """Return similarities that include a song's learnt popularity; see `SharedSpace`."""
         found = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
         found += np.float32(self.recipe.popularity) * self.model.song_bias

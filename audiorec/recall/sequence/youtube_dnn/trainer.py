@@ -172,7 +172,7 @@ class YoutubeDnnLearner:
         self.optimiser.step()
         return float(loss.detach())
 
-    def judge(self, epoch: int, loss: float, _seconds: float) -> Line:
+    def evaluate(self, epoch: int, loss: float, _seconds: float) -> Line:
         """Return loss and recall of the validation part among all learnt songs."""
         songs = np.flatnonzero(self.counts)
         all_of_them = np.zeros(len(songs), np.float32)
@@ -192,7 +192,7 @@ class YoutubeDnnLearner:
             f"held_out_recall_at_{RECALL_AT}": float((np.concatenate(above) < RECALL_AT).mean()),
         }
 
-    def worth(self, line: Line) -> float:
+    def score(self, line: Line) -> float:
         """Return the negative validation loss: higher is better."""
         return -float(line["held_out_loss"])
 

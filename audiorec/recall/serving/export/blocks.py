@@ -220,7 +220,7 @@ class UserBlocks:
         _, user_ids = encoded(pa.concat_arrays([one_array(one) for one in every]))
         past = self._past.of(self._first, self._first + len(ids))
         number = IdMap(one_array(every[0])).rows(user_ids)
-        asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
+        asked = self._opened.context.queries_of(self._plays.take(np.arange(past.n) + past.first))
         embedded = []
         for channel in self._opened.spaces:
             if isinstance(channel, InterestSpace):
@@ -251,7 +251,7 @@ class UserBlocks:
     def _interest_rows(self, people: _People) -> list[tuple[str, Rows]]:
         past = people.past
         found: list[tuple[str, Rows]] = []
-        asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
+        asked = self._opened.context.queries_of(self._plays.take(np.arange(past.n) + past.first))
         for space, channel in zip(self._parts.spaces, self._opened.spaces, strict=True):
             if not isinstance(channel, InterestSpace) or not len(asked):
                 continue

@@ -168,11 +168,11 @@ def test_favourites_count_for_what_comes_later():
     first = (
         replace(plays, starts=plays.starts).take(np.arange(40)).keep(np.tile([1, 0, 0, 0], 40) > 0)
     )
-    found = channel.recall(context.asked(first), 4, exclude=first)
+    found = channel.recall(context.queries_of(first), 4, exclude=first)
     right = [{song[0] for song in found.of(row)} == {kinds[row]} for row in range(40)]
     assert np.mean(right) > 0.9
     late = replace(liked, time=np.full(400, 150.0))  # what is liked later says nothing
-    other = channel.recall(Context(favourites=late).asked(first), 4, exclude=first)
+    other = channel.recall(Context(favourites=late).queries_of(first), 4, exclude=first)
     assert len({tuple(other.of(row)) for row in range(40)}) == 1
 
 

@@ -66,7 +66,7 @@ def both(recipe, plays, *, rows=slice(None)):
     batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
     tensors = NextSongLearner(network, plays, recipe).tensors(batch)
     with torch.no_grad():
-        expected = network.at_the_end(tensors).numpy()
+        expected = network.final_queries(tensors).numpy()
     weights = arrays_of(network)
     return expected, newest_query(batch, weights["table.ids"], weights, recipe)
 
@@ -171,9 +171,9 @@ def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
     learner, weights = NextSongLearner(network, plays, recipe), arrays_of(network)
     with torch.no_grad():
         tensors = learner.tensors(batch)
-        query = network.at_the_end(tensors)
+        query = network.final_queries(tensors)
         expected = torch.zeros(len(owner), N_SONGS)
-        learner._add_again(expected, tensors, network.again(query))
+        learner._add_again(expected, tensors, network.history_terms(query))
     row, song, added = history_terms(batch, query.numpy(), weights)
     found = np.zeros((len(owner), N_SONGS), np.float32)
     np.add.at(found, (row, song), added * recipe.temperature)  # each song of a history once
@@ -188,7 +188,9 @@ def test_a_profile_alone_in_numpy_and_torch():
     owner = np.arange(5)
     batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
     with torch.no_grad():
-        expected = network.alone(NextSongLearner(network, plays, recipe).tensors(batch)).numpy()
+        expected = network.profile_queries(
+            NextSongLearner(network, plays, recipe).tensors(batch)
+        ).numpy()
     found = profile_query(batch.profile, arrays_of(network))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1e-2

@@ -80,11 +80,11 @@ def test_a_profile_alone_is_answered(tmp_path):
     assert loaded.in_days
     asked = Sequences.from_lists([[], [], [], ["song-001"]], ["x", "y", "z", "w"])
     people = Profiles(("x", "y"), {"kind": ["a", "b"]}, {})
-    found = loaded.recall(Context(profiles=people).asked(asked), 10)
+    found = loaded.recall(Context(profiles=people).queries_of(asked), 10)
     kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
     assert kinds[0] >= 0.7
     assert kinds[1] < 0.2
-    queries = Context(profiles=people).asked(asked)
+    queries = Context(profiles=people).queries_of(asked)
     assert loaded.songs_used(queries).tolist() == [0, 0, 0, 1]
     assert loaded.embed_users(queries).any(axis=1).tolist() == [True, True, False, True]
 
@@ -126,7 +126,7 @@ def test_the_stored_sample_of_version_1_still_says_the_same():
     channel = load_channel(SAMPLE)
     people = Profiles(("ana",), {"country": ["SE"]}, {"age": np.array([40.0])})
     asked = Sequences.from_lists([["piano/etude.flac", "rock/live.mp3"]], ["ana"])
-    found = channel.embed_users(Context(profiles=people).asked(asked))
+    found = channel.embed_users(Context(profiles=people).queries_of(asked))
     np.testing.assert_allclose(found[0], EXPECTED, atol=1e-4)
 
 

@@ -151,7 +151,7 @@ def fused(plays, tmp_path_factory):
         song_ids=songs, groups={"artist": np.arange(len(songs)) % 9}, plays=np.arange(len(songs))
     )
     few = plays.take(np.arange(0, USERS, 3))
-    options = {"facts": facts, "closed": Exclusions.of(never=few)}
+    options = {"facts": facts, "excluded": Exclusions.of(never=few)}
     return paths, FusionRecipe(k=8, per_artist=2), options
 
 

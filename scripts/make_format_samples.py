@@ -157,7 +157,7 @@ def make_undo(home: Path, target: Path) -> None:
     clip = ROOT / "fixtures" / "audio" / "jazz-vibraphone.mp3"
     shutil.copy(clip, home / "music" / "song.mp3")
     audiorec(home, "extract music --out own.parquet -q -j1")
-    audiorec(home, "retag music -v own.parquet --write --undo-file undo.jsonl -q")
+    audiorec(home, "retag music -v own.parquet --write --save-undo undo.jsonl -q")
     text = (home / "undo.jsonl").read_text()
     records = [Record.from_line(line.encode()) for line in text.splitlines()]
     lines = [replace(record, path="/music/song.mp3").to_line() for record in records]

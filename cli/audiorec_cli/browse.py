@@ -43,7 +43,7 @@ def browse(
         str | None,
         more(help="Address to listen on, to allow other machines; use a proxy for TLS."),
     ] = None,
-    name: Annotated[
+    host_name: Annotated[
         list[str] | None, more(metavar="NAME", help="Host name used by a proxy in front.")
     ] = None,
 ) -> None:
@@ -88,7 +88,7 @@ def browse(
         log=log,
         host=host or LOOPBACK,
         port=port,
-        names=name or (),
+        names=host_name or (),
         projection=projection,
         ready=ready,
     )

@@ -272,7 +272,9 @@ def audit(
     other: Annotated[
         Path | None,
         typer.Option(
-            "--with", metavar="TOML", help="Settings of the other side, to attack with both."
+            "--other-config",
+            metavar="TOML",
+            help="Settings of the other side, to attack with both.",
         ),
     ] = None,
     role: RoleOption = None,
@@ -287,7 +289,7 @@ def audit(
 
     Examples
     --------
-    audiorec federated audit --config music.toml --with partner.toml
+    audiorec federated audit --config music.toml --other-config partner.toml
     audiorec federated audit --config partner.toml --json
     audiorec federated train --config music.toml
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audiorec.listening.triples import Triples
 
 FormName = Literal["hub", "pairwise"]
-TAKEN = ("lists", "likes", "follows")
+FACT_KINDS = ("lists", "likes", "follows")
 
 
 @recorded("listening graph", "output")
@@ -43,7 +43,7 @@ def graph(
             help="A log; columns that only name its lists are refused.",
         ),
     ] = None,
-    take: Annotated[
+    facts: Annotated[
         list[str] | None,
         typer.Option(help="Facts from the log: lists, likes, follows (repeatable)."),
     ] = None,
@@ -58,8 +58,8 @@ def graph(
         FormName, typer.Option(help="One fact per song and hub, or per pair of songs.")
     ] = "hub",
     json: JsonOption = False,
-    least: Annotated[
-        float, more(min=0, max=1, help="Least similarity of similar-sounding songs.")
+    minimum: Annotated[
+        float, more(min=0, max=1, help="Minimum similarity of similar-sounding songs.")
     ] = 0.0,
     skip_bad_rows: Annotated[
         bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
@@ -76,35 +76,35 @@ def graph(
     --------
     audiorec listening graph --vectors vecs.parquet --out triples.parquet
     audiorec listening graph --side side.csv --column artist --out triples.parquet
-    audiorec listening graph -i plays.csv --take likes --out triples.parquet
+    audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
     from audiorec.listening.triples import describe_triples
     from audiorec.recall.graph.facts import counts_of, joined, write_triples
 
-    for name in take or ():
-        if name not in TAKEN:
-            raise InputError(f"--take must be one of {', '.join(TAKEN)}, got {name!r}")
+    for name in facts or ():
+        if name not in FACT_KINDS:
+            raise InputError(f"--facts must be one of {', '.join(FACT_KINDS)}, got {name!r}")
     check(interactions, InputKind.LOG)
-    if take and interactions is None:
-        raise InputError("--take needs a log: give --interactions")
-    if side is None and vectors is None and not take:
-        raise InputError("no source of facts: give --side, --vectors or --take")
+    if facts and interactions is None:
+        raise InputError("--facts needs a log: give --interactions")
+    if side is None and vectors is None and not facts:
+        raise InputError("no source of facts: give --side, --vectors or --facts")
     parts = _known_facts(
-        side, vectors, interactions, column, neighbours, least, form, skip_bad_rows
+        side, vectors, interactions, column, neighbours, minimum, form, skip_bad_rows
     )
-    parts += _log_facts(interactions, take or [], skip_bad_rows)
-    facts = joined(parts)
-    if not len(facts):
+    parts += _log_facts(interactions, facts or [], skip_bad_rows)
+    found = joined(parts)
+    if not len(found):
         raise InputError("no facts found: the sources contain none")
-    write_triples(output, facts)
-    done.count(rows=len(facts))
+    write_triples(output, found)
+    done.count(rows=len(found))
     if json:
-        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(facts)}
+        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(found)}
         print_json(document)
     else:
         heads = ("relation", "facts", "heads", "tails")
-        print_table(heads, counts_of(facts), title=str(output))
-    say(f"{len(facts):,} facts: {output}")
+        print_table(heads, counts_of(found), title=str(output))
+    say(f"{len(found):,} facts: {output}")
 
 
 def _known_facts(
@@ -113,7 +113,7 @@ def _known_facts(
     log: Path | None,
     columns: list[str] | None,
     neighbours: int,
-    least: float,
+    minimum: float,
     form: FormName,
     skip_bad_rows: bool,
 ) -> "list[Triples]":
@@ -136,7 +136,7 @@ def _known_facts(
             refuse_leaks(known, _lists(log, skip_bad_rows), columns or ())
         parts.append(side_facts(known, form=form, columns=columns or ()))
     if sound is not None:
-        parts.append(sound_facts(sound, neighbours=neighbours, least=least))
+        parts.append(sound_facts(sound, neighbours=neighbours, minimum=minimum))
     return parts
 
 
@@ -147,9 +147,9 @@ def _lists(log: Path, skip_bad_rows: bool) -> Any:
     return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by="list")
 
 
-def _log_facts(log: Path | None, take: list[str], skip_bad_rows: bool) -> "list[Triples]":
+def _log_facts(log: Path | None, facts: list[str], skip_bad_rows: bool) -> "list[Triples]":
     """Return facts from lists, likes and follows."""
-    if log is None or not take:
+    if log is None or not facts:
         return []
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.liked import to_liked
@@ -158,10 +158,10 @@ def _log_facts(log: Path | None, take: list[str], skip_bad_rows: bool) -> "list[
 
     read = read_interactions(log, skip_bad_rows=skip_bad_rows)
     parts = []
-    if "lists" in take:
+    if "lists" in facts:
         parts.append(list_facts(to_sequences(read, by="list")))
-    if "likes" in take:
+    if "likes" in facts:
         parts.append(list_facts(to_liked(read).liked, relation="liked_by", kind="user"))
-    if "follows" in take:
+    if "follows" in facts:
         parts.append(follow_facts(read))
     return parts

@@ -37,8 +37,8 @@ def playlists(
         list[str] | None,
         typer.Option(metavar="SONGS", help="Leave out an id, a part of ids, a folder/ or a glob."),
     ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Divide all songs afresh; similar lists keep names.")
+    regroup: Annotated[
+        bool, typer.Option("--regroup", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
     keep_duplicates: Annotated[
@@ -76,7 +76,7 @@ def playlists(
     store = open_vectors(vectors, empty=False)
     basis = compared.default_space(store)
     earlier = read_lists(output) if output is not None else None
-    if earlier is not None and anew:
+    if earlier is not None and regroup:
         earlier = replace(earlier, size=0)  # never fits, so only names are kept
     divided = divide_library(
         store,

@@ -238,7 +238,7 @@ class TuneOptions:
         Literal["daily", "radio", "discover", "new"] | None,
         typer.Option(help="Tune for a product of recommend, with its caps, shares and tolerance."),
     ] = None
-    give_up: Annotated[
+    tolerance: Annotated[
         float | None,
         more(min=0, max=0.99, help="Share of the accuracy that dials may cost [default: 0]."),
     ] = None
@@ -268,14 +268,14 @@ class TuneOptions:
         from audiorec.recall.serving.entries import ENTRIES
 
         if self.entry is None:
-            return mixing.recipe(k), self.give_up or 0.0
+            return mixing.recipe(k), self.tolerance or 0.0
         if mixing != FusionOptions():
             raise InputError(
                 "--entry has its own settings; it cannot be combined with fusion options"
             )
         product = ENTRIES[self.entry]
-        give_up = product.give_up if self.give_up is None else self.give_up
-        return replace(product.rules, k=k), give_up
+        tolerance = product.tolerance if self.tolerance is None else self.tolerance
+        return replace(product.rules, k=k), tolerance
 
 
 def tune(
@@ -311,7 +311,7 @@ def tune(
     r"""Tune the settings of a fusion on validation data, and report their effect.
 
     Half of the users select channel weights or points per rank, and how far the dials may go if
-    --give-up or --entry is given. The figures at the end are measured on the other half.
+    --tolerance or --entry is given. The figures at the end are measured on the other half.
 
     Examples
     --------
@@ -333,7 +333,7 @@ def tune(
     check(interactions, InputKind.LOG)
     check(histories, InputKind.LOG)
     check_plot(learning.plot)
-    recipe, give_up = learning.base(mixing, k)
+    recipe, tolerance = learning.base(mixing, k)
     learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
     wanted, cluster = read_targets(targets)
     split = given_split(learnt, known, wanted, cluster)
@@ -346,7 +346,7 @@ def tune(
         users=learning.users,
         seed=learning.seed,
         names=names,
-        give_up=give_up,
+        tolerance=tolerance,
         facts=traits_of(learnt, *_songs(side, vectors)),
     )
     if learning.out is not None:

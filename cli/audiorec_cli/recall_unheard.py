@@ -33,9 +33,9 @@ def unheard(
     embeddings: Annotated[
         Path | None, more(metavar="FILE", help="Song embeddings [default: computed].")
     ] = None,
-    warm: Annotated[
+    upper_bound: Annotated[
         Path | None,
-        more(metavar="FILE", help="Song embeddings of the user model, as an upper bound."),
+        more(metavar="FILE", help="Embeddings of the songs known to the user model."),
     ] = None,
     *,
     listened: TrainingOptions,
@@ -58,14 +58,14 @@ def unheard(
     channel = in_one_space(model)
     check(users, InputKind.USERS)
     check(embeddings, InputKind.SONGS)
-    check(warm, InputKind.SONGS)
+    check(upper_bound, InputKind.SONGS)
     data = listened.data(interactions)
     found = judge_unheard(
         channel,
         data,
         users=EmbeddingTable.open(users, kind="users") if users else None,
         songs=EmbeddingTable.open(embeddings, kind="songs") if embeddings else None,
-        warm=EmbeddingTable.open(warm, kind="songs") if warm else None,
+        warm=EmbeddingTable.open(upper_bound, kind="songs") if upper_bound else None,
         k=k,
         all_songs=all_songs,
         seed=seed,

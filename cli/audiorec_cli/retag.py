@@ -45,7 +45,7 @@ def retag(
         Path | None,
         typer.Option(metavar="FILE", help="Undo the changes in this undo file (with --write)."),
     ] = None,
-    undo_file: Annotated[
+    save_undo: Annotated[
         Path | None,
         more(help="Undo file to write [default: a new file beside the store]."),
     ] = None,
@@ -74,7 +74,7 @@ def retag(
     from audiorec.retagging.job import retag as retag_songs
     from audiorec.retagging.undo_job import undo as undo_changes
 
-    if undo is not None and (fields or replace or undo_file or keep_mtime):
+    if undo is not None and (fields or replace or save_undo or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
     output = f"{store.path}.retag" if undo is None else undo
@@ -95,7 +95,7 @@ def retag(
                         write=write,
                         replace=replace,
                         keep_mtime=keep_mtime,
-                        undo_file=undo_file,
+                        undo_file=save_undo,
                         jobs=jobs,
                         limits=limits_of(timeout, memory_limit),
                         told=told,

@@ -26,7 +26,7 @@ app = group(
     """
 )
 FolderOption = Annotated[
-    Path, typer.Option("--in", metavar="FOLDER", help="Folder of records to find an id in.")
+    Path, typer.Option("--folder", metavar="FOLDER", help="Folder of records to find an id in.")
 ]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="An output, its record, or the start of an id.")
@@ -93,7 +93,7 @@ def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False
     --------
     audiorec runs show vecs.parquet
     audiorec runs show vecs.parquet.run.json --json
-    audiorec runs show 3fa91c --in serving
+    audiorec runs show 3fa91c --folder serving
     """
     from audiorec.runs.history import find_run
 
@@ -135,7 +135,7 @@ def diff(
     Examples
     --------
     audiorec runs diff vecs.parquet
-    audiorec runs diff 3fa91c 77b02e --in serving
+    audiorec runs diff 3fa91c 77b02e --folder serving
     audiorec runs diff old.parquet new.parquet --json
     """
     from audiorec.runs.history import compare_runs, find_run, runs_of

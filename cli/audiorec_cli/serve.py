@@ -44,7 +44,7 @@ def serve(
         list[Path] | None,
         more(metavar="FOLDER", help="Folder whose songs the page may play."),
     ] = None,
-    name: Annotated[
+    host_name: Annotated[
         list[str] | None, more(metavar="NAME", help="Host name of the page behind a proxy.")
     ] = None,
     rate: Annotated[
@@ -98,7 +98,7 @@ def serve(
         known,
         host=host or LOOPBACK,
         port=port,
-        page=None if no_page else PageSettings(roots=root or (), names=name or ()),
+        page=None if no_page else PageSettings(roots=root or (), names=host_name or ()),
         limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds, body=body,
                           at_once=threads),
         ready=ready,

@@ -148,7 +148,11 @@ MISTAKES = [
     ("users -c partner.toml -o v.parquet", 2, "model: no such folder"),
     ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "only an item side fetches"),
     ("audit -c music.toml", 2, r"model\.leaks\.json: no such file; set watch = true"),
-    ("audit -c music.toml --with music.toml", 2, "needs the settings of music and of the partner"),
+    (
+        "audit -c music.toml --other-config music.toml",
+        2,
+        "needs the settings of music and of the partner",
+    ),
     ("align -c partner.toml --yes", 2, r"music\.pem: no such file; .* sends its certificate"),
 ]
 

@@ -100,7 +100,7 @@ LINES = [
     "listening forget u0 {log}",
     "listening graph -v {store} -o out",
     "listening graph --side {table} -o out",
-    "listening graph -i {log} --take lists -o out",
+    "listening graph -i {log} --facts lists -o out",
     "listening forget u0 listened.csv {table}",
     "listening correlate -i {log}",
     "listening correlate -i plays.csv -v {store}",

@@ -74,7 +74,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
 
 def test_the_trade_off_is_drawn(home, audiorec):
     needs("matplotlib")
-    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --give-up 0.5 --plot t.png"
+    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --tolerance 0.5 --plot t.png"
     code, out, err = audiorec(*line.split())
     assert code == 0, err
     assert "diversity 0.5" in out

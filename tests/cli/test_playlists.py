@@ -32,7 +32,7 @@ def test_lists_and_the_next_night(home, audiorec):
     assert [one["songs"] for one in again["lists"]] == [one["songs"] for one in first["lists"]]
     assert "0 new songs, 0 moved to another list" in err
     assert "0 lists written" in err
-    code, _, err = audiorec("playlists", "--size", "6", "--out", "lists", "--anew")
+    code, _, err = audiorec("playlists", "--size", "6", "--out", "lists", "--regroup")
     assert (code, "new songs" in err) == (0, True)
 
 

@@ -101,7 +101,7 @@ def test_mistakes(home, audiorec):
         ("retag music --field tempo", "no field tempo"),
         ("retag music --undo gone", "gone: no such undo file"),
         ("retag music --undo x --replace", "--undo can only be combined with"),
-        ("retag . --undo-file music/in/birds.ogg --write", "is not an undo file"),
+        ("retag . --save-undo music/in/birds.ogg --write", "is not an undo file"),
         ("retag music --field mood", "features.parquet"),
     ):
         code, out, err = audiorec(*line.split())

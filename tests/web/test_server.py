@@ -59,7 +59,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys
 def test_other_machines_are_let_in_only_when_told(tmp_path):
     httpx = needs("httpx")
     store = write_music(tmp_path / "home", songs=[], more=[song("a", series(0))])
-    with browsing(store, "--name", "music.example.org") as address:
+    with browsing(store, "--host-name", "music.example.org") as address:
         base, _ = split_address(address)
         found = httpx.get(base, headers={"Host": "music.example.org"})
         assert found.status_code == 200

@@ -93,7 +93,7 @@ def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise MissingFileError(
             f"{path}: no such file; set watch = true and train again, or give the partner's "
-            "settings with --with"
+            "settings with --other-config"
         ) from error
     except ValueError as error:
         raise StoreError(f"{path}: not JSON: {error}") from error

@@ -118,7 +118,7 @@ def title_facts(
 
 
 def sound_facts(
-    sound: Sound, *, neighbours: int = 10, least: float = 0.0, form: Form = "hub"
+    sound: Sound, *, neighbours: int = 10, minimum: float = 0.0, form: Form = "hub"
 ) -> Triples:
     """Return facts from the sound: the heads' classes, and the nearest songs, weighted.
 
@@ -127,7 +127,7 @@ def sound_facts(
     sound : Sound
     neighbours : int
         Nearest songs of each song; 0: none. The weight of a fact is the cosine of the two.
-    least : float
+    minimum : float
         Minimum cosine of a neighbour, in 0..1.
     form : {"hub", "pairwise"}
         Form of the class facts; neighbour facts always link two songs.
@@ -137,7 +137,7 @@ def sound_facts(
         values = [None if c < 0 else f"{c}" for c in codes.tolist()]
         parts.append(_of_label(sound.song_ids, values, name, form, relation=f"{HEARD}_{name}"))
     if neighbours > 0:
-        parts.append(_neighbours(sound, neighbours, least))
+        parts.append(_neighbours(sound, neighbours, minimum))
     return joined(parts)
 
 
@@ -306,7 +306,7 @@ def _of_label(
     return of_rows(heads, [f"same_{relation}"] * len(heads), tails)
 
 
-def _neighbours(sound: Sound, most: int, least: float) -> Triples:
+def _neighbours(sound: Sound, most: int, minimum: float) -> Triples:
     """Return the nearest songs of each song, weighted by cosine."""
     units = sound.units
     known = np.flatnonzero(units.any(axis=1))
@@ -320,7 +320,7 @@ def _neighbours(sound: Sound, most: int, least: float) -> Triples:
         cosine[np.arange(len(rows)), np.arange(first, first + len(rows))] = -np.inf
         near = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
         value = np.take_along_axis(cosine, near, axis=1)
-        wanted = value > max(least, 0.0)
+        wanted = value > max(minimum, 0.0)
         of, column = np.nonzero(wanted)
         heads += [f"song:{sound.song_ids[row]}" for row in rows[of].tolist()]
         tails += [f"song:{sound.song_ids[row]}" for row in known[near[of, column]].tolist()]

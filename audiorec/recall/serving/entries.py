@@ -24,7 +24,7 @@ class Product:
         Share of the total weight for channels of short horizon (what fits now); the rest is for
         those of long horizon (what the user likes in general).
     rules : FusionRecipe
-    give_up : float
+    tolerance : float
         Share of the accuracy that learnt dials may cost.
     """
 
@@ -32,7 +32,7 @@ class Product:
     weights: Mapping[str, float]
     short_share: float
     rules: FusionRecipe
-    give_up: float = 0.02
+    tolerance: float = 0.02
 
     def recipe_for(
         self, channels: Sequence[Channel], k: int, *, short_share: float | None = None
@@ -67,7 +67,7 @@ ENTRIES = {
         weights={"popular": 0.0},
         short_share=0.5,
         rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),
-        give_up=0.2,
+        tolerance=0.2,
     ),
     "new": Product(
         about="songs that nobody has played yet",

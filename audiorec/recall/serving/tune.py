@@ -107,7 +107,7 @@ def tune(
     users: int = USERS,
     seed: int = 0,
     names: Sequence[str] = (),
-    give_up: float = 0.0,
+    tolerance: float = 0.0,
     facts: SongTraits = NO_FACTS,
     excluded: Exclusions = NOTHING,
 ) -> Tuned:
@@ -130,7 +130,7 @@ def tune(
         Seed of the sample.
     names : sequence of str, optional
         Names of the tables, for `Tried.name`; by default their file names.
-    give_up : float
+    tolerance : float
         Share of the accuracy that dials may cost; at 0 only the shares are learnt.
     facts, excluded
         As for `fuse`; dials that lack the facts they need are not turned.
@@ -142,8 +142,8 @@ def tune(
     """
     if len(paths) < 2:
         raise InputError("give at least two tables of candidates; one has no weights to learn")
-    if not 0 <= give_up < 1:
-        raise InputError(f"give_up must be at least 0 and below 1, got {give_up:g}")
+    if not 0 <= tolerance < 1:
+        raise InputError(f"tolerance must be at least 0 and below 1, got {tolerance:g}")
     measure = by or ("ndcg", recipe.k)
     first, second = _halves(split, users, seed)
     blocks = list(_of_users(paths, first, second))
@@ -160,7 +160,7 @@ def tune(
     )
     search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
     found = search.method(seed)
-    found = search.dials(found, give_up)
+    found = search.dials(found, tolerance)
     per_query = [check.per_query(one) for one in (found, search.equal, search.best_alone())]
     rng, cluster = np.random.default_rng(seed), check.split.cluster
     checked: dict[tuple[str, str], Interval] = {}
@@ -294,9 +294,9 @@ class _Search:
         is_sure = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
         return found["points" if is_sure else "weights"]
 
-    def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
-        """Raise each share and dial as far as accuracy stays within `give_up` of its best."""
-        turned = [dial for dial in DIALS if dial in SHARES or give_up]
+    def dials(self, recipe: FusionRecipe, tolerance: float) -> FusionRecipe:
+        """Raise each share and dial as far as accuracy stays within `tolerance` of its best."""
+        turned = [dial for dial in DIALS if dial in SHARES or tolerance]
         turned = [d for d in turned if not getattr(recipe, d) and self.part.has(d)]
         if not turned:
             return recipe
@@ -310,7 +310,7 @@ class _Search:
                 step = _turned(found, dial, value)
                 reached[value] = self._look(part, f"{dial} {value:g}", step).figures[named]
             best = max(best, *reached.values())
-            allowed = [v for v, worth in reached.items() if worth >= best * (1 - give_up) - GAIN]
+            allowed = [v for v, worth in reached.items() if worth >= best * (1 - tolerance) - GAIN]
             value = max(allowed, default=0.0)
             found = _turned(found, dial, value)
             now = reached[value]

@@ -34,29 +34,29 @@ _BY_NAME = {
     Reach.CHOOSES: """
         absolute all all-songs allow-failures any-song artist-gap buckets by cold cold-share
         cold-songs cold-users column columns curve days device dialect diversity dpi draws
-        dry-run embedding-column engine entry epochs every exclude explain exposures field
-        filter flatness form format gamma give-up guard-formulas half-life heard height hidden
-        hop id-column in include include-non-music input interests item job jobs json k
-        keep-duplicates keep-heard keep-known keep-unmatched kind last least likes long-days
+        dry-run embedding-column engine entry epochs every exclude explain exposures facts
+        field filter flatness form format gamma guard-formulas half-life heard height hidden
+        hop id-column include include-non-music input interests item job jobs json k
+        keep-duplicates keep-heard keep-known keep-unmatched kind last likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model
         model-id neighbours new-songs normalise on-duplicate only per-album per-artist
         per-interest per-song per-user piece-songs popularity portrait processes projection
         quiet quota replay-share retry-failed role seed sensitive served-days sessions set
-        settle short-days short-share signal since size song-draws split split-seed steps strict
-        table take task tastes test top units until user users utc-offset valid watch weights
-        what why why-long wide width""",
+        settle short-days short-share signal since size song-draws split split-seed steps
+        strict table task tastes test tolerance top units until user users utc-offset valid
+        watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates earlier embeddings errors favourites features files
-        files-from from fused histories id-from import interactions less-like lists manifest
-        new-to profiles rule scores side songs source targets test-histories triples tuned
-        vectors warm""",
+        files-from folder from fused histories id-from import interactions less-like lists
+        manifest new-to profiles rule scores side songs source targets test-histories
+        triples tuned upper-bound vectors""",
     Reach.WRITES: """
-        add attributes beside cache config day keep-mtime log-json m3u8 metrics-textfile onnx
-        out pictures plot replace report undo undo-file work work-dir write""",
-    Reach.DELETES: "anew overwrite prune",
-    Reach.LOADS: "backbone head models recall spec with",
+        add attributes beside cache config day keep-mtime log-json m3u8 metrics-textfile
+        onnx out pictures plot replace report save-undo undo work work-dir write""",
+    Reach.DELETES: "overwrite prune regroup",
+    Reach.LOADS: "backbone head models other-config recall spec",
     Reach.CONNECTS: """
-        address host name no-open no-page port root runner serve token token-file yes""",
+        address host host-name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """
         body follow-links max-duration max-failures memory-limit partial rate seconds
         skip-bad-rows threads timeout""",

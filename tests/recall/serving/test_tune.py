@@ -99,7 +99,7 @@ def test_dials_go_as_far_as_accuracy_allows(world):
     facts = SongTraits(song_ids=tuple(SONGS), groups=groups, plays=plays)
     still = tune(paths, split, FusionRecipe(k=3), facts=facts)
     assert (still.recipe.popularity, still.recipe.diversity) == (0, 0)
-    free = tune(paths, split, FusionRecipe(k=3), facts=facts, give_up=0.9)
+    free = tune(paths, split, FusionRecipe(k=3), facts=facts, tolerance=0.9)
     assert free.recipe.popularity == 0.5
     assert free.recipe.diversity > 0
     tried = {one.name: one.figures for one in free.tried}

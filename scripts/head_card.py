@@ -191,7 +191,7 @@ def genre_fields(found: Values) -> dict[str, str]:
         "ece_inside_tracks": f"{inside['tracks']['ece']:.3f}",
         "folk": folk_rows(found),
         "yardstick": yardstick(found),
-        "short_artists": str(clips["tracks"]),
+        "short_artists": str(clips["songs"]),
         "short": percent(clips["accuracy"]),
     }
 

@@ -2,9 +2,9 @@
 
     scores (n, C), labels (n,)  ──report──▶  `Report`: accuracy, macro-F1, per class, ECE
 
-Segments of a song are not independent, so intervals come from a bootstrap over songs ("tracks" in
-the names): a song is drawn with all of its segments. The same functions evaluate by segment and by
-song; `by_song` averages segments to songs.
+Segments of a song are not independent, so intervals come from a bootstrap over songs: a song is
+drawn with all of its segments. The same functions evaluate by segment and by song; `by_song`
+averages segments to songs.
 
 Conventions
 -----------
@@ -50,7 +50,7 @@ class Report:
     classes : tuple of str, length C
     n : int
         Number of rows evaluated.
-    n_tracks : int
+    n_songs : int
         Number of songs (bootstrap units).
     accuracy, macro_f1 : Interval
     balanced_macro_f1 : Interval
@@ -68,7 +68,7 @@ class Report:
 
     classes: tuple[str, ...]
     n: int
-    n_tracks: int
+    n_songs: int
     accuracy: Interval
     macro_f1: Interval
     balanced_macro_f1: Interval
@@ -94,7 +94,7 @@ class Report:
         }
         return {
             "rows": self.n,
-            "tracks": self.n_tracks,
+            "songs": self.n_songs,
             "accuracy": _plain_interval(self.accuracy),
             "macro_f1": _plain_interval(self.macro_f1),
             "balanced_macro_f1": _plain_interval(self.balanced_macro_f1),
@@ -112,7 +112,7 @@ class Report:
         width = max(len(name) for name in self.classes)
         figures = f"accuracy {self.accuracy}  macro-F1 {self.macro_f1}  ECE {self.ece:.3f}"
         lines = [
-            f"{figures}  ({self.n} rows, {self.n_tracks} songs)",
+            f"{figures}  ({self.n} rows, {self.n_songs} songs)",
             f"macro-F1 with classes of equal size {self.balanced_macro_f1}",
         ]
         for c, name in enumerate(self.classes):
@@ -127,7 +127,7 @@ class Report:
 def report(
     scores: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
-    tracks: Sequence[str] | npt.NDArray[np.str_],
+    songs: Sequence[str] | npt.NDArray[np.str_],
     *,
     classes: Sequence[str],
     rng: np.random.Generator,
@@ -137,7 +137,7 @@ def report(
 
     Parameters
     ----------
-    tracks : sequence of str, length n
+    songs : sequence of str, length n
         The bootstrap unit of each row. For scores by song: the songs' artists, or the songs
         themselves.
     samples : int
@@ -150,10 +150,10 @@ def report(
     ShapeError
         If the shapes of the arrays do not match.
     """
-    _check(scores, labels, tracks, classes)
+    _check(scores, labels, songs, classes)
     answers, n_classes = scores.argmax(1), len(classes)
     # One confusion matrix per song, (songs, C, C); then those of bootstrap samples of songs.
-    names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
+    names, of_row = np.unique(np.asarray(songs), return_inverse=True)
     per_track = np.zeros((len(names), n_classes, n_classes), np.int64)
     np.add.at(per_track, (of_row, labels, answers), 1)
     whole, n = per_track.sum(0), len(names)
@@ -164,7 +164,7 @@ def report(
     return Report(
         classes=tuple(classes),
         n=len(labels),
-        n_tracks=n,
+        n_songs=n,
         accuracy=_interval(accuracy, whole, drawn),
         macro_f1=_interval(macro_f1, whole, drawn),
         balanced_macro_f1=_interval(balanced_macro_f1, whole, drawn),
@@ -181,7 +181,7 @@ def report(
 def by_song(
     scores: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
-    tracks: Sequence[str] | npt.NDArray[np.str_],
+    songs: Sequence[str] | npt.NDArray[np.str_],
 ) -> tuple[Float64Array, Int64Array, npt.NDArray[np.str_]]:
     """Average segment scores (n, C) by song: scores (m, C), labels (m,), sorted names (m,).
 
@@ -190,7 +190,7 @@ def by_song(
     InputError
         If a song has more than one label.
     """
-    names, first, of_row = np.unique(np.asarray(tracks), return_index=True, return_inverse=True)
+    names, first, of_row = np.unique(np.asarray(songs), return_index=True, return_inverse=True)
     if (labels != labels[first][of_row]).any():
         name = names[of_row[labels != labels[first][of_row]][0]]
         raise InputError(f"song {str(name)!r} has segments of more than one class")
@@ -328,14 +328,14 @@ def _interval(
 def _check(
     scores: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
-    tracks: Sequence[str] | npt.NDArray[np.str_],
+    songs: Sequence[str] | npt.NDArray[np.str_],
     classes: Sequence[str],
 ) -> None:
     n = len(labels)
-    if scores.shape != (n, len(classes)) or len(tracks) != n:
+    if scores.shape != (n, len(classes)) or len(songs) != n:
         raise ShapeError(
-            f"scores must have shape ({n}, {len(classes)}) and tracks length {n}, "
-            f"got {scores.shape} and {len(tracks)}"
+            f"scores must have shape ({n}, {len(classes)}) and songs length {n}, "
+            f"got {scores.shape} and {len(songs)}"
         )
     if n == 0:
         raise InputError("there are no rows to evaluate")

@@ -55,7 +55,7 @@ class LabelledFeatures:
         Features of n segments, by backbone name; pools are empty unless they were requested.
     labels : ndarray, shape (n,), int64
         Index into `classes`.
-    tracks, groups : ndarray, shape (n,), str
+    song_ids, groups : ndarray, shape (n,), str
     classes : tuple of str
     grouped : bool
         True if any two songs share a group. If not, songs of one artist may fall on both sides
@@ -73,7 +73,7 @@ class LabelledFeatures:
 
     features: dict[str, AnyFeatures]
     labels: Int64Array
-    tracks: npt.NDArray[np.str_]
+    song_ids: npt.NDArray[np.str_]
     groups: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     grouped: bool
@@ -209,9 +209,9 @@ def evaluate_head(head: Head, data: LabelledFeatures) -> tuple[Report, Report]:
 def judge_scores(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tuple[Report, Report]:
     """Evaluate scores (n, C) against the labels: by segment, and by song."""
     rng = np.random.default_rng(0)
-    segments = report(scores, data.labels, data.tracks, classes=data.classes, rng=rng)
-    means, labels, tracks = by_song(scores, data.labels, data.tracks)
-    songs = report(means, labels, tracks, classes=data.classes, rng=rng)
+    segments = report(scores, data.labels, data.song_ids, classes=data.classes, rng=rng)
+    means, labels, song_ids = by_song(scores, data.labels, data.song_ids)
+    songs = report(means, labels, song_ids, classes=data.classes, rng=rng)
     return segments, songs
 
 
@@ -274,7 +274,7 @@ def _read_features(
     return LabelledFeatures(
         features={name: _features(columns, name) for name in sorted(networks)},
         labels=np.repeat([classes.index(song.label) for song in used], counts),
-        tracks=np.repeat([song.source.song_id for song in used], counts),
+        song_ids=np.repeat([song.source.song_id for song in used], counts),
         groups=np.repeat([song.group for song in used], counts),
         classes=classes,
         grouped=len({song.group for song in used}) < len(used),

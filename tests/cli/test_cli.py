@@ -315,7 +315,7 @@ def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
     }
     judged = audiorec("heads", "evaluate", tmp_path / "mood", labels, "--json", "-q")
     assert judged.returncode == 0, judged.stderr
-    assert json.loads(judged.stdout)["by_song"]["tracks"] == 4
+    assert json.loads(judged.stdout)["by_song"]["songs"] == 4
     if importlib.util.find_spec("matplotlib"):
         drawn = audiorec(
             "heads", "evaluate", tmp_path / "mood", labels, "--pictures", tmp_path / "p", "-q"

@@ -118,7 +118,7 @@ def test_bootstrap_draws_tracks_whole():
         rng=np.random.default_rng(0),
     )
     assert (found.accuracy.low, found.accuracy.value, found.accuracy.high) == (0, 0.5, 1)
-    assert found.n_tracks == 2
+    assert found.n_songs == 2
 
 
 def test_undefined_figures_are_null_in_json():
@@ -138,7 +138,7 @@ def test_undefined_figures_are_null_in_json():
 @pytest.mark.parametrize(
     ("scores", "labels", "tracks", "error", "match"),
     [
-        (np.ones((2, 3)), [0, 1], ["a", "b"], ShapeError, r"\(2, 2\) and tracks length 2"),
+        (np.ones((2, 3)), [0, 1], ["a", "b"], ShapeError, r"\(2, 2\) and songs length 2"),
         (np.ones((2, 2)), [0, 1], ["a"], ShapeError, "got .* and 1"),
         (np.ones((0, 2)), [], [], InputError, "no rows"),
         (np.ones((2, 2)), [0, 2], ["a", "b"], InputError, r"from 0 to 1"),

@@ -81,7 +81,7 @@ def test_labels_that_cannot_work_are_refused(tmp_path, text, message):
 
 
 def test_features_are_a_row_a_segment(data):
-    assert len(data.labels) == len(data.tracks) == len(data.groups) == 8 * 2
+    assert len(data.labels) == len(data.song_ids) == len(data.groups) == 8 * 2
     assert data.features["msd"].tags.shape == (16, 50)
     assert data.features["mtt"].penultimate.shape == (16, 200)
     assert data.classes == ("hum", "noise")

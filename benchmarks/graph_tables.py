@@ -53,20 +53,32 @@ POOLS = ("joint", "apart", "warm", "one", "never")
 PEERS = ("gensim", "pykeen")
 
 
-def main() -> None:
-    """Read the arguments, run or print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def graph_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that all tables of the graph share."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("what", choices=("run", "table"))
     parser.add_argument("rows", nargs="*")
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="The first seed.")
-    told = "Hide a fifth of what is left, and judge by that: what settings are chosen by."
-    parser.add_argument("--choosing", action="store_true", help=told)
+    choosing = "Hide a fifth of what is left, and judge by that: what settings are chosen by."
+    parser.add_argument("--choosing", action="store_true", help=choosing)
+    return parser
+
+
+def parsed_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments; figures for choosing have a cache of their own."""
     args = parser.parse_args()
     args.cache = args.cache / "choosing" if args.choosing else args.cache
     args.cache.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def main() -> None:
+    """Read the arguments, run or print."""
+    parser = graph_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    args = parsed_arguments(parser)
     if args.what == "table":
         print_table(args.cache)
         return

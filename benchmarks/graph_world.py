@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from graph_tables import KS, POOLS, interval, strata
+from graph_tables import KS, POOLS, graph_parser, interval, parsed_arguments, strata
 
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import Triples
@@ -167,19 +167,10 @@ def print_table(cache: Path) -> None:
 
 def main() -> None:
     """Read the arguments, run or print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("run", "table"))
-    parser.add_argument("rows", nargs="*")
+    parser = graph_parser(__doc__)
     parser.add_argument("--world", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--gamma", type=float, default=1.0)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, help="The first seed.")
-    told = "Hide a fifth of what is left, and judge by that: what settings are chosen by."
-    parser.add_argument("--choosing", action="store_true", help=told)
-    args = parser.parse_args()
-    args.cache = args.cache / "choosing" if args.choosing else args.cache
-    args.cache.mkdir(parents=True, exist_ok=True)
+    args = parsed_arguments(parser)
     if args.what == "table":
         print_table(args.cache)
         return

@@ -40,7 +40,7 @@ WIDTH = 16
 DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A command, and what its cost goes by.
 
@@ -188,77 +188,65 @@ def cold_start(folder: Path, songs: int) -> list[str]:
 
 
 STAGES = (
+    Stage("store compact", "song", (2_000, 60_000, 200_000, 600_000), compact, lambda n: n),
+    Stage("index build", "song", (30_000, 100_000, 300_000), index, lambda n: n),
     Stage(
-        name="store compact",
-        unit="song",
-        sizes=(2_000, 60_000, 200_000, 600_000),
-        make=compact,
-        count=lambda n: n,
+        "listening prepare",
+        "play",
+        (100_000, 300_000, 1_000_000, 3_000_000),
+        prepare,
+        lambda n: 400 * n,
     ),
     Stage(
-        name="index build",
-        unit="song",
-        sizes=(30_000, 100_000, 300_000),
-        make=index,
-        count=lambda n: n,
-    ),
-    Stage(
-        name="listening prepare",
-        unit="play",
-        sizes=(100_000, 300_000, 1_000_000, 3_000_000),
-        make=prepare,
-        count=lambda n: 400 * n,
-    ),
-    Stage(
-        name="recall train youtube-dnn",
-        unit="play, of an epoch",
-        sizes=(100_000, 300_000, 1_000_000),
-        make=youtube_dnn,
-        count=lambda n: 400 * n * 20,
+        "recall train youtube-dnn",
+        "play, of an epoch",
+        (100_000, 300_000, 1_000_000),
+        youtube_dnn,
+        lambda n: 400 * n * 20,
         factor=0.5 * 64 / WIDTH,  # two epochs were run
     ),
     Stage(
-        name="recall train song2vec",
-        unit="entry, of an epoch",
-        sizes=(100_000, 300_000, 1_000_000),
-        make=song2vec,
-        count=lambda n: 400 * n * 20,
+        "recall train song2vec",
+        "entry, of an epoch",
+        (100_000, 300_000, 1_000_000),
+        song2vec,
+        lambda n: 400 * n * 20,
         factor=64 / WIDTH,
     ),
     Stage(
-        name="recall candidates, by users",
-        unit="pair of a user and a song",
-        sizes=(1_000, 3_000, 10_000, 30_000),
-        make=candidates_users,
-        count=lambda n: n * n,
+        "recall candidates, by users",
+        "pair of a user and a song",
+        (1_000, 3_000, 10_000, 30_000),
+        candidates_users,
+        lambda n: n * n,
     ),
     Stage(
-        name="recall candidates, by songs",
-        unit="pair of a user and a song",
-        sizes=(10_000, 30_000, 100_000, 300_000),
-        make=candidates_songs,
-        count=lambda n: n * n,
+        "recall candidates, by songs",
+        "pair of a user and a song",
+        (10_000, 30_000, 100_000, 300_000),
+        candidates_songs,
+        lambda n: n * n,
     ),
     Stage(
-        name="recall fuse",
-        unit="row of four channels",
-        sizes=(1_000, 3_000, 10_000, 30_000),
-        make=fuse,
-        count=lambda n: 400 * n,
+        "recall fuse",
+        "row of four channels",
+        (1_000, 3_000, 10_000, 30_000),
+        fuse,
+        lambda n: 400 * n,
     ),
     Stage(
-        name="recall evaluate",
-        unit="pair of a query and a song",
-        sizes=(1_000, 3_000, 10_000),
-        make=evaluate,
-        count=lambda n: min(n, 1e5) * n,
+        "recall evaluate",
+        "pair of a query and a song",
+        (1_000, 3_000, 10_000),
+        evaluate,
+        lambda n: min(n, 1e5) * n,
     ),
     Stage(
-        name="cold-start audience",
-        unit="pair of a new song and a user",
-        sizes=(300, 1_000, 3_000, 10_000),
-        make=cold_start,
-        count=lambda n: n / 1e3 * n,
+        "cold-start audience",
+        "pair of a new song and a user",
+        (300, 1_000, 3_000, 10_000),
+        cold_start,
+        lambda n: n / 1e3 * n,
     ),
 )
 # How many units a size of a stage is, where it counts something else.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 TICKS = 480  # per beat
 DRUMS = 9  # the General MIDI channel whose keys are drums
-KICK, SNARE, HAT, RIDE = "C2", "D2", "F#2", "D#3"
+KICK, SNARE, HAT = "C2", "D2", "F#2"
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 

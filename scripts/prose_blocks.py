@@ -90,11 +90,3 @@ def count(blocks: list[Block]) -> str:
     run = sum(block.is_run for block in blocks)
     said = sum(not block.is_run and bool(block.reason) for block in blocks)
     return f"blocks: {run} run, {said} with a reason"
-
-
-def write_reason(path: Path, lines: dict[int, str]) -> None:
-    """Put reasons above the blocks of a page, by the line of the fence."""
-    text = path.read_text(encoding="utf-8").splitlines()
-    for line in sorted(lines, reverse=True):
-        text.insert(line - 1, f"<!-- not run: {lines[line]} -->")
-    path.write_text("\n".join(text) + "\n", encoding="utf-8")

@@ -1,13 +1,15 @@
 """Two or three parties in one process, on a little world whose rows can be told in a transcript."""
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.link import Caller, Desk, Direct
+from audiorec.recall.federated.link import IN_PROCESS, Caller, Desk
 from audiorec.recall.federated.party import PartyWork, Shared
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.sides import ItemSide, UserSide
@@ -20,6 +22,28 @@ SMALL = {
 }  # fmt: skip
 RECIPE = TwoTowerRecipe(**SMALL)
 STEPS = 2 * 3  # an epoch: 48 users that are learnt from, in batches of 16, twice
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Transport within one process; `observer` gets every message."""
+
+    desk: Desk
+    observer: Callable[[bytes], None] | None = None
+    certificates: tuple[str, str] = IN_PROCESS
+    is_remote: bool = False
+
+    def ask(self, data: bytes, timeout_s: float) -> bytes:
+        """Pass a message to the desk and return its answer."""
+        if self.observer is not None:
+            self.observer(data)
+        answer = self.desk.answer(data, timeout_s)
+        if self.observer is not None:
+            self.observer(answer)
+        return answer
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
 
 def mmoe(**settings):
@@ -86,14 +110,14 @@ class Music:
         return self
 
 
-def partner(desks, work, agreed, *, secret=12, hears=None, timeout_s=20, wrap=Direct, **how):
+def partner(desks, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap=Direct, **how):
     """Run the partner to its end; return its half and lines."""
     work.mkdir(parents=True, exist_ok=True)
     lines, kept = [], {}
     side = UserSide.of(people(), USERS, agreed.recipe)
 
     def connect():
-        return [Caller(wrap(find(), hears), timeout_s=timeout_s) for find in desks]
+        return [Caller(wrap(find(), observer), timeout_s=timeout_s) for find in desks]
 
     def save(half, _fitted, space):
         kept.update(half=half, space=space)

@@ -203,30 +203,6 @@ def grouped_folds(
     return fold_of_name[of_row]
 
 
-def held_out_logits(
-    columns: npt.NDArray[np.floating],
-    targets: Float64Array,
-    row_weights: npt.NDArray[np.floating],
-    unseen: npt.NDArray[np.floating],
-    *,
-    recipe: HeadRecipe,
-) -> Float64Array:
-    """Train once, for `recipe.max_epochs`, and return the logits (m, C) of held-out rows.
-
-    For evaluating a fixed held-out set: without folds, calibration or a `Head`. Targets are
-    probabilities (n, C).
-    """
-    scaling = _standardisation(columns, row_weights.astype(np.float64))
-    _, watched = _Network(recipe, columns.shape[1], targets.shape[1]).fit(
-        _scaled(columns.astype(np.float64), scaling),
-        targets,
-        row_weights.astype(np.float64),
-        epochs=recipe.max_epochs,
-        watch=_scaled(unseen.astype(np.float64), scaling),
-    )
-    return watched[-1]
-
-
 class _Network:
     """Trainer of dense layers in torch; stateless except for the recipe."""
 

@@ -10,7 +10,7 @@ from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.labelling.calibration import class_targets, fit_calibration
-from audiorec.labelling.train import HeadRecipe, grouped_folds, held_out_logits, train_head
+from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head
 from audiorec.tagger.heads import softmax
 
 needs("torch")
@@ -145,15 +145,6 @@ def test_a_constant_column_with_noise_in_its_last_digits_is_not_blown_up():
     np.testing.assert_allclose(
         head.scores_of_columns(moved), head.scores_of_columns(wide), atol=1e-5
     )
-
-
-def test_what_a_head_says_of_unseen_rows_without_making_the_head():
-    x, labels, groups = planted()
-    recipe = HeadRecipe(**{**vars_of(QUICK), "early_stopping": False, "balanced": False})
-    head = train(x, labels, groups, recipe).head
-    weights = np.ones(len(x))
-    logits = held_out_logits(x, np.eye(2)[labels], weights, x[:7] + 0.1, recipe=recipe)
-    np.testing.assert_allclose(logits, head.logits(x[:7] + 0.1), atol=1e-4)
 
 
 def test_without_early_stopping_every_epoch_is_trained():

@@ -25,7 +25,6 @@ NO_SONG = "names no song"
 NO_TIME = "has no time that can be read"
 WRONG_TIME = "its time is not between 1973 and 2100"
 NOT_AN_OBJECT = "is no JSON object"
-CUT_OFF = "is cut off or damaged from here on"
 
 _TIME = re.compile(  # as Go, SQLite and ISO 8601 write it
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?(?: \w+)?"

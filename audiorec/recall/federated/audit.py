@@ -12,7 +12,6 @@ records them during training (`leaks_of_gradients`), vectors by `leaks_of_vector
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,11 +253,6 @@ def _table(undefended: Found, defended: Found) -> LeakTable:
         if base is not None and other is not None:
             leaks.append(Leak(attack, base.chance, base.found, other.found))
     return LeakTable(tuple(leaks))
-
-
-def join_tables(tables: Sequence[LeakTable]) -> LeakTable:
-    """Concatenate several tables."""
-    return LeakTable(tuple(leak for table in tables for leak in table.leaks))
 
 
 def _plain(found: Interval) -> list[float]:

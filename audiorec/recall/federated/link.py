@@ -4,8 +4,8 @@
               ◀───────────── bytes ────────────
 
 The partner is the caller, an item side the desk: its training thread takes and answers one question
-at a time, while the transport's threads wait. `Direct` carries messages within a process,
-`audiorec.recall.federated.flight` over the network; both carry the same bytes.
+at a time, while the transport's threads wait. `audiorec.recall.federated.flight` is the transport
+over the network.
 
 The desk refuses invalid messages before the training thread sees them: unreadable ones, those of
 another session, and repeated numbers. See ``docs/federated-protocol.md``.
@@ -13,7 +13,7 @@ another session, and repeated numbers. See ``docs/federated-protocol.md``.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +36,6 @@ IN_PROCESS = ("0" * 64, "1" * 64)  # placeholders for certificates within a proc
 # Subject of a refusal if the other party has ended, was too slow, or has closed the session.
 END, LATE, GONE = LOST = ("end", "late", "gone")
 PATIENCE = 2.0  # a transport's thread waits for the desk for so many time limits
-Heard = Callable[[bytes], None]
 
 
 class Transport(Protocol):
@@ -53,28 +52,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Direct:
-    """Transport within one process, for tests and audits; `hears` gets every message."""
-
-    desk: "Desk"
-    observer: Heard | None = None
-    certificates: tuple[str, str] = IN_PROCESS
-    is_remote: bool = False
-
-    def ask(self, data: bytes, timeout_s: float) -> bytes:
-        """Pass a message to the desk and return its answer."""
-        if self.observer is not None:
-            self.observer(data)
-        answer = self.desk.answer(data, timeout_s)
-        if self.observer is not None:
-            self.observer(answer)
-        return answer
-
-    def close(self) -> None:
-        """Do nothing: there is no connection."""
 
 
 class Caller:

@@ -14,14 +14,12 @@ A step is a batch of aligned rows that both sides draw alike
 identified by `number`; the user half sends each a separate vector.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import Line
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
 from audiorec.learning.song_features import SongFeatures
@@ -31,50 +29,10 @@ from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.shared_draws import JointStep, split_rows
+from audiorec.recall.federated.shared_draws import split_rows
 from audiorec.recall.federated.user_features import UserEncoder, UserFeatures
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.types import FloatArray, Int64Array
-
-
-class AnyItemHalf(Protocol):
-    """Interface of an item half, as a link uses it."""
-
-    loss: float
-
-    def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
-        """Train on vectors (B, d) float32; return the defended gradients (B, d) float32."""
-
-    def figures(self, vectors: FloatArray) -> Line:
-        """Return validation metrics for the vectors (V, d) of the validation rows."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return weights, optimiser moments and the secret."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Undo `state_dict`."""
-
-
-class AnyUserHalf(Protocol):
-    """Interface of a user half, as a link uses it."""
-
-    def vectors(self, step: JointStep) -> tuple[FloatArray, ...]:
-        """Return the vectors to send, (B, d) float32 for each business with items."""
-
-    def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
-        """Train on the returned gradients, one (B, d) for each business with items."""
-
-    def validation(self) -> tuple[FloatArray, ...]:
-        """Return the vectors of the validation rows: (V, d) float32 for each business."""
-
-    def figures(self) -> Line:
-        """Return the user side's own metrics of an epoch."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return weights, optimiser moments and the secret."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Undo `state_dict`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.initialisation import initial_vectors
+from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.recipe import EgesRecipe
 from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
@@ -17,7 +18,7 @@ ROWS = 65_536  # songs per block
 OFF = -1e9  # logit of an empty slot
 
 
-class EgesModel(nn.Module):
+class EgesModel(PairModel):
     """Embeddings of songs and entities, weights of facts per song, and context embeddings."""
 
     def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
@@ -34,7 +35,7 @@ class EgesModel(nn.Module):
         self.weights = trainable_copy(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
 
     def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `audiorec.recall.graph.learner.PairModel`."""
+        """See `PairModel`."""
         rows, at = torch.unique(songs, return_inverse=True)
         return self._hidden(rows)[at], self.contexts(songs), self.contexts(drawn)
 

@@ -5,12 +5,13 @@
 The models differ in where song vectors come from, and in any further loss.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,23 +38,23 @@ LAST_RATE = 0.05  # fraction of the learning rate in the last epoch
 METRICS_FILE = "metrics.jsonl"
 
 
-class PairModel(Protocol):
-    """A source of song vectors that can be trained on pairs."""
+class PairModel(nn.Module, ABC):
+    """A source of song vectors that can be trained on pairs; embedding tables are sparse."""
 
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return all parameters; embedding tables have sparse gradients."""
-
+    @abstractmethod
     def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return song vectors (B, L, D), their contexts, and contexts of `drawn` (n, D)."""
 
+    @abstractmethod
     def extra_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return the weighted further loss of a step, or None."""
 
+    @abstractmethod
     def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Return the song vectors in numpy; without `cold`, only songs in lists need a place."""
 
 
-MakeModel = Callable[[GraphMaterial], Any]
+MakeModel = Callable[[GraphMaterial], PairModel]
 Walks = Callable[[GraphMaterial, np.random.Generator], Sequences]
 
 
@@ -193,7 +194,7 @@ class _PairLearner:
         further = self.model.extra_loss(batch.rng)
         whole = loss if further is None else loss + further
         self.optimiser.zero_grad()
-        whole.backward()
+        whole.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(whole.detach())
 
@@ -216,7 +217,7 @@ class _PairLearner:
         return found
 
 
-def row_optimiser(model: Any, rate: float) -> optim.Optimizer:
+def row_optimiser(model: PairModel, rate: float) -> optim.Optimizer:
     """Return row-wise Adagrad if all parameters are sparse tables, else Adam."""
     modules = [m for m in model.modules() if not list(m.children())]
     if all(isinstance(m, nn.Embedding) and m.sparse for m in modules):

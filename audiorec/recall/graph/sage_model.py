@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.initialisation import initial_vectors
+from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.recipe import GraphSageRecipe
 from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
@@ -19,7 +20,7 @@ NEIGHBOURS = 8  # a purpose of random numbers, beside those of the learner
 ROWS = 8_192  # entities per block
 
 
-class SageModel(nn.Module):
+class SageModel(PairModel):
     """Embeddings of entities, and two aggregating layers."""
 
     def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
@@ -38,7 +39,7 @@ class SageModel(nn.Module):
         self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
 
     def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `audiorec.recall.graph.learner.PairModel`: z is both vector and context."""
+        """See `PairModel`: z is both vector and context."""
         rows, at = torch.unique(torch.cat([songs.ravel(), drawn]), return_inverse=True)
         z = self._z(rows, self.recipe.near, self.recipe.far)
         own, others = z[at[: songs.numel()]].view(*songs.shape, -1), z[at[songs.numel() :]]

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.fact_vectors import vectors_from_facts
 from audiorec.recall.graph.initialisation import initial_vectors
+from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.song_vectors import ROWS, SongVectors, prior_columns, scaled, unit
@@ -25,7 +26,7 @@ from audiorec.recall.graph.transe import Corruption, relation_loss
 START = 7  # a purpose of random numbers, beside those of the learner
 
 
-class Song2vecModel(nn.Module):
+class Song2vecModel(PairModel):
     """The tables of Song2vec; see the module docstring."""
 
     def __init__(
@@ -47,7 +48,7 @@ class Song2vecModel(nn.Module):
         self._n_relations = n_relations
 
     def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `audiorec.recall.graph.learner.PairModel`."""
+        """See `PairModel`."""
         found = self.contexts(torch.cat([songs.ravel(), drawn]))
         own, others = found[: songs.numel()], found[songs.numel() :]
         return self.vectors(songs), own.view(*songs.shape, -1), others

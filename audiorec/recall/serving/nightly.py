@@ -60,7 +60,6 @@ STATE = "state.json"  # fingerprint and cost of each finished step
 FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
 REPORT = "report.md"
 TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
-NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20

@@ -3,9 +3,10 @@
 import threading
 
 import pytest
+from two_parties import Direct
 
 from audiorec.errors import LostPeerError, ProtocolError, RefusedError
-from audiorec.recall.federated.link import Caller, Desk, Direct
+from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import Message, MessageKind, decode, encode
 
 

@@ -14,6 +14,7 @@ from two_parties import (
     RECIPE,
     STEPS,
     USERS,
+    Direct,
     Dying,
     DyingDesk,
     KilledError,
@@ -30,7 +31,7 @@ from two_parties import (
 
 from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.recall.federated.learner import CentralTraining
-from audiorec.recall.federated.link import Desk, Direct
+from audiorec.recall.federated.link import Desk
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.spaces import space_of

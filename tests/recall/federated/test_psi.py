@@ -12,10 +12,12 @@ from needs import needs
 
 needs("private_set_intersection")
 
+from two_parties import Direct
+
 from audiorec.errors import InputError, ProtocolError, RefusedError, StoreError
 from audiorec.recall.federated import psi
 from audiorec.recall.federated.alignment import read_alignment, write_alignment
-from audiorec.recall.federated.link import Caller, Desk, Direct
+from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import MessageKind
 from audiorec.recall.federated.psi import Alignment, Normalised, Salt, align_music, align_partner
 
@@ -60,10 +62,10 @@ class Side:
             self.desk.close()
 
 
-def aligned(ours, *theirs, hears=None):
+def aligned(ours, *theirs, observer=None):
     """Align a partner with item sides; return all alignments, the partner's first."""
     sides = [Side(ids) for ids in theirs]
-    callers = [Caller(Direct(side.desk, hears)) for side in sides]
+    callers = [Caller(Direct(side.desk, observer)) for side in sides]
     for caller in callers:
         caller.hello("align")
     found = align_partner(callers, Normalised.of(ours))

@@ -47,7 +47,8 @@ def test_duration_of_an_asf(data, seconds):
 @given(st.binary(max_size=200))
 def test_any_asf_is_no_error(data):
     whole = MAGIC + data
-    read_asf(io.BytesIO(whole), 0, len(whole))
+    claimed = read_asf(io.BytesIO(whole), 0, len(whole)).claimed_s
+    assert claimed is None or claimed >= 0
 
 
 # AC-3
@@ -124,7 +125,7 @@ def test_what_is_no_tag():
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_tag_is_no_error(data, length):
     footer = struct.pack("<8sIIIIQ", b"APETAGEX", 2000, length, 9, 0, 0)
-    ape_tags(io.BytesIO(data + footer))
+    assert sum(map(len, ape_tags(io.BytesIO(data + footer)).values())) <= len(data)
 
 
 def test_an_ape_tag_behind_a_flac_without_tags_of_its_own(tmp_path):

@@ -93,8 +93,8 @@ def test_an_example_parses(line):
     words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
     while hasattr(page, "commands"):
         page = page.commands[words.pop(0)]
-    with page.make_context(EXAMPLES[line], words):
-        pass
+    with page.make_context(EXAMPLES[line], words) as context:
+        assert not context.args  # nothing was left over
 
 
 def write_networks(home, monkeypatch):

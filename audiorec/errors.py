@@ -5,6 +5,7 @@
     AudiorecError
     ├── InputError               invalid input: an option, a path, a table
     │   ├── MissingFileError     a file or folder given by the caller does not exist
+    │   ├── ExistingFileError    a file exists and may not be replaced
     │   ├── DamagedFileError     a list or table given by the caller cannot be read
     │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
     │   ├── UnknownSongError     no song has this id; has the closest matches
@@ -51,7 +52,7 @@ unpickling calls ``cls(*args)``.
 """
 
 from enum import StrEnum
-from errno import ENOENT
+from errno import EEXIST, ENOENT
 
 LOST_SHOWN = 3  # lost blocks that a message names
 
@@ -86,6 +87,12 @@ class MissingFileError(InputError, FileNotFoundError):
     """A file or folder given by the caller does not exist."""
 
     errno = ENOENT
+
+
+class ExistingFileError(InputError, FileExistsError):
+    """A file exists and the caller did not ask to replace it."""
+
+    errno = EEXIST
 
 
 class ShapeError(InputError):

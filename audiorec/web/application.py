@@ -23,7 +23,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from audiorec.errors import AudiorecError, InputError, MissingSongError, SongError
+from audiorec.errors import (
+    AudiorecError,
+    ExistingFileError,
+    InputError,
+    MissingSongError,
+    SongError,
+)
 from audiorec.files.visible import visible
 from audiorec.library.library import open_store
 from audiorec.web import lists
@@ -42,6 +48,7 @@ ENDINGS = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+STATUS = {MissingSongError: 404, ExistingFileError: 412}  # of other errors: 400
 EDITION = "audiorec-edition"  # header: the mark of the store that row numbers refer to
 # Requests without row numbers: a page that shows the previous edition may send them.
 ROWLESS = {"/api/library", "/api/running", "/api/renew"}
@@ -272,7 +279,7 @@ async def _answered(work: Work) -> Response:
     try:
         found = await run_in_threadpool(work)
     except AudiorecError as error:
-        status = 404 if isinstance(error, MissingSongError) else 400
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
         said = error.reason if isinstance(error, SongError) else str(error)
         return _json({"error": visible(said)}, status)
     except Exception:  # last resort of the server: one request fails, the others go on

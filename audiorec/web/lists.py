@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.web.song_columns import SongColumns
@@ -141,14 +141,17 @@ class Saver:
 
         Raises
         ------
+        ExistingFileError
+            If the file exists and `replace` is false.
         InputError
-            If the name does not fit a playlist, its folder does not exist, or a file is in the way.
+            If the name does not fit a playlist, its folder does not exist, or the file in the way
+            is no playlist.
         """
         place = self._place(name)
         old: bytes | None = None
         if place.exists():
             if not replace:
-                raise InputError(f"{place}: already exists")
+                raise ExistingFileError(f"{place}: already exists")
             old = _old(place)
         with self._shelf.lock:
             songs = self._shelf.library.rows(list(rows))

@@ -139,7 +139,7 @@ def recommend(
             _table(songs, f"{user}: {entry}, {ENTRIES[entry].about}")
         form.write(asdict(song) for song in songs)
         asked = ", ".join(channel.name for channel in recommender.channels)
-        say(f"{len(songs)} songs for {user}, from {asked}")
+        say(f"{len(songs)} song{'s' * (len(songs) != 1)} for {user}, from {asked}")
     for note in recommender.notes:
         say(f"note: {note}")
     if known.models is None:

@@ -10,7 +10,7 @@ from audiorec.engines.one_thread import _openblas, one_thread
 def two_threads():
     found = _openblas()
     if found is None:
-        pytest.skip("needs the programs: numpy stands on another library here")
+        pytest.skip("needs the programs: numpy uses another library than OpenBLAS")
     get, put = found
     before = get()
     put(2)

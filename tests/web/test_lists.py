@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_library import series, song, write_library
 
-from audiorec.errors import InputError
+from audiorec.errors import ExistingFileError, InputError
 from audiorec.library.library import open_store
 from audiorec.web.lists import Saver, path_of, playlist_of, rows_in
 from audiorec.web.song_columns import SongColumns
@@ -38,7 +38,7 @@ def test_an_old_list_is_replaced_only_when_told_and_comes_back(shelf, tmp_path):
     place = tmp_path / "old.m3u8"
     place.write_bytes(OLD)
     saver = Saver(shelf)
-    with pytest.raises(InputError, match="already exists"):
+    with pytest.raises(ExistingFileError, match="already exists"):
         saver.save([1], str(place))
     saver.save([1], str(place), replace=True)
     assert place.read_bytes() != OLD

@@ -310,7 +310,7 @@ def test_a_curve_is_drawn_and_the_list_answers(page):
 
 
 def test_save_where_one_says_and_take_it_back(open_page, address, library):
-    page = open_page(address, allow=["400"])
+    page = open_page(address, allow=["400", "412"])
     start_list(page, "Vibes", "Prelude")
     place = Path(library).parent / "evening.m3u8"
     page.fill(".saving input", "evening.m3u8")

@@ -89,7 +89,7 @@ ORDER BY plays
     ),
     _query(
         "agreement",
-        "How many channels agree on what is shown, and how high does it stand?",
+        "How many channels propose a shown song, and at which ranks?",
         """
 SELECT channels, count(*) AS pairs, avg(fused_rank) AS mean_rank
 FROM candidates

@@ -12,6 +12,7 @@ import { page, say, use } from "./store.js";
 
 const WAYS = [["near", "Songs like these"], ["path", "A path between two"], ["curve", "Along a curve"]];
 const WAIT = 150;
+const EXISTS = 412; // status: a file of this name exists
 
 export function ListsView() {
   const library = use((s) => s.library);
@@ -176,7 +177,7 @@ function Saving({ songs }) {
       const done = await postJson("/api/save", { rows: songs, name, replace });
       setSaid({ done, words: `Saved ${count(done.songs, "song")}: ${done.path}${done.left_out ? `; ${done.left_out} could not be written` : ""}` });
     } catch (error) {
-      setSaid({ failure: error.message, mayReplace: error.message.includes("already exists") });
+      setSaid({ failure: error.message, mayReplace: error.status === EXISTS });
     }
   };
   const takeBack = async () => {

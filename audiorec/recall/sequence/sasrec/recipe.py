@@ -36,6 +36,7 @@ class SasrecRecipe(NextSongRecipe):
     heads: int = 1
     hidden: int = 2
     dropout: float = 0.3
+    dimension: int = 128
     max_epochs: int = 12
     positions: bool = True
     relative_time: bool = True

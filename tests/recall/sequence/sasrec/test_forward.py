@@ -208,7 +208,7 @@ def test_sessions_by_hand():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="heads must divide dimension 96, got 5"):
+    with pytest.raises(InputError, match="heads must divide dimension 128, got 5"):
         SasrecRecipe(heads=5)
     with pytest.raises(InputError, match=r"dropout must be in \[0, 1\), got 1"):
         SasrecRecipe(dropout=1.0)

@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["AUDIOREC_CONFIG"] = ""
 os.environ["AUDIOREC_DATA"] = os.path.join(os.devnull, "none")  # noqa: PTH118 - no Path yet
 
+import once
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule
 from hypothesis import settings
@@ -26,6 +27,18 @@ sys.dont_write_bytecode = False
 # The time that an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an earlier run has passed; see `once`."""
+    items[:], before = once.split(items)
+    if before:
+        config.hook.pytest_deselected(items=before)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what has passed; see `once`."""
+    once.record(report)
 
 
 def pytest_collection_finish() -> None:

@@ -43,8 +43,8 @@ def near_names(ids: Any, query: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from audiorec.files.arrow import strings
-    >>> near_names(strings(["Abba - Waterloo", "Toto - Africa"]), "abba watrelo")
+    >>> from audiorec.files.arrow import string_array
+    >>> near_names(string_array(["Abba - Waterloo", "Toto - Africa"]), "abba watrelo")
     ('Abba - Waterloo',)
     """
     text = query.casefold()

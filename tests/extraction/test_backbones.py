@@ -111,7 +111,7 @@ def test_a_store_of_it_is_searched_by_what_it_says(tmp_path, songs, tiny):
     assert store.metadata.features == {"tiny_embedding": 40, "tiny_scores": 3}
     file = FeatureFile.open_last_layers(tmp_path / "s" / "features.parquet")
     assert (file.inputs, file.widths) == (("tiny_embedding",), (40,))
-    basis = store.basis()
+    basis = store.default_space()
     assert (basis.by, basis.note) == ("features", "")
     assert store.space("features").inputs == ("tiny_embedding",)
     found = store.similar("0.wav", 2, include_non_music=True, minimum=-1)
@@ -144,7 +144,7 @@ def test_stores_of_two_networks_are_never_mixed(tmp_path, songs, tiny):
     extracted(songs, tmp_path / "u", extractor_config((), "other"))
     shutil.copy(tmp_path / "u" / "features.parquet", tmp_path / "t" / "features.parquet")
     store = Library.open(tmp_path / "t" / "vecs.parquet")
-    assert "comes from another extractor" in store.basis().note
+    assert "comes from another extractor" in store.default_space().note
     with pytest.raises(SpecMismatchError, match="made by extractor"):
         store.similar("0.wav", by="features")
 

@@ -14,8 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -29,12 +28,12 @@ from audiorec.recall.audio.inputs import SongInputs, song_inputs
 from audiorec.recall.audio.model import Embedder, TowerSpec
 from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.spec import FeatureSpec
 from audiorec.store.segments import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress, Pairs
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 TOWER = "tower."  # prefix of names in a bundle
 EVIDENCE_FROM = 50  # newest songs of a history that are searched for evidence
@@ -54,25 +53,16 @@ class UserAudio(SharedSpace):
         """The artists and songs that the model never learns from."""
         return self.recipe.split
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.torch_use import import_torch
 
         import_torch("training user-audio")
         from audiorec.recall.audio.learn import train_on_listening
 
         with ExitStack() as stack:
-            cache = work or Path(stack.enter_context(TemporaryDirectory()))
+            cache = run["work"] or Path(stack.enter_context(TemporaryDirectory()))
             heard = song_inputs(sound_of(data, self.name), self.recipe, cache)
-            found = train_on_listening(
-                data, heard, self.recipe, work=work, progress=progress, stop=stop
-            )
+            found = train_on_listening(data, heard, self.recipe, **run)
             if found is None:  # stopped: no model to answer with
                 self.song_ids = ()
                 return

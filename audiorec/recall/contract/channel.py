@@ -23,7 +23,7 @@ from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,14 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 CELLS = 1 << 25  # similarities in memory at a time: 128 MB
 DEPTH = 128  # songs per strand; only the largest similarity of a strand is compared at first
 MOST_ROWS = 2_000  # maximum queries per block, even for a small catalogue
+
+
+class FitRun(TypedDict):
+    """How `Channel.fit` runs; without a `stop`, it changes no result."""
+
+    work: Path | None
+    progress: LineProgress | None
+    stop: Event | None
 
 
 class Channel(ABC):
@@ -244,14 +252,7 @@ class Channel(ABC):
         return channel
 
     @abstractmethod
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         """Learn from `data`, which has at least one play."""
 
     @abstractmethod

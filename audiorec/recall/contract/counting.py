@@ -2,14 +2,11 @@
 
 from abc import abstractmethod
 from dataclasses import asdict
-from pathlib import Path
-from threading import Event
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from audiorec.learning.bundle import Bundle
-from audiorec.recall.contract.channel import Channel, Tensors
+from audiorec.recall.contract.channel import Channel, FitRun, Tensors
 from audiorec.recall.contract.data import RecallData
-from audiorec.types import LineProgress
 
 R = TypeVar("R")
 
@@ -35,14 +32,7 @@ class CountingChannel(Channel, Generic[R]):
     def _count(self, data: RecallData) -> None:
         """Compute the attributes named in `ARRAYS`."""
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,  # noqa: ARG002 - counting is quick: no checkpoints, progress or stop
-        progress: LineProgress | None,  # noqa: ARG002
-        stop: Event | None,  # noqa: ARG002
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - no checkpoints, progress or stop
         self._count(data)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:

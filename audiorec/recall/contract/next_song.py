@@ -11,9 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -24,12 +22,12 @@ from audiorec.learning.next_recipe import NextSongRecipe
 from audiorec.learning.song_features import SongFeatures, side_embeddings
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
-from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
@@ -77,14 +75,7 @@ class NextSong(SharedSpace, Generic[R]):
         least one play, and every song in it has an embedding.
         """
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.torch_use import import_torch
 
         import_torch(f"training {self.name}")
@@ -101,9 +92,7 @@ class NextSong(SharedSpace, Generic[R]):
                 plays,
                 self.recipe,
                 data=_digest(features),
-                work=work,
-                progress=progress,
-                stop=stop,
+                **run,
                 processes=processes,
             )
         if not trained.finished:  # stopped: the channel stays unfitted

@@ -8,16 +8,14 @@ user tower: it takes tables of user vectors, which the partner computes (`of_hal
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.song_features import side_embeddings
-from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.next_song import unit
 from audiorec.recall.contract.side_encoder import SideEncoder
@@ -27,7 +25,7 @@ from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
-from audiorec.types import FloatArray, Int64Array, LineProgress
+from audiorec.types import FloatArray, Int64Array
 
 if TYPE_CHECKING:
     from audiorec.recall.federated.item_half import ItemHalf
@@ -75,14 +73,7 @@ class Towers(SharedSpace):
     def __init__(self, recipe: TwoTowerRecipe | None = None) -> None:
         self.recipe = self.Recipe() if recipe is None else recipe
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         people = data.context.profiles
         if people is None or not len(people):
             raise InputError(f"{self.name}: needs a table of user profiles: give --profiles")
@@ -101,9 +92,7 @@ class Towers(SharedSpace):
             data=_digest(
                 items, users.features.dense, *(b.code for b in users.features.bags.values())
             ),
-            work=work,
-            progress=progress,
-            stop=stop,
+            **run,
         )
         if not done.finished:  # stopped: there is no model
             self.song_ids = ()

@@ -7,9 +7,7 @@ lists and facts ──train──▶ `SongVectors` ──mean of a history──
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from threading import Event
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -17,14 +15,14 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import type_of
-from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
 from audiorec.recall.graph.recipe import GraphRecipe, result_settings
 from audiorec.recall.graph.song_vectors import SongVectors
-from audiorec.types import FloatArray, Int64Array, LineProgress
+from audiorec.types import FloatArray, Int64Array
 
 R = TypeVar("R", bound=GraphRecipe)
 
@@ -52,19 +50,12 @@ class GraphChannel(SharedSpace, Generic[R]):
     ) -> "tuple[SongVectors, list[Any]] | None":
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.torch_use import import_torch
 
         import_torch(f"training {self.name}")
         material = material_of(data, neighbours=self.recipe.neighbours)
-        trained = self._train(material, work=work, progress=progress, stop=stop)
+        trained = self._train(material, **run)
         if trained is None:  # stopped: no model to answer with
             self.song_ids = ()
             return

@@ -8,18 +8,17 @@ ignored. Nothing is trained or saved: the table is the model.
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Unpack
 
 import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.channel import Channel, FitRun
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.tables import Lists, read_candidates
-from audiorec.types import FloatArray, LineProgress
+from audiorec.types import FloatArray
 
 NEED_A_BUNDLE = (  # rules of `audiorec.recall.contract.checks`
     "save and load change nothing",
@@ -60,14 +59,7 @@ class External(Channel):
         """Pickle by name and table: the generated class cannot be imported by its name."""
         return _again, (self.name, self.TABLE), self.__dict__
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,  # noqa: ARG002 - reading a table is quick: no state, no stop
-        progress: LineProgress | None,  # noqa: ARG002
-        stop: Event | None,  # noqa: ARG002
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - no state, no stop
         if not self.recipe.table:
             raise InputError("external: name the table of candidates, as external:FILE")
         self._take(read_candidates(Path(self.recipe.table)), data)

@@ -10,16 +10,14 @@ artist, if these are known (`placing`).
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
-from threading import Event
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.listening.profiles import Encoder, Profiles, no_profiles
-from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
@@ -27,7 +25,7 @@ from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, as_like
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap, artists_among
-from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 
 class YoutubeDnn(SharedSpace):
@@ -41,14 +39,7 @@ class YoutubeDnn(SharedSpace):
     def __init__(self, recipe: YoutubeDnnRecipe | None = None) -> None:
         self.recipe = recipe or YoutubeDnnRecipe()
 
-    def _fit(
-        self,
-        data: RecallData,
-        *,
-        work: Path | None,
-        progress: LineProgress | None,
-        stop: Event | None,
-    ) -> None:
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.torch_use import import_torch
 
         import_torch("training youtube-dnn")
@@ -63,9 +54,7 @@ class YoutubeDnn(SharedSpace):
                 material,
                 self.recipe,
                 self._half_life,
-                work=work,
-                progress=progress,
-                stop=stop,
+                **run,
                 processes=processes,
             )
         if found is None:  # stopped: no model to answer with

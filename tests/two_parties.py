@@ -1,15 +1,14 @@
 """Two or three parties in one process, on a little world whose rows can be told in a transcript."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from direct_transport import Direct
 
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.link import IN_PROCESS, Caller, Desk
+from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party import PartyWork, Shared
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.sides import ItemSide, UserSide
@@ -22,28 +21,6 @@ SMALL = {
 }  # fmt: skip
 RECIPE = TwoTowerRecipe(**SMALL)
 STEPS = 2 * 3  # an epoch: 48 users that are learnt from, in batches of 16, twice
-
-
-@dataclass(frozen=True, slots=True)
-class Direct:
-    """Transport within one process; `observer` gets every message."""
-
-    desk: Desk
-    observer: Callable[[bytes], None] | None = None
-    certificates: tuple[str, str] = IN_PROCESS
-    is_remote: bool = False
-
-    def ask(self, data: bytes, timeout_s: float) -> bytes:
-        """Pass a message to the desk and return its answer."""
-        if self.observer is not None:
-            self.observer(data)
-        answer = self.desk.answer(data, timeout_s)
-        if self.observer is not None:
-            self.observer(answer)
-        return answer
-
-    def close(self) -> None:
-        """Do nothing: there is no connection."""
 
 
 def mmoe(**settings):

@@ -8,7 +8,7 @@
     rows of songs ──m3u8──▶ a file for players
     store ──library_lists──▶ `DividedLibrary` ──list_folder──▶ a folder of playlists
             │ clusters: songs → groups of bounded size, stable from run to run
-            └ names_of_groups: groups → names
+            └ group_names: groups → names
 
 ==================== ==================================================================
 ``of_store``         paths and playlists of a store's songs, by song names
@@ -21,7 +21,7 @@
 ``m3u8``             extended M3U files that players and servers can read
 ``library_lists``    divide a whole library into named playlists
 ``clusters``         group songs by sound
-``group_names``  name each group: genre, version, and what distinguishes it
+``group_names``      name each group: genre, version, and what distinguishes it
 ``earlier_lists``    read the lists of an earlier run from their folder
 ``list_folder``      write the lists as files, without touching files of others
 ==================== ==================================================================

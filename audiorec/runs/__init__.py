@@ -5,7 +5,7 @@
     items ──workers──▶ answers ──report──▶ `RunProgress` after each, `RunReport` at the end
                                            ──log, prometheus──▶ lines of JSON, a textfile
     job ──record──▶ a JSON beside its output ──history──▶ the runs of a folder, compared
-             └──unlike, drift──▶ warnings
+             └──warn, drift──▶ warnings
 
 ===============  ============================================================
 ``imports``      where modules may be imported from: never the current folder

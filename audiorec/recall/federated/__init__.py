@@ -8,7 +8,7 @@
     songs ──two_tower | mmoe──▶ a channel; users ──▶ vectors, lists
     exchanged data ──audit──▶ what it leaks    steps ──accounting──▶ epsilon, where one is valid
 
-    plan of each party ──jobs──▶ psi: `Alignment` ──▶ together: both halves, step by step
+    plan of each party ──jobs──▶ psi: `Alignment` ──▶ train_parties: both halves, step by step
         UserParty ──Caller──▶ protocol, over TLS: flight ──▶ Desk ──▶ ItemParty
     the partner's rows ──serving──▶ vectors of users
 

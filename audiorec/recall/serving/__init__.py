@@ -3,11 +3,11 @@
 ::
 
     candidates ──tables──▶ blocks of users ──fuse──▶ one list each ──job──▶ fused.parquet
-    log, exposures, side information, store ──known──▶ excluded songs, traits of songs
+    log, exposures, side information, store ──exclusions──▶ excluded songs, traits of songs
     candidates and later plays ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
     recall.toml ──plan, nightly──▶ models, candidates, fused lists, a report, exposures, a record
-    the same for one day, or on URIs ──night_places──▶ the same
+    the same for one day, or on URIs ──nightly_places──▶ the same
     the output of nightly ──export──▶ open tables of candidates, users, songs, samples; SQL
 
 ==================  ================================================================================

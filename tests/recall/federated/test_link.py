@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from two_parties import Direct
+from direct_transport import Direct
 
 from audiorec.errors import LostPeerError, ProtocolError, RefusedError
 from audiorec.recall.federated.link import Caller, Desk

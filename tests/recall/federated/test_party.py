@@ -10,11 +10,11 @@ from needs import needs
 
 needs("torch")
 
+from direct_transport import Direct
 from two_parties import (
     RECIPE,
     STEPS,
     USERS,
-    Direct,
     Dying,
     DyingDesk,
     KilledError,

@@ -12,7 +12,7 @@ from needs import needs
 
 needs("private_set_intersection")
 
-from two_parties import Direct
+from direct_transport import Direct
 
 from audiorec.errors import InputError, ProtocolError, RefusedError, StoreError
 from audiorec.recall.federated import psi

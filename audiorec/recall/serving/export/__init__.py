@@ -4,8 +4,8 @@
 
     log, candidates, exposures, models ──sources──▶ `OpenSources`
     tables in parallel, some users at a time ──streams──▶ blocks of rows
-    block ──pairs, past──▶ candidates with features     ──samples──▶ labelled samples
-          ──people───────▶ users                        catalogue ──▶ songs
+    block ──pairs, features──▶ candidates with features     ──samples──▶ labelled samples
+          ──users────────▶ users                        catalogue ──▶ songs
     all tables ──folder──▶ TABLE/part-00000.parquet, manifest.json;  schema ──sql──▶ sql/*.sql
 
 ================  ======================================================================

@@ -56,6 +56,31 @@ def test_find_by_words(page):
     assert page.input_value("#find") == ""
 
 
+def test_typed_letters_stay_while_the_page_draws_slowly(page):
+    page.evaluate("() => { requestAnimationFrame = (act) => setTimeout(act, 1000); }")
+    for text, left in ("vib", 2), ("vibes, l", 1):
+        page.fill("#find", text)
+        until(page, f"document.querySelectorAll('{ROWS}').length === {left}")
+    page.fill("#find", "vibes, la")
+    assert page.input_value("#find") == "vibes, la"
+    page.fill("#find", "nothing like this")
+    until(page, "document.querySelector('.grid .empty')")
+    page.evaluate("() => document.querySelector('.grid .empty button').click()")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
+    assert page.input_value("#find") == ""
+    page.wait_for_timeout(1500)
+    assert page.input_value("#find") == ""
+
+
+def test_words_and_conditions_written_one_after_the_other_both_hold(page):
+    page.click("text=Conditions")
+    page.fill("#find", "loud")
+    page.get_by_placeholder("genre=jazz, duration<4:00").fill("version=vocal, duration<9:00")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    page.wait_for_selector("button:has-text('Conditions (on)')")
+    assert sorted(titles(page)) == ["Loud", "Louder"]
+
+
 def test_find_by_conditions_and_be_told_what_is_wrong(open_page, address):
     page = open_page(address, allow=["400"])
     page.click("text=Conditions")
@@ -204,24 +229,30 @@ def test_the_map_is_coloured_by_tempo_and_key(open_page, tmp_path):
         assert page.inner_text(".legend .group:has-text('C')").split()[-1] == str(N)
 
 
-def test_circle_songs_on_the_map(page):
-    page.click("button[title^=Circle]")
+def circle_left_half(page):
     box = page.locator(".picture canvas").bounding_box()
-    corners = [
-        (2, 2),
-        (box["width"] / 2, 2),
-        (box["width"] / 2, box["height"] - 2),
-        (2, box["height"] - 2),
-    ]
+    right, bottom = box["width"] / 2, box["height"] - 2
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
-    for x, y in [*corners, corners[0]]:
+    for x, y in [(right, 2), (right, bottom), (2, bottom), (2, 2)]:
         page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
     page.mouse.up()
+
+
+def test_circle_songs_on_the_map(page):
+    page.click("button[title^=Circle]")
+    circle_left_half(page)
     until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
     assert 0 < page.locator(ROWS).count() < N
     page.click("text=Clear the circle")
     until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
+
+
+def test_circle_before_the_next_frame_is_drawn(page):
+    page.evaluate("() => { requestAnimationFrame = (act) => setTimeout(act, 1000); }")
+    page.click("button[title^=Circle]")
+    circle_left_half(page)
+    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
 
 
 def test_the_list_and_the_player_by_keyboard_alone(page):

@@ -12,13 +12,10 @@ export function Finder() {
   const text = use((s) => s.text);
   const only = use((s) => s.only);
   const failure = use((s) => s.onlyError);
+  const typed = use((s) => s.typed);
+  const written = use((s) => s.written);
   const [isOpen, setOpen] = useState(false);
-  const [typed, setTyped] = useState(text);
-  const [written, setWritten] = useState(only);
-  const timer = useRef(0);
-  const sent = useRef({ text, only });
-  useEffect(() => { if (text !== sent.current.text) setTyped(text); }, [text]); // changed elsewhere
-  useEffect(() => { if (only !== sent.current.only) setWritten(only); }, [only]);
+  const shown = written ?? only;
   const box = useRef(null);
   useEffect(() => { // a click elsewhere, or Escape, closes it
     if (!isOpen) return undefined;
@@ -29,22 +26,19 @@ export function Finder() {
     addEventListener("keydown", away);
     return () => { removeEventListener("pointerdown", away); removeEventListener("keydown", away); };
   }, [isOpen]);
-  const later = (act) => { clearTimeout(timer.current); timer.current = setTimeout(act, WAIT); };
-  const find = (wish) => { sent.current.text = wish; setTyped(wish); later(() => page.set({ text: wish })); };
-  const ask = (wish) => { sent.current.only = wish; setWritten(wish); later(() => filter(wish)); };
   return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder="Find title, artist, album…" value=${typed} autocomplete="off" spellcheck=${false}
+      <input id="find" type="search" placeholder="Find title, artist, album…" value=${typed ?? text} autocomplete="off" spellcheck=${false}
         onInput=${(e) => find(e.target.value)} /></label>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
       Conditions${only ? " (on)" : ""}</button>
     ${isOpen && html`<div id="conditions" class="conditions">
       <label>Only songs with
-        <input type="text" value=${written} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
+        <input type="text" value=${shown} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
       <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
         "All conditions must hold. The same syntax works on the command line: audiorec similar --only"}</p>
-      <${Helper} library=${library} add=${(one) => ask([written.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
+      <${Helper} library=${library} add=${(one) => ask([shown.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
     </div>`}
   </div>`;
 }
@@ -63,17 +57,41 @@ function Helper({ library, add, clear }) {
     <button class="small" onClick=${clear}>Clear</button></div>`;
 }
 
+const timers = {};
+
+// Keep what is typed in the state at once, and act on it unless something else came after it.
+function later(field, wish, act) {
+  page.set({ [field]: wish });
+  clearTimeout(timers[field]);
+  timers[field] = setTimeout(() => { if (page.get()[field] === wish) act(); }, WAIT);
+}
+
+function find(wish) {
+  later("typed", wish, () => page.set({ text: wish, typed: null }));
+}
+
+function ask(wish) {
+  later("written", wish, () => filter(wish));
+}
+
+export function showAll() {
+  filter("");
+  page.set({ text: "", typed: null, hidden: new Set(), lasso: null });
+}
+
 let asked = 0;
 export async function filter(wish) {
   const mine = ++asked;
   if (!wish.trim()) {
-    page.set({ only: "", onlyBits: null, onlyError: "" });
+    page.set({ only: "", written: null, onlyBits: null, onlyError: "" });
     return;
   }
+  // Another question, or more letters, came meanwhile.
+  const isLate = () => mine !== asked || ![null, wish].includes(page.get().written);
   try {
     const bits = new Uint8Array(await getBytes(`/api/find?only=${encodeURIComponent(wish)}`));
-    if (mine === asked) page.set({ only: wish, onlyBits: bits, onlyError: "" });
+    if (!isLate()) page.set({ only: wish, written: null, onlyBits: bits, onlyError: "" });
   } catch (error) {
-    if (mine === asked) page.set({ onlyError: error.message });
+    if (!isLate()) page.set({ written: wish, onlyError: error.message });
   }
 }

@@ -1,6 +1,7 @@
 // The list of songs: only visible rows are rendered; fully usable by keyboard.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { showAll } from "./finder.js";
 import { clock, count } from "./library.js";
 import { addToList } from "./list-state.js";
 import { play, playing } from "./player.js";
@@ -100,10 +101,6 @@ export function ListView() {
       <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
         Reverse</button></label>
   </section>`;
-}
-
-export function showAll() {
-  page.set({ text: "", only: "", onlyBits: null, onlyError: "", hidden: new Set(), lasso: null });
 }
 
 const short = (by) => by.replace(/:.*/, "");

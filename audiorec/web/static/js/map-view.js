@@ -83,6 +83,9 @@ function onKey(event, map) {
 }
 
 function usePointers(canvas, map, circling, setCircling, setTip) {
+  // Effects wait for a frame; a gesture may begin before it, so the listeners stay and ask this.
+  const isCircling = useRef(circling);
+  isCircling.current = circling;
   useEffect(() => {
     const element = canvas.current;
     const down = new Map();
@@ -97,14 +100,14 @@ function usePointers(canvas, map, circling, setCircling, setTip) {
       down.set(event.pointerId, place(event));
       moved = 0;
       setTip(null);
-      if (circling || event.shiftKey) line = [map.current.toMap(...place(event))];
+      if (isCircling.current || event.shiftKey) line = [map.current.toMap(...place(event))];
     };
     const onMove = (event) => {
       const at = place(event);
       const before = down.get(event.pointerId);
       if (!before) {
         const row = map.current.pick(...at);
-        element.style.cursor = row >= 0 && !circling ? "pointer" : "";
+        element.style.cursor = row >= 0 && !isCircling.current ? "pointer" : "";
         setTip(row < 0 ? null : { row, left: Math.min(at[0] + 12, element.clientWidth - 180), top: at[1] + 14 });
         return;
       }
@@ -147,7 +150,7 @@ function usePointers(canvas, map, circling, setCircling, setTip) {
       ["pointercancel", onUp], ["pointerleave", onLeave], ["wheel", onWheel], ["dblclick", onDouble]];
     for (const [name, act] of all) element.addEventListener(name, act, { passive: false });
     return () => { for (const [name, act] of all) element.removeEventListener(name, act); };
-  }, [circling]);
+  }, []);
 }
 
 function circle(map, line) {

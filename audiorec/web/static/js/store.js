@@ -25,7 +25,9 @@ export const page = makeStore({
   view: "library",
   pane: "list", // on a narrow screen: map, list or song
   text: "",
+  typed: null, // words that are typed and not yet searched for
   only: "",
+  written: null, // conditions that are written and not yet asked for, or refused
   onlyBits: null,
   onlyError: "",
   hidden: new Set(), // classes of the colour that are switched off

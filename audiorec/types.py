@@ -183,7 +183,7 @@ def _views() -> Any:
     """Return the module that displays score series.
 
     Imported by name, when a series is displayed: the base layer imports nothing above it, and this
-    is the only upward call (`BY_NAME` in tests/test_layers.py).
+    is the only upward call, which tests/test_layers.py lists.
     """
     return import_module("audiorec.library.score_views")
 

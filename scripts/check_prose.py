@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import prose_blocks
 import prose_links
+import prose_names
 from prose import ROOT, Piece, all_pieces, fences, pages, sources
 
 LONGEST = 120  # characters of a line in a page; tables, headings and code are left alone
@@ -124,6 +125,13 @@ def docstrings(paths: Iterable[Path], root: Path = ROOT) -> Iterator[tuple[str, 
                     yield path.relative_to(root).as_posix(), node.body[0].lineno, text
 
 
+def _pages_of_today() -> Iterator[tuple[str, int, str]]:
+    for path in pages():
+        name = path.relative_to(ROOT).as_posix()
+        if not matches(name, (*AS_WRITTEN, "docs/migration.md")):
+            yield name, 1, path.read_text(encoding="utf-8")
+
+
 def too_long(path: str, text: str) -> Iterator[tuple[int, str]]:
     """Yield line and text of what is longer than it may be and could be broken."""
     code = {
@@ -220,6 +228,7 @@ def words_and_lines() -> dict[str, list[str]]:
     ]
     return {
         "forbidden words": list(forbidden(all_pieces(), rules(glossary))),
+        "unknown names": list(prose_names.unknown([*docstrings(sources()), *_pages_of_today()])),
         "unknown letters": list(unknown_letters(docstrings(sources()), letters(glossary))),
         "long lines": long,
         "broken links": prose_links.broken(),

@@ -131,7 +131,7 @@ def train_linear(
     recipe: LinearRecipe = LinearRecipe(),
     info: Mapping[str, Any] | None = None,
 ) -> LinearHead:
-    """Train and calibrate a linear head; parameters as of `heads_train.train_head`."""
+    """Train and calibrate a linear head; parameters as of `audiorec.labelling.train.train_head`."""
 
     def fit(rows: npt.NDArray[np.bool_]) -> SoftmaxRegression:
         return fit_linear(columns[rows], targets[rows], row_weights[rows], recipe=recipe)

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 import check_prose
 import prose_links
+import prose_names
 from gallery_page import SCRIPTS, cells
 from prose import Piece, docstring_prose, module_pieces, page_pieces, page_prose, pages
 
@@ -23,7 +24,11 @@ def found():
 
 
 @pytest.mark.parametrize(
-    "check", ["forbidden words", "unknown letters", "long lines", "broken links", "dead pages"]
+    "check",
+    [
+        *("forbidden words", "unknown letters", "unknown names"),
+        *("long lines", "broken links", "dead pages"),
+    ],
 )
 def test_the_repository_has_no_fault(check, found):
     faults = found[check]
@@ -93,6 +98,33 @@ def test_a_letter_that_the_glossary_lacks_is_found(text, letter):
     (fault,) = check_prose.unknown_letters([("a.py", 1, text)], known)
     assert fault.endswith(f"no letter {letter}")
     assert list(check_prose.unknown_letters([("a.py", 1, text.replace(letter, "S"))], known)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name"),
+    [
+        ("a.py", "Call `no_such_thing`.", "no_such_thing"),
+        ("a.py", "See `VectorStore.shelf_of_old`.", "VectorStore.shelf_of_old"),
+        ("a.py", "As ``audiorec.learning.fit_refit`` does.", "audiorec.learning.fit_refit"),
+        ("docs/a.md", "One\ntwo `audiorec.store.shelf`.", "audiorec.store.shelf"),
+    ],
+)
+def test_a_name_that_no_code_has_is_found(path, text, name):
+    (fault,) = prose_names.unknown([(path, 1, text)])
+    line = 1 + text.count("\n")
+    assert fault == f"{path}:{line}: no code has the name {name}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`VectorStore.open`, `numpy.ndarray`, `similar` and `vecs.parquet`",
+        "``audiorec.learning.refit.fit_refit``, audiorec.store, audiorec.toml",
+        "``no_such_thing`` in double backticks is a value, not a name",
+    ],
+)
+def test_names_of_code_are_left_alone(text):
+    assert list(prose_names.unknown([("a.py", 1, text)])) == []
 
 
 def test_what_is_no_shape_is_left_alone():

@@ -70,7 +70,7 @@ def fit_refit(
         ``make_learner("choose")`` returns a new learner without the validation part, which it
         evaluates itself on; ``make_learner("refit")`` one with all data. The second is trained for
         the best number of epochs of the first, 0 if no epoch beat the untrained model, and its
-        ``judge`` is not called.
+        `evaluate` is not called.
     work : Path, optional
         Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional

@@ -46,7 +46,7 @@ class Trained:
 
     @classmethod
     def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
-        """Build from the result of a finished `audiorec.learning.fit_refit`."""
+        """Build from the result of a finished `audiorec.learning.refit.fit_refit`."""
         best = done.chosen.history[done.chosen.best]
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
         whole = done.refit or done.chosen

@@ -137,7 +137,7 @@ class CentralTraining:
     ) -> Refitted[CentralLearner]:
         """Choose the number of epochs on the validation rows, then train on all rows for as many.
 
-        `data` identifies the training data; the rest is as for `audiorec.learning.fit_refit`.
+        `data` identifies the training data; the rest is as for `audiorec.learning.refit.fit_refit`.
         """
         recipe = self.recipe
         about = {

@@ -5,9 +5,9 @@
     train_partner: hello ──▶ latest common place ──▶ fit_refit over the user half ──▶ finish
     train_music:   wait  ──▶ the same place      ──▶ fit_refit over the item half ──▶ finish
 
-Both sides run `audiorec.learning.fit_refit` over their half, with the same epochs, steps and end. A
-party that loses the other waits for it and resumes from the latest checkpoint common to both; the
-result is the same as without the interruption.
+Both sides run `audiorec.learning.refit.fit_refit` over their half, with the same epochs, steps and
+end. A party that loses the other waits for it and resumes from the latest checkpoint common to
+both; the result is the same as without the interruption.
 
 A party may train in several processes (`audiorec.learning.processes`). Only the first one talks to
 the other party; it broadcasts what it receives and whether to continue.

@@ -1,7 +1,7 @@
 """Single options that several commands share, each defined once.
 
 Related options are grouped in a class with the functions that use them: `ChoiceOptions` in
-`choosing`, `Compared` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
+`choosing`, `SpaceOptions` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
 """
 
 from functools import partial

@@ -30,7 +30,7 @@ class Samples:
     Attributes
     ----------
     user, song : ndarray, shape (n,), int64
-        Users from 0; songs as positions in `Past.song_ids`, -1 for others.
+        Users from 0; songs as positions in `EventHistory.song_ids`, -1 for others.
     at : ndarray, shape (n,), float64
         Seconds since 1970.
     known_until : ndarray, shape (n,), float64
@@ -117,7 +117,7 @@ class ShownSongs:
     """n exposures of one product to a block of users."""
 
     user: Int64Array  # (n,): from 0; -1: a user who is not in the log
-    song: Int64Array  # (n,): position in `Past.song_ids`; -1: in none of the tables
+    song: Int64Array  # (n,): position in `EventHistory.song_ids`; -1: in none of the tables
     name: Int64Array  # (n,): number of the song's id, also for songs in no table
     at: Float64Array  # (n,): seconds since 1970
     owner: Int64Array  # (n,): number of the user's id, also for users who are not in the log

@@ -57,7 +57,7 @@ def plain(name: str) -> Callable[[Sequences], Channel]:
 class _AllEpochs(NextSongLearner):
     """Trained to the end: the number of epochs is known."""
 
-    def worth(self, line: Mapping[str, float]) -> float:
+    def score(self, line: Mapping[str, float]) -> float:
         return float(line["epoch"])
 
 

@@ -43,9 +43,11 @@ class FusionOptions:
         float, typer.Option(min=0, max=1, help="Share of heard songs, from the channel replay.")
     ] = 0.0
     per_artist: Annotated[
-        int, typer.Option(min=0, help="Most songs of one artist; 0: no limit.")
+        int, typer.Option("--max-per-artist", min=0, help="Most songs of one artist; 0: no limit.")
     ] = 0
-    per_album: Annotated[int, more(min=0, help="Most songs of one album; 0: no limit.")] = 0
+    per_album: Annotated[
+        int, more("--max-per-album", min=0, help="Most songs of one album; 0: no limit.")
+    ] = 0
     popularity: Annotated[
         float, more(min=0, help="Popularity penalty: divide weights by (plays + 1) to this power.")
     ] = 0.0
@@ -164,8 +166,8 @@ def fuse(
     Examples
     --------
     audiorec recall fuse lists.parquet more.parquet --k 100 --out fused.parquet
-    audiorec recall fuse lists.parquet more.parquet --weights 3,1 --per-artist 2 \
-        --vectors vecs.parquet --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --weights 3,1 \
+        --max-per-artist 2 --vectors vecs.parquet --out fused.parquet
     audiorec recall fuse lists.parquet more.parquet --method quotas \
         -i plays.parquet --out fused.parquet
     """

@@ -39,7 +39,7 @@ _BY_NAME = {
         hop id-column include include-non-music input interests item job jobs json k
         keep-duplicates keep-heard keep-known keep-unmatched kind last likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model
-        model-id neighbours new-songs normalise on-duplicate only per-album per-artist
+        model-id neighbours new-songs normalise on-duplicate only per-artist
         per-interest per-song per-user piece-songs popularity portrait processes projection
         quiet quota replay-share retry-failed role seed sensitive served-days sessions set
         settle short-days short-share signal since size song-draws split split-seed steps

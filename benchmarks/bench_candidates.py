@@ -162,7 +162,7 @@ def plain_torch(model: Path, lengths: Path, users: int, k: int) -> dict[str, Any
     import torch
 
     torch.set_num_threads(1)
-    channel = load_channel(model)
+    channel: Any = load_channel(model)
     queries = made_up_users(users, channel.song_ids, lengths)
     table = torch.from_numpy(channel.song_embeddings())
     vectors = torch.from_numpy(channel.embed_users(queries))

@@ -166,12 +166,12 @@ def _central(folder: Path) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     done = CentralTraining(recipe).run(users, [items])
     seconds, used = time.perf_counter() - started, time.process_time() - cpu
-    assert done.whole is not None
-    steps = done.chosen.steps + done.whole.steps
+    assert done.refit is not None
+    steps = done.chosen.steps + done.refit.steps
     return {
         "central_steps_s": round(steps / seconds, 1),
         "central_cpu_ms_a_step": round(1e3 * used / steps, 2),
-        "last_steps": done.whole.steps,
+        "last_steps": done.refit.steps,
     }
 
 

@@ -51,7 +51,7 @@ def one_world(store: Library, spec: WorldSpec, draws: int) -> dict[str, object]:
         "low": round(guess.low, 3),
         "high": round(guess.high, 3),
         "holds": bool(guess.low <= share <= guess.high),
-        "none": guess.none,
+        "is_chance": guess.is_chance,
         "share_positive": round(float((found.r > 0).mean()), 3),
         "p_shuffled_songs": round(found.control.p, 4),
         "r_sensitive": round(float(found.r[sensitive].mean()), 3),
@@ -88,7 +88,7 @@ def main() -> None:
                 "worlds": len(lines),
                 "holds": sum(bool(line["holds"]) for line in lines),
                 "worlds_at_signal_0": len(silent),
-                "none_at_signal_0": sum(bool(line["none"]) for line in silent),
+                "none_at_signal_0": sum(line["is_chance"] for line in silent),
             }
         )
     )

@@ -119,8 +119,8 @@ def prefixes(learn: Sequences, sessions: Sequences) -> JudgingSplit:
             wanted.append([songs[end]])
             ids.append(f"{name}-{end}")
             group.append(row)
-    parts = (Sequences.from_lists(lists, ids) for lists in (known, wanted))
-    return given_split(learn, *parts, np.array(group))
+    before, after = (Sequences.from_lists(lists, ids) for lists in (known, wanted))
+    return given_split(learn, before, after, np.array(group))
 
 
 def of_lastfm(data: Path) -> FusionSet:

@@ -39,8 +39,8 @@ def choose(found: FusionSet, files: dict[str, Path]) -> Tuned:
     for one in tuned.tried:
         figures = [f"{m} {one.figures[m]:.4f}" for m in measures if m in one.figures]
         print(f"  {one.name}: {', '.join(figures)}")
-    for (what, measure), one in tuned.checked.items():
-        print(f"  other half, {what}: {measure} {one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]")
+    for (what, measure), gap in tuned.checked.items():
+        print(f"  other half, {what}: {measure} {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]")
     weights = next(one.recipe for one in tuned.tried if one.name == "weights")
     print(
         f"weights {dict(zip(names, weights.weights, strict=True))}, flatness {weights.flatness:g}"

@@ -34,6 +34,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from recall_tables import playlists
@@ -149,7 +150,7 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
     elif name.partition("-")[0] in PEERS:
         similar, song_ids = of_peer(name, cut, args, seed), learn.song_ids
     else:
-        kind = channel_class(name)
+        kind: Any = channel_class(name)
         graph = name in ("song2vec", "eges", "graphsage")
         recipe = {"seed": seed, **settings} if graph else settings
         channel = kind(kind.Recipe(**recipe)) if recipe else kind()

@@ -214,7 +214,8 @@ def _put_some(rng: Generator, data: bytearray, places: list[tuple[int, int]], or
     if not places:  # nothing of the structure is left
         return
     for place in rng.integers(len(places), size=int(rng.integers(1, 4))):
-        put(rng, data, *places[place], order)
+        at, n_bytes = places[int(place)]
+        put(rng, data, at, n_bytes, order)
 
 
 def _boxes(data: bytes, begin: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:

@@ -13,6 +13,7 @@ the data blocks. In a block, each key repeats only what differs from the key bef
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,12 @@ import numpy.typing as npt
 FOOTER_BYTES = 48
 TABLE_MAGIC = 0xDB4775248B80FB57
 UNCOMPRESSED = 0  # the byte that follows a block and names its compression
-DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    3: np.dtype("<i4"),
+    9: np.dtype("<i8"),
+}
 # Field numbers of the two messages: BundleEntryProto and TensorShapeProto.
 ENTRY_DTYPE, ENTRY_SHAPE, ENTRY_SHARD, ENTRY_OFFSET, ENTRY_SIZE = 1, 2, 3, 4, 5
 SHAPE_DIM, DIM_SIZE = 2, 1
@@ -92,7 +98,7 @@ def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
 
 def _tensor(name: str, message: bytes, data: bytes) -> npt.NDArray[np.generic]:
     """Return the tensor that an entry of the table describes."""
-    entry = dict(_fields(message))
+    entry: dict[int, Any] = dict(_fields(message))
     if entry.get(ENTRY_DTYPE) not in DTYPES:
         raise BundleError(f"{name}: unknown type number {entry.get(ENTRY_DTYPE)}")
     if entry.get(ENTRY_SHARD, 0) != 0:

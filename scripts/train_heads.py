@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from genre_outside_page import page
 from head_card import card
-from head_data import short_gtzan_clips
+from head_data import gtzan_clips, short_gtzan_clips
 from head_features import Extractor, concatenate
 from head_figures import Figures
 from head_genre_figures import Heard, genre
@@ -31,7 +31,6 @@ from head_tables import (
     clean_table,
     copied_music,
     copies,
-    gtzan_clips,
     labelled_clips,
     mixes_table,
     song_tables,

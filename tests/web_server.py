@@ -106,7 +106,7 @@ def chromium():
 
 def write_recall(store, *, users=8):
     """Write a log of listeners of a store's songs, and what ``recall run`` makes of it."""
-    from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+    from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
     from audiorec.store.store import VectorStore
 
     folder = Path(store).parent

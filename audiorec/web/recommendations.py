@@ -34,7 +34,7 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.reason_words import reason_phrase
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.web.song_columns import SongColumns, songs_by_id
 

@@ -38,7 +38,7 @@ def user(
     from audiorec.listening.side import side_of_store
     from audiorec.plots.library_map import map_library
     from audiorec.plots.user import USER_SIZE, user_figure
-    from audiorec.recall.serving.portrait import portraits
+    from audiorec.recall.serving.one_user.portrait import portraits
 
     size = picture.check(USER_SIZE)
     check(interactions, InputKind.LOG)

@@ -14,7 +14,7 @@ from audiorec_cli.shared.stores import open_vectors
 if TYPE_CHECKING:
     from audiorec.listening.sequences import Sequences
     from audiorec.listening.side import SongSide
-    from audiorec.recall.serving.portrait import PortraitRecipe
+    from audiorec.recall.serving.one_user.portrait import PortraitRecipe
 
 
 def portrait(
@@ -48,7 +48,7 @@ def portrait(
     audiorec recall portrait -i plays.csv -v vecs.parquet --out portraits.parquet
     audiorec recall portrait -i plays.csv -v vecs.parquet --user u1 --json
     """
-    from audiorec.recall.serving.portrait import PortraitRecipe, portraits, write_portraits
+    from audiorec.recall.serving.one_user.portrait import PortraitRecipe, portraits, write_portraits
 
     if (user is None) == (output is None):
         raise InputError(
@@ -76,7 +76,7 @@ def print_portrait(
     """Print the portrait of one user."""
     import numpy as np
 
-    from audiorec.recall.serving.portrait import USUAL, portraits
+    from audiorec.recall.serving.one_user.portrait import USUAL, portraits
 
     recipe = recipe or USUAL
     plays, known = _read(interactions, side, vectors)

@@ -14,7 +14,7 @@ from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import epoch_line
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.nightly import Step
+    from audiorec.recall.serving.nightly.job import Step
     from audiorec.types import LineProgress
 
 
@@ -48,7 +48,7 @@ def run(
     """
     from audiorec.files.storage import join
     from audiorec.listening.days import parse_day
-    from audiorec.recall.serving.nightly_places import open_night
+    from audiorec.recall.serving.nightly.places import open_night
 
     opened = open_night(config, parse_day(day, "--day") if day else None)
     night, out = opened.job, opened.out

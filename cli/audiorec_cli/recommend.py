@@ -17,8 +17,8 @@ from audiorec_cli.shared.stores import open_vectors, usual_vectors
 from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.answers import Mix, Recommendation, SongExplanation
-    from audiorec.recall.serving.recommend import Recommender
+    from audiorec.recall.serving.one_user.answers import Mix, Recommendation, SongExplanation
+    from audiorec.recall.serving.one_user.recommend import Recommender
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
@@ -59,7 +59,7 @@ class RecommenderOptions:
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
         from audiorec.recall.contract.data import Sound
-        from audiorec.recall.serving.recommend import Recommender
+        from audiorec.recall.serving.one_user.recommend import Recommender
         from audiorec.recall.serving.tuned import read_tuned
         from audiorec.store.embeddings import EmbeddingTable
 

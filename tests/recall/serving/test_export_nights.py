@@ -17,7 +17,7 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
 
 CHANNELS = ("popular", "item-knn")
 

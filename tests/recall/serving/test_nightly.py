@@ -1,4 +1,4 @@
-"""`recall.serving.nightly`: killed anywhere, resumed, repeated; what was shown stays away."""
+"""`recall.serving.nightly.job`: killed anywhere, resumed, repeated; what was shown stays away."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from made_engines import travelling
 
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.recall.registry import channel_class
-from audiorec.recall.serving import nightly
-from audiorec.recall.serving.nightly import EXPOSURES, FUSED, RECORD, NightlyJob
-from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.nightly import job as nightly
+from audiorec.recall.serving.nightly.job import EXPOSURES, FUSED, RECORD, NightlyJob
+from audiorec.recall.serving.nightly.plan import NightlyPlan
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -217,8 +217,8 @@ def test_killed_at_random_it_goes_on(home, tmp_path_factory):
     job_in(other).run()
     code = (
         "from pathlib import Path; import sys;"
-        "from audiorec.recall.serving.nightly import NightlyJob;"
-        "from audiorec.recall.serving.plan import NightlyPlan;"
+        "from audiorec.recall.serving.nightly.job import NightlyJob;"
+        "from audiorec.recall.serving.nightly.plan import NightlyPlan;"
         "NightlyJob(NightlyPlan.read(Path(sys.argv[1]))).run()"
     )
     command = [sys.executable, "-c", code, str(home / "recall.toml")]

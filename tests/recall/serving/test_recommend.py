@@ -1,4 +1,4 @@
-"""`recall.serving.recommend`: who gets what and why, with and without models and sound."""
+"""`recall.serving.one_user.recommend`: who gets what and why, with and without models and sound."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.entries import ENTRIES
-from audiorec.recall.serving.reason_words import reason_phrase
-from audiorec.recall.serving.recommend import Recommender
+from audiorec.recall.serving.one_user.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.recall.simple.rules import Rules

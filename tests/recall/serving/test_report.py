@@ -1,10 +1,10 @@
-"""`recall.serving.report`: what each channel brought, by hand."""
+"""`recall.serving.nightly.report`: what each channel brought, by hand."""
 
 import numpy as np
 import pyarrow.parquet as pq
 from made_candidates import table_of
 
-from audiorec.recall.serving.report import report_of
+from audiorec.recall.serving.nightly.report import report_of
 from audiorec.recall.serving.rules import SongTraits
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from audiorec.listening.side import RELEASED
-from audiorec.recall.serving.portrait import KINDS
+from audiorec.recall.serving.one_user.portrait import KINDS
 
 ColumnKind = Literal[
     "text", "int32", "int64", "float32", "bool", "time", "date", "texts", "floats", "vector"

@@ -13,7 +13,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.export.features import LONG_AGO
 from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
-from audiorec.recall.serving.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
+from audiorec.recall.serving.one_user.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
 
 MOST = 5  # values per kind in a portrait

@@ -26,13 +26,13 @@ from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.answers import Mix, Proposal, Recommendation, SongExplanation
 from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.playlists import ListProposal, ranked_lists
-from audiorec.recall.serving.portrait import portraits
-from audiorec.recall.serving.reasons import ReasonWriter
+from audiorec.recall.serving.one_user.answers import Mix, Proposal, Recommendation, SongExplanation
+from audiorec.recall.serving.one_user.playlists import ListProposal, ranked_lists
+from audiorec.recall.serving.one_user.portrait import portraits
+from audiorec.recall.serving.one_user.reasons import ReasonWriter
 from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore

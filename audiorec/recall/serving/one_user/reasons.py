@@ -14,7 +14,7 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.reason_words import reason_phrase
 from audiorec.types import Int64Array
 
 WEEK_DAYS = 7.0

@@ -23,8 +23,8 @@ from audiorec.listening.days import Days, day_folder
 from audiorec.listening.log_files import check_day, select_days
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.nightly_step import EXPORT
-from audiorec.recall.serving.nightly import DAILY, EXPOSURES, NightlyJob
-from audiorec.recall.serving.plan import EarlierDays, NightlyPlan
+from audiorec.recall.serving.nightly.job import DAILY, EXPOSURES, NightlyJob
+from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
 from audiorec.runs.record import record_of
 
 OUT, SERVED = "out", "served/"

@@ -12,7 +12,7 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Context, Queries
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.serving.exclusions import traits_of
-from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.nightly.plan import NightlyPlan
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.search.searchable import SearchableStore
 

@@ -49,9 +49,9 @@ from audiorec.recall.serving.exclusions import (
 )
 from audiorec.recall.serving.export.nightly_step import EXPORT, export_night, night_recipe
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.nightly_inputs import NightlyInputs
-from audiorec.recall.serving.plan import EarlierDays, NightlyPlan
-from audiorec.recall.serving.report import report_of
+from audiorec.recall.serving.nightly.inputs import NightlyInputs
+from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
+from audiorec.recall.serving.nightly.report import report_of
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 

@@ -5,11 +5,11 @@
 Three stores of made-up songs take each other's place; each song's title says of which store it is.
 So an answer is *mixed* if it names songs of two stores, or of another than earlier answers with the
 same header ``audiorec-edition`` do, and *lost* if it is not of status 200, or none. A store that is
-replaced at once is never served, so there may be fewer editions than stores. Beside the eight, a slow
-client sends its headers a byte at a time, and a hostile one sends wrong tokens, bodies that are too
-large, broken requests and odd names. One JSON line: requests, lost, mixed, answers by edition, the
-times of the clients in milliseconds (they share the machine with the server), memory of the server
-before and after, its CPU seconds, and what became of the slow and the hostile client.
+replaced at once is never served, so there may be fewer editions than stores. Beside the eight, a
+slow client sends its headers a byte at a time, and a hostile one sends wrong tokens, bodies that
+are too large, broken requests and odd names. One JSON line: requests, lost, mixed, answers by
+edition, the times of the clients in milliseconds (they share the machine with the server), memory
+of the server before and after, its CPU seconds, and what became of the slow and the hostile client.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python -m venv PEERS && PEERS/bin/pip install gensim pykeen
     PEERS/bin/python benchmarks/graph_peers.py gensim DIR SEED [EPOCHS]
-    PEERS/bin/python benchmarks/graph_peers.py pykeen DIR SEED [EPOCHS] [--rate R] [--norm P] ...
+    PEERS/bin/python benchmarks/graph_peers.py pykeen DIR SEED [EPOCHS] [--rate R] [--norm P]
+        [--negatives N]
 
 Writes DIR/peer-NAME-SEED.npz, with its CPU-seconds. One thread. gensim's Song2vec has a window of
 50 and 20 negatives. PyKEEN's TransE learns (song, in_list, list) and (song, by, artist), with
@@ -45,7 +46,9 @@ def gensim(told: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
     return {"ids": ids, "v": model.wv.vectors, "u": model.syn1neg, "cpu": cpu}
 
 
-def pykeen(told: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
+def pykeen(
+    told: dict[str, Any], seed: int, epochs: int, *, rate: float, norm: int, negatives: int
+) -> dict[str, Any]:
     """Train TransE on who stands in which list, and on artists."""
     import torch
     from pykeen.models import TransE
@@ -62,20 +65,23 @@ def pykeen(told: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
     n = len(songs) + len(lists) + len(artists)
     factory = CoreTriplesFactory.create(torch.tensor(sorted(rows)), num_entities=n, num_relations=2)
     began = time.process_time()
-    model = TransE(triples_factory=factory, embedding_dim=WIDTH, random_seed=seed)
+    model = TransE(
+        triples_factory=factory, embedding_dim=WIDTH, scoring_fct_norm=norm, random_seed=seed
+    )
     loop = SLCWATrainingLoop(
         model=model,
         triples_factory=factory,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
+        optimizer=torch.optim.Adam(model.parameters(), lr=rate),
         negative_sampler="bernoulli",
-        negative_sampler_kwargs={"num_negs_per_pos": 5},
+        negative_sampler_kwargs={"num_negs_per_pos": negatives},
     )
     loop.train(triples_factory=factory, num_epochs=epochs, batch_size=1024, use_tqdm=False)
     cpu = time.process_time() - began
-    things = model.entity_representations[0](None).detach().numpy()
+    entities = model.entity_representations[0](None).detach().numpy()
     step = model.relation_representations[0](None).detach().numpy()[0]
-    heads, ends = things[: len(songs)], things[len(songs) : len(songs) + len(lists)]
-    return {"songs": np.array(songs), "heads": heads, "lists": ends, "step": step, "cpu": cpu}
+    heads, ends = entities[: len(songs)], entities[len(songs) : len(songs) + len(lists)]
+    kept = {"heads": heads, "lists": ends, "step": step, "norm": norm}
+    return {"songs": np.array(songs), "cpu": cpu, **kept}
 
 
 def main() -> None:
@@ -85,9 +91,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("seed", type=int)
     parser.add_argument("epochs", type=int, nargs="?", default=30)
+    parser.add_argument("--rate", type=float, default=0.01, help="of PyKEEN's Adam")
+    parser.add_argument("--norm", type=int, default=1, help="of PyKEEN's distance")
+    parser.add_argument("--negatives", type=int, default=5, help="of PyKEEN, for each fact")
     args = parser.parse_args()
     told = json.loads((args.folder / f"lists-{args.seed}.json").read_text())
-    made = {"gensim": gensim, "pykeen": pykeen}[args.peer](told, args.seed, args.epochs)
+    if args.peer == "gensim":
+        made = gensim(told, args.seed, args.epochs)
+    else:
+        settings = {"rate": args.rate, "norm": args.norm, "negatives": args.negatives}
+        made = pykeen(told, args.seed, args.epochs, **settings)
     np.savez(args.folder / f"peer-{args.peer}-{args.seed}.npz", **made)
     print(f"{args.peer}: {made['cpu']:.1f} CPU-s")
 

@@ -313,6 +313,7 @@ def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -
 
 def of_transe(peer: "np.lib.npyio.NpzFile", cut: JudgingSplit) -> np.ndarray:
     """Return how near songs are to being in a list, by TransE: -|song + in_list - list|."""
+    norm = int(peer["norm"])
     learn = cut.learn
     place = {song: at for at, song in enumerate(peer["songs"].tolist())}
     rows = np.array([place.get(song, -1) for song in learn.song_ids])
@@ -320,7 +321,7 @@ def of_transe(peer: "np.lib.npyio.NpzFile", cut: JudgingSplit) -> np.ndarray:
     found = np.full((len(cut.histories), len(rows)), -np.inf, np.float32)
     number = {name: at for at, name in enumerate(learn.owner_ids)}
     for at, name in enumerate(cut.histories.owner_ids):
-        found[at] = -np.linalg.norm(ends - peer["lists"][number[name]], ord=1, axis=1)
+        found[at] = -np.linalg.norm(ends - peer["lists"][number[name]], ord=norm, axis=1)
     found[:, rows < 0] = -np.inf
     return found
 

@@ -54,13 +54,6 @@ def plain(name: str) -> Callable[[Sequences], Channel]:
     return lambda learn: channel_class(name)().fit(RecallData(learn))
 
 
-class _AllEpochs(NextSongLearner):
-    """Trained to the end: the number of epochs is known."""
-
-    def score(self, line: Mapping[str, float]) -> float:
-        return float(line["epoch"])
-
-
 def sasrec_of_twelve(learn: Sequences) -> Channel:
     """Train SASRec for `EPOCHS` on everything it is given: half of what choosing them costs."""
 
@@ -72,11 +65,12 @@ def sasrec_of_twelve(learn: Sequences) -> Channel:
             features = self.facts.encode(data.context, data.song_ids)
             plays = self._plays_learnt(data)
             with one_thread("training SASRec"):
-                learner = _AllEpochs(self._network(features, plays), plays, self.recipe)
+                learner = NextSongLearner(self._network(features, plays), plays, self.recipe)
                 fit(
                     learner,
                     max_epochs=EPOCHS,
                     patience=EPOCHS,
+                    keep_best=False,  # the number of epochs is known
                     clip=self.recipe.clip or None,
                     tell=lambda line: print(line, flush=True),
                 )

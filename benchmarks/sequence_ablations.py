@@ -1,10 +1,12 @@
 """What each part of the models of sequences is worth: one table, paired, on one split.
 
-    python benchmarks/sequence_ablations.py beauty|lastfm|ml100k|grocery DATA [ROW ...]
+    python benchmarks/sequence_ablations.py beauty|sports|toys|lastfm|ml100k|grocery DATA [ROW ...]
         [--seeds N] [--set FIELD=VALUE ...] [--kept DIR]
 
 =======  ==================================================================================
 beauty   Amazon's products by S3-Rec's split: the last is wanted, the one before not learnt from
+sports   the same
+toys     the same
 lastfm   artists, the same split
 ml100k   films with times to the second: each user's last is wanted
 grocery  groceries with times to the day: each user's last is wanted
@@ -21,6 +23,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,7 @@ from audiorec.recall.judging.splits import split
 from audiorec.recall.sequence.sasrec.gaps import DAY_S
 
 SESSION_S = 1_800.0
+S3 = {"beauty": "beauty_s3", "sports": "sports_s3", "toys": "toys_s3", "lastfm": "lastfm_seq"}
 ROWS = {
     "sasrec": Row("sasrec"),
     "sasrec, two tables": Row("sasrec", {"shared_table": False}),
@@ -92,10 +96,11 @@ def grocery(data: Path) -> Task:
     return timed([(user, item, float(time)) for user, item, time in cells], kinds)
 
 
-def with_side(task: Task, folder: Path) -> Task:
-    """Add the attributes of S3-Rec's items as side information: the first three of each."""
-    known = json.loads(next(folder.glob("*attributes.json")).read_text())
-    items = tuple(sorted({item for songs in s3_lists(folder) for item in songs}))
+def of_s3(data: Path, folder: str) -> Task:
+    """Read a set of S3-Rec with its attributes as side information: the first three of each."""
+    task, data = s3(data, folder), data / folder
+    known = json.loads(next(data.glob("*attributes.json")).read_text())
+    items = tuple(sorted({item for songs in s3_lists(data) for item in songs}))
     firsts = {item: list(dict.fromkeys(map(str, known.get(item, [])))) for item in items}
     columns = {
         f"attribute_{place}": [(firsts[i][place:] or [""])[0] for i in items] for place in range(3)
@@ -117,8 +122,7 @@ def side_of(items: tuple[str, ...], columns: dict[str, list[str]]) -> SongSide:
 
 
 TASKS: dict[str, Callable[[Path], Task]] = {
-    "beauty": lambda data: with_side(s3(data, "beauty_s3"), data / "beauty_s3"),
-    "lastfm": lambda data: with_side(s3(data, "lastfm_seq"), data / "lastfm_seq"),
+    **{name: partial(of_s3, folder=folder) for name, folder in S3.items()},
     "ml100k": ml100k,
     "grocery": grocery,
 }

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import run_command
@@ -129,12 +130,35 @@ def test_the_page_is_there_as_well_with_the_same_token(store):
         assert httpx.get(f"{base}/api/library").status_code == 401
 
 
-def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(tmp_path):
-    """A small form of ``benchmarks/bench_serve.py``."""
+@pytest.fixture(scope="module")
+def bench():
     spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "bench_serve.py")
-    bench = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = bench
-    spec.loader.exec_module(bench)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("answers", "mixed"),
+    [
+        ([("1", "1"), ("2", "3"), ("2", "3")], 0),  # the second store was never served
+        ([("1", "1"), ("2", "2"), ("2", "3")], 1),
+        ([("1", "12")], 1),
+        ([("1", "")], 1),
+    ],
+)
+def test_an_answer_is_mixed_if_its_edition_had_another_store(bench, answers, mixed):
+    outcome = bench.Outcome()
+    for edition, named in answers:
+        reply = SimpleNamespace(status=200, headers={"audiorec-edition": edition})
+        text = "no song, " + ", ".join(f"edition {store} song 7" for store in named)
+        bench.judge(outcome, "v1", reply, text)
+    assert (len(outcome.mixed), len(outcome.lost)) == (mixed, 0)
+
+
+def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tmp_path):
+    """A small form of ``benchmarks/bench_serve.py``."""
     found = bench.run(tmp_path, songs=500, requests=1000, clients=8)
     assert (found["lost"], found["mixed"]) == (0, 0), found
     assert found["replaced"] == 2

@@ -10,7 +10,6 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from prose import ROOT
@@ -46,6 +45,20 @@ def _names_of(node: ast.AST) -> Iterator[str]:
             yield from name.split(".")
         case ast.Constant(value=str(text)):
             yield from re.findall(r"[A-Za-z_]\w*", text)
+
+
+@cache
+def imported(root: Path = ROOT) -> frozenset[str]:
+    """Return the top-level modules that the repository imports, whether or not they are here."""
+    found = set[str]()
+    for path in (path for pattern in CODE for path in root.glob(pattern)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=aliases):
+                    found.update(alias.name.partition(".")[0] for alias in aliases)
+                case ast.ImportFrom(module=str(module), level=0):
+                    found.add(module.partition(".")[0])
+    return frozenset(found)
 
 
 @cache
@@ -97,4 +110,4 @@ def _is_known(name: str, known: frozenset[str]) -> bool:
     first, *rest = name.split(".")
     if first in ("audiorec", "audiorec_cli"):
         return is_there(name)
-    return all(part in known for part in (first, *rest)) or bool(rest and find_spec(first))
+    return all(part in known for part in (first, *rest)) or bool(rest and first in imported())

@@ -1,8 +1,8 @@
 """`audiorec.learning.refit`: the best epoch of a fair choice, then everything for that long."""
 
 import os
+import shutil
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from needs import needs
 torch = needs("torch")
 
 from made_learner import N_HELD, N_LIKES, MadeLearner, largest_difference
+from random_kills import kill_at_random
 
 from audiorec.learning.fit import fit
 from audiorec.learning.refit import fit_refit
@@ -119,19 +120,20 @@ def test_a_kill_at_any_step_of_either_phase_costs_nothing(whole, tmp_path):
 
 
 def test_kills_between_any_two_instructions_cost_nothing(whole, tmp_path):
-    rng, killed = np.random.default_rng(), 0
-    for _ in range(4):
+    work = tmp_path / "work"
+
+    def start():
+        work.mkdir(exist_ok=True)
         child = os.fork()
         if child == 0:
             try:
-                trained(work=tmp_path, every_s=0.0)
+                trained(work=work, every_s=0.0)
             finally:
                 os._exit(0)
-        time.sleep(rng.uniform(0.05, 0.4))
-        os.kill(child, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    assert killed
-    found = trained(work=tmp_path)
+        return child
+
+    kill_at_random(start, lambda: shutil.rmtree(work), begun=lambda: any(work.iterdir()))
+    found = trained(work=work)
     assert no_times(found) == no_times(whole)
     assert largest_difference(found.learner.weights(), whole.learner.weights()) < 1e-6
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import signal
-import time
 from dataclasses import replace
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -14,6 +13,7 @@ from needs import needs
 torch = needs("torch")
 
 from little_worlds import TASTES, little_world
+from random_kills import kill_at_random
 
 from audiorec.errors import InputError
 from audiorec.recall.audio.model import TowerSpec
@@ -166,20 +166,9 @@ def train_in_a_child(checkpoint):
 
 def test_a_kill_at_random_changes_nothing(whole, tmp_path):
     """The process dies between two instructions, not at a batch's end."""
-    checkpoint, rng, killed = tmp_path / "state", np.random.default_rng(), 0
-    for _ in range(4):
-        child = train_in_a_child(checkpoint)
-        deadline = time.monotonic() + 60
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        while time.monotonic() < deadline:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
-                break
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        killed += os.WIFSIGNALED(status)
-    assert killed
+    checkpoint = tmp_path / "state"
+    start, begin_anew = partial(train_in_a_child, checkpoint), partial(checkpoint.unlink, True)
+    kill_at_random(start, begin_anew, begun=checkpoint.exists, longest_s=0.1)
     found = train(checkpoint=checkpoint, fingerprint="a")
     assert found.finished
     assert largest_difference(found, whole) < 1e-6

@@ -81,6 +81,18 @@ def test_words_and_conditions_written_one_after_the_other_both_hold(page):
     assert sorted(titles(page)) == ["Loud", "Louder"]
 
 
+def test_a_filter_from_elsewhere_replaces_a_refused_condition(open_page, address):
+    page = open_page(address, allow=["400"])
+    page.click("text=Conditions")
+    field = page.get_by_placeholder("genre=jazz, duration<4:00")
+    field.fill("genre=polka")
+    page.wait_for_selector("#conditions-help.failure")
+    page.evaluate("import('/js/finder.js').then(f => f.filter('genre=metal, version=vocal'))")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    assert field.input_value() == "genre=metal, version=vocal"
+    assert page.locator("#conditions-help.failure").count() == 0
+
+
 def test_find_by_conditions_and_be_told_what_is_wrong(open_page, address):
     page = open_page(address, allow=["400"])
     page.click("text=Conditions")

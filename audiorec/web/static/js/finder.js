@@ -86,8 +86,8 @@ export async function filter(wish) {
     page.set({ only: "", written: null, onlyBits: null, onlyError: "" });
     return;
   }
-  // Another question, or more letters, came meanwhile.
-  const isLate = () => mine !== asked || ![null, wish].includes(page.get().written);
+  const { written } = page.get();
+  const isLate = () => mine !== asked || page.get().written !== written; // more was asked or typed
   try {
     const bits = new Uint8Array(await getBytes(`/api/find?only=${encodeURIComponent(wish)}`));
     if (!isLate()) page.set({ only: wish, written: null, onlyBits: bits, onlyError: "" });

@@ -22,14 +22,20 @@ NO_MODULES = ("digests", "override", "prom", "service", "toml")  # files, units,
 
 
 @cache
+def _nodes(root: Path) -> list[tuple[Path, list[ast.AST]]]:
+    """Return the modules of the repository and all nodes of each."""
+    paths = (path for pattern in CODE for path in root.glob(pattern))
+    return [(path, list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))) for path in paths]
+
+
+@cache
 def names(root: Path = ROOT) -> frozenset[str]:
     """Return all names that modules of the repository define, import, use or write in strings."""
     found = {*dir(builtins), *keyword.kwlist}
-    for path in (path for pattern in CODE for path in root.glob(pattern)):
+    for path, nodes in _nodes(root):
         found.update(path.relative_to(root).with_suffix("").parts)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
             if id(node) not in prose:
                 found.update(_names_of(node))
     return frozenset(found)
@@ -51,8 +57,8 @@ def _names_of(node: ast.AST) -> Iterator[str]:
 def imported(root: Path = ROOT) -> frozenset[str]:
     """Return the top-level modules that the repository imports, whether or not they are here."""
     found = set[str]()
-    for path in (path for pattern in CODE for path in root.glob(pattern)):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for _, nodes in _nodes(root):
+        for node in nodes:
             match node:
                 case ast.Import(names=aliases):
                     found.update(alias.name.partition(".")[0] for alias in aliases)

@@ -86,7 +86,7 @@ def report(
     """
     from audiorec.plots.report import report_figure, report_rows
 
-    usual = (2.0, 2.0)  # placeholder: the content decides the size, unless options set it
+    usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
     picture.check(usual)
     documents = [(path.name, _read(path)) for path in files]
     rows, size = report_rows(documents, k)

@@ -14,6 +14,7 @@ folder at the same time.
 """
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -34,6 +35,8 @@ _STARTS = {
     ".npy": b"\x93NUMPY",
 }
 _SAFETENSORS = ".safetensors"  # eight bytes of length, then JSON
+# Regular expression for the names under which safetensors writes before it renames.
+SAFETENSORS_TEMPORARY = r"\.tmp[0-9A-Za-z]{6}"
 _HEAD_BYTES = 16
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer must not block
@@ -83,7 +86,7 @@ def refuse_foreign(path: Path) -> None:
     expected = _STARTS.get(path.suffix, b"")
     with open_own(path) as file:
         head = file.read(_HEAD_BYTES)
-    if path.suffix == _SAFETENSORS:
+    if path.suffix == _SAFETENSORS or re.fullmatch(SAFETENSORS_TEMPORARY, path.name):
         head, expected = head[8:], b"{"
     start = head[: len(expected)]
     is_ours = start == expected[: len(start)] and not (path.name == LOCK_FILE and head)

@@ -7,7 +7,7 @@ r"""The folder beside an output that holds an unfinished run: ``vecs.parquet.run
 One run at a time holds it, with an operating system lock that is released when its process
 ends. A planted folder looks like a leftover one, so its whole content is checked when it is
 opened; `own_files` defines which files are accepted. A folder that fails the check is an error
-and is left unchanged.
+and is left unchanged. Otherwise temporary files that a killed run left are removed.
 """
 
 import errno
@@ -21,6 +21,7 @@ from audiorec.errors import BusyStoreError, StoreError
 from audiorec.files.atomic import TEMPORARY
 from audiorec.files.own_files import (
     LOCK_FILE,
+    SAFETENSORS_TEMPORARY,
     check_tree,
     refuse_foreign,
     refuse_other_than_folder,
@@ -29,6 +30,7 @@ from audiorec.files.own_files import (
 
 SOFT_LOCK_FILE = "lock.soft"  # used if the system has no file locks
 LOCKS = (LOCK_FILE, SOFT_LOCK_FILE)
+_LEFT = re.compile(rf"(?:[^/]+/)?(?:{TEMPORARY}|{SAFETENSORS_TEMPORARY})", re.DOTALL)
 ATTEMPTS = 10  # an attempt fails only if another run removes the folder at that moment
 
 
@@ -78,7 +80,9 @@ class RunFolder:
         else:
             raise StoreError(f"{self.path}: another run keeps removing this folder")
         try:
-            check_tree(self.path, self._pattern)
+            for name in filter(_LEFT.fullmatch, check_tree(self.path, self._pattern)):
+                with suppress(OSError):  # Windows cannot remove what an orphaned worker has open
+                    (self.path / name).unlink()
         except BaseException:
             self.release()
             raise
@@ -151,4 +155,4 @@ class RunFolder:
 
 def _pattern(names: str) -> re.Pattern[str]:
     locks = "|".join(map(re.escape, LOCKS))
-    return re.compile(rf"{locks}|(?:{names})|(?:[^/]+/)?{TEMPORARY}", re.DOTALL)
+    return re.compile(rf"{locks}|(?:{names})|{_LEFT.pattern}", re.DOTALL)

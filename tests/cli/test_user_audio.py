@@ -241,10 +241,13 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
 
     def start(name):
         command = [sys.executable, "-c", script, *words, "-o", name]
-        return subprocess.Popen(command, cwd=home, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE)
 
-    whole = start("whole")
-    assert whole.wait() == 0
+    def ends_well(process):
+        _, err = process.communicate()
+        assert process.returncode == 0, err.decode()
+
+    ends_well(start("whole"))
     rng = np.random.default_rng()
 
     def is_killed(phase, longest_s):
@@ -253,7 +256,8 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
             time.sleep(0.002)
         time.sleep(rng.uniform(0, longest_s))
         process.kill()
-        return process.wait() == -signal.SIGKILL
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
 
     for patience in range(10):  # a fast machine may end the training before it is killed
         if all(is_killed(phase, 0.1 / 2**patience) for phase in ("choose", "refit")):
@@ -262,8 +266,7 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
             shutil.rmtree(home / name, ignore_errors=True)
     else:
         pytest.fail("every training ended before it was killed")
-    last = start("cut")
-    assert last.wait() == 0
+    ends_well(start("cut"))
     one, other = (load_file(home / name / "model.safetensors") for name in ("whole", "cut"))
     assert one.keys() == other.keys()
     for name, array in one.items():

@@ -120,14 +120,26 @@ def test_clear_leaves_the_lock_and_release_the_parent(out, folder):
     (folder / "deep").mkdir()
     (folder / "deep" / "1.npy").write_bytes(b"\x93NUMPY...")
     (folder / "new.rows").write_bytes(b"aRec...")
-    (folder / ".new.rows.0123456789ab.tmp").write_bytes(b"anything")
     held = RunFolder(out, NAMES)
-    assert held.names() == [".new.rows.0123456789ab.tmp", "deep/1.npy", "new.rows"]
+    assert held.names() == ["deep/1.npy", "new.rows"]
     assert unfinished_files(out, NAMES) == held.names()
     held.clear()
     assert tree(folder) == ["lock"]
     held.release(remove=True)
     assert tree(out.parent) == []
+
+
+def test_what_a_killed_run_was_writing_is_removed(out, folder):
+    (folder / "deep").mkdir()
+    (folder / "deep" / ".1.npy.0123456789ab.tmp").write_bytes(b"\x93NUM")
+    (folder / ".new.rows.0123456789ab.tmp").write_bytes(b"aR")
+    (folder / ".tmpAbC123").write_bytes((64).to_bytes(8, "little") + b'{"a":')
+    (folder / "new.rows").write_bytes(b"aRec...")
+    left = [".new.rows.0123456789ab.tmp", ".tmpAbC123", "deep/.1.npy.0123456789ab.tmp"]
+    assert unfinished_files(out, NAMES) == [*left, "new.rows"]
+    held = RunFolder(out, NAMES)
+    assert held.names() == ["new.rows"]
+    held.release()
 
 
 def test_the_last_name_goes_last(out, folder, monkeypatch):
@@ -176,6 +188,10 @@ def foreign_content(folder, victim):
     (folder / "new.rows").write_text("the names of all my songs")
 
 
+def foreign_temporary(folder, victim):
+    (folder / ".tmpAbC123").write_text("the only copy of a letter")
+
+
 def foreign_lock(folder, victim):
     (folder / "lock").write_text("a will")
 
@@ -211,6 +227,7 @@ PLANTED = [
     hard_linked_file("new.rows", "rows"),
     foreign_name,
     foreign_content,
+    foreign_temporary,
     foreign_lock,
     folder_below,
     file_for_the_folder,

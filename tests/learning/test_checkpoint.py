@@ -1,6 +1,9 @@
 """`audiorec.learning.checkpoint`: a state that was changed is no state, and no link is followed."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from audiorec.errors import StoreError
+from audiorec.files.run_folder import RunFolder
 from audiorec.learning.checkpoint import (
     METADATA_KEY,
     TrainingState,
@@ -19,6 +23,7 @@ from audiorec.learning.checkpoint import (
     restoring,
     save_checkpoint,
 )
+from audiorec.recall.contract.job import RUN_FILES
 
 AT = TrainingState(
     fingerprint="f", epoch=3, batch=7, loss_sum=0.5, best_epoch=2, history=[{"epoch": 0}]
@@ -66,6 +71,30 @@ def test_a_changed_epoch_or_number_with_its_old_digest_is_no_state(path):
         text = {METADATA_KEY: json.dumps(metadata | change)}
         save_file(load_file(path), path.with_name("changed.safetensors"), metadata=text)
         assert load_checkpoint(path.with_name("changed.safetensors"), "f") is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs POSIX limits of file sizes")
+def test_a_run_that_was_killed_while_it_saved_goes_on(tmp_path):
+    """The system ends the process in the middle of the file; what it leaves blocks nothing."""
+    script = (
+        "import resource, signal, sys, torch; from pathlib import Path\n"
+        "from audiorec.learning.checkpoint import TrainingState, save_checkpoint\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "state = TrainingState(fingerprint='f')\n"
+        "save_checkpoint(Path(sys.argv[1]), {'w': torch.ones(1_000_000)}, state)\n"
+    )
+    folder = RunFolder(tmp_path / "model", RUN_FILES)
+    path = folder.path / "choose.safetensors"
+    save_checkpoint(path, TENSORS, AT)
+    folder.release()
+    ended = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert ended.returncode == -signal.SIGXFSZ
+    assert {p.name for p in path.parent.iterdir()} > {"choose.safetensors", "lock"}
+    folder = RunFolder(tmp_path / "model", RUN_FILES)
+    assert folder.names() == ["choose.safetensors"]
+    assert load_checkpoint(path, "f")[1] == AT
+    folder.release()
 
 
 def test_a_link_is_refused(path):

@@ -24,6 +24,7 @@ PEOPLE = ("user", "list", "session", "device")  # id types that no bundle may ho
 MOST_JUDGED = 200  # lists held out for early stopping, at most
 HIDDEN = 0.2  # share of each such list that is hidden
 COPY_SHARE = 0.8  # above this overlap with the smaller list, two are near-copies
+MOST_HIDDEN = 0.5  # share of all entries; with more, every list is like every other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,6 +160,9 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
 def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int64Array]:
     """Choose the entries held out for early stopping: a fifth of some lists, and of their copies.
 
+    In a catalogue of a few dozen songs all lists are near-copies of each other, and nothing would
+    be left to train on; then copies keep their entries.
+
     Returns
     -------
     hidden : ndarray, shape (P,), bool
@@ -178,14 +182,17 @@ def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int
     size = np.bincount(owner, minlength=len(plays))
     both = (matrix[judged] @ matrix.T).tocoo()
     near = both.data > COPY_SHARE * np.minimum(size[judged[both.row]], size[both.col])
-    secret = np.zeros(len(pair), np.bool_)
-    wanted: list[Int64Array] = []
+    alone, copied = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for row, of in enumerate(judged.tolist()):
         own = song[np.searchsorted(owner, of) : np.searchsorted(owner, of, side="right")]
         drawn = rng.permutation(own)[: max(1, round(HIDDEN * len(own)))]
         copies = both.col[near & (both.row == row)].astype(np.int64)
-        wanted.append((copies[:, None] * n + drawn).ravel())
-    secret = np.isin(plays.owner * n + plays.song, np.concatenate([[-1], *wanted]))
+        alone.append(of * n + drawn)
+        copied.append((copies[:, None] * n + drawn).ravel())
+    entry = plays.owner * n + plays.song
+    secret = np.isin(entry, np.concatenate(copied))
+    if len(entry) and secret.mean() > MOST_HIDDEN:
+        secret = np.isin(entry, np.concatenate(alone))
     left = plays.keep(~secret).lengths[judged] > 0
     return secret, judged[left]
 

@@ -174,6 +174,17 @@ def test_what_is_held_out_is_hidden_in_near_copies_too():
     assert seen
 
 
+def test_a_small_catalogue_where_all_lists_are_alike_leaves_something_to_learn():
+    songs = [f"s{n:02}" for n in range(12)]
+    plays = Sequences.from_lists([songs[n % 3 :] for n in range(40)])
+    hidden, judged = held_out(plays, np.random.default_rng(0))
+    assert set(plays.owner[hidden].tolist()) == set(judged.tolist())
+    assert (np.bincount(plays.song[~hidden], minlength=12) > 0).all()
+    trained = channel("song2vec")
+    trained.fit(RecallData(plays))
+    assert trained.trained.figures["held_out_recall"] > 0
+
+
 def test_facts_that_come_without_triples():
     data = synthetic_listening()  # its sound names artists
     found = material_of(data, neighbours=2)

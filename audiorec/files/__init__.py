@@ -10,7 +10,7 @@
     "s3://bucket/plays" ──copies──▶ a cached copy of limited size ◀─delivery── command outputs
 
 =================  ===================================================================
-``atomic``         replace a file atomically; turn a full disk into a one-line error
+``atomic``         replace a file atomically; remove what killed jobs left; a full disk is one line
 ``below``          open files below a given folder without following links
 ``own_files``      distinguish audiorec's own working files from planted ones
 ``run_folder``     the locked folder beside an output that holds an unfinished run
@@ -36,7 +36,7 @@
 
 Public::
 
-    atomic        replaced
+    atomic        replaced, remove_leftovers
     below         split_below, open_below, folder_below
     own_files     refuse_link, read_own
     run_folder    unfinished_files, run_folder_path

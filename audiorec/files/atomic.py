@@ -3,13 +3,17 @@
     with replaced(path) as temporary:
         ...write `temporary`...
 
-Readers of `path` see either the old or the new content, never a partial file.
+Readers of `path` see either the old or the new content, never a partial file. A killed process
+leaves its temporary file; the next job with the same output removes it, see `remove_leftovers`.
 """
 
 import errno
 import os
+import re
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +21,7 @@ from audiorec.errors import AudiorecError, StoreError
 from audiorec.files.own_files import refuse_link
 
 TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression for temporary names
+LEFT_S = 3_600.0  # a running job has written to its temporary files within this time
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -37,6 +42,32 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     sync(target.parent)
+
+
+def leftovers(folder: Path, name: str = "") -> list[Path]:
+    """Return the temporary files and folders that killed jobs left in a folder.
+
+    With `name`, only those of the output with this name. Nothing that has changed within the last
+    hour is returned, since its job may still be running.
+    """
+    found, now = [], time.time()
+    with suppress(OSError), os.scandir(folder) as entries:  # a URI, or a folder yet to be made
+        for entry in entries:
+            if re.fullmatch(TEMPORARY, entry.name, re.DOTALL) and (
+                not name or entry.name[1:-17] == name
+            ):
+                changed = entry.stat(follow_symlinks=False).st_mtime
+                if now - changed > LEFT_S:
+                    found.append(Path(entry.path))
+    return sorted(found)
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove the temporary files among `leftovers`; links and folders stay."""
+    for path in leftovers(folder, name):
+        with suppress(OSError):
+            if stat.S_ISREG(path.lstat().st_mode):
+                path.unlink()
 
 
 def sync(path: Path) -> None:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
-from audiorec.files.atomic import sync
+from audiorec.files.atomic import leftovers, sync
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
 from audiorec.spec import fingerprint
@@ -243,6 +244,9 @@ def _replace_folder(target: Path, contents: Mapping[str, bytes]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.parent / f".{target.name}.{uuid4().hex[:12]}.tmp"
     previous = _previous(target)
+    for left in leftovers(target.parent, target.name):
+        with suppress(StoreError):  # files of others stay
+            _remove(left)
     try:
         fresh.mkdir()
         for name, content in contents.items():

@@ -1,6 +1,7 @@
 """``audiorec runs``, and the records and metrics that jobs leave."""
 
 import json
+import os
 from functools import partial
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_night_leaves_records_that_can_be_looked_at(home, audiorec):
     document = json.loads(out)
     assert (code, document["counts"]["rows"], document["arguments"]["added"]) == (0, [63, 63], [])
     assert audiorec("runs", "diff", "model", "c.parquet")[1].count("arguments") == 1
+
+
+def test_a_job_removes_what_a_killed_one_of_the_same_output_left(home, audiorec):
+    assert audiorec(*"recall train popular -i plays.csv --out model".split())[0] == 0
+    left = [home / f".{name}.parquet.0123456789ab.tmp" for name in ("c", "d")]
+    for path in left:
+        path.write_bytes(b"PAR1")
+        os.utime(path, (0, 0))
+    assert audiorec(*"recall candidates model -i plays.csv --out c.parquet".split())[0] == 0
+    assert [path.exists() for path in left] == [False, True]
 
 
 def test_a_job_that_fails_is_noted_where_a_record_is(home, audiorec):

@@ -1,12 +1,14 @@
 """`audiorec.files.atomic`: old content or new content, and nothing left over."""
 
+import os
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.files.atomic import TEMPORARY, replaced
+from audiorec.files.atomic import LEFT_S, TEMPORARY, leftovers, remove_leftovers, replaced
 
 
 def test_new_file(tmp_path):
@@ -73,3 +75,36 @@ def test_temporary_names_are_known_by_their_pattern(tmp_path):
     with replaced(tmp_path / "a b.txt") as temporary:
         assert re.fullmatch(TEMPORARY, temporary.name)
         temporary.touch()
+
+
+def aged(path, seconds):
+    os.utime(path, times=(time.time() - seconds,) * 2, follow_symlinks=False)
+
+
+def test_what_killed_jobs_left_is_removed_once_it_is_old(tmp_path):
+    old, new, other, odd = (
+        tmp_path / f".{name}.tmp"
+        for name in ("a.txt.0123456789ab", "a.txt.0123456789ac", "b.txt.0123456789ab", "a.txt.01")
+    )
+    for path in (old, new, other, odd, tmp_path / "a.txt"):
+        path.write_text("half")
+        aged(path, LEFT_S + 60)
+    aged(new, LEFT_S - 60)
+    remove_leftovers(tmp_path, "a.txt")
+    assert set(tmp_path.iterdir()) == {new, other, odd, tmp_path / "a.txt"}
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == {new, odd, tmp_path / "a.txt"}
+    remove_leftovers(tmp_path / "nowhere", "a.txt")
+
+
+def test_links_and_folders_stay(tmp_path):
+    link, folder = tmp_path / ".a.0123456789ab.tmp", tmp_path / ".a.0123456789ac.tmp"
+    link.symlink_to("elsewhere")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+    aged(link, LEFT_S + 60)
+    aged(folder, LEFT_S + 60)
+    assert leftovers(tmp_path, "a") == [link, folder]
+    remove_leftovers(tmp_path)
+    assert leftovers(tmp_path) == [link, folder]
+    assert (folder / "thesis.txt").exists()

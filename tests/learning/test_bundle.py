@@ -1,6 +1,7 @@
 """`audiorec.learning.bundle`: round trip, replacement as a whole, distrust."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,17 @@ def test_files_of_somebody_else_are_not_lost_with_a_bundle(folder, where):
         write_bundle(folder, tensors=TENSORS, config=CONFIG | {"seed": 4}, card="")
     assert (other / "thesis.txt").read_text() == "years"
     assert read_bundle(folder, kind="users_model").config["seed"] != 4
+
+
+def test_what_a_killed_writer_left_goes_unless_it_holds_files_of_somebody_else(folder):
+    left = [folder.with_name(f".{folder.name}.{n:012x}.tmp") for n in range(2)]
+    for path, name in zip(left, ("model.json", "thesis.txt"), strict=True):
+        path.mkdir()
+        (path / name).write_text("{")
+        os.utime(path, (0, 0))
+    write_bundle(folder, tensors=TENSORS, config=CONFIG, card="")
+    assert [path.exists() for path in left] == [False, True]
+    assert (left[1] / "thesis.txt").exists()
 
 
 def test_a_link_is_neither_replaced_nor_read(folder, tmp_path):

@@ -114,10 +114,12 @@ def job(
     place : str, optional
         Path or URI of the record; by default beside the output.
     """
+    from audiorec.files.atomic import remove_leftovers
     from audiorec.runs.record import record_of
 
     check_metrics(metrics)
     done = JobSummary(os.fspath(output))
+    remove_leftovers(Path(output).parent, Path(output).name)
     started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
     try:
         yield done

@@ -12,9 +12,6 @@ the same bytes.
 
 import json
 import os
-import re
-import shutil
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,7 +26,7 @@ import pyarrow.compute as pc
 
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
-from audiorec.files.atomic import TEMPORARY, replaced
+from audiorec.files.atomic import remove_leftovers, replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile, table_writer
@@ -63,7 +60,6 @@ TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
-LEFT_S = 3_600.0  # older temporary files are leftovers of killed jobs
 EXPOSED = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
@@ -164,8 +160,8 @@ class NightlyJob:
         """
         for folder in ("models", "candidates"):
             (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
-            _clear(self.plan.out / folder)
-        _clear(self.plan.out)
+            remove_leftovers(self.plan.out / folder)
+        remove_leftovers(self.plan.out)
         self._keep({"run_id": self.run_id})
         self._drop_record()
         for step in self.steps():
@@ -409,13 +405,3 @@ def _bytes_of(out: Path) -> int:
     """Return the size of a file, or of all files in a folder."""
     files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files)
-
-
-def _clear(folder: Path) -> None:
-    """Remove temporary files of killed jobs, unless they may belong to a running one."""
-    for place in folder.iterdir():
-        if re.fullmatch(TEMPORARY, place.name) and time.time() - place.stat().st_mtime > LEFT_S:
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place, ignore_errors=True)  # a model
-            else:
-                place.unlink(missing_ok=True)

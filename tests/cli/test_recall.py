@@ -49,6 +49,18 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     assert "4 candidates for 4 users" in err
 
 
+def test_a_log_of_likes_alone_says_what_trains_on_them(log, audiorec):
+    log.write_text(log.read_text().replace(",finish", ",like"))
+    code, _, err = audiorec(*"recall train popular -i plays.csv --out model".split())
+    note = "note: plays.csv has no finished plays, but 120 likes: --likes trains on them\n"
+    assert (code, err) == (
+        2,
+        f"{note}error: popular: the log has no finished play to learn from\n",
+    )
+    code, _, err = audiorec(*"recall train popular -i plays.csv --out model --likes".split())
+    assert code == 0, err
+
+
 def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch):
     audiorec(*"recall train item-knn -i plays.csv --out model".split())
     asked = "recall candidates model -i plays.csv --k 3 --keep-heard --out"

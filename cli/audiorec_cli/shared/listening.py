@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import RuleOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
@@ -186,6 +187,7 @@ class TrainingOptions(SideOptions):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
+        from audiorec.listening.events import EVENTS
         from audiorec.listening.feed import is_prepared
         from audiorec.listening.log_files import file_fingerprints
         from audiorec.recall.contract.data import RecallData
@@ -200,6 +202,8 @@ class TrainingOptions(SideOptions):
             found = self.liked(read, self.rule)
             return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
+        if not len(plays.song) and (likes := int((read.event == EVENTS.index("like")).sum())):
+            say(f"note: {log} has no finished plays, but {likes:,} likes: --likes trains on them")
         return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
 
     def _prepared(self, folder: Path) -> "RecallData":

@@ -36,7 +36,7 @@
 
 Public::
 
-    atomic        replaced, remove_leftovers
+    atomic        replaced, remove_leftovers, write_errors, NO_ROOM
     below         split_below, open_below, folder_below
     own_files     refuse_link, read_own
     run_folder    unfinished_files, run_folder_path

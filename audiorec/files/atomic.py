@@ -22,26 +22,46 @@ from audiorec.files.own_files import refuse_link
 
 TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression for temporary names
 LEFT_S = 3_600.0  # a running job has written to its temporary files within this time
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; on success rename it to `path`.
 
-    If the body raises, the temporary file is removed and `path` is unchanged. Raises `StoreError`
-    if `path` is a link, since its target may belong to somebody else.
+    If the body raises, the temporary file is removed and `path` is unchanged.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link, whose target may belong to somebody else, a folder or a device; if the
+        temporary file cannot be written, or the disk is full.
     """
     target = Path(path)
-    refuse_link(target)
+    refuse_irreplaceable(target)
     temporary = target.with_name(f".{target.name}.{uuid4().hex[:12]}.tmp")
     try:
         yield temporary
         sync(temporary)
         temporary.replace(target)
+    except OSError as error:
+        # Other errors may be of a file that the body reads.
+        if error.errno in NO_ROOM or (error.errno and temporary.name in str(error)):
+            with write_errors(target):
+                raise
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
     sync(target.parent)
+
+
+def refuse_irreplaceable(path: Path) -> None:
+    """Raise `StoreError` if a file could not be written to `path`: a link, a folder, a device."""
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise StoreError(f"{path}: is {kind} and cannot be replaced; choose another name")
 
 
 def leftovers(folder: Path, name: str = "") -> list[Path]:
@@ -90,7 +110,7 @@ def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno is None or isinstance(error, AudiorecError):
             raise
         hint = "choose another place"
-        if error.errno in _NO_ROOM:
-            hint = "free some space; finished work is kept, and the same command resumes"
+        if error.errno in NO_ROOM:
+            hint = "free some space and repeat the command; finished work is kept"
         reason = os.strerror(error.errno).lower()
         raise StoreError(f"{os.fspath(path)}: cannot be written: {reason}; {hint}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import BusyStoreError, StoreError
-from audiorec.files.atomic import TEMPORARY
+from audiorec.files.atomic import TEMPORARY, write_errors
 from audiorec.files.own_files import (
     LOCK_FILE,
     SAFETENSORS_TEMPORARY,
@@ -72,7 +72,8 @@ class RunFolder:
         self._soft: Any = None
         for _ in range(ATTEMPTS):
             refuse_other_than_folder(self.path)
-            self.path.mkdir(parents=True, exist_ok=True)
+            with write_errors(out):
+                self.path.mkdir(parents=True, exist_ok=True)
             descriptor = self._try()
             if descriptor is not None:
                 self._descriptor = descriptor

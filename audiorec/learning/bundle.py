@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
-from audiorec.files.atomic import leftovers, sync
+from audiorec.files.atomic import leftovers, sync, write_errors
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
 from audiorec.spec import fingerprint
@@ -86,7 +86,7 @@ def write_bundle(
         If `path` exists and is not a bundle, `config` has no kind or is not JSON, or a tensor
         is not finite. Nothing is written.
     StoreError
-        If `path` is a link.
+        If `path` is a link, or cannot be written.
     """
     refuse_link(Path(path))
     target = Path(os.path.realpath(path))
@@ -110,7 +110,8 @@ def write_bundle(
         CARD_FILE: card.encode(),
         CONFIG_FILE: f"{text}\n".encode(),
     }
-    _replace_folder(target, contents)
+    with write_errors(path):
+        _replace_folder(target, contents)
     return Bundle({}, unsealed(json.loads(text))).model_id
 
 

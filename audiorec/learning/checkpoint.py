@@ -9,6 +9,7 @@ is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
     content = {name: getattr(progress, name) for name in progress.__slots__}
     kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
     content |= {"format_version": FORMAT_VERSION, "sha256": _digest(kept, content)}
-    with replaced(path) as temporary:
+    with replaced(path) as temporary, _system_errors():
         save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
 
 
@@ -148,6 +149,18 @@ def restoring(path: Path) -> Iterator[None]:
             f"{path}: not a checkpoint of this training run: {str(error).splitlines()[0]}; "
             "remove its folder to start from the beginning"
         ) from error
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turn a safetensors error that quotes one of the system, such as a full disk, into that."""
+    try:
+        yield
+    except SafetensorError as error:
+        quoted = re.search(r"\(os error (\d+)\)", str(error))
+        if quoted is None:
+            raise
+        raise OSError(int(quoted[1]), os.strerror(int(quoted[1]))) from error
 
 
 def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:

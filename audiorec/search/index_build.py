@@ -22,7 +22,7 @@ import numpy as np
 
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.files.atomic import replaced
+from audiorec.files.atomic import refuse_irreplaceable, replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import read_own
 from audiorec.files.run_folder import RunFolder
@@ -125,7 +125,10 @@ class PieceTask:
         units = scaling.prepare_all(_blocks(store, self.first, self.rows), self.rows)
         faiss = import_faiss()
         with replaced(self.path) as temporary:
-            faiss.write_index(_made(faiss, units, self.kind), str(temporary))
+            # By Python, which raises errors that faiss only prints, as on a full disk.
+            with temporary.open("wb") as file:
+                writer = faiss.PyCallbackIOWriter(file.write)
+                faiss.write_index(_made(faiss, units, self.kind), writer)
             note = {"identity": self.identity, "sha256": sha256_of(temporary)}
         with replaced(self.path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(sealed(note)))
@@ -174,6 +177,7 @@ def build_index(
         raise InputError(f"{store.path}: no songs to index")
     faiss = import_faiss()
     out = index_path(store.path) if out is None else out
+    refuse_irreplaceable(out)
     scaling = fit(store.blocks, Weighting.of_store(store.metadata))
     info = IndexInfo(
         kind=kind,

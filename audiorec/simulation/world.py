@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.files.atomic import replaced
+from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
 from audiorec.simulation.plays import Plays, simulate_listening
@@ -295,7 +295,8 @@ def simulate_world(
     _check_folder(out)
     world = simulate(store.ids, store.vectors, spec, progress=progress)
     document = _document(world, store)
-    out.mkdir(parents=True, exist_ok=True)
+    with write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     (out / WORLD_FILE).unlink(missing_ok=True)  # marks the world as incomplete until the end
     tables = (world.profiles, world.truth_users, world.truth_songs)
     for (name, kind), table in zip(TABLES.items(), tables, strict=True):

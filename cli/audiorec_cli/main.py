@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command, get_group
 
 from audiorec.errors import AudiorecError
-from audiorec_cli.shared.console import Exit, exit_code, say
+from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
 from audiorec_cli.shared.pages import Contents, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
@@ -159,7 +159,8 @@ def main() -> None:
     guard_streams()
     code: int = Exit.OK
     try:
-        app(default_map=_defaults(sys.argv[1:]))
+        with system_errors():
+            app(default_map=_defaults(sys.argv[1:]))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except AudiorecError as error:

@@ -43,7 +43,8 @@ def test_failing_rename_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", no_space)
-    with pytest.raises(OSError, match="No space"), replaced(path) as temporary:
+    said = r"a\.txt: cannot be written: no space left on device; free some space and repeat"
+    with pytest.raises(StoreError, match=said), replaced(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
@@ -75,6 +76,32 @@ def test_temporary_names_are_known_by_their_pattern(tmp_path):
     with replaced(tmp_path / "a b.txt") as temporary:
         assert re.fullmatch(TEMPORARY, temporary.name)
         temporary.touch()
+
+
+def test_an_error_of_another_file_is_not_taken_for_one_of_the_output(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"), replaced(tmp_path / "a.txt"):
+        (tmp_path / "gone").read_text()
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path):
+    (tmp_path / "notes").write_text("a file")
+    for folder, why in (("nowhere", "no such file or directory"), ("notes", "not a directory")):
+        said = rf"{folder}/a\.txt: cannot be written: {why}; choose another place"
+        with (
+            pytest.raises(StoreError, match=said),
+            replaced(tmp_path / folder / "a.txt") as temporary,
+        ):
+            temporary.write_text("new")
+
+
+def test_folders_and_devices_are_not_replaced(tmp_path):
+    (tmp_path / "songs").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, kind in (("songs", "a folder"), ("pipe", "not a regular file")):
+        with pytest.raises(StoreError, match=f"{name}: is {kind}"), replaced(tmp_path / name):
+            raise AssertionError("the body has run")
+    assert (tmp_path / "songs").is_dir()
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def aged(path, seconds):

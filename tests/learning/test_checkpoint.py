@@ -11,11 +11,12 @@ from needs import needs
 
 torch = needs("torch")
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from audiorec.errors import StoreError
 from audiorec.files.run_folder import RunFolder
+from audiorec.learning import checkpoint
 from audiorec.learning.checkpoint import (
     METADATA_KEY,
     TrainingState,
@@ -71,6 +72,27 @@ def test_a_changed_epoch_or_number_with_its_old_digest_is_no_state(path):
         text = {METADATA_KEY: json.dumps(metadata | change)}
         save_file(load_file(path), path.with_name("changed.safetensors"), metadata=text)
         assert load_checkpoint(path.with_name("changed.safetensors"), "f") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "match"),
+    [
+        (
+            "I/O error: No space left on device (os error 28)",
+            StoreError,
+            "no space left on device; free",
+        ),
+        ("InvalidHeader", SafetensorError, "InvalidHeader"),
+    ],
+)
+def test_a_full_disk_is_one_clear_error(path, monkeypatch, said, wanted, match):
+    def fails(*_, **__):
+        raise SafetensorError(f"Error while serializing: {said}")
+
+    monkeypatch.setattr(checkpoint, "save_file", fails)
+    with pytest.raises(wanted, match=match):
+        save_checkpoint(path, TENSORS, AT)
+    assert load_checkpoint(path, "f")[1] == AT
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs POSIX limits of file sizes")

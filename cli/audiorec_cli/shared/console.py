@@ -10,8 +10,10 @@ to codes.
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
+from errno import EACCES, ENOTDIR, EPERM, EROFS
 from typing import TYPE_CHECKING, Any, TextIO
 
 from audiorec.errors import (
@@ -24,12 +26,14 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
+from audiorec.files.atomic import NO_ROOM, write_errors
 from audiorec_cli.shared.named import visible, visible_json
 from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+REFUSALS = (*NO_ROOM, EROFS, EACCES, EPERM, ENOTDIR)
 FIGURE_DIGITS = 4  # decimals of a float in a pipe, or of an evaluation figure
 
 
@@ -53,6 +57,21 @@ def exit_code(error: AudiorecError) -> Exit:
         return Exit.SOME_FAILED
     kinds = (SongError, StoreError, WeightsError, DamagedFileError, PeerError, LostProcessError)
     return Exit.NOTHING_USABLE if isinstance(error, kinds) else Exit.USAGE
+
+
+@contextmanager
+def system_errors(output: str = "the output") -> Iterator[None]:
+    """Turn what the system refuses, such as space on a full disk, into a `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, AudiorecError) or error.errno not in REFUSALS:
+            raise
+        place = error.filename or output
+        if error.errno in NO_ROOM:
+            with write_errors(place):
+                raise
+        raise StoreError(f"{place}: {os.strerror(error.errno).lower()}") from error
 
 
 def say(remark: str) -> None:

@@ -26,7 +26,7 @@ from uuid import uuid4
 import typer
 
 from audiorec.errors import AudiorecError, MissingFileError
-from audiorec_cli.shared.console import Exit, exit_code, say
+from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.places import delivering, output_name, output_record
 
@@ -122,7 +122,8 @@ def job(
     remove_leftovers(Path(output).parent, Path(output).name)
     started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
     try:
-        yield done
+        with system_errors(done.output):
+            yield done
     except typer.Exit as end:
         code = end.exit_code
         raise

@@ -165,7 +165,6 @@ def export_folder(out: Path) -> Iterator[Path]:
     are removed; if it was killed between the two final renames, the old export is restored first.
     """
     check_target(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     run = RunFolder(out, rf"(?:new|old)/|(?:new|old)/(?:{_PARTS})")
     try:
         fresh, old = run_folder_path(out) / "new", run_folder_path(out) / "old"

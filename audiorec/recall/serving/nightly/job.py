@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
-from audiorec.files.atomic import remove_leftovers, replaced
+from audiorec.files.atomic import remove_leftovers, replaced, write_errors
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile, table_writer
@@ -159,7 +159,8 @@ class NightlyJob:
             If some blocks failed on the engine; the others, and all earlier steps, are kept.
         """
         for folder in ("models", "candidates"):
-            (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
+            with write_errors(self.plan.out):
+                (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.plan.out / folder)
         remove_leftovers(self.plan.out)
         self._keep({"run_id": self.run_id})

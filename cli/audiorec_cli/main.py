@@ -163,6 +163,8 @@ def main() -> None:
             app(default_map=_defaults(sys.argv[1:]))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before a command has begun
+        code = Exit.INTERRUPTED
     except AudiorecError as error:
         if os.environ.get("AUDIOREC_DEBUG"):
             raise

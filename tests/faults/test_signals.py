@@ -65,3 +65,12 @@ def test_ctrl_c_while_the_songs_are_listed_is_no_traceback(command):
     ended = command.end(process, signal.SIGINT)
     assert ended.code == 130, ended.lines
     assert not command.out.parent.exists()
+
+
+def test_ctrl_c_before_the_command_has_begun_is_no_traceback(command):
+    interrupted = "raise KeyboardInterrupt"
+    ended = command.run(
+        prelude=f"import audiorec_cli.main as m\ndef defaults(words): {interrupted}\n"
+        "m._defaults = defaults"
+    )
+    assert (ended.code, ended.lines) == (130, [])

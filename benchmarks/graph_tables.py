@@ -52,6 +52,7 @@ from audiorec.types import normalised_name
 KS = (10, 100)
 POOLS = ("joint", "apart", "warm", "one", "never")
 PEERS = ("gensim", "pykeen")
+RIVALS = ("eges", "graphsage", "pykeen", "pykeen-cosine")
 
 
 def graph_parser(description: str) -> argparse.ArgumentParser:
@@ -379,7 +380,7 @@ AHEAD = (
     ("gamma=1", "item-knn", ("apart", "warm", "one")),
     *((f"gamma={g}", base, ("never",)) for g in ("1", "5") for base in ("artist", "artist-both")),
     ("gamma=1", "artist-1", ("never",)),
-    *(("gamma=1", base, ("joint", "apart", "never")) for base in ("eges", "graphsage", "pykeen")),
+    *(("gamma=1", base, ("joint", "apart", "never")) for base in RIVALS),
     ("gamma=1,form=pairwise", "gamma=1", ("joint", "apart", "never")),
 )
 

@@ -112,7 +112,8 @@ def memory_of_worker(song: Path) -> float:
 def run(command: list[str]) -> tuple[float, float]:
     """Return wall and CPU seconds of a command and its children, which must succeed."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL  # stdout has our lines alone
+    subprocess.run(command, check=True, stdout=quiet, stderr=quiet)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return time.monotonic() - started, cpu

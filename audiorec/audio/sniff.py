@@ -198,7 +198,8 @@ def end_of_audio(file: BinaryIO) -> int:
     if footer[:8] == b"APETAGEX":
         length = int.from_bytes(footer[12:16], "little")
         has_header = footer[23] & 0x80
-        end -= length + (_APE_FOOTER_BYTES if has_header else 0)
+        # The length includes the footer, so a smaller one is damaged.
+        end -= max(length, _APE_FOOTER_BYTES) + (_APE_FOOTER_BYTES if has_header else 0)
     return max(0, end)
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audiorec.errors import StoreError
 from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
 
 
@@ -122,7 +123,7 @@ def test_failure_leaves_the_old_list(tmp_path, monkeypatch):
         raise OSError(28, "full")
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(StoreError, match="cannot be written: no space left on device"):
         write_m3u8([song("a.mp3")], path)
     assert path.read_text() == "old"
 

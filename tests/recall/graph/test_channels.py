@@ -180,6 +180,7 @@ def test_a_small_catalogue_where_all_lists_are_alike_leaves_something_to_learn()
     hidden, judged = held_out(plays, np.random.default_rng(0))
     assert set(plays.owner[hidden].tolist()) == set(judged.tolist())
     assert (np.bincount(plays.song[~hidden], minlength=12) > 0).all()
+    needs("torch")
     trained = channel("song2vec")
     trained.fit(RecallData(plays))
     assert trained.trained.figures["held_out_recall"] > 0

@@ -6,20 +6,16 @@ A footer of 32 bytes gives the size of the items before it; an item is the lengt
 flags, a name and the value. Binary items, such as covers, are skipped.
 """
 
-import os
 import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
 from audiorec.audio.headers import read_exactly
-from audiorec.audio.sniff import end_of_audio
+from audiorec.audio.sniff import APE_FOOTER_BYTES, APE_MARK, ape_footer, end_of_audio
 
 MAX_ITEMS = 256
 MAX_NAME = 256  # bytes
 MAX_TEXT = 4096  # bytes read of a value
-_MARK = b"APETAGEX"
-_MARK_BYTES = 32  # of the header and the footer
-_ID3V1_BYTES = 128
 _KIND = 6  # the bits of the flags that are 0 for text
 
 
@@ -28,17 +24,19 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
 
     Only the first value of an item is kept. Empty for a file without a tag.
     """
-    at, stop = end_of_audio(file), _footer(file)
+    stop = ape_footer(file)
+    if stop is None:
+        return {}
+    at = end_of_audio(file)
     file.seek(at)
-    content = file.read(_MARK_BYTES)
-    if content[: len(_MARK)] == _MARK:  # an optional header, laid out like the footer
-        at += _MARK_BYTES
+    if file.read(len(APE_MARK)) == APE_MARK:  # an optional header, laid out like the footer
+        at += APE_FOOTER_BYTES
     found: dict[str, str] = {}
     for _ in range(MAX_ITEMS):
         file.seek(at)
         item = file.read(8 + MAX_NAME)
         name, zero, _ = item[8:].partition(b"\0")
-        if not zero or item[: len(_MARK)] == _MARK:
+        if not zero or item[: len(APE_MARK)] == APE_MARK:
             break
         length, flags = struct.unpack_from("<II", item)
         begin = at + 8 + len(name) + 1
@@ -50,13 +48,3 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
             found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
         at = begin + length
     return found
-
-
-def _footer(file: BinaryIO) -> int:
-    """Return the position of the tag's footer, before an ID3v1 tag if there is one; 0 if none."""
-    size = file.seek(0, os.SEEK_END)
-    for at in (size - _MARK_BYTES, size - _ID3V1_BYTES - _MARK_BYTES):
-        file.seek(max(0, at))
-        if file.read(len(_MARK)) == _MARK:
-            return max(0, at)
-    return 0

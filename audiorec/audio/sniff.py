@@ -68,7 +68,7 @@ class Sniffed:
 _SCAN_BYTES = 1 << 17  # after the ID3v2 tag; the first MP3 frame must begin within them
 _MAX_ID3 = 8  # consecutive tags; some tools prepend a second one
 _ID3V1_BYTES = 128
-_APE_FOOTER_BYTES = 32
+APE_MARK, APE_FOOTER_BYTES = b"APETAGEX", 32
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 READ_FORMATS = "WAV, FLAC, MP3, Ogg, M4A, WMA and the like (docs/pipeline.md has the list)"
 _MAGICS = {
@@ -190,17 +190,30 @@ def end_of_audio(file: BinaryIO) -> int:
     end = file.seek(0, os.SEEK_END)
     if (tag_at := dsd.trailing_tag(file)) is not None:
         return min(end, tag_at)
-    file.seek(max(0, end - _ID3V1_BYTES))
-    if file.read(3) == b"TAG" and end >= _ID3V1_BYTES:
-        end -= _ID3V1_BYTES
-    file.seek(max(0, end - _APE_FOOTER_BYTES))
-    footer = file.read(_APE_FOOTER_BYTES)
-    if footer[:8] == b"APETAGEX":
+    end = _before_id3v1(file)
+    if (at := ape_footer(file)) is not None:
+        file.seek(at)
+        footer = file.read(APE_FOOTER_BYTES)
         length = int.from_bytes(footer[12:16], "little")
         has_header = footer[23] & 0x80
         # The length includes the footer, so a smaller one is damaged.
-        end -= max(length, _APE_FOOTER_BYTES) + (_APE_FOOTER_BYTES if has_header else 0)
+        end -= max(length, APE_FOOTER_BYTES) + (APE_FOOTER_BYTES if has_header else 0)
     return max(0, end)
+
+
+def ape_footer(file: BinaryIO) -> int | None:
+    """Return the position of the footer of an APE tag; only an ID3v1 tag may follow it."""
+    at = _before_id3v1(file) - APE_FOOTER_BYTES
+    if at < 0:
+        return None
+    file.seek(at)
+    return at if file.read(len(APE_MARK)) == APE_MARK else None
+
+
+def _before_id3v1(file: BinaryIO) -> int:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _ID3V1_BYTES))
+    return end - _ID3V1_BYTES if end >= _ID3V1_BYTES and file.read(3) == b"TAG" else end
 
 
 def display_path(path: PathLike) -> str:

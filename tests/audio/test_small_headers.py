@@ -118,6 +118,7 @@ def test_items(has_header, tail):
 def test_what_is_no_tag():
     assert ape_tags(io.BytesIO(b"")) == {}
     assert ape_tags(io.BytesIO(b"audio" * 100)) == {}
+    assert ape_tags(io.BytesIO(b"APETAGEX")) == {}  # too short for a footer
     many = items(*((b"K%d" % i, b"v", 0) for i in range(MAX_ITEMS + 50)))
     assert len(ape_tags(io.BytesIO(tag(many)))) == MAX_ITEMS
 

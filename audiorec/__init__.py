@@ -98,9 +98,9 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that the import stays fast."""
     if name == "__version__":
-        from importlib.metadata import version
+        from audiorec.distribution import own_version
 
-        return version("audiorec")
+        return own_version()
     if name == "errors":  # so that ``audiorec.errors`` works without its own import
         return import_module("audiorec.errors")
     if name not in _HOME:

@@ -54,6 +54,8 @@ unpickling calls ``cls(*args)``.
 from enum import StrEnum
 from errno import EEXIST, ENOENT
 
+from audiorec.distribution import install_command
+
 LOST_SHOWN = 3  # lost blocks that a message names
 
 
@@ -326,7 +328,7 @@ class MissingExtraError(AudiorecError):
     feature : str
         The feature that was requested.
     extra : str
-        The name to put in ``pip install "audiorec[...]"``.
+        The name of the extra in ``pyproject.toml``.
     cause : str
         Message of the failed import.
     """
@@ -338,8 +340,8 @@ class MissingExtraError(AudiorecError):
         self.cause = cause
 
     def __str__(self) -> str:
-        """Return the missing extra and the command that installs it."""
+        """Return the missing extra and the command that installs its packages."""
         return (
             f'{self.feature} needs the extra "{self.extra}": '
-            f'pip install "audiorec[{self.extra}]" ({" ".join(self.cause.split())})'
+            f"{install_command(self.extra)} ({' '.join(self.cause.split())})"
         )

@@ -140,14 +140,14 @@ def with_pipx(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
     own = {"PIPX_HOME": str(place / "pipx"), "PIPX_BIN_DIR": str(place / "bin")}
     own |= {"PIP_NO_CACHE_DIR": "1"} if cold else {}
     run([*pipx, "install", wanted], place, own)
-    return [str(place / "bin" / "audiorec")], place / "pipx" / "venvs" / "audiorec"
+    return [str(place / "bin" / "audiorec")], place / "pipx" / "venvs" / "audiorec-music"
 
 
 def with_uv_tool(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
     """Install by ``uv tool``."""
     own = {"UV_TOOL_DIR": str(place / "tools"), "UV_TOOL_BIN_DIR": str(place / "bin")}
     run(["uv", "tool", "install", *(["--no-cache"] if cold else []), wanted], place, own)
-    return [str(place / "bin" / "audiorec")], place / "tools" / "audiorec"
+    return [str(place / "bin" / "audiorec")], place / "tools" / "audiorec-music"
 
 
 def with_uvx(wanted: str, place: Path, _cold: bool) -> tuple[list[str], Path]:

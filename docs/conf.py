@@ -138,7 +138,7 @@ def package_page(package: Path) -> str:
 def top_page() -> str:
     """Return the page of ``import audiorec``, and of the modules that all others stand on."""
     lines = module_part("audiorec", [], "=")
-    for module in ("errors", "spec", "types"):
+    for module in ("errors", "spec", "types", "distribution"):
         tree = ast.parse((ROOT / "audiorec" / f"{module}.py").read_text(encoding="utf-8"))
         named = [
             node.name

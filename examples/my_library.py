@@ -52,7 +52,7 @@ evening.to_m3u8(out / "evening.m3u8")
 for group in library.duplicates():
     print(group.verdict, *group.song_ids)
 
-# %% A map of the library, and the song over time: needs pip install "audiorec[plot]".
+# %% A map of the library, and the song over time: needs pip install ".[plot]".
 try:
     library.map().savefig(out / "map.png")
     series.plot(title="jazz-vibraphone").savefig(out / "jazz-vibraphone.png")

@@ -1,7 +1,7 @@
 """New songs to their audience: who may like what nobody has heard, without and with learnt models.
 
     python examples/new_songs_to_their_audience.py [FOLDER FOR OUTPUTS]
-                                                       needs: pip install "audiorec[train]"
+                                                       needs: pip install ".[train]"
 
 Real listening goes in where the simulated world stands: a table with user_id, song_id, timestamp,
 event. 27 clips and 60 made-up users say nothing about quality; they show what goes where.

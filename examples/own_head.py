@@ -1,6 +1,6 @@
 """Teach audiorec classes of your own, from a folder with one sub-folder a class.
 
-python examples/own_head.py [FOLDER FOR OUTPUTS]        needs: pip install "audiorec[train]"
+python examples/own_head.py [FOLDER FOR OUTPUTS]        needs: pip install ".[train]"
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Vectors into a recommender: pandas, DuckDB and scikit-learn on the same file.
 
 python examples/vectors_into_a_recommender.py [FOLDER FOR OUTPUTS]
-                                                   needs: pip install "audiorec[sklearn]"
+                                                   needs: pip install ".[sklearn]"
 and pandas and duckdb; polars is used where it is installed.
 """
 

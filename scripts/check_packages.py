@@ -73,8 +73,9 @@ def wheel_faults(path: Path, expected: set[str], project: dict[str, object]) -> 
     for name in about["scripts"]:  # type: ignore[attr-defined]
         if f"{name} = " not in scripts:
             yield f"{path.name}: has no command {name}"
-    if metadata["Version"] != about["version"]:
-        yield f"{path.name}: its version is {metadata['Version']}, not {about['version']}"
+    for field in ("name", "version"):
+        if metadata[field] != about[field]:
+            yield f"{path.name}: its {field} is {metadata[field]}, not {about[field]}"
 
 
 def source_faults(path: Path, expected: set[str]) -> Iterator[str]:

@@ -44,7 +44,7 @@ SAYS = {  # anywhere
         r"^ 0\.\d+ +-?\d.* death-metal-band\.ogg |^0\.\d+ +\d.* death-metal-band\.ogg ",
         r"^0:00        1\.000  jazz-vibraphone\.mp3 ",
         r"^genre/electronic +0\.\d+  [▁▂▃▄▅▆▇█]{6}$",
-        r"^drawn: |pip install \"audiorec\[plot\]\"",
+        r"^drawn: |pip install \"librosa",
     ],
     "vectors_into_a_recommender.py": [
         r"^recommended: 0\.\d\d  [\w-]+\.\w+$",

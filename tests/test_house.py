@@ -12,7 +12,7 @@ from needs import needs
 REPOSITORY = Path(__file__).parents[1]
 ROOT, COMMANDS = REPOSITORY / "audiorec", REPOSITORY / "cli" / "audiorec_cli"
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent != ROOT)
-LOOSE = {"errors", "spec", "types"}
+LOOSE = {"distribution", "errors", "spec", "types"}
 
 
 def docstring(package: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 from audiorec.recall.registry import CHANNELS
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "types"}
+BASE = {"distribution", "errors", "spec", "types"}
 FILES = BASE | {"files"}
 STORE = FILES | {"store", "tagger"}  # the store checks statistics, which the tagger defines
 SEARCH = STORE | {"engines", "runs", "search"}
@@ -19,7 +19,8 @@ EXTRACTION = STORE | {"audio", "engines", "runs", "extraction"}
 FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.contract"}
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
 MAY_IMPORT = {
-    "errors": set(),
+    "distribution": set(),
+    "errors": {"distribution"},
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "files": BASE,

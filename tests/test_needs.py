@@ -37,7 +37,7 @@ def declared(group):
     own = [r for r in groups[group] if isinstance(r, str)]
     for included in (r["include-group"] for r in groups[group] if not isinstance(r, str)):
         own += [r for r in groups[included] if isinstance(r, str)]
-    extras = re.findall(r"audiorec\[([\w,]+)\]", " ".join(own))
+    extras = re.findall(r"audiorec-music\[([\w,]+)\]", " ".join(own))
     optional = PROJECT["project"]["optional-dependencies"]
     return names(own).union(*(names(optional[e]) for e in ",".join(extras).split(",") if e))
 

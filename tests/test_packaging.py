@@ -81,14 +81,17 @@ def test_the_citation_is_of_this_version():
     text = (ROOT / "CITATION.cff").read_text()
     facts = dict(re.findall(r"^([a-z-]+): (.+)$", text, re.MULTILINE))
     assert facts["cff-version"] == "1.2.0"
-    assert (facts["title"], facts["version"]) == (ABOUT["name"], ABOUT["version"])
+    assert (facts["title"], facts["version"]) == ("audiorec", ABOUT["version"])
     assert facts["license"] == ABOUT["license"]
     assert f"name: {ABOUT['authors'][0]['name']}" in text
 
 
-def made_wheel(path, names, *, extras=tuple(ABOUT["optional-dependencies"]), version=None):
+def made_wheel(
+    path, names, *, extras=tuple(ABOUT["optional-dependencies"]), name=ABOUT["name"], version=None
+):
     info = "audiorec-9.dist-info"
     metadata = [
+        f"Name: {name}",
         f"Version: {version or ABOUT['version']}",
         *(f"Provides-Extra: {e}" for e in extras),
     ]
@@ -115,9 +118,10 @@ def test_a_wheel_is_held_to_what_git_tracks(tmp_path):
         "a.whl: holds besides 1: tests/x.py",
         "a.whl: its extras are not those of pyproject.toml",
     ]
-    old = made_wheel(path, names, version="0.0.1")
+    old = made_wheel(path, names, name="audiorec", version="0.0.1")
     assert list(wheel_faults(old, names, PROJECT)) == [
-        f"a.whl: its version is 0.0.1, not {ABOUT['version']}"
+        "a.whl: its name is audiorec, not audiorec-music",
+        f"a.whl: its version is 0.0.1, not {ABOUT['version']}",
     ]
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from audiorec.analysis.job import Correlations
 from audiorec.analysis.pearson import BINS, normality
+from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.evaluation.pictures import require_figure
 from audiorec.evaluation.ranking import mean_interval
@@ -98,7 +98,7 @@ def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, A
     content = {
         "kind": "correlation",
         "format_version": FORMAT_VERSION,
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
         "since": iso(found.since),
         "half_life_days": str(found.spec.half_life_days),
         "min_songs": found.spec.min_songs,

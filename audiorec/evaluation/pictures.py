@@ -49,7 +49,7 @@ def require_figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("pictures", "plot", str(error)) from error
+        raise MissingExtraError("a picture", "plot", str(error)) from error
     return Figure
 
 

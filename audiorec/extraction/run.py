@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from audiorec.distribution import created_by, version_of
 from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.pipeline import (
@@ -205,8 +205,8 @@ def run_metadata(
         weights=tuple(extractor.weights_with(names)),
         features={feature_column(name): extractor.networks.width(name) for name in names},
         attributes=extractor.attributes,
-        packages={name: version(name) for name in PACKAGES},
-        created_by=f"audiorec {version('audiorec')}",
+        packages={name: version_of(name) for name in PACKAGES},
+        created_by=created_by(),
     )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from audiorec.distribution import install_command
 from audiorec.errors import MissingFileError
 from audiorec.extraction.catalogue import Source
 
@@ -249,7 +250,7 @@ def best_change_source(
     try:
         notices = SystemChanges(list(dict.fromkeys(folders)), stop, say)
     except ModuleNotFoundError:
-        say('scanning folders at intervals; for notifications: pip install "audiorec[watch]"')
+        say(f"scanning folders at intervals; for notifications: {install_command('watch')}")
         yield Polling(stop)
         return
     notices.start()  # before the first scan, so that no change is missed

@@ -11,7 +11,6 @@ resumes with the missing buckets.
 
 import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from re import compile as pattern
 from threading import Event
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import (
     AudiorecError,
@@ -184,7 +184,7 @@ def prepare(
             "by": spec.by,
             "filters": sorted(spec.filters),
             **manifest,
-            "created_by": f"audiorec {version('audiorec')}",
+            "created_by": created_by(),
         }
         _move(run, out, manifest)
         run.clear(last=JOB)

@@ -138,7 +138,7 @@ def divide_library(
     InputError
         If no song is eligible, or `size` is below 2.
     MissingExtraError
-        If scikit-learn is not installed (``pip install "audiorec[sklearn]"``).
+        If scikit-learn is not installed (extra ``sklearn``).
 
     Examples
     --------

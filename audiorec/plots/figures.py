@@ -95,7 +95,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
         from audiorec.plots.notebook_figure import ShownFigure
     except ImportError as error:
-        raise MissingExtraError("pictures", "plot", str(error)) from error
+        raise MissingExtraError("a picture", "plot", str(error)) from error
     figure = ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)  # measures texts with the renderer that draws them
     engine: Any = figure.get_layout_engine()

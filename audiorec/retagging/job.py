@@ -133,7 +133,7 @@ def retag(
     InputError
         If the store cannot fill a field, or `undo_file` exists and is not an undo file.
     MissingExtraError
-        Without mutagen (``pip install "audiorec[retag]"``).
+        Without mutagen (extra ``retag``).
     """
     names = checked_fields(store, fields)
     places = checked_roots(roots)

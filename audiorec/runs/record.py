@@ -24,10 +24,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from audiorec.distribution import own_version
 from audiorec.errors import MissingStoreError, StoreError
 from audiorec.files import storage
 from audiorec.files.json_files import parse_json
@@ -252,7 +252,7 @@ def safe_arguments(words: Sequence[str]) -> tuple[str, ...]:
 def versions_here() -> dict[str, str]:
     """Return the versions of audiorec and Python, and the platform."""
     return {
-        "audiorec": version("audiorec"),
+        "audiorec": own_version(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }

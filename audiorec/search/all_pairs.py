@@ -8,13 +8,13 @@ Songs are processed in blocks. Similarities and their order equal those of `simi
 import hashlib
 import json
 import threading
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.blocks import run_blocks
@@ -139,7 +139,7 @@ def _schema(store: VectorStore, by: By, k: int) -> Any:
         "by": by,
         "k": k,
         "extractor_id": store.metadata.extractor_id,
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
     }
     return pa.schema(
         [pa.field(name, kind, nullable=False) for name, kind in fields.items()],

@@ -13,13 +13,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
 
+from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.atomic import refuse_irreplaceable, replaced
@@ -189,7 +189,7 @@ def build_index(
         pieces=(),
         recall_at_10=None,
         parameters={},
-        created_by=f"audiorec {version('audiorec')}",
+        created_by=created_by(),
         faiss=faiss.__version__,
     )
     run = RunFolder(out, RUN_FILES)

@@ -15,7 +15,6 @@ Every file has ``"simulated": true`` in its metadata, and every user id begins w
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audiorec.distribution import created_by
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.tables import table_writer, write_plain
@@ -326,7 +326,7 @@ def _metadata(kind: str, spec: WorldSpec) -> dict[bytes, bytes]:
         "note": NOTE,
         "world": asdict(spec),
         "format_version": FORMAT_VERSION,
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
     }
     return {METADATA_KEY: json.dumps(content, sort_keys=True).encode()}
 
@@ -345,7 +345,7 @@ def _document(world: World, store: VectorStore) -> dict[str, Any]:
         "schema": "audiorec/world/1",
         "simulated": True,
         "note": NOTE,
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
         "spec": asdict(world.spec),
         "extractor_id": store.metadata.extractor_id,
         "songs": len(store),

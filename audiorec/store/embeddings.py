@@ -19,7 +19,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.distribution import created_by
 from audiorec.errors import (
     InputError,
     ShapeError,
@@ -280,7 +280,7 @@ def write_embeddings(
         extractor_id=extractor_id,
         dimension=int(embeddings.shape[1]),
         space=space,
-        created_by=f"audiorec {version('audiorec')}",
+        created_by=created_by(),
     )
     taken = {metadata.id_column, COLUMN} & set(columns)
     if taken:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import typer
 
+from audiorec.distribution import IMPORTED_AS, NAME, install_command
 from audiorec_cli.shared.console import Exit, print_json, print_table
 from audiorec_cli.shared.options import JsonOption
 
 CORE = (
     "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag typer"
 ).split()
+COMMAND = "audiorec_cli.main:main"  # by which releases under the former name are known as ours
 EXTRAS = {"train": ("torch", "torchaudio"), "plot": ("librosa", "matplotlib")}
 
 
@@ -26,7 +28,7 @@ class Check(NamedTuple):
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Check packages, decoders, weights and extras; exit 4 if extraction does not work.
+    """Check packages, decoders, weights and extras; exit 4 if the installation is not sound.
 
     Examples
     --------
@@ -34,7 +36,7 @@ def doctor(json: JsonOption = False) -> None:
     audiorec doctor --json
     audiorec doctor > report.txt
     """
-    checks = [*_system(), *map(_package, CORE), _libsndfile(), _ffmpeg(), *_weights()]
+    checks = [*_system(), *_of_same_name(), *map(_package, CORE), _libsndfile(), _ffmpeg(), *_weights()]
     checks += [_extra(name, extra) for extra, names in EXTRAS.items() for name in names]
     checks.append(_main_job())
     healthy = all(check.good or not check.needed for check in checks)
@@ -64,6 +66,27 @@ def _system() -> list[Check]:
     ]
 
 
+def _of_same_name() -> list[Check]:
+    """Look for a distribution called ``audiorec`` beside ours: both own ``audiorec/``."""
+    from importlib.metadata import distributions
+
+    return [
+        Check(
+            f"{IMPORTED_AS} {beside.version}",
+            False,
+            f"{_who(COMMAND in {point.value for point in beside.entry_points})}; run pip uninstall "
+            f"{IMPORTED_AS} {NAME}, then install {NAME} again from its wheel or source folder",
+        )
+        for beside in distributions(name=IMPORTED_AS)
+    ]
+
+
+def _who(is_ours: bool) -> str:
+    if is_ours:
+        return f"an earlier version of {NAME}, whose removal would remove files of this one"
+    return f"another project than {NAME}, whose files may have replaced ours"
+
+
 def _package(name: str) -> Check:
     """Check that a core package can be imported; reveals a broken native library."""
     from importlib.metadata import version
@@ -82,7 +105,7 @@ def _extra(name: str, extra: str) -> Check:
     try:
         installed = version(name)
     except PackageNotFoundError:
-        return Check(name, False, f'pip install "audiorec[{extra}]"', needed=False)
+        return Check(name, False, install_command(extra), needed=False)
     check = _package(name)
     if check.good:
         return check._replace(needed=False)

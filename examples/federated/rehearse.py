@@ -1,7 +1,7 @@
 """Two businesses on one machine: keys, alignment, training, vectors, lists. One command.
 
 python examples/federated/rehearse.py [FOLDER] [--data PAIRS]
-                                         needs: pip install "audiorec[federated,train]"
+                                         needs: pip install ".[federated,train]"
 
 Each party gets a folder of its own and runs ``audiorec federated`` in processes of its own, which
 speak over the loopback. PAIRS is the folder of the DisenCDR pairs, of which the phone shop plays

@@ -74,6 +74,6 @@ def test_pictures_that_cannot_be(found, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"use .png, .svg, .pdf"):
         check_picture(tmp_path / "p.gif")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[plot\]"'):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "plot": pip install'):
         write_picture(tmp_path / "p.png", found, simulated=False)
     assert list(tmp_path.iterdir()) == []

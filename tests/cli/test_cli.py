@@ -13,6 +13,7 @@ import time
 import av
 import pyarrow.parquet as pq
 import pytest
+from command import run_command
 from made_songs import write_song
 from needs import needs
 
@@ -210,6 +211,40 @@ def test_doctor_is_content_here():
     assert (result.returncode, document["healthy"]) == (0, True), result.stderr
     names = {check["what"] for check in document["checks"]}
     assert {"libsndfile", "ffmpeg in av", "musicnn_msd", "torchaudio", "one song"} <= names
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """Return what puts a distribution called ``audiorec`` on the path, with an entry point."""
+
+    def write(version, target):
+        about = tmp_path / f"audiorec-{version}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Name: audiorec\nVersion: {version}\n")
+        (about / "entry_points.txt").write_text(f"[console_scripts]\naudiorec = {target}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("version", "target", "who"),
+    [
+        ("0.1", "audiorec.record:cli", "another project than audiorec-music"),
+        ("0.1.0", "audiorec_cli.main:main", "an earlier version of audiorec-music"),
+        ("0.1.0", "audiorec.record:cli", "another project than audiorec-music"),
+    ],
+)
+def test_doctor_tells_a_namesake_from_an_earlier_version(
+    beside, monkeypatch, capsys, version, target, who
+):
+    beside(version, target)
+    code, out, _ = run_command(monkeypatch, capsys, "doctor", "--json")
+    document = json.loads(out)
+    (found,) = [c for c in document["checks"] if c["what"] == f"audiorec {version}"]
+    assert (code, document["healthy"], found["good"]) == (4, False, False)
+    assert found["detail"].startswith(who)
+    assert "pip uninstall audiorec audiorec-music" in found["detail"]
 
 
 def test_debug_shows_the_traceback(home):

@@ -315,4 +315,4 @@ def test_a_missing_extra_is_named(audiorec, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     code, _, said = audiorec("similar", "x", "-v", "s3://bucket/vecs.parquet")
     assert code == 2
-    assert "audiorec[cloud]" in said
+    assert 'pip install "fsspec' in said

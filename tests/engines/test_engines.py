@@ -256,7 +256,7 @@ def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
 def test_a_runner_that_is_not_installed_names_its_extra(library, tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     runner, extra = (run_ray, "ray") if name == "ray" else (run_dask, "dask")
-    with pytest.raises(MissingExtraError, match=rf"audiorec\[{extra}\]"):
+    with pytest.raises(MissingExtraError, match=rf'needs the extra "{extra}"'):
         list(runner(tasks(library, tmp_path), threading.Event()))
 
 

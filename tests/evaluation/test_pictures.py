@@ -54,5 +54,5 @@ def test_the_same_report_gives_the_same_picture():
 
 def test_says_which_extra_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[plot\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "plot"'):
         draw(a_report(), title="mood")

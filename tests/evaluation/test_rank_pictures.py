@@ -56,5 +56,5 @@ def test_odd_names_are_drawn():
 
 def test_says_which_extra_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[plot\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "plot"'):
         draw_channels(ROWS, title="x")

@@ -219,7 +219,7 @@ def test_without_the_package_folders_are_looked_at(tmp_path, monkeypatch):
         assert 0.25 < time.monotonic() - begun < 3
         stop.set()
         notices.wait(60)
-    assert 'pip install "audiorec[watch]"' in said[0]
+    assert 'pip install "watchfiles' in said[0]
 
 
 # ------------------------------------------------------------------------------ the whole command

@@ -34,5 +34,5 @@ def test_polars():
 )
 def test_without_the_package_the_error_names_the_extra(monkeypatch, make, extra):
     monkeypatch.setitem(sys.modules, extra, None)
-    with pytest.raises(MissingExtraError, match=rf'pip install "audiorec\[{extra}\]"'):
+    with pytest.raises(MissingExtraError, match=rf'needs the extra "{extra}": pip install'):
         make()

@@ -177,7 +177,7 @@ def test_places_of_other_kinds_are_refused(place):
 def test_without_fsspec_paths_work_and_uris_name_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     write(str(tmp_path / "a"), b"1")
-    with pytest.raises(MissingExtraError, match=r"audiorec\[cloud\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "cloud"'):
         write("memory://a", b"1")
 
 

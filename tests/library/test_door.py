@@ -198,7 +198,7 @@ def test_without_matplotlib_the_error_names_the_extra(library, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     series = audiorec.types.ScoreSeries(np.ones((1, 1), np.float32), np.zeros(1), ("genre/a",))
     for draw in (library.map, series.plot):
-        with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[plot\]"'):
+        with pytest.raises(MissingExtraError, match=r'needs the extra "plot": pip install'):
             draw()
 
 

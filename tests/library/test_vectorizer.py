@@ -214,7 +214,7 @@ def test_clones_and_copies(songs):
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(vectorizer, "_absent", ImportError("No module named 'sklearn'"))
-    with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[sklearn\]"'):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "sklearn": pip install'):
         AudioVectorizer()
 
 

@@ -120,5 +120,5 @@ def test_a_list_of_one_song_is_none():
 
 def test_without_sklearn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.cluster", None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[sklearn\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "sklearn"'):
         divide(heaps([10, 10])[0], Sizes(5))

@@ -113,7 +113,7 @@ def test_a_figure_survives_pickling():
 @pytest.mark.parametrize("module", ["matplotlib.figure", "matplotlib.backends.backend_agg"])
 def test_says_which_extra_is_missing(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[plot\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "plot"'):
         new_figure(4, 3)
 
 

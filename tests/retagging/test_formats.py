@@ -145,7 +145,7 @@ def test_without_mutagen_the_extra_is_named(song, change, monkeypatch):
     path = song("flac")
     wanted = change(path)
     monkeypatch.setitem(__import__("sys").modules, "mutagen", None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[retag\]"):
+    with pytest.raises(MissingExtraError, match=r'needs the extra "retag"'):
         prepare_copy(wanted)
 
 

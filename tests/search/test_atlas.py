@@ -167,7 +167,7 @@ def test_umap_is_asked_with_the_seed(units, monkeypatch):
 )
 def test_a_library_that_is_missing(units, monkeypatch, kind, name, extra):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtraError, match=rf'projection {kind} .*"audiorec\[{extra}\]"'):
+    with pytest.raises(MissingExtraError, match=rf'projection {kind} .*needs the extra "{extra}"'):
         project(units, kind)
     with pytest.raises(InputError, match="unknown projection 'isomap'; there are: pca, tsne, umap"):
         project(units, "isomap")

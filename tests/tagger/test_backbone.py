@@ -152,7 +152,7 @@ def test_refuses_a_mel_that_the_network_does_not_know():
 
 def test_a_missing_torch_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # makes `import torch` fail
-    with pytest.raises(MissingExtraError, match=r"the torch engine.*audiorec\[train\]"):
+    with pytest.raises(MissingExtraError, match=r'the torch engine.*needs the extra "train"'):
         load_backbone("msd", engine="torch")
 
 

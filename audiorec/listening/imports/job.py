@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.distribution import created_by
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.arrow import arrow_array, string_array
 from audiorec.files.atomic import replaced
@@ -191,7 +191,7 @@ def _schema(schema: Any, kind: str, about: Mapping[str, Any]) -> Any:
     content = {
         "kind": kind,
         "format_version": FORMAT_VERSION,
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
         **about,
     }
     return schema.with_metadata({METADATA_KEY: json.dumps(content, sort_keys=True).encode()})

@@ -33,13 +33,13 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
@@ -89,7 +89,7 @@ def taste_schema(info: Mapping[str, Any], width: int) -> Any:
 
 def _schema(columns: list[tuple[str, Any]], metadata: dict[str, Any]) -> Any:
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
-    about = {**metadata, "created_by": f"audiorec {version('audiorec')}"}
+    about = {**metadata, "created_by": created_by()}
     return pa.schema(fields, metadata={METADATA_KEY: json.dumps(about).encode()})
 
 

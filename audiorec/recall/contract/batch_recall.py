@@ -7,13 +7,13 @@ Blocks run in this process or on an engine (`audiorec.engines`); the file has th
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 
+from audiorec.distribution import own_version
 from audiorec.engines.blocks import block_runner
 from audiorec.engines.mapped import MappedWriter
 from audiorec.engines.one_thread import one_thread
@@ -122,7 +122,7 @@ def write_candidates(
             "channel": channel.name,
         }
         about |= {"k": k, "cold": cold, "allowed": MappedWriter(only).fingerprint}
-        about |= {"block": BLOCK_USERS, "version": version("audiorec")}
+        about |= {"block": BLOCK_USERS, "version": own_version()}
         done = run_blocks(
             path,
             len(blocks),

@@ -20,13 +20,13 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiorec.distribution import created_by
 from audiorec.files.arrow import integers
 from audiorec.files.tables import write_plain
 from audiorec.recall.contract.data import Queries
@@ -126,7 +126,7 @@ def write_interests(
         "model_id": channel.model_id,
         "space": channel.space,
         "dimension": found.embedding.shape[1],
-        "created_by": f"audiorec {version('audiorec')}",
+        "created_by": created_by(),
     }
     table = pa.table(columns)
     write_plain(path, table.replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()}))

@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any
+
+from audiorec.distribution import version_of
 
 if TYPE_CHECKING:
     from audiorec.learning.refit import Refitted
@@ -101,5 +103,5 @@ def versions(trained: Trained) -> dict[str, str]:
     found = {}
     for name in PACKAGES if trained else PACKAGES[:-1]:
         with suppress(PackageNotFoundError):  # a model may be saved again without torch
-            found[name] = version(name)
+            found[name] = version_of(name)
     return found

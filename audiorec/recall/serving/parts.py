@@ -8,13 +8,13 @@ only files that are not sorted by user are sorted once here and sent to them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from audiorec.distribution import own_version
 from audiorec.engines.mapped import MappedWriter
 from audiorec.files.arrow import integers
 from audiorec.listening.prepare import log_fingerprint
@@ -143,7 +143,7 @@ class SplitFusion:
                 {name: one.lists for name, one in excluding.items()}
             ).fingerprint,
             "parts": [PART_ROWS, BATCH_ROWS],
-            "version": version("audiorec"),
+            "version": own_version(),
         }
         making = SharedFusionInput(recipe, facts, names)
         return cls(making, parts, fingerprint(about), paths, by_hand, starts, excluded)

@@ -16,11 +16,11 @@ stored except the last few, cached in memory for repeated requests.
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from audiorec.distribution import own_version
 from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
@@ -102,7 +102,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
         "classes": list(library.metadata.classes),
         "channels": _channels(snapshot),
         "users": 0 if snapshot.lists is None else len(snapshot.lists),
-        "version": version("audiorec"),
+        "version": own_version(),
     }
 
 
@@ -426,4 +426,4 @@ OPERATIONS = (
 
 def document() -> Document:
     """Return the OpenAPI document."""
-    return openapi(OPERATIONS, SCHEMAS, title="audiorec", version=version("audiorec"))
+    return openapi(OPERATIONS, SCHEMAS, title="audiorec", version=own_version())

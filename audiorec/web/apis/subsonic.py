@@ -18,10 +18,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import Any
 from xml.etree import ElementTree
 
+from audiorec.distribution import own_version
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.web.apis.messages import ApiReply, ApiRequest
 from audiorec.web.apis.names import NamedSong
@@ -132,7 +132,7 @@ def rendered(
         "status": "ok" if error is None else "failed",
         "version": API_VERSION,
         "type": "audiorec",
-        "serverVersion": version("audiorec"),
+        "serverVersion": own_version(),
         "openSubsonic": True,
         **(content or {}),
     }

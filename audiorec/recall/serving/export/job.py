@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from audiorec.distribution import created_by, own_version
 from audiorec.errors import InputError
 from audiorec.recall.contract.interests import InterestSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
@@ -133,7 +133,7 @@ def export_recall(
             "sources": prints,
             "recipe": asdict(recipe),
             "record": dict(sources.record or {}),
-            "version": version("audiorec"),
+            "version": own_version(),
         }
     )
     there = read_manifest(out)
@@ -153,7 +153,7 @@ def export_recall(
             fresh,
             {
                 "made_from": made_from,
-                "created_by": f"audiorec {version('audiorec')}",
+                "created_by": created_by(),
                 **_about(opened, parts, recipe),
                 "sources": prints,
                 "samples": counts,

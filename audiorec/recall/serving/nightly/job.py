@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.atomic import remove_leftovers, replaced, write_errors
@@ -337,7 +337,7 @@ class NightlyJob:
                 "inputs": {
                     n: p for n, p in self._prints.items() if n not in ("exposures", "tuned")
                 },
-                "version": version("audiorec"),
+                "version": own_version(),
             }
         )
 

@@ -1,4 +1,4 @@
-"""Check the words of the repository: spelling, style, names, lengths of lines, links, blocks.
+"""Check the words of the repository: spelling, style, names, lengths, links, figures, blocks.
 
     uv run --group full python scripts/check_prose.py [--external] [--wrap]
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import prose_blocks
+import prose_figures
 import prose_links
 import prose_names
 from prose import ROOT, Piece, all_pieces, fences, pages, sources
@@ -233,6 +234,7 @@ def words_and_lines() -> dict[str, list[str]]:
         "long lines": long,
         "broken links": prose_links.broken(),
         "dead pages": prose_links.dead(),
+        "figures of another page": [*prose_figures.stale(), *prose_figures.unlinked()],
         "blocks without a reason": prose_blocks.faults(prose_blocks.all_blocks()),
     }
 

@@ -27,7 +27,7 @@ from head_genre import (
     train_genre,
 )
 from head_gtzan import GTZAN_GENRES, Taggrams, concatenate_taggrams, load_taggrams, taggrams_of
-from head_outside import is_loop
+from head_outside import is_loop, shares_of
 from head_tables import BANDS
 from head_yardstick import fit_genres, judge
 
@@ -42,7 +42,6 @@ INFO = {
     "Dataset (CC BY 3.0), Debian packages of game music and songs",
     "licence": LICENCE,
 }
-SAMPLES = 1000  # of the bootstrap
 CONFIDENT = 0.5  # a mean score from which an answer counts as given
 StrArray = npt.NDArray[np.str_]
 Scores = npt.NDArray[np.floating]
@@ -186,14 +185,14 @@ def places(title: str, scores: Scores, labels: Int64Array, table: Table) -> Figu
     maker = np.array([corpus[track] for track in tracks])
     place = (mean > mean[np.arange(len(mean)), of_track][:, None]).sum(1)
     found: Figures = {
-        "all": _shares(place, maker),
+        "all": shares_of(place, maker),
         "pieces": listed(scores, table.track, quiet=True),
     }
-    found["without loops"] = _shares(place[~is_loop(maker)], maker[~is_loop(maker)])
+    found["without loops"] = shares_of(place[~is_loop(maker)], maker[~is_loop(maker)])
     for label in np.unique(of_track):
-        found[GENRES[label]] = _shares(place[of_track == label], maker[of_track == label])
+        found[GENRES[label]] = shares_of(place[of_track == label], maker[of_track == label])
     found["makers"] = {
-        f"{name} {GENRES[label]}": _shares(place[own], maker[own])
+        f"{name} {GENRES[label]}": shares_of(place[own], maker[own])
         for name in np.unique(maker)
         for label in np.unique(of_track[maker == name])
         for own in [(maker == name) & (of_track == label)]
@@ -203,27 +202,6 @@ def places(title: str, scores: Scores, labels: Int64Array, table: Table) -> Figu
         if name not in ("pieces", "makers"):
             print(f"{name:40} {shares}")
     return found
-
-
-def _shares(place: Int64Array, maker: StrArray) -> dict[str, Any]:
-    """Return how many pieces, and the shares with their class first and among three.
-
-    The intervals of all are over makers.
-    """
-    rng, names = np.random.default_rng(0), np.unique(maker)
-    drawn = []
-    for _ in range(SAMPLES if len(names) > 1 else 0):
-        some = np.concatenate([np.flatnonzero(maker == n) for n in rng.choice(names, len(names))])
-        drawn.append([(place[some] < 1).mean(), (place[some] < 3).mean()])
-    shares: dict[str, Any] = {
-        "pieces": len(place),
-        "first": round(float((place < 1).mean()), 3),
-        "three": round(float((place < 3).mean()), 3),
-    }
-    if drawn:
-        low, high = np.percentile(drawn, [2.5, 97.5], axis=0).round(3).tolist()
-        shares |= {"first_95": [low[0], high[0]], "three_95": [low[1], high[1]]}
-    return shares
 
 
 def listed(scores: Scores, track: StrArray, *, quiet: bool = False) -> dict[str, list[Any]]:

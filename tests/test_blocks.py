@@ -27,6 +27,11 @@ BLOCKS = {
     if block.is_run and block.language != "pycon" and not block.lines[0].startswith(">>>")
 }
 NEEDS = {"plot ": "matplotlib", "browse": "starlette", "retag": "mutagen"}
+PLACEHOLDERS = {
+    "A": "jazz-vibraphone.mp3",
+    "B": "death-metal-band.ogg",
+    "SONG": "jazz-vibraphone.mp3",
+}
 MUSIC = ("blues-band.mp3", "jazz-vibraphone.mp3", "death-metal-band.ogg")
 MORE = {**BUDGET, "plot": "--dpi 40"}
 
@@ -88,7 +93,7 @@ def test_a_block_of_a_page_works_when_pasted(name, run, home):
     user = pq.read_table(home / "world" / "interactions.parquet")["user_id"][0].as_py()
     for words in lines:
         target = words[words.index(">") + 1] if ">" in words else None
-        means = {"u1": user, "SONG": "jazz-vibraphone.mp3"}
+        means = {"u1": user, **PLACEHOLDERS}
         asked = [means.get(word, word) for word in words[: -2 if target else None]]
         out = run(*placed(asked))
         if target:

@@ -10,6 +10,7 @@ from needs import needs
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 import check_prose
+import prose_figures
 import prose_links
 import prose_names
 from gallery_page import SCRIPTS, cells
@@ -27,7 +28,7 @@ def found():
     "check",
     [
         *("forbidden words", "unknown letters", "unknown names"),
-        *("long lines", "broken links", "dead pages"),
+        *("long lines", "broken links", "dead pages", "figures of another page"),
     ],
 )
 def test_the_repository_has_no_fault(check, found):
@@ -156,6 +157,59 @@ def test_broken_links_and_pages_that_nothing_leads_to_are_found(tmp_path):
         "docs/b.md:3: a.md#three-words: no heading with this anchor",
     ]
     assert prose_links.dead(tmp_path) == ["docs/b.md: no way leads here from docs/index.md"]
+
+
+@pytest.fixture
+def two_pages(tmp_path):
+    """Return what writes a page that measured a figure and one that copies it."""
+
+    def write(source, copy):
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        (tmp_path / "docs" / "source.md").write_text(f"# Measured\n\n| row | {source} |\n")
+        (tmp_path / "README.md").write_text(f"# Claims\n\nIt is {copy}.\n")
+        return prose_figures.stale(tmp_path), prose_figures.unlinked(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("source", "figure"),
+    [
+        ("**0.825** [0.776, 0.874]", "0.825 [0.776, 0.874]"),
+        ("0.2308 ± 0.0011 [0.225, 0.237]", "0.2308 [0.225, 0.237]"),
+        ("\N{MINUS SIGN}0.3 [\N{MINUS SIGN}0.9, 0.4]", "-0.3 [-0.9, 0.4]"),
+        ("71 % [57, 89]", "71 % [57, 89]"),
+        ("474.5 [469.1\u2013477.8]", "474.5 [469.1\u2013477.8]"),
+        ("12.11 [11.94\u201312.29]", "12.11"),
+        ("118.2", "118.2"),
+    ],
+)
+def test_a_figure_that_its_page_has_is_good(two_pages, source, figure):
+    assert two_pages(source, f"[{figure}](docs/source.md)") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "figure",
+    ["0.825 [0.816, 0.834]", "0.83 [0.776, 0.874]", "0.825 [0.776, 0.874] / 0.5", "825", "0.82"],
+)
+def test_a_figure_that_its_page_has_no_longer_is_found(two_pages, figure):
+    (fault,), _ = two_pages("0.825 [0.776, 0.874]", f"[{figure}](docs/source.md)")
+    assert fault == f"README.md:3: source.md has no figure {figure}"
+
+
+def test_an_estimate_of_two_pages_without_a_link_is_found(two_pages):
+    _, (fault,) = two_pages("0.825 [0.776, 0.874]", "0.825 [0.776, 0.874]")
+    assert fault == (
+        "docs/source.md:3: 0.825 [0.776, 0.874] stands in README.md too: make one of the two a link"
+    )
+    assert two_pages("0.825 [0.776, 0.874]", "0.825 [0.776, 0.875]") == ([], [])
+
+
+def test_every_figure_of_the_readme_is_linked_to_its_page():
+    table = (ROOT / "README.md").read_text().partition("## Figures")[2].partition("\n## ")[0]
+    bare = prose_figures.LINK.sub("", table)
+    assert re.findall(r"\d\.\d|\d %|\[\d", bare.replace("95 %", "")) == []
+    assert len(list(prose_figures.copies(ROOT / "README.md"))) >= 20
 
 
 def test_a_misspelling_is_found(tmp_path):

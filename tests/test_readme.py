@@ -1,10 +1,10 @@
-"""The README's shell blocks, pasted line by line into a folder with music in it."""
+"""Every block of the README, pasted line by line into a folder that has the clone's clips alone."""
 
+import glob
 import os
 import re
 import shlex
 import shutil
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,14 @@ from needs import needs
 
 ROOT = Path(__file__).parents[1]
 CLIPS = ROOT / "fixtures" / "audio"
-NEW = ("guitar-band.flac", "jazz-vibraphone-later.ogg", "speech-in-french.mp3")
+README = (ROOT / "README.md").read_text()
 INSTALL = re.compile(r"^(pip|uv) ")  # what it installs is here already
 NEEDS = {
     "recall train youtube-dnn": "torch",
     "plot ": "matplotlib",
     "browse": "starlette",
 }  # a command, and what its extra brings
-# Smaller worlds and fewer epochs than a person would wait for.
+# Fewer days and epochs than a person would wait for.
 BUDGET = {
     "listening simulate": "--users 80 --days 30",
     "recall train youtube-dnn": "--epochs 2",
@@ -28,24 +28,33 @@ BUDGET = {
     "extract": "--jobs 1 --quiet",
     "browse": "--no-open",
 }
+SAID = {  # by a command: what its reader is told
+    "cold-start audience": [
+        "2 of 5 new songs are speech, noise, silence or jingles (birds.ogg, death-metal-band.ogg)",
+        "lists: audience.parquet",
+    ],
+    "playlist": ["songs written to rise.m3u8"],
+    "store verify": ["good: 27 rows of demo/vecs.parquet"],
+    "recommend": ["for sim-0000001"],
+}
 
 
 def blocks():
     """Return the shell blocks by heading and place: those of a newcomer, not of a developer."""
     found, heading = {}, ""
-    text = (ROOT / "README.md").read_text()
     for title, block in re.findall(
-        r"^##+ ([^\n]+)$|^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+        r"^##+ ([^\n]+)$|^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
     ):
         heading = title or heading
-        if block and heading != "Tests":
+        if block and heading != "Tests":  # which runs the tests
             found[f"{heading} {sum(key.startswith(heading) for key in found) + 1}"] = block
     return found
 
 
 BLOCKS = blocks()
-# Blocks that go on where those of another heading end.
-GOES_ON = {"2. Make playlists and clean up": "1. Look and listen"}
+AUDIENCE = "3. Find an audience for new songs"
+# The store of the first block is there for all others, and these read what another has written.
+GOES_ON = {f"{AUDIENCE} 2": [f"{AUDIENCE} 1"], "4. Recommend 1": [f"{AUDIENCE} 1"]}
 
 
 def commands(block):
@@ -58,60 +67,92 @@ def commands(block):
     return [line for line in lines if line and not INSTALL.match(" ".join(line))]
 
 
+def placed(words):
+    """Return a command's words as a shell gives them: with home folders and patterns expanded."""
+    assert words[0] == "audiorec"
+    expanded = map(os.path.expanduser, words[1:])
+    return [name for word in expanded for name in sorted(glob.glob(word)) or [word]]  # noqa: PTH207
+
+
 @pytest.fixture(scope="module")
-def folder_of(tmp_path_factory):
-    """Return what makes a newcomer's folder, one for all blocks below a heading."""
-    return cache(lambda _heading: newcomers(tmp_path_factory.mktemp("newcomer")))
+def pasted():
+    """The blocks that have been pasted into the folder."""
+    return set()
 
 
-def newcomers(home):
-    """Fill a folder: the clone's clips, music of one's own, and new songs; return it."""
-    (home / "fixtures").mkdir()
-    shutil.copytree(CLIPS, home / "fixtures" / "audio")
-    for name in ("music", "new", "Music"):
-        (home / name).mkdir()
-    for clip in sorted(p for p in CLIPS.iterdir() if p.suffix != ".md"):
-        shutil.copy(clip, home / ("new" if clip.name in NEW else "music"))
-    shutil.copy(CLIPS / "jazz-vibraphone.mp3", home / "new" / "copy.mp3")
-    shutil.copy(CLIPS / "rock-song-with-woman-singing.m4a", home / "Music" / "anything.flac")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the clone's clips, and nothing else."""
+    home = tmp_path_factory.mktemp("newcomer")
+    for name in ("audio", "codecs"):
+        shutil.copytree(ROOT / "fixtures" / name, home / "fixtures" / name)
     return home
 
 
-def placed(words):
-    """Return a command's words with home folders and placeholders filled in."""
-    songs = {"A": "jazz-vibraphone.mp3", "B": "death-metal-band.ogg"}
-    assert words[0] == "audiorec"
-    return [os.path.expanduser(songs.get(word, word)) for word in words[1:]]  # noqa: PTH111
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_a_block_works_when_pasted(name, folder_of, monkeypatch, capsys):
-    heading = name.rpartition(" ")[0]
-    folder = folder_of(GOES_ON.get(heading, heading))
-    for command, package in NEEDS.items():
-        if f"audiorec {command}" in BLOCKS[name]:
-            needs(package)
+@pytest.fixture
+def paste(folder, pasted, monkeypatch, capsys):
+    """Return what pastes a block, after the blocks that it goes on from."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+
+    def once(name):
+        for before in ("Quick start 1", *GOES_ON.get(name, [])):
+            if before not in pasted and before != name:
+                once(before)
+        pasted.add(name)
+        for words in commands(BLOCKS[name]):
+            arguments = placed(words)
+            line = " ".join(arguments)
+            for command, more in BUDGET.items():
+                if line.startswith(command):
+                    arguments += more.split()
+            code, out, err = run_command(monkeypatch, capsys, *arguments)
+            assert code == 0, f"{' '.join(words)}\n{err}"
+            told = [
+                text
+                for command, texts in SAID.items()
+                if line.startswith(command)
+                for text in texts
+            ]
+            assert [text for text in told if text not in err + out] == []
+
+    return once
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_block_works_when_pasted(name, paste, monkeypatch):
+    for command, package in NEEDS.items():
+        if f"audiorec {command}" in BLOCKS[name]:
+            needs(package)
     if "browse" in BLOCKS[name]:  # which would serve until somebody ends it: tests/web does that
         told = "http://127.0.0.1/"
         monkeypatch.setattr("audiorec.web.server.serve", lambda *_, ready, **__: ready(told))
-    lines = commands(BLOCKS[name])
-    assert lines
-    for words in lines:
-        arguments = placed(words)
-        for command, more in BUDGET.items():
-            if " ".join(arguments).startswith(command):
-                arguments += more.split()
-        code, _, err = run_command(monkeypatch, capsys, *arguments)
-        assert code == 0, f"{' '.join(words)}\n{err}"
-        if words[1] == "cold-start":
-            assert "(copy.mp3 is jazz-vibraphone.mp3): left out" in err
-            assert "(speech-in-french.mp3): left out" in err
-            assert "lists: audience.parquet" in err
+    assert commands(BLOCKS[name])
+    paste(name)
 
 
-def test_there_are_blocks_for_both_ways_to_an_audience():
-    ways = [block for block in BLOCKS.values() if "cold-start audience" in block]
-    assert ["recall train youtube-dnn" in block for block in ways] == [False, True]
+def test_the_query_works_when_pasted(paste, folder):
+    duckdb = needs("duckdb")
+    paste("Quick start 1")
+    (query,) = re.findall(r"^```sql\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    rows = duckdb.sql(query).fetchall()
+    assert len(rows) == 24
+    assert {len(vector) for _, vector in rows} == {84}
+
+
+def test_every_block_is_run_or_is_none_of_commands():
+    languages = re.findall(r"^```(\w*)$", README, re.MULTILINE)[::2]
+    assert set(languages) == {"sh", "python", "sql", ""}  # a doctest, a query, a drawing
+    assert languages.count("sql") == languages.count("") == 1
+    assert languages.count("sh") == len(BLOCKS) + 1
+
+
+def test_no_command_of_a_block_writes_where_a_reader_keeps_a_library():
+    """The demonstration has stores of its own: nothing reads or writes ``vecs.parquet`` here."""
+    for words in (words for block in BLOCKS.values() for words in commands(block)):
+        line = " ".join(words)
+        assert not re.search(r"(?<![\w/])vecs\.parquet", line), line
+        reads_no_store = ("tags", "listening", "recall", "cold-start audience --songs embeddings")
+        wants_store = not line.removeprefix("audiorec ").startswith(reads_no_store)
+        assert not wants_store or "/vecs.parquet" in line, line

@@ -1,0 +1,105 @@
+"""Figures that stand on two pages: the one that copies a figure links to the one that measured it.
+
+A figure is an estimate with its interval, such as ``0.859 [0.832, 0.886]`` or ``71 % [57, 89]``.
+If one stands on two pages, one of the two has it as the text of a link to the other. And whatever
+figures a link's text has, with an interval or without, the page that it leads to has them as well.
+So a figure that is measured again goes red wherever it was copied to.
+"""
+
+import fnmatch
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from prose import ROOT, pages, without_fences
+
+AS_WRITTEN = ("CHANGELOG.md", "docs/decisions/*")  # the record of what was measured then
+NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
+ESTIMATE = re.compile(rf"({NUMBER})(?: %)?(?: ± [\d.]+)? \[({NUMBER})(?:, |\u2013)({NUMBER})\]")
+LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s#]+)[^)]*\)")
+FIGURE = re.compile(r"[\d.,\[\] %±\u00d7/\u2013-]+")  # a link's text that is nothing but figures
+
+
+class Copy(NamedTuple):
+    """A link whose text is a figure: its page and line, the text, and the page it leads to."""
+
+    page: str
+    line: int
+    text: str
+    target: Path
+
+
+def plain(page: Path) -> str:
+    """Return a page without code and emphasis, its minus signs as hyphens."""
+    text = without_fences(page.read_text(encoding="utf-8"))
+    return text.replace("\N{MINUS SIGN}", "-").replace("*", "")
+
+
+def estimates(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the place of each estimate in a text, and its value and interval."""
+    for match in ESTIMATE.finditer(text):
+        yield match.start(), match.groups()
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text that are no part of an estimate."""
+    return set(re.findall(rf"(?<![\w.]){NUMBER}(?![\w])", ESTIMATE.sub(" ", text)))
+
+
+def copies(page: Path, root: Path = ROOT) -> Iterator[Copy]:
+    """Yield the links of a page whose text is a figure."""
+    text = plain(page)
+    for match in LINK.finditer(text):
+        if FIGURE.fullmatch(match[1]) and not match[2].startswith("http"):
+            line = text.count("\n", 0, match.start()) + 1
+            target = (page.parent / unquote(match[2])).resolve()
+            yield Copy(page.relative_to(root).as_posix(), line, match[1], target)
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """Return a line for each figure that the page it links to does not have."""
+    faults = []
+    for copy in (copy for page in pages(root) for copy in copies(page, root)):
+        text = plain(copy.target) if copy.target.is_file() else ""
+        there = {values for _, values in estimates(text)}
+        lost = [values for _, values in estimates(copy.text) if values not in there]
+        single = numbers(copy.text) - set(re.findall(NUMBER, text))
+        if lost or single:
+            name = copy.target.name
+            faults.append(f"{copy.page}:{copy.line}: {name} has no figure {copy.text}")
+    return faults
+
+
+def unlinked(root: Path = ROOT) -> list[str]:
+    """Return a line for each estimate of two pages of which neither links to the other."""
+    found: dict[tuple[str, ...], dict[Path, int]] = defaultdict(dict)
+    for page in pages(root):
+        if not any(fnmatch.fnmatch(page.relative_to(root).as_posix(), p) for p in AS_WRITTEN):
+            text = plain(page)
+            for at, values in estimates(text):
+                found[values].setdefault(page, text.count("\n", 0, at) + 1)
+    linked = {
+        (values, root / copy.page, copy.target)
+        for page in pages(root)
+        for copy in copies(page, root)
+        for _, values in estimates(copy.text)
+    }
+    return [
+        f"{page.relative_to(root).as_posix()}:{line}: {values[0]} [{values[1]}, {values[2]}] "
+        f"stands in {other.relative_to(root).as_posix()} too: make one of the two a link"
+        for values, places in found.items()
+        for page, line in places.items()
+        for other in places
+        if page > other and not _is_linked(values, page, other, linked)
+    ]
+
+
+def _is_linked(
+    values: tuple[str, ...], one: Path, other: Path, linked: set[tuple[tuple[str, ...], Path, Path]]
+) -> bool:
+    """Say whether a figure links one page to the other, or both to a third."""
+    targets = [{t for v, page, t in linked if (v, page) == (values, p)} for p in (one, other)]
+    return other in targets[0] or one in targets[1] or bool(targets[0] & targets[1])

@@ -1,23 +1,22 @@
-"""Write docs/gallery.md: the example scripts, cell by cell, with what each cell prints and draws.
+"""Write docs/gallery.md: the example scripts, cell by cell, with what each cell prints.
 
     uv run --group full python scripts/gallery_page.py
 
 The scripts run in a temporary folder, on the bundled clips. What they print is checked by
-``tests/test_examples.py``, and that the page has their code by ``tests/test_prose.py``.
+``tests/test_examples.py``, that the page has their code by ``tests/test_prose.py``, and what they
+draw is kept by ``pictures.py``.
 """
 
 import contextlib
 import io
 import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "gallery.md"
-PICTURES = ROOT / "docs" / "pictures"
 SCRIPTS = ("my_library.py", "vectors_into_a_recommender.py", "new_songs_to_their_audience.py")
 DRAWN = {  # by a cell of my_library.py: the file, and what it shows
     "map.png": "A map of 27 songs, coloured by genre",
@@ -71,7 +70,6 @@ def section(script: str, out: Path) -> str:
             lines += ["", "```text", shown, "```"]
         for picture, about in DRAWN.items():
             if picture in code:
-                shutil.copy(out / picture, PICTURES / f"example-{picture}")
                 lines += ["", f"![{about}](pictures/example-{picture})"]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,193 @@
+"""Draw the pictures of the documentation, all over the bundled clips, or compare them.
+
+    uv run --group full python scripts/pictures.py            draw them into docs/pictures
+    uv run --group full python scripts/pictures.py --check    draw them elsewhere, and compare
+
+The pictures of docs/gallery.md come from ``examples/my_library.py``, those of docs/plots.md from
+the commands on that page, and those of docs/page.md from the page in Chromium, with a small
+listening log and the lists of ``recall run``. ``--check`` exits with 1 and a line for each picture
+that is older than the program; without a browser those of the page are left out, and it says so.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gallery_page import DRAWN
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from web_server import CHROMIUM, browsing, choose, chromium, until, write_recall  # noqa: E402
+
+PICTURES = ROOT / "docs" / "pictures"
+MEASURED = ("interests.png",)  # of a training on data that is not here: docs/interests.md
+BLOCK = 8  # pixels; letters of another font and smoothed edges are alike at this size
+DIFFERENT = 0.1  # of white less black: a block that no longer shows the same
+MOST = 0.0005  # share of blocks that may differ: the playhead, a hover
+SIZE = {"width": 1280, "height": 800}
+SONG = "Vibe Ace"
+# The first picture within the scores is the waveform: transparent until it is drawn.
+WAVE_IS_DRAWN = """(() => {
+  const wave = document.querySelector(".scores canvas");
+  if (!wave?.width || !wave.height) return false;
+  const { data } = wave.getContext("2d").getImageData(0, 0, wave.width, wave.height);
+  return data.some((value) => value > 0);
+})()"""
+
+
+# The folder that lists are saved to has another name in each run.
+NAME_FOLDER = """folder => {
+  for (const line of document.querySelectorAll("p"))
+    if (line.textContent.includes(folder))
+      line.textContent = line.textContent.replace(folder, "~/Music");
+}"""
+
+
+def main() -> int:
+    """Draw the pictures, or compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, and change nothing")
+    is_check = parser.parse_args().check
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / "drawn"
+        drawn.mkdir()
+        draw_all(Path(folder), drawn)
+        if not is_check:
+            shutil.copytree(drawn, PICTURES, dirs_exist_ok=True)
+            return 0
+        faults = list(differences(PICTURES, drawn))
+    print(*faults, f"pictures that are older than the program: {len(faults)}", sep="\n")
+    return int(bool(faults))
+
+
+def draw_all(scratch: Path, out: Path) -> None:
+    """Draw every picture into `out`; the store of the clips is made in `scratch`."""
+    run(ROOT / "examples" / "my_library.py", scratch)
+    for name in DRAWN:
+        shutil.copy(scratch / name, out / f"example-{name}")
+    store = scratch / "vecs.parquet"
+    for name, command in plots((ROOT / "docs" / "plots.md").read_text(encoding="utf-8")):
+        arguments = ["--vectors", store, "--out", out / name]
+        run("-c", "from audiorec_cli.main import main; main()", *command, *arguments)
+    if CHROMIUM is None:
+        print("no browser: the pictures of the page are left out")
+    else:
+        photograph(store, out)
+
+
+def run(*arguments: object) -> None:
+    """Run Python in the root of the repository."""
+    subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def plots(page: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each picture of a page, and the words of the command above it, without ``--out``."""
+    pattern = r"^audiorec (plot .*)$|^!\[[^]]*\]\(pictures/([\w.-]+)\)$"
+    words: list[str] = []
+    for command, picture in re.findall(pattern, page, re.MULTILINE):
+        if command:
+            words = shlex.split(command)
+            at = words.index("--out")
+            del words[at : at + 2]
+        else:
+            yield picture, words
+
+
+def photograph(store: Path, out: Path) -> None:
+    """Take the pictures of the page over a store."""
+    serving = write_recall(store)
+    log = store.parent / "plays.csv"
+    clips = ROOT / "fixtures" / "audio"
+    with (
+        browsing(store, "--root", clips, "--recall", serving, "-i", log) as address,
+        chromium() as browser,
+    ):
+        for scheme in ("light", "dark"):
+            page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()
+            page.goto(address)
+            take(page, out, scheme, store.parent)
+
+
+def take(page, out: Path, scheme: str, folder: Path) -> None:
+    """Take one picture per view."""
+    page.wait_for_selector(".grid .space .row")
+    choose(page, SONG)
+    page.wait_for_selector(".near li")
+    page.wait_for_selector(".strips")
+    until(page, WAVE_IS_DRAWN)
+    page.wait_for_timeout(300)  # for what is drawn in the next frames
+    page.screenshot(path=out / f"page-library-{scheme}.png")
+    if scheme == "dark":
+        return
+    page.click("text=Make a list from it")
+    page.click("text=Along a curve")
+    page.fill("label:has-text('Minutes') input", "2")
+    page.click("text=Make the list")
+    page.wait_for_selector(".listed li:nth-child(3)")
+    page.wait_for_timeout(300)
+    page.evaluate(NAME_FOLDER, str(folder))
+    page.screenshot(path=out / "page-list.png")
+    page.click("nav >> text=Recommendations")
+    page.click(".users >> text=u3")
+    page.wait_for_selector(".ranked li")
+    page.click("text=Places of each channel")
+    page.wait_for_timeout(300)
+    page.screenshot(path=out / "page-recommendations.png")
+
+
+def differences(kept: Path, drawn: Path) -> Iterator[str]:
+    """Yield a line for each picture that is not what the program draws now."""
+    names = {path.name for path in drawn.iterdir()}
+    left_out = {p.name for p in kept.glob("page-*.png")} if CHROMIUM is None else set()
+    for name in sorted({path.name for path in kept.iterdir()} - names - left_out):
+        if name not in MEASURED:
+            yield f"{name}: nothing draws it any more"
+    for name in sorted(names):
+        if not (kept / name).is_file():
+            yield f"{name}: is missing"
+            continue
+        share = different(pixels(kept / name), pixels(drawn / name))
+        if share > MOST:
+            yield f"{name}: {100 * share:.1f} % of it is drawn otherwise: draw it again"
+
+
+def pixels(path: Path) -> npt.NDArray[np.float32]:
+    """Return a picture as (height, width, 3), 0 for black to 1 for white."""
+    from matplotlib.image import imread
+
+    return np.asarray(imread(path)[..., :3], np.float32)
+
+
+def different(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Return the share of blocks whose mean colours differ; 1 for pictures of different sizes."""
+    if one.shape != other.shape:
+        return 1.0
+    apart = np.abs(blocks(one) - blocks(other)).max(axis=-1)
+    return float((apart > DIFFERENT).mean())
+
+
+def blocks(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean colour of each block of `BLOCK` by `BLOCK` pixels."""
+    height, width = (size // BLOCK * BLOCK for size in picture.shape[:2])
+    parts = picture[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3)
+    return parts.mean(axis=(1, 3), dtype=np.float32)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,7 @@ from web_server import AUDIO
 from audiorec_cli.main import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "owner.md").read_text()
-TABLE = PAGE.partition("## What owners of libraries ask for\n")[2].partition("\n## ")[0]
+TABLE = PAGE.partition("## Frequently asked\n")[2].partition("\n## ")[0]
 ROWS = [row for row in TABLE.splitlines() if row.startswith("| ")][1:]
 COMMANDS = re.findall(r"`(audiorec [^`]+)`", TABLE)
 NEEDS = {"playlists": "sklearn", "plot": "librosa", "retag": "mutagen"}

@@ -7,13 +7,15 @@ left out as a whole when the piece is judged.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from head_features import Table, concatenate
 
 from audiorec.types import Int64Array
+
+if TYPE_CHECKING:
+    from head_features import Table
 
 StrArray = npt.NDArray[np.str_]
 SAMPLES = 1000  # of the bootstrap
@@ -62,7 +64,7 @@ MAKERS = (
 )
 
 
-def pieces(tables: list[Table]) -> tuple[Table, StrArray]:
+def pieces(tables: "list[Table]") -> "tuple[Table, StrArray]":
     """Return the rows of all pieces, and the genre of each row.
 
     Parameters
@@ -70,6 +72,8 @@ def pieces(tables: list[Table]) -> tuple[Table, StrArray]:
     tables : list of Table
         With the corpora of `MAKERS` among theirs.
     """
+    from head_features import concatenate  # needs PyTorch; the page of the figures does not
+
     found, genres = [], []
     for table in tables:
         stem = np.array([track.rsplit("/", 1)[1] for track in table.track])

@@ -36,7 +36,14 @@ def doctor(json: JsonOption = False) -> None:
     audiorec doctor --json
     audiorec doctor > report.txt
     """
-    checks = [*_system(), *_of_same_name(), *map(_package, CORE), _libsndfile(), _ffmpeg(), *_weights()]
+    checks = [
+        *_system(),
+        *_of_same_name(),
+        *map(_package, CORE),
+        _libsndfile(),
+        _ffmpeg(),
+        *_weights(),
+    ]
     checks += [_extra(name, extra) for extra, names in EXTRAS.items() for name in names]
     checks.append(_main_job())
     healthy = all(check.good or not check.needed for check in checks)

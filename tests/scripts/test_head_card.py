@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import needs
 
-needs("torch")  # of the modules of the recipe
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import genre_outside_page

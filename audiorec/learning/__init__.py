@@ -34,6 +34,7 @@
 ``song_table``          song embeddings from ids and side information
 ``bundle``              a trained model as a folder that cannot run code
 ``card``                model cards
+``memory``              the memory that is free on this machine
 ``torch_use``           lazy import of torch, limited to one thread
 ======================  ==========================================================================
 

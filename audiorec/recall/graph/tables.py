@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.errors import InputError
+from audiorec.learning.memory import free_memory
 from audiorec.types import FloatArray
 
 Where = Literal["auto", "memory", "files"]
 SHARE = 0.5  # share of the free memory above which tables go into files
 NUMBER_BYTES = 4
-MEMORY = Path("/proc/meminfo")
 
 
 def table_folder(n_bytes: int, where: Where, work: Path | None) -> Path | None:
@@ -38,7 +38,7 @@ def table_folder(n_bytes: int, where: Where, work: Path | None) -> Path | None:
     work : Path, optional
         The run's folder; by default, that of temporary files.
     """
-    free = _free_memory()
+    free = free_memory()
     large = where == "files" or (where == "auto" and free is not None and n_bytes > SHARE * free)
     if not large:
         return None
@@ -79,12 +79,3 @@ def trainable(rows: Tensor, *, sparse: bool = True) -> nn.Embedding:
 def trainable_copy(start: FloatArray, *, sparse: bool = True) -> nn.Embedding:
     """Copy an array into a trainable table in memory."""
     return trainable(torch.from_numpy(np.array(start, np.float32)), sparse=sparse)
-
-
-def _free_memory() -> int | None:
-    """Return the available memory in bytes without swapping; None if the system does not say."""
-    try:
-        lines = MEMORY.read_text().splitlines()
-        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None

@@ -256,7 +256,7 @@ def _report(
     else:
         print_document(document, json=False, title="cold start")
         _print_lists(plan.lists, found.shown, inputs)
-    _remarks(document)
+    _remarks(document, _exclusions(plan, inputs))
     counts = {"songs": len(inputs.songs), "users": len(inputs.users)}
     return {**counts, "rows": found.rows, "lists": found.filled}
 
@@ -303,7 +303,16 @@ def _some(names: "Sequence[str]") -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _remarks(document: dict[str, Any]) -> None:
+def _exclusions(plan: "ColdStartPlan", inputs: "ColdStartInputs") -> str:
+    """Return what may have excluded the candidates of an empty list, in words."""
+    limits = (plan.per_user, plan.per_song, plan.per_artist)
+    found = ["limits"] if any(limits) else []
+    found += ["heard songs"] if inputs.heard is not None and len(inputs.heard[0]) else []
+    found += [f"the minimum similarity {plan.minimum:g} (--minimum)"] if plan.minimum > -1 else []
+    return " or ".join(found)
+
+
+def _remarks(document: dict[str, Any], exclusions: str) -> None:
     if document["simulated"]:
         say("note: simulated listening")
     strangers = document["users_without_taste"]
@@ -313,11 +322,10 @@ def _remarks(document: dict[str, Any]) -> None:
         say(f"{strangers} users like no song of the store, so they have no tastes for a ranker")
     wanted = document["songs"] if document["lists"] == "audience" else document["users"]
     empty = wanted - document["lists_with_candidates"]
-    minimum = f"minimum similarity {document['minimum']:g} (--minimum)"
     if empty:
-        why = f"limits, heard songs or the {minimum} exclude all candidates"
+        why = f"excluded by {exclusions}" if exclusions else "they have no candidates"
         say(f"{empty} of {wanted} lists are empty: {why}")
     else:
-        say(minimum)
+        say(f"minimum similarity {document['minimum']:g} (--minimum)")
     tastes = f"; tastes for a ranker: {document['tastes']}" if document["tastes"] else ""
     say(f"lists: {document['out']}{tastes}")

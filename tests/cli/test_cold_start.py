@@ -161,8 +161,20 @@ def test_empty_lists_are_counted(home, audiorec):
         *("cold-start", "audience", *BY_EMBEDDING, "--minimum", "0.9999", "--out", "a.parquet")
     )
     assert code == 0, err
-    assert "6 of 6 lists are empty" in err
+    why = "excluded by the minimum similarity 0.9999 (--minimum)\n"  # there are no limits, no log
+    assert f"6 of 6 lists are empty: {why}" in err
     assert "rows\t0" in out
+
+
+def test_songs_that_nobody_likes_are_not_songs_of_other_ids(home, audiorec):
+    log = (home / "plays.csv").read_text()
+    (home / "skips.csv").write_text(log.replace(",like", ",skip"))
+    ask = ("cold-start", "audience", "--songs", "vecs.parquet", "-v", "vecs.parquet", "-i")
+    code, _, err = audiorec(*ask, "skips.csv", "--out", "a.parquet")
+    why = (
+        "the log has 6 songs of vecs.parquet, but no user likes one of them by the interaction rule"
+    )
+    assert (code, why in err) == (2, True), err
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,12 @@ class _ByVector:
         if preferences is None:
             raise InputError(NO_TASTES)
         tastes = Tastes(preferences, self.catalogue, half_life_days=files.half_life_days)
+        heard = IdMap(self.catalogue.id_array).rows(preferences.song_ids) >= 0
+        if heard.any() and not tastes.counts.any():
+            raise InputError(
+                f"the log has {int(heard.sum()):,} songs of {self.catalogue.path}, but no user "
+                "likes one of them by the interaction rule; change it with --rule"
+            )
         return *vector_sides(self.songs, self.catalogue, tastes), SongFacts.of_store(self.songs)
 
 

@@ -19,7 +19,7 @@ from audiorec_cli.shared.stores import open_vectors
 if TYPE_CHECKING:
     from audiorec.listening.side import SongSide
     from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
-    from audiorec.recall.serving.tune import Tuned
+    from audiorec.recall.serving.tuned import Tuned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def fuse(
     """
     from audiorec.recall.serving.job import fuse_files
 
-    recipe = _recipe(tables, mixing, k, tuned)
+    recipe, below = _recipe(tables, mixing, k, tuned)
     if short_share is not None:
         recipe = _with_horizons(recipe, tables, short_share)
     facts, excluded = known.read()
@@ -198,6 +198,10 @@ def fuse(
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())
     say(f"{report.rows:,} songs for {report.users:,} users: {output}; by channel: {parts}")
+    if below:
+        say(f"warning: {below}")
+    elif tuned is None and len(tables) > 1:
+        say("note: not compared with each channel alone, which may be better: recall tune does")
 
 
 def _with_horizons(
@@ -216,12 +220,12 @@ def _with_horizons(
 
 def _recipe(
     tables: list[Path], mixing: FusionOptions, k: int, tuned: Path | None
-) -> "FusionRecipe":
-    """Return the fusion settings, from the options or from a tuned file."""
+) -> "tuple[FusionRecipe, str]":
+    """Return the settings, from the options or a tuned file, and a warning of the latter."""
     if tuned is None:
         recipe = mixing.recipe(k)
         recipe.weights_of(len(tables))
-        return recipe
+        return recipe, ""
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tuned import read_tuned
 
@@ -229,7 +233,8 @@ def _recipe(
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
-    return read_tuned(tuned).for_channels(channels_of(tables), k=k)
+    learnt = read_tuned(tuned)
+    return learnt.for_channels(channels_of(tables), k=k), learnt.below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,6 +418,8 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
     for (what, at), (value, low, high) in ((key, astuple(i)) for key, i in found.checked.items()):
         if at in (measure, f"hit_rate@{found.recipe.k}", "mrr@20"):
             say(f"{what}: {at} {value:+.4f} [{low:+.4f}, {high:+.4f}], on the other half")
+    for line in found.below():
+        say(f"warning: {line}")
 
 
 def _short(name: str, value: float | None) -> str:

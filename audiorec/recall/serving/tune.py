@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
+from audiorec.recall.contract.default_list import DEFAULT
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit
@@ -33,6 +34,7 @@ from audiorec.recall.serving.points import learn_points
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, Method, SongTraits
 from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
+from audiorec.recall.serving.tuned import ALONE, Measure, Tried, Tuned, measure_name
 from audiorec.types import Float64Array, Int64Array, string_array
 
 FACTORS = (0.0, 0.5, 2.0)  # multiples of a weight that the search tries
@@ -49,53 +51,6 @@ DIALS: Mapping[str, tuple[float, ...]] = {
     "diversity": (0.1, 0.2, 0.3, 0.5),
 }
 SHARES = ("cold_share", "replay_share")  # may increase accuracy, not only variety
-Measure = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """Settings that the search evaluated, with their figures.
-
-    Attributes
-    ----------
-    name : str
-        Description, such as ``rules alone`` or ``diversity 0.2``.
-    recipe : FusionRecipe
-    figures : mapping of str to float
-        Measures at k and MRR@20; if lists were fused, also ``popularity`` (plays per song),
-        ``gini``, ``coverage``, ``new`` (share of never-played songs) and diversities.
-    """
-
-    name: str
-    recipe: FusionRecipe
-    figures: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tuned:
-    """Result of `tune`.
-
-    Attributes
-    ----------
-    recipe : FusionRecipe
-        The chosen settings.
-    tried : tuple of Tried
-        Steps of the search, on the first half: each channel alone, equal weights, the best
-        weights, points, then the dials.
-    steps : int
-        Total number of evaluated settings.
-    checked : mapping of (str, str) to Interval
-        On the second half, by (what, measure): ``chosen``, and its difference to equal weights
-        (``over equal``) and to the best single channel (``over best alone``).
-    by : tuple of str and int
-        The measure and k that were maximised.
-    """
-
-    recipe: FusionRecipe
-    tried: tuple[Tried, ...]
-    steps: int
-    checked: Mapping[tuple[str, str], Interval]
-    by: Measure = field(default=("ndcg", 100))
 
 
 def tune(
@@ -161,20 +116,29 @@ def tune(
     search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
     found = search.method(seed)
     found = search.dials(found, tolerance)
-    per_query = [check.per_query(one) for one in (found, search.equal, search.best_alone())]
+    shown = _shown(measure, recipe.k)
+    best = {at: search.best_alone(at) for at in shown}
+    chosen, equal = (check.per_query(one) for one in (found, search.equal))
+    alone = {name: check.per_query(search.tried[name].recipe) for name in set(best.values())}
     rng, cluster = np.random.default_rng(seed), check.split.cluster
     checked: dict[tuple[str, str], Interval] = {}
-    for at in _shown(measure, recipe.k):
-        chosen, equal, alone = (one[at] for one in per_query)
-        values = {"chosen": chosen, "over equal": chosen - equal, "over best alone": chosen - alone}
+    for at in shown:
+        lead = alone[best[at]][at]
+        values = {
+            "chosen": chosen[at],
+            "over equal": chosen[at] - equal[at],
+            "over best alone": chosen[at] - lead,
+            "equal over best alone": equal[at] - lead,
+        }
         for what, value in values.items():
-            checked[what, _named(at)] = clustered_interval(value, cluster, rng)
+            checked[what, measure_name(at)] = clustered_interval(value, cluster, rng)
     return Tuned(
         recipe=found,
         tried=tuple(search.tried.values()),
         steps=search.steps,
         checked=checked,
         by=measure,
+        alone={measure_name(at): name.removesuffix(ALONE) for at, name in best.items()},
     )
 
 
@@ -208,7 +172,7 @@ class _Sample:
     def figures(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures of the lists."""
         found = self.per_query(recipe)
-        return {_named(at): float(np.nanmean(found[at])) for at in _shown(self.by, recipe.k)}
+        return {measure_name(at): float(np.nanmean(found[at])) for at in _shown(self.by, recipe.k)}
 
     def looked_at(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures, and statistics of the lists."""
@@ -220,7 +184,7 @@ class _Sample:
             keep_heard=True,
             kinds=_kinds(self.facts),
         )
-        figures = {_named(at): found.means[at].value for at in _shown(self.by, recipe.k)}
+        figures = {measure_name(at): found.means[at].value for at in _shown(self.by, recipe.k)}
         return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
 
     def take(self, rows: Int64Array) -> "_Sample":
@@ -264,16 +228,16 @@ class _Search:
         method: Method = "quotas" if part.recipe.method == "quotas" else "reciprocal"
         self.equal = replace(part.recipe, method=method, weights=(1.0,) * len(names), points=())
 
-    def best_alone(self) -> FusionRecipe:
-        """Return the recipe of the best single channel."""
-        alone = [self.tried[f"{name} alone"] for name in self.names]
-        return max(alone, key=lambda one: one.figures[_named(self.part.by)]).recipe
+    def best_alone(self, by: Measure) -> str:
+        """Return the name of the attempt with the channel that is best alone in a measure."""
+        alone = [self.tried[f"{name}{ALONE}"] for name in self.names]
+        return max(alone, key=lambda one: one.figures[measure_name(by)]).name
 
     def method(self, seed: int) -> FusionRecipe:
         """Return the recipe with the best weights or points."""
         for number, name in enumerate(self.names):
             weights = tuple(float(number == other) for other in range(len(self.names)))
-            self._keep(f"{name} alone", replace(self.equal, weights=weights))
+            self._keep(f"{name}{ALONE}", replace(self.equal, weights=weights))
         self._keep("all alike", self.equal)
         if self.equal.method == "quotas":
             rows = np.random.default_rng(seed).permutation(len(self.part.split))[:LISTED]
@@ -302,7 +266,7 @@ class _Search:
             return recipe
         rng = np.random.default_rng(0)
         part = self.part.take(rng.permutation(len(self.part.split))[:LISTED])
-        named, found = _named(part.by), recipe
+        named, found = measure_name(part.by), recipe
         best = now = self._look(part, "no dial", recipe).figures[named]
         for dial in turned:
             reached = {0.0: now}
@@ -412,7 +376,8 @@ def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[lis
     wanted = [string_array(split.histories.owner_ids) for split in splits]
     rows = 0
     for block in user_blocks(paths):
-        for table, parts in zip(block, found, strict=True):
+        for whole, parts in zip(block, found, strict=True):
+            table = whole.filter(pc.not_equal(whole.column("channel"), DEFAULT))
             for part, ids in zip(parts, wanted, strict=True):
                 part.append(table.filter(pc.is_in(table.column("user_id"), value_set=ids)))
                 rows += len(part[-1])
@@ -438,7 +403,3 @@ def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
 def _shown(by: Measure, k: int) -> list[Measure]:
     names = ("hit_rate", "recall", "capped_recall", "ndcg")
     return list(dict.fromkeys([by, *((name, k) for name in names), ("mrr", 20)]))
-
-
-def _named(measure: Measure) -> str:
-    return f"{measure[0]}@{measure[1]}"

@@ -1,5 +1,6 @@
-"""The file of learnt fusion settings: ``tuned.json``.
+"""Learnt fusion settings, and their file: ``tuned.json``.
 
+    search ──▶ `Tried`: settings with figures ──▶ `Tuned`: the chosen ones, checked
     `Tuned` ──write_tuned──▶ tuned.json ──read_tuned──▶ `FusionRecipe` for the same channels
 
 Weights and points are stored by channel, so that tables may be given in any order.
@@ -7,20 +8,84 @@ Weights and points are stored by channel, so that tables may be given in any ord
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError
+from audiorec.evaluation.classification import Interval
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.settings import from_table
 from audiorec.files.user_files import read_text
 from audiorec.recall.serving.rules import FusionRecipe
-from audiorec.recall.serving.tune import Tuned
 
 SCHEMA_NAME = "audiorec/recall-tuned/1"
 MAX_BYTES = 1 << 20
+ALONE = " alone"  # ends the name of an attempt with one channel
+Measure = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Settings that the search evaluated, with their figures.
+
+    Attributes
+    ----------
+    name : str
+        Description, such as ``rules alone`` or ``diversity 0.2``.
+    recipe : FusionRecipe
+    figures : mapping of str to float
+        Measures at k and MRR@20; if lists were fused, also ``popularity`` (plays per song),
+        ``gini``, ``coverage``, ``new`` (share of never-played songs) and diversities.
+    """
+
+    name: str
+    recipe: FusionRecipe
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tuned:
+    """Result of `tune`.
+
+    Attributes
+    ----------
+    recipe : FusionRecipe
+        The chosen settings.
+    tried : tuple of Tried
+        Steps of the search, on the first half: each channel alone, equal weights, the best
+        weights, points, then the dials.
+    steps : int
+        Total number of evaluated settings.
+    checked : mapping of (str, str) to Interval
+        On the second half, by (what, measure): ``chosen``, and its difference to equal weights
+        (``over equal``) and to the channel that is best alone in this measure (``over best
+        alone``); and that of equal weights (``equal over best alone``).
+    by : tuple of str and int
+        The measure and k that were maximised.
+    alone : mapping of str to str
+        The channel that is best alone, by measure, on the first half.
+    """
+
+    recipe: FusionRecipe
+    tried: tuple[Tried, ...]
+    steps: int
+    checked: Mapping[tuple[str, str], Interval]
+    by: Measure = field(default=("ndcg", 100))
+    alone: Mapping[str, str] = field(default_factory=dict)
+
+    def below(self) -> list[str]:
+        """Return a line for the chosen settings, and for equal weights, if worse than a channel."""
+        at = measure_name(self.by)
+        kinds = {"over best alone": "the chosen settings", "equal over best alone": "equal weights"}
+        found = {what: self.checked.get((what, at)) for what in kinds}
+        return [
+            f"{kinds[what]} are worse than {self.alone.get(at)} alone: {at} "
+            f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], on the other half"
+            for what, gap in found.items()
+            if gap is not None and gap.value < 0
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +100,15 @@ class TunedFile:
     channels : tuple of str
     recipe : FusionRecipe
         With weights and points in the order of `channels`.
+    below : str
+        A warning if the settings were worse than the best channel alone on other users; else empty.
     """
 
     path: Path
     entry: str
     channels: tuple[str, ...]
     recipe: FusionRecipe
+    below: str = ""
 
     def for_channels(self, names: Sequence[str], *, k: int | None = None) -> FusionRecipe:
         """Return the settings for tables of these channels, in their order.
@@ -97,7 +165,7 @@ def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str
         "entry": entry,
         "channels": list(channels),
         "fusion": settings_of(tuned.recipe),
-        "by": f"{tuned.by[0]}@{tuned.by[1]}",
+        "by": measure_name(tuned.by),
         "checked": checked,
     }
     with replaced(path) as part:
@@ -130,10 +198,32 @@ def read_tuned(path: Path) -> TunedFile:
     recipe = from_table(FusionRecipe, fusion, f"{path}: fusion")
     recipe.weights_of(len(channels))
     recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))
-    return TunedFile(path=path, entry=entry, channels=tuple(channels), recipe=recipe)
+    below = _below(path, content)
+    return TunedFile(path=path, entry=entry, channels=tuple(channels), recipe=recipe, below=below)
+
+
+def _below(path: Path, content: Mapping[str, Any]) -> str:
+    """Return a warning if the checked difference to the best channel alone is below 0."""
+    by, checked = content.get("by"), content.get("checked")
+    found = checked.get(f"over best alone: {by}") if isinstance(checked, Mapping) else None
+    if not isinstance(found, list) or len(found) != 3:
+        return ""
+    try:
+        value, low, high = map(float, found)
+    except (TypeError, ValueError):
+        return ""
+    if not value < 0:
+        return ""
+    gap = f"{by} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return f"{path}: lists by these settings were worse than the best channel alone: {gap}"
 
 
 def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
     """Return a recipe as JSON values."""
     found: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     return found
+
+
+def measure_name(measure: Measure) -> str:
+    """Return a measure and k as text, such as ``ndcg@100``."""
+    return f"{measure[0]}@{measure[1]}"

@@ -152,3 +152,24 @@ def test_refusals(world):
     other = given_split(split.learn, strangers, strangers)
     with pytest.raises(InputError, match="has candidates for a user of the split, such as 'x"):
         tune(paths, other, FusionRecipe())
+
+
+def test_a_fused_list_below_one_of_its_channels_is_a_warning(world, tmp_path):
+    paths, split = world
+    found = tune(paths, split, FusionRecipe(k=10), by=("mrr", 20))
+    gap = found.checked["equal over best alone", "mrr@20"]
+    assert gap.value < 0
+    assert found.alone["mrr@20"] == "good"
+    (line,) = [line for line in found.below() if line.startswith("equal weights are worse")]
+    assert line.startswith("equal weights are worse than good alone: mrr@20 -0.")
+    # Each measure has its own best channel: leads are of like with like.
+    for name in found.alone:
+        alone = {one.name: one.figures[name] for one in found.tried[:2]}
+        assert found.alone[name] == max(alone, key=alone.get).removesuffix(" alone")
+    worse = replace(found, checked={("over best alone", "mrr@20"): gap})
+    write_tuned(tmp_path / "tuned.json", worse, ["bad", "good"])
+    said = read_tuned(tmp_path / "tuned.json").below
+    assert "worse than the best channel alone: mrr@20 -0." in said
+    better = replace(found, checked={})
+    write_tuned(tmp_path / "tuned.json", better, ["bad", "good"])
+    assert read_tuned(tmp_path / "tuned.json").below == ""

@@ -87,7 +87,9 @@ class RecommenderOptions:
 
 
 def recommend(
-    user: Annotated[str, typer.Argument(metavar="USER", help="A user id of the log.")],
+    user: Annotated[
+        str, typer.Argument(metavar="USER", help="A user id; new ones get the default list.")
+    ],
     interactions: LogOption,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs.")] = 30,
     entry: Annotated[
@@ -138,12 +140,27 @@ def recommend(
         elif form.is_table:
             _table(songs, f"{user}: {entry}, {ENTRIES[entry].about}")
         form.write(asdict(song) for song in songs)
-        asked = ", ".join(channel.name for channel in recommender.channels)
-        say(f"{len(songs)} song{'s' * (len(songs) != 1)} for {user}, from {asked}")
+        _say_songs(songs, recommender, user, entry)
     for note in recommender.notes:
         say(f"note: {note}")
     if known.models is None:
         say("no trained model was used; train one with audiorec recall train, then pass --models")
+
+
+def _say_songs(
+    songs: "list[Recommendation]", recommender: "Recommender", user: str, entry: str
+) -> None:
+    """Print how many songs there are and what they come from."""
+    from audiorec.recall.contract.default_list import DEFAULT
+
+    asked = ", ".join(channel.name for channel in recommender.channels)
+    by_default = bool(songs) and all(song.channel == DEFAULT for song in songs)
+    if why := recommender.why_default(user):
+        say(f"note: {why}")
+        if not songs:
+            say(f"note: {entry} has no default list: it has only songs that nobody has played")
+    source = "the default list: what is popular now" if by_default else asked
+    say(f"{len(songs)} song{'s' * (len(songs) != 1)} for {user}, from {source}")
 
 
 def _table(songs: "Iterable[Recommendation]", title: str) -> None:

@@ -10,6 +10,7 @@
 ``candidates``    ranked songs, with the reason for each list
 ``reading``       read side information, sound and profiles from files
 ``batch_recall``  write the candidates of many users, block by block
+``default_list``  songs for users without a history
 ``tables``        read candidates and targets, written by audiorec or by other tools
 ``counting``      base class of channels that learn by counting
 ``channel``       base class of all channels
@@ -29,6 +30,7 @@ Public::
     candidates    Candidates, ReasonKind, SCHEMA
     reading       read_context
     batch_recall  write_candidates
+    default_list  DEFAULT, DefaultList, default_users
     tables        Lists, read_candidates, read_targets
     counting      CountingChannel
     channel       Channel, top_songs, block_rows

@@ -20,6 +20,7 @@ class ReasonKind(StrEnum):
     """Reason why a song is proposed."""
 
     POPULAR = "popular"
+    POPULAR_NOW = "popular_now"  # for users without a history
     REPLAY = "replay"  # the user often replays it
     FOLLOWS = "follows"  # often played after the last plays
     LISTENERS = "listeners"  # played by listeners of the same songs

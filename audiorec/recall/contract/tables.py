@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.default_list import DEFAULT
 from audiorec.types import Int64Array
 
 FAILURE = "cannot be read as a table"
@@ -66,6 +67,7 @@ def read_candidates(path: Path) -> Lists:
     if len(np.unique(pair)) < len(pair):
         raise InputError(f"{path}: some user has the same song twice; remove duplicate rows")
     channels = set(table.column("channel").to_pylist()) if "channel" in optional else set()
+    channels -= {DEFAULT}
     one = channels.pop() if len(channels) == 1 else None
     return Lists(ranked, str(one) if one else path.name)
 

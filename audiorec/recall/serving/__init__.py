@@ -15,12 +15,13 @@
 ``tables``          read several tables of candidates in parallel, some users at a time
 ``candidate_rows``  the candidates of a block of users as arrays
 ``fuse``            fuse the lists of a block of users: a pure function
+``everybody``       who has no history gets what: the default list
 ``job``             fuse files in constant memory
 ``parts``           cut a fusion into parts for an engine
 ``standings``       ranks of candidates in all lists as arrays, to evaluate settings quickly
 ``points``          learn the value of each place in a channel's list from later plays
 ``tune``            learn the settings of a fusion on validation data
-``tuned``           the file of learnt settings
+``tuned``           learnt settings and their file
 ``entries``         products that lists are made for
 ``one_user``        recommend songs to one user, with reasons
 ``nightly``         every step of a night, resumable
@@ -34,11 +35,12 @@ Public::
     tables          channels_of, user_blocks
     candidate_rows  REPLAY, CandidateRows
     fuse            fuse
+    everybody       DefaultRule, fill_default
     job             FusedReport, fuse_files
     parts           SplitFusion
     standings       Standings
     points          learn_points
-    tune            Tried, Tuned, tune
-    tuned           TunedFile, read_tuned, settings_of, write_tuned
+    tune            tune
+    tuned           Tried, Tuned, TunedFile, read_tuned, settings_of, write_tuned
     entries         ENTRIES, Product
 """

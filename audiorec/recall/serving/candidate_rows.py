@@ -50,10 +50,9 @@ class CandidateRows:
         column = self.table.column(name).cast(pa.int64())
         return pc.fill_null(column, UNKNOWN).to_numpy()[self.at]
 
-    @property
-    def replayed(self) -> BoolArray:
-        """Which rows come from the channel ``replay``."""
-        found = pc.equal(self.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
+    def are_of(self, channel: str) -> BoolArray:
+        """Return which rows come from a channel."""
+        found = pc.equal(self.table.column("channel"), channel).to_numpy().astype(np.bool_)
         return np.asarray(found[self.at], np.bool_)
 
     def places(self, *, by_interest: bool = False) -> Float64Array:

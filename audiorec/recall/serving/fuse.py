@@ -2,7 +2,8 @@
 
     tables (one per channel), `FusionRecipe`, `SongTraits`, `Exclusions` ──fuse──▶ one table
 
-1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them.
+1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them. Rows
+   of the default list go if any channel proposes a song to that user.
 2. A song from several channels, and copies of one recording, become one entry. It keeps the row of
    the channel that contributes most weight: its name, reason, evidence and interest.
 3. Entries are sorted by weight, ties by song id; the dials change this order.
@@ -20,7 +21,8 @@ import pyarrow as pa
 
 from audiorec.files.arrow import integers
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.candidate_rows import CandidateRows, key_of, nth
+from audiorec.recall.contract.default_list import DEFAULT
+from audiorec.recall.serving.candidate_rows import REPLAY, CandidateRows, key_of, nth
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -63,7 +65,7 @@ def fuse(
     rows = CandidateRows.of(tables)
     groups, plays = facts.columns(rows.song_ids)
     is_excluded = _excluded(rows, groups.get("artist"), facts, excluded)
-    rows = rows.take((weights[rows.source] > 0) & ~is_excluded)
+    rows = _without_default(rows.take((weights[rows.source] > 0) & ~is_excluded))
     rows, weight, kind = _entries(rows, recipe, weights, groups.get("recording"))
     if recipe.popularity:
         weight = weight / (plays[rows.song] + 1.0) ** recipe.popularity
@@ -83,11 +85,20 @@ def _excluded(
     """Return which rows are excluded for their user."""
     found = rows.is_among(excluded.never)
     if excluded.heard is not None:
-        found |= rows.is_among(excluded.heard) & ~rows.replayed
+        found |= rows.is_among(excluded.heard) & ~rows.are_of(REPLAY)
     if excluded.artists is not None and artist is not None and len(rows.user):
         names = facts.artist_names
         found |= rows.is_among(excluded.artists, names.take(integers(artist % len(names))))
     return found
+
+
+def _without_default(rows: CandidateRows) -> CandidateRows:
+    """Drop the default list of users to whom a channel proposes a song."""
+    default = rows.are_of(DEFAULT)
+    if not default.any():
+        return rows
+    own = np.bincount(rows.user[~default], minlength=len(rows.user_ids)) > 0
+    return rows.take(~(default & own[rows.user]))
 
 
 def _entries(
@@ -106,7 +117,7 @@ def _entries(
     weight = np.asarray(given[best] if recipe.method == "quotas" else sums, np.float64)
     weight = np.round(weight, DIGITS)
     kind = np.where(np.bincount(entry, ~cold[order], n) == 0, COLD, WARM).astype(np.int64)
-    kind[np.bincount(entry, rows.replayed[order], n) > 0] = HEARD
+    kind[np.bincount(entry, rows.are_of(REPLAY)[order], n) > 0] = HEARD
     return rows.take(best), weight, kind
 
 

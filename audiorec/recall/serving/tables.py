@@ -20,10 +20,11 @@ from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.default_list import DEFAULT
 
 BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
-FIRST_ROWS = 1_000  # rows that are searched for the name of the channel
+FIRST_ROWS = 1_000  # rows that are read at a time to find the name of the channel
 FAILURE = "cannot be read as candidates"
 USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
@@ -66,17 +67,18 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def channels_in(path: Path) -> set[str]:
-    """Return the channels named in the first rows of a table."""
+    """Return the channels named in the first rows of a table, other than the default list."""
     if "channel" not in column_names(path, FAILURE):
         return set()
-    if path.suffix == ".parquet":
-        with TableFile.open(path) as file:
-            table = next(iter(file.batches(FIRST_ROWS, ["channel"])), None)
-        named = [] if table is None else table.column("channel").cast("string").to_pylist()
-    else:
+    nothing = {None, "", DEFAULT}
+    if path.suffix != ".parquet":
         table = read_table(path, FAILURE, needed=("channel",), texts=True)
-        named = table.column("channel").to_pylist()
-    return {name for name in named if name}
+        return set(table.column("channel").to_pylist()) - nothing
+    with TableFile.open(path) as file:
+        for table in file.batches(FIRST_ROWS, ["channel"]):
+            if named := set(table.column("channel").cast("string").to_pylist()) - nothing:
+                return named
+    return set()
 
 
 class UserStream:

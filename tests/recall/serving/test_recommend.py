@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from made_logs import log_of
 from made_stores import write_store
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.library.library import Library
+from audiorec.listening.events import TextColumn
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
@@ -198,7 +200,7 @@ def test_horizons_get_their_share_and_tuned_settings_hold(known, tmp_path):
 
 def test_refusals(tmp_path):
     with pytest.raises(InputError, match="no user 'u'; did you mean u0"):
-        Recommender(log=LOG).recommend("u")
+        Recommender(log=LOG).explain("u", "d")
     with pytest.raises(InputError, match="unknown entry 'weekly'; there are: daily, radio"):
         Recommender(log=LOG).recommend("u0", entry="weekly")
     with pytest.raises(InputError, match=r"holds no model; .* audiorec recall train"):
@@ -215,7 +217,27 @@ def test_a_user_without_a_finished_play_gets_what_is_popular():
     )
     found = Recommender(log=skipped).recommend("new", 5)
     assert [song.song_id for song in found] == ["hit"]
-    assert found[0].reason == "popular: 3 listeners"
+    assert [(song.channel, song.reason) for song in found] == [("default", "popular now")]
+
+
+def test_a_new_user_gets_what_is_popular_now_in_the_product():
+    day = 86_400
+    rows = [(f"u{n}", "old", 1.7e9, "finish") for n in range(8)]
+    rows += [(f"u{n}", "hit", 1.7e9 + 30 * day, "finish") for n in range(4)]
+    rows += [(f"u{n}", "driving", 1.7e9 + 30 * day, "finish") for n in range(2)]
+    log = log_of(*rows)
+    found = Recommender(log=log).recommend("nobody", 5)
+    assert [song.song_id for song in found] == ["hit", "driving", "old"]  # 8 plays a month ago
+    assert {(song.channel, song.reason) for song in found} == {("default", "popular now")}
+    radio = TextColumn(np.array([0] * 12 + [1] * 2, np.int32), ("daily", "radio"))
+    recommender = Recommender(log=replace(log, labels={"entry": radio}))
+    assert next(s.song_id for s in recommender.recommend("nobody", 5, entry="radio")) == "driving"
+    assert next(s.song_id for s in recommender.recommend("nobody", 5)) == "hit"
+    assert recommender.recommend("nobody", 5, entry="new") == []  # nobody has played its songs
+    assert (
+        recommender.why_default("u") == "the log has no user 'u'; did you mean u0, u1, u2, u3, u4?"
+    )
+    assert recommender.why_default("u0") == ""
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def reason_phrase(
                 said = f"you finished it {_times(week)} this week"
         case ReasonKind.POPULAR:
             said = f"popular: {listeners:,} listeners" if listeners > 1 else "popular"
+        case ReasonKind.POPULAR_NOW:
+            said = "popular now"
         case ReasonKind.FOLLOWS:
             said = f"often played after {known}" if known else "often played after your last songs"
         case ReasonKind.LISTENERS:

@@ -74,6 +74,8 @@ class ReasonWriter:
         if row < 0:
             return 0, 0
         at = self._user_row(user_id)
+        if at < 0:
+            return 0, 0
         part = slice(self.plays.starts[at], self.plays.starts[at + 1])
         mine = self.plays.song[part] == row
         lately = self.plays.time[part] > self._newest - WEEK_DAYS * DAY_S
@@ -104,7 +106,8 @@ class ReasonWriter:
         return likes(self.log, self.plays.owner_ids)
 
     def _liked(self, user_id: str) -> set[str]:
-        own = self._likes[self._user_row(user_id)]
+        at = self._user_row(user_id)
+        own = self._likes[at] if at >= 0 else self._likes.song[:0]
         return {self._likes.song_ids[song] for song in own.tolist()}
 
     def _artist(self, song_id: str | None) -> str:
@@ -113,7 +116,7 @@ class ReasonWriter:
     def _own_genre(self, song_id: str, user_id: str) -> str:
         """Return the genre of a song if it is one of the user's main genres, else an empty text."""
         genre = self._genres.get(song_id, "")
-        if not genre:
+        if not genre or self._user_row(user_id) < 0:
             return ""
         own = self.plays[self._user_row(user_id)]
         played = [self._genres.get(self.plays.song_ids[song], "") for song in own.tolist()]
@@ -135,7 +138,8 @@ class ReasonWriter:
         return users, {name: row for row, name in enumerate(self.plays.song_ids)}
 
     def _user_row(self, user_id: str) -> int:
-        return self._rows[0][user_id]
+        """Return the row of a user in the plays; -1 if the log has no such user."""
+        return self._rows[0].get(user_id, -1)
 
     def _song_row(self, song_id: str | None) -> int:
         return -1 if song_id is None else self._rows[1].get(song_id, -1)

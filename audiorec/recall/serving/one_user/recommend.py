@@ -25,8 +25,10 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.default_list import DefaultList
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.entries import ENTRIES
+from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.one_user.answers import Mix, Proposal, Recommendation, SongExplanation
@@ -133,12 +135,16 @@ class Recommender:
         entry : {"daily", "radio", "discover", "new"}
             The product that the list is for; see `ENTRIES`.
 
+        Notes
+        -----
+        A user without a finished play, in the log or not, gets the default list
+        (`audiorec.recall.serving.everybody`), and so does one to whom no channel proposes a song.
+
         Raises
         ------
         InputError
-            If the entry is unknown, or the log has no such user; the message suggests similar ids.
+            If the entry is unknown.
         """
-        self._require(user_id)
         rows = self._fused(user_id, k, entry).to_pylist()
         return [self._worded(row, user_id) for row in rows]
 
@@ -151,7 +157,34 @@ class Recommender:
         recipe = found.recipe_for(self.channels, k, short_share=self.short_share)
         if self.tuned is not None and self.tuned.entry in ("", entry):
             recipe = self.tuned.for_some([channel.name for channel in self.channels], k=k)
-        return fuse(tables, recipe, self._facts, self.excluded)
+        rule = DefaultRule(
+            default=self._default(entry),
+            recipe=recipe,
+            depth=max(k, DEPTH),
+            facts=self._facts,
+            excluded=self.excluded,
+        )
+        fused = fuse(tables, recipe, self._facts, self.excluded)
+        return rule.with_default(fused, self.plays.of_owners([user_id]))
+
+    def _default(self, entry: str) -> DefaultList:
+        """Return the songs of users without a history, in one product."""
+        if entry not in self._defaults:
+            self._defaults[entry] = DefaultList.of(self.log, entry)
+        return self._defaults[entry]
+
+    @cached_property
+    def _defaults(self) -> dict[str, DefaultList]:
+        return {}
+
+    def why_default(self, user_id: str) -> str:
+        """Return why a user gets the default list, in words; empty if the log has a play."""
+        if user_id not in self.log.user_ids:
+            near = ", ".join(near_names(string_array(self.log.user_ids), user_id))
+            hint = f"; did you mean {near}?" if near else ""
+            return f"the log has no user {user_id!r}{hint}"
+        plays = self.plays.of_owners([user_id])
+        return "" if len(plays.song) else f"{user_id} has no finished play in the log"
 
     def mixes(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Mix]:
         """Return a list for each interest of a user, the strongest interest first.
@@ -326,17 +359,14 @@ class Recommender:
 
     def _require(self, user_id: str) -> None:
         if user_id not in self.log.user_ids:
-            near = ", ".join(near_names(string_array(self.log.user_ids), user_id))
-            hint = f"; did you mean {near}?" if near else ""
-            raise InputError(f"the log has no user {user_id!r}{hint}")
+            raise InputError(self.why_default(user_id))
 
     def _table(self, channel: Channel, user_id: str) -> Any:
         """Return the candidates of one channel for the user as a table."""
-        row = np.array([self.plays.owner_ids.index(user_id)], np.int64)
-        history = self.plays.take(row)
+        history = self.plays.of_owners([user_id])
         hidden = None if channel.name == "replay" else history
-        said = None if self._likes is None else self._likes.take(row)
-        asked = Queries(history, self._follows.take(row), likes=said)
+        said = None if self._likes is None else self._likes.of_owners([user_id])
+        asked = Queries(history, self._follows.of_owners([user_id]), likes=said)
         found = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
         return found.to_table([user_id], channel=channel.name, model_id=channel.model_id)
 

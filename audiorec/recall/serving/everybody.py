@@ -1,0 +1,102 @@
+"""Who has no history gets what: one rule for the nightly run and for one user.
+
+fused lists of a block, its users ──with_default──▶ a list for every user
+fused.parquet, all users          ──fill_default──▶ the same file with a list for every user
+
+A user gets the default list if no channel proposes a song. A user without a finished play gets it
+also if only ``popular`` does, which proposes the same songs to everybody, in every product.
+Excluded songs, caps and dials hold in a default list as in any other.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.files.tables import table_writer
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.default_list import DefaultList
+from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.tables import (
+    BATCH_ROWS,
+    USERS,
+    UserStream,
+    candidates_by_user,
+    merge_streams,
+)
+from audiorec.types import string_array
+
+POPULAR = "popular"
+CHUNK_USERS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DefaultRule:
+    """The default list, with the settings and rules of the lists that it stands in for.
+
+    Attributes
+    ----------
+    default : DefaultList
+    recipe : FusionRecipe
+        Weights and points of channels have no meaning here.
+    depth : int
+        Songs of the default list that are considered for each user.
+    facts : SongTraits
+    excluded : Exclusions
+    """
+
+    default: DefaultList
+    recipe: FusionRecipe
+    depth: int
+    facts: SongTraits = NO_FACTS
+    excluded: Exclusions = NOTHING
+
+    def lists(self, user_ids: list[str]) -> Any:
+        """Return the default list of each user, as a table of candidates."""
+        alone = replace(self.recipe, method="reciprocal", weights=(1.0,), points=())
+        rows = self.default.rows(user_ids, self.depth)
+        return fuse([rows], alone, self.facts, self.excluded)
+
+    def with_default(self, fused: Any, users: Sequences) -> Any:
+        """Return the lists of a block of users, with the default list of those who need it.
+
+        `fused` has the rows of these users, and `users` their finished plays.
+        """
+        names = string_array(users.owner_ids)
+        personal = fused.filter(pc.not_equal(fused.column("channel"), POPULAR))
+        own, listed = (
+            pc.is_in(names, value_set=pc.unique(one.column("user_id").combine_chunks()))
+            for one in (personal, fused)
+        )
+        kept = pc.or_(own, pc.and_(listed, pa.array(users.lengths > 0)))
+        needing = names.filter(pc.invert(kept))
+        if not len(needing):
+            return fused
+        others = fused.filter(pc.invert(pc.is_in(fused.column("user_id"), value_set=needing)))
+        both = pa.concat_tables([others, self.lists(needing.to_pylist())])
+        return both.sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+
+def fill_default(path: Path, users: Sequences, rule: DefaultRule) -> None:
+    """Give every user a list in a file of fused lists; it is replaced atomically.
+
+    `users` are the finished plays of all users who are to have a list.
+    """
+    order = np.array(sorted(range(len(users)), key=users.owner_ids.__getitem__), np.int64)
+    chunks = [order[at : at + CHUNK_USERS] for at in range(0, len(order), CHUNK_USERS)]
+    ids = (
+        pa.table({"user_id": string_array([users.owner_ids[n] for n in rows.tolist()])}, USERS)
+        for rows in chunks
+    )
+    streams = [UserStream(ids, USERS), UserStream(candidates_by_user(path, BATCH_ROWS), SCHEMA)]
+    first = 0
+    with table_writer(path, SCHEMA) as writer:
+        for known, fused in merge_streams(streams):
+            block = users.take(order[first : first + len(known)])
+            first += len(known)
+            writer.write_table(rule.with_default(fused, block))

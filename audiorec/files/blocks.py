@@ -51,6 +51,7 @@ def run_blocks(
     stop: threading.Event | None = None,
     elsewhere: Elsewhere | None = None,
     named: Callable[[int], str] = "block {}".format,
+    check: Callable[[Sequence[Path]], None] | None = None,
 ) -> bool:
     """Write `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
 
@@ -61,7 +62,8 @@ def run_blocks(
     `stop` is set, the job ends after the current block and returns False; the next call resumes.
 
     If `elsewhere` is given, it makes the blocks in place of `make`. Blocks that it failed to make
-    raise a `LostBlocksError`, which names them by `named`.
+    raise a `LostBlocksError`, which names them by `named`. `check` gets the files of all blocks
+    before they become the output, and may refuse them by raising.
     """
     folder = RunFolder(out, RUN_FILES)
     try:
@@ -83,6 +85,8 @@ def run_blocks(
         if lost:
             told = tuple((named(i), why) for i, why in sorted(lost.items()))
             raise LostBlocksError(str(out), told, n_blocks)
+        if check is not None:
+            check(blocks)
         _join(out, blocks, schema)
         (folder.path / JOB_FILE).unlink()
         folder.clear()

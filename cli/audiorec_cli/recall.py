@@ -207,6 +207,7 @@ def candidates(
     allowed: Annotated[
         Path | None, typer.Option(help="Only propose these songs: a file with one id per line.")
     ] = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
     *,
     asked: QueryOptions,
@@ -215,7 +216,9 @@ def candidates(
 ) -> None:
     r"""Write the songs that a model proposes to each user, with rank and reason.
 
-    Users come from a log, from profiles (--profiles), or from embeddings (--users).
+    Users come from a log, from profiles (--profiles), or from embeddings (--users). A user without
+    a history to whom the model proposes nothing gets what is popular now in the log (channel
+    default).
 
     Examples
     --------
@@ -227,15 +230,19 @@ def candidates(
     """
     from audiorec.files.user_files import read_lines
     from audiorec.recall.contract.batch_recall import write_candidates
+    from audiorec.recall.contract.default_list import DefaultList, default_users
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
         raise InputError("no users given: use --interactions, --profiles or --users")
     queries = asked.queries(interactions, channel, users)
+    songs = None
+    if interactions is not None and not queries.histories.lengths.all():
+        songs = DefaultList.of(asked.read(interactions))
     cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
-    with engines.work() as work:
+    with engines.work(quiet=quiet) as work:
         rows = write_candidates(
             output,
             channel,
@@ -244,24 +251,33 @@ def candidates(
             cold=cold,
             exclude=None if keep_heard else queries.histories,
             allowed=None if only is None else {line.strip() for line in only if line.strip()},
+            default=songs,
+            needs_rows=True,
             engine=work.engine,
             progress=work.progress("blocks of users"),
             stop=work.stop,
         )
     if rows is None:
         raise stopped()
-    done.count(users=len(queries), rows=rows)
+    by_default = default_users(output)
+    done.count(users=len(queries), rows=rows, default_users=by_default)
     document = {
         "schema": "audiorec/candidates/1",
         "channel": channel.name,
         "model_id": channel.model_id,
         "users": len(queries),
+        "default_users": by_default,
         "rows": rows,
         "out": str(output),
     }
     if json:
         print_json(document)
     say(f"{rows:,} candidates for {len(queries):,} users: {output}")
+    if by_default:
+        say(f"{by_default:,} of them have no history and get the default list: what is popular now")
+    left_out = int(channel.is_cold.sum()) if "cold_song" in channel.serves else 0
+    if left_out and not cold and not quiet:
+        say(f"note: left out {left_out:,} songs that nobody has played; --cold-share 0.3 adds some")
 
 
 command(app, "evaluate")(recall_judge.evaluate)

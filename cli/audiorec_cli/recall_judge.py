@@ -57,8 +57,8 @@ class JudgeOptions(SideOptions):
         """Return the list lengths to evaluate, ascending."""
         return sorted(set(self.k or (10, 20, 50, 100, 200)))
 
-    def cut(self) -> "JudgingSplit":
-        """Read the log and split it."""
+    def cut(self, *trained: "Channel") -> "JudgingSplit":
+        """Read the log and split it; trained channels are judged on sequences as they know them."""
         import numpy as np
 
         from audiorec.recall.contract.tables import read_targets
@@ -72,12 +72,13 @@ class JudgeOptions(SideOptions):
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets must be given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
-        plays = self.of(self.interactions, whose.get(self.split or ""))
+        by = whose.get(self.split or "") or self.asked_by(*trained)
+        plays = self.of(self.interactions, by)
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
                 raise InputError("--split cannot be combined with a separate test set")
             wanted, cluster = read_targets(self.targets)
-            known = self.of(self.test_histories, "user")
+            known = self.of(self.test_histories, by if trained else "user")
             return given_split(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
         return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
@@ -106,6 +107,7 @@ def evaluate(
     audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
+    from audiorec.recall.contract.channel import Channel
     from audiorec.recall.judging.judge import judge
 
     if bool(channels) == (candidates is not None):
@@ -114,7 +116,8 @@ def evaluate(
         raise InputError("--set needs exactly one channel")
     names: list[str | None] = [*channels] if channels else [None]
     judged = [_judged(name, candidates, settings or ()) for name in names]
-    cut, context = judging.cut(), judging.context()
+    known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
+    cut, context = judging.cut(*known), judging.context()
     with engines.work(keeps=False) as work:
         found = [
             judge(

@@ -5,27 +5,32 @@ channel, queries ──write_candidates──▶ candidates.parquet
 Blocks run in this process or on an engine (`audiorec.engines`); the file has the same bytes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.distribution import own_version
 from audiorec.engines.blocks import block_runner
 from audiorec.engines.mapped import MappedWriter
 from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
+from audiorec.errors import InputError
+from audiorec.files.arrow import integers
 from audiorec.files.blocks import run_blocks
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.default_list import DEFAULT, DefaultList
 from audiorec.spec import fingerprint
-from audiorec.types import Int64Array, Progress
+from audiorec.types import IdMap, Int64Array, Progress, string_array
 
 BLOCK_USERS = 10_000
 Asked = tuple[Queries, Sequences | None]  # users, and the songs excluded for each
@@ -43,6 +48,8 @@ class RecallCall:
         See `Channel.recall`.
     tables : tuple
         Id tables that the queries refer to; sent once with the channel, not with every block.
+    default : DefaultList, optional
+        Songs for users without a history, to whom the channel proposes none.
     """
 
     channel: Channel
@@ -50,6 +57,7 @@ class RecallCall:
     cold: int
     allowed: tuple[str, ...] | None = None
     tables: tuple[Any, ...] = ()
+    default: DefaultList | None = None
 
     def __call__(self, asked: Asked) -> Any:
         """Return the candidates of a block of users as a table."""
@@ -59,7 +67,14 @@ class RecallCall:
                 queries, self.k, exclude=hidden, allowed=self.allowed, cold=self.cold
             )
         name, model_id = self.channel.name, self.channel.model_id
-        return found.to_table(queries.user_ids, channel=name, model_id=model_id)
+        table = found.to_table(queries.user_ids, channel=name, model_id=model_id)
+        if self.default is None or queries.histories.lengths.all():
+            return table
+        needing = (found.song < 0).all(axis=1) & (queries.histories.lengths == 0)
+        users = [queries.user_ids[row] for row in np.flatnonzero(needing).tolist()]
+        both = pa.concat_tables([table, self.default.rows(users, self.k)])
+        at = IdMap(string_array(queries.user_ids)).rows(both.column("user_id").combine_chunks())
+        return both.take(integers(np.argsort(at, kind="stable")))
 
     def groups(self, asked: Asked) -> list[Any]:
         """Return the candidates of a block as its list of row groups."""
@@ -75,6 +90,8 @@ def write_candidates(
     exclude: Sequences | None = None,
     allowed: Collection[str] | None = None,
     cold: int = 0,
+    default: DefaultList | None = None,
+    needs_rows: bool = False,
     engine: Engine | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -89,6 +106,11 @@ def write_candidates(
     path : Path
     channel, queries, k, exclude, allowed, cold
         As for `Channel.recall`.
+    default : DefaultList, optional
+        What users without a history get if the channel proposes no song to them; by default they
+        have no row.
+    needs_rows : bool
+        Write nothing, and raise an error, if the channel proposes no song to anybody.
     engine : callable, optional
         Computes blocks in processes that share the channel's arrays: see
         `audiorec.engines.choice.engine_of`. Finished blocks are kept in ``<path>.run/``, from
@@ -105,47 +127,74 @@ def write_candidates(
 
     Raises
     ------
+    InputError
+        With `needs_rows`; the message says why there is no candidate.
     LostBlocksError
         If some blocks failed on the engine; the others are kept.
     """
     order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
     blocks = _UserBlocks(*_in_catalogue(channel, queries, exclude), order)
     only = None if allowed is None else tuple(sorted(allowed))
-    asking = RecallCall(channel=channel, k=k, cold=cold, allowed=only, tables=blocks.tables)
+    rest = default if default is None or allowed is None else default.among(allowed)
+    options: dict[str, Any] = {"allowed": only, "tables": blocks.tables, "default": rest}
+    asking = RecallCall(channel=channel, k=k, cold=cold, **options)
     tell = progress or (lambda _done, _total: None)
+
+    def check_own(counts: Iterable[int]) -> None:
+        if needs_rows and not sum(counts):
+            raise InputError(
+                f"{channel.name}: no candidates: {why_nothing(channel, queries, allowed)}"
+            )
+
     if engine is not None:
-        about: dict[str, Any] = {
-            "queries": MappedWriter((blocks.queries, blocks.exclude)).fingerprint
-        }
-        about |= {
-            "model": channel.model_id or MappedWriter(channel).fingerprint,
-            "channel": channel.name,
-        }
-        about |= {"k": k, "cold": cold, "allowed": MappedWriter(only).fingerprint}
-        about |= {"block": BLOCK_USERS, "version": own_version()}
         done = run_blocks(
             path,
             len(blocks),
             lambda i: [asking(blocks(i))],
             schema=SCHEMA,
-            fingerprint=fingerprint(about),
+            fingerprint=blocks.fingerprint_with(asking),
             progress=tell,
             stop=stop,
             elsewhere=block_runner(engine, asking.groups, blocks, SCHEMA),
             named=blocks.named,
+            check=lambda parts: check_own(map(_own_rows, parts)),
         )
         if not done:
             return None
         with TableFile.open(path) as file:
             return len(file)
-    rows = 0
+    rows, own = 0, 0
     with table_writer(path, SCHEMA) as writer:
         for i in range(len(blocks)):
             table = asking(blocks(i))
             writer.write_table(table)
-            rows += len(table)
+            rows, own = rows + len(table), own + _own(table)
             tell(i + 1, len(blocks))
+        check_own([own])
     return rows
+
+
+def why_nothing(channel: Channel, queries: Queries, allowed: Collection[str] | None) -> str:
+    """Return why a channel proposes no song to any of the users, in words."""
+    histories = queries.histories
+    if not len(histories.song):
+        return f"no history has a song; the model was trained by {channel.by} (--by)"
+    if not len(histories.among(channel.song_ids).song):
+        song = histories.song_ids[int(histories.song[0])]
+        return f"it knows no song of the histories, such as {song!r}"
+    if allowed is not None:
+        return "it proposes no allowed song"
+    return "it proposes nothing but heard songs"
+
+
+def _own_rows(path: Path) -> int:
+    with TableFile.open(path) as file:
+        return _own(file.read(["channel"]))
+
+
+def _own(table: Any) -> int:
+    """Return the number of rows that the channel itself proposes."""
+    return int(pc.sum(pc.not_equal(table.column("channel"), DEFAULT)).as_py() or 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +214,22 @@ class _UserBlocks:
         if self.exclude is self.queries.histories:
             return asked, asked.histories
         return asked, None if self.exclude is None else self.exclude.take(rows)
+
+    def fingerprint_with(self, asking: RecallCall) -> str:
+        """Return a fingerprint of everything that determines the rows."""
+        channel = asking.channel
+        about = {
+            "queries": MappedWriter((self.queries, self.exclude)).fingerprint,
+            "model": channel.model_id or MappedWriter(channel).fingerprint,
+            "channel": channel.name,
+            "k": asking.k,
+            "cold": asking.cold,
+            "allowed": MappedWriter(asking.allowed).fingerprint,
+            "default": MappedWriter(asking.default).fingerprint,
+            "block": BLOCK_USERS,
+            "version": version("audiorec"),
+        }
+        return fingerprint(about)
 
     def named(self, number: int) -> str:
         """Return the first and last user of a block, for an error message."""

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.files.settings import as_type
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
     Bundle,
@@ -38,7 +39,7 @@ from audiorec.learning.bundle import (
     write_bundle,
 )
 from audiorec.learning.card import Card, Figure
-from audiorec.listening.sequences import Sequences
+from audiorec.listening.sequences import By, Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
 from audiorec.recall.contract.trained import Trained, versions
@@ -83,6 +84,9 @@ class Channel(ABC):
         The catalogue, once fitted.
     is_cold : ndarray, shape (S,), bool
         Which songs were never played.
+    by : {"user", "session", "list"}
+        What each training sequence was (`to_sequences`). One that learnt from lists should be
+        asked with lists, any other with the plays of users.
     trained : Trained
         The result of an iterative training, written to ``model.json``, the model card and
         ``metrics.jsonl``. Set by `_fit`.
@@ -100,6 +104,7 @@ class Channel(ABC):
     is_cold: BoolArray
     logs: tuple[str, ...] = ()
     model_id: str = ""
+    by: By = "user"
     trained: Trained = Trained()
 
     def fit(
@@ -129,7 +134,7 @@ class Channel(ABC):
         """
         data.require_plays(self.name)
         self.song_ids, self.is_cold = data.song_ids, data.is_cold
-        self.logs = data.logs
+        self.logs, self.by = data.logs, data.by
         self.trained = Trained()
         self._fit(data, work=work, progress=progress, stop=stop)
         return self
@@ -225,6 +230,7 @@ class Channel(ABC):
             "is_cold": self.is_cold.astype(np.uint8),
         }
         about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
+        about |= {"by": self.by} if self.by != "user" else {}
         about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
         about |= {"versions": versions(self.trained)}
         about |= {"figures": self.trained.to_json()} if self.trained else {}
@@ -246,6 +252,7 @@ class Channel(ABC):
         channel = cls._from_state(bundle)
         channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
+        channel.by = as_type(By, "by", bundle.config.get("by", "user"))
         channel.logs = tuple(bundle.config.get("log_fingerprints", ()))
         channel.trained = Trained.from_json(bundle.config.get("figures", {}))
         channel.model_id = bundle.model_id

@@ -13,7 +13,7 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.liked import Liked
 from audiorec.listening.profiles import Profiles
-from audiorec.listening.sequences import Sequences
+from audiorec.listening.sequences import By, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.listening.triples import Triples, entities_of_type
 from audiorec.search.filters import mean_scores
@@ -192,6 +192,8 @@ class RecallData:
         users dislike, and all songs that they played.
     simulated : bool
         Whether the log declares itself as simulated.
+    by : {"user", "session", "list"}
+        What each sequence is; stored in the model.
     """
 
     sequences: Sequences
@@ -201,6 +203,7 @@ class RecallData:
     disliked: Sequences | None = None
     heard: Sequences | None = None
     simulated: bool = False
+    by: By = "user"
 
     @classmethod
     def of_likes(
@@ -212,8 +215,8 @@ class RecallData:
         simulated: bool = False,
     ) -> "RecallData":
         """Build from liked songs, keeping disliked and heard songs beside them."""
-        sides = {"disliked": found.disliked, "heard": found.heard}
-        return cls(found.liked, context.song_ids, context, logs, **sides, simulated=simulated)
+        songs, liked = context.song_ids, found.liked
+        return cls(liked, songs, context, logs, found.disliked, found.heard, simulated)
 
     @property
     def sound(self) -> Sound | None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 
+UNPLAYED = (  # events that are no plays, and what trains on them
+    ("like", "likes", "--likes"),
+    ("playlist", "playlist entries", "--by list"),
+)
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
@@ -46,7 +50,13 @@ FeaturesOption = Annotated[
 class ListeningOptions:
     """Options for reading plays: filters, and what forms one sequence."""
 
-    by: Annotated[PlaysOf, more("--by", help="One sequence per user, session or list.")] = "user"
+    by: Annotated[
+        PlaysOf | None,
+        more(
+            "--by",
+            help="One sequence per user, session or list [default: user; list if the model is].",
+        ),
+    ] = None
     filters: Annotated[
         list[str] | None,
         more("--filter", help="Drop: flood, looped, skip-chain, shared-device."),
@@ -70,14 +80,31 @@ class ListeningOptions:
         """Return the finished plays of a log, in order of listening."""
         from audiorec.listening.sequences import to_sequences
 
-        return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
+        return to_sequences(read, by=by or self.by or "user", filters=tuple(self.filters or ()))
+
+    def asked_by(self, *channels: "Channel") -> PlaysOf:
+        """Return what a history is for trained channels: as given, or else as in their training.
+
+        Sessions are parts of what users play, so a channel that learnt from sessions is asked with
+        the plays of users. A list holds other events: one that learnt from lists is asked with
+        lists, and a note says so.
+        """
+        if self.by is not None:
+            return self.by
+        by_list = {channel.by == "list" for channel in channels}
+        if len(by_list) > 1:
+            raise InputError("only some of the models were trained by list: choose with --by")
+        if True not in by_list:
+            return "user"
+        say("note: one history per list, as the model was trained; per user: --by user")
+        return "list"
 
     def liked(self, read: "Interactions", rule: Path | None) -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         from audiorec.listening.liked import to_liked
         from audiorec.listening.rule import load_rule
 
-        if self.by != "user" or self.filters:
+        if self.by not in (None, "user") or self.filters:
             raise InputError("--likes is per user: it cannot be combined with --by or --filter")
         return to_liked(read, load_rule(rule) if rule else None)
 
@@ -115,7 +142,10 @@ class QueryOptions(ListeningOptions):
         known, followed, liked, read = Sequences.from_lists([], []), None, None, None
         if log is not None:
             read = self.read(log)
-            known = self.liked(read, self.rule).liked if self.likes else self.plays(read)
+            if self.likes:
+                known = self.liked(read, self.rule).liked
+            else:
+                known = self.plays(read, self.asked_by(channel))
         if users is not None:
             check(users, InputKind.USERS)
             ids, embedded = users_in(channel, users)
@@ -202,12 +232,16 @@ class TrainingOptions(SideOptions):
             found = self.liked(read, self.rule)
             return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
-        if not len(plays.song) and (likes := int((read.event == EVENTS.index("like")).sum())):
-            say(f"note: {log} has no finished plays, but {likes:,} likes: --likes trains on them")
-        return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
+        by = self.by or "user"
+        for event, noun, option in UNPLAYED:
+            n = int((read.event == EVENTS.index(event)).sum())
+            if n and not len(plays.song) and by != "list":
+                say(f"note: {log} has no finished plays, but {n:,} {noun}: {option} trains on them")
+        return RecallData(plays, context.song_ids, context, logs, simulated=made_up, by=by)
 
     def _prepared(self, folder: Path) -> "RecallData":
         """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
+        from audiorec.files.settings import as_type
         from audiorec.listening.feed import read_prepared
         from audiorec.recall.contract.data import RecallData
 
@@ -217,7 +251,7 @@ class TrainingOptions(SideOptions):
             raise InputError(
                 f"{folder}: prepared listening has only plays; --likes needs the log itself"
             )
-        if self.by not in ("user", of) or (
+        if self.by not in (None, of) or (
             self.filters and sorted(self.filters) != log.about.get("filters")
         ):
             raise InputError(
@@ -226,7 +260,7 @@ class TrainingOptions(SideOptions):
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
-        return RecallData(plays, context.song_ids, context, logs)
+        return RecallData(plays, context.song_ids, context, logs, by=as_type(PlaysOf, "by", of))
 
 
 def sound_of(

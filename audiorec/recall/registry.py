@@ -44,6 +44,11 @@ FORMER = {
 }  # kinds of earlier models, and the channel that replaced each
 
 
+def is_external(name: str) -> bool:
+    """Return whether a name stands for a table of candidates, ``external:FILE``."""
+    return name.startswith(EXTERNAL)
+
+
 def channel_class(name: str) -> type[Channel]:
     """Return a channel class by name; ``external:FILE`` reads a table of candidates.
 
@@ -57,7 +62,7 @@ def channel_class(name: str) -> type[Channel]:
     >>> channel_class("rules").horizon
     'short'
     """
-    if name.startswith(EXTERNAL):
+    if is_external(name):
         # A new class for each table, so that several can be compared in one run.
         external = channel_class("external")
         table = name.removeprefix(EXTERNAL)

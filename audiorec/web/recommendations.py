@@ -34,6 +34,7 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.nightly.plan import file_stem
 from audiorec.recall.serving.one_user.reason_words import reason_phrase
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.web.song_columns import SongColumns, songs_by_id
@@ -134,7 +135,8 @@ class RecommendationPages:
     def _order(self) -> list[str]:
         """Return the channels in the order of the run's weights; empty if unknown."""
         found = self._record.get("order")
-        return [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
+        names = [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
+        return [file_stem(name) for name in names]  # as the files of their candidates
 
     @cached_property
     def _fusion(self) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import epoch_line
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.nightly.job import Step
+    from collections.abc import Mapping
+
+    from audiorec.recall.serving.nightly.state import Step
     from audiorec.types import LineProgress
 
 
@@ -35,7 +37,7 @@ def run(
     *,
     engines: Engines,
 ) -> None:
-    """Retrain stale models, write and fuse candidates, and record the exposures.
+    """Retrain stale models, and write a list of songs for every user.
 
     Steps that are up to date are skipped: the same command resumes an interrupted run, and ends at
     once if nothing has changed.
@@ -72,6 +74,7 @@ def run(
         if record is None:
             raise stopped()
         done.count(users=record["users"], rows=record["rows"], cold=record["cold"])
+        done.count(default_users=record["default_users"])
         proposed = night.proposed()
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
@@ -79,11 +82,24 @@ def run(
         OUTPUTS.deliver()
     if json:
         print_json(record)
+    if n := record["default_users"]:
+        say(f"{n:,} users get the default list, what is popular now: no channel has songs for them")
+    _say_judged(record["judged"], night.learnt_below())
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
     say(
         f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
         f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
     )
+
+
+def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
+    """Warn if fused lists are worse than those of one channel, as far as that is known."""
+    from audiorec.recall.serving.nightly.judged import fused_below
+
+    for line in (*fused_below(judged), *([learnt] if learnt else [])):
+        say(f"warning: {line}")
+    if not judged["users"]:
+        say("note: no lists of an earlier night to judge by plays since: channels not compared")
 
 
 def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:

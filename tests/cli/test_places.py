@@ -26,6 +26,7 @@ channels = ["popular", "item-knn"]
 k = 5
 depth = 10
 exposure_days = 2
+shown_k = 5
 
 [recall.export]
 """

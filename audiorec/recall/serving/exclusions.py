@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
+from audiorec.files.arrow import encoded
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
@@ -22,6 +23,7 @@ from audiorec.listening.liked import to_liked
 from audiorec.listening.log_files import log_files
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
+from audiorec.recall.serving.candidate_rows import nth
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
 from audiorec.search.duplicates import find_duplicates
 from audiorec.store.store import VectorStore
@@ -80,6 +82,7 @@ def read_exposures(
     now: float | None = None,
     without: str = "",
     ends_s: float | None = None,
+    shown_k: int = 0,
 ) -> Sequences:
     """Read recent exposures: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
 
@@ -96,6 +99,8 @@ def read_exposures(
         ``run_id`` whose rows are ignored, such as that of the run being resumed.
     ends_s : float, optional
         Seconds since 1970: exposures at this time or later are ignored.
+    shown_k : int
+        Rows of one run and user that count, from the first; 0: all.
 
     Raises
     ------
@@ -104,7 +109,11 @@ def read_exposures(
     """
     table, times = _shown(path, ends_s, without)
     newest = now if now is not None else float(times.max(initial=0.0))
-    lately = table.filter(pa.array(times >= newest - days * DAY_S))
+    counts = times >= newest - days * DAY_S
+    if shown_k and "run_id" in table.column_names:
+        keys = [encoded(table.column(name))[0] for name in ("run_id", "user_id")]
+        counts &= nth(keys[0] * (int(keys[1].max(initial=0)) + 1) + keys[1]) < shown_k
+    lately = table.filter(pa.array(counts))
     users, songs = (
         pc.dictionary_encode(lately.column(n).cast(pa.string()).combine_chunks()) for n in SHOWN[:2]
     )

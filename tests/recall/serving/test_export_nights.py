@@ -2,8 +2,11 @@
 
 import json
 import shutil
+from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from made_export import by_key, manifest, read
@@ -18,8 +21,10 @@ from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
+from audiorec.recall.serving.nightly.shown import EXPOSED
 
 CHANNELS = ("popular", "item-knn")
+DISPLAYED = 3  # songs of a list that the app shows
 
 
 def write_days(folder, days, users=6, songs=24):
@@ -38,12 +43,33 @@ def write_days(folder, days, users=6, songs=24):
 def write_plan(folder, channels=CHANNELS, export="[recall.export]\ndays = 1.5\n"):
     (folder / "recall.toml").write_text(
         '[recall]\ninteractions = "plays.csv"\nout = "serving"\nk = 6\ndepth = 20\n'
-        f"exposure_days = 1.0\nchannels = {json.dumps(channels)}\n{export}"
+        f'exposure_days = 1.0\nexposures = "shown"\nchannels = {json.dumps(channels)}\n{export}'
     )
+    (folder / "shown").mkdir(exist_ok=True)
+    if not any((folder / "shown").iterdir()):
+        pq.write_table(EXPOSED.empty_table(), folder / "shown" / "none.parquet")
     return NightlyPlan.read(folder / "recall.toml")
 
 
+def display(folder):
+    """The app shows the first three songs of every list, and reports the impressions."""
+    lists = pq.read_table(folder / "serving" / "fused.parquet")
+    record = json.loads((folder / "serving" / "run.json").read_text())
+    first = lists.filter(pc.less_equal(lists.column("rank"), DISPLAYED))
+    at = datetime.fromisoformat(record["shown_at"])
+    rows = [
+        {"user_id": user, "song_id": song, "entry": "daily", "shown_at": at,
+         "run_id": record["run_id"]}
+        for user, song in zip(*(first.column(n).to_pylist() for n in ("user_id", "song_id")),
+                              strict=True)
+    ]  # fmt: skip
+    place = folder / "shown" / f"{record['run_id']}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, EXPOSED), place)
+
+
 def night(folder, days, **plan):
+    if (folder / "serving").exists():
+        display(folder)
     write_days(folder, days)
     job = NightlyJob(write_plan(folder, **plan))
     return job.run()
@@ -88,11 +114,11 @@ def test_samples_of_later_nights_have_what_channels_said_when_a_song_was_shown(t
         record = night(tmp_path, days)
         nights[record["run_id"]] = by_key(read(out, "candidates"), "user_id", "song_id")
     found = read(out, "samples_ranking").to_pylist()
-    shown = pq.read_table(tmp_path / "serving" / "exposures.parquet")
-    assert len(shown) == sum(
-        row["fused_rank"] is not None for rows in nights.values() for row in rows.values()
-    )
-    assert manifest(out)["samples"]["ranking"]["as_served"] == len(found) > 60
+    # A song that no app displayed is no sample, least of all a negative one.
+    assert {row["fused_rank"] for row in found} == {1, 2, 3}
+    displayed = sum(len(pq.read_table(p)) for p in (tmp_path / "shown").iterdir())
+    assert manifest(out)["samples"]["ranking"]["shown"] == displayed
+    assert manifest(out)["samples"]["ranking"]["as_served"] == len(found) > 30
     assert {row["label"] for row in found} == {0, 1}
     for row in found:
         was = nights[row["run_id"]][row["user_id"], row["song_id"]]
@@ -139,7 +165,8 @@ def test_who_was_forgotten_in_the_log_is_not_kept(tmp_path):
     night(tmp_path, 3)
     assert "u0" in read(out, "served").column("user_id").to_pylist()
     write_days(tmp_path, 4)
-    forget("u0", [tmp_path / "plays.csv", tmp_path / "serving" / "exposures.parquet"])
+    display(tmp_path)
+    forget("u0", [tmp_path / "plays.csv", *(tmp_path / "shown").iterdir()])
     NightlyJob(write_plan(tmp_path)).run()
     for name in ("served", "users", "candidates", "samples_recall", "samples_ranking"):
         users = set(read(out, name).column("user_id").to_pylist())

@@ -1,8 +1,11 @@
 """`recall.serving.export.samples`: labels, by hand and by plain loops."""
 
 import math
+import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_export import (
@@ -81,6 +84,28 @@ def hand_export(folder, shown, days=2.0, rows=HAND, **recipe):
     export_recall(sources, folder / "out", ExportRecipe(days=days, **recipe))
     found = read(folder / "out", "samples_ranking").to_pylist()
     return [(row["song_id"], row["label"], row["outcome"]) for row in found]
+
+
+def test_exposures_are_a_folder_of_tables_and_end_with_the_day(tmp_path):
+    shown = [("a", 0), ("b", 0), ("c", 0), ("d", 0)]
+    expected = hand_export(tmp_path / "1", shown)
+    folder = tmp_path / "shown"
+    for n, (song, second) in enumerate([*shown, ("a", 4 * DAY), ("b", 5 * DAY)]):
+        day = folder / f"dt=2026-01-{n + 1:02}"
+        day.mkdir(parents=True)
+        one = {"user_id": ["u"], "song_id": [song], "shown_at": [START + second]}
+        pq.write_table(pa.table(one), day / "part.parquet")
+    sources = ExportSources(
+        interactions=tmp_path / "1" / "plays.parquet", exposures=folder, ends_s=START + 4.0 * DAY
+    )
+    report = export_recall(sources, tmp_path / "out", ExportRecipe(days=2.0))
+    found = read(tmp_path / "out", "samples_ranking").to_pylist()
+    assert [(row["song_id"], row["label"], row["outcome"]) for row in found] == expected
+    assert report.manifest["samples"]["ranking"]["shown"] == 4
+    for late in ("dt=2026-01-05", "dt=2026-01-06"):
+        shutil.rmtree(folder / late)
+    again = export_recall(sources, tmp_path / "out", ExportRecipe(days=2.0))
+    assert not again.is_new  # a day that is made again reads nothing later
 
 
 def test_outcomes_by_hand(tmp_path):

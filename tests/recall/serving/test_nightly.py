@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from made_engines import travelling
@@ -15,8 +18,11 @@ from made_engines import travelling
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.recall.registry import channel_class
 from audiorec.recall.serving.nightly import job as nightly
-from audiorec.recall.serving.nightly.job import EXPOSURES, FUSED, RECORD, NightlyJob
+from audiorec.recall.serving.nightly.job import NightlyJob
+from audiorec.recall.serving.nightly.judged import fused_below
 from audiorec.recall.serving.nightly.plan import NightlyPlan
+from audiorec.recall.serving.nightly.shown import EXPOSED, EXPOSURES
+from audiorec.recall.serving.nightly.state import FUSED, RECORD, STATE
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -36,8 +42,14 @@ def write_log(path, days=6, users=8, songs=30):
 
 def write_config(folder, **more):
     lines = ["[recall]", 'interactions = "plays.csv"', 'out = "serving"', "k = 5", "depth = 20"]
-    lines += [f"channels = {json.dumps(CHANNELS)}"]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in more.items()]
+    lines += [] if "channels" in more else [f"channels = {json.dumps(CHANNELS)}"]
+    tables = {name: value for name, value in more.items() if isinstance(value, dict)}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in more.items() if name not in tables]
+    for name, of in tables.items():
+        lines += [
+            f"[recall.{name}]",
+            *(f"{key} = {json.dumps(value)}" for key, value in of.items()),
+        ]
     (folder / "recall.toml").write_text("\n".join(lines) + "\n")
     return folder / "recall.toml"
 
@@ -58,7 +70,7 @@ def contents(folder):
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted((folder / "serving").rglob("*"))
         # The state holds seconds, and a kill may leave something temporary to a later run.
-        if path.is_file() and path.name != nightly.STATE and ".tmp" not in str(path)
+        if path.is_file() and path.name != STATE and ".tmp" not in str(path)
     }
 
 
@@ -69,9 +81,8 @@ def test_a_run_writes_everything_and_a_second_one_does_nothing(home):
     assert record["rows"] == len(found) == 40
     assert set(record["models"]) == set(CHANNELS)
     assert json.loads((home / "serving" / RECORD).read_text()) == record
-    shown = pq.read_table(home / "serving" / EXPOSURES)
-    assert shown.column("run_id").unique().to_pylist() == [record["run_id"]]
-    assert shown.column("shown_at")[0].as_py().isoformat() == "2026-01-06T11:07:00+00:00"
+    assert record["shown_at"] == "2026-01-06T11:07:00+00:00"
+    assert not (home / "serving" / EXPOSURES).exists()  # nobody says that anything was shown
     before = {path: path.stat().st_mtime_ns for path in (home / "serving").rglob("*.parquet")}
     again = job_in(home)
     assert all(step.is_done for step in again.steps())
@@ -151,25 +162,169 @@ def test_an_output_that_was_cut_off_is_made_again(home, name):
     assert all(step.is_done for step in job_in(home).steps())
 
 
-def test_what_was_shown_stays_away_the_next_night(home):
+def next_night(home, day=7):
+    """One user comes: one more play, then another run; return its fused lists."""
+    with (home / "plays.csv").open("a") as log:
+        log.write(f"u0,s29,2026-01-{day:02}T08:00:00Z,finish\n")
+    job_in(home).run()
+    return pq.read_table(home / "serving" / FUSED)
+
+
+def pairs_of(table, most=99, users=()):
+    rows = zip(*(table.column(n).to_pylist() for n in ("user_id", "song_id", "rank")), strict=True)
+    return {(u, s) for u, s, rank in rows if rank <= most and (not users or u in users)}
+
+
+AWAY = [f"u{n}" for n in range(1, 8)]
+
+
+def test_a_list_that_nobody_says_was_shown_stays(home):
     job_in(home).run()
     first = pq.read_table(home / "serving" / FUSED)
-    with (home / "plays.csv").open("a") as log:
-        log.write("u0,s29,2026-01-07T08:00:00Z,finish\n")
+    second, third = next_night(home, 7), next_night(home, 8)
+    kept = pairs_of(first, users=AWAY) & pairs_of(second, users=AWAY)
+    assert len(kept) >= 0.8 * len(pairs_of(first, users=AWAY))
+    assert len(pairs_of(second, users=AWAY) & pairs_of(third, users=AWAY)) >= len(kept)
+
+
+def test_the_first_places_count_as_shown_where_a_plan_says_so(home):
+    write_config(home, shown_k=2)
     job_in(home).run()
-    second = pq.read_table(home / "serving" / FUSED)
-    pairs = [set(zip(t.column("user_id").to_pylist(), t.column("song_id").to_pylist(), strict=True))
-             for t in (first, second)]  # fmt: skip
-    assert pairs[1]
-    assert not pairs[0] & pairs[1]
+    first = pq.read_table(home / "serving" / FUSED)
     shown = pq.read_table(home / "serving" / EXPOSURES)
-    assert len(shown) == len(first) + len(second)
-    write_config(home, exposure_days=0.0)
-    job_in(home).run()
-    third = pq.read_table(home / "serving" / FUSED)
-    assert pairs[0] & set(
-        zip(third.column("user_id").to_pylist(), third.column("song_id").to_pylist(), strict=True)
+    assert pairs_of(first, 2) == set(
+        zip(shown.column("user_id").to_pylist(), shown.column("song_id").to_pylist(), strict=True)
     )
+    second = next_night(home)
+    assert not pairs_of(first, 2) & pairs_of(second)
+    assert (pairs_of(first) - pairs_of(first, 2)) & pairs_of(second)
+    assert len(pq.read_table(home / "serving" / EXPOSURES)) == 2 * 8 * 2
+    # A file that holds whole lists: only their first places count.
+    whole = first.select(["user_id", "song_id"])
+    columns = {"entry": "daily", "run_id": "old"}
+    for name, value in columns.items():
+        whole = whole.append_column(name, pa.repeat(pa.scalar(value), len(whole)))
+    at = shown.column("shown_at")[0]
+    whole = whole.append_column("shown_at", pa.repeat(at, len(whole)))
+    pq.write_table(whole.select(EXPOSED.names).cast(EXPOSED), home / "serving" / EXPOSURES)
+    third = next_night(home, 8)
+    assert not pairs_of(first, 2) & pairs_of(third)
+    assert (pairs_of(first) - pairs_of(first, 2)) & pairs_of(third)
+
+
+def test_impressions_replace_the_assumption(home):
+    job_in(home).run()
+    first = pq.read_table(home / "serving" / FUSED)
+    (home / "shown" / "dt=2026-01-06").mkdir(parents=True)
+    seen = first.filter(pc.equal(first.column("user_id"), "u3"))
+    at = pa.repeat(pa.scalar("2026-01-06T12:00:00Z"), len(seen))
+    impressions = seen.select(["user_id", "song_id"]).append_column("shown_at", at)
+    pq.write_table(impressions, home / "shown" / "dt=2026-01-06" / "part.parquet")
+    write_config(home, exposures="shown")
+    second = next_night(home)
+    assert not pairs_of(first, users=["u3"]) & pairs_of(second, users=["u3"])
+    others = sorted({*AWAY} - {"u3"})
+    kept = pairs_of(first, users=others) & pairs_of(second, users=others)
+    assert len(kept) >= 0.8 * len(pairs_of(first, users=others))
+    assert not (home / "serving" / EXPOSURES).exists()
+    write_config(home, exposures="shown", exposure_days=0.0)
+    job_in(home).run()
+    again = pq.read_table(home / "serving" / FUSED)
+    assert pairs_of(first, users=["u3"]) & pairs_of(again, users=["u3"])
+    write_config(home, exposures="shown", shown_k=2)
+    with pytest.raises(InputError, match="shown_k must be at least 0; with exposures leave it out"):
+        job_in(home)
+
+
+def test_a_table_of_ones_own_is_a_channel_of_the_night(home, tmp_path_factory):
+    (home / "theirs").mkdir()
+    theirs = home / "theirs" / "lists.csv"
+    # "odd" is known to the table alone, and "extra" is a song that nobody has played.
+    theirs.write_text("user_id,song_id\nu1,extra\nu1,s29\nu1,s00\nodd,s03\n")
+    name = "external:theirs/lists.csv"
+    write_config(home, channels=["rules", name], fusion={"cold_share": 0.2})
+    job = job_in(home)
+    assert f"ask {name}" in [step.name for step in job.steps()]
+    assert f"train {name}" not in [step.name for step in job.steps()]
+    record = job.run()
+    assert set(record["models"]) == {"rules"}
+    assert record["channels"][name] >= 2
+    own = pq.read_table(home / "serving" / "candidates" / "external-theirs-lists.parquet")
+    assert set(own.column("channel").to_pylist()) == {name}
+    rows = pq.read_table(home / "serving" / FUSED).to_pylist()
+    assert [r["song_id"] for r in rows if r["user_id"] == "odd"] == ["s03"]
+    assert "extra" in {r["song_id"] for r in rows if r["user_id"] == "u1"}
+    assert all(step.is_done for step in job_in(home).steps())
+    other = tmp_path_factory.mktemp("elsewhere")  # the same plan in another folder: same bytes
+    shutil.copytree(home, other, dirs_exist_ok=True, ignore=shutil.ignore_patterns("serving"))
+    job_in(other).run(engine=travelling)
+    assert contents(other) == contents(home)
+    theirs.write_text(theirs.read_text() + "u2,s11\n")
+    again = {step.name for step in job_in(home).steps() if not step.is_done}
+    assert again == {"judge", f"ask {name}", "fuse", "default", "report"}
+    theirs.unlink()
+    with pytest.raises(InputError, match=r"lists\.csv: no such file"):
+        job_in(home)
+    write_config(home, channels=["rules", name], tables={"x": "y"})
+    with pytest.raises(InputError, match="name a table in channels, as external:FILE"):
+        job_in(home)
+
+
+def test_everybody_has_a_list(home):
+    """Newcomers with a profile, users who only skipped or blocked, and songs that they blocked."""
+    newcomers = [f"new{n}" for n in range(20)]
+    rows = ["user_id,country", "u1,fr", *(f"{user},de" for user in newcomers)]
+    (home / "profiles.csv").write_text("\n".join(rows) + "\n")
+    with (home / "plays.csv").open("a") as log:
+        log.write("shy,s07,2026-01-06T08:00:00Z,skip\n")
+        log.writelines(f"shy,s{n:02},2026-01-06T08:00:00Z,block\n" for n in range(5, 12))
+    for channels in (["rules", "item-knn"], ["popular", "rules"]):
+        write_config(home, channels=channels, profiles="profiles.csv")
+        record = job_in(home).run()
+        assert (record["users"], record["default_users"]) == (8 + 20 + 1, 21)
+        assert record["channels"]["default"] == 21 * 5
+        lists = pq.read_table(home / "serving" / FUSED)
+        assert lists.column("user_id").to_pylist() == sorted(lists.column("user_id").to_pylist())
+        found = [row for row in lists.to_pylist() if row["channel"] == "default"]
+        assert {row["user_id"] for row in found} == {*newcomers, "shy"}
+        assert {row["reason"] for row in found} == {"popular_now"}
+        shy = [row["song_id"] for row in found if row["user_id"] == "shy"]
+        assert len(shy) == 5
+        assert not {*shy} & {f"s{n:02}" for n in range(5, 12)}
+        rest = pq.read_table(home / "serving" / "default.parquet").to_pylist()
+        one = [row["song_id"] for row in found if row["user_id"] == "new0"]
+        assert [(row["user_id"], row["song_id"], row["rank"]) for row in rest] == [
+            ("", song, place) for place, song in enumerate(one, 1)
+        ]
+    assert "- users with the default list: 21" in (home / "serving" / "report.md").read_text()
+
+
+def test_the_lists_of_the_last_night_are_judged_by_what_was_played_since(home):
+    """A table knew what each of 30 users would play, but the fusion hardly listened to it."""
+    write_log(home / "plays.csv", users=30)
+    users = [f"u{n}" for n in range(30)]
+    with (home / "plays.csv").open("a") as log:
+        log.writelines(f"other,z{user},2026-01-06T08:00:00Z,finish\n" for user in users)
+    oracle = "external:oracle.csv"
+    (home / "oracle.csv").write_text(
+        "user_id,song_id\n" + "".join(f"{user},z{user}\n" for user in users)
+    )
+    write_config(home, channels=["popular", oracle], weights={"popular": 9.0})
+    first = job_in(home).run()
+    assert first["judged"] == {"since": None, "users": 0, "hit_rate@10": {}, "over": {}}
+    with (home / "plays.csv").open("a") as log:
+        log.writelines(f"{user},z{user},2026-01-07T08:00:00Z,finish\n" for user in users)
+        log.write("other,zu1,2026-01-07T08:00:00Z,finish\n")  # heard before: nothing to find
+    judged = job_in(home).run()["judged"]
+    assert (judged["since"], judged["users"]) == (first["shown_at"], 30)
+    assert judged["hit_rate@10"]["fused"] == [0, 0, 0]
+    assert judged["hit_rate@10"][oracle] == [1, 1, 1]
+    assert judged["over"][oracle] == [-1, -1, -1]
+    (line,) = fused_below(judged)
+    assert line.startswith(
+        f"the fused lists of the last night were worse than {oracle} alone: hit_rate@10 0.000, 1.0"
+    )
+    assert fused_below({**judged, "users": 19}) == []
 
 
 def test_only_what_changed_is_made_again(home):
@@ -190,7 +345,8 @@ def test_stopped_at_any_step_and_resumed_it_writes_the_same_bytes(
 ):
     other = tmp_path_factory.mktemp("whole")
     write_log(other / "plays.csv")
-    write_config(other)
+    write_config(other, shown_k=2)
+    write_config(home, shown_k=2)
     os.utime(other / "plays.csv", ns=(1, 1))
     job_in(other).run()
     calls = []
@@ -269,7 +425,7 @@ def test_a_link_in_the_folder_is_refused(home):
 
 def test_a_damaged_state_makes_everything_again(home):
     job_in(home).run()
-    (home / "serving" / nightly.STATE).write_text("{")
+    (home / "serving" / STATE).write_text("{")
     job = job_in(home)
     assert not any(step.is_done for step in job.steps())
     assert job.run()["rows"] > 0  # but what was shown stays away

@@ -24,6 +24,7 @@ from audiorec.listening.preferences import judge_pairs
 from audiorec.listening.rule import Rule
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.default_list import DEFAULT
 from audiorec.recall.contract.interests import InterestSpace
 from audiorec.recall.serving.export.columns import (
     dot_array,
@@ -126,7 +127,7 @@ class UserBlocks:
         sources = self._opened.sources
         shown: list[UserStream] = []
         if self.rule == BY_EXPOSURES and sources.exposures is not None:
-            shown = read_shown(sources.exposures, self.entry)
+            shown = read_shown(sources.exposures, self.entry, sources.ends_s)
         lists = [*sources.candidates, *([sources.fused] if sources.fused else [])]
         streams = [
             ids_stream(self._chunks()),
@@ -138,6 +139,7 @@ class UserBlocks:
         for tables in merge_streams(streams):
             ids, own, one, rest = np.split(np.arange(len(tables)), ends)
             of = [[tables[at] for at in part] for part in (own, one, rest)]
+            of[0] = [t.filter(pc.not_equal(t.column("channel"), DEFAULT)) for t in of[0]]
             fused = of[1][0] if of[1] else SCHEMA.empty_table()
             yield (
                 len(tables[ids[0]]),

@@ -15,6 +15,7 @@ from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.listening.casting import UNITS, to_times
+from audiorec.listening.log_files import log_files
 from audiorec.recall.serving.export.streams import BATCH_ROWS, sorted_streams
 from audiorec.recall.serving.tables import UserStream
 
@@ -32,20 +33,28 @@ SHOWN = pa.schema(
 )
 
 
-def read_shown(path: Path, entry: str | None) -> list[UserStream]:
+def read_shown(path: Path, entry: str | None, ends_s: float | None = None) -> list[UserStream]:
     """Return streams of the exposures of one product, or of all if `entry` is None.
+
+    `path` is a table or a folder of tables; exposures at `ends_s` (seconds since 1970) or later are
+    left out.
 
     Raises
     ------
     InputError
-        If the table lacks a column, or a row lacks an id or a time.
+        If a table lacks a column, or a row lacks an id or a time.
     """
+    return [stream for one in tables_of(path) for stream in _shown(one, entry, ends_s)]
+
+
+def _shown(path: Path, entry: str | None, ends_s: float | None) -> list[UserStream]:
+    """Return streams of one table of exposures."""
     missing = [name for name in NEEDED if name not in column_names(path, FAILURE)]
     if missing:
         raise InputError(f"{path}: {FAILURE}: has no column {' and '.join(missing)}")
 
     def fit(table: Any) -> Any:
-        return _fitted(path, table, entry)
+        return _fitted(path, table, entry, ends_s)
 
     if path.suffix == ".parquet":
         return sorted_streams(path, SHOWN, fit)
@@ -54,19 +63,30 @@ def read_shown(path: Path, entry: str | None) -> list[UserStream]:
     return [UserStream(iter([fit(whole).sort_by([("user_id", "ascending")])]), SHOWN)]
 
 
+def tables_of(path: Path) -> list[Path]:
+    """Return the tables of exposures at a path: itself, or those of a folder."""
+    return [one.path for one in log_files(path).files]
+
+
 def entries_of(path: Path) -> set[str]:
-    """Return the products in a table of exposures."""
+    """Return the products in exposures."""
+    found: set[str] = set()
+    for one in tables_of(path):
+        found |= _entries(one)
+    return {text for text in found if text}
+
+
+def _entries(path: Path) -> set[str]:
     if "entry" not in column_names(path, FAILURE):
         return set()
-    found: set[str] = set()
-    if path.suffix == ".parquet":
-        with TableFile.open(path) as file:
-            for table in file.batches(BATCH_ROWS, ["entry"]):
-                found |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
-    else:
+    if path.suffix != ".parquet":
         table = read_table(path, FAILURE, needed=("entry",), texts=True)
-        found = set(table.column("entry").to_pylist())
-    return {text for text in found if text}
+        return set(table.column("entry").to_pylist())
+    found: set[str] = set()
+    with TableFile.open(path) as file:
+        for table in file.batches(BATCH_ROWS, ["entry"]):
+            found |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
+    return found
 
 
 def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:
@@ -96,7 +116,7 @@ def read_served(folder: Path, schema: Any, *, since: float, without: str) -> lis
     ]
 
 
-def _fitted(path: Path, table: Any, entry: str | None) -> Any:
+def _fitted(path: Path, table: Any, entry: str | None, ends_s: float | None) -> Any:
     with input_errors(path, FAILURE):
         columns = {name: table.column(name).cast(pa.string()) for name in NEEDED[:2]}
         for name in OPTIONAL:
@@ -112,6 +132,8 @@ def _fitted(path: Path, table: Any, entry: str | None) -> Any:
     found = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
     if entry is not None and "entry" in table.column_names:
         found = found.filter(pc.equal(found.column("entry"), entry).fill_null(False))
+    if ends_s is not None:
+        found = found.filter(pc.less(found.column("shown_at"), ends_s))
     return found
 
 

@@ -43,6 +43,8 @@ from audiorec.recall.serving.export.sql import sql_files
 from audiorec.spec import fingerprint
 from audiorec.types import Progress
 
+EXPORT = "export"  # step of the nightly job, and its folder
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRecipe:

@@ -24,6 +24,7 @@ from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.serving.exclusions import exposures_fingerprint
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.tables import channels_in
 from audiorec.search.searchable import SearchableStore
@@ -47,7 +48,8 @@ class ExportSources:
     fused : Path, optional
         The fused lists.
     exposures : Path, optional
-        Exposures: `user_id`, `song_id`, `shown_at`, optionally `entry` and `run_id`.
+        What was displayed: `user_id`, `song_id`, `shown_at`, optionally `entry` and `run_id`; a
+        table or a folder of tables. Written lists are not: nobody may have seen them.
     models : tuple of Path
         Folders of models; only those of `SharedSpace` channels are used.
     vectors, side, profiles : Path, optional
@@ -56,6 +58,8 @@ class ExportSources:
         An export whose served candidates are carried over; by default the one that is replaced.
     record : mapping
         The record that `recall run` wrote.
+    ends_s : float, optional
+        Seconds since 1970: exposures at this time or later are ignored.
     """
 
     interactions: Path
@@ -68,6 +72,7 @@ class ExportSources:
     profiles: Path | None = None
     earlier: Path | None = None
     record: Mapping[str, Any] | None = None
+    ends_s: float | None = None
 
     def with_run(self, folder: Path) -> "ExportSources":
         """Fill in missing sources from an output folder of `recall run`.
@@ -96,7 +101,6 @@ class ExportSources:
             self,
             candidates=self.candidates or tuple(lists),
             fused=self.fused or _there(folder / "fused.parquet"),
-            exposures=self.exposures or _there(folder / "exposures.parquet"),
             models=self.models or tuple(models),
             record=record,
         )
@@ -122,7 +126,10 @@ class ExportSources:
         for place in files.values():
             if not is_rereadable(place):
                 raise MissingFileError(f"{place}: no such file")
-        return {name: log_fingerprint(place) for name, place in sorted(files.items())}
+        found = {name: log_fingerprint(place) for name, place in sorted(files.items())}
+        if self.exposures is not None and self.ends_s is not None:
+            found["exposures"] = exposures_fingerprint(self.exposures, self.ends_s)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,14 @@ from audiorec.listening.follows import follows
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall.contract.data import Context, Queries
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.default_list import DefaultList
 from audiorec.recall.contract.reading import read_context
+from audiorec.recall.contract.tables import read_candidates
+from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import traits_of
 from audiorec.recall.serving.nightly.plan import NightlyPlan
-from audiorec.recall.serving.rules import SongTraits
+from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.search.searchable import SearchableStore
 
 
@@ -58,13 +61,36 @@ class NightlyInputs:
             triples=plan.triples,
         )
 
+    def data(self, logs: tuple[str, ...] = ()) -> RecallData:
+        """Return the training data of channels; `logs` are fingerprints of the log."""
+        return RecallData(self.plays, self.context.song_ids, self.context, logs)
+
     @cached_property
     def queries(self) -> Queries:
-        """Return the histories of all users, with followed artists and liked songs."""
-        owners = self.plays.owner_ids
+        """Return the histories of all users, with followed artists and liked songs.
+
+        Users are those of the log, the profiles, and the tables of candidates; those without a
+        play have an empty history.
+        """
+        known, people = self.plays, self.context.profiles
+        known = known if people is None else known.with_owners(people.user_ids)
+        for table in self.plan.tables.values():
+            known = known.with_owners(read_candidates(table).ranked.owner_ids)
+        owners = known.owner_ids
         followed = follows(self.log, owners) if len(self.log.artists) else None
         liked = likes(self.log, owners)
-        return self.context.queries_of(self.plays, followed, liked if len(liked.song) else None)
+        return self.context.queries_of(known, followed, liked if len(liked.song) else None)
+
+    def default_rule(self, excluded: Exclusions) -> DefaultRule:
+        """Return who gets the default list, and which songs it holds."""
+        plan = self.plan
+        return DefaultRule(
+            default=DefaultList.of(self.log, plan.entry),
+            recipe=plan.recipe(),
+            depth=plan.depth,
+            facts=self.facts,
+            excluded=excluded,
+        )
 
     @cached_property
     def facts(self) -> SongTraits:

@@ -1,8 +1,8 @@
-"""The nightly job: train stale models, write candidates, fuse them, and record exposures.
+"""The nightly job: train stale models, write candidates, fuse them, and report.
 
     recall.toml ──▶ `NightlyPlan` ──▶ OUT/models/CHANNEL/ ──▶ OUT/candidates/CHANNEL.parquet
-                         ──fuse──▶ OUT/fused.parquet ──▶ OUT/report.md
-                                                     ──▶ OUT/exposures.parquet, OUT/run.json
+                         ──fuse──▶ OUT/fused.parquet ──▶ OUT/report.md, OUT/run.json
+                                                     ──▶ OUT/exposures.parquet, with `shown_k`
 
 Every step has a fingerprint of everything that determines its output. A step whose output exists
 with that fingerprint is skipped, so an interrupted job resumes, an unchanged one ends at once, and
@@ -11,32 +11,30 @@ the same bytes.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.atomic import remove_leftovers, replaced, write_errors
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.recall.contract.batch_recall import write_candidates
-from audiorec.recall.contract.data import RecallData
+from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.default_list import default_users
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.everybody import fill_default
 from audiorec.recall.serving.exclusions import (
     excluded_by,
     exposures_fingerprint,
@@ -44,55 +42,41 @@ from audiorec.recall.serving.exclusions import (
     read_exposures,
     run_ids,
 )
-from audiorec.recall.serving.export.nightly_step import EXPORT, export_night, night_recipe
+from audiorec.recall.serving.export.job import EXPORT, export_recall
+from audiorec.recall.serving.export.sources import ExportSources
+from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.inputs import NightlyInputs
-from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
+from audiorec.recall.serving.nightly.judged import judge_last_night
+from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
 from audiorec.recall.serving.nightly.report import report_of
+from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
+from audiorec.recall.serving.nightly.state import (
+    ASK,
+    DAILY,
+    FUSE,
+    FUSED,
+    JUDGE,
+    JUDGED,
+    NEWCOMERS,
+    NOBODY,
+    NOTE,
+    RECORD,
+    REPORT,
+    REST,
+    STATE,
+    TELL,
+    TRAIN,
+    Step,
+    bytes_of,
+    cpu_seconds,
+    read_json,
+    write_json,
+)
+from audiorec.recall.serving.rules import Exclusions
+from audiorec.recall.serving.tuned import read_tuned
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
-
-RECORD = "run.json"
-STATE = "state.json"  # fingerprint and cost of each finished step
-FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
-REPORT = "report.md"
-TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
-DAILY = ("interactions", "exposures")  # files that may be folders of days
-BATCH_ROWS = 1 << 18
-MAX_STATE_BYTES = 1 << 20
-EXPOSED = pa.schema(
-    [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("song_id", pa.string(), nullable=False),
-        pa.field("entry", pa.string(), nullable=False),
-        pa.field("shown_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("run_id", pa.string(), nullable=False),
-    ]
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of a job.
-
-    Attributes
-    ----------
-    name : str
-        ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``report``, ``note``.
-    out : Path
-    made_from : str
-        Fingerprint of everything that determines the output.
-    is_done : bool
-        Whether the output exists with this fingerprint.
-    cpu_s : float or None
-        CPU seconds of the last run; None if it never ran.
-    """
-
-    name: str
-    out: Path
-    made_from: str
-    is_done: bool
-    cpu_s: float | None
 
 
 class NightlyJob:
@@ -126,12 +110,21 @@ class NightlyJob:
     def steps(self) -> list[Step]:
         """Return the steps in order, with their current state."""
         out, names = self.plan.out, self.plan.channels
-        places = [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in names]
+        trained = [name for name in names if name not in self.plan.tables]
+        places = [(JUDGE, out / JUDGED, self.run_id)]
+        places += [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in trained]
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
-        last = {FUSE: FUSED, TELL: REPORT, NOTE: EXPOSURES}
+        last = {FUSE: FUSED, REST: NEWCOMERS, TELL: REPORT}
+        last |= {NOTE: EXPOSURES} if self.plan.shown_k else {}
         places += [(step, out / name, self.run_id) for step, name in last.items()]
         if self.plan.export is not None:
-            places.append((EXPORT, out / EXPORT, self.run_id + night_recipe(self.plan.export)))
+            places.append(
+                (
+                    EXPORT,
+                    out / EXPORT,
+                    self.run_id + fingerprint(asdict(export_recipe(self.plan.export))),
+                )
+            )
         return [self._step(*place) for place in places]
 
     def run(
@@ -171,15 +164,20 @@ class NightlyJob:
             if stop is not None and stop.is_set():
                 return None
             tell = progress(step) if progress is not None else None
-            started = _cpu_seconds()
+            started = cpu_seconds()
             model_id = self._make(step, tell, stop, engine)
             if model_id is None:
                 return None
-            done = {"made_from": step.made_from, "cpu_s": round(_cpu_seconds() - started, 2)}
+            done = {"made_from": step.made_from, "cpu_s": round(cpu_seconds() - started, 2)}
             done |= {"model_id": model_id} if model_id else {}
-            done |= {} if step.name == NOTE else {"bytes": _bytes_of(step.out)}
+            done |= {} if step.name == NOTE else {"bytes": bytes_of(step.out)}
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
         return self._recorded()
+
+    def learnt_below(self) -> str:
+        """Return a warning if tuned settings were below one channel alone; see `TunedFile`."""
+        tuned = self.plan.tuned
+        return "" if tuned is None else read_tuned(tuned).below
 
     def proposed(self) -> dict[str, int]:
         """Return the number of candidates of each channel, over all users.
@@ -200,54 +198,70 @@ class NightlyJob:
         """Run one step; return the id of a trained model (else an empty text), None if stopped."""
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
-            context = self._inputs.context
             logs = file_fingerprints(self.plan.interactions)
-            data = RecallData(self._inputs.plays, context.song_ids, context, logs)
+            data = self._inputs.data(logs)
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
         if kind == ASK:
             return self._ask(name, step.out, stop, engine)
         if kind == FUSE:
             return self._fuse(step.out, stop, engine)
-        if kind == TELL:
+        if kind == JUDGE:
+            folder = self.plan.out if self._before is None else self._before.lists
+            write_json(step.out, judge_last_night(folder, self._inputs.plays))
+        elif kind == REST:
+            lists = self._inputs.default_rule(NOTHING).lists([NOBODY])
+            with table_writer(step.out, SCHEMA) as writer:
+                writer.write_table(lists)
+        elif kind == TELL:
             self._report(step.out)
         elif kind == EXPORT:
-            plan, inputs = self.plan, dict(self._prints)
-            record = {"run_id": self.run_id, "entry": plan.entry, "inputs": inputs}
-            earlier = None if self._before is None else self._before.export
-            export_night(plan.export, plan.out, plan.channels, plan.files(), record, earlier)
+            self._export(step.out)
         else:
             self._note(step.out)
         return ""
 
     def _ask(self, name: str, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
-        model, depth = load_channel(self.plan.out / "models" / name), self.plan.depth
-        heard = None if self.plan.keep_heard or name == REPLAY else self._inputs.plays
+        depth = self.plan.depth
+        if name in self.plan.tables:
+            model = self.plan.channel(name).fit(self._inputs.data())
+        else:
+            model = load_channel(self.plan.out / "models" / name)
+        queries = self._inputs.queries
+        heard = None if self.plan.keep_heard or name == REPLAY else queries.histories
         cold = depth if self.plan.recipe().cold_share else 0
         by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
-        rows = write_candidates(
-            out, model, self._inputs.queries, depth, exclude=heard, cold=cold, **by
-        )
+        rows = write_candidates(out, model, queries, depth, exclude=heard, cold=cold, **by)
         return None if rows is None else ""
 
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
-        days, before, now = self.plan.exposure_days, self._before, self._inputs.now
-        ends_s = None if before is None else before.ends_s
-        shown = [
-            read_exposures(place, days=days, now=now, without=self.run_id, ends_s=ends_s)
-            for place in (*self._noted(), self.plan.exposures)
-            if days and place is not None and is_rereadable(place)
-        ]
-        excluded = excluded_by(
-            self._inputs.log,
-            keep_heard=self.plan.keep_heard,
-            shown=joined_sequences(shown) if shown else None,
-        )
+        excluded, inputs = self._excluded(), self._inputs
         tables = [self._lists(name) for name in self.plan.channels]
         by = {} if engine is None else {"engine": engine, "stop": stop}
-        options: dict[str, Any] = {"facts": self._inputs.facts, "excluded": excluded, **by}
-        done = fuse_files(tables, out, self.plan.recipe(), **options)
-        return None if done is None else ""
+        rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **by}
+        done = fuse_files(tables, out, self.plan.recipe(), **rules)
+        if done is None:
+            return None
+        fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
+        return ""
+
+    def _excluded(self) -> Exclusions:
+        """Return the songs and artists that users do not get: heard, disliked, shown lately."""
+        plan, before, now = self.plan, self._before, self._inputs.now
+        ends_s = None if before is None else before.ends_s
+        given = () if plan.exposures is None else (plan.exposures,)
+        options: dict[str, Any] = {"days": plan.exposure_days, "now": now, "ends_s": ends_s}
+        options |= {"without": self.run_id, "shown_k": plan.shown_k}
+        shown = [
+            read_exposures(place, **options)
+            for place in (*self._noted(), *given)
+            if plan.exposure_days and is_rereadable(place)
+        ]
+        return excluded_by(
+            self._inputs.log,
+            keep_heard=plan.keep_heard,
+            shown=joined_sequences(shown) if shown else None,
+        )
 
     def _report(self, out: Path) -> None:
         lists = {name: self._lists(name) for name in self.plan.channels}
@@ -256,38 +270,49 @@ class NightlyJob:
         with replaced(out) as part:
             part.write_text(page, "utf-8")
 
-    def _note(self, out: Path) -> None:
-        """Write the exposures of earlier runs and of this one."""
-        at = pa.scalar(round(self._inputs.now * 1e6), pa.int64()).cast(
-            EXPOSED.field("shown_at").type
+    def _export(self, out: Path) -> None:
+        """Export the lists; without impressions, plays are the samples of the ranker."""
+        plan, before = self.plan, self._before
+        trained = [name for name in plan.channels if name not in plan.tables]
+        sources = ExportSources(
+            interactions=plan.interactions,
+            candidates=tuple(map(self._lists, plan.channels)),
+            fused=plan.out / FUSED,
+            exposures=plan.exposures,
+            models=tuple(plan.out / "models" / name for name in trained),
+            vectors=plan.vectors,
+            side=plan.side,
+            profiles=plan.profiles,
+            earlier=None if before is None else before.export,
+            record={"run_id": self.run_id, "entry": plan.entry, "inputs": self._prints},
+            ends_s=None if before is None else before.ends_s,
         )
-        with table_writer(out, EXPOSED) as writer:
-            if out.is_file() and self._before is None:
-                with TableFile.open(out) as file:
-                    for table in file.batches(BATCH_ROWS):
-                        writer.write_table(
-                            table.filter(pc.not_equal(table.column("run_id"), self.run_id))
-                        )
-            with TableFile.open(self.plan.out / FUSED) as fused:
-                for table in fused.batches(BATCH_ROWS, ["user_id", "song_id"]):
-                    n = len(table)
-                    columns = [
-                        table.column("user_id"),
-                        table.column("song_id"),
-                        pa.repeat(pa.scalar(self.plan.entry), n),
-                        pa.repeat(at, n),
-                        pa.repeat(pa.scalar(self.run_id), n),
-                    ]
-                    writer.write_table(pa.Table.from_arrays(columns, schema=EXPOSED))
+        export_recall(sources, out, export_recipe(plan.export))
+
+    def _note(self, out: Path) -> None:
+        """Write what counts as shown of earlier runs and of this one."""
+        plan = self.plan
+        note_shown(
+            out,
+            plan.out / FUSED,
+            plan.shown_k,
+            entry=plan.entry,
+            run_id=self.run_id,
+            at=self._inputs.now,
+            is_kept=self._before is None,
+        )
 
     def _recorded(self) -> dict[str, Any]:
         """Write and return the record of the run: inputs, models, and counts of the lists."""
         path = self.plan.out / RECORD
-        with suppress(FileNotFoundError, ValueError):
-            found = parse_json(read_own(path, MAX_STATE_BYTES), max_bytes=MAX_STATE_BYTES)
-            if isinstance(found, dict) and found.get("run_id") == self.run_id:
-                return found
-        models = {n: self._state["steps"][f"{TRAIN} {n}"]["model_id"] for n in self.plan.channels}
+        if (found := read_json(path)).get("run_id") == self.run_id:
+            return found
+        steps = self._state["steps"]
+        models = {
+            n: steps[f"{TRAIN} {n}"]["model_id"]
+            for n in self.plan.channels
+            if n not in self.plan.tables
+        }
         with TableFile.open(self.plan.out / FUSED) as file:
             table = file.read(["user_id", "channel", "cold"])
         counts = pc.value_counts(table.column("channel").combine_chunks()).to_pylist()
@@ -300,30 +325,29 @@ class NightlyJob:
             "models": models,
             "order": list(self.plan.channels),  # of the fusion's weights
             "users": len(table.column("user_id").unique()),
+            "default_users": default_users(self.plan.out / FUSED),
             "rows": len(table),
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),
             "channels": {one["values"]: one["counts"] for one in counts},
+            "judged": read_json(self.plan.out / JUDGED),
             "fusion": json.loads(json.dumps(asdict(self.plan.recipe()))),
         }
-        _write_json(path, record)
+        write_json(path, record)
         return record
 
     def _drop_record(self) -> None:
         """Remove the record of a day made from other inputs: a record marks a day as complete."""
         if self._before is None:
             return
-        with suppress(FileNotFoundError, ValueError):
-            content = read_own(self.plan.out / RECORD, MAX_STATE_BYTES)
-            found = parse_json(content, max_bytes=MAX_STATE_BYTES)
-            if not isinstance(found, dict) or found.get("run_id") != self.run_id:
-                (self.plan.out / RECORD).unlink()
+        if read_json(self.plan.out / RECORD).get("run_id") != self.run_id:
+            (self.plan.out / RECORD).unlink(missing_ok=True)
 
     def _step(self, name: str, out: Path, made_from: str) -> Step:
         refuse_link(out)
         known = self._state.get("steps", {}).get(name, {})
         is_done = out.exists() and known.get("made_from") == made_from
         # An output of another size was truncated or replaced since: redo the step.
-        is_done = is_done and known.get("bytes", _bytes_of(out)) == _bytes_of(out)
+        is_done = is_done and known.get("bytes", bytes_of(out)) == bytes_of(out)
         return Step(
             name=name, out=out, made_from=made_from, is_done=is_done, cpu_s=known.get("cpu_s")
         )
@@ -333,9 +357,12 @@ class NightlyJob:
         return fingerprint(
             {
                 "channel": name,
-                "recipe": repr(recipe),
+                # The recipe of a table is its path on this machine; `inputs` has its content.
+                "recipe": None if name in self.plan.tables else repr(recipe),
                 "inputs": {
-                    n: p for n, p in self._prints.items() if n not in ("exposures", "tuned")
+                    n: p
+                    for n, p in self._prints.items()
+                    if n not in ("exposures", "tuned") and (n not in self.plan.tables or n == name)
                 },
                 "version": own_version(),
             }
@@ -366,43 +393,30 @@ class NightlyJob:
                 "fusion": asdict(plan.recipe()),
                 "inputs": self._prints,
                 "days": plan.exposure_days,
+                "shown_k": plan.shown_k,
                 "entry": plan.entry,
                 "earlier": sorted(earlier),
             }
         )
 
     def _noted(self) -> tuple[Path, ...]:
-        """Return the exposures files of earlier runs; for a run of one day, those of other days."""
+        """Return the exposures files of earlier runs; for a run of one day, those of other days.
+
+        None unless the first places of a list count as shown.
+        """
+        if not self.plan.shown_k:
+            return ()
         return (self.plan.out / EXPOSURES,) if self._before is None else self._before.exposures
 
     def _lists(self, name: str) -> Path:
-        return self.plan.out / "candidates" / f"{name}.parquet"
+        return self.plan.out / "candidates" / f"{file_stem(name)}.parquet"
 
     def _read_state(self) -> dict[str, Any]:
         place = self.plan.out / STATE
         refuse_link(place)
-        with suppress(FileNotFoundError, ValueError):
-            found = parse_json(read_own(place, MAX_STATE_BYTES), max_bytes=MAX_STATE_BYTES)
-            if isinstance(found, dict) and isinstance(found.get("steps", {}), dict):
-                return found
-        return {}
+        found = read_json(place)
+        return found if isinstance(found.get("steps", {}), dict) else {}
 
     def _keep(self, news: Mapping[str, Any]) -> None:
         self._state = {**self._state, **news}
-        _write_json(self.plan.out / STATE, self._state)
-
-
-def _cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its finished worker processes."""
-    return sum(os.times()[:4])
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with replaced(path) as part:
-        part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def _bytes_of(out: Path) -> int:
-    """Return the size of a file, or of all files in a folder."""
-    files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files)
+        write_json(self.plan.out / STATE, self._state)

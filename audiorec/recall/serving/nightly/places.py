@@ -9,6 +9,7 @@ wrote there. So the same command reproduces any past day.
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,12 +23,14 @@ from audiorec.listening.day_folders import day_before, days_in
 from audiorec.listening.days import Days, day_folder
 from audiorec.listening.log_files import check_day, select_days
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.export.nightly_step import EXPORT
-from audiorec.recall.serving.nightly.job import DAILY, EXPOSURES, NightlyJob
+from audiorec.recall.serving.export.job import EXPORT
+from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
+from audiorec.recall.serving.nightly.shown import EXPOSURES
+from audiorec.recall.serving.nightly.state import DAILY, FUSED, RECORD, STATE
 from audiorec.runs.record import record_of
 
-OUT, SERVED = "out", "served/"
+OUT, SERVED, CANDIDATES = "out", "served/", "candidates/"
 
 
 @dataclass(slots=True)
@@ -127,16 +130,27 @@ class _Places:
             if least <= one < day
             and (local := _there(join(self.root, day_folder(one)), EXPOSURES)) is not None
         ]
-        return EarlierDays(ends_s=ends_s, exposures=tuple(found), export=self._export(day))
+        last = day_before(self.root, day)
+        lists = None if last is None else _here(last, _is_list)
+        return EarlierDays(
+            ends_s=ends_s, exposures=tuple(found), export=self._export(last), lists=lists
+        )
 
-    def _export(self, day: date) -> Path | None:
-        before = day_before(self.root, day)
+    def _export(self, before: str | None) -> Path | None:
         place = None if before is None else join(before, EXPORT)
         if place is None or find(join(place, MANIFEST)) is None:
             return None
-        if not is_uri(place):
-            return Path(place)
-        return local_folder(place, only=lambda name: name == MANIFEST or name.startswith(SERVED))
+        return _here(place, lambda name: name == MANIFEST or name.startswith(SERVED))
+
+
+def _is_list(name: str) -> bool:
+    """Return whether a file of a run is needed to judge its lists."""
+    return name in (RECORD, STATE, FUSED) or name.startswith(CANDIDATES)
+
+
+def _here(folder: str, only: Callable[[str], bool]) -> Path:
+    """Return a local folder with some of the files of a folder."""
+    return local_folder(folder, only=only) if is_uri(folder) else Path(folder)
 
 
 def _there(folder: str, name: str) -> Path | None:

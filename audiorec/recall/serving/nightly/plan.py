@@ -3,6 +3,7 @@
 recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from audiorec.files.settings import from_table, read_settings
 from audiorec.files.storage import is_uri
 from audiorec.listening.days import offset_s
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.registry import channel_class
+from audiorec.recall.registry import EXTERNAL, channel_class, is_external
 from audiorec.recall.serving.candidate_rows import REPLAY
-from audiorec.recall.serving.export.nightly_step import night_recipe
+from audiorec.recall.serving.export.job import ExportRecipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
+NAME = re.compile(r"[^A-Za-z0-9._-]+")  # what a file name does not hold
 Resolve = Callable[[str, str], Path]  # (name of a setting, its text) → local path
 
 
@@ -31,14 +33,17 @@ class EarlierDays:
     ends_s : float
         End of the day, in seconds since 1970.
     exposures : tuple of Path
-        Exposures files of earlier days that are recent enough to count.
+        What counts as shown of the lists of earlier days that are recent enough.
     export : Path, optional
         The export of the newest earlier day.
+    lists : Path, optional
+        The folder of that day, with its lists.
     """
 
     ends_s: float
     exposures: tuple[Path, ...] = ()
     export: Path | None = None
+    lists: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ class NightlyPlan:
     vectors, features, songs, side, profiles, triples : Path, optional
         Information on songs and users; see `read_context`.
     exposures : Path, optional
-        Exposures by other systems: `user_id`, `song_id`, `shown_at`.
+        Impressions: `user_id`, `song_id`, `shown_at`, of every list that was displayed; a table, or
+        a folder of tables by day. Only these count as shown.
     k : int
         Songs per user.
     depth : int
@@ -62,9 +68,11 @@ class NightlyPlan:
     keep_heard : bool
         Allow songs that the user has played.
     entry : str
-        The product that the lists are for; written to the exposures.
+        The product that the lists are for.
     exposure_days : float
-        Days during which a shown song is excluded; 0: exposures are written but not read.
+        Days during which a shown song is excluded; 0: shown songs are not excluded.
+    shown_k : int
+        Without `exposures`: the first places of a written list that count as shown; 0: none.
     settings : mapping of str to mapping
         Recipe settings, by channel.
     weights : mapping of str to float
@@ -79,6 +87,8 @@ class NightlyPlan:
         Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
     utc_offset : str
         Offset of local midnight for a run of one day, such as ``+08:00``; empty for UTC.
+    tables : mapping of str to Path
+        The local table of each channel ``external:FILE``. Set by `read`, not in the file.
     """
 
     interactions: Path
@@ -96,6 +106,7 @@ class NightlyPlan:
     keep_heard: bool = False
     entry: str = "daily"
     exposure_days: float = 7.0
+    shown_k: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
     short_share: float | None = None
@@ -103,9 +114,10 @@ class NightlyPlan:
     tuned: Path | None = None
     export: Mapping[str, Any] | None = None
     utc_offset: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.channels or len(set(self.channels)) < len(self.channels):
+        if not self.channels or len(set(map(file_stem, self.channels))) < len(self.channels):
             raise InputError("channels must name at least one channel, and none twice")
         for name in (*self.settings, *self.weights):
             if name not in self.channels:
@@ -114,13 +126,17 @@ class NightlyPlan:
                 )
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
+        if self.shown_k < 0 or (self.shown_k and self.exposures is not None):
+            raise InputError(
+                "shown_k must be at least 0; with exposures leave it out: only they count as shown"
+            )
         for name in self.channels:
             self.channel(name)
         if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):
             raise InputError("give either tuned, or weights, short_share and fusion")
         if self.tuned is None:
             self.recipe()
-        night_recipe(self.export)
+        export_recipe(self.export)
         offset_s(self.utc_offset)
 
     @classmethod
@@ -136,21 +152,29 @@ class NightlyPlan:
             If the file is missing or damaged, or has an unknown key or an invalid value.
         """
         given = read_settings(path, "recall")
-        # Check the settings before fetching anything.
-        plan = from_table(cls, given, f"{path}: [recall]")
-        places: dict[str, Any] = {}
-        for name in (*plan.files(), "out"):
-            text = str(given[name])
+        if "tables" in given:
+            raise InputError(f"{path}: [recall]: name a table in channels, as external:FILE")
+
+        def local(name: str, text: str) -> Path:
             if resolved is None and is_uri(text):
                 raise InputError(f"{path}: {name} is a URI; read the file with open_night")
-            places[name] = path.parent / text if resolved is None else resolved(name, text)
-        return replace(plan, **places)
+            return path.parent / text if resolved is None else resolved(name, text)
+
+        # Check the settings before fetching anything.
+        plan = from_table(cls, given, f"{path}: [recall]")
+        places: dict[str, Any] = {
+            name: local(name, str(given[name])) for name in (*plan.files(), "out")
+        }
+        named = [name for name in plan.channels if is_external(name)]
+        tables = {name: local(name, name.removeprefix(EXTERNAL)) for name in named}
+        return replace(plan, **places, tables=tables)
 
     def files(self) -> dict[str, Path]:
-        """Return the input files, by setting."""
+        """Return the input files, by setting; tables by the name of their channel."""
         sound = ("vectors", "features", "songs")
         names = ("interactions", *sound, "side", "profiles", "triples", "exposures", "tuned")
-        return {name: place for name in names if (place := getattr(self, name)) is not None}
+        found = {name: place for name in names if (place := getattr(self, name)) is not None}
+        return found | dict(self.tables)
 
     def channel(self, name: str) -> Channel:
         """Return an unfitted channel of the plan, with its settings."""
@@ -159,8 +183,11 @@ class NightlyPlan:
         if settings and getattr(kind, "Recipe", None) is None:
             raise InputError(f"{name} has no settings")
         recipe = [from_table(kind.Recipe, settings, f"settings of {name}")] if settings else []
-        made: Channel = kind(*recipe)
-        return made
+        made = kind(*recipe)
+        if name in self.tables:
+            made.recipe = replace(made.recipe, table=str(self.tables[name]))
+        channel: Channel = made
+        return channel
 
     def recipe(self) -> FusionRecipe:
         """Return the settings of the fusion."""
@@ -175,3 +202,19 @@ class NightlyPlan:
             weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
         return from_table(FusionRecipe, given, "fusion")
+
+
+def export_recipe(settings: Mapping[str, Any] | None) -> ExportRecipe:
+    """Check the settings of an export and return them."""
+    return from_table(ExportRecipe, settings or {}, "export")
+
+
+def file_stem(channel: str) -> str:
+    """Return the name of a channel's files, without a suffix.
+
+    Examples
+    --------
+    >>> file_stem("vs-knn"), file_stem("external:theirs/lists.parquet")
+    ('vs-knn', 'external-theirs-lists')
+    """
+    return NAME.sub("-", channel.removesuffix(".parquet").removesuffix(".csv"))

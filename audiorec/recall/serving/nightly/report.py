@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.recall.contract.default_list import DEFAULT
 from audiorec.recall.serving.candidate_rows import CandidateRows, key_of
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.recall.serving.tables import user_blocks
@@ -38,7 +39,7 @@ def report_of(
     to that user.
     """
     counts: Counter[str] = Counter()
-    users, rows, cold, plays, artists = 0, 0, 0, 0, 0
+    users, rows, cold, plays, artists, default = 0, 0, 0, 0, 0, 0
     songs: set[str] = set()
     for *tables, lists in user_blocks([*candidates.values(), fused]):
         if not len(lists):
@@ -58,6 +59,7 @@ def report_of(
         groups, played = facts.columns(found.song_ids)
         of = found.song[served]
         users += len(np.unique(found.user[served]))
+        default += len(np.unique(found.user[served & found.are_of(DEFAULT)]))
         rows += int(served.sum())
         cold += int((found.numbers("cold")[served] > 0).sum())
         plays += int(played[of].sum())
@@ -68,7 +70,8 @@ def report_of(
     lines = [f"# {about.get('entry', '')} lists, run {about.get('run_id', '')}".replace("  ", " ")]
     lines += ["", f"{rows:,} songs for {users:,} users, {len(songs):,} different ones."]
     if users:
-        lines += ["", f"- songs that nobody has played: {cold / rows:.1%}"]
+        lines += ["", *([f"- users with the default list: {default:,}"] if default else [])]
+        lines += [f"- songs that nobody has played: {cold / rows:.1%}"]
         lines += [f"- plays of a song: {plays / rows:,.1f}"]
         lines += [f"- artists in a list: {artists / users:.1f}"] if artists else []
     lines += ["", "| channel | proposed | in the lists | alone |", "|---|---|---|---|"]

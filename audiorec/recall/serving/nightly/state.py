@@ -1,0 +1,75 @@
+"""The steps of a nightly job and the files that say what is done.
+
+state.json: fingerprint and cost of each finished step   run.json: the record of a finished run
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import read_own
+
+RECORD = "run.json"
+STATE = "state.json"  # fingerprint and cost of each finished step
+FUSED, JUDGED = "fused.parquet", "judged.json"
+NEWCOMERS, NOBODY = "default.parquet", ""  # the list of whoever has none, and its user id
+REPORT = "report.md"
+JUDGE, TRAIN, ASK, FUSE = "judge", "train", "ask", "fuse"
+REST, TELL, NOTE = "default", "report", "note"
+DAILY = ("interactions", "exposures")  # files that may be folders of days
+MAX_STATE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a job.
+
+    Attributes
+    ----------
+    name : str
+        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``report``, ``note``.
+    out : Path
+    made_from : str
+        Fingerprint of everything that determines the output.
+    is_done : bool
+        Whether the output exists with this fingerprint.
+    cpu_s : float or None
+        CPU seconds of the last run; None if it never ran.
+    """
+
+    name: str
+    out: Path
+    made_from: str
+    is_done: bool
+    cpu_s: float | None
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its finished worker processes."""
+    return sum(os.times()[:4])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file of the job; empty if there is none, or it is damaged."""
+    with suppress(FileNotFoundError, ValueError):
+        found = parse_json(read_own(path, MAX_STATE_BYTES), max_bytes=MAX_STATE_BYTES)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object, atomically."""
+    with replaced(path) as part:
+        part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def bytes_of(out: Path) -> int:
+    """Return the size of a file, or of all files in a folder."""
+    files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)

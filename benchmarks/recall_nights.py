@@ -1,0 +1,161 @@
+"""Several nights of ``recall run`` on ML-100K: lists of users who did not come stay as good.
+
+    python benchmarks/recall_nights.py DATA OUT [--nights 3]
+
+Each user's last play is wanted. A tenth of the users, drawn by seed, come every day: one of their
+last plays before it arrives between two nights. The others do not come, so nothing new is known of
+them. Four plans, each into a folder of its own below OUT:
+
+=============  ==================================================================================
+nothing        no impressions: nothing counts as shown
+impressions    the app reports the first ten places that a user who came has seen
+``shown_k``    no impressions: the first ten places of every list count as shown
+whole          no impressions: whole lists count as shown
+=============  ==================================================================================
+
+Prints a line for each night: the share of the (user, song) pairs of the night before that are
+still there, the mean plays of a song in the first ten places, and the hit rate at 10 of users who
+did not come, its difference to the first night (paired by user), and that of users who came; with
+intervals of 95 % over users. DATA holds ``ml100k/``.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+from table import tables
+
+from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.recall.serving.nightly.places import open_night
+
+CHANNELS = ("popular", "rules", "item-knn", "ease")
+COME = 0.1  # share of the users who come every day
+SHOWN = 10  # places that a user sees
+DAY_S = 86_400
+HEADS = ("plan", "night", "pairs_kept", "plays_of_a_top-10_song")
+HEADS += ("hit@10,_did_not_come", "over_night_1", "hit@10,_came")
+PLANS = {
+    "nothing": "",
+    "impressions": 'exposures = "shown"',
+    "shown_k": f"shown_k = {SHOWN}",
+    "whole": "shown_k = 100",
+}
+
+
+def plays_of(data: Path) -> dict[str, list[tuple[str, int]]]:
+    """Return the films that each user rated, oldest first, with times."""
+    path = data / "ml100k" / "ml-100k.inter"
+    table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter="\t"))
+    columns = [table.column(n).to_pylist() for n in range(4)]
+    found: dict[str, list[tuple[str, int]]] = {}
+    for user, film, _, at in sorted(zip(*columns, strict=True), key=lambda row: (row[3], row[1])):
+        found.setdefault(f"u{user}", []).append((f"f{film}", int(at)))
+    return found
+
+
+def logs(
+    plays: dict[str, list[tuple[str, int]]], come: set[str], nights: int
+) -> Iterator[list[tuple[str, str, int]]]:
+    """Yield the rows of the log before each night."""
+    newest = max(at for of in plays.values() for _, at in of)
+    held = {user: nights if user in come else 0 for user in plays}
+    rows = [(u, *one) for u, of in plays.items() for one in of[: len(of) - 1 - held[u]]]
+    for night in range(nights):
+        new = [(u, plays[u][-1 - nights + night][0], newest + (night + 1) * DAY_S) for u in come]
+        rows = [*rows, *new]
+        yield rows
+
+
+def write_log(path: Path, rows: list[tuple[str, str, int]]) -> None:
+    """Write rows as a log of finished plays."""
+    users, songs, times = zip(*rows, strict=True)
+    at = pa.array(times, pa.int64()).cast(pa.timestamp("s", tz="UTC"))
+    table = {"user_id": users, "song_id": songs, "timestamp": at, "event": ["finish"] * len(rows)}
+    pq.write_table(pa.table(table), path)
+
+
+def report_shown(folder: Path, lists: pa.Table, come: set[str], night: int, at: int) -> None:
+    """Write the impressions of the users who come after a night."""
+    first = lists.filter(pc.less_equal(lists.column("rank"), SHOWN))
+    seen = first.filter(pc.is_in(first.column("user_id"), value_set=pa.array(sorted(come))))
+    moment = pa.repeat(pa.scalar(at, pa.int64()).cast(pa.timestamp("s", tz="UTC")), len(seen))
+    columns = {name: seen.column(name) for name in ("user_id", "song_id")}
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table({**columns, "shown_at": moment}), folder / f"{night:02}.parquet")
+
+
+def run_plan(data: Path, out: Path, name: str, nights: int) -> list[tuple[str, ...]]:
+    """Run the nights of one plan and return a line for each."""
+    plays = plays_of(data)
+    drawn = np.random.default_rng(0).permutation(sorted(plays))
+    come = set(drawn[: round(COME * len(drawn))].tolist())
+    wanted = {user: of[-1][0] for user, of in plays.items()}
+    out.mkdir(parents=True)
+    config = f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\n{PLANS[name]}\n'
+    channels = ", ".join(f'"{channel}"' for channel in CHANNELS)
+    (out / "recall.toml").write_text(f"{config}channels = [{channels}]\n")
+    groups = sorted(set(plays) - come), sorted(come)
+    lines, before, first = [], set(), None
+    report_shown(out / "shown", NO_LISTS, come, 0, 0)
+    for night, rows in enumerate(logs(plays, come, nights), start=1):
+        write_log(out / "plays.parquet", rows)
+        open_night(out / "recall.toml").job.run()
+        lists = pq.read_table(out / "serving" / "fused.parquet")
+        report_shown(out / "shown", lists, come, night, max(at for _, _, at in rows))
+        pairs = set(
+            zip(*(lists.column(n).to_pylist() for n in ("user_id", "song_id")), strict=True)
+        )
+        kept = f"{len(before & pairs) / len(before):.3f}" if before else ""
+        before = pairs
+        top = lists.filter(pc.less_equal(lists.column("rank"), 10))
+        counts = dict(zip(*np.unique([row[1] for row in rows], return_counts=True), strict=True))
+        mean = np.mean([counts.get(song, 0) for song in top.column("song_id").to_pylist()])
+        hits = hit_users(top, wanted)
+        away, came = (np.array([user in hits for user in group], np.float64) for group in groups)
+        first = away if first is None else first
+        shares = [share_of(one) for one in (away, away - first, came)]
+        lines.append((name, str(night), kept, f"{mean:.0f}", *shares))
+    return lines
+
+
+NO_LISTS = pa.table(
+    {"user_id": pa.array([], pa.string()), "song_id": pa.array([], pa.string()),
+     "rank": pa.array([], pa.int32())}
+)  # fmt: skip
+
+
+def hit_users(top: pa.Table, wanted: dict[str, str]) -> set[str]:
+    """Return the users whose wanted song is among the first ten."""
+    pairs = zip(top.column("user_id").to_pylist(), top.column("song_id").to_pylist(), strict=True)
+    return {user for user, song in pairs if wanted.get(user) == song}
+
+
+def share_of(hits: np.ndarray) -> str:
+    """Return the mean over users, with its interval."""
+    return str(clustered_interval(hits, np.arange(len(hits)), np.random.default_rng(0)))
+
+
+def main() -> None:
+    """Read the arguments, run the plans and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--nights", type=int, default=3)
+    parser.add_argument("--plan", choices=PLANS, action="append")
+    arguments = parser.parse_args()
+    lines = [
+        line
+        for name in arguments.plan or PLANS
+        for line in run_plan(arguments.data, arguments.out / name, name, arguments.nights)
+    ]
+    print("\n".join(tables(json.dumps(dict(zip(HEADS, line, strict=True))) for line in lines)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,12 @@
 """The fused lists that ``recall run`` wrote, read one user at a time.
 
     OUT/fused.parquet ──`NightLists.open`──▶ users ──`of`──▶ a user's rows, best first
+    OUT/default.parquet ──▶ the rows of everybody else
 
 The file is opened once and stays open: a file that replaces it belongs to the next snapshot.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from audiorec.files.tables import TableFile
 from audiorec.recall.contract.candidates import SCHEMA
 
 FUSED = "fused.parquet"
+NEWCOMERS = "default.parquet"
 
 
 class NightLists:
@@ -27,10 +30,12 @@ class NightLists:
     ----------
     file : TableFile
         Its rows are grouped by user.
+    default : sequence of dict
+        Rows of the list for users who are not in the file.
     """
 
-    def __init__(self, file: TableFile) -> None:
-        self._file = file
+    def __init__(self, file: TableFile, default: Sequence[dict[str, Any]] = ()) -> None:
+        self._file, self.default = file, default
         runs = pc.run_end_encode(file.read(["user_id"]).column("user_id").combine_chunks())
         users, ends = runs.values, np.asarray(runs.run_ends, np.int64)
         self._users, self._ends = users, ends
@@ -44,7 +49,12 @@ class NightLists:
         refuse_link(path)
         if not path.exists():
             return None
-        return cls(TableFile.open(path))
+        refuse_link(folder / NEWCOMERS)
+        if not (folder / NEWCOMERS).exists():  # written by an earlier revision
+            return cls(TableFile.open(path))
+        with TableFile.open(folder / NEWCOMERS) as rest:
+            rows = rest.read(SCHEMA.names).sort_by("rank").to_pylist()
+        return cls(TableFile.open(path), rows)
 
     def __len__(self) -> int:
         return len(self._users)

@@ -151,7 +151,7 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
     if (user is None) == (history is None):
         raise InputError("give either user or history")
     if user is not None:
-        return {"songs": _for_user(snapshot, user, k), "notes": []}
+        return _for_user(snapshot, user, k)
     if snapshot.proposals is None:
         heard = _known(snapshot, history)
         if not heard:
@@ -215,11 +215,14 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
     }
 
 
-def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
+def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
     if snapshot.lists is None:
         raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
-    rows = snapshot.lists.of(user)
-    if rows is None:
+    own, notes = snapshot.lists.of(user), []
+    rows = snapshot.lists.default if own is None else own
+    if own is None:
+        notes = [f"the lists have no user {user[:200]!r}: this is the default list"]
+    if not rows:
         raise NotThereError(f"the lists have no user {user[:200]!r}")
     titles = _titles(snapshot, [row["evidence"] for row in rows[:k] if row["evidence"]])
     found = []
@@ -235,7 +238,7 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> list[Document]:
                 "cold": row["cold"],
             }
         )
-    return found
+    return {"songs": found, "notes": notes}
 
 
 def _for_history(

@@ -163,8 +163,24 @@ def test_what_is_wrong_is_said(snapshot, method, name, query, status):
     assert set(said) == {"error"}
 
 
-def test_a_user_that_nobody_knows(recommending):
-    assert post(recommending, "recommend", user="nobody")[0] == 404
+def test_a_user_that_nobody_knows_gets_what_is_popular_now(recommending):
+    status, found = post(recommending, "recommend", user="nobody", k=3)
+    assert status == 200
+    assert [song["rank"] for song in found["songs"]] == [1, 2, 3]
+    assert {(song["channel"], song["reason"]) for song in found["songs"]} == {
+        ("default", "popular now")
+    }
+    assert found["notes"] == ["the lists have no user 'nobody': this is the default list"]
+    assert post(recommending, "recommend", user="u0", k=3)[1]["notes"] == []
+
+
+def test_lists_of_a_run_without_a_default_list(recommending, tmp_path):
+    folder = tmp_path / "serving"
+    shutil.copytree(recommending.proposals.folder, folder)
+    (folder / "default.parquet").unlink()
+    shutil.copy(recommending.library.path, tmp_path / "vecs.parquet")
+    snapshot = snapshot_of(tmp_path / "vecs.parquet", recall=folder)
+    assert post(snapshot, "recommend", user="nobody")[0] == 404
 
 
 def test_each_operation_is_described():

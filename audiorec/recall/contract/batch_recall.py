@@ -227,7 +227,7 @@ class _UserBlocks:
             "allowed": MappedWriter(asking.allowed).fingerprint,
             "default": MappedWriter(asking.default).fingerprint,
             "block": BLOCK_USERS,
-            "version": version("audiorec"),
+            "version": own_version(),
         }
         return fingerprint(about)
 

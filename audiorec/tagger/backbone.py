@@ -19,6 +19,7 @@ from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, w
 from audiorec.types import Features, FloatArray
 
 Engine = Literal["onnx", "torch"]
+_NO_FOLDER = os.path.join(os.devnull, "none")  # noqa: PTH118 - below a device there is nothing
 
 
 class OnnxBackbone:
@@ -105,6 +106,9 @@ def open_session(model: str | bytes) -> Any:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3  # errors only: stderr belongs to the command
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Where tensors in other files would lie, of which no model that is opened here has any.
+    folder = "session.model_external_initializers_file_folder_path"
+    options.add_session_config_entry(folder, _NO_FOLDER)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

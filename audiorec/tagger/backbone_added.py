@@ -2,9 +2,9 @@
 
     segments (B, T, M)  ──AddedOnnx.features──▶  scores (B, C), embedding (B, D), if it has them
 
-It is opened in worker processes only, from bytes whose checksum was recorded when it was added and
-that `audiorec.tagger.onnx_file` checks first. ONNX Runtime gets no path, so that the model cannot
-refer to files beside it.
+It is opened in worker processes only, from bytes whose checksum was recorded when it was added.
+ONNX Runtime never gets these, but what `audiorec.tagger.onnx_file` has read in them, written anew,
+and no path, so that the model cannot refer to files.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from audiorec.tagger.added import AddedBackbone
 from audiorec.tagger.backbone import onnx_errors, open_session
 from audiorec.tagger.backbone_spec import Activation, BackboneSpec, Role
 from audiorec.tagger.batching import check_batch_size
-from audiorec.tagger.onnx_file import check_onnx
+from audiorec.tagger.onnx_file import rewritten_onnx
 from audiorec.types import AddedFeatures, FloatArray
 
 
@@ -34,7 +34,7 @@ class AddedOnnx:
     Raises
     ------
     WeightsError
-        If its file changed, or `check_onnx` refuses it.
+        If its file changed, or `rewritten_onnx` refuses it.
     """
 
     def __init__(self, added: AddedBackbone, *, batch_size: int = 8) -> None:
@@ -63,8 +63,8 @@ class Graph:
     """
 
     def __init__(self, stated: BackboneSpec, model: bytes, *, batch_size: int = 8) -> None:
-        check_onnx(model)
         self._stated = stated
+        model = rewritten_onnx(model)
         try:
             self._session = open_session(model)
         except onnx_errors() as error:

@@ -1,12 +1,13 @@
-"""Check an untrusted ONNX model before any library opens it.
+"""Read an untrusted ONNX model and write it anew, with nothing in it that was not understood.
 
-    bytes  ──check_onnx──▶  nothing, or a `WeightsError` with the reason
+    bytes  ──rewritten_onnx──▶  the same network in fresh bytes, or a `WeightsError` with the reason
 
 An ONNX file is a protobuf message. It can make its reader open other files (external data;
-operators that load compiled graphs) and call code outside ONNX Runtime (custom operators). Both
-are refused here by walking the message: every tensor must be in the file, and every operator must
-be a standard one or a function defined in the file from standard ones. Lengths are checked against
-the file's size, and nothing that the file names is called.
+operators that load compiled graphs), change settings (metadata) and call code outside ONNX Runtime
+(custom operators), and an odd one may mean different things to different readers of protobuf. So
+only fields of the table below are accepted, each with its own type of value, only lists repeated,
+and tags, lengths and numbers in their shortest form: such a file has one meaning. Texts that
+compute nothing are left out. What runs is what is written here, never the file itself.
 """
 
 from collections.abc import Iterator
@@ -14,131 +15,209 @@ from collections.abc import Iterator
 from audiorec.errors import WeightsError
 
 MAX_MODEL_BYTES = 512 << 20  # the largest audio networks in use have 330 MB
-MAX_MESSAGES = 2_000_000  # nodes, tensors and attributes; large networks have tens of thousands
-MAX_DEPTH = 32  # graphs nested in attributes nested in nodes
+MAX_FIELDS = 1_000_000  # large networks have tens of thousands
+MAX_DEPTH = 32  # messages within messages: a graph in an attribute of a node is three
 MAX_VARINT_BYTES = 10
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains of the operators of the ONNX standard
 # ONNX Runtime's own format, which it recognises by these bytes whatever else the file contains.
 ORT_MAGIC, ORT_AT = b"ORTM", 4
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-# Fields that contain messages, by parent message (onnx.proto3).
-_MESSAGES = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {},
+_SIZES = {_FIXED64: 8, _FIXED32: 4}
+# Wire types of numbers; all else is bytes. Lists may be packed: bytes that hold numbers only.
+_WIRES = {
+    "int": {_VARINT},
+    "ints": {_VARINT, _BYTES},
+    "float": {_FIXED32},
+    "floats": {_FIXED32, _BYTES},
+    "doubles": {_FIXED64, _BYTES},
+    "place": {_VARINT},
 }
-_NODE_TYPE, _NODE_DOMAIN, _FUNCTION_DOMAIN = 4, 7, 10
-_EXTERNAL, _LOCATION = 13, 14  # of a tensor: its external data, and whether it has any
+# The fields of each message by number (onnx.proto3), each with its kind of value or message; "*"
+# marks lists. Metadata, comments and names of makers are left out.
+_FIELDS = {
+    "model": {
+        1: "int", 2: "left out", 3: "left out", 4: "left out", 5: "int", 6: "left out",
+        7: "graph", 8: "opset*", 14: "left out*", 20: "training*", 25: "function*",
+    },
+    "opset": {1: "text", 2: "int"},
+    "graph": {
+        1: "node*", 2: "text", 5: "tensor*", 10: "left out", 11: "value*", 12: "value*",
+        13: "value*", 14: "left out*", 15: "sparse*", 16: "left out*",
+    },
+    "node": {
+        1: "text*", 2: "text*", 3: "text", 4: "text", 5: "attribute*", 6: "left out", 7: "text",
+        9: "left out*",
+    },
+    "attribute": {
+        1: "text", 2: "float", 3: "int", 4: "bytes", 5: "tensor", 6: "graph", 7: "floats*",
+        8: "ints*", 9: "bytes*", 10: "tensor*", 11: "graph*", 13: "left out", 14: "type",
+        15: "type*", 20: "int", 22: "sparse", 23: "sparse*",
+    },
+    "tensor": {
+        1: "ints*", 2: "int", 4: "floats*", 5: "ints*", 6: "bytes*", 7: "ints*", 8: "text",
+        9: "bytes", 10: "doubles*", 11: "ints*", 12: "left out", 13: "external*", 14: "place",
+        16: "left out*",
+    },
+    "sparse": {1: "tensor", 2: "tensor", 3: "ints*"},
+    "value": {1: "text", 2: "type", 3: "left out", 4: "left out*"},
+    "type": {
+        1: "tensor type", 4: "sequence type", 5: "map type", 6: "left out", 8: "tensor type",
+        9: "sequence type",
+    },
+    "tensor type": {1: "int", 2: "shape"},
+    "sequence type": {1: "type"},
+    "map type": {1: "int", 2: "type"},
+    "shape": {1: "size*"},
+    "size": {1: "int", 2: "text", 3: "left out"},
+}  # fmt: skip
+_REFUSED = {
+    "external": "tensors are in another file (external data); export the model as a single file",
+    "training": "it has a part for training; export the model for inference",
+    "function": "it has functions of its own; export the model with its functions inlined",
+}
+_GRAPH, _NODE_TYPE, _NODE_DOMAIN = 7, 4, 7
+Chunks = list[bytes | memoryview]
 
 
-def check_onnx(content: bytes) -> None:
-    """Accept only an ONNX model in a single file made of standard operators.
+def rewritten_onnx(content: bytes) -> bytes:
+    """Write an ONNX model anew, accepting only standard operators with all tensors in the file.
 
     Parameters
     ----------
     content : bytes
         The whole file, at most `MAX_MODEL_BYTES`.
 
+    Returns
+    -------
+    model : bytes
+        The same network without names of its makers, comments and metadata.
+
     Raises
     ------
     WeightsError
-        If it is too large, not ONNX, has external data, or uses a non-standard operator; one line,
-        without the file's name.
+        If it is too large, not ONNX, has external data, functions, a part for training or a field
+        that is not known here, or uses a non-standard operator; one line, without the file's name.
     """
     if len(content) > MAX_MODEL_BYTES:
         raise WeightsError(f"{len(content)} bytes; the limit is {MAX_MODEL_BYTES}")
     if content[ORT_AT : ORT_AT + len(ORT_MAGIC)] == ORT_MAGIC:
         raise WeightsError("a model in ONNX Runtime's own format; export it as ONNX")
-    used, own, graphs = _walk(memoryview(content))
-    if not graphs:
-        raise _broken("it contains no graph")
-    foreign = {domain: name for domain, name in used.items() if domain not in {*STANDARD, *own}}
-    foreign |= {domain: "functions" for domain in own if _is_reserved(domain)}
-    if foreign:
-        domain, name = min(foreign.items())
+    return b"".join(_Rewriter().message("model", memoryview(content), 0))
+
+
+class _Rewriter:
+    """One reading of a model, with a limit on the number of its fields."""
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELDS
+
+    def message(self, kind: str, content: memoryview, depth: int) -> Chunks:
+        """Return a message written anew, in pieces; raise `WeightsError` if it is not allowed."""
+        if depth > MAX_DEPTH:
+            raise _broken("it is nested too deeply")
+        written: Chunks = []
+        given: dict[int, int | memoryview] = {}
+        for number, wire, value in _fields(content):
+            self._left -= 1
+            if self._left < 0:
+                raise _broken(f"it has more than {MAX_FIELDS} parts")
+            of = _FIELDS[kind].get(number, "")
+            if not of:
+                raise _broken(f"the {kind} has an unknown field, {number}")
+            if number in given and not of.endswith("*"):
+                raise _broken(f"the {kind} has field {number} twice")
+            given[number] = value
+            written += self._field(of.removesuffix("*"), number, wire, value, depth)
+        if kind == "model" and _GRAPH not in given:
+            raise _broken("it contains no graph")
+        if kind == "node":
+            _check_operator(_text(given.get(_NODE_TYPE)), _text(given.get(_NODE_DOMAIN)))
+        return written
+
+    def _field(
+        self, of: str, number: int, wire: int, value: int | memoryview, depth: int
+    ) -> Chunks:
+        """Return a field written anew: nothing for one that is left out."""
+        if of in _REFUSED:
+            raise WeightsError(_REFUSED[of])
+        if wire not in _WIRES.get(of, {_BYTES}):
+            raise _broken(f"field {number} holds no {of}")
+        if of == "place" and value:
+            raise WeightsError(_REFUSED["external"])
+        if of in ("left out", "place"):
+            return []
+        tag = _varint(number << 3 | wire)
+        if isinstance(value, int):
+            return [tag, _varint(value)]
+        if of == "text":
+            _text(value)
+        inside = self.message(of, value, depth + 1) if of in _FIELDS else [value]
+        length = [_varint(sum(map(len, inside)))] if wire == _BYTES else []
+        return [tag, *length, *inside]
+
+
+def _check_operator(name: str, domain: str) -> None:
+    if domain not in STANDARD:
         raise WeightsError(
             f"{_shown(name)} of the domain {_shown(domain)} is not a standard ONNX operator; "
             "export the model without custom operators"
         )
 
 
-def _walk(content: memoryview) -> tuple[dict[str, str], set[str], int]:
-    """Return one operator per domain in use, the domains of functions, and the number of graphs."""
-    used: dict[str, str] = {}
-    own: set[str] = set()
-    graphs = visited = 0
-    waiting = [("model", content, 0)]
-    while waiting:
-        kind, message, depth = waiting.pop()
-        visited += 1
-        graphs += kind == "graph"
-        if visited > MAX_MESSAGES or depth > MAX_DEPTH:
-            raise _broken("it has too many parts, or too deeply nested ones")
-        inside, texts = _MESSAGES[kind], {}
-        for number, value in _fields(message):
-            if kind == "tensor" and (number == _EXTERNAL or (number == _LOCATION and value)):
-                raise WeightsError(
-                    "tensors are in another file (external data); export the model as a single file"
-                )
-            if isinstance(value, memoryview):
-                if number in inside:
-                    waiting.append((inside[number], value, depth + 1))
-                texts[number] = value
-        if kind == "node":
-            used.setdefault(_text(texts.get(_NODE_DOMAIN)), _text(texts.get(_NODE_TYPE)))
-        elif kind == "function":
-            own.add(_text(texts.get(_FUNCTION_DOMAIN)))
-    return used, own, graphs
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field; fixed-size numbers, not needed here, as 0."""
+def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+    """Yield number, wire type and value of each field; all but varints as their bytes."""
     at = 0
     while at < len(message):
-        tag, at = _varint(message, at)
+        tag, at = _read_varint(message, at)
         number, wire = tag >> 3, tag & 7
-        value: int | memoryview = 0
         if wire == _VARINT:
-            value, at = _varint(message, at)
-        elif wire == _BYTES:
-            length, at = _varint(message, at)
-            value, at = message[at : at + length], at + length
-        elif wire in (_FIXED32, _FIXED64):
-            at += 4 if wire == _FIXED32 else 8
-        else:
+            value, at = _read_varint(message, at)
+            yield number, wire, value
+            continue
+        length = _SIZES.get(wire)
+        if wire == _BYTES:
+            length, at = _read_varint(message, at)
+        if length is None:
             raise _broken("it is not a protobuf message")
-        if number == 0 or at > len(message):
+        if length > len(message) - at:
             raise _broken("it is not a protobuf message, or it is truncated")
-        yield number, value
+        yield number, wire, message[at : at + length]
+        at += length
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a varint and the position after it."""
+def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Return a number of up to 64 bits in its shortest form, and the position after it."""
     value = 0
     for place, byte in enumerate(message[at : at + MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:
+            if (byte == 0 and place) or value >> 64:
+                raise _broken("a number is longer than it has to be")
             return value, at + place + 1
     raise _broken("it is truncated within a number")
 
 
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
 def _broken(reason: str) -> WeightsError:
-    return WeightsError(f"not an ONNX model: {reason}")
+    return WeightsError(f"not an ONNX model, or not one that this version reads: {reason}")
 
 
-def _text(value: memoryview | None) -> str:
-    return "" if value is None else bytes(value).decode(errors="replace")
-
-
-def _is_reserved(domain: str) -> bool:
-    """Return whether a function claims a domain of built-in operators."""
-    return domain in STANDARD or domain.startswith(("ai.onnx", "com.microsoft", "com.ms"))
+def _text(value: int | memoryview | None) -> str:
+    if not isinstance(value, memoryview):
+        return ""
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise _broken("a name is not UTF-8") from error
 
 
 def _shown(text: str) -> str:

@@ -11,9 +11,11 @@ from made_backbone import DROP, write_backbone
 from made_onnx import (
     model,
     node,
+    number,
     part,
     tensor,
     value_info,
+    varint,
     weights,
     whole_number,
     whole_numbers,
@@ -236,6 +238,35 @@ def test_a_model_whose_answers_depend_on_the_batch_is_not_kept(tmp_path):
     path.write_bytes(model(nodes, ins, outs, [tensor("w", weights(40, 3))]))
     with pytest.raises(WeightsError, match="depend on the rest of the batch"):
         add_backbone(path, spec)
+
+
+def long_tag(field, wire, content):
+    """Return a field whose tag has a 33rd bit, which ONNX Runtime does not look at."""
+    length = varint(len(content)) if wire == 2 else b""
+    return varint((field << 3 | wire) + (1 << 32)) + length + content
+
+
+@pytest.mark.parametrize("put", [lambda field, _, content: part(field, content), long_tag])
+def test_a_network_that_asks_for_a_file_is_not_kept(tmp_path, monkeypatch, put):
+    """Its embedding is a file of the folder in which the command is started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_bytes(bytes(range(40)))
+    path, spec = write_backbone(tmp_path / "a", {"outputs.scores": DROP})
+    place = {"location": "key", "offset": "0", "length": "40"}
+    pairs = b"".join(put(13, 2, part(1, k) + part(2, v)) for k, v in place.items())
+    stolen = number(1, 40) + number(2, 2) + part(8, "f") + pairs
+    stolen += number(14, 1) if put is not long_tag else long_tag(14, 0, b"\x01")
+    nodes = [
+        node("ReduceMean", ["mel"], ["m"], attribute("axes", [1, 3]), attribute("keepdims", 0)),
+        node("Sub", ["m", "m"], ["zero"]),
+        node("Cast", ["f"], ["c"], attribute("to", 1)),
+        node("Add", ["zero", "c"], ["emb"]),
+    ]
+    ins, outs = [value_info("mel", ["N", 1, 40, "T"])], [value_info("emb", ["N", 40])]
+    path.write_bytes(model(nodes, ins, outs, [stolen]))
+    with pytest.raises(WeightsError, match=r"external data|the tensor has an unknown field"):
+        add_backbone(path, spec)
+    assert added_names() == []
 
 
 def attribute(name, value):

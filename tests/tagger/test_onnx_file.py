@@ -5,14 +5,18 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from made_onnx import external, made_model, model, node, number, part, tensor, value_info, weights
+from made_onnx import varint as written
+from needs import needs
 
 from audiorec.errors import WeightsError
 from audiorec.tagger import onnx_file
-from audiorec.tagger.onnx_file import check_onnx
+from audiorec.tagger.onnx_file import rewritten_onnx
 from audiorec.tagger.weights import data_folder
 
 IN, OUT = [value_info("mel", ["N", 40])], [value_info("y", ["N", 40])]
 RELU = node("Relu", ["mel"], ["y"])
+GOOD = model([RELU], IN, OUT, [tensor("w", weights(40, 3))])
+LOCATION = part(1, "location") + part(2, "secret")
 
 
 def function(domain, *nodes):
@@ -31,6 +35,20 @@ def deep(levels):
     return content
 
 
+def odd(field, content, *, bits=32):
+    """Return a field whose tag has a bit more than tags have, which protobuf drops."""
+    return written((field << 3 | 2) + (1 << bits)) + written(len(content)) + content
+
+
+def padded(value):
+    """Return a number with a digit more than it needs."""
+    return written(value)[:-1] + bytes([written(value)[-1] | 0x80, 0])
+
+
+def constant(content):
+    return model([node("Constant", [], ["y"], part(5, content))], IN, OUT)
+
+
 REFUSED = {
     "nothing": (b"", "it contains no graph"),
     "text": (b"pickle or what else, long enough to be read", "not an ONNX model"),
@@ -41,32 +59,43 @@ REFUSED = {
     "the same, and a graph": (part(1, b"\x00\x00ORTM") + part(7, b""), "own format"),
     "tensors elsewhere": (model([RELU], IN, OUT, [external("../secret")]), "external data"),
     "a place, and no word of it": (
-        model([RELU], IN, OUT, [part(8, "w") + part(13, part(1, "location") + part(2, "w.bin"))]),
+        model([RELU], IN, OUT, [part(8, "w") + part(13, LOCATION)]),
         "external data",
     ),
     "a location alone": (model([RELU], IN, OUT, [part(8, "w") + number(14, 1)]), "external data"),
+    "a location beyond 32 bits": (
+        model([RELU], IN, OUT, [part(8, "w") + number(14, 1 << 32 | 1)]),
+        "external data",
+    ),
     "a tensor elsewhere in an attribute": (
-        model([node("Constant", [], ["y"], part(5, part(5, external("/etc/passwd"))))], IN, OUT),
+        constant(part(5, external("/etc/passwd"))),
+        "external data",
+    ),
+    "one of several tensors of an attribute": (
+        constant(part(10, tensor("w", weights(2, 2))) + part(10, external("a"))),
         "external data",
     ),
     "a tensor elsewhere in a graph in an attribute": (
         model([graph_in(part(5, external("a")))], IN, OUT),
         "external data",
     ),
+    "a tensor elsewhere in one of several graphs": (
+        constant(part(11, part(2, "g")) + part(11, part(5, external("a")))),
+        "external data",
+    ),
     "a sparse tensor elsewhere": (
-        model([RELU], IN, OUT, [], part(7, part(15, part(1, external("a"))))),
+        part(7, part(2, "g") + part(15, part(1, external("a")))),
         "external data",
     ),
-    "a tensor elsewhere in a function": (
-        model(
-            [RELU],
-            IN,
-            OUT,
-            [],
-            part(25, function("own", node("C", [], ["y"], part(5, part(5, external("a")))))),
-        ),
+    "the places of a sparse tensor elsewhere": (
+        constant(part(22, part(1, tensor("w", weights(2, 2))) + part(2, external("a")))),
         "external data",
     ),
+    "a function": (
+        model([RELU], IN, OUT, [], part(25, function("own", RELU))),
+        "functions of its own",
+    ),
+    "a part for training": (model([RELU], IN, OUT, [], part(20, part(1, b""))), "for training"),
     "a custom operator": (
         model([node("Mine", ["mel"], ["y"], part(7, "com.example"))], IN, OUT),
         "'Mine' of the domain 'com.example' is not a standard ONNX operator",
@@ -75,15 +104,51 @@ REFUSED = {
         model([node("EPContext", ["mel"], ["y"], part(7, "com.microsoft"))], IN, OUT),
         "'EPContext' of the domain 'com.microsoft'",
     ),
-    "a function that claims a domain of others": (
-        model([RELU], IN, OUT, [], part(25, function("com.microsoft", RELU))),
-        "'functions' of the domain 'com.microsoft'",
+    "a custom operator in a graph in an attribute": (
+        model([graph_in(part(1, node("Mine", [], [], part(7, "own"))))], IN, OUT),
+        "'Mine' of the domain 'own'",
     ),
-    "graphs without end": (
-        model([graph_in(deep(40))], IN, OUT),
-        "too many parts, or too deeply nested",
+    "two domains": (
+        model([node("Mine", ["mel"], ["y"], part(7, "own"), part(7, ""))], IN, OUT),
+        "the node has field 7 twice",
     ),
-    "a length beyond the end": (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "truncated"),
+    "two graphs": (
+        model([RELU], IN, OUT, [], part(7, part(2, "h"))),
+        "the model has field 7 twice",
+    ),
+    "external data under a tag of 33 bits": (
+        model([RELU], IN, OUT, [part(8, "w") + odd(13, LOCATION)]),
+        "the tensor has an unknown field",
+    ),
+    "a domain under a tag of 40 bits": (
+        model([node("Mine", ["mel"], ["y"], odd(7, b"own", bits=40))], IN, OUT),
+        "the node has an unknown field",
+    ),
+    "a graph under a tag of 33 bits": (number(1, 8) + odd(7, part(2, "g")), "an unknown field"),
+    "a tag longer than it has to be": (
+        padded(7 << 3 | 2) + written(3) + part(2, "g"),
+        "longer than it has to be",
+    ),
+    "a length longer than it has to be": (
+        written(7 << 3 | 2) + padded(3) + part(2, "g"),
+        "longer than it has to be",
+    ),
+    "a number longer than it has to be": (b"\x08" + padded(8), "longer than it has to be"),
+    "a number of 70 bits": (b"\x08" + b"\xff" * 9 + b"\x7f", "longer than it has to be"),
+    "a field that nobody knows": (GOOD + part(99, "?"), "the model has an unknown field, 99"),
+    "an attribute that a function would fill in": (
+        model([node("Relu", ["mel"], ["y"], part(5, part(1, "a") + part(21, "b")))], IN, OUT),
+        "the attribute has an unknown field, 21",
+    ),
+    "a group": (b"\x3b" + part(2, "g") + b"\x3c", "not a protobuf message"),
+    "a number in place of a graph": (number(7, 1), "field 7 holds no graph"),
+    "bytes in place of a number": (part(1, "8"), "field 1 holds no int"),
+    "a name that is not UTF-8": (
+        model([node("Relu", [b"\xff"], ["y"])], IN, OUT),
+        "a name is not UTF-8",
+    ),
+    "graphs without end": (model([graph_in(deep(40))], IN, OUT), "nested too deeply"),
+    "a length beyond the end": (b"\x3a" + written((1 << 63) - 1), "truncated"),
     "a number without end": (b"\x08" + b"\xff" * 20, "truncated within a number"),
 }
 
@@ -92,38 +157,85 @@ REFUSED = {
 def test_what_is_refused_is_one_line(name):
     content, message = REFUSED[name]
     with pytest.raises(WeightsError, match=message) as caught:
-        check_onnx(content)
+        rewritten_onnx(content)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("layout", ["NTM", "N1MT", "NMT1"])
-def test_a_model_in_one_file_passes(layout):
-    check_onnx(made_model(layout=layout))
-    check_onnx(
-        model(
-            [node("F", ["mel"], ["y"], part(7, "own"))],
-            IN,
-            OUT,
-            [],
-            part(25, function("own", RELU)),
-        )
-    )
-    check_onnx(model([RELU], IN, OUT, [tensor("w", weights(40, 3))]))
+def test_a_model_in_one_file_is_written_as_it_was(layout):
+    assert rewritten_onnx(made_model(layout=layout)) == made_model(layout=layout)
+    assert rewritten_onnx(GOOD) == GOOD
+
+
+def test_what_computes_nothing_is_left_out():
+    """Metadata can hold settings of ONNX Runtime, such as a file for its profile."""
+    settings = part(14, part(1, "ort_config") + part(2, '{"session_options": {}}'))
+    said = part(2, "torch") + part(6, "a comment") + settings
+    described = part(5, tensor("w", weights(40, 3), part(12, "weights"), number(14, 0)))
+    graph = part(1, RELU) + part(2, "g") + described + part(11, IN[0]) + part(12, OUT[0])
+    opset = part(8, part(1, "") + number(2, 13))
+    assert rewritten_onnx(number(1, 8) + said + part(7, graph) + opset) == GOOD
+
+
+def test_lists_of_numbers_may_be_packed():
+    packed = part(1, written(2) + written(3)) + number(2, 1) + part(8, "w") + part(4, bytes(24))
+    one_by_one = number(1, 2) + number(1, 3) + number(2, 1) + part(8, "w") + 6 * b"\x25\0\0\0\0"
+    for weight in (packed, one_by_one):
+        content = model([RELU], IN, OUT, [weight])
+        assert rewritten_onnx(content) == content
 
 
 @pytest.mark.parametrize("name", ["msd", "mtt"])
-def test_the_shipped_networks_pass(name):
-    check_onnx((data_folder() / f"musicnn_{name}.onnx").read_bytes())
+def test_the_shipped_networks_are_the_same_but_for_texts(name):
+    onnx = needs("onnx")
+    content = (data_folder() / f"musicnn_{name}.onnx").read_bytes()
+    before, after = map(onnx.ModelProto.FromString, (content, rewritten_onnx(content)))
+    assert before.graph.node == after.graph.node
+    assert before.graph.initializer == after.graph.initializer
+    assert before.opset_import == after.opset_import
+
+
+def test_the_table_of_fields_is_that_of_the_package_onnx():
+    """A number means the same to every reader: its type, and whether it is a list."""
+    onnx = needs("onnx")
+    proto = onnx.onnx_ml_pb2
+    messages = {
+        "model": proto.ModelProto, "graph": proto.GraphProto, "node": proto.NodeProto,
+        "attribute": proto.AttributeProto, "tensor": proto.TensorProto,
+        "sparse": proto.SparseTensorProto, "value": proto.ValueInfoProto, "type": proto.TypeProto,
+        "tensor type": proto.TypeProto.Tensor, "sequence type": proto.TypeProto.Sequence,
+        "map type": proto.TypeProto.Map, "shape": proto.TensorShapeProto,
+        "size": proto.TensorShapeProto.Dimension, "opset": proto.OperatorSetIdProto,
+    }  # fmt: skip
+    also = {"external": proto.StringStringEntryProto, "training": proto.TrainingInfoProto}
+    also["function"] = proto.FunctionProto
+    # The types of descriptor.proto that each kind of value stands for.
+    kinds = {"int": {3, 5, 14}, "ints": {3, 4, 5}, "float": {2}, "floats": {2}, "doubles": {1}}
+    kinds |= {"text": {9}, "bytes": {12}, "place": {14}, "left out": {9, 11}}
+    assert set(messages) == set(onnx_file._FIELDS)
+    same = {"Optional": "Sequence", "SparseTensor": "Tensor"}  # of one form
+    for name, message in messages.items():
+        known = message.DESCRIPTOR.fields_by_number
+        for field, of in onnx_file._FIELDS[name].items():
+            one, kind = known[field], of.removesuffix("*")
+            assert of.endswith("*") == (one.label == one.LABEL_REPEATED), (name, field)
+            if kind in kinds:
+                assert one.type in kinds[kind], (name, field)
+            else:
+                expected = (messages | also)[kind].DESCRIPTOR.name
+                assert same.get(one.message_type.name, one.message_type.name) == expected
+    computing = set(proto.TensorProto.DESCRIPTOR.fields_by_number) - {3}
+    assert computing == set(onnx_file._FIELDS["tensor"])
 
 
 def test_a_file_beyond_the_limits_is_refused(monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 600)
     with pytest.raises(WeightsError, match=r"\d+ bytes; the limit is 600"):
-        check_onnx(made_model())
+        rewritten_onnx(made_model())
     monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 1 << 20)
-    monkeypatch.setattr(onnx_file, "MAX_MESSAGES", 5)
-    with pytest.raises(WeightsError, match="too many parts"):
-        check_onnx(made_model())
+    monkeypatch.setattr(onnx_file, "MAX_FIELDS", 5)
+    with pytest.raises(WeightsError, match="more than 5 parts"):
+        rewritten_onnx(made_model())
 
 
 def test_turned_bytes_pass_or_are_refused_and_nothing_else():
@@ -133,4 +245,5 @@ def test_turned_bytes_pass_or_are_refused_and_nothing_else():
         for place in rng.integers(0, len(good), rng.integers(1, 4)):
             bad[place] = rng.integers(0, 256)
         with suppress(WeightsError):
-            check_onnx(bytes(bad))
+            fresh = rewritten_onnx(bytes(bad))
+            assert rewritten_onnx(fresh) == fresh

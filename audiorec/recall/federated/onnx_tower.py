@@ -7,7 +7,6 @@ code (P, 1) and the codes per row (n, 1); and the dense columns (n, A). The outp
 `audiorec.recall.federated.forward`.
 """
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from audiorec.errors import MissingExtraError
 from audiorec.recall.federated.user_features import UserFeatures
+from audiorec.tagger.backbone import open_session
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ class OnnxTower:
     """
 
     def __init__(self, content: bytes) -> None:
-        # As in `audiorec.tagger.backbone`: its wheels send telemetry for every session.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(content)
 
     def vectors(self, features: UserFeatures) -> FloatArray:
         """Return a vector per user and task, (n, K, d) float32; 0 for unknown users."""

@@ -277,6 +277,7 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
     """Run cases one after the other and sum them up."""
     counts: Counter[str] = Counter()
     findings: list[dict[str, Any]] = []
+    died: list[int] = []  # the worker alone; a native library may do that
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "work").mkdir()
@@ -295,6 +296,7 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
                 if watch.opened():
                     problem = "a canary was opened"
                 counts[outcome] += 1
+                died += [number] if answer.failure else []
                 if problem:
                     findings.append({"case": number, "problem": problem, "outcome": outcome})
                     if keep is not None:
@@ -307,6 +309,7 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
         "cases": counts.total(),
         "seed": seed,
         "outcomes": dict(counts.most_common()),
+        "died": died,
         "findings": findings,
     }
 

@@ -10,6 +10,7 @@ and tags, lengths and numbers in their shortest form: such a file has one meanin
 compute nothing are left out. What runs is what is written here, never the file itself.
 """
 
+import re
 from collections.abc import Iterator
 
 from audiorec.errors import WeightsError
@@ -24,15 +25,19 @@ ORT_MAGIC, ORT_AT = b"ORTM", 4
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
-# Wire types of numbers; all else is bytes. Lists may be packed: bytes that hold numbers only.
+# Wire types of numbers; all else is bytes. Lists of numbers may be packed as bytes.
 _WIRES = {
     "int": {_VARINT},
+    "int32": {_VARINT},
     "ints": {_VARINT, _BYTES},
     "float": {_FIXED32},
     "floats": {_FIXED32, _BYTES},
     "doubles": {_FIXED64, _BYTES},
-    "place": {_VARINT},
+    "attribute type": {_VARINT},
+    "location": {_VARINT},
 }
+# Readers of protobuf cut or drop larger values.
+_MOST = {"int32": (1 << 31) - 1, "attribute type": 14}
 # The fields of each message by number (onnx.proto3), each with its kind of value or message; "*"
 # marks lists. Metadata, comments and names of makers are left out.
 _FIELDS = {
@@ -52,11 +57,11 @@ _FIELDS = {
     "attribute": {
         1: "text", 2: "float", 3: "int", 4: "bytes", 5: "tensor", 6: "graph", 7: "floats*",
         8: "ints*", 9: "bytes*", 10: "tensor*", 11: "graph*", 13: "left out", 14: "type",
-        15: "type*", 20: "int", 22: "sparse", 23: "sparse*",
+        15: "type*", 20: "attribute type", 22: "sparse", 23: "sparse*",
     },
     "tensor": {
-        1: "ints*", 2: "int", 4: "floats*", 5: "ints*", 6: "bytes*", 7: "ints*", 8: "text",
-        9: "bytes", 10: "doubles*", 11: "ints*", 12: "left out", 13: "external*", 14: "place",
+        1: "ints*", 2: "int32", 4: "floats*", 5: "ints*", 6: "bytes*", 7: "ints*", 8: "text",
+        9: "bytes", 10: "doubles*", 11: "ints*", 12: "left out", 13: "external*", 14: "location",
         16: "left out*",
     },
     "sparse": {1: "tensor", 2: "tensor", 3: "ints*"},
@@ -65,9 +70,9 @@ _FIELDS = {
         1: "tensor type", 4: "sequence type", 5: "map type", 6: "left out", 8: "tensor type",
         9: "sequence type",
     },
-    "tensor type": {1: "int", 2: "shape"},
+    "tensor type": {1: "int32", 2: "shape"},
     "sequence type": {1: "type"},
-    "map type": {1: "int", 2: "type"},
+    "map type": {1: "int32", 2: "type"},
     "shape": {1: "size*"},
     "size": {1: "int", 2: "text", 3: "left out"},
 }  # fmt: skip
@@ -76,6 +81,8 @@ _REFUSED = {
     "training": "it has a part for training; export the model for inference",
     "function": "it has functions of its own; export the model with its functions inlined",
 }
+# A byte that says that the number goes on, and then none or an empty one; and more than 64 bits.
+_NOT_PACKED = re.compile(rb"[\x80-\xff](?:\x00|\Z)|[\x80-\xff]{9}[^\x01]", re.DOTALL)
 _GRAPH, _NODE_TYPE, _NODE_DOMAIN = 7, 4, 7
 Chunks = list[bytes | memoryview]
 
@@ -143,15 +150,19 @@ class _Rewriter:
             raise WeightsError(_REFUSED[of])
         if wire not in _WIRES.get(of, {_BYTES}):
             raise _broken(f"field {number} holds no {of}")
-        if of == "place" and value:
+        if of == "location" and value:
             raise WeightsError(_REFUSED["external"])
-        if of in ("left out", "place"):
+        if isinstance(value, int) and value > _MOST.get(of, value):
+            raise _broken(f"{value} is no {of}")
+        if of in ("left out", "location"):
             return []
         tag = _varint(number << 3 | wire)
         if isinstance(value, int):
             return [tag, _varint(value)]
         if of == "text":
             _text(value)
+        elif wire == _BYTES and of in _WIRES:
+            _check_packed(of, value)
         inside = self.message(of, value, depth + 1) if of in _FIELDS else [value]
         length = [_varint(sum(map(len, inside)))] if wire == _BYTES else []
         return [tag, *length, *inside]
@@ -163,6 +174,13 @@ def _check_operator(name: str, domain: str) -> None:
             f"{_shown(name)} of the domain {_shown(domain)} is not a standard ONNX operator; "
             "export the model without custom operators"
         )
+
+
+def _check_packed(of: str, value: memoryview) -> None:
+    """Refuse a packed list with a part of a number, or a number longer than it has to be."""
+    size = {"floats": 4, "doubles": 8}.get(of)
+    if len(value) % size if size else _NOT_PACKED.search(value):
+        raise _broken(f"a list holds something other than {of}")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:

@@ -49,6 +49,10 @@ def constant(content):
     return model([node("Constant", [], ["y"], part(5, content))], IN, OUT)
 
 
+def packed(field, content):
+    return model([RELU], IN, OUT, [part(8, "w") + part(field, content)])
+
+
 REFUSED = {
     "nothing": (b"", "it contains no graph"),
     "text": (b"pickle or what else, long enough to be read", "not an ONNX model"),
@@ -140,6 +144,19 @@ REFUSED = {
         model([node("Relu", ["mel"], ["y"], part(5, part(1, "a") + part(21, "b")))], IN, OUT),
         "the attribute has an unknown field, 21",
     ),
+    "a kind of attribute that there is not": (
+        constant(part(1, "a") + number(20, 121)),
+        "121 is no attribute type",
+    ),
+    "a kind of tensor beyond 31 bits": (
+        model([RELU], IN, OUT, [number(2, 1 << 32 | 1) + part(8, "w")]),
+        "4294967297 is no int32",
+    ),
+    "floats that are cut": (packed(4, bytes(7)), "something other than floats"),
+    "doubles that are cut": (packed(10, bytes(12)), "something other than doubles"),
+    "ints that are cut": (packed(7, b"\x01\x80"), "something other than ints"),
+    "ints longer than they have to be": (packed(1, b"\x81\x00\x01"), "something other than ints"),
+    "ints of 70 bits": (packed(5, b"\xff" * 9 + b"\x02"), "something other than ints"),
     "a group": (b"\x3b" + part(2, "g") + b"\x3c", "not a protobuf message"),
     "a number in place of a graph": (number(7, 1), "field 7 holds no graph"),
     "bytes in place of a number": (part(1, "8"), "field 1 holds no int"),
@@ -178,9 +195,10 @@ def test_what_computes_nothing_is_left_out():
 
 
 def test_lists_of_numbers_may_be_packed():
-    packed = part(1, written(2) + written(3)) + number(2, 1) + part(8, "w") + part(4, bytes(24))
+    sizes = written(2) + written(300) + written((1 << 64) - 1)
+    at_once = part(1, sizes) + number(2, 1) + part(8, "w") + part(4, bytes(24))
     one_by_one = number(1, 2) + number(1, 3) + number(2, 1) + part(8, "w") + 6 * b"\x25\0\0\0\0"
-    for weight in (packed, one_by_one):
+    for weight in (at_once, one_by_one):
         content = model([RELU], IN, OUT, [weight])
         assert rewritten_onnx(content) == content
 
@@ -210,8 +228,9 @@ def test_the_table_of_fields_is_that_of_the_package_onnx():
     also = {"external": proto.StringStringEntryProto, "training": proto.TrainingInfoProto}
     also["function"] = proto.FunctionProto
     # The types of descriptor.proto that each kind of value stands for.
-    kinds = {"int": {3, 5, 14}, "ints": {3, 4, 5}, "float": {2}, "floats": {2}, "doubles": {1}}
-    kinds |= {"text": {9}, "bytes": {12}, "place": {14}, "left out": {9, 11}}
+    kinds = {"int": {3}, "int32": {5}, "ints": {3, 4, 5}, "attribute type": {14}}
+    kinds |= {"float": {2}, "floats": {2}, "doubles": {1}, "location": {14}}
+    kinds |= {"text": {9}, "bytes": {12}, "left out": {9, 11}}
     assert set(messages) == set(onnx_file._FIELDS)
     same = {"Optional": "Sequence", "SparseTensor": "Tensor"}  # of one form
     for name, message in messages.items():

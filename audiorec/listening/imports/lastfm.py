@@ -79,16 +79,18 @@ def _json(member: Member, user: str) -> Rows:
 
 def _tracks(page: Any) -> Iterator[Any]:
     """Yield the tracks of an array element: a track, a page, or a list of tracks."""
-    if isinstance(page, list):
-        for part in page:
-            yield from _tracks(part)
-        return
-    inner = mapping(mapping(page).get("recenttracks")) or mapping(page)
-    found = next((inner[name] for name in PAGES if isinstance(inner.get(name), list)), None)
-    if found is None:
-        yield page
-    else:
-        yield from found
+    waiting = [page]
+    while waiting:
+        page = waiting.pop()
+        if isinstance(page, list):
+            waiting += reversed(page)
+            continue
+        inner = mapping(mapping(page).get("recenttracks")) or mapping(page)
+        found = next((inner[name] for name in PAGES if isinstance(inner.get(name), list)), None)
+        if found is None:
+            yield page
+        else:
+            yield from found
 
 
 def _table(member: Member, user: str) -> Rows:

@@ -69,7 +69,7 @@ def _name(member: Member) -> str:
 
 
 def _user(member: Member) -> str:
-    with suppress(ValueError, InputError), member.open() as file:
+    with suppress(ValueError, RecursionError, InputError), member.open() as file:
         about = mapping(json.loads(file.read(MOST_USER_BYTES)))
         return text(about.get("username")) or text(about.get("user_name"))
     return ""

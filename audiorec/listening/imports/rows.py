@@ -165,7 +165,10 @@ def stored_text(content: object) -> str:
     if isinstance(content, (bytes, bytearray)):
         content = bytes(content[:LONGEST_KEPT]).decode("utf-8", "backslashreplace")
     if not isinstance(content, str):
-        content = json.dumps(content, ensure_ascii=False, default=str)
+        try:
+            content = json.dumps(content, ensure_ascii=False, default=str)
+        except RecursionError:
+            content = "nested too deeply to be shown"
     return content[:LONGEST_KEPT].encode("utf-8", "backslashreplace").decode()
 
 

@@ -124,7 +124,8 @@ def prepare_copy(change: Change) -> Changed:
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
         place = SongPlace(change, folder)
         with place.open_song() as file:
-            seen = _checked(change, os.fstat(file.fileno()))
+            refuse_irreplaceable(change, os.fstat(file.fileno()))
+            seen = _identity(os.fstat(file.fileno()))
             container = sniff_open(change.path, file).container
             tags = open_tags(file, container, change.path)
             put, kept = _decided(change, tags, file)
@@ -192,9 +193,17 @@ class SongPlace:
 
     def open_song(self) -> BinaryIO:
         """Open the song for reading."""
-        if not stat.S_ISREG(self.look().st_mode):
+        return self._opened(self.song)
+
+    def open_copy(self) -> BinaryIO:
+        """Open the copy for reading."""
+        return self._opened(self.copy)
+
+    def _opened(self, name: str) -> BinaryIO:
+        about = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.ELOOP, "is a link, or not a regular file")
-        return os.fdopen(os.open(self.song, _READ | _NO_WAIT, dir_fd=self._folder), "rb")
+        return os.fdopen(os.open(name, _READ | _NO_WAIT, dir_fd=self._folder), "rb")
 
     @contextmanager
     def new_copy(self) -> Iterator[BinaryIO]:
@@ -247,13 +256,12 @@ def _decided(
     return put, kept
 
 
-def _checked(change: Change, about: os.stat_result) -> tuple[int, ...]:
-    """Refuse a file that cannot be replaced without loss; return its identity."""
+def refuse_irreplaceable(change: RootedPath, about: os.stat_result) -> None:
+    """Refuse a file that cannot be replaced without loss."""
     if about.st_nlink > 1:
         raise _refused(change, "has a second name (a hard link), which would keep the old tags")
     if not about.st_mode & 0o222:
         raise _refused(change, "is read-only")
-    return _identity(about)
 
 
 def _identity(about: os.stat_result) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ _WHY_NOT = {
     Container.MATROSKA: "mutagen cannot write Matroska or WebM; mkvpropedit can",
 }
 _V1_BYTES = 128
+_HEAD_BYTES, _HAS_FOOTER = 10, 0x10  # of an ID3v2 tag, and of its footer; a flag in byte 5
 _FREEFORM = "----:com.apple.iTunes:"
 _ASF_NAMES = {GENRE: "WM/Genre", MOOD: "WM/Mood"}
 _APE_NAMES = {GENRE: "Genre", MOOD: "Mood"}
@@ -167,6 +168,8 @@ class _Id3(Tags):
         file.seek(0)
         settings = {"v2_version": self._version, "v23_sep": None}
         if self._in_front:
+            _drop_footer(file)
+            file.seek(0)
             self._tags.save(file, v1=1, **settings)
             _restore_ending(file, first)
         else:
@@ -175,14 +178,17 @@ class _Id3(Tags):
 
 
 def _plain_id3(file: BinaryIO) -> Tags:
-    from mutagen.id3 import ID3, ID3NoHeaderError
+    from mutagen.id3 import ID3, Frames_2_2, ID3NoHeaderError
 
     file.seek(0)
-    has_v2 = file.read(3) == b"ID3"
+    head = file.read(4)
     file.seek(0)
+    # An encrypted frame (CRM) would be dropped unseen; an unknown one is missed after the change.
+    kept = {name: kind for name, kind in Frames_2_2.items() if name != "CRM"}
+    known = kept if head == b"ID3\x02" else None
     try:
         # If there is only ID3v1, its values are copied: most readers stop at v2.
-        tags = ID3(file, translate=False, load_v1=not has_v2)
+        tags = ID3(file, translate=False, load_v1=head[:3] != b"ID3", known_frames=known)
     except ID3NoHeaderError:
         tags = ID3()
     return _Id3(None, tags, in_front=True)
@@ -354,6 +360,21 @@ class _Asf(Tags):
     def save(self, file: BinaryIO) -> None:
         file.seek(0)
         self._opened.save(file)
+
+
+def _drop_footer(file: BinaryIO) -> None:
+    """Remove the footer of an ID3v2.4 tag, which mutagen would leave as junk before the audio."""
+    from mutagen._util import delete_bytes
+
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    if head[:4] != b"ID3\x04" or not head[5] & _HAS_FOOTER:
+        return
+    end = file.seek(_HEAD_BYTES + sum(digit << 7 * n for n, digit in enumerate(head[:5:-1])))
+    if file.read(3) == b"3DI":
+        delete_bytes(file, _HEAD_BYTES, end)
+        file.seek(5)
+        file.write(bytes([head[5] & ~_HAS_FOOTER]))
 
 
 def _ending(file: BinaryIO) -> bytes:

@@ -10,10 +10,15 @@ from needs import needs
 from tinytag import TinyTag, TinyTagException
 
 from audiorec.audio.content import content_hash
+from audiorec.audio.sniff import begin_of_audio
 from audiorec.audio.tags import all_tags, read_tag
 from audiorec.errors import MissingExtraError, SongError
+from audiorec.retagging import job
 from audiorec.retagging.change import prepare_copy, swap_in
 from audiorec.retagging.delta import old_bytes
+from audiorec.retagging.undo import Undo
+from audiorec.retagging.undo_job import undo
+from audiorec.runs.workers import Answer
 
 needs("mutagen")
 
@@ -154,3 +159,44 @@ def test_tags_that_mutagen_cannot_read_are_not_written(song, change):
     path.write_bytes(b"ID3\x05\0\0\0\0\0\x0a" + bytes(10) + path.read_bytes())
     with pytest.raises(SongError, match="mutagen cannot read its tags"):
         prepare_copy(change(path))
+
+
+def id3(version, body, *, flags=0, footer=b""):
+    size = bytes(len(body) >> 7 * n & 0x7F for n in (3, 2, 1, 0))
+    return b"ID3" + bytes([version, 0, flags]) + size + body + (footer and b"3DI" + footer + size)
+
+
+def bare(path):
+    """Return the audio of an MP3 without the tag in front."""
+    with path.open("rb") as file:
+        return path.read_bytes()[begin_of_audio(file) :]
+
+
+@pytest.mark.parametrize("room", [0, 3_000], ids=["full", "with room"])
+def test_the_footer_of_a_tag_goes_with_it(song, change, tmp_path, room):
+    """Left behind, it would hide the frame that says how long the song is."""
+    path = song("2.4.mp3")
+    audio, title = bare(path), b"\x03foot" + b"t" * room
+    frame = b"TIT2" + bytes([0, 0, len(title) >> 7, len(title) & 0x7F, 0, 0]) + title
+    path.write_bytes(id3(4, frame, flags=0x10, footer=b"\x04\x00\x10") + audio)
+    old, wanted = path.read_bytes(), change(path)
+    with Undo(tmp_path / "u.jsonl") as lines:
+        outcome = job._outcome("song", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
+    assert outcome.state == "written"
+    assert b"3DI" not in path.read_bytes()
+    assert path.read_bytes().endswith(audio)
+    assert bare(path) == audio
+    assert read_tag(path, "title").startswith("foot")
+    undo(tmp_path / "u.jsonl", [tmp_path], write=True)
+    assert path.read_bytes() == old
+
+
+def test_a_frame_that_would_be_lost_is_a_reason_to_refuse(song, change):
+    """ID3v2.2 has an encrypted frame, CRM, for which later versions have no place."""
+    path = song("2.2.mp3")
+    body = b"TT2\x00\x00\x02\x00T" + b"CRM\x00\x00\x0aowner\x00x\x00en"
+    path.write_bytes(id3(2, body) + bare(path))
+    old = path.read_bytes()
+    with pytest.raises(SongError, match="other tags of it would change"):
+        prepare_copy(change(path))
+    assert path.read_bytes() == old

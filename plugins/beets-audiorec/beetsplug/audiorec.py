@@ -7,6 +7,7 @@ The store is read, and nothing else: no file of music is opened or written.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from optparse import Values
 from typing import Any
@@ -24,6 +25,15 @@ from audiorec.search.named import stored_spelling
 PREFIX = "audiorec_"
 ENVIRONMENT = "AUDIOREC_VECTORS"
 PLAIN = (str, int, float, bool)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Tell what is wrong with a store in beets' way: damage shows where a column is read."""
+    try:
+        yield
+    except AudiorecError as error:
+        raise UserError(f"audiorec: {error}") from error
 
 
 class Sounds:
@@ -105,14 +115,12 @@ class AudiorecPlugin(BeetsPlugin):
         path = self.config["store"].get() or os.environ.get(ENVIRONMENT)
         if not path:
             raise UserError(f"audiorec: no store: set audiorec.store, or ${ENVIRONMENT}")
-        try:
+        with user_errors():
             return Sounds(
                 os.path.expanduser(str(path)),  # noqa: PTH111
                 self.config["columns"].as_str_seq(),
                 scores=self.config["scores"].get(bool),
             )
-        except AudiorecError as error:
-            raise UserError(f"audiorec: {error}") from error
 
     def commands(self) -> list[Subcommand]:
         """Return the commands."""
@@ -136,6 +144,7 @@ class AudiorecPlugin(BeetsPlugin):
         said = "would be filled" if options.pretend else "filled"
         self._log.info("{} of {} songs {}", filled, len(items), said)
 
+    @user_errors()
     def _filled(self, items: Sequence[Item], *, pretend: bool = False) -> int:
         found = [(item, row) for item in items if (row := self.sounds.row(item)) is not None]
         made = self.sounds.fields([row for _, row in found])
@@ -155,6 +164,7 @@ class AudiorecPlugin(BeetsPlugin):
             item.store()
         return changed
 
+    @user_errors()
     def _like(self, lib: Library, options: Values, words: list[str]) -> None:
         if not words:
             raise UserError("soundslike: say which songs, by a query")
@@ -186,7 +196,8 @@ class AudiorecPlugin(BeetsPlugin):
     @cached_property
     def _classes(self) -> list[str]:
         try:
-            classes = self.sounds.library.metadata.classes
+            with user_errors():
+                classes = self.sounds.library.metadata.classes
         except UserError:
             return []
         return [name.partition("/")[2].replace("-", "_") for name in classes]
@@ -194,7 +205,8 @@ class AudiorecPlugin(BeetsPlugin):
     @cached_property
     def _column_types(self) -> list[tuple[str, Any]]:
         try:
-            table = self.sounds.library.table(["song_id", *self.sounds.columns])
+            with user_errors():
+                table = self.sounds.library.table(["song_id", *self.sounds.columns])
         except UserError:
             return []
         kinds = {"float": types.FLOAT, "double": types.FLOAT, "int32": types.INTEGER}

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from audiorec.recall.registry import CHANNELS
-
 ROOT = Path(__file__).parents[1] / "audiorec"
 BASE = {"distribution", "errors", "spec", "types"}
 FILES = BASE | {"files"}
 STORE = FILES | {"store", "tagger"}  # the store checks statistics, which the tagger defines
 SEARCH = STORE | {"engines", "runs", "search"}
-LISTENING = STORE | {"engines", "listening"}
+LISTENING = STORE | {"engines", "listening", "runs"}
 EXTRACTION = STORE | {"audio", "engines", "runs", "extraction"}
 FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.contract"}
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
@@ -41,7 +39,7 @@ MAY_IMPORT = {
     "library": SEARCH | EXTRACTION | {"playlists", "plots", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
-    "recall": {"errors", "learning", "recall.contract"},  # the registry; families by string
+    "recall": FILES | {"learning", "recall.contract", "runs"},  # the registry: families by door
     "recall.contract": LISTENING | {"learning", "search"},
     "recall.simple": FAMILY,
     "recall.graph": FAMILY,
@@ -58,8 +56,6 @@ MAY_IMPORT = {
 BY_NAME = {
     # A score series shows itself in a notebook; text, tables and figures stand above the base.
     ("types", "audiorec.library.score_views"),
-    # The registry names channels by string, so that judging and serving know no family.
-    *(("recall", place.partition(":")[0]) for place in CHANNELS.values()),
 }
 COMMANDS = ROOT.parent / "cli" / "audiorec_cli"
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]

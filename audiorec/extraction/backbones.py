@@ -1,6 +1,7 @@
 """Add a user's network after checking it in a worker, and configure extractors.
 
     MODEL.onnx, SPEC.json ──add_backbone──▶ a folder that `find_added` opens by name
+    a registered name     ──packaged─────▶ the two files, in an installed package
     heads, a name         ──extractor_config──▶ `ExtractorConfig`
 
 A model is untrusted. A disposable worker process opens it and runs it on synthetic sound through
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audiorec.audio.segment import segments
-from audiorec.errors import AudiorecError, WeightsError
+from audiorec.errors import AudiorecError, InputError, WeightsError
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.files.user_files import input_errors, refuse_devices
+from audiorec.runs.doors import Door
 from audiorec.runs.workers import Limits, Workers
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.added import (
@@ -37,6 +39,8 @@ from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
+BACKBONES = Door("audiorec.backbones", "backbone")
+PACKAGED = ("model.onnx", "spec.json")
 HANDLER = "audiorec.extraction.backbones:check_handler"
 LIMITS = Limits(timeout_s=120.0)
 SEGMENTS = 3  # of synthetic sound on which a model is tried
@@ -87,6 +91,27 @@ def add_backbone(
     if seen.sha256 != hashlib.sha256(content).hexdigest():
         raise WeightsError(f"{model}: changed while it was being checked; run the command again")
     return write_added(stated, content, seen.widths, replace=replace)
+
+
+def packaged(name: str) -> tuple[Path, Path]:
+    """Return the model and the spec of a network that an installed package brings.
+
+    Its entry point of ``audiorec.backbones`` is the path of a folder with the files of `PACKAGED`.
+
+    Raises
+    ------
+    InputError
+        If no package brings this network; the message lists those that there are.
+    """
+    theirs = {entry.name for entry in BACKBONES.others()} - {*BACKBONES.own()}
+    if name not in theirs:
+        there = ", ".join(sorted(theirs)) or "none"
+        raise InputError(
+            f"no installed package brings the backbone {name!r} (there are: {there}); to add a "
+            "file, give its spec: audiorec backbones add MODEL.onnx --spec SPEC.json"
+        )
+    folder = Path(str(BACKBONES[name]))
+    return folder / PACKAGED[0], folder / PACKAGED[1]
 
 
 def check_handler(stated: BackboneSpec) -> Callable[[str], ModelAnswer]:

@@ -1,43 +1,34 @@
-"""All channels by name. A family is imported on first use of one of its channels.
+"""All channels by name: those of audiorec, and those of other packages.
 
-    "vs-knn"        ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
-    "external:FILE" ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
-    model/          ──load_channel───▶ the channel that wrote it
+    "vs-knn"           ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
+    "external:FILE"    ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
+    "my_package:Hour"  ──channel_class──▶ the class ``Hour``, which the user named
+    model/             ──load_channel───▶ the channel that wrote it
 
-Channels are referred to by import strings, so that this module imports no family. Judging and
-serving reach channels only through this table.
+Channels are entry points of the group ``audiorec.channels`` (`audiorec.runs.doors`), so this module
+imports no family, and a package that adds a channel needs no change here. Judging and serving reach
+channels only through this module.
+
+A model folder holds the name of its channel and may come from anyone. `load_channel` therefore
+imports nothing but what an installed package registers under that name, or what the user named:
+here, or in the variable ``AUDIOREC_CHANNELS``.
 """
 
 import os
-from importlib import import_module
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from audiorec.errors import InputError, WeightsError
+from audiorec.files.visible import visible
 from audiorec.learning.bundle import read_kind
-from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.channel import KIND, Channel
+from audiorec.runs.doors import Door
 
-CHANNELS = {
-    "popular": "audiorec.recall.simple.popular:Popular",
-    "replay": "audiorec.recall.simple.replay:Replay",
-    "rules": "audiorec.recall.simple.rules:Rules",
-    "vs-knn": "audiorec.recall.simple.vs_knn:VsKnn",
-    "item-knn": "audiorec.recall.simple.item_knn:ItemKnn",
-    "recent-likes": "audiorec.recall.simple.recent_likes:RecentLikes",
-    "ease": "audiorec.recall.simple.ease:Ease",
-    "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
-    "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
-    "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.channel:YoutubeDnn",
-    "sasrec": "audiorec.recall.sequence.sasrec.channel:Sasrec",
-    "mind": "audiorec.recall.interests.mind:Mind",
-    "comirec-sa": "audiorec.recall.interests.comirec_sa:ComirecSa",
-    "song2vec": "audiorec.recall.graph.song2vec:Song2vec",
-    "eges": "audiorec.recall.graph.eges:Eges",
-    "graphsage": "audiorec.recall.graph.graphsage:GraphSage",
-    "user-audio": "audiorec.recall.audio.channel:UserAudio",
-    "two-tower": "audiorec.recall.federated.two_tower:TwoTower",
-    "mmoe": "audiorec.recall.federated.mmoe:Mmoe",
-    "external": "audiorec.recall.simple.external:External",
-}
+CHANNELS = Door("audiorec.channels", "channel")
+VARIABLE = "AUDIOREC_CHANNELS"  # classes as module:Class, separated by spaces
 EXTERNAL = "external:"  # prefix of the path of a candidates file
+NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # also names folders and files
 FORMER = {
     "metric": "user-audio",
     "users_model": "youtube-dnn",
@@ -49,30 +40,57 @@ def is_external(name: str) -> bool:
     return name.startswith(EXTERNAL)
 
 
-def channel_class(name: str) -> type[Channel]:
-    """Return a channel class by name; ``external:FILE`` reads a table of candidates.
+def channel_class(named: str) -> type[Channel]:
+    """Return the channel class that the user named.
+
+    Parameters
+    ----------
+    named : str
+        A registered name, ``external:FILE`` for a table of candidates, or ``module:Class``, which
+        is imported: never pass a text that was read from a file of others; see `known_channel`.
 
     Raises
     ------
     InputError
-        If no channel has this name; the message lists the known ones.
+        If there is no such channel; the message lists the registered ones.
 
     Examples
     --------
     >>> channel_class("rules").horizon
     'short'
+    >>> channel_class("audiorec.recall.simple.rules:Rules").name
+    'rules'
     """
-    if is_external(name):
+    if is_external(named):
         # A new class for each table, so that several can be compared in one run.
         external = channel_class("external")
-        table = name.removeprefix(EXTERNAL)
-        own = {"name": name, "TABLE": table, "__doc__": external.__doc__}
+        table = named.removeprefix(EXTERNAL)
+        own = {"name": named, "TABLE": table, "__doc__": external.__doc__}
         return type(external.__name__, (external,), own)
-    if name not in CHANNELS:
-        raise InputError(f"unknown channel {name!r}; there are: {', '.join(CHANNELS)}")
-    module, _, attribute = CHANNELS[name].partition(":")
-    found: type[Channel] = getattr(import_module(module), attribute)
-    return found
+    if named not in CHANNELS and (kind := _imported(named)) is not None:
+        return kind
+    return _checked(CHANNELS.named(named), named)
+
+
+def known_channel(name: str) -> type[Channel] | None:
+    """Return the class of a channel whose name was read from a file; None if it is unknown.
+
+    Only registered channels, those that this program has imported already, and those that the user
+    names in ``AUDIOREC_CHANNELS`` are known: a file cannot make any other module run.
+
+    Raises
+    ------
+    InputError
+        If a package registers the name, but its channel cannot be imported.
+    """
+    if name in CHANNELS:
+        return _checked(CHANNELS[name], name)
+    return _imported(name) or next((k for k in of_the_user() if k.name == name), None)
+
+
+def of_the_user() -> list[type[Channel]]:
+    """Return the classes that the user names in ``AUDIOREC_CHANNELS``; errors as above."""
+    return [channel_class(text) for text in os.environ.get(VARIABLE, "").split()]
 
 
 def load_channel(path: str | os.PathLike[str]) -> Channel:
@@ -81,7 +99,9 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
     Raises
     ------
     WeightsError
-        If the folder is missing, damaged, or holds no channel.
+        If the folder is missing, damaged, or holds no channel that is known here.
+    InputError
+        If a package registers the channel, but it cannot be imported.
     """
     kind = read_kind(path)
     if kind in FORMER:
@@ -89,9 +109,42 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
             f"{path}: a {kind} model of an earlier version; retrain it: audiorec recall train "
             f"{FORMER[kind]} -i LOG --out {path}"
         )
-    if not kind.startswith("recall/"):
+    if not kind.startswith(KIND):
         raise WeightsError(f"{path}: a {kind} model, not a recall channel")
-    name = kind.removeprefix("recall/")
-    if name not in CHANNELS:
-        raise WeightsError(f"{path}: channel {name!r} is unknown to this version of audiorec")
-    return channel_class(name).load(path)
+    name = kind.removeprefix(KIND)
+    known = known_channel(name)
+    if known is None:
+        raise WeightsError(
+            f"{path}: channel {visible(repr(name))} is unknown here: install the package that "
+            f"registers it, or name its class: {VARIABLE}=my_package:MyChannel"
+        )
+    return known.load(path)
+
+
+def _checked(found: object, named: str) -> type[Channel]:
+    """Check what an entry point or a reference leads to, and return it."""
+    where = visible(named)
+    if not (isinstance(found, type) and issubclass(found, Channel)):
+        raise InputError(f"{where}: is not a channel class, but {visible(repr(found))}")
+    name = getattr(found, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InputError(f"{where}: name must be lower-case letters, digits and -, got {name!r}")
+    is_reference = ":" in named
+    if not is_reference and name != named:
+        raise InputError(f"{where}: is registered under this name, but its class says {name!r}")
+    if is_reference and name in CHANNELS and CHANNELS[name] is not found:
+        raise InputError(f"{where}: its name {name!r} is that of another channel")
+    return found
+
+
+def _imported(name: str) -> type[Channel] | None:
+    """Return the class of this name that the program has defined or imported, the newest one."""
+    base: Any = Channel  # abstract
+    found = [kind for kind in _below(base) if kind.__dict__.get("name") == name]
+    return found[-1] if found else None
+
+
+def _below(kind: type[Channel]) -> Iterator[type[Channel]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)

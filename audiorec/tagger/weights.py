@@ -64,26 +64,23 @@ class BackboneWeights:
         return {"name": f"musicnn_{self.name}", "sha256": self.sha256, "licence": self.licence}
 
 
-WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType(
-    {
-        "msd": BackboneWeights(
-            name="msd",
-            sha256="c9dae8546555208e5cbb7b8a0d32575b2f3a9f2cece4574d3723e99a11ac14e1",
-            onnx_sha256="42b91c48e928da9582de2b966f2df2b3d29cfd0a5cd39c01d43d90da62c9dc8d",
-            licence="ISC",
-            tags=tuple(MSD_TAGS.split(", ")),
-            mel_fingerprint="accbabe5ac9323be",
-        ),
-        "mtt": BackboneWeights(
-            name="mtt",
-            sha256="3380f0a9ed5685dd19de6c90473767930dca12a2ddf422920392be3e49a55cf0",
-            onnx_sha256="d4111a6c22300bbfa17fd738b401c1b400cee0b25629d71f7ba141c7f94bb27e",
-            licence="ISC",
-            tags=tuple(MTT_TAGS.split(", ")),
-            mel_fingerprint="accbabe5ac9323be",
-        ),
-    }
+MSD = BackboneWeights(
+    name="msd",
+    sha256="c9dae8546555208e5cbb7b8a0d32575b2f3a9f2cece4574d3723e99a11ac14e1",
+    onnx_sha256="42b91c48e928da9582de2b966f2df2b3d29cfd0a5cd39c01d43d90da62c9dc8d",
+    licence="ISC",
+    tags=tuple(MSD_TAGS.split(", ")),
+    mel_fingerprint="accbabe5ac9323be",
 )
+MTT = BackboneWeights(
+    name="mtt",
+    sha256="3380f0a9ed5685dd19de6c90473767930dca12a2ddf422920392be3e49a55cf0",
+    onnx_sha256="d4111a6c22300bbfa17fd738b401c1b400cee0b25629d71f7ba141c7f94bb27e",
+    licence="ISC",
+    tags=tuple(MTT_TAGS.split(", ")),
+    mel_fingerprint="accbabe5ac9323be",
+)
+WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType({"msd": MSD, "mtt": MTT})
 
 
 def backbone_weights(name: str) -> BackboneWeights:

@@ -36,6 +36,8 @@ def list_(json: JsonOption = False) -> None:
     audiorec backbones list --json
     audiorec extract ~/Music --backbone mn04 --out mn04.parquet
     """
+    from audiorec.extraction.backbones import BACKBONES
+    from audiorec.runs.doors import maker
     from audiorec.tagger.added import backbones_folder
 
     rows = [*_shipped(), *_added()]
@@ -43,6 +45,9 @@ def list_(json: JsonOption = False) -> None:
         about = {"schema": "audiorec/backbones/1", "folder": str(backbones_folder())}
         print_json({**about, "backbones": rows})
         return
+    for entry in BACKBONES.others():
+        if entry.name not in {row["name"] for row in rows}:
+            say(f"note: {maker(entry)} brings {entry.name}: audiorec backbones add {entry.name}")
     columns = ("name", "from", "checksum", "Hz", "segment", "outputs", "size", "licence")
     print_table(columns, [_cells(row) for row in rows], title="backbones")
 
@@ -50,11 +55,15 @@ def list_(json: JsonOption = False) -> None:
 @command(app)
 def add(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A single ONNX file with standard operators.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A single ONNX file, or a backbone of an installed package."
+        ),
     ],
     spec: Annotated[
-        Path, typer.Option("--spec", metavar="FILE", help="Its front end and outputs, as JSON.")
-    ],
+        Path | None,
+        typer.Option("--spec", metavar="FILE", help="The file's front end and outputs, as JSON."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an added network of the same name.")
     ] = False,
@@ -71,9 +80,10 @@ def add(
     audiorec backbones add mn04_as.onnx --spec mn04.json --replace
     audiorec backbones add model.onnx --spec spec.json --json
     """
-    from audiorec.extraction.backbones import add_backbone
+    from audiorec.extraction.backbones import add_backbone, packaged
 
-    added = add_backbone(model, spec, replace=replace)
+    files = packaged(str(model)) if spec is None else (model, spec)
+    added = add_backbone(*files, replace=replace)
     if json:
         print_json({"schema": "audiorec/backbone/1", **_row(added), "folder": str(added.folder)})
         return
@@ -105,9 +115,10 @@ def remove(
 
 
 def _shipped() -> list[dict[str, Any]]:
+    from audiorec.extraction.backbones import BACKBONES
     from audiorec.spec import FeatureSpec
     from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
-    from audiorec.tagger.weights import WEIGHTS, data_folder
+    from audiorec.tagger.weights import data_folder
 
     spec = FeatureSpec()
     return [
@@ -121,7 +132,7 @@ def _shipped() -> list[dict[str, Any]]:
             "bytes": (data_folder() / entry.file_name("onnx")).stat().st_size,
             "licence": entry.licence,
         }
-        for name, entry in WEIGHTS.items()
+        for name, entry in ((name, BACKBONES[name]) for name in BACKBONES.own())
     ]
 
 

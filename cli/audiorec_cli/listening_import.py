@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,14 +16,10 @@ from audiorec_cli.shared.stores import open_vectors, usual_vectors
 if TYPE_CHECKING:
     from audiorec.listening.imports.job import Imported
 
-KindOfHistory = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrome", "lyrion"]
-
 
 @recorded("listening import", "out")
 def import_(
-    kind: Annotated[
-        KindOfHistory, typer.Argument(metavar="KIND", help="The source of the history.")
-    ],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The source of the history.")],
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE", help="A zip, files, a folder, or a database.")
     ],
@@ -61,10 +57,11 @@ def import_(
 ) -> None:
     """Import listening history from a service or a music server as a log.
 
-    KIND is listenbrainz, lastfm, spotify, yambda, navidrome or lyrion. Songs are matched by id,
-    MusicBrainz id, ISRC, path, or artist and title. No row is lost: events of songs that are not in
-    the store go to plays.unmatched.parquet beside the log, malformed rows and other events to
-    plays.rejected.parquet. Exits with 3 if rows are malformed or no song was found.
+    KIND is listenbrainz, lastfm, spotify, yambda, navidrome, lyrion, or a reader of your own as
+    module:function. Songs are matched by id, MusicBrainz id, ISRC, path, or artist and title. No
+    row is lost: events of songs that are not in the store go to plays.unmatched.parquet beside the
+    log, malformed rows and other events to plays.rejected.parquet. Exits with 3 if rows are
+    malformed or no song was found.
 
     Examples
     --------

@@ -45,6 +45,8 @@ from audiorec_cli.shared.training import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from audiorec.recall.contract.channel import Channel
 
 app = group(
@@ -74,26 +76,54 @@ def list_channels(
     audiorec recall list youtube-dnn
     audiorec recall train rules --interactions plays.parquet --out model/
     """
-    from audiorec.recall.registry import CHANNELS, channel_class
+    from audiorec.recall.registry import channel_class
 
     if channel is not None:
         _list_settings(channel_class(channel), json=json)
         return
-    found = {name: channel_class(name) for name in CHANNELS}
+    found = list(_listed())
     if json:
         channels = [
             {
-                "channel": name,
+                "channel": kind.name,
                 "what": _first_line(kind),
                 "serves": sorted(kind.serves),
                 "horizon": kind.horizon,
             }
-            for name, kind in found.items()
+            | ({"from": source} if source else {})
+            for kind, source in found
         ]
         print_json({"schema": "audiorec/channels/1", "channels": channels})
         return
-    rows = [(name, kind.horizon, _first_line(kind)) for name, kind in found.items()]
+    rows = [
+        (kind.name, kind.horizon, _first_line(kind) + (f" ({source})" if source else ""))
+        for kind, source in found
+    ]
     print_table(("channel", "horizon", "what"), rows, title="recall channels")
+
+
+def _listed() -> "Iterator[tuple[type[Channel], str]]":
+    """Yield each channel and the package it comes from, empty for ours; say which cannot be used.
+
+    One broken package must not hide the other channels.
+    """
+    from audiorec.recall.registry import CHANNELS, channel_class, of_the_user
+    from audiorec.runs.doors import maker
+
+    for name in CHANNELS.own():
+        yield channel_class(name), ""
+    for entry in CHANNELS.others():
+        if entry.name in CHANNELS.own():
+            say(
+                f"warning: {maker(entry)} registers {entry.name!r}, which is audiorec's own channel"
+            )
+            continue
+        try:
+            yield channel_class(entry.name), maker(entry)
+        except InputError as error:
+            say(f"warning: {error}")
+    for kind in of_the_user():
+        yield kind, kind.__module__
 
 
 def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
@@ -118,7 +148,8 @@ def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
 @recorded("recall train", "output")
 def train(
     channel: Annotated[
-        str, typer.Argument(metavar="CHANNEL", help="A channel name; see recall list.")
+        str,
+        typer.Argument(metavar="CHANNEL", help="A channel of recall list, or module:Class."),
     ],
     interactions: LogOption,
     output: OutFolderOption,

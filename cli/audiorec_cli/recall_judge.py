@@ -88,7 +88,7 @@ def evaluate(
     channels: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CHANNEL...", help="Channel names (recall list) or folders of trained models."
+            metavar="CHANNEL...", help="Channels (recall list, module:Class) or trained models."
         ),
     ] = None,
     settings: SetOption = None,
@@ -195,7 +195,7 @@ def _judged(
 
     if made is not None:
         return read_candidates(made), True
-    if channel not in CHANNELS and channel is not None and Path(channel).is_dir():
+    if channel is not None and Path(channel).is_dir() and channel not in CHANNELS:
         return load_channel(channel), True
     return with_recipe(channel_class(channel or ""), {}, settings), False
 

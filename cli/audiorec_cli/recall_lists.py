@@ -208,12 +208,13 @@ def _with_horizons(
     recipe: "FusionRecipe", tables: list[Path], short_share: float
 ) -> "FusionRecipe":
     """Give short-horizon channels their share; unknown channels count as long-horizon."""
-    from audiorec.recall.registry import CHANNELS, channel_class
+    from audiorec.recall.registry import known_channel
     from audiorec.recall.serving.rules import by_horizon
     from audiorec.recall.serving.tables import channels_of
 
     names = channels_of(tables)
-    horizons = [channel_class(n).horizon if n in CHANNELS else "long" for n in names]
+    known = [known_channel(name) for name in names]
+    horizons = ["long" if kind is None else kind.horizon for kind in known]
     weights = by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
     return replace(recipe, weights=weights)
 

@@ -13,9 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,12 +34,11 @@ from audiorec.listening.imports.rows import (
     SourceRow,
 )
 from audiorec.listening.imports.songs import NO_SUCH, FoundSong, KnownSongs, own_id
+from audiorec.runs.doors import Door
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
 
-ImportKind = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrome", "lyrion"]
-KINDS: tuple[ImportKind, ...] = get_args(ImportKind)
-READERS = "audiorec.listening.imports."  # prefix of the readers' modules, named by kind
+IMPORTS = Door("audiorec.imports", "kind of history")
 NOBODY = "me"  # default user id, if neither the source nor the caller gives one
 BLOCK_ROWS = 1 << 14  # rows buffered as Python objects: about 15 MB
 FORMAT_VERSION = 1
@@ -117,7 +115,7 @@ def path_beside(out: Path, what: str) -> Path:
 
 
 def import_history(
-    kind: ImportKind,
+    kind: str,
     files: Sequence[Path],
     out: Path,
     *,
@@ -132,7 +130,8 @@ def import_history(
     Parameters
     ----------
     kind : str
-        One of `KINDS`.
+        A name of `IMPORTS`, or ``module:function``: a function ``read(files, user)`` that yields
+        `SourceRow`; ``user`` is empty, or the user of rows without one.
     files : sequence of Path
         Files, zips or folders of the service, or databases of the server.
     out : Path
@@ -160,7 +159,7 @@ def import_history(
     for path, ends in ((out, (PARQUET,)), (report, (CSV, PARQUET))):
         if path is not None and path.suffix.lower() not in ends:
             raise InputError(f"{path}: its name must end in {' or '.join(ends)}")
-    rows = import_module(READERS + kind).read(files, user)
+    rows = IMPORTS.named(kind)(files, user)
     about = {"source": kind} | (
         {"times": "made up: see docs/listening.md"} if kind == "yambda" else {}
     )

@@ -48,6 +48,7 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 Serves = Literal["history", "profile", "cold_song"]
 Horizon = Literal["long", "short"]
 Tensors = Mapping[str, npt.NDArray[Any]]
+KIND = "recall/"  # before the channel's name in the kind of a bundle
 CELLS = 1 << 25  # similarities in memory at a time: 128 MB
 DEPTH = 128  # songs per strand; only the largest similarity of a strand is compared at first
 MOST_ROWS = 2_000  # maximum queries per block, even for a small catalogue
@@ -229,8 +230,10 @@ class Channel(ABC):
             **texts_as_arrays("catalogue", self.song_ids),
             "is_cold": self.is_cold.astype(np.uint8),
         }
-        about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
+        about = {"kind": f"{KIND}{self.name}", "songs": len(self.song_ids), **config}
         about |= {"by": self.by} if self.by != "user" else {}
+        if not type(self).__module__.startswith("audiorec."):
+            about |= {"class": f"{type(self).__module__}:{type(self).__qualname__}"}
         about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
         about |= {"versions": versions(self.trained)}
         about |= {"figures": self.trained.to_json()} if self.trained else {}
@@ -248,7 +251,7 @@ class Channel(ABC):
         WeightsError
             If the bundle is missing, damaged, or of another channel.
         """
-        bundle = read_bundle(path, kind=f"recall/{cls.name}")
+        bundle = read_bundle(path, kind=f"{KIND}{cls.name}")
         channel = cls._from_state(bundle)
         channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)

@@ -10,6 +10,7 @@ api               addresses                     authentication
 ``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`
 ``opensubsonic``   ``/rest/…``                   the protocol's own methods
 ``audiorec``       ``/v1/…``                     bearer token
+``+NAME``          those of another package      bearer token
 ``metrics``        ``/metrics``                  bearer token
 ``health``         ``/healthz``                  none
 ``page``           everything else               as in `audiorec browse`
@@ -34,10 +35,11 @@ from urllib.parse import parse_qs
 from audiorec.errors import AudiorecError
 from audiorec.files.visible import visible
 from audiorec.web.access import Application, Receive, Scope, Send, host_name
-from audiorec.web.apis import audiomuse, bliss, own, subsonic
+from audiorec.web.apis import subsonic
 from audiorec.web.apis.limits import BusyError, Pool, RateLimiter, RequestLimits, TooLongError
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.request_counts import MEDIA_TYPE, RequestCounts
+from audiorec.web.apis.routes import Route, all_routes
 from audiorec.web.apis.snapshot import Snapshot, StaleSnapshotError
 from audiorec.web.editions import Editions
 
@@ -51,21 +53,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The handlers of an address.
-
-    Attributes
-    ----------
-    api : str
-    handlers : mapping of str to handler
-        Handler by HTTP method.
-    """
-
-    api: str
-    handlers: Mapping[str, Handler]
 
 
 @dataclass(slots=True)
@@ -322,31 +309,6 @@ class ApiServer:
         if told.refused:
             line["refused"] = told.refused
         self._write(json.dumps(line) + "\n")
-
-
-def all_routes() -> dict[str, Route]:
-    """Return the routes of all APIs by path."""
-    routes = {path: Route("audiomuse", {"GET": one}) for path, one in audiomuse.HANDLERS.items()}
-    routes |= bliss_routes()
-    routes[subsonic.PREFIX] = Route("opensubsonic", dict.fromkeys(("GET", "POST"), subsonic.answer))
-    by_path: dict[str, dict[str, Handler]] = {}
-    for operation in own.OPERATIONS:
-        by_path.setdefault(operation.path, {})[operation.method.upper()] = operation.reply
-    routes |= {path: Route("audiorec", handlers) for path, handlers in by_path.items()}
-    routes[own.DOCUMENT] = Route("document", {"GET": lambda *_: ApiReply.json(own.document())})
-    routes["/metrics"] = Route("metrics", {"GET": _health})
-    routes["/healthz"] = Route("health", {"GET": _health})
-    return routes
-
-
-def bliss_routes() -> dict[str, Route]:
-    """Return the routes of Lyrion's plugin by path."""
-    routes = {path: Route("bliss", {"GET": one}) for path, one in bliss.GETS.items()}
-    return routes | {path: Route("bliss", {"POST": one}) for path, one in bliss.POSTS.items()}
-
-
-def _health(snapshot: Snapshot, _: ApiRequest) -> ApiReply:
-    return ApiReply.json({"status": "ok", "songs": len(snapshot.library)})
 
 
 def _asked(scope: Scope, headers: Mapping[bytes, str], body: bytes, *, form: bool) -> ApiRequest:

@@ -90,8 +90,9 @@ def serve_apis(
     try:
         import uvicorn
 
-        from audiorec.web.apis.application import ApiServer, all_routes, bliss_routes
+        from audiorec.web.apis.application import ApiServer
         from audiorec.web.apis.connection import patient_protocol
+        from audiorec.web.apis.routes import all_routes, bliss_routes
         from audiorec.web.apis.snapshot import Snapshot, check_sources
         from audiorec.web.editions import Editions
         from audiorec.web.server import ended_by, listening

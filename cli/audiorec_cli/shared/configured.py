@@ -319,7 +319,7 @@ def _checked(layer: SettingsLayer, option: Configurable, value: Any) -> Configur
 
 def _variables() -> list[str]:
     other = {VECTORS_VARIABLE, "AUDIOREC_CONFIG", "AUDIOREC_DATA", "AUDIOREC_DEBUG"}
-    other |= {"AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"}
+    other |= {"AUDIOREC_CACHE", "AUDIOREC_CACHE_GB", "AUDIOREC_CHANNELS"}
     return [name for name in os.environ if name.startswith(PREFIX) and name not in other]
 
 

@@ -56,7 +56,7 @@ class ProcessOptions:
         if not kind.together:
             from audiorec.recall.registry import CHANNELS, channel_class
 
-            able = ", ".join(name for name in CHANNELS if channel_class(name).together)
+            able = ", ".join(n for n in CHANNELS.own() if channel_class(n).together)
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError(

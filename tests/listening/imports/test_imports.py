@@ -19,7 +19,7 @@ from made_exports import MBID, NOON, WRITERS
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
-from audiorec.listening.imports.job import KINDS, import_history, path_beside
+from audiorec.listening.imports.job import IMPORTS, import_history, path_beside
 from audiorec.listening.imports.json_rows import Broken, array_rows, line_rows
 from audiorec.listening.imports.rows import (
     ImportedEvent,
@@ -61,10 +61,10 @@ def adds_up(found, out):
 
 
 def test_every_kind_has_a_sample():
-    assert set(WRITERS) == set(KINDS)
+    assert set(WRITERS) == set(IMPORTS.own())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", IMPORTS.own())
 @pytest.mark.parametrize("damaged", [False, True])
 @pytest.mark.parametrize("with_store", [False, True])
 def test_no_row_is_lost_and_the_log_can_be_read(kind, damaged, with_store, tmp_path, store):

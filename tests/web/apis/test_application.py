@@ -8,9 +8,10 @@ import pytest
 from needs import needs
 from served_library import BEARER, TOKEN, finished, server_id
 
-from audiorec.web.apis.application import ApiServer, Route, all_routes, bliss_routes
+from audiorec.web.apis.application import ApiServer
 from audiorec.web.apis.limits import RateLimiter, RequestLimits
 from audiorec.web.apis.messages import ApiReply
+from audiorec.web.apis.routes import Route, all_routes, bliss_routes
 from audiorec.web.editions import Editions
 
 httpx = needs("httpx")

@@ -20,10 +20,11 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import is_rereadable
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
+from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.registry import known_channel, load_channel
 from audiorec.recall.serving.exclusions import exposures_fingerprint
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.tables import channels_in
@@ -32,7 +33,6 @@ from audiorec.types import IdMap, string_array
 
 RECORD = "run.json"
 MAX_RECORD_BYTES = 1 << 20
-KIND = "recall/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +172,8 @@ class OpenSources:
         """Models that embed users and songs in one space, sorted by name."""
         found = []
         for folder in self.sources.models:
-            name = read_kind(folder).removeprefix(KIND)
-            if name in CHANNELS and issubclass(channel_class(name), SharedSpace):
+            kind = known_channel(read_kind(folder).removeprefix(KIND))
+            if kind is not None and issubclass(kind, SharedSpace):
                 channel = load_channel(folder)
                 assert isinstance(channel, SharedSpace)  # noqa: S101 - its class is a subclass
                 found.append(channel)

@@ -55,7 +55,7 @@ class NightlyPlan:
     interactions, out : Path
         The listening log, and the output folder. Paths are relative to the settings file.
     channels : tuple of str
-        Names of channels, each trained on the log.
+        Channels to train on the log, by name or as ``module:Class``; kept as names.
     vectors, features, songs, side, profiles, triples : Path, optional
         Information on songs and users; see `read_context`.
     exposures : Path, optional
@@ -117,6 +117,8 @@ class NightlyPlan:
     tables: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        names = tuple(channel_class(named).name for named in self.channels)
+        object.__setattr__(self, "channels", names)
         if not self.channels or len(set(map(file_stem, self.channels))) < len(self.channels):
             raise InputError("channels must name at least one channel, and none twice")
         for name in (*self.settings, *self.weights):

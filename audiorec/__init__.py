@@ -16,29 +16,9 @@
 ``pad_songs(items)``      pads the songs of such a dataset to a batch
 ========================  ======================================================
 
-Everything else is in packages, listed in the order of the data flow; ``help("audiorec.search")``,
-for example, draws the flow of one and lists its public names. Importing `audiorec` loads none of
-them.
-
-==============  ==============================================================
-``files``       atomic writes, tables, object stores
-``audio``       audio files to log-mel segments
-``tagger``      segments to scores, scores to a vector
-``runs``        worker processes, progress, log, record
-``store``       ``vecs.parquet`` and the files beside it
-``extraction``  many songs to a store, on one machine or many
-``search``      similar songs, and why they are similar
-``playlists``   playlists, and paths between songs
-``plots``       plots of songs and libraries
-``library``     a store's songs, for notebooks
-``listening``   listening logs to likes, histories and baskets
-``evaluation``  measures on arrays: ranks, intervals, classes
-``learning``    shared by all training: losses, checkpoints, bundles
-``labelling``   trains heads on labelled songs
-``analysis``    correlation of listening with audio similarity
-``simulation``  simulated listening, to try things on
-``recall``      recall channels: one folder per family of models
-==============  ==============================================================
+Everything else is in packages: ``from audiorec.search import Space``, ``from audiorec.recall import
+SASRec, evaluate``. ``help("audiorec.search")`` draws the data flow of one and lists its public
+names. Importing `audiorec` loads none of them.
 
 `audiorec.errors` has the error classes, `audiorec.spec` the specs that define what a vector means,
 `audiorec.types` the shared types.
@@ -48,65 +28,17 @@ from audiorec.runs.imports import install_guard
 
 install_guard()  # first: later imports must never come from the current folder
 
-from importlib import import_module  # noqa: E402
-from typing import TYPE_CHECKING, Any  # noqa: E402
+from typing import Any  # noqa: E402
 
-if TYPE_CHECKING:
-    __version__: str
-    from audiorec.extraction.reader import scores, taggram, vector
-    from audiorec.extraction.run import extract
-    from audiorec.library.classify_files import classify
-    from audiorec.library.dataset import FeatureDataset, pad_songs
-    from audiorec.library.library import open_store
-    from audiorec.library.shortcuts import duplicates, path, playlist, similar
-    from audiorec.library.vectorizer import AudioVectorizer
+from audiorec.exports import lazy  # noqa: E402
 
-__all__ = [
-    "AudioVectorizer",
-    "FeatureDataset",
-    "__version__",
-    "classify",
-    "duplicates",
-    "extract",
-    "open_store",
-    "pad_songs",
-    "path",
-    "playlist",
-    "scores",
-    "similar",
-    "taggram",
-    "vector",
-]
-
-_HOME = {
-    "AudioVectorizer": "audiorec.library.vectorizer",
-    "FeatureDataset": "audiorec.library.dataset",
-    "classify": "audiorec.library.classify_files",
-    "duplicates": "audiorec.library.shortcuts",
-    "extract": "audiorec.extraction.run",
-    "open_store": "audiorec.library.library",
-    "pad_songs": "audiorec.library.dataset",
-    "path": "audiorec.library.shortcuts",
-    "playlist": "audiorec.library.shortcuts",
-    "scores": "audiorec.extraction.reader",
-    "similar": "audiorec.library.shortcuts",
-    "taggram": "audiorec.extraction.reader",
-    "vector": "audiorec.extraction.reader",
-}
+_exported, __dir__ = lazy(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name on first use, so that the import stays fast."""
+    """Return a public name, imported on first use; the version is that of the distribution."""
     if name == "__version__":
         from audiorec.distribution import own_version
 
         return own_version()
-    if name == "errors":  # so that ``audiorec.errors`` works without its own import
-        return import_module("audiorec.errors")
-    if name not in _HOME:
-        raise AttributeError(f"module 'audiorec' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    return _exported(name)

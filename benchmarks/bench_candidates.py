@@ -37,7 +37,7 @@ from audiorec.recall.contract import batch_recall
 from audiorec.recall.contract.channel import block_rows
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
+from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel, n_columns
 from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap
 
@@ -51,7 +51,7 @@ def unit(rows: Any) -> Any:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def made_up_model(songs: int, width: int) -> YoutubeDnn:
+def made_up_model(songs: int, width: int) -> YouTubeDNN:
     """Return a youtube-dnn with random tables."""
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.standard_normal(shape, np.float32)  # noqa: E731
@@ -59,7 +59,7 @@ def made_up_model(songs: int, width: int) -> YoutubeDnn:
     columns = n_columns(0, width, encoder)
     none, has = np.zeros((songs, 0), np.float32), np.zeros(songs, np.bool_)
     table, learnt = unit(draw(songs, width)), np.ones(songs, np.bool_)
-    channel = YoutubeDnn()
+    channel = YouTubeDNN()
     channel.song_ids = tuple(f"song-{number:07}" for number in range(songs))
     channel.is_cold, channel.learnt = ~learnt, learnt
     channel.in_days, channel.made_by = False, ""

@@ -72,7 +72,7 @@ def train(
 def _die_once(mark: Path) -> None:
     """Die at the second step of the second epoch, if nobody has died before."""
     from audiorec.learning.next_song import NextSongLearner
-    from audiorec.recall.sequence.youtube_dnn.trainer import YoutubeDnnLearner
+    from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner
 
     def dying(batches: Any) -> Any:
         def some(self: Any, epoch: int, first: int) -> Iterable[Any]:
@@ -84,7 +84,7 @@ def _die_once(mark: Path) -> None:
 
         return some
 
-    for learner in (NextSongLearner, YoutubeDnnLearner):
+    for learner in (NextSongLearner, YouTubeDNNLearner):
         learner.batches = dying(learner.batches)  # type: ignore[attr-defined]
 
 

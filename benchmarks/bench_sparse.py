@@ -32,8 +32,8 @@ from audiorec.learning.next_plays import NextPlays
 from audiorec.learning.next_song import NextSongLearner
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.song_features import no_features
-from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 WARM_UP = 3
 PLAYS, LENGTH = 200_000, 20
@@ -59,9 +59,9 @@ class Stepper:
     """A learner that takes steps as a training does."""
 
     def __init__(
-        self, plays: NextPlays, recipe: SasrecRecipe, processes: Processes, dtype: torch.dtype
+        self, plays: NextPlays, recipe: SASRecRecipe, processes: Processes, dtype: torch.dtype
     ) -> None:
-        network = SasrecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0)
+        network = SASRecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0)
         self.learner = NextSongLearner(network.to(dtype), plays, recipe, processes=processes)
         self.batches = self.learner.batches(1, 0)
         self.rows: list[int] = []
@@ -91,7 +91,7 @@ def measure(
 ) -> dict[str, object]:
     """Return the figures of one number of songs."""
     plays = made_plays(n_songs)
-    recipe = SasrecRecipe(dimension=dimension)
+    recipe = SASRecRecipe(dimension=dimension)
     both = {
         name: Stepper(
             plays,

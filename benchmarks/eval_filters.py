@@ -30,7 +30,7 @@ from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.filters import FILTERS, noise, without_noise
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall.judging.judge import Judgement, judge
+from audiorec.recall.judging.judge import Judgement, evaluate
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
 from audiorec.simulation.world import WorldSpec, simulate
@@ -151,7 +151,7 @@ def report(log: Interactions, name: str) -> None:
         for channel in CHANNELS:
             # Nobody rates or buys a thing twice in these two.
             again = name not in ("ml100k", "grocery")
-            found = judge(channel_class(channel)(), part, ks=[BY[1]], keep_heard=again)
+            found = evaluate(channel_class(channel)(), part, ks=[BY[1]], keep_heard=again)
             before.setdefault(channel, found)
             gap = found.per_query[BY] - before[channel].per_query[BY]
             change = clustered_interval(gap, cut.cluster, np.random.default_rng(0))

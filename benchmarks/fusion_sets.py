@@ -28,8 +28,8 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.splits import JudgingSplit, given_split, split
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.sequence.sasrec.channel import Sasrec
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.channel import SASRec
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 NEWEST = 0.05  # of the sessions
 DEPTH = 100  # songs that each channel is asked for
@@ -57,7 +57,7 @@ def plain(name: str) -> Callable[[Sequences], Channel]:
 def sasrec_of_twelve(learn: Sequences) -> Channel:
     """Train SASRec for `EPOCHS` on everything it is given: half of what choosing them costs."""
 
-    class Fixed(Sasrec):
+    class Fixed(SASRec):
         def _fit(self, data: RecallData, **_: object) -> None:
             from audiorec.recall.contract.side_encoder import SideEncoder
 
@@ -76,7 +76,7 @@ def sasrec_of_twelve(learn: Sequences) -> Channel:
                 )
             self._take(arrays_of(learner.model), features, ~data.is_cold)
 
-    return Fixed(SasrecRecipe(max_epochs=EPOCHS)).fit(RecallData(learn))
+    return Fixed(SASRecRecipe(max_epochs=EPOCHS)).fit(RecallData(learn))
 
 
 def of_nowplaying(data: Path) -> FusionSet:

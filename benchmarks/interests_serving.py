@@ -17,25 +17,25 @@ from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.torch_use import one_thread
 from audiorec.recall.interests.forward import pooled_interests, routed_interests
-from audiorec.recall.interests.pooling import ComirecSaNetwork
-from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
-from audiorec.recall.interests.routing import MindNetwork
+from audiorec.recall.interests.pooling import ComiRecSANetwork
+from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
+from audiorec.recall.interests.routing import MINDNetwork
 from audiorec.recall.sequence.sasrec.forward import newest_query
-from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 ROWS = 1_024  # histories at a time, as in the channels
 
 
-def sasrec(features: SongFeatures, recipe: SasrecRecipe, *, profile: int) -> SasrecNetwork:
+def sasrec(features: SongFeatures, recipe: SASRecRecipe, *, profile: int) -> SASRecNetwork:
     """Return SASRec for plays without times."""
-    return SasrecNetwork(features, recipe, is_timed=False, profile=profile)
+    return SASRecNetwork(features, recipe, is_timed=False, profile=profile)
 
 
 MODELS: dict[str, Any] = {
-    "sasrec": (sasrec, SasrecRecipe(), newest_query),
-    "mind": (MindNetwork, MindRecipe(), routed_interests),
-    "comirec-sa": (ComirecSaNetwork, ComirecSaRecipe(), pooled_interests),
+    "sasrec": (sasrec, SASRecRecipe(), newest_query),
+    "mind": (MINDNetwork, MINDRecipe(), routed_interests),
+    "comirec-sa": (ComiRecSANetwork, ComiRecSARecipe(), pooled_interests),
 }
 
 

@@ -22,11 +22,11 @@ from audiorec.learning.next_song import NextSongLearner
 from audiorec.learning.song_features import no_features
 from audiorec.learning.torch_use import one_thread
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 PEER = Path(__file__).parent / "peers" / "rectools_epoch.py"
-RECIPE = SasrecRecipe(dimension=64, negatives=256, dropout=0.2)
+RECIPE = SASRecRecipe(dimension=64, negatives=256, dropout=0.2)
 LEFT_OUT = 2
 
 
@@ -43,7 +43,7 @@ def ours(lists: list[list[str]]) -> float:
         profile=profile,
     )
     features = no_features(known.n_songs)
-    network = SasrecNetwork(features, RECIPE, is_timed=False, profile=0, repeats=False)
+    network = SASRecNetwork(features, RECIPE, is_timed=False, profile=0, repeats=False)
     learner = NextSongLearner(network, known, RECIPE)
     begun = time.process_time()
     for batch in learner.batches(1, 0):

@@ -19,7 +19,7 @@ from recall_tables import TASKS, Task
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.judging.cost import Cost
-from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.registry import channel_class
 
 
@@ -36,7 +36,7 @@ def run(name: str, seed: int, task: Task, folder: Path) -> dict[str, Any]:
     channel.fit(RecallData(task.cut.learn, task.context.song_ids, task.context), work=work)
     fit_cpu_s = cost.lap()
     ks = sorted({k for _, k in task.shown})
-    found = judge(
+    found = evaluate(
         channel,
         task.cut,
         ks=ks,

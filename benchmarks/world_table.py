@@ -38,7 +38,7 @@ from audiorec.listening.side import read_side
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.tables import Lists
-from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 from audiorec.recall.serving.exclusions import traits_of
@@ -129,7 +129,7 @@ def artist_recall(table: pa.Table, users: Sequences, hidden: list[set[str]], wor
 
 def row_of(name: str, table: pa.Table, cut: JudgingSplit, context: Context, alone: str) -> str:
     """Return a line of the table of playlists."""
-    found = judge(
+    found = evaluate(
         Lists.of_table(table.filter(pa.compute.less_equal(table.column("rank"), K)), name),
         cut,
         ks=[10, K],

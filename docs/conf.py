@@ -4,8 +4,8 @@
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
 host and in the site. Two things are made at build time: the table of contents, from the lists of
-links in ``docs/index.md``, and a page for every package, from the public names that its
-``__init__`` docstring lists (``docs/api/``, not committed).
+links in ``docs/index.md``, and a page for every package, from the public names in the stub of
+its ``__init__`` (``docs/api/``, not committed).
 """
 
 import ast
@@ -83,24 +83,23 @@ def add_contents(_app: object, name: str, source: list[str]) -> None:
     elif name == "docs/api":
         source[0] += toctree(["api/*"])
         source[0] = re.sub(
-            r"\(\.\./audiorec/([\w/]*?)/?__init__\.py\)",
+            r"\(\.\./audiorec/([\w/]*?)/?__init__\.pyi?\)",
             lambda match: f"(api/{'.'.join(['audiorec', *filter(None, match[1].split('/'))])}.rst)",
             source[0],
         )
 
 
 def public_names(package: Path) -> dict[str, list[str]]:
-    """Return the public names of each module of a package, from the block below ``Public::``."""
-    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    """Return the public names of a package by module, from the stub beside its ``__init__.py``."""
+    stub = package / "__init__.pyi"
+    dotted = ".".join(package.relative_to(ROOT).parts)
     names: dict[str, list[str]] = {}
-    module = ""
-    for line in text.partition("Public::\n")[2].splitlines():
-        if line.strip() and not line.startswith(" "):
-            break
-        if start := re.match(r"    (\w+)  +(\S.*)", line):
-            module, line = start.groups()
-        names.setdefault(module, []).extend(re.findall(r"\w+", line))
-    return {module: found for module, found in names.items() if found}
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body if stub.is_file() else ():
+        if isinstance(node, ast.ImportFrom):
+            found = [alias.name for alias in node.names]
+            home = f"{dotted}.{found[0]}" if node.module == dotted else str(node.module)
+            names.setdefault(home, []).extend(found)  # a public module has a function of its name
+    return names
 
 
 def directive(tree: ast.Module, module: str, name: str) -> list[str]:
@@ -131,14 +130,17 @@ def package_page(package: Path) -> str:
     dotted = ".".join(package.relative_to(ROOT).parts)
     lines = module_part(dotted, [], "=")
     for module, names in public_names(package).items():
-        lines += module_part(f"{dotted}.{module}", names)
+        if module.rpartition(".")[0] == dotted:
+            lines += module_part(module, names)
+        else:
+            lines += [f"``{', '.join(names)}``: documented in ``{module}``.", ""]
     return "\n".join(lines)
 
 
 def top_page() -> str:
     """Return the page of ``import audiorec``, and of the modules that all others stand on."""
     lines = module_part("audiorec", [], "=")
-    for module in ("errors", "spec", "types", "distribution"):
+    for module in ("errors", "exports", "spec", "types", "distribution"):
         tree = ast.parse((ROOT / "audiorec" / f"{module}.py").read_text(encoding="utf-8"))
         named = [
             node.name

@@ -67,7 +67,7 @@ audiences(files, "audience-by-taste.parquet")
 
 # %% youtube-dnn learns what a user likes next from what came before: 40 numbers a user.
 liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
-taste = youtube_dnn.YoutubeDnn(youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4))
+taste = youtube_dnn.YouTubeDNN(youtube_dnn.YouTubeDNNRecipe(dimension=40, max_epochs=4))
 train_channel(taste, RecallData(liked, context=context), out / "taste")
 users = write_users(out / "users.parquet", taste, context.queries_of(liked))
 print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")

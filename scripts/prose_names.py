@@ -18,7 +18,10 @@ CODE = ("audiorec/**/*.py", "cli/**/*.py", "scripts/*.py", "benchmarks/**/*.py")
 QUOTED = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
 DOTTED = re.compile(r"(?<![\w./-])audiorec(?:_cli)?(?:\.[A-Za-z_]\w*)+(?![\w/-]|\.\w)")
 ENDINGS = (".md", ".py", ".sh", ".js", ".toml", ".json", ".parquet")
-NO_MODULES = ("digests", "override", "prom", "service", "toml")  # files, units, keys of metadata
+NO_MODULES = (
+    *("digests", "override", "prom", "service", "toml"),  # files, units, keys of metadata
+    *("apis", "backbones", "channels", "imports"),  # groups of entry points
+)
 
 
 @cache
@@ -94,7 +97,9 @@ def is_there(dotted: str, root: Path = ROOT) -> bool:
         rest.pop(0)
     else:
         module = folder / "__init__.py"
-    return not rest or rest[0] in _members(module)
+    stub = folder / "__init__.pyi"  # public names, imported on first use
+    members = _members(module) | (_members(stub) if stub.is_file() else set())
+    return not rest or rest[0] in members
 
 
 def unknown(prose: Iterable[tuple[str, int, str]]) -> Iterator[str]:

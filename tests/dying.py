@@ -36,10 +36,10 @@ def plays():
 
 def sasrec():
     """Return a small channel with dropout."""
-    from audiorec.recall.sequence.sasrec.channel import Sasrec
-    from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+    from audiorec.recall.sequence.sasrec.channel import SASRec
+    from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
-    return Sasrec(SasrecRecipe(dimension=8, negatives=10, max_epochs=3, learning_rate=0.01))
+    return SASRec(SASRecRecipe(dimension=8, negatives=10, max_epochs=3, learning_rate=0.01))
 
 
 def train(out, dies_in, *, tell, stop):

@@ -34,18 +34,18 @@ def features():
 
 def network(channel, **changes):
     """Return a recipe with dropout, and the network that it makes."""
-    from audiorec.recall.interests.pooling import ComirecSaNetwork
-    from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
-    from audiorec.recall.interests.routing import MindNetwork
-    from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-    from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+    from audiorec.recall.interests.pooling import ComiRecSANetwork
+    from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
+    from audiorec.recall.interests.routing import MINDNetwork
+    from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+    from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
     small = {"dimension": 8, "dropout": 0.3, "negatives": 10, "max_epochs": EPOCHS, **changes}
     if channel == "sasrec":
-        recipe = SasrecRecipe(**small)
-        return recipe, SasrecNetwork(features(), recipe, is_timed=True, profile=2)
-    recipe = (MindRecipe if channel == "mind" else ComirecSaRecipe)(**small)
-    made = MindNetwork if channel == "mind" else ComirecSaNetwork
+        recipe = SASRecRecipe(**small)
+        return recipe, SASRecNetwork(features(), recipe, is_timed=True, profile=2)
+    recipe = (MINDRecipe if channel == "mind" else ComiRecSARecipe)(**small)
+    made = MINDNetwork if channel == "mind" else ComiRecSANetwork
     return recipe, made(features(), recipe, profile=2)
 
 

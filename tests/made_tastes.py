@@ -8,10 +8,10 @@ from audiorec.learning.processes import ALONE
 from audiorec.listening.history import Likes
 from audiorec.listening.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, held_out
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.types import Pairs
 
-QUICK = YoutubeDnnRecipe(
+QUICK = YouTubeDNNRecipe(
     dimension=8,
     hidden=(16,),
     id_width=6,
@@ -54,7 +54,7 @@ def trained_in(dtype, processes=ALONE):
     import torch
 
     from audiorec.learning.refit import fit_refit
-    from audiorec.recall.sequence.youtube_dnn.trainer import YoutubeDnnLearner
+    from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner
 
     torch.set_num_threads(1)
     data = planted()
@@ -63,7 +63,7 @@ def trained_in(dtype, processes=ALONE):
     )
     held = held_out(data.likes, recipe)
 
-    class Unstopped(YoutubeDnnLearner):
+    class Unstopped(YouTubeDNNLearner):
         def score(self, line):
             return line["epoch"]
 

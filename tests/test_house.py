@@ -3,6 +3,8 @@
 import ast
 import importlib
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,45 +14,32 @@ from needs import needs
 REPOSITORY = Path(__file__).parents[1]
 ROOT, COMMANDS = REPOSITORY / "audiorec", REPOSITORY / "cli" / "audiorec_cli"
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent != ROOT)
-LOOSE = {"distribution", "errors", "spec", "types"}
-
-
-def docstring(package: Path) -> str:
-    return ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
-
-
-def table(text: str) -> set[str]:
-    """Return the names in the first column of a docstring's table."""
-    rows = re.findall(r"^(``\w+``(?:, ``\w+``)*,?)", text, re.MULTILINE)
-    return {name for row in rows for name in re.findall(r"``(\w+)``", row)}
-
-
-def public(package: Path) -> dict[str, set[str]]:
-    """Return the public names of each module, from the block below ``Public::``."""
-    _, found, block = docstring(package).partition("Public::\n")
-    names: dict[str, set[str]] = defaultdict(set)
-    module = ""
-    for line in block.splitlines() if found else ():
-        if not line.strip():
-            continue
-        if not line.startswith(" "):
-            break
-        start = re.match(r"    (\w+)  +(\S.*)", line)
-        if start:
-            module, line = start.groups()
-        names[module] |= {name for name in re.split(r"[,\s]+", line) if name}
-    return names
+LOOSE = {"distribution", "errors", "exports", "spec", "types"}
+LAZY = "from audiorec.exports import lazy\n\n__getattr__, __dir__ = lazy(__name__)\n"
 
 
 def dotted(package: Path) -> str:
     return ".".join(package.relative_to(REPOSITORY).parts)
 
 
-PUBLIC = {
-    f"{dotted(package)}.{module}": names
-    for package in PACKAGES
-    for module, names in public(package).items()
-}
+def exported(package: Path) -> list[tuple[str, str]]:
+    """Return module and name of each export in the stub of a package; a module is its own home."""
+    stub = package / "__init__.pyi"
+    found = []
+    for node in ast.parse(stub.read_text()).body if stub.is_file() else ():
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name, f"{stub}:{node.lineno}: write X as X"
+                is_module = node.module == dotted(package)
+                home = f"{node.module}.{alias.name}" if is_module else str(node.module)
+                found.append((home, alias.name))
+    return found
+
+
+PUBLIC: dict[str, set[str]] = defaultdict(set)
+for _package in PACKAGES:
+    for _home, _name in exported(_package):
+        PUBLIC[_home].add(_name)  # a public module has a function of its name
 
 
 def test_only_the_base_lies_loose_at_the_top():
@@ -58,11 +47,64 @@ def test_only_the_base_lies_loose_at_the_top():
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=dotted)
-def test_a_package_lists_its_modules_and_imports_nothing(package):
-    here = {path.stem for path in package.glob("*.py")} - {"__init__"}
-    here |= {path.parent.name for path in package.glob("*/__init__.py")}
-    assert table(docstring(package)) == here
-    assert len(ast.parse((package / "__init__.py").read_text()).body) == 1
+def test_a_package_imports_nothing_and_exports_what_lies_in_it(package):
+    text = (package / "__init__.py").read_text()
+    docstring, *rest = ast.parse(text).body
+    has_stub = (package / "__init__.pyi").is_file()
+    assert isinstance(docstring, ast.Expr)
+    assert text.endswith(f"\n\n{LAZY}") if has_stub else not rest
+    assert len(rest) == 2 * has_stub
+    modules = {path.stem for path in package.glob("*.py")}
+    modules |= {path.parent.name for path in package.glob("*/__init__.py")}
+    names = exported(package)
+    assert len({name for _, name in names}) == len(names)
+    for home, name in names:
+        assert home.startswith(f"{dotted(package)}."), f"{name} lies elsewhere"
+        # Whether a module or its function would be found, would depend on earlier imports.
+        assert (name in modules) == (home == f"{dotted(package)}.{name}"), name
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_says_in_one_line_what_it_is(path):
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
+    assert first.endswith((".", ":")), first
+
+
+@pytest.mark.parametrize("package", [ROOT, *PACKAGES], ids=dotted)
+def test_public_names_can_be_imported_from_their_package(package):
+    found = importlib.import_module(dotted(package))
+    names = {name for _, name in exported(package)}
+    if not names:
+        return
+    assert set(found.__all__) == set(dir(found)) == names
+    for home, name in exported(package):
+        try:
+            value = getattr(found, name)
+        except ModuleNotFoundError as error:  # a module that trains
+            needs(error.name or "")
+            raise
+        module = importlib.import_module(home)
+        assert value is (module if home == f"{dotted(package)}.{name}" else getattr(module, name))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_here'"):
+        found.nothing_here  # noqa: B018
+
+
+def test_a_public_name_loads_its_module_and_no_other():
+    code = (
+        "import sys, audiorec.recall, audiorec.search\n"
+        "from audiorec.recall import Queries\n"
+        "print('audiorec.search.space' in sys.modules, 'torch' in sys.modules,"
+        " 'audiorec.recall.simple.vs_knn' in sys.modules)\n"
+        "from audiorec.recall import SASRec, VsKnn, evaluate, fuse\n"
+        "from audiorec.search import Space\n"
+        "print(SASRec.name, VsKnn.name, evaluate.__name__, fuse.__name__, Space.__name__,"
+        " 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "False False False",
+        "sasrec vs-knn evaluate fuse Space False",
+    ]
 
 
 @pytest.mark.parametrize("module", PUBLIC)

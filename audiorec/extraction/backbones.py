@@ -22,7 +22,7 @@ from audiorec.audio.segment import segments
 from audiorec.errors import AudiorecError, InputError, WeightsError
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.files.user_files import input_errors, refuse_devices
-from audiorec.runs.doors import Door
+from audiorec.runs.entry_points import Registry
 from audiorec.runs.workers import Limits, Workers
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.added import (
@@ -39,7 +39,7 @@ from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
-BACKBONES = Door("audiorec.backbones", "backbone")
+BACKBONES = Registry("audiorec.backbones", "backbone")
 PACKAGED = ("model.onnx", "spec.json")
 HANDLER = "audiorec.extraction.backbones:check_handler"
 LIMITS = Limits(timeout_s=120.0)

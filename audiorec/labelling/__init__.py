@@ -4,16 +4,8 @@
 
     LABELS ──songs──▶ one row per segment ──train──▶ out-of-fold logits
                                           ──calibration──▶ `Head`, out-of-fold scores
-
-===============  ===================================================================
-``songs``        folders or tables of labels to features; train and evaluate on them
-``train``        folds, dense layers, early stopping: columns to a head
-``calibration``  logits to calibrated probabilities
-===============  ===================================================================
-
-Public::
-
-    songs    LabelledFeatures, evaluate_head, labelled_features, read_labels,
-             train_from_labels
-    train    HeadRecipe, TrainedHead, train_head
 """
+
+from audiorec.exports import lazy
+
+__getattr__, __dir__ = lazy(__name__)

@@ -5,9 +5,9 @@
     "my_package:Hour"  ──channel_class──▶ the class ``Hour``, which the user named
     model/             ──load_channel───▶ the channel that wrote it
 
-Channels are entry points of the group ``audiorec.channels`` (`audiorec.runs.doors`), so this module
-imports no family, and a package that adds a channel needs no change here. Judging and serving reach
-channels only through this module.
+Channels are entry points of the group ``audiorec.channels`` (`audiorec.runs.entry_points`), so this
+module imports no family, and a package that adds a channel needs no change here. Judging and
+serving reach channels only through this module.
 
 A model folder holds the name of its channel and may come from anyone. `load_channel` therefore
 imports nothing but what an installed package registers under that name, or what the user named:
@@ -23,9 +23,9 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import read_kind
 from audiorec.recall.contract.channel import KIND, Channel
-from audiorec.runs.doors import Door
+from audiorec.runs.entry_points import Registry
 
-CHANNELS = Door("audiorec.channels", "channel")
+CHANNELS = Registry("audiorec.channels", "channel")
 VARIABLE = "AUDIOREC_CHANNELS"  # classes as module:Class, separated by spaces
 EXTERNAL = "external:"  # prefix of the path of a candidates file
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # also names folders and files

@@ -37,7 +37,7 @@ def list_(json: JsonOption = False) -> None:
     audiorec extract ~/Music --backbone mn04 --out mn04.parquet
     """
     from audiorec.extraction.backbones import BACKBONES
-    from audiorec.runs.doors import maker
+    from audiorec.runs.entry_points import maker
     from audiorec.tagger.added import backbones_folder
 
     rows = [*_shipped(), *_added()]

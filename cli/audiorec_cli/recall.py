@@ -108,7 +108,7 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
     One broken package must not hide the other channels.
     """
     from audiorec.recall.registry import CHANNELS, channel_class, of_the_user
-    from audiorec.runs.doors import maker
+    from audiorec.runs.entry_points import maker
 
     for name in CHANNELS.own():
         yield channel_class(name), ""

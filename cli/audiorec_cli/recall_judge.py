@@ -108,7 +108,7 @@ def evaluate(
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.judging.judge import judge
+    from audiorec.recall.judging.judge import evaluate as evaluate_channel
 
     if bool(channels) == (candidates is not None):
         raise InputError("name channels or models, or give --candidates; see recall list")
@@ -120,7 +120,7 @@ def evaluate(
     cut, context = judging.cut(*known), judging.context()
     with engines.work(keeps=False) as work:
         found = [
-            judge(
+            evaluate_channel(
                 one,
                 cut,
                 ks=judging.ks,

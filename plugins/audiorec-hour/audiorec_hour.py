@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.recall import CountingChannel, Queries, ReasonKind, RecallData, Sequences
+from audiorec.listening import Sequences
+from audiorec.recall import CountingChannel, Queries, ReasonKind, RecallData
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
 
     words = "recall train youtube-dnn -i plays.csv --epochs 3 --out".split()
     assert audiorec(*words, "whole")[0] == 0
-    step, steps = trainer.YoutubeDnnLearner.step, []
+    step, steps = trainer.YouTubeDNNLearner.step, []
 
     def interrupted(self, batch):
         steps.append(1)
@@ -288,7 +288,7 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
         return step(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.YoutubeDnnLearner, "step", interrupted)
+        patch.setattr(trainer.YouTubeDNNLearner, "step", interrupted)
         code, _, err = audiorec(*words, "cut")
     assert code == 130
     assert "run the same command to resume" in err

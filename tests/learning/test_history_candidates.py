@@ -16,8 +16,8 @@ from audiorec.learning.next_loss import next_song_loss
 from audiorec.learning.next_plays import NextPlays, training_windows
 from audiorec.learning.next_song import NextSongLearner, _renumbered
 from audiorec.learning.song_features import no_features
-from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 N_SONGS = 7
 
@@ -57,9 +57,9 @@ def made(seed, repeats=True, profile=0):
         n_songs=N_SONGS,
         profile=rng.normal(size=(6, profile)).astype(np.float32),
     )
-    recipe = SasrecRecipe(dimension=8, dropout=0.0, repeats=repeats, longest=10)
+    recipe = SASRecRecipe(dimension=8, dropout=0.0, repeats=repeats, longest=10)
     torch.manual_seed(seed)
-    network = SasrecNetwork(no_features(N_SONGS), recipe, is_timed=False, profile=profile)
+    network = SASRecNetwork(no_features(N_SONGS), recipe, is_timed=False, profile=profile)
     with torch.no_grad():
         for p in network.parameters():
             p.add_(0.3 * torch.randn(p.shape))

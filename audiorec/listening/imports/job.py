@@ -34,11 +34,11 @@ from audiorec.listening.imports.rows import (
     SourceRow,
 )
 from audiorec.listening.imports.songs import NO_SUCH, FoundSong, KnownSongs, own_id
-from audiorec.runs.doors import Door
+from audiorec.runs.entry_points import Registry
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
 
-IMPORTS = Door("audiorec.imports", "kind of history")
+IMPORTS = Registry("audiorec.imports", "kind of history")
 NOBODY = "me"  # default user id, if neither the source nor the caller gives one
 BLOCK_ROWS = 1 << 14  # rows buffered as Python objects: about 15 MB
 FORMAT_VERSION = 1

@@ -18,24 +18,24 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.channel import GraphChannel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.recipe import EgesRecipe
+from audiorec.recall.graph.recipe import EGESRecipe
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.graph.walks import list_walks
 
 
-class Eges(GraphChannel[EgesRecipe]):
+class EGES(GraphChannel[EGESRecipe]):
     """Songs near those of the history, by random walks over lists and weighted facts (EGES)."""
 
     name = "eges"
-    Recipe = EgesRecipe
+    Recipe = EGESRecipe
 
     def _train(
         self, material: GraphMaterial, **options: Any
     ) -> tuple[SongVectors, list[Any]] | None:
-        from audiorec.recall.graph.eges_model import EgesModel
+        from audiorec.recall.graph.eges_model import EGESModel
         from audiorec.recall.graph.learner import train_pairs
 
-        make, recipe = partial(EgesModel, recipe=self.recipe), self.recipe
+        make, recipe = partial(EGESModel, recipe=self.recipe), self.recipe
 
         def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
             return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)

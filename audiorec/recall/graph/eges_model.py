@@ -8,7 +8,7 @@ from audiorec.learning.seeds import generator
 from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.recipe import EgesRecipe
+from audiorec.recall.graph.recipe import EGESRecipe
 from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
 from audiorec.recall.graph.tables import trainable_copy
 from audiorec.recall.graph.vectors import START
@@ -18,10 +18,10 @@ ROWS = 65_536  # songs per block
 OFF = -1e9  # logit of an empty slot
 
 
-class EgesModel(PairModel):
+class EGESModel(PairModel):
     """Embeddings of songs and entities, weights of facts per song, and context embeddings."""
 
-    def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
+    def __init__(self, material: GraphMaterial, recipe: EGESRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         self._things, there = slots_of(material, recipe.slots)

@@ -18,16 +18,16 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.channel import GraphChannel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.recipe import GraphSageRecipe
+from audiorec.recall.graph.recipe import GraphSAGERecipe
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.graph.walks import list_walks
 
 
-class GraphSage(GraphChannel[GraphSageRecipe]):
+class GraphSAGE(GraphChannel[GraphSAGERecipe]):
     """Songs near those of the history, by their neighbours in the graph (GraphSAGE)."""
 
     name = "graphsage"
-    Recipe = GraphSageRecipe
+    Recipe = GraphSAGERecipe
 
     def _train(
         self, material: GraphMaterial, **options: Any

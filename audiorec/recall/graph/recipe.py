@@ -131,7 +131,7 @@ class Song2vecRecipe(GraphRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EgesRecipe(GraphRecipe):
+class EGESRecipe(GraphRecipe):
     """Settings of EGES, and those of `GraphRecipe`.
 
     Attributes
@@ -155,7 +155,7 @@ class EgesRecipe(GraphRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraphSageRecipe(GraphRecipe):
+class GraphSAGERecipe(GraphRecipe):
     """Settings of GraphSAGE, and those of `GraphRecipe`.
 
     Attributes

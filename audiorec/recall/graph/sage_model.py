@@ -9,7 +9,7 @@ from audiorec.learning.seeds import generator
 from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.recipe import GraphSageRecipe
+from audiorec.recall.graph.recipe import GraphSAGERecipe
 from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
 from audiorec.recall.graph.tables import trainable_copy
 from audiorec.recall.graph.vectors import START
@@ -23,7 +23,7 @@ ROWS = 8_192  # entities per block
 class SageModel(PairModel):
     """Embeddings of entities, and two aggregating layers."""
 
-    def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
+    def __init__(self, material: GraphMaterial, recipe: GraphSAGERecipe) -> None:
         super().__init__()
         self.recipe = recipe
         width = recipe.dimension

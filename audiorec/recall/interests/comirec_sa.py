@@ -6,23 +6,23 @@ from audiorec.learning.next_plays import NextPlays, PlayBatch
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.interests.channel import SeveralInterests
 from audiorec.recall.interests.forward import pooled_interests
-from audiorec.recall.interests.recipe import ComirecSaRecipe
+from audiorec.recall.interests.recipe import ComiRecSARecipe
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
 
 
-class ComirecSa(SeveralInterests[ComirecSaRecipe]):
+class ComiRecSA(SeveralInterests[ComiRecSARecipe]):
     """Songs near any of a user's interests, each found by self-attention over the history."""
 
     name = "comirec-sa"
-    Recipe = ComirecSaRecipe
+    Recipe = ComiRecSARecipe
 
     def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
-        from audiorec.recall.interests.pooling import ComirecSaNetwork
+        from audiorec.recall.interests.pooling import ComiRecSANetwork
 
-        return ComirecSaNetwork(features, self.recipe, profile=plays.profile.shape[1])
+        return ComiRecSANetwork(features, self.recipe, profile=plays.profile.shape[1])
 
     def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
         return pooled_interests(batch, self.songs, self.weights, self.recipe)

@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.learning.next_plays import PlayBatch
 from audiorec.recall.interests.draws import history_seeds, normals
-from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
+from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
 from audiorec.types import BoolArray, FloatArray
 
 EPSILON = np.float32(1e-9)
@@ -21,7 +21,7 @@ Read = tuple[FloatArray, FloatArray]
 
 
 def routed_interests(
-    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: MindRecipe
+    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: MINDRecipe
 ) -> Read:
     """Return MIND's interests (B, K, d) and shares (B, L, K) of histories.
 
@@ -34,7 +34,7 @@ def routed_interests(
         Histories of at least one play.
     songs : ndarray, shape (S, d), float32
     weights : mapping of str to ndarray
-    recipe : MindRecipe
+    recipe : MINDRecipe
     """
     read = _unit(songs[batch.songs] @ weights["route"]) * np.float32(recipe.routing_scale)
     (n, length), k = batch.songs.shape, recipe.interests
@@ -54,7 +54,7 @@ def routed_interests(
 
 
 def pooled_interests(
-    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: ComirecSaRecipe
+    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: ComiRecSARecipe
 ) -> Read:
     """Return ComiRec-SA's interests and shares; parameters and shapes as in `routed_interests`.
 

@@ -18,15 +18,15 @@ from torch.nn import functional
 
 from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.network import InterestsNetwork
-from audiorec.recall.interests.recipe import ComirecSaRecipe
+from audiorec.recall.interests.recipe import ComiRecSARecipe
 
 START_SPREAD = 3.0  # initial spread of a song's logits
 
 
-class ComirecSaNetwork(InterestsNetwork):
+class ComiRecSANetwork(InterestsNetwork):
     """Self-attentive pooling with one head per interest."""
 
-    recipe: ComirecSaRecipe
+    recipe: ComiRecSARecipe
 
     def build(self, d: int) -> None:
         """Add attention; see `InterestsNetwork`."""

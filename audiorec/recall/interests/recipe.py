@@ -64,7 +64,7 @@ class InterestsRecipe(NextSongRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MindRecipe(InterestsRecipe):
+class MINDRecipe(InterestsRecipe):
     """Settings of MIND, and those of `InterestsRecipe`.
 
     Attributes
@@ -101,7 +101,7 @@ class MindRecipe(InterestsRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComirecSaRecipe(InterestsRecipe):
+class ComiRecSARecipe(InterestsRecipe):
     """Settings of ComiRec-SA, and those of `InterestsRecipe`.
 
     Attributes

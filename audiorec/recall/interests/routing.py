@@ -22,16 +22,16 @@ from torch.nn import functional
 from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.draws import history_seeds, normals, place_seeds
 from audiorec.recall.interests.network import InterestsNetwork, target_cosines
-from audiorec.recall.interests.recipe import MindRecipe
+from audiorec.recall.interests.recipe import MINDRecipe
 from audiorec.types import Int64Array
 
 EPSILON = 1e-9  # added to a squared length before its root
 
 
-class MindNetwork(InterestsNetwork):
+class MINDNetwork(InterestsNetwork):
     """Dynamic routing from songs to interests, and label-aware attention."""
 
-    recipe: MindRecipe
+    recipe: MINDRecipe
     logits: Tensor
 
     def build(self, d: int) -> None:

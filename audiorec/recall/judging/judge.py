@@ -1,6 +1,6 @@
 """Evaluate channels on a split: ranks of the wanted songs, intervals, and cost.
 
-JudgingSplit, channel  ──judge──▶ `Judgement`: measures per query, spread of the lists, seconds
+JudgingSplit, channel  ──evaluate──▶ `Judgement`: measures per query, spread of the lists, seconds
 JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
 """
 
@@ -90,7 +90,7 @@ class Judgement:
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 
-def judge(
+def evaluate(
     channel: Channel | Lists,
     split: JudgingSplit,
     *,
@@ -193,7 +193,7 @@ def compare(
 ) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split and compare each with the best.
 
-    Parameters are as for `judge`; `by` is the measure and k to sort by.
+    Parameters are as for `evaluate`; `by` is the measure and k to sort by.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def compare(
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options |= {"kinds": kinds, "engine": engine}
-    found = [judge(channel, split, **options) for channel in channels]
+    found = [evaluate(channel, split, **options) for channel in channels]
     found.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
     behind = {

@@ -26,7 +26,7 @@ from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
 from audiorec.recall.contract.default_list import DEFAULT
 from audiorec.recall.contract.tables import Lists
-from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
@@ -167,7 +167,7 @@ class _Sample:
             ranks = self.places.ranks(self.places.weigh(recipe))
             ranks[ranks > recipe.k] = np.inf
             return rank_measures(ranks, self.places.query, len(self.split), ks)
-        return judge(self._lists(recipe)[0], self.split, ks=ks, keep_heard=True).per_query
+        return evaluate(self._lists(recipe)[0], self.split, ks=ks, keep_heard=True).per_query
 
     def figures(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures of the lists."""
@@ -177,7 +177,7 @@ class _Sample:
     def looked_at(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures, and statistics of the lists."""
         lists, new = self._lists(recipe)
-        found = judge(
+        found = evaluate(
             lists,
             self.split,
             ks=sorted({20, recipe.k, self.by[1]}),
@@ -388,7 +388,7 @@ def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[lis
 
 
 def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
-    """Return genre and artist labels of songs in the form that `judge` expects."""
+    """Return genre and artist labels of songs in the form that `evaluate` expects."""
     named = (name for name in ("genre", "artist") if name in facts.groups)
     return {
         name: {

@@ -27,7 +27,7 @@ SPARE = 1.25  # memory needed, as a multiple of the matrix of weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EaseRecipe:
+class EASERecipe:
     """The regularisation of EASE.
 
     Attributes
@@ -43,12 +43,12 @@ class EaseRecipe:
             raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
 
 
-class Ease(CountingChannel[EaseRecipe]):
+class EASE(CountingChannel[EASERecipe]):
     """Songs that go with the whole history, by ridge regression over all songs (EASE)."""
 
     name = "ease"
     reason = ReasonKind.LISTENERS
-    Recipe = EaseRecipe
+    Recipe = EASERecipe
     ARRAYS = ("weights",)
 
     def _count(self, data: RecallData) -> None:

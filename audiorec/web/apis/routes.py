@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
-from audiorec.runs.doors import Door
+from audiorec.runs.entry_points import Registry
 from audiorec.web.apis import audiomuse, bliss, own, subsonic
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.snapshot import Snapshot
 
-APIS = Door("audiorec.apis", "API")
+APIS = Registry("audiorec.apis", "API")
 
 
 @dataclass(frozen=True, slots=True)

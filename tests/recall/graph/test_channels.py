@@ -17,15 +17,15 @@ from audiorec.recall.contract.job import train_channel
 from audiorec.recall.graph.explain import near_song
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import held_out, material_of
-from audiorec.recall.graph.recipe import EgesRecipe, GraphSageRecipe, Song2vecRecipe
+from audiorec.recall.graph.recipe import EGESRecipe, GraphSAGERecipe, Song2vecRecipe
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall, prior_columns, scaled
 from audiorec.recall.registry import channel_class, load_channel
 
 SMALL = {"dimension": 8, "drawn": 32, "places": 128, "block": 16}
 RECIPES = {
     "song2vec": Song2vecRecipe(**SMALL, facts=32, max_epochs=4),
-    "eges": EgesRecipe(**SMALL, slots=3, max_epochs=4),
-    "graphsage": GraphSageRecipe(**SMALL, near=3, far=2, table=6, max_epochs=4),
+    "eges": EGESRecipe(**SMALL, slots=3, max_epochs=4),
+    "graphsage": GraphSAGERecipe(**SMALL, near=3, far=2, table=6, max_epochs=4),
 }
 KINDS = pytest.mark.parametrize("name", RECIPES)
 
@@ -270,9 +270,9 @@ def test_a_recipe_that_cannot_be_is_refused():
         (Song2vecRecipe, {"learning_rate": 0.0}),
         (Song2vecRecipe, {"max_epochs": -1}),
         (Song2vecRecipe, {"tables": "paper"}),
-        (EgesRecipe, {"recent": 0}),
-        (EgesRecipe, {"walk_length": 1}),
-        (GraphSageRecipe, {"sharpness": 0.0}),
+        (EGESRecipe, {"recent": 0}),
+        (EGESRecipe, {"walk_length": 1}),
+        (GraphSAGERecipe, {"sharpness": 0.0}),
     ):
         with pytest.raises(InputError):
             kind(**wrong)

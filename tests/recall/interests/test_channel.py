@@ -18,13 +18,13 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.interests.comirec_sa import ComirecSa
-from audiorec.recall.interests.mind import Mind
-from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
+from audiorec.recall.interests.comirec_sa import ComiRecSA
+from audiorec.recall.interests.mind import MIND
+from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
 from audiorec.recall.registry import load_channel
 
 QUICK = {"dimension": 8, "negatives": 20, "batch_size": 16, "max_epochs": 2}
-KINDS = {"mind": (Mind, MindRecipe), "comirec-sa": (ComirecSa, ComirecSaRecipe)}
+KINDS = {"mind": (MIND, MINDRecipe), "comirec-sa": (ComiRecSA, ComiRecSARecipe)}
 NAMES = tuple(KINDS)
 
 
@@ -204,8 +204,8 @@ import os, signal, sys
 from pathlib import Path
 from audiorec.learning import fit
 from audiorec.recall.contract.checks import synthetic_listening
-from audiorec.recall.interests.mind import Mind
-from audiorec.recall.interests.recipe import MindRecipe
+from audiorec.recall.interests.mind import MIND
+from audiorec.recall.interests.recipe import MINDRecipe
 
 steps, save = [], fit._Training.save
 
@@ -220,8 +220,8 @@ from audiorec.recall.contract import next_song
 from audiorec.learning import next_song as learner
 plain = learner.train_next_song
 learner.train_next_song = lambda *a, **k: plain(*a, **k, every_s=0.0)
-recipe = MindRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=2)
-made = Mind(recipe).fit(synthetic_listening(), work=Path(sys.argv[1]))
+recipe = MINDRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=2)
+made = MIND(recipe).fit(synthetic_listening(), work=Path(sys.argv[1]))
 made.save(Path(sys.argv[1]) / "model")
 """
 

@@ -16,10 +16,10 @@ from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
 from audiorec.recall.interests.forward import pooled_interests, routed_interests
 from audiorec.recall.interests.network import target_cosines
-from audiorec.recall.interests.pooling import ComirecSaNetwork
-from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
+from audiorec.recall.interests.pooling import ComiRecSANetwork
+from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
 from audiorec.recall.interests.routing import (
-    MindNetwork,
+    MINDNetwork,
     interest_mask,
     routed,
     squash,
@@ -128,7 +128,7 @@ def test_an_interest_that_is_not_there_trains_nothing_and_is_nobodys_nearest():
     target = torch.tensor([[1.0, 0.0]])
     assert target_cosines(queries, target)[1].argmax(dim=1).tolist() == [0]
     for sharpness in (0.0, 1.0, 9.0):
-        made = network(MindNetwork, MindRecipe(**QUICK, sharpness=sharpness))
+        made = network(MINDNetwork, MINDRecipe(**QUICK, sharpness=sharpness))
         found = made.target_queries(queries, target)
         torch.testing.assert_close(found, functional.normalize(queries[:, 0], dim=1))
 
@@ -136,9 +136,9 @@ def test_an_interest_that_is_not_there_trains_nothing_and_is_nobodys_nearest():
 def test_label_aware_attention_goes_from_the_mean_to_the_nearest():
     queries = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     target = torch.tensor([[0.8, 0.6]])
-    even = network(MindNetwork, MindRecipe(**QUICK, sharpness=0.0)).target_queries(queries, target)
+    even = network(MINDNetwork, MINDRecipe(**QUICK, sharpness=0.0)).target_queries(queries, target)
     torch.testing.assert_close(even, torch.tensor([[0.5, 0.5]]))
-    sharp = network(MindNetwork, MindRecipe(**QUICK, sharpness=99.0)).target_queries(
+    sharp = network(MINDNetwork, MINDRecipe(**QUICK, sharpness=99.0)).target_queries(
         queries, target
     )
     torch.testing.assert_close(sharp, torch.tensor([[1.0, 0.0]]))
@@ -147,10 +147,10 @@ def test_label_aware_attention_goes_from_the_mean_to_the_nearest():
 @pytest.mark.parametrize(
     ("kind", "recipe", "forward"),
     [
-        (MindNetwork, MindRecipe(**QUICK, hidden=2), routed_interests),
-        (MindNetwork, MindRecipe(**QUICK, routing_logits="fixed"), routed_interests),
-        (ComirecSaNetwork, ComirecSaRecipe(**QUICK, hidden=2), pooled_interests),
-        (ComirecSaNetwork, ComirecSaRecipe(**QUICK, positions=False), pooled_interests),
+        (MINDNetwork, MINDRecipe(**QUICK, hidden=2), routed_interests),
+        (MINDNetwork, MINDRecipe(**QUICK, routing_logits="fixed"), routed_interests),
+        (ComiRecSANetwork, ComiRecSARecipe(**QUICK, hidden=2), pooled_interests),
+        (ComiRecSANetwork, ComiRecSARecipe(**QUICK, positions=False), pooled_interests),
     ],
 )
 def test_numpy_answers_as_torch_does(kind, recipe, forward):
@@ -170,8 +170,8 @@ def test_numpy_answers_as_torch_does(kind, recipe, forward):
 @pytest.mark.parametrize(
     ("kind", "recipe"),
     [
-        (MindNetwork, MindRecipe(**QUICK, routing_logits="fixed")),
-        (ComirecSaNetwork, ComirecSaRecipe(**QUICK)),
+        (MINDNetwork, MINDRecipe(**QUICK, routing_logits="fixed")),
+        (ComiRecSANetwork, ComiRecSARecipe(**QUICK)),
     ],
 )
 def test_a_place_in_training_is_a_history_in_answers(kind, recipe):
@@ -192,8 +192,8 @@ def test_a_place_in_training_is_a_history_in_answers(kind, recipe):
 
 
 def test_logits_are_drawn_anew_for_each_example_and_step():
-    plays, recipe = some_plays(), MindRecipe(**QUICK)
-    made = network(MindNetwork, recipe).eval()
+    plays, recipe = some_plays(), MINDRecipe(**QUICK)
+    made = network(MINDNetwork, recipe).eval()
     learner = NextSongLearner(made, plays, recipe)
     owner = np.flatnonzero(plays.lengths > 8)[:1]
     twice = np.repeat(owner, 2)

@@ -11,7 +11,7 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.tables import read_candidates, read_targets
-from audiorec.recall.judging.judge import compare, judge
+from audiorec.recall.judging.judge import compare, evaluate
 from audiorec.recall.judging.splits import SPLITS, given_split, list_groups, split
 from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.replay import Replay
@@ -96,30 +96,30 @@ def test_a_given_test_set_is_matched_by_user():
 
 def test_rules_that_know_the_answer_are_always_right():
     lists = [["a", "b", "c"]] * 20
-    verdict = judge(Rules(), split(Sequences.from_lists(lists), "sessions"), ks=[1, 2])
+    verdict = evaluate(Rules(), split(Sequences.from_lists(lists), "sessions"), ks=[1, 2])
     assert str(verdict.means["recall", 1]) == "1.000 [1.000, 1.000]"
     assert verdict.song_strata["played more"] == (1.0, 2)
 
 
 def test_heard_songs_are_left_out_and_not_asked_for_again():
     cut = split(Sequences.from_lists([["a", "b", "a"], ["a", "c", "b"], ["b", "a"]]), "last")
-    verdict = judge(Popular(), cut, ks=[1])
+    verdict = evaluate(Popular(), cut, ks=[1])
     # The first wants a again, which it knows: it is not asked.
     assert np.isnan(verdict.per_query["recall", 1][0])
     assert verdict.per_query["recall", 1][1:].tolist() == [1.0, 1.0]
-    kept = judge(Replay(), cut, ks=[2], keep_heard=True)
+    kept = evaluate(Replay(), cut, ks=[2], keep_heard=True)
     assert kept.per_query["recall", 2].tolist() == [1.0, 0.0, 0.0]
     with pytest.raises(InputError, match="every wanted song is in its user"):
-        judge(Popular(), split(Sequences.from_lists([["a", "a"]]), "last"))
+        evaluate(Popular(), split(Sequences.from_lists([["a", "a"]]), "last"))
 
 
 def test_a_list_that_a_channel_wrote_is_judged_like_the_channel(tmp_path):
     cut = split(synthetic_listening().sequences, "last")
     channel = Rules()
-    expected = judge(channel, cut, ks=[3, 10])
+    expected = evaluate(channel, cut, ks=[3, 10])
     path = tmp_path / "lists.parquet"
     write_candidates(path, channel, Queries(cut.histories), 40, exclude=cut.histories)
-    found = judge(read_candidates(path), cut, ks=[3, 10])
+    found = evaluate(read_candidates(path), cut, ks=[3, 10])
     assert found.channel == "rules"
     for key in (("recall", 3), ("recall", 10)):  # ties stand in one order, ranks are means
         assert found.means[key].value == pytest.approx(expected.means[key].value, abs=0.05)
@@ -168,6 +168,6 @@ def test_comparison_puts_the_best_first_and_says_by_how_much():
 def test_a_trained_channel_is_judged_as_it_is():
     plays = Sequences.from_lists([["a", "b"], ["b", "a"]])
     channel = Popular().fit(RecallData(Sequences.from_lists([["a"]])))
-    verdict = judge(channel, split(plays, "last"), ks=[1], trained=True)
+    verdict = evaluate(channel, split(plays, "last"), ks=[1], trained=True)
     assert verdict.n_songs == 1
     assert verdict.per_query["recall", 1].tolist() == [0.0, 1.0]

@@ -12,7 +12,7 @@ from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost
-from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.lists import spread_of
 from audiorec.recall.judging.splits import given_split, split
 from audiorec.recall.judging.strata import owners_of, song_strata, user_strata
@@ -24,8 +24,8 @@ from audiorec.recall.simple.vs_knn import VsKnn
 @pytest.mark.parametrize("channel", [Popular, Replay, VsKnn])
 def test_repeats_are_judged_both_ways_at_once(channel):
     cut = split(synthetic_listening().sequences, "last")
-    kept = judge(channel(), cut, ks=[3, 10], keep_heard=True)
-    left_out = judge(channel(), cut, ks=[3, 10])
+    kept = evaluate(channel(), cut, ks=[3, 10], keep_heard=True)
+    left_out = evaluate(channel(), cut, ks=[3, 10])
     assert (kept.repeats, left_out.repeats) == ("kept", "left_out")
     for one, other in ((kept, left_out), (left_out, kept)):
         assert one.otherwise.keys() == other.means.keys()
@@ -42,16 +42,16 @@ def test_a_heard_song_stands_before_others_only_where_it_is_kept():
         Sequences.from_lists([["a"]], ["u"]),
         Sequences.from_lists([["b"]], ["u"]),
     )
-    found = judge(Popular(), cut, ks=[1])
+    found = evaluate(Popular(), cut, ks=[1])
     assert found.means["recall", 1].value == 1
     assert found.otherwise["recall", 1] == 0
     assert found.spread["popularity"] == 1  # of b; a was played twice
-    assert judge(Popular(), cut, ks=[1], keep_heard=True).spread["popularity"] == 2
+    assert evaluate(Popular(), cut, ks=[1], keep_heard=True).spread["popularity"] == 2
 
 
 def test_the_other_way_is_empty_where_nothing_is_wanted():
     cut = split(Sequences.from_lists([["a", "a"], ["a", "b", "a"]]), "last")
-    assert judge(Popular(), cut, ks=[1], keep_heard=True).otherwise == {}
+    assert evaluate(Popular(), cut, ks=[1], keep_heard=True).otherwise == {}
 
 
 def test_heard_songs_of_a_made_list_are_passed_over():
@@ -61,7 +61,7 @@ def test_heard_songs_of_a_made_list_are_passed_over():
         Sequences.from_lists([["b"]], ["u"]),
     )
     made = Lists(Sequences.from_lists([["a", "b"]], ["u"]), "theirs")
-    found = judge(made, cut, ks=[1])
+    found = evaluate(made, cut, ks=[1])
     assert found.means["recall", 1].value == 1
     assert found.otherwise["recall", 1] == 0
 
@@ -89,7 +89,7 @@ def test_a_song_that_one_list_plays_often_is_in_one_list():
         Sequences.from_lists([["c"], []], ["u", "v"]),
         Sequences.from_lists([["a", "b"], ["zzz"]], ["u", "v"]),
     )
-    found = judge(Popular(), cut, ks=[1])
+    found = evaluate(Popular(), cut, ks=[1])
     assert found.song_strata == {
         "never played": (0.0, 1),
         "played once": (pytest.approx(np.nan, nan_ok=True), 0),
@@ -163,7 +163,7 @@ def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     # A million songs and as many queries as one likes: no more than CELLS similarities at a time.
     plays = synthetic_listening().sequences
     cut = split(plays, "last")
-    whole = judge(VsKnn(), cut, ks=[3, 10])
+    whole = evaluate(VsKnn(), cut, ks=[3, 10])
     shapes = []
     plain = VsKnn._similarities
 
@@ -175,7 +175,7 @@ def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     monkeypatch.setattr(VsKnn, "_similarities", watched)
     n_songs = len(plays.song_ids)
     monkeypatch.setattr("audiorec.recall.contract.channel.CELLS", 7 * n_songs)
-    in_blocks = judge(VsKnn(), cut, ks=[3, 10])
+    in_blocks = evaluate(VsKnn(), cut, ks=[3, 10])
     assert {q for q, _ in shapes[:-1]} == {7}
     assert max(q * s for q, s in shapes) <= 7 * n_songs
     for at, values in whole.per_query.items():

@@ -198,13 +198,13 @@ def test_lists_of_a_run_that_read_another_log_are_not_kept(tmp_path):
 def test_embeddings_stand_once_a_song_and_once_a_user(tmp_path):
     needs("torch")
     from audiorec.learning.torch_use import one_thread
-    from audiorec.recall.interests.mind import Mind
-    from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
+    from audiorec.recall.interests.mind import MIND
+    from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
 
     write_days(tmp_path, 4)
     plays = to_sequences(read_interactions(tmp_path / "plays.csv"))
     with one_thread("tests"):
-        for kind, settings in ((YoutubeDnn, {"max_epochs": 1}), (Mind, {"max_epochs": 1})):
+        for kind, settings in ((YouTubeDNN, {"max_epochs": 1}), (MIND, {"max_epochs": 1})):
             fitted = kind(kind.Recipe(**settings)).fit(RecallData(plays))
             fitted.save(tmp_path / "models" / kind.name)
     models = tuple(sorted((tmp_path / "models").iterdir()))

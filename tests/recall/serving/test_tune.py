@@ -10,7 +10,7 @@ from made_candidates import table_of
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.tables import Lists
-from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import given_split
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
@@ -78,7 +78,7 @@ def test_the_fast_way_says_what_the_lists_say(world):
     ):
         ranks = places.ranks(places.weigh(recipe))
         lists = Lists.of_table(fuse(tables, recipe), "fused")
-        slow = judge(lists, split, ks=[5], keep_heard=True, trained=True)
+        slow = evaluate(lists, split, ks=[5], keep_heard=True, trained=True)
         fast = np.where(ranks <= 5, 1 / ranks, 0)
         assert fast.tolist() == pytest.approx(slow.per_query["mrr", 5].tolist())
         assert 0 < (ranks <= 5).mean() < 1

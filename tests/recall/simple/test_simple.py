@@ -11,7 +11,7 @@ from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.simple import ease as ease_module
-from audiorec.recall.simple.ease import Ease, EaseRecipe
+from audiorec.recall.simple.ease import EASE, EASERecipe
 from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
 from audiorec.recall.simple.popular import Popular, PopularRecipe
 from audiorec.recall.simple.recent_likes import RecentLikes, RecentLikesRecipe
@@ -116,7 +116,7 @@ def test_item_knn_in_blocks_is_the_same(monkeypatch):
 def test_ease_is_its_closed_form():
     rng = np.random.default_rng(1)
     lists = [[f"s{s}" for s in rng.integers(0, 9, 4)] for _ in range(50)]
-    channel = fitted(Ease(EaseRecipe(regularisation=3.0)), *lists)
+    channel = fitted(EASE(EASERecipe(regularisation=3.0)), *lists)
     x = np.zeros((50, 9))
     for row, songs in enumerate(lists):
         x[row, [int(song[1:]) for song in songs]] = 1
@@ -146,7 +146,7 @@ def test_ease_refuses_what_would_not_fit_in_free_memory_before_it_starts(monkeyp
 def test_ease_refuses_what_would_not_fit(monkeypatch):
     monkeypatch.setattr(ease_module, "MOST_SONGS", 2)
     with pytest.raises(InputError, match=r"ease: 3 songs would need .* GB; .*use item-knn"):
-        fitted(Ease(), ["a", "b", "c"])
+        fitted(EASE(), ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
         (RulesRecipe, {"fade": 1.5}),
         (VsKnnRecipe, {"neighbours": 0}),
         (ItemKnnRecipe, {"shrink": -1}),
-        (EaseRecipe, {"regularisation": 0}),
+        (EASERecipe, {"regularisation": 0}),
     ],
 )
 def test_a_recipe_refuses_what_makes_no_sense(recipe, value):

@@ -12,7 +12,7 @@ from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.next_song import NextSong, unit
 from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
 from audiorec.recall.sequence.sasrec.gaps import capped_by_session
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 FEWEST_REPEATS = 0.01  # share of the plays from which repeats are learnt
 
 
-class Sasrec(NextSong[SasrecRecipe]):
+class SASRec(NextSong[SASRecRecipe]):
     """The likely next songs, by attention over the order and the times of a history."""
 
     name = "sasrec"
     serves = frozenset({"history", "profile", "cold_song"})
-    Recipe = SasrecRecipe
+    Recipe = SASRecRecipe
 
     def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
-        from audiorec.recall.sequence.sasrec.network import SasrecNetwork
+        from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 
-        return SasrecNetwork(
+        return SASRecNetwork(
             features,
             self.recipe,
             is_timed=plays.is_timed,

@@ -13,7 +13,7 @@ import numpy as np
 from audiorec.learning.batches import causal_mask
 from audiorec.learning.next_plays import PlayBatch
 from audiorec.recall.sequence.sasrec.gaps import gap_bins
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 EPSILON = np.float32(1e-5)
@@ -21,7 +21,7 @@ Weights = Mapping[str, Any]
 
 
 def newest_query(
-    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: SasrecRecipe
+    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: SASRecRecipe
 ) -> FloatArray:
     """Return the query at the newest play of each history: (B, d) float32.
 
@@ -31,7 +31,7 @@ def newest_query(
         Histories of at least one play.
     songs : ndarray, shape (S, d), float32
     weights : mapping of str to ndarray
-    recipe : SasrecRecipe
+    recipe : SASRecRecipe
     """
     x = songs[batch.songs]
     if recipe.positions:
@@ -96,7 +96,7 @@ def history_terms(
 
 
 def _block(
-    x: FloatArray, at: Int64Array, batch: PlayBatch, weights: Weights, recipe: SasrecRecipe
+    x: FloatArray, at: Int64Array, batch: PlayBatch, weights: Weights, recipe: SASRecRecipe
 ) -> FloatArray:
     """Apply a block at some positions (B, M) of each history: (B, M, d)."""
     here = np.take_along_axis(x, at[:, :, None], axis=1)
@@ -112,7 +112,7 @@ def _attended(
     at: Int64Array,
     batch: PlayBatch,
     weights: Weights,
-    recipe: SasrecRecipe,
+    recipe: SASRecRecipe,
 ) -> FloatArray:
     n, length, d = x.shape
     heads, width = recipe.heads, d // recipe.heads

@@ -17,14 +17,14 @@ from audiorec.learning.dropout import dropout
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.sequence.sasrec.gaps import n_gap_bins
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 EPSILON = 1e-5  # of the norms
 LAGS = 4  # distances, in plays, that are distinguished for repeated songs
 SMALL = 0.01  # initial standard deviation of terms that should start near zero
 
 
-class SasrecNetwork(NextSongModel):
+class SASRecNetwork(NextSongModel):
     """The network, with parameters only for what the data has.
 
     `is_timed`: learn time gaps; `repeats`: learn whether songs of the history come again;
@@ -34,7 +34,7 @@ class SasrecNetwork(NextSongModel):
     def __init__(
         self,
         features: SongFeatures,
-        recipe: SasrecRecipe,
+        recipe: SASRecRecipe,
         *,
         is_timed: bool,
         profile: int,
@@ -117,7 +117,7 @@ class SasrecNetwork(NextSongModel):
 class _Block(nn.Module):
     """Causal attention, then a feed-forward layer at each position."""
 
-    def __init__(self, recipe: SasrecRecipe, is_timed: bool) -> None:
+    def __init__(self, recipe: SASRecRecipe, is_timed: bool) -> None:
         super().__init__()
         d = recipe.dimension
         self.heads, self.dropout = recipe.heads, recipe.dropout

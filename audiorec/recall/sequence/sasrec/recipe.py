@@ -7,7 +7,7 @@ from audiorec.learning.next_recipe import NextSongRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SasrecRecipe(NextSongRecipe):
+class SASRecRecipe(NextSongRecipe):
     """Settings of SASRec, and those of `NextSongRecipe`.
 
     Attributes

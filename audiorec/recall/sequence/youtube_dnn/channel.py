@@ -23,21 +23,21 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, as_likes
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap, artists_among
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 
-class YoutubeDnn(SharedSpace):
+class YouTubeDNN(SharedSpace):
     """Songs near a user embedding of history and profile; new songs by their sound."""
 
     name = "youtube-dnn"
     serves = frozenset({"history", "profile", "cold_song"})
     together = True
-    Recipe = YoutubeDnnRecipe
+    Recipe = YouTubeDNNRecipe
 
-    def __init__(self, recipe: YoutubeDnnRecipe | None = None) -> None:
-        self.recipe = recipe or YoutubeDnnRecipe()
+    def __init__(self, recipe: YouTubeDNNRecipe | None = None) -> None:
+        self.recipe = recipe or YouTubeDNNRecipe()
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.torch_use import import_torch
@@ -145,7 +145,7 @@ class YoutubeDnn(SharedSpace):
         config, tensors = bundle.config, bundle.tensors
         try:
             recipe = dict(config["recipe"])
-            channel = cls(YoutubeDnnRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
+            channel = cls(YouTubeDNNRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
             channel.in_days = config["learnt_from"] == "likes"
             channel.made_by = str(config["sound"])
             channel.learnt = tensors["learnt"].astype(np.bool_)

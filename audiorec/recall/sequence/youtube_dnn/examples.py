@@ -16,7 +16,7 @@ from audiorec.listening.history import DAY_S, Histories, Likes, Spans, histories
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 # Purposes of random numbers: the second part of a seed.
@@ -111,7 +111,7 @@ class Examples:
     """
 
     def __init__(
-        self, likes: Likes, catalogue: Catalogue, recipe: YoutubeDnnRecipe, half_life: float | None
+        self, likes: Likes, catalogue: Catalogue, recipe: YouTubeDNNRecipe, half_life: float | None
     ) -> None:
         self.likes, self.catalogue = likes, catalogue
         self.recipe, self.half_life = recipe, half_life
@@ -134,7 +134,7 @@ class Examples:
         return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
 
 
-def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
+def held_out(likes: Likes, recipe: YouTubeDNNRecipe) -> BoolArray:
     """Choose the validation part, (E,) bool; neither side is left empty."""
     rng = generator(recipe.seed, HELD_OUT)
     counts = np.diff(likes.starts)
@@ -159,14 +159,14 @@ def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
     return held
 
 
-def epochs_of(likes: Likes, recipe: YoutubeDnnRecipe) -> int:
+def epochs_of(likes: Likes, recipe: YouTubeDNNRecipe) -> int:
     """Return the maximum number of epochs, limited by `max_examples`."""
     of_an_epoch = int(np.minimum(np.diff(likes.starts), recipe.targets_per_user).sum())
     return min(recipe.max_epochs, max(1, recipe.max_examples // max(1, of_an_epoch)))
 
 
 def epoch_places(
-    likes: Likes, learnt_from: BoolArray, recipe: YoutubeDnnRecipe, epoch: int
+    likes: Likes, learnt_from: BoolArray, recipe: YouTubeDNNRecipe, epoch: int
 ) -> Int64Array:
     """Return the examples of one epoch, shuffled: at most `targets_per_user` per user."""
     rng = generator(recipe.seed, EPOCH, epoch)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from audiorec.learning.dropout import dropout
 from audiorec.listening.history import Histories
 from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.types import FloatArray
 
 TABLE_SPREAD = 0.1  # initial standard deviation of songs: small, so that directions change quickly
@@ -31,7 +31,7 @@ class Network(nn.Module):
     _demographics: Tensor
 
     def __init__(
-        self, recipe: YoutubeDnnRecipe, inputs: FloatArray, demographics: FloatArray, n_columns: int
+        self, recipe: YouTubeDNNRecipe, inputs: FloatArray, demographics: FloatArray, n_columns: int
     ) -> None:
         super().__init__()
         self.recipe = recipe

@@ -9,7 +9,7 @@ HoldOut = Literal["later", "users"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class YoutubeDnnRecipe:
+class YouTubeDNNRecipe:
     """Settings of youtube-dnn; the same recipe, data and seed give the same weights.
 
     Attributes

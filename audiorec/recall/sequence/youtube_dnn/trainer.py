@@ -46,7 +46,7 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     standardised,
 )
 from audiorec.recall.sequence.youtube_dnn.network import Network
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
@@ -61,7 +61,7 @@ Batch = tuple[Int64Array, np.random.Generator, float]  # positions, generator, l
 
 def train(
     data: TrainingPlays,
-    recipe: YoutubeDnnRecipe,
+    recipe: YouTubeDNNRecipe,
     half_life: float | None,
     *,
     work: Path | None = None,
@@ -69,7 +69,7 @@ def train(
     stop: Event | None = None,
     processes: Processes = ALONE,
     every_s: float = EVERY_S,
-) -> tuple[UsersModel, Refitted["YoutubeDnnLearner"]] | None:
+) -> tuple[UsersModel, Refitted["YouTubeDNNLearner"]] | None:
     """Train a model; return it and its training, or None if it was stopped.
 
     `work` is a folder for checkpoints and ``metrics.jsonl``: training resumes from a checkpoint of
@@ -80,9 +80,9 @@ def train(
         raise InputError("youtube-dnn needs song vectors, or ids: set id_width above 0")
     held = held_out(data.likes, recipe)
 
-    def make(phase: Phase) -> YoutubeDnnLearner:
+    def make(phase: Phase) -> YouTubeDNNLearner:
         out = held if phase == "choose" else np.zeros_like(held)
-        return YoutubeDnnLearner(data, recipe, half_life, out, processes=processes)
+        return YouTubeDNNLearner(data, recipe, half_life, out, processes=processes)
 
     with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
         done = fit_refit(
@@ -100,13 +100,13 @@ def train(
         return (done.learner.trained(), done) if done.finished else None
 
 
-class YoutubeDnnLearner:
+class YouTubeDNNLearner:
     """The network and its training plays; those of `held` (E,) are left out."""
 
     def __init__(
         self,
         data: TrainingPlays,
-        recipe: YoutubeDnnRecipe,
+        recipe: YouTubeDNNRecipe,
         half_life: float | None,
         held: BoolArray,
         *,

@@ -22,17 +22,17 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.sequence.sasrec.channel import Sasrec, repeated
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.channel import SASRec, repeated
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 TESTS = Path(__file__).parents[3]
-SMALL = SasrecRecipe(
+SMALL = SASRecRecipe(
     dimension=16, batch_size=64, max_epochs=4, longest=10, dropout=0.1, network_rate=0.5
 )
 
 
 def small(**given):
-    return Sasrec(replace(SMALL, **given))
+    return SASRec(replace(SMALL, **given))
 
 
 def walks(n=300, songs=20, seed=0):
@@ -204,7 +204,7 @@ def test_sessions_cap_gaps_as_they_were_learnt():
 def test_ablations_learn_save_and_load(setting, tmp_path):
     channel = small(max_epochs=2, **setting).fit(synthetic_listening())
     channel.save(tmp_path / "model")
-    loaded = Sasrec.load(tmp_path / "model")
+    loaded = SASRec.load(tmp_path / "model")
     queries = Queries(synthetic_listening().sequences)
     assert np.array_equal(loaded.recall(queries, 5).song, channel.recall(queries, 5).song)
 
@@ -232,7 +232,7 @@ t.train_channel(t.small(), t.synthetic_listening(), Path(sys.argv[1]))
 def test_a_kill_in_either_phase_costs_nothing(tmp_path):
     data = synthetic_listening()
     train_channel(small(), data, tmp_path / "whole")
-    whole = Sasrec.load(tmp_path / "whole")
+    whole = SASRec.load(tmp_path / "whole")
     steps = small().recipe.max_epochs * 4
     script = RUN.format(tests=str(TESTS), here=__file__)
     # Behind the first epoch, whose end leaves the first state.
@@ -245,7 +245,7 @@ def test_a_kill_in_either_phase_costs_nothing(tmp_path):
         states = {path.name for path in out.with_name(f"{number}.run").iterdir()}
         assert "choose.safetensors" in states
         train_channel(small(), data, out)
-        again = Sasrec.load(out)
+        again = SASRec.load(out)
         assert np.abs(again.songs - whole.songs).max() < 1e-6
         assert all(np.abs(again.weights[n] - w).max() < 1e-6 for n, w in whole.weights.items())
 
@@ -269,12 +269,12 @@ def in_float64(processes, out):
     from audiorec.learning.fit import fit
     from audiorec.learning.song_features import no_features
     from audiorec.recall.contract.next_song import _next_plays
-    from audiorec.recall.sequence.sasrec.network import SasrecNetwork
+    from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 
     recipe = replace(SMALL, dropout=0.0, max_epochs=10, negatives=12)
     walked = walks()
     plays = _next_plays(walked, np.zeros((len(walked), 0), np.float32))
-    network = SasrecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
+    network = SASRecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
     held = hold_out(plays, recipe.valid)
     learner = NextSongLearner(network, plays, recipe, held, processes=processes)
     done = fit(learner, max_epochs=10, patience=99, clip=1.0, processes=processes)

@@ -15,8 +15,8 @@ from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
 from audiorec.recall.sequence.sasrec.gaps import capped_by_session, gap_bins, n_gap_bins
-from audiorec.recall.sequence.sasrec.network import SasrecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.recall.sequence.sasrec.network import SASRecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 N_SONGS = 30
 
@@ -45,7 +45,7 @@ def made_plays(*, timed=True, profile=0, seed=0, liked=False):
 
 
 def made_network(recipe, plays):
-    network = SasrecNetwork(
+    network = SASRecNetwork(
         no_features(N_SONGS),
         recipe,
         is_timed=plays.is_timed,
@@ -76,7 +76,7 @@ def both(recipe, plays, *, rows=slice(None)):
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize("positions", [False, True])
 def test_numpy_agrees_with_torch(blocks, heads, timed, positions):
-    recipe = SasrecRecipe(
+    recipe = SASRecRecipe(
         dimension=16, blocks=blocks, heads=heads, longest=8, positions=positions, seed=blocks
     )
     expected, found = both(recipe, made_plays(timed=timed, profile=3 * heads - 3))
@@ -87,15 +87,15 @@ def test_numpy_agrees_with_torch(blocks, heads, timed, positions):
 
 def test_what_is_switched_on_counts():
     plays = made_plays(profile=2)
-    plain = SasrecRecipe(dimension=16, longest=8)
+    plain = SASRecRecipe(dimension=16, longest=8)
     whole = both(plain, plays)[1]
     for setting in ("positions", "relative_time"):
-        off = SasrecRecipe(dimension=16, longest=8, **{setting: False})
+        off = SASRecRecipe(dimension=16, longest=8, **{setting: False})
         assert np.abs(both(off, plays)[1] - whole).max() > 1e-3
 
 
 def test_what_is_liked_counts_in_numpy_as_in_torch():
-    recipe = SasrecRecipe(dimension=16, longest=8)
+    recipe = SASRecRecipe(dimension=16, longest=8)
     expected, found = both(recipe, made_plays(liked=True))
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
     network = made_network(recipe, made_plays(liked=True))
@@ -111,7 +111,7 @@ def test_what_is_liked_counts_in_numpy_as_in_torch():
 
 
 def test_a_query_alone_and_beside_longer_ones():
-    recipe, plays = SasrecRecipe(dimension=16, longest=8), made_plays()
+    recipe, plays = SASRecRecipe(dimension=16, longest=8), made_plays()
     whole = both(recipe, plays)[1]
     for row in (0, 7, 39):
         alone = both(recipe, plays, rows=slice(row, row + 1))[1]
@@ -119,7 +119,7 @@ def test_a_query_alone_and_beside_longer_ones():
 
 
 def test_no_place_sees_what_comes_later():
-    recipe, plays = SasrecRecipe(dimension=16, longest=20, blocks=2), made_plays()
+    recipe, plays = SASRecRecipe(dimension=16, longest=20, blocks=2), made_plays()
     network = made_network(recipe, plays)
     learner = NextSongLearner(network, plays, recipe)
     row = int(plays.lengths.argmax())
@@ -134,7 +134,7 @@ def test_no_place_sees_what_comes_later():
 
 def test_attention_by_hand():
     """One head, two plays, weights that pass the values on: shares are e^1 and e^2 by their sum."""
-    recipe = SasrecRecipe(dimension=2, longest=2, positions=False, dropout=0.0, hidden=1)
+    recipe = SASRecRecipe(dimension=2, longest=2, positions=False, dropout=0.0, hidden=1)
     plays = made_plays(timed=False)
     network = made_network(recipe, plays)
     block = network.blocks[0]
@@ -164,7 +164,7 @@ def test_gaps_by_hand():
 
 
 def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
-    recipe, plays = SasrecRecipe(dimension=16, longest=8), made_plays()
+    recipe, plays = SASRecRecipe(dimension=16, longest=8), made_plays()
     network = made_network(recipe, plays)
     owner = np.arange(len(plays.lengths))
     batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
@@ -183,7 +183,7 @@ def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
 
 
 def test_a_profile_alone_in_numpy_and_torch():
-    recipe, plays = SasrecRecipe(dimension=16, longest=8), made_plays(profile=3)
+    recipe, plays = SASRecRecipe(dimension=16, longest=8), made_plays(profile=3)
     network = made_network(recipe, plays)
     owner = np.arange(5)
     batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
@@ -209,8 +209,8 @@ def test_sessions_by_hand():
 
 def test_refusals():
     with pytest.raises(InputError, match="heads must divide dimension 128, got 5"):
-        SasrecRecipe(heads=5)
+        SASRecRecipe(heads=5)
     with pytest.raises(InputError, match=r"dropout must be in \[0, 1\), got 1"):
-        SasrecRecipe(dropout=1.0)
+        SASRecRecipe(dropout=1.0)
     with pytest.raises(InputError, match="network_rate must be above 0"):
-        SasrecRecipe(network_rate=0.0)
+        SASRecRecipe(network_rate=0.0)

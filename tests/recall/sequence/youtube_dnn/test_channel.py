@@ -15,9 +15,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
+from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
 from audiorec.recall.sequence.youtube_dnn.examples import as_likes
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 
 QUICK = {
     "dimension": 8,
@@ -33,7 +33,7 @@ PLAYS = Sequences.from_lists([["a", "b", "a"], [], ["b"]])
 
 
 def recipe(**changes):
-    return YoutubeDnnRecipe(**{**QUICK, **changes})
+    return YouTubeDNNRecipe(**{**QUICK, **changes})
 
 
 def queries(*lists):
@@ -74,7 +74,7 @@ def with_profiles(data):
 
 def test_a_profile_alone_is_answered(tmp_path):
     needs("torch")
-    channel = YoutubeDnn(recipe(history_dropout=0.3)).fit(with_profiles(synthetic_listening()))
+    channel = YouTubeDNN(recipe(history_dropout=0.3)).fit(with_profiles(synthetic_listening()))
     channel.save(tmp_path / "model")
     loaded = load_channel(tmp_path / "model")
     assert loaded.in_days
@@ -97,7 +97,7 @@ def test_vectors_are_read_as_stored_and_of_one_maker_only():
     values = sound.units * np.float32(7) + 3
     sound = dataclasses.replace(sound, values=values, made_by="extractor 1")
     data = RecallData(plain.sequences, plain.new_songs, Context(sound=sound))
-    channel = YoutubeDnn(recipe(max_epochs=2)).fit(data)
+    channel = YouTubeDNN(recipe(max_epochs=2)).fit(data)
     np.testing.assert_array_equal(channel.model.song_inputs, values)
     some = tuple(sound.song_ids[:3])
     alone = dataclasses.replace(sound.among(some), units=sound.units[3:6])
@@ -108,7 +108,7 @@ def test_vectors_are_read_as_stored_and_of_one_maker_only():
 
 def test_the_card_says_how_good_it_is_and_how_it_was_made(tmp_path):
     needs("torch")
-    channel = YoutubeDnn(recipe(max_epochs=4)).fit(synthetic_listening())
+    channel = YouTubeDNN(recipe(max_epochs=4)).fit(synthetic_listening())
     channel.save(tmp_path / "model")
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "Measured on the last play of 10% of the users" in card
@@ -133,7 +133,7 @@ def test_the_stored_sample_of_version_1_still_says_the_same():
 def test_it_tells_two_kinds_of_music_apart():
     needs("torch")
     data = synthetic_listening()
-    channel = YoutubeDnn(recipe()).fit(data)
+    channel = YouTubeDNN(recipe()).fit(data)
     found = channel.recall(queries(["song-001", "song-003"], ["song-021", "song-023"]), 10)
     kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
     assert kinds[0] >= 0.7
@@ -150,7 +150,7 @@ def test_new_songs_lie_where_songs_of_their_sound_lie():
         ids, np.eye(2, dtype=np.float32)[[0 if f else 1 for f in first]], ("",) * len(ids)
     )
     data = RecallData(plain.sequences, plain.new_songs, Context(sound=sound))
-    channel = YoutubeDnn(recipe(popularity=0.0)).fit(data)
+    channel = YouTubeDNN(recipe(popularity=0.0)).fit(data)
     found = channel.recall(queries(["song-001"], ["song-021"]), 5, cold=N_NEW)
     near, far = (found.similarity[row][found.cold[row]].mean() for row in (0, 1))
     assert near > far + 1
@@ -160,21 +160,21 @@ def test_new_songs_lie_where_songs_of_their_sound_lie():
 def test_new_songs_without_a_vector_are_not_proposed():
     needs("torch")
     plain = synthetic_listening()
-    channel = YoutubeDnn(recipe(max_epochs=1)).fit(RecallData(plain.sequences, plain.new_songs))
+    channel = YouTubeDNN(recipe(max_epochs=1)).fit(RecallData(plain.sequences, plain.new_songs))
     assert not channel.recall(queries(["song-001"]), 5, cold=N_NEW).cold.any()
     other = Sound(("elsewhere",), np.ones((1, 3), np.float32), ("",))
     with pytest.raises(InputError, match="youtube-dnn: no song of the log has a vector"):
-        YoutubeDnn(recipe()).fit(RecallData(plain.sequences, (), Context(sound=other)))
+        YouTubeDNN(recipe()).fit(RecallData(plain.sequences, (), Context(sound=other)))
 
 
 def test_how_popular_a_song_is_counts_as_much_as_is_said():
     needs("torch")
     data = synthetic_listening()
-    plain = YoutubeDnn(recipe(popularity=0.0, max_epochs=3)).fit(data)
+    plain = YouTubeDNN(recipe(popularity=0.0, max_epochs=3)).fit(data)
     asked = queries(["song-001"])
     cosines = next(plain.blocks(asked))[0] * plain.recipe.temperature
     assert np.abs(cosines[np.isfinite(cosines)]).max() <= 1 + 1e-6
-    with_bias = YoutubeDnn(recipe(popularity=1.0, max_epochs=3)).fit(data)
+    with_bias = YouTubeDNN(recipe(popularity=1.0, max_epochs=3)).fit(data)
     added = (next(with_bias.blocks(asked)) - next(plain.blocks(asked)))[0]
     np.testing.assert_allclose(added, with_bias.model.song_bias, atol=1e-5)
 
@@ -189,11 +189,11 @@ def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):
         if line["epoch"] == 2:
             stop.set()
 
-    stopped = YoutubeDnn(recipe()).fit(data, work=tmp_path, progress=after_two, stop=stop)
+    stopped = YouTubeDNN(recipe()).fit(data, work=tmp_path, progress=after_two, stop=stop)
     with pytest.raises(InputError, match="not fitted"):
         stopped.recall(queries(["song-001"]), 3)
-    resumed = YoutubeDnn(recipe()).fit(data, work=tmp_path)
-    whole_run = YoutubeDnn(recipe()).fit(data)
+    resumed = YouTubeDNN(recipe()).fit(data, work=tmp_path)
+    whole_run = YouTubeDNN(recipe()).fit(data)
     found, expected = (next(c.blocks(Queries(data.sequences))) for c in (resumed, whole_run))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -201,7 +201,7 @@ def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):
 def test_a_bundle_that_does_not_fit_together_is_refused(tmp_path):
     needs("torch")
     data = synthetic_listening()
-    YoutubeDnn(recipe(max_epochs=1)).fit(data).save(tmp_path / "model")
+    YouTubeDNN(recipe(max_epochs=1)).fit(data).save(tmp_path / "model")
     assert load_channel(tmp_path / "model").recipe == recipe(max_epochs=1)
     bundle = read_bundle(tmp_path / "model", kind="recall/youtube-dnn")
     tensors = {**bundle.tensors, "song_bias": bundle.tensors["song_bias"][:-1]}

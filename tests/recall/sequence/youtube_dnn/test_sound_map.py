@@ -12,11 +12,11 @@ from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.recall.sequence.youtube_dnn.sound_map import SHRINK, SoundMap, artists_among
 
-QUICK = YoutubeDnnRecipe(
+QUICK = YouTubeDNNRecipe(
     dimension=8, hidden=(16,), max_epochs=30, patience=30, learning_rate=0.02, popularity=0.0
 )
 SAME_SOUND = np.zeros((4, 1), np.float32)
@@ -77,7 +77,7 @@ def of_two_artists(*, sound):
 def test_new_songs_are_found_by_those_who_hear_their_artist(tmp_path, sound):
     needs("torch")
     data = of_two_artists(sound=sound)
-    channel = YoutubeDnn(QUICK).fit(data)
+    channel = YouTubeDNN(QUICK).fit(data)
     asked = Queries(data.sequences.from_lists([["song-001"], ["song-021"]]))
     similar = np.concatenate(list(channel.blocks(asked)))
     first, second = (similar[:, np.isin(data.song_ids, data.new_songs[n::2])] for n in (0, 1))
@@ -98,7 +98,7 @@ def test_new_songs_are_found_by_those_who_hear_their_artist(tmp_path, sound):
 def test_a_model_from_before_artists_were_known_is_read(tmp_path):
     needs("torch")
     data = of_two_artists(sound=True)
-    YoutubeDnn(dataclasses.replace(QUICK, max_epochs=1)).fit(data).save(tmp_path / "model")
+    YouTubeDNN(dataclasses.replace(QUICK, max_epochs=1)).fit(data).save(tmp_path / "model")
     bundle = read_bundle(tmp_path / "model", kind="recall/youtube-dnn")
     new = ("by_artist", "artists", "artists_starts")
     tensors = {name: array for name, array in bundle.tensors.items() if name not in new}

@@ -23,8 +23,8 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     held_out,
 )
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
-from audiorec.recall.sequence.youtube_dnn.trainer import YoutubeDnnLearner, train
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
+from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner, train
 
 
 def train_users(data, recipe, **given):
@@ -90,7 +90,7 @@ def test_numpy_and_torch_agree(id_width):
 
     data, recipe = planted(), dataclasses.replace(QUICK, id_width=id_width)
     nobody_out = np.zeros(len(data.likes.song), np.bool_)
-    learner = YoutubeDnnLearner(data, recipe, HALF_LIFE, nobody_out)
+    learner = YouTubeDNNLearner(data, recipe, HALF_LIFE, nobody_out)
     for batch in learner.batches(1, 0):
         learner.step(batch)
     places = np.arange(0, len(data.likes.song), 5)
@@ -154,7 +154,7 @@ class After(threading.Event):
 
 def train_until_it_dies(recipe, work, *, steps):
     """Write the state after every step, and die by SIGKILL where the last one would begin."""
-    learn, count = YoutubeDnnLearner.step, [0]
+    learn, count = YouTubeDNNLearner.step, [0]
 
     def dying(self, batch):
         count[0] += 1
@@ -162,7 +162,7 @@ def train_until_it_dies(recipe, work, *, steps):
             os.kill(os.getpid(), signal.SIGKILL)
         return learn(self, batch)
 
-    YoutubeDnnLearner.step = dying
+    YouTubeDNNLearner.step = dying
     train_users(planted(), recipe, work=work, every_s=0.0)
 
 
@@ -184,8 +184,8 @@ def test_a_kill_while_training_costs_nothing(tmp_path, seed):
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     with pytest.MonkeyPatch.context() as patch:
-        done, learn = [], YoutubeDnnLearner.step
-        patch.setattr(YoutubeDnnLearner, "step", lambda s, b: (done.append(1), learn(s, b))[1])
+        done, learn = [], YouTubeDNNLearner.step
+        patch.setattr(YouTubeDNNLearner, "step", lambda s, b: (done.append(1), learn(s, b))[1])
         resumed, _ = train_users(planted(), recipe, work=tmp_path)
     assert len(done) == last - (steps - 1)  # what was done is not done again
     for name, array in weights(whole).items():
@@ -271,4 +271,4 @@ def test_refusals():
 )
 def test_a_recipe_is_checked(change, message):
     with pytest.raises(InputError, match=message):
-        YoutubeDnnRecipe(**change)
+        YouTubeDNNRecipe(**change)

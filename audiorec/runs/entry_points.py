@@ -1,4 +1,4 @@
-"""Doors: what other packages add to audiorec, by the entry points of their distributions.
+"""What other packages add to audiorec, by the entry points of their distributions.
 
     [project.entry-points."audiorec.channels"]       in the ``pyproject.toml`` of any package
     hour = "my_package.hours:Hour"
@@ -29,7 +29,7 @@ IDENTIFIER = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 REFERENCE = re.compile(rf"{IDENTIFIER}:{IDENTIFIER}")  # ``module:attribute``
 
 
-class Door(Mapping[str, Any]):
+class Registry(Mapping[str, Any]):
     """One group of entry points as a mapping: name to object, imported on access.
 
     Iteration yields our own names first, in their order, then those of other distributions.
@@ -43,8 +43,8 @@ class Door(Mapping[str, Any]):
 
     Examples
     --------
-    >>> door = Door("audiorec.imports", "kind of history")
-    >>> "spotify" in door, "winamp" in door, door["spotify"].__name__
+    >>> kinds = Registry("audiorec.imports", "kind of history")
+    >>> "spotify" in kinds, "winamp" in kinds, kinds["spotify"].__name__
     (True, False, 'read')
     """
 

@@ -1,0 +1,17 @@
+from audiorec.engines import one_thread as one_thread
+from audiorec.engines.blocks import BlockOutcome as BlockOutcome
+from audiorec.engines.blocks import BlockTask as BlockTask
+from audiorec.engines.blocks import block_runner as block_runner
+from audiorec.engines.blocks import map_blocks as map_blocks
+from audiorec.engines.choice import Runner as Runner
+from audiorec.engines.choice import engine_of as engine_of
+from audiorec.engines.dask import run_dask as run_dask
+from audiorec.engines.local import run_processes as run_processes
+from audiorec.engines.local import run_threads as run_threads
+from audiorec.engines.mapped import MappedValue as MappedValue
+from audiorec.engines.mapped import write_mapped as write_mapped
+from audiorec.engines.ray import run_ray as run_ray
+from audiorec.engines.tasks import Engine as Engine
+from audiorec.engines.tasks import Outcome as Outcome
+from audiorec.engines.tasks import Task as Task
+from audiorec.engines.tasks import attempt as attempt

@@ -1,0 +1,17 @@
+from audiorec.library import readings as readings
+from audiorec.library.classify_files import Readings as Readings
+from audiorec.library.classify_files import classify as classify
+from audiorec.library.dataset import FeatureDataset as FeatureDataset
+from audiorec.library.dataset import pad_songs as pad_songs
+from audiorec.library.library import Library as Library
+from audiorec.library.library import open_store as open_store
+from audiorec.library.readings import each_reading as each_reading
+from audiorec.library.readings import scores_beside as scores_beside
+from audiorec.library.readings import stored_tags as stored_tags
+from audiorec.library.rows import SongRow as SongRow
+from audiorec.library.shortcuts import duplicates as duplicates
+from audiorec.library.shortcuts import path as path
+from audiorec.library.shortcuts import playlist as playlist
+from audiorec.library.shortcuts import similar as similar
+from audiorec.library.unchanged import unchanged_rows as unchanged_rows
+from audiorec.library.vectorizer import AudioVectorizer as AudioVectorizer

@@ -1,0 +1,16 @@
+from audiorec.recall.audio.channel import UserAudio as UserAudio
+from audiorec.recall.audio.embed import EmbeddingReport as EmbeddingReport
+from audiorec.recall.audio.embed import embed_audio as embed_audio
+from audiorec.recall.audio.embed import embed_stored as embed_stored
+from audiorec.recall.audio.embed import store_sources as store_sources
+from audiorec.recall.audio.held_out import Split as Split
+from audiorec.recall.audio.held_out import artist_groups as artist_groups
+from audiorec.recall.audio.held_out import assign_parts as assign_parts
+from audiorec.recall.audio.held_out import write_training_rows as write_training_rows
+from audiorec.recall.audio.judge import Evaluation as Evaluation
+from audiorec.recall.audio.judge import judge_unheard as judge_unheard
+from audiorec.recall.audio.nearest import NearestArtist as NearestArtist
+from audiorec.recall.audio.nearest import NearestArtistRecipe as NearestArtistRecipe
+from audiorec.recall.audio.nearest import NearestAudio as NearestAudio
+from audiorec.recall.audio.nearest import NearestRecipe as NearestRecipe
+from audiorec.recall.audio.recipe import UserAudioRecipe as UserAudioRecipe

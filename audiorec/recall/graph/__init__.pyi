@@ -1,0 +1,16 @@
+from audiorec.recall.graph.channel import GraphChannel as GraphChannel
+from audiorec.recall.graph.explain import NearSong as NearSong
+from audiorec.recall.graph.explain import near_song as near_song
+from audiorec.recall.graph.facts import artist_facts as artist_facts
+from audiorec.recall.graph.facts import counts_of as counts_of
+from audiorec.recall.graph.facts import follow_facts as follow_facts
+from audiorec.recall.graph.facts import joined as joined
+from audiorec.recall.graph.facts import list_facts as list_facts
+from audiorec.recall.graph.facts import of_rows as of_rows
+from audiorec.recall.graph.facts import refuse_leaks as refuse_leaks
+from audiorec.recall.graph.facts import side_facts as side_facts
+from audiorec.recall.graph.facts import sound_facts as sound_facts
+from audiorec.recall.graph.facts import write_triples as write_triples
+from audiorec.recall.graph.recipe import EGESRecipe as EGESRecipe
+from audiorec.recall.graph.recipe import GraphSAGERecipe as GraphSAGERecipe
+from audiorec.recall.graph.recipe import Song2vecRecipe as Song2vecRecipe

@@ -1,0 +1,2 @@
+from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN as YouTubeDNN
+from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe as YouTubeDNNRecipe

@@ -1,0 +1,16 @@
+from audiorec.recall.simple.ease import EASE as EASE
+from audiorec.recall.simple.ease import EASERecipe as EASERecipe
+from audiorec.recall.simple.external import External as External
+from audiorec.recall.simple.external import ExternalRecipe as ExternalRecipe
+from audiorec.recall.simple.item_knn import ItemKnn as ItemKnn
+from audiorec.recall.simple.item_knn import ItemKnnRecipe as ItemKnnRecipe
+from audiorec.recall.simple.popular import Popular as Popular
+from audiorec.recall.simple.popular import PopularRecipe as PopularRecipe
+from audiorec.recall.simple.recent_likes import RecentLikes as RecentLikes
+from audiorec.recall.simple.recent_likes import RecentLikesRecipe as RecentLikesRecipe
+from audiorec.recall.simple.replay import Replay as Replay
+from audiorec.recall.simple.replay import ReplayRecipe as ReplayRecipe
+from audiorec.recall.simple.rules import Rules as Rules
+from audiorec.recall.simple.rules import RulesRecipe as RulesRecipe
+from audiorec.recall.simple.vs_knn import VsKnn as VsKnn
+from audiorec.recall.simple.vs_knn import VsKnnRecipe as VsKnnRecipe

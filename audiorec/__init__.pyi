@@ -1,12 +1,12 @@
 from audiorec import errors as errors
-from audiorec.extraction.reader import scores as scores
-from audiorec.extraction.reader import taggram as taggram
 from audiorec.extraction.reader import vector as vector
 from audiorec.extraction.run import extract as extract
 from audiorec.library.classify_files import classify as classify
 from audiorec.library.dataset import FeatureDataset as FeatureDataset
 from audiorec.library.dataset import pad_songs as pad_songs
 from audiorec.library.library import open_store as open_store
+from audiorec.library.score_views import scores as scores
+from audiorec.library.score_views import taggram as taggram
 from audiorec.library.shortcuts import duplicates as duplicates
 from audiorec.library.shortcuts import path as path
 from audiorec.library.shortcuts import playlist as playlist

@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from itertools import accumulate
 from typing import Any
 
@@ -141,51 +140,6 @@ class ScoreSeries:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame` with rows indexed by ``start_s`` and a column per class.
-
-        Raises
-        ------
-        MissingExtraError
-            Without pandas.
-        """
-        return _views().frame(self)
-
-    def plot(self, *, title: str = "") -> Any:
-        """Draw the scores over time; see `audiorec.plots`.
-
-        Parameters
-        ----------
-        title : str
-            Title of the figure, for example the song's name.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-            Displayed by notebooks; ``figure.savefig("song.png")`` saves it.
-
-        Raises
-        ------
-        MissingExtraError
-            Without matplotlib.
-        """
-        return _views().figure(self, title=title)
-
-    def __repr__(self) -> str:
-        return str(_views().text(self))
-
-    def _repr_html_(self) -> str:
-        return str(_views().html(self))
-
-
-def _views() -> Any:
-    """Return the module that displays score series.
-
-    Imported by name, when a series is displayed: the base layer imports nothing above it, and this
-    is the only upward call, which tests/test_layers.py lists.
-    """
-    return import_module("audiorec.library.score_views")
 
 
 @dataclass(frozen=True, slots=True)

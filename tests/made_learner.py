@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from audiorec.learning.frequency import StreamingFrequency
-from audiorec.learning.losses import in_batch_softmax_loss, sampled_softmax_loss
+from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator
@@ -23,6 +22,18 @@ def likes() -> tuple[np.ndarray, np.ndarray]:
     user = rng.integers(0, N_USERS, N_LIKES)
     song = np.minimum(rng.geometric(0.12, N_LIKES) - 1, N_SONGS // 2 - 1) * 2 + user % 2
     return user, song
+
+
+class Seen(nn.Module):
+    """How often each song was seen: a state that changes in training and is no weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.ones(N_SONGS, dtype=torch.float64))
+
+    def chance(self, songs):
+        self.counts += torch.bincount(songs, minlength=N_SONGS)
+        return (self.counts[songs] / self.counts.sum()).log()
 
 
 @dataclasses.dataclass(eq=False)
@@ -44,7 +55,7 @@ class MadeLearner:
         self.model = nn.ModuleDict({
             "users": self._table(N_USERS, draw),
             "songs": self._table(N_SONGS, draw),
-            "frequency": StreamingFrequency(N_SONGS),
+            "seen": Seen(),
         })  # fmt: skip
         weights = [p for p in self.model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(weights, lr=self.rate)
@@ -89,11 +100,10 @@ class MadeLearner:
 
     def _in_batch(self, users, songs, numbers):
         everyone, all_numbers = self.processes.gather(songs), self.processes.gather(numbers)
-        self.model["frequency"].update(all_numbers)
         before = sum(len_ for len_ in self._sizes(len(numbers))[: self.processes.rank])
         own = before + torch.arange(len(numbers))
-        log_q = self.model["frequency"].log_q(all_numbers)
-        return in_batch_softmax_loss(users @ everyone.T, all_numbers, own, log_q=log_q)
+        logits = users @ everyone.T - self.model["seen"].chance(all_numbers).to(users.dtype)
+        return nn.functional.cross_entropy(logits, own, reduction="none")
 
     def _sizes(self, n):
         sizes = torch.zeros(self.processes.size, dtype=torch.int64)

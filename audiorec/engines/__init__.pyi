@@ -9,7 +9,6 @@ from audiorec.engines.dask import run_dask as run_dask
 from audiorec.engines.local import run_processes as run_processes
 from audiorec.engines.local import run_threads as run_threads
 from audiorec.engines.mapped import MappedValue as MappedValue
-from audiorec.engines.mapped import write_mapped as write_mapped
 from audiorec.engines.ray import run_ray as run_ray
 from audiorec.engines.tasks import Engine as Engine
 from audiorec.engines.tasks import Outcome as Outcome

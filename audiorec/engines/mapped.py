@@ -76,12 +76,22 @@ class MappedValue:
 class MappedWriter:
     """Splitter of a value into parts; its checksum is known before anything is written.
 
+    The parts are large arrays and long tuples of texts; the rest is pickled.
+
     Parameters
     ----------
     value : object
         Any picklable value.
     base : MappedWriter, optional
         Keeper of a value that is loaded as well; its tuples of texts are not stored again.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "shared.bin"
+    >>> kept = MappedWriter({"songs": np.arange(9_000.0)}).write(path)
+    >>> len(kept.pickled) < 300, kept.load()["songs"][[1, 8_999]].tolist()
+    (True, [1.0, 8999.0])
     """
 
     def __init__(self, value: Any, base: "MappedWriter | None" = None) -> None:
@@ -123,19 +133,6 @@ class MappedWriter:
             len(self.numbers),
             base,
         )
-
-
-def write_mapped(value: Any, path: Path) -> MappedValue:
-    """Write the arrays and long tuples of texts of a value into one file; return a reference.
-
-    Examples
-    --------
-    >>> from tempfile import mkdtemp
-    >>> kept = write_mapped({"songs": np.arange(9_000.0)}, Path(mkdtemp()) / "shared.bin")
-    >>> len(kept.pickled) < 300, kept.load()["songs"][[1, 8_999]].tolist()
-    (True, [1.0, 8999.0])
-    """
-    return MappedWriter(value).write(path)
 
 
 class _Pickler(pickle.Pickler):

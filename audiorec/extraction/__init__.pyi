@@ -25,9 +25,7 @@ from audiorec.extraction.plan import Plan as Plan
 from audiorec.extraction.reader import Reader as Reader
 from audiorec.extraction.reader import envelope_reader as envelope_reader
 from audiorec.extraction.reader import hash_reader as hash_reader
-from audiorec.extraction.reader import scores as scores
 from audiorec.extraction.reader import song_reader as song_reader
-from audiorec.extraction.reader import taggram as taggram
 from audiorec.extraction.reader import taggram_reader as taggram_reader
 from audiorec.extraction.reader import vector as vector
 from audiorec.extraction.run import Policy as Policy

@@ -162,7 +162,7 @@ def vector(path: "PathLike") -> "FloatArray":
     Returns
     -------
     vector : ndarray, shape (84,), float32
-        ``vector.reshape(14, 6)`` has one row per class (`scores(path).classes`) and one
+        ``vector.reshape(14, 6)`` has one row per class (`audiorec.scores(path).classes`) and one
         column per statistic: max, min, mean, variance, kurtosis, skewness.
 
     Raises
@@ -176,61 +176,8 @@ def vector(path: "PathLike") -> "FloatArray":
     >>> audiorec.vector("fixtures/audio/jazz-vibraphone.mp3").shape
     (84,)
     """
-    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
+    song: Song = shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
     return song.vector
-
-
-def scores(path: "PathLike") -> "ScoreSeries":
-    """Return the score series of one audio file: one row every three seconds.
-
-    Parameters
-    ----------
-    path : path
-        As for `vector`.
-
-    Returns
-    -------
-    series : ScoreSeries
-        ``scores`` (T, 14), ``start_s`` (T,) and ``classes``, the 14 column names.
-
-    Raises
-    ------
-    SongError
-        As for `vector`.
-
-    Examples
-    --------
-    >>> import audiorec
-    >>> series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
-    >>> series.scores.shape[1], series.classes[:2]
-    (14, ('version/vocal', 'version/instrumental'))
-    """
-    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
-    return song.series
-
-
-def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> "ScoreSeries":
-    """Return a backbone's own tags for one audio file: one row every three seconds.
-
-    Parameters
-    ----------
-    path : path
-        As for `vector`.
-    backbone : {"msd", "mtt"}
-        MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
-
-    Returns
-    -------
-    series : ScoreSeries
-        Independent tag probabilities (T, 50): rows do not sum to 1.
-
-    Raises
-    ------
-    SongError
-        As for `vector`.
-    """
-    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER, backbone).read(path)
-    return series
 
 
 def hash_handler() -> Callable[[str], str]:
@@ -252,7 +199,8 @@ def envelope_handler() -> "Callable[[str], Envelope]":
     return quiet
 
 
-def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:
+def shared_reader(factory: str, *arguments: Any) -> Reader[Any]:
+    """Return the reader that this process keeps for a handler and its arguments."""
     key = (os.getpid(), factory, arguments)  # a forked child must not write to our pipes
     with _lock:
         if not _shared:

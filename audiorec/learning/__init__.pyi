@@ -3,7 +3,6 @@ from audiorec.learning import by_torchrun as by_torchrun
 from audiorec.learning import fit as fit
 from audiorec.learning.batches import causal_mask as causal_mask
 from audiorec.learning.batches import even_batches as even_batches
-from audiorec.learning.batches import length_buckets as length_buckets
 from audiorec.learning.batches import padded as padded
 from audiorec.learning.bundle import Bundle as Bundle
 from audiorec.learning.bundle import check_target as check_target
@@ -17,14 +16,11 @@ from audiorec.learning.card import Figure as Figure
 from audiorec.learning.factors import factorise as factorise
 from audiorec.learning.fit import Fitted as Fitted
 from audiorec.learning.fit import Learner as Learner
-from audiorec.learning.frequency import StreamingFrequency as StreamingFrequency
-from audiorec.learning.frequency import log_frequency as log_frequency
 from audiorec.learning.launch import LaunchedCall as LaunchedCall
 from audiorec.learning.launch import run_part as run_part
 from audiorec.learning.loggers import JsonLines as JsonLines
 from audiorec.learning.loggers import Logger as Logger
 from audiorec.learning.losses import hinge_loss as hinge_loss
-from audiorec.learning.losses import in_batch_softmax_loss as in_batch_softmax_loss
 from audiorec.learning.losses import sampled_softmax_loss as sampled_softmax_loss
 from audiorec.learning.losses import shared_hits as shared_hits
 from audiorec.learning.losses import softmax_loss as softmax_loss

@@ -1,6 +1,6 @@
 """Batches of sequences of similar length, padded on the right.
 
-    lengths (n,) ──length_buckets──▶ rows of each batch    values, starts ──padded──▶ (B, L)
+    lengths (n,) ──even_batches──▶ rows of each batch    values, starts ──padded──▶ (B, L)
 
 With a causal mask, real positions never attend to the padding on their right, so no padding mask is
 needed; padded positions are excluded from the loss.
@@ -15,44 +15,6 @@ from audiorec.errors import InputError
 from audiorec.types import BoolArray, Int64Array
 
 WINDOW = 64  # batches sorted by length together; larger values pad less and shuffle less
-
-
-def length_buckets(
-    lengths: npt.NDArray[np.integer],
-    batch_size: int,
-    rng: np.random.Generator,
-    *,
-    window: int = WINDOW,
-) -> list[Int64Array]:
-    """Split n examples into shuffled batches of similar length, each example once.
-
-    Parameters
-    ----------
-    lengths : ndarray, shape (n,)
-    batch_size : int
-        Examples per batch; one batch may be smaller.
-    rng : Generator
-        Generator of the epoch; the same state gives the same batches.
-    window : int
-        Number of batches sorted by length together, after shuffling the examples.
-
-    Examples
-    --------
-    >>> lengths = np.array([3, 90, 4, 88, 3, 91])
-    >>> found = length_buckets(lengths, 3, np.random.default_rng(0))
-    >>> sorted(sorted(lengths[rows].tolist()) for rows in found)
-    [[3, 3, 4], [88, 90, 91]]
-    """
-    if batch_size < 1 or window < 1:
-        raise InputError(f"batch_size and window must be 1 or more, got {batch_size} and {window}")
-    order = rng.permutation(len(lengths)).astype(np.int64)
-    size = batch_size * window
-    batches: list[Int64Array] = []
-    for first in range(0, len(order), size):
-        rows = order[first : first + size]
-        rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def even_batches(

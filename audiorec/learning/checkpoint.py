@@ -26,6 +26,7 @@ from audiorec.files.own_files import refuse_foreign
 
 METADATA_KEY = "audiorec_training"
 FORMAT_VERSION = 2
+EVERY_S = 30.0  # seconds between two checkpoints within an epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,9 @@ class TrainingState:
     steps: int = 0  # in completed epochs
 
 
+LoadedCheckpoint = tuple[dict[str, Tensor], TrainingState]
+
+
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:
     """Write a checkpoint to `path` atomically."""
     content = {name: getattr(progress, name) for name in progress.__slots__}
@@ -51,7 +55,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
         save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
+def load_checkpoint(path: Path, fingerprint: str) -> LoadedCheckpoint | None:
     """Return the state at `path`; None if it is missing, damaged or of another training run.
 
     A link, or anything but a regular file, is refused with a `StoreError`.
@@ -68,6 +72,33 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Tr
             if digest == _digest(tensors, content):
                 return tensors, TrainingState(**content)
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """When a training saves a checkpoint within an epoch, and from which one it resumes.
+
+    Attributes
+    ----------
+    every_s : float
+        Seconds between two checkpoints within an epoch; one is written after each epoch as well.
+    """
+
+    every_s: float = EVERY_S
+
+    def found(self, path: Path, fingerprint: str) -> LoadedCheckpoint | None:
+        """Return the checkpoint to resume from; None to start from the beginning."""
+        return load_checkpoint(path, fingerprint)
+
+    def begin(self, path: Path) -> None:
+        """Clear away before training; all processes have read their checkpoint."""
+
+    def is_due(self, steps: int, seconds: float) -> bool:  # noqa: ARG002 - a subclass counts steps
+        """Return whether to save after `steps` of the epoch, `seconds` after the last time."""
+        return seconds >= self.every_s
+
+    def make_room(self, path: Path) -> None:
+        """Move away what a new checkpoint must not replace."""
 
 
 def previous_path(path: Path) -> Path:
@@ -89,7 +120,7 @@ def checkpoint_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
 
 def load_latest(
     path: Path, fingerprint: str, place: tuple[int, int] | None = None
-) -> tuple[dict[str, Tensor], TrainingState] | None:
+) -> LoadedCheckpoint | None:
     """Return the later of two kept checkpoints, or the one at `place`.
 
     Raises

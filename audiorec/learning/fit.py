@@ -26,13 +26,11 @@ from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import (
+    EVERY_S,
+    Saving,
     TrainingState,
-    keep_only,
-    load_checkpoint,
-    load_latest,
     optimiser_state,
     optimiser_tensors,
-    previous_path,
     restoring,
     save_checkpoint,
 )
@@ -40,28 +38,7 @@ from audiorec.learning.loggers import JsonLines, Logger
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
-EVERY_S = 30.0  # seconds between two checkpoints within an epoch
 Line = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InStep:
-    """Checkpoint settings of a run in lockstep with another: both can resume at a common place.
-
-    Checkpoints are written after a number of steps rather than seconds, and the last two are kept,
-    since the other run may be one behind.
-
-    Attributes
-    ----------
-    every_steps : int
-        Steps of an epoch between two checkpoints; one is written after each epoch as well.
-    place : (int, int) or None
-        Epoch and batch of the checkpoint to resume from; later ones are removed. None: start from
-        the beginning.
-    """
-
-    every_steps: int
-    place: tuple[int, int] | None = None
 
 
 class Learner(Protocol):
@@ -123,7 +100,7 @@ def fit(
     clip: float | None = None,
     processes: Processes = ALONE,
     keep_best: bool = True,
-    in_step: InStep | None = None,
+    saving: Saving | None = None,
 ) -> Fitted:
     """Train a learner's model in place; a finished run leaves it in its best state.
 
@@ -154,8 +131,8 @@ def fit(
     keep_best : bool
         Keep a copy of the best state. Otherwise the model is left in its last state, which saves
         the memory of a second model.
-    in_step : InStep, optional
-        For one half of a federated run; replaces `every_s`.
+    saving : Saving, optional
+        Another rule of when to save and where to resume; replaces `every_s`.
 
     Raises
     ------
@@ -169,7 +146,8 @@ def fit(
     told = [tell] if tell is not None else []
     ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
     path = checkpoint if processes.is_first else None
-    training = _Training(learner, path, every_s, stop, processes, keep_best, in_step)
+    saving = saving or Saving(every_s=every_s)
+    training = _Training(learner, path, saving, stop, processes, keep_best)
     training.begin(checkpoint, fingerprint)
     for line in training.at.history:
         for hear in ears:
@@ -192,11 +170,10 @@ class _Training:
 
     learner: Learner
     checkpoint: Path | None  # None in processes that do not write
-    every_s: float
+    saving: Saving
     stop: Event | None
     processes: Processes
     keep_best: bool
-    in_step: InStep | None = None
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     seconds: float = 0.0  # of the epochs trained in this run, including evaluation
@@ -205,15 +182,15 @@ class _Training:
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
         """Restore a checkpoint, or evaluate the untrained model."""
-        found = None if checkpoint is None else self._found(checkpoint, fingerprint)
+        found = None if checkpoint is None else self.saving.found(checkpoint, fingerprint)
         place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
         if not self.processes.agree(*place):
             raise StoreError(
                 f"{checkpoint}: the processes found different checkpoints; "
                 "give a folder that all of them can read"
             )
-        if self.in_step is not None and self.checkpoint is not None:
-            keep_only(self.checkpoint, self.in_step.place)  # after all processes have read it
+        if self.checkpoint is not None:
+            self.saving.begin(self.checkpoint)
         if found is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
@@ -243,7 +220,7 @@ class _Training:
                 return False
             loss_sum += self.processes.total(learner.step(batch))
             done += 1
-            if self._is_due(done, saved):
+            if self.saving.is_due(done, time.monotonic() - saved):
                 self.at = replace(at, batch=done, loss_sum=loss_sum)
                 self.save()
                 saved = time.monotonic()
@@ -269,23 +246,9 @@ class _Training:
         steps = self.at.steps + self.at.batch
         return Fitted(self.at.history, _best(self.learner, self.at.history), finished, steps)
 
-    def _found(
-        self, checkpoint: Path, fingerprint: str
-    ) -> tuple[dict[str, Tensor], TrainingState] | None:
-        if self.in_step is None:
-            return load_checkpoint(checkpoint, fingerprint)
-        place = self.in_step.place
-        return None if place is None else load_latest(checkpoint, fingerprint, place)
-
-    def _is_due(self, done: int, saved: float) -> bool:
-        if self.in_step is not None:
-            return done % self.in_step.every_steps == 0
-        return time.monotonic() - saved >= self.every_s
-
     def save(self) -> None:
         if self.checkpoint is not None:
-            if self.in_step is not None and self.checkpoint.exists():
-                self.checkpoint.replace(previous_path(self.checkpoint))
+            self.saving.make_room(self.checkpoint)
             model = self.learner.model.state_dict()
             tensors = {f"model.{name}": tensor for name, tensor in model.items()}
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}

@@ -11,16 +11,11 @@ over all songs. The positive is always included, not sampled, so it is not corre
 contains the positive itself, that negative is masked; otherwise it would push the song away from
 its own user.
 
-`in_batch_softmax_loss` is the same estimate from the liked songs of the other examples in the
-batch, which occur as often as they are liked (see `audiorec.learning.frequency`).
-
 References
 ----------
 Lee et al., *Deep Content-User Embedding Model for Music Recommendation*, 2018: the hinge
 with margin 0.2 and 20 negatives.
 """
-
-import math
 
 import torch
 from torch import Tensor
@@ -104,34 +99,3 @@ def shared_hits(drawn: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     before = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     nth = torch.arange(len(rows), device=targets.device) - before
     return rows, first[rows] + nth
-
-
-def in_batch_softmax_loss(logits: Tensor, songs: Tensor, own: Tensor, *, log_q: Tensor) -> Tensor:
-    """Return the sampled softmax of each example against the songs of the batch: (B,).
-
-    An example's negatives are the songs of the N - 1 others; repeats of its own song are masked.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, N)
-        Logits of each example for the songs of the batch; N is larger than B if songs are
-        gathered from other processes.
-    songs : Tensor, shape (N,)
-        Numbers of the songs, with repeats.
-    own : Tensor, shape (B,)
-        Column of each example's own song.
-    log_q : Tensor, shape (N,)
-        Log probability of each song per batch position.
-
-    Examples
-    --------
-    >>> logits, songs = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([3, 5])
-    >>> in_batch_softmax_loss(  # one other song, of two alike: it stands for 1 / (1 * 0.5) songs
-    ...     logits, songs, torch.arange(2), log_q=torch.tensor([0.5, 0.5]).log()
-    ... )
-    tensor([1.0986, 1.0986])
-    """
-    positive = logits.gather(1, own[:, None])[:, 0]
-    hits = songs[None] == songs[own][:, None]
-    log_expected = log_q + math.log(max(1, len(songs) - 1))
-    return sampled_softmax_loss(positive, logits, log_expected=log_expected, hits=hits)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.batches import even_batches
-from audiorec.learning.fit import EVERY_S, Line
+from audiorec.learning.checkpoint import EVERY_S
+from audiorec.learning.fit import Line
 from audiorec.learning.history_candidates import add_history, lag_terms, next_repeat
 from audiorec.learning.losses import shared_hits
 from audiorec.learning.negatives import SharedSampler

@@ -18,7 +18,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from torch import nn, optim
 
-from audiorec.learning.fit import EVERY_S, Fitted, InStep, Learner, Line, fit
+from audiorec.learning.checkpoint import EVERY_S, Saving
+from audiorec.learning.fit import Fitted, Learner, Line, fit
 from audiorec.learning.loggers import Logger
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
@@ -60,7 +61,7 @@ def fit_refit(
     every_s: float = EVERY_S,
     clip: float | None = None,
     processes: Processes = ALONE,
-    in_step: Mapping[Phase, InStep] | None = None,
+    saving: Mapping[Phase, Saving] | None = None,
 ) -> Refitted[L]:
     """Train in two phases; parameters and errors are those of `fit`, except the following.
 
@@ -76,8 +77,8 @@ def fit_refit(
     tell : callable, optional
         Called with metrics that also have their ``phase``; ``seconds_left`` of the first phase
         includes an upper bound for the second.
-    in_step : mapping, optional
-        Lockstep settings of each phase, for federated runs.
+    saving : mapping, optional
+        Of each phase.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
@@ -94,7 +95,7 @@ def fit_refit(
             clip=clip,
             processes=processes,
             keep_best=False,  # needed: the first phase's metrics, the second's last state
-            in_step=None if in_step is None else in_step[name],
+            saving=None if saving is None else saving[name],
         )
 
     learner = make_learner("choose")

@@ -9,6 +9,9 @@ from audiorec.library.readings import each_reading as each_reading
 from audiorec.library.readings import scores_beside as scores_beside
 from audiorec.library.readings import stored_tags as stored_tags
 from audiorec.library.rows import SongRow as SongRow
+from audiorec.library.score_views import SongScores as SongScores
+from audiorec.library.score_views import scores as scores
+from audiorec.library.score_views import taggram as taggram
 from audiorec.library.shortcuts import duplicates as duplicates
 from audiorec.library.shortcuts import path as path
 from audiorec.library.shortcuts import playlist as playlist

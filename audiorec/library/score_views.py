@@ -1,19 +1,24 @@
-"""Display a score series as text, HTML, a DataFrame or a figure.
+"""The scores and tags of one song, for a person: printed, as HTML, a DataFrame or a figure.
 
-    `ScoreSeries` ──text, html──▶ each class: its mean score, and a bar chart over time
-                  ──frame──▶ one row per segment     ──figure──▶ scores over time
-
-`ScoreSeries` itself calls these functions: ``print(series)``, ``series.plot()``.
+path ──scores, taggram──▶ `SongScores`
+──print──▶ each class: its mean score, and a bar chart over time
+──to_pandas──▶ one row per segment     ──plot──▶ scores over time
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiorec.extraction.reader import SONG_HANDLER, TAGGRAM_HANDLER, shared_reader
 from audiorec.files.frames import pandas_frame
 from audiorec.files.text_tables import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
+
+if TYPE_CHECKING:
+    from audiorec.audio.sniff import PathLike
+    from audiorec.extraction.pipeline import Song
+    from audiorec.tagger.weights import BackboneName
 
 MOST_CLASSES = 14  # shown per head, highest mean score first
 BARS = 40  # per chart; for a longer song each bar is the mean of several segments
@@ -21,43 +26,124 @@ LEVELS = "▁▂▃▄▅▆▇█"
 COLUMNS = ("class", "mean", "over time")
 
 
-def text(series: ScoreSeries) -> str:
-    """Return the classes of each head, highest mean score first, with bar charts over time.
+class SongScores(ScoreSeries):
+    """Scores of a song over time that can be printed and drawn.
 
     Examples
     --------
     >>> scores = np.float32([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9], [0, 1]])
-    >>> ScoreSeries(scores, np.float32([0, 3, 6, 9]), ("version/vocal", "version/other"))
+    >>> SongScores(scores, np.float32([0, 3, 6, 9]), ("version/vocal", "version/other"))
     4 segments from 0:00 to 0:12, 2 classes
     class          mean   over time
     version/other  0.625  ▁▅██
     version/vocal  0.375  █▅▁▁
     """
-    rows, more = _rows(series)
-    lines = [_title(series), *([text_table(COLUMNS, rows)] if rows else [])]
-    return "\n".join([*lines, *([f"… {more} more classes"] if more else [])])
+
+    __slots__ = ()
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with rows indexed by ``start_s`` and a column per class.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
+        return pandas_frame(columns, index=("start_s", self.start_s))
+
+    def plot(self, *, title: str = "") -> Any:
+        """Draw the scores over time; see `audiorec.plots`.
+
+        Parameters
+        ----------
+        title : str
+            Title of the figure, for example the song's name.
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+            Displayed by notebooks; ``figure.savefig("song.png")`` saves it.
+
+        Raises
+        ------
+        MissingExtraError
+            Without matplotlib.
+        """
+        from audiorec.plots.figures import require_plots
+        from audiorec.plots.song import song_figure
+
+        require_plots()
+        return song_figure(self, title=title)
+
+    def __repr__(self) -> str:
+        rows, more = _rows(self)
+        lines = [_title(self), *([text_table(COLUMNS, rows)] if rows else [])]
+        return "\n".join([*lines, *([f"… {more} more classes"] if more else [])])
+
+    def _repr_html_(self) -> str:
+        """Return the same as an HTML table; class names are escaped."""
+        rows, more = _rows(self)
+        title = _title(self) + (f", {more} of them not shown" if more else "")
+        return html_table(COLUMNS, rows, caption=title)
 
 
-def figure(series: ScoreSeries, *, title: str = "") -> Any:
-    """Return a matplotlib figure of the scores over time."""
-    from audiorec.plots.figures import require_plots
-    from audiorec.plots.song import song_figure
+def scores(path: "PathLike") -> SongScores:
+    """Return the score series of one audio file: one row every three seconds.
 
-    require_plots()
-    return song_figure(series, title=title)
+    Parameters
+    ----------
+    path : path
+        As for `audiorec.vector`.
+
+    Returns
+    -------
+    series : SongScores
+        ``scores`` (T, 14), ``start_s`` (T,) and ``classes``, the 14 column names.
+
+    Raises
+    ------
+    SongError
+        As for `audiorec.vector`.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
+    >>> series.scores.shape[1], series.classes[:2]
+    (14, ('version/vocal', 'version/instrumental'))
+    """
+    song: Song = shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
+    return shown(song.series)
 
 
-def html(series: ScoreSeries) -> str:
-    """Return the content of `text` as an HTML table; class names are escaped."""
-    rows, more = _rows(series)
-    title = _title(series) + (f", {more} of them not shown" if more else "")
-    return html_table(COLUMNS, rows, caption=title)
+def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> SongScores:
+    """Return a backbone's own tags for one audio file: one row every three seconds.
+
+    Parameters
+    ----------
+    path : path
+        As for `audiorec.vector`.
+    backbone : {"msd", "mtt"}
+        MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
+
+    Returns
+    -------
+    series : SongScores
+        Independent tag probabilities (T, 50): rows do not sum to 1.
+
+    Raises
+    ------
+    SongError
+        As for `audiorec.vector`.
+    """
+    series: ScoreSeries = shared_reader(TAGGRAM_HANDLER, backbone).read(path)
+    return shown(series)
 
 
-def frame(series: ScoreSeries) -> Any:
-    """Return a `pandas.DataFrame`: a row per segment, indexed by ``start_s``, column per class."""
-    columns = {name: series.scores[:, i] for i, name in enumerate(series.classes)}
-    return pandas_frame(columns, index=("start_s", series.start_s))
+def shown(series: ScoreSeries) -> SongScores:
+    """Return a series as one that can be printed and drawn."""
+    return SongScores(series.scores, series.start_s, series.classes)
 
 
 def bar_chart(values: FloatArray) -> str:

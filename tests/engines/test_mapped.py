@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.engines.mapped import MIN_BYTES, MIN_TEXTS, MappedWriter, write_mapped
+from audiorec.engines.mapped import MIN_BYTES, MIN_TEXTS, MappedWriter
 from audiorec.errors import StoreError
 
 IDS = (*(f"słowo-{n}" for n in range(MIN_TEXTS)), "", "\ud800")
@@ -24,7 +24,7 @@ def value():
 
 
 def test_a_value_comes_back_and_its_arrays_are_views_of_the_file(tmp_path):
-    kept = write_mapped(value(), tmp_path / "shared.bin")
+    kept = MappedWriter(value()).write(tmp_path / "shared.bin")
     found = kept.load()
     assert found["ids"] == IDS
     assert found["ids"] is found["again"]
@@ -55,7 +55,7 @@ def test_the_fingerprint_is_that_of_the_value():
 
 def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
     path = tmp_path / "shared.bin"
-    kept = write_mapped(value(), path)
+    kept = MappedWriter(value()).write(path)
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
@@ -71,6 +71,6 @@ def test_a_file_that_is_not_what_was_written_is_refused(tmp_path):
 
 def test_nothing_in_the_file_could_run(tmp_path):
     path = tmp_path / "shared.bin"
-    write_mapped(value(), path)
+    MappedWriter(value()).write(path)
     assert b"numpy" not in path.read_bytes()
     assert path.read_bytes().startswith(value()["songs"].tobytes())

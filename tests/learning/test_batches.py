@@ -6,40 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.learning.batches import causal_mask, even_batches, length_buckets, padded
+from audiorec.learning.batches import causal_mask, even_batches, padded
 from audiorec.learning.seeds import generator
-
-
-@given(
-    n=st.integers(0, 200), size=st.integers(1, 30), window=st.integers(1, 5), seed=st.integers(0, 9)
-)
-def test_each_example_is_in_one_batch(n, size, window, seed):
-    lengths = generator(seed, 1).integers(0, 50, n)
-    batches = length_buckets(lengths, size, generator(seed, 2), window=window)
-    assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(n))
-    assert all(0 < len(rows) <= size for rows in batches)
-    assert len(batches) == -(-n // size)
-    again = length_buckets(lengths, size, generator(seed, 2), window=window)
-    assert [b.tolist() for b in again] == [b.tolist() for b in batches]
-
-
-def test_another_epoch_brings_other_batches_in_no_order_of_length():
-    lengths = np.random.default_rng(0).integers(1, 200, 4_000)
-    first, second = (length_buckets(lengths, 32, generator(0, epoch)) for epoch in (1, 2))
-    assert {tuple(sorted(b)) for b in first} != {tuple(sorted(b)) for b in second}
-    means = np.array([lengths[rows].mean() for rows in first])
-    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
-
-
-def test_buckets_spare_most_of_the_padding():
-    lengths = np.random.default_rng(0).geometric(0.02, 6_400)
-
-    def padding(batches):
-        return sum(lengths[b].max() * len(b) - lengths[b].sum() for b in batches) / lengths.sum()
-
-    shuffled = np.random.default_rng(1).permutation(6_400).reshape(-1, 64)
-    assert padding(shuffled) > 2
-    assert padding(length_buckets(lengths, 64, generator(0, 1))) < 0.15
 
 
 def test_padded_keeps_the_newest():
@@ -76,8 +44,8 @@ def test_the_mask_hides_what_comes_later():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="batch_size and window must be 1 or more, got 0 and 64"):
-        length_buckets(np.ones(3, int), 0, generator(0, 1))
+    with pytest.raises(InputError, match="steps and window must be 1 or more, got 0 and 64"):
+        even_batches(np.ones(3, int), 0, generator(0, 1))
     with pytest.raises(InputError, match="longest must be 1 or more, got 0"):
         padded(np.ones(3), np.array([0, 3]), np.array([0]), longest=0)
 

@@ -13,8 +13,9 @@ from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import checkpoint_places
-from audiorec.learning.fit import InStep, clip_gradients, fit, log_epochs
+from audiorec.learning.fit import clip_gradients, fit, log_epochs
 from audiorec.learning.loggers import JsonLines
+from audiorec.recall.federated.lockstep import LockstepSaving
 
 
 class Kept:
@@ -136,6 +137,10 @@ class Ended(Exception):  # noqa: N818 - as a kill is
     """Ends a training at once, as a kill would."""
 
 
+def by_steps(place):
+    return LockstepSaving(every_steps=4, place=place)
+
+
 def killed(path, step, place=None):
     """Train with a checkpoint every 4 steps until `step`, and die there; return the places kept."""
     learner = MadeLearner()
@@ -150,7 +155,10 @@ def killed(path, step, place=None):
     learner.step = one
     with pytest.raises(Ended):
         trained(
-            learner, checkpoint=path, fingerprint="a", in_step=InStep(every_steps=4, place=place)
+            learner,
+            checkpoint=path,
+            fingerprint="a",
+            saving=by_steps(place),
         )
     return checkpoint_places(path, "a")
 
@@ -169,7 +177,10 @@ def test_a_training_goes_on_from_the_place_that_is_asked_for(place, tmp_path):
     whole, _ = trained(MadeLearner())
     killed(path, 10)
     second, done = trained(
-        MadeLearner(), checkpoint=path, fingerprint="a", in_step=InStep(every_steps=4, place=place)
+        MadeLearner(),
+        checkpoint=path,
+        fingerprint="a",
+        saving=by_steps(place),
     )
     assert (done.finished, done.steps) == (True, 60)
     assert largest_difference(second.weights(), whole.weights()) == 0

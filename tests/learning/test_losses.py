@@ -12,7 +12,6 @@ torch = needs("torch")
 
 from audiorec.learning.losses import (
     hinge_loss,
-    in_batch_softmax_loss,
     sampled_softmax_loss,
     shared_hits,
     softmax_loss,
@@ -126,53 +125,6 @@ def test_with_all_songs_drawn_many_times_it_is_the_full_softmax():
     )
     expected = torch.nn.functional.cross_entropy(logits, target, reduction="none")
     np.testing.assert_allclose(found, expected)
-
-
-def test_in_batch_is_the_formula():
-    rng = np.random.default_rng(3)
-    songs = np.array([7, 2, 7, 5, 2, 9])  # 7 and 2 stand twice
-    own = np.array([3, 0, 2, 4])
-    logits, chance = rng.normal(size=(4, 6)), rng.uniform(0.05, 0.5, 6)
-    expected = []
-    for row, column in zip(logits, own, strict=True):
-        others = sum(
-            math.exp(row[j]) / (5 * chance[j]) for j in range(6) if songs[j] != songs[column]
-        )
-        expected.append(-math.log(math.exp(row[column]) / (math.exp(row[column]) + others)))
-    found = in_batch_softmax_loss(
-        torch.from_numpy(logits),
-        torch.from_numpy(songs),
-        torch.from_numpy(own),
-        log_q=torch.from_numpy(chance).log(),
-    )
-    np.testing.assert_allclose(found, expected)
-
-
-def test_in_batch_with_one_example_is_zero_and_its_gradient_finite():
-    logits = torch.tensor([[0.7]], requires_grad=True)
-    found = in_batch_softmax_loss(
-        logits, torch.tensor([3]), torch.tensor([0]), log_q=torch.tensor([-1.0])
-    )
-    found.sum().backward()
-    assert found.item() == 0
-    assert logits.grad.item() == 0
-
-
-def test_in_batch_estimates_the_full_softmax_only_with_the_correction():
-    """Over many batches, the corrected sum over the others is the sum over all other songs."""
-    chance = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
-    logits = torch.tensor([0.4, -0.3, 1.0, 2.0], dtype=torch.float64)
-    draw = torch.Generator().manual_seed(1)
-    songs = torch.multinomial(chance, 40_000, replacement=True, generator=draw)
-    songs[0] = 1
-    full = -torch.log_softmax(logits, 0)[1].item()
-
-    def estimate(log_q):
-        own = torch.tensor([0])
-        return in_batch_softmax_loss(logits[songs][None], songs, own, log_q=log_q[songs]).item()
-
-    assert estimate(chance.log()) == pytest.approx(full, abs=0.02)
-    assert abs(estimate(torch.full((4,), 0.25).log()) - full) > 0.2
 
 
 @given(

@@ -23,6 +23,7 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.library.classify_files import Readings
+from audiorec.library.score_views import SongScores
 from audiorec.store.schema import number_names
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "formats" / "vecs-v1.parquet"
@@ -196,7 +197,7 @@ def test_a_map(library):
 def test_without_matplotlib_the_error_names_the_extra(library, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    series = audiorec.types.ScoreSeries(np.ones((1, 1), np.float32), np.zeros(1), ("genre/a",))
+    series = SongScores(np.ones((1, 1), np.float32), np.zeros(1), ("genre/a",))
     for draw in (library.map, series.plot):
         with pytest.raises(MissingExtraError, match=r'needs the extra "plot": pip install'):
             draw()

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.library.score_views import BARS, MOST_CLASSES, bar_chart
-from audiorec.types import ScoreSeries
+from audiorec.library.score_views import BARS, MOST_CLASSES, SongScores, bar_chart
 
 CLASSES = ("version/vocal", "version/other", "genre/jazz", "genre/pop")
 
 
 @pytest.fixture
-def series() -> ScoreSeries:
+def series() -> SongScores:
     scores = np.float32([[0.0, 1.0, 0.9, 0.1], [0.25, 0.75, 0.3, 0.7], [0.5, 0.5, 0.6, 0.4]])
-    return ScoreSeries(scores, np.float32([0, 3, 6]), CLASSES)
+    return SongScores(scores, np.float32([0, 3, 6]), CLASSES)
 
 
 def test_classes_stand_by_head_and_by_mean(series):
@@ -36,7 +35,7 @@ def test_print_and_str_are_the_same_text(series):
 
 
 def test_html_escapes_the_names_of_classes():
-    series = ScoreSeries(np.ones((1, 1), np.float32), np.zeros(1, np.float32), ("<i>/\x1b",))
+    series = SongScores(np.ones((1, 1), np.float32), np.zeros(1, np.float32), ("<i>/\x1b",))
     assert "&lt;i&gt;/\\x1b" in series._repr_html_()
     assert "1 segment, 1 classes" in repr(series)
     assert "\x1b" not in repr(series) + series._repr_html_()
@@ -45,14 +44,14 @@ def test_html_escapes_the_names_of_classes():
 def test_a_taggram_shows_its_likeliest_tags():
     scores = np.linspace(1, 0, 50, dtype=np.float32)[None].repeat(2, axis=0)
     names = tuple(f"tag {i}" for i in range(50))
-    lines = repr(ScoreSeries(scores, np.float32([0, 3]), names)).splitlines()
+    lines = repr(SongScores(scores, np.float32([0, 3]), names)).splitlines()
     assert len(lines) == 2 + MOST_CLASSES + 1
     assert lines[2].startswith("tag 0 ")
     assert lines[-1] == "… 36 more classes"
 
 
 def test_no_segments_is_no_error():
-    series = ScoreSeries(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), CLASSES)
+    series = SongScores(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), CLASSES)
     assert repr(series) == "0 segments, 4 classes"
     assert "0 segments" in series._repr_html_()
 
@@ -78,9 +77,9 @@ def test_showing_a_series_loads_neither_pandas_nor_matplotlib(series):
     import sys
 
     script = (
-        "import numpy as np, sys; from audiorec.types import ScoreSeries\n"
+        "import numpy as np, sys; from audiorec.library.score_views import SongScores\n"
         "one = np.ones((1, 1), np.float32)\n"
-        "print(ScoreSeries(one, one[0], ('a/b',)))\n"
+        "print(SongScores(one, one[0], ('a/b',)))\n"
         "print([m for m in ('pandas', 'matplotlib', 'torch', 'pyarrow') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

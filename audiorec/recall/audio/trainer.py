@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, fit
+from audiorec.learning.checkpoint import EVERY_S
+from audiorec.learning.fit import Line, fit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.negatives import semi_hard
 from audiorec.learning.refit import Phase, fit_refit

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audiorec.learning.fit import EVERY_S, Line
+from audiorec.learning.checkpoint import EVERY_S
+from audiorec.learning.fit import Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf

@@ -22,11 +22,12 @@ from threading import Event
 from typing import Any
 
 from audiorec.errors import LostPeerError, ProtocolError, SpecMismatchError
-from audiorec.learning.fit import InStep, Line
+from audiorec.learning.fit import Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.lockstep import LockstepSaving
 from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
 from audiorec.recall.federated.protocol import Message, MessageKind
 from audiorec.recall.federated.resume_points import (
@@ -320,8 +321,8 @@ def _fitted(
 ) -> Refitted[Any]:
     """Run both phases, resuming at a place."""
     recipe = shared.recipe
-    in_step: dict[Phase, InStep] = {
-        phase: InStep(
+    saving = {
+        phase: LockstepSaving(
             every_steps=shared.checkpoint_steps,
             place=point_in_phase(phase, place, how.work, shared.fingerprint),
         )
@@ -336,7 +337,7 @@ def _fitted(
             fingerprint=shared.fingerprint,
             tell=how.tell,
             stop=_either(stop, how.stop),
-            in_step=in_step,
+            saving=saving,
             processes=how.processes,
         )
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, fit, log_epochs
+from audiorec.learning.checkpoint import EVERY_S
+from audiorec.learning.fit import Line, fit, log_epochs
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.refit import Phase, fit_refit
 from audiorec.learning.seeds import generator, torch_seed

@@ -1,6 +1,6 @@
 """The candidates of a block of users as arrays, from all channels together.
 
-tables (one per channel) ──Rows.of──▶ `CandidateRows`: user, song, source as numbers
+tables (one per channel) ──CandidateRows.of──▶ `CandidateRows`: user, song, source as numbers
 `CandidateRows`                   ──places──▶ the place of each row in its list
 """
 

@@ -2,7 +2,7 @@
 
     @command(app)
     @recorded("recall candidates", "output")
-    def candidates(output: OutFileOption, *, done: JobTold) -> None:
+    def candidates(output: OutFileOption, *, done: JobSummary) -> None:
         ...
         done.count(users=len(users), rows=rows)
 

@@ -60,7 +60,7 @@ def test_a_channel_answers_the_same_where_it_has_travelled(name, tmp_path, monke
         pq.write_table(pa.table(rows), tmp_path / "theirs.parquet")
         name = f"external:{tmp_path / 'theirs.parquet'}"
     channel = channel_class(name)().fit(data)
-    away = mapped.write_mapped(channel, tmp_path / "shared.bin").load()
+    away = mapped.MappedWriter(channel).write(tmp_path / "shared.bin").load()
     assert away.name == name
     found, same = (c.recall(Queries(data.sequences), 9, cold=2) for c in (channel, away))
     assert np.array_equal(found.song, same.song)

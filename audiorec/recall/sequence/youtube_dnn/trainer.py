@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, log_epochs
+from audiorec.learning.checkpoint import EVERY_S
+from audiorec.learning.fit import Line, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes

@@ -2,15 +2,19 @@
 
     python scripts/house_figures.py [--root DIR]
 
-The first line counts lines, modules, folders, functions and public names of `audiorec` and
-`cli/audiorec_cli`; each further line names a package and the packages that it imports, those
-imported for type checkers included. The last line lists circles of modules: there are none.
-DIR is a checkout of any revision, for a comparison.
+The first line counts lines, statements, modules, folders, functions and public names of `audiorec`
+and `cli/audiorec_cli`, modules that one other module of their folder imports and no one else, and
+commands and their options. The second has lines and modules by folder. Each further line names a
+package and the packages that it imports, those imported for type checkers included. The last line
+lists circles of modules: there are none. DIR is a checkout of any revision, for a comparison.
 """
 
 import argparse
 import ast
 import json
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +27,9 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1])
-    root = parser.parse_args().root
-    print(json.dumps(size(root)))
+    root = parser.parse_args().root.resolve()
+    print(json.dumps({**size(root), **front(root)}))
+    print(json.dumps({"folders": by_folder(root / "audiorec")}))
     ahead = imports(root / "audiorec")
     between: dict[str, set[str]] = defaultdict(set)
     for name, others in ahead.items():
@@ -43,7 +48,9 @@ def size(root: Path) -> dict[str, object]:
     defined = [node.name for tree in trees for node in tree.body if hasattr(node, "name")]
     return {
         "lines": sum(modules),
+        "statements": sum(isinstance(n, ast.stmt) for tree in trees for n in ast.walk(tree)),
         "modules": len(modules),
+        "with_one_importer": sum(len(lonely(root / folder)) for folder in FOLDERS),
         "folders": len({path.parent for path in paths}),
         "median_module": median(modules),
         "longest_module": max(modules),
@@ -53,6 +60,52 @@ def size(root: Path) -> dict[str, object]:
         "longest_body": bodies[-1],
         "names_without_underscore": sum(not name.startswith("_") for name in defined),
     }
+
+
+def lonely(package: Path) -> list[str]:
+    """Return the modules that exactly one module imports, which lies in their own folder."""
+    of: dict[str, set[str]] = defaultdict(set)
+    for name, others in imports(package).items():
+        for other in others:
+            of[other].add(name)
+    return [
+        name
+        for name, by in of.items()
+        if {one.rpartition(".")[0] for one in by} == {name.rpartition(".")[0]} and len(by) == 1
+    ]
+
+
+def by_folder(package: Path) -> dict[str, list[int]]:
+    """Return lines and modules of each folder; the families of recall count one by one."""
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for path in sorted(package.rglob("*.py*")):
+        if path.suffix in (".py", ".pyi"):
+            inside = path.relative_to(package).parts[:-1]
+            folder = "/".join(inside[: 1 + (inside[:1] == ("recall",))])
+            found[folder][0] += path.read_text().count("\n")
+            found[folder][1] += path.suffix == ".py"
+    return dict(found)
+
+
+FRONT = """
+import json
+from typer.main import get_command
+from audiorec_cli.main import app
+from audiorec_cli.shared.configured import commands_of
+every = [c for _, c in commands_of(get_command(app))]
+options = [p for c in every for p in c.params if p.param_type_name == "option"]
+print(json.dumps({"commands": len(every), "options": len(options)}))
+"""
+
+
+def front(root: Path) -> dict[str, int]:
+    """Count the commands of a checkout, and the options of all of them."""
+    path = os.pathsep.join([str(root), str(root / "cli")])
+    command = [sys.executable, "-P", "-c", FRONT]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts
 
 
 def function_bodies(tree: ast.Module) -> Iterator[int]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from made_backbone import write_backbone
+from made_package import install
 from made_songs import write_song
 
 
@@ -104,3 +105,25 @@ def test_a_folder_elsewhere_goes_by_its_path(home, audiorec):
     code, out, err = audiorec("classify", "songs/0.wav", "--backbone", "./moved", "--json")
     assert code == 0, err
     assert json.loads(out)["songs"][0]["tiny"] in ("bright", "dark", "loud")
+
+
+def test_a_network_that_a_package_brings_is_added_by_its_name(home, audiorec, monkeypatch):
+    packaged = home / "site" / "tiny_net"
+    write_backbone(packaged)
+    (packaged / "tiny.onnx").rename(packaged / "model.onnx")
+    (packaged / "tiny.json").rename(packaged / "spec.json")
+    code = f"FOLDER = {str(packaged)!r}\n"
+    entries = {"tiny": "tiny_net_b:FOLDER", "msd": "tiny_net_b:FOLDER"}
+    install(home / "site", "tiny_net_b", code, "audiorec.backbones", entries)
+    monkeypatch.syspath_prepend(str(home / "site"))
+    code, _, err = audiorec("backbones", "list")
+    assert (code, "tiny_net_b 1.0 brings tiny: audiorec backbones add tiny" in err) == (0, True)
+    code, _, err = audiorec("backbones", "add", "tiny")
+    assert code == 0, err
+    assert rows(audiorec)["tiny"]["from"] == "added"
+    assert rows(audiorec)["msd"]["from"] == "shipped"
+    code, _, err = audiorec("backbones", "list")
+    assert "brings" not in err
+    code, _, err = audiorec("backbones", "add", "tiny.onnx")
+    assert code == 2
+    assert "no installed package brings the backbone 'tiny.onnx' (there are: tiny)" in err

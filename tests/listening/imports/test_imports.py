@@ -16,6 +16,7 @@ from good_store import write_good_store
 from hypothesis import given
 from hypothesis import strategies as st
 from made_exports import MBID, NOON, WRITERS
+from made_package import install
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
@@ -496,3 +497,30 @@ def test_units_of_time():
         with pytest.raises(UnusableRowError):
             moment(bad) if isinstance(bad, str) and "-13-" in bad else epoch(bad)
     assert MBID.lower() == MBID
+
+
+OTHERS = """
+from audiorec.listening.imports import ImportedEvent, RejectedRow, SongRef
+
+def read(files, user):
+    for number, line in enumerate(files[0].read_text().splitlines()):
+        artist, _, title = line.partition(" - ")
+        song = SongRef(artist=artist, title=title)
+        yield ImportedEvent(song=song, time_s=1.7e9 + number, event="play")
+"""
+
+
+def test_a_reader_of_another_package_is_named_like_ours(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    install(site, "winamp_a", OTHERS, IMPORTS.group, {"winamp": "winamp_a:read"})
+    monkeypatch.syspath_prepend(str(site))
+    (tmp_path / "list.txt").write_text("Ayla - One\nBob - Two\nAyla - One\n")
+    logs = []
+    for kind in ("winamp", "winamp_a:read"):
+        out = tmp_path / "plays.parquet"
+        found = import_history(kind, [tmp_path / "list.txt"], out)
+        assert (found.rows, found.plays, found.songs) == (3, 3, 2)
+        logs.append(rows(out))
+    assert logs[0] == logs[1]
+    with pytest.raises(InputError, match="unknown kind of history 'foobar'; there are: lastfm"):
+        import_history("foobar", [tmp_path / "list.txt"], tmp_path / "plays.parquet")

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import sys
 import threading
 
 import pytest
+from made_package import install
 from needs import needs
 from served_library import BEARER, TOKEN, finished, server_id
 
+from audiorec.errors import InputError
 from audiorec.web.apis.application import ApiServer
 from audiorec.web.apis.limits import RateLimiter, RequestLimits
 from audiorec.web.apis.messages import ApiReply
-from audiorec.web.apis.routes import Route, all_routes, bliss_routes
+from audiorec.web.apis.routes import APIS, Route, all_routes, bliss_routes
 from audiorec.web.editions import Editions
 
 httpx = needs("httpx")
@@ -277,3 +280,35 @@ def test_each_api_has_an_address():
     assert apis == {
         *("audiomuse", "bliss", "opensubsonic", "audiorec", "document", "metrics", "health"),
     }
+
+
+OTHERS = """
+from audiorec.web.apis import ApiReply, Route
+
+def routes():
+    told = lambda snapshot, request: ApiReply.json({{"songs": len(snapshot.library)}})
+    return {{{path!r}: Route({api!r}, {{"GET": told}})}}
+"""
+
+
+def test_an_api_of_another_package_is_served_behind_the_token(snapshot, tmp_path, monkeypatch):
+    """Whatever it calls itself: a name of ours would open it to all."""
+    code = OTHERS.format(path="/winamp/count", api="health")
+    install(tmp_path, "winamp_b", code, APIS.group, {"winamp": "winamp_b:routes"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ask = Asking(snapshot, routes=all_routes())
+    assert ask("GET", "/winamp/count").status_code == 401
+    counted = ask("GET", "/winamp/count", headers=BEARER)
+    assert counted.json() == {"songs": len(snapshot.library)}
+    assert json.loads(ask.lines[-1])["api"] == "+winamp"
+    assert "/winamp/count" not in bliss_routes()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/similar", "/api/similar_tracks"])
+def test_an_api_of_another_package_takes_no_address_of_ours(path, tmp_path, monkeypatch):
+    code = OTHERS.format(path=path, api="winamp")
+    install(tmp_path, "winamp_c", code, APIS.group, {"winamp": "winamp_c:routes"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "winamp_c", raising=False)
+    with pytest.raises(InputError, match=f"the API 'winamp' has {path}, as another one has"):
+        all_routes()

@@ -8,7 +8,7 @@
                 │ formats: the fields of one file, by mutagen (extra ``retag``)
                 └ delta: a binary diff that restores the old file from the new one
         undo:   a line is written, then the copy replaces the file
-    undo file, roots ──undo_job.undo──▶ `Retagging`: the files restored byte for byte
+    undo file, roots ──undo_job.restore──▶ `Retagging`: the files restored byte for byte
 """
 
 from audiorec.exports import lazy

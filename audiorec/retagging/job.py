@@ -63,7 +63,7 @@ class Retagging:
     ----------
     songs : tuple of Retagged
     undo_file : Path or None
-        Input of `audiorec.retagging.undo_job.undo`; None if nothing was written.
+        Input of `audiorec.retagging.undo_job.restore`; None if nothing was written.
     elsewhere : int
         Songs of the store outside the roots, which were skipped.
     """

@@ -53,7 +53,7 @@ class FilePlace:
     path: str
 
 
-def undo(
+def restore(
     undo_file: str | Path,
     roots: Sequence[str | Path],
     *,

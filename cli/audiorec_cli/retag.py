@@ -72,7 +72,7 @@ def retag(
     audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
     """
     from audiorec.retagging.job import retag as retag_songs
-    from audiorec.retagging.undo_job import undo as undo_changes
+    from audiorec.retagging.undo_job import restore
 
     if undo is not None and (fields or replace or save_undo or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
@@ -86,7 +86,7 @@ def retag(
                     count(song.song_id, song.state == "refused")
 
                 if undo is not None:
-                    done = undo_changes(undo, roots, write=write, told=told)
+                    done = restore(undo, roots, write=write, told=told)
                 else:
                     done = retag_songs(
                         store,

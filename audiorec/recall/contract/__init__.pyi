@@ -11,6 +11,9 @@ from audiorec.recall.contract.data import Context as Context
 from audiorec.recall.contract.data import Queries as Queries
 from audiorec.recall.contract.data import RecallData as RecallData
 from audiorec.recall.contract.data import Sound as Sound
+from audiorec.recall.contract.default_list import DEFAULT as DEFAULT
+from audiorec.recall.contract.default_list import DefaultList as DefaultList
+from audiorec.recall.contract.default_list import default_users as default_users
 from audiorec.recall.contract.interests import InterestDescription as InterestDescription
 from audiorec.recall.contract.interests import InterestSpace as InterestSpace
 from audiorec.recall.contract.interests import UserInterests as UserInterests
@@ -28,6 +31,3 @@ from audiorec.recall.contract.tables import Lists as Lists
 from audiorec.recall.contract.tables import read_candidates as read_candidates
 from audiorec.recall.contract.tables import read_targets as read_targets
 from audiorec.recall.contract.trained import Trained as Trained
-from audiorec.recall.contract.default_list import DEFAULT as DEFAULT
-from audiorec.recall.contract.default_list import DefaultList as DefaultList
-from audiorec.recall.contract.default_list import default_users as default_users

@@ -4,6 +4,8 @@ from audiorec.recall.serving.candidate_rows import REPLAY as REPLAY
 from audiorec.recall.serving.candidate_rows import CandidateRows as CandidateRows
 from audiorec.recall.serving.entries import ENTRIES as ENTRIES
 from audiorec.recall.serving.entries import Product as Product
+from audiorec.recall.serving.everybody import DefaultRule as DefaultRule
+from audiorec.recall.serving.everybody import fill_default as fill_default
 from audiorec.recall.serving.exclusions import excluded_by as excluded_by
 from audiorec.recall.serving.exclusions import joined_sequences as joined_sequences
 from audiorec.recall.serving.exclusions import read_exposures as read_exposures
@@ -28,5 +30,3 @@ from audiorec.recall.serving.tuned import TunedFile as TunedFile
 from audiorec.recall.serving.tuned import read_tuned as read_tuned
 from audiorec.recall.serving.tuned import settings_of as settings_of
 from audiorec.recall.serving.tuned import write_tuned as write_tuned
-from audiorec.recall.serving.everybody import DefaultRule as DefaultRule
-from audiorec.recall.serving.everybody import fill_default as fill_default

@@ -129,9 +129,9 @@ def test_ease_is_its_closed_form():
 def test_ease_in_blocks_is_ease_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     plays = Sequences.from_lists([[f"s{n}" for n in rng.integers(0, 23, 6)] for _ in range(40)])
-    whole = Ease().fit(RecallData(plays)).weights
+    whole = EASE().fit(RecallData(plays)).weights
     monkeypatch.setattr(ease_module, "BLOCK_SONGS", 5)
-    assert np.array_equal(Ease().fit(RecallData(plays)).weights, whole)
+    assert np.array_equal(EASE().fit(RecallData(plays)).weights, whole)
     assert whole.flags.c_contiguous
     assert whole.dtype == np.float32
 
@@ -140,7 +140,7 @@ def test_ease_refuses_what_would_not_fit_in_free_memory_before_it_starts(monkeyp
     monkeypatch.setattr(ease_module, "free_memory", lambda: 40)
     monkeypatch.setattr(ease_module, "owner_song", None)
     with pytest.raises(InputError, match=r"3 songs need 0\.0 GB of memory, and 0\.0 GB are free"):
-        Ease().fit(RecallData(Sequences.from_lists([["a", "b", "c"]])))
+        EASE().fit(RecallData(Sequences.from_lists([["a", "b", "c"]])))
 
 
 def test_ease_refuses_what_would_not_fit(monkeypatch):

@@ -176,8 +176,19 @@ def vector(path: "PathLike") -> "FloatArray":
     >>> audiorec.vector("fixtures/audio/jazz-vibraphone.mp3").shape
     (84,)
     """
-    song: Song = shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
-    return song.vector
+    return song_of(path).vector
+
+
+def song_of(path: "PathLike") -> "Song":
+    """Return everything about one audio file, read as by `vector`."""
+    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
+    return song
+
+
+def tags_of(path: "PathLike", backbone: "BackboneName") -> "ScoreSeries":
+    """Return a backbone's own tags for one audio file, read as by `vector`."""
+    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER, backbone).read(path)
+    return series
 
 
 def hash_handler() -> Callable[[str], str]:
@@ -199,7 +210,7 @@ def envelope_handler() -> "Callable[[str], Envelope]":
     return quiet
 
 
-def shared_reader(factory: str, *arguments: Any) -> Reader[Any]:
+def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:
     """Return the reader that this process keeps for a handler and its arguments."""
     key = (os.getpid(), factory, arguments)  # a forked child must not write to our pipes
     with _lock:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiorec.extraction.reader import SONG_HANDLER, TAGGRAM_HANDLER, shared_reader
+from audiorec.extraction.reader import song_of, tags_of
 from audiorec.files.frames import pandas_frame
 from audiorec.files.text_tables import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
 
 if TYPE_CHECKING:
     from audiorec.audio.sniff import PathLike
-    from audiorec.extraction.pipeline import Song
     from audiorec.tagger.weights import BackboneName
 
 MOST_CLASSES = 14  # shown per head, highest mean score first
@@ -113,8 +112,7 @@ def scores(path: "PathLike") -> SongScores:
     >>> series.scores.shape[1], series.classes[:2]
     (14, ('version/vocal', 'version/instrumental'))
     """
-    song: Song = shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
-    return shown(song.series)
+    return shown(song_of(path).series)
 
 
 def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> SongScores:
@@ -137,8 +135,7 @@ def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> SongScores:
     SongError
         As for `audiorec.vector`.
     """
-    series: ScoreSeries = shared_reader(TAGGRAM_HANDLER, backbone).read(path)
-    return shown(series)
+    return shown(tags_of(path, backbone))
 
 
 def shown(series: ScoreSeries) -> SongScores:

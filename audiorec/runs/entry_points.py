@@ -20,11 +20,11 @@ from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
+from audiorec.distribution import NAME
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec.runs.imports import trusted_path
 
-OWN = ("audiorec-music", "audiorec")  # names of our own distribution; the second until 0.1
 IDENTIFIER = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 REFERENCE = re.compile(rf"{IDENTIFIER}:{IDENTIFIER}")  # ``module:attribute``
 
@@ -60,7 +60,7 @@ class Registry(Mapping[str, Any]):
         found: list[EntryPoint] = []
         for distribution in distributions(path=trusted_path()):
             entries = distribution.entry_points.select(group=self.group)
-            if entries and distribution.name.lower() not in OWN:
+            if entries and distribution.name != NAME:
                 found += entries
         return sorted(found, key=lambda entry: entry.name)
 
@@ -157,11 +157,8 @@ def _title(distribution: Any) -> str:
 @cache
 def _own(group: str) -> dict[str, EntryPoint]:
     """Return our own entries of a group, in the order of ``pyproject.toml``."""
-    for name in OWN:
-        for distribution in distributions(name=name, path=trusted_path()):
-            found = {entry.name: entry for entry in distribution.entry_points.select(group=group)}
-            if found:
-                return found
+    for distribution in distributions(name=NAME, path=trusted_path()):
+        return {entry.name: entry for entry in distribution.entry_points.select(group=group)}
     return {}
 
 

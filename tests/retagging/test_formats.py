@@ -17,7 +17,7 @@ from audiorec.retagging import job
 from audiorec.retagging.change import prepare_copy, swap_in
 from audiorec.retagging.delta import old_bytes
 from audiorec.retagging.undo import Undo
-from audiorec.retagging.undo_job import undo
+from audiorec.retagging.undo_job import restore
 from audiorec.runs.workers import Answer
 
 needs("mutagen")
@@ -187,7 +187,7 @@ def test_the_footer_of_a_tag_goes_with_it(song, change, tmp_path, room):
     assert path.read_bytes().endswith(audio)
     assert bare(path) == audio
     assert read_tag(path, "title").startswith("foot")
-    undo(tmp_path / "u.jsonl", [tmp_path], write=True)
+    restore(tmp_path / "u.jsonl", [tmp_path], write=True)
     assert path.read_bytes() == old
 
 

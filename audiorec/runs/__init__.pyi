@@ -30,3 +30,6 @@ from audiorec.runs.workers import ONE_THREAD as ONE_THREAD
 from audiorec.runs.workers import Answer as Answer
 from audiorec.runs.workers import Limits as Limits
 from audiorec.runs.workers import Workers as Workers
+from audiorec.runs.deadline import OverdueError as OverdueError
+from audiorec.runs.deadline import check_deadline as check_deadline
+from audiorec.runs.deadline import punctual as punctual

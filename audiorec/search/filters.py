@@ -32,6 +32,9 @@ The grammar::
 
 Spaces around names and values are ignored. A name or value that contains any of
 ``= ! < > , | "`` goes into double quotes; a double quote within them is doubled.
+
+Conditions may come from other programs, so their cost is bounded: by `MAX_LETTERS` and
+`MAX_VALUES`, by matching that never goes back over a text, and by the caller's deadline.
 """
 
 import re
@@ -45,6 +48,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
+from audiorec.runs.deadline import punctual
 from audiorec.search.attributes import BPM, is_attribute, numbers_of, tonic_of
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
@@ -64,6 +68,9 @@ UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
 DURATION = "duration"
+MAX_LETTERS = 10_000  # of all conditions together
+MAX_VALUES = 200  # of all conditions together
+WILDCARDS = "*?"
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^=!<>,|"]+))\s*')
@@ -91,7 +98,8 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
     Raises
     ------
     InputError
-        If the text does not follow the grammar; the message says where.
+        If the text does not follow the grammar, says where; or if it is longer than `MAX_LETTERS`
+        or has more than `MAX_VALUES` values.
 
     Examples
     --------
@@ -100,11 +108,15 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
     genre = ('jazz', 'blues')
     artist != ('Earth, Wind & Fire',)
     """
+    if len(text) > MAX_LETTERS:
+        raise InputError(f"conditions of {len(text):,} letters; at most {MAX_LETTERS:,} are read")
     found: list[Condition] = []
     at = 0
     while not found or at < len(text):
         condition, at = _condition(text, at)
         found.append(condition)
+        if sum(len(one.values) for one in found) > MAX_VALUES:
+            raise InputError(f"conditions with more than {MAX_VALUES} values")
         if at < len(text):
             if text[at] != ",":
                 raise _syntax(text, at, "a comma between conditions")
@@ -260,6 +272,7 @@ class _Tests:
         for name in store.metadata.classes:
             head, _, label = name.partition("/")
             self.heads.setdefault(head, []).append(label)
+        self.texts: dict[str, tuple[Int32Array, list[str]]] = {}
         self.labels = {label for labels in self.heads.values() for label in labels}
 
     def meets(self, condition: Condition) -> BoolArray:
@@ -321,15 +334,21 @@ class _Tests:
 
     def _text(self, condition: Condition) -> BoolArray:
         _check_operator(condition)
-        codes, texts = text_codes(self.store, condition.name)
-        patterns = [_pattern(value) for value in condition.values]
+        codes, texts = self._names(condition.name)
         if condition.name in CLOSED_COLUMNS:
-            known = list(Status) if condition.name == "status" else sorted(texts)
-            _check_values(condition, patterns, known)
-        fits = [any(p.fullmatch(normalised_name(text)) for p in patterns) for text in texts]
+            known = [str(one) for one in Status] if condition.name == "status" else sorted(texts)
+            _check_values(condition, known)
+        fits = _fits_any(texts, condition.values)
         # Code -1 of rows without a text indexes the last entry.
         unknown = "" in map(normalised_name, condition.values)
         return _signed(condition, np.asarray([*fits, unknown], np.bool_)[codes])
+
+    def _names(self, column: str) -> tuple[Int32Array, list[str]]:
+        """Return the codes of a text column, and its distinct texts, normalised; read once."""
+        if column not in self.texts:
+            codes, texts = text_codes(self.store, column)
+            self.texts[column] = codes, [normalised_name(text) for text in punctual(texts)]
+        return self.texts[column]
 
 
 def _scale(condition: Condition, value: str) -> str:
@@ -343,20 +362,26 @@ def _check_operator(condition: Condition) -> None:
         raise InputError(f"{condition}: compare {condition.name} with = or !=")
 
 
-def _check_values(
-    condition: Condition, patterns: Sequence[re.Pattern[str]], known: Sequence[str]
-) -> None:
-    for value, pattern in zip(condition.values, patterns, strict=True):
-        if not any(pattern.fullmatch(normalised_name(text)) for text in known):
+def _check_values(condition: Condition, known: Sequence[str]) -> None:
+    names = [normalised_name(text) for text in known]
+    for value in condition.values:
+        if not any(_fits_any(names, [value])):
             raise InputError(
                 f"{condition}: unknown {condition.name} {value!r}; there are: {', '.join(known)}"
             )
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    """Compile a text in which only the wildcards ``*`` and ``?`` are special."""
-    parts = [{"*": ".*", "?": "."}.get(c, re.escape(c)) for c in normalised_name(text)]
-    return re.compile("".join(parts), re.DOTALL)
+def _fits_any(texts: Sequence[str], values: Collection[str]) -> list[bool]:
+    """Return which normalised texts equal a value, or match one with the wildcards ``*`` and ``?``.
+
+    The standard library's translation of a pattern never goes back over what a ``*`` has matched,
+    so a pattern of m letters takes at most n * m steps on a text of n.
+    """
+    names = {normalised_name(value) for value in values}
+    patterns = [name for name in names if any(letter in name for letter in WILDCARDS)]
+    plain = names.difference(patterns)
+    tests = [re.compile(translate(pattern.replace("[", "[[]"))).match for pattern in patterns]
+    return [text in plain or any(test(text) for test in tests) for text in punctual(texts)]
 
 
 def _number(

@@ -1,14 +1,20 @@
 """`audiorec.search.filters`: the grammar of --only, what it and patterns mean, codes of texts."""
 
+import time
+from itertools import product
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
+from audiorec.runs.deadline import OverdueError, deadline
 from audiorec.search.filters import (
+    MAX_LETTERS,
+    MAX_VALUES,
     UNKNOWN,
     Condition,
     class_number,
@@ -253,3 +259,55 @@ def test_an_empty_store(tmp_path):
     assert name_codes(store, "artist").shape == (0,)
     assert text_codes(store, "status")[1] == []
     assert name_codes(store, "album").dtype == np.int32
+
+
+def fits(pattern, text):
+    """Match by the definition of ``*`` and ``?``, in exponential time."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(fits(pattern[1:], text[n:]) for n in range(len(text) + 1))
+    return bool(text) and pattern[0] in ("?", text[0]) and fits(pattern[1:], text[1:])
+
+
+@pytest.fixture(scope="module")
+def all_titles(tmp_path_factory):
+    """A store of all titles of up to four letters that a wildcard, a bracket or a dot may meet."""
+    alphabet = "a[."
+    titles = ["".join(letters) for n in (1, 2, 3, 4) for letters in product(alphabet, repeat=n)]
+    made = [song(title, series(0), title=title) for title in titles]
+    return Library.open(write_library(tmp_path_factory.mktemp("titles"), made))
+
+
+@given(st.text("a[].!\\*?", min_size=1, max_size=6))
+@example("[a]")
+@example("[!a")
+@example("**a")
+def test_wildcards_mean_what_their_definition_says(all_titles, pattern):
+    found = matching(all_titles, [Condition("title", "=", (pattern,))])
+    assert found.tolist() == [fits(pattern, title) for title in all_titles.ids]
+
+
+@pytest.mark.parametrize("value", ["*?" * 12 + "*Z", "*?a" * 60 + "Z", "a*" * 90 + "Z", "*a" * 90])
+def test_no_pattern_takes_long(tmp_path, value):
+    made = [song(str(n), series(0), title="a" * 400 + str(n)) for n in range(20)]
+    store = Library.open(write_library(tmp_path, made))
+    started = time.process_time()
+    mask = matching(store, parse_conditions(f"title={value}"))
+    assert time.process_time() - started < 1
+    assert not mask.any()
+
+
+def test_conditions_have_an_end():
+    with pytest.raises(InputError, match=r"10,003 letters; at most 10,000"):
+        parse_conditions("title=" + "x" * (MAX_LETTERS - 3))
+    many = "|".join(["x"] * (MAX_VALUES - 1))
+    assert len(parse_conditions(f"artist={many},title=x")) == 2
+    with pytest.raises(InputError, match="more than 200 values"):
+        parse_conditions(f"artist={many},title=x,album=x")
+
+
+def test_a_condition_ends_at_the_deadline(store):
+    with deadline(-1), pytest.raises(OverdueError):
+        matching(store, parse_conditions("artist=*abba*"))
+    assert matching(store, parse_conditions("artist=*abba*")).sum() == 2

@@ -122,9 +122,9 @@ def resident_mb(pid):
 def measure(store, n, wait_s):
     """Serve the page of a store, wait as long as a browser takes to start, and measure."""
     started = time.perf_counter()
-    with browsing(store, pid=True) as (address, pid):
+    with browsing(store, process=True) as (address, process):
         answers_s = time.perf_counter() - started
-        return looked_at(address, pid, n, wait_s) | {"server_answers_s": round(answers_s, 2)}
+        return looked_at(address, process.pid, n, wait_s) | {"server_answers_s": round(answers_s, 2)}
 
 
 def looked_at(address, pid, n, wait_s):

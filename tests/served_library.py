@@ -77,10 +77,13 @@ def document(reply):
 
 
 @contextmanager
-def serving(store, *arguments, token=TOKEN):
-    """Serve a store as a process of its own; gives its base address and the process."""
+def serving(store, *arguments, token=TOKEN, script=""):
+    """Serve a store as a process of its own; gives its base address and the process.
+
+    `script` is Python that runs first.
+    """
     needs("starlette")
-    script = "from audiorec_cli.main import main; main()"
+    script += "\nfrom audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "serve", "-v", str(store), *map(str, arguments)]
     log = Path(store).parent / "serve.log"
     with (

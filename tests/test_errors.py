@@ -18,19 +18,19 @@ from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError
+from audiorec.runs.deadline import OverdueError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.web.apis.application import RefusedRequest
 from audiorec.web.apis.forms import NotThereError
-from audiorec.web.apis.limits import BusyError, TooLongError
 from audiorec.web.apis.snapshot import StaleSnapshotError
 from audiorec.web.apis.subsonic import SubsonicError
+from audiorec.web.limits import RefusedRequest
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = {
     *(DecoderError, NotFiniteError, UnusableRowError, _ReadAgainError, _TooFewError),
-    *(SubsonicError, NotThereError, StaleSnapshotError, BusyError, TooLongError, RefusedRequest),
+    *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
 }
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),

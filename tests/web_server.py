@@ -63,10 +63,13 @@ def write_music(folder, songs=SONGS, *, scores=True, attributes=False, more=()):
 
 
 @contextmanager
-def browsing(store, *arguments, pid=False):
-    """Serve a store's page as a process of its own; gives its address, and its `pid` if asked."""
+def browsing(store, *arguments, process=False, script=""):
+    """Serve a store's page as a process of its own; gives its address, and the process if asked.
+
+    `script` is Python that runs first; `told` of the process is what it has written to stderr.
+    """
     needs("starlette")
-    script = "from audiorec_cli.main import main; main()"
+    script += "\nfrom audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "browse", "--no-open", "-v", str(store)]
     with subprocess.Popen(
         [*command, *map(str, arguments)],
@@ -74,15 +77,15 @@ def browsing(store, *arguments, pid=False):
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(store).parent,
-    ) as process:
+    ) as it:
         try:
-            address = process.stdout.readline().strip()
-            assert address.startswith("http://127.0.0.1:"), process.stderr.read()
-            yield (address, process.pid) if pid else address
+            address = it.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:"), it.stderr.read()
+            yield (address, it) if process else address
         finally:
-            process.terminate()
-            _, told = process.communicate(timeout=20)
-            assert "Traceback" not in told
+            it.terminate()
+            _, it.told = it.communicate(timeout=20)
+            assert "Traceback" not in it.told
 
 
 def split_address(address):

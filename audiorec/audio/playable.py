@@ -29,6 +29,8 @@ from audiorec.errors import Failure, SongError
 from audiorec.types import FloatArray
 
 MAX_RATE = 48_000  # hertz; higher rates are resampled: DSD has megahertz
+SAMPLE_BYTES = 2
+MAX_BYTES = (4 << 30) - 4096  # a WAV states its size in 32 bits
 # Containers that imply the codec.
 _OF_ITS_OWN = {
     Container.FLAC: "flac",
@@ -82,7 +84,13 @@ def probe(path: PathLike) -> Playable:
         ) from None
 
 
-def write_wav(path: PathLike, out: Path, *, max_duration_s: float = MAX_DURATION_S) -> float:
+def write_wav(
+    path: PathLike,
+    out: Path,
+    *,
+    max_duration_s: float = MAX_DURATION_S,
+    max_bytes: int = MAX_BYTES,
+) -> float:
     """Decode a file to a 16-bit WAV and return its length in seconds.
 
     Parameters
@@ -93,6 +101,8 @@ def write_wav(path: PathLike, out: Path, *, max_duration_s: float = MAX_DURATION
         Written while decoding; complete once the function returns.
     max_duration_s : float
         Seconds; a longer file is refused.
+    max_bytes : int
+        Of samples; a file that needs more is refused.
 
     Raises
     ------
@@ -111,7 +121,7 @@ def write_wav(path: PathLike, out: Path, *, max_duration_s: float = MAX_DURATION
     for make_reader in _readers(sniffed):
         try:
             with open_regular(path) as file:
-                writer = _Writer(path, out, max_duration_s)
+                writer = _Writer(path, out, max_duration_s, max_bytes)
                 return writer.write(make_reader(file, sniffed).blocks())
         except DecoderError as refusal:
             refusals.append(refusal)
@@ -131,10 +141,10 @@ def _readers(sniffed: Sniffed) -> list[Callable[..., Any]]:
 class _Writer:
     """Writer of blocks to one WAV, with the rate and the channels of the first block."""
 
-    def __init__(self, path: PathLike, out: Path, max_duration_s: float) -> None:
+    def __init__(self, path: PathLike, out: Path, max_duration_s: float, max_bytes: int) -> None:
         self._name = display_path(path)
         self._out = out
-        self._most_s = max_duration_s
+        self._most_s, self._most_bytes = max_duration_s, max_bytes
 
     def write(self, blocks: Iterator[RawBlock]) -> float:
         first = next(blocks, None)
@@ -155,6 +165,9 @@ class _Writer:
                 seconds += len(block.samples) / rate
                 if seconds > self._most_s:
                     reason = f"longer than the limit of {self._most_s / 3600:.2f} h"
+                    raise SongError(self._name, Failure.TOO_LONG, reason)
+                if seconds * target * channels * SAMPLE_BYTES > self._most_bytes:
+                    reason = f"more than {self._most_bytes >> 20:,} MiB as a WAV"
                     raise SongError(self._name, Failure.TOO_LONG, reason)
                 wav.write(_clean(block.samples, resampler))
             if resampler is not None:

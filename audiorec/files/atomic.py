@@ -51,7 +51,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
                 raise
         raise
     finally:
-        with suppress(NotADirectoryError):
+        with suppress(OSError):  # it was not written: no folder there, a name that is too long
             temporary.unlink(missing_ok=True)
     sync(target.parent)
 

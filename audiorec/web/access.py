@@ -13,10 +13,13 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
+
+from audiorec.web.limits import Guesses, address_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,6 +30,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PRIVATE, KEYED = "/api/", ("/audio/", "/cover/")
 METHODS = ("GET", "HEAD", "POST")
 MAX_BODY = 1 << 20  # bytes
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -64,11 +68,15 @@ class AddressKeys:
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token or secrets.token_urlsafe(24)
-        self._edition = 0
+        self.renew()
 
     def renew(self) -> None:
-        """Invalidate all keys given out so far."""
-        self._edition += 1
+        """Invalidate all keys given out so far.
+
+        Those of an earlier server are invalid as well, even with the same token: its row numbers
+        may have been those of another store.
+        """
+        self._secret = secrets.token_bytes(32)
 
     def fits(self, token: str) -> bool:
         """Whether this is the token; compares in constant time."""
@@ -76,13 +84,35 @@ class AddressKeys:
 
     def key(self, path: str) -> str:
         """Return the key of one address, for example of a song's audio."""
-        named = f"{self._edition} {path}"
-        digest = hmac.digest(self.token.encode(), named.encode(), hashlib.sha256)
+        digest = hmac.digest(self._secret, path.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:18]).decode()
 
     def opens(self, path: str, key: str) -> bool:
         """Whether this is the key of an address."""
         return hmac.compare_digest(key.encode(), self.key(path).encode())
+
+
+def is_plain_host(name: str) -> bool:
+    """Whether a host name is an IP address or ``localhost``, which DNS rebinding cannot fake.
+
+    Examples
+    --------
+    >>> [is_plain_host(n) for n in ("localhost", "::1", "127.0.0.1", "a.example", "")]
+    [True, True, True, False, False]
+    """
+    if name == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def bearer_token(headers: Mapping[bytes, str]) -> str:
+    """Return the token in a request's headers; empty if there is none."""
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 class Guard:
@@ -96,14 +126,21 @@ class Guard:
     names : collection of str
         Host names accepted besides ``localhost`` and IP addresses. Others are refused, since a
         foreign page may have made them resolve to this machine.
+    guesses : Guesses
+        Counts wrong tokens.
     """
 
     def __init__(
-        self, application: Application, keys: AddressKeys, names: tuple[str, ...] = ()
+        self,
+        application: Application,
+        keys: AddressKeys,
+        names: tuple[str, ...] = (),
+        *,
+        guesses: Guesses,
     ) -> None:
         self._application = application
-        self._keys = keys
-        self._names = {"localhost", *(name.lower() for name in names)}
+        self._keys, self._guesses = keys, guesses
+        self._names = {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -149,20 +186,18 @@ class Guard:
             given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
             return None if self._keys.opens(path, given) else (401, "the key is missing or wrong")
         if path.startswith(PRIVATE):
-            scheme, _, token = headers.get(b"authorization", "").partition(" ")
-            fits = scheme.lower() == "bearer" and self._keys.fits(token)
-            return None if fits else (401, "the token is missing or wrong")
+            token, address = bearer_token(headers), address_of(scope.get("client"))
+            self._guesses.check(address)
+            if self._keys.fits(token):
+                return None
+            if token:
+                self._guesses.count(address)
+            return 401, "the token is missing or wrong"
         return None
 
     def _is_own(self, host: str) -> bool:
         name = host_name(host)
-        if name in self._names:
-            return True
-        try:  # DNS rebinding needs a name, so an IP address is safe
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return name in self._names or is_plain_host(name)
 
     def _is_of_this_page(self, path: str, host: str, headers: dict[bytes, str]) -> bool:
         origin = headers.get(b"origin")
@@ -177,16 +212,17 @@ class Guard:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a ``Host`` header, without the port.
+    """Return the name in a ``Host`` header, without the port; empty if it is none.
 
     Examples
     --------
     >>> host_name("Localhost:8000"), host_name("[::1]:80"), host_name("127.0.0.1")
     ('localhost', '::1', '127.0.0.1')
+    >>> host_name("[::1].evil.example")
+    ''
     """
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found[1] or found[2]).lower()
 
 
 async def _answer(send: Send, status: int, reason: str) -> None:

@@ -4,21 +4,19 @@
     /api/…             requests of the page, with the token: JSON, or bytes for large columns
     /audio/N, /cover/N a song, with its own key, since a player cannot send a token
 
-An invalid request gets an error of one line; so does a bug, whose traceback goes to the log.
+An invalid request gets an error of one line.
 
 Row numbers refer to the store as it was opened. When a run has replaced the file, the page says so,
 and ``/api/renew`` opens the new one; requests about rows of the previous edition are then refused.
 """
 
 import json
-import logging
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -34,11 +32,13 @@ from audiorec.files.visible import visible
 from audiorec.library.library import open_store
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
+from audiorec.web.gate import TOLD
+from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
 from audiorec.web.ranges import answer
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 from audiorec.web.song_view import SongView
-from audiorec.web.sound import SoundFiles
+from audiorec.web.sound import LIMITS, SoundFiles
 from audiorec.web.store_state import running, store_mark, store_state
 
 STATIC = Path(__file__).parent / "static"
@@ -53,7 +53,9 @@ EDITION = "audiorec-edition"  # header: the mark of the store that row numbers r
 # Requests without row numbers: a page that shows the previous edition may send them.
 ROWLESS = {"/api/library", "/api/running", "/api/renew"}
 REPLACED = "the library has changed since this page was opened"
-LOG = logging.getLogger("audiorec.web")
+WORK = RequestLimits(seconds=60.0)  # of requests that read the store
+# Of requests that wait for a worker, which decodes one song at a time, or open another store.
+PATIENT = RequestLimits(seconds=LIMITS.timeout_s, at_once=8)
 Work = Callable[[], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -67,6 +69,8 @@ class BrowsePage:
     sound : SoundFiles
     keys : AddressKeys
     proposals : RecommendationPages, optional
+    guesses : Guesses
+        Counts wrong tokens.
     names : tuple of str
         Host names that the server accepts; see `Guard`.
     """
@@ -77,15 +81,24 @@ class BrowsePage:
         sound: SoundFiles,
         keys: AddressKeys,
         *,
+        guesses: Guesses,
         proposals: RecommendationPages | None = None,
         names: tuple[str, ...] = (),
     ) -> None:
         self.sound, self._keys = sound, keys
+        self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
         self.saver = lists.Saver(shelf)
         self._take(shelf, proposals, store_mark(shelf.library.path))
         self.files = dict(_static_files())
-        self.application = Guard(Starlette(routes=list(self._routes())), keys, names)
+        pages = Starlette(routes=self._routes(), exception_handlers={RefusedRequest: _refused})
+        self.application = Guard(pages, keys, names, guesses=guesses)
+
+    def close(self) -> None:
+        """Stop the workers, remove what they decoded, and start no more work."""
+        self._pool.close()
+        self._patient_pool.close()
+        self.sound.close()
 
     def _take(self, shelf: SongColumns, proposals: RecommendationPages | None, mark: str) -> None:
         self.shelf, self.proposals, self.mark = shelf, proposals, mark
@@ -120,19 +133,17 @@ class BrowsePage:
             # Eight bytes per song, or a short JSON that says to wait.
             "/api/places": lambda _: self.shelf.better_places() or {"wait": True},
             "/api/find": lambda r: self.shelf.find(r.query_params.get("only", "")),
-            "/api/song/{row:int}": lambda r: self.songs.song(self._row(r)),
-            "/api/song/{row:int}/scores": lambda r: self.songs.scores(self._row(r)),
-            "/api/song/{row:int}/near": lambda r: self.songs.near(
+            "/api/song/{row}": lambda r: self.songs.song(self._row(r)),
+            "/api/song/{row}/scores": lambda r: self.songs.scores(self._row(r)),
+            "/api/song/{row}/near": lambda r: self.songs.near(
                 self._row(r), _number(r, "k", 20, 200), r.query_params.get("only") or None
             ),
-            "/api/song/{row:int}/numbers": lambda r: self.songs.numbers(self._row(r)),
-            "/api/song/{row:int}/copies": lambda r: self.songs.copies(self._row(r)),
-            "/api/song/{row:int}/wave": self._wave,
-            "/api/song/{row:int}/sound": self._sound_of,
-            "/api/compare/{row:int}/{other:int}": lambda r: self.songs.compare(
+            "/api/song/{row}/numbers": lambda r: self.songs.numbers(self._row(r)),
+            "/api/song/{row}/copies": lambda r: self.songs.copies(self._row(r)),
+            "/api/compare/{row}/{other}": lambda r: self.songs.compare(
                 self._row(r), self._row(r, "other")
             ),
-            "/api/path/{row:int}/{other:int}": lambda r: lists.path_of(
+            "/api/path/{row}/{other}": lambda r: lists.path_of(
                 self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
             ),
             "/api/state": lambda _: store_state(self.shelf.library),
@@ -140,29 +151,69 @@ class BrowsePage:
         }
         posts: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
-            "/api/renew": self._renew,
             "/api/save": self._save,
             "/api/undo": lambda _: self.saver.undo(),
         }
         if self.proposals is not None:
             gets |= {path: self._proposed("gets", path) for path in self.proposals.gets}
             posts |= {path: self._proposed("posts", path) for path in self.proposals.posts}
-        old = self._is_old
-        routes = [Route(path, _got(work, old), methods=["GET"]) for path, work in gets.items()]
-        routes += [
-            Route(path, _posted(work, old), methods=["POST"]) for path, work in posts.items()
-        ]
+        patient = {
+            "/api/song/{row}/wave": self._wave,
+            "/api/song/{row}/sound": self._sound_of,
+            "/api/texts": lambda _: self._zipped("texts", "application/json"),
+            "/api/numbers": lambda _: self._zipped("numbers", "application/octet-stream"),
+        }
+        shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
         return [
-            *routes,
-            Route("/api/texts", _zipped(lambda: self.shelf.made("texts"), "application/json")),
-            Route(
-                "/api/numbers",
-                _zipped(lambda: self.shelf.made("numbers"), "application/octet-stream"),
-            ),
-            Route("/audio/{row:int}", self._audio),
-            Route("/cover/{row:int}", self._cover),
+            *(_route(path, self._got(work, self._pool)) for path, work in gets.items()),
+            *(_route(path, self._got(work, self._patient_pool)) for path, work in patient.items()),
+            *(_route(path, self._posted(work, self._pool), "POST") for path, work in posts.items()),
+            _route("/api/renew", self._posted(self._renew, self._patient_pool), "POST"),
+            *(_route(path, self._opened(work)) for path, work in shut.items()),
             Route("/{path:path}", self._static),
         ]
+
+    def _got(self, work: Callable[[Request], Any], pool: Pool) -> Endpoint:
+        """Return the endpoint of a GET request for JSON or columns."""
+
+        async def endpoint(request: Request) -> Response:
+            if self._is_old(request):
+                return _json({"error": REPLACED}, 409)
+            return await _answered(lambda: work(request), request, pool)
+
+        return endpoint
+
+    def _posted(self, work: Callable[[dict[str, Any]], Any], pool: Pool) -> Endpoint:
+        """Return the endpoint of a POST request with JSON."""
+
+        async def endpoint(request: Request) -> Response:
+            if self._is_old(request):
+                return _json({"error": REPLACED}, 409)
+            body = await request.body()
+            kind = request.headers.get("content-type", "").partition(";")[0]
+            if kind != "application/json" or len(body) > MAX_BODY:
+                return _json({"error": "the body must be JSON"}, 415)
+            try:
+                wish = json.loads(body)
+            except (ValueError, RecursionError):
+                wish = None
+            if not isinstance(wish, dict):
+                return _json({"error": "the body must be a JSON object"}, 400)
+            return await _answered(lambda: work(wish), request, pool)
+
+        return endpoint
+
+    def _opened(self, work: Callable[[Request], Response]) -> Endpoint:
+        """Return the endpoint of a song's audio or cover."""
+
+        async def endpoint(request: Request) -> Response:
+            return await _answered(lambda: work(request), request, self._patient_pool)
+
+        return endpoint
+
+    def _zipped(self, name: str, media_type: str) -> Response:
+        data = self.shelf.made(name)
+        return Response(data, media_type=media_type, headers={"content-encoding": "gzip"})
 
     def _proposed(self, kind: str, path: str) -> Callable[[Any], Any]:
         """Return a handler that looks up the proposals of the current edition at each request."""
@@ -178,8 +229,8 @@ class BrowsePage:
         }
 
     def _row(self, request: Request, name: str = "row") -> int:
-        row: int = request.path_params[name]
-        if row >= len(self.shelf.library):
+        row = _whole(request.path_params[name])
+        if row is None or row >= len(self.shelf.library):
             raise InputError("the library has no such song")
         return row
 
@@ -201,24 +252,17 @@ class BrowsePage:
             raise InputError("give a list of songs and a name")
         return self.saver.save(rows, name, replace=wish.get("replace") is True)
 
-    async def _audio(self, request: Request) -> Response:
+    def _audio(self, request: Request) -> Response:
         as_wav = request.query_params.get("as") == "wav"
+        uri = self.songs.uri(self._row(request))
+        file, media_type = self.sound.open(uri, as_wav=as_wav)
+        return answer(request, file, media_type)
 
-        def opened() -> Response:
-            uri = self.songs.uri(self._row(request))
-            file, media_type = self.sound.open(uri, as_wav=as_wav)
-            return answer(request, file, media_type)
-
-        return await _answered(opened)
-
-    async def _cover(self, request: Request) -> Response:
-        def found() -> Response:
-            picture = self.sound.cover(self.songs.uri(self._row(request)))
-            if picture is None:
-                return Response(status_code=204)
-            return Response(picture.data, media_type=picture.media_type)
-
-        return await _answered(found)
+    def _cover(self, request: Request) -> Response:
+        picture = self.sound.cover(self.songs.uri(self._row(request)))
+        if picture is None:
+            return Response(status_code=204)
+        return Response(picture.data, media_type=picture.media_type)
 
     async def _static(self, request: Request) -> Response:
         data = self.files.get(request.path_params["path"] or "index.html")
@@ -238,53 +282,30 @@ def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
     return found
 
 
-def _got(work: Callable[[Request], Any], is_old: Callable[[Request], bool]) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        if is_old(request):
-            return _json({"error": REPLACED}, 409)
-        return await _answered(lambda: work(request))
-
-    return endpoint
+def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+    return Route(path, endpoint, methods=[method])
 
 
-def _posted(work: Callable[[dict[str, Any]], Any], is_old: Callable[[Request], bool]) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        if is_old(request):
-            return _json({"error": REPLACED}, 409)
-        body = await request.body()
-        kind = request.headers.get("content-type", "").partition(";")[0]
-        if kind != "application/json" or len(body) > MAX_BODY:
-            return _json({"error": "the body must be JSON"}, 415)
-        try:
-            wish = json.loads(body)
-        except (ValueError, RecursionError):
-            wish = None
-        if not isinstance(wish, dict):
-            return _json({"error": "the body must be a JSON object"}, 400)
-        return await _answered(lambda: work(wish))
-
-    return endpoint
+async def _refused(request: Request, refusal: Exception) -> Response:
+    """Answer a refused request here, since the gate would find it answered with status 500."""
+    assert isinstance(refusal, RefusedRequest)  # noqa: S101 - that is all it is called with
+    request.scope[TOLD].refused = refusal.why
+    return Response(
+        json.dumps({"error": refusal.reason}),
+        refusal.status,
+        headers=refusal.headers,
+        media_type="application/json",
+    )
 
 
-def _zipped(made: Work, media_type: str) -> Endpoint:
-    async def endpoint(_: Request) -> Response:
-        data = await run_in_threadpool(made)
-        return Response(data, media_type=media_type, headers={"content-encoding": "gzip"})
-
-    return endpoint
-
-
-async def _answered(work: Work) -> Response:
+async def _answered(work: Work, request: Request, pool: Pool) -> Response:
     """Run `work` in a thread, and return its result or its error as a response."""
     try:
-        found = await run_in_threadpool(work)
+        found = await pool.run(work, address_of(request.scope.get("client")))
     except AudiorecError as error:
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
         said = error.reason if isinstance(error, SongError) else str(error)
         return _json({"error": visible(said)}, status)
-    except Exception:  # last resort of the server: one request fails, the others go on
-        LOG.exception("a request of the page failed")
-        return _json({"error": "internal error; see the log of the server"}, 500)
     if isinstance(found, Response):
         return found
     if isinstance(found, bytes):
@@ -299,6 +320,10 @@ def _json(document: Any, status: int = 200) -> Response:
 
 def _number(request: Request, name: str, usual: int, most: int) -> int:
     """Return a number from the query string, clipped to 0 to `most`; `usual` if it is none."""
-    text = request.query_params.get(name, "")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else usual
-    return max(0, min(number, most))
+    number = _whole(request.query_params.get(name, ""))
+    return usual if number is None else min(number, most)
+
+
+def _whole(text: str) -> int | None:
+    """Return a number from an address; None if it is none, or has more than nine digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

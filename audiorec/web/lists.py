@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
+from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.own_files import refuse_link
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.web.song_columns import SongColumns
@@ -172,6 +173,8 @@ class Saver:
         ------
         InputError
             If nothing was saved, or the file has changed since.
+        StoreError
+            If the file cannot be written; it is unchanged, and undo can be tried again.
         """
         if self._last is None:
             raise InputError("nothing has been saved yet")
@@ -180,27 +183,33 @@ class Saver:
         if not place.is_file() or place.read_bytes() != written:
             raise InputError(f"{place}: has changed since it was saved; left unchanged")
         if old is None:
-            place.unlink()
+            with write_errors(place):
+                place.unlink()
         else:
-            place.write_bytes(old)
+            with replaced(place) as temporary:
+                temporary.write_bytes(old)
         self._last = None
         return {"path": str(place), "restored": old is not None}
 
     def _place(self, name: str) -> Path:
         if not name.strip() or "\0" in name or not name.lower().endswith(ENDINGS):
             raise InputError("give a name that ends in .m3u8, for example evening.m3u8")
-        place = Path(name).expanduser()
-        if not place.is_absolute():
-            place = self._shelf.library.path.resolve().parent / place
-        place = Path(os.path.abspath(place))  # noqa: PTH100 - does not resolve a link, so it is refused
-        if not place.parent.is_dir():
-            raise MissingFileError(f"{place.parent}: no such folder")
+        folder = self._shelf.library.path.resolve().parent
         try:
+            name.encode()
+            # expanduser leaves an unknown user's ~; abspath does not resolve a link: it is refused.
+            place = Path(os.path.abspath(folder / os.path.expanduser(name)))  # noqa: PTH100, PTH111
+            if not place.parent.is_dir():
+                raise MissingFileError(f"{place.parent}: no such folder")
             refuse_link(place)
+            if place.exists() and not stat.S_ISREG(place.lstat().st_mode):
+                raise InputError(f"{place}: cannot be replaced: not a regular file")
+        except UnicodeEncodeError:
+            raise InputError("the name is not valid Unicode") from None
         except StoreError as error:
             raise InputError(str(error)) from None
-        if place.exists() and not stat.S_ISREG(place.lstat().st_mode):
-            raise InputError(f"{place}: cannot be replaced: not a regular file")
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            raise InputError(f"{name}: cannot be written: {error.strerror}") from None
         return place
 
 

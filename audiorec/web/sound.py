@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +31,7 @@ HANDLER = "audiorec.web.sound:handler"
 LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
 POINTS = 800  # points of a waveform
 MAX_COVER = 8 << 20  # bytes
-MAX_KEPT = 2 << 30  # bytes of decoded songs
+MAX_KEPT = 2 << 30  # bytes of decoded songs, and of one
 # Media types that browsers can play; other files are decoded for them.
 TYPES = {
     ("mp3", "mp3"): "audio/mpeg",
@@ -71,6 +72,7 @@ class SoundFiles:
         self._making = threading.Lock()  # one song is decoded at a time
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._decoded: OrderedDict[_Identity, Path] = OrderedDict()
+        self._numbers = count()
 
     def close(self) -> None:
         """Stop the workers and remove the decoded files."""
@@ -144,8 +146,12 @@ class SoundFiles:
                 return self._decoded[identity]
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="audiorec-")
-            out = Path(self._folder.name) / f"{len(self._decoded)}-{identity[1]}.wav"
-            self._ask(uri, file, WAV, str(out))
+            out = Path(self._folder.name) / f"{next(self._numbers)}.wav"
+            try:
+                self._ask(uri, file, WAV, str(out))
+            except BaseException:  # refused, or its worker was killed: what was decoded goes
+                out.unlink(missing_ok=True)
+                raise
             self._decoded[identity] = out
             self._forget()
             return out
@@ -191,7 +197,7 @@ def handler() -> Callable[[tuple[str, ...]], Any]:
             if what == PROBE:
                 return probe(path)
             if what == WAV:
-                return write_wav(path, Path(more[0]))
+                return write_wav(path, Path(more[0]), max_bytes=MAX_KEPT)
             if what == WAVE:
                 return envelope(path, points=POINTS)
             return _cover(path)

@@ -50,9 +50,9 @@ def _serve(given: argparse.Namespace) -> None:
     from audiorec.web.apis.threads import one_thread_each
 
     one_thread_each()
-    from audiorec.web.apis.limits import RequestLimits
     from audiorec.web.apis.server import serve_apis
     from audiorec.web.apis.snapshot import SnapshotSources
+    from audiorec.web.limits import RequestLimits
 
     if given.upload:
         raise InputError(
@@ -69,6 +69,7 @@ def _serve(given: argparse.Namespace) -> None:
         only_bliss=True,
         write=_dropped if quiet else None,
         ready=_teller(given.lms),
+        ends_process=True,
     )
 
 

@@ -50,8 +50,9 @@ def browse(
     """Browse and play a library in the browser: map, scores, lists, recommendations.
 
     Prints the address on the first line of stdout once the server is ready. The address contains
-    the access token: only those who have it can use the page. Loads nothing from the internet, and
-    writes only the lists that you save. Ctrl-C stops it. Needs the extra web.
+    the access token: only those who have it can use the page; the browser is opened by a private
+    file that leads there. Loads nothing from the internet, and writes only the lists that you save.
+    Ctrl-C stops it. Needs the extra web.
 
     Examples
     --------
@@ -59,6 +60,7 @@ def browse(
     audiorec browse --vectors vecs.parquet --root ~/Music
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
+    from audiorec.web.opening import Opener
     from audiorec.web.server import LOOPBACK, serve
 
     if interactions is not None:
@@ -73,13 +75,13 @@ def browse(
     if host is not None:
         say("note: other machines can reach this page; whoever has the address can use it")
 
+    opener = Opener()
+
     def ready(address: str) -> None:
         out(address)
         flush()
         if not no_open:
-            import webbrowser
-
-            webbrowser.open(address)
+            opener.open(address)
 
     serve(
         store,
@@ -91,4 +93,6 @@ def browse(
         names=host_name or (),
         projection=projection,
         ready=ready,
+        close=opener.close,
+        ends_process=True,
     )

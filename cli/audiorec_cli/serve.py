@@ -69,7 +69,6 @@ def serve(
     from audiorec.web.apis.threads import one_thread_each
 
     one_thread_each()
-    from audiorec.web.apis.limits import RequestLimits
     from audiorec.web.apis.server import (
         LOOPBACK,
         PageSettings,
@@ -78,6 +77,7 @@ def serve(
         serve_apis,
     )
     from audiorec.web.apis.snapshot import SnapshotSources
+    from audiorec.web.limits import RequestLimits
 
     if token is not None and token_file is not None:
         raise InputError("give either --token or --token-file")
@@ -102,4 +102,5 @@ def serve(
         limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds, body=body,
                           at_once=threads),
         ready=ready,
+        ends_process=True,
     )  # fmt: skip

@@ -7,22 +7,34 @@ import shutil
 import pytest
 from made_library import series, song
 from needs import needs
-from web_server import AUDIO, browsing, split_address, write_music
+from served_library import BEARER, finished, serving
+from web_server import AUDIO, SONGS, browsing, split_address, write_music
 
 from audiorec.errors import SongError
-from audiorec.web.access import HEADERS, AddressKeys
-from audiorec.web.roots import Roots
+from audiorec.library.library import open_store
 
 httpx = needs("httpx")
 needs("starlette")
+
+from audiorec.web.access import HEADERS, AddressKeys
+from audiorec.web.application import BrowsePage
+from audiorec.web.gate import Gate
+from audiorec.web.limits import RequestLimits
+from audiorec.web.roots import Roots
+from audiorec.web.song_columns import SongColumns
+from audiorec.web.sound import SoundFiles
 
 SECRET = b"the secret of somebody\n"
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture(scope="module")
+def hostile(folder):
     """A store whose songs point where they should not."""
-    folder = tmp_path_factory.mktemp("hostile")
     outside = folder / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_bytes(SECRET)
@@ -62,6 +74,24 @@ def hostile(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def keyed(hostile, folder):
+    """The page of that store in this process, and its keys, also those that it tells nobody."""
+    home = folder / "home"
+    keys, gate = AddressKeys(), Gate(RequestLimits(rate=0))
+    sound = SoundFiles(Roots([home / "music"]))
+    shelf = SongColumns(open_store(home / "vecs.parquet"))
+    page = BrowsePage(shelf, sound, keys, guesses=gate.guesses)
+
+    async def ask(path):
+        transport = httpx.ASGITransport(gate.around(page.application))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.get(path)
+
+    yield keys, lambda path: finished(ask(path))
+    page.close()
+
+
+@pytest.fixture(scope="module")
 def client(hostile):
     return hostile[0]
 
@@ -87,7 +117,11 @@ def test_nothing_is_told_without_the_token(hostile, path, header):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""]
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""),
+        *("[::1].evil.example", "[::1]evil.example:80", "[127.0.0.1", "[::1]]", "127.0.0.1:80:80"),
+    ],
 )
 def test_a_name_that_somebody_pointed_here_is_none_of_ours(client, host):
     for path in ("/", "/api/library", "/js/main.js"):
@@ -138,15 +172,29 @@ def test_a_key_opens_one_song_alone(client):
     assert not AddressKeys().opens("/audio/0", key)
 
 
+def test_a_key_opens_nothing_after_a_restart_with_another_store(tmp_path):
+    home = tmp_path / "home"
+    store = write_music(home)
+    with serving(store) as (base, _):
+        url = httpx.get(f"{base}/api/song/3", headers=BEARER).json()["sound"]["url"]
+        assert httpx.get(base + url).status_code == 200
+    other = write_music(tmp_path / "other", songs=SONGS[1:])
+    with serving(other, "--root", home / "music", "--root", tmp_path / "other" / "music") as (
+        base,
+        _,
+    ):
+        assert httpx.get(base + url).status_code == 401
+
+
 KEPT_OUT = ["absolute", "above", "elsewhere", "link", "below-link", "gone", "folder", "pipe"]
 
 
 @pytest.mark.parametrize("name", [*KEPT_OUT, "remote", "relative", "text", "playlist"])
-def test_what_is_no_song_below_a_root_is_not_served(hostile, name):
-    client, token, rows, _ = hostile
-    keys, row = AddressKeys(token), rows[name]
+def test_what_is_no_song_below_a_root_is_not_served(hostile, keyed, name):
+    client, _, rows, _ = hostile
+    (keys, ask), row = keyed, rows[name]
     for path, more in ((f"/audio/{row}", ""), (f"/audio/{row}", "&as=wav"), (f"/cover/{row}", "")):
-        found = client.get(f"{path}?key={keys.key(path)}{more}")
+        found = ask(f"{path}?key={keys.key(path)}{more}")
         assert found.status_code in (400, 404), name
         assert SECRET not in found.content
         assert b"root:" not in found.content
@@ -176,9 +224,15 @@ def test_there_is_no_way_out_of_the_files_of_the_page(client, path):
     connection.close()
 
 
-@pytest.mark.parametrize("row", ["99999999", "-1", "1.5", "abc", str(1 << 70)])
-def test_rows_that_are_none(client, row):
-    assert client.get(f"/api/song/{row}").status_code in (400, 404)
+@pytest.mark.parametrize(
+    "row", ["99999999", "-1", "1.5", "abc", str(1 << 70), "9" * 5000, "\u0663"]
+)
+def test_rows_that_are_none(hostile, row):
+    client, _, _, _ = hostile
+    for path in (f"/api/song/{row}", f"/api/compare/0/{row}", f"/api/path/0/1?steps={row}"):
+        assert client.get(path).status_code in ((400, 404) if "steps" not in path else (200, 400))
+    for path in (f"/audio/{row}", f"/cover/{row}"):
+        assert client.get(path).status_code == 401
 
 
 def test_parts_of_a_song(client):

@@ -1,11 +1,14 @@
 """`web.lists`: what a page may ask for, and the one thing that it may write."""
 
+import resource
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_library import series, song, write_library
 
-from audiorec.errors import ExistingFileError, InputError
+from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreError
 from audiorec.library.library import open_store
 from audiorec.web.lists import Saver, path_of, playlist_of, rows_in
 from audiorec.web.song_columns import SongColumns
@@ -53,6 +56,46 @@ def test_what_changed_since_is_left_alone(shelf, tmp_path):
     with pytest.raises(InputError, match="changed since"):
         saver.undo()
     assert (tmp_path / "mine.m3u8").read_text() == "edited"
+
+
+@contextmanager
+def full_disk(left):
+    """Let no file grow beyond `left` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_undo_on_a_full_disk_leaves_all_as_it_is_and_works_later(shelf, tmp_path):
+    place = tmp_path / "mine.m3u8"
+    mine = OLD + b"song.mp3\n" * 10_000
+    place.write_bytes(mine)
+    saver = Saver(shelf)
+    saver.save([1, 2], str(place), replace=True)
+    saved = place.read_bytes()
+    with full_disk(4096), pytest.raises(StoreError, match="cannot be written"):
+        saver.undo()
+    assert place.read_bytes() == saved
+    assert [p.name for p in tmp_path.glob("*m3u8*")] == ["mine.m3u8"]
+    assert saver.undo() == {"path": str(place), "restored": True}
+    assert place.read_bytes() == mine
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("~nobody-of-this-name/x.m3u8", "x\ud800.m3u8", "z" * 250 + ".m3u8", "z" * 300 + ".m3u8"),
+        *("z" * 5000 + "/x.m3u8", "a/" * 3000 + "x.m3u8"),
+    ],
+)
+def test_a_name_that_no_file_has_is_one_line(shelf, tmp_path, name):
+    with pytest.raises(AudiorecError) as caught:
+        Saver(shelf).save([1], name)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*m3u8*"))
 
 
 def test_nothing_but_a_playlist_is_replaced(shelf, tmp_path):

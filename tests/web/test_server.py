@@ -19,7 +19,7 @@ def test_it_ends_at_a_signal_and_leaves_nothing(tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
-    with browsing(store, pid=True) as (address, _):
+    with browsing(store) as address:
         base, token = split_address(address)
         bearer = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:

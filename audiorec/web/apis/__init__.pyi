@@ -1,4 +1,3 @@
-from audiorec.web.apis.limits import RequestLimits as RequestLimits
 from audiorec.web.apis.messages import ApiReply as ApiReply
 from audiorec.web.apis.messages import ApiRequest as ApiRequest
 from audiorec.web.apis.routes import APIS as APIS

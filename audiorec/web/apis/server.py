@@ -2,32 +2,28 @@
 
     files ──`Editions`──▶ `Snapshot` ──`ApiServer`──▶ uvicorn on one port, until it is stopped
 
-Clients that send their headers too slowly are disconnected. On shutdown, requests in progress are
-finished first.
+The limits and the end are those of the page's server: `audiorec.web.gate`, `audiorec.web.listener`.
 """
 
-import asyncio
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError, MissingExtraError
-from audiorec.web.apis.limits import RequestLimits
 from audiorec.web.apis.snapshot import SnapshotSources
+from audiorec.web.limits import Guesses, RequestLimits
+from audiorec.web.server import to_stderr
 
 if TYPE_CHECKING:
     from audiorec.web.access import Application
-    from audiorec.web.apis.application import ApiServer
 
 LOOPBACK = "127.0.0.1"
 LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
 MAX_TOKEN_BYTES = 4096
-STOP_S = 10  # on shutdown, for requests in progress
 SWITCH_S = 0.0005  # thread switch interval: short, so that computing does not delay I/O
-KEEP_ALIVE_S = 75  # longer than proxies keep a connection open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +54,7 @@ def serve_apis(
     write: Callable[[str], object] | None = None,
     ready: Callable[[str], None] = print,
     every_s: float = 1.0,
+    ends_process: bool = False,
 ) -> None:
     """Serve until the process is stopped.
 
@@ -79,6 +76,8 @@ def serve_apis(
         Called with the address once requests are answered.
     every_s : float
         Seconds between checks of the files.
+    ends_process : bool
+        End the process within two seconds of a signal, even if threads still work.
 
     Raises
     ------
@@ -88,56 +87,42 @@ def serve_apis(
         If the first snapshot cannot be loaded, or the server cannot listen on the port.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - fail now if it is missing
 
         from audiorec.web.apis.application import ApiServer
-        from audiorec.web.apis.connection import patient_protocol
         from audiorec.web.apis.routes import all_routes, bliss_routes
         from audiorec.web.apis.snapshot import Snapshot, check_sources
         from audiorec.web.editions import Editions
-        from audiorec.web.server import ended_by, listening
+        from audiorec.web.gate import Gate
+        from audiorec.web.listener import address_of_listener, listening, serve_until_ended
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio", "h11"):
             raise
         raise MissingExtraError("audiorec serve", "web", str(error)) from error
 
     check_sources(sources)
-    listener = listening(host, port)
-    try:
+    gate = Gate(limits, write=write or to_stderr)
+    with listening(host, port) as listener, ExitStack() as ending:
         editions = Editions(sources.paths, lambda: Snapshot(sources))
         apis = ApiServer(
             editions,
             token,
-            limits=limits,
-            page=None if page is None else _page(sources, token, host, page),
-            write=write or _to_stderr,
+            gate=gate,
+            page=None if page is None else _page(sources, token, host, page, gate.guesses, ending),
             routes=bliss_routes() if only_bliss else all_routes(),
         )
-        named = f"[{host}]" if ":" in host else host
-        address = f"http://{named}:{listener.getsockname()[1]}/"
-
-        class Told(uvicorn.Server):
-            async def startup(self, sockets: Any = None) -> None:
-                await super().startup(sockets)
-                if self.started:
-                    await asyncio.to_thread(ready, address)
-
-        config = uvicorn.Config(
+        ending.callback(apis.pool.close)
+        ending.enter_context(editions.watched(every_s))
+        address = address_of_listener(host, listener)
+        sys.setswitchinterval(SWITCH_S)
+        serve_until_ended(
             apis,
-            http=patient_protocol(apis.limits.seconds),
-            lifespan="off",
-            log_level="critical",  # bugs are logged by the APIs themselves
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=apis.limits.connections,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=STOP_S,
+            listener,
+            gate,
+            ready=lambda: ready(address),
+            close=ending.close,
+            ends_process=ends_process,
         )
-        with ended_by(signal.SIGINT, signal.SIGTERM), editions.watched(every_s):
-            _run(Told(config), listener, apis)
-    finally:
-        listener.close()
 
 
 def read_token(path: Path) -> str:
@@ -168,20 +153,18 @@ def check_token(token: str, where: str) -> str:
     return token
 
 
-def _run(server: Any, listener: Any, apis: "ApiServer") -> None:
-    sys.setswitchinterval(SWITCH_S)
-    try:
-        server.run([listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        apis.pool.close()
-
-
 def _page(
-    sources: SnapshotSources, token: str, host: str, wish: PageSettings
+    sources: SnapshotSources,
+    token: str,
+    host: str,
+    wish: PageSettings,
+    guesses: Guesses,
+    ending: ExitStack,
 ) -> "Callable[[], Application]":
-    """Return a factory of the page, which shows the store as of its first request."""
+    """Return a factory of the page, which shows the store as of its first request.
+
+    `ending` then closes the page with the server.
+    """
 
     def made() -> "Application":
         from audiorec.library.library import open_store
@@ -199,14 +182,11 @@ def _page(
             shelf,
             SoundFiles(Roots(roots)),
             AddressKeys(token),
+            guesses=guesses,
             proposals=proposals,
             names=(host, *wish.names),
         )
+        ending.callback(page.close)
         return page.application
 
     return made
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()

@@ -12,10 +12,11 @@ from served_library import BEARER, TOKEN, finished, server_id
 
 from audiorec.errors import InputError
 from audiorec.web.apis.application import ApiServer
-from audiorec.web.apis.limits import RateLimiter, RequestLimits
 from audiorec.web.apis.messages import ApiReply
 from audiorec.web.apis.routes import APIS, Route, all_routes, bliss_routes
 from audiorec.web.editions import Editions
+from audiorec.web.gate import Gate
+from audiorec.web.limits import RateLimiter, RequestLimits
 
 httpx = needs("httpx")
 OPEN = RequestLimits(rate=0, guesses=0)
@@ -29,8 +30,7 @@ class Asking:
         self.apis = ApiServer(
             Editions([], lambda: snapshot),
             token,
-            limits=limits,
-            write=self.lines.append,
+            gate=Gate(limits, write=self.lines.append),
             routes=routes,
             page=page,
         )
@@ -38,8 +38,8 @@ class Asking:
     def __call__(self, method, path, **more):
         return finished(self.ask(method, path, **more))
 
-    async def ask(self, method, path, **more):
-        transport = httpx.ASGITransport(self.apis)
+    async def ask(self, method, path, *, client="127.0.0.1", **more):
+        transport = httpx.ASGITransport(self.apis, client=(client, 50_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, **more)
 
@@ -152,9 +152,19 @@ def test_tokens_cannot_be_guessed_quickly(snapshot):
     wrong = {"Authorization": "Bearer wrong"}
     codes = [ask("GET", "/metrics", headers=wrong).status_code for _ in range(12)]
     assert codes == [401] * 10 + [429] * 2
-    asked = [ask("GET", "/rest/ping?u=me&p=wrong&f=json").status_code for _ in range(2)]
+    right = f"/rest/ping?u=me&p={TOKEN}&f=json"
+    asked = [ask("GET", path).status_code for path in ("/rest/ping?u=me&p=wrong&f=json", right)]
     assert asked == [429, 429]
-    assert ask("GET", "/metrics", headers=BEARER).status_code == 200  # who knows it is let in
+    # Not even the right one is looked at, or each guess would be answered.
+    assert ask("GET", "/metrics", headers=BEARER).status_code == 429
+    assert ask("GET", "/healthz").status_code == 200
+    assert ask("GET", "/metrics", headers=BEARER, client="127.0.0.2").status_code == 200
+
+
+def test_no_token_is_no_guess(snapshot):
+    ask = Asking(snapshot, limits=RequestLimits(rate=0, guesses=0.01))
+    assert {ask("GET", "/metrics").status_code for _ in range(20)} == {401}
+    assert ask("GET", "/metrics", headers=BEARER).status_code == 200
 
 
 def test_buckets_fill_up_again():

@@ -30,14 +30,15 @@ def schema(tmp_path_factory):
     from schemathesis import checks
 
     from audiorec.web.apis.application import ApiServer
-    from audiorec.web.apis.limits import RequestLimits
     from audiorec.web.editions import Editions
+    from audiorec.web.gate import Gate
+    from audiorec.web.limits import RequestLimits
 
     checks.load_all_checks()
     store = write_served(tmp_path_factory.mktemp("served"))
     snapshot = snapshot_of(store, recall=write_recall(store))
     limits = RequestLimits(rate=0, guesses=0)
-    apis = ApiServer(Editions([], lambda: snapshot), TOKEN, limits=limits)
+    apis = ApiServer(Editions([], lambda: snapshot), TOKEN, gate=Gate(limits))
     return schemathesis.openapi.from_asgi("/v1/openapi.json", apis)
 
 

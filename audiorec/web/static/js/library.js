@@ -20,7 +20,7 @@ export async function loadLibrary() {
 export function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const entries = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  const columns = {};
+  const columns = { __proto__: null };
   for (const { name, type, at, n } of entries) {
     columns[name] = new ARRAYS[type](buffer, 4 + length + at, n);
   }

@@ -12,12 +12,15 @@ import { Scores } from "./scores.js";
 import { page, say, use, useAnswer } from "./store.js";
 
 const SHOWN = ["album", "status", "loudness_lufs", "codec", "source_rate", "source_channels", "uri", "song_id"];
+// Without a prototype, since they are looked up by names from a store: "constructor" is in none.
 const NAMES = {
+  __proto__: null,
   album: "Album", status: "Status", loudness_lufs: "Loudness", codec: "Format", source_rate: "Rate", source_channels: "Channels",
   uri: "File", song_id: "Id",
 };
 const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : shown(value));
 const VERDICTS = {
+  __proto__: null,
   identical: "the same audio",
   same: "the same recording in another encoding",
   likely: "most likely the same recording",

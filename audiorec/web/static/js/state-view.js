@@ -8,12 +8,14 @@ import { page, use, useAnswer } from "./store.js";
 
 const POLL = 2000; // milliseconds
 const REASONS = {
+  __proto__: null, // statuses come from files
   unreadable: "cannot be opened", empty: "is empty", not_audio: "is not audio", unsupported: "has an unsupported format",
   drm: "is DRM-protected", no_audio: "contains no audio", too_short: "is too short", too_long: "is too long",
   not_finite: "has NaN or infinite samples", undecodable: "cannot be decoded", crashed: "crashed the decoder",
   timeout: "took too long", oom: "used too much memory",
 };
 const STATUSES = {
+  __proto__: null,
   ok: "good", damaged: "parts are missing", truncated: "cut off at the end", phase_cancelled: "channels cancel out",
   silent: "silent", short: "very short",
 };

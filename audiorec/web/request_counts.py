@@ -46,6 +46,11 @@ class RequestCounts:
             buckets[place] += 1
             self._seconds[api] += seconds  # type: ignore[assignment]
 
+    def refuse(self, why: str) -> None:
+        """Count a refusal without a request: a connection that was closed."""
+        with self._lock:
+            self._refused[why] += 1
+
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Return all metrics as text; `gauges` maps a name to its help text and value."""
         with self._lock:
@@ -71,7 +76,7 @@ class RequestCounts:
         yield from _metric(
             "audiorec_serve_refused_total",
             "counter",
-            "Requests refused, by reason.",
+            "Requests and connections refused, by reason.",
             [(f'{{reason="{reason}"}}', n) for reason, n in sorted(self._refused.items()) if n],
         )
 

@@ -1,0 +1,214 @@
+"""The gate of both servers: rate, time for a body, refusals, request log and counts.
+
+    request ──`Gate.around`──▶ application ──▶ response     or 408, 429, 503
+                 ├ .guesses    wrong tokens by address
+                 └ .counts     metrics
+
+The log has one line of JSON per request, without the query, which may contain tokens, ids and
+users.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from audiorec.files.visible import visible
+from audiorec.web.access import Application, Message, Receive, Scope, Send
+from audiorec.web.limits import (
+    Guesses,
+    RateLimiter,
+    RefusedRequest,
+    RequestLimits,
+    address_of,
+    too_often,
+)
+from audiorec.web.request_counts import RequestCounts
+
+LOG_SCHEMA = "audiorec/serve-log/1"
+TOLD = "audiorec.told"  # key of a scope: what an application says for the log
+PAGE = "page"
+INTERNAL = "internal error; see the log of the server"
+LOG = logging.getLogger("audiorec.web")
+LINES = 1.0  # per second and address: of closed connections, and all lines with `only_refused`
+WHY = {  # by status of an answer: why it is a refusal
+    401: "token",
+    403: "site",
+    405: "method",
+    408: "slow",
+    413: "size",
+    421: "name",
+    429: "guesses",
+}
+HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@dataclass(slots=True)
+class Told:
+    """Fields of a request's log line; filled while it is answered."""
+
+    api: str
+    status: int = 0
+    size: int = 0
+    edition: int = 0
+    refused: str = ""
+
+
+class Gate:
+    """What requests pass before an application; holds what applications share.
+
+    Parameters
+    ----------
+    limits : RequestLimits, optional
+    write : callable, optional
+        Called with each line of the log.
+    only_refused : bool
+        Log only refused requests, and of each address at most one a second.
+
+    Attributes
+    ----------
+    limits : RequestLimits
+    guesses : Guesses
+    counts : RequestCounts
+    """
+
+    def __init__(
+        self,
+        limits: RequestLimits | None = None,
+        *,
+        write: Callable[[str], object] | None = None,
+        only_refused: bool = False,
+    ) -> None:
+        self.limits = limits or RequestLimits()
+        self.guesses = Guesses(self.limits.guesses)
+        self.counts = RequestCounts()
+        self._write, self._only_refused = write, only_refused
+        self._rates = RateLimiter(self.limits.rate, self.limits.burst)
+        self._lines = RateLimiter(LINES, 1)
+
+    def around(
+        self, application: Application, api_of: Callable[[str], str] = lambda _: PAGE
+    ) -> Application:
+        """Return an ASGI application that lets requests through to another.
+
+        `api_of` returns the name of a path's API, for log and metrics.
+        """
+
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                scope[TOLD] = Told(api_of(scope["path"]))
+                await self._answered(application, scope, receive, send)
+
+        return answered
+
+    def dropped(self, address: str) -> None:
+        """Note that a connection was closed since there were too many."""
+        self.counts.refuse("connections")
+        if not self._lines.wait(address):
+            self._log(address, {"refused": "connections"})
+
+    async def _answered(
+        self, application: Application, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        told, started = scope[TOLD], time.perf_counter()
+        self.counts.in_flight += 1
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told.status = message["status"]
+            elif message["type"] == "http.response.body":
+                told.size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._let_through(application, scope, self._timed(receive), noted, told)
+        finally:
+            self.counts.in_flight -= 1
+            seconds = time.perf_counter() - started
+            told.refused = told.refused or WHY.get(told.status, "")
+            self.counts.count(told.api, told.status, seconds, told.refused)
+            self._log_request(scope, told, seconds)
+
+    async def _let_through(
+        self, application: Application, scope: Scope, receive: Receive, send: Send, told: Told
+    ) -> None:
+        try:
+            wait = self._rates.wait(address_of(scope.get("client")))
+            if wait:
+                raise too_often("too many requests", "rate", wait)
+            await application(scope, receive, send)
+        except RefusedRequest as refusal:
+            if told.status:  # too late for an answer: the connection is closed
+                raise
+            told.refused = refusal.why
+            await send_refusal(send, refusal)
+        except Exception:  # last resort of the server: one request fails, the others go on
+            LOG.exception("a request to %s failed", told.api)
+            if not told.status:
+                await send_refusal(send, RefusedRequest(500, INTERNAL, ""))
+
+    def _timed(self, receive: Receive) -> Receive:
+        """Return a `receive` that raises a refusal if the body does not arrive in time."""
+        ends, is_there = 0.0, False
+
+        async def timed() -> Message:
+            nonlocal ends, is_there
+            if is_there:
+                return await receive()
+            ends = ends or time.monotonic() + self.limits.seconds
+            try:
+                async with asyncio.timeout(ends - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                reason = "the body did not arrive in time"
+                raise RefusedRequest(408, reason, "slow", connection="close") from None
+            is_there = not message.get("more_body", False)
+            return message
+
+        return timed
+
+    def _log_request(self, scope: Scope, told: Told, seconds: float) -> None:
+        client = scope.get("client")
+        if self._only_refused and (not told.refused or self._lines.wait(address_of(client))):
+            return
+        line = {
+            "api": told.api,
+            "method": scope["method"][:16],
+            "path": visible(scope["path"][:200]),
+            "status": told.status,
+            "bytes": told.size,
+            "ms": round(1000 * seconds, 2),
+            "edition": told.edition,
+        }
+        if told.refused:
+            line["refused"] = told.refused
+        self._log(str(client[0]) if client else "", line)
+
+    def _log(self, client: str, fields: dict[str, Any]) -> None:
+        if self._write is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"schema": LOG_SCHEMA, "time": now, "client": client, **fields}
+        self._write(json.dumps(line) + "\n")
+
+
+async def send_refusal(send: Send, refusal: RefusedRequest) -> None:
+    """Send the response of a refused request: JSON with the reason."""
+    body = json.dumps({"error": refusal.reason}).encode()
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **HEADERS,
+        **refusal.headers,
+    }
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.runs.deadline import check_deadline
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
@@ -198,6 +199,7 @@ def best_paths(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[lis
     before: list[Int64Array] = []
     ways = [([0, len(cost) - 1], float(best[-1]))]
     for _ in range(steps):
+        check_deadline()  # a server's: hundreds of steps take seconds
         joined = join(best[:, None], cost)
         before.append(joined.argmin(axis=0))
         best = joined[before[-1], np.arange(len(cost))]

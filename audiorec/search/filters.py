@@ -401,8 +401,8 @@ def _number(
 def _seconds(text: str, condition: Condition) -> float:
     clock = _CLOCK.fullmatch(text.strip())
     if clock is not None:
-        hours, minutes, seconds = clock.groups()
-        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(seconds)
+        hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+        text = str(3600.0 * hours + 60.0 * minutes + seconds)
     return _finite(text, condition, "seconds or a time like 3:20")
 
 

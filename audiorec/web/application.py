@@ -32,7 +32,7 @@ from audiorec.files.visible import visible
 from audiorec.library.library import open_store
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
-from audiorec.web.gate import TOLD
+from audiorec.web.gate import INTERNAL, TOLD
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
 from audiorec.web.ranges import answer
 from audiorec.web.recommendations import RecommendationPages
@@ -91,7 +91,7 @@ class BrowsePage:
         self.saver = lists.Saver(shelf)
         self._take(shelf, proposals, store_mark(shelf.library.path))
         self.files = dict(_static_files())
-        pages = Starlette(routes=self._routes(), exception_handlers={RefusedRequest: _refused})
+        pages = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
         self.application = Guard(pages, keys, names, guesses=guesses)
 
     def close(self) -> None:
@@ -195,6 +195,7 @@ class BrowsePage:
                 return _json({"error": "the body must be JSON"}, 415)
             try:
                 wish = json.loads(body)
+                json.dumps(wish, ensure_ascii=False).encode()  # no half of a surrogate pair
             except (ValueError, RecursionError):
                 wish = None
             if not isinstance(wish, dict):
@@ -290,12 +291,17 @@ async def _refused(request: Request, refusal: Exception) -> Response:
     """Answer a refused request here, since the gate would find it answered with status 500."""
     assert isinstance(refusal, RefusedRequest)  # noqa: S101 - that is all it is called with
     request.scope[TOLD].refused = refusal.why
-    return Response(
-        json.dumps({"error": refusal.reason}),
-        refusal.status,
-        headers=refusal.headers,
-        media_type="application/json",
-    )
+    found = _json({"error": refusal.reason}, refusal.status)
+    found.headers.update(refusal.headers)
+    return found
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Answer a request that met a bug; it is raised again then, and the gate logs it."""
+    return _json({"error": INTERNAL}, 500)
+
+
+HANDLERS = {RefusedRequest: _refused, Exception: _failed}
 
 
 async def _answered(work: Work, request: Request, pool: Pool) -> Response:

@@ -66,13 +66,16 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         raise InputError("a playlist is between a minute and a day long")
     if not seeds:
         raise InputError("choose a song to start with")
+    only = wish.get("only")
+    if only is not None and not isinstance(only, str):
+        raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
     with shelf.lock:
         found = library.playlist(
             *(library.ids[row] for row in seeds),
             minutes=float(minutes),
             curve=[curve] if curve else (),
-            only=wish.get("only") or None,
+            only=only or None,
             exclude=[library.ids[row] for row in without if row not in seeds],
         )
     document: Document = {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}

@@ -109,7 +109,7 @@ class FormField:
 
     def _number(self, value: Any) -> float:
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if plain and self.kind == "whole" and isinstance(value, float) and value == int(value):
+        if plain and self.kind == "whole" and isinstance(value, float) and value.is_integer():
             value = int(value)  # JSON Schema accepts 5.0 as an integer
         good = plain and (self.kind != "whole" or isinstance(value, int))
         least = -1e308 if self.least is None else self.least

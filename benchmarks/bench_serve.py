@@ -1,6 +1,7 @@
 """Ask `audiorec serve` 10,000 questions from eight clients while its store is replaced twice.
 
     python benchmarks/bench_serve.py [--songs 20000] [--requests 10000] [--clients 8] [--work DIR]
+    python benchmarks/bench_serve.py --siege [--songs 20000] [--seconds 30]
 
 Three stores of made-up songs take each other's place; each song's title says of which store it is.
 So an answer is *mixed* if it names songs of two stores, or of another than earlier answers with the
@@ -10,11 +11,19 @@ slow client sends its headers a byte at a time, and a hostile one sends wrong to
 are too large, broken requests and odd names. One JSON line: requests, lost, mixed, answers by
 edition, the times of the clients in milliseconds (they share the machine with the server), memory
 of the server before and after, its CPU seconds, and what became of the slow and the hostile client.
+
+With ``--siege`` one address (127.0.0.2) holds 300 idle connections, 300 half-open headers and 20
+of the worst conditions that the server reads, all renewed as soon as they end, while another
+address (127.0.0.1) asks for similar songs, over a kept and over a new connection in turn. One JSON
+line: its answers, the slowest, memory of the server before and at most, what became of the
+besieger, and the seconds from SIGTERM to the end of the process, amid all that.
 """
 
 import argparse
+import asyncio
 import http.client
 import json
+import multiprocessing
 import random
 import shutil
 import socket
@@ -28,8 +37,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event as ProcessEvent
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +56,10 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HEADS = {"version": 4, "genre": 10}
 EDITIONS = 3
 BODY = 64 << 10
+BESIEGER = "127.0.0.2"
+SIEGE = {"idle": 300, "half-open": 300, "condition": 20}  # connections of each kind
+# Values that fit no title, each with as many wildcards and as much to compare as may be.
+WORST = "title=" + "|".join(["*?*o*?*s*?*n*?*Z"] * 200)
 MIX_PATH = "/music/{}.flac"
 
 
@@ -313,6 +329,98 @@ def run(work: Path, *, songs: int, requests: int, clients: int) -> dict[str, Any
     }
 
 
+def besiege(port: int, told: "Queue[Counter[str]]", ended: "ProcessEvent") -> None:
+    """Besiege a server until the end, in a process of its own; then say what came of it."""
+    query = urlencode({"id": "song000001", "only": WORST})
+    head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    requests = {
+        "idle": f"GET /healthz {head}\r\n",
+        "half-open": f"GET /healthz {head}X: ",
+        "condition": f"GET /v1/similar?{query} {head}\r\n",
+    }
+    count = Counter[str]()
+
+    async def one(kind: str) -> None:
+        while True:
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, local_addr=(BESIEGER, 0)
+                )
+                writer.write(requests[kind].encode())
+                while line := await reader.readline():
+                    if line.startswith(b"HTTP/1.1 "):
+                        count[f"{kind}: {line[9:12].decode()}"] += 1
+                    if kind == "condition" and line.startswith((b"{", b"[")):
+                        writer.write(requests[kind].encode())
+                writer.close()
+            count[f"{kind}: closed"] += 1
+            await asyncio.sleep(1)
+
+    async def all_of_them() -> None:
+        tasks = [asyncio.create_task(one(kind)) for kind, n in SIEGE.items() for _ in range(n)]
+        while not ended.is_set():
+            await asyncio.sleep(0.2)
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(all_of_them())
+    told.put(count)
+
+
+def answers_in(connection: http.client.HTTPConnection) -> float:
+    """Ask for similar songs; return the seconds until the answer."""
+    started = time.perf_counter()
+    connection.request("GET", "/v1/similar?id=song000002&k=10", headers=BEARER)
+    reply = connection.getresponse()
+    text = reply.read()
+    assert reply.status == 200, text
+    return time.perf_counter() - started
+
+
+def besieged(work: Path, *, songs: int, seconds: float) -> dict[str, Any]:
+    """Measure under siege; return the line."""
+    store = first_edition(work, songs)
+    spawn = multiprocessing.get_context("spawn")
+    told, ended, times = spawn.Queue(), spawn.Event(), list[float]()
+    with serving(store) as (port, process):
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        alone = [answers_in(kept) for _ in range(20)]
+        before, cpu_before = memory_mb(process.pid, "VmRSS"), cpu_s(process.pid)
+        enemy = spawn.Process(target=besiege, args=(port, told, ended), daemon=True)
+        enemy.start()
+        ends = time.perf_counter() + seconds
+        while time.perf_counter() < ends:
+            times.append(answers_in(kept))
+            fresh = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            times.append(answers_in(fresh))
+            fresh.close()
+            time.sleep(0.1)
+        after, most = memory_mb(process.pid, "VmRSS"), memory_mb(process.pid, "VmHWM")
+        cpu = cpu_s(process.pid) - cpu_before
+        stopped = time.perf_counter()
+        process.terminate()
+        process.wait(timeout=60)
+        ending = time.perf_counter() - stopped
+        kept.close()
+        ended.set()
+        came_of_it = told.get(timeout=60)
+        enemy.join()
+    log = store.with_name("serve.log").read_text()
+    return {
+        "songs": songs,
+        "siege": SIEGE,
+        "answers": len(times),
+        "alone_ms_p50_p95_p99": quantiles([1000 * one for one in alone]),
+        "ms_p50_p95_p99": quantiles([1000 * one for one in times]),
+        "slowest_ms": round(1000 * max(times), 1),
+        "memory_mb": {"before": before, "after": after, "most": most},
+        "server_cpu_s": round(cpu, 1),
+        "besieger": dict(sorted(came_of_it.items())),
+        "refusals_logged": log.count('"refused"'),
+        "ends_after_s": round(ending, 2),
+    }
+
+
 def quantiles(ms: list[float]) -> list[float]:
     """Return the median, the 95th and the 99th percentile."""
     return [round(float(np.quantile(ms, q)), 1) for q in (0.5, 0.95, 0.99)]
@@ -325,10 +433,16 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--siege", action="store_true")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of a siege")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
+        if given.siege:
+            found = besieged(work, songs=given.songs, seconds=given.seconds)
+            print(json.dumps(found))
+            sys.exit(found["slowest_ms"] > 1000 or found["ends_after_s"] > 2)
         line = run(work, songs=given.songs, requests=given.requests, clients=given.clients)
     print(json.dumps(line))
     sys.exit(bool(line["lost"] or line["mixed"] or line["token_in_log"]))

@@ -124,7 +124,9 @@ def measure(store, n, wait_s):
     started = time.perf_counter()
     with browsing(store, process=True) as (address, process):
         answers_s = time.perf_counter() - started
-        return looked_at(address, process.pid, n, wait_s) | {"server_answers_s": round(answers_s, 2)}
+        return looked_at(address, process.pid, n, wait_s) | {
+            "server_answers_s": round(answers_s, 2)
+        }
 
 
 def looked_at(address, pid, n, wait_s):

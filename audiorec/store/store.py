@@ -7,6 +7,7 @@ Opening reads the footer and the ids; vectors and other columns are read on firs
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -41,7 +42,7 @@ __all__ = ["VectorStore", "write_table"]
 class VectorStore:
     """The songs of one ``vecs.parquet``, in the order of the file.
 
-    Use `VectorStore.open`. Files that audiorec wrote are sorted by id.
+    Use `VectorStore.open`. Files that audiorec wrote are sorted by id. Threads may share a store.
     """
 
     def __init__(self, file: Checked) -> None:
@@ -49,6 +50,7 @@ class VectorStore:
         # Whole columns are read through this handle, since pages of the mapping would count as our
         # memory. Opened now, so that both see the same file even if it is replaced.
         self._scan = pa.OSFile(os.fspath(file.path))
+        self._reading = threading.RLock()  # neither handle may be read by two threads at once
         self._ids = file.read(["song_id"]).column("song_id").combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
 
@@ -122,7 +124,8 @@ class VectorStore:
             for chunk in map(group.column, range(group.num_columns)):
                 if chunk.path_in_schema.split(".")[0] == "vector":
                     start = chunk.dictionary_page_offset or chunk.data_page_offset
-                    digest.update(self._scan.read_at(chunk.total_compressed_size, start))
+                    with self._reading:
+                        digest.update(self._scan.read_at(chunk.total_compressed_size, start))
         return digest.hexdigest()[:16]
 
     @cached_property
@@ -154,10 +157,11 @@ class VectorStore:
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the vectors of each row group, (rows, V); one is in memory at a time."""
-        with store_errors(self.path):
+        with self._reading, store_errors(self.path):
             scan = open_parquet(self._scan, metadata=self._file.file.metadata)
         for group, (start, stop) in enumerate(pairwise(self.group_starts)):
-            table = replace(self._file, file=scan).read_group(group, ["vector"])
+            with self._reading:
+                table = replace(self._file, file=scan).read_group(group, ["vector"])
             block = matrix(table.column("vector"), self.metadata.dimension)
             if len(block) != stop - start:
                 raise StoreError(f"{self.path}: row group {group} has fewer rows than it claims")
@@ -171,7 +175,8 @@ class VectorStore:
 
         Only the row groups that hold them are read.
         """
-        column = self._file.take(numbers, ["vector"]).column("vector")
+        with self._reading:
+            column = self._file.take(numbers, ["vector"]).column("vector")
         return matrix(column, self.metadata.dimension)
 
     def column(self, name: str) -> Any:
@@ -185,7 +190,8 @@ class VectorStore:
             if name not in names:
                 there = ", ".join(names)
                 raise InputError(f"{self.path}: no column {name!r}, there are: {there}")
-        return self._file.read(list(names if columns is None else columns))
+        with self._reading:
+            return self._file.read(list(names if columns is None else columns))
 
     def row(self, song_id: str) -> dict[str, Any]:
         """Return a song's columns except the vector; the id must match exactly."""
@@ -194,7 +200,8 @@ class VectorStore:
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Return the columns of several rows except the vectors, in the order requested."""
         names = [n for n in self._file.schema.names if n != "vector"]
-        return arrow_rows(self._file.take(numbers, names))
+        with self._reading:
+            return arrow_rows(self._file.take(numbers, names))
 
     def row_number(self, song_id: str) -> int:
         """Return the number of the row with exactly this id, or raise `UnknownSongError`."""

@@ -160,6 +160,7 @@ class Pool:
         self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._working: Counter[str] = Counter()
         self._taken: Counter[str] = Counter()  # requests in progress or waiting, by address
+        self._closed = False
 
     @property
     def taken(self) -> int:
@@ -175,6 +176,8 @@ class Pool:
             If the queue is full, or the work takes longer than the limit; work that was started
             keeps its thread until it looks at its deadline.
         """
+        if self._closed:
+            raise RefusedRequest(503, "the server is ending", "ending")
         if self.taken >= self._room or self._taken[address] >= self._room - self._room // 4:
             raise RefusedRequest(503, "too busy", "busy", retry_after="1")
         self._taken[address] += 1
@@ -192,12 +195,13 @@ class Pool:
 
     def close(self) -> None:
         """Shut the pool down without waiting for work in progress."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:
         """Give free threads to the addresses in turn."""
         most = max(1, self._at_once - 1)
-        while self._working.total() < self._at_once:
+        while not self._closed and self._working.total() < self._at_once:
             address = next((a for a in self._waiting if self._working[a] < most), None)
             if address is None:
                 return

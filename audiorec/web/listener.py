@@ -21,8 +21,8 @@ from audiorec.web.access import Application
 from audiorec.web.gate import Gate
 
 GRACE_S = 1  # on a signal, for requests in progress
-END_S = 1.6  # then the process ends, whatever is in progress
-CLOSE_S = 0.2  # of that, for temporary files
+END_S = 1.35  # then the process ends, whatever is in progress
+CLOSE_S = 0.2  # after that, for temporary files
 KEEP_ALIVE_S = 75  # longer than proxies keep a connection open
 
 
@@ -76,7 +76,7 @@ def serve_until_ended(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=gate.limits.connections + 1,  # only busy ones are counted together
+        # No limit_concurrency: it would refuse everybody once one client has all connections.
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )

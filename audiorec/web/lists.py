@@ -38,7 +38,7 @@ def path_of(shelf: SongColumns, start: int, end: int, *, steps: int) -> Document
     library = shelf.library
     if not 0 <= steps <= 100:
         raise InputError("choose between 0 and 100 songs between the two")
-    with shelf.lock:
+    with shelf.reading():
         found = library.path_between(library.ids[start], library.ids[end], steps=steps)
     return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
 
@@ -70,7 +70,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if only is not None and not isinstance(only, str):
         raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
-    with shelf.lock:
+    with shelf.reading():
         found = library.playlist(
             *(library.ids[row] for row in seeds),
             minutes=float(minutes),

@@ -12,6 +12,7 @@ The map is computed while the page is opening, and kept.
 import gzip
 import json
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -50,12 +51,17 @@ class SongColumns:
         self.projection = projection
         self._mapper: threading.Thread | None = None
         self._better: bytes | None = None
-        self.lock = threading.RLock()  # one request at a time reads the store
+        self.lock = threading.RLock()  # of what is computed once, and of the index
 
     @cached_property
     def space(self) -> Space:
         """The space that songs are compared in."""
         return self.library.space()
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Return the lock if searches use an index; else none waits for another's conditions."""
+        with self.lock:  # the space is made once
+            return nullcontext() if self.library.space().index is None else self.lock
 
     @cached_property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -119,8 +125,7 @@ class SongColumns:
         InputError
             If a condition cannot be parsed; says where.
         """
-        with self.lock:
-            mask = matching(self.library, parse_conditions(conditions))
+        mask = matching(self.library, parse_conditions(conditions))
         return np.packbits(mask, bitorder="little").tobytes()
 
     def prepare(self) -> None:

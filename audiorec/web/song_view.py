@@ -90,9 +90,10 @@ class SongView:
 
     def near(self, row: int, k: int, only: str | None = None) -> Document:
         """Return the songs most similar to one, and why."""
+        with self._shelf.reading():
+            found = self._library.similar(self._library.ids[row], k, only=only)
         with self._shelf.lock:
             space = self._library.space()
-            found = self._library.similar(self._library.ids[row], k, only=only)
             words = self._why(row, found, space)
         return {
             "by": found.by,

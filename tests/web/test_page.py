@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow.parquet import read_table as read_parquet
+from pyarrow.parquet import write_table as write_parquet
 from web_server import LONG, ROWS, SONGS, browsing, choose, split_address, until, write_music
 
 N = len(SONGS)
@@ -178,6 +181,28 @@ def test_tags_are_shown_as_text_whatever_they_hold(page):
     assert len(LONG) > 9_000
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator(".row img, .song h2 img, .song h2 script").count() == 0
+
+
+ODD = ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]
+
+
+def test_columns_with_the_names_of_javascript_are_columns(open_page, tmp_path):
+    store = write_music(tmp_path / "odd")
+    table = read_parquet(store)
+    for name in ODD:
+        table = table.append_column(name, pa.array([f"{name} {n % 3}" for n in range(N)]))
+    write_parquet(table, store)
+    with browsing(store) as address:
+        page = open_page(address)
+        for name in ODD:
+            page.select_option(".legend select", f"own:{name}")
+            page.wait_for_timeout(50)
+        choose(page, "Vibes")
+        page.click(".about summary")
+        shown = page.inner_text(".about dl")
+        assert page.evaluate("Object.keys(Object.prototype)") == []
+    for name in ODD:
+        assert f"{name} " in shown
 
 
 def test_what_sounds_like_it_and_why_and_compare_two(page):

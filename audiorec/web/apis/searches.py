@@ -76,7 +76,7 @@ def near(
     with snapshot.lock:
         space = library.space("auto")
         unit = mean_direction(space.units(rows))
-        allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))
+    allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))  # may take long
     with _reading(snapshot, space):
         found = near_one(
             space,
@@ -111,12 +111,12 @@ def way(
         if start.row == end.row:
             return FoundSongs(np.asarray([start.row], np.int64), np.ones(1))
         first, last = space.units([start.row, end.row]).astype(np.float64)
-        chosen = library.chosen(tellable(snapshot, start, choice))
         units, there = space.units_by_row()
+    chosen = library.chosen(tellable(snapshot, start, choice))
     steps = min(count, MOST_SONGS, len(library)) - 2
     if steps < 1 or float(first @ last) > 1 - SAME:
         rows = np.asarray([start.row, end.row], np.int64)
-    else:  # the slowest query, so it runs without the lock
+    else:
         rows = find_path(
             units,
             start.row,
@@ -138,13 +138,14 @@ def long_list(
 ) -> PlaylistOfSongs:
     """Return a playlist of about `minutes` near some songs; see `audiorec.playlists.of_store`."""
     with snapshot.lock:
-        return playlist_near(
-            snapshot.library,
-            [snapshot.names.id_of(seed.row) for seed in seeds],
-            minutes=minutes,
-            curves=curves,
-            choice=tellable(snapshot, seeds[0], choice or Choice(per_artist=2)),
-        )
+        snapshot.library.space("auto", use_index=False)  # made once
+    return playlist_near(
+        snapshot.library,
+        [snapshot.names.id_of(seed.row) for seed in seeds],
+        minutes=minutes,
+        curves=curves,
+        choice=tellable(snapshot, seeds[0], choice or Choice(per_artist=2)),
+    )
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:

@@ -3,7 +3,7 @@
 ::
 
     vecs.parquet and files beside it ──`Editions`──▶ `Snapshot`: songs, names, artists, lists
-    request ──`ApiServer`: rate, size, token──▶ audiomuse, subsonic, bliss, own ──▶ questions
+    request ──`Gate`──`ApiServer`: size, token──▶ audiomuse, subsonic, bliss, own ──▶ questions
 """
 
 from audiorec.exports import lazy

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +22,9 @@ from audiorec.web.access import Application
 from audiorec.web.gate import Gate
 
 GRACE_S = 1  # on a signal, for requests in progress
-END_S = 1.35  # then the process ends, whatever is in progress
+END_S = 1.3  # then the process ends, whatever is in progress
 CLOSE_S = 0.2  # after that, for temporary files
+SWITCH_S = 0.0005  # thread switch interval: short, so that computing does not delay I/O
 KEEP_ALIVE_S = 75  # longer than proxies keep a connection open
 
 
@@ -80,6 +82,7 @@ def serve_until_ended(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+    sys.setswitchinterval(SWITCH_S)
     try:
         with ended_by(signal.SIGINT, signal.SIGTERM):
             Ended(config).run([listener])

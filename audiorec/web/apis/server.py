@@ -5,7 +5,6 @@
 The limits and the end are those of the page's server: `audiorec.web.gate`, `audiorec.web.listener`.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
 MAX_TOKEN_BYTES = 4096
-SWITCH_S = 0.0005  # thread switch interval: short, so that computing does not delay I/O
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,6 @@ def serve_apis(
         ending.callback(apis.pool.close)
         ending.enter_context(editions.watched(every_s))
         address = address_of_listener(host, listener)
-        sys.setswitchinterval(SWITCH_S)
         serve_until_ended(
             apis,
             listener,

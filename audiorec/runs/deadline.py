@@ -7,9 +7,10 @@ Without a deadline, as on the command line, the checks do nothing.
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import chain
 from typing import TypeVar
 
 EVERY = 256  # items between two checks
@@ -37,7 +38,7 @@ def check_deadline() -> None:
         raise OverdueError
 
 
-def punctual(items: Iterable[T]) -> Iterator[T]:
+def punctual(items: Sequence[T]) -> Iterator[T]:
     """Yield the items, and check the deadline once in a while.
 
     Examples
@@ -46,7 +47,10 @@ def punctual(items: Iterable[T]) -> Iterator[T]:
     ...     list(punctual("abc"))
     ['a', 'b', 'c']
     """
-    for number, item in enumerate(items):
-        if number % EVERY == 0:
-            check_deadline()
-        yield item
+    return chain.from_iterable(_slices(items))
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), EVERY):
+        check_deadline()
+        yield items[start : start + EVERY]

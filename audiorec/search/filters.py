@@ -381,6 +381,8 @@ def _fits_any(texts: Sequence[str], values: Collection[str]) -> list[bool]:
     patterns = [name for name in names if any(letter in name for letter in WILDCARDS)]
     plain = names.difference(patterns)
     tests = [re.compile(translate(pattern.replace("[", "[[]"))).match for pattern in patterns]
+    if not tests:
+        return [text in plain for text in punctual(texts)]
     return [text in plain or any(test(text) for test in tests) for text in punctual(texts)]
 
 

@@ -150,6 +150,11 @@ class Gate:
                 raise
             told.refused = refusal.why
             await send_refusal(send, refusal)
+        except asyncio.CancelledError:  # the server ends, and has waited for a second
+            if not told.status:
+                told.refused = "ending"
+                await send_refusal(send, RefusedRequest(503, "the server is ending", "ending"))
+            raise
         except Exception:  # last resort of the server: one request fails, the others go on
             LOG.exception("a request to %s failed", told.api)
             if not told.status:

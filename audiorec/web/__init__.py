@@ -2,7 +2,7 @@
 
 ::
 
-    browser ──token, Host, Origin──▶ `Guard` ──▶ `BrowsePage`: files of this package, JSON, audio
+    browser ──▶ `Gate` ──token, Host, Origin──▶ `Guard` ──▶ `BrowsePage`: files of it, JSON, audio
         songs ──────────────▶ `SongColumns` columns of all, `SongView` one or two
         uri ─roots─▶ file ──▶ `SoundFiles` ──ranges──▶ parts of it, or of a worker's WAV
         lists ──────────────▶ `path_of`, `playlist_of`, `Saver`

@@ -23,6 +23,7 @@ def test_a_member_never_takes_more_memory_than_it_claims(tmp_path, method, peak_
     head, ends = (b"", 0) if method == zipfile.ZIP_BZIP2 else (LZMA_HEAD, 2)
     path = write_zip(tmp_path / "bomb.zip", head + bomb, method, 1 << 20, flags=ends)
     assert path.stat().st_size < 100_000
-    with peak_mib() as peak, pytest.raises(DamagedFileError, match="its checksum is wrong"):
+    with peak_mib() as peak, pytest.raises(DamagedFileError) as caught:
         import_history("spotify", [path], tmp_path / "plays.parquet")
     assert peak.grown < 100
+    assert "its checksum is wrong" in str(caught.value)

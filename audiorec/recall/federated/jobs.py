@@ -20,7 +20,12 @@ from audiorec.files.run_folder import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.accounting import account, gradients_of_a_user
-from audiorec.recall.federated.alignment import read_alignment, write_alignment
+from audiorec.recall.federated.alignment import (
+    Alignment,
+    Normalised,
+    read_alignment,
+    write_alignment,
+)
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party_data import music_data
@@ -28,8 +33,6 @@ from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.plan_audit import write_leaks
 from audiorec.recall.federated.psi import (
     CPU_S,
-    Alignment,
-    Normalised,
     align_music,
     align_partner,
     buckets_for,

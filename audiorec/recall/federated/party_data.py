@@ -10,8 +10,8 @@ from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.reading import read_context
+from audiorec.recall.federated.alignment import Normalised
 from audiorec.recall.federated.plan import PartyPlan
-from audiorec.recall.federated.psi import Normalised
 
 
 def own_ids(plan: PartyPlan) -> Normalised:

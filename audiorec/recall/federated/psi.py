@@ -10,19 +10,18 @@ side, so buckets run in several processes, and both parties compute concurrently
 
 import hashlib
 import hmac
-import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from audiorec.errors import InputError, MissingExtraError, PeerError, ProtocolError
+from audiorec.recall.federated.alignment import Alignment, Normalised
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import (
     MAX_BUCKET_IDS,
-    MAX_IDS,
     MAX_PAYLOAD,
     TOKEN_BYTES,
     Message,
@@ -37,74 +36,6 @@ TIMEOUT_S = 1_800.0  # time limit of one bucket
 HANDLER = "audiorec.recall.federated.psi:handler"
 TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
 NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """Users common to all parties, in the agreed order.
-
-    Attributes
-    ----------
-    user_ids : tuple of str, length n
-        This party's ids.
-    ids : tuple of str
-        Id of the alignment with each other party: 64 hex digits, equal on both sides if both have
-        the same rows in the same order. One at an item side.
-    """
-
-    user_ids: tuple[str, ...]
-    ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.user_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Normalised:
-    """Distinct ids in the form that the parties compare, sorted.
-
-    Attributes
-    ----------
-    forms : tuple of str
-    originals : tuple of str
-        Original id of each form: the first of those that became equal.
-    merged : int
-        Number of ids dropped because their form equals that of another.
-    """
-
-    forms: tuple[str, ...]
-    originals: tuple[str, ...]
-    merged: int
-
-    def __len__(self) -> int:
-        return len(self.forms)
-
-    @classmethod
-    def of(cls, ids: Iterable[str]) -> "Normalised":
-        """Normalise ids: Unicode NFC, without white space at the ends.
-
-        Raises
-        ------
-        InputError
-            If a normalised id is empty, or there are more than 200 million.
-
-        Examples
-        --------
-        >>> Normalised.of(["Zoë ", "7", "Zoë"]).forms
-        ('7', 'Zoë')
-        """
-        found: dict[str, str] = {}
-        given = 0
-        for one in ids:
-            given += 1
-            form = unicodedata.normalize("NFC", one).strip()
-            if not form:
-                raise InputError(f"user id {one!r} is empty without its white space")
-            found.setdefault(form, one)
-        if len(found) > MAX_IDS:
-            raise InputError(f"{len(found):,} ids; the protocol allows {MAX_IDS:,}")
-        forms = tuple(sorted(found))
-        return cls(forms, tuple(found[form] for form in forms), given - len(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,15 @@ from direct_transport import Direct
 
 from audiorec.errors import InputError, ProtocolError, RefusedError, StoreError
 from audiorec.recall.federated import psi
-from audiorec.recall.federated.alignment import read_alignment, write_alignment
+from audiorec.recall.federated.alignment import (
+    Alignment,
+    Normalised,
+    read_alignment,
+    write_alignment,
+)
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import MessageKind
-from audiorec.recall.federated.psi import Alignment, Normalised, Salt, align_music, align_partner
+from audiorec.recall.federated.psi import Salt, align_music, align_partner
 
 
 @pytest.fixture(autouse=True)

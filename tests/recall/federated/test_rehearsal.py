@@ -25,9 +25,8 @@ needs("private_set_intersection")
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
-from audiorec.recall.federated.alignment import write_alignment
+from audiorec.recall.federated.alignment import Alignment, write_alignment
 from audiorec.recall.federated.keys import make_keys
-from audiorec.recall.federated.psi import Alignment
 from audiorec.recall.federated.user_model import weights_of
 
 ROOT = Path(__file__).parents[3]

@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 from two_parties import RECIPE, USERS, mmoe, people
 
 from audiorec.errors import InputError
-from audiorec.recall.federated.alignment import write_alignment
+from audiorec.recall.federated.alignment import Alignment, write_alignment
 from audiorec.recall.federated.keys import make_keys
 from audiorec.recall.federated.onnx_tower import OnnxTower, inputs_of, tower_bytes
 from audiorec.recall.federated.plan import PartyPlan
-from audiorec.recall.federated.psi import Alignment
 from audiorec.recall.federated.serving import user_table, write_tower
 from audiorec.recall.federated.sides import UserSide
 from audiorec.recall.federated.spaces import space_of

@@ -127,7 +127,7 @@ def _align_partner(
                     caller.hello("align")
                 since, said = time.monotonic(), ""
                 _note(say, "aligning")
-                return align_partner(callers, ids, jobs=plan.jobs, progress=progress)
+                return align_partner(callers, ids, jobs=plan.jobs, progress=progress, say=say)
         except LostPeerError as error:
             if (stop is not None and stop.is_set()) or time.monotonic() - since > plan.wait_s:
                 raise
@@ -154,7 +154,7 @@ def _align_music(
         desk.welcome(hello)
         _note(say, "aligning")
         try:
-            return align_music(desk, ids, jobs=plan.jobs, progress=progress)
+            return align_music(desk, ids, jobs=plan.jobs, progress=progress, say=say)
         except LostPeerError as error:
             if stop is not None and stop.is_set():
                 raise

@@ -6,6 +6,9 @@
 The partner learns which of its ids the other side has, then names them to it by tokens that can
 only be matched by a party with the same ids. Elliptic-curve operations take 0.3 ms per id on each
 side, so buckets run in several processes, and both parties compute concurrently.
+
+Each side says how many ids it has, and is held to it: the other one counts the elements of every
+bucket before it computes with them, so nobody tries more ids than it said.
 """
 
 import hashlib
@@ -35,6 +38,7 @@ CPU_S = 0.00031  # CPU seconds of both parties per id of the larger one, for the
 TIMEOUT_S = 1_800.0  # time limit of one bucket
 HANDLER = "audiorec.recall.federated.psi:handler"
 TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
+Say = Callable[[str], None]
 NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
 
 
@@ -76,6 +80,7 @@ def align_partner(
     *,
     jobs: int = 1,
     progress: StageProgress | None = None,
+    say: Say | None = None,
 ) -> Alignment:
     """Find the users common to all item sides, as the caller.
 
@@ -88,6 +93,8 @@ def align_partner(
         Number of worker processes.
     progress : callable, optional
         Called with the stage, the buckets done and the total.
+    say : callable, optional
+        Called with one line of text: how many ids another party has, or tries.
 
     Raises
     ------
@@ -98,7 +105,7 @@ def align_partner(
     places: set[int] = set(range(len(ids)))
     with _pool(jobs) as submit:
         for caller in callers:
-            found = _intersected(caller, ids, submit, jobs, progress)
+            found = _intersected(caller, ids, submit, jobs, progress, say)
             places &= set(found)
     tokens = {place: Salt.of(callers[0].nonces).token(ids.forms[place]) for place in places}
     order = sorted(tokens, key=tokens.__getitem__)
@@ -107,7 +114,12 @@ def align_partner(
 
 
 def align_music(
-    desk: Desk, ids: Normalised, *, jobs: int = 1, progress: StageProgress | None = None
+    desk: Desk,
+    ids: Normalised,
+    *,
+    jobs: int = 1,
+    progress: StageProgress | None = None,
+    say: Say | None = None,
 ) -> Alignment:
     """Find the users that the partner has as well, as the desk.
 
@@ -116,56 +128,93 @@ def align_music(
     _require()
     salt = Salt.of(desk.nonces)
     theirs = int(desk.receive(MessageKind.COUNT)["ids"])
+    _tell(say, theirs)
     n_buckets = buckets_for(max(theirs, len(ids)))
     desk.reply(MessageKind.COUNTED, {"ids": len(ids), "buckets": n_buckets})
     buckets = [forms for _, forms in _in_buckets(ids, salt, n_buckets)]
     with _pool(jobs) as submit:
-        _answer_buckets(desk, salt, buckets, submit, jobs, progress)
-    return _named(desk, ids, salt)
+        _answer_buckets(desk, salt, buckets, _Tally(theirs, n_buckets), submit, jobs, progress)
+    return _named(desk, ids, salt, theirs)
+
+
+def _tell(say: Say | None, theirs: int) -> None:
+    if say is not None:
+        say(f"the other side tries {theirs:,} ids")
+
+
+class _Tally:
+    """Ids of the other party, bucket by bucket, against the number that it said it had."""
+
+    def __init__(self, said: int, n_buckets: int) -> None:
+        self._said, self._left, self._buckets = said, said, n_buckets
+
+    def count(self, message: Message) -> None:
+        """Count a bucket; raise ProtocolError if there are more ids than said, or fewer in all."""
+        n, self._buckets = int(message["ids"]), self._buckets - 1
+        self._left -= n
+        if self._left < 0 or (self._left and not self._buckets):
+            got = f"{self._said - self._left:,} up to this bucket"
+            raise ProtocolError(str(message), f"{self._said:,} ids in all buckets, as said", got)
+
+
+def _check_elements(what: str, expected: int, elements: Any) -> None:
+    """Raise ProtocolError if a message of the library has another number of elements than said."""
+    if len(elements) != expected:
+        raise ProtocolError(what, f"{expected:,} ids, as said", f"{len(elements):,}")
 
 
 def handler() -> Callable[[Any], Any]:
     """Return the function that workers apply to a bucket; loads the library once."""
     psi = _require()
 
-    def work(item: tuple[str, bytes, list[str], bytes, bytes]) -> Any:
-        task, key, elements, first, second = item
+    def work(item: tuple[str, bytes, list[str], bytes, bytes, int]) -> Any:
+        task, key, elements, first, second, theirs = item
         if task == "request":
             client = psi.client.CreateWithNewKey(True)
             request = client.CreateRequest(elements).SerializeToString()
             return client.GetPrivateKeyBytes(), request
         if task == "answer":
-            return _answered(psi, elements, first)
+            return _answered(psi, elements, first, theirs)
         client = psi.client.CreateFromKey(key, True)
         setup, response = psi.ServerSetup(), psi.Response()
         setup.ParseFromString(first)
         response.ParseFromString(second)
+        _check_elements("answer", theirs, setup.raw.encrypted_elements)
+        _check_elements("answer", len(elements), response.encrypted_elements)
         return sorted(client.GetIntersection(setup, response))
 
     return work
 
 
-def _answered(psi: Any, elements: list[str], request: bytes) -> tuple[bytes, bytes]:
+def _answered(psi: Any, elements: list[str], request: bytes, theirs: int) -> tuple[bytes, bytes]:
     server = psi.server.CreateWithNewKey(True)
     asked = psi.Request()
     asked.ParseFromString(request)
+    _check_elements("bucket", theirs, asked.encrypted_elements)
     # The false positive rate matters for Bloom filters only; a raw container has none.
     setup = server.CreateSetupMessage(1e-9, len(elements), elements, psi.DataStructure.RAW)
     return setup.SerializeToString(), server.ProcessRequest(asked).SerializeToString()
 
 
 def _intersected(
-    caller: Caller, ids: Normalised, submit: Any, jobs: int, progress: StageProgress | None
+    caller: Caller,
+    ids: Normalised,
+    submit: Any,
+    jobs: int,
+    progress: StageProgress | None,
+    say: Say | None,
 ) -> list[int]:
     """Return the indices of the ids that an item side has."""
     salt = Salt.of(caller.nonces)
     counted = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)
+    _tell(say, int(counted["ids"]))
     n_buckets = int(counted["buckets"])
     if n_buckets != buckets_for(max(int(counted["ids"]), len(ids))):
         raise ProtocolError(str(counted), "buckets of about 5,000 ids", f"{n_buckets} buckets")
     buckets = _in_buckets(ids, salt, n_buckets)
     requests: deque[tuple[int, Future[Any]]] = deque()
     keys: dict[int, bytes] = {}
+    tally = _Tally(int(counted["ids"]), n_buckets)
     found: list[Future[list[int]]] = []
     sent = answered = 0
 
@@ -189,9 +238,9 @@ def _intersected(
             continue
         if answer["bucket"] != answered or answered not in keys:
             raise ProtocolError(str(answer), f"bucket {answered}", str(answer["bucket"]))
-        cut = answer["setup"]
+        tally.count(answer)
         found.append(
-            submit("compare", keys.pop(answered), [], answer.payload[:cut], answer.payload[cut:])
+            submit("compare", keys.pop(answered), buckets[answered][1], answer, int(answer["ids"]))
         )
         answered += 1
         if progress is not None:
@@ -209,6 +258,7 @@ def _answer_buckets(
     desk: Desk,
     salt: Salt,
     buckets: list[list[str]],
+    tally: _Tally,
     submit: Any,
     jobs: int,
     progress: StageProgress | None,
@@ -224,8 +274,13 @@ def _answer_buckets(
             desk.refuse(f"expected bucket {expected}")
             raise ProtocolError(str(question), f"bucket {expected}", str(number))
         if number >= 0:
+            try:
+                tally.count(question)
+            except ProtocolError as error:
+                desk.refuse(str(error))
+                raise
             elements = [salt.element(form) for form in buckets[number]]
-            under_way.append((number, submit("answer", b"", elements, question.payload)))
+            under_way.append((number, submit("answer", b"", elements, question, question["ids"])))
             asked += 1
         if number >= 0 and len(under_way) <= jobs:
             desk.reply(MessageKind.ANSWER, NO_ANSWER)
@@ -244,6 +299,9 @@ def _result(
 ) -> tuple[bytes, bytes]:
     try:
         return done.result()
+    except ProtocolError as error:
+        desk.refuse(str(error))
+        raise
     except PeerError as error:
         desk.refuse("the request of a bucket is unreadable")
         raise ProtocolError(str(question), "requests of openmined-psi", str(error)) from error
@@ -265,13 +323,17 @@ def _name(caller: Caller, forms: list[str]) -> str:
     return expected
 
 
-def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
-    """Return the alignment of the users whose tokens the partner sends."""
+def _named(desk: Desk, ids: Normalised, salt: Salt, theirs: int) -> Alignment:
+    """Return the alignment of the users whose tokens the partner sends, at most all of its own."""
     place = {salt.token(form): i for i, form in enumerate(ids.forms)}
     found: list[int] = []
     name = hashlib.sha256()
     while True:
         message = desk.receive(MessageKind.COMMON, expect={"first": len(found)})
+        if message["total"] > theirs:
+            reason = f"{message['total']:,} common users of {theirs:,} ids"
+            desk.refuse(reason)
+            raise ProtocolError(str(message), f"at most {theirs:,} users", reason)
         tokens = [row.tobytes() for row in message.tokens()]
         places = [place.pop(token, -1) for token in tokens]
         if -1 in places:
@@ -316,13 +378,21 @@ def _pool(jobs: int) -> Iterator[Callable[..., "Future[Any]"]]:
                 raise PeerError(f"a bucket cannot be intersected: {answer.message}")
             return answer.value
 
-        def submit(task: str, key: bytes, elements: list[str], *parts: bytes) -> "Future[Any]":
-            first, second = (*parts, b"", b"")[:2]
+        def submit(
+            task: str,
+            key: bytes,
+            elements: list[str],
+            message: Message | None = None,
+            theirs: int = 0,
+        ) -> "Future[Any]":
+            payload = b"" if message is None else message.payload
+            cut = len(payload) if message is None else message.fields.get("setup", len(payload))
+            first, second = payload[:cut], payload[cut:]
             future: Future[Any] = Future()
             if _is_trivial(task, elements, first):
                 future.set_result(_TRIVIAL[task])
                 return future
-            return threads.submit(ask, (task, key, elements, first, second))
+            return threads.submit(ask, (task, key, elements, first, second, theirs))
 
         try:
             yield submit

@@ -53,15 +53,16 @@ def in_this_process(monkeypatch):
 class Side:
     """An item side that aligns in a thread."""
 
-    def __init__(self, ids):
+    def __init__(self, ids, **options):
         self.desk, self.found, self.error = Desk(timeout_s=20), None, None
-        self.thread = threading.Thread(target=self._run, args=(Normalised.of(ids),), daemon=True)
+        given = (Normalised.of(ids), options)
+        self.thread = threading.Thread(target=self._run, args=given, daemon=True)
         self.thread.start()
 
-    def _run(self, ids):
+    def _run(self, ids, options):
         try:
             self.desk.welcome(self.desk.accept(20))
-            self.found = align_music(self.desk, ids)
+            self.found = align_music(self.desk, ids, **options)
         except Exception as error:  # noqa: BLE001 - the test looks at it
             self.error = error
             self.desk.close()
@@ -192,9 +193,7 @@ def test_a_token_of_somebody_else_is_refused():
     side = Side(people(0, 5))
     caller = Caller(Direct(side.desk))
     caller.hello("align")
-    caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
-    caller.ask(MessageKind.BUCKET, {"bucket": 0, "ids": 0}, expect=MessageKind.ANSWER)
-    caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
+    request(caller, ["listener-1@example.org"])
     token = Salt.of(caller.nonces).token
     stranger = token("listener-77@example.org")
     with pytest.raises(RefusedError, match="a token is unknown to this side"):
@@ -203,6 +202,89 @@ def test_a_token_of_somebody_else_is_refused():
         )
     side.thread.join(10)
     assert isinstance(side.error, ProtocolError)
+
+
+def request(caller, guesses, *, said=None, in_bucket=None):
+    """Ask an item side about guesses, as a partner that says to have `said` ids would."""
+    said = len(guesses) if said is None else said
+    caller.ask(MessageKind.COUNT, {"ids": said}, expect=MessageKind.COUNTED)
+    library = psi._require()
+    elements = [Salt.of(caller.nonces).element(guess) for guess in guesses]
+    asked = library.client.CreateWithNewKey(True).CreateRequest(elements).SerializeToString()
+    fields = {"bucket": 0, "ids": said if in_bucket is None else in_bucket}
+    caller.ask(MessageKind.BUCKET, fields, asked, expect=MessageKind.ANSWER)
+    caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
+
+
+@pytest.mark.parametrize("in_bucket", [10, 300])
+def test_a_partner_cannot_try_more_ids_than_it_says(in_bucket):
+    """It says 10, and sends a dictionary in one bucket: as 10 ids, or as what they are."""
+    side = Side(people(0, 50))
+    caller = Caller(Direct(side.desk))
+    caller.hello("align")
+    with pytest.raises(RefusedError, match=r"expected 10 ids.*as said, got 300"):
+        request(caller, people(0, 300), said=10, in_bucket=in_bucket)
+    side.thread.join(10)
+    assert isinstance(side.error, ProtocolError)
+    assert side.found is None
+
+
+def test_a_partner_that_says_more_than_it_sends_is_refused():
+    side = Side(people(0, 50))
+    caller = Caller(Direct(side.desk))
+    caller.hello("align")
+    with pytest.raises(RefusedError, match="expected 40 ids in all buckets, as said, got 5"):
+        request(caller, people(0, 5), said=40, in_bucket=5)
+    side.thread.join(10)
+    assert isinstance(side.error, ProtocolError)
+
+
+def test_a_partner_cannot_name_more_users_than_it_has():
+    side = Side(people(0, 5))
+    caller = Caller(Direct(side.desk))
+    caller.hello("align")
+    request(caller, people(0, 1))
+    tokens = b"".join(map(Salt.of(caller.nonces).token, people(0, 2)))
+    fields = {"first": 0, "total": 2}
+    with pytest.raises(RefusedError, match="2 common users of 1 ids"):
+        caller.ask(MessageKind.COMMON, fields, tokens, expect=MessageKind.AGREED)
+    side.thread.join(10)
+    assert isinstance(side.error, ProtocolError)
+
+
+@pytest.mark.parametrize("told", [10, 300], ids=["as 10 ids", "as what they are"])
+def test_an_item_side_cannot_try_more_ids_than_it_says(told, in_this_process):
+    """It says 10, and answers with a dictionary: the partner would name its members to it."""
+    desk, guesses = Desk(timeout_s=20), people(0, 300)
+
+    def cheat():
+        desk.welcome(desk.accept(20))
+        desk.receive(MessageKind.COUNT)
+        desk.reply(MessageKind.COUNTED, {"ids": 10, "buckets": 1})
+        question = desk.receive(MessageKind.BUCKET)
+        elements = [Salt.of(desk.nonces).element(guess) for guess in guesses]
+        item = ("answer", b"", elements, question.payload, b"", int(question["ids"]))
+        setup, response = psi.handler()(item)
+        fields = {"bucket": 0, "setup": len(setup), "ids": told}
+        desk.reply(MessageKind.ANSWER, fields, setup + response)
+
+    thread = threading.Thread(target=cheat, daemon=True)
+    thread.start()
+    caller = Caller(Direct(desk))
+    caller.hello("align")
+    with pytest.raises(ProtocolError, match=r"expected 10 ids.*as said, got 300"):
+        align_partner([caller], Normalised.of(people(20, 40)))
+    thread.join(10)
+
+
+def test_both_sides_say_how_many_ids_the_other_one_tries():
+    said = []
+    side = Side(people(0, 7), say=said.append)
+    caller = Caller(Direct(side.desk))
+    caller.hello("align")
+    align_partner([caller], Normalised.of(people(3, 12)), say=said.append)
+    side.thread.join(10)
+    assert said == ["the other side tries 9 ids", "the other side tries 7 ids"]
 
 
 def test_a_request_that_is_no_request_is_refused():

@@ -54,21 +54,24 @@ def shared(recipe=RECIPE, every=2):
 class Music:
     """An item side that runs in a thread until it has finished or failed."""
 
-    def __init__(self, work, agreed, *, seed=0, number=0, secret=11, desk=None, **how):
+    def __init__(
+        self, work, agreed, *, seed=0, number=0, secret=11, alignment="a", desk=None, **how
+    ):
         self.side = ItemSide.of(plays(seed=seed), USERS)
         self.desk = desk or Desk(timeout_s=20)
         self.fitted = self.half = self.error = None
         self.lines = []
         work.mkdir(parents=True, exist_ok=True)
         how.setdefault("wait_s", 20)
-        self.how = PartyWork(work=work, secret=secret, tell=self.lines.append, **how)
+        self.how = PartyWork(work=work, seed=lambda _: secret, tell=self.lines.append, **how)
+        self.alignment = alignment * 64
         self.thread = threading.Thread(target=self._run, args=(agreed, number), daemon=True)
         self.thread.start()
 
     def _run(self, agreed, number):
         try:
             self.fitted = train_music(
-                self.desk, self.side, agreed, "a" * 64, self.how, self._save, number=number
+                self.desk, self.side, agreed, self.alignment, self.how, self._save, number=number
             )
         except Exception as error:  # noqa: BLE001 - the test looks at it
             self.error = error
@@ -87,7 +90,18 @@ class Music:
         return self
 
 
-def partner(desks, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap=Direct, **how):
+def partner(
+    desks,
+    work,
+    agreed,
+    *,
+    secret=12,
+    alignment="a",
+    observer=None,
+    timeout_s=20,
+    wrap=Direct,
+    **how,
+):
     """Run the partner to its end; return its half and lines."""
     work.mkdir(parents=True, exist_ok=True)
     lines, kept = [], {}
@@ -99,8 +113,9 @@ def partner(desks, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap
     def save(half, _fitted, space):
         kept.update(half=half, space=space)
 
-    how = PartyWork(work=work, secret=secret, tell=lines.append, **{"wait_s": 20, **how})
-    fitted = train_partner(connect, side, agreed, ["a" * 64] * len(desks), how, save)
+    options = {"wait_s": 20, "seed": lambda _: secret, **how}
+    how = PartyWork(work=work, tell=lines.append, **options)
+    fitted = train_partner(connect, side, agreed, [alignment * 64] * len(desks), how, save)
     return kept.get("half"), lines, fitted
 
 

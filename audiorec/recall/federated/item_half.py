@@ -3,9 +3,10 @@
     user vectors of a step (B, d) ──ItemHalf.gradient──▶ (B, d), clipped and noised
     vectors of validation users   ──figures──▶ validation metrics
 
-Its random choices (positives, negatives, noise) follow from a secret that the user half must not
-know: with it, the noise could be subtracted. The secret, the weights and the optimiser's moments
-are its state.
+Its draws (positives, negatives, dropout) follow from a secret that the user half must not know: it
+would tell in which steps a user has the same song. The secret, the weights and the optimiser's
+moments are its state. Noise has no seed (`audiorec.recall.federated.noise`): a step that is
+repeated after an interruption has the same gradients with other noise.
 
 Several processes of the party (`audiorec.learning.processes`) each process a part of a step's rows.
 The first one draws for all; it gathers the gradients, then clips and noises them.
@@ -36,7 +37,7 @@ from audiorec.recall.federated.shared_draws import BEGIN, JointStep
 from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-DRAW, NOISE = range(2)  # purposes of the secret
+DRAW = 0  # purpose of the secret
 Witness = Callable[[JointStep, Int64Array, FloatArray, FloatArray], None]
 
 
@@ -125,7 +126,7 @@ class ItemHalf:
         defence : Defence
             Clipping and noise of gradients before they are sent.
         secret : int, optional
-            Seed of its draws and its noise; random by default.
+            Seed of its draws; random by default.
         number : int
             Number of this item side, from 0.
         given : ndarray, shape (S, d), float32, optional
@@ -152,7 +153,7 @@ class ItemHalf:
         self.learnt: BoolArray = self.counts > 0
         if recipe.songs == "given":
             features, given = no_features(len(features)), _given(given, recipe.dimension)
-            # For a valid epsilon, aligned users' plays may affect their own rows only.
+            # Aligned users' plays then affect their own rows only.
             self.learnt = np.asarray(given.any(axis=1), np.bool_)
             others = np.zeros(plays.n_songs, np.int64) if outside is None else outside
             self.counts = np.where(self.learnt, 1 + others, 0).astype(np.int64)
@@ -223,7 +224,7 @@ class ItemHalf:
 
     def defended(self, step: JointStep, gradients: FloatArray) -> FloatArray:
         """Return gradients clipped and noised; the witness gets both forms."""
-        sent = self.defence.gradients(gradients, self._rng(NOISE, step))
+        sent = self.defence.gradients(gradients)
         if self.witness is not None and self._played is not None:
             self.witness(step, self._played, gradients, sent)
         return sent
@@ -263,7 +264,8 @@ class ItemHalf:
         shared = recipe.negatives if recipe.negative_source == "shared" else 0
 
         def draw() -> Int64Array:
-            rng = self._rng(DRAW, step)
+            place = (DRAW, self.number, step.epoch, step.number)
+            rng = generator(secret_of(self.model), *place)
             played = self.plays.draw(step.rows, recipe.positives, rng)
             drawn = np.sort(self.sampler.draw(rng, shared)) if shared else np.zeros(0, np.int64)
             return np.concatenate([played.ravel(), drawn, [torch_seed(rng)]]).astype(np.int64)
@@ -310,9 +312,6 @@ class ItemHalf:
         """Undo `state_dict`."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-
-    def _rng(self, purpose: int, step: JointStep) -> np.random.Generator:
-        return generator(secret_of(self.model), purpose, self.number, step.epoch, step.number)
 
     def _checked(self, vectors: FloatArray, n: int) -> FloatArray:
         expected = (n, self.recipe.dimension)

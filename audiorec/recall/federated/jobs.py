@@ -19,7 +19,6 @@ from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.files.run_folder import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
-from audiorec.recall.federated.accounting import account, gradients_of_a_user
 from audiorec.recall.federated.alignment import (
     Alignment,
     Normalised,
@@ -189,7 +188,8 @@ def train(
     import_torch("federated training")
     from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes
     from audiorec.recall.federated.party import PartyWork, Shared
-    from audiorec.recall.federated.resume_points import RUN_FILES, stored_secret
+    from audiorec.recall.federated.resume_points import RUN_FILES
+    from audiorec.recall.federated.secret import draws_of
 
     check_target(plan.out)
     alignment = read_alignment(plan.alignment)
@@ -208,7 +208,6 @@ def train(
         how = PartyWork(
             defence=plan.parsed_defence(),
             work=run_folder_path(plan.out),
-            secret=0,  # all processes take the secret of the first one
             wait_s=plan.wait_s,
             tell=tell,
             say=say,
@@ -219,7 +218,7 @@ def train(
             return run(plan, alignment, shared, how)
         folder = RunFolder(plan.out, RUN_FILES)
         try:
-            how = replace(how, secret=stored_secret(folder.path))
+            how = replace(how, seed=draws_of(read_keys(plan.keys), shared.run(alignment.ids)))
             done = run(plan, alignment, shared, how)
             if done is not None:
                 folder.clear()
@@ -287,12 +286,10 @@ def _train_music(
         return None
     if not how.processes.is_first:
         return _came_to(fitted, alignment)
-    epochs = {"chosen": len(fitted.chosen.history), "refitted": fitted.chosen.best_epoch}
-    crossed = gradients_of_a_user(shared.recipe, **epochs)
-    said = account(shared.recipe, plan.parsed_defence(), crossed).words()
     if witness is not None:
-        write_leaks(plan, leaks_of_gradients(witness, side.plays).to_json(), said)
-    about = {"songs": len(data.song_ids), "gradients": said}
+        write_leaks(plan, leaks_of_gradients(witness, side.plays).to_json())
+    passes = shared.recipe.passes * (len(fitted.chosen.history) + fitted.chosen.best_epoch)
+    about = {"songs": len(data.song_ids), "gradients": passes}  # of each user
     return {**written, **_came_to(fitted, alignment), **about}
 
 

@@ -8,6 +8,7 @@ two people compare its fingerprint by telephone.
 """
 
 import hashlib
+import hmac
 import os
 import ssl
 import stat
@@ -39,6 +40,11 @@ class Keys:
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, 64 hex digits."""
         return fingerprint_of(self.certificate)
+
+    def seed(self, *purpose: str) -> bytes:
+        """Derive a secret seed of 32 bytes; a purpose holds all that the seed must not outlive."""
+        own = hashlib.sha256(self.key).digest()
+        return hmac.digest(own, "\0".join(purpose).encode(), "sha256")
 
 
 def make_keys(folder: Path, role: str, *, days: int = VALID_DAYS) -> Keys:

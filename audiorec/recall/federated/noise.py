@@ -4,17 +4,24 @@
     user vectors (B, d)        ──Defence.vectors────▶ rounded to float16, or noised
 
 The noise's expected *norm* is n times the clip, so its deviation per coordinate is n C / sqrt(d):
-at d = 64 and n = 3 that is 0.375 C. It makes known attacks fail (`audiorec.recall.federated.audit`
-measures which) but does not guarantee privacy (`audiorec.recall.federated.accounting`).
+at d = 64 and n = 3 that is 0.375 C. It weakens known attacks (`audiorec.recall.federated.audit`
+measures which) but does not guarantee privacy, and no epsilon is computed for it.
+
+**Noise is never reused.** Noise that two messages share cancels in their difference. So all noise
+comes from the system's randomness, anew for each message: there is no seed that could be used
+twice. Only `Defence.vectors` takes a seed, for a user who is served repeatedly; it must hold
+everything that the vector depends on, and the vector.
 """
 
+import hashlib
+import os
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray
 
 Rounding = Literal["float32", "float16"]
 
@@ -61,17 +68,17 @@ class Defence:
         """Whether vectors are changed."""
         return self.rounding != "float32" or self.vector_noise > 0
 
-    def gradients(self, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
+    def gradients(self, rows: FloatArray) -> FloatArray:
         """Return gradients (B, d) clipped and noised, float32."""
         if self.clip is None:
             return rows
         norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
         kept = rows * np.minimum(1.0, self.clip / np.maximum(norms, 1e-30))
-        return _noised(kept, self.noise * self.clip, rng)
+        return _noised(kept, self.noise * self.clip)
 
-    def vectors(self, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return user vectors (B, d) noised and rounded, always as float32."""
-        found = _noised(rows, self.vector_noise, rng) if self.vector_noise else rows
+    def vectors(self, rows: FloatArray, seed: bytes | None = None) -> FloatArray:
+        """Return user vectors (B, d) noised and rounded, always as float32; see `normals`."""
+        found = _noised(rows, self.vector_noise, seed) if self.vector_noise else rows
         if self.rounding == "float16":
             found = found.astype(np.float16).astype(np.float32)
         return found
@@ -106,9 +113,34 @@ class Defence:
 NOTHING = Defence(clip=None, noise=0.0)
 
 
-def _noised(rows: Any, norm: float, rng: np.random.Generator) -> FloatArray:
+def normals(shape: tuple[int, int], seed: bytes | None = None) -> Float64Array:
+    """Draw standard normal numbers that nobody else can reproduce.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    seed : bytes, optional
+        Secret seed of as many bytes as a hash has: the same seed gives the same numbers. By
+        default the system's randomness.
+
+    Notes
+    -----
+    Both sources are cryptographic: from the noise of some rows, which a silent user's gradient
+    shows, nobody can compute that of others.
+    """
+    from scipy.special import ndtri
+
+    n = 8 * shape[0] * shape[1]
+    drawn = os.urandom(n) if seed is None else hashlib.shake_256(seed).digest(n)
+    # 52 bits, since the middle of an interval needs one more: never 0 or 1.
+    uniform = ((np.frombuffer(drawn, "<u8") >> 12) + 0.5) / 2.0**52
+    found: Float64Array = ndtri(uniform).reshape(shape)
+    return found
+
+
+def _noised(rows: Any, norm: float, seed: bytes | None = None) -> FloatArray:
     """Add Gaussian noise whose expected squared norm is `norm` squared."""
     if norm:
-        rows = rows + rng.standard_normal(rows.shape) * (norm / rows.shape[1] ** 0.5)
+        rows = rows + normals(rows.shape, seed) * (norm / rows.shape[1] ** 0.5)
     found: FloatArray = rows.astype(np.float32)
     return found

@@ -9,6 +9,7 @@ If a party trains in several processes, the first one holds the connection. It b
 receives, including the loss of the other party, so that all processes stay at the same step.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from torch import nn, optim
 
-from audiorec.errors import ProtocolError
+from audiorec.errors import PeerError, ProtocolError
 from audiorec.learning.fit import Line
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
@@ -34,6 +35,8 @@ from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, LineProgress
 
 Half = TypeVar("Half", UserHalf, ItemHalf)
+Answered = Counter[tuple[Phase, int, int]]  # how often each step was answered: phase, epoch, number
+RELEASES = 3  # answers to one step: each has other noise, and their mean has less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +68,14 @@ class Shared:
         """Hash of the settings and the protocol of draws, sixteen hex digits."""
         return fingerprint({"recipe": self.recipe.fingerprint, **self.settings})
 
+    def run(self, alignments: Sequence[str]) -> str:
+        """Hash of the settings and a party's aligned rows: the name of its checkpoints."""
+        return fingerprint({"settings": self.fingerprint, "alignments": list(alignments)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyWork:
-    """Execution options of one party; without noise, none of them changes the result.
+    """Execution options of one party; of these, only defence and seed change the result.
 
     Attributes
     ----------
@@ -76,8 +83,10 @@ class PartyWork:
         Defence of the numbers that this party sends.
     work : Path
         Folder of the checkpoints.
-    secret : int
-        Seed of the party's own draws (`audiorec.recall.federated.secret`).
+    seed : callable, optional
+        Called with a phase: the secret seed of the party's own draws in it
+        (`audiorec.recall.federated.secret`). Random by default, and then another one if training
+        starts again; processes other than the first take the first one's.
     wait_s : float
         Seconds to wait for a lost party.
     tell : callable, optional
@@ -95,7 +104,7 @@ class PartyWork:
 
     defence: Defence = NOTHING
     work: Path
-    secret: int
+    seed: Callable[[Phase], int] | None = None
     wait_s: float = 600.0
     tell: LineProgress | None = None
     say: Callable[[str], None] | None = None
@@ -107,6 +116,10 @@ class PartyWork:
         """Report one line of text, in the first process only."""
         if self.say is not None and self.processes.is_first:
             self.say(text)
+
+    def secret(self, phase: Phase) -> int | None:
+        """Return the seed of the party's own draws in a phase; None for a random one."""
+        return None if self.seed is None else self.seed(phase)
 
     @property
     def stopped(self) -> bool:
@@ -229,9 +242,22 @@ class UserParty(_HalfLearner[UserHalf]):
 class ItemParty(_HalfLearner[ItemHalf]):
     """An item side's `audiorec.learning.fit.Learner`: each batch is a received message."""
 
-    def __init__(self, half: ItemHalf, desk: Desk, phase: Phase, n: int, pause: Event) -> None:
-        """Serve a desk with `n` aligned rows; a pause request of the partner sets `pause`."""
+    def __init__(
+        self,
+        half: ItemHalf,
+        desk: Desk,
+        phase: Phase,
+        n: int,
+        *,
+        pause: Event,
+        answered: Answered,
+    ) -> None:
+        """Serve a desk with `n` aligned rows.
+
+        A pause request of the partner sets `pause`; `answered` counts over all sessions.
+        """
         self.half, self.desk, self.phase, self.pause = half, desk, phase, pause
+        self.answered = answered
         judged = np.zeros(n, np.bool_)
         judged[half.judged] = True
         self._learnt = np.flatnonzero(~judged)
@@ -275,10 +301,23 @@ class ItemParty(_HalfLearner[ItemHalf]):
         came = half.processes.numbers_from_first(vectors, shape, np.float32)
         found = half.gradient(step, came)
         if half.processes.is_first:
+            self._count(step)
             sizes, payload = pack(found)
             at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
             self.desk.reply(MessageKind.GRADIENTS, {**at, **sizes}, payload)
         return half.loss
+
+    def _count(self, step: JointStep) -> None:
+        """Count a release of the step's gradients; refuse one too many of those with noise."""
+        place = (self.phase, step.epoch, step.number)
+        self.answered[place] += 1
+        if self.half.defence.noise and self.answered[place] > RELEASES:
+            reason = f"step {step.number} of epoch {step.epoch} was answered {RELEASES} times"
+            self.desk.refuse(reason)
+            raise PeerError(
+                f"{reason}, each time with other noise, which the mean of the answers has less of; "
+                "the connection breaks too often: set a smaller checkpoint_steps on all sides"
+            )
 
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Evaluate the received vectors, and receive the partner's overall figure of the epoch."""

@@ -17,7 +17,6 @@ from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
 from audiorec.listening.profiles import read_profiles
-from audiorec.recall.federated.accounting import account, gradients_of_a_user
 from audiorec.recall.federated.alignment import read_alignment
 from audiorec.recall.federated.party_data import music_data
 from audiorec.recall.federated.plan import PartyPlan
@@ -35,7 +34,7 @@ def audit_both(
     Returns
     -------
     found : dict
-        ``leaks``, one row per attack, and ``account``, the epsilon or why there is none.
+        ``leaks``, one row per attack.
 
     Raises
     ------
@@ -63,10 +62,7 @@ def audit_both(
     defence = replace(
         music.parsed_defence(), rounding=guard.rounding, vector_noise=guard.vector_noise
     )
-    table = audit(users, items, recipe, defence, progress=tell)
-    most = recipe.max_epochs
-    crossed = gradients_of_a_user(recipe, chosen=most, refitted=most)
-    return {"leaks": table.to_json(), "account": account(recipe, defence, crossed).words()}
+    return {"leaks": audit(users, items, recipe, defence, progress=tell).to_json()}
 
 
 def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
@@ -80,9 +76,10 @@ def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
     people = read_profiles(plan.needs("profiles"))
     ids = [user for user in read_alignment(plan.alignment).user_ids if user]
     users = UserSide.of(people, ids, model.recipe)
-    vectors = model.embed(people.for_users(ids))
-    table = leaks_of_vectors(vectors, defended(plan, model, ids, vectors), users)
-    return {"leaks": table.to_json(), "account": ""}
+    known = people.for_users(ids)
+    vectors = model.embed(known)
+    table = leaks_of_vectors(vectors, defended(plan, model, known, vectors), users)
+    return {"leaks": table.to_json()}
 
 
 def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
@@ -97,17 +94,16 @@ def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise StoreError(f"{path}: not JSON: {error}") from error
-    if not isinstance(found, dict) or set(found) != {"leaks", "account"}:
+    if not isinstance(found, dict) or "leaks" not in found:
         raise StoreError(f"{path}: not a table of leaks; train again with watch = true")
-    checked: dict[str, Any] = found
-    return checked
+    return {"leaks": found["leaks"]}  # older files hold an epsilon as well, which was not true
 
 
-def write_leaks(plan: PartyPlan, leaks: Leaks, said: str) -> Path:
+def write_leaks(plan: PartyPlan, leaks: Leaks) -> Path:
     """Write the leaks recorded in training, beside the model."""
     path = leaks_path(plan.out)
     with write_errors(path), replaced(path) as temporary:
-        temporary.write_text(json.dumps({"leaks": leaks, "account": said}, indent=2))
+        temporary.write_text(json.dumps({"leaks": leaks}, indent=2))
     return path
 
 

@@ -46,8 +46,7 @@ class TwoTowerRecipe:
         songs of the other users in the batch.
     songs : {"learnt", "given"}
         Whether the song tower is trained, or songs have fixed vectors (audio embeddings of
-        `dimension` numbers). An epsilon is only valid for vectors that do not depend on the
-        aligned users' plays (`accounting`).
+        `dimension` numbers).
     negatives : int
         Shared negatives per batch.
     negative_power : float

@@ -6,26 +6,16 @@ A point is a phase, an epoch and a step. The parties run in lockstep: an item si
 checkpoint ahead of the partner, and each keeps two.
 """
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import total_ordering
 from pathlib import Path
-from secrets import randbits
 from typing import Any, Self, get_args
 
-from audiorec.errors import StoreError
-from audiorec.files.atomic import replaced
-from audiorec.files.own_files import read_own
 from audiorec.learning.checkpoint import checkpoint_places, fingerprint_at
 from audiorec.learning.refit import Phase
-from audiorec.recall.federated.secret import BITS
 
-DRAWS_FILE = "secret.json"
-RUN_FILES = r"(?:choose|refit)(?:\.before)?\.safetensors|metrics\.jsonl|secret\.json"
-OWNER_ALONE = 0o600
-MAX_BYTES = 1_024
+RUN_FILES = r"(?:choose|refit)(?:\.before)?\.safetensors|metrics\.jsonl"
 
 
 def training_phases() -> tuple[Phase, ...]:
@@ -109,27 +99,6 @@ def point_in_phase(
     if phase == point.phase:
         return point.epoch, point.step
     return max(_points_of(phase, work, fingerprint), default=None)
-
-
-def stored_secret(work: Path) -> int:
-    """Return the secret of a party's draws; create and store one for a new training run.
-
-    A run that restarts from the beginning after a kill must repeat its draws.
-    """
-    path = work / DRAWS_FILE
-    with suppress(FileNotFoundError):
-        try:
-            found = json.loads(read_own(path, MAX_BYTES))["secret"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: no valid secret; remove the folder {work}") from error
-        if type(found) is not int or not 0 <= found < 1 << BITS:
-            raise StoreError(f"{path}: no valid secret; remove the folder {work}")
-        return found
-    secret = randbits(BITS)
-    with replaced(path) as temporary:
-        temporary.touch(OWNER_ALONE)
-        temporary.write_text(json.dumps({"secret": secret}))
-    return secret
 
 
 def _points_of(phase: Phase, work: Path, fingerprint: str) -> list[tuple[int, int]]:

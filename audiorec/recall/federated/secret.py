@@ -1,19 +1,29 @@
-"""Private seed of a half, stored in its state; and its learning rate.
+"""Secret seed of a half's own draws, stored in its state; and its learning rate.
 
-The secret is a buffer of the half's model, so checkpoints include it and a resumed training run
-draws the same noise. It is never written to a bundle.
+The draws are songs played, negatives, hidden items and dropout; noise has no seed
+(`audiorec.recall.federated.noise`). A party derives the seed from its private key for one run and
+one phase, so that a run which starts again repeats its draws, and no other run has them. The secret
+is a buffer of the half's model: checkpoints include it, bundles do not.
 """
 
+from collections.abc import Callable
 from secrets import randbits
 
 import torch
 from torch import nn, optim
 
+from audiorec.learning.refit import Phase
 from audiorec.learning.schedule import cosine_decay
+from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.shared_draws import JointStep
 
 BITS = 62  # a positive int64
+
+
+def draws_of(keys: Keys, run: str) -> Callable[[Phase], int]:
+    """Return the seed of a party's draws by phase, for a run named by `Shared.run`."""
+    return lambda phase: int.from_bytes(keys.seed("draws", run, phase), "big") >> (256 - BITS)
 
 
 class SecretModules(nn.ModuleDict):

@@ -9,8 +9,7 @@ Either file is an ordinary table of users for the music side: ``recall candidate
 Requests contain only row numbers of the alignment, no user ids.
 """
 
-import hashlib
-import hmac
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
@@ -30,6 +29,7 @@ from audiorec.recall.federated.onnx_tower import OnnxTower, tower_bytes
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, pack
 from audiorec.recall.federated.spaces import space_of
+from audiorec.recall.federated.user_features import UserFeatures
 from audiorec.recall.federated.user_model import UserModel
 from audiorec.store.embeddings import write_embeddings
 from audiorec.types import FloatArray
@@ -63,7 +63,7 @@ def user_table(
     if not everybody:
         aligned = [user for user in read_alignment(plan.alignment).user_ids if user]
         people = people.for_users(aligned)
-    vectors = defended(plan, model, people.user_ids, model.embed(people, item))
+    vectors = defended(plan, model, people, model.embed(people, item), item)
     made = {"model_id": model.model_id, "space": space_of(model.space, item)}
     return _written(out, people.user_ids, vectors, made)
 
@@ -120,9 +120,9 @@ def serve_users(
                     if len(rows) and not 0 <= rows.min() <= rows.max() < len(alignment):
                         desk.refuse(f"rows from 0 to {len(alignment) - 1}")
                         continue
-                    ids = [alignment.user_ids[row] for row in rows.tolist()]
-                    features = model.encoder.encode(people.for_users(ids))
-                    vectors = defended(plan, model, ids, tower.vectors(features)[:, item])
+                    asked = people.for_users([alignment.user_ids[row] for row in rows.tolist()])
+                    raw = tower.vectors(model.encoder.encode(asked))[:, item]
+                    vectors = defended(plan, model, asked, raw, item)
                     shape, payload = pack(vectors)
                     desk.reply(MessageKind.EMBEDDINGS, {**shape, **about}, payload)
                     sent += len(rows)
@@ -193,20 +193,32 @@ def _of_partner(plan: PartyPlan) -> tuple[UserModel, Profiles]:
 
 
 def defended(
-    plan: PartyPlan, model: UserModel, ids: Sequence[str], vectors: FloatArray
+    plan: PartyPlan, model: UserModel, people: Profiles, vectors: FloatArray, item: int = 0
 ) -> FloatArray:
-    """Return vectors with the plan's defence; a user gets the same noise each time."""
+    """Return the vectors of users, for one item side, with the plan's defence.
+
+    The same profile of a user gets the same noise each time: averaging repeated requests does not
+    remove it. A changed profile gets other noise: the difference of two vectors does not either.
+    """
     defence = plan.parsed_defence()
     if not defence.vector_noise:
-        return defence.vectors(vectors, np.random.default_rng(0))
-    # The noise is keyed: others could reproduce and subtract noise from a public seed.
-    key = hashlib.sha256(read_keys(plan.keys).key).digest()
+        return defence.vectors(vectors)
+    keys, features = read_keys(plan.keys), model.encoder.encode(people)
     found = vectors.copy()
-    for row, user in enumerate(ids):
-        seed = hmac.digest(key, f"{model.model_id}\0{user}".encode(), "sha256")
-        rng = np.random.default_rng(int.from_bytes(seed, "big"))
-        found[row : row + 1] = defence.vectors(vectors[row : row + 1], rng)
+    for row, user in enumerate(people.user_ids):
+        seed = keys.seed("vector", model.model_id, str(item), user, _content(features, row))
+        found[row : row + 1] = defence.vectors(vectors[row : row + 1], seed)
     return found
+
+
+def _content(features: UserFeatures, row: int) -> str:
+    """Return all features of a user as text.
+
+    Not the vector: its last digits depend on the other users of a request.
+    """
+    one = features.take(np.array([row]))
+    codes = {name: sorted(bag.code.tolist()) for name, bag in one.bags.items()}
+    return json.dumps([codes, one.dense.tolist()])
 
 
 def _written(

@@ -28,7 +28,7 @@ from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.lockstep import LockstepSaving
-from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
+from audiorec.recall.federated.party import Answered, ItemParty, PartyWork, Shared, UserParty
 from audiorec.recall.federated.protocol import Message, MessageKind
 from audiorec.recall.federated.resume_points import (
     ResumePoint,
@@ -82,6 +82,7 @@ def train_partner(
         If an item side violates the protocol or has other settings.
     """
     alone = how.processes.from_first
+    run = shared.run(alignments)
     lost = _Lost(how)
     while True:
         callers: list[Caller] = []  # in the first process
@@ -95,7 +96,7 @@ def train_partner(
                 shared.recipe,
                 phase,
                 defence=how.defence,
-                secret=how.secret,
+                secret=how.secret(phase),
                 processes=how.processes,
             )
             return UserParty(half, callers, phase)
@@ -104,7 +105,7 @@ def train_partner(
             place = _place(alone(greet))
             lost.found()
             how.note(_where(place))
-            fitted = _fitted(learner, shared, how, place, how.stop)
+            fitted = _fitted(learner, shared, how, run, place, how.stop)
             end = _finish if fitted.finished else _pause_all
             alone(partial(end, callers, fitted, save))
             return fitted
@@ -202,10 +203,13 @@ def train_music(
     ------
     LostPeerError
         If the partner is unreachable for longer than `PartyWork.wait_s`.
+    PeerError
+        If the partner violates the protocol, or reconnects so often that noise would average out.
     SpecMismatchError
         If the partner has other settings or another alignment.
     """
-    pause = Event()
+    pause, answered = Event(), Answered()
+    run = shared.run([alignment])
     alone = how.processes.from_first
 
     def stops() -> bool:
@@ -214,7 +218,7 @@ def train_music(
     def greet() -> Line:
         hello = desk.accept(how.wait_s)
         theirs = _checked(desk, hello, shared, alignment)
-        place = common_point(theirs, stored_points(how.work, shared.fingerprint))
+        place = common_point(theirs, stored_points(how.work, run))
         desk.welcome(hello, None if place is None else place.plain)
         return _plain(place)
 
@@ -223,12 +227,13 @@ def train_music(
             shared.recipe,
             phase,
             defence=how.defence,
-            secret=how.secret,
+            secret=how.secret(phase),
             number=number,
             processes=how.processes,
         )
         half.witness = how.witness
-        return ItemParty(half, desk, phase, len(side.plays), pause)
+        n = len(side.plays)
+        return ItemParty(half, desk, phase, n, pause=pause, answered=answered)
 
     def finish(fitted: Refitted[ItemParty]) -> None:
         space = desk.receive(MessageKind.FINISH)["space"]
@@ -246,7 +251,7 @@ def train_music(
                 return None
             raise
         try:
-            fitted = _fitted(learner, shared, how, place, pause)
+            fitted = _fitted(learner, shared, how, run, place, pause)
             if fitted.finished:
                 alone(partial(finish, fitted))
             return fitted
@@ -290,7 +295,7 @@ def _greeted(
     callers: Sequence[Caller], shared: Shared, alignments: Sequence[str], how: PartyWork
 ) -> ResumePoint | None:
     """Send hello to every item side until all agree on one place; return it."""
-    places = stored_points(how.work, shared.fingerprint)
+    places = stored_points(how.work, shared.run(alignments))
     while True:
         answers = [
             caller.hello(
@@ -316,6 +321,7 @@ def _fitted(
     learner: Callable[[Phase], Any],
     shared: Shared,
     how: PartyWork,
+    run: str,
     place: ResumePoint | None,
     stop: Event | None,
 ) -> Refitted[Any]:
@@ -324,7 +330,7 @@ def _fitted(
     saving = {
         phase: LockstepSaving(
             every_steps=shared.checkpoint_steps,
-            place=point_in_phase(phase, place, how.work, shared.fingerprint),
+            place=point_in_phase(phase, place, how.work, run),
         )
         for phase in training_phases()
     }
@@ -334,7 +340,7 @@ def _fitted(
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
             work=how.work,
-            fingerprint=shared.fingerprint,
+            fingerprint=run,
             tell=how.tell,
             stop=_either(stop, how.stop),
             saving=saving,

@@ -33,7 +33,7 @@ from audiorec.recall.federated.towers import UserShape, UserTower
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 from audiorec.types import FloatArray, Int64Array
 
-STEP, NOISE, ROW, JUDGE = range(4)  # purposes of the secret
+STEP, JUDGE = 0, 3  # purposes of the secret
 SHOWN_AT = 100
 Vectors = tuple[FloatArray, ...]
 
@@ -73,7 +73,7 @@ class UserHalf:
         defence : Defence
             Noise and rounding of vectors before they are sent.
         secret : int, optional
-            Seed of dropout and of noise on vectors; random by default.
+            Seed of dropout and of the own task's draws; random by default.
         processes : Processes
             Processes that train this half together.
 
@@ -139,7 +139,7 @@ class UserHalf:
         whole = [self.processes.gather(tensor.detach()) for tensor in tensors]
         if not self.processes.is_first:
             return ()
-        return tuple(self._guarded(v, step, n).numpy().copy() for n, v in enumerate(whole))
+        return tuple(self._guarded(vectors).numpy().copy() for vectors in whole)
 
     def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
         """Train on the returned gradients, one (B, d) per business with items.
@@ -175,7 +175,7 @@ class UserHalf:
     def take(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Return the vectors of a step as tensors in a graph, and the loss of the own task."""
         vectors, own = self._shares(step)
-        return tuple(self._guarded(v, step, n) for n, v in enumerate(vectors)), own
+        return tuple(map(self._guarded, vectors)), own
 
     def _shares(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Return the raw vectors of this process's rows, and its share of the own loss."""
@@ -196,20 +196,7 @@ class UserHalf:
     def embed(self, rows: Int64Array) -> Vectors:
         """Return the defended vectors of rows (m,), for each business: (m, d) float32."""
         found = self._whole(self.features.take(rows))[: self.n_items]
-        if self.defence.vector_noise:
-            # Fixed noise for each row: averaging repeated requests does not remove it.
-            secret = secret_of(self.model)
-            return tuple(
-                np.concatenate(
-                    [
-                        self.defence.vectors(one[None], generator(secret, ROW, number, row))
-                        for row, one in zip(rows.tolist(), vectors, strict=True)
-                    ]
-                )
-                for number, vectors in enumerate(found)
-            )
-        nothing = np.random.default_rng(0)  # unused
-        return tuple(self.defence.vectors(vectors, nothing) for vectors in found)
+        return tuple(map(self.defence.vectors, found))
 
     def figures(self) -> Line:
         """Return the user side's metrics of an epoch; empty for a two-tower.
@@ -281,12 +268,11 @@ class UserHalf:
             ).numpy()
         return found
 
-    def _guarded(self, vectors: Tensor, step: JointStep, number: int) -> Tensor:
+    def _guarded(self, vectors: Tensor) -> Tensor:
         """Return the defended vectors; gradients pass through unchanged."""
         if not self.defence.guards_vectors:
             return vectors
-        rng = generator(secret_of(self.model), NOISE, step.epoch, step.number, number)
-        sent = self.defence.vectors(vectors.detach().numpy(), rng)
+        sent = self.defence.vectors(vectors.detach().numpy())
         return vectors + (torch.from_numpy(sent) - vectors).detach()
 
     def _own_loss(

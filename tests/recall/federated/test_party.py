@@ -29,7 +29,7 @@ from two_parties import (
     weights,
 )
 
-from audiorec.errors import LostPeerError, SpecMismatchError
+from audiorec.errors import LostPeerError, PeerError, RefusedError, SpecMismatchError
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.link import Desk
 from audiorec.recall.federated.noise import Defence
@@ -188,6 +188,62 @@ def test_a_pause_leaves_both_at_the_same_step(tmp_path, undisturbed):
     assert notes == ["training resumes from epoch 2, step 3"]
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(again.half))
+
+
+def test_checkpoints_of_another_alignment_are_not_resumed(tmp_path):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed)
+    Dying.left, Dying.heard = 8, True
+    with pytest.raises(KilledError):
+        partner([lambda: music.desk], tmp_path / "p", agreed, wrap=Dying)
+    music.desk.close()
+    music.thread.join(20)
+    # Both align again: as many users, in another order. The same row is now somebody else.
+    music = Music(tmp_path / "m", agreed, alignment="b")
+    notes = []
+    partner([lambda: music.desk], tmp_path / "p", agreed, alignment="b", say=notes.append)
+    music.join()
+    assert notes == ["training starts"]
+
+
+class Gradients:
+    """What an item side sent, by phase, epoch and step, and how it looked before the defence."""
+
+    def __init__(self):
+        self.sent, self.raw = [], []
+
+    def __call__(self, _step, _played, raw, sent):
+        self.raw.append(raw.copy())
+        self.sent.append(sent.copy())
+
+
+def test_a_step_that_is_repeated_has_other_noise_and_only_so_often(tmp_path):
+    """Each answer to one step has other noise, so many of them have hardly any in their mean."""
+    agreed, seen = shared(every=100), Gradients()
+    music = Music(tmp_path / "m", agreed, defence=Defence(), witness=seen)
+    for _ in range(3):  # it always comes back, and never gets to a checkpoint
+        Dying.left, Dying.heard = 2, True
+        with pytest.raises(KilledError):
+            partner([lambda: music.desk], tmp_path / "p", agreed, wrap=Dying)
+    assert all(np.array_equal(raw, seen.raw[0]) for raw in seen.raw)
+    noise = [sent - seen.sent[0] for sent in seen.sent[1:]]
+    assert min(np.linalg.norm(one, axis=1).min() for one in noise) > 0.5
+    with pytest.raises(RefusedError, match="step 0 of epoch 1 was answered 3 times"):
+        partner([lambda: music.desk], tmp_path / "p", agreed)
+    music.thread.join(20)
+    assert isinstance(music.error, PeerError)
+    assert "set a smaller checkpoint_steps" in str(music.error)
+
+
+def test_without_noise_a_step_may_be_repeated_as_often_as_it_takes(tmp_path):
+    agreed = shared(every=100)
+    music = Music(tmp_path / "m", agreed, defence=Defence(noise=0.0))
+    for _ in range(4):
+        Dying.left, Dying.heard = 2, True
+        with pytest.raises(KilledError):
+            partner([lambda: music.desk], tmp_path / "p", agreed, wrap=Dying)
+    assert partner([lambda: music.desk], tmp_path / "p", agreed)[0] is not None
+    music.join()
 
 
 def test_other_settings_are_refused_on_both_sides_by_name(tmp_path):

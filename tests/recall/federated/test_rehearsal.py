@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from audiorec.recall.federated.alignment import Alignment, write_alignment
-from audiorec.recall.federated.keys import make_keys
+from audiorec.recall.federated.keys import make_keys, read_keys
 from audiorec.recall.federated.user_model import weights_of
 
 ROOT = Path(__file__).parents[3]
@@ -117,13 +117,6 @@ def rehearsed(spaces, tmp_path_factory):
     return folder, result
 
 
-def plant(folder, role, secret=1):
-    """Give a party's draws a known secret, so that two trainings can be compared."""
-    work = folder / role / "model.run"
-    work.mkdir(parents=True)
-    (work / "secret.json").write_text(json.dumps({"secret": secret}))
-
-
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 IN_TWO = [*TWO, "-m", "audiorec_cli.main"]
 
@@ -204,6 +197,7 @@ model = "mmoe"
 recipe = {{ dimension = 16, width = 16, hidden = [24], negatives = 64, own_negatives = 16, \
 batch_size = 32, passes = 2, max_epochs = 3, seed = 1, item_weights = [1.0, 0.5] }}
 checkpoint_steps = 5
+defence = {{ noise = 0.0 }}
 {holds}
 """
 SIDES = ("music", "books")
@@ -216,7 +210,6 @@ def three(folder):
     for number, name in enumerate((*SIDES, "partner")):
         place = folder / name
         make_keys(place / "keys", name)
-        plant(folder, name, 300 + number)
         holds = 'interactions = "plays.csv"\n' + f"number = {number}"
         about = {"role": "music", "peers": ["../partner/keys/certificate.pem"]}
         about["addresses"] = [addresses[number % 2]]
@@ -246,31 +239,39 @@ HEADER = "user_id,song_id,event,timestamp"
 
 
 def in_one_process(folder):
-    """Train what the three of them should: all towers here, with their secrets."""
+    """Train what the three of them should: all towers here, with the draws of each."""
     from audiorec.learning.refit import fit_refit
     from audiorec.learning.torch_use import one_thread
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralLearner
+    from audiorec.recall.federated.party import Shared
     from audiorec.recall.federated.party_data import music_data
     from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.secret import draws_of
     from audiorec.recall.federated.sides import ItemSide, UserSide
 
     names = (*SIDES, "partner")
     plans = [PartyPlan.read(folder / name / f"{name}.toml") for name in names]
-    aligned = [read_alignment(plan.alignment).user_ids for plan in plans]
+    alignments = [read_alignment(plan.alignment) for plan in plans]
+    aligned = [alignment.user_ids for alignment in alignments]
     assert aligned[0] == aligned[1] == aligned[2]
     recipe, guard = plans[2].settings(), plans[0].parsed_defence()
     people = read_profiles(plans[2].profiles)
     users = UserSide.of(people, aligned[2], recipe)
     items = [ItemSide.of(music_data(plan), aligned[0]) for plan in plans[:2]]
+    agreed = Shared(recipe=recipe, users=len(aligned[0]), checkpoint_steps=5)
+    draws = [
+        draws_of(read_keys(plan.keys), agreed.run(alignment.ids))
+        for plan, alignment in zip(plans, alignments, strict=True)
+    ]
 
     def learner(phase):
         halves = [
-            item.half(recipe, phase, number=n, secret=300 + n, defence=guard)
+            item.half(recipe, phase, number=n, secret=draws[n](phase), defence=guard)
             for n, item in enumerate(items)
         ]
-        return CentralLearner(users.half(recipe, phase, secret=302), halves)
+        return CentralLearner(users.half(recipe, phase, secret=draws[2](phase)), halves)
 
     with one_thread("a test"):
         limits = {"max_epochs": recipe.max_epochs, "patience": recipe.patience}

@@ -112,6 +112,23 @@ def test_noise_on_vectors_is_the_same_each_time_and_follows_from_the_key(party, 
     assert not np.array_equal(vectors(again)[0][USERS[0]], second[USERS[0]])
 
 
+def test_a_changed_profile_gets_other_noise(party, tmp_path):
+    """The difference of two vectors of a user would otherwise be free of noise."""
+    found = []
+    for age in ("39.5", "21.5"):
+        plan = party(vector_noise=0.5)
+        lines = (tmp_path / "profiles.csv").read_text().splitlines()
+        lines[1] = f"{lines[1].rpartition(',')[0]},{age}"
+        (tmp_path / "profiles.csv").write_text("\n".join(lines))
+        for name, defended in (("plain", party()), ("noised", plan)):
+            user_table(defended, tmp_path / name)
+            found.append(vectors(tmp_path / name)[0])
+    noise = [noised[USERS[0]] - plain[USERS[0]] for plain, noised in (found[:2], found[2:])]
+    assert np.linalg.norm(noise[0] - noise[1]) > 0.1
+    others = [noised[USERS[1]] - plain[USERS[1]] for plain, noised in (found[:2], found[2:])]
+    np.testing.assert_allclose(*others, atol=1e-6)
+
+
 def test_vectors_may_be_rounded(party, tmp_path):
     user_table(party(rounding="float16"), tmp_path / "v.parquet")
     for vector in vectors(tmp_path / "v.parquet")[0].values():

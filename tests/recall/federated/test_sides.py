@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from itertools import combinations
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -51,8 +53,19 @@ def numbers(model):
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
+@pytest.fixture
+def known_noise(monkeypatch):
+    """Let noise follow from the rows that it is added to: the same wherever these are."""
+
+    def noised(rows, norm, seed=None):
+        drawn = np.random.default_rng(crc32(np.ascontiguousarray(rows).tobytes()))
+        return (rows + norm / 3 * drawn.normal(size=rows.shape)).astype(np.float32)
+
+    monkeypatch.setattr("audiorec.recall.federated.noise._noised", noised)
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_split_training_equals_central_training_bit_for_bit(case):
+def test_split_training_equals_central_training_bit_for_bit(case, known_noise):
     recipe, businesses, defence = CASES[case]
     with one_thread("the test"):
         users, items = sides(recipe, businesses)
@@ -75,15 +88,61 @@ def test_split_training_equals_central_training_bit_for_bit(case):
     assert after["ndcg"] > before["ndcg"]
 
 
+def noise_of_messages():
+    """Train in both phases; return the noise of every message of gradients."""
+    recipe, seen = two_tower(max_epochs=2), []
+    users, items = sides(recipe)
+
+    def note(_step, _played, raw, sent):
+        lengths = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
+        seen.append(sent - raw * np.minimum(1, 1 / np.maximum(lengths, 1e-30)))
+
+    def listen(central, _phase):
+        central.items[0].witness = note
+
+    CentralTraining(recipe, Defence(), secret=5, watch=listen).run(users, items)
+    return seen
+
+
+def alike(messages):
+    """Return the largest mean cosine of any two messages' rows, and how far chance reaches."""
+    rows = min(map(len, messages))
+    unit = [m[:rows] / np.linalg.norm(m[:rows], axis=1, keepdims=True) for m in messages]
+    found = [abs(float((a * b).sum(axis=1).mean())) for a, b in combinations(unit, 2)]
+    return max(found), 6 / np.sqrt(rows * messages[0].shape[1])
+
+
+def test_no_two_messages_of_gradients_share_noise():
+    """Of a training in two phases, and of a training that is repeated with the same secret."""
+    seen = noise_of_messages() + noise_of_messages()
+    assert len(seen) > 50
+    worst, chance = alike(seen)
+    assert worst < chance
+
+
+def test_no_two_messages_of_vectors_share_noise():
+    recipe, defence = two_tower(), Defence(vector_noise=2.0)
+    users, _ = sides(recipe)
+    seen = []
+    for phase in ("choose", "refit", "refit"):
+        noisy, plain = (
+            users.half(recipe, phase, defence=guard, secret=5) for guard in (defence, NOTHING)
+        )
+        steps = steps_of(noisy.learnt, recipe, 1)
+        seen += [noisy.vectors(step)[0] - plain.vectors(step)[0] for step in steps]
+        rows = np.arange(len(seen[0]))
+        seen += [noisy.embed(rows)[0] - plain.embed(rows)[0] for _ in range(2)]
+    worst, chance = alike(seen)
+    assert worst < chance
+
+
 def test_another_secret_changes_what_crosses_and_the_recipe_does_not_say_it():
     recipe = two_tower()
     step = next(steps_of(split_rows(len(USERS), recipe, hold_out=True)[0], recipe, 1))
     _, (side,) = sides(recipe)
     user = split_halves(recipe)[0]
     sent = [
-        side.half(recipe, "choose", defence=Defence(), secret=secret).gradient(
-            step, user.vectors(step)[0]
-        )
+        side.half(recipe, "choose", secret=secret).gradient(step, user.vectors(step)[0])
         for secret in (5, 5, 6)
     ]
     assert np.array_equal(sent[0], sent[1])
@@ -101,7 +160,7 @@ def test_a_row_without_a_play_gets_a_zero_gradient_that_is_noised_like_all():
     assert not raw[silent].any()
     assert (np.linalg.norm(raw[~silent], axis=1) > 0.1).all()
     assert (np.linalg.norm(raw, axis=1) <= 2.0).all()  # as the docstring of `Defence` says
-    noised = half.defence.__class__().gradients(raw, np.random.default_rng(0))
+    noised = Defence().gradients(raw)
     assert (np.linalg.norm(noised[silent], axis=1) > 1).all()
 
 

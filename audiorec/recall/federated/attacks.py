@@ -4,7 +4,9 @@
 
     gradients of one step  ──nearest_gradient──▶ which users play the same song
     their sums over steps  ──summed_gradients──▶ which users share a song
-    gradient norms         ──activity──────────▶ which users have plays
+    gradients, or sums     ──activity──────────▶ which users have plays, by length
+    differences of steps   ──nearest_difference─▶ which users play the same song
+                           ──silent_difference──▶ which users have no plays
     user vectors           ──inversion─────────▶ profile attributes
     a trained model        ──membership────────▶ whose plays it was trained on
 
@@ -111,10 +113,38 @@ def activity(
 ) -> Result | None:
     """Distinguish users with plays from users without by the norm of their gradients: the AUC.
 
-    `gradients` (m, d) are of `rows` (m,). None if all rows have plays, or none has.
+    `gradients` (m, d), or sums of gradients, are of `rows` (m,). None if all rows have plays, or
+    none has.
     """
     has = (plays.starts[rows + 1] - plays.starts[rows]) > 0
     return _by_auc(np.linalg.norm(gradients, axis=1)[:, None], has[:, None], rng)
+
+
+def nearest_difference(
+    pairs: Sequence[tuple[Seen, Seen]], rng: np.random.Generator
+) -> Result | None:
+    """Find a user with the same song as `nearest_gradient` does, by differences of two steps.
+
+    The second step's gradients are subtracted from the first's, row by row as they were sent:
+    noise that both messages share cancels.
+    """
+    return nearest_gradient([_difference(*pair) for pair in pairs], rng)
+
+
+def silent_difference(
+    pairs: Sequence[tuple[Seen, Seen]], rng: np.random.Generator
+) -> Result | None:
+    """Find two users without plays by the length of their gradients' difference: the AUC.
+
+    Without noise, or if it cancels, the difference is 0. None if there are no such two users.
+    """
+    if not pairs:
+        return None
+    apart = [_difference(*pair) for pair in pairs]
+    lengths = np.concatenate([np.linalg.norm(step.gradients, axis=1) for step in apart])
+    silent = np.concatenate([_both_silent(*pair) for pair in pairs])
+    owners = np.concatenate([step.rows for step in apart])
+    return _by_auc(-lengths[:, None], silent[:, None], rng, owners)
 
 
 def inversion(
@@ -184,6 +214,18 @@ def auc(score: Float64Array, truth: BoolArray) -> float:
     return float(below.mean() / (2 * len(low)))
 
 
+def _difference(first: Seen, second: Seen) -> Seen:
+    """Return the first step with the second one's gradients subtracted, as far as both reach."""
+    n = min(len(first.rows), len(second.rows))
+    gradients = first.gradients[:n] - second.gradients[:n]
+    return Seen(first.rows[:n], first.played[:n], gradients)
+
+
+def _both_silent(first: Seen, second: Seen) -> BoolArray:
+    n = min(len(first.rows), len(second.rows))
+    return (first.played[:n, 0] < 0) & (second.played[:n, 0] < 0)
+
+
 def _nearest(rows: FloatArray) -> Int64Array:
     """Return the row of the largest cosine with each row, excluding itself: (n,), int64."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -207,18 +249,25 @@ def _judged(
     return Result(found, float(np.concatenate(chances).mean()))
 
 
-def _by_auc(score: Float64Array, truth: BoolArray, rng: np.random.Generator) -> Result | None:
-    """Return the mean AUC over columns (m, F), and its bootstrap over rows."""
+def _by_auc(
+    score: Float64Array,
+    truth: BoolArray,
+    rng: np.random.Generator,
+    owners: Int64Array | None = None,
+) -> Result | None:
+    """Return the mean AUC over columns (m, F), and its bootstrap over the rows' owners (m,)."""
 
     def mean(rows: Int64Array) -> float:
         columns = zip(score[rows].T, truth[rows].T, strict=True)
         return float(np.mean([auc(s, t) for s, t in columns]))
 
-    n = len(score)
-    whole = mean(np.arange(n))
+    whole = mean(np.arange(len(score)))
     if np.isnan(whole):
         return None
-    drawn = [mean(rng.integers(0, n, n)) for _ in range(SAMPLES)]
+    mine = np.arange(len(score)) if owners is None else np.unique(owners, return_inverse=True)[1]
+    order, n = np.argsort(mine, kind="stable"), int(mine.max()) + 1
+    own = np.split(order, np.flatnonzero(np.diff(mine[order])) + 1)
+    drawn = [mean(np.concatenate([own[i] for i in rng.integers(0, n, n)])) for _ in range(SAMPLES)]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return Result(Interval(whole, float(low), float(high)), 0.5)
 

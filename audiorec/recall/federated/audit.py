@@ -1,7 +1,7 @@
 """Privacy audit: run known attacks against a configuration and report their success.
 
     both sides' data, recipe, defence ──audit──▶ trained twice, undefended and as configured
-        ──attacks on the data exchanged in each──▶ `LeakTable`, with chance levels
+        ──attacks on the data exchanged in both phases──▶ `LeakTable`, with chance levels
 
 An attack whose undefended interval is not entirely above chance is too weak to be evidence: its
 other figures *do not count*. The nearest gradient of one step, which is known to find nearly
@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 
 from audiorec.evaluation.classification import Interval
-from audiorec.learning.fit import fit
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.refit import Phase
 from audiorec.recall.federated.attacks import (
     Result,
     Seen,
     activity,
     inversion,
     membership,
+    nearest_difference,
     nearest_gradient,
+    silent_difference,
     summed_gradients,
 )
 from audiorec.recall.federated.item_half import ItemPlays
@@ -37,17 +38,23 @@ from audiorec.recall.federated.shared_draws import JointStep
 from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
-KEPT = 40  # steps that are attacked one by one: the first half and the last half of them
+KEPT = 20  # steps that are attacked one by one: the first ones of each phase, and the last ones
 MUST_FIND = 0.99  # success of the nearest gradient, undefended
 NEAREST = "same song, by the nearest gradient of one step"
 SUMMED = "shares a song, by the nearest sum of gradients"
+DIFFERENCE = "same song, by the nearest difference of two steps"
 ACTIVITY = "plays at all, by the length of one gradient"
+LENGTH = "plays at all, by the length of summed gradients"
+SILENT = "plays nothing, by the difference of two steps"
 INVERSION = "what is known of users, from their vectors"
 MEMBERSHIP = "was learnt from, by the trained model"
 AGAINST = {
     NEAREST: "partner",
     SUMMED: "partner",
+    DIFFERENCE: "partner",
     ACTIVITY: "partner",
+    LENGTH: "partner",
+    SILENT: "partner",
     INVERSION: "music",
     MEMBERSHIP: "anybody with the model and plays",
 }  # who could try
@@ -126,8 +133,8 @@ class GradientWitness:
     def __init__(self, n_rows: int, dimension: int) -> None:
         self._sums = np.zeros((2, n_rows, dimension), np.float64)
         self._stood = np.zeros(n_rows, np.bool_)
-        self._first: list[tuple[Seen, Seen]] = []
-        self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT // 2)
+        self._first: dict[tuple[int, int], list[tuple[Seen, Seen]]] = {}
+        self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT)
 
     def note(self, step: JointStep, played: Int64Array, raw: FloatArray, sent: FloatArray) -> None:
         """Record one step."""
@@ -135,14 +142,22 @@ class GradientWitness:
             sums[step.rows] += gradients  # a step has each row once
         self._stood[step.rows] = True
         both = (Seen(step.rows, played, raw.copy()), Seen(step.rows, played, sent.copy()))
-        if len(self._first) < KEPT // 2:
-            self._first.append(both)
+        place = (step.epoch, step.number)  # comes again in the second phase
+        if place in self._first or len(self._first) < KEPT:
+            self._first.setdefault(place, [])[1:] = [both]
         else:
             self._last.append(both)
 
     def steps(self, *, sent: bool) -> list[Seen]:
         """Return the recorded steps, with raw gradients or with those that were sent."""
-        return [pair[sent] for pair in (*self._first, *self._last)]
+        first = [one for kept in self._first.values() for one in kept]
+        return [one[sent] for one in (*first, *self._last)]
+
+    def pairs(self, *, sent: bool) -> list[tuple[Seen, Seen]]:
+        """Return pairs of steps that have the same place in the two phases."""
+        twice = [kept for kept in self._first.values() if len(kept) == 2]
+        found = [(first[sent], second[sent]) for first, second in twice]
+        return [pair for pair in found if not np.array_equal(pair[0].rows, pair[1].rows)]
 
     def sums(self, *, sent: bool) -> FloatArray:
         """Return the sum of each row's gradients: (n, d)."""
@@ -213,13 +228,19 @@ def train_with_witness(
     secret: int = 0,
     progress: LineProgress | None = None,
 ) -> tuple[CentralLearner, GradientWitness]:
-    """Train on the training rows with a witness; the validation rows stay unseen."""
+    """Train in both phases with one witness; return the first phase's learner.
+
+    It has not seen the validation rows.
+    """
     witness = GradientWitness(len(items.plays), recipe.dimension)
-    with one_thread("an audit"), import_torch("an audit").random.fork_rng(devices=[]):
-        central = CentralTraining(recipe, defence, secret).learner(users, [items], "choose")
+    learners: list[CentralLearner] = []
+
+    def watch(central: CentralLearner, _phase: Phase) -> None:
         central.items[0].witness = witness.note
-        fit(central, max_epochs=recipe.max_epochs, patience=recipe.patience, tell=progress)
-    return central, witness
+        learners.append(central)
+
+    CentralTraining(recipe, defence, secret, watch).run(users, [items], progress=progress)
+    return learners[0], witness
 
 
 def run_attacks(trained: CentralLearner, witness: GradientWitness, *, seed: int = 0) -> Found:
@@ -239,10 +260,14 @@ def _of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int, *, sent
     steps = witness.steps(sent=sent)
     gradients = np.concatenate([step.gradients for step in steps])
     rows, one = np.unique(np.concatenate([step.rows for step in steps]), return_index=True)
+    sums, pairs = witness.sums(sent=sent), witness.pairs(sent=sent)
     return {
         NEAREST: nearest_gradient(steps, rng),
-        SUMMED: summed_gradients(witness.sums(sent=sent), plays, witness.rows, rng),
+        SUMMED: summed_gradients(sums, plays, witness.rows, rng),
+        DIFFERENCE: nearest_difference(pairs, rng),
         ACTIVITY: activity(gradients[one], plays, rows, rng),
+        LENGTH: activity(sums[witness.rows], plays, witness.rows, rng),
+        SILENT: silent_difference(pairs, rng),
     }
 
 

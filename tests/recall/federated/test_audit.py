@@ -9,21 +9,24 @@ torch = needs("torch")
 from two_towers import N_USERS, sides, two_tower
 
 from audiorec.evaluation.classification import Interval
-from audiorec.learning.fit import fit
-from audiorec.learning.torch_use import one_thread
 from audiorec.recall.federated.attacks import (
     Seen,
     activity,
     inversion,
     membership,
+    nearest_difference,
     nearest_gradient,
+    silent_difference,
     summed_gradients,
 )
 from audiorec.recall.federated.audit import (
     ACTIVITY,
+    AGAINST,
+    DIFFERENCE,
     INVERSION,
-    MEMBERSHIP,
+    LENGTH,
     NEAREST,
+    SILENT,
     SUMMED,
     Leak,
     LeakTable,
@@ -32,7 +35,7 @@ from audiorec.recall.federated.audit import (
     leaks_of_vectors,
     train_with_witness,
 )
-from audiorec.recall.federated.item_half import ItemPlays
+from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.user_features import Bag, UserFeatures
@@ -71,6 +74,23 @@ def test_sums_and_activity_by_hand():
     assert found.found.value == 1.0
     assert found.chance == 0.5
     assert activity(sums[:4], who, np.arange(4), rng()) is None
+
+
+def test_differences_by_hand():
+    noise = np.array([[3, 4], [-5, 1], [2, 2], [0, 6]], np.float32)
+    first, second = np.zeros((2, 4, 2), np.float32)
+    first[1:], second[3] = [[1, 0], [1, 0.1], [0, 1]], [0.5, 0]
+    played = [np.array([[-1], [3], [3], [4]]), np.array([[-1], [-1], [-1], [5], [6]])]
+    rows = [np.arange(4), np.arange(7, 12)]
+    longer = np.concatenate([second + noise, np.ones((1, 2), np.float32)])
+    pair = (Seen(rows[0], played[0], first + noise), Seen(rows[1], played[1], longer))
+    # What both messages share is gone: row 0 is silent in both, 1 and 2 play the same song.
+    assert silent_difference([pair], rng()).found.value == 1.0
+    assert nearest_difference([pair], rng()).found.value == 1.0
+    alone = (pair[0], Seen(rows[1], played[1], second + noise[[1, 0, 2, 3]]))
+    assert silent_difference([alone], rng()).found.value == 0.0
+    assert silent_difference([], rng()) is None
+    assert silent_difference([(pair[0], pair[0])], rng()).found.value == 0.5
 
 
 def test_inversion_finds_what_is_in_a_vector_and_nothing_where_nothing_is():
@@ -118,13 +138,16 @@ def table():
 
 def test_the_nearest_gradient_finds_all_undefended_and_noise_hides_them(table):
     found = {leak.attack: leak for leak in table.leaks}
-    assert set(found) == {NEAREST, SUMMED, ACTIVITY, INVERSION, MEMBERSHIP}
+    assert set(found) == set(AGAINST)
     nearest = found[NEAREST]
     assert nearest.undefended.value >= 0.99
     assert nearest.counts
     assert nearest.defended.value < 0.5
-    assert found[ACTIVITY].undefended.value == 1.0
-    assert found[ACTIVITY].defended.value < 0.9
+    for attack in (ACTIVITY, LENGTH, SILENT):
+        assert found[attack].undefended.value == 1.0
+        assert found[attack].defended.value < 0.9
+    assert found[DIFFERENCE].counts
+    assert found[DIFFERENCE].defended.value < 0.5
     assert found[SUMMED].counts
     assert found[INVERSION].counts  # the taste stands in the vector
     assert found[INVERSION].defended.value < found[INVERSION].undefended.value
@@ -135,9 +158,9 @@ def test_a_party_alone_audits_what_it_gives_away():
     users, (items,) = sides(recipe)
     trained, witness = train_with_witness(users, items, recipe, Defence(noise=8.0))
     found = {leak.attack: leak for leak in leaks_of_gradients(witness, items.plays).leaks}
-    assert set(found) == {NEAREST, SUMMED, ACTIVITY}
+    assert set(found) == {NEAREST, SUMMED, DIFFERENCE, ACTIVITY, LENGTH, SILENT}
     assert found[NEAREST].undefended.value >= 0.99 > found[NEAREST].defended.value
-    assert witness.rows.tolist() == trained.user.learnt.tolist()
+    assert witness.rows.tolist() == list(range(N_USERS))  # of both phases
     vectors = trained.user.embed(np.arange(N_USERS))[0]
     (own,) = leaks_of_vectors(vectors, np.zeros_like(vectors), users).leaks
     assert own.counts
@@ -148,8 +171,40 @@ def test_a_witness_changes_nothing():
     recipe = two_tower(max_epochs=1)
     users, items = sides(recipe)
     seen, _ = train_with_witness(users, items[0], recipe, NOTHING)
-    other = CentralTraining(recipe).learner(users, items, "choose")
-    with one_thread("the test"):
-        fit(other, max_epochs=1, patience=4)
+    learners = []
+    CentralTraining(recipe, watch=lambda one, _: learners.append(one)).run(users, items)
     for name, tensor in seen.model.state_dict().items():
-        assert torch.equal(tensor, other.model.state_dict()[name]), name
+        assert torch.equal(tensor, learners[0].model.state_dict()[name]), name
+
+
+def test_the_audit_sees_noise_that_two_messages_share(monkeypatch):
+    """As it was: seeded by the step alone, so the same in both phases."""
+    recipe = two_tower(**WIDE, max_epochs=2)
+    users, (items,) = sides(recipe)
+    step = []
+
+    def noised(rows, norm, seed=None):
+        drawn = np.random.default_rng(step[-1]).normal(size=rows.shape)
+        return (rows + norm / rows.shape[1] ** 0.5 * drawn).astype(np.float32)
+
+    def defended(half, at, gradients, plain=ItemHalf.defended):
+        step.append((at.epoch, at.number))
+        return plain(half, at, gradients)
+
+    monkeypatch.setattr("audiorec.recall.federated.noise._noised", noised)
+    monkeypatch.setattr(ItemHalf, "defended", defended)
+    _, witness = train_with_witness(users, items, recipe, Defence(noise=8.0))
+    found = {leak.attack: leak for leak in leaks_of_gradients(witness, items.plays).leaks}
+    assert found[SILENT].defended.value == 1.0
+    assert found[DIFFERENCE].defended.value > 2 * found[NEAREST].defended.value
+
+
+def test_summed_gradients_tell_who_plays_where_one_does_not():
+    recipe = two_tower(**(WIDE | {"passes": 16}), max_epochs=4, patience=4)
+    users, (items,) = sides(recipe)
+    _, witness = train_with_witness(users, items, recipe, Defence())
+    found = {leak.attack: leak for leak in leaks_of_gradients(witness, items.plays).leaks}
+    print(found[ACTIVITY].defended, found[LENGTH].defended)
+    assert found[LENGTH].counts
+    assert found[LENGTH].defended.low > 0.7
+    assert found[ACTIVITY].defended.low < found[LENGTH].defended.low

@@ -1,4 +1,4 @@
-"""``audiorec federated``: train one model with another business without sharing rows."""
+"""``audiorec federated``: train one model with another business; vectors and gradients cross."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -30,6 +30,9 @@ CAUTION = (
 
 app = group(
     """Train one recall model with another business: no table row leaves its owner.
+
+    A vector of each shared user and a gradient of it cross in every pass, and tell something about
+    that user: audit shows how much.
 
     Examples
     --------
@@ -153,8 +156,8 @@ def train(
 ) -> None:
     """Train this side's half of the model; the other side runs the same command.
 
-    If either side stops, run its command again: both resume from the last common checkpoint and
-    reach the same weights as without the interruption. Under torchrun, the processes of one side
+    If either side stops, run its command again: both resume from the last common checkpoint. Steps
+    since then are sent again, with other noise. Under torchrun, the processes of one side
     train its half together, independently of the other side.
 
     Examples
@@ -318,7 +321,7 @@ def audit(
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
     print_table(heads, rows, title="what the exchange reveals", digits=4)
-    say("an attack that fails shows that this one fails; no epsilon holds: see docs/federated.md")
+    say("a failure shows only that this attack fails; no epsilon is claimed: docs/federated.md")
 
 
 def _defended(leak: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ measures which) but does not guarantee privacy, and no epsilon is computed for i
 **Noise is never reused.** Noise that two messages share cancels in their difference. So all noise
 comes from the system's randomness, anew for each message: there is no seed that could be used
 twice. Only `Defence.vectors` takes a seed, for a user who is served repeatedly; it must hold
-everything that the vector depends on, and the vector.
+everything that the vector depends on.
 """
 
 import hashlib

@@ -34,10 +34,11 @@ USER = "user."  # prefix of names in a bundle
 PEOPLE = "Weights, and attribute values shared by several users: no user ids and no rows of users."
 THREATS = (
     "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
-    "users both know, and gradients; the item side learns the user vectors, and what those reveal "
-    "about the users' features. Noise on the gradients weakens known attacks (`audiorec federated "
-    "audit` measures them) but does not guarantee privacy. A party that violates the protocol can "
-    "learn more: see docs/federated.md."
+    "users both know, and a gradient of each in every pass, whose sum tells who plays at all; the "
+    "item side learns the user vectors, and what those reveal about the users' features. Noise on "
+    "the gradients weakens known attacks (`audiorec federated audit` measures them) but does not "
+    "guarantee privacy, and no epsilon is claimed. A party that violates the protocol can learn "
+    "more: see docs/federated.md."
 )
 
 

@@ -27,9 +27,12 @@ from two_towers import (
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.torch_use import one_thread
+from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.party import Shared
 from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.secret import draws_of
 from audiorec.recall.federated.shared_draws import JointStep, split_rows, steps_in, steps_of
 from audiorec.recall.federated.sides import ItemSide
 
@@ -134,6 +137,24 @@ def test_no_two_messages_of_vectors_share_noise():
         seen += [noisy.embed(rows)[0] - plain.embed(rows)[0] for _ in range(2)]
     worst, chance = alike(seen)
     assert worst < chance
+
+
+def test_draws_of_a_party_belong_to_one_key_run_and_phase():
+    seeds = [
+        draws_of(Keys(b"", key), run)(phase)
+        for key in (b"one", b"other")
+        for run in ("aa", "ab")
+        for phase in ("choose", "refit")
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert draws_of(Keys(b"", b"one"), "aa")("choose") == seeds[0]
+    assert all(0 <= seed < 2**62 for seed in seeds)
+    agreed = Shared(recipe=two_tower(), users=9)
+    runs = [agreed.run(["a"]), agreed.run(["b"]), agreed.run(["a", "b"])]
+    runs += [other.run(["a"]) for other in (
+        replace(agreed, users=8), replace(agreed, recipe=two_tower(seed=1)),
+    )]  # fmt: skip
+    assert len(set(runs)) == len(runs)
 
 
 def test_another_secret_changes_what_crosses_and_the_recipe_does_not_say_it():

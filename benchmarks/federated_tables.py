@@ -175,12 +175,17 @@ def cached(cache: Path, pair: str, world: World, kind: str, noise: float, seed: 
     return json.loads(path.read_text())
 
 
-def hits(runs: list[Any], world: World, k: int) -> str:
-    """Return the hit rate in percent: the mean over seeds, its interval over users."""
+def hit(runs: list[Any], k: int) -> np.ndarray:
+    """Return how often each target was among the first k, a mean over seeds."""
     ranks = np.array([one["ranks"] for one in runs])
-    values = ((ranks > 0) & (ranks <= k)).mean(axis=0)
-    found = clustered_interval(values, world.owner, np.random.default_rng(0))
-    return percent(found)
+    found: np.ndarray = ((ranks > 0) & (ranks <= k)).mean(axis=0)
+    return found
+
+
+def hits(runs: list[Any], world: World, k: int, less: list[Any] | None = None) -> str:
+    """Return the hit rate in percent with its interval over users; or what it is above another."""
+    values = hit(runs, k) - (0 if less is None else hit(less, k))
+    return percent(clustered_interval(values, world.owner, np.random.default_rng(0)))
 
 
 def percent(found: Interval) -> str:
@@ -216,13 +221,15 @@ def row(*cells: str) -> str:
 
 
 def rates(world: World, runs: dict[tuple[str, float], list[Any]]) -> None:
-    """Print the hit rates of one pair."""
-    print(row("model", "noise", "HR@10 %", "HR@100 %") + "\n|" + " --- |" * 4)
-    shown = {("popularity", -1.0): popularity(world)} | runs
+    """Print the hit rates of one pair, and what noise changes in them."""
+    heads = ("model", "noise", "HR@10 %", "HR@100 %", "by noise, HR@10", "by noise, HR@100")
+    print(row(*heads) + "\n|" + " --- |" * len(heads))
+    shown = {("popularity", 0.0): popularity(world)} | runs
     for (kind, noise), found in shown.items():
         if kind != "silent":
-            said = f"{noise:g}" if noise >= 0 else ""
-            print(row(kind, said, hits(found, world, 10), hits(found, world, 100)))
+            cells = [hits(found, world, k) for k in (10, 100)]
+            cells += [hits(found, world, k, runs[kind, 0.0]) if noise else "" for k in (10, 100)]
+            print(row(kind, f"{noise:g}", *cells))
 
 
 def leaks(kind: str, runs: dict[float, list[Any]]) -> None:

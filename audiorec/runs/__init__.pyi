@@ -1,4 +1,7 @@
 from audiorec.runs import ray_cluster as ray_cluster
+from audiorec.runs.deadline import OverdueError as OverdueError
+from audiorec.runs.deadline import check_deadline as check_deadline
+from audiorec.runs.deadline import punctual as punctual
 from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker
 from audiorec.runs.history import RunDifference as RunDifference
@@ -30,6 +33,3 @@ from audiorec.runs.workers import ONE_THREAD as ONE_THREAD
 from audiorec.runs.workers import Answer as Answer
 from audiorec.runs.workers import Limits as Limits
 from audiorec.runs.workers import Workers as Workers
-from audiorec.runs.deadline import OverdueError as OverdueError
-from audiorec.runs.deadline import check_deadline as check_deadline
-from audiorec.runs.deadline import punctual as punctual

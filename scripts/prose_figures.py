@@ -80,7 +80,8 @@ def unlinked(root: Path = ROOT) -> list[str]:
         if not any(fnmatch.fnmatch(page.relative_to(root).as_posix(), p) for p in AS_WRITTEN):
             text = plain(page)
             for at, values in estimates(text):
-                found[values].setdefault(page, text.count("\n", 0, at) + 1)
+                if any(float(v.replace(",", "")) for v in values):  # nothing is equal to nothing
+                    found[values].setdefault(page, text.count("\n", 0, at) + 1)
     linked = {
         (values, root / copy.page, copy.target)
         for page in pages(root)

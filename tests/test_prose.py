@@ -106,7 +106,7 @@ def test_a_letter_that_the_glossary_lacks_is_found(text, letter):
     [
         ("a.py", "Call `no_such_thing`.", "no_such_thing"),
         ("a.py", "See `VectorStore.shelf_of_old`.", "VectorStore.shelf_of_old"),
-        ("a.py", "As ``audiorec.learning.fit_refit`` does.", "audiorec.learning.fit_refit"),
+        ("a.py", "As ``audiorec.learning.no_such`` does.", "audiorec.learning.no_such"),
         ("docs/a.md", "One\ntwo `audiorec.store.shelf`.", "audiorec.store.shelf"),
     ],
 )

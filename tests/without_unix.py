@@ -21,7 +21,7 @@ writev
 """.split()
 EXTRAS = (
     "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa sklearn "
-    "polars h11 starlette uvicorn cryptography dp_accounting onnx private_set_intersection"
+    "polars h11 starlette uvicorn cryptography onnx private_set_intersection"
 ).split()
 HIDE = "import sys; sys.path.append({tests!r}); import without_unix; without_unix.hide({mark!r})\n"
 RUN = "import runpy, sys; sys.argv[0] = ''; runpy.run_module({module!r}, run_name='__main__')"

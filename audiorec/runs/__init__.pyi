@@ -1,6 +1,7 @@
 from audiorec.runs import ray_cluster as ray_cluster
 from audiorec.runs.deadline import OverdueError as OverdueError
 from audiorec.runs.deadline import check_deadline as check_deadline
+from audiorec.runs.deadline import ending_in as ending_in
 from audiorec.runs.deadline import punctual as punctual
 from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker

@@ -1,6 +1,6 @@
 """Deadlines for work in threads, which cannot be killed: long loops check, and end when it passes.
 
-    with deadline(seconds):   ──▶  `check_deadline`, `punctual` raise `OverdueError` after that
+    with ending_in(seconds):  ──▶  `check_deadline`, `punctual` raise `OverdueError` after that
 
 Without a deadline, as on the command line, the checks do nothing.
 """
@@ -23,7 +23,7 @@ class OverdueError(Exception):
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def ending_in(seconds: float) -> Iterator[None]:
     """Let the checks in this block raise `OverdueError` once `seconds` have passed."""
     before = _ENDS.set(time.monotonic() + seconds)
     try:
@@ -43,7 +43,7 @@ def punctual(items: Sequence[T]) -> Iterator[T]:
 
     Examples
     --------
-    >>> with deadline(60):
+    >>> with ending_in(60):
     ...     list(punctual("abc"))
     ['a', 'b', 'c']
     """

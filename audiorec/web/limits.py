@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from audiorec.runs.deadline import OverdueError, deadline
+from audiorec.runs.deadline import OverdueError, ending_in
 
 WRONG_AT_ONCE = 10  # wrong tokens of an address before it has to wait
 MOST_ADDRESSES = 10_000  # whose rate is tracked; the least recently seen are dropped
@@ -234,7 +234,7 @@ class _Job:
         """Work, and tell the loop: its result first, and then that the thread is free."""
         error, found = None, None
         try:
-            with deadline(self._ends - time.monotonic()):
+            with ending_in(self._ends - time.monotonic()):
                 found = self._work()
         except BaseException as raised:  # noqa: BLE001 - it is raised again, in the loop
             error = raised

@@ -148,7 +148,7 @@ def home(tmp_path, monkeypatch):
     shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
     lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"
-             for i, u in enumerate(users) for n, name in enumerate(names[:9])
+             for i, u in enumerate(users) for n, name in enumerate(names[: 10 if i == 0 else 9])
              for event in ("finish", "like")]  # fmt: skip
     (tmp_path / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *lines]))
     (tmp_path / "side.csv").write_text(f"song_id,artist\n{names[0]},Ayla\n{names[1]},Ayla\n")

@@ -11,7 +11,7 @@ from made_library import series, song, write_library
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
-from audiorec.runs.deadline import OverdueError, deadline
+from audiorec.runs.deadline import OverdueError, ending_in
 from audiorec.search.filters import (
     MAX_LETTERS,
     MAX_VALUES,
@@ -308,6 +308,6 @@ def test_conditions_have_an_end():
 
 
 def test_a_condition_ends_at_the_deadline(store):
-    with deadline(-1), pytest.raises(OverdueError):
+    with ending_in(-1), pytest.raises(OverdueError):
         matching(store, parse_conditions("artist=*abba*"))
     assert matching(store, parse_conditions("artist=*abba*")).sum() == 2

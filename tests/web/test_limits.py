@@ -8,7 +8,7 @@ import pytest
 from needs import needs
 from served_library import finished
 
-from audiorec.runs.deadline import OverdueError, check_deadline, deadline, punctual
+from audiorec.runs.deadline import OverdueError, check_deadline, ending_in, punctual
 
 needs("starlette")
 
@@ -81,8 +81,8 @@ def test_an_error_of_the_work_is_that_of_the_request():
 
 
 def test_deadlines_nest_and_end():
-    with deadline(60):
-        with deadline(-1), pytest.raises(OverdueError):
+    with ending_in(60):
+        with ending_in(-1), pytest.raises(OverdueError):
             list(punctual(range(3)))
         assert list(punctual(range(600))) == list(range(600))
     check_deadline()

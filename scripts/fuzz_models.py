@@ -10,8 +10,8 @@ odd ways that protobuf has (numbers longer than they have to be, tags of more th
 or with changed bytes. It is read, written anew and run as `audiorec backbones add` does it, in a
 child of ``audiorec.runs.workers`` in a folder with canaries: files that the models name. A finding
 is a canary that was opened (the kernel tells), a model that the package onnx reads otherwise than
-it was read here, or an exception that no one foresaw. ``--unchecked`` runs the models as they are,
-to show that canaries are found to be opened then. Linux only.
+it was read here, an exception that no one foresaw, or a dead child. ``--unchecked`` runs the models
+as they are, to show that canaries are found to be opened then. Linux only.
 
 Prints one JSON document, counts by outcome; exits 1 if there are findings.
 """
@@ -281,7 +281,6 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
     """Run cases one after the other and sum them up."""
     counts: Counter[str] = Counter()
     findings: list[dict[str, Any]] = []
-    died: list[int] = []  # the worker alone; a native library may do that
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "work").mkdir()
@@ -296,11 +295,12 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
                 content = mutated(rng, known[rng.integers(len(known))])
                 answer = workers.ask(content)
                 outcome = answer.value or str(answer.failure or repr(answer.error))
-                problem = outcome if outcome.startswith("FINDING") or answer.error else ""
+                problem = answer.message if answer.failure else ""
+                if outcome.startswith("FINDING") or answer.error:
+                    problem = outcome
                 if watch.opened():
                     problem = "a canary was opened"
                 counts[outcome] += 1
-                died += [number] if answer.failure else []
                 if problem:
                     findings.append({"case": number, "problem": problem, "outcome": outcome})
                     if keep is not None:
@@ -313,7 +313,6 @@ def fuzz(numbers: range, *, seed: int, unchecked: bool, keep: Path | None = None
         "cases": counts.total(),
         "seed": seed,
         "outcomes": dict(counts.most_common()),
-        "died": died,
         "findings": findings,
     }
 

@@ -9,7 +9,8 @@
     │   ├── DamagedFileError     a list or table given by the caller cannot be read
     │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
     │   ├── UnknownSongError     no song has this id; has the closest matches
-    │   │   └── UnknownFileError     and no file has this name
+    │   │   ├── UnknownFileError     and no file has this name
+    │   │   └── SeveralSongsError    several songs match the text
     │   └── ShapeError           an array has the wrong number of axes or columns
     ├── SongError                one song cannot be used; has path and `Failure`
     │   └── MissingSongError     the file does not exist
@@ -52,6 +53,7 @@ unpickling calls ``cls(*args)``.
 
 from enum import StrEnum
 from errno import EEXIST, ENOENT
+from shlex import quote
 
 from audiorec.distribution import install_command
 
@@ -113,17 +115,24 @@ class UnknownSongError(InputError, KeyError):
         The id that was requested.
     near : tuple of str
         The closest existing ids, best first.
+    store : str
+        Path of the store; empty if the ids are not those of a store.
     """
 
-    def __init__(self, query: str, near: tuple[str, ...] = ()) -> None:
-        super().__init__(query, near)
+    def __init__(self, query: str, near: tuple[str, ...] = (), store: str = "") -> None:
+        super().__init__(query, near, store)
         self.query = query
         self.near = near
+        self.store = store
 
     def __str__(self) -> str:
-        """Return the id and any close matches."""
-        hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
-        return f"no song with id {self.query!r}{hint}"
+        """Return the id and any close matches, or else how to list the ids."""
+        if self.near:
+            return f"no song with id {self.query!r}; did you mean: {', '.join(self.near)}"
+        if self.store:
+            listed = f"list its songs: audiorec classify --vectors {quote(self.store)}"
+            return f"no song with id {self.query!r} in {self.store}; {listed}"
+        return f"no song with id {self.query!r}"
 
 
 class UnknownFileError(UnknownSongError, FileNotFoundError):
@@ -141,6 +150,30 @@ class UnknownFileError(UnknownSongError, FileNotFoundError):
         near = f"did you mean: {', '.join(self.near)}" if self.near else ""
         hint = near or "add songs: audiorec extract FOLDER"
         return f"{self.query}: no such file, and no song with this id; {hint}"
+
+
+class SeveralSongsError(UnknownSongError):
+    """Several songs match the text.
+
+    Attributes
+    ----------
+    near : tuple of str
+        Some of their ids, best first.
+    count : int
+        Number of songs that match.
+    """
+
+    def __init__(self, query: str, near: tuple[str, ...], count: int) -> None:
+        Exception.__init__(self, query, near, count)
+        self.query = query
+        self.near = near
+        self.count = count
+
+    def __str__(self) -> str:
+        """Return how many songs match, and which."""
+        more = self.count - len(self.near)
+        named = ", ".join(self.near) + (f" and {more} more" if more else "")
+        return f"{self.count} songs match {self.query!r}: {named}; name one by its id or path"
 
 
 class SongError(AudiorecError):

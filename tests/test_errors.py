@@ -33,7 +33,8 @@ SIGNALS = {
     *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
 }
 VALUES = {  # of classes that take more than a message
-    "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),
+    "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3"), "vecs.parquet"),
+    "SeveralSongsError": ("etude", ("rock/b.mp3", "rock/c.mp3"), 7),
     "UnknownFileError": ("rock/a.mp3", ("rock/b.mp3",)),
     "SongError": ("a.mp3", Failure.DRM, "encrypted by its shop", "read", "PyAV 16"),
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),

@@ -336,8 +336,9 @@ class _Extraction:
         row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
         with self._writing():
             self.journal.append_failure(row | self._at("failed_at"))
-        self.report.failures[row["status"]] += 1
-        return told("failed", row["status"], row["message"])
+        failed = told("failed", row["status"], row["message"])
+        self.report.fail(failed)
+        return failed
 
     def _record_song(
         self, source: Source, song: Song, told: Callable[..., SongOutcome]

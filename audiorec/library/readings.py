@@ -86,7 +86,7 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
     """Open the score series beside a store; if there is none, say why in one line."""
     path = store.path.with_name(USUAL_NAMES[Kind.SCORES])
     if not path.exists():
-        return None, f"{path}: no such file"
+        return None, ""
     try:
         return open_series(store, path, Kind.SCORES), ""
     except AudiorecError as error:
@@ -103,11 +103,11 @@ def stored_tags(
     series : ScoreSeries or None
         Sigmoid outputs (T, 50), as from `audiorec.taggram`; None if the file lacks them.
     why : str
-        If None, the reason in one line.
+        The reason in one line if the file cannot be used or lacks the song; empty if there is none.
     """
     path = store.path.with_name(USUAL_NAMES[Kind.FEATURES])
     if not path.exists():
-        return None, f"{path}: no such file"
+        return None, ""
     column, weights = f"{backbone}_tags", WEIGHTS[backbone]
     try:
         with open_checked(path, Kind.FEATURES) as file:

@@ -9,6 +9,7 @@ from typing import Any
 
 from audiorec.runs.drift import ScoreDistribution
 
+FAILED_NAMED = 10  # failed songs that a report names
 # Counts of a `RunReport` that are summed over runs.
 _SUMS = ("found", "reused", "copies", "relabelled", "unchanged", "failed_before", "pruned")
 
@@ -83,6 +84,9 @@ class RunReport:
         Songs in the given paths, plus places there that could not be read.
     statuses, failures : Counter of str
         Songs extracted, by status, and songs that failed, by status.
+    failed_songs : list of SongOutcome
+        The first `FAILED_NAMED` songs that failed in this run, each with its reason; not part of
+        `to_dict`, as the errors file has all of them.
     reused, relabelled : int
         Songs that kept their vector: moved, renamed or retagged files, and the same files
         under other ids.
@@ -116,6 +120,7 @@ class RunReport:
     found: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    failed_songs: list[SongOutcome] = field(default_factory=list)
     reused: int = 0
     copies: int = 0
     relabelled: int = 0
@@ -157,6 +162,12 @@ class RunReport:
         """Count one extracted song."""
         self.statuses[str(status)] += 1
         self.audio_s += audio_s
+
+    def fail(self, song: SongOutcome) -> None:
+        """Count one song that failed."""
+        self.failures[song.status] += 1
+        if len(self.failed_songs) < FAILED_NAMED:
+            self.failed_songs.append(song)
 
     def spend(self, cpu_s: Mapping[str, float]) -> None:
         """Add CPU seconds by stage."""

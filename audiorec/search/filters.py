@@ -40,6 +40,7 @@ Conditions may come from other programs, so their cost is bounded: by `MAX_LETTE
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import translate
 from functools import cached_property, partial
 from typing import Literal, cast
@@ -197,8 +198,11 @@ def class_number(store: VectorStore, name: str) -> int:
     if wanted in dotted:
         return dotted.index(wanted)
     if len(found) != 1:
+        labels = [part for whole in dotted for part in (whole, whole.partition(".")[2])]
+        near = () if found else get_close_matches(wanted, labels, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
         which = "ambiguous class" if found else "unknown class"
-        raise InputError(f"{which} {name!r}; there are: {', '.join(dotted)}")
+        raise InputError(f"{which} {name!r}; {hint}there are: {', '.join(dotted)}")
     return found[0]
 
 

@@ -35,10 +35,11 @@ def song_named(store: VectorStore, text: str) -> str:
     Raises
     ------
     UnknownSongError
-        If no song or several match; carries up to five near matches. If the text looks like a
-        path, a `UnknownFileError`, which is also a ``FileNotFoundError``.
+        If no song matches; has up to five near matches. If the text looks like a path, an
+        `UnknownFileError`, which is also a ``FileNotFoundError``; if several songs match, a
+        `SeveralSongsError`.
     InputError
-        If several songs have this alias, or the song failed during extraction; says why.
+        If the song failed during extraction; says why.
     """
     name = stored_spelling(text)
     known = name if name in store else song_of_file(store, text)
@@ -53,6 +54,8 @@ def song_named(store: VectorStore, text: str) -> str:
         like_one = os.sep in name or _ENDING.search(name) is not None
         if name.startswith(ROOTED) or (like_one and not error.near):
             raise UnknownFileError(name, error.near) from error
+        if not error.near:
+            raise UnknownSongError(name, store=str(store.path)) from error
         raise
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec.errors import MissingStoreError, SeveralSongsError, StoreError
 from audiorec.files.arrow import string_array
 from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile, write_plain
@@ -67,9 +67,9 @@ def resolve(store: VectorStore, query: str) -> str:
     Raises
     ------
     UnknownSongError
-        If no id or several ids match; carries up to five near matches.
-    InputError
-        If several songs have this alias; names them.
+        If no song matches; has up to five near matches.
+    SeveralSongsError
+        If several songs match, or have this alias; has up to five of them.
     """
     if query in store:
         return query
@@ -79,19 +79,14 @@ def resolve(store: VectorStore, query: str) -> str:
 def find_by_alias(store: VectorStore, query: str) -> str | None:
     """Return the id of the song with this alias, None if there is none.
 
-    Raise `InputError`, which names the songs, if several have it as an alias of the same kind.
+    Raise `SeveralSongsError` if several have it as an alias of the same kind.
     """
     if not query or not len(store):
         return None
     for kind in AliasKind:
         found = _songs_of(store, query, kind)
         if len(found) > 1:
-            named = ", ".join(sorted(found)[:CANDIDATES])
-            more = f" and {len(found) - CANDIDATES} more" if len(found) > CANDIDATES else ""
-            raise InputError(
-                f"{query!r} is the {kind} of {len(found)} songs: {named}{more}; "
-                "name one of them by its id"
-            )
+            raise SeveralSongsError(query, tuple(sorted(found)[:CANDIDATES]), len(found))
         if found:
             return found[0]
     return None

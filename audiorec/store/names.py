@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from audiorec.errors import UnknownSongError
+from audiorec.errors import SeveralSongsError, UnknownSongError
 from audiorec.files.arrow import booleans, integers
 
 NEAR_MATCHES = 5
@@ -23,7 +23,8 @@ MAX_GRAMS = 32
 def unique_match(ids: Any, query: str) -> str:
     """Return the only id that ends in ``/query``, or else the only id that contains `query`.
 
-    Case is ignored. If there is none or more than one, raise `UnknownSongError` with near matches.
+    Case is ignored. If there is none, raise `UnknownSongError` with near matches; if there are
+    several, its subclass `SeveralSongsError`.
     """
     text = query.casefold()
     lowered = pc.utf8_lower(ids)
@@ -34,7 +35,8 @@ def unique_match(ids: Any, query: str) -> str:
     if len(matches) == 1:
         return str(matches[0].as_py())
     if len(matches) > 1:
-        raise UnknownSongError(query, _ranked(endings or matches, query))
+        several = endings if len(endings) else matches
+        raise SeveralSongsError(query, _ranked(several, query), len(several))
     raise UnknownSongError(query, near_names(ids, query))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -125,8 +125,8 @@ def _say_summary(store: "Library", groups: "list[Group]", series: "list[SeriesFi
         if (n := sum(group.verdict == verdict for group in groups))
     )
     say(
-        f"{len(store)} songs, {len(groups)} groups of the same audio"
-        + (f" ({counts}), {surplus} surplus songs" if groups else "")
+        f"{counted(len(store), 'song')}, {counted(len(groups), 'group')} of the same audio"
+        + (f" ({counts}), {counted(surplus, 'surplus song')}" if groups else "")
     )
     if not series:
         say(

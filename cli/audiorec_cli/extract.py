@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import Exit, duration, file_size, out, print_json, say
+from audiorec_cli.shared.console import Exit, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import (
     ExcludePathsOption,
@@ -255,7 +256,7 @@ def say_unseen(sources: "Sequence[Source]") -> None:
     for source in unseen[:UNSEEN_SHOWN]:
         say(f"warning: {source.uri}: {source.problem}")
     if len(unseen) > UNSEEN_SHOWN:
-        say(f"warning: {len(unseen) - UNSEEN_SHOWN} more places could not be read")
+        say(f"warning: {counted(len(unseen) - UNSEEN_SHOWN, 'more place')} could not be read")
 
 
 def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
@@ -314,11 +315,9 @@ def _print_plan(
             }
         )
         return
-    for source in todo:
-        out(source.song_id)
     size = file_size(sum(max(source.size, 0) for source in todo))
     say(
-        f"{len(todo)} songs to open ({size}, {duration(found.audio_s)} of audio), "
+        f"{counted(len(todo), 'song')} to open ({size}, {duration(found.audio_s)} of audio), "
         f"{len(plan.unchanged)} unchanged, {len(plan.relabelled)} under a new id, "
         f"{len(plan.failed_before)} failed before"
         + (f", {len(unseen)} cannot be read" if unseen else "")
@@ -329,3 +328,6 @@ def _print_plan(
             f"about {duration(found.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
             f"process{'es' if jobs > 1 else ''} ({known.get(found.basis, 'by what is usual')})"
         )
+    if not sys.stdout.isatty():  # a list for a pipe, which would scroll the lines above away
+        for source in todo:
+            out(source.song_id)

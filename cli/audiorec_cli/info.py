@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import InputError, StoreError
-from audiorec_cli.shared.console import cell, duration, file_size, out, print_json, say
+from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -199,7 +199,11 @@ def info_lines(name: str, value: Any) -> list[str]:
     if name == "beside":
         return [
             f"beside: {f['kind']} {f['path']}: "
-            + (f["problem"] if "problem" in f else f"{f['rows']} rows, {file_size(f['bytes'])}")
+            + (
+                f["problem"]
+                if "problem" in f
+                else f"{counted(f['rows'], 'row')}, {file_size(f['bytes'])}"
+            )
             + (", unverifiable" if not f.get("verifiable", True) else "")
             for f in value
         ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec_cli.extract import no_songs, say_unseen
-from audiorec_cli.shared.console import Exit, file_size, print_json, say
+from audiorec_cli.shared.console import Exit, counted, file_size, print_json, say
 from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def manifest(
     name = parse_naming(id_from, vectors=new_to)
     sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)
     if name.unnamed:
-        say(f"note: {len(name.unnamed)} songs have no id by --id-from {id_from}: {name.unnamed[0]}")
+        count, one = len(name.unnamed), name.unnamed[0]
+        say(f"note: no id by --id-from {id_from} for {counted(count, 'song')}, such as {one}")
     say_unseen(sources)
     unseen = sum(bool(source.problem) for source in sources)
     found = len(sources) - unseen
@@ -74,9 +75,10 @@ def manifest(
             }
         )
     known = f", {found - songs} already known" if new_to is not None else ""
-    say(f"{songs} songs ({file_size(size)}){known}: {out}")
+    say(f"{counted(songs, 'song')} ({file_size(size)}){known}: {out}")
     if unseen:
-        say(f"{unseen} places could not be read and will fail in the run; fix them and list again")
+        places = counted(unseen, "place")
+        say(f"{places} could not be read and will fail in the run; fix them and list again")
         raise typer.Exit(Exit.SOME_FAILED)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
-from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.console import counted, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -71,4 +71,4 @@ def neighbours(
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(basis)
     say_non_music(len(compared_songs) - songs)
-    say(f"{songs} songs, up to {k} neighbours each: {output}")
+    say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")

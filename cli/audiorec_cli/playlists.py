@@ -7,7 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
-from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, more
 from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
@@ -101,15 +101,16 @@ def playlists(
             (one.name, len(one), duration(sum(s["duration_s"] for s in one.songs)), one.song_ids[0])
             for one in divided
         ]
-        print_table(COLUMNS, rows, title=f"{len(divided)} playlists, by {divided.by}")
+        print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
     say_basis(basis)
     say_non_music(divided.not_music)
     if divided.copies:
         say(f"{divided.copies} copies of these songs left out (--keep-duplicates keeps them)")
     if divided.not_compared:
-        say(f"{divided.not_compared} songs left out: not in the file of features or embeddings")
+        left = counted(divided.not_compared, "song")
+        say(f"{left} left out: not in the file of features or embeddings")
     if earlier is not None:
-        say(f"{divided.new} new songs, {divided.moved} moved to another list")
+        say(f"{counted(divided.new, 'new song')}, {divided.moved} moved to another list")
     if output is not None and written is not None:
         _say_written(written, output)
 
@@ -142,7 +143,7 @@ def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict
 
 def _say_written(written: "WrittenLists", folder: Path) -> None:
     say(
-        f"{folder}: {written.written} lists written, {written.unchanged} unchanged, "
+        f"{folder}: {counted(written.written, 'list')} written, {written.unchanged} unchanged, "
         f"{written.removed} removed"
     )
     for name in written.left_alone:

@@ -9,7 +9,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import ChoiceOptions
-from audiorec_cli.shared.console import duration, out, print_json, print_table, say
+from audiorec_cli.shared.console import counted, duration, out, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
@@ -97,11 +97,13 @@ def similar(
     say_non_music_seeds(seeds, asked_for=choice.include_non_music)
     choice.say_left_out(store, chosen, [*taken, *found.rows.tolist()])
     if unlike:
-        say(f"{unlike} more songs have a similarity below {minimum:g} (--minimum -1 lists them)")
+        have = "song has" if unlike == 1 else "songs have"
+        say(f"{unlike} more {have} a similarity below {minimum:g} (--minimum -1 lists them)")
     if len(store) == len(taken):
         say("the store has no other song; add some: audiorec extract FOLDER")
     elif len(found) + unlike < k:
-        say(f"{len(found) + unlike} songs instead of {k}: the store has no more eligible songs")
+        there = counted(len(found) + unlike, "song")
+        say(f"{there} instead of {k}: the store has no more eligible songs")
 
 
 def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":

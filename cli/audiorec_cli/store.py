@@ -12,6 +12,7 @@ from audiorec.errors import InputError, StoreError
 from audiorec_cli.info import info_lines
 from audiorec_cli.shared.console import (
     Exit,
+    counted,
     file_size,
     out,
     out_lines,
@@ -331,7 +332,7 @@ def aliases(
         if output.resolve() == opened.path.resolve() or not output.parent.is_dir():
             raise InputError(f"{output}: cannot be written; name a file in an existing folder")
         write_aliases(output, found)
-        say(f"{len(found)} aliases of {len(opened)} songs: {output}")
+        say(f"{len(found)} aliases of {counted(len(opened), 'song')}: {output}")
     if json:
         print_json({"schema": "audiorec/store-aliases/1", "aliases": found.to_pylist()})
     elif output is None and add is None:
@@ -353,15 +354,15 @@ def _verification(path: Path, found: "Verification") -> dict[str, Any]:
 
 
 def _print_verification(found: "Verification") -> None:
-    rows = ", ".join(f"{count} rows of {file}" for file, count in found.rows.items())
+    rows = ", ".join(f"{counted(count, 'row')} of {file}" for file, count in found.rows.items())
     counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
     total = found.counts.total()
-    say(f"good: {rows}" if found.is_good else f"{total} problems in {rows}: {counts}")
+    say(f"good: {rows}" if found.is_good else f"{counted(total, 'problem')} in {rows}: {counts}")
     if total > len(found.problems):
         say(f"only the first {len(found.problems)} are listed")
     if found.not_looked_at:
         why = "they are not on this machine's disks, or in a folder that cannot be read"
-        say(f"{found.not_looked_at} songs were not checked: {why}")
+        say(f"not checked: {counted(found.not_looked_at, 'song')}: {why}")
     for note in found.notes:
         say(note)
 
@@ -415,7 +416,7 @@ def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
     if json:
         print_json({"schema": schema, "rows": dict(rows)})
     for path, count in rows.items():
-        say(f"{count} rows: {path}")
+        say(f"{counted(count, 'row')}: {path}")
 
 
 def _say_formulas(count: int, *, guarded: bool) -> None:

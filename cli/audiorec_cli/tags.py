@@ -90,7 +90,7 @@ def _taggram(
         if series is not None:
             return series
         path = path or store.row(found.name)["uri"]
-        if not quiet:
+        if why and not quiet:
             say(f"note: the song is decoded: {why}")
     with working(f"decoding {found.name}", quiet=quiet):
         return reader.read(path)

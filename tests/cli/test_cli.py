@@ -80,6 +80,38 @@ def test_dry_run_lists_and_writes_nothing(home, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_on_a_terminal_is_two_lines(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    options = ("--out", tmp_path / "v.parquet", "--dry-run")
+    code, out, err = run_command(monkeypatch, capsys, "extract", home / "songs", *options)
+    assert (code, out) == (0, "")
+    first, second = err.splitlines()
+    assert first.startswith("6 songs to open")
+    assert second.startswith("about ")
+
+
+def test_failed_files_are_named_with_their_reasons(tmp_path):
+    for n in range(12):
+        (tmp_path / f"{n:02}\x1b[2J.mp3").write_bytes(b"no music" * 20)
+    result = audiorec("extract", ".", "-o", "v.parquet", "-j1", cwd=tmp_path)
+    assert result.returncode == 4
+    lines = result.stderr.splitlines()
+    named = [line for line in lines if line.startswith("    ")]
+    assert named[0].startswith("    00\\x1b[2J.mp3: not_audio: a text file, not audio; ")
+    assert [line[4:6] for line in named[:10]] == [f"{n:02}" for n in range(10)]
+    assert named[10:] == ["    and 2 more"]
+    assert "reasons: v.errors.parquet; of one file: audiorec info FILE --vectors v.parquet" in lines
+
+
+def test_one_failed_file_is_named_as_well(home, tmp_path):
+    result = audiorec("extract", home / "songs/broken.mp3", cwd=tmp_path)
+    assert "    broken.mp3: not_audio: a text file, not audio; " in result.stderr
+    said = "reasons: vecs.errors.parquet; of one file: audiorec info FILE\n"
+    assert said in result.stderr
+    told = audiorec("info", home / "songs/broken.mp3", cwd=tmp_path)
+    assert "message: a text file, not audio; " in told.stdout
+
+
 def test_lists_and_manifests(home, tmp_path):
     arguments = ["extract", "--files-from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
     listed = audiorec(*arguments, cwd=home, stdin="songs/a/one.flac\n")

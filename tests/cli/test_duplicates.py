@@ -15,7 +15,7 @@ def test_a_copy_is_found_and_nothing_else(in_library):
     assert lines[0][:4] == ["group", "verdict", "mismatch", "song_id"]
     assert [line[:2] for line in lines[1:]] == [["1", "identical"]] * 2
     assert {line[3] for line in lines[1:]} == {"album 3/song 07.ogg", "copies/song 7b.mp3"}
-    assert "31 songs, 1 groups of the same audio (1 identical), 1 surplus songs" in err
+    assert "31 songs, 1 group of the same audio (1 identical), 1 surplus song" in err
 
 
 def test_the_document_says_what_was_compared(in_library, music, tmp_path):

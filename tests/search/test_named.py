@@ -9,7 +9,7 @@ import pytest
 from made_library import series, song, write_library
 from made_songs import write_song
 
-from audiorec.errors import InputError, UnknownFileError, UnknownSongError
+from audiorec.errors import InputError, SeveralSongsError, UnknownFileError, UnknownSongError
 from audiorec.library.library import Library
 from audiorec.search.named import song_of_file
 from audiorec.store.parquet import write_table
@@ -89,9 +89,29 @@ def test_what_may_be_an_id_as_well(store):
         store.resolve("xyz.flac")
     with pytest.raises(UnknownSongError, match=r"no song with id 'ab/ona\.wav'; did you mean"):
         store.resolve("ab/ona.wav")
-    with pytest.raises(UnknownSongError, match=r"no song with id 'qqq'$") as caught:
+    with pytest.raises(
+        UnknownSongError, match=r"no song with id 'qqq' in .*vecs\.parquet; list its"
+    ) as caught:
         store.resolve("qqq")
     assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_two_copies_of_a_title_are_two_songs(home):
+    songs = [song(f"queen/innuendo.{ending}", series(n)) for n, ending in enumerate(("mp3", "m4a"))]
+    songs += [song(f"live/{n}.flac", series(n)) for n in range(7)]
+    write_library(home, songs)
+    store = Library.open(home / "vecs.parquet")
+    both = (
+        r"^2 songs match 'Innuendo': queen/innuendo\.(mp3|m4a), queen/innuendo\.(mp3|m4a); name one"
+    )
+    with pytest.raises(SeveralSongsError, match=f"{both} by its id or path$") as caught:
+        store.resolve("Innuendo")
+    assert (caught.value.count, len(caught.value.near)) == (2, 2)
+    assert store.resolve("innuendo.m4a") == "queen/innuendo.m4a"
+    with pytest.raises(SeveralSongsError, match=r"^7 songs match 'live': .* and 2 more; name one"):
+        store.resolve("live")
+    with pytest.raises(UnknownFileError, match="did you mean: "):  # a path for certain
+        store.resolve("./innuendo.m")
 
 
 def write_errors(home, metadata, make_failure, ids):
@@ -125,7 +145,7 @@ def test_a_song_that_failed_says_why(store, home, metadata, make_failure):
 
 def test_several_songs_are_not_one_that_failed(store, home, metadata, make_failure):
     write_errors(home, metadata, make_failure, ["x/wave of mutilation.mp3"])
-    with pytest.raises(UnknownSongError, match="did you mean"):
+    with pytest.raises(SeveralSongsError, match=r"^2 songs match 'wav'"):
         store.resolve("wav")
     with pytest.raises(InputError, match="failed during extraction"):
         store.resolve("mutilation")

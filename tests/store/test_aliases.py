@@ -71,7 +71,7 @@ def test_kinds_are_asked_in_order(path):
 
 def test_an_alias_of_two_songs_names_both(path):
     change(path, "musicbrainz_trackid", 0, MBID.upper())
-    match = rf"'{MBID}' is the mbid of 2 songs: a/one\.flac, b/three\.mp3; name one of them"
+    match = rf"2 songs match '{MBID}': a/one\.flac, b/three\.mp3; name one by its id or path"
     with pytest.raises(InputError, match=match):
         resolve(path, MBID)
 
@@ -79,7 +79,7 @@ def test_an_alias_of_two_songs_names_both(path):
 def test_many_candidates_are_cut(path):
     own = [("fav", f"a/{n}") for n in ("one.flac", "two.flac")] + [("fav", "b/three.mp3")]
     add_own_aliases(path.with_name("aliases.parquet"), own)
-    with pytest.raises(InputError, match="is the csv of 3 songs"):
+    with pytest.raises(InputError, match="3 songs match 'fav'"):
         resolve(path, "fav")
 
 

@@ -185,6 +185,11 @@ def file_size(n_bytes: int) -> str:
     return f"{megabytes:.1f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things: ``1 song``, ``1,200 songs``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as ``h:mm:ss`` or ``m:ss``."""
     from audiorec.files.text_tables import clock

@@ -18,8 +18,10 @@ from audiorec.errors import (
     Failure,
     InputError,
     MissingFileError,
+    SeveralSongsError,
     SongError,
     StoreError,
+    UnknownFileError,
     UnknownSongError,
 )
 from audiorec_cli.shared.console import say
@@ -101,6 +103,8 @@ def _named(name: str, store: "Library | None") -> list[GivenSong]:
         return [GivenSong(file.song_id, None, file) for file in files]
     try:
         song_id = store.resolve(name)
+    except (SeveralSongsError, UnknownFileError):  # says both
+        raise
     except UnknownSongError as error:
         raise MissingFileError(f"{name}: no such file, and {error}") from error
     return [GivenSong(song_id, store.row_number(song_id), None)]

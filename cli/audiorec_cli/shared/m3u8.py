@@ -10,7 +10,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
-from audiorec_cli.shared.console import out_lines, say
+from audiorec_cli.shared.console import counted, out_lines, say
 from audiorec_cli.shared.options import JsonOption, more
 
 
@@ -71,7 +71,7 @@ class ListForm:
             out_lines(text.rstrip("\n"))
         else:
             left_out = write_m3u8(entries, self.m3u8, absolute=self.absolute)
-            say(f"{len(entries) - len(left_out)} songs written to {self.m3u8}")
+            say(f"{counted(len(entries) - len(left_out), 'song')} written to {self.m3u8}")
         for entry in left_out:
             say(f"left out, its name cannot be written in a playlist: {entry.path}")
         gone = missing_files(entries)

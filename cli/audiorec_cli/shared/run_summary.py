@@ -1,9 +1,11 @@
 """Summary and exit code of an extraction run."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from audiorec_cli.shared.console import Exit, duration, say
 from audiorec_cli.shared.observers import stage_line
+from audiorec_cli.shared.stores import DEFAULT
 
 if TYPE_CHECKING:
     from audiorec.runs.report import RunReport
@@ -32,6 +34,10 @@ def print_counts(report: "RunReport") -> None:
         say(f"  {stage_line(report.cpu_s)}")
     for status, count in report.failures.most_common():
         say(f"  failed: {count} {status}")
+    for song in report.failed_songs:
+        say(f"    {song.song_id}: {song.status}: {song.message}")
+    if report.failed_songs and (more := report.failed - len(report.failed_songs)):
+        say(f"    and {more} more")
     if report.damaged_records:
         say(
             f"  {report.damaged_records} damaged records in the journal of an earlier run: "
@@ -55,7 +61,11 @@ def print_summary(report: "RunReport", outputs: "Outputs") -> None:
         )
     say(f"vectors: {outputs.vectors}")
     if report.failed or report.failed_before:
-        say(f"reasons: {outputs.errors} (--retry-failed retries them)")
+        place = (
+            "" if str(outputs.vectors) == DEFAULT else f" --vectors {quote(str(outputs.vectors))}"
+        )
+        say(f"reasons: {outputs.errors}; of one file: audiorec info FILE{place}")
+        say("  --retry-failed retries them")
 
 
 def exit_code_of(report: "RunReport") -> Exit:

@@ -321,20 +321,29 @@ def _is_raw_dst(packet: Any) -> bool:
 
 
 def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
-    """Join frames into blocks; a change of rate or channels starts a new block."""
-    parts: list[FloatArray] = []
-    n_frames = rate = channels = 0
+    """Join frames into blocks, in C: a song may have 13,000 frames of a few hundred samples.
+
+    A change of rate, channels or sample format starts a new block.
+    """
+    kind: tuple[int, int, str] | None = None
+    queue, size = av.AudioFifo(), 0
     for frame in frames:
-        kind = (frame.sample_rate, frame.layout.nb_channels)
-        is_full = n_frames + frame.samples > min(BLOCK_FRAMES, MAX_BLOCK_S * max(rate, 1))
-        if parts and (is_full or kind != (rate, channels)):
-            yield RawBlock(np.concatenate(parts, axis=1).T, rate)
-            parts, n_frames = [], 0
-        rate, channels = kind
-        parts.append(_to_float(frame))
-        n_frames += frame.samples
-    if parts:
-        yield RawBlock(np.concatenate(parts, axis=1).T, rate)
+        found = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if found != kind:
+            if kind is not None and (rest := queue.read()) is not None:
+                yield _block(rest)
+            kind, queue = found, av.AudioFifo()
+            size = min(BLOCK_FRAMES, MAX_BLOCK_S * max(frame.sample_rate, 1))
+        frame.pts = None  # the queue would refuse a gap
+        queue.write(frame)
+        while (full := queue.read(size)) is not None:
+            yield _block(full)
+    if (rest := queue.read()) is not None:
+        yield _block(rest)
+
+
+def _block(frame: Any) -> RawBlock:
+    return RawBlock(_to_float(frame).T, frame.sample_rate)
 
 
 def _to_float(frame: Any) -> FloatArray:

@@ -1,13 +1,14 @@
 """Find the same audio stored more than once in a library; nothing is merged or removed.
 
     store ──same content_hash──────────────────────────────────────▶ identical
-          ──lengths and scores agree──▶ candidates ──series agree──▶ same
-                                                   ──no series─────▶ likely
+          ──lengths, scores, version agree──▶ candidates ──series agree──▶ same
+                                                         ──no series─────▶ likely
 
 A vector discards the order of time, so two songs of one kind can have nearly equal vectors, but
 their score series still differ. The *mismatch* of two series is the squared distance between
 them, relative to the variation of both around their own means: 0 for equal series, 1 or more for
-unrelated ones.
+unrelated ones. A song and its instrumental version share most of their movement, but not the scores
+of the version head, so these have to agree as well.
 
 The cost grows with the number of songs of nearly equal length, not with the square of the
 library. If all songs are of one length it is quadratic, in blocks of bounded memory.
@@ -34,6 +35,7 @@ LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
 MIN_SEGMENTS = 4  # shorter series are too short to tell songs apart
 CANDIDATE = 1.25  # largest rms difference of the log-odds of mean, max and min
 LIKELY = 0.25  # the same, where no series is available
+OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
 MISMATCH = {Kind.FEATURES: 0.5, Kind.SCORES: 0.25}
 HOPELESS = 0.8  # mismatch of scores above which features are not read
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are of one length
@@ -95,8 +97,9 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     Notes
     -----
     Songs with different hashes pair up only if their lengths differ by at most
-    `LENGTH_TOLERANCE_S`, both have at least `MIN_SEGMENTS` segments, and neither is silent.
-    Copies that start later, end earlier, or run at another speed are not found.
+    `LENGTH_TOLERANCE_S`, the mean scores of a head called ``version`` differ by at most
+    `OTHER_VERSION`, both have at least `MIN_SEGMENTS` segments, and neither is silent. Copies
+    that start later, end earlier, or run at another speed are not found.
 
     Raises
     ------
@@ -105,7 +108,11 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     """
     songs = _Audio(store)
     pairs = list(_identical(songs))
-    candidates = [(a, b) for a, b in _candidates(songs) if songs.hashes[a] != songs.hashes[b]]
+    candidates = [
+        (a, b)
+        for a, b in _candidates(songs)
+        if songs.hashes[a] != songs.hashes[b] and songs.are_one_version(a, b)
+    ]
     pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
     return _groups(store, pairs)
 
@@ -160,13 +167,15 @@ class _Audio:
         if missing:
             raise InputError(f"{store.path}: its vectors have no {', '.join(missing)}")
         places = [statistics.index(name) for name in COMPARED]
-        blocks = [
-            _log_odds(block.reshape(len(block), -1, len(statistics))[:, :, places])
-            for block in store.blocks()
-        ]
-        width = len(COMPARED) * len(store.metadata.classes)
-        empty = np.empty((0, width), np.float32)
-        self.log_odds = np.concatenate([empty, *(b.reshape(len(b), -1) for b in blocks)])
+        classes = store.metadata.classes
+        versions = [name.startswith("version/") for name in classes]
+        log_odds = [np.empty((0, len(classes) * len(places)), np.float32)]
+        means = [np.empty((0, sum(versions)), np.float32)]
+        for block in store.blocks():
+            values = block.reshape(len(block), len(classes), -1)[:, :, places]
+            log_odds.append(_log_odds(values).reshape(len(block), -1))
+            means.append(values[:, versions, COMPARED.index("mean")])
+        self.log_odds, self.version = np.concatenate(log_odds), np.concatenate(means)
         self.seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
         self.hashes, _ = text_codes(store, "content_hash")
         segments = np.asarray(store.column("segments").to_pylist(), np.int64)
@@ -185,6 +194,10 @@ class _Audio:
             difference=self.difference(rows),
             mismatch=mismatch,
         )
+
+    def are_one_version(self, a: int, b: int) -> bool:
+        """Whether the version head says the same of both; without such a head it does."""
+        return bool(np.abs(self.version[a] - self.version[b]).sum() / 2 <= OTHER_VERSION)
 
     def difference(self, rows: tuple[int, int]) -> float:
         a, b = (self.log_odds[row].astype(np.float64) for row in rows)

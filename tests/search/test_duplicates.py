@@ -64,6 +64,20 @@ def test_series_tell_encodings_from_songs_of_one_kind(tmp_path, songs, files):
     assert found(store, opened) == [(SameAudio.SAME, {"a", "copy", "mp3", "opus"})]
 
 
+def test_a_song_and_its_instrumental_version_are_two(tmp_path):
+    sung = series(0, genre=(1, 0, 0), version=(0.4, 0), spread=0.5)
+    songs = [song("sung", sung)]
+    for less in (0.11, 0.13):  # of a voice in every segment; all else is equal
+        voice = np.column_stack([sung[:, 0] - less, sung[:, 1] + less])
+        songs.append(song(f"without {less}", np.hstack([voice, sung[:, 2:]]).astype(np.float32)))
+    assert min(scores.min() for _, scores in songs) > 0
+    store, (features,) = library(tmp_path, songs, features=True)
+    rows = features.read(["sung", "without 0.13"])
+    assert mismatch(rows["sung"], rows["without 0.13"]) < duplicates.MISMATCH[Kind.FEATURES]
+    pairs = [pair.rows for group in find_duplicates(store, [features]) for pair in group.pairs]
+    assert sorted(pairs) == [(0, 1), (1, 2)]  # 0.13 of a difference is too much
+
+
 def test_pairs_say_what_they_rest_on(tmp_path, songs):
     store, opened = library(tmp_path, songs, scores=True)
     pairs = {

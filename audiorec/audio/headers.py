@@ -7,6 +7,7 @@ returns a `Header`; for a file that contradicts itself, a `Header` that claims n
 """
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -27,6 +28,7 @@ AIFC_CODECS = frozenset(
         *("fl32", "FL32", "fl64", "FL64", "alaw", "ALAW", "ulaw", "ULAW"),
     )
 )
+_FLAC_SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # encoding → bytes
 
 
@@ -100,6 +102,31 @@ def read_flac(file: BinaryIO, begin: int) -> Header:
     (packed,) = struct.unpack(">Q", read_exactly(file, 8))
     rate, samples = packed >> 44, packed & (2**36 - 1)
     return Header(claimed_s=samples / rate if samples and rate else None)
+
+
+def has_flac_frame(data: bytes) -> bool:
+    """Return whether a frame of FLAC begins in some bytes, by its header and the header's CRC-8."""
+    return any(_is_flac_frame(data[m.start() : m.start() + 16]) for m in _FLAC_SYNC.finditer(data))
+
+
+def _is_flac_frame(data: bytes) -> bool:
+    """Check a frame header: sync, four codes, a number as in UTF-8, and what the codes announce."""
+    head = data.ljust(16, b"\0")
+    size_code, rate_code = head[2] >> 4, head[2] & 15
+    if size_code == 0 or rate_code == 15 or head[3] >> 4 > 10 or head[3] & 1:
+        return False
+    ones = 8 - (head[4] ^ 0xFF).bit_length()  # leading ones: bytes of the number; none: one byte
+    if ones in (1, 8):
+        return False
+    end = (
+        4 + max(ones, 1) + {6: 1, 7: 2}.get(size_code, 0) + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    )
+    crc = 0
+    for byte in head[: end + 1]:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x07 if crc & 0x80 else 0)) & 0xFF
+    return crc == 0  # of the header with its own CRC
 
 
 def read_ogg_end(file: BinaryIO, size: int) -> Header:

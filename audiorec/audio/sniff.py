@@ -262,9 +262,7 @@ def _header(
         case Container.MP4:
             return _mp4_header(path, file, size)
         case Container.FLAC:
-            # libFLAC mistakes a trailing tag for a damaged frame.
-            has_tag = audio_end < size
-            return headers.read_flac(file, begin)._replace(suits_soundfile=not has_tag)
+            return headers.read_flac(file, begin)
         case Container.MP3:
             file.seek(begin)
             head = file.read(_SCAN_BYTES)

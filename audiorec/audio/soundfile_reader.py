@@ -9,12 +9,14 @@ it supports codecs that music does not use and that have had memory faults.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
+from audiorec.audio.headers import has_flac_frame
 from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, DecoderError, RawBlock
 from audiorec.audio.sniff import Container, Sniffed
 from audiorec.errors import Failure
@@ -39,6 +41,7 @@ _CODECS = {  # libsndfile's subtype → our name; others are refused
 # stopped silently at a damaged frame, as it does at one in five.
 _UNREAD_SHARE = 0.02  # of the file
 _UNREAD_BYTES = 1 << 14
+_SCANNED = 1 << 20  # unread bytes of a FLAC that are searched for frames
 
 
 class SoundfileReader:
@@ -48,6 +51,7 @@ class SoundfileReader:
     packet_errors = 0  # libsndfile stops at the first error
     is_damaged = False
     ends_in_error = False
+    content_hash = ""  # libsndfile shows no packets
 
     def __init__(self, file: BinaryIO, sniffed: Sniffed) -> None:
         self.codec = ""
@@ -65,14 +69,16 @@ class SoundfileReader:
                 self._check_codec(source)
                 size = min(BLOCK_FRAMES, MAX_BLOCK_S * source.samplerate)
                 buffer = np.empty((size, source.channels), np.float32)
-                while len(samples := source.read(out=buffer)):
+                # libFLAC would take what lies behind the last frame for a damaged one.
+                total = source.frames if self.codec == "flac" else sys.maxsize
+                while len(samples := source.read(out=buffer[: total - n_frames])):
                     n_frames += len(samples)
                     yield RawBlock(samples, source.samplerate)
         except soundfile.SoundFileError as error:
             said = getattr(error, "error_string", str(error))
             reason = f"libsndfile: {said.removeprefix('Error :').strip(' .')}"
             raise DecoderError(reason, DECODER, damaged=n_frames > 0) from None
-        self._check_end(n_frames)
+        self._check_end(n_frames, is_whole=n_frames == total)
 
     def _check_codec(self, source: soundfile.SoundFile) -> None:
         if source.subtype not in _CODECS:
@@ -81,7 +87,7 @@ class SoundfileReader:
         is_flac = source.format == "FLAC"
         self.codec = "flac" if is_flac else _CODECS[source.subtype]
 
-    def _check_end(self, n_frames: int) -> None:
+    def _check_end(self, n_frames: int, *, is_whole: bool) -> None:
         if n_frames == 0:
             raise DecoderError("no samples", DECODER, failure=Failure.NO_AUDIO)
         if self._sniffed.container not in (Container.FLAC, Container.MP3):
@@ -89,6 +95,8 @@ class SoundfileReader:
         position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         unread = self._sniffed.audio_end - position
         if unread > max(_UNREAD_BYTES, _UNREAD_SHARE * self._sniffed.size):
+            if is_whole and not has_flac_frame(os.read(self._file.fileno(), _SCANNED)):
+                return  # what the header claims, and then something other than FLAC
             raise DecoderError(f"libsndfile: stopped with {unread} bytes unread", DECODER)
 
 

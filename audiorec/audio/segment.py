@@ -17,7 +17,7 @@ begins at the start of the next segment. A shorter hop makes segments overlap; t
 at the end of the last one.
 
 A song is first brought to the spec's loudness (`audiorec.audio.level`), which is only known at its
-end. Until then its frames are held as power, for up to 10 minutes: 14 MB. A longer song is read
+end. Until then its frames are held as power, for up to two hours: 173 MB. A longer song is read
 twice, so that memory does not grow with its length.
 """
 
@@ -35,7 +35,7 @@ from audiorec.spec import FeatureSpec
 from audiorec.types import FloatArray
 
 _DEFAULT_SPEC = FeatureSpec()
-HELD_S = 600.0  # seconds of frames held in memory, 24 kB per second
+HELD_S = 7200.0  # seconds of frames held in memory, 24 kB per second
 HELD_BYTES = 32 << 20  # of segments held in memory, for networks with other frames
 
 
@@ -51,7 +51,7 @@ def levelled(
     ----------
     blocks : iterable of ndarray, shape (n,), float32
         The waveform at ``spec.mel.sample_rate``, in blocks of any length. Iterated over twice for
-        a song of more than 10 minutes.
+        a song of more than two hours.
     spec : FeatureSpec
     filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
         If the scale of ``spec.mel`` is ``given``.
@@ -66,7 +66,7 @@ def levelled(
     ShapeError
         If the song is shorter than ``spec.segment.min_track_s``.
     InputError
-        If it is longer than 10 minutes and the blocks can only be iterated over once.
+        If it is longer than two hours and the blocks can only be iterated over once.
 
     Examples
     --------

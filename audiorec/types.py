@@ -59,6 +59,8 @@ class AudioInfo:
         Seconds that the file's header claims; None without a trustworthy claim.
     packet_errors : int
         Packets that could not be read or decoded.
+    content_hash : str
+        The file's `content_hash`, if its packets passed by while it was decoded; else empty.
     status : Status
         The worst status that applies.
     """
@@ -70,6 +72,7 @@ class AudioInfo:
     duration_s: float
     claimed_s: float | None = None
     packet_errors: int = 0
+    content_hash: str = ""
     status: Status = Status.OK
 
 

@@ -7,13 +7,12 @@ the packets as stored, without decoding, and is used to resume, to follow moved 
 duplicates. Equal hashes mean the same bytes of audio, not a similar sound.
 """
 
-import hashlib
 from typing import BinaryIO
 
+from audiorec.audio.packet_hash import new_hash
 from audiorec.audio.raw import DecoderError
 from audiorec.audio.sniff import PathLike, begin_of_audio, end_of_audio, open_regular, unreadable
 
-DIGEST_BYTES = 16
 _READ_BYTES = 1 << 20
 
 
@@ -59,31 +58,22 @@ def content_hash_of(file: BinaryIO) -> str:
 
 
 def _hash_packets(file: BinaryIO) -> str:
-    from audiorec.audio.pyav_reader import audio_stream, codec_name, open_container
+    from audiorec.audio.pyav_reader import audio_stream, open_container, packet_hash
 
     begin, end = begin_of_audio(file), end_of_audio(file)
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
-        rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout
-        digest = _new_hash("packets", codec_name(stream), str(rate), str(layout.nb_channels))
-        n_bytes = 0
+        found = packet_hash(stream)
         for packet in container.demux(stream):
-            digest.update(packet)
-            n_bytes += packet.size
-    if n_bytes == 0:
+            found.add(packet)
+    if not (digest := found.hexdigest()):
         raise DecoderError("no packets", "")
-    return digest.hexdigest()
+    return digest
 
 
 def _hash_bytes(file: BinaryIO) -> str:
-    digest = _new_hash("bytes")
+    digest = new_hash("bytes")
     file.seek(0)
     while chunk := file.read(_READ_BYTES):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _new_hash(*prefix: str) -> "hashlib.blake2b":
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    digest.update("\0".join((*prefix, "")).encode())
-    return digest

@@ -151,6 +151,7 @@ class _Reader(Protocol):
     packet_errors: int
     is_damaged: bool
     ends_in_error: bool
+    content_hash: str
 
     def blocks(self) -> Iterator[RawBlock]: ...
 
@@ -316,6 +317,7 @@ class _Reading:
             duration_s=mono.seconds,
             claimed_s=self._claimed_s(),
             packet_errors=reader.packet_errors,
+            content_hash=reader.content_hash,
             status=self._status(is_damaged, has_shrunk),
         )
 

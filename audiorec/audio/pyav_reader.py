@@ -22,6 +22,7 @@ import av.error
 import numpy as np
 
 from audiorec.audio import asf, dsd, matroska
+from audiorec.audio.packet_hash import PacketHash
 from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import Sniffed
 from audiorec.errors import Failure
@@ -73,15 +74,20 @@ _SAMPLES = {  # sample format → dtype, full scale
 }
 # PyAV raises IndexError for a packet of a stream that begins in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
+READ_BYTES = 1 << 17  # that FFmpeg asks for at a time
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
 # Data that FFmpeg would unpack or keep in memory unasked, by a file's first four bytes: ID3 tags
 # in RIFF and IFF chunks and in an ASF value, Matroska attachments. They are presented under a name
 # of the same length that FFmpeg skips.
-_ID3_CHUNK = (re.compile(rb"id3 ", re.IGNORECASE), b"id3 ", b"junk")
-_ID3_VALUE = (re.compile(rb"I\0D\x003\0\0\0"), b"i\0d\x003\0\0\0", b"x\0D\x003\0\0\0")
+_ID3_CHUNK = (re.compile(b"3 "), re.compile(rb"id3 ", re.IGNORECASE), b"junk")
+_ID3_VALUE = (
+    re.compile(rb"3\0\0\0"),
+    re.compile(rb"I\0D\x003\0\0\0"),
+    b"x\0D\x003\0\0\0",
+)
 _ATTACHMENT = (
     re.compile(re.escape(matroska.ATTACHMENTS)),
-    matroska.ATTACHMENTS.lower(),
+    re.compile(re.escape(matroska.ATTACHMENTS)),
     b"\x19\x41\xa4\x68",
 )
 _HIDDEN = {
@@ -107,6 +113,7 @@ class PyavReader:
         self.packet_errors = 0  # packets that could not be read or decoded
         self.is_damaged = False  # audio is missing between two good packets
         self.ends_in_error = False  # the last packet was bad, as in a file that was cut
+        self.content_hash = ""  # once all packets were read without an error
         self._expected_s: float | None = None
         self._refused_channels = 0
         self._file = file
@@ -172,12 +179,16 @@ class PyavReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Yield packets; after a demuxer error, continue with the next packet."""
+        found = packet_hash(stream)
         stalls = errors = 0
         while stalls < _MAX_STALLS and errors < _MAX_ERRORS:
             try:
                 for packet in container.demux(stream):
                     stalls = 0
+                    found.add(packet)
                     yield packet
+                if not errors and self._blank_at is None:
+                    self.content_hash = found.hexdigest()
                 return
             except DEMUXER_ERRORS:
                 stalls, errors = stalls + 1, errors + 1
@@ -213,7 +224,9 @@ def open_container(
     _limit_allocations()
     source = _Part(file, begin, end, blank_at)
     try:
-        container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
+        container = av.open(
+            source, options=dict(WHITELISTS), metadata_errors="replace", buffer_size=READ_BYTES
+        )
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DecoderError(reason.strip().lower(), DECODER) from None
@@ -261,27 +274,34 @@ class _Part:
 
     def read(self, size: int) -> bytes:
         at = self._file.tell()
-        data = self._file.read(max(0, min(size, self._end - at)))
+        size = max(0, min(size, self._end - at))
+        data = self._shown(at, size, *self._hidden) if self._hidden else self._file.read(size)
         if inside := [place - at for place in self._blank if at <= place < at + len(data)]:
             data = bytes(0 if i in inside else byte for i, byte in enumerate(data))
-        return self._without_tags(data, at, *self._hidden) if self._hidden else data
+        return data
 
-    def _without_tags(
-        self, data: bytes, at: int, name: re.Pattern[bytes], lower: bytes, shown_as: bytes
+    def _shown(
+        self,
+        at: int,
+        size: int,
+        ending: re.Pattern[bytes],
+        name: re.Pattern[bytes],
+        shown_as: bytes,
     ) -> bytes:
-        """Replace hidden names, including those that straddle the edges of `data`."""
-        margin = len(lower) - 1
-        start, end = max(self._begin, at - margin), at + len(data)
+        """Read with hidden names replaced, including those that straddle the edges.
+
+        Each name ends in `ending`, which is searched for first: that is a hundred times as fast.
+        """
+        margin = len(shown_as) - 1
+        start = max(self._begin, at - margin)
         self._file.seek(start)
-        before = self._file.read(at - start)
-        self._file.seek(end)
-        after = self._file.read(margin)
-        self._file.seek(end)
-        whole = before + data + after
-        if lower not in whole.lower():  # ten times as fast as the regular expression
-            return data
-        shown = name.sub(shown_as, whole)
-        return shown[len(before) : len(before) + len(data)]
+        whole = self._file.read(at - start + size + margin)
+        size = min(size, start + len(whole) - at)
+        self._file.seek(at + size)
+        before = len(shown_as) - len(ending.pattern)
+        if any(name.match(whole, m.start() - before) for m in ending.finditer(whole)):
+            whole = name.sub(shown_as, whole)
+        return whole[at - start : at - start + size]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         bases = {os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}
@@ -305,6 +325,12 @@ def audio_stream(container: Any) -> Any:
         unknown.append(codec or "unknown")
     reason = f"codec {', '.join(unknown)} is not supported"
     raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
+
+
+def packet_hash(stream: Any) -> PacketHash:
+    """Return the hash of a stream's packets, before the first one."""
+    context = stream.codec_context
+    return PacketHash(codec_name(stream), context.sample_rate, context.layout.nb_channels)
 
 
 def codec_name(stream: Any) -> str:

@@ -216,7 +216,13 @@ class Extractor:
         tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
         return {**METHODS, **tags}
 
-    def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
+    def song(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        outputs: Sequence[str] = (),
+        known_hash: str = "",
+    ) -> Song:
         """Extract one song.
 
         Parameters
@@ -226,6 +232,8 @@ class Extractor:
         outputs : sequence of str
             Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``. A
             backbone that no head reads is run for them as well.
+        known_hash : str
+            The content hash, if the caller has computed it.
 
         Raises
         ------
@@ -243,7 +251,8 @@ class Extractor:
         with watch.stage("heads"):
             vector = summarise(heard.series.scores, self.heads.statistics)
         with watch.stage("read"):
-            tags, found_hash = read_tags(path), content_hash(path)
+            tags = read_tags(path)
+            found_hash = known_hash or info.content_hash or content_hash(path)
         return Song(
             vector=vector,
             series=heard.series,
@@ -364,9 +373,10 @@ def song_handler(
     extractor = Extractor(config)
 
     def handle(path: str) -> Song | KnownContent:
-        if known_hashes and (found := content_hash(path)) in known_hashes:
+        found = content_hash(path) if known_hashes else ""
+        if found in known_hashes:
             return KnownContent(found, read_tags(path))
-        return extractor.song(path, outputs=outputs)
+        return extractor.song(path, outputs=outputs, known_hash=found)
 
     return _with_remarks(handle)
 

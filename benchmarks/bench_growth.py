@@ -4,7 +4,7 @@
                                       [--songs 10 100 1000 2000] [--repeats 3]
 
 - length: CPU seconds per hour of audio and the peak memory of a fresh worker, from half a minute
-  to three hours of the same MP3; above ten minutes a file is decoded twice.
+  to three hours of the same MP3; above two hours a file is decoded twice.
 - format: seconds of audio per CPU-second for the same four minutes in each encoding.
 - songs: wall and CPU time of `audiorec extract` over 10 to 2,000 songs of five seconds, for
   one and for two jobs: what a song costs beside its audio.

@@ -3,8 +3,8 @@
     path ──decode──▶ blocks ──levelled──▶ (T, 187, 96) ──backbones──▶ features
          ──heads──▶ scores (T, 14) ──summarise──▶ vector (84,)
 
-Everything streams: a two-hour file needs no more memory for its audio than a short one. An
-`Extractor` holds the loaded networks; create one and reuse it for many songs.
+Samples stream; of a song of up to two hours its mel power waits in memory (173 MB), a longer one
+is decoded twice. An `Extractor` holds the loaded networks; create one and reuse it for many songs.
 """
 
 import os

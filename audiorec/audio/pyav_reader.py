@@ -298,8 +298,8 @@ class _Part:
         whole = self._file.read(at - start + size + margin)
         size = min(size, start + len(whole) - at)
         self._file.seek(at + size)
-        before = len(shown_as) - len(ending.pattern)
-        if any(name.match(whole, m.start() - before) for m in ending.finditer(whole)):
+        ends = (m.end() for m in ending.finditer(whole))
+        if any(name.match(whole, end - len(shown_as)) for end in ends if end >= len(shown_as)):
             whole = name.sub(shown_as, whole)
         return whole[at - start : at - start + size]
 

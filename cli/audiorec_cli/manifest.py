@@ -77,8 +77,9 @@ def manifest(
     known = f", {found - songs} already known" if new_to is not None else ""
     say(f"{counted(songs, 'song')} ({file_size(size)}){known}: {out}")
     if unseen:
-        places = counted(unseen, "place")
-        say(f"{places} could not be read and will fail in the run; fix them and list again")
+        say(
+            f"{counted(unseen, 'place')} could not be read and will fail in the run; fix them and list again"
+        )
         raise typer.Exit(Exit.SOME_FAILED)
 
 

@@ -36,8 +36,8 @@ def print_counts(report: "RunReport") -> None:
         say(f"  failed: {count} {status}")
     for song in report.failed_songs:
         say(f"    {song.song_id}: {song.status}: {song.message}")
-    if report.failed_songs and (more := report.failed - len(report.failed_songs)):
-        say(f"    and {more} more")
+    if report.failed_songs and (unnamed := report.failed - len(report.failed_songs)):
+        say(f"    and {unnamed} more")
     if report.damaged_records:
         say(
             f"  {report.damaged_records} damaged records in the journal of an earlier run: "

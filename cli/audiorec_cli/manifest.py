@@ -77,9 +77,8 @@ def manifest(
     known = f", {found - songs} already known" if new_to is not None else ""
     say(f"{counted(songs, 'song')} ({file_size(size)}){known}: {out}")
     if unseen:
-        say(
-            f"{counted(unseen, 'place')} could not be read and will fail in the run; fix them and list again"
-        )
+        unread = counted(unseen, "place")
+        say(f"{unread} could not be read and will fail in the run; fix them and list again")
         raise typer.Exit(Exit.SOME_FAILED)
 
 

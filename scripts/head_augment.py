@@ -14,8 +14,6 @@ import av
 import numpy as np
 import soundfile
 import soxr
-import torch
-import torchaudio
 from scipy import signal
 
 from audiorec.types import FloatArray
@@ -87,6 +85,9 @@ def speed(waveform: FloatArray, ratio: float) -> FloatArray:
 
 def tempo(waveform: FloatArray, ratio: float) -> FloatArray:
     """Play faster by `ratio` at the same pitch."""
+    import torch  # late: what changes bands and encodings needs neither
+    import torchaudio
+
     window, step = torch.hann_window(STRETCH_FFT), STRETCH_FFT // 4
     spectrum = torch.stft(
         torch.from_numpy(np.array(waveform)),

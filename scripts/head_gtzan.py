@@ -81,7 +81,7 @@ def load_taggrams(data: Path, part: str, *, phases: int) -> Taggrams:
         genre=genre.astype(np.int64),
         series=series,
         track=track,
-        artist=_artists(data, track),
+        artist=artists_of(data, track),
     ).rows(phase < phases)
 
 
@@ -108,7 +108,7 @@ def taggrams_of(data: Path, table: Table, *, parts: tuple[str, ...] = ("valid",)
         genre=genre.astype(np.int64),
         series=np.char.add(np.char.add(track, "@"), table.corpus),
         track=track,
-        artist=_artists(data, track),
+        artist=artists_of(data, track),
     ).rows(np.isin(track, list(allowed)))
 
 
@@ -131,7 +131,7 @@ def balanced(artist: StrArray, genre: npt.NDArray[np.int64]) -> npt.NDArray[np.f
     return weights / totals[genre] * len(genre) / np.count_nonzero(totals)
 
 
-def _artists(data: Path, track: StrArray) -> StrArray:
+def artists_of(data: Path, track: StrArray) -> StrArray:
     """Return the artist of each track by Sturm's list, or the track where it has none."""
     text = (data / "gtzan" / "artists_titles.txt").read_text("utf-8", errors="replace")
     known = {}

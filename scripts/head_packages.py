@@ -122,6 +122,14 @@ ELSEWHERE = (
     Corpus("and-its-all", VOCAL, "csoundqt-examples", "**/AndItsAll.wav", whole=True),
     Corpus("choir-quartet", VOCAL, "libsoni==1.1.0", "**/demo_f0/DCS_LI_Quartet*.wav", whole=True),
 )
+# Music that only the projection of sound learns from: packages of Debian, a soundtrack each.
+SOUNDTRACKS = (
+    "ardentryst", "btanks-data", "edgar-data", "freedink-data", "freeorion-data",
+    "frozen-bubble-data", "hex-a-hop-data", "lordsawar-data", "lugaru-data", "megaglest-data",
+    "mu-cade-data", "openclonk-data", "parsec47-data", "powermanga-data", "rrootage-data",
+    "supertuxkart-data", "titanion-data", "torus-trooper-data", "trigger-rally-data",
+    "tumiki-fighters-data", "tuxmath-data", "widelands-data", "zaz-data",
+)  # fmt: skip
 CORPORA = (*MUSIC, *SOUNDS)
 FETCHED = (*CORPORA, *SONGS, *ELSEWHERE)
 WEAK = ("gtzan", *(corpus.name for corpus in SONGS))  # corpora of weak labels

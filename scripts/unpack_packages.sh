@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fetch and unpack the packages that the heads learn from, one folder each:
+# Fetch and unpack the packages that heads and projection learn from, one folder each:
 #
 #     bash scripts/unpack_packages.sh DIR
 #
-# Needs apt (Debian 13 or later, after `apt-get update`) and uv; about 2.6 GB. What is there is
+# Needs apt (Debian 13 or later, after `apt-get update`) and uv; about 5 GB. What is there is
 # kept. A name with a version is a source distribution of PyPI, the others are Debian's. Music in
 # an archive of a game (pk3) is unpacked beside it.
 set -euo pipefail
@@ -11,7 +11,8 @@ target=$1
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$target/.packages"
 sources=$(PYTHONPATH="$here" uv run --quiet --project "$here/.." python -c \
-  'from head_packages import FETCHED; print(*sorted({c.source for c in FETCHED}))')
+  'from head_packages import FETCHED, SOUNDTRACKS
+print(*sorted({c.source for c in FETCHED} | set(SOUNDTRACKS)))')
 target=$(cd "$target" && pwd)
 for source in $sources; do
   name=${source%%==*}

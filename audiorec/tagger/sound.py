@@ -1,0 +1,231 @@
+"""A song's sound: 128 numbers by a fixed projection of what the network heard, for neighbours.
+
+    means over the segments: penultimate (200,), mean_pool (753,), max_pool (753,)
+        ──embedding──▶ (624,) float16 ──project──▶ (128,) float32, of length 1
+
+The embedding is the last layer and those channels of both pools that music moves at all. Each of
+these three blocks is standardised by fixed numbers and brought to length 1. A matrix, learnt on
+parts of pieces and changed copies of them (``scripts/train_sound.py``), then brings parts of one
+piece close together. Nothing depends on a store: songs of two stores compare by the cosine, and a
+song that is added moves no neighbours.
+
+The projection reads the embedding as it is stored, rounded to float16, so that `project` gives the
+same for a row of a store as it gave when the song was extracted.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from audiorec.errors import MissingWeightsError, ShapeError, WeightsError
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+from audiorec.tagger.weights import data_folder
+from audiorec.types import Float64Array, FloatArray, Int64Array
+
+FILE = "sound_msd.safetensors"
+SHA256 = "87d94a044a3128232adf0ed9a7e8fc6aabc8d33d0b7b861dfab5a3f70efd00df"
+METADATA_KEY = "audiorec_sound"
+FORMAT_VERSION = 1
+BLOCKS = ("penultimate", "mean_pool", "max_pool")
+POOL = OUTPUT_WIDTHS["mean_pool"]
+NO_DIRECTION = 1e-9  # a shorter row has no direction and stays 0
+
+Half = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SoundProjection:
+    """The projection of a network's mean features.
+
+    Attributes
+    ----------
+    backbone_sha256, front_end : str
+        Checksum of the network and fingerprint of the front end whose features it reads.
+    living : ndarray, shape (L,), int64
+        Channels of the pools that the embedding keeps, ascending.
+    centre, scale : ndarray, shape (E,), float32
+        Subtracted from and multiplied into an embedding of E = 200 + 2 L numbers. 0 leaves a
+        number out.
+    matrix : ndarray, shape (E, W), float32
+    bias : ndarray, shape (W,), float32
+    sha256 : str
+        Checksum of the file it was read from; empty before it is saved. Numbers of two
+        projections never compare.
+    """
+
+    backbone_sha256: str
+    front_end: str
+    living: Int64Array
+    centre: FloatArray
+    scale: FloatArray
+    matrix: FloatArray
+    bias: FloatArray
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        lives = self.living
+        if lives.ndim != 1 or not 0 < len(lives) <= POOL or (np.diff(lives) <= 0).any():
+            raise ShapeError(f"living channels must ascend, got {lives.shape}")
+        if lives[0] < 0 or lives[-1] >= POOL:
+            raise ShapeError(f"living channels must lie in 0..{POOL - 1}")
+        width = self.bias.shape[0] if self.bias.ndim == 1 else 0
+        shapes: dict[str, tuple[int, ...]] = {"centre": (self.size,), "scale": (self.size,)}
+        shapes |= {"matrix": (self.size, width), "bias": (width,)}
+        for name, shape in shapes.items():
+            values = getattr(self, name)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise ShapeError(f"{name} must be finite and of shape {shape}, got {values.shape}")
+
+    @property
+    def size(self) -> int:
+        """Numbers of an embedding."""
+        return OUTPUT_WIDTHS["penultimate"] + 2 * len(self.living)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a projected song."""
+        return len(self.bias)
+
+    def embedding(
+        self, penultimate: FloatArray, mean_pool: FloatArray, max_pool: FloatArray
+    ) -> Half:
+        """Return what is stored of the means over a song's segments.
+
+        Parameters
+        ----------
+        penultimate : ndarray, shape (..., 200)
+        mean_pool, max_pool : ndarray, shape (..., 753)
+
+        Returns
+        -------
+        embedding : ndarray, shape (..., E), float16
+
+        Raises
+        ------
+        ShapeError
+            If a width is another, or a number does not fit into float16.
+        """
+        given = dict(zip(BLOCKS, (penultimate, mean_pool, max_pool), strict=True))
+        for name, values in given.items():
+            if values.shape[-1:] != (OUTPUT_WIDTHS[name],):
+                raise ShapeError(
+                    f"{name} must have shape (..., {OUTPUT_WIDTHS[name]}), got {values.shape}"
+                )
+        pools = (mean_pool[..., self.living], max_pool[..., self.living])
+        with np.errstate(over="ignore"):
+            rounded: Half = np.concatenate([penultimate, *pools], axis=-1).astype(np.float16)
+        if not np.isfinite(rounded).all():
+            raise ShapeError("mean features must be finite and within float16")
+        return rounded
+
+    def project(self, embedding: Half | FloatArray) -> FloatArray:
+        """Return the place of songs in the space of sound.
+
+        Parameters
+        ----------
+        embedding : ndarray, shape (..., E)
+            As `embedding` returns it; rounded to float16 if it is not yet.
+
+        Returns
+        -------
+        sound : ndarray, shape (..., W), float32
+            Of length 1; 0 for an embedding without a direction.
+
+        Raises
+        ------
+        ShapeError
+            If the last axis is of another length.
+        """
+        if embedding.shape[-1:] != (self.size,):
+            raise ShapeError(f"embedding must have shape (..., {self.size}), got {embedding.shape}")
+        matrix, bias = self.matrix.astype(np.float64), self.bias.astype(np.float64)
+        found = self.prepared(embedding) @ matrix + bias
+        return _unit(found).astype(np.float32)
+
+    def prepared(self, embedding: Half | FloatArray) -> Float64Array:
+        """Return embeddings with each block standardised and of length 1: (..., E), float64."""
+        exact = embedding.astype(np.float16).astype(np.float64)
+        standard = (exact - self.centre) * self.scale
+        bounds = np.cumsum([OUTPUT_WIDTHS["penultimate"], len(self.living)])
+        return np.concatenate([_unit(b) for b in np.split(standard, bounds, axis=-1)], axis=-1)
+
+    def save(self, path: Path | str) -> str:
+        """Write this to one safetensors file and return the file's SHA-256."""
+        about = {
+            "format_version": FORMAT_VERSION,
+            "backbone_sha256": self.backbone_sha256,
+            "front_end": self.front_end,
+        }
+        tensors = {
+            name: np.ascontiguousarray(getattr(self, name), np.float32)
+            for name in ("centre", "scale", "matrix", "bias")
+        }
+        tensors["living"] = self.living.astype(np.int32)
+        content = save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
+        Path(path).write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path | str, *, sha256: str = "") -> "SoundProjection":
+        """Read a file written by `save`.
+
+        Parameters
+        ----------
+        path : path
+        sha256 : str, optional
+            What the file must have.
+
+        Raises
+        ------
+        WeightsError
+            If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
+            says, or of another format.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
+            raise kind(
+                f"{path}: cannot read the projection ({error.strerror}); reinstall audiorec"
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
+        if sha256 and found != sha256:
+            raise WeightsError(
+                f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
+                "damaged or replaced; reinstall audiorec"
+            )
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                about = json.loads((file.metadata() or {})[METADATA_KEY])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if about["format_version"] != FORMAT_VERSION:
+                raise ValueError(
+                    f"format {about['format_version']!r}; this audiorec reads {FORMAT_VERSION}"
+                )
+            return cls(
+                backbone_sha256=str(about["backbone_sha256"]),
+                front_end=str(about["front_end"]),
+                living=tensors.pop("living").astype(np.int64),
+                sha256=found,
+                **tensors,
+            )
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
+            raise WeightsError(f"{path}: damaged: {error!r}") from error
+
+
+@cache
+def shipped_sound() -> SoundProjection:
+    """Return the shipped projection, its checksum verified; see `SoundProjection.load`."""
+    return SoundProjection.load(data_folder() / FILE, sha256=SHA256)
+
+
+def _unit(rows: Float64Array) -> Float64Array:
+    length = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
+    return np.where(length > NO_DIRECTION, rows / np.maximum(length, NO_DIRECTION), 0.0)

@@ -11,7 +11,8 @@ GTZAN's clips, which nothing learns from.
 Spaces: `vector` as `similar` weighs it; `features`, the last layers of both networks, standardised
 over what is judged; `blocks`, last layer and pools of `msd`, each standardised by fixed numbers and
 of length 1; `pca`, 128 numbers of it; `six`, whitened within pieces, learnt on the other six alone;
-`sound`, learnt as the shipped projection is; `no copies`, without the parts that were changed.
+`sound`, learnt as the shipped projection is, and by other recipes; `no copies`, without the parts
+that were changed.
 
 One JSON line per question and space: the mean, and how far it lies above `features` and `vector`,
 with a 95 % interval over what is drawn anew: pieces, soundtracks or clips.
@@ -60,6 +61,12 @@ Names = npt.NDArray[np.str_]
 SPLITS, DRAWS = 4, 2000
 LEAST_PIECES = 4  # of a soundtrack that is judged
 COPIES = (LATER, "4 kHz", "mp3 40", "vorbis", "-10 dB")
+RECIPES = {
+    "shrinkage 1": Recipe(shrinkage=1.0),
+    "shrinkage 10": Recipe(shrinkage=10.0),
+    "all numbers": Recipe(width=None),
+}
+ARTISTS = "artist P@5, all three"
 BOTH = ("msd.penultimate", "mtt.penultimate")
 # What a space makes of the judged rows, and of changed copies of some of them.
 Space = Callable[[Rows, Sequence[Rows]], list[Array]]
@@ -103,6 +110,10 @@ def spaces(six: Rows, others: Rows, changed: Rows, short: Rows) -> dict[str, Spa
         "pca": fixed(learn(every, [], short, Recipe(shrinkage=None))),
         "six": fixed(learn(six, [own])),
         "no copies": fixed(learn(every, [], short)),
+        **{
+            f"sound, {name}": fixed(learn(every, [copies], short, recipe))
+            for name, recipe in RECIPES.items()
+        },
         "sound": fixed(learn(every, [copies], short)),
     }
 
@@ -213,7 +224,8 @@ def judge_songs(answers: Answers, name: str, space: Space, songs: Rows, artist: 
     named = artist != ""
     some = songs.take(named)
     found = of_the_group(space(some, [])[0], some.piece, artist[named], 5)
-    answers.add("artist P@5, whole songs", name, found, some.piece, artist[named])
+    for question in ("artist P@5, whole songs", ARTISTS):
+        answers.add(question, name, found, some.piece, artist[named])
 
 
 def judge_clips(answers: Answers, name: str, space: Space, rows: Rows, artist: Names) -> None:
@@ -224,7 +236,9 @@ def judge_clips(answers: Answers, name: str, space: Space, rows: Rows, artist: N
         units, own, by = space(rows.take(which), [])[0], rows.piece[which], artist[which]
         same = of_the_group(units, own, genre[which])
         answers.add(f"genre P@10, {corpus}", name, same, own, own)
-        answers.add(f"artist P@5, {corpus}", name, of_the_group(units, own, by, 5), own, by)
+        found = of_the_group(units, own, by, 5)
+        for question in (f"artist P@5, {corpus}", ARTISTS):
+            answers.add(question, name, found, own, by)
 
 
 def main() -> None:

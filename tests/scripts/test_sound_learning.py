@@ -35,6 +35,7 @@ def made(scripts, pieces: int, parts: int, *, seed: int):
     for block in BLOCKS:
         own = np.repeat(rng.standard_normal((pieces, WIDTHS[block])), parts, axis=0)
         own[:, :150] += 9 * rng.standard_normal((pieces * parts, 1))
+        own[:, 200:] = 0.5  # most channels of the pools never move
         said[f"msd.{block}"] = own.astype(np.float32)
     names = np.repeat([f"p{i}" for i in range(pieces)], parts)
     return scripts.sound_data.Rows(
@@ -70,7 +71,7 @@ def test_channels_that_music_never_moves_are_left_out(scripts):
     rows.said["msd.max_pool"][:, 5] = 7.0
     rows.said["msd.max_pool"][:, 6] = 7.0
     found = scripts.sound_learning.standardising(rows)
-    assert set(range(753)) - set(found.living.tolist()) == {5}
+    assert set(range(200)) - set(found.living.tolist()) == {5}
     places = 200 + np.searchsorted(found.living, [9, 6]) + [0, len(found.living)]
     assert np.flatnonzero(found.scale == 0).tolist() == places.tolist()
 

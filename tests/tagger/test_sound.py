@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from audiorec.errors import MissingWeightsError, ShapeError, WeightsError
+from audiorec.extraction.pipeline import Extractor
 from audiorec.spec import FeatureSpec
 from audiorec.tagger import sound
-from audiorec.tagger.sound import FILE, METADATA_KEY, SHA256, SoundProjection, shipped_sound
+from audiorec.tagger.sound import BLOCKS, FILE, METADATA_KEY, SHA256, SoundProjection, shipped_sound
 from audiorec.tagger.weights import WEIGHTS, data_folder
 
+AUDIO = Path(__file__).parents[2] / "fixtures" / "audio"
 LAST, LIVING = 200, 2
 SIZE = LAST + 2 * LIVING
 
@@ -183,3 +186,19 @@ def test_a_replaced_shipped_file_is_refused(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="damaged or replaced"):
         shipped_sound()
     shipped_sound.cache_clear()
+
+
+def test_real_clips_of_one_recording_or_band_lie_together():
+    """Through the whole pass: decoded, levelled, tagged, averaged, projected."""
+    names = ["jazz-vibraphone.mp3", "jazz-vibraphone-later.ogg", "man-singing-alone.ogg"]
+    names += ["man-singing-with-guitar.mp3", "death-metal-band.ogg", "classical-piano.flac"]
+    extractor, shipped = Extractor(), shipped_sound()
+    embeddings = []
+    for name in names:
+        heard = extractor.song(AUDIO / name, outputs=[f"msd.{block}" for block in BLOCKS]).features
+        embeddings.append(shipped.embedding(*(values.mean(axis=0) for values in heard.values())))
+    units = shipped.project(np.stack(embeddings))
+    similar = units @ units.T
+    np.fill_diagonal(similar, -1)
+    assert similar.argmax(axis=1)[:4].tolist() == [1, 0, 3, 2]
+    assert similar[0, 1] > 0.6 > similar[4:].max()

@@ -19,6 +19,8 @@ from audiorec.tagger.reading import Reading as Reading
 from audiorec.tagger.reading import read_means as read_means
 from audiorec.tagger.reading import read_scores as read_scores
 from audiorec.tagger.reading import voiced_share as voiced_share
+from audiorec.tagger.sound import SoundProjection as SoundProjection
+from audiorec.tagger.sound import shipped_sound as shipped_sound
 from audiorec.tagger.statistics import moments as moments
 from audiorec.tagger.statistics import summarise as summarise
 from audiorec.tagger.weights import WEIGHTS as WEIGHTS

@@ -1,8 +1,10 @@
 """Limits of both servers: on requests, wrong tokens, bodies, time, and work at once.
 
-address ──`RateLimiter`──▶ 0, or the seconds until it may send a request again
-        ──`Guesses`──────▶ whether its token is looked at
-work    ──`Pool`─────────▶ its result     or `RefusedRequest`: queue full, or out of time
+::
+
+    address ──`RateLimiter`──▶ 0, or the seconds until it may send a request again
+            ──`Guesses`──────▶ whether its token is looked at
+    work    ──`Pool`─────────▶ its result     or `RefusedRequest`: queue full, or out of time
 """
 
 import asyncio

@@ -86,7 +86,7 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
     """Open the score series beside a store; if there is none, say why in one line."""
     path = store.path.with_name(USUAL_NAMES[Kind.SCORES])
     if not path.exists():
-        return None, ""
+        return None, f"{path}: no such file"
     try:
         return open_series(store, path, Kind.SCORES), ""
     except AudiorecError as error:

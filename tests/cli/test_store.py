@@ -101,7 +101,11 @@ EMPTY = "others/empty/vecs.parquet"
         # a wrong id, and an alias of two songs
         (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
         (["similar", MBID.replace("8", "9")], 2, "no song with id"),
-        (["info", MBID, "-v", "twice.parquet"], 2, "is the mbid of 2 songs: b/three.mp3, b/été"),
+        (
+            ["info", MBID, "-v", "twice.parquet"],
+            2,
+            ": b/three.mp3, b/été.mp3; name one by its id or path",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_clear_line_and_writes_nothing(

@@ -105,7 +105,8 @@ def playlists(
     say_basis(basis)
     say_non_music(divided.not_music)
     if divided.copies:
-        say(f"{divided.copies} copies of these songs left out (--keep-duplicates keeps them)")
+        copies = counted(divided.copies, "copy", "copies")
+        say(f"{copies} of these songs left out (--keep-duplicates keeps them)")
     if divided.not_compared:
         left = counted(divided.not_compared, "song")
         say(f"{left} left out: not in the file of features or embeddings")

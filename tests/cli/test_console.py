@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from audiorec import errors
 from audiorec.listening.events import RowsError
-from audiorec_cli.shared.console import Exit, exit_code, print_document, print_table
+from audiorec_cli.shared.console import Exit, counted, exit_code, print_document, print_table
 from audiorec_cli.shared.table import Column
 
 
@@ -149,3 +149,9 @@ def test_colours_mark_ids_and_shares_unless_refused(variable, monkeypatch, capsy
     assert ("\x1b[32m0.90\x1b[0m" in out) is (not variable)
     assert ("\x1b" in out) is (not variable)
     assert "a\\x1b[31m" in out
+
+
+def test_counted():
+    found = [counted(n, "song") for n in (0, 1, 2, 1_200)]
+    assert found == ["0 songs", "1 song", "2 songs", "1,200 songs"]
+    assert [counted(n, "copy", "copies") for n in (1, 2)] == ["1 copy", "2 copies"]

@@ -120,7 +120,7 @@ def test_only_and_exclude(in_library):
 def test_copies_are_left_out_and_that_is_said(in_library):
     _, out, err = in_library("similar", "song 07.ogg", "-k", "3")
     assert "copies/song 7b.mp3" not in ids(out)
-    assert "1 copies of these songs left out (--keep-duplicates" in err
+    assert "1 copy of these songs left out (--keep-duplicates" in err
     _, out, err = in_library("similar", "song 07.ogg", "-k", "3", "--keep-duplicates")
     assert listed(out)[0]["song_id"] == "copies/song 7b.mp3"
     assert listed(out)[0]["similarity"] == "1.0000"

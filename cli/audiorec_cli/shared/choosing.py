@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiorec_cli.shared.console import say
+from audiorec_cli.shared.console import counted, say
 from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class ChoiceOptions:
         shown = 0 if self.include_non_music else int((~store.music[list(set(rows))]).sum())
         say_non_music(chosen.not_music - shown)
         if not self.keep_duplicates and (copies := store.copies(rows)):
-            say(f"{copies} copies of these songs left out (--keep-duplicates shows them)")
+            found = counted(copies, "copy", "copies")
+            say(f"{found} of these songs left out (--keep-duplicates shows them)")
 
 
 def say_non_music(count: int) -> None:

@@ -185,9 +185,9 @@ def file_size(n_bytes: int) -> str:
     return f"{megabytes:.1f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
-def counted(count: int, what: str) -> str:
-    """Return a number of things: ``1 song``, ``1,200 songs``."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def counted(count: int, one: str, more: str = "") -> str:
+    """Return a number of things: ``1 song``, ``1,200 songs``; `more` if the plural is no -s."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def duration(seconds: float) -> str:

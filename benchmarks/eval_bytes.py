@@ -6,7 +6,8 @@
 AUDIO are files and folders; of CLIPS, the audio files of a folder, every one is written in each of
 `FORMATS` in stereo at 44.1 kHz (48 kHz for Opus) below WORK, which keeps them. Each revision
 extracts all of them in one process of its own. One JSON line per format with the number of files
-and of those that differ, and one per file that differs, with what does.
+and of those that differ, and one per file that differs, with what does. Durations are compared as a
+store keeps them, in float32.
 """
 
 import argparse
@@ -46,6 +47,7 @@ AUDIO = (".ogg", ".opus", ".mp3", ".flac", ".wav", ".m4a", ".au")
 
 CHILD = """
 import hashlib, json, os, sys
+import numpy as np
 from audiorec.errors import SongError
 from audiorec.extraction.pipeline import Extractor
 extractor = Extractor()
@@ -62,8 +64,8 @@ for path in os.fsdecode(sys.stdin.buffer.read()).split("\\0"):
             "loudness": song.loudness_lufs,
             "content_hash": song.content_hash,
             "status": str(info.status),
-            "info": [info.codec, info.sample_rate, info.channels, info.duration_s, info.claimed_s,
-                     info.packet_errors],
+            "info": [info.codec, info.sample_rate, info.channels, float(np.float32(info.duration_s)),
+                     info.claimed_s, info.packet_errors],
             "decoder": info.decoder,
         }
     print(json.dumps({"path": path, **found}), flush=True)

@@ -64,7 +64,8 @@ for path in os.fsdecode(sys.stdin.buffer.read()).split("\\0"):
             "loudness": song.loudness_lufs,
             "content_hash": song.content_hash,
             "status": str(info.status),
-            "info": [info.codec, info.sample_rate, info.channels, info.claimed_s, info.packet_errors],
+            "info": [info.codec, info.sample_rate, info.channels, info.claimed_s],
+            "packet_errors": info.packet_errors,
             "duration_s": float(np.float32(info.duration_s)),
             "decoder": info.decoder,
         }

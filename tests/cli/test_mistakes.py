@@ -317,12 +317,17 @@ SONGS = ["info {}", "similar {}", "path {} a/two.flac", "path a/two.flac {}", "p
 
 
 @pytest.mark.parametrize("line", SONGS)
-@pytest.mark.parametrize("song", ["nobody", "flac"])
-def test_a_song_that_is_unknown_or_one_of_several(line, song, folder, audiorec, monkeypatch):
+@pytest.mark.parametrize(
+    ("song", "message"),
+    [("nobody", "no song with id"), ("flac", "2 songs match 'flac': a/one.flac, a/two.flac")],
+)
+def test_a_song_that_is_unknown_or_one_of_several(
+    line, song, message, folder, audiorec, monkeypatch
+):
     monkeypatch.chdir(folder)
     code, out, err = audiorec(*line.format(song).split())
     assert (code, out) == (2, "")
-    assert "no song with id" in err
+    assert message in err
 
 
 def test_no_songs(folder, audiorec, monkeypatch, tmp_path):

@@ -142,8 +142,9 @@ def test_a_night_takes_it_by_name_and_by_reference(audiorec, home):
     assert "u3" not in audiorec("recommend", "u3", *models)
 
 
-def test_without_the_package_its_model_says_what_to_do(home, tmp_path):
-    code = "from audiorec.recall import load_channel; load_channel('hour')"
+def test_without_the_package_its_model_says_what_to_do(audiorec, home):
+    audiorec("recall", "train", "hour", "-i", "plays.csv", "--out", "alone")
+    code = "from audiorec.recall import load_channel; load_channel('alone')"
     done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True)
     assert "channel 'hour' is unknown here: install the package that registers it" in done.stderr
 

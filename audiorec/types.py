@@ -21,6 +21,7 @@ Float64Array = npt.NDArray[np.float64]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.floating[Any]]  # float16, float32 or float64
 
 # Progress callbacks.
 Progress = Callable[[int, int], None]  # done, total

@@ -34,7 +34,7 @@ from audiorec.tagger.moods import mood_columns
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarise
 from audiorec.tagger.weights import BackboneName
-from audiorec.types import AnyFeatures, AudioInfo, FloatArray, ScoreSeries
+from audiorec.types import AnyFeatures, AudioInfo, Float64Array, FloatArray, Numbers, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.store.schema import StoreMetadata
@@ -62,8 +62,9 @@ class ExtractorConfig:
         None selects a default for the device.
     max_duration_s : float
         A longer song is refused, not cut.
-    attributes : bool
-        Also compute tempo, key and moods; vectors do not change.
+    attributes, sound : bool
+        Also compute tempo, key and moods, where the network's sample rate allows; and the lists
+        of `audiorec.store.schema.LISTS`, where the network has an embedding. Vectors do not change.
     """
 
     heads: tuple[Path, ...] = ()
@@ -73,6 +74,7 @@ class ExtractorConfig:
     batch_size: int | None = None
     max_duration_s: float = 14_400.0
     attributes: bool = False
+    sound: bool = False
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
@@ -99,6 +101,8 @@ class Song:
         Loudness of the mono mix before it was normalised; None if undefined.
     attributes : mapping of str to object
         Columns of ``vecs.parquet`` with tempo, key and moods; empty unless requested.
+    lists : mapping of str to ndarray
+        The lists beside the vector, by column; empty unless requested.
     cpu_s : mapping of str to float
         CPU seconds of each stage: load (once per process), decode, attributes, mel, backbone,
         heads, and read (tags and content hash).
@@ -112,6 +116,7 @@ class Song:
     content_hash: str
     loudness_lufs: float | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    lists: Mapping[str, Numbers] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -122,6 +127,7 @@ class _Sounding(NamedTuple):
     features: dict[str, FloatArray]
     loudness_lufs: float | None
     attributes: dict[str, Any]
+    lists: dict[str, Numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +144,16 @@ class Extractor:
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
         folder, spec = self.config.backbone, self.config.spec
-        if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
-            raise InputError(
-                "tempo and key need audio at 16 kHz, but this network works at "
-                f"{spec.decode.sample_rate / 1000:g} kHz: extract them with another network"
-            )
         self.networks: Networks = (
             ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
         )
         self.heads = self.networks.scorer(self.config.heads)
+        self.sound = self.networks.sound if self.config.sound else None
+        # The meters of tempo and key are made for this rate.
+        is_metered = spec.decode.sample_rate == DecodeSpec().sample_rate
+        self._moods = (
+            mood_columns(self.heads.backbones) if self.config.attributes and is_metered else None
+        )
         self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
@@ -211,10 +218,14 @@ class Extractor:
     @property
     def attributes(self) -> dict[str, str]:
         """Columns that `ExtractorConfig.attributes` adds, with their methods; empty without it."""
-        if not self.config.attributes:
+        if self._moods is None:
             return {}
-        tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
-        return {**METHODS, **tags}
+        return {**METHODS, **{name: f"tag of {at[0]}" for name, at in self._moods.items()}}
+
+    @property
+    def lists(self) -> dict[str, int]:
+        """Lists that `ExtractorConfig.sound` adds, with their widths; empty without it."""
+        return {} if self.sound is None else dict(self.sound.lists)
 
     def song(
         self,
@@ -262,6 +273,7 @@ class Extractor:
             content_hash=found_hash,
             loudness_lufs=heard.loudness_lufs,
             attributes=heard.attributes,
+            lists=heard.lists,
             cpu_s=watch.seconds,
         )
 
@@ -274,9 +286,9 @@ class Extractor:
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
+        means = _Means(self._averaged())
         decoded = watch.each("decode", blocks)
-        listened = AttributeMeter(decoded) if self.config.attributes else None
-        moods = _Moods(self.heads.backbones) if listened else None
+        listened = None if self._moods is None else AttributeMeter(decoded)
         with watch.stage("mel"):
             track = levelled(
                 watch.each("attributes", listened) if listened else decoded,
@@ -291,26 +303,37 @@ class Extractor:
                 found: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
-                if moods:
-                    moods.add(found)
+                means.add(found)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
                 # A copy: a view would keep the whole batch in memory.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
-        start_s = np.asarray(starts, np.float32)
+        heard = means.result(len(starts))
         attributes: dict[str, Any] = {}
-        if listened and moods:
+        if listened is not None:
             with watch.stage("attributes"):
-                attributes = {**asdict(listened.attributes()), **moods.means(len(starts))}
+                moods = {
+                    name: float(heard[f"{of}.tags"][tag])
+                    for name, (of, tag) in (self._moods or {}).items()
+                }
+                attributes = {**asdict(listened.attributes()), **moods}
+        with watch.stage("heads"):
+            lists = {} if self.sound is None else self.sound.of_means(heard)
         return _Sounding(
-            ScoreSeries(np.concatenate(scores), start_s, self.classes),
+            ScoreSeries(np.concatenate(scores), np.asarray(starts, np.float32), self.classes),
             {name: np.concatenate(parts) for name, parts in kept.items()},
             track.loudness_lufs,
             attributes,
+            lists,
         )
 
+    def _averaged(self) -> set[str]:
+        """Return the outputs of which a song's mean is needed."""
+        of_sound = () if self.sound is None else self.sound.inputs
+        return {*of_sound, *(f"{of}.tags" for of, _tag in (self._moods or {}).values())}
+
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        asked = (split_input(name)[0] for name in outputs)
+        asked = (split_input(name)[0] for name in (*outputs, *sorted(self._averaged())))
         return tuple(dict.fromkeys((*self.heads.backbones, *asked)))
 
     def _backbone(self, name: str) -> Backbone:
@@ -331,18 +354,18 @@ def _added_folder(metadata: "StoreMetadata") -> Path | None:
     return backbones_folder() / names[0] if names else None
 
 
-class _Moods:
-    """Running sums of the mood tags over the segments of a song."""
+class _Means:
+    """Running sums of backbone outputs over the segments of a song."""
 
-    def __init__(self, backbones: Iterable[str]) -> None:
-        self._columns = mood_columns(backbones)
-        self._sums = dict.fromkeys(self._columns, 0.0)
+    def __init__(self, outputs: Iterable[str]) -> None:
+        self._sums: dict[str, Any] = dict.fromkeys(outputs, 0.0)
 
     def add(self, found: Mapping[str, Any]) -> None:
-        for name, (backbone, tag) in self._columns.items():
-            self._sums[name] += float(found[backbone].tags[:, tag].sum(dtype=np.float64))
+        for name in self._sums:
+            backbone, output = split_input(name)
+            self._sums[name] += getattr(found[backbone], output).sum(axis=0, dtype=np.float64)
 
-    def means(self, segments: int) -> dict[str, float]:
+    def result(self, segments: int) -> dict[str, Float64Array]:
         return {name: total / segments for name, total in self._sums.items()}
 
 

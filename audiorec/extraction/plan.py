@@ -32,6 +32,7 @@ class Policy(StrEnum):
     """What to do with an existing output."""
 
     EXTEND = "extend"  # keep its rows, add new ones
+    UPGRADE = "upgrade"  # decode its songs again where it lacks columns that are written today
     OVERWRITE = "overwrite"  # start from scratch
 
 

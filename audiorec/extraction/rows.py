@@ -24,6 +24,11 @@ def tag_columns(tags: SongTags) -> dict[str, Any]:
     return {name: getattr(tags, name) for name in names}
 
 
+def heard_columns(song: Song) -> dict[str, Any]:
+    """Return the columns beside the vector that an older row of the song may lack."""
+    return {**song.attributes, **song.lists}
+
+
 def extracted_row(source: Source, song: Song) -> dict[str, Any]:
     """Return a song's row in ``vecs.parquet``."""
     info = song.info
@@ -42,7 +47,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
         "decoder": info.decoder,
         "packet_errors": info.packet_errors,
         **tag_columns(song.tags),
-        **song.attributes,
+        **heard_columns(song),
     }
 
 

@@ -39,7 +39,13 @@ from audiorec.extraction.plan import (
     plan_run,
     rows_to_drop,
 )
-from audiorec.extraction.rows import extracted_row, failure_row, place_columns, tag_columns
+from audiorec.extraction.rows import (
+    extracted_row,
+    failure_row,
+    heard_columns,
+    place_columns,
+    tag_columns,
+)
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
@@ -63,7 +69,8 @@ def extract(
     scores: str | os.PathLike[str] | None = None,
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
-    attributes: bool = False,
+    vector_only: bool = False,
+    upgrade: bool = False,
     jobs: int = 0,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> RunReport:
@@ -79,8 +86,11 @@ def extract(
         Also write the score series, or the backbone features, to these files.
     errors : path, optional
         File for failures; by default ``vecs.errors.parquet`` beside ``vecs.parquet``.
-    attributes : bool
-        Also compute tempo, key and moods. Always done when extending a store that has them.
+    vector_only : bool
+        Write the vector alone, without sound, tempo, key and moods. A store that is extended keeps
+        the columns that it has.
+    upgrade : bool
+        Decode songs of the store again where it lacks columns that are written today.
     jobs : int
         Worker processes; 0 for one per CPU core.
     progress : callable, optional
@@ -111,7 +121,8 @@ def extract(
     """
     many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
-    config, options = ExtractorConfig(attributes=attributes), RunOptions(jobs=jobs)
+    config = ExtractorConfig(attributes=not vector_only, sound=not vector_only)
+    options = RunOptions(jobs=jobs, policy=Policy.UPGRADE if upgrade else Policy.EXTEND)
     return run(find_songs(many), outputs, config=config, options=options, progress=progress)
 
 
@@ -150,10 +161,7 @@ def run(
     """
     options = options or RunOptions()
     overwrite = options.policy is Policy.OVERWRITE
-    config = with_stored_attributes(
-        config or ExtractorConfig(), None if overwrite else outputs.vectors
-    )
-    extractor = Extractor(config)
+    extractor = Extractor(config_for(config or ExtractorConfig(), outputs.vectors, options.policy))
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
         work = _Extraction(journal, extractor, options, progress, stop or threading.Event())
@@ -174,19 +182,24 @@ def preview(
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return _plan(None, sources, options)
-    extractor = Extractor(with_stored_attributes(config or ExtractorConfig(), outputs.vectors))
+    extractor = Extractor(config_for(config or ExtractorConfig(), outputs.vectors, options.policy))
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open_read_only(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 
-def with_stored_attributes(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
-    """Return the config with attributes enabled if the store has them, so that new rows do too."""
-    if config.attributes or vectors is None or not vectors.exists():
+def config_for(config: ExtractorConfig, vectors: Path, policy: Policy) -> ExtractorConfig:
+    """Return the config for a store: one that is extended keeps the columns that it has."""
+    if policy is Policy.OVERWRITE or not vectors.exists():
         return config
     # An invalid store raises its error when it is opened for writing.
     with suppress(StoreError), open_checked(vectors, Kind.VECTORS) as file:
-        return replace(config, attributes=bool(file.metadata.attributes))
+        found, added = file.metadata, policy is Policy.UPGRADE
+        return replace(
+            config,
+            attributes=bool(found.attributes) or (added and config.attributes),
+            sound=bool(found.lists) or (added and config.sound),
+        )
     return config
 
 
@@ -205,6 +218,8 @@ def run_metadata(
         weights=tuple(extractor.weights_with(names)),
         features={feature_column(name): extractor.networks.width(name) for name in names},
         attributes=extractor.attributes,
+        lists=extractor.lists,
+        sound_id=extractor.sound.id if extractor.sound else "",
         packages={name: version_of(name) for name in PACKAGES},
         created_by=created_by(),
     )
@@ -345,8 +360,12 @@ class _Extraction:
     ) -> SongOutcome:
         scores, features = song.series, song.features
         with self._writing():
-            if song.content_hash in self.known:  # scores, features or attributes were missing
-                columns = {**place_columns(source), **tag_columns(song.tags), **song.attributes}
+            if song.content_hash in self.known:  # scores, features or columns were missing
+                columns = {
+                    **place_columns(source),
+                    **tag_columns(song.tags),
+                    **heard_columns(song),
+                }
                 self.journal.append_copy(
                     song.content_hash, columns, scores=scores, features=features
                 )

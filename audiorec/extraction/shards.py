@@ -231,7 +231,9 @@ def _fingerprint(shard: Shard, config: ShardConfig) -> str:
         {
             "extractor_id": extractor.extractor_id,
             "kinds": config.kinds,
-            **({"attributes": attributes} if (attributes := extractor.attributes) else {}),
+            **{
+                name: made for name in ("attributes", "lists") if (made := getattr(extractor, name))
+            },
             "max_duration_s": config.extractor.max_duration_s,
             "songs": songs.hexdigest(),
         }

@@ -32,7 +32,14 @@ def arrow_array(values: npt.NDArray[Any], kind: Any) -> Any:
 
 def floats(array: Any) -> FloatArray:
     """Return a view of a float32 Arrow array without nulls, shape (n,)."""
-    return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
+    return view(array, np.float32)
+
+
+def view(array: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a view of an Arrow array of numbers of this type without nulls, shape (n,)."""
+    of = np.dtype(dtype)
+    buffer = array.buffers()[1] or b""
+    return np.frombuffer(buffer, of, len(array), of.itemsize * array.offset)
 
 
 def encoded(texts: Any) -> tuple[Int64Array, Any]:

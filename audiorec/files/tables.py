@@ -148,6 +148,15 @@ class TableFile:
         self.whole.close()
 
 
+def with_nulls(table: Any, fields: Sequence[Any]) -> Any:
+    """Return the table with these columns null in every row, replaced if it has them."""
+    for field in fields:
+        if field.name in table.column_names:
+            table = table.drop_columns([field.name])
+        table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table
+
+
 def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
     """Refuse a schema with missing columns, wrong types or wrong nullability."""
     for column in expected:

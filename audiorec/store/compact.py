@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow.compute as pc
 
@@ -43,6 +43,7 @@ from audiorec.store.records import RECORD_FILES
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.sorted_rows import SCRATCH_ENDING, Keep, OnDuplicate, sorted_rows
 
+V = TypeVar("V")
 # The vectors decide which other rows are kept, and are moved into place last.
 PLACING_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
 JOINER = ", "  # between the versions of audiorec that made the parts
@@ -132,9 +133,7 @@ def _batches(
 ) -> Iterator[Any]:
     """Yield the combined rows of one kind."""
     schema = schema_of(metadata)
-    for table in sorted_rows(
-        parts, schema.names, scratch=scratch, on_duplicate=on_duplicate, keep=keep
-    ):
+    for table in sorted_rows(parts, schema, scratch=scratch, on_duplicate=on_duplicate, keep=keep):
         if "extractor_id" in schema.names:
             _check_extractor(table, metadata, parts)
         yield from table.cast(schema).combine_chunks().to_batches()
@@ -216,17 +215,24 @@ def _check_same(first: Checked, other: Checked) -> None:
             f"{theirs.extractor_id} ({ours.what_differs(theirs)}): they cannot be combined; "
             "extract one of them again (audiorec extract FOLDER --out NEW.parquet)"
         )
-    same_kind = ours.kind == theirs.kind
-    if same_kind and ours.attributes != theirs.attributes:
-        less = min((first, other), key=lambda file: len(file.metadata.attributes))
-        raise StoreError(
-            f"{first.path} and {other.path} have different attributes; to add them to "
-            f"{less.path}: audiorec extract FOLDER --attributes --out {less.path}"
-        )
-    if same_kind and not schema_of(ours).remove_metadata().equals(
-        schema_of(theirs).remove_metadata()
-    ):
+    if ours.kind != theirs.kind:
+        return
+    both = ours.optional.keys() & theirs.optional.keys()
+    for name in sorted(both):
+        if ours.optional[name] != theirs.optional[name]:
+            raise StoreError(
+                f"{first.path} and {other.path}: {name!r} was not made alike "
+                f"({ours.optional[name]}; {theirs.optional[name]}); to make it again: audiorec "
+                "extract FOLDER --upgrade --out STORE"
+            )
+    if not _bare_schema(ours).equals(_bare_schema(theirs)):
         raise StoreError(f"{first.path} and {other.path} have different columns")
+
+
+def _bare_schema(metadata: StoreMetadata) -> Any:
+    """Return the schema without the columns that a store may lack."""
+    bare = replace(metadata, attributes={}, lists={}, sound_id="")
+    return schema_of(bare).remove_metadata()
 
 
 def _joint(files: Sequence[Checked]) -> StoreMetadata:
@@ -237,9 +243,18 @@ def _joint(files: Sequence[Checked]) -> StoreMetadata:
     return replace(
         first,
         features={k: v for metadata in all_of for k, v in sorted(metadata.features.items())},
+        attributes=_union(metadata.attributes for metadata in all_of),
+        lists=_union(metadata.lists for metadata in all_of),
+        sound_id=max(metadata.sound_id for metadata in all_of),
+        format_version=max(metadata.format_version for metadata in all_of),
         packages={n: _versions(m.packages.get(n, "") for m in all_of) for n in names},
         created_by=_versions(metadata.created_by for metadata in all_of),
     )
+
+
+def _union(mappings: Iterable[Mapping[str, V]]) -> dict[str, V]:
+    """Join mappings that agree where they overlap, keys sorted."""
+    return dict(sorted({k: v for one in mappings for k, v in one.items()}.items()))
 
 
 def _versions(texts: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ from audiorec.store.records import (
     row_batch,
     score_values,
 )
-from audiorec.store.schema import HEARD, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import LISTS, Kind, StoreMetadata, schema_of
 from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")
@@ -179,17 +179,18 @@ class Journal:
         """Return the content hashes for which a row of this kind exists.
 
         A song whose hash is known for every requested kind needs no decoding: either it is known
-        under its id, or `append_copy` copies the rows to its new id. If attributes were requested,
-        rows of vectors count only with their attributes.
+        under its id, or `append_copy` copies the rows to its new id. Rows of vectors count only
+        with the optional columns that were requested.
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
         places = self._content_places(kind)
-        if kind != Kind.VECTORS or not self._metadata[kind].attributes:
-            return frozenset(places)
-        columns = (part.table([HEARD]).column(HEARD) for part in self._parts[kind])
-        heard = [column.is_valid().to_pylist() for column in columns]
-        return frozenset(name for name, (part, row) in places.items() if heard[part][row])
+        marks = self._metadata[kind].marks if kind == Kind.VECTORS else ()
+        for mark in marks:
+            columns = (part.table([mark]).column(mark) for part in self._parts[kind])
+            heard = [column.is_valid().to_pylist() for column in columns]
+            places = {name: at for name, at in places.items() if heard[at[0]][at[1]]}
+        return frozenset(places)
 
     def append_song(
         self,
@@ -327,16 +328,19 @@ class Journal:
             if kind != Kind.ERRORS:
                 self._check_extractor(path, file.metadata)
             ours = self._metadata[kind]
-            made_alike = dict(file.metadata.attributes.items() & ours.attributes.items())
+            made_alike = dict(file.metadata.optional.items() & ours.optional.items())
             theirs = replace(
-                file.metadata, attributes={**file.metadata.attributes, **ours.attributes}
+                file.metadata,
+                attributes={**file.metadata.attributes, **ours.attributes},
+                lists={**file.metadata.lists, **ours.lists},
+                sound_id=ours.sound_id or file.metadata.sound_id,
             )
             if not schema_of(theirs).equals(schema_of(ours)):
                 raise StoreError(
                     f"{path}: has different columns from those this run writes; use --overwrite, "
                     "or give another path"
                 )
-            lacking = ours.attributes.keys() - made_alike.keys()
+            lacking = ours.optional.keys() - made_alike.keys()
             self._parts[kind].append(
                 ParquetPart(file, [f for f in schema_of(ours) if f.name in lacking])
             )
@@ -390,9 +394,9 @@ class Journal:
         except StoreError as error:
             raise StoreError(f"{part.path}: {error}; remove its folder to start afresh") from error
         self._check_extractor(part.path, metadata)
-        # The last start had other outputs or attributes: its rows have to be redone.
+        # The last start had other outputs or columns: its rows have to be redone.
         ours = self._metadata[kind]
-        if metadata.kind != kind or metadata.attributes != ours.attributes:
+        if metadata.kind != kind or metadata.optional != ours.optional:
             return False
         return bool(schema_of(ours).equals(schema_of(metadata)))
 
@@ -408,7 +412,9 @@ class Journal:
     def _newest_table(self, kind: Kind) -> Any:
         if self._known is None:
             self._known = newest_events(self._parts)
-        schema = pa.schema([f for f in schema_of(self._metadata[kind]) if f.name != "vector"])
+        schema = pa.schema(
+            [f for f in schema_of(self._metadata[kind]) if f.name not in ("vector", *LISTS)]
+        )
         return pick_table(self._parts[kind], event_picks(self._known, kind), schema)
 
     def _content_places(self, kind: Kind) -> dict[str, tuple[int, int]]:

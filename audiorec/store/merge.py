@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.files.arrow import integers, string_array
+from audiorec.files.tables import with_nulls
 from audiorec.store.parquet import Checked
 from audiorec.store.schema import Kind
 
@@ -94,13 +95,7 @@ class ParquetPart:
 
     def _completed(self, table: Any, columns: Iterable[str]) -> Any:
         """Return the table with null columns for those of `columns` that are lacking."""
-        for name in columns:
-            if name in self._lacking:
-                if name in table.column_names:  # made by another method
-                    table = table.drop_columns([name])
-                field = self._lacking[name]
-                table = table.append_column(field, pa.nulls(len(table), field.type))
-        return table
+        return with_nulls(table, [self._lacking[n] for n in columns if n in self._lacking])
 
     def close(self) -> None:
         """Close the file and drop the cached row groups."""

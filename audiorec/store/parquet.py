@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.files.arrow import booleans, view
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
-from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
 GROUP_BYTES = 32 << 20
@@ -83,6 +85,24 @@ def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
     return False
 
 
+def checked_lists(
+    column: Any, width: int, name: str, path: Path
+) -> tuple[Int64Array, npt.NDArray[Any]]:
+    """Return which rows of a nullable column of lists have one, (m,), and the lists, (m, width)."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    there = np.flatnonzero(booleans(pc.is_valid(column)))
+    lengths = view(pc.list_value_length(column.drop_null()), np.int32)
+    if (lengths != width).any():
+        raise StoreError(
+            f"{path}: a {name} has {lengths[lengths != width][0]} numbers, not {width}"
+        )
+    flat = column.flatten()  # leaves out null lists
+    values = view(flat, LISTS[name])
+    if not np.isfinite(values).all():
+        raise StoreError(f"{path}: a {name} is not finite")
+    return there, values.reshape(-1, width)
+
+
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
     """Write a table as one file, sorted by ``song_id``, atomically.
 
@@ -135,6 +155,10 @@ def _check_values(table: Any, schema: Any) -> None:
             numbers = chunk.flatten()
             if numbers.null_count or pc.all(pc.is_finite(numbers)).as_py() is False:
                 raise StoreError("a vector is not finite")
+    for name in LISTS.keys() & set(schema.names):
+        for chunk in table.column(name).chunks:
+            if pc.all(pc.is_finite(chunk.flatten().cast(pa.float32()))).as_py() is False:
+                raise StoreError(f"a {name} is not finite")
 
 
 def _check_extractor(column: Any, extractor_id: str, path: Path) -> None:
@@ -176,8 +200,9 @@ def _row_bytes(batch: Any) -> Int64Array:
     total = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if pa.types.is_list(column.type):
-            lengths = pc.list_value_length(column)  # series are never null
-            counts = np.frombuffer(lengths.buffers()[1], np.int32, len(batch), 4 * lengths.offset)
+            counts = view(pc.list_value_length(column), np.int32)
+            if column.null_count:  # not `fill_null`, which imports pandas
+                counts = np.where(booleans(pc.is_valid(column)), counts, 0)
             total += counts * np.int64(_cell_bytes(column.type.value_type))
         else:
             total += _cell_bytes(column.type)

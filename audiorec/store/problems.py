@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import Failure
-from audiorec.files.arrow import booleans, floats, matrix
-from audiorec.store.schema import StoreMetadata
+from audiorec.files.arrow import booleans, floats, matrix, view
+from audiorec.store.schema import LISTS, StoreMetadata
 from audiorec.tagger.statistics import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
@@ -71,6 +71,7 @@ def check_vectors(block: RowBlock, metadata: StoreMetadata) -> Iterator[StorePro
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     yield from block.where(~finite, "finite", "a number of the vector is NaN or infinite")
     yield from _check_statistics(block, vectors, finite, metadata)
+    yield from _check_lists(block, metadata)
     yield from check_extractor(block, metadata.extractor_id)
     yield from check_hashes(block)
     statuses = pc.is_in(block.column("status"), value_set=pa.array([str(s) for s in Status]))
@@ -81,6 +82,25 @@ def check_vectors(block: RowBlock, metadata: StoreMetadata) -> Iterator[StorePro
     long = block.column("duration_s")
     is_length = pc.and_(pc.is_finite(long), pc.greater(long, 0))
     yield from block.where(pc.invert(is_length), "duration", "the duration is not above 0")
+
+
+def _check_lists(block: RowBlock, metadata: StoreMetadata) -> Iterator[StoreProblem]:
+    """Yield lists beside the vector of another length, that are not finite, or incomplete."""
+    columns = {name: block.column(name) for name in metadata.lists}
+    for name, column in columns.items():
+        good = pc.equal(pc.list_value_length(column), metadata.lists[name])
+        wrong = ~booleans(pc.fill_null(good, True))
+        yield from block.where(wrong, name, f"is not {metadata.lists[name]} numbers")
+        numbers = view(column.flatten(), LISTS[name])
+        if np.isfinite(numbers).all():
+            continue
+        for row, cell in enumerate(column.to_pylist()):
+            if cell is not None and not np.isfinite(cell).all():
+                yield block.problem(row, name, "a number is NaN or infinite")
+    there = [booleans(pc.is_valid(column)) for column in columns.values()]
+    if there:
+        some = np.any(there, axis=0) & ~np.all(there, axis=0)
+        yield from block.where(some, "lists", f"not all of {', '.join(columns)} are there")
 
 
 def id_problems(block: RowBlock) -> Iterator[StoreProblem]:

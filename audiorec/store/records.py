@@ -33,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import AudiorecError, InputError, ShapeError, StoreError
-from audiorec.files.arrow import arrow_array, floats, string_array
+from audiorec.files.arrow import arrow_array, string_array, view
 from audiorec.files.own_files import RECORDS_MAGIC, open_own
 from audiorec.store.schema import feature_column
 from audiorec.types import FloatArray, ScoreSeries
@@ -238,7 +238,8 @@ def _pack(batch: Any) -> bytes:
     lists: dict[str, FloatArray] = {}
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if _is_list(field.type):
-            lists[field.name] = floats(_flat(column))
+            if column.null_count == 0:
+                lists[field.name] = _numbers_of(_flat(column))
         elif pa.types.is_timestamp(field.type):
             values[field.name] = column.cast(pa.int64())[0].as_py()
         else:
@@ -279,6 +280,11 @@ def _time(microseconds: Any) -> datetime | None:
 
 def _is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _numbers_of(flat: Any) -> FloatArray:
+    """Return numbers of either width as float32, which holds each float16 exactly."""
+    return view(flat, _dtype(flat.type)).astype(np.float32, copy=False)
 
 
 def _flat(column: Any) -> Any:
@@ -337,6 +343,8 @@ def _column(value: Any, field: Any) -> Any:
     kind = field.type
     if value is None and not field.nullable:
         raise InputError(f"column {field.name!r} must have a value")
+    if value is None:
+        return pa.nulls(1, kind)
     if pa.types.is_fixed_size_list(kind):
         return _vectors(_numbers(value, field.name, (kind.list_size,)), kind)
     if pa.types.is_list(kind):
@@ -346,7 +354,7 @@ def _column(value: Any, field: Any) -> Any:
             inner = _vectors(flat, of)
         else:
             flat = _numbers(value, field.name, (None,))
-            inner = arrow_array(flat, of)
+            inner = arrow_array(flat.astype(_dtype(of), copy=False), of)
         offsets = arrow_array(np.array([0, len(flat)], np.int32), pa.int32())
         return pa.ListArray.from_arrays(offsets, inner, type=kind)
     try:
@@ -357,20 +365,22 @@ def _column(value: Any, field: Any) -> Any:
 
 def _cell(value: Any, kind: Any) -> Any:
     """Return an Arrow array of one value, without `pyarrow.array`, which would import pandas."""
-    if value is None:
-        return pa.nulls(1, kind)
     if pa.types.is_string(kind):
         return string_array([_of_type(value, str)])
     if pa.types.is_timestamp(kind):
         since = _of_type(value, datetime) - _EPOCH
         return arrow_array(np.array([since // timedelta(microseconds=1)], np.int64), kind)
     real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
-    # By name: in older releases pyarrow's own type conversion needs pandas.
-    dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
+    dtype = _dtype(kind)
     # Older numpy only warns and wraps around on overflow.
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
         raise OverflowError(f"out of range for {dtype}")
     return arrow_array(np.array([real], dtype), kind)
+
+
+def _dtype(kind: Any) -> np.dtype[Any]:
+    """Return the dtype of a type of numbers; pyarrow's own conversion needs pandas."""
+    return np.dtype(_DTYPES.get(str(kind), str(kind)))
 
 
 def _of_type(value: Any, expected: Any) -> Any:

@@ -28,8 +28,9 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
-FORMAT_VERSION = 2
-READ_VERSIONS = (1, 2)  # 1 has no loudness column: its audio was not levelled
+FORMAT_VERSION = 3
+# 1 has no loudness column: its audio was not levelled; before 3 no store had lists but the vector.
+READ_VERSIONS = (1, 2, 3)
 METADATA_KEY = b"audiorec"
 MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
@@ -40,6 +41,8 @@ ELEMENT = "element"
 ATTRIBUTE = re.compile(r"bpm|bpm_confidence|key|scale|key_confidence|tag_\w+", re.ASCII)
 TEXT_ATTRIBUTES = ("key", "scale")
 HEARD = "bpm_confidence"
+# Lists beside the vector, with the type of their numbers; null where a song was extracted without.
+LISTS = {"sound": "float32", "embedding": "float16", "heard_tags": "float16"}
 # Columns of features.parquet other than the backbone outputs.
 RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
 
@@ -74,8 +77,12 @@ class StoreMetadata:
     features : mapping of str to int
         Backbone outputs in ``features.parquet``: column name to width.
     attributes : mapping of str to str
-        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty if they
-        were not requested.
+        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty in a store
+        of vectors only.
+    lists : mapping of str to int
+        Which of `LISTS` ``vecs.parquet`` has, and their widths; empty in a store of vectors only.
+    sound_id : str
+        What made `sound` of `embedding`: stores compare by sound only if it is the same.
     packages : mapping of str to str
         Versions of the packages involved.
     created_by : str
@@ -96,6 +103,8 @@ class StoreMetadata:
     weights: tuple[Mapping[str, str], ...] = ()
     features: Mapping[str, int] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, int] = field(default_factory=dict)
+    sound_id: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     created_by: str = ""
     format_version: int = FORMAT_VERSION
@@ -115,9 +124,25 @@ class StoreMetadata:
         _check(weights_good, "weights", "a list of objects of texts", self.weights)
         good = _are_texts(self.attributes) and all(map(ATTRIBUTE.fullmatch, self.attributes))
         _check(good, "attributes", "columns of attributes", self.attributes)
+        good = _are_widths(self.lists) and self.lists.keys() <= LISTS.keys()
+        _check(good, "lists", f"widths of {', '.join(LISTS)}", self.lists)
+        good = isinstance(self.sound_id, str) and bool(self.sound_id) >= ("sound" in self.lists)
+        _check(good, "sound_id", "a text", self.sound_id)
         _check(_are_widths(self.features), "features", "an object of widths", self.features)
         names = [*RESERVED, *self.features, *(f"{name}_mean" for name in self.features)]
         _check(len(set(names)) == len(names), "features", "other column names", self.features)
+
+    @property
+    def optional(self) -> dict[str, str]:
+        """The columns that a store of vectors only lacks, and what made each."""
+        made = {name: f"{width} of {self.sound_id}" for name, width in self.lists.items()}
+        return {**self.attributes, **made}
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """One column of each group of optional columns: null in a row made without the group."""
+        groups = ((HEARD, self.attributes), ("embedding", self.lists))
+        return tuple(mark for mark, group in groups if mark in group)
 
     @property
     def dimension(self) -> int:
@@ -155,10 +180,11 @@ class StoreMetadata:
         return ", ".join(found) or "made by another version"
 
     def to_json(self) -> str:
-        """Return the metadata as one line of JSON, keys sorted; empty `attributes` are omitted."""
+        """Return the metadata as one line of JSON, keys sorted, without what a store lacks."""
         content = asdict(self)
-        if not self.attributes:
-            content.pop("attributes")
+        for name in ("attributes", "lists", "sound_id"):
+            if not content[name]:
+                content.pop(name)
         return json.dumps(content, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -219,6 +245,7 @@ def schema_of(metadata: StoreMetadata) -> Any:
             name: types["text" if name in TEXT_ATTRIBUTES else "float"]
             for name in metadata.attributes
         }
+        kinds |= {name: list_type(name) for name in metadata.lists}
         columns[-2:-2] = [pa.field(name, kind) for name, kind in sorted(kinds.items())]
     if metadata.kind == Kind.FEATURES:
         outputs = []
@@ -238,6 +265,15 @@ def series_type(width: int | None = None) -> Any:
     """Return the list type of a series over segments: numbers, or vectors of `width` numbers."""
     of = pa.float32() if width is None else vector_type(width)
     return pa.list_(pa.field(ELEMENT, of, nullable=False))
+
+
+def list_type(name: str) -> Any:
+    """Return the type of one of `LISTS`.
+
+    Lists of any length, since older Arrow cannot write null lists of a fixed length.
+    """
+    kind = pa.float16() if LISTS[name] == "float16" else pa.float32()
+    return pa.list_(pa.field(ELEMENT, kind, nullable=False))
 
 
 _TYPES = {

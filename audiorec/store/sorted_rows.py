@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import booleans, integers
 from audiorec.files.parquet_files import WRITING
-from audiorec.files.tables import TableFile
+from audiorec.files.tables import TableFile, with_nulls
 from audiorec.store.parquet import Checked
 
 PART = "part"  # additional column: the number of the part that a row is from
@@ -45,18 +45,18 @@ class Run:
     file: TableFile
     part: int | None  # the part of all its rows; None if a column says it row by row
 
-    def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
+    def tables(self, schema: Any, keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, in batches."""
         if self.part is None:  # a scratch file: filtered already
-            yield from _batches(self.file, [*columns, PART], BATCH_BYTES)
+            yield from _batches(self.file, [*schema.names, PART], BATCH_BYTES)
             return
-        for table in _batches(self.file, columns, BATCH_BYTES):
+        for table in _complete(self.file, schema, BATCH_BYTES):
             yield with_part(keep(table), self.part)
 
 
 def sorted_rows(
     parts: Sequence[Checked],
-    columns: Sequence[str],
+    schema: Any,
     *,
     scratch: Path,
     on_duplicate: OnDuplicate,
@@ -64,6 +64,7 @@ def sorted_rows(
 ) -> Iterator[Any]:
     """Yield the rows of all parts, sorted by ``song_id``, each id once (`without_duplicates`).
 
+    They have the columns of `schema`; nullable ones that a part lacks are null in its rows.
     `scratch` is a folder for temporary runs, which are removed once they have been read. `keep`
     filters sorted rows; dropped rows do not count as duplicates.
     """
@@ -71,7 +72,7 @@ def sorted_rows(
     numbers = count()
 
     def rows_of(runs: Sequence[Run]) -> Iterator[Any]:
-        for table in _merged(runs, columns, keep):
+        for table in _merged(runs, schema, keep):
             yield without_duplicates(table, names, on_duplicate)
 
     def write(tables: Iterator[Any]) -> list[Run]:
@@ -83,7 +84,7 @@ def sorted_rows(
         if _is_sorted(part):
             runs.append(Run(part, number))
             continue
-        for piece in _batches(part, columns, PIECE_BYTES):
+        for piece in _complete(part, schema, PIECE_BYTES):
             table = with_part(keep(piece.sort_by("song_id")), number)
             runs += write(iter([without_duplicates(table, names, on_duplicate)]))
     while len(runs) > FAN_IN:
@@ -100,6 +101,14 @@ def _batches(file: TableFile, columns: Sequence[str], n_bytes: int) -> Iterator[
     total = sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
     rows = min(MAX_BATCH_ROWS, max(1, n_bytes * footer.num_rows // max(1, total)))
     yield from file.batches(rows, columns)
+
+
+def _complete(file: TableFile, schema: Any, n_bytes: int) -> Iterator[Any]:
+    """Yield a file's rows with all columns of `schema`, in its order."""
+    there = [name for name in schema.names if name in file.schema.names]
+    lacking = [field for field in schema if field.name not in there]
+    for table in _batches(file, there, n_bytes):
+        yield with_nulls(table, lacking).select(schema.names)
 
 
 def _is_sorted(part: Checked) -> bool:
@@ -166,9 +175,9 @@ class _Cursor:
         return taken
 
 
-def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator[Any]:
+def _merged(runs: Sequence[Run], schema: Any, keep: Keep) -> Iterator[Any]:
     """Yield all rows of the runs, sorted; all rows of one id are in one table."""
-    cursors = [_Cursor(run.tables(columns, keep)) for run in runs]
+    cursors = [_Cursor(run.tables(schema, keep)) for run in runs]
     while cursors := [cursor for cursor in cursors if cursor.fill()]:
         # Every row with an id up to this one is at hand.
         bound = min(cursor.last for cursor in cursors)
@@ -192,7 +201,8 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
     error   none
     same    the newest if they are the same audio (same ``content_hash``; for failures
             the same ``uri``), otherwise none
-    newest  the newest, independent of the order of the parts
+    newest  the newest, independent of the order of the parts; of equally old ones that with the
+            fewest nulls
     first   the one from the first part
     ======  ==========================================================================
     """
@@ -233,7 +243,11 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
         what = "different songs have" if len(sounds) > 1 else "different rows have"
         raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
     # Sort key by time; the text breaks ties between rows of the same time.
-    ages = [(*(row[name] for name in TIMES if name in row), repr(row)) for row in values]
+    full = [sum(value is not None for value in row.values()) for row in values]
+    ages = [
+        (*(row[name] for name in TIMES if name in row), n, repr(row))
+        for row, n in zip(values, full, strict=True)
+    ]
     return ages.index(max(ages))
 
 

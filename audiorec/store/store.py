@@ -30,10 +30,11 @@ from audiorec.store.parquet import (
     MAX_BYTES,
     Checked,
     check_ids,
+    checked_lists,
     open_checked,
     write_table,
 )
-from audiorec.store.schema import Kind, StoreMetadata
+from audiorec.store.schema import LISTS, Kind, StoreMetadata
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 __all__ = ["VectorStore", "write_table"]
@@ -179,6 +180,34 @@ class VectorStore:
             column = self._file.take(numbers, ["vector"]).column("vector")
         return matrix(column, self.metadata.dimension)
 
+    def read_list(self, name: str) -> tuple[Int64Array, FloatArray]:
+        """Read one of the lists beside the vector.
+
+        Parameters
+        ----------
+        name : {"sound", "embedding", "heard_tags"}
+
+        Returns
+        -------
+        rows : ndarray, shape (m,), int64
+            Rows of the songs that have it, ascending.
+        values : ndarray, shape (m, W), float32 or float16
+
+        Raises
+        ------
+        InputError
+            If the store has no such column.
+        StoreError
+            If a list has another length than the metadata says, or is not finite.
+        """
+        width = self.metadata.lists.get(name, 0)
+        if not width:
+            raise InputError(
+                f"{self.path}: has no {name}, as it was extracted without; to add it: audiorec "
+                f"extract FOLDER --upgrade --out {self.path}"
+            )
+        return checked_lists(self.column(name), width, name, self.path)
+
     def column(self, name: str) -> Any:
         """Return one column as a `pyarrow.ChunkedArray`; an unknown name raises `InputError`."""
         return self.table([name]).column(name)
@@ -194,12 +223,12 @@ class VectorStore:
             return self._file.read(list(names if columns is None else columns))
 
     def row(self, song_id: str) -> dict[str, Any]:
-        """Return a song's columns except the vector; the id must match exactly."""
+        """Return a song's columns except its lists of numbers; the id must match exactly."""
         return self.rows([self.row_number(song_id)])[0]
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the columns of several rows except the vectors, in the order requested."""
-        names = [n for n in self._file.schema.names if n != "vector"]
+        """Return the columns of several rows except the lists of numbers, in the given order."""
+        names = [n for n in self._file.schema.names if n != "vector" and n not in LISTS]
         with self._reading:
             return arrow_rows(self._file.take(numbers, names))
 

@@ -18,8 +18,9 @@ from audiorec.tagger.backbone import Engine, load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.weights import WEIGHTS, backbone_weights
-from audiorec.types import STATISTICS, AnyFeatures, FloatArray
+from audiorec.tagger.sound import BLOCKS, SoundProjection, shipped_sound, unit
+from audiorec.tagger.weights import MSD, WEIGHTS, backbone_weights
+from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray, Numbers
 
 if TYPE_CHECKING:
     from audiorec.tagger.added import AddedBackbone
@@ -46,6 +47,27 @@ class Scorer(Protocol):
         """Return scores (T, H), float32."""
 
 
+class SoundColumns(Protocol):
+    """Maker of the lists that stand beside a song's vector (`audiorec.store.schema.LISTS`).
+
+    Attributes
+    ----------
+    id : str
+        What made `sound` of the features.
+    inputs : tuple of str
+        Outputs of which it needs a song's mean.
+    lists : mapping of str to int
+        The columns and their widths.
+    """
+
+    id: str
+    inputs: tuple[str, ...]
+    lists: Mapping[str, int]
+
+    def of_means(self, means: Mapping[str, Float64Array]) -> dict[str, Numbers]:
+        """Return a song's lists, given the means of `inputs` over its segments."""
+
+
 class Networks(Protocol):
     """The networks available to a run.
 
@@ -59,6 +81,10 @@ class Networks(Protocol):
 
     feature_outputs: tuple[str, ...]
     filterbank: FloatArray | None
+
+    @property
+    def sound(self) -> SoundColumns | None:
+        """What makes the lists beside a vector; None if the network has no embedding."""
 
     def width(self, output: str) -> int:
         """Return the width of an output such as ``msd.tags``: numbers per segment."""
@@ -85,6 +111,12 @@ class ShippedNetworks:
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
+
+    @property
+    def sound(self) -> SoundColumns | None:
+        """The shipped projection, if it was learnt with this front end."""
+        shipped = shipped_sound()
+        return ShippedSound(shipped) if shipped.front_end == self._spec.front_end else None
 
     def width(self, output: str) -> int:
         """Return the width of an output: numbers per segment."""
@@ -125,6 +157,11 @@ class AddedNetwork:
         self.feature_outputs = tuple(self.added.outputs)
         self.filterbank = self.added.stated.filterbank
 
+    @property
+    def sound(self) -> SoundColumns | None:
+        """Its own embedding, if it has one."""
+        return AddedSound(self.added) if "embedding" in self.added.widths else None
+
     def width(self, output: str) -> int:
         """Return the width of an output such as ``mn04.embedding``: numbers per segment."""
         self._check(output.rpartition(".")[0])
@@ -163,6 +200,51 @@ class AddedNetwork:
                 f"this run uses the backbone {self.added.name!r}, not {name!r}: backbones with "
                 "different front ends cannot be mixed"
             )
+
+
+class ShippedSound:
+    """Lists by the shipped projection of one network (`audiorec.tagger.sound`)."""
+
+    def __init__(self, projection: SoundProjection) -> None:
+        self._projection = projection
+        self.id = projection.sha256[:16]
+        self.inputs: tuple[str, ...] = tuple(f"{MSD.name}.{output}" for output in (*BLOCKS, "tags"))
+        tags = OUTPUT_WIDTHS["tags"]
+        self.lists: Mapping[str, int] = {
+            "sound": projection.width,
+            "embedding": projection.size,
+            "heard_tags": tags,
+        }
+
+    def of_means(self, means: Mapping[str, Float64Array]) -> dict[str, Numbers]:
+        """Return a song's lists."""
+        *blocks, tags = (means[name].astype(np.float32) for name in self.inputs)
+        embedding = self._projection.embedding(*blocks)
+        return {
+            "sound": self._projection.project(embedding),
+            "embedding": embedding,
+            "heard_tags": tags.astype(np.float16),
+        }
+
+
+class AddedSound:
+    """Lists of an added network: the mean of its embedding, and that of length 1 for neighbours."""
+
+    def __init__(self, added: "AddedBackbone") -> None:
+        self.id = added.sha256[:16]
+        self.inputs: tuple[str, ...] = (f"{added.name}.embedding",)
+        self.lists: Mapping[str, int] = dict.fromkeys(
+            ("sound", "embedding"), added.widths["embedding"]
+        )
+
+    def of_means(self, means: Mapping[str, Float64Array]) -> dict[str, Numbers]:
+        """Return a song's lists; raise `ShapeError` if a number does not fit into float16."""
+        mean = means[self.inputs[0]]
+        with np.errstate(over="ignore"):
+            embedding = mean.astype(np.float16)
+        if not np.isfinite(embedding).all():
+            raise ShapeError("a mean embedding must be finite and within float16")
+        return {"sound": unit(mean).astype(np.float32), "embedding": embedding}
 
 
 class OwnScores:

@@ -147,14 +147,14 @@ class SoundProjection:
             raise ShapeError(f"embedding must have shape (..., {self.size}), got {embedding.shape}")
         matrix, bias = self.matrix.astype(np.float64), self.bias.astype(np.float64)
         found = self.prepared(embedding) @ matrix + bias
-        return _unit(found).astype(np.float32)
+        return unit(found).astype(np.float32)
 
     def prepared(self, embedding: Half | FloatArray) -> Float64Array:
         """Return embeddings with each block standardised and of length 1: (..., E), float64."""
         exact = embedding.astype(np.float16).astype(np.float64)
         standard = (exact - self.centre) * self.scale
         bounds = np.cumsum([OUTPUT_WIDTHS["penultimate"], len(self.living)])
-        return np.concatenate([_unit(b) for b in np.split(standard, bounds, axis=-1)], axis=-1)
+        return np.concatenate([unit(b) for b in np.split(standard, bounds, axis=-1)], axis=-1)
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file and return the file's SHA-256."""
@@ -226,6 +226,7 @@ def shipped_sound() -> SoundProjection:
     return SoundProjection.load(data_folder() / FILE, sha256=SHA256)
 
 
-def _unit(rows: Float64Array) -> Float64Array:
+def unit(rows: Float64Array) -> Float64Array:
+    """Return rows (..., W) of length 1; a row without a direction becomes 0."""
     length = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
     return np.where(length > NO_DIRECTION, rows / np.maximum(length, NO_DIRECTION), 0.0)

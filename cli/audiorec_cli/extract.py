@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
     from audiorec.extraction.naming import Naming
     from audiorec.extraction.pipeline import ExtractorConfig
-    from audiorec.extraction.plan import Plan
+    from audiorec.extraction.plan import Plan, Policy
     from audiorec.extraction.run import RunOptions
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
@@ -65,6 +65,13 @@ def extract(
     exclude: ExcludePathsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and estimate the time.")
+    ] = False,
+    upgrade: Annotated[
+        bool,
+        typer.Option(
+            "--upgrade",
+            help="Decode the songs of an older store again, for the columns that it lacks.",
+        ),
     ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop songs whose file no longer exists.")
@@ -110,7 +117,9 @@ def extract(
     if watch:
         check_watch(work, paths, dry_run=dry_run)
     roots = _folders(paths) if prune else ()
-    options = work.run_options(retry_failed=retry_failed, prune=prune, roots=roots)
+    options = work.run_options(
+        retry_failed=retry_failed, prune=prune, roots=roots, **_policy(work, upgrade=upgrade)
+    )
     config = work.config()
     if is_uri(out):
         raise InputError(f"{out}: a remote store is made from parts: audiorec shards")
@@ -135,13 +144,26 @@ def extract(
     say_unseen(sources)
     if not sources:
         raise no_songs()
-    if dry_run:
+    if dry_run or (upgrade and not work.quiet):
         plan = preview(sources, outputs, config=config, options=options)
-        _print_plan(plan, outputs, config, work)
+        _print_plan(plan, outputs, config, work, listed=dry_run)
+    if dry_run:
         return
     with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
         code = _one_run(sources, naming, options, stop, outputs, config, work)
     raise typer.Exit(code)
+
+
+def _policy(work: Extraction, *, upgrade: bool) -> dict[str, "Policy"]:
+    """Return the policy if it is to upgrade; refuse options that contradict it."""
+    from audiorec.extraction.run import Policy
+
+    if not upgrade:
+        return {}
+    if work.overwrite or work.vector_only:
+        other = "--overwrite" if work.overwrite else "--vector-only"
+        raise InputError(f"--upgrade adds columns to a store: omit {other}")
+    return {"policy": Policy.UPGRADE}
 
 
 def _one_run(
@@ -175,9 +197,10 @@ def _run(
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
     from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.run import run, run_metadata
+    from audiorec.extraction.run import config_for, run, run_metadata
 
     out = str(outputs.vectors)
+    config = config_for(config, outputs.vectors, options.policy)
     with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
         with progress_display(quiet=work.quiet) as shown:
@@ -279,9 +302,9 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
 
 
 def _print_plan(
-    plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction
+    plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction, *, listed: bool
 ) -> None:
-    """Print what a run would do, and how long it would take."""
+    """Print what a run would do and how long it would take; if `listed`, the songs to stdout."""
     from audiorec.extraction.estimate import estimate
 
     todo = [source for source in plan.todo if not source.problem]
@@ -297,7 +320,7 @@ def _print_plan(
         limits=work.limits,
     )
     wall_s = found.cpu_s / min(jobs, cores)
-    if work.json:
+    if work.json and listed:
         print_json(
             {
                 "schema": "audiorec/extract-plan/1",
@@ -328,6 +351,8 @@ def _print_plan(
             f"about {duration(found.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
             f"process{'es' if jobs > 1 else ''} ({known.get(found.basis, 'by what is usual')})"
         )
-    if not sys.stdout.isatty():  # a list for a pipe, which would scroll the lines above away
+    if (
+        listed and not sys.stdout.isatty()
+    ):  # a list for a pipe, which would scroll the lines above away
         for source in todo:
             out(source.song_id)

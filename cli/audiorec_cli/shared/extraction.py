@@ -38,10 +38,11 @@ class Extraction:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh: discard the existing output.")
     ] = False
-    attributes: Annotated[
+    vector_only: Annotated[
         bool,
         typer.Option(
-            "--attributes", help="Also extract tempo, key and moods: a third more CPU time."
+            "--vector-only",
+            help="Write the vector alone: no sound to compare by, no tempo, key and moods.",
         ),
     ] = False
     quiet: QuietOption = False
@@ -85,16 +86,18 @@ class Extraction:
             engine=self.engine,
             device=self.device,
             max_duration_s=self.max_duration,
-            attributes=self.attributes,
+            attributes=not self.vector_only,
+            sound=not self.vector_only,
         )
 
     def run_options(self, **own: Any) -> "RunOptions":
         """Return the options of the run; `own` are those of one command."""
         from audiorec.extraction.run import Policy, RunOptions
 
+        policy = Policy.OVERWRITE if self.overwrite else Policy.EXTEND
         return RunOptions(
             jobs=self.jobs,
-            policy=Policy.OVERWRITE if self.overwrite else Policy.EXTEND,
+            policy=own.pop("policy", policy),
             limits=self.limits,
             max_failures=_max_failures(self.max_failures),
             **own,

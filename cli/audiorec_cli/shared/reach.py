@@ -44,16 +44,16 @@ _BY_NAME = {
         quiet quota replay-share retry-failed role seed sensitive served-days sessions set
         settle short-days short-share signal since size song-draws split split-seed steps
         strict table task tastes test tolerance top units until user users utc-offset valid
-        watch weights what why why-long wide width""",
+        vector-only watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates earlier embeddings errors favourites features files
         files-from folder from fused histories id-from import interactions less-like lists
         manifest new-to profiles rule scores side songs source targets test-histories
         triples tuned upper-bound vectors""",
     Reach.WRITES: """
-        add attributes beside cache config day keep-mtime log-json m3u8 metrics-textfile
+        add beside cache config day keep-mtime log-json m3u8 metrics-textfile
         onnx out pictures plot replace report save-undo undo work work-dir write""",
-    Reach.DELETES: "overwrite prune regroup",
+    Reach.DELETES: "overwrite prune regroup upgrade",
     Reach.LOADS: "backbone head models other-config recall spec",
     Reach.CONNECTS: """
         address host host-name no-open no-page port root runner serve token token-file yes""",

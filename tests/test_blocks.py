@@ -65,7 +65,7 @@ def run(home, monkeypatch, capsys):
         return out
 
     if not (home / "plays.csv").exists():
-        beside = "--scores scores.parquet --features features.parquet --attributes"
+        beside = "--scores scores.parquet --features features.parquet"
         command("extract", "fixtures/audio", "--out", "vecs.parquet", *beside.split())
         command("extract", "Music", "--out", "vecs.parquet", "--quiet")
         command("listening", "simulate", "--out", "world")

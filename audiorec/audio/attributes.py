@@ -3,7 +3,7 @@
     blocks (n,) at 16 kHz ──AttributeMeter──▶ the same blocks, for the next stage
                               └─▶ tempo, tonality ──▶ `Attributes`
 
-`audiorec extract --attributes` writes them to columns of ``vecs.parquet``. They do not affect
+`audiorec extract` writes them to columns of ``vecs.parquet``. They do not affect
 vectors.
 """
 

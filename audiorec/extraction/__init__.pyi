@@ -32,6 +32,7 @@ from audiorec.extraction.run import Policy as Policy
 from audiorec.extraction.run import RunOptions as RunOptions
 from audiorec.extraction.run import extract as extract
 from audiorec.extraction.run import make_outputs as make_outputs
+from audiorec.extraction.run import prepare as prepare
 from audiorec.extraction.run import preview as preview
 from audiorec.extraction.run import run_metadata as run_metadata
 from audiorec.extraction.shard_tasks import ShardOutcome as ShardOutcome

@@ -223,6 +223,11 @@ class Extractor:
         return {**METHODS, **{name: f"tag of {at[0]}" for name, at in self._moods.items()}}
 
     @property
+    def sound_id(self) -> str:
+        """What makes `sound` of the features; empty without it."""
+        return "" if self.sound is None else self.sound.id
+
+    @property
     def lists(self) -> dict[str, int]:
         """Lists that `ExtractorConfig.sound` adds, with their widths; empty without it."""
         return {} if self.sound is None else dict(self.sound.lists)

@@ -54,7 +54,10 @@ from audiorec.store.journal import Journal, Outputs
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
 
-__all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
+__all__ = [
+    *("Policy", "RunOptions", "extract", "make_outputs", "prepare", "preview", "run"),
+    "run_metadata",
+]
 
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 HOPELESS = 50  # failures without a success: a wrong folder, not fifty bad songs
@@ -161,8 +164,7 @@ def run(
     """
     options = options or RunOptions()
     overwrite = options.policy is Policy.OVERWRITE
-    extractor = Extractor(config_for(config or ExtractorConfig(), outputs.vectors, options.policy))
-    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    extractor, metadata = prepare(config or ExtractorConfig(), outputs, options)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
         work = _Extraction(journal, extractor, options, progress, stop or threading.Event())
         work.report.extractor_id = extractor.extractor_id
@@ -182,25 +184,39 @@ def preview(
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return _plan(None, sources, options)
-    extractor = Extractor(config_for(config or ExtractorConfig(), outputs.vectors, options.policy))
-    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    _extractor, metadata = prepare(config or ExtractorConfig(), outputs, options)
     with Journal.open_read_only(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 
-def config_for(config: ExtractorConfig, vectors: Path, policy: Policy) -> ExtractorConfig:
-    """Return the config for a store: one that is extended keeps the columns that it has."""
-    if policy is Policy.OVERWRITE or not vectors.exists():
-        return config
-    # An invalid store raises its error when it is opened for writing.
-    with suppress(StoreError), open_checked(vectors, Kind.VECTORS) as file:
-        found, added = file.metadata, policy is Policy.UPGRADE
-        return replace(
-            config,
-            attributes=bool(found.attributes) or (added and config.attributes),
-            sound=bool(found.lists) or (added and config.sound),
-        )
-    return config
+def prepare(
+    config: ExtractorConfig, outputs: Outputs, options: RunOptions
+) -> tuple[Extractor, StoreMetadata]:
+    """Return a run's extractor and the metadata of its files.
+
+    A store that is extended keeps the columns that it has. Where another method or projection made
+    them, new songs have none, since numbers of two methods do not compare.
+    """
+    stored = None
+    if options.policy is not Policy.OVERWRITE and outputs.vectors.exists():
+        # An invalid store raises its error when it is opened for writing.
+        with suppress(StoreError), open_checked(outputs.vectors, Kind.VECTORS) as file:
+            stored = file.metadata
+    added = stored is None or options.policy is Policy.UPGRADE
+    attributes, sound = config.attributes, config.sound
+    if stored is not None:
+        attributes = bool(stored.attributes) or (added and attributes)
+        sound = bool(stored.lists) or (added and sound)
+    extractor = Extractor(replace(config, attributes=attributes, sound=sound))
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    if stored is None or added:
+        return extractor, metadata
+    attributes = attributes and metadata.attributes == stored.attributes
+    sound = sound and metadata.sound_id == stored.sound_id
+    kept = replace(
+        metadata, attributes=stored.attributes, lists=stored.lists, sound_id=stored.sound_id
+    )
+    return Extractor(replace(config, attributes=attributes, sound=sound)), kept
 
 
 def run_metadata(
@@ -219,7 +235,7 @@ def run_metadata(
         features={feature_column(name): extractor.networks.width(name) for name in names},
         attributes=extractor.attributes,
         lists=extractor.lists,
-        sound_id=extractor.sound.id if extractor.sound else "",
+        sound_id=extractor.sound_id,
         packages={name: version_of(name) for name in PACKAGES},
         created_by=created_by(),
     )
@@ -324,7 +340,9 @@ class _Extraction:
     def _workers(self, todo: Sequence[Source]) -> Workers:
         kept = self.options.feature_outputs or self.feature_outputs
         outputs = kept if self.journal.outputs.features else ()
-        known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
+        known = frozenset[str]()
+        if self.options.by_content:
+            known = _complete_hashes(self.journal, self.options.policy)
         handler = self.options.handler or HANDLER
         arguments: tuple[Any, ...] = (self.config, known, outputs)
         if any(is_uri(source.path) for source in todo):
@@ -419,7 +437,7 @@ class _Extraction:
 
 
 def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOptions) -> Plan:
-    known = _known(journal, _complete_hashes(journal)) if journal else []
+    known = _known(journal, _complete_hashes(journal, options.policy)) if journal else []
     failures = _failures(journal) if journal else []
     plan = plan_run(sources, known, failures, retry_failed=options.retry_failed)
     if not options.by_content:
@@ -428,10 +446,11 @@ def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOption
     return plan
 
 
-def _complete_hashes(journal: Journal) -> frozenset[str]:
-    """Return the content hashes that have a row in every requested file."""
+def _complete_hashes(journal: Journal, policy: Policy) -> frozenset[str]:
+    """Return the content hashes that have a row in every file, to upgrade with every column."""
+    whole = policy is Policy.UPGRADE
     kinds = [kind for kind in journal.outputs.paths() if kind != Kind.ERRORS]
-    return frozenset.intersection(*(journal.hashes(kind) for kind in kinds))
+    return frozenset.intersection(*(journal.hashes(kind, whole=whole) for kind in kinds))
 
 
 def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:

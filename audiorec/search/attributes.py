@@ -3,7 +3,7 @@
     store, "bpm"  ──numbers_of──▶ (n,) float64, NaN where unknown
     "Gb", "f♯"    ──tonic_of────▶ "F#", as the store writes it
 
-The columns come from ``audiorec extract --attributes``; a store may lack them.
+``audiorec extract`` writes the columns; an older store may lack them.
 """
 
 import re
@@ -35,7 +35,7 @@ def is_attribute(store: VectorStore, name: str) -> bool:
             f"{store.path}: has no column {name!r}; there are: {there}"
             if there
             else f"{store.path}: has no column {name!r}; add it: "
-            f"audiorec extract FOLDER --attributes --out {store.path}"
+            f"audiorec extract FOLDER --upgrade --out {store.path}"
         )
     return False
 

@@ -21,7 +21,7 @@ key_confidence,  all                 from 0 to 1; so are bpm_confidence, tag_hap
 key, scale       ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
 ===============  ==================  ======================================================
 
-The last three rows need a store with attributes (``audiorec extract --attributes``). Where a song's
+The last three rows need a store with attributes (not ``extract --vector-only``). Where a song's
 value is unknown, only ``!=`` is true.
 
 The grammar::

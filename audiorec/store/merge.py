@@ -75,6 +75,11 @@ class ParquetPart:
     def __len__(self) -> int:
         return len(self.file)
 
+    @property
+    def lacks(self) -> bool:
+        """Whether a column is null in every row."""
+        return bool(self._lacking)
+
     def table(self, columns: list[str]) -> Any:
         """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
         there = [name for name in columns if name != SEQUENCE and name not in self._lacking]

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
     from audiorec.extraction.naming import Naming
     from audiorec.extraction.pipeline import ExtractorConfig
-    from audiorec.extraction.plan import Plan, Policy
-    from audiorec.extraction.run import RunOptions
+    from audiorec.extraction.plan import Plan
+    from audiorec.extraction.run import Policy, RunOptions
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
 
@@ -196,11 +196,10 @@ def _run(
     stop: threading.Event,
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
-    from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.run import config_for, run, run_metadata
+    from audiorec.extraction.run import prepare, run
 
     out = str(outputs.vectors)
-    config = config_for(config, outputs.vectors, options.policy)
+    _extractor, metadata = prepare(config, outputs, options)
     with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
         with progress_display(quiet=work.quiet) as shown:
@@ -209,7 +208,7 @@ def _run(
                 sources, outputs, config=config, options=options, progress=progress, stop=stop
             )
         code = work.forgive(exit_code_of(report))
-        told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
+        told.end(report, metadata, exit_code=code)
     return report, code
 
 

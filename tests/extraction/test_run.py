@@ -351,7 +351,7 @@ def test_sigkill_at_three_moments_and_a_resume_give_the_undisturbed_rows(tmp_pat
     for i in range(10):
         write_song(library / f"{i}.flac", seed=i, seconds=5)
     (library / "broken.mp3").write_bytes(b"no music" * 20)
-    extract(library, tmp_path / "calm" / "vecs.parquet")
+    audiorec.extract(library, out=tmp_path / "calm" / "vecs.parquet", jobs=1)
     command = [sys.executable, "-m", "audiorec_cli.main", "extract", str(library), "-j1", "-q"]
     command += ["--out", str(out)]
     for songs in (1, 4, 7):

@@ -88,6 +88,41 @@ def test_a_store_with_attributes():
     assert store.table(plain.table().column_names).equals(plain.table())
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_version_3(kind):
+    name = "vecs" if kind == Kind.VECTORS else kind.value
+    file = open_checked(SAMPLES / f"{name}-v3.parquet", kind)
+    assert file.metadata.format_version == 3
+    assert file.read().schema.equals(schema_of(file.metadata))
+    before = "vecs-v2-attributes" if kind == Kind.VECTORS else f"{name}-v2"
+    old = pq.read_table(SAMPLES / f"{before}.parquet")
+    assert file.read().select(old.column_names).equals(old)
+
+
+def test_lists_of_version_3():
+    store = VectorStore.open(SAMPLES / "vecs-v3.parquet")
+    rows, sound = store.read_list("sound")
+    assert rows.tolist() == [0, 1, 3, 4]
+    assert np.linalg.norm(sound, axis=1) == pytest.approx(1, abs=1e-6)
+    found = {name: store.read_list(name)[1] for name in store.metadata.lists}
+    assert {n: (v.shape, str(v.dtype)) for n, v in found.items()} == {
+        "sound": ((4, 128), "float32"),
+        "embedding": ((4, 624), "float16"),
+        "heard_tags": ((4, 50), "float16"),
+    }
+    assert sound[0, :3] == pytest.approx([-0.0203, 0.0033, 0.1256], abs=1e-4)
+    assert found["heard_tags"][3, :2] == pytest.approx([0.6489, 0.2769], abs=1e-3)
+    assert store.rows([2])[0].keys().isdisjoint(store.metadata.lists)
+
+
+def test_version_2_and_3_are_joined(tmp_path):
+    parts = [SAMPLES / "vecs-v3.parquet", SAMPLES / "vecs-v2.parquet"]
+    out = tmp_path / "both.parquet"
+    assert compact(parts, out, on_duplicate="newest") == 5
+    assert pq.read_table(out).equals(pq.read_table(parts[0]))
+    assert VectorStore.open(out).metadata.format_version == 3
+
+
 def test_the_two_versions_are_never_mixed():
     store = VectorStore.open(SAMPLES / "vecs-v2.parquet")
     for kind in (Kind.SCORES, Kind.FEATURES):

@@ -196,10 +196,10 @@ def test_another_kind(stored):
 
 
 def test_newer_format(tmp_path, make_table, metadata):
-    text = json.dumps(asdict(metadata) | {"format_version": 3})
+    text = json.dumps(asdict(metadata) | {"format_version": 4})
     path = tmp_path / "a.parquet"
     pq.write_table(make_table(["a"]).replace_schema_metadata({"audiorec": text}), path)
-    assert "format version 3" in one_line_error(path)
+    assert "format version 4" in one_line_error(path)
 
 
 @pytest.mark.parametrize(

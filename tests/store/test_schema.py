@@ -57,8 +57,8 @@ def test_keys_of_a_later_release_are_passed_over(metadata):
 
 
 def test_newer_format_is_named_before_anything_else_is_looked_at():
-    with pytest.raises(StoreError, match="format version 3, this audiorec reads 1 to 2"):
-        StoreMetadata.from_json('{"format_version": 3}')
+    with pytest.raises(StoreError, match="format version 4, this audiorec reads 1 to 3"):
+        StoreMetadata.from_json('{"format_version": 4}')
 
 
 @pytest.mark.parametrize(
@@ -156,5 +156,7 @@ def test_feature_column():
 
 
 def test_json_has_all_fields(metadata):
-    metadata = replace(metadata, attributes={"bpm": "a method"})
+    metadata = replace(
+        metadata, attributes={"bpm": "a method"}, lists={"sound": 2}, sound_id="a projection"
+    )
     assert set(json.loads(metadata.to_json())) == {f.name for f in fields(metadata)}

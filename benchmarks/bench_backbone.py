@@ -76,7 +76,6 @@ def load_settings() -> dict[str, list[Backbone]]:
     """Load every engine that is installed, with its own batch size, by the names to print."""
     onnx: list[Backbone] = [OnnxBackbone(name) for name in WEIGHTS]
     settings: dict[str, list[Backbone]] = {f"onnx {b.name}": [b] for b in onnx}
-    settings["onnx both"] = onnx
     if find_spec("torch"):
         import torch
 

@@ -49,7 +49,7 @@ from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, Features
 
 Samples = npt.NDArray[np.float32]
-BACKBONES = ("msd", "mtt")
+BACKBONES = ("msd",)
 BATCH = 4
 LATER_S = 2.0
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")

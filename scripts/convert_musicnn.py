@@ -1,10 +1,14 @@
 """Make audiorec's backbone files from the public wheel of musicnn.
 
     python scripts/convert_musicnn.py [WHEEL] [--out audiorec/tagger/data]
+    python scripts/convert_musicnn.py --network mtt --out magnatag
+
+The second line makes the network that learnt from MagnaTagATune, which audiorec does not bring;
+``examples/backbones/magnatag.json`` is its spec for `audiorec backbones add`.
 
 Without a path the wheel is fetched by ``pip download``. Its checksum is compared before
-anything is read, and its two checkpoints are read with numpy alone. For each network,
-``msd`` and ``mtt``, two files are written:
+anything is read, and its checkpoints are read with numpy alone. For each network,
+``msd`` or ``mtt``, two files are written:
 
 - ``musicnn_<name>.safetensors``: the weights under the names and in the layouts of
   `audiorec.tagger.backbone_torch.Musicnn`, unchanged in value;
@@ -68,10 +72,11 @@ class ConversionError(Exception):
 
 
 def main() -> None:
-    """Check the wheel, convert both networks, print the checksums."""
+    """Check the wheel, convert a network, print the checksums."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("wheel", type=Path, nargs="?", help="fetched with pip if not given")
     parser.add_argument("--out", type=Path, default=Path("audiorec/tagger/data"))
+    parser.add_argument("--network", choices=CHECKPOINTS, default="msd")
     args = parser.parse_args()
     try:
         wheel = args.wheel.read_bytes() if args.wheel else download()
@@ -80,6 +85,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     args.out.mkdir(parents=True, exist_ok=True)
     for name, content in written.items():
+        if name.partition(".")[0] != f"musicnn_{args.network}":
+            continue
         (args.out / name).write_bytes(content)
         print(sha256(content), len(content), name)
 

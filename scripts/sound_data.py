@@ -31,11 +31,13 @@ from head_voices import voice_clips
 
 from audiorec.audio.segment import segments
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.backbone import load_backbone
+from audiorec.tagger.backbone import load_backbone, open_session
+from audiorec.tagger.batching import in_batches
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.statistics import summarise
-from audiorec.tagger.weights import WEIGHTS, BackboneName
-from audiorec.types import FloatArray
+from audiorec.tagger.weights import MSD
+from audiorec.types import Features, FloatArray
 
 SPEC = FeatureSpec()
 LATER_S = 2.0
@@ -59,9 +61,15 @@ UNKNOWN = ("tune", "waivops_loops")  # may hold cuts of songs that judge, and wh
 HALF_MINUTES, SHORT = "gtzan", "gtzan_actcv"
 VECTOR = "vector"
 # The columns of a row, and their number: means over the segments, and the vector.
-COLUMNS: dict[BackboneName, dict[str, int]] = {
+COLUMNS = {
     "msd": {"penultimate": 200, "mean_pool": 753, "max_pool": 753, "tags": 50, VECTOR: 84},
     "mtt": {"penultimate": 200},
+}
+# Not shipped: `python scripts/convert_musicnn.py --network mtt --out CACHE` makes it.
+MTT_FILE = "musicnn_mtt.onnx"
+SHA256 = {
+    "msd": MSD.sha256,
+    "mtt": "3380f0a9ed5685dd19de6c90473767930dca12a2ddf422920392be3e49a55cf0",
 }
 
 Change = Callable[[FloatArray, np.random.Generator], FloatArray]
@@ -245,7 +253,7 @@ class Rows:
 
 
 def read_rows(
-    pieces: Sequence[Piece], change: str, cache: Path, networks: Sequence[BackboneName] = ("msd",)
+    pieces: Sequence[Piece], change: str, cache: Path, networks: Sequence[str] = ("msd",)
 ) -> Rows:
     """Return the rows of all parts of pieces under a change, from the cache or the audio."""
     extractors = [Extractor(cache, network) for network in networks]
@@ -275,11 +283,11 @@ class Extractor:
     network : {"msd", "mtt"}
     """
 
-    def __init__(self, cache: Path, network: BackboneName) -> None:
+    def __init__(self, cache: Path, network: str) -> None:
         cache.mkdir(parents=True, exist_ok=True)
         self.cache, self.network = cache, network
         self.columns = COLUMNS[network]
-        self._backbone = load_backbone(network)
+        self._features = _features_of(network, cache)
         self._heads = Heads([Head.load(path) for path in shipped_heads()])
 
     def rows(self, piece: Piece, change: str) -> FloatArray:
@@ -300,7 +308,7 @@ class Extractor:
     def row(self, samples: FloatArray) -> FloatArray:
         """Return the row of one recording: (columns,), float32."""
         mels = np.stack([segment.log_mel for segment in segments([samples], SPEC)])
-        said = self._backbone.features(mels)
+        said = self._features(mels)
         blocks = [
             summarise(self._heads.scores({self.network: said}))
             if column == VECTOR
@@ -312,10 +320,21 @@ class Extractor:
     def _key(self, piece: Piece, change: str) -> str:
         known = [piece.name, piece.channel, piece.path.stat().st_size, change, PART_S, LATER_S]
         known += [piece.parts, piece.most_s, SPEC.fingerprint, list(self.columns)]
-        known += [WEIGHTS[self.network].sha256]
+        known += [SHA256[self.network]]
         if VECTOR in self.columns:
             known += [head.sha256 for head in self._heads]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
+
+
+def _features_of(network: str, cache: Path) -> Callable[[FloatArray], Features]:
+    """Return the function from segments to the features of a network."""
+    if network == MSD.name:
+        return load_backbone(MSD.name).features
+    session = open_session(str(cache / MTT_FILE))
+    names = list(OUTPUT_WIDTHS)
+    return lambda mels: in_batches(
+        lambda batch: Features(*session.run(names, {"log_mel": batch})), mels, batch_size=4
+    )
 
 
 def cuts(piece: Piece, change: str) -> Iterator[FloatArray]:

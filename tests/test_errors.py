@@ -159,7 +159,7 @@ def entered(manager):
 OPENERS = {
     "vector": audiorec.vector,
     "scores": audiorec.scores,
-    "taggram": lambda path: audiorec.taggram(path, "msd"),
+    "taggram": lambda path: audiorec.taggram(path),
     "extract": lambda path: audiorec.extract([path], out=path.with_name("v.parquet")),
     "find_songs": lambda path: the("extraction.catalogue:find_songs")([path]),
     "glob": lambda path: the("extraction.catalogue:find_songs")([f"{path}*.mp3"]),
@@ -223,7 +223,7 @@ def test_a_shipped_file_that_is_gone_is_a_file_not_found_error(tmp_path, monkeyp
     monkeypatch.setattr(weights, "data_folder", lambda: tmp_path)
     weights.weights_path.cache_clear()
     with pytest.raises(WeightsError, match="reinstall audiorec") as caught:
-        weights.weights_path("mtt")
+        weights.weights_path("msd")
     assert isinstance(caught.value, FileNotFoundError)
 
 

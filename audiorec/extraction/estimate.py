@@ -27,7 +27,7 @@ from audiorec.tagger.head_inputs import split_input
 
 # CPU seconds per second of audio; benchmarks/bench_pipeline.py measures them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
-NETWORK = {"msd": 0.0008, "mtt": 0.0028}
+NETWORK = {"msd": 0.0008}
 OTHER_NETWORK = 0.003  # an added network without measurements
 START_S = 0.6  # CPU seconds to start the run, and to start each worker
 ENOUGH_S = 600.0  # seconds of audio from which a run's record is used

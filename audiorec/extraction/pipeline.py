@@ -33,7 +33,7 @@ from audiorec.tagger.head_inputs import split_input
 from audiorec.tagger.moods import mood_columns
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarise
-from audiorec.tagger.weights import BackboneName
+from audiorec.tagger.weights import MSD
 from audiorec.types import AnyFeatures, AudioInfo, Float64Array, FloatArray, Numbers, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
@@ -374,9 +374,9 @@ class _Means:
         return {name: total / segments for name, total in self._sums.items()}
 
 
-def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
+def backbone_tags(path: str | os.PathLike[str]) -> ScoreSeries:
     """Return the same as `audiorec.taggram`, but decode in this process."""
-    network = _network(backbone)
+    network = _network(MSD.name)
 
     def consume(blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
         starts: list[float] = []
@@ -409,9 +409,9 @@ def song_handler(
     return _with_remarks(handle)
 
 
-def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
+def taggram_handler() -> Callable[[str], ScoreSeries]:
     """Return the function that a worker runs: path to taggram."""
-    return _with_remarks(lambda path: backbone_tags(path, backbone))
+    return _with_remarks(backbone_tags)
 
 
 def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:

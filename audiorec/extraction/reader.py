@@ -23,7 +23,6 @@ from audiorec.runs.workers import Answer, Limits, Workers
 if TYPE_CHECKING:  # unpickling the first answer imports what it needs
     from audiorec.audio.sniff import PathLike
     from audiorec.extraction.pipeline import ExtractorConfig, Song
-    from audiorec.tagger.weights import BackboneName
     from audiorec.types import Envelope, FloatArray, ScoreSeries
 
 T = TypeVar("T")
@@ -134,11 +133,9 @@ def song_reader(
     return Reader(SONG_HANDLER, (config, frozenset(), outputs), jobs=jobs, limits=limits)
 
 
-def taggram_reader(
-    backbone: "BackboneName" = "msd", *, limits: Limits | None = None
-) -> "Reader[ScoreSeries]":
+def taggram_reader(*, limits: Limits | None = None) -> "Reader[ScoreSeries]":
     """Return a reader of a backbone's own tags; see `taggram`."""
-    return Reader(TAGGRAM_HANDLER, (backbone,), limits=limits)
+    return Reader(TAGGRAM_HANDLER, (), limits=limits)
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
@@ -185,9 +182,9 @@ def song_of(path: "PathLike") -> "Song":
     return song
 
 
-def tags_of(path: "PathLike", backbone: "BackboneName") -> "ScoreSeries":
+def tags_of(path: "PathLike") -> "ScoreSeries":
     """Return a backbone's own tags for one audio file, read as by `vector`."""
-    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER, backbone).read(path)
+    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER).read(path)
     return series
 
 

@@ -55,7 +55,13 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
 
 __all__ = [
-    *("Policy", "RunOptions", "extract", "make_outputs", "prepare", "preview", "run"),
+    "Policy",
+    "RunOptions",
+    "extract",
+    "make_outputs",
+    "prepare",
+    "preview",
+    "run",
     "run_metadata",
 ]
 

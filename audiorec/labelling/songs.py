@@ -32,7 +32,7 @@ from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AddedFeatures, AnyFeatures, Features, FloatArray, Int64Array
 
 POOLS = ("max_pool", "mean_pool")  # 3,012 numbers per segment: stored only for heads that read them
-ALL_OUTPUTS = tuple(f"{name}.{output}" for name in ("msd", "mtt") for output in OUTPUT_WIDTHS)
+ALL_OUTPUTS = tuple(f"msd.{output}" for output in OUTPUT_WIDTHS)
 MIN_GROUPS = 2  # per class: one to train on, one to evaluate on
 
 

@@ -104,7 +104,7 @@ def train_head(
         Name of the head.
     classes : sequence of str, length C
     inputs : sequence of str
-        Names of the outputs in `columns`, such as ``("msd.penultimate", "mtt.penultimate")``.
+        Names of the outputs in `columns`, such as ``("msd.penultimate", "msd.tags")``.
     backbones : mapping of str to str
         sha256 of the weights of every backbone in `inputs`.
     recipe : HeadRecipe

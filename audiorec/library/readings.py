@@ -21,7 +21,7 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import Reading, read_means, voiced_share
-from audiorec.tagger.weights import WEIGHTS, BackboneName
+from audiorec.tagger.weights import MSD
 from audiorec.types import Int64Array, ScoreSeries, Status
 
 BLOCK_ROWS = 1_024  # songs whose score series are held in memory
@@ -93,9 +93,7 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
         return None, str(error)
 
 
-def stored_tags(
-    store: VectorStore, song_id: str, backbone: BackboneName = "msd"
-) -> tuple[ScoreSeries | None, str]:
+def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, str]:
     """Return the backbone tags of one song from ``features.parquet`` beside the store.
 
     Returns
@@ -108,7 +106,7 @@ def stored_tags(
     path = store.path.with_name(USUAL_NAMES[Kind.FEATURES])
     if not path.exists():
         return None, ""
-    column, weights = f"{backbone}_tags", WEIGHTS[backbone]
+    column, weights = f"{MSD.name}_tags", MSD
     try:
         with open_checked(path, Kind.FEATURES) as file:
             about = file.metadata

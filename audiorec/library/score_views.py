@@ -17,7 +17,6 @@ from audiorec.types import FloatArray, ScoreSeries
 
 if TYPE_CHECKING:
     from audiorec.audio.sniff import PathLike
-    from audiorec.tagger.weights import BackboneName
 
 MOST_CLASSES = 14  # shown per head, highest mean score first
 BARS = 40  # per chart; for a longer song each bar is the mean of several segments
@@ -115,15 +114,13 @@ def scores(path: "PathLike") -> SongScores:
     return shown(song_of(path).series)
 
 
-def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> SongScores:
-    """Return a backbone's own tags for one audio file: one row every three seconds.
+def taggram(path: "PathLike") -> SongScores:
+    """Return the backbone's own tags for one audio file: one row every three seconds.
 
     Parameters
     ----------
     path : path
         As for `audiorec.vector`.
-    backbone : {"msd", "mtt"}
-        MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
 
     Returns
     -------
@@ -135,7 +132,7 @@ def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> SongScores:
     SongError
         As for `audiorec.vector`.
     """
-    return shown(tags_of(path, backbone))
+    return shown(tags_of(path))
 
 
 def shown(series: ScoreSeries) -> SongScores:

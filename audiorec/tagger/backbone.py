@@ -3,9 +3,9 @@
     segments (B, 187, 96)  ──Backbone.features──▶  tags (B, 50), penultimate (B, 200),
                                                    max_pool (B, 753), mean_pool (B, 753)
 
-Two networks are shipped, both musicnn: ``msd`` was trained on the Million Song Dataset and
-``mtt`` on MagnaTagATune. Each has two engines that agree to 1e-5 in the tags: ONNX Runtime,
-the default, and torch (`audiorec.tagger.backbone_torch`), for reading, training and GPUs.
+One network is shipped: ``msd``, a musicnn trained on the Million Song Dataset. It has two engines
+that agree to 1e-5 in the tags: ONNX Runtime, the default, and torch
+(`audiorec.tagger.backbone_torch`), for reading, training and GPUs.
 """
 
 import os
@@ -52,11 +52,11 @@ def load_backbone(
     device: str = "cpu",
     mel: MelSpec | None = None,
 ) -> ShippedBackbone:
-    """Load one of the shipped networks.
+    """Load a shipped network.
 
     Parameters
     ----------
-    name : {"msd", "mtt"}
+    name : {"msd"}
     engine : {"onnx", "torch"}
         ``torch`` needs the extra ``train``.
     device : str

@@ -20,7 +20,7 @@ class Backbone(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the network: ``msd``, ``mtt``, or that of an added one."""
+        """Name of the network: ``msd``, or that of an added one."""
 
     @property
     def weights_sha256(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.tagger.weights import WEIGHTS
+from audiorec.tagger.weights import GONE, WEIGHTS
 from audiorec.types import AnyFeatures, Float64Array
 
 # The arrays of `Features` in order, and their numbers of columns.
@@ -25,15 +25,17 @@ def split_input(name: str) -> tuple[str, str]:
     Raises
     ------
     InputError
-        If the backbone is missing, or the output is not one of `OUTPUT_WIDTHS` (for a shipped
-        backbone) or `ADDED_OUTPUTS` (for any other).
+        If the backbone is missing or no longer there, or the output is not one of `OUTPUT_WIDTHS`
+        (for a shipped backbone) or `ADDED_OUTPUTS` (for any other).
 
     Examples
     --------
-    >>> split_input("mtt.tags")
-    ('mtt', 'tags')
+    >>> split_input("msd.tags")
+    ('msd', 'tags')
     """
     backbone, _, output = name.rpartition(".")
+    if backbone in GONE:
+        raise InputError(f"{name}: {GONE[backbone]}")
     outputs = tuple(OUTPUT_WIDTHS) if backbone in ("", *WEIGHTS) else ADDED_OUTPUTS
     if not backbone or output not in outputs:
         raise InputError(

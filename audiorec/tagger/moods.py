@@ -22,7 +22,7 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
 
     Examples
     --------
-    >>> list(mood_columns(["msd"]))[:3], mood_columns(["mtt"])
+    >>> list(mood_columns(["msd"]))[:3], mood_columns(["mn04"])
     (['tag_beautiful', 'tag_chillout', 'tag_mellow'], {})
     """
     found: dict[str, tuple[str, int]] = {}

@@ -1,6 +1,6 @@
 """The networks of a run: the shipped ones, or one that a user added.
 
-    shipped  ──ShippedNetworks──▶  msd, mtt and the shipped heads
+    shipped  ──ShippedNetworks──▶  msd and the shipped heads
     mn04/    ──AddedNetwork──▶     one network, scored by heads trained on it or by its own tags
 
 All networks of a run get the same segments, so a run never mixes shipped and added ones.
@@ -100,13 +100,10 @@ class Networks(Protocol):
 
 
 class ShippedNetworks:
-    """The two networks shipped with audiorec."""
+    """The network shipped with audiorec."""
 
     # Enough to train a head or the user-audio model without decoding again.
-    feature_outputs: tuple[str, ...] = (
-        *("msd.tags", "msd.penultimate"),
-        *("mtt.tags", "mtt.penultimate"),
-    )
+    feature_outputs: tuple[str, ...] = ("msd.tags", "msd.penultimate")
     filterbank: FloatArray | None = None
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -133,14 +130,14 @@ class ShippedNetworks:
         if odd:
             raise InputError(
                 f"a head reads the backbone {odd[0]!r}: select it (--backbone {odd[0]}), or use "
-                "heads of the shipped backbones"
+                "heads of the shipped backbone"
             )
         loaded.check_backbones({n: backbone_weights(n).sha256 for n in loaded.backbones})
         loaded.check_front_end(self._spec.front_end)
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
-        """Open one of the two networks, in either engine."""
+        """Open the network, in either engine."""
         known = backbone_weights(name).name
         return load_backbone(known, engine=engine, device=device, mel=self._spec.mel)
 

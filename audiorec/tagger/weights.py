@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.spec import MelSpec, fingerprint
 
-BackboneName = Literal["msd", "mtt"]
+BackboneName = Literal["msd"]
 Form = Literal["safetensors", "onnx"]
 
 FORMAT_VERSION = 1
@@ -34,13 +34,6 @@ MSD_TAGS = (
     "acoustic, experimental, female vocalist, guitar, Hip-Hop, 70s, party, country, "
     "easy listening, sexy, catchy, funk, electro, heavy metal, Progressive rock, 60s, rnb, "
     "indie pop, sad, House, happy"
-)
-MTT_TAGS = (
-    "guitar, classical, slow, techno, strings, drums, electronic, rock, fast, piano, ambient, "
-    "beat, violin, vocal, synth, female, indian, opera, male, singing, vocals, no vocals, "
-    "harpsichord, loud, quiet, flute, woman, male vocal, no vocal, pop, soft, sitar, solo, man, "
-    "classic, choir, voice, new age, dance, male voice, female vocal, beats, harp, cello, "
-    "no voice, weird, country, metal, female voice, choral"
 )
 
 
@@ -72,15 +65,16 @@ MSD = BackboneWeights(
     tags=tuple(MSD_TAGS.split(", ")),
     mel_fingerprint="accbabe5ac9323be",
 )
-MTT = BackboneWeights(
-    name="mtt",
-    sha256="3380f0a9ed5685dd19de6c90473767930dca12a2ddf422920392be3e49a55cf0",
-    onnx_sha256="d4111a6c22300bbfa17fd738b401c1b400cee0b25629d71f7ba141c7f94bb27e",
-    licence="ISC",
-    tags=tuple(MTT_TAGS.split(", ")),
-    mel_fingerprint="accbabe5ac9323be",
+WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType({"msd": MSD})
+
+
+# Shipped until 0.1.
+GONE: Mapping[str, str] = MappingProxyType(
+    {
+        "mtt": "audiorec no longer brings the backbone mtt: make this anew with msd, or add the "
+        "network under another name (docs/backbones.md)"
+    }
 )
-WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType({"msd": MSD, "mtt": MTT})
 
 
 def backbone_weights(name: str) -> BackboneWeights:
@@ -88,6 +82,8 @@ def backbone_weights(name: str) -> BackboneWeights:
     for known, entry in WEIGHTS.items():
         if name == known:
             return entry
+    if name in GONE:
+        raise InputError(GONE[name])
     raise InputError(f"backbone must be one of {', '.join(WEIGHTS)}, got {name!r}")
 
 
@@ -99,7 +95,7 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
 
     Parameters
     ----------
-    name : {"msd", "mtt"}
+    name : {"msd"}
     form : {"safetensors", "onnx"}
 
     Raises

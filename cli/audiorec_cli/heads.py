@@ -73,7 +73,7 @@ def train(
         list[str] | None,
         typer.Option(
             "--input",
-            help="Backbone outputs: msd. or mtt. with tags, penultimate, max_pool or mean_pool; "
+            help="Backbone outputs: msd. with tags, penultimate, max_pool or mean_pool; "
             "of an added backbone NAME.scores, NAME.embedding.",
         ),
     ] = None,

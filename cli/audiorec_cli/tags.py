@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from audiorec.types import FloatArray, ScoreSeries
     from audiorec_cli.shared.known import GivenSong
 
-Model = Literal["msd", "mtt"]
+
+MODEL = "musicnn_msd"
 
 
 def tags(
@@ -27,10 +28,6 @@ def tags(
         str, typer.Argument(help="An audio file, an id of the store, or a unique part of one.")
     ],
     vectors: VectorsOption = None,
-    model: Annotated[
-        Model,
-        typer.Option(help="Backbone: msd (genres, moods, decades) or mtt (instruments, voices)."),
-    ] = "msd",
     top: Annotated[int, typer.Option(min=1, max=50, help="Tags per segment.")] = 3,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -44,14 +41,14 @@ def tags(
     Examples
     --------
     audiorec tags fixtures/audio/blues-band.mp3
-    audiorec tags blues-band.mp3 --model mtt --top 5
+    audiorec tags blues-band.mp3 --top 5
     audiorec tags fixtures/audio/blues-band.mp3 --json
     """
     from audiorec.extraction.reader import taggram_reader
 
     store, found = find_one(song, vectors)
-    with taggram_reader(model, limits=limits_of(timeout, memory_limit)) as reader:
-        series = _taggram(store, found, model, reader, quiet=quiet)
+    with taggram_reader(limits=limits_of(timeout, memory_limit)) as reader:
+        series = _taggram(store, found, reader, quiet=quiet)
     best = [_top(row, series.classes, top) for row in series.scores]
     overall = _top(series.scores.mean(axis=0), series.classes, top)
     if json:
@@ -63,20 +60,19 @@ def tags(
             {
                 "schema": "audiorec/tags/1",
                 "song": song,
-                "model": f"musicnn_{model}",
+                "model": MODEL,
                 "song_tags": dict(overall),
                 "segments": segments,
             }
         )
         return
-    _print(series.start_s, best, f"{found.name}: musicnn_{model}")
+    _print(series.start_s, best, f"{found.name}: {MODEL}")
     say(f"whole song: {_words(overall)}")
 
 
 def _taggram(
     store: "Library | None",
     found: "GivenSong",
-    model: Model,
     reader: "Reader[ScoreSeries]",
     *,
     quiet: bool,
@@ -86,7 +82,7 @@ def _taggram(
 
     path = found.source.path if found.source is not None else ""
     if store is not None and found.row is not None:
-        series, why = stored_tags(store, found.name, model)
+        series, why = stored_tags(store, found.name)
         if series is not None:
             return series
         path = path or store.row(found.name)["uri"]

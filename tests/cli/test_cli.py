@@ -223,8 +223,8 @@ def test_tags_prints_a_line_a_segment(home):
     lines = result.stdout.splitlines()
     assert lines[0] == "start_s\ttag\tscore\ttag_2\tscore_2"
     assert re.fullmatch(r"0\.0000(\t[\w\- ]+\t0\.\d{4}){2}", lines[1])
-    document = json.loads(audiorec("tags", home / "unseen.flac", "--model", "mtt", "--json").stdout)
-    assert document["model"] == "musicnn_mtt"
+    document = json.loads(audiorec("tags", home / "unseen.flac", "--json").stdout)
+    assert document["model"] == "musicnn_msd"
     assert [s["start_s"] for s in document["segments"]] == [0.0]
 
 

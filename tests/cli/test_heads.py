@@ -85,7 +85,7 @@ def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, m
     code, _, err = audiorec("extract", *SONGS[:2], *named, "--features", "f.parquet", "-q", "-j1")
     assert code == 0, err
     columns = pq.read_schema("f.parquet").names
-    assert {"msd_penultimate", "mtt_penultimate"} <= set(columns), "no head reads mtt"
+    assert {"msd_penultimate", "msd_tags"} <= set(columns)
     code, _, err = audiorec("similar", SONGS[2])
     assert code == 2
     assert "pass the store's heads" in err

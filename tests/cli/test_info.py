@@ -114,14 +114,11 @@ def test_a_damaged_errors_file_is_a_note(run, extracted, monkeypatch):
     assert (code, err.count("\n"), err.startswith("note: ")) == (0, 1, True)
 
 
-@pytest.mark.parametrize("model", ["msd", "mtt"])
-def test_tags_beside_the_store_are_those_of_the_file_and_open_nothing(
-    run, extracted, monkeypatch, model
-):
-    series = audiorec.taggram(extracted / "songs/b/two.wav", model)
+def test_tags_beside_the_store_are_those_of_the_file_and_open_nothing(run, extracted, monkeypatch):
+    series = audiorec.taggram(extracted / "songs/b/two.wav")
     monkeypatch.setattr(reader, "TAGGRAM_HANDLER", "no_such_module:handler")
     for name in ("two", "songs/b/two.wav"):
-        code, out, err = run("tags", name, "--model", model, "--top", "50", "--json")
+        code, out, err = run("tags", name, "--top", "50", "--json")
         assert (code, err) == (0, "")
         segments = json.loads(out)["segments"]
         assert [s["start_s"] for s in segments] == series.start_s.tolist()

@@ -47,10 +47,7 @@ def test_by_the_last_run(songs, tmp_path, unmeasured):
     # (2 + 1 + 8 + 1) / 1000 for each second, and three processes that start
     assert found.cpu_s == pytest.approx(found.audio_s * 0.012 + 3 * START_S)
     both = estimated(songs, tmp_path, features=tmp_path / "f.parquet")
-    factor = (NETWORK["msd"] + NETWORK["mtt"]) / NETWORK["msd"]
-    assert both.cpu_s == pytest.approx(found.audio_s * (0.004 + 0.008 * factor) + 3 * START_S)
-    record(tmp_path / "vecs.parquet.run.json", networks=("msd", "mtt"))
-    assert estimated(songs, tmp_path, features=tmp_path / "f.parquet").cpu_s == found.cpu_s
+    assert both.cpu_s == found.cpu_s  # features are of the network that runs anyway
 
 
 @pytest.mark.parametrize(

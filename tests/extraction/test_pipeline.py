@@ -75,7 +75,7 @@ print(peak_mb())
 
 def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
     extractor = Extractor()
-    outputs = ("msd.max_pool", "mtt.tags")  # no shipped head reads mtt
+    outputs = ("msd.max_pool", "msd.tags")
     song = extractor.song(CLIP, outputs=outputs)
     found, _info = decode(CLIP, lambda blocks: list(segments(blocks)))
     msd, step = load_backbone("msd"), ExtractorConfig().segments_at_once
@@ -87,10 +87,10 @@ def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
     assert tuple(song.features) == outputs
     np.testing.assert_array_equal(song.features["msd.max_pool"], features["msd"].max_pool)
     assert extractor.heads.backbones == ("msd",)
-    tags = backbone_tags(CLIP, "mtt").scores
-    np.testing.assert_allclose(song.features["mtt.tags"], tags, atol=1e-6)
+    tags = backbone_tags(CLIP).scores
+    np.testing.assert_allclose(song.features["msd.tags"], tags, atol=1e-6)
     names = [w["name"] for w in extractor.weights_with(outputs)]
-    assert names == ["musicnn_msd", "head_version", "head_genre", "musicnn_mtt"]
+    assert names == ["musicnn_msd", "head_version", "head_genre"]
     np.testing.assert_array_equal(song.series.start_s, [segment.start_s for segment in found])
     scores = extractor.heads.scores(features)
     np.testing.assert_allclose(song.series.scores, scores, rtol=0, atol=1e-6)

@@ -83,7 +83,7 @@ def test_labels_that_cannot_work_are_refused(tmp_path, text, message):
 def test_features_are_a_row_a_segment(data):
     assert len(data.labels) == len(data.song_ids) == len(data.groups) == 8 * 2
     assert data.features["msd"].tags.shape == (16, 50)
-    assert data.features["mtt"].penultimate.shape == (16, 200)
+    assert data.features["msd"].penultimate.shape == (16, 200)
     assert data.classes == ("hum", "noise")
     assert data.grouped
 
@@ -121,7 +121,7 @@ def test_songs_that_fail_are_named(collection, tmp_path):
 
 def test_a_head_that_reads_pools_has_them_in_a_cache_of_their_own(collection, data):
     songs, cache = read_labels(collection), collection.parent / "cache"
-    inputs = ("msd.max_pool", "mtt.mean_pool")
+    inputs = ("msd.max_pool", "msd.mean_pool")
     wide = labelled_features(songs, cache, inputs=inputs, jobs=1)
     assert wide.features["msd"].max_pool.shape == (len(wide.labels), 753)
     np.testing.assert_array_equal(wide.features["msd"].tags, data.features["msd"].tags)

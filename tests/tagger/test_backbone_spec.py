@@ -166,7 +166,7 @@ def test_the_examples_are_specs(tmp_path, path):
     classes = content["outputs"]["scores"].pop("classes")
     content["outputs"]["scores"].pop("column", None)
     content["outputs"]["scores"]["classes"] = ["a", "b"]
-    assert isinstance(classes, str)
+    assert isinstance(classes, str) or len(classes) > 2
     if "filterbank" in content["mel"]:
         place = content["mel"]["filterbank"]
         np.savez(tmp_path / place["file"], **{place["array"]: np.ones((257, 96), np.float32)})

@@ -21,7 +21,7 @@ from audiorec.tagger.backbone_torch import (
 from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, weights_path
 
 ORACLE = Path(__file__).parents[2] / "fixtures" / "musicnn_oracle.npz"
-NAMES = ["msd", "mtt"]
+NAMES = ["msd"]
 WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 
@@ -96,7 +96,7 @@ def test_engines_share_their_identity(backbone):
 
 
 def test_load_backbone_gives_the_torch_engine():
-    assert isinstance(load_backbone("mtt", engine="torch"), TorchBackbone)
+    assert isinstance(load_backbone("msd", engine="torch"), TorchBackbone)
 
 
 @pytest.mark.parametrize("device", ["quantum", "cuda:99"])
@@ -132,7 +132,7 @@ def test_dropout_is_off_in_use_and_on_in_training(segments):
 
 
 def test_every_layer_learns(segments):
-    network = load_network(weights_path("mtt"))
+    network = load_network(weights_path("msd"))
     network(torch.from_numpy(segments[:3]))[0].square().mean().backward()
     idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []

@@ -21,9 +21,9 @@ from audiorec.tagger.heads import (
     softmax,
 )
 from audiorec.tagger.weights import WEIGHTS
-from audiorec.types import Features
+from audiorec.types import AddedFeatures, Features
 
-SHA = {"msd": "a" * 64, "mtt": "b" * 64}
+SHA = {"msd": "a" * 64, "mn04": "b" * 64}
 
 
 def features(n, seed=0):
@@ -36,9 +36,15 @@ def features(n, seed=0):
     )
 
 
-def random_head(task="mood", classes=("x", "y", "z"), inputs=("msd.tags", "mtt.penultimate")):
+def added(n, seed=2):
+    rng = np.random.default_rng(seed)
+    scores, embedding = rng.random((n, 50), np.float32), rng.standard_normal((n, 200))
+    return AddedFeatures(scores=scores, embedding=embedding.astype(np.float32))
+
+
+def random_head(task="mood", classes=("x", "y", "z"), inputs=("msd.tags", "mn04.embedding")):
     rng = np.random.default_rng(3)
-    width = sum({"tags": 50, "penultimate": 200}[name.split(".")[1]] for name in inputs)
+    width = sum({"tags": 50, "embedding": 200}[name.split(".")[1]] for name in inputs)
     sizes = (width, 7, len(classes))
     return Head(
         task=task,
@@ -67,12 +73,12 @@ def head():
 
 @pytest.fixture
 def both():
-    return {"msd": features(9, 1), "mtt": features(9, 2)}
+    return {"msd": features(9, 1), "mn04": added(9)}
 
 
 @pytest.mark.parametrize("n", [0, 1, 255, 256, 257, 600])
 def test_long_songs_are_scored_in_blocks_and_come_out_the_same(head, n):
-    both = {"msd": features(n, 1), "mtt": features(n, 2)}
+    both = {"msd": features(n, 1), "mn04": added(n)}
     whole = head.scores_of_columns(assemble(both, head.inputs))
     found = head.scores(both)
     assert found.shape == (n, 3)
@@ -111,8 +117,8 @@ def test_scores_worked_by_hand():
 
 
 def test_inputs_stand_in_their_order(both):
-    columns = assemble(both, ("mtt.tags", "msd.penultimate"))
-    np.testing.assert_array_equal(columns[:, :50], both["mtt"].tags)
+    columns = assemble(both, ("mn04.scores", "msd.penultimate"))
+    np.testing.assert_array_equal(columns[:, :50], both["mn04"].scores)
     np.testing.assert_array_equal(columns[:, 50:], both["msd"].penultimate)
 
 
@@ -129,7 +135,7 @@ def test_rows_sum_to_one(head, both):
 def test_scores_do_not_depend_on_batches(head, both):
     def part(rows):
         return {
-            name: Features(*(getattr(f, n.name)[rows] for n in dataclasses.fields(f)))
+            name: type(f)(*(getattr(f, n.name)[rows] for n in dataclasses.fields(f)))
             for name, f in both.items()
         }
 
@@ -139,7 +145,7 @@ def test_scores_do_not_depend_on_batches(head, both):
 
 
 def test_no_segments_give_no_rows(head):
-    assert head.scores({"msd": features(0), "mtt": features(0)}).shape == (0, 3)
+    assert head.scores({"msd": features(0), "mn04": added(0)}).shape == (0, 3)
 
 
 def test_round_trip_keeps_everything(head, both, tmp_path):
@@ -162,18 +168,18 @@ def test_checksum_follows_scores_and_not_figures(head):
 def test_refuses_another_backbone(head):
     head.check_backbones(SHA)
     with pytest.raises(
-        SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, but this one is cccccccccccc"
+        SpecMismatchError, match=r"'mn04' bbbbbbbbbbbb, but this one is cccccccccccc"
     ):
-        head.check_backbones(SHA | {"mtt": "c" * 64})
+        head.check_backbones(SHA | {"mn04": "c" * 64})
     with pytest.raises(SpecMismatchError, match="this one is missing"):
         head.check_backbones({"msd": SHA["msd"]})
 
 
 def test_refuses_missing_backbone_and_unequal_lengths(head, both):
-    with pytest.raises(InputError, match=r"needs backbone 'mtt', got \['msd'\]"):
+    with pytest.raises(InputError, match=r"needs backbone 'mn04', got \['msd'\]"):
         head.scores({"msd": both["msd"]})
     with pytest.raises(ShapeError, match="have the same number of segments"):
-        head.scores(both | {"mtt": features(8)})
+        head.scores(both | {"mn04": added(8)})
     narrow = dataclasses.replace(both["msd"], tags=both["msd"].tags[:, :49])
     with pytest.raises(ShapeError, match=r"tags must have shape \(T, 50\), got \(9, 49\)"):
         head.scores(both | {"msd": narrow})
@@ -192,7 +198,7 @@ def test_refuses_unknown_inputs(name):
         ({"classes": ("x", "x", "y")}, "different classes"),
         ({"task": "a/b"}, "without '/'"),
         ({"backbones": {"msd": "a"}}, "need checksums of"),
-        ({"mean": np.zeros(3, np.float32)}, r"mean must have shape \(250,\), got \(3,\)"),
+        ({"scale": np.ones(3, np.float32)}, r"scale must have shape \(250,\), got \(3,\)"),
         ({"scale": np.zeros(250, np.float32)}, "positive"),
         ({"calibration_bias": np.float32([0, np.nan, 0])}, "calibration_bias contains NaN"),
         ({"layers": ()}, "has 250 columns"),
@@ -261,10 +267,10 @@ def test_heads_stand_side_by_side(both):
     first, second = random_head("a"), random_head("b", ("p", "q"), ("msd.tags",))
     heads = Heads([first, second])
     assert heads.classes == ("a/x", "a/y", "a/z", "b/p", "b/q")
-    assert heads.backbones == ("msd", "mtt")
+    assert heads.backbones == ("msd", "mn04")
     np.testing.assert_array_equal(heads.scores(both)[:, 3:], second.scores(both))
     with pytest.raises(SpecMismatchError, match="'a' was trained on backbone 'msd'"):
-        heads.check_backbones({"msd": "c", "mtt": SHA["mtt"]})
+        heads.check_backbones({"msd": "c", "mn04": SHA["mn04"]})
 
 
 def test_heads_refuse_the_same_task_twice_and_disagreement():
@@ -273,8 +279,8 @@ def test_heads_refuse_the_same_task_twice_and_disagreement():
         Heads([head, head])
     with pytest.raises(InputError, match="different tasks"):
         Heads([])
-    other = dataclasses.replace(head, task="b", backbones=SHA | {"mtt": "d" * 64})
-    with pytest.raises(InputError, match="different backbones 'mtt'"):
+    other = dataclasses.replace(head, task="b", backbones=SHA | {"mn04": "d" * 64})
+    with pytest.raises(InputError, match="different backbones 'mn04'"):
         Heads([head, other])
 
 

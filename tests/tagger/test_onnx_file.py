@@ -203,7 +203,7 @@ def test_lists_of_numbers_may_be_packed():
         assert rewritten_onnx(content) == content
 
 
-@pytest.mark.parametrize("name", ["msd", "mtt"])
+@pytest.mark.parametrize("name", ["msd"])
 def test_the_shipped_networks_are_the_same_but_for_texts(name):
     onnx = needs("onnx")
     content = (data_folder() / f"musicnn_{name}.onnx").read_bytes()

@@ -21,7 +21,7 @@ from audiorec.tagger.weights import (
     weights_path,
 )
 
-NAMES = ["msd", "mtt"]
+NAMES = ["msd"]
 
 # As the authors of musicnn published them.
 PUBLISHED = {
@@ -33,14 +33,6 @@ PUBLISHED = {
         *["experimental", "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country"],
         *["easy listening", "sexy", "catchy", "funk", "electro", "heavy metal"],
         *["Progressive rock", "60s", "rnb", "indie pop", "sad", "House", "happy"],
-    ],
-    "mtt": [
-        *["guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock"],
-        *["fast", "piano", "ambient", "beat", "violin", "vocal", "synth", "female", "indian"],
-        *["opera", "male", "singing", "vocals", "no vocals", "harpsichord", "loud", "quiet"],
-        *["flute", "woman", "male vocal", "no vocal", "pop", "soft", "sitar", "solo", "man"],
-        *["classic", "choir", "voice", "new age", "dance", "male voice", "female vocal", "beats"],
-        *["harp", "cello", "no voice", "weird", "country", "metal", "female voice", "choral"],
     ],
 }
 
@@ -85,23 +77,18 @@ def test_checksums_are_those_of_the_files(name):
     assert WEIGHTS[name].sha256 != WEIGHTS[name].onnx_sha256
 
 
-def test_the_networks_differ():
-    assert len({entry.sha256 for entry in WEIGHTS.values()}) == len(WEIGHTS) == 2
-
-
 @pytest.mark.parametrize("form", ["safetensors", "onnx"])
 def test_refuses_a_file_with_one_flipped_bit(copied, form):
-    path = copied / f"musicnn_mtt.{form}"
+    path = copied / f"musicnn_msd.{form}"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=rf"musicnn_mtt\.{form}.*damaged or replaced.*reinstall"):
-        weights_path("mtt", form)
-    assert weights_path("msd", form).parent == copied
+    with pytest.raises(WeightsError, match=rf"musicnn_msd\.{form}.*damaged or replaced.*reinstall"):
+        weights_path("msd", form)
 
 
-def test_refuses_the_other_network_under_this_name(copied):
-    (copied / "musicnn_msd.onnx").write_bytes((copied / "musicnn_mtt.onnx").read_bytes())
+def test_refuses_another_file_under_this_name(copied):
+    (copied / "musicnn_msd.onnx").write_bytes((copied / "musicnn_msd.safetensors").read_bytes())
     with pytest.raises(WeightsError, match=f"expected {WEIGHTS['msd'].onnx_sha256[:12]}"):
         weights_path("msd", "onnx")
 
@@ -129,10 +116,12 @@ def test_a_file_is_read_once_a_process(copied, monkeypatch):
 
 
 def test_refuses_an_unknown_network():
-    with pytest.raises(InputError, match="one of msd, mtt, got 'vgg'"):
+    with pytest.raises(InputError, match="one of msd, got 'vgg'"):
         backbone_weights("vgg")
-    with pytest.raises(InputError, match="one of msd, mtt, got 'MSD'"):
+    with pytest.raises(InputError, match="one of msd, got 'MSD'"):
         weights_path("MSD")
+    with pytest.raises(InputError, match=r"no longer brings the backbone mtt.*backbones.md"):
+        backbone_weights("mtt")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,6 +20,7 @@ from audiorec.recall.contract.data import Sound
 from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
+from audiorec.tagger.weights import MSD
 from audiorec.types import BoolArray, IdMap, Int64Array
 
 CACHE_FOLDER = "log_mels"
@@ -120,7 +121,7 @@ class LogMelSongs(SongInputs):
     sound : Sound
         The sound of a store.
     recipe : UserAudioRecipe
-        Names the backbone and the number of decoding processes.
+        Has the number of decoding processes.
     cache : Path
         A folder that lasts as long as the training.
     """
@@ -130,7 +131,7 @@ class LogMelSongs(SongInputs):
         if store is None:
             raise InputError("end-to-end training decodes songs again: give --vectors with a store")
         self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
-        self.inputs = (f"{recipe.backbone}_log_mel",)
+        self.inputs = (f"{MSD.name}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
         # Only the hop is taken from the store: files are decoded anew, at one loudness, for the
         # network that is trained.

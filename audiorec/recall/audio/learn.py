@@ -49,7 +49,7 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.spec import fingerprint
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.tagger.backbone_torch import HIDDEN, load_network
-from audiorec.tagger.weights import backbone_weights, weights_path
+from audiorec.tagger.weights import MSD, weights_path
 from audiorec.types import FloatArray, Int64Array, LineProgress, Pairs
 
 METRICS_FILE = "metrics.jsonl"
@@ -91,7 +91,7 @@ def train_on_listening(
         "data": first.fingerprint,
         "plays": course.digest,
         "recipe": recipe.to_dict(),
-        "tower": backbone_weights(recipe.backbone).sha256 if recipe.end_to_end else "",
+        "tower": MSD.sha256 if recipe.end_to_end else "",
     }
     tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)
     given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
@@ -200,7 +200,7 @@ class _Course:
         embedding = recipe.embedding if data.anchors is None else data.anchors.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            network = load_network(weights_path(recipe.backbone)) if recipe.end_to_end else None
+            network = load_network(weights_path(MSD.name)) if recipe.end_to_end else None
             spec = TowerSpec(
                 inputs=self.inputs,
                 width=HIDDEN if recipe.end_to_end else self.songs.values.shape[1],

@@ -8,7 +8,7 @@ from audiorec.learning.negatives import NegativeRule
 from audiorec.recall.audio.closed_form import Ridge
 from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.model import EMBEDDING, Pooling, TowerSpec
-from audiorec.tagger.weights import BackboneName
+from audiorec.tagger.weights import GONE, MSD
 
 Loss = Literal["softmax", "hinge"]
 Start = Literal["ridge", "random"]
@@ -42,8 +42,6 @@ class UserAudioRecipe:
         Columns of the features; empty: all.
     end_to_end : bool
         Also train the backbone, on the audio of a store's songs.
-    backbone : {"msd", "mtt"}
-        The backbone to train, with `end_to_end`.
     max_segments : int
         Segments per song kept in memory in training; longer songs are thinned evenly.
     segments : int
@@ -101,7 +99,6 @@ class UserAudioRecipe:
     pooling: Pooling = "attention"
     inputs: tuple[str, ...] = ()
     end_to_end: bool = False
-    backbone: BackboneName = "msd"
     max_segments: int = MAX_SEGMENTS
     segments: int = 8
     loss: Loss = "softmax"
@@ -133,7 +130,7 @@ class UserAudioRecipe:
     def __post_init__(self) -> None:
         known: dict[str, tuple[str, ...]]
         known = {"loss": ("softmax", "hinge"), "start": ("ridge", "random")}
-        known |= {"pairs": ("users", "sessions", "playlists"), "backbone": ("msd", "mtt")}
+        known |= {"pairs": ("users", "sessions", "playlists")}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} is {' or '.join(values)}; got {getattr(self, name)!r}")
@@ -178,5 +175,9 @@ class UserAudioRecipe:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "UserAudioRecipe":
-        """Undo `kept`."""
+        """Undo `to_dict`; raise `ValueError` for a model of a network that is not shipped."""
+        fields = dict(fields)
+        # Until 0.1 there was a choice of two.
+        if (backbone := fields.pop("backbone", MSD.name)) != MSD.name:
+            raise ValueError(GONE.get(backbone, f"unknown backbone {backbone!r}"))
         return cls(**{**fields, "inputs": tuple(fields["inputs"])})

@@ -23,8 +23,8 @@ import audiorec
 from audiorec.errors import MissingExtraError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
-from audiorec.extraction.pipeline import Extractor
-from audiorec.extraction.run import make_outputs, run_metadata
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+from audiorec.extraction.run import RunOptions, make_outputs, prepare
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.model import TowerSpec, expected_shapes
 from audiorec.recall.audio.recipe import UserAudioRecipe
@@ -122,7 +122,7 @@ def _write_models(library: Path) -> None:
 
 def _write_unfinished_run(folder: Path, library: Path) -> None:
     """Leave a run that was cut off beside the library: cases move it into their copy."""
-    metadata = run_metadata(Extractor(), outputs_of(library))
+    _extractor, metadata = prepare(ExtractorConfig(), outputs_of(library), RunOptions())
     with Journal.open(outputs_of(library), metadata) as journal:
         row = journal.known().to_pylist()[0]
         journal.append_copy(row["content_hash"], {"song_id": "copy", "uri": "/music/copy.flac"})

@@ -37,7 +37,7 @@ from audiorec.errors import InputError
 from audiorec.files.visible import visible, visible_json
 from audiorec.store.export import chosen_columns
 from audiorec.store.parquet import DICTIONARY_COLUMNS, Checked, open_checked
-from audiorec.store.schema import Kind, number_names
+from audiorec.store.schema import LISTS, Kind, number_names
 
 Dialect = Literal["duckdb", "clickhouse", "hive"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -111,7 +111,8 @@ def ddl(
         raise InputError(f"--table {table!r}: use letters, digits and underscores only")
     file = open_checked(vectors, Kind.VECTORS)
     try:
-        names = chosen_columns(file, columns)
+        halves = [name for name, kind in LISTS.items() if kind == "float16"]
+        names = chosen_columns(file, columns, without=halves)  # not every reader knows them
         described = [_described(file, name, dialect) for name in names]
         numbers = number_names(file.metadata) if "vector" in names else []
     finally:
@@ -141,6 +142,9 @@ def _described(file: Checked, name: str, dialect: Dialect) -> _Column:
         width = field.type.list_size
         kinds = {"duckdb": f"FLOAT[{width}]", "clickhouse": "Array(Float32)"}
         return _Column(own, kinds.get(dialect, "ARRAY<FLOAT>"), field.nullable, width)
+    if pa.types.is_list(field.type) and pa.types.is_float32(field.type.value_type):
+        kinds = {"duckdb": "FLOAT[]", "clickhouse": "Array(Float32)"}
+        return _Column(own, kinds.get(dialect, "ARRAY<FLOAT>"), field.nullable)
     return _Column(own, _type(file, field, dialect), field.nullable)
 
 

@@ -17,7 +17,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
@@ -33,8 +33,8 @@ from audiorec.files.arrow import matrix
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import GROUP_ROWS
-from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import Kind, number_names
+from audiorec.store.parquet import Checked, checked_lists, open_checked
+from audiorec.store.schema import LISTS, Kind, number_names, series_type
 from audiorec.types import FloatArray
 
 Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
@@ -98,7 +98,8 @@ def export(
     with ExitStack() as stack:
         store = open_checked(vectors, Kind.VECTORS)
         stack.callback(store.close)
-        names = chosen_columns(store, columns)
+        # A spreadsheet of a thousand columns helps nobody who has not asked for them.
+        names = chosen_columns(store, columns, without=LISTS if chosen == "csv" else ())
         if chosen == "npy":
             return _write_npy(store, out)
         temporary = stack.enter_context(replaced(out))
@@ -115,13 +116,15 @@ def export(
     return [out]
 
 
-def chosen_columns(store: Checked, columns: Sequence[str] | None) -> list[str]:
-    """Return the requested columns, ``song_id`` first; all columns if None."""
+def chosen_columns(
+    store: Checked, columns: Sequence[str] | None, *, without: Collection[str] = ()
+) -> list[str]:
+    """Return the requested columns, ``song_id`` first; if None all but those in `without`."""
     there = store.schema.names
     unknown = [name for name in columns or () if name not in there]
     if unknown:
         raise InputError(f"{store.path}: no column {unknown[0]!r}, there are: {', '.join(there)}")
-    chosen = there if columns is None else columns
+    chosen = [n for n in there if n not in without] if columns is None else columns
     return list(dict.fromkeys(["song_id", *chosen]))
 
 
@@ -239,21 +242,38 @@ def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
         yield store.read(names)
         return
     for table in store.batches(GROUP_ROWS, names):
-        yield table.select(names)
+        yield _with_floats(table.select(names))
+
+
+def _with_floats(table: Any) -> Any:
+    """Return a table whose half floats are floats, which every reader knows."""
+    for name in LISTS.keys() & set(table.column_names):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table.column(name).cast(series_type()))
+    return table
 
 
 def _widened(store: Checked, table: Any) -> Any:
-    """Return a table in which the vector is replaced by one column for each number."""
-    if "vector" not in table.column_names:
-        return table.replace_schema_metadata(None)
-    numbers = _numbers(store, table)
+    """Return a table in which lists of numbers are replaced by one column for each number."""
     columns: dict[str, Any] = {}
     for name in table.column_names:
-        if name != "vector":
+        if name == "vector":
+            labels, numbers = number_names(store.metadata), _numbers(store, table)
+            lacking = np.zeros(len(table), np.bool_)
+        elif name in LISTS:
+            labels = [f"{name}_{number}" for number in range(store.metadata.lists[name])]
+            there, values = checked_lists(
+                table.column(name), len(labels), name, store.path, dtype="float32"
+            )
+            numbers = np.zeros((len(table), len(labels)), np.float32)
+            lacking = np.ones(len(table), np.bool_)
+            numbers[there], lacking[there] = values, False
+        else:
             columns[name] = table.column(name)
             continue
-        for number, label in enumerate(number_names(store.metadata)):
-            columns[label] = pa.array(np.ascontiguousarray(numbers[:, number]))
+        for number, label in enumerate(labels):
+            column = np.ascontiguousarray(numbers[:, number])
+            columns[label] = pa.array(column, mask=lacking if lacking.any() else None)
     return pa.table(columns)
 
 

@@ -86,7 +86,7 @@ def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
 
 
 def checked_lists(
-    column: Any, width: int, name: str, path: Path
+    column: Any, width: int, name: str, path: Path, *, dtype: str = ""
 ) -> tuple[Int64Array, npt.NDArray[Any]]:
     """Return which rows of a nullable column of lists have one, (m,), and the lists, (m, width)."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -97,7 +97,7 @@ def checked_lists(
             f"{path}: a {name} has {lengths[lengths != width][0]} numbers, not {width}"
         )
     flat = column.flatten()  # leaves out null lists
-    values = view(flat, LISTS[name])
+    values = view(flat, dtype or LISTS[name])
     if not np.isfinite(values).all():
         raise StoreError(f"{path}: a {name} is not finite")
     return there, values.reshape(-1, width)

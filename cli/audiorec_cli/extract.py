@@ -66,13 +66,6 @@ def extract(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and estimate the time.")
     ] = False,
-    upgrade: Annotated[
-        bool,
-        typer.Option(
-            "--upgrade",
-            help="Decode the songs of an older store again, for the columns that it lacks.",
-        ),
-    ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop songs whose file no longer exists.")
     ] = False,
@@ -90,6 +83,13 @@ def extract(
     watch: WatchOption = False,
     settle: SettleOption = SETTLE_S,
     every: EveryOption = EVERY_S,
+    upgrade: Annotated[
+        bool,
+        more(
+            "--upgrade",
+            help="Decode the songs of an older store again, for the columns that it lacks.",
+        ),
+    ] = False,
     errors: Annotated[
         Path | None,
         more(help="File of failures [default: vecs.errors.parquet beside vecs.parquet]."),

@@ -23,7 +23,7 @@ def plays(tmp_path, monkeypatch):
     [
         (
             "rules --engine torchrun",
-            "rules trains in one process only; these use several: youtube-dnn,",
+            "rules trains in one process only; these use several: comirec-sa, mind, sasrec",
         ),
         ("sasrec --processes 3", "--processes and --address need --engine torchrun or ray"),
         ("sasrec --engine torchrun --address auto", "--address is for --engine ray"),

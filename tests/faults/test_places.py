@@ -7,7 +7,7 @@ import subprocess
 NO_ROOM = "cannot be written: no space left on device; free some space and repeat the command"
 CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 RECORD = "vecs.parquet.run.json"
-SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))"
+SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))"
 FULL_AT_A_ROW = """
 import os
 real, calls = os.write, []

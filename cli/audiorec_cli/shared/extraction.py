@@ -42,7 +42,7 @@ class Extraction:
         bool,
         typer.Option(
             "--vector-only",
-            help="Write the vector alone: no sound to compare by, no tempo, key and moods.",
+            help="The vector alone: no sound to compare by, no tempo, key and moods.",
         ),
     ] = False
     quiet: QuietOption = False

@@ -20,7 +20,14 @@ from audiorec.files.run_folder import run_folder_path
 from audiorec.files.tables import TableFile
 from audiorec.store.failures import errors_beside, errors_path, own_failures
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, metadata_object, schema_of
+from audiorec.store.schema import (
+    MARKS,
+    METADATA_KEY,
+    Kind,
+    StoreMetadata,
+    metadata_object,
+    schema_of,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Columns to count, and the key of their counts.
@@ -73,11 +80,21 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
         return {
             "vectors": str(vectors),
             **_size(file),
+            "songs_with": {
+                name: _with_value(file, mark) if mark in file.metadata.marks else 0
+                for name, mark in zip(("tempo_and_key", "sound"), MARKS, strict=True)
+            },
             **{name: about[name] for name in MAKER},
             **_counts(file),
             "beside": [_beside(k, p, file) for k, p in files_beside(vectors, given).items()],
             "unfinished_run": run_folder_path(vectors).is_dir(),
         }
+
+
+def _with_value(file: Checked, name: str) -> int:
+    """Count the songs that have a value in a column."""
+    column = file.read([name]).column(name)
+    return len(column) - int(column.null_count)
 
 
 def _size(file: Checked) -> dict[str, Any]:

@@ -43,6 +43,8 @@ TEXT_ATTRIBUTES = ("key", "scale")
 HEARD = "bpm_confidence"
 # Lists beside the vector, with the type of their numbers; null where a song was extracted without.
 LISTS = {"sound": "float32", "embedding": "float16", "heard_tags": "float16"}
+# One column of each group that a store may lack: null in a row that was made without the group.
+MARKS = (HEARD, "sound")
 # Columns of features.parquet other than the backbone outputs.
 RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
 
@@ -140,9 +142,8 @@ class StoreMetadata:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """One column of each group of optional columns: null in a row made without the group."""
-        groups = ((HEARD, self.attributes), ("embedding", self.lists))
-        return tuple(mark for mark, group in groups if mark in group)
+        """Those of `MARKS` that the store has."""
+        return tuple(mark for mark in MARKS if mark in self.optional)
 
     @property
     def dimension(self) -> int:

@@ -25,6 +25,7 @@ from audiorec.files.arrow import booleans, integers
 from audiorec.files.parquet_files import WRITING
 from audiorec.files.tables import TableFile, with_nulls
 from audiorec.store.parquet import Checked
+from audiorec.store.schema import MARKS
 
 PART = "part"  # additional column: the number of the part that a row is from
 TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made
@@ -199,10 +200,10 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
 
     ======  ==========================================================================
     error   none
-    same    the newest if they are the same audio (same ``content_hash``; for failures
+    same    as newest if they are the same audio (same ``content_hash``; for failures
             the same ``uri``), otherwise none
-    newest  the newest, independent of the order of the parts; of equally old ones that with the
-            fewest nulls
+    newest  the newest of those with the most of `MARKS`, so that no sound is lost; independent of
+            the order of the parts
     first   the one from the first part
     ======  ==========================================================================
     """
@@ -243,10 +244,13 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
         what = "different songs have" if len(sounds) > 1 else "different rows have"
         raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
     # Sort key by time; the text breaks ties between rows of the same time.
-    full = [sum(value is not None for value in row.values()) for row in values]
     ages = [
-        (*(row[name] for name in TIMES if name in row), n, repr(row))
-        for row, n in zip(values, full, strict=True)
+        (
+            sum(row.get(mark) is not None for mark in MARKS),
+            *(row[name] for name in TIMES if name in row),
+            repr(row),
+        )
+        for row in values
     ]
     return ages.index(max(ages))
 

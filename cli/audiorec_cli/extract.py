@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -183,7 +184,7 @@ def _one_run(
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
     if report.stopped is None:
-        _say_lacking(outputs)
+        _say_lacking(outputs, config, options)
     return code
 
 
@@ -212,12 +213,18 @@ def _run(
     return report, code
 
 
-def _say_lacking(outputs: "Outputs") -> None:
-    """Say which files beside the store lack songs that the store has."""
+def _say_lacking(outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions") -> None:
+    """Say that an upgrade would add columns, and which files lack songs of the store."""
+    from audiorec.extraction.run import Policy, prepare
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
 
+    _, kept = prepare(config, outputs, options)
+    _, upgraded = prepare(config, outputs, replace(options, policy=Policy.UPGRADE))
+    if upgraded.optional != kept.optional:
+        again = shlex.join([*command_line(), "--upgrade"])
+        say(f"note: {outputs.vectors} lacks sound, tempo or key of today; to add them: {again}")
     for kind in (Kind.SCORES, Kind.FEATURES):
         if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
             path = default_path(outputs.vectors, kind)

@@ -17,8 +17,9 @@ import audiorec
 from audiorec.errors import AudiorecError, StoreError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import Manifest
-from audiorec.extraction.pipeline import Extractor
-from audiorec.extraction.run import preview, run_metadata
+from audiorec.extraction.metadata import prepare
+from audiorec.extraction.pipeline import ExtractorConfig
+from audiorec.extraction.run import RunOptions, preview
 from audiorec.files.blocks import run_blocks
 from audiorec.files.run_folder import RunFolder
 from audiorec.listening.check import describe
@@ -154,7 +155,7 @@ def replace_record(library: Path) -> Any:
 def resume_run(library: Path) -> Any:
     """Go on with whatever run is found, by every command that leaves one."""
     outputs = outputs_of(library)
-    metadata = run_metadata(Extractor(), outputs)
+    _extractor, metadata = prepare(ExtractorConfig(), outputs, RunOptions())
     errors: list[AudiorecError] = []
 
     def look() -> None:

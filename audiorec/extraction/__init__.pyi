@@ -14,6 +14,8 @@ from audiorec.extraction.catalogue import read_manifest as read_manifest
 from audiorec.extraction.catalogue import uri_of as uri_of
 from audiorec.extraction.manifest import find_sources as find_sources
 from audiorec.extraction.manifest import write_manifest as write_manifest
+from audiorec.extraction.metadata import prepare as prepare
+from audiorec.extraction.metadata import run_metadata as run_metadata
 from audiorec.extraction.naming import Naming as Naming
 from audiorec.extraction.naming import parse_naming as parse_naming
 from audiorec.extraction.naming import read_id_table as read_id_table
@@ -32,9 +34,7 @@ from audiorec.extraction.run import Policy as Policy
 from audiorec.extraction.run import RunOptions as RunOptions
 from audiorec.extraction.run import extract as extract
 from audiorec.extraction.run import make_outputs as make_outputs
-from audiorec.extraction.run import prepare as prepare
 from audiorec.extraction.run import preview as preview
-from audiorec.extraction.run import run_metadata as run_metadata
 from audiorec.extraction.shard_tasks import ShardOutcome as ShardOutcome
 from audiorec.extraction.shard_tasks import ShardsReport as ShardsReport
 from audiorec.extraction.shard_tasks import ShardTask as ShardTask

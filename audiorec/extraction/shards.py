@@ -30,8 +30,9 @@ from typing import Any
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.extraction.catalogue import Source
 from audiorec.extraction.manifest import Manifest, with_current_stat
+from audiorec.extraction.metadata import run_metadata
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.run import RunOptions, run, run_metadata
+from audiorec.extraction.run import RunOptions, run
 from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.own_files import check_tree, refuse_other_than_folder, remove_tree
 from audiorec.files.storage import (

@@ -178,22 +178,21 @@ class Journal:
     def hashes(self, kind: Kind, *, whole: bool = False) -> frozenset[str]:
         """Return the content hashes for which a row of this kind exists.
 
-        A song whose hash is known for every requested kind needs no decoding: either it is known
-        under its id, or `append_copy` copies the rows to its new id. If `whole`, rows of vectors
-        count only with all optional columns.
+        A song known by hash for every requested kind needs no decoding: either its id is known, or
+        `append_copy` copies its rows. If `whole`, vectors count only with all optional columns.
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
         places = self._content_places(kind)
         marks = self._metadata[kind].marks if whole and kind == Kind.VECTORS else ()
         for mark in marks:
-            columns = (part.table([mark]).column(mark) for part in self._parts[kind])
-            heard = [column.is_valid().to_pylist() for column in columns]
+            parts = self._parts[kind]
+            heard = [part.table([mark]).column(mark).is_valid().to_pylist() for part in parts]
             places = {name: at for name, at in places.items() if heard[at[0]][at[1]]}
-        if marks:
-            lacks = [isinstance(part, ParquetPart) and part.lacks for part in self._parts[kind]]
-            places = {name: at for name, at in places.items() if not lacks[at[0]]}
-        return frozenset(places)
+        lacks = [isinstance(part, ParquetPart) and part.lacks for part in self._parts[kind]]
+        return frozenset(
+            name for name, (part, _row) in places.items() if not marks or not lacks[part]
+        )
 
     def append_song(
         self,

@@ -197,7 +197,8 @@ def _run(
     stop: threading.Event,
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
-    from audiorec.extraction.run import prepare, run
+    from audiorec.extraction.metadata import prepare
+    from audiorec.extraction.run import run
 
     out = str(outputs.vectors)
     _extractor, metadata = prepare(config, outputs, options)
@@ -215,7 +216,8 @@ def _run(
 
 def _say_lacking(outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions") -> None:
     """Say that an upgrade would add columns, and which files lack songs of the store."""
-    from audiorec.extraction.run import Policy, prepare
+    from audiorec.extraction.metadata import prepare
+    from audiorec.extraction.run import Policy
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind

@@ -177,8 +177,9 @@ def _numbers(text: str) -> tuple[int, int]:
 
 
 def _metadata(config: "ShardConfig") -> "StoreMetadata":
+    from audiorec.extraction.metadata import run_metadata
     from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.run import make_outputs, run_metadata
+    from audiorec.extraction.run import make_outputs
 
     return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 

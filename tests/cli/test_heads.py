@@ -104,4 +104,4 @@ def test_the_estimate_counts_the_networks_that_run(mood, audiorec, monkeypatch):
         seconds[name] = json.loads(out)["cpu_s"]
     assert seconds["genre=ours"] == seconds[f"mood={mood}"] > 0
     code, out, _ = audiorec("extract", *SONGS, "--dry-run", "--json", "--features", "f.parquet")
-    assert json.loads(out)["cpu_s"] > seconds["genre=ours"]
+    assert json.loads(out)["cpu_s"] == seconds["genre=ours"]  # of the network that runs anyway

@@ -11,7 +11,7 @@ from made_songs import write_song
 
 import audiorec
 from audiorec.audio.envelope import envelope
-from audiorec.errors import Failure, InputError, SongError, WeightsError
+from audiorec.errors import Failure, SongError, WeightsError
 from audiorec.extraction import reader
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import envelope_reader, hash_reader, song_reader
@@ -95,8 +95,6 @@ def test_what_no_song_is_to_blame_for_is_raised_as_it_is(songs, tmp_path):
         pytest.raises(WeightsError, match=r"bad\.safetensors"),
     ):
         list(songs_of.read_each([songs / "a.wav"]))
-    with pytest.raises(InputError):
-        audiorec.taggram(songs / "a.wav", "none")
 
 
 def test_the_public_functions_outlive_a_crash(songs, poisoned):

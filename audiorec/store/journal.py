@@ -96,8 +96,7 @@ class Outputs:
 class Journal:
     """The rows of one run, and the output of earlier runs.
 
-    Use `Journal.open` in a ``with`` statement: leaving it without `commit` keeps the folder, and
-    the next run on the same outputs resumes from it.
+    Use `Journal.open` in a ``with`` statement: left without `commit`, the next run resumes from it.
     """
 
     def __init__(self, outputs: Outputs, metadata: StoreMetadata, folder: RunFolder | None) -> None:
@@ -168,7 +167,7 @@ class Journal:
         self.close()
 
     def known(self) -> Any:
-        """Return the newest row, except the vector, of each song that had one before this start."""
+        """Return the newest row, without lists, of each song that had one before this start."""
         return self._newest_table(Kind.VECTORS)
 
     def failures(self) -> Any:

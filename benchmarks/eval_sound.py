@@ -77,7 +77,8 @@ def over_the_store(columns: Sequence[str], asked: Weighting | None = None) -> Sp
 
     def space(rows: Rows, others: Sequence[Rows]) -> list[Array]:
         values = [np.concatenate([r.said[c] for c in columns], 1) for r in (rows, *others)]
-        how = asked or Weighting.uniform(values[0].shape[1], standardise=True)
+        width = values[0].shape[1]
+        how = asked or Weighting(weights=np.ones(width), log_odds=np.zeros(width, np.bool_))
         scaling, units = fit_units(lambda: [values[0]], len(rows), how)
         return [units.astype(np.float64), *(_prepared(scaling, v) for v in values[1:])]
 

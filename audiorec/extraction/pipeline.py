@@ -157,8 +157,12 @@ class Extractor:
         self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
-    def for_store(cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = ()) -> "Extractor":
+    def for_store(
+        cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = (), sound: bool = False
+    ) -> "Extractor":
         """Return the extractor of a store: its spec and network, with `heads` or the default ones.
+
+        With `sound`, it also makes the lists beside the vector, by which songs are compared.
 
         Raises
         ------
@@ -176,11 +180,18 @@ class Extractor:
                 f"{made}, before songs were normalised in loudness: extract it again "
                 "(audiorec extract FOLDER --out NEW.parquet)"
             )
-        extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec))
+        extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec, sound=sound))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
                 f"{extractor.extractor_id}: pass the store's heads (--head), or extract it again"
+            )
+        ours = "" if extractor.sound is None else extractor.sound.id
+        if sound and ours != metadata.sound_id:
+            raise SpecMismatchError(
+                f"the sound of the store was made by {metadata.sound_id}, and this audiorec makes "
+                f"{ours or 'none'}: compare by vector, or make it again (audiorec extract FOLDER "
+                "--upgrade)"
             )
         return extractor
 

@@ -22,7 +22,6 @@ from audiorec.library.rows import SongRow
 from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs, playlist_near
 from audiorec.playlists.of_store import path_between as _path_between
 from audiorec.search.choice import Choice
-from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space_choice import AutoBy
 from audiorec.store.inventory import files_beside
@@ -233,7 +232,7 @@ class Library(SearchableStore):
     def map(
         self,
         *,
-        by: By = "vector",
+        by: AutoBy = "auto",
         table: str | Path | None = None,
         projection: "MapKind" = "pca",
         seed: int = 0,

@@ -50,7 +50,7 @@ def similar(
     ----------
     song : str or path
         An id, a unique part of one, or an audio file. A file that is not in the store is decoded
-        in a worker process, and compared by its vector.
+        in a worker process, and compared as the store's songs are.
     k : int
     vectors : path or Library, optional
         The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
@@ -73,7 +73,7 @@ def similar(
     """
     library = as_library(vectors)
     return library.similar(
-        _query(library, os.fspath(song)),
+        _query(library, os.fspath(song), by),
         k,
         by=by,
         only=only,
@@ -200,14 +200,19 @@ def as_library(vectors: StorePath | Library | None) -> Library:
     return open_store(place)
 
 
-def _query(library: Library, song: str) -> str | FloatArray:
-    """Return the id of a song, or the vector of a file that is not in the library."""
+def _query(library: Library, song: str, by: AutoBy) -> str | FloatArray:
+    """Return the id of a song, or the numbers of a file that is not in the library."""
     if song in library or not Path(song).expanduser().is_file() or song_of_file(library, song):
         return library.resolve(song)
     from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.reader import song_reader
 
-    with song_reader(Extractor.for_store(library.metadata).config) as reader:
+    space = library.space(by)
+    extractor = Extractor.for_store(library.metadata, sound=space.by == "sound")
+    with song_reader(extractor.config) as reader:
         found = reader.read(Path(song).expanduser())
-    row = pc.index(library.column("content_hash"), string_array([found.content_hash])[0]).as_py()
-    return found.vector if row < 0 else library.ids[row]
+    place = pc.index(library.column("content_hash"), string_array([found.content_hash])[0])
+    if (row := int(place.as_py())) >= 0:
+        return library.ids[row]
+    values: FloatArray = found.lists["sound"] if space.by == "sound" else found.vector
+    return values

@@ -16,7 +16,7 @@ import numpy as np
 from audiorec.playlists.m3u8 import BIDI
 from audiorec.search.filters import UNKNOWN, mean_scores, name_codes
 from audiorec.search.music import HEAD
-from audiorec.search.tag_means import tags_beside
+from audiorec.search.tag_means import stored_tag_means
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
@@ -45,7 +45,7 @@ class GroupProperties:
     heads : mapping of str to (tuple of str, ndarray)
         Class labels of each head, and the mean scores (n, C).
     tags : tuple of str
-        Backbone tags; empty without ``features.parquet`` beside the store.
+        Backbone tags; empty for a store without `heard_tags`.
     tag_values : ndarray, shape (n, len(tags)), float32
     artists : ndarray, shape (n,), int32
         Artist codes; `UNKNOWN` for none.
@@ -69,7 +69,7 @@ def group_properties(store: VectorStore) -> GroupProperties:
         columns = [i for i, name in enumerate(classes) if name.startswith(f"{head}/")]
         labels = tuple(classes[i].partition("/")[2] for i in columns)
         heads[head] = labels, means[:, columns]
-    tags = tags_beside(store)
+    tags = stored_tag_means(store)
     codes = name_codes(store, "artist")
     texts = store.column("artist").to_pylist()
     names = [""] * (int(codes.max(initial=-1)) + 1)

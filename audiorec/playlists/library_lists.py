@@ -58,7 +58,7 @@ class DividedLibrary:
     store : SearchableStore
     lists : tuple of NamedPlaylist
         Sorted by name.
-    by : {"vector", "mean", "features", "embedding"}
+    by : {"sound", "vector", "mean", "learnt"}
         The space in which the songs were compared.
     size : int
         Target number of songs per list.

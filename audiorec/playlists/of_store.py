@@ -44,7 +44,7 @@ class SongList:
     ----------
     store : SearchableStore
     rows : ndarray, shape (m,), int64
-    by : {"vector", "mean", "features", "embedding"}
+    by : {"sound", "vector", "mean", "learnt"}
         The space in which they were compared.
     notes : tuple of str
         Requests that could not be met, one per line.

@@ -25,6 +25,7 @@ from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
+from audiorec.search.space_choice import AutoBy
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -49,7 +50,7 @@ class LibraryMap:
     Attributes
     ----------
     rows : ndarray, shape (m,), int64
-        Rows of the store: all, unless the songs are compared by a file that lacks some.
+        Rows of the store: all, unless some lack what songs are compared by.
     places : ndarray, shape (m, 2), float64
     variance : tuple of float, or None
         Share of the total variance along each axis, for PCA; else None.
@@ -95,7 +96,7 @@ class LibraryMap:
 def library_figure(
     store: SearchableStore,
     *,
-    by: By = "vector",
+    by: AutoBy = "auto",
     table: str | Path | None = None,
     projection: MapKind = "pca",
     seed: int = 0,
@@ -108,10 +109,10 @@ def library_figure(
     ----------
     store : SearchableStore
         For example a `Library`.
-    by : {"vector", "mean", "features", "embedding"}
-        The space in which songs are compared.
+    by : {"auto", "sound", "vector", "mean", "learnt"}
+        The space in which songs are compared; see `SearchableStore.space`.
     table : path, optional
-        For ``features`` and ``embedding``; see `SearchableStore.space`.
+        A file of learnt embeddings.
     projection : {"pca", "tsne", "umap"}
         Projection method; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
     seed : int

@@ -61,7 +61,7 @@ def wanted_fields(
     Raises
     ------
     AudiorecError
-        If moods are requested and ``features.parquet`` beside the store does not have them.
+        If moods are requested and the store has no `heard_tags`.
     """
     moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
     found = []

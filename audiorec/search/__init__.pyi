@@ -40,7 +40,6 @@ from audiorec.search.near import near_one as near_one
 from audiorec.search.scaling import DEFAULT_WEIGHTS as DEFAULT_WEIGHTS
 from audiorec.search.scaling import By as By
 from audiorec.search.searchable import SearchableStore as SearchableStore
-from audiorec.search.space import TABLES as TABLES
 from audiorec.search.space import Neighbour as Neighbour
 from audiorec.search.space import Neighbours as Neighbours
 from audiorec.search.space import Space as Space

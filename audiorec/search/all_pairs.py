@@ -20,8 +20,8 @@ from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.blocks import run_blocks
 from audiorec.search.music import is_music
 from audiorec.search.scaling import By
-from audiorec.search.space import Space, open_space
-from audiorec.search.space_choice import AutoBy, choose_space
+from audiorec.search.space import Space
+from audiorec.search.space_choice import AutoBy, choose_space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
@@ -52,9 +52,10 @@ def all_pairs(
         nearest first. A song is never its own neighbour.
     k : int
         Neighbours per song; fewer in a store with fewer songs.
-    by : {"auto", "vector", "mean", "features", "embedding"}
+    by : {"auto", "sound", "vector", "mean", "learnt"}
+        By default sound, or the vector in a store without; songs without a sound are left out.
     table : path, optional
-        ``features.parquet`` or ``embeddings.parquet``; songs missing from it are left out.
+        A file of learnt embeddings; songs missing from it are left out.
     include_non_music : bool
         Also give rows to speech, noise, silence and jingles, and allow them as neighbours;
         see `is_music`.
@@ -88,7 +89,7 @@ def all_pairs(
     )
     scaling = space.scaling.to_dict()
     job = {
-        "store": store.fingerprint,
+        "store": store.fingerprint_of("sound" if compared.by == "sound" else "vector"),
         "k": k,
         "by": compared.by,
         "scaling": scaling,

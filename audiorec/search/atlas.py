@@ -25,10 +25,11 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.files.arrow import string_array
+from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
-from audiorec.search.space import open_space
+from audiorec.search.space_choice import open_space
+from audiorec.search.units import usual_space
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 
@@ -45,27 +46,33 @@ _LIBRARIES = {"tsne": ("sklearn.manifold", "plot"), "umap": ("umap", "map")}
 def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 0) -> Any:
     """Return the map of a store, one row per song in store order.
 
-    Columns: ``song_id``, ``x``, ``y``, ``title`` (the file name where the tag is missing),
-    ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (path of the file).
+    Songs are compared by sound, or by the vector in a store without; a song without a sound is left
+    out where others have one. Columns: ``song_id``, ``x``, ``y``, ``title`` (the file name where
+    the tag is missing), ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (path
+    of the file).
+
     Raises `StoreError` for an empty store, `InputError` for a head named like another column.
     """
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
-    places = project(open_space(store, "vector").matrix, projection, seed=seed)
+    space = open_space(store, usual_space(store))
+    places = project(space.matrix, projection, seed=seed)
     named = zip(*(store.column(name).to_pylist() for name in ("title", "uri")), strict=True)
     columns: dict[str, Any] = {
         "song_id": store.column("song_id"),
-        "x": pa.array(np.ascontiguousarray(places[:, 0])),
-        "y": pa.array(np.ascontiguousarray(places[:, 1])),
         "title": string_array([title or uri.rpartition("/")[2] for title, uri in named]),
     }
     columns |= {name: store.column(name) for name in TAGS}
     for head, labels in _labels(store).items():
-        if head in columns or head in ("duration_s", "audio"):
+        if head in columns or head in ("x", "y", "duration_s", "audio"):
             raise InputError(f"head {head!r} has the name of another column of the map")
         columns[head] = labels
     columns |= {"duration_s": store.column("duration_s"), "audio": store.column("uri")}
-    return pa.table(columns)
+    table = pa.table(columns).take(integers(space.rows))
+    for place, name in enumerate("xy"):
+        values = pa.array(np.ascontiguousarray(places[:, place]))
+        table = table.add_column(1 + place, name, values)
+    return table
 
 
 def write_atlas(

@@ -3,15 +3,15 @@
     vecs.parquet ──`index_build`──▶ vecs.faiss + vecs.faiss.json ──find_index──▶ `Index`
 
 faiss holds the prepared vectors, in one file or in pieces, each covering a range of songs. The
-sidecar, a JSON file beside it, records the extractor, the store's fingerprint, the scaling, the
-kind, and the SHA-256 of the faiss files. These are read only if their checksums match, and in
-worker processes, since a damaged file may crash its reader (`audiorec.search.index_files`). The
-index only proposes candidates, which are compared again in float64 with the store's vectors:
+sidecar, a JSON file beside it, records the space, the extractor, the store's fingerprint, the
+scaling, the kind, and the SHA-256 of the faiss files. These are read only if their checksums match,
+and in worker processes, since a damaged file may crash its reader (`audiorec.search.index_files`).
+The index only proposes candidates, which are compared again in float64 with the store's vectors:
 similarities equal those of the exact search, and only songs can be missing. An index that crashes,
 or whose vectors differ from the store's, is no longer used.
 
-An index of another extractor is refused. One that is older than its store is ignored, with a
-note. Needs the extra ``faiss``.
+An index of another extractor is refused. One of another space, or older than its store, is ignored,
+with a note. Needs the extra ``faiss``.
 """
 
 import weakref
@@ -33,8 +33,9 @@ from audiorec.search.index_files import (
     sha256_of,
     sidecar_path,
 )
-from audiorec.search.scaling import Scaling, Weighting
+from audiorec.search.scaling import By, Scaling, Weighting
 from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, exact_order
+from audiorec.search.units import SOUND, units_reader, usual_space
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -167,14 +168,14 @@ class Index:
 class StoreUnits:
     """Units of a store's songs, read and cached per row group."""
 
-    def __init__(self, store: VectorStore, scaling: Scaling) -> None:
-        self._store, self._scaling = store, scaling
+    def __init__(self, store: VectorStore, by: By, scaling: Scaling) -> None:
+        self._read, self._width = units_reader(store, by, scaling), len(scaling.columns)
         self._starts = np.asarray(store.group_starts)
         self._groups: dict[int, FloatArray] = {}
 
     def __call__(self, rows: Int64Array) -> FloatArray:
         """Return the units of some rows: shape (m, W)."""
-        units = np.empty((len(rows), len(self._scaling.columns)), np.float32)
+        units = np.empty((len(rows), self._width), np.float32)
         groups = np.searchsorted(self._starts, rows, side="right") - 1
         for group in np.unique(groups).tolist():
             here = groups == group
@@ -191,9 +192,7 @@ class StoreUnits:
 
     def _group(self, group: int) -> FloatArray:
         if group not in self._groups:
-            rows = np.arange(*self._starts[group : group + 2])
-            vectors = self._store.read_rows(rows)
-            self._groups[group] = self._scaling.prepare_all([vectors], len(rows))
+            self._groups[group] = self._read(np.arange(*self._starts[group : group + 2]))
         return self._groups[group]
 
 
@@ -210,7 +209,8 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
     if not has_faiss():
         raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
     ask, close = open_in_processes(path, info)
-    units_of = None if store is None else StoreUnits(store, Scaling.from_dict(info.scaling))
+    scaling = Scaling.from_dict(info.scaling)
+    units_of = None if store is None else StoreUnits(store, info.by, scaling)
     index = Index(info, ask, units_of)
     weakref.finalize(index, close)
     try:
@@ -224,15 +224,20 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
     return index
 
 
-def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, str]:
+def find_index(
+    store: VectorStore, by: By, weighting: Weighting | None = None
+) -> tuple[Index | None, str]:
     """Return the up-to-date index beside a store, or None and a note that says why not.
+
+    `weighting` is that of the vector, if songs are compared `by` it.
 
     Raises `SpecMismatchError` for an index of another extractor.
     """
     path = index_path(store.path)
     if not sidecar_path(path).exists() and not path.exists():
         return None, ""
-    again = "all songs were compared instead; rebuild it: audiorec index build"
+    option = "" if by == usual_space(store) else f" --by {by}"
+    again = f"all songs were compared instead; rebuild it: audiorec index build{option}"
     try:
         info = read_info(path)
         if info.extractor_id != store.metadata.extractor_id:
@@ -240,7 +245,7 @@ def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, 
                 f"{path}: built for extractor {info.extractor_id}, but {store.path} was made by "
                 f"{store.metadata.extractor_id}: rebuild it (audiorec index build) or remove it"
             )
-        if stale := _stale(store, info, weighting):
+        if stale := _stale(store, info, by, weighting):
             return None, f"{path}: {stale}; {again}"
         return read_index(path, info, store), ""
     except StoreError as error:
@@ -253,7 +258,8 @@ def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
     """Return why an index cannot be used for a store, empty if it can; works without faiss."""
     if info.extractor_id != store.metadata.extractor_id:
         return f"built for another extractor than {store.path.name}"
-    if stale := _stale(store, info, Weighting.of_store(store.metadata)):
+    weighting = None if info.by == SOUND else Weighting.of_store(store.metadata)
+    if stale := _stale(store, info, info.by, weighting):
         return stale
     try:
         same = all(sha256_of(path.with_name(p.file)) == p.sha256 for p in info.pieces)
@@ -262,10 +268,14 @@ def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
     return "" if same else "its checksum does not match its sidecar"
 
 
-def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
-    """Return why an index does not match the current state of a store, empty if it does."""
-    if (info.rows, info.fingerprint) != (len(store), store.fingerprint):
+def _stale(store: VectorStore, info: IndexInfo, by: By, weighting: Weighting | None) -> str:
+    """Return why an index does not match a space of a store, empty if it does."""
+    if info.by != by:
+        return f"is of {info.by}, and songs are compared by {by}"
+    if (info.rows, info.fingerprint) != (len(store), store.fingerprint_of(by)):
         return f"built for an earlier state of {store.path.name}"
+    if weighting is None:
+        return ""
     scaling = Scaling.from_dict(info.scaling)
     columns = np.flatnonzero(weighting.weights)
     same = np.array_equal(scaling.columns, columns)

@@ -1,6 +1,6 @@
 """Build an index of a store, in pieces that are published together.
 
-    store ──fit──▶ scaling ──`PieceTask` per range of songs──▶ vecs.faiss.run/piece-00003.faiss
+    store, by ──▶ scaling ──`PieceTask` per range of songs──▶ vecs.faiss.run/piece-00003.faiss
         ──all built──▶ vecs.faiss-00003-5f0e... beside the store, vecs.faiss.json last
 
 An index of up to `PIECE_SONGS` songs is one file, ``vecs.faiss``. A larger one is built piece by
@@ -45,8 +45,10 @@ from audiorec.search.index_files import (
     sha256_of,
     write_info,
 )
-from audiorec.search.scaling import Scaling, Weighting, fit
+from audiorec.search.scaling import By, Scaling, Weighting, fit
+from audiorec.search.space_choice import AutoBy, choose_space
 from audiorec.search.topk import ROUNDING, nearest
+from audiorec.search.units import INDEXED, SOUND, UnitsReader, units_reader
 from audiorec.spec import fingerprint
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray
@@ -76,7 +78,8 @@ class PieceTask:
     """A piece to build: sent by an engine to a worker with access to the same disk."""
 
     store: str
-    fingerprint: str  # of the store
+    by: By
+    fingerprint: str  # of the store's compared column
     folder: str  # of the run
     index: int
     first: int
@@ -88,7 +91,7 @@ class PieceTask:
     @property
     def identity(self) -> str:
         """Hash of everything that determines the piece's content, as hex digits."""
-        parts = (self.fingerprint, self.first, self.rows, self.kind, self.scaling)
+        parts = (self.by, self.fingerprint, self.first, self.rows, self.kind, self.scaling)
         return fingerprint({"piece": list(map(str, parts)), "faiss": import_faiss().__version__})
 
     @property
@@ -120,9 +123,13 @@ class PieceTask:
 
     def _make(self) -> None:
         store, scaling = VectorStore.open(self.store), Scaling.from_dict(self.scaling)
-        if store.fingerprint != self.fingerprint:
+        if store.fingerprint_of(self.by) != self.fingerprint:
             raise StoreError(f"{self.store}: changed while its index was being built")
-        units = scaling.prepare_all(_blocks(store, self.first, self.rows), self.rows)
+        read = units_reader(store, self.by, scaling)
+        units = np.empty((self.rows, len(scaling.columns)), np.float32)
+        for start in range(0, self.rows, BLOCK_ROWS):
+            end = min(start + BLOCK_ROWS, self.rows)
+            units[start:end] = read(self.first + np.arange(start, end))
         faiss = import_faiss()
         with replaced(self.path) as temporary:
             # By Python, which raises errors that faiss only prints, as on a full disk.
@@ -138,11 +145,12 @@ def build_index(
     store: VectorStore,
     out: Path | None = None,
     *,
+    by: AutoBy = "auto",
     kind: IndexKind = "ivf",
     piece_songs: int = PIECE_SONGS,
     engine: Engine | None = None,
 ) -> IndexInfo:
-    """Build an index of a store's vectors under the default weights; return its sidecar.
+    """Build an index of a store's songs, by sound or by vector; return its sidecar.
 
     Parameters
     ----------
@@ -150,6 +158,9 @@ def build_index(
     out : Path, optional
         Path of the faiss file; by default `index_path`, the only path that searches look at.
         The sidecar is written beside it.
+    by : {"auto", "sound", "vector"}
+        The space; by default the one that searches use: sound, or the vector under the default
+        weights in a store without. A search in another space does not use the index.
     kind : {"flat", "hnsw", "ivf"}
         Compare all songs (exact); a graph (fast to search, slow to build); inverted lists of
         near songs (fast to build).
@@ -162,7 +173,7 @@ def build_index(
     Raises
     ------
     InputError
-        If the store has no songs, or `kind` is unknown.
+        If the store has no songs, or none with a sound, or `by` or `kind` is unknown.
     MissingExtraError
         If faiss cannot be imported.
     StoreError
@@ -178,11 +189,13 @@ def build_index(
     faiss = import_faiss()
     out = index_path(store.path) if out is None else out
     refuse_irreplaceable(out)
-    scaling = fit(store.blocks, Weighting.of_store(store.metadata))
+    space = _space(store, by)
+    scaling = _scaling(store, space)
     info = IndexInfo(
         kind=kind,
+        by=space,
         extractor_id=store.metadata.extractor_id,
-        fingerprint=store.fingerprint,
+        fingerprint=store.fingerprint_of(space),
         rows=len(store),
         width=len(scaling.columns),
         scaling=scaling.to_dict(),
@@ -209,6 +222,25 @@ def build_index(
     return info
 
 
+def _space(store: VectorStore, by: AutoBy) -> By:
+    """Return the space to index; refuse one that cannot be."""
+    space = choose_space(store, by).by
+    if space not in INDEXED:
+        raise InputError(f"an index is of {' or '.join(INDEXED)}, not of {space}")
+    if space == SOUND and not store.songs_with(SOUND):
+        raise InputError(
+            f"{store.path}: no song has a sound to index; add it: audiorec extract FOLDER "
+            f"--upgrade --out {store.path}"
+        )
+    return space
+
+
+def _scaling(store: VectorStore, by: By) -> Scaling:
+    if by == SOUND:
+        return Scaling.plain(store.metadata.lists[SOUND])
+    return fit(store.blocks, Weighting.of_store(store.metadata))
+
+
 def _tasks(store: VectorStore, info: IndexInfo, folder: Path, most: int) -> list[PieceTask]:
     """Split the songs into pieces of nearly equal size."""
     n = info.rows
@@ -217,6 +249,7 @@ def _tasks(store: VectorStore, info: IndexInfo, folder: Path, most: int) -> list
     return [
         PieceTask(
             store=str(store.path.absolute()),
+            by=info.by,
             fingerprint=info.fingerprint,
             folder=str(folder.absolute()),
             index=number,
@@ -256,11 +289,6 @@ def _remove_others(out: Path, info: IndexInfo) -> None:
             place.unlink(missing_ok=True)
 
 
-def _blocks(store: VectorStore, first: int, rows: int) -> Iterator[FloatArray]:
-    for start in range(first, first + rows, BLOCK_ROWS):
-        yield store.read_rows(np.arange(start, min(start + BLOCK_ROWS, first + rows)))
-
-
 def _parameters(kind: IndexKind, rows: int) -> dict[str, int]:
     """Return the parameters of a piece of this many songs."""
     if kind == "flat":
@@ -291,10 +319,11 @@ def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> Any:
 
 def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) -> float:
     """Return the recall@10 of the index over a sample of songs."""
-    rng = np.random.default_rng(0)
+    rng, k = np.random.default_rng(0), min(RECALL_AT, info.rows)
     chosen = np.sort(rng.choice(info.rows, min(SAMPLE, info.rows), replace=False))
-    queries, k = scaling.prepare_all([store.read_rows(chosen)], len(chosen)), RECALL_AT
-    best = _exact(store, scaling, queries, min(k, info.rows))
+    read = units_reader(store, info.by, scaling)
+    queries = read(chosen)
+    best = _exact(read, info.rows, queries, k)
     ask, close = _asking(out, info)
     hits = 0
     try:
@@ -322,12 +351,11 @@ def _asking(
     return Searcher(made), lambda: None
 
 
-def _exact(store: VectorStore, scaling: Scaling, queries: FloatArray, k: int) -> Float64Array:
+def _exact(read: UnitsReader, songs: int, queries: FloatArray, k: int) -> Float64Array:
     """Return the similarities of the exact `k` nearest songs: shape (Q, k), best first."""
     best = np.full((len(queries), k), -np.inf)
-    for first in range(0, len(store), BLOCK_ROWS):
-        rows = min(BLOCK_ROWS, len(store) - first)
-        units = scaling.prepare_all(_blocks(store, first, rows), rows)
-        both = np.concatenate([best, nearest(units, queries, min(k, rows))[1]], axis=1)
+    for first in range(0, songs, BLOCK_ROWS):
+        rows = np.arange(first, min(first + BLOCK_ROWS, songs))
+        both = np.concatenate([best, nearest(read(rows), queries, min(k, len(rows)))[1]], axis=1)
         best = -np.sort(-both, axis=1)[:, :k]
     return best

@@ -31,13 +31,15 @@ from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import open_own, read_own
 from audiorec.runs.workers import Limits, Workers
-from audiorec.search.scaling import Scaling
+from audiorec.search.scaling import By, Scaling
+from audiorec.search.units import INDEXED
 from audiorec.types import FloatArray, Int64Array
 
 TIMEOUT_S = 600.0
 LEAST_MEMORY = 4 << 30  # bytes of address space, in addition to four times the file
 SCHEMA = "audiorec/index/1"  # an index in one piece
 SCHEMA_OF_PIECES = "audiorec/index/2"
+SCHEMA_OF_SOUND = "audiorec/index/3"  # of sound, in pieces; the others are of the vector
 ALIGNED = 8  # pieces start at a multiple, so that each has whole bytes of the allowed-bitmap
 SUFFIX = ".faiss"
 MAX_SIDECAR_BYTES = 4 << 20
@@ -63,8 +65,10 @@ class IndexInfo:
     Attributes
     ----------
     kind : {"flat", "hnsw", "ivf"}
+    by : {"sound", "vector"}
+        What songs are compared by.
     extractor_id, fingerprint : str
-        Of the store at build time.
+        Of the store at build time; the fingerprint is that of the compared column.
     rows, width : int
         Number of songs, and of columns per song.
     scaling : mapping
@@ -89,6 +93,7 @@ class IndexInfo:
     parameters: Mapping[str, int]
     created_by: str = ""
     faiss: str = ""
+    by: By = "vector"
 
     @property
     def exact(self) -> bool:
@@ -109,9 +114,13 @@ def sidecar_path(path: Path) -> Path:
 def write_info(path: Path, info: IndexInfo) -> None:
     """Write the sidecar of the index at `path`, atomically."""
     fields = asdict(info)
-    if len(info.pieces) == 1:  # schema 1, readable by versions without pieces
-        fields["sha256"] = fields.pop("pieces")[0]["sha256"]
-    schema = SCHEMA if "sha256" in fields else SCHEMA_OF_PIECES
+    schema = SCHEMA_OF_SOUND
+    if info.by == "vector":  # as versions that know no other space write and read it
+        fields.pop("by")
+        schema = SCHEMA_OF_PIECES
+        if len(info.pieces) == 1:
+            fields["sha256"] = fields.pop("pieces")[0]["sha256"]
+            schema = SCHEMA
     with replaced(sidecar_path(path)) as temporary:
         content = sealed({"schema": schema, **fields})
         temporary.write_text(json.dumps(content, allow_nan=False))
@@ -136,7 +145,7 @@ def read_info(path: Path) -> IndexInfo:
     except (OSError, ValueError) as error:
         raise StoreError(f"{sidecar}: damaged; rebuild it: audiorec index build") from error
     schema = content.pop("schema", None)
-    if schema not in (SCHEMA, SCHEMA_OF_PIECES):
+    if schema not in (SCHEMA, SCHEMA_OF_PIECES, SCHEMA_OF_SOUND):
         raise StoreError(f"{sidecar}: not an index sidecar that this audiorec can read")
     try:
         if schema == SCHEMA:
@@ -144,7 +153,11 @@ def read_info(path: Path) -> IndexInfo:
             content["pieces"] = [{"file": path.name, **whole}]
         pieces = tuple(IndexPiece(**piece) for piece in content.pop("pieces"))
         info = IndexInfo(**content, pieces=pieces)
-        good = info.kind in KINDS and all(type(v) is int for v in (info.rows, info.width))
+        good = (
+            info.kind in KINDS
+            and info.by in INDEXED
+            and all(type(v) is int for v in (info.rows, info.width))
+        )
         good = good and _go_together(path, info)
         good = good and len(Scaling.from_dict(info.scaling).columns) == info.width
     except (TypeError, KeyError, StoreError) as error:

@@ -3,7 +3,10 @@
     (V,) ──log-odds of some──standardise──weight──discount narrow-band changes──unit length──▶ (W,)
 
 A `Weighting` is the request; `fit` reads all songs once and returns the `Scaling`, which can
-prepare any vector, from the store or not. Columns of weight 0 are dropped, so W is the number
+prepare any vector, from the store or not. `Scaling.plain` only brings numbers to length 1: sound
+and learnt embeddings are compared by the cosine as they are, whatever else is in the store.
+
+Columns of weight 0 are dropped, so W is the number
 of weights above 0. A song that is average in every column has no direction: its prepared vector
 is 0, and it is similar to no song.
 
@@ -25,7 +28,7 @@ from audiorec.search.bandwidth import bandwidth_effect
 from audiorec.store.schema import StoreMetadata
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-By = Literal["vector", "mean", "features", "embedding"]
+By = Literal["sound", "vector", "mean", "learnt"]
 
 # Yields all rows in blocks (rows, V), anew at each call, so vectors need not fit in memory.
 Blocks = Callable[[], Iterable[FloatArray]]
@@ -62,9 +65,6 @@ class Weighting:
 
     weights: Float64Array  # (V,): not negative, at least one above 0; 0 drops a column
     log_odds: BoolArray  # (V,): columns that hold probabilities and enter as ``log(p / (1 - p))``
-    # standardise each column to mean 0 and standard deviation 1 over all songs; if False, columns
-    # enter as they are, as do embeddings that were trained for the cosine
-    standardise: bool = True
     # (V, V): second moment of the changes to discount, for columns in the form in which they
     # enter; None to discount nothing
     moment: Float64Array | None = None
@@ -83,13 +83,6 @@ class Weighting:
             raise InputError("weights must be finite and not negative")
         if not self.weights.any():
             raise InputError("weights must be finite and not negative, and one of them above 0")
-
-    @classmethod
-    def uniform(cls, width: int, *, standardise: bool) -> "Weighting":
-        """Return equal weights for `width` columns."""
-        return cls(
-            weights=np.ones(width), log_odds=np.zeros(width, np.bool_), standardise=standardise
-        )
 
     @classmethod
     def of_store(
@@ -127,6 +120,19 @@ class Scaling:
     centre: Float64Array  # (W,)
     spread: Float64Array  # (W,)
     mix: Float64Array | None = None  # (W, W), symmetric: multiplies the weighted columns
+
+    @classmethod
+    def plain(cls, width: int) -> "Scaling":
+        """Return the scaling that only brings numbers to length 1."""
+        ones, zeros = np.ones(width), np.zeros(width)
+        return cls(
+            width=width,
+            columns=np.arange(width),
+            weights=ones,
+            log_odds=np.zeros(width, np.bool_),
+            centre=zeros,
+            spread=ones,
+        )
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
         """Prepare vectors (Q, V): log-odds, standardise, weight, normalise; (Q, W), float32.
@@ -212,8 +218,6 @@ def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
         odds.add(_used(block, columns[log_odds], np.ones(odds.width, np.bool_)))
     centre, spread = plain.mean[columns], plain.std()[columns]
     centre[log_odds], spread[log_odds] = odds.mean, odds.std()
-    if not weighting.standardise:
-        centre, spread = np.zeros(len(columns)), np.ones(len(columns))
     weights = weighting.weights[columns]
     moment = None if weighting.moment is None else weighting.moment[np.ix_(columns, columns)]
     return Scaling(

@@ -2,8 +2,8 @@
 
     SearchableStore.open(path)  →  .resolve(text)  .similar(query, k)  .space(by)  .duplicates()
 
-It caches the spaces that it opens and the columns that choices read, and finds the features and
-the index beside the store. `audiorec.library` builds on it for commands, Python and servers.
+It caches the spaces that it opens and the columns that choices read, and finds the index beside the
+store. `audiorec.library` builds on it for commands, Python and servers.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,8 +18,9 @@ from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.index import find_index
 from audiorec.search.named import song_named
 from audiorec.search.near import MINIMUM, near_each
-from audiorec.search.space import Neighbours, Space, open_space
-from audiorec.search.space_choice import AutoBy, SpaceChoice, choose_space
+from audiorec.search.space import Neighbours, Space
+from audiorec.search.space_choice import AutoBy, SpaceChoice, choose_space, open_space
+from audiorec.search.units import INDEXED
 from audiorec.store.parquet import Checked
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
@@ -88,15 +89,15 @@ class SearchableStore(VectorStore):
         Parameters
         ----------
         query : str, sequence of str, or ndarray, shape (V,) or (Q, V)
-            An id or a unique part of one (see `resolve`), or a vector (features or embedding,
-            if compared by those); a sequence of either for several queries. A song given by
-            name is not among its own neighbours.
+            An id or a unique part of one (see `resolve`), or the numbers of a song in the space
+            (a sound, a vector, an embedding); a sequence of either for several queries. A song
+            given by name is not among its own neighbours.
         k : int
             Number of songs; fewer if fewer are eligible.
-        by : {"auto", "vector", "mean", "features", "embedding"}
-            The weighted vector, the mean scores alone (the plain baseline), or the content of
-            `table`. By default features, if ``features.parquet`` beside the store has every
-            song, else the vector; if vectors or weights are given, always the vector.
+        by : {"auto", "sound", "vector", "mean", "learnt"}
+            The sound, the weighted vector, the mean scores alone (the plain baseline), or the
+            embeddings in `table`. By default sound, or the vector in a store without; the vector
+            as well if vectors (by their length) or weights are given.
         only, exclude, per_artist, per_album, include_non_music, keep_duplicates, exclude_ids
             Which songs are eligible, and how many per artist or album; see `Choice`.
         diversity : float
@@ -104,7 +105,7 @@ class SearchableStore(VectorStore):
         minimum : float
             Minimum similarity; -1 admits all songs.
         table : path, optional
-            ``features.parquet`` or ``embeddings.parquet``, if not beside the store.
+            A file of learnt embeddings: compare by these.
         weights : sequence of float, optional
             One weight per statistic instead of the default; see `space`.
 
@@ -133,7 +134,7 @@ class SearchableStore(VectorStore):
         [['piano/prelude.flac'], ['piano/etude.flac']]
         """
         names, own = [query] if isinstance(query, str) else query, None
-        if by == "auto" and (weights is not None or isinstance(names, np.ndarray)):
+        if by == "auto" and (weights is not None or self._is_vector(names)):
             by = "vector"
         space = self.space(by, table=table, weights=weights)
         if isinstance(names, np.ndarray):
@@ -171,7 +172,7 @@ class SearchableStore(VectorStore):
 
     def space(
         self,
-        by: AutoBy = "vector",
+        by: AutoBy = "auto",
         *,
         table: str | Path | None = None,
         weights: Sequence[float] | None = None,
@@ -181,37 +182,44 @@ class SearchableStore(VectorStore):
 
         Parameters
         ----------
-        by : {"auto", "vector", "mean", "features", "embedding"}
+        by : {"auto", "sound", "vector", "mean", "learnt"}
+            By default sound, or the vector in a store without; see `choose_space`.
         table : path, optional
-            ``features.parquet`` or ``embeddings.parquet`` for ``features`` and ``embedding``;
-            by default the one beside the store.
+            A file of learnt embeddings.
         weights : sequence of float, optional
-            One weight per statistic instead of the default, in the order of
+            One weight per statistic of the vector instead of the default, in the order of
             ``metadata.statistics``.
         use_index : bool
-            Search through the index beside the store, if it is up to date.
+            Search through the index beside the store, if it is one of this space and up to date.
 
         Raises
         ------
         InputError
-            If `by` is unknown, or `table` does not apply to it or holds nothing to compare.
+            If `by` is unknown, or `table` does not go with it, or the store has no sound.
         StoreError
             If `table` is missing, damaged or of another kind.
         SpecMismatchError
             If `table`, or the index beside the store, comes from another extractor.
         """
+        if by == "auto" and weights is not None:
+            by = "vector"
         compared = self.default_space(by, table)
         by, own = compared.by, None if weights is None else tuple(map(float, weights))
         key = (by, compared.table, own)
         if key not in self._spaces:
             self._spaces[key] = open_space(self, by, table=compared.table, weights=weights)
-        if not use_index or by != "vector" or weights is not None:
-            return self._spaces[key]
-        if "index" not in self._spaces:
-            space = self._spaces[key]
-            index, note = find_index(self, space.weighting)
-            self._spaces["index"] = space.through(index, note) if index or note else space
-        return self._spaces["index"]
+        space = self._spaces[key]
+        if not use_index or by not in INDEXED or weights is not None:
+            return space
+        if ("index", by) not in self._spaces:
+            index, note = find_index(self, by, space.weighting)
+            self._spaces["index", by] = space.through(index, note) if index or note else space
+        return self._spaces["index", by]
+
+    def _is_vector(self, query: object) -> bool:
+        """Return whether a query consists of vectors of the store, by their length."""
+        shape: tuple[int, ...] = query.shape if isinstance(query, np.ndarray) else ()
+        return shape[-1:] == (self.metadata.dimension,)
 
     def duplicates(
         self, *, scores: str | Path | None = None, features: str | Path | None = None

@@ -1,25 +1,24 @@
-"""Spaces in which songs are compared: the vector, its means, features, or a learnt embedding.
+"""Spaces in which songs are compared: sound, the vector, its means, or a learnt embedding.
 
-    store ─┬─ by="vector", "mean"                      ─┐
-           ├─ by="features"   + features.parquet        ├──▶ `Space` ──search──▶ `Neighbours`
-           └─ by="embedding"  + embeddings.parquet     ─┘
+    store ─┬─ by="sound"                           ─┐
+           ├─ by="vector", "mean"                   ├──▶ `Space` ──search──▶ `Neighbours`
+           └─ by="learnt"   + embeddings.parquet   ─┘
 
-A `Space` addresses songs by their rows in the store, whichever file its numbers come from, so
-filters and the order of ties are the same in all spaces. A song missing from the second file is
-never found, and cannot be a query. If an up-to-date faiss index lies beside the store, the space
-of vectors is searched through it (see `audiorec.search.index`).
+A `Space` addresses songs by their rows in the store, whatever its numbers are, so filters and the
+order of ties are the same in all spaces. A song without a sound, or missing from the file of
+embeddings, is never found, and cannot be a query. If an up-to-date faiss index of the space lies
+beside the store, the space is searched through it (see `audiorec.search.index`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError, ShapeError, SpecMismatchError
+from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.search.explain import Explanation, explain
@@ -33,14 +32,12 @@ from audiorec.search.result_tables import (
     one_query,
     several_queries,
 )
-from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
+from audiorec.search.scaling import By, Scaling, Weighting
 from audiorec.search.topk import Found, nearest
-from audiorec.store.embeddings import EmbeddingTable
-from audiorec.store.features import FeatureFile
+from audiorec.search.units import LEARNT, SOUND, LoadedUnits, units_reader
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
 
-TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
 OPPOSED = 1e-6  # the direction of a shorter mean is rounding noise
 
 
@@ -52,7 +49,7 @@ class Neighbour:
     ----------
     song_id : str
     similarity : float
-        Cosine of the weighted vectors, from -1 to 1.
+        Cosine of the two songs in the space, from -1 to 1.
     """
 
     song_id: str
@@ -78,7 +75,7 @@ class Neighbours:
         Rows of the store; for several queries, -1 where one has fewer than k.
     similarities : ndarray, of the same shape, float64
         NaN where a query has fewer than k.
-    by : {"vector", "mean", "features", "embedding"}
+    by : {"sound", "vector", "mean", "learnt"}
         The space in which the songs were compared.
     """
 
@@ -163,42 +160,44 @@ class Space:
     Attributes
     ----------
     store : VectorStore
-    by : {"vector", "mean", "features", "embedding"}
-    weighting : Weighting
+    by : {"sound", "vector", "mean", "learnt"}
+    weighting : Weighting or None
+        Of the vector and its means.
     rows : ndarray, shape (m,), int64
-        The store row of each song in the space: all n, unless a second file has fewer.
+        The store row of each song in the space: all n, unless some lack what is compared.
     index : Index or None
         Used by `search` if not None.
     note : str
         A remark for the user about the search, for example that an index is stale; empty if
         there is none.
-    inputs : tuple of str
-        The compared columns of a features file; empty in other spaces.
     """
 
     def __init__(
         self,
         store: VectorStore,
         by: By,
+        load: Callable[[], LoadedUnits],
         *,
-        weighting: Weighting,
-        matrix: tuple[Int64Array, FloatArray] | None = None,
-        inputs: tuple[str, ...] = (),
+        count: int,
+        weighting: Weighting | None = None,
     ) -> None:
-        self.store, self.by, self.inputs = store, by, inputs
+        self.store, self.by, self.weighting = store, by, weighting
         self.index: Index | None = None
         self.note = ""
-        self.weighting = weighting
-        self._matrix = matrix
+        self._load, self._count = load, count
         self._plain: Space | None = None  # this space without an index
-        self.rows = np.arange(len(store)) if matrix is None else matrix[0]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._count
+
+    @cached_property
+    def rows(self) -> Int64Array:
+        """The store row of each song in the space, ascending: shape (m,), int64."""
+        return np.arange(self._count) if self._count == len(self.store) else self._loaded.rows
 
     def through(self, index: Index | None, note: str) -> "Space":
         """Return the same space searched through an index; `note` is a remark for the user."""
-        found = Space(self.store, self.by, weighting=self.weighting)
+        found = Space(self.store, self.by, self._load, count=self._count, weighting=self.weighting)
         found.index, found.note, found._plain = index, note, self
         return found
 
@@ -210,16 +209,30 @@ class Space:
     @property
     def matrix(self) -> FloatArray:
         """The units of all songs of the space: shape (m, W), rows as in `rows`."""
-        return self._fitted[1]
+        return self._loaded.units
 
     @property
     def scaling(self) -> Scaling:
-        """The scaling that prepares vectors for this space."""
-        return self._fitted[0] if self.index is None else self.index.scaling
+        """The scaling that prepares numbers for this space."""
+        return self._loaded.scaling if self.index is None else self.index.scaling
 
     def prepare(self, values: FloatArray) -> FloatArray:
-        """Prepare vectors, features or embeddings (Q, V): units (Q, W), of length 1."""
+        """Prepare sounds, vectors or embeddings (Q, V): units (Q, W), of length 1."""
         return self.scaling.prepare(values)
+
+    def of_song(self, vector: FloatArray, lists: Mapping[str, Numbers]) -> FloatArray:
+        """Return the unit (W,) of a song that was extracted like the store's, and is not in it.
+
+        Raises
+        ------
+        InputError
+            If such a song has nothing to be compared by, as in a space of learnt embeddings.
+        """
+        if self.by == LEARNT or (self.by == SOUND and SOUND not in lists):
+            raise InputError(f"a song that is not in the store has no {self.by} to compare")
+        values = lists[SOUND] if self.by == SOUND else vector
+        unit: FloatArray = self.prepare(np.asarray(values, np.float32)[None])[0]
+        return unit
 
     def units(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
         """Return the units of songs, given by their rows in the store: shape (Q, W).
@@ -230,28 +243,41 @@ class Space:
             If a song of the store is not in this space.
         """
         wanted = np.asarray(numbers, np.int64)
+        lacking = np.flatnonzero(self._places[wanted] < 0)
+        if len(lacking):
+            song_id = self.store.id_array[int(wanted[lacking[0]])].as_py()
+            raise InputError(self._lacks(song_id))
         if self.index is not None:
-            return self.index.scaling.prepare(self.store.read_rows(wanted))
-        place = self._places[wanted]
-        if (place < 0).any():
-            song_id = self.store.id_array[int(wanted[np.flatnonzero(place < 0)[0]])].as_py()
-            raise InputError(
-                f"{TABLES[self.by]} has no row for {song_id!r}; compare by vector, or extract "
-                "the file again"
+            return units_reader(self.store, self.by, self.index.scaling)(wanted)
+        return self.matrix[self._places[wanted]]
+
+    def _lacks(self, song_id: str) -> str:
+        """Say that a song is not in the space, and what to do."""
+        if self.by == SOUND:
+            return (
+                f"{song_id!r} has no sound, as it was extracted without: compare by vector, or "
+                f"add it: audiorec extract FOLDER --upgrade --out {self.store.path}"
             )
-        return self.matrix[place]
+        return f"the embeddings have no row for {song_id!r}; compare by sound or vector"
 
     def units_by_row(self) -> tuple[FloatArray, BoolArray]:
         """Return the units of all songs of the store (n, W), and which of them are valid (n,).
 
         Songs that are missing from the space have zeros.
         """
-        there = self._places >= 0
+        there = self.there
         if there.all():
             return self.matrix, there
         units = np.zeros((len(there), self.matrix.shape[1]), np.float32)
         units[self.rows] = self.matrix
         return units, there
+
+    @cached_property
+    def there(self) -> BoolArray:
+        """Which songs of the store are in the space: shape (n,), bool."""
+        found: BoolArray = self._places >= 0
+        found.flags.writeable = False
+        return found
 
     def search(
         self,
@@ -294,15 +320,17 @@ class Space:
         if own is not None and len(own) == 1:  # a single query's own row can go into `allowed`
             allowed = np.ones(n, np.bool_) if allowed is None else allowed.copy()
             allowed[own], own = False, None
+        whole = len(self) == n  # the rows are those of the store
         if self.index is not None:
             more = k if own is None else k + 1
+            if not whole:  # an index has a row for every song
+                allowed = self.there if allowed is None else allowed & self.there
             found = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
             if found is not None:
                 rows, similarities = found if own is None else _others(found, own)
                 return Neighbours(self.store, rows[:, :k], similarities[:, :k], by=self.by)
             if self.index.failure:
                 self.note = f"{self.index.failure}; all songs were compared instead"
-        whole = len(self) == n  # the rows are those of the store
         rows, similarities = nearest(
             self.matrix,
             units,
@@ -316,20 +344,25 @@ class Space:
         return Neighbours(self.store, rows, similarities, by=self.by)
 
     def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
-        """Explain the similarity of each found song to a query's unit (W,) and vector (V,)."""
+        """Explain how similar each found song is to a query's unit (W,) and vector (V,).
+
+        Only in a space of vectors or means: other numbers have no classes. Songs that were found in
+        another space are explained by their similarity in this one.
+        """
         made: dict[str, Any] = {"scaling": self.scaling, "metadata": self.store.metadata}
         both = zip(self.units(found.rows), self.store.read_rows(found.rows), strict=True)
         return [explain(unit, own, query=vector, song=song, **made) for own, song in both]
 
     @cached_property
-    def _fitted(self) -> tuple[Scaling, FloatArray]:
+    def _loaded(self) -> LoadedUnits:
         if self._plain is not None:
-            return self._plain._fitted
-        if self._matrix is None:
-            return fit_units(self.store.blocks, len(self.store), self.weighting)
-        _, values = self._matrix
-        self._matrix = None
-        return fit_units(lambda: [values], len(values), self.weighting)
+            return self._plain._loaded
+        found = self._load()
+        if len(found.rows) != self._count:
+            raise StoreError(
+                f"{self.store.path}: has another number of sounds than its footer says"
+            )
+        return found
 
     @cached_property
     def _places(self) -> Int64Array:
@@ -366,56 +399,6 @@ def mean_direction(units: FloatArray) -> FloatArray:
         raise InputError("the seeds are opposites and cancel out: no song is near all of them")
     direction: FloatArray = (mean / length).astype(np.float32)
     return direction
-
-
-def open_space(
-    store: VectorStore,
-    by: By,
-    *,
-    table: Path | None = None,
-    weights: Sequence[float] | None = None,
-) -> Space:
-    """Open a space of a store; see `SearchableStore.space`."""
-    if by not in (*WEIGHTS_BY, *TABLES):
-        raise InputError(f"by must be one of {', '.join((*WEIGHTS_BY, *TABLES))}, got {by!r}")
-    if by in WEIGHTS_BY:
-        if table is not None:
-            raise InputError(f"by={by!r} uses the store only, not {table}")
-        return Space(store, by, weighting=Weighting.of_store(store.metadata, by, weights))
-    if weights is not None:
-        raise InputError(f"by={by!r} has no statistics to weight")
-    if table is None:
-        raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
-    rows, values, inputs = _table(store, by, table)
-    # Embeddings were trained for the plain cosine; features were not.
-    weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
-    return Space(store, by, weighting=weighting, matrix=(rows, values), inputs=inputs)
-
-
-def _table(
-    store: VectorStore, by: By, path: Path
-) -> tuple[Int64Array, FloatArray, tuple[str, ...]]:
-    """Read a second file: the store rows that it covers, their values, and the feature inputs."""
-    inputs: tuple[str, ...] = ()
-    if by == "features":
-        file = FeatureFile.open_last_layers(path)
-        ids, values, extractor_id = file.id_array, file.means(), file.extractor_id
-        inputs = file.inputs
-    else:
-        table = EmbeddingTable.open(path, kind="songs")
-        ids, values, extractor_id = table.id_array, table.embeddings, table.metadata.extractor_id
-    if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
-        both = f"extract both in one run (audiorec extract FOLDER --out {store.path} --features"
-        again = {"features": f"{both} {path} --overwrite)"}
-        raise SpecMismatchError(
-            f"{path} was made by extractor {extractor_id}, {store.path} by "
-            f"{store.metadata.extractor_id}: "
-            f"{again.get(by, 'embed the songs of this store (audiorec recall songs MODEL)')}"
-        )
-    rows = IdMap(store.id_array).rows(ids)
-    places = np.flatnonzero(rows >= 0)
-    places = places[np.argsort(rows[places], kind="stable")]
-    return rows[places], values[places], inputs
 
 
 def _others(found: Found, own: Int64Array) -> Found:

@@ -1,28 +1,30 @@
-"""Choose the default space of a store: features if complete, else the vector.
+"""Choose and open the space that songs are compared in: sound if the store has it, else the vector.
 
     store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note for the user
+                   ──open_space────▶ `Space`
 
-Features retrieve more of the same music than the vector (docs/decisions/0006-similarity.md), so
-they are the default if ``features.parquet`` beside the store covers every song and has the same
-extractor. An index, weights and explanations work on the vector only.
+Sound finds more of the same music than the vector (docs/decisions/0054). A store that has none, of
+an older audiorec or of ``extract --vector-only``, is compared by the vector, and the note says so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from audiorec.errors import InputError, MissingFileError, StoreError
-from audiorec.search.index_files import index_path, sidecar_path
-from audiorec.search.scaling import By
-from audiorec.search.space import TABLES
-from audiorec.store.features import LAST_LAYERS, FeatureFile
+from audiorec.errors import InputError
+from audiorec.search.scaling import WEIGHTS_BY, By, Weighting
+from audiorec.search.space import Space
+from audiorec.search.units import LEARNT, SOUND, learnt_units, sound_units, vector_units
 from audiorec.store.store import VectorStore
-from audiorec.types import IdMap
 
-AutoBy = Literal["auto", "vector", "mean", "features", "embedding"]
-# Features of this many songs take a second to read, and 0.6 GB of memory
-# (docs/decisions/0006-similarity.md); beyond, they must be asked for.
-MOST_SONGS = 50_000
+AutoBy = Literal["auto", "sound", "vector", "mean", "learnt"]
+# Names of earlier versions, and what replaces them.
+RENAMED = {
+    "features": "compare by sound, which a plain audiorec extract writes",
+    "embedding": 'name the file: table="embeddings.parquet", --embeddings embeddings.parquet',
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +33,12 @@ class SpaceChoice:
 
     Attributes
     ----------
-    by : {"vector", "mean", "features", "embedding"}
+    by : {"sound", "vector", "mean", "learnt"}
     table : Path or None
-        The file that holds features or embeddings.
+        The file of learnt embeddings.
     note : str
-        Why features are not used, and the command that would change it; empty where there is
-        nothing to report.
+        Why sound is not used, or how many songs lack it, and the command that would change it;
+        empty where there is nothing to report.
     """
 
     by: By
@@ -50,50 +52,55 @@ def choose_space(store: VectorStore, by: AutoBy = "auto", table: Path | None = N
     Parameters
     ----------
     store : VectorStore
-    by : {"auto", "vector", "mean", "features", "embedding"}
+    by : {"auto", "sound", "vector", "mean", "learnt"}
     table : Path, optional
-        File of features or embeddings; by default the one of the usual name beside the store.
+        A file of learnt embeddings: songs are compared by these.
 
     Raises
     ------
     InputError
-        If `by` is unknown, the file beside the store is missing, or a table is given while `by`
-        is ``auto``.
+        If `by` is unknown, or does not go with `table`.
     """
+    if by in RENAMED:
+        raise InputError(f"by={by!r} is no longer a space: {RENAMED[by]}")
     if by not in get_args(AutoBy):
         raise InputError(f"by must be one of {', '.join(get_args(AutoBy))}, got {by!r}")
-    if by != "auto":
-        if table is None and by in TABLES:
-            table = store.path.with_name(TABLES[by])
-            if not table.exists():
-                raise MissingFileError(f"{table}: no such file, needed to compare by {by}")
+    if by == "auto" and table is not None:
+        return SpaceChoice(by=LEARNT, table=table)
+    if by != "auto" and by != SOUND:
         return SpaceChoice(by=by, table=table)
-    if table is not None:
-        raise InputError(f"{table}: say what it holds: by features or by embedding")
-    path = store.path.with_name(TABLES["features"])
-    if index_path(store.path).exists() or sidecar_path(index_path(store.path)).exists():
-        return SpaceChoice(by="vector")
-    note = _why_not_features(store, path)
-    return SpaceChoice(by="vector", note=note) if note else SpaceChoice(by="features", table=path)
+    count, n = store.songs_with(SOUND), len(store)
+    upgrade = f"audiorec extract FOLDER --upgrade --out {store.path}"
+    if by == "auto" and not count:
+        none = f"compared by vector: this store has no sound; to add it: {upgrade}" if n else ""
+        return SpaceChoice(by="vector", note=none)
+    some = f"{n - count:,} of {n:,} songs have no sound and are never found; to add it: {upgrade}"
+    return SpaceChoice(by=SOUND, table=table, note=some if 0 < count < n else "")
 
 
-def _why_not_features(store: VectorStore, path: Path) -> str:
-    """Say why the features beside a store cannot be used; empty if they can."""
-    extract = f"audiorec extract FOLDER --out {store.path} --features {path}"
-    if not path.exists():
-        return f"compared by vector; features are more accurate: {extract}"
-    if len(store) > MOST_SONGS:
-        return f"compared by vector: {len(store):,} songs; --by features works, but takes longer"
-    try:
-        file = FeatureFile.open_last_layers(path)
-    except (StoreError, InputError) as error:
-        return f"compared by vector: {error}"
-    if file.extractor_id != store.metadata.extractor_id:
-        return f"compared by vector: {path} comes from another extractor; make it again: {extract}"
-    if set(file.inputs) & set(LAST_LAYERS) and set(file.inputs) != set(LAST_LAYERS):
-        return f"compared by vector: {path} lacks one of {', '.join(LAST_LAYERS)}"
-    lacking = int((IdMap(file.id_array).rows(store.id_array) < 0).sum())
-    if lacking:
-        some = f"lacks {lacking} of {len(store)} songs"
-        return f"compared by vector: {path} {some}; add them: {extract}"
-    return ""
+def open_space(
+    store: VectorStore,
+    by: By,
+    *,
+    table: Path | None = None,
+    weights: Sequence[float] | None = None,
+) -> Space:
+    """Open a space of a store; see `SearchableStore.space`."""
+    if (table is None) == (by == LEARNT):
+        wrong = (
+            "needs a file of embeddings" if table is None else f"uses the store only, not {table}"
+        )
+        raise InputError(f"by={by!r} {wrong}")
+    if by in WEIGHTS_BY:
+        asked = Weighting.of_store(store.metadata, by, weights)
+        return Space(
+            store, by, partial(vector_units, store, asked), count=len(store), weighting=asked
+        )
+    if weights is not None:
+        raise InputError(f"by={by!r} has no statistics to weight")
+    if table is None:
+        if SOUND not in store.metadata.lists:
+            store.read_list(SOUND)  # raises
+        return Space(store, by, partial(sound_units, store), count=store.songs_with(SOUND))
+    loaded = learnt_units(store, table)
+    return Space(store, by, lambda: loaded, count=len(loaded.rows))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -112,21 +113,22 @@ class VectorStore:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when an id or a vector does, but not when tags do.
+        """Sixteen hex digits that change when an id or a vector does; see `fingerprint_of`."""
+        return self.fingerprint_of("vector")
 
-        Computed from the ids and the stored bytes of the vectors, because neither the file's time
+    def fingerprint_of(self, column: str) -> str:
+        """Return sixteen hex digits that change when an id or a column does, but no other one.
+
+        Computed from the ids and the stored bytes of the column, because neither the file's time
         nor its size shows that one song was extracted again.
         """
         digest = hashlib.sha256(str(len(self)).encode())
         for buffer in self._ids.buffers():
             digest.update(buffer or b"")
-        footer = self._file.file.metadata
-        for group in map(footer.row_group, range(footer.num_row_groups)):
-            for chunk in map(group.column, range(group.num_columns)):
-                if chunk.path_in_schema.split(".")[0] == "vector":
-                    start = chunk.dictionary_page_offset or chunk.data_page_offset
-                    with self._reading:
-                        digest.update(self._scan.read_at(chunk.total_compressed_size, start))
+        for chunk in self._chunks(column):
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            with self._reading:
+                digest.update(self._scan.read_at(chunk.total_compressed_size, start))
         return digest.hexdigest()[:16]
 
     @cached_property
@@ -200,13 +202,36 @@ class VectorStore:
         StoreError
             If a list has another length than the metadata says, or is not finite.
         """
-        width = self.metadata.lists.get(name, 0)
-        if not width:
-            raise InputError(
-                f"{self.path}: has no {name}, as it was extracted without; to add it: audiorec "
-                f"extract FOLDER --upgrade --out {self.path}"
-            )
+        width = self._width(name)
         return checked_lists(self.column(name), width, name, self.path)
+
+    def list_blocks(self, name: str) -> Iterator[tuple[Int64Array, npt.NDArray[Any]]]:
+        """Yield the result of `read_list` for each row group; one is in memory at a time."""
+        width = self._width(name)
+        with self._reading, store_errors(self.path):
+            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
+        for group, start in enumerate(self.group_starts[:-1]):
+            with self._reading:
+                table = replace(self._file, file=scan).read_group(group, [name])
+            there, values = checked_lists(table.column(name), width, name, self.path)
+            yield start + there, values
+
+    def list_rows(
+        self, name: str, numbers: Sequence[int] | Int64Array
+    ) -> tuple[Int64Array, npt.NDArray[Any]]:
+        """Read a list of some rows: which of `numbers` have it, by place, and their lists."""
+        width = self._width(name)
+        with self._reading:
+            column = self._file.take(numbers, [name]).column(name)
+        return checked_lists(column, width, name, self.path)
+
+    def songs_with(self, name: str) -> int:
+        """Return how many songs have a list beside the vector: 0 in a store without it."""
+        width = self.metadata.lists.get(name, 0)
+        counts = [chunk.statistics for chunk in self._chunks(name)] if width else []
+        if not all(counts):
+            return len(self.read_list(name)[0])
+        return sum(int(count.num_values) for count in counts) // max(1, width)
 
     def column(self, name: str) -> Any:
         """Return one column as a `pyarrow.ChunkedArray`; an unknown name raises `InputError`."""
@@ -260,6 +285,24 @@ class VectorStore:
         if not self._sorted:
             ranks[pc.sort_indices(self._ids).to_numpy()] = np.arange(len(self))
         return ranks
+
+    def _width(self, name: str) -> int:
+        """Return the width of a list beside the vector; refuse a store without it."""
+        width = self.metadata.lists.get(name, 0)
+        if not width:
+            raise InputError(
+                f"{self.path}: has no {name}, as it was extracted without; to add it: audiorec "
+                f"extract FOLDER --upgrade --out {self.path}"
+            )
+        return width
+
+    def _chunks(self, column: str) -> Iterator[Any]:
+        """Yield what the footer says of a column in each row group."""
+        footer = self._file.file.metadata
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                if chunk.path_in_schema.split(".")[0] == column:
+                    yield chunk
 
     def _number(self, song_id: str) -> int:
         return int(pc.index(self._ids, string_array([song_id])[0]).as_py())

@@ -41,6 +41,10 @@ def build(
             help="File to write [default: beside the store, where similar looks for it].",
         ),
     ] = None,
+    by: Annotated[
+        Literal["auto", "sound", "vector"],
+        typer.Option(help="What similar will be asked by; auto: its default."),
+    ] = "auto",
     kind: Annotated[
         Literal["flat", "hnsw", "ivf"],
         typer.Option(
@@ -58,11 +62,13 @@ def build(
 ) -> None:
     """Build an index of a store; similar uses it until the store changes.
 
+    It is of one space: by sound, or by the vector in a store without sound.
+
     Examples
     --------
     audiorec index build
     audiorec index build --kind hnsw
-    audiorec index build --vectors vecs.parquet --kind flat --json
+    audiorec index build --vectors vecs.parquet --by vector --kind flat --json
     """
     from audiorec.search.index_build import build_index
     from audiorec.search.index_files import index_path
@@ -78,7 +84,7 @@ def build(
     with job("index build", target, metrics_textfile) as done:
         with engines.work() as work:
             info = build_index(
-                store, target, kind=kind, piece_songs=piece_songs, engine=work.engine
+                store, target, by=by, kind=kind, piece_songs=piece_songs, engine=work.engine
             )
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
@@ -115,6 +121,7 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
     fields: dict[str, Any] = {
         "index": str(path),
         "state": state,
+        "by": info.by,
         "kind": info.kind,
         "exact": info.exact,
         "songs": info.rows,

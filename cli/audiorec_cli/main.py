@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -55,6 +56,21 @@ MOVED = {
     ("cold-start", "audience", "--features"): "cold-start audience --tastes",
     ("cold-start", "songs", "--features"): "cold-start songs --tastes",
 }
+# Commands that compare songs, and how they were once asked for other spaces.
+SEARCHES = (
+    *(("similar",), ("neighbours",), ("path",), ("playlist",), ("playlists",)),
+    *(("plot", "compare"), ("plot", "library")),
+)
+OLD_SPACES = {
+    ("--features",): "--by sound",
+    ("--by", "features"): "--by sound",
+    ("--by", "embedding"): "--embeddings embeddings.parquet",
+}
+MOVED |= {
+    (*words, *old): f"{' '.join(words)} {new}"
+    for words in SEARCHES
+    for old, new in OLD_SPACES.items()
+}
 
 
 class Commands(Mapping[str, Any]):
@@ -99,10 +115,12 @@ class Root(Contents):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; for an old name, print the new one and exit with 2."""
-        given = [arg.partition("=")[0] for arg in args]
+        given = tuple(part for arg in args for part in _parts(arg))
         for old, new in MOVED.items():
-            words = [word for word in old if not word.startswith("-")]
-            if given[: len(words)] == words and set(old) <= set(given):
+            words = tuple(takewhile(lambda word: not word.startswith("-"), old))
+            rest = old[len(words) :]
+            there = (given[at : at + len(rest)] == rest for at in range(len(given)))
+            if given[: len(words)] == words and any(there):
                 say(f"error: audiorec {' '.join(old)} is now: audiorec {new}")
                 ctx.exit(Exit.USAGE)
         return super().resolve_command(ctx, args)
@@ -125,6 +143,11 @@ app = group(
         "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
+
+
+def _parts(argument: str) -> list[str]:
+    """Return an option and its value apart, if they are one argument."""
+    return argument.split("=", 1) if argument.startswith("--") else [argument]
 
 
 def _version(value: bool) -> None:

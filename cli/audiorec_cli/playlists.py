@@ -109,7 +109,7 @@ def playlists(
         say(f"{copies} of these songs left out (--keep-duplicates keeps them)")
     if divided.not_compared:
         left = counted(divided.not_compared, "song")
-        say(f"{left} left out: not in the file of features or embeddings")
+        say(f"{left} left out: nothing to compare by")
     if earlier is not None:
         say(f"{counted(divided.new, 'new song')}, {divided.moved} moved to another list")
     if output is not None and written is not None:

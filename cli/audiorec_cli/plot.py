@@ -1,8 +1,8 @@
 """``audiorec plot``: draw a song, two songs or a library as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from audiorec.plots.library_map import LibraryMap
     from audiorec.search.space import Space
     from audiorec.store.features import SeriesFile
-    from audiorec.types import Envelope, FloatArray, ScoreSeries
+    from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries
 
 app = group(
     """Draw songs, libraries, users and reports as PNG, SVG or HTML (extra plot).
@@ -115,12 +115,12 @@ def compare(
     from audiorec.plots.compare import COMPARE_SIZE, compare_figure
 
     size = picture.check(COMPARE_SIZE)
-    with _Listener(vectors, scores, chosen_heads(head), alike=True) as listener:
+    with _Listener(vectors, scores, chosen_heads(head), compared=compared) as listener:
         pair = listener.hear(first), listener.hear(second)
     store = listener.store
     space = None
-    if store is not None:  # files not in the store have a vector only
-        basis = compared.default_space(store, by_classes=any(heard.row is None for heard in pair))
+    if store is not None:
+        basis = compared.default_space(store)
         space = store.space(basis.by, table=basis.table, use_index=False)
         say_basis(basis)
     similarity = None if space is None else _similarity(space, pair)
@@ -134,7 +134,7 @@ def compare(
     )
     picture.write(figure)
     if similarity is None:
-        say("note: no similarity: it needs a store, and songs of the store or --by vector")
+        say("note: no similarity: it needs a store, and songs of it if embeddings are compared")
     if json:
         means = _means(pair[0].series), _means(pair[1].series)
         document = {
@@ -169,7 +169,7 @@ def library(
     Examples
     --------
     audiorec plot library --out map.png
-    audiorec plot library --out map.svg --by features
+    audiorec plot library --out map.svg --by vector
     audiorec plot library --out map.png --projection tsne --json
     """
     from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
@@ -216,12 +216,14 @@ class _Heard:
     row: int | None
     series: "ScoreSeries"
     vector: "FloatArray"
+    lists: "Mapping[str, Numbers]" = field(default_factory=dict)
 
 
 class _Listener:
     """Finds songs and their scores: in the store and beside it, else by decoding.
 
-    With `alike`, files are scored like the store's songs, else by `heads` or the shipped heads.
+    With `compared`, files are scored and placed like the store's songs, else scored by `heads` or
+    the shipped heads.
     """
 
     def __init__(
@@ -230,10 +232,10 @@ class _Listener:
         scores: Path | None,
         heads: tuple[Path, ...],
         *,
-        alike: bool = False,
+        compared: SpaceOptions | None = None,
     ) -> None:
         self._vectors, self._scores, self._heads = vectors, scores, heads
-        self._alike = alike
+        self._compared = compared
         self._readers: dict[bool, Reader[Song]] = {}
         self._closing = ExitStack()
         self.store: Library | None = None
@@ -288,9 +290,10 @@ class _Listener:
         return _Heard(song_id, title, row["uri"], number, series, vector)
 
     def _read(self, path: str) -> _Heard:
-        song = self._reader(as_stored=self._alike and self.store is not None).read(path)
+        alike = self._compared is not None and self.store is not None
+        song = self._reader(as_stored=alike).read(path)
         title = _title(song.tags.artist, song.tags.title, Path(path).name)
-        return _Heard(path, title, path, None, song.series, song.vector)
+        return _Heard(path, title, path, None, song.series, song.vector, song.lists)
 
     def _reader(self, *, as_stored: bool) -> "Reader[Song]":
         """Return a reader that scores audio in a worker process."""
@@ -301,7 +304,10 @@ class _Listener:
         if as_stored not in self._readers:
             config = extractor_config(self._heads)
             if as_stored and self.store is not None:
-                config = Extractor.for_store(self.store.metadata, heads=self._heads).config
+                compared = self._compared
+                sound = compared is not None and compared.default_space(self.store).by == "sound"
+                metadata = self.store.metadata
+                config = Extractor.for_store(metadata, heads=self._heads, sound=sound).config
             self._readers[as_stored] = self._closing.enter_context(song_reader(config))
         return self._readers[as_stored]
 
@@ -334,8 +340,8 @@ def _similarity(space: "Space", pair: Sequence[_Heard]) -> float | None:
     for heard in pair:
         if heard.row is not None:
             units.append(space.units([heard.row])[0])
-        elif space.by in ("vector", "mean"):
-            units.append(space.prepare(heard.vector[None])[0])
-        else:
+        elif space.by == "learnt":
             return None
+        else:
+            units.append(space.of_song(heard.vector, heard.lists))
     return float(units[0] @ units[1])

@@ -3,11 +3,10 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import ChoiceOptions
 from audiorec_cli.shared.console import counted, duration, out, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
@@ -23,6 +22,7 @@ from audiorec_cli.shared.seeds import (
 from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
+    from audiorec.library.library import Library
     from audiorec.search.explain import Explanation
     from audiorec.search.space import Neighbour, Neighbours, Space
     from audiorec.types import FloatArray
@@ -71,29 +71,30 @@ def similar(
 
     form.check()
     why = why or why_long
-    if why and compared.by not in ("auto", "vector", "mean"):
-        raise InputError(f"--why explains classes: use --by vector or mean, not {compared.by}")
     store = open_vectors(vectors, empty=False)
-    basis = compared.default_space(store, by_classes=why)
+    basis = compared.default_space(store)
     space = store.space(basis.by, table=basis.table)
     seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
     chosen = store.chosen(choice.choice)
     away = read_seeds(store, space, less_like, None, chosen_heads(head)) if less_like else []
     taken = [seed.row for seed in (*seeds, *away) if seed.row is not None]
-    unit, vector = _middle(seeds)
+    unit = mean_direction(np.stack([seed.unit for seed in seeds]))
     if away:
         unit = away_from(unit, mean_direction(np.stack([seed.unit for seed in away])))
     near = partial(near_one, space, unit, k, chosen, taken=taken, diversity=diversity)
     found = near(minimum=minimum)
     unlike = len(near(minimum=-1.0)) - len(found) if len(found) < k else 0
-    reasons = space.why(unit, vector, found) if why else None
+    reasons = _reasons(store, space, seeds, away, found) if why else None
     if form.json:
         document = {**_document(space, seeds, found, reasons), "minimum": minimum}
+        document |= {} if reasons is None else {"why_by": _classes_of(space)}
         print_json({**document, **({"less_like": [s.name for s in away]} if away else {})})
     elif form.is_table:
         _print(space, seeds, away, found, [str(r) if why_long else r.short for r in reasons or ()])
     form.write([s.entry for s in seeds] + found.songs)
     say_basis(basis, space)
+    if why and space.by != _classes_of(space):
+        say(f"note: compared by {space.by}; the reasons are by classes of the vector")
     say_non_music_seeds(seeds, asked_for=choice.include_non_music)
     choice.say_left_out(store, chosen, [*taken, *found.rows.tolist()])
     if unlike:
@@ -106,15 +107,34 @@ def similar(
         say(f"{there} instead of {k}: the store has no more eligible songs")
 
 
-def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
-    """Return the mean of the seeds: a unit (W,) and a vector (V,)."""
+def _classes_of(space: "Space") -> Literal["vector", "mean"]:
+    """Return the space whose classes explain a similarity: its own, or else the vector."""
+    return "mean" if space.by == "mean" else "vector"
+
+
+def _reasons(
+    store: "Library",
+    space: "Space",
+    seeds: Sequence[Seed],
+    away: Sequence[Seed],
+    found: "Neighbours",
+) -> "list[Explanation]":
+    """Explain each song by classes, whatever the songs were compared by."""
     import numpy as np
 
+    from audiorec.search.near import away_from
     from audiorec.search.space import mean_direction
 
-    vector: FloatArray = np.mean([seed.vector for seed in seeds], axis=0, dtype=np.float64)
-    unit = mean_direction(np.stack([seed.unit for seed in seeds]))
-    return unit, vector.astype(np.float32)
+    of = _classes_of(space)
+    # Found through an index of this space, if there is one: it knows the scaling.
+    plain = space if space.by == of else store.space(of, use_index=False)
+
+    def direction(some: Sequence[Seed]) -> "FloatArray":
+        return mean_direction(plain.prepare(np.stack([seed.vector for seed in some])))
+
+    unit = away_from(direction(seeds), direction(away)) if away else direction(seeds)
+    vector = np.mean(np.stack([seed.vector for seed in seeds]), axis=0, dtype=np.float64)
+    return plain.why(unit, np.asarray(vector, np.float32), found)
 
 
 def _print(

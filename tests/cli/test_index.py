@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_sound import add_lists, random_sound
 from needs import needs
 
 needs("faiss")
@@ -51,8 +52,21 @@ def test_build_info_and_similar(home, audiorec):
     assert sorted(p.name for p in home.iterdir()) == names
     assert json.loads(audiorec("index", "info", "--json")[1]) == built
     code, out, err = audiorec("similar", "07.flac", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "faiss" not in err
     assert json.loads(out) == plain | {"exact": False}
+
+
+def test_sound_is_indexed_and_another_space_on_request(home, audiorec):
+    add_lists(home / "vecs.parquet", sound=random_sound(len(IDS)))
+    code, out, err = audiorec("index", "build", "--kind", "flat", "--json")
+    assert (code, json.loads(out)["by"]) == (0, "sound"), err
+    assert audiorec("similar", "07.flac", "--json")[2] == ""
+    err = audiorec("similar", "07.flac", "--by", "vector", "--json")[2]
+    assert "vecs.faiss: is of sound, and songs are compared by vector" in err
+    out = audiorec("index", "build", "--kind", "flat", "--by", "vector", "--json")[1]
+    assert json.loads(out)["by"] == "vector"
+    assert audiorec("similar", "07.flac", "--by", "vector", "--json")[2] == ""
 
 
 def test_info_prints_lines_for_a_person(home, audiorec):
@@ -90,9 +104,8 @@ def test_a_stale_index_is_said_and_not_used(home, audiorec):
     write_store(home / "vecs.parquet", seed=1)
     code, out, err = audiorec("similar", "07.flac", "--json")
     assert code == 0
-    assert err.startswith("note: ")
-    assert "built for an earlier state of vecs.parquet" in err
-    assert len(err.splitlines()) == 1
+    assert "note: vecs.faiss: built for an earlier state of vecs.parquet" in err
+    assert len(err.splitlines()) == 2  # the other is that this store has no sound
     assert json.loads(out)["exact"] is True
     assert "state\tbuilt for an earlier state" in audiorec("index", "info")[1]
 

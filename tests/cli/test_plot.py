@@ -110,7 +110,7 @@ def test_the_similarity_is_printed(in_library, tmp_path):
     code, out, err = in_library("plot", "compare", FIRST, SECOND, "-o", tmp_path / "a.png")
     assert code == 0
     assert err.endswith(f"written: {tmp_path / 'a.png'}\n")
-    assert "compared by vector: features.parquet lacks" in err
+    assert "compared by vector: this store has no sound" in err
     assert re.fullmatch(r"similarity by \w+: -?[01]\.\d{4}\n", out)
 
 
@@ -121,8 +121,9 @@ def test_a_library_is_counted(drawn):
     assert document["projection"] == "pca"
     assert len(document["hubs"]) == sum(n > 0 for n in document["colours"].values())
     assert "vecs.parquet  (31 songs)" in text_of(svg)
-    other, _ = drawn("library", "--by", "features")
-    assert other["by"] == "features"
+    assert document["by"] == "vector"
+    other, _ = drawn("library", "--by", "mean")
+    assert other["by"] == "mean"
 
 
 def test_the_same_call_writes_the_same_bytes(drawn):

@@ -2,10 +2,14 @@
 
 import io
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
+from command import run_command
 from library_commands import assert_opens, files_in, read_m3u8
+from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
 
@@ -169,15 +173,63 @@ def test_songs_that_are_not_alike_are_cut_and_counted(in_library, music):
     assert "a similarity below 0.5" in err
 
 
-def test_features_that_have_every_song_are_compared_by_default(in_library, music):
+def test_an_older_store_is_compared_by_vector_and_says_how_to_add_sound(in_library, music):
     made = in_library("similar", "song 00", "--json")
-    assert json.loads(made[1])["by"] == "vector"  # of one backbone alone
-    assert "note: compared by vector: features.parquet lacks one of msd_penultimate" in made[2]
+    assert json.loads(made[1])["by"] == "vector"
+    assert "note: compared by vector: this store has no sound; to add it: audiorec" in made[2]
     assert "note: compared" not in in_library("similar", "song 00", "--by", "vector")[2]
-    document = json.loads(
-        in_library("similar", "song 00", "--features", "features.parquet", "--json")[1]
-    )
-    assert document["by"] == "features"
+    code, out, err = in_library("similar", "song 00", "--by", "sound")
+    assert (code, out) == (2, "")
+    assert "has no sound, as it was extracted without; to add it: audiorec extract" in err
+
+
+@pytest.fixture
+def sounding(music, tmp_path, monkeypatch, capsys):
+    """Run the command beside a copy of the store that has sound, for all songs but the third."""
+    path = tmp_path / "vecs.parquet"
+    shutil.copy(music / "vecs.parquet", path)
+    sound = [None if i == 2 else row for i, row in enumerate(random_sound(31))]
+    add_lists(path, sound=sound)
+    monkeypatch.chdir(tmp_path)
+    return partial(run_command, monkeypatch, capsys)
+
+
+def test_songs_are_compared_by_sound_and_those_without_are_counted(sounding):
+    code, out, err = sounding("similar", "song 00", "-k", "40", "--minimum", "-1", "--json")
+    found = json.loads(out)
+    assert (code, found["by"], len(found["songs"])) == (0, "sound", 28)
+    assert "note: 1 of 31 songs have no sound and are never found; to add it: audiorec" in err
+    lacking = Library.open("vecs.parquet").ids[2]
+    assert lacking not in [song["song_id"] for song in found["songs"]]
+    code, out, err = sounding("similar", lacking)
+    assert (code, out) == (2, "")
+    assert f"'{lacking}' has no sound, as it was extracted without: compare by vector" in err
+    assert sounding("similar", lacking, "--by", "vector")[0] == 0
+
+
+def test_reasons_are_by_classes_of_the_vector_and_change_no_order(sounding):
+    plain = json.loads(sounding("similar", "song 00", "-k", "5", "--json")[1])
+    code, out, err = sounding("similar", "song 00", "-k", "5", "--why", "--json")
+    why = json.loads(out)
+    assert (code, why["by"], why["why_by"]) == (0, "sound", "vector")
+    assert [s["song_id"] for s in why["songs"]] == [s["song_id"] for s in plain["songs"]]
+    assert "note: compared by sound; the reasons are by classes of the vector" in err
+    store = Library.open("vecs.parquet")
+    vector = store.space("vector")
+    rows = [store.row_number(store.resolve("song 00"))]
+    rows.append(store.row_number(why["songs"][0]["song_id"]))
+    units = vector.units(rows)
+    parts = why["songs"][0]["why"]["by_class"].values()
+    assert sum(parts) == pytest.approx(float(units[0] @ units[1]), abs=1e-4)
+    err = sounding("similar", "song 00", "--by", "vector", "--why")[2]
+    assert "reasons are by classes" not in err
+
+
+def test_the_vector_s_reasons_towards_and_away(sounding):
+    options = ("--less-like", "song 04", "--why", "-k", "3", "--json")
+    code, out, err = sounding("similar", "song 00", "song 01", *options)
+    assert code == 0, err
+    assert all(song["why"]["by_class"] for song in json.loads(out)["songs"])
 
 
 def test_more_diverse_lists_are_less_alike(in_library, music):
@@ -193,14 +245,9 @@ def test_more_diverse_lists_are_less_alike(in_library, music):
     assert alike("--diversity", "0.8") < alike() - 0.05
 
 
-def test_by_features_of_the_file_beside(in_library, music):
+def test_by_means(in_library, music):
     code, out, _ = in_library("similar", "song 00", "--by", "mean", "--json")
-    assert json.loads(out)["by"] == "mean"
-    code, out, err = in_library("similar", "song 00", "--by", "features", "-k", "2", "--json")
-    assert code == 0, err
-    assert json.loads(out)["by"] == "features"
-    given = in_library("similar", "song 00", "--by", "features", "--features", "features.parquet")
-    assert given[0] == 0
+    assert (code, json.loads(out)["by"]) == (0, "mean")
 
 
 def test_a_playlist_from_a_folder_beside_opens(in_library, music, monkeypatch):
@@ -241,19 +288,11 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--diversity", "2"], 2, "diversity"),
         (["song 00", "--k", "0"], 2, "k"),
         (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
-        (["song 00", "--by", "embedding"], 2, "embeddings.parquet: no such file, needed"),
-        (
-            ["song 00", "--by", "mean", "--features", "features.parquet"],
-            2,
-            "for --by features, not for",
-        ),
-        (["song 00", "--by", "features", "--why"], 2, "--why explains classes"),
-        (["song 00", "--by", "features", "--features", "cut_features.parquet"], 4, "cut_features"),
-        (
-            ["song 00", "--by", "features", "--features", "other/features.parquet"],
-            2,
-            "fedcba9876543210",
-        ),
+        (["song 00", "--by", "embedding"], 2, "is now: audiorec similar --embeddings embeddings"),
+        (["song 00", "--by=features"], 2, "is now: audiorec similar --by sound"),
+        (["song 00", "--features", "features.parquet"], 2, "is now: audiorec similar --by sound"),
+        (["song 00", "--embeddings", "gone.parquet"], 2, "gone.parquet: no such file"),
+        (["song 00", "--embeddings", "vecs.parquet", "--by", "mean"], 2, "instead of --by mean"),
         (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder nowhere"),
         (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
         (["song 00", "--m3u8", "-", "--json"], 2, "would both write to stdout"),

@@ -257,9 +257,15 @@ def test_audio_that_the_store_does_not_have(tmp_path):
     options = {"vectors": library, "minimum": -1, "include_non_music": True}
     other = write_song(tmp_path / "other.flac", seed=9, seconds=12)
     found = audiorec.similar(other, 3, **options)
-    unseen = library.similar(audiorec.vector(other), 3, minimum=-1, include_non_music=True)
-    assert found == unseen
-    assert len(found) == 3
+    assert (found.by, len(found)) == ("sound", 3)
+    by_vector = library.similar(audiorec.vector(other), 3, minimum=-1, include_non_music=True)
+    assert audiorec.similar(other, 3, by="vector", **options) == by_vector
+    # It is where it would be as a song of the store.
+    audiorec.extract(tmp_path, out=tmp_path / "more.parquet", jobs=1)
+    more = audiorec.open_store(tmp_path / "more.parquet")
+    space, (last,) = more.space(), [n for n, i in enumerate(more.ids) if i == "other.flac"]
+    units = space.units([last, *(more.row_number(f"songs/{n.song_id}") for n in found)])
+    np.testing.assert_allclose(units[1:] @ units[0], found.similarities, atol=1e-6)
     # A file of the store, and a copy of one, are that song.
     copy = shutil.copy(songs[1], tmp_path / "copy.flac")
     for same in (songs[1], copy):

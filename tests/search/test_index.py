@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_sound import add_lists, random_sound
 from needs import needs
 
 needs("faiss")
@@ -435,3 +437,79 @@ def test_pieces_that_do_not_go_together_are_refused(path, change):
     sidecar.write_text(json.dumps(sealed(content | {"pieces": change(content["pieces"])})))
     with pytest.raises(StoreError, match=r"vecs\.faiss\.json: damaged"):
         read_info(index_path(path))
+
+
+@pytest.fixture
+def sounding(path):
+    return add_lists(path, sound=random_sound(400, seed=3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sound_is_indexed_where_the_store_has_it(sounding, kind):
+    info = build_index(Library.open(sounding), kind=kind)
+    assert (info.by, info.width, info.recall_at_10) == ("sound", 8, 1.0)
+    assert read_info(index_path(sounding)) == info
+    store = Library.open(sounding)
+    space, plain = store.space(), store.space(use_index=False)
+    assert (space.by, space.index.info, space.note) == ("sound", info, "")
+    np.testing.assert_array_equal(space.units([7, 3]), plain.units([7, 3]))
+    same(found(space, range(20), 5), found(plain, range(20), 5))
+    assert check_index(store, index_path(sounding), info) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_songs_without_a_sound_are_in_no_answer(path, kind):
+    sound = [None if i % 5 == 0 else row for i, row in enumerate(random_sound(400, seed=3))]
+    add_lists(path, sound=sound)
+    build_index(Library.open(path), kind=kind)
+    store = Library.open(path)
+    space, plain = store.space(), store.space(use_index=False)
+    assert (space.index is not None, len(space)) == (True, 320)
+    same(found(space, [1, 2, 3], 400), found(plain, [1, 2, 3], 400))
+    assert not np.isin(found(space, [1], 400)[0].rows, np.arange(0, 400, 5)).any()
+    with pytest.raises(InputError, match="'000' has no sound"):
+        space.units([0])
+
+
+def test_an_index_of_another_space_is_not_used(sounding):
+    build_index(Library.open(sounding), kind="flat", by="vector")
+    store = Library.open(sounding)
+    space = store.space()
+    assert (space.by, space.index) == ("sound", None)
+    assert "is of vector, and songs are compared by sound; all songs were compared" in space.note
+    assert space.note.endswith("rebuild it: audiorec index build")
+    assert store.space("vector").index is not None
+    build_index(store, kind="flat")
+    space = Library.open(sounding).space("vector")
+    assert (space.by, space.index) == ("vector", None)
+    assert space.note.endswith("rebuild it: audiorec index build --by vector")
+
+
+def test_an_index_of_other_sounds_is_stale(sounding):
+    build_index(Library.open(sounding), kind="flat")
+    store = Library.open(sounding)
+    vectors = store.fingerprint
+    write_table(sounding, store.table().drop_columns(["sound", "embedding"]), plain_metadata(store))
+    add_lists(sounding, sound=random_sound(400, seed=4))
+    after = Library.open(sounding)
+    assert after.fingerprint == vectors
+    assert "built for an earlier state" in after.space().note
+
+
+def plain_metadata(store):
+    return replace(store.metadata, lists={}, sound_id="")
+
+
+def test_what_cannot_be_indexed_is_refused(path):
+    store = Library.open(path)
+    with pytest.raises(InputError, match=r"an index is of sound or vector, not of mean"):
+        build_index(store, by="mean")
+    with pytest.raises(InputError, match=r"no song has a sound to index; add it: audiorec extract"):
+        build_index(store, by="sound")
+
+
+def test_pieces_of_sound_are_those_of_one(sounding):
+    info = build_index(Library.open(sounding), kind="flat", piece_songs=136)
+    assert (info.by, len(info.pieces)) == ("sound", 3)
+    store = Library.open(sounding)
+    same(found(store.space(), [1, 399], 9), found(store.space(use_index=False), [1, 399], 9))

@@ -155,7 +155,7 @@ def test_refusals(open_with):
     with pytest.raises(InputError, match="NaN or infinite"):
         store.similar(good + np.float32(np.nan), 1)
     with pytest.raises(
-        InputError, match="by must be one of auto, vector, mean, features, embedding, got 'max'"
+        InputError, match="by must be one of auto, sound, vector, mean, learnt, got 'max'"
     ):
         store.similar(good, 1, by="max")
 

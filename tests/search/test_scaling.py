@@ -20,10 +20,10 @@ from audiorec.search.scaling import (
 from audiorec.types import STATISTICS
 
 
-def weighting(weights, odds=(), *, standardise=True):
+def weighting(weights, odds=()):
     log_odds = np.isin(np.arange(len(weights)), odds)
     weights = np.asarray(weights, np.float64)
-    return Weighting(weights=weights, log_odds=log_odds, standardise=standardise)
+    return Weighting(weights=weights, log_odds=log_odds)
 
 
 def test_values_worked_by_hand():
@@ -47,7 +47,7 @@ def test_values_worked_by_hand():
 
 def test_probabilities_beyond_the_ends_count_as_the_ends():
     vectors = np.float32([[0], [1], [0.5]])
-    scaling = fit(lambda: [vectors], weighting([1], [0], standardise=False))
+    scaling = fit(lambda: [vectors], weighting([1], [0]))
     odds = np.log((1 + LOG_ODDS_FLOOR) / LOG_ODDS_FLOOR)
     assert scaling.prepare(np.float32([[-3], [7], [0.5]])).ravel().tolist() == [-1, 1, 0]
     assert odds == pytest.approx(13.8155, abs=1e-4)
@@ -60,9 +60,9 @@ def test_log_odds_are_symmetric_and_finite():
     assert np.isfinite(scaling.spread).all()
 
 
-def test_without_standardising_only_the_length_changes():
+def test_plainly_only_the_length_changes():
     vectors = np.float32([[3, 4], [0, 0], [-6, 8]])
-    scaling = fit(lambda: [vectors], Weighting.uniform(2, standardise=False))
+    scaling = Scaling.plain(2)
     np.testing.assert_allclose(scaling.prepare(vectors), [[0.6, 0.8], [0, 0], [-0.6, 0.8]])
     assert (scaling.centre.tolist(), scaling.spread.tolist()) == ([0, 0], [1, 1])
 
@@ -163,7 +163,7 @@ def test_vectors_are_not_changed_and_columns_of_no_weight_are_left_out(songs):
 
 
 def test_units_of_blocks_are_the_same(songs):
-    asked = Weighting.uniform(18, standardise=True)
+    asked = weighting(np.ones(18))
     scaling, whole = fit_units(lambda: [songs], len(songs), asked)
     other, blocks = fit_units(lambda: np.array_split(songs, 7), len(songs), asked)
     np.testing.assert_allclose(blocks, whole, atol=1e-6)

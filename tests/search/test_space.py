@@ -1,15 +1,19 @@
-"""`audiorec.search.space`: one search over vectors, means, features and embeddings."""
+"""`audiorec.search.space`: one search over sounds, vectors, means and learnt embeddings."""
+
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-from made_features import write_features
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_library import series, song, write_library
+from made_sound import add_lists, random_sound, unit_rows
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
 from audiorec.library.library import Library
 from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
-from audiorec.store.features import LAST_LAYERS
 from audiorec.store.store import write_table
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -37,7 +41,7 @@ def ids_of(store, rows):
 
 
 def test_embeddings_are_compared_as_they_are(store, embeddings):
-    found = store.similar("b", 5, by="embedding", table=embeddings)
+    found = store.similar("b", 5, by="learnt", table=embeddings)
     assert [n.song_id for n in found] == ["e", "d", "a"]
     b, e = np.array([1, 0, 0.04]), np.array([2, 0, 0.1])
     cosine = b @ e / np.linalg.norm(b) / np.linalg.norm(e)
@@ -46,7 +50,7 @@ def test_embeddings_are_compared_as_they_are(store, embeddings):
 
 
 def test_rows_are_those_of_the_store(store, embeddings):
-    space = store.space("embedding", table=embeddings)
+    space = store.space("learnt", table=embeddings)
     assert ids_of(store, space.rows) == ["a", "b", "d", "e"]
     assert len(space) == 4
     np.testing.assert_allclose(space.units([0])[0], [0, 1, 0])
@@ -56,39 +60,63 @@ def test_rows_are_those_of_the_store(store, embeddings):
 
 
 def test_an_embedding_of_any_song_may_ask(store, embeddings):
-    found = store.similar(np.float32([0, 5, 0]), 2, by="embedding", table=embeddings)
+    found = store.similar(np.float32([0, 5, 0]), 2, by="learnt", table=embeddings)
     assert [(n.song_id, round(n.similarity, 4)) for n in found] == [("a", 1.0), ("d", 0.6)]
 
 
 def test_a_song_without_an_embedding_cannot_ask(store, embeddings):
-    with pytest.raises(InputError, match=r"embeddings\.parquet has no row for 'c'"):
-        store.similar("c", by="embedding", table=embeddings)
+    with pytest.raises(InputError, match="the embeddings have no row for 'c'; compare by"):
+        store.similar("c", by="learnt", table=embeddings)
     with pytest.raises(UnknownSongError):
-        store.similar("elsewhere", by="embedding", table=embeddings)
+        store.similar("elsewhere", by="learnt", table=embeddings)
 
 
-def test_features_are_standardised_first(store, tmp_path):
-    # The second number is the same but for its scale; unscaled it would drown the first.
-    values = np.float32([[0, 0], [1, 900], [0, 1000], [1, 100], [0.4, 500], [0.6, 500]])
-    path = write_features(tmp_path / "features.parquet", IDS, values)
-    space = store.space("features", table=path)
-    assert space.matrix.shape == (6, 4)
-    z = (values - values.mean(0)) / values.std(0)
-    units = np.tile(z / np.linalg.norm(z, axis=1, keepdims=True), 2) / np.sqrt(2)
-    np.testing.assert_allclose(space.matrix, units, atol=1e-6)
-    best = np.argsort(-(units @ units[1]), kind="stable")[1:3]
-    found = store.similar("b", 2, by="features", table=path)
-    assert [n.song_id for n in found] == ids_of(store, best)
+def test_sound_is_compared_as_it_is_stored(store):
+    sound = unit_rows([[1, 0], [0.6, 0.8], [0, 1], [-1, 0], [0, 0], [0.8, -0.6]])
+    store = Library.open(add_lists(store.path, sound=sound))
+    space = store.space("sound")
+    np.testing.assert_array_equal(space.matrix, sound)
+    np.testing.assert_array_equal(space.units([2, 0]), sound[[2, 0]])
+    # Worked by hand: the cosines with (1, 0); "e" has no direction.
+    found = store.similar("a", 9, minimum=-1)
+    assert [(n.song_id, round(n.similarity, 6)) for n in found] == [
+        ("f", 0.8), ("b", 0.6), ("c", 0.0), ("e", 0.0), ("d", -1.0),
+    ]  # fmt: skip
 
 
-def test_features_of_one_backbone_alone(store, tmp_path):
-    values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
-    path = write_features(tmp_path / "f.parquet", IDS[::-1], values, names=LAST_LAYERS[1:])
-    space = store.space("features", table=path)
-    z = (values - values.mean(0)) / values.std(0)
-    np.testing.assert_allclose(space.units([0])[0], z[5] / np.linalg.norm(z[5]), atol=1e-6)
-    rows = space.search(space.units([1]), 1)[0].rows  # the file has the songs in another order
-    assert rows.tolist() == [1]
+def test_a_song_from_outside_is_placed_by_its_sound_or_vector(store):
+    vector, lists = store.vectors[1], {"sound": np.float32([0, 2])}
+    plain = store.space("vector")
+    np.testing.assert_array_equal(plain.of_song(vector, lists), plain.matrix[1])
+    store = Library.open(add_lists(store.path, sound=random_sound(6, width=2)))
+    np.testing.assert_array_equal(store.space().of_song(vector, lists), [0, 1])
+    with pytest.raises(InputError, match="not in the store has no sound to compare"):
+        store.space().of_song(vector, {})
+
+
+def test_a_sound_of_another_length_is_damage(store):
+    wrong = 2 * random_sound(6)
+    store = Library.open(add_lists(store.path, sound=wrong))
+    with pytest.raises(StoreError, match=r"the sound of 'a' is not of length 1.*--overwrite"):
+        store.similar("a")
+
+
+@given(n=st.integers(2, 12), added=st.integers(0, 8), seed=st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_songs_that_are_added_move_nobody(n, added, seed):
+    sound = random_sound(n + added, seed=seed)
+    rows = [song(f"{i:02}", series(i)) for i in range(n + added)]
+
+    def neighbours(count):
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_library(Path(folder), rows[:count])
+            store = Library.open(add_lists(path, sound=sound[:count]))
+            options = {"minimum": -1, "exclude_ids": [f"{i:02}" for i in range(n, count)]}
+            return [store.similar(f"{i:02}", n, **options) for i in range(n)]
+
+    for before, after in zip(neighbours(n), neighbours(n + added), strict=True):
+        assert before.song_ids.tolist() == after.song_ids.tolist()
+        np.testing.assert_array_equal(before.similarities, after.similarities)
 
 
 def test_the_space_of_vectors_is_what_similarity_says(store):
@@ -113,11 +141,10 @@ def test_search_of_several_is_search_of_each(store):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"by": "tempo"}, "by must be one of auto, vector, mean, features, embedding, got 'tempo'"),
-        ({"by": "features"}, r"features\.parquet: no such file, needed to compare by features"),
-        ({"by": "embedding"}, r"embeddings\.parquet: no such file, needed to compare by embedding"),
+        ({"by": "tempo"}, "by must be one of auto, sound, vector, mean, learnt, got 'tempo'"),
+        ({"by": "learnt"}, "by='learnt' needs a file of embeddings"),
         ({"by": "mean", "table": "x"}, "by='mean' uses the store only, not x"),
-        ({"by": "features", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
+        ({"by": "learnt", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
     ],
 )
 def test_what_does_not_go_together(store, arguments, match):
@@ -137,39 +164,32 @@ def test_search_refuses_other_shapes(store):
         space.search(space.units([0]), 0)
 
 
-def test_tables_of_another_extractor_are_refused(store, tmp_path):
+def test_embeddings_of_another_extractor_are_refused(store, tmp_path):
     values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
-    path = write_features(tmp_path / "f.parquet", IDS, values, extractor_id="other")
-    with pytest.raises(SpecMismatchError, match="made by extractor other"):
-        store.space("features", table=path)
     path = tmp_path / "e.parquet"
     write_embeddings(path, IDS, values, kind="songs", model_id="m", extractor_id="other")
     with pytest.raises(SpecMismatchError, match="made by extractor other"):
-        store.space("embedding", table=path)
+        store.space(table=path)
 
 
 def test_imported_embeddings_go_with_any_store(store, tmp_path):
     values = np.eye(6, 3, dtype=np.float32)
     write_embeddings(tmp_path / "e.parquet", IDS, values, kind="songs", model_id="m")
-    assert len(store.space("embedding", table=tmp_path / "e.parquet")) == 6
+    assert len(store.space("learnt", table=tmp_path / "e.parquet")) == 6
 
 
-def test_tables_without_what_is_needed_are_refused(store, tmp_path):
-    values = np.ones((6, 3), np.float32)
-    path = write_features(tmp_path / "f.parquet", IDS, values, names=["msd_tags_mean"])
-    with pytest.raises(InputError, match="has none of the features msd_penultimate"):
-        store.space("features", table=path)
+def test_files_that_are_no_embeddings_are_refused(store, tmp_path):
     with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
-        store.space("features", table=tmp_path / "gone.parquet")
-    with pytest.raises(StoreError, match="holds vectors, not features"):
-        store.space("features", table=store.path)
+        store.space(table=tmp_path / "gone.parquet")
+    with pytest.raises(StoreError, match=r"vecs\.parquet"):
+        store.space(table=store.path)
 
 
 def test_a_table_that_shares_no_song(store, tmp_path):
     write_embeddings(
         tmp_path / "e.parquet", ["x"], np.ones((1, 3), np.float32), kind="songs", model_id="m"
     )
-    space = store.space("embedding", table=tmp_path / "e.parquet")
+    space = store.space("learnt", table=tmp_path / "e.parquet")
     assert len(space) == 0
     (found,) = space.search(np.float32([[1, 0, 0]]), 3)
     assert (len(found), found.similarities.tolist()) == (0, [])
@@ -190,7 +210,7 @@ def test_songs_are_not_their_own_neighbours(store):
 
 
 def test_own_songs_of_a_table_that_has_fewer(store, embeddings):
-    space = store.space("embedding", table=embeddings)
+    space = store.space("learnt", table=embeddings)
     own = np.array([0, 4])
     found = space.search(space.units(own), 2, own=own)
     assert [ids_of(store, one.rows) for one in found] == [["d", "b"], ["b", "d"]]
@@ -247,6 +267,6 @@ def test_songs_that_a_space_lacks_are_marked(tmp_path):
     embeddings = np.float32([[3, 4], [0, 1]])
     path = tmp_path / "embeddings.parquet"
     write_embeddings(path, ["c", "a"], embeddings, kind="songs", model_id="m")
-    units, there = store.space("embedding", table=path).units_by_row()
+    units, there = store.space("learnt", table=path).units_by_row()
     assert there.tolist() == [True, False, True]
     np.testing.assert_allclose(units, [[0, 1], [0, 0], [0.6, 0.8]], rtol=1e-6)

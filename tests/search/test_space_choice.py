@@ -1,94 +1,117 @@
-"""`audiorec.search.space_choice`: features where they are whole, else the vector and why."""
+"""`audiorec.search.space_choice`: sound where the store has it, else the vector and why."""
 
 import numpy as np
 import pytest
 from made_features import write_features
+from made_sound import add_lists, random_sound
 
-from audiorec.errors import InputError, MissingFileError
+from audiorec.errors import InputError, MissingStoreError
 from audiorec.library.library import Library
-from audiorec.search import space_choice as module
-from audiorec.search.space_choice import choose_space
+from audiorec.search.space_choice import SpaceChoice, choose_space
+from audiorec.store.embeddings import write_embeddings
 from audiorec.store.store import write_table
 
 IDS = ["a", "b", "c", "d", "e", "f"]
-VALUES = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+SOUND = random_sound(6)
 
 
 @pytest.fixture
-def store(tmp_path, make_table, metadata):
+def old(tmp_path, make_table, metadata):
     write_table(tmp_path / "vecs.parquet", make_table(IDS), metadata)
     return Library.open(tmp_path / "vecs.parquet")
 
 
 @pytest.fixture
-def features(tmp_path):
-    return write_features(tmp_path / "features.parquet", IDS, VALUES)
+def store(old):
+    return Library.open(add_lists(old.path, sound=SOUND))
 
 
-def test_features_that_have_every_song_are_taken(store, features):
-    basis = choose_space(store)
-    assert (basis.by, basis.table, basis.note) == ("features", features, "")
+def partial_store(old, without):
+    values = [None if name in without else value for name, value in zip(IDS, SOUND, strict=True)]
+    return Library.open(add_lists(old.path, sound=values))
+
+
+def test_sound_is_compared_where_it_is(store):
+    assert choose_space(store) == SpaceChoice(by="sound")
     found = store.similar("a", 5, minimum=-1)
-    assert found.by == "features"
-    assert found == store.similar("a", 5, by="features", table=features, minimum=-1)
+    assert found.by == "sound"
+    assert found == store.similar("a", 5, by="sound", minimum=-1)
     assert found != store.similar("a", 5, by="vector", minimum=-1)
-    assert store.similar(["a", "b"], 2).by == "features"
+    assert store.space().by == store.similar(["a", "b"], 2).by == "sound"
 
 
-def test_vectors_and_weights_are_of_the_vector(store, features):
+def test_vectors_and_weights_are_of_the_vector(store):
     assert store.similar(store.vector("a"), 2).by == "vector"
+    assert store.similar(store.vectors[:2], 2).by == "vector"
     assert store.similar("a", 2, weights=[0, 0, 1, 0, 0, 0]).by == "vector"
-    assert store.space().by == "vector"
+    assert store.space(weights=[0, 0, 1, 0, 0, 0]).by == "vector"
 
 
-def test_without_features_the_note_names_the_command(store):
-    basis = choose_space(store)
+def test_a_place_in_the_space_may_ask(store):
+    found = store.similar(3 * SOUND[2], 2, minimum=-1)
+    assert (found.by, found[0].song_id) == ("sound", "c")
+    assert found[0].similarity == pytest.approx(1, abs=1e-6)
+
+
+def test_a_store_without_is_compared_by_vector_and_the_note_names_the_command(old):
+    basis = choose_space(old)
     assert (basis.by, basis.table) == ("vector", None)
-    path = store.path.with_name("features.parquet")
-    assert f"audiorec extract FOLDER --out {store.path} --features {path}" in basis.note
-    assert store.similar("a", 2) == store.similar("a", 2, by="vector")
+    assert basis.note == (
+        "compared by vector: this store has no sound; to add it: audiorec extract FOLDER "
+        f"--upgrade --out {old.path}"
+    )
+    assert old.similar("a", 2) == old.similar("a", 2, by="vector")
+    with pytest.raises(InputError, match="has no sound, as it was extracted without; to add it"):
+        old.space("sound")
+
+
+def test_a_store_whose_songs_all_lack_it_is_compared_by_vector(old):
+    store = partial_store(old, IDS)
+    assert store.metadata.lists
+    assert choose_space(store).by == "vector"
+
+
+def test_songs_that_lack_it_are_counted_and_never_found(old):
+    store = partial_store(old, "bd")
+    assert choose_space(store).note.startswith("2 of 6 songs have no sound and are never found")
+    space = store.space()
+    assert (len(space), space.rows.tolist()) == (4, [0, 2, 4, 5])
+    found = store.similar("a", 9, minimum=-1)
+    assert sorted(n.song_id for n in found) == ["c", "e", "f"]
+    with pytest.raises(InputError, match=r"'b' has no sound.*compare by vector.*--upgrade"):
+        store.similar("b")
+    assert store.similar("b", 1, by="vector").by == "vector"
+    allowed = np.asarray([False, True, True, True, False, False])
+    (found,) = space.search(SOUND[:1], 9, allowed=allowed)
+    assert found.rows.tolist() == [2]
+
+
+def test_files_beside_the_store_change_nothing(store, old, tmp_path):
+    before = store.similar("a", 5, minimum=-1)
+    values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+    write_features(tmp_path / "features.parquet", IDS, values)
+    write_embeddings(tmp_path / "embeddings.parquet", IDS, values, kind="songs", model_id="m")
+    (tmp_path / "vecs.faiss").write_bytes(b"")
+    after = Library.open(store.path)
+    assert choose_space(after) == SpaceChoice(by="sound")
+    assert after.similar("a", 5, minimum=-1) == before
+
+
+def test_what_is_asked_for_is_what_is_compared(store, tmp_path):
+    assert choose_space(store, "mean") == SpaceChoice(by="mean")
+    table = tmp_path / "e.parquet"
+    assert choose_space(store, table=table) == SpaceChoice(by="learnt", table=table)
+    assert choose_space(store, "learnt", table) == SpaceChoice(by="learnt", table=table)
+    with pytest.raises(MissingStoreError, match=r"e\.parquet: no such file"):
+        store.space(table=table)
+    with pytest.raises(InputError, match="by must be one of auto, sound, vector, mean, learnt"):
+        choose_space(store, "tempo")
 
 
 @pytest.mark.parametrize(
-    ("change", "note"),
-    [
-        ({"ids": [*IDS[:4], "x", "y"]}, "lacks 2 of 6 songs"),
-        ({"extractor_id": "other"}, "another extractor; make it again: audiorec extract"),
-        ({"names": ("msd_penultimate",)}, "lacks one of msd_penultimate, mtt_penultimate"),
-        ({"names": ("msd_tags",)}, "has none of the features"),
-    ],
+    ("old_name", "instead"),
+    [("features", "compare by sound, which a plain"), ("embedding", "--embeddings embeddings")],
 )
-def test_features_that_are_not_whole_are_passed_over(store, tmp_path, change, note):
-    arguments = {"ids": IDS, "values": VALUES} | change
-    write_features(tmp_path / "features.parquet", **arguments)
-    basis = choose_space(store)
-    assert basis.by == "vector"
-    assert note in basis.note
-
-
-def test_damage_is_said_and_passed_over(store, features):
-    features.write_bytes(features.read_bytes()[:200])
-    assert choose_space(store).by == "vector"
-    assert "features.parquet" in choose_space(store).note
-
-
-def test_more_songs_than_are_read_at_once(store, features, monkeypatch):
-    monkeypatch.setattr(module, "MOST_SONGS", 5)
-    assert choose_space(store).by == "vector"
-    assert "--by features" in choose_space(store).note
-
-
-def test_an_index_is_of_the_vector(store, features, tmp_path):
-    (tmp_path / "vecs.faiss.json").write_text("{}")
-    assert choose_space(store) == module.SpaceChoice(by="vector")
-
-
-def test_what_is_asked_for_is_what_is_compared(store, features):
-    assert choose_space(store, "mean") == module.SpaceChoice(by="mean")
-    assert choose_space(store, "features").table == features
-    with pytest.raises(MissingFileError, match=r"embeddings\.parquet: no such file, needed"):
-        choose_space(store, "embedding")
-    with pytest.raises(InputError, match="say what it holds"):
-        choose_space(store, "auto", features)
-    with pytest.raises(InputError, match="by must be one of auto, vector"):
-        choose_space(store, "tempo")
+def test_earlier_names_are_refused_with_the_new_ones(store, old_name, instead):
+    with pytest.raises(InputError, match=f"by='{old_name}' is no longer a space: .*{instead}"):
+        store.space(old_name)

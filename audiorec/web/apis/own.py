@@ -39,7 +39,7 @@ from audiorec.web.apis.forms import (
 )
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.own_schemas import SCHEMAS
-from audiorec.web.apis.searches import FoundSongs, long_list, near, way
+from audiorec.web.apis.searches import FoundSongs, comparable, long_list, near, way
 from audiorec.web.apis.snapshot import Snapshot
 
 PREFIX = "/v1/"
@@ -204,7 +204,7 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
         raise UnknownSongError(history[0])
     with snapshot.lock:
         space = snapshot.library.space("auto")
-        unit = mean_direction(space.units([one.row for one in heard]))
+        unit = mean_direction(space.units(comparable(space, [one.row for one in heard])))
     return {
         "channel": SOUND,
         "model_id": f"{snapshot.library.metadata.extractor_id}/{space.by}",

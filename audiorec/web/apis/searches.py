@@ -75,7 +75,7 @@ def near(
     rows = list(dict.fromkeys(seed.row for seed in seeds))[:MOST_SEEDS]
     with snapshot.lock:
         space = library.space("auto")
-        unit = mean_direction(space.units(rows))
+        unit = mean_direction(space.units(comparable(space, rows)))
     allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))  # may take long
     with _reading(snapshot, space):
         found = near_one(
@@ -88,6 +88,11 @@ def near(
             minimum=minimum,
         )
     return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0))
+
+
+def comparable(space: Space, rows: Sequence[int]) -> Sequence[int]:
+    """Return the rows that the space has; all of them if it has none, which it refuses."""
+    return [row for row in rows if space.there[row]] or rows
 
 
 def way(

@@ -24,7 +24,6 @@ from audiorec.recall.registry import load_channel
 from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
 from audiorec.search.index_files import index_path
-from audiorec.search.space import TABLES
 from audiorec.store.aliases import ALIASES_FILE
 from audiorec.types import Int32Array, normalised_name
 from audiorec.web.apis.artists import ArtistMap, read_artist_ids
@@ -56,9 +55,8 @@ class SnapshotSources:
 
     def paths(self) -> list[Path]:
         """Return the files whose replacement triggers a new snapshot; the store comes first."""
-        beside = [*TABLES.values(), ALIASES_FILE]
-        found = [self.vectors, *(self.vectors.with_name(name) for name in beside)]
-        found.append(index_path(self.vectors))
+        beside = [self.vectors.with_name(ALIASES_FILE), index_path(self.vectors)]
+        found = [self.vectors, *beside]
         if self.artists is not None:
             found.append(self.artists)
         if self.recall is not None:

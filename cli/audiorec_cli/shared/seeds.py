@@ -153,24 +153,17 @@ class _Unseen:
         self._closing.close()
 
     def seed(self, path: str) -> Seed:
-        import numpy as np
-
         from audiorec.search.music import why_vector_not_music
 
         space = self._space
-        if space.by == "embedding":
-            reason = "not in the store, so it has no embedding"
-            raise InputError(f"{path}: {reason}")
+        if space.by == "learnt":
+            raise InputError(f"{path}: is not in the store, so it has no learnt embedding")
         song = self._reader.read(path)
         row = _same_audio(space.store, song.content_hash)
         if row is not None:
             say(f"note: {path} is a copy of {space.store.ids[row]}")
             return _known(space, row)
-        compared = song.vector
-        if song.features:
-            means = [values.mean(axis=0, dtype=np.float64) for values in song.features.values()]
-            compared = np.concatenate(means).astype(np.float32)
-        unit, status = space.prepare(compared[None])[0], str(song.info.status)
+        unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
         why = why_vector_not_music(space.store, song.vector, status, len(song.series))
         return Seed(path, None, _entry(path, song), unit, song.vector, why)
 
@@ -179,14 +172,11 @@ class _Unseen:
         from audiorec.extraction.pipeline import Extractor
         from audiorec.extraction.reader import song_reader
 
-        extractor = Extractor.for_store(self._space.store.metadata, heads=self._heads)
-        reader = song_reader(extractor.config, _outputs(self._space))
-        return self._closing.enter_context(reader)
-
-
-def _outputs(space: "Space") -> tuple[str, ...]:
-    """Return the backbone outputs that a space of features consists of."""
-    return tuple(".".join(name.rsplit("_", 1)) for name in space.inputs)
+        space = self._space
+        extractor = Extractor.for_store(
+            space.store.metadata, heads=self._heads, sound=space.by == "sound"
+        )
+        return self._closing.enter_context(song_reader(extractor.config))
 
 
 def _entry(path: str, song: "Song") -> dict[str, Any]:

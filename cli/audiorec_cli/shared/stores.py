@@ -9,6 +9,7 @@ import typer
 
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec_cli.shared.console import say
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ VectorsOption = Annotated[
 ]
 StoreArgument = Annotated[Path | None, typer.Argument(metavar="STORE", help=_WHICH)]
 
-SimilarBy = Literal["auto", "vector", "mean", "features", "embedding"]
+SimilarBy = Literal["auto", "sound", "vector", "mean"]
 
 
 def vectors_path(given: Path | None) -> Path:
@@ -78,44 +79,26 @@ class SpaceOptions:
     by: Annotated[
         SimilarBy,
         typer.Option(
-            help="Compare by the weighted vector, its mean scores alone, backbone features, or "
-            "learnt embeddings; auto: features if the store has them."
+            help="Compare by sound, by the weighted vector, or by its mean scores alone; auto: "
+            "sound, or the vector in a store without."
         ),
     ] = "auto"
-    features: Annotated[
-        Path | None, more(help="For --by features [default: features.parquet beside the store].")
-    ] = None
     embeddings: Annotated[
-        Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
+        Path | None, more(help="Compare by the learnt embeddings in this file instead.")
     ] = None
 
-    def default_space(self, store: "Library", *, by_classes: bool = False) -> "SpaceChoice":
-        """Choose the space; with `by_classes`, auto means the vector, which keeps classes apart.
+    def default_space(self, store: "Library") -> "SpaceChoice":
+        """Choose the space.
 
         Raises
         ------
         InputError
-            If the file is missing, or belongs to another space.
+            If the file of embeddings is missing, or another space is named as well.
         """
-        by = self._by
-        if by_classes and by == "auto":
-            by = "vector"
-        found = store.default_space(by, self.features or self.embeddings)
-        if found.table is not None and not found.table.exists():
-            raise MissingFileError(f"--by {by} needs {found.table}, which does not exist")
-        return found
-
-    @property
-    def _by(self) -> SimilarBy:
-        """The space asked for; a given file implies its own."""
-        given: dict[SimilarBy, Path | None]
-        given = {"features": self.features, "embedding": self.embeddings}
-        named: list[SimilarBy] = [by for by, path in given.items() if path is not None]
-        by = named[0] if named and self.by == "auto" else self.by
-        for other in named:
-            if other != by:
-                raise InputError(f"{given[other]} is for --by {other}, not for --by {by}")
-        return by
+        if self.embeddings is not None and self.by != "auto":
+            raise InputError(f"{self.embeddings}: is compared instead of --by {self.by}; give one")
+        check(self.embeddings, InputKind.SONGS)
+        return store.default_space(self.by, self.embeddings)
 
 
 def say_basis(basis: "SpaceChoice", space: "Space | None" = None) -> None:

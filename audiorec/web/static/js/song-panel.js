@@ -102,6 +102,7 @@ function Near({ row }) {
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
     ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
+    ${answer?.by === "sound" && answer.near.length > 0 && html`<p class="quiet">Compared by sound; the reasons are classes of the vector.</p>`}
     <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
       <button class="icon" title=${`Play ${library.title(one.row)}`}
         onClick=${() => play(one.row, { queue: answer.near.map((n) => n.row) })}><${Icon} name="play" /></button>

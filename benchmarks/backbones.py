@@ -15,7 +15,7 @@ With --spaces all clips are extracted by both networks, as loud as they come and
 and by the networks that are shipped, and look for each other: the share of the five nearest that
 are of the same genre, with a 95 % bootstrap interval over clips, and how often a clip that begins
 2 s later, or is 10 dB quieter, finds itself first. One JSON line a space: the vector as it is,
-means alone, and the features beside it.
+means alone, and its embedding as its sound.
 """
 
 import argparse
@@ -208,7 +208,7 @@ def spaces(data: Path, work: Path, songs: list[Path], jobs: int) -> None:
         place = work / f"spaces-{name or 'shipped'}{level or ''}"
         store = Library.open(extracted(songs, place / "all", name, jobs) / "vecs.parquet")
         others = {form: extracted(paths, place / form, name, jobs) for form, paths in forms.items()}
-        for by in ("vector", "mean", "features"):
+        for by in ("sound", "vector", "mean"):
             about = {"network": name or "shipped", "loudness_lufs": level}
             print(json.dumps({**about, **judged(store, others, by)}), flush=True)
 
@@ -237,9 +237,7 @@ def judged(store: Library, others: dict[str, Path], by: Any) -> dict[str, Any]:
 def itself(space: Space, stem: list[str], changed_store: Path) -> float:
     """Return how often the nearest clip is the one that was changed."""
     queries = Library.open(changed_store / "vecs.parquet")
-    values = queries.vectors
-    if space.by == "features":
-        values = FeatureFile.open_last_layers(changed_store / "features.parquet").means()
+    values = queries.read_list("sound")[1] if space.by == "sound" else queries.vectors
     found = (space.prepare(values).astype(np.float64) @ space.matrix.T).argmax(axis=1)
     own = [Path(uri).stem for uri in queries.column("uri").to_pylist()]
     same = [stem[i] == name for i, name in zip(found.tolist(), own, strict=True)]

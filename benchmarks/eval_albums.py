@@ -2,7 +2,7 @@
 
     python benchmarks/eval_albums.py STORE [--k 5] [--draws 2000]
 
-STORE is a ``vecs.parquet`` of whole songs with ``features.parquet`` beside it; an album is the
+STORE is a ``vecs.parquet`` of whole songs with their sound; an album is the
 first folder of a song's id. Songs that are no music take no part, neither as queries nor as
 neighbours, and albums of fewer than three songs ask no questions.
 
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from audiorec.library.library import Library
 from audiorec.types import Float64Array
 
-WAYS = ("vector", "mean", "features")
+WAYS = ("vector", "mean", "sound")
 LEAST_SONGS = 3  # of an album that asks
 PERCENTILES = (2.5, 97.5)
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from audiorec.evaluation.baselines import centroids
 from audiorec.library.library import Library, open_store
+from audiorec.search.scaling import By
 from audiorec.types import FloatArray, Pairs
 
 EDGES = np.round(np.arange(-10, 11, 2) / 10, 1)
@@ -65,8 +66,8 @@ def of_users(
     return similarity[asked].ravel(), likes[asked].ravel()
 
 
-def real_clips(data: Path, store: Library, seeds: int) -> Iterable[Pair]:
-    """Compare by vector: real clips, users of Last.fm who play their artists."""
+def real_clips(data: Path, store: Library, by: By, seeds: int) -> Iterable[Pair]:
+    """Compare real clips, by users of Last.fm who play their artists."""
     from lastfm_join import read_lastfm, read_titles
 
     titles = read_titles(data)
@@ -80,7 +81,7 @@ def real_clips(data: Path, store: Library, seeds: int) -> Iterable[Pair]:
             liked[users[user], artists.index(names[number])] = True
     songs = np.flatnonzero(np.isin(clip, artists))
     artist = np.array([artists.index(name) for name in clip[songs]])
-    units = store.space("vector", use_index=False).matrix[songs]
+    units = store.space(by, use_index=False).matrix[songs]
     print(json.dumps({"clips": len(songs), "artists": len(artists), "pairs": int(liked.sum())}))
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(artists))
@@ -98,13 +99,15 @@ def by_taste(units: FloatArray, likes: npt.NDArray[np.bool_], new: npt.NDArray[n
 
 
 def real(data: Path, clips: Path, seeds: int) -> None:
-    """Ask real listening: clips by vector, the larger join by mean tags and by embedding."""
+    """Ask real listening: clips by sound and vector, the larger join by mean tags and embedding."""
     import lastfm_gtzan as judged
     from lastfm_join import load_join, load_taggrams
 
     from audiorec.learning.factors import factorise
 
-    tell("real, by vector", real_clips(data, open_store(clips), seeds))
+    spaces: tuple[By, ...] = ("sound", "vector")
+    for by in spaces:
+        tell(f"real, by {by}", real_clips(data, open_store(clips), by, seeds))
     taggrams = load_taggrams(data)
     join = load_join(data, taggrams)
     users = factorise(join.other, join.n_users, join.n_others, **judged.USERS)

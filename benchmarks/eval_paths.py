@@ -1,6 +1,6 @@
 """Compare two meanings of a monotone path between songs, on the songs of a store.
 
-    python benchmarks/eval_paths.py STORE [--pairs 200] [--steps 8]
+    python benchmarks/eval_paths.py STORE [--by sound] [--pairs 200] [--steps 8]
 
 By *position* the similarity to the end minus the similarity to the start rises with every step:
 what `audiorec.playlists.path` does. By *both* the similarity to the start never rises and that
@@ -52,10 +52,11 @@ def main() -> None:
     """Find the paths, print what they are like."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
+    parser.add_argument("--by", choices=("sound", "vector", "mean"), default="sound")
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
-    units = Library.open(args.store).space("vector", use_index=False).matrix
+    units = Library.open(args.store).space(args.by, use_index=False).matrix
     rng = np.random.default_rng(0)
     pairs = [rng.choice(len(units), 2, replace=False).tolist() for _ in range(args.pairs)]
     for meaning, find in {"position": by_position, "both": by_both}.items():
@@ -73,6 +74,7 @@ def main() -> None:
             full += len(path) == args.steps + 2
         report = {
             "bench": "paths",
+            "by": args.by,
             "monotone_by": meaning,
             "songs": len(units),
             "pairs": len(pairs),

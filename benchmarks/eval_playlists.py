@@ -108,8 +108,8 @@ def main() -> None:
     genres = np.asarray([Path(store.ids[row]).parts[0] for row in rows])
     print("| by | method | lists | sizes | noise | purity | by chance |")
     print("|---|---|---|---|---|---|---|")
-    for by in ("vector", "mean", "features"):
-        units = store.space(by, table=None).units_by_row()[0][rows]
+    for by in ("sound", "vector", "mean"):
+        units = store.space(by).units_by_row()[0][rows]
         raw, noise = by_density(units, sizes)
         for name, groups, left in (
             ("k-means, bounded", divide(units, sizes), "-"),

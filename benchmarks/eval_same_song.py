@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -30,9 +31,9 @@ from hubness import occurrence_skewness
 
 from audiorec.extraction.run import extract
 from audiorec.library.library import Library
-from audiorec.search.scaling import Weighting
+from audiorec.search.scaling import By, Weighting
 from audiorec.search.space import Space
-from audiorec.store.features import FeatureFile
+from audiorec.search.units import vector_units
 from audiorec.types import STATISTICS
 
 PART_S = 30.0
@@ -41,6 +42,7 @@ MAX_PARTS = 8  # of one song
 SUFFIXES = (".ogg", ".opus", ".mp3", ".flac", ".wav")
 MIN_BYTES = 200_000  # below, it is a sound of a game
 QUIET = 10 ** (-10 / 20)
+SPACES: tuple[By, ...] = ("sound", "vector", "mean")
 TRANSFORMS = ("mp3", "vorbis", "quiet", "later")
 EQUAL = dict.fromkeys(STATISTICS, 1.0)
 BEFORE = {**dict.fromkeys(STATISTICS, 0.25), "mean": 1.0}  # the default until decision 0006
@@ -110,15 +112,15 @@ def make(work: Path, transform: str, chosen: list[tuple[str, Path, float]]) -> P
     return work / transform
 
 
-def extracted(folder: Path, jobs: int) -> tuple[Library, Path]:
+def extracted(folder: Path, jobs: int) -> Library:
     """Extract a folder's audio, or go on with it."""
     out, features = folder / "vecs.parquet", folder / "features.parquet"
-    scores = folder / "scores.parquet"  # for eval_duplicates.py
+    scores = folder / "scores.parquet"  # both for eval_duplicates.py
     extract(folder / "audio", out=out, scores=scores, features=features, jobs=jobs)
-    return Library.open(out), features
+    return Library.open(out)
 
 
-def spaces(store: Library, features: Path) -> dict[str, Space]:
+def spaces(store: Library) -> dict[str, Space]:
     """Return what songs are compared by."""
     classes = len(store.metadata.classes)
     plain = {
@@ -129,21 +131,18 @@ def spaces(store: Library, features: Path) -> dict[str, Space]:
         for name, weights in {"all six, equal": EQUAL, "until 0006": BEFORE}.items()
     }
     return {
-        "vector": store.space("vector", use_index=False),
-        "mean": store.space("mean"),
-        "features": store.space("features", table=features),
-        **{name: Space(store, "vector", weighting=w) for name, w in plain.items()},
+        **{by: store.space(by, use_index=False) for by in SPACES},
+        **{
+            name: Space(store, "vector", partial(vector_units, store, w), count=len(store))
+            for name, w in plain.items()
+        },
     }
 
 
 def recall(space: Space, transform: Path) -> dict[str, object]:
     """Return how often the nearest song is the one that was transformed."""
     queries = Library.open(transform / "vecs.parquet")
-    values = queries.vectors
-    if space.by == "features":
-        file = FeatureFile.open_last_layers(transform / "features.parquet")
-        assert file.ids == queries.ids
-        values = file.means()
+    values = queries.read_list("sound")[1] if space.by == "sound" else queries.vectors
     stem = {song_id.rsplit(".", 1)[0]: row for row, song_id in enumerate(space.store.ids)}
     right = np.array([stem[song_id.rsplit(".", 1)[0]] for song_id in queries.ids])
     found = space.search(space.prepare(values), 2)
@@ -190,14 +189,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     chosen = parts(args.music, args.songs)
-    store, features = extracted(make(args.work, "flac", chosen), args.jobs)
-    for name, space in spaces(store, features).items():
+    store = extracted(make(args.work, "flac", chosen), args.jobs)
+    for name, space in spaces(store).items():
         line = {"bench": "same_song/neighbourhood", "space": name}
         print(json.dumps(line | neighbourhood(space)), flush=True)
     for transform in TRANSFORMS:
         folder = make(args.work, transform, chosen[: args.queries])
         extracted(folder, args.jobs)
-        for name, space in spaces(store, features).items():
+        for name, space in spaces(store).items():
             line = {"bench": f"same_song/{transform}", "space": name}
             print(json.dumps(line | recall(space, folder)), flush=True)
 

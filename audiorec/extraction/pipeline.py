@@ -186,12 +186,10 @@ class Extractor:
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
                 f"{extractor.extractor_id}: pass the store's heads (--head), or extract it again"
             )
-        ours = "" if extractor.sound is None else extractor.sound.id
-        if sound and ours != metadata.sound_id:
+        if sound and (extractor.sound is None or extractor.sound.id != metadata.sound_id):
             raise SpecMismatchError(
-                f"the sound of the store was made by {metadata.sound_id}, and this audiorec makes "
-                f"{ours or 'none'}: compare by vector, or make it again (audiorec extract FOLDER "
-                "--upgrade)"
+                f"the sound of the store was made by {metadata.sound_id}, not by this audiorec: "
+                "compare by vector, or make it again (audiorec extract FOLDER --overwrite)"
             )
         return extractor
 

@@ -3,7 +3,9 @@
     python benchmarks/bench_search.py [--songs 1000000] [--pairs 100000] [--work FOLDER]
 
 The store is made of random walks: every song's 14 score series wander for 40 segments of three
-seconds, are softmaxed by head and summarised, as a tagger's would be. One JSON line a question,
+seconds, are softmaxed by head and summarised, as a tagger's would be. Its sounds lie on the sphere,
+drawn from 16 directions that count most and a little of all 128; embeddings and tags are noise, and
+make the file as large as a real one. One JSON line a question, each asked by sound and by vector,
 each measured in a fresh process of one thread: CPU seconds (least, median, most), the answer
 checked against a plain computation first, and the peak memory, beside that of an interpreter that
 has imported numpy and pyarrow (`baseline`). Lines about indexes need the extra faiss.
@@ -26,8 +28,11 @@ import pyarrow as pa
 
 from audiorec.store.parquet import write_batches
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.store import VectorStore
 from audiorec.types import STATISTICS
 
+LISTS = {"sound": 128, "embedding": 624, "heard_tags": 50}
+FACTORS, REST = 16, 0.3  # directions of sounds that count, and how much of the others is added
 HEADS = {"version": 4, "genre": 10}
 SEGMENTS = 40
 BLOCK = 4_096
@@ -47,7 +52,7 @@ def cpu(action, repeats=1):
 def some(store):
     numbers = np.random.default_rng(1).integers(0, len(store), 20)
     return [store.id_array[int(i)].as_py() for i in numbers]
-path = Path(sys.argv[1]); line = {}
+path, by, line = Path(sys.argv[1]), sys.argv[2], {}
 """
 QUESTIONS = {
     "baseline": "",
@@ -55,10 +60,14 @@ QUESTIONS = {
 from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 """,
+    "cold, exact": """
+from audiorec.library.library import Library
+_, line['cpu_s'] = cpu(lambda: Library.open(path).similar(sys.argv[3], 10, by=by).songs)
+""",
     "similar exact": """
 from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
-space = store.space('vector', use_index=False)
+space = store.space(by, use_index=False)
 units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
 ids = some(store)
 for song in ids[:3]:
@@ -70,7 +79,7 @@ for song in ids[:3]:
     np.testing.assert_allclose(found.similarities, np.sort(plain)[::-1][:11], atol=1e-12)
     np.testing.assert_allclose(found.similarities, plain[found.rows], atol=1e-12)
 asked = iter(ids)
-_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(asked), 10).songs, 20)
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(asked), 10, by=by).songs, 20)
 _, line['search_cpu_s'] = cpu(lambda: space.search(units[[7]], 10), 10)
 allowed = np.random.default_rng(2).random(len(store)) < 0.1
 _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=allowed), 5)
@@ -87,13 +96,13 @@ line['width'] = units.shape[1]
     "similar, fresh index": """
 from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
-space, line['open_index_cpu_s'] = cpu(lambda: store.space('vector'))
+space, line['open_index_cpu_s'] = cpu(lambda: store.space(by))
 assert space.index is not None, space.note
 line['kind'], line['recall_at_10'] = space.index.info.kind, round(space.index.info.recall_at_10, 4)
 line['index_mb'] = round(path.with_suffix('.faiss').stat().st_size / 1e6)
 ids = iter(some(store))
-_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10).songs, 20)
-units = space.prepare(store.read_rows(list(range(0, len(store), len(store) // 50))))
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10, by=by).songs, 20)
+units = space.units(list(range(0, len(store), len(store) // 50)))
 _, line['search_cpu_s'] = cpu(lambda: space.search(units[:1], 10), 20)
 allowed = np.random.default_rng(2).random(len(store)) < 0.1
 _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allowed), 5)
@@ -102,7 +111,7 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allo
 BUILD = """
 from audiorec.library.library import Library
 from audiorec.search.index_build import build_index
-info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), kind=sys.argv[2]))
+info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), by=by, kind=sys.argv[3]))
 line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
 line['parameters'] = info.parameters
 """
@@ -110,26 +119,27 @@ PAIRS = """
 from audiorec.library.library import Library
 from audiorec.search.all_pairs import all_pairs
 store = Library.open(path)
-_, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, path.with_name('neighbours.parquet')))
+out = path.with_name('neighbours.parquet')
+_, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, out, by=by))
 line['job_peak_mb'] = round(peak() / 1e6)
 import pyarrow.parquet as pq
-table = pq.read_table(path.with_name('neighbours.parquet')).slice(40, 20)
-expected = store.similar(store.ids[2], 20)
+table = pq.read_table(out).slice(40, 20)
+expected = store.similar(store.ids[2], 20, by=by)
 assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
 """
 FAISS_PAIRS = """
 import faiss
 from audiorec.library.library import Library
 from audiorec.search.index_build import _made
-units = Library.open(path).space('vector', use_index=False).matrix
-index, line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
-if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64
-if sys.argv[2] == 'ivf': index.nprobe = 32
+units = Library.open(path).space(by, use_index=False).matrix
+index, line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[3]))
+if sys.argv[3] == 'hnsw': index.hnsw.efSearch = 64
+if sys.argv[3] == 'ivf': index.nprobe = 32
 (_, found), line['all_pairs_cpu_s'] = cpu(lambda: index.search(units, 21))
 exact = faiss.IndexFlatIP(units.shape[1]); exact.add(units)
 _, best = exact.search(units[::100], 21)
 hits = [len(set(a) & set(b)) / 21 for a, b in zip(found[::100].tolist(), best.tolist())]
-line['kind'], line['recall_at_21'] = 'faiss ' + sys.argv[2], round(float(np.mean(hits)), 4)
+line['kind'], line['recall_at_21'] = 'faiss ' + sys.argv[3], round(float(np.mean(hits)), 4)
 """
 POSTLUDE = """
 line['peak_mb'] = round(peak() / 1e6)
@@ -167,27 +177,54 @@ def random_songs(count: int, rng: np.random.Generator) -> np.ndarray:
 def make_store(path: Path, songs: int) -> None:
     """Write a store of random walks."""
     classes = tuple(f"{head}/{i}" for head, n in HEADS.items() for i in range(n))
-    metadata = StoreMetadata(kind=Kind.VECTORS, extractor_id="random walks", classes=classes)
+    metadata = StoreMetadata(
+        kind=Kind.VECTORS,
+        extractor_id="random walks",
+        classes=classes,
+        lists=LISTS,
+        sound_id="random directions",
+    )
     schema = schema_of(metadata)
     rng = np.random.default_rng(0)
+    axes = rng.standard_normal((FACTORS, LISTS["sound"]), np.float32)
 
     def batches():
         for start in range(0, songs, BLOCK):
             count = min(BLOCK, songs - start)
             ids = [f"artist {i // 10:06}/song {i:07}.flac" for i in range(start, start + count)]
-            vectors = random_songs(count, rng)
+            values = {"vector": random_songs(count, rng)} | random_lists(count, axes, rng)
             yield pa.RecordBatch.from_arrays(
-                [column(f, ids, vectors) for f in schema], schema=schema
+                [column(f, ids, values) for f in schema], schema=schema
             )
 
     write_batches(path, batches(), metadata)
 
 
-def column(field: pa.Field, ids: list[str], vectors: np.ndarray) -> pa.Array:
+def random_lists(count: int, axes: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return what stands beside the vectors of some songs: sounds of length 1, and noise."""
+    sound = rng.standard_normal((count, FACTORS), np.float32) @ axes / FACTORS**0.5
+    sound += REST * rng.standard_normal(sound.shape, np.float32)
+    sound /= np.linalg.norm(sound, axis=1, keepdims=True)
+    noise = {
+        name: rng.standard_normal((count, width), np.float32).astype(np.float16)
+        for name, width in LISTS.items()
+        if name != "sound"
+    }
+    return {"sound": sound, **noise}
+
+
+def column(field: pa.Field, ids: list[str], values: dict[str, np.ndarray]) -> pa.Array:
     """Return one column of a store for these songs."""
     n = len(ids)
     if field.name == "vector":
-        return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type)
+        return pa.FixedSizeListArray.from_arrays(
+            pa.array(values["vector"].ravel()), type=field.type
+        )
+    if field.name in values:
+        width = values[field.name].shape[1]
+        offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32))
+        flat = pa.array(values[field.name].ravel())
+        return pa.ListArray.from_arrays(offsets, flat, type=field.type)
     if field.name in ("song_id", "uri", "content_hash"):
         return pa.array(ids)
     if pa.types.is_timestamp(field.type):
@@ -196,15 +233,15 @@ def column(field: pa.Field, ids: list[str], vectors: np.ndarray) -> pa.Array:
     return pa.array([value] * n, field.type)
 
 
-def ask(question: str, script: str, path: Path, *arguments: str) -> dict[str, object]:
+def ask(question: str, script: str, path: Path, by: str, *arguments: str) -> dict[str, object]:
     """Run one question in a fresh process and print its line."""
-    command = [sys.executable, "-c", PRELUDE + script + POSTLUDE, str(path), *arguments]
+    command = [sys.executable, "-c", PRELUDE + script + POSTLUDE, str(path), by, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         line: dict[str, object] = {"failed": done.stderr.strip().splitlines()[-1]}
     else:
         line = json.loads(done.stdout)
-    print(json.dumps({"bench": f"search/{question}", **line}), flush=True)
+    print(json.dumps({"bench": f"search/{question}", "by": by, **line}), flush=True)
     return line
 
 
@@ -213,6 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--songs", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--by", default="sound,vector", help="spaces to ask in")
     parser.add_argument("--kinds", default="flat,ivf,hnsw", help="indexes to build at full size")
     parser.add_argument("--work", type=Path, help="keeps the stores for the next call")
     args = parser.parse_args()
@@ -225,17 +263,20 @@ def main() -> None:
         path = paths[args.songs]
         for left in (path.with_suffix(".faiss"), path.with_suffix(".faiss.json")):
             left.unlink(missing_ok=True)  # of an earlier call
-        data_mb = args.songs * 84 * 4 / 1e6
-        print(json.dumps({"bench": "search/data", "songs": args.songs, "data_mb": data_mb}))
-        for question, script in QUESTIONS.items():
-            if "index" not in question:
-                ask(question, script, path)
-        for kind in filter(None, args.kinds.split(",")):
-            ask(f"build {kind}", BUILD, path, kind)
-            ask(f"similar, {kind}", QUESTIONS["similar, fresh index"], path)
-        ask("all pairs", PAIRS, paths[args.pairs])
-        for kind in ("flat", "ivf", "hnsw"):
-            ask(f"all pairs, faiss {kind}", FAISS_PAIRS, paths[args.pairs], kind)
+        size_mb = round(path.stat().st_size / 1e6)
+        print(json.dumps({"bench": "search/data", "songs": args.songs, "store_mb": size_mb}))
+        song = VectorStore.open(path).id_array[args.songs // 2].as_py()
+        for by in filter(None, args.by.split(",")):
+            for question, script in QUESTIONS.items():
+                if "index" not in question and (by == "vector" or "statistics" not in question):
+                    ask(question, script, path, by, song)
+            for kind in filter(None, args.kinds.split(",")):
+                ask(f"build {kind}", BUILD, path, by, kind)
+                ask(f"similar, {kind}", QUESTIONS["similar, fresh index"], path, by)
+                ask(f"cold, {kind}", QUESTIONS["cold, exact"], path, by, song)
+            ask("all pairs", PAIRS, paths[args.pairs], by)
+            for kind in filter(None, args.kinds.split(",")):
+                ask(f"all pairs, faiss {kind}", FAISS_PAIRS, paths[args.pairs], by, kind)
 
 
 if __name__ == "__main__":

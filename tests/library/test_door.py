@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,12 +20,14 @@ from audiorec.errors import (
     InputError,
     MissingExtraError,
     MissingFileError,
+    SpecMismatchError,
     StoreError,
     UnknownSongError,
 )
 from audiorec.library.classify_files import Readings
 from audiorec.library.score_views import SongScores
 from audiorec.store.schema import number_names
+from audiorec.store.store import write_table
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "formats" / "vecs-v1.parquet"
 JAZZ, METAL = (2.0, -2.0, 0.0), (-2.0, 2.0, 0.0)
@@ -275,6 +278,19 @@ def test_audio_that_the_store_does_not_have(tmp_path):
         audiorec.similar(tmp_path / "broken.mp3", vectors=library)
     with pytest.raises(FileNotFoundError, match="no such file"):
         audiorec.similar("~/nowhere.flac", vectors=library)
+
+
+def test_audio_is_not_placed_in_a_store_of_another_sound(tmp_path):
+    songs = [write_song(tmp_path / "songs" / f"{i}.flac", seed=i, seconds=12) for i in range(2)]
+    path = tmp_path / "vecs.parquet"
+    audiorec.extract(tmp_path / "songs", out=path, jobs=1)
+    store = audiorec.open_store(path)
+    write_table(path, store.table(), replace(store.metadata, sound_id="of-another-network"))
+    other = write_song(tmp_path / "other.flac", seed=9, seconds=12)
+    with pytest.raises(SpecMismatchError, match=r"made by of-another-network.*compare by vector"):
+        audiorec.similar(other, vectors=path, include_non_music=True)
+    options = {"vectors": path, "include_non_music": True, "minimum": -1}
+    assert len(audiorec.similar(other, by="vector", **options)) == len(songs)
 
 
 def test_a_store_prints_itself(library):

@@ -101,7 +101,7 @@ def write_store(path: Path, songs: int) -> None:
             n = min(BLOCK, songs - first)
             ids = [f"song-{i:07}" for i in range(first, first + n)]
             vectors = random_songs(n, rng)
-            columns = [column(field, ids, vectors) for field in schema]
+            columns = [column(field, ids, {"vector": vectors}) for field in schema]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     write_batches(path, batches(), metadata)

@@ -6,17 +6,21 @@ STORE is of songs whose first folder is their genre (``jazz/jazz.00012.ogg``), w
 Purity is the share of songs whose genre is the commonest in their list, beside that of lists of the
 same sizes filled by chance; intervals are bootstraps over songs. Churn: so many songs (5 %) are
 taken out, the rest is divided, the songs come back; what share of the others is then in another
-list, and what share of the names is new? 20 seeds, with the interval over seeds.
+list, and what share of the names is new? 20 seeds, with the interval over seeds. Curves: ten
+minutes near each of eight songs; the mean distance from the curve, and the similarity to the song
+and to the previous one.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from audiorec import open_store
+from audiorec.library.library import Library
 from audiorec.playlists.clusters import (
     NEW,
     Sizes,
@@ -26,8 +30,11 @@ from audiorec.playlists.clusters import (
     update_groups,
 )
 from audiorec.playlists.group_names import group_properties, name_groups
+from audiorec.playlists.of_store import playlist_near
 
 NEW_SHARE = 0.05
+CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))
+CURVE_SEEDS, CURVE_MINUTES = 8, 10.0
 
 
 def purity(genres: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -95,8 +102,32 @@ def grown(
     return first, before
 
 
+def curve_lines(store: Library, rng: np.random.Generator) -> Iterator[str]:
+    """Yield a line for each space and curve: how near the lists come to it, and at what cost."""
+    seeds = rng.choice(len(store), CURVE_SEEDS, replace=False)
+    for by in ("sound", "vector"):
+        units = store.space(by, use_index=False).matrix
+        for curve in CURVES:
+            found = [
+                playlist_near(
+                    store,
+                    [store.ids[s]],
+                    minutes=CURVE_MINUTES,
+                    curves=curve,
+                    by=by,
+                )
+                for s in seeds
+            ]
+            far = np.mean([one.curve_distance or 0.0 for one in found])
+            alike = np.mean([one.similarities.mean() for one in found])
+            steps = np.mean(
+                [(units[o.rows[1:]] * units[o.rows[:-1]]).sum(axis=1).mean() for o in found]
+            )
+            yield f"| {by} | {''.join(curve) or 'none'} | {far:.3f} | {alike:.3f} | {steps:.3f} |"
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
     parser.add_argument("--size", type=int, default=10)
@@ -136,6 +167,8 @@ def main() -> None:
     last = np.asarray([purity(genres, g).mean() for _, g in nights])
     print(f"\npurity: {anew.mean():.3f} divided at once; begun with 80 % of the songs at")
     print(f"{interval(first, rng)}, five nights later {interval(last, rng)}")
+    print("\n| by | curve | distance | similarity to the song | to the previous |")
+    print("|---|---|---|---|---|", *curve_lines(store, np.random.default_rng(0)), sep="\n")
     print("\nnames:", "; ".join(name_groups(words, divide(units, sizes), rows)))
     print(f"{time.process_time():.1f} CPU-seconds", file=sys.stderr)
 

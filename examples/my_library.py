@@ -31,7 +31,7 @@ near = library.similar("jazz-vibraphone.mp3", k=5)
 print(near)
 print(library.similar("jazz-vibraphone.mp3", k=5, only="genre=jazz|electronic", per_artist=1))
 
-# %% Why are they alike? A similarity is a sum over the classes.
+# %% Why are they alike? By vector, a similarity is a sum over the classes.
 space = library.space("vector")
 row = [library.row_number(library.resolve("jazz-vibraphone.mp3"))]
 first = library.similar("jazz-vibraphone.mp3", k=1, by="vector")

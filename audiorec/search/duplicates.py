@@ -2,7 +2,7 @@
 
     store ──same content_hash──────────────────────────────────────▶ identical
           ──lengths, scores, version agree──▶ candidates ──series agree──▶ same
-                                                         ──no series─────▶ likely
+                                      ──no series, embeddings (or scores) agree──▶ likely
 
 A vector discards the order of time, so two songs of one kind can have nearly equal vectors, but
 their score series still differ. The *mismatch* of two series is the squared distance between
@@ -34,12 +34,14 @@ from audiorec.types import Float64Array, FloatArray, Status
 LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
 MIN_SEGMENTS = 4  # shorter series are too short to tell songs apart
 CANDIDATE = 1.25  # largest rms difference of the log-odds of mean, max and min
-LIKELY = 0.25  # the same, where no series is available
+LIKELY = 0.25  # the same, where neither series nor embeddings are available
+ALIKE = 0.025  # largest distance of two embeddings, where no series is available
 OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
 MISMATCH = {Kind.FEATURES: 0.5, Kind.SCORES: 0.25}
 HOPELESS = 0.8  # mismatch of scores above which features are not read
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are of one length
 COMPARED = ("max", "min", "mean")
+EMBEDDING = "embedding"
 FLOOR = 1e-4  # clips log-odds of scores near 0 and 1; the limits above depend on it
 CELLS = 4 << 20  # distances computed at a time
 SERIES_BYTES = 256 << 20  # series held in memory at a time
@@ -50,7 +52,7 @@ class SameAudio(StrEnum):
 
     IDENTICAL = "identical"  # the same audio packets
     SAME = "same"  # another encoding: the series agree over time
-    LIKELY = "likely"  # lengths and vectors agree; no series to compare
+    LIKELY = "likely"  # lengths, vectors and embeddings agree; no series to compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,18 +286,48 @@ def _judged(
     by_scores = dict(_mismatches(store, candidates, scores)) if scores else {}
     left = [pair for pair in candidates if by_scores.get(pair, 0.0) <= HOPELESS]
     by_features = dict(_mismatches(store, left, features)) if features else {}
+    unknown = [pair for pair in left if pair not in by_features and pair not in by_scores]
+    apart = embedding_distances(store, unknown)
     for pair in left:
         if pair in by_features:
             found, limit = by_features[pair], MISMATCH[Kind.FEATURES]
         elif pair in by_scores:
             found, limit = by_scores[pair], MISMATCH[Kind.SCORES]
-        elif songs.difference(pair) <= LIKELY:
-            yield songs.pair(pair, SameAudio.LIKELY)
-            continue
         else:
+            alike = apart[pair] <= ALIKE if pair in apart else songs.difference(pair) <= LIKELY
+            if alike:
+                yield songs.pair(pair, SameAudio.LIKELY)
             continue
         if found <= limit:
             yield songs.pair(pair, SameAudio.SAME, found)
+
+
+def embedding_distances(
+    store: VectorStore, pairs: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], float]:
+    """Return how far the embeddings of pairs of rows lie apart, from 0 to 1.
+
+    The sum of the differences relative to the sum of both: 0 if they are equal. Pairs of which a
+    song was extracted without an embedding are left out.
+    """
+    if not store.songs_with(EMBEDDING):
+        return {}
+    most = max(1, SERIES_BYTES // (32 * store.metadata.lists[EMBEDDING]))
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(pairs), most):
+        block = np.asarray(pairs[start : start + most], np.int64)
+        rows, places = np.unique(block, return_inverse=True)
+        there, values = store.list_rows(EMBEDDING, rows)
+        at = np.full(len(rows), -1)
+        at[there] = np.arange(len(there))
+        places = at[places.reshape(-1, 2)]
+        both = np.flatnonzero((places >= 0).all(axis=1))
+        one, other = (values[of].astype(np.float32) for of in places[both].T)
+        total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
+        apart = np.abs(one - other).sum(axis=1) / np.where(total > 0, total, 1.0)
+        apart[total == 0] = 1.0  # silence, which is not compared
+        found |= {pairs[start + n]: float(d) for n, d in zip(both.tolist(), apart, strict=True)}
+    return found
 
 
 def _mismatches(

@@ -3,13 +3,20 @@
 import numpy as np
 import pytest
 from made_library import series, song, write_library
+from made_sound import add_lists, random_sound
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.search import duplicates
-from audiorec.search.duplicates import SameAudio, find_duplicates, mismatch
+from audiorec.search.duplicates import (
+    SameAudio,
+    embedding_distances,
+    find_duplicates,
+    mismatch,
+)
 from audiorec.store.features import open_series
 from audiorec.store.schema import Kind
+from audiorec.store.store import VectorStore
 
 
 def nudged(scores, amount, seed=9):
@@ -97,6 +104,45 @@ def test_without_series_it_is_only_likely_and_the_reordering_passes(tmp_path, so
     verdict, members = found(store, [])[0]
     assert verdict is SameAudio.LIKELY
     assert {"a", "copy", "mp3", "reordered"} <= members
+
+
+def test_embeddings_tell_encodings_from_songs_of_one_kind_without_series(tmp_path, songs):
+    path = write_library(tmp_path, songs)
+    ids = VectorStore.open(path).ids
+    rng = np.random.default_rng(0)
+    first = rng.gamma(1.0, size=40)
+    near = {n: first * (1 + 0.02 * rng.normal(size=40)) for n in ("a", "copy", "mp3", "opus")}
+    # The reordering has nearly the same vector, but is another recording.
+    embedding = [near.get(i, rng.gamma(1.0, size=40)) for i in ids]
+    add_lists(path, embedding=embedding, sound=random_sound(len(ids)))
+    (group,) = find_duplicates(Library.open(path))
+    assert (group.verdict, set(group.song_ids)) == ("likely", {"a", "copy", "mp3", "opus"})
+    verdicts = {pair.verdict for pair in group.pairs}
+    assert verdicts == {SameAudio.IDENTICAL, SameAudio.LIKELY}
+
+
+def test_songs_without_an_embedding_go_by_their_scores(tmp_path, songs):
+    path = write_library(tmp_path, songs)
+    ids = VectorStore.open(path).ids
+    far = np.random.default_rng(0).gamma(1.0, size=(len(ids), 40))
+    some = [None if i in ("mp3", "opus") else row for i, row in zip(ids, far, strict=True)]
+    add_lists(path, embedding=some, sound=[None if v is None else [0.6, 0.8] for v in some])
+    (group,) = find_duplicates(Library.open(path))
+    assert {"a", "copy", "mp3", "opus"} <= set(group.song_ids)
+
+
+def test_distances_of_embeddings_worked_by_hand(tmp_path, monkeypatch):
+    path = write_library(tmp_path, [song(n, series(1)) for n in "abcde"])
+    values = [[1, 2, 1], [1, 1, 2], None, [0, 0, 0], [0, 0, 0]]
+    add_lists(path, embedding=values, sound=[[1, 0]] * 5)
+    store = VectorStore.open(path)
+    pairs = [(0, 1), (0, 2), (3, 4), (0, 3)]
+    # |1-1| + |2-1| + |1-2| = 2 of 4 + 4; a song without one, silence, and sound and silence.
+    expected = {(0, 1): 0.25, (3, 4): 1.0, (0, 3): 1.0}
+    assert embedding_distances(store, pairs) == expected
+    monkeypatch.setattr(duplicates, "SERIES_BYTES", 1)
+    assert embedding_distances(store, pairs) == expected
+    assert embedding_distances(store, []) == {}
 
 
 def test_copies_alone_are_identical(tmp_path, songs):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Output = Literal["vector", "mean", "features"]
 OnError = Literal["raise", "nan"]
-LAYERS = ("msd.penultimate", "mtt.penultimate")  # for `outputs="features"`
+LAYERS = ("msd.penultimate",)  # for `outputs="features"`
 MEAN = slice(STATISTICS.index("mean"), None, len(STATISTICS))  # means within a vector
 NAMED = 3  # failed files named in a warning
 
@@ -45,7 +45,7 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     outputs : {"vector", "mean", "features"}
         The vector (84 numbers, named as in `Library.frame`); the mean score of each of the 14
-        classes; or the means of the backbones' last layers (400 numbers, at twice the time).
+        classes; or the means of the backbone's last layer (200 numbers).
     jobs : int
         Worker processes; 0 for one per processor core.
     on_error : {"raise", "nan"}

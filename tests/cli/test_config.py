@@ -137,7 +137,7 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
         ({"similar": {"k": 0}}, r"\[similar\]: k is from 1, got 0"),
         (
             {"similar": {"by": "taste"}},
-            r"\[similar\]: by must be one of auto, vector, mean, features, embedding, got 'taste'",
+            r"\[similar\]: by must be one of auto, sound, vector, mean, got 'taste'",
         ),
         ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
         ({"similar": {"exclude": [1]}}, r"exclude must be list"),

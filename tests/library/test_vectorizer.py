@@ -138,9 +138,9 @@ def test_features_are_the_means_of_the_last_layers(songs, tmp_path):
     np.testing.assert_allclose(found, stored, atol=1e-6)
     names = one.get_feature_names_out()
     assert (found.shape, names[0], names[-1]) == (
-        (1, 400),
+        (1, 200),
         "msd_penultimate_0",
-        "mtt_penultimate_199",
+        "msd_penultimate_199",
     )
 
 

@@ -204,12 +204,13 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
         raise UnknownSongError(history[0])
     with snapshot.lock:
         space = snapshot.library.space("auto")
-        unit = mean_direction(space.units(comparable(space, [one.row for one in heard])))
+        rows = comparable(space, [one.row for one in heard])
+        unit = mean_direction(space.units(rows))
     return {
         "channel": SOUND,
         "model_id": f"{snapshot.library.metadata.extractor_id}/{space.by}",
         "dimension": len(unit),
-        "used": len(heard),
+        "used": len(rows),
         "vectors": [[float(value) for value in unit]],
         "weights": [1.0],
     }

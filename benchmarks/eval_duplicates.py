@@ -7,7 +7,7 @@ WORK holds the same 30-second parts as FLAC, MP3 (128 kbit/s) and Ogg Vorbis, up
 song; the 10 dB quieter ones are left out, since they are other audio. All are put into one store.
 Lengths tell nothing here, and parts of one song are the nearest misses that there are.
 
-One JSON line a check (vectors alone, score series, features, both): pairs of encodings of one part
+One JSON line a check (the store alone, score series, features, both): pairs of encodings of one part
 that are found; pairs that are found and are other parts of one song, which loops make alike; songs
 of which parts are found together, by name, to be listened to; and, over the pairs that are
 compared, the mismatches of true pairs and of others.
@@ -106,7 +106,7 @@ def main() -> None:
         by_scores = open_series(store, scores, Kind.SCORES)
         by_features = open_series(store, features, Kind.FEATURES)
         checks = {
-            "vectors alone": [],
+            "the store alone": [],
             "scores": [by_scores],
             "features": [by_features],
             "both": [by_scores, by_features],

@@ -8,7 +8,7 @@ accompaniment, right channel voice; the phrases of one song are joined, up to 45
 ``version2/jingju_arias``). Each song is written as it is sung and as its instrumental version, as
 FLAC and MP3 (128 kbit/s). WORK keeps them with their store; a second call resumes.
 
-One JSON line per check (vectors alone, score series, features, both): of the two encodings of one
+One JSON line per check (the store alone, score series, features, both): of the two encodings of one
 version, the pairs that are found; of a song and its instrumental version, the pairs that are taken
 for one recording, with the names of the songs.
 """
@@ -119,7 +119,7 @@ def main() -> None:
     by_scores = open_series(store, args.work / "scores.parquet", Kind.SCORES)
     by_features = open_series(store, args.work / "features.parquet", Kind.FEATURES)
     checks = {
-        "vectors alone": [],
+        "the store alone": [],
         "scores": [by_scores],
         "features": [by_features],
         "both": [by_scores, by_features],

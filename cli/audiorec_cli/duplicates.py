@@ -32,8 +32,8 @@ def duplicates(
 ) -> None:
     """List songs with the same audio: copies, and other encodings.
 
-    identical: the same audio packets. same: scores or features agree over time. likely: lengths
-    and vectors agree, without such files to compare. Nothing is changed.
+    identical: the same audio packets. same: scores or features agree over time. likely: lengths,
+    vectors and embeddings agree, without such files to compare. Nothing is changed.
 
     Examples
     --------

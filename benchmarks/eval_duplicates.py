@@ -7,7 +7,8 @@ WORK holds the same 30-second parts as FLAC, MP3 (128 kbit/s) and Ogg Vorbis, up
 song; the 10 dB quieter ones are left out, since they are other audio. All are put into one store.
 Lengths tell nothing here, and parts of one song are the nearest misses that there are.
 
-One JSON line a check (the store alone, score series, features, both): pairs of encodings of one part
+One JSON line a check (vectors alone; the store alone, with its embeddings; and, if WORK has them,
+score series, features, both): pairs of encodings of one part
 that are found; pairs that are found and are other parts of one song, which loops make alike; songs
 of which parts are found together, by name, to be listened to; and, over the pairs that are
 compared, the mismatches of true pairs and of others.
@@ -18,6 +19,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -50,6 +52,14 @@ def joined(work: Path, name: str, folder: Path) -> Path:
     metadata = StoreMetadata.from_json(whole.schema.metadata[METADATA_KEY])
     write_table(folder / name, whole, metadata)
     return folder / name
+
+
+def vectors_alone(path: Path, out: Path) -> Library:
+    """Return a copy of a store without what stands beside its vectors."""
+    store = Library.open(path)
+    table = store.table().drop_columns(list(store.metadata.lists))
+    write_table(out, table, replace(store.metadata, lists={}, sound_id=""))
+    return Library.open(out)
 
 
 def judge(store: Library, series: Sequence[SeriesFile]) -> dict[str, object]:
@@ -100,19 +110,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         store = Library.open(joined(args.work, "vecs.parquet", folder))
-        scores, features = (
-            joined(args.work, f"{n}.parquet", folder) for n in ("scores", "features")
-        )
-        by_scores = open_series(store, scores, Kind.SCORES)
-        by_features = open_series(store, features, Kind.FEATURES)
-        checks = {
-            "the store alone": [],
-            "scores": [by_scores],
-            "features": [by_features],
-            "both": [by_scores, by_features],
-        }
+        plain = vectors_alone(store.path, folder / "plain.parquet")
+        checks: dict[str, list[SeriesFile]] = {"vectors alone": [], "the store alone": []}
+        for kind in (Kind.SCORES, Kind.FEATURES):
+            if all((args.work / e / f"{kind}.parquet").exists() for e in ENCODINGS):
+                file = joined(args.work, f"{kind}.parquet", folder)
+                checks[kind] = [open_series(store, file, kind)]
+        if len(checks) == 4:
+            checks["both"] = [*checks[Kind.SCORES], *checks[Kind.FEATURES]]
         for check, series in checks.items():
-            report = judge(store, series)
+            report = judge(plain if check == "vectors alone" else store, series)
             if len(series) == 1:
                 report |= margins(store, series[0])
             print(json.dumps({"bench": "duplicates", "check": check, **report}), flush=True)

@@ -40,7 +40,8 @@ from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 HNSW_EF = 64  # candidates kept during a search
-PROBES = 32  # inverted lists searched
+# Inverted lists searched: sounds lie in more directions, so their neighbours in more lists.
+PROBES: dict[By, int] = {"sound": 96, "vector": 32}
 # If a smaller share of songs is allowed, an HNSW search finds too few, and all songs are compared.
 LEAST_SHARE = 0.05
 SAMPLE = 200  # songs looked up when an index is opened
@@ -162,7 +163,9 @@ class Index:
         """Return faiss search parameters: the smaller the allowed share, the wider the search."""
         if self.info.kind == "hnsw":
             return {"efSearch": min(self.info.rows, int(max(HNSW_EF, fetch) / share))}
-        return {"nprobe": int(PROBES / share) + 1} if self.info.kind == "ivf" else {}
+        if self.info.kind == "ivf":
+            return {"nprobe": int(PROBES[self.info.by] / share) + 1}
+        return {}
 
 
 class StoreUnits:

@@ -212,7 +212,7 @@ def build_index(
             if outcome.message:
                 raise StoreError(f"{out}: piece {outcome.index} was not built: {outcome.message}")
         pieces = _put(tasks, out)
-        info = replace(info, pieces=pieces, parameters=_parameters(kind, tasks[0].rows))
+        info = replace(info, pieces=pieces, parameters=_parameters(kind, tasks[0].rows, space))
         info = replace(info, recall_at_10=_recall(store, out, info, scaling))
         write_info(out, info)
         _remove_others(out, info)
@@ -289,14 +289,14 @@ def _remove_others(out: Path, info: IndexInfo) -> None:
             place.unlink(missing_ok=True)
 
 
-def _parameters(kind: IndexKind, rows: int) -> dict[str, int]:
+def _parameters(kind: IndexKind, rows: int, by: By = "vector") -> dict[str, int]:
     """Return the parameters of a piece of this many songs."""
     if kind == "flat":
         return {}
     if kind == "hnsw":
         return {"links": HNSW_LINKS, "ef": HNSW_EF}
     lists = max(1, min(int(LISTS_PER_ROOT * rows**0.5), rows // SONGS_PER_LIST))
-    return {"lists": lists, "probes": PROBES}
+    return {"lists": lists, "probes": PROBES[by]}
 
 
 def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> Any:

@@ -277,7 +277,7 @@ def test_a_graph_is_not_walked_for_few_songs(path):
 
 
 def test_recall_tells_a_bad_index(path, monkeypatch):
-    monkeypatch.setattr(module, "PROBES", 1)
+    monkeypatch.setitem(module.PROBES, "vector", 1)
     monkeypatch.setattr(module, "SLACK", 0)
     monkeypatch.setattr(build, "SONGS_PER_LIST", 20)
     info = build_index(Library.open(path), kind="ivf")

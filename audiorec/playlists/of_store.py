@@ -31,6 +31,7 @@ from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import mean_direction
 from audiorec.search.space_choice import AutoBy
+from audiorec.search.votes import together
 from audiorec.types import FloatArray, Int64Array
 
 SPREAD = Choice(per_artist=2)  # default of playlists: at most two songs per artist
@@ -206,6 +207,7 @@ def playlist_near(
     table: str | FilePath | None = None,
     choice: Choice = SPREAD,
     others: FloatArray | None = None,
+    mean: bool = False,
 ) -> PlaylistOfSongs:
     """Make a playlist near some songs; see `make_playlist`.
 
@@ -227,6 +229,8 @@ def playlist_near(
         Which songs are eligible besides the seeds, and how many per artist or album.
     others : ndarray, shape (q, W), optional
         Units (see `Space.prepare`) of further seeds that are not in the store.
+    mean : bool
+        Stay near the mean of the seeds, instead of near each of them.
 
     Raises
     ------
@@ -238,7 +242,8 @@ def playlist_near(
     first = list(dict.fromkeys(store.row_number(store.resolve(name)) for name in names))
     units, there = space.units_by_row()
     own = space.units(first)
-    direction = mean_direction(own if others is None else np.concatenate([own, others]))
+    own = own if others is None else np.concatenate([own, others])
+    directions = mean_direction(own)[None] if mean or len(own) == 1 else together(own)
     chosen = store.chosen(choice)
     wish = PlaylistRequest(
         seconds=60 * minutes,
@@ -255,7 +260,7 @@ def playlist_near(
             song = store.ids[first[int(unknown[first].argmax())]]
             raise InputError(f"{song}: has no {curve.name}, so it cannot be placed on that curve")
         allowed &= ~unknown
-    found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed)
+    found = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
     off = deviations(found.rows, lengths[found.rows], wish.curves)
     return PlaylistOfSongs(
         store=store,
@@ -264,7 +269,7 @@ def playlist_near(
         notes=remarks(store.ids, found, lengths, wish, allowed=allowed),
         playlist=found,
         wish=wish,
-        similarities=units[found.rows] @ direction,
+        similarities=(units[found.rows] @ directions.T).max(axis=1),
         curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )

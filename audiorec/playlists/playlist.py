@@ -18,6 +18,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
 from audiorec.playlists.draft import ADHERENCE, Draft, PlaylistRequest
+from audiorec.search.votes import VOTES, draw
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 POOL = 5_000  # candidates of a playlist, over all its parts
@@ -47,21 +48,21 @@ class Playlist:
 
 def make_playlist(
     units: FloatArray,
-    direction: FloatArray,
+    directions: FloatArray,
     durations: Float64Array,
     wish: PlaylistRequest,
     *,
     seeds: Sequence[int] = (),
     allowed: BoolArray | None = None,
 ) -> Playlist:
-    """Make a playlist near a direction.
+    """Make a playlist near one direction or several.
 
     Parameters
     ----------
     units : ndarray, shape (n, W), float32
         Rows of length 1 (or 0).
-    direction : ndarray, shape (W,)
-        Direction to search near, see `audiorec.search.space.mean_direction`.
+    directions : ndarray, shape (Q, W)
+        Directions to search near, of length 1; several vote (`audiorec.search.votes`).
     durations : ndarray, shape (n,)
         Length of each song in seconds.
     wish : PlaylistRequest
@@ -91,8 +92,9 @@ def make_playlist(
     if allowed is not None:
         usable &= allowed
     usable[list(seeds)] = True
-    relevance = units @ direction
-    pool = _pool(relevance, np.flatnonzero(usable), wish.curves, seeds)
+    eligible = np.flatnonzero(usable)
+    relevance = _by_votes(units @ directions.T, eligible)
+    pool = _pool(relevance, eligible, wish.curves, seeds)
     draft = Draft(units, relevance, durations, wish, pool)
     draft.fill(() if wish.curves else seeds)
     draft.exchange(fixed=() if wish.curves else seeds)
@@ -106,8 +108,29 @@ def make_playlist(
     )
 
 
+def _by_votes(near: FloatArray, rows: Int64Array) -> FloatArray:
+    """Return how near songs are to several directions (n, Q) as one number: (n,).
+
+    The songs that the directions draw by their votes get the same numbers as before, but in the
+    order of drawing, so that each taste has its share of the first ones.
+    """
+    relevance: FloatArray = near.max(axis=1)
+    if near.shape[1] == 1:
+        return relevance
+    rankings = []
+    for of in near.T:
+        first = rows[np.argsort(-of[rows], kind="stable")[:VOTES]]
+        rankings.append((first, of[first].astype(np.float64)))
+    drawn = draw(rankings, VOTES * len(rankings))[0]
+    relevance[drawn] = np.sort(relevance[drawn])[::-1]
+    return relevance
+
+
 def _pool(
-    relevance: FloatArray, rows: Int64Array, curves: Sequence[Curve], seeds: Sequence[int]
+    relevance: FloatArray,
+    rows: Int64Array,
+    curves: Sequence[Curve],
+    seeds: Sequence[int],
 ) -> Int64Array:
     """Return the best candidates for each part of the playlist, and the seeds."""
     if len(rows) <= POOL:

@@ -1,6 +1,7 @@
 """Find the nearest eligible songs of one query or several.
 
     space, unit (W,), Chosen  ──near_one───▶ `Neighbours` of one query
+    space, seeds (Q, W), ...  ──near_seeds─▶ `Neighbours` of several seeds as one query
     space, units (Q, W), ...  ──near_each──▶ `Neighbours` of each of several
 
 `Space.search` knows similarity only. This module adds duplicates, limits and a minimum
@@ -14,9 +15,10 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.search.choice import Chosen
-from audiorec.search.diversify import Ranking, select
-from audiorec.search.space import Neighbours, Space
-from audiorec.types import Float64Array, FloatArray, Int64Array
+from audiorec.search.diversify import OVERFETCH, Ranking, select
+from audiorec.search.space import Neighbours, Space, mean_direction
+from audiorec.search.votes import VOTES, draw, together
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 AWAY = 0.5  # weight of the song to avoid; with more, results resemble neither song
@@ -85,7 +87,48 @@ def near_one(
         In the order of picking, which without `diversity` is by similarity.
     """
     options = _Options(k, chosen, diversity, minimum)
-    return Neighbours(space.store, *_chosen(space, unit, options, taken), by=space.by)
+    return Neighbours(space.store, *_chosen(space, unit[None], options, taken), by=space.by)
+
+
+def near_seeds(
+    space: Space,
+    units: FloatArray,
+    k: int,
+    chosen: Chosen,
+    *,
+    taken: Sequence[int] = (),
+    away: FloatArray | None = None,
+    mean: bool = False,
+    diversity: float = 0.0,
+    minimum: float = MINIMUM,
+) -> Neighbours:
+    """Return up to `k` eligible songs near several seeds, each taste with its share.
+
+    Parameters
+    ----------
+    space, k, chosen, taken, diversity, minimum
+        As for `near_one`.
+    units : ndarray, shape (Q, W)
+        The seeds, each of length 1.
+    away : ndarray, shape (W,), optional
+        A direction to avoid; see `away_from`.
+    mean : bool
+        Search near the mean of the seeds, instead of near each of them.
+
+    Returns
+    -------
+    found : Neighbours
+        In the order of picking (`audiorec.search.votes`). Similarities are to the nearest seed, or
+        to the mean; with `away`, to the nearest of the directions that are searched in.
+    """
+    asked = mean_direction(units)[None] if mean or len(units) == 1 else together(units)
+    if away is not None:
+        asked = np.stack([away_from(unit, away) for unit in asked])
+    rows, similarities = _chosen(space, asked, _Options(k, chosen, diversity, minimum), taken)
+    if len(asked) > 1 and away is None and len(rows):
+        to_seeds = space.units(rows).astype(np.float64) @ units.T.astype(np.float64)
+        similarities = to_seeds.max(axis=1)
+    return Neighbours(space.store, rows, similarities, by=space.by)
 
 
 def near_each(
@@ -116,19 +159,22 @@ def near_each(
     for place, unit in enumerate(units):
         taken = () if own is None else (int(own[place]),)
         first = None if found is None else (found[place].rows, found[place].similarities)
-        one = _chosen(space, unit, options, taken, first)
+        one = _chosen(space, unit[None], options, taken, first)
         rows[place, : len(one[0])], similarities[place, : len(one[0])] = one
     return Neighbours(space.store, rows, similarities, by=space.by)
 
 
 def _chosen(
     space: Space,
-    unit: FloatArray,
+    units: FloatArray,
     options: _Options,
     taken: Sequence[int],
     first: Ranking | None = None,
 ) -> tuple[Int64Array, Float64Array]:
-    """Return rows and similarities; `first` holds the `FIRST` * k nearest, if known."""
+    """Return rows and similarities of one query (1, W), or of several that vote, (Q, W).
+
+    `first` holds the `FIRST` * k nearest songs of one query, if known.
+    """
     k, chosen, diversity, minimum = options
     allowed = chosen.allowed
     if taken:
@@ -139,11 +185,29 @@ def _chosen(
         if first is not None and m <= FIRST * k:
             rows, similarities = first[0][:m], first[1][:m]
         else:
-            found = space.search(unit[None], m, allowed=allowed)[0]
-            rows, similarities = found.rows, found.similarities
+            return _ranked(space, units, m, allowed, minimum)
         good = similarities >= minimum
         return rows[good], similarities[good]
 
     return select(
         ranking, k, limits=chosen.limits, taken=taken, diversity=diversity, units=space.units
     )
+
+
+def _ranked(
+    space: Space, units: FloatArray, most: int, allowed: BoolArray, minimum: float
+) -> Ranking:
+    """Return the `most` nearest songs of one query, or those that several draw by their votes."""
+    asked = most if len(units) == 1 else VOTES
+    while True:
+        found = space.search(units, asked, allowed=allowed)
+        near = [one.similarities >= minimum for one in found]
+        rankings = [
+            (one.rows[good], one.similarities[good]) for one, good in zip(found, near, strict=True)
+        ]
+        if len(units) == 1:
+            return rankings[0]
+        rows, similarities = draw(rankings, most)
+        if len(rows) == most or all(len(ranking[0]) < asked for ranking in rankings):
+            return rows, similarities
+        asked = min(max(asked * OVERFETCH, most), len(space))

@@ -17,8 +17,8 @@ from audiorec.search.choice import Choice, Chooser, Chosen
 from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.index import find_index
 from audiorec.search.named import song_named
-from audiorec.search.near import MINIMUM, near_each
-from audiorec.search.space import Neighbours, Space
+from audiorec.search.near import MINIMUM, near_each, near_seeds
+from audiorec.search.space import Neighbours, Space, mean_direction
 from audiorec.search.space_choice import AutoBy, SpaceChoice, choose_space, open_space
 from audiorec.search.units import INDEXED
 from audiorec.store.parquet import Checked
@@ -160,6 +160,60 @@ class SearchableStore(VectorStore):
         )
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
         return found[0] if single else found
+
+    def like(
+        self,
+        seeds: Sequence[str],
+        k: int = 10,
+        *,
+        less_like: Sequence[str] = (),
+        mean: bool = False,
+        by: AutoBy = "auto",
+        choice: Choice = Choice(),  # noqa: B008 - frozen
+        diversity: float = 0.0,
+        minimum: float = MINIMUM,
+        table: str | Path | None = None,
+    ) -> Neighbours:
+        """Return the `k` songs near several seeds as one list; each taste has its share.
+
+        Parameters
+        ----------
+        seeds, less_like : sequence of str
+            Ids or unique parts of them; songs to search near, and to search away from.
+        mean : bool
+            Search near the mean of the seeds, instead of near each of them.
+        k, by, choice, diversity, minimum, table
+            As for `similar`; the seeds are not listed, but count against the limits.
+
+        Raises
+        ------
+        UnknownSongError
+            If a text names no song, or several.
+        InputError
+            If there is no seed, or as for `similar`.
+
+        Examples
+        --------
+        >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
+        >>> found = store.like(["etude", "live"], 2, by="mean", minimum=-1)
+        >>> [(n.song_id, round(n.similarity, 2)) for n in found]
+        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.05)]
+        """
+        space = self.space(by, table=table)
+        rows, other = (
+            [self.row_number(self.resolve(name)) for name in names] for names in (seeds, less_like)
+        )
+        return near_seeds(
+            space,
+            space.units(rows),
+            k,
+            self.chosen(choice),
+            taken=[*rows, *other],
+            away=mean_direction(space.units(other)) if other else None,
+            mean=mean,
+            diversity=diversity,
+            minimum=minimum,
+        )
 
     def default_space(self, by: AutoBy = "auto", table: str | Path | None = None) -> SpaceChoice:
         """Return the space that is used by default; see `choose_space`."""

@@ -13,6 +13,7 @@ from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.seeds import (
     FromOption,
+    MeanOption,
     Seed,
     SeedsArgument,
     read_seeds,
@@ -55,6 +56,7 @@ def playlist(
     artist_gap: Annotated[
         int, more("--artist-gap", min=0, help="Songs between two songs of one artist.")
     ] = 3,
+    mean: MeanOption = False,
     head: StoreHeadOption = None,
     *,
     compared: SpaceOptions,
@@ -92,6 +94,7 @@ def playlist(
         table=basis.table,
         choice=choice.choice,
         others=np.stack(others) if others else None,
+        mean=mean,
     )
     if form.json:
         print_json(_document(found, seeds))

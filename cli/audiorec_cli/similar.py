@@ -14,6 +14,7 @@ from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.seeds import (
     FromOption,
+    MeanOption,
     Seed,
     SeedsArgument,
     read_seeds,
@@ -47,6 +48,7 @@ def similar(
         list[str] | None,
         more("--less-like", metavar="SONG", help="Search away from this song, at half the weight."),
     ] = None,
+    mean: MeanOption = False,
     head: StoreHeadOption = None,
     *,
     compared: SpaceOptions,
@@ -55,8 +57,9 @@ def similar(
 ) -> None:
     """List the songs nearest to one or several songs of the store, or to any audio files.
 
-    The seeds are not listed, but come first in a playlist, and count towards the limits per
-    artist and album. For all songs of the store at once, see audiorec neighbours.
+    Several seeds vote, and each of their tastes gets its share. They are not listed, but come
+    first in a playlist, and count towards the limits per artist and album. For all songs of the
+    store at once, see audiorec neighbours.
 
     Examples
     --------
@@ -66,7 +69,7 @@ def similar(
     """
     import numpy as np
 
-    from audiorec.search.near import away_from, near_one
+    from audiorec.search.near import near_seeds
     from audiorec.search.space import mean_direction
 
     form.check()
@@ -78,13 +81,13 @@ def similar(
     chosen = store.chosen(choice.choice)
     away = read_seeds(store, space, less_like, None, chosen_heads(head)) if less_like else []
     taken = [seed.row for seed in (*seeds, *away) if seed.row is not None]
-    unit = mean_direction(np.stack([seed.unit for seed in seeds]))
+    units = np.stack([seed.unit for seed in seeds])
+    near = partial(near_seeds, space, units, k, chosen, taken=taken, diversity=diversity, mean=mean)
     if away:
-        unit = away_from(unit, mean_direction(np.stack([seed.unit for seed in away])))
-    near = partial(near_one, space, unit, k, chosen, taken=taken, diversity=diversity)
+        near = partial(near, away=mean_direction(np.stack([seed.unit for seed in away])))
     found = near(minimum=minimum)
     unlike = len(near(minimum=-1.0)) - len(found) if len(found) < k else 0
-    reasons = _reasons(store, space, seeds, away, found) if why else None
+    reasons = _reasons(store, space, seeds, away, found, mean=mean) if why else None
     if form.json:
         document = {**_document(space, seeds, found, reasons), "minimum": minimum}
         document |= {} if reasons is None else {"why_by": _classes_of(space)}
@@ -118,8 +121,13 @@ def _reasons(
     seeds: Sequence[Seed],
     away: Sequence[Seed],
     found: "Neighbours",
+    *,
+    mean: bool,
 ) -> "list[Explanation]":
-    """Explain each song by classes, whatever the songs were compared by."""
+    """Explain each song by classes, whatever the songs were compared by: beside its nearest seed.
+
+    With a song to avoid, or near the mean of the seeds, all are explained beside the mean.
+    """
     import numpy as np
 
     from audiorec.search.near import away_from
@@ -132,6 +140,11 @@ def _reasons(
     def direction(some: Sequence[Seed]) -> "FloatArray":
         return mean_direction(plain.prepare(np.stack([seed.vector for seed in some])))
 
+    if not (mean or away):
+        units = np.stack([seed.unit for seed in seeds])
+        nearest = (space.units(found.rows) @ units.T).argmax(axis=1) if len(found) else []
+        pairs = ((seeds[seed], found[n : n + 1]) for n, seed in enumerate(nearest))
+        return [plain.why(direction([seed]), seed.vector, one)[0] for seed, one in pairs]
     unit = away_from(direction(seeds), direction(away)) if away else direction(seeds)
     vector = np.mean(np.stack([seed.vector for seed in seeds]), axis=0, dtype=np.float64)
     return plain.why(unit, np.asarray(vector, np.float32), found)

@@ -15,8 +15,8 @@ from audiorec.errors import InputError
 from audiorec.playlists.of_store import PlaylistOfSongs, playlist_near
 from audiorec.playlists.path import find_path
 from audiorec.search.choice import Choice, Chosen
-from audiorec.search.near import MINIMUM, near_one
-from audiorec.search.space import Space, mean_direction
+from audiorec.search.near import MINIMUM, near_seeds
+from audiorec.search.space import Space
 from audiorec.types import Float64Array, Int64Array
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.snapshot import Snapshot
@@ -54,7 +54,7 @@ def near(
     minimum: float = MINIMUM,
     chosen: Chosen | None = None,
 ) -> FoundSongs:
-    """Return up to `k` songs near one song, or near the mean of several; excludes the seeds.
+    """Return up to `k` songs near one song, or near several, which vote; excludes the seeds.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def near(
     choice : Choice, optional
         Which songs are allowed; songs that the caller has no name for never are.
     diversity, minimum : float
-        As for `audiorec.search.near.near_one`.
+        As for `audiorec.search.near.near_seeds`.
     chosen : Chosen, optional
         A choice already evaluated on the store, instead of `choice`.
     """
@@ -75,12 +75,12 @@ def near(
     rows = list(dict.fromkeys(seed.row for seed in seeds))[:MOST_SEEDS]
     with snapshot.lock:
         space = library.space("auto")
-        unit = mean_direction(space.units(comparable(space, rows)))
+        units = space.units(comparable(space, rows))
     allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))  # may take long
     with _reading(snapshot, space):
-        found = near_one(
+        found = near_seeds(
             space,
-            unit,
+            units,
             max(1, min(k, MOST_SONGS)),
             allowed,
             taken=rows,

@@ -38,7 +38,7 @@ _BY_NAME = {
         field filter flatness form format gamma guard-formulas half-life heard height hidden
         hop id-column include include-non-music input interests item job jobs json k
         keep-duplicates keep-heard keep-known keep-unmatched kind last likes long-days
-        max-per-album max-per-artist max-problems method min-songs minimum minutes
+        max-per-album max-per-artist max-problems mean method min-songs minimum minutes
         model-id neighbours new-songs normalise on-duplicate only per-artist
         per-interest per-song per-user piece-songs popularity portrait processes projection
         quiet quota replay-share retry-failed role seed sensitive served-days sessions set

@@ -12,6 +12,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import say
+from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from audiorec.store.store import VectorStore
     from audiorec.types import FloatArray
 
+PLAYLISTS = (".m3u", ".m3u8")
 SeedsArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -30,8 +32,13 @@ SeedsArgument = Annotated[
 FromOption = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="FILE", help="A list of ids, one per line, # for comments; -: stdin."
+        "--from", metavar="FILE", help="A playlist, or a list of ids, # for comments; -: stdin."
     ),
+]
+
+MeanOption = Annotated[
+    bool,
+    more("--mean", help="Search near the mean of several seeds, instead of near each of them."),
 ]
 
 
@@ -119,7 +126,12 @@ def _lines(listed: str) -> list[str]:
     from audiorec.files.user_files import read_lines
 
     lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
-    return [line for line in lines if line and not line.startswith("#")]
+    names = [line for line in lines if line and not line.startswith("#")]
+    if Path(listed).suffix.lower() not in PLAYLISTS:
+        return names
+    # A player reads relative paths from the folder of the playlist.
+    there = (str(Path(listed).parent / name) for name in names)
+    return [path if Path(path).is_file() else name for path, name in zip(there, names, strict=True)]
 
 
 def _seed(store: "Library", space: "Space", name: str, unseen: "_Unseen") -> Seed:

@@ -243,7 +243,7 @@ def playlist_near(
     units, there = space.units_by_row()
     own = space.units(first)
     own = own if others is None else np.concatenate([own, others])
-    directions = mean_direction(own)[None] if mean or len(own) == 1 else together(own)
+    directions = mean_direction(own)[None] if mean or len(own) < 2 else together(own)
     chosen = store.chosen(choice)
     wish = PlaylistRequest(
         seconds=60 * minutes,

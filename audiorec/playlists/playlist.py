@@ -61,7 +61,7 @@ def make_playlist(
     ----------
     units : ndarray, shape (n, W), float32
         Rows of length 1 (or 0).
-    directions : ndarray, shape (Q, W)
+    directions : ndarray, shape (W,) or (Q, W)
         Directions to search near, of length 1; several vote (`audiorec.search.votes`).
     durations : ndarray, shape (n,)
         Length of each song in seconds.
@@ -93,7 +93,7 @@ def make_playlist(
         usable &= allowed
     usable[list(seeds)] = True
     eligible = np.flatnonzero(usable)
-    relevance = _by_votes(units @ directions.T, eligible)
+    relevance = _by_votes(units @ np.atleast_2d(directions).T, eligible)
     pool = _pool(relevance, eligible, wish.curves, seeds)
     draft = Draft(units, relevance, durations, wish, pool)
     draft.fill(() if wish.curves else seeds)

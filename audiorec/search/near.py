@@ -121,7 +121,7 @@ def near_seeds(
         In the order of picking (`audiorec.search.votes`). Similarities are to the nearest seed, or
         to the mean; with `away`, to the nearest of the directions that are searched in.
     """
-    asked = mean_direction(units)[None] if mean or len(units) == 1 else together(units)
+    asked = mean_direction(units)[None] if mean or len(units) < 2 else together(units)
     if away is not None:
         asked = np.stack([away_from(unit, away) for unit in asked])
     rows, similarities = _chosen(space, asked, _Options(k, chosen, diversity, minimum), taken)

@@ -12,6 +12,7 @@ from library_commands import assert_opens, files_in, read_m3u8
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
+from audiorec_cli.shared.seeds import _lines
 
 
 def listed(out):
@@ -30,8 +31,8 @@ def test_one_seed_lists_what_the_store_lists(in_library, music):
     assert ids(out) == [n.song_id for n in store.similar("song 03", 5)]
 
 
-def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
-    code, out, _ = in_library("similar", "song 03", "song 10", "--json")
+def test_the_mean_of_two_seeds_is_between_them(in_library, music):
+    code, out, _ = in_library("similar", "song 03", "song 10", "--json", "--mean")
     document = json.loads(out)
     assert code == 0
     assert document["seeds"] == ["album 3/song 03.opus", "album 2/song 10.flac"]
@@ -45,6 +46,48 @@ def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
         exact = float(units[store.row_number(entry["song_id"])] @ mean)
         assert entry["similarity"] == pytest.approx(exact, abs=1e-5)
     assert in_library("similar", "song 10", "song 03", "--json")[1].count("song_id") == 10
+
+
+def test_two_seeds_vote_and_each_song_is_told_beside_its_nearest(in_library, music):
+    code, out, _ = in_library("similar", "song 03", "song 10", "--json", "--why")
+    document = json.loads(out)
+    assert code == 0
+    store = Library.open(music / "vecs.parquet")
+    found = [s["song_id"] for s in document["songs"]]
+    assert found == store.like(["song 03", "song 10"], 10).song_ids.tolist()
+    units = store.space("vector").matrix
+    seeds = units[[store.row_number(seed) for seed in document["seeds"]]]
+    for entry in document["songs"]:
+        near = seeds @ units[store.row_number(entry["song_id"])]
+        assert entry["similarity"] == pytest.approx(near.max(), abs=1e-5)
+        assert sum(entry["why"]["by_class"].values()) == pytest.approx(near.max(), abs=1e-3)
+    assert (
+        in_library("similar", "song 10", "song 03")[1]
+        == in_library("similar", "song 03", "song 10")[1]
+    )
+
+
+def test_a_playlist_is_taken_for_its_songs(in_library, music):
+    lists = music / "lists"
+    lists.mkdir(exist_ok=True)
+    songs = ["album 3/song 03.opus", "album 2/song 10.flac"]
+    text = "#EXTM3U\n" + "".join(f"#EXTINF:4,a song\n../music/{song}\n" for song in songs)
+    (lists / "two.m3u8").write_text(text, "utf-8")
+    named = in_library("similar", "song 03", "song 10")[1]
+    code, out, err = in_library("similar", "--from", "lists/two.m3u8")
+    assert (code, out) == (0, named), err
+    code, out, _ = in_library("playlist", "--from", "lists/two.m3u8", "--minutes", "10", "--json")
+    assert code == 0
+    assert [song["song_id"] for song in json.loads(out)["songs"]][:2] == songs
+
+
+def test_relative_paths_of_a_playlist_begin_at_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.flac").touch()
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "one.m3u8").write_text("#EXTM3U\n../songs/a.flac\nan id\n")
+    monkeypatch.chdir(tmp_path)
+    assert _lines("lists/one.m3u8") == ["lists/../songs/a.flac", "an id"]
 
 
 def test_more_like_one_song_and_less_like_another(in_library, music):

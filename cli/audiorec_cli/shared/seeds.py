@@ -103,7 +103,8 @@ def find_id(store: "Library", name: str) -> str | None:
 
     if stored_spelling(name) not in store and Path(name).is_file():
         return song_of_file(store, name)
-    return store.resolve(name)
+    of_path = store.find_uri(stored_spelling(name)) if Path(name).is_absolute() else None
+    return store.resolve(name) if of_path is None else of_path
 
 
 def say_non_music_seeds(seeds: Sequence[Seed], *, asked_for: bool) -> None:

@@ -16,9 +16,11 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import FloatArray, Int64Array
+from audiorec.recall.simple.wanted import Wanted, joined, starts_of
+from audiorec.types import FloatArray, Int32Array, Int64Array
 
 BLOCK_SONGS = 1_024
+BLOCK_HISTORIES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,31 +71,45 @@ class ItemKnn(CountingChannel[ItemKnnRecipe]):
         self.starts = np.searchsorted(row, np.arange(len(owners) + 1))
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        histories = queries.histories.newest(self.recipe.history)
-        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
-        for row in range(len(histories)):
-            for song in np.unique(histories[row]).tolist():
-                part = slice(self.starts[song], self.starts[song + 1])
-                found[row, self.near[part]] += self.weights[part]
+        from scipy.sparse import csr_array
+
+        n = len(self.song_ids)
+        own = owner_song(queries.histories.newest(self.recipe.history), n)
+        near = csr_array((self.weights, self.near, self.starts), shape=(n, n))
+        found = np.empty((own.shape[0], n), np.float32)
+        for first in range(0, len(found), BLOCK_HISTORIES):
+            rows = slice(first, first + BLOCK_HISTORIES)
+            found[rows] = (own[rows] @ near).toarray()
         found[found == 0] = -np.inf
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history with the largest cosine to each candidate."""
         found = np.full(song.shape, -1, np.int64)
-        best = np.zeros(song.shape, np.float32)
         histories = histories.newest(self.recipe.history)
+        table = Wanted(len(self.song_ids))
         for row in np.flatnonzero(histories.lengths).tolist():
-            order = np.argsort(song[row], kind="stable")
-            proposed = song[row, order]
-            for own in np.unique(histories[row]).tolist():
-                part = slice(self.starts[own], self.starts[own + 1])
-                at = np.searchsorted(proposed, self.near[part])
-                hit = proposed[np.minimum(at, len(order) - 1)] == self.near[part]
-                place, weight = order[at[hit]], self.weights[part][hit]
-                better = weight > best[row, place]
-                found[row, place[better]], best[row, place[better]] = own, weight[better]
+            own, there = np.unique(histories[row]), song[row] >= 0
+            learnt = self.starts, self.near, self.weights
+            given = cosines(*learnt, own, song[row, there], table)
+            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
         return found
+
+
+def cosines(
+    starts: Int64Array,
+    near: Int32Array,
+    weights: FloatArray,
+    own: Any,
+    proposed: Int64Array,
+    table: Wanted,
+) -> FloatArray:
+    """Return the cosine of own and proposed songs, 0 unless they are neighbours: (own, proposed).
+
+    The first three are the learnt arrays of `ItemKnn`.
+    """
+    songs, values = joined(near, starts, own), joined(weights, starts, own)
+    return table.grid(proposed, songs, starts_of(starts, own), values).T
 
 
 def owner_song(plays: Sequences, n_songs: int) -> Any:

@@ -23,7 +23,8 @@ from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
+from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe, cosines
+from audiorec.recall.simple.wanted import Wanted
 from audiorec.types import Float64Array, FloatArray, Int64Array, normalised_name
 
 PLAYS_A_DAY = 10.0  # plays counted as one day where times are missing
@@ -117,7 +118,8 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
             for song, much in zip(seeds.song[own].tolist(), weight.tolist(), strict=True):
                 part = slice(self.starts[song], self.starts[song + 1])
                 row[self.near[part]] += np.float32(much) * self.weights[part]
-            row += weight @ self._sounds(seeds.song[own], np.arange(len(self.song_ids)))
+            if self.recipe.sound and self.units.shape[1]:
+                row += weight @ self._sounds(seeds.song[own], np.arange(len(self.song_ids)))
         found[found <= 0] = -np.inf
         return found
 
@@ -134,18 +136,12 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
         """Return the liked song that contributes most to each candidate."""
         found = np.full(song.shape, -1, np.int64)
-        seeds = self._seeds(queries)
+        seeds, table = self._seeds(queries), Wanted(len(self.song_ids))
         for owner, own in seeds.by_owner():
             there = np.flatnonzero(song[owner] >= 0)
             proposed, liked = song[owner, there], seeds.song[own]
-            gives = self._sounds(liked, proposed)
-            order = np.argsort(proposed)
-            for row, one in enumerate(liked.tolist()):
-                part = slice(self.starts[one], self.starts[one + 1])
-                at = np.searchsorted(proposed[order], self.near[part])
-                at = order[np.minimum(at, len(order) - 1)] if len(order) else at[:0]
-                hit = proposed[at] == self.near[part][: len(at)]
-                gives[row, at[hit]] += self.weights[part][: len(at)][hit]
+            learnt = self.starts, self.near, self.weights
+            gives = self._sounds(liked, proposed) + cosines(*learnt, liked, proposed, table)
             gives *= seeds.weight[own, None].astype(np.float32)
             if len(there):
                 best = np.where(gives.max(axis=0) > 0, liked[gives.argmax(axis=0)], -1)

@@ -15,7 +15,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, Int32Array, Int64Array
+
+BLOCK_PLAYS = 250_000  # of whose songs the rules are counted at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +59,39 @@ class Rules(CountingChannel[RulesRecipe]):
 
     def _count(self, data: RecallData) -> None:
         plays, n = data.plays, len(data.song_ids)
+        place = np.argsort(plays.song, kind="stable")  # plays by song, in order of playing
+        starts = np.searchsorted(plays.song[place], np.arange(n + 1))
+        stop = plays.starts[1:][plays.owner]
+        parts, first = [], 0
+        while first < n:  # the pairs of all songs at once would be ten times the log
+            last = int(np.searchsorted(starts, starts[first] + BLOCK_PLAYS, side="right")) - 1
+            last = min(n, max(last, first + 1))
+            parts.append(self._rules(plays.song, place[starts[first] : starts[last]], stop, n))
+            first = last
+        key, self.weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+        self.starts = np.searchsorted(key // n, np.arange(n + 1))
+        self.next = (key % n).astype(np.int32)
+
+    def _rules(
+        self, song: Int32Array, place: Int64Array, stop: Int64Array, n: int
+    ) -> tuple[Int64Array, FloatArray]:
+        """Return the strongest rules from the songs at some places, as ``first * n + then``.
+
+        `stop` is where each play's sequence ends. Rules are sorted by their first song, the
+        strongest first.
+        """
         keys, weights = [np.empty(0, np.int64)], [np.empty(0)]
-        for apart in range(1, min(self.recipe.window, int(plays.lengths.max()) - 1) + 1):
-            first, then = plays.song[:-apart].astype(np.int64), plays.song[apart:]
-            together = plays.owner[:-apart] == plays.owner[apart:]
-            keys.append((first * n + then)[together])
-            weights.append(np.full(len(keys[-1]), 1.0 / apart))
-        key, place = np.unique(np.concatenate(keys), return_inverse=True)
-        weight = np.bincount(place, np.concatenate(weights), minlength=len(key))
+        for apart in range(1, self.recipe.window + 1):
+            place = place[place + apart < stop[place]]
+            keys.append(song[place].astype(np.int64) * n + song[place + apart])
+            weights.append(np.full(len(place), 1.0 / apart))
+        key, at = np.unique(np.concatenate(keys), return_inverse=True)
+        weight = np.bincount(at, np.concatenate(weights), minlength=len(key))
         first = key // n
         order = np.lexsort((key, -weight, first))
         nth = np.arange(len(key)) - np.searchsorted(first, first)
         order = order[nth < self.recipe.rules_per_song]
-        self.starts = np.searchsorted(first[order], np.arange(n + 1))
-        self.next = (key[order] % n).astype(np.int32)
-        self.weights = weight[order].astype(np.float32)
+        return key[order], weight[order].astype(np.float32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories

@@ -1,6 +1,6 @@
 """Vector multiplication session kNN: songs of the past sessions most similar to this one.
 
-    history ──newest sessions that share a song──▶ the k most similar ──▶ their songs
+    histories ──newest sessions that share a song──▶ the k most similar ──▶ their songs
 
 Later songs of the history weigh more. A session's similarity is the sum of the weights of the
 songs that it shares; a song's similarity is the sum over the sessions that contain it, each
@@ -11,8 +11,9 @@ Sessions are stored without ids and times, but they remain listening history.
 Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,11 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counting import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import FloatArray, Int32Array, Int64Array
+from audiorec.recall.simple.wanted import Wanted, joined, starts_of
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
+
+BLOCK_HISTORIES = 1_024  # looked up by one product
+GROWTH = 4  # by which more sessions are looked at, until enough share a song
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,16 @@ class VsKnnRecipe:
     def __post_init__(self) -> None:
         if min(self.neighbours, self.newest, self.history) < 1:
             raise InputError("neighbours, newest and history must be at least 1")
+
+
+class _Near(NamedTuple):
+    """The n sessions nearest to one history, and their m songs."""
+
+    songs: Int32Array  # (m,), of one session after another
+    starts: Int64Array  # (n + 1,): where each session begins
+    weight: FloatArray  # (n,)
+    own: Int32Array  # (o,): the distinct songs of the history
+    shared: FloatArray  # (o, n): 1 where a session holds the song
 
 
 class VsKnn(CountingChannel[VsKnnRecipe]):
@@ -73,66 +88,118 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         self.song_sessions = session[order].astype(np.int32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        histories = queries.histories.newest(self.recipe.history)
-        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
-        for row in range(len(histories)):
-            session, weight = self._neighbours(histories[row])
-            songs, of = self._songs_of(session)
-            np.add.at(found[row], songs, weight[of])
+        found = np.zeros((len(queries.histories), len(self.song_ids)), np.float32)
+        for row, near in enumerate(self._near(queries.histories)):
+            weight = np.repeat(near.weight, np.diff(near.starts))
+            np.add.at(found[row], near.songs.astype(np.int64), weight)
         found[found == 0] = -np.inf
         return found
-
-    def _neighbours(self, history: Int32Array) -> tuple[Int64Array, FloatArray]:
-        """Return the neighbouring sessions of one history and their weights."""
-        newest_first, place = np.unique(history[::-1], return_index=True)
-        late = (len(history) - place) / max(1, len(history))
-        parts = [self._sessions_of(song) for song in newest_first.tolist()]
-        late = np.repeat(late, [len(part) for part in parts])
-        sessions = np.concatenate([np.empty(0, np.int32), *parts])
-        session, at = np.unique(sessions, return_inverse=True)
-        shared = np.bincount(at, late, minlength=len(session))
-        last = np.zeros(len(session))
-        np.maximum.at(last, at, late)
-        newest = slice(-self.recipe.newest, None)
-        session, shared, last = session[newest], shared[newest], last[newest]
-        near = np.lexsort((-session, -shared))[: self.recipe.neighbours]
-        return session[near].astype(np.int64), (shared[near] * last[near]).astype(np.float32)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history that the sessions behind each candidate share most."""
         found = np.full(song.shape, -1, np.int64)
-        histories = histories.newest(self.recipe.history)
-        for row in np.flatnonzero(histories.lengths).tolist():
-            own = np.unique(histories[row])
-            session, weight = self._neighbours(histories[row])
-            songs, of = self._songs_of(session)
-            proposed, place = np.unique(song[row], return_inverse=True)
-            shared, held = _grid(songs, of, own, weight), _grid(songs, of, proposed)
-            both = held @ shared.T
-            given = both.max(axis=1) > 0
-            found[row] = np.where(given, own[both.argmax(axis=1)], -1)[place]
-            found[row, song[row] < 0] = -1
+        table = Wanted(len(self.song_ids))
+        for row, near in enumerate(self._near(histories)):
+            there = np.flatnonzero(song[row] >= 0)
+            if not len(near.weight) or not len(there):
+                continue
+            proposed = np.sort(song[row, there])
+            held = table.grid(proposed, near.songs, near.starts)
+            both = held @ (near.shared * near.weight).T
+            best = np.where(both.max(axis=1) > 0, near.own[both.argmax(axis=1)], -1)
+            found[row, there] = best[np.searchsorted(proposed, song[row, there])]
         return found
 
-    def _sessions_of(self, song: int) -> Int32Array:
-        return self.song_sessions[self.song_starts[song] : self.song_starts[song + 1]]
+    def _near(self, histories: Sequences) -> Iterator[_Near]:
+        """Yield the neighbouring sessions of each history."""
+        table = Wanted(len(self.song_ids))
+        for first in range(0, len(histories), BLOCK_HISTORIES):
+            rows = np.arange(first, min(first + BLOCK_HISTORIES, len(histories)))
+            lateness = _lateness(histories.take(rows).newest(self.recipe.history))
+            for row, (session, total) in enumerate(self._sharing(lateness)):
+                best = _largest(total, self.recipe.neighbours)
+                songs = joined(self.session_songs, self.session_starts, session[best])
+                starts = starts_of(self.session_starts, session[best])
+                part = slice(lateness.indptr[row], lateness.indptr[row + 1])
+                own, late = lateness.indices[part], lateness.data[part]
+                shared = table.grid(own, songs, starts)
+                last = (shared * late[:, None]).max(axis=0, initial=0)
+                yield _Near(songs, starts, (total[best] * last).astype(np.float32), own, shared)
 
-    def _songs_of(self, session: Int64Array) -> tuple[Int32Array, Int64Array]:
-        """Return the songs of some sessions, and for each song its place in `session`."""
-        start = self.session_starts[session]
-        lengths = self.session_starts[session + 1] - start
-        of = np.repeat(np.arange(len(session)), lengths)
-        within = np.arange(len(of)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self.session_songs[start[of] + within], of
+    def _sharing(self, lateness: Any) -> list[tuple[Int64Array, Float64Array]]:
+        """Return the newest sessions that share a song with each history (q, S), newest first.
+
+        Beside each session is the sum of the weights of the songs that it shares. Most histories
+        share a song with many of the very newest sessions, so few are looked at first.
+        """
+        found = [(np.empty(0, np.int64), np.empty(0))] * lateness.shape[0]
+        rows, first = np.flatnonzero(np.diff(lateness.indptr)), len(self.session_starts) - 1
+        width = 2 * self.recipe.newest
+        while len(rows) and first:
+            first = max(0, len(self.session_starts) - 1 - width)
+            width *= GROWTH
+            songs, some = _used(lateness[rows])
+            product = some @ self._sessions_with(songs, first)
+            product.sort_indices()
+            enough = np.diff(product.indptr) >= self.recipe.newest
+            for place in np.flatnonzero(enough | (first == 0)).tolist():
+                stop = product.indptr[place + 1]
+                part = slice(max(product.indptr[place], stop - self.recipe.newest), stop)
+                session = first + product.indices[part].astype(np.int64)
+                found[rows[place]] = session[::-1], product.data[part][::-1]
+            rows = rows[~enough]
+        return found
+
+    def _sessions_with(self, songs: Int64Array, first: int) -> Any:
+        """Return which sessions from number `first` on hold which songs: csr (n, sessions)."""
+        from scipy.sparse import csr_array
+
+        begin, counts = self._from(songs, first)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        place = np.arange(starts[-1]) + np.repeat(begin - starts[:-1], counts)
+        shape = (len(songs), len(self.session_starts) - 1 - first)
+        return csr_array((np.ones(len(place)), self.song_sessions[place] - first, starts), shape)
+
+    def _from(self, songs: Int64Array, first: int) -> tuple[Int64Array, Int64Array]:
+        """Return where in `song_sessions` each song's sessions from `first` on begin, and how many.
+
+        All songs are searched at once, by bisection.
+        """
+        low, stop = self.song_starts[songs], self.song_starts[songs + 1]
+        high = stop
+        while (low < high).any():
+            middle = (low + high) // 2
+            is_older = self.song_sessions[np.minimum(middle, stop - 1)] < first
+            is_older &= low < high
+            low, high = np.where(is_older, middle + 1, low), np.where(is_older, high, middle)
+        return low, stop - low
 
 
-def _grid(
-    songs: Int32Array, session: Int64Array, wanted: Any, weight: FloatArray | None = None
-) -> FloatArray:
-    """Return which sessions hold which wanted songs, (n, m); `wanted` must be sorted."""
-    n = int(session.max(initial=-1)) + 1
-    found = np.zeros((len(wanted), n), np.float32)
-    at = np.minimum(np.searchsorted(wanted, songs), len(wanted) - 1)
-    hit = wanted[at] == songs
-    found[at[hit], session[hit]] = 1
-    return found if weight is None else found * weight[:n]
+def _largest(values: Float64Array, most: int) -> Int64Array:
+    """Return the places of the `most` largest values, largest first, equal ones in order."""
+    place = np.arange(len(values))
+    if len(values) > most:
+        place = np.flatnonzero(values >= np.partition(values, -most)[-most])
+    order: Int64Array = place[np.argsort(-values[place], kind="stable")[:most]]
+    return order
+
+
+def _lateness(histories: Sequences) -> Any:
+    """Return the weight of each song of each history, by its last place: csr (q, S) float64."""
+    from scipy.sparse import csr_array
+
+    n = max(1, len(histories.song_ids))
+    key = histories.owner * n + histories.song
+    pair, newest_first = np.unique(key[::-1], return_index=True)
+    place, row = len(key) - newest_first, pair // n  # 1 is the first play of all histories
+    late = (place - histories.starts[row]) / histories.lengths[row]
+    starts = np.searchsorted(row, np.arange(len(histories) + 1))
+    shape = (len(histories), n)
+    return csr_array((late, pair % n, starts), shape=shape)
+
+
+def _used(matrix: Any) -> tuple[Int64Array, Any]:
+    """Return the numbers of the columns that a csr matrix uses, and the matrix of these columns."""
+    used, column = np.unique(matrix.indices, return_inverse=True)
+    shape = (matrix.shape[0], len(used))
+    return used, type(matrix)((matrix.data, column, matrix.indptr), shape)

@@ -5,9 +5,9 @@
 Each measurement is a process of its own with one thread. A song of three minutes goes through
 `Extractor.song` with and without attributes, in turn: CPU seconds of the second song of a process
 (the first loads the networks), as the median of the rounds. A song of three minutes and one of an
-hour go through the decoder alone and through the decoder with the meters beside it: peak resident
-memory. Of librosa (`peers/librosa_attributes.py`): CPU seconds of the first and of the second file,
-and the peak. One JSON line each.
+hour go through decoder and spectra, without and with the meters beside them: peak resident memory.
+Of librosa (`peers/librosa_attributes.py`): CPU seconds of the first and of the second file, and the
+peak. One JSON line each.
 """
 
 import argparse
@@ -37,11 +37,13 @@ HEAR = """
 import re, sys
 from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
+from audiorec.audio.mel import power_spectra
 def hear(blocks):
-    listened = AttributeMeter(blocks) if sys.argv[2] == "True" else blocks
-    for _ in listened:
-        pass
-    return listened.attributes() if sys.argv[2] == "True" else None
+    meter = AttributeMeter(blocks) if sys.argv[2] == "True" else None
+    for spectra in power_spectra(meter or blocks):
+        if meter:
+            meter.add(spectra)
+    return meter and meter.attributes()
 decode(sys.argv[1], hear)
 print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024)
 """

@@ -2,14 +2,16 @@
 
     python benchmarks/attribute_clips.py CLIPS --loops FOLDER         makes them; see there
     python benchmarks/eval_attributes.py CLIPS [--split test] [--none FOLDER ...]
-        [--peer PYTHON [--profiles krumhansl|temperley]]
+        [--peer PYTHON [--profiles krumhansl|temperley]] [--revision PYTHON]
     python benchmarks/eval_attributes.py CLIPS --split dev --fit [--none FOLDER ...]
 
 Beside audiorec stands librosa with its own defaults (`peers/librosa_attributes.py`, run by the
-PYTHON of an environment that has it). A tempo is right within 4 %; `octaves` also takes half and
-double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3 for the
-relative, 0.2 for the parallel key. One line a set and one for the mean of the sets, with 95 %
-intervals over clips (2,000 resamples within each set); the difference is of the same clips.
+PYTHON of an environment that has it), or another revision of audiorec (`--revision`, the PYTHON of
+its environment, run by `peers/audiorec_attributes.py`). A tempo is right within 4 %; `octaves` also
+takes half and double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3
+for the relative, 0.2 for the parallel key. One line for each set and one for the mean of the sets,
+with 95 % intervals over clips (2,000 resamples within each set); the difference is of the same
+clips.
 
 Of what has neither tempo nor key (`--none`: folders of noise or speech, whose files are strung
 together to pieces as long as the clips) the confidence is told, which should be low; then the mean
@@ -39,10 +41,11 @@ import numpy.typing as npt
 from audiorec.audio import tempo, tonality
 from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
+from audiorec.audio.mel import power_spectra
 from audiorec.errors import SongError
 from audiorec.types import FloatArray
 
-PEER = Path(__file__).with_name("peers") / "librosa_attributes.py"
+PEERS = Path(__file__).with_name("peers")
 TOLERANCE = 0.04
 SHARPS = {"Eb": "D#", "Ab": "G#", "Bb": "A#"}
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -72,8 +75,8 @@ def ours(path: Path) -> Told:
 
 def told_of(listened: AttributeMeter) -> Told:
     """Listen to the end, and return what was heard."""
-    for _ in listened:
-        pass
+    for spectra in power_spectra(listened):
+        listened.add(spectra)
     found = listened.attributes()
     key = f"{SHARPS.get(found.key, found.key)} {found.scale}" if found.key else None
     return Told(
@@ -91,10 +94,9 @@ def _logit(p: float) -> float:
     return float(np.log(p / (1 - p)))
 
 
-def theirs(paths: Sequence[Path], python: str, profiles: str) -> tuple[list[Told], float]:
-    """Return what librosa says of the clips, and the CPU seconds a clip after the first."""
-    command = [python, PEER, "--profiles", profiles, *paths]
-    made = subprocess.run(command, capture_output=True, text=True, check=True)
+def theirs(paths: Sequence[Path], command: Sequence[str | Path]) -> tuple[list[Told], float]:
+    """Return what a peer says of the clips, and the CPU seconds a clip after the first."""
+    made = subprocess.run([*command, *paths], capture_output=True, text=True, check=True)
     found = [json.loads(line) for line in made.stdout.splitlines()]
     cpu_s = float(np.mean([line["cpu_s"] for line in found[1:]]))
     return [Told(line["bpm"], line["key"]) for line in found], cpu_s
@@ -158,7 +160,7 @@ def table(
         first, second = found.values()
         yield {
             "set": "mean of sets",
-            "by": "audiorec less librosa",
+            "by": " less ".join(found),
             **{m: interval(first[m] - second[m], groups) for m in first},
         }
 
@@ -218,6 +220,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--peer", nargs="?", const=sys.executable)
     parser.add_argument("--profiles", choices=("krumhansl", "temperley"), default="krumhansl")
+    parser.add_argument("--revision", metavar="PYTHON")
     parser.add_argument("--none", type=Path, nargs="*", default=[])
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
@@ -227,10 +230,16 @@ def main() -> None:
     groups = np.array([row["set"] for row in rows])
     told = [ours(path) for path in paths]
     found = {"audiorec": scored(told, rows)}
+    peers: dict[str, list[str | Path]] = {}
     if args.peer:
-        answers, cpu_s = theirs(paths, args.peer, args.profiles)
-        found["librosa"] = scored(answers, rows)
-        print(json.dumps({"librosa_cpu_s_a_clip": round(cpu_s, 2)}))
+        script = PEERS / "librosa_attributes.py"
+        peers["librosa"] = [args.peer, script, "--profiles", args.profiles]
+    if args.revision:
+        peers["revision"] = [args.revision, PEERS / "audiorec_attributes.py"]
+    for name, command in peers.items():
+        answers, cpu_s = theirs(paths, command)
+        found[name] = scored(answers, rows)
+        print(json.dumps({f"{name}_cpu_s_a_clip": round(cpu_s, 2)}))
     for line in table(found, groups):
         print(json.dumps(line))
     silent = nothing(args.none)

@@ -1,7 +1,9 @@
 """Tempo and key of a song, measured while it is decoded.
 
-    blocks (n,) at 16 kHz ──AttributeMeter──▶ the same blocks, for the next stage
-                              └─▶ tempo, tonality ──▶ `Attributes`
+    blocks (n,) at 16 kHz ──AttributeMeter──▶ the same blocks ──▶ power spectra (f, 257)
+                              └─▶ tonality                └─▶ tempo ──▶ `Attributes`
+
+The key is measured on the samples; the tempo on the spectra that are computed for the backbone.
 
 `audiorec extract` writes them to columns of ``vecs.parquet``. They do not affect
 vectors.
@@ -50,16 +52,17 @@ class Attributes:
 
 
 class AttributeMeter(Iterable[FloatArray]):
-    """Iterable of blocks that measures tempo and key during its first iteration.
+    """Iterable of blocks that measures the key during its first iteration, and tempo on spectra.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from audiorec.audio.mel import power_spectra
     >>> t = np.arange(12 * 16_000) / 16_000
     >>> chord = sum(np.sin(2 * np.pi * hertz * t) for hertz in (220, 277.2, 329.6))  # A, C#, E
     >>> listened = AttributeMeter(np.split(np.float32(chord * np.exp(-10 * (t % 0.5))), 12))
-    >>> for block in listened:
-    ...     pass
+    >>> for spectra in power_spectra(listened):
+    ...     listened.add(spectra)
     >>> found = listened.attributes()
     >>> round(found.bpm), found.key, found.scale
     (120, 'A', 'major')
@@ -74,11 +77,14 @@ class AttributeMeter(Iterable[FloatArray]):
         is_first, self._is_first = self._is_first, False
         for block in self._blocks:
             if is_first:
-                self._tempo.add(block)
                 self._key.add(block)
             yield block
 
+    def add(self, spectra: FloatArray) -> None:
+        """Add the next power spectra (f, 257) of the blocks: 32 ms, one every 16 ms."""
+        self._tempo.add(spectra)
+
     def attributes(self) -> Attributes:
-        """Return the attributes; call it after the last block."""
+        """Return the attributes; call it after the last block and its spectra."""
         found, key = self._tempo.tempo(), self._key.key()
         return Attributes(found.bpm, found.confidence, key.tonic, key.scale, key.confidence)

@@ -13,7 +13,7 @@ file with equal channels measures 3 LU more by it; and what lies above 8 kHz is 
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from audiorec.audio.filterbank import window
 from audiorec.audio.mel import Transform, power_spectra
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
 from audiorec.types import Float64Array, FloatArray
+
+Heard = Callable[[FloatArray], None]  # called with power spectra (f, 1 + n_fft // 2)
 
 _DEFAULT_SPEC = FeatureSpec()
 BLOCK_S, STEP_S = 0.4, 0.1
@@ -112,30 +114,33 @@ def meter_spec(spec: MelSpec) -> MelSpec:
 class LoudnessMeter:
     """Loudness meter of one song, fed with power spectra.
 
-    `n_samples` counts the samples that passed through `listening`.
+    `n_samples` counts the samples that passed through `pass_through`. `heard`, if given, is called
+    with the same spectra, for another meter.
     """
 
-    def __init__(self, spec: MelSpec = _DEFAULT_SPEC.mel) -> None:
+    def __init__(self, spec: MelSpec = _DEFAULT_SPEC.mel, heard: Heard | None = None) -> None:
         self.n_samples = 0
-        self._spec = spec
+        self._spec, self._heard = spec, heard
         self._frames: list[FloatArray] = []  # mean square of each: 250 bytes a second
 
     def add(self, spectra: FloatArray) -> None:
         """Add the next spectra, shape (f, 1 + n_fft // 2), as `power_spectra` yields them."""
         self._frames.append(spectra @ _weights(self._spec))
+        if self._heard:
+            self._heard(spectra)
 
     def pass_through(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Pass through the blocks (n,) of a song and measure them."""
         transform, edge = Transform(self._spec), np.zeros(self._spec.n_fft // 2, np.float32)
-        self._hear(transform.add(edge))
+        self._add_all(transform.add(edge))
         for block in blocks:
             self.n_samples += len(block)
-            self._hear(transform.add(block))
+            self._add_all(transform.add(block))
             yield block
-        self._hear(transform.add(edge))
-        self._hear(transform.rest(self._spec.n_frames(self.n_samples)))
+        self._add_all(transform.add(edge))
+        self._add_all(transform.rest(self._spec.n_frames(self.n_samples)))
 
-    def _hear(self, spectra: Iterable[FloatArray]) -> None:
+    def _add_all(self, spectra: Iterable[FloatArray]) -> None:
         for some in spectra:
             self.add(some)
 

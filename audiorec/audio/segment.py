@@ -28,7 +28,7 @@ import numpy as np
 
 from audiorec.audio.clips import clips
 from audiorec.audio.grid import Grid, LevelledSong, PowerSegment, Segment
-from audiorec.audio.level import LoudnessMeter, gain, meter_spec, reads_frames_of
+from audiorec.audio.level import Heard, LoudnessMeter, gain, meter_spec, reads_frames_of
 from audiorec.audio.mel import compressed, mel_power, power_spectra
 from audiorec.errors import InputError
 from audiorec.spec import FeatureSpec
@@ -45,6 +45,7 @@ def levelled(
     spec: FeatureSpec = _DEFAULT_SPEC,
     *,
     filterbank: FloatArray | None = None,
+    heard: Heard | None = None,
 ) -> LevelledSong:
     """Measure a song's loudness and split it into segments at the loudness of the spec.
 
@@ -56,6 +57,9 @@ def levelled(
     spec : FeatureSpec
     filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
         If the scale of ``spec.mel`` is ``given``.
+    heard : callable, optional
+        Called once with each chunk of the power spectra that loudness is measured on, in order:
+        shape (f, 257), 32 ms, one every 16 ms at 16 kHz.
 
     Returns
     -------
@@ -75,11 +79,13 @@ def levelled(
     >>> track.loudness_lufs, [(s.start_s, s.log_mel.shape) for s in track.segments]
     (None, [(0.0, (187, 96)), (3.0, (187, 96)), (5.024, (187, 96))])
     """
+    meter = LoudnessMeter(meter_spec(spec.mel), heard)
     if spec.level is None:
+        blocks = meter.pass_through(blocks) if heard else blocks
         return LevelledSong(None, _at_gain(_pieces(blocks, spec, filterbank), spec, 1.0))
     if spec.segment.length_s is None and reads_frames_of(spec.mel):
-        return _measured_by_its_frames(blocks, spec)
-    meter, held = LoudnessMeter(meter_spec(spec.mel)), _HeldPieces(blocks)
+        return _measured_by_its_frames(blocks, spec, heard)
+    held = _HeldPieces(blocks)
     for piece in _pieces(meter.pass_through(blocks), spec, filterbank):
         held.add(piece)
     loudness = meter.loudness_lufs(meter.n_samples)
@@ -104,10 +110,12 @@ def segments(
     yield from levelled(blocks, spec, filterbank=filterbank).segments
 
 
-def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> LevelledSong:
+def _measured_by_its_frames(
+    blocks: Iterable[FloatArray], spec: FeatureSpec, heard: Heard | None
+) -> LevelledSong:
     """Do the same as `levelled`, for a front end with spectra that the meter can reuse."""
     power = _Power(blocks, spec)
-    meter, most = LoudnessMeter(spec.mel), HELD_S * spec.mel.sample_rate
+    meter, most = LoudnessMeter(spec.mel, heard), HELD_S * spec.mel.sample_rate
     held: _Held | None = _Held()
     for spectra in power.spectra():
         meter.add(spectra)

@@ -1,6 +1,6 @@
 """Estimate a song's tempo in beats per minute, with a confidence.
 
-    blocks (n,) at 16 kHz ──log-mel flux──▶ onset strength, 62.5 per second
+    power spectra (f, 257) ──log-mel flux──▶ onset strength, 62.5 per second
         ──windows of 12 s: autocorrelation × spectrum──▶ fit of each tempo ──▶ bpm, confidence
 
 Onset strength is the growth of the log energy of mel bands. A regular pulse shows in it twice: in
@@ -9,7 +9,8 @@ peaks at the rate and its multiples. Multiples of the period are slower tempos a
 rate faster ones, so the product of both is high for the pulse alone [1]_. What remains ambiguous is
 the metrical level that a listener would tap to; tempos near 100 are preferred.
 
-Windows are summed as they arrive, so memory does not grow with the song. Each is normalised by its
+The spectra are those of the backbone's frames, from which loudness is measured too. Windows are
+summed as they arrive, so memory does not grow with the song. Each is normalised by its
 mean energy: a quieter copy has the same tempo.
 
 References
@@ -22,15 +23,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.audio.filterbank import mel_filterbank
-from audiorec.audio.framing import Frames
+from audiorec.audio.mel import mel_power
 from audiorec.spec import MelSpec
 from audiorec.types import Float64Array, FloatArray
 
 METHOD = "tempo 1"  # increment the number when results change
 SLOWEST, FASTEST = 40.0, 250.0  # beats per minute
 
-_MEL = MelSpec(n_mels=40)
+_MEL = MelSpec(n_mels=40)  # its spectra are those of the default spec
 _RATE = _MEL.sample_rate / _MEL.hop_length  # onset values per second
 _WINDOW = 750  # onsets: 12 s
 _HOP = _WINDOW // 2
@@ -58,16 +58,17 @@ class TempoMeter:
     """Streaming estimator of a song's tempo."""
 
     def __init__(self) -> None:
-        self._frames = Frames(_MEL.n_fft, _MEL.hop_length, _HOP)
-        self._held = np.zeros((0, _MEL.n_mels), np.float32)  # half a window of mel power
-        self._likeness = np.zeros(_WINDOW)
+        self._held = np.zeros((0, _MEL.n_mels), np.float32)  # mel power: less than a window
+        self._energy = np.zeros(_WINDOW + 1)  # of the windows' spectra
         self._spectrum = np.zeros(_PADDED // 2 + 1)
         self._windows = 0
 
-    def add(self, block: FloatArray) -> None:
-        """Add a block (n,), float32, at 16 kHz."""
-        for frames in self._frames.cut(block):
-            self._add(_mel_power(frames))
+    def add(self, spectra: FloatArray) -> None:
+        """Add the next spectra (f, 257), as `audiorec.audio.mel.power_spectra` yields them."""
+        self._held = np.concatenate([self._held, mel_power(spectra, _MEL)])
+        while len(self._held) >= _WINDOW:
+            self._window(self._held[:_WINDOW])
+            self._held = self._held[_HOP:]
 
     def tempo(self) -> Tempo:
         """Return the tempo of the song; call it after the last block."""
@@ -80,25 +81,20 @@ class TempoMeter:
 
     def _score(self) -> Float64Array:
         """Return the fit of each tempo of the grid, (400,)."""
-        rest = _mel_power(self._frames.rest())
-        if self._windows == 0 or len(rest) > _HOP // 2:
-            self._add(np.concatenate([rest, np.zeros((_HOP - len(rest), _MEL.n_mels), np.float32)]))
-            if self._windows == 0:  # shorter than one window
-                self._window(np.pad(self._held, ((0, _WINDOW - len(self._held)), (0, 0))))
+        begun = max(0, len(self._held) - _HOP)  # frames that no window has covered
+        if self._windows == 0 or begun > _HOP // 2:
+            self._window(np.pad(self._held, ((0, _WINDOW - len(self._held)), (0, 0))))
         n = max(1, self._windows)
         periods = 60.0 * _RATE / _GRID * _MULTIPLES[:, None]  # onsets
         rates = _GRID / 60.0 / _RATE * _PADDED * _MULTIPLES[:, None]  # bins of the spectrum
-        likeness = np.interp(periods, np.arange(_WINDOW), self._likeness / n)
+        overlap = np.maximum(0.2, 1.0 - np.arange(_WINDOW) / _WINDOW)
+        likeness = np.fft.irfft(self._energy / n)[:_WINDOW] / overlap
+        likeness = np.interp(periods, np.arange(_WINDOW), likeness)
         lines = np.interp(rates, np.arange(_PADDED // 2 + 1), self._spectrum / n)
         weights = 1.0 / _MULTIPLES
         prior = np.exp(-0.5 * (np.log2(_GRID / _PREFERRED) / _SPREAD) ** 2)
         score: Float64Array = np.maximum(weights @ likeness, 0.0) * (weights @ lines) * prior
         return score
-
-    def _add(self, power: FloatArray) -> None:
-        if len(self._held):
-            self._window(np.concatenate([self._held, power]))
-        self._held = power
 
     def _window(self, power: FloatArray) -> None:
         """Add a window of mel power (750, 40) to the running sums."""
@@ -112,20 +108,9 @@ class TempoMeter:
         if length < 1e-6:
             return
         onsets /= length
-        energy = np.abs(np.fft.rfft(onsets, 2 * _WINDOW)) ** 2
-        overlap = np.maximum(0.2, 1.0 - np.arange(_WINDOW) / _WINDOW)
-        self._likeness += np.fft.irfft(energy)[:_WINDOW] / overlap
+        self._energy += np.abs(np.fft.rfft(onsets, 2 * _WINDOW)) ** 2
         self._spectrum += np.abs(np.fft.rfft(onsets * np.hanning(len(onsets)), _PADDED))
         self._windows += 1
-
-
-def _mel_power(frames: FloatArray) -> FloatArray:
-    """Return the mel power (f, 40) of frames (f, 512)."""
-    phase = 2.0 * np.pi * np.arange(_MEL.n_fft) / _MEL.n_fft
-    window = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
-    spectra = np.fft.rfft(frames * window, axis=-1)
-    power = (spectra.real**2 + spectra.imag**2).astype(np.float32) @ mel_filterbank(_MEL).T
-    return power.astype(np.float32, copy=False)
 
 
 def _peak(score: Float64Array, best: int) -> float:

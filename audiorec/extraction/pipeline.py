@@ -308,6 +308,7 @@ class Extractor:
                 watch.each("attributes", listened) if listened else decoded,
                 self.config.spec,
                 filterbank=self.networks.filterbank,
+                heard=watch.timed("attributes", listened.add) if listened else None,
             )
         batches = _batched(track.segments, self.config.segments_at_once)
         for batch in watch.each("mel", batches):

@@ -5,11 +5,12 @@ blocks)`` counts producing the blocks for "decode" and the loop body for "mel".
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Stopwatch:
@@ -28,6 +29,15 @@ class Stopwatch:
             yield
         finally:
             self._switch(before)
+
+    def timed(self, name: str, function: Callable[[T], R]) -> Callable[[T], R]:
+        """Return the function; the time of its calls counts for `name`."""
+
+        def called(given: T) -> R:
+            with self.stage(name):
+                return function(given)
+
+        return called
 
     def each(self, name: str, items: Iterable[T]) -> Iterable[T]:
         """Return the items; the time taken to produce them counts for `name`.

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from made_pulses import RATE, pulse
 
 from audiorec.audio.framing import Frames
+from audiorec.audio.mel import power_spectra
 from audiorec.audio.tempo import FASTEST, SLOWEST, Tempo, TempoMeter
 
 
 def tempo_of(samples, *, block=40_000):
     meter = TempoMeter()
-    for start in range(0, len(samples), block):
-        meter.add(samples[start : start + block])
+    for spectra in power_spectra(np.split(samples, range(block, len(samples), block))):
+        meter.add(spectra)
     return meter.tempo()
 
 

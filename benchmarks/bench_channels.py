@@ -30,6 +30,7 @@ from scale import write_log
 CHANNELS = ("popular", "replay", "rules", "item-knn", "vs-knn", "recent-likes", "ease")
 COMPARED = ["user_id", "song_id", "rank", "similarity", "evidence"]
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+OPTIONS = {"replay": ["--keep-heard"]}  # it proposes nothing else
 OWN = (sys.executable, "-m", "audiorec_cli.main")
 
 
@@ -64,7 +65,8 @@ def measured(folder: Path, channel: str, command: tuple[str, ...]) -> dict[str, 
     log = ("--interactions", "plays.parquet")
     trained = run(command, folder, "recall", "train", channel, *log, "--out", "model")
     log = ("--interactions", "asked.parquet")
-    asked = run(command, folder, "recall", "candidates", "model", *log, "--out", "found.parquet")
+    words = ["recall", "candidates", "model", *log, *OPTIONS.get(channel, [])]
+    asked = run(command, folder, *words, "--out", "found.parquet")
     rows = pq.read_metadata(folder / "found.parquet").num_rows
     figures = (*trained, *asked)
     names = ("train_cpu_s", "train_peak_mb", "candidates_cpu_s", "candidates_peak_mb")

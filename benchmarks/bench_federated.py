@@ -154,8 +154,7 @@ def _central(folder: Path) -> dict[str, Any]:
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralTraining
-    from audiorec.recall.federated.party_data import music_data
-    from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.plan import PartyPlan, music_data
     from audiorec.recall.federated.sides import ItemSide, UserSide
 
     music, partner = (PartyPlan.read(folder / f"{role}.toml") for role in ROLES)

@@ -16,10 +16,10 @@ from audiorec.recall.contract.job import train_channel as train_channel
 from audiorec.recall.contract.reading import read_context as read_context
 from audiorec.recall.contract.space import SharedSpace as SharedSpace
 from audiorec.recall.contract.tables import read_candidates as read_candidates
-from audiorec.recall.federated.mmoe import Mmoe as Mmoe
+from audiorec.recall.federated.channel import Mmoe as Mmoe
+from audiorec.recall.federated.channel import TwoTower as TwoTower
 from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
 from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
-from audiorec.recall.federated.two_tower import TwoTower as TwoTower
 from audiorec.recall.graph.eges import EGES as EGES
 from audiorec.recall.graph.graphsage import GraphSAGE as GraphSAGE
 from audiorec.recall.graph.recipe import EGESRecipe as EGESRecipe

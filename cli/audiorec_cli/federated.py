@@ -100,8 +100,7 @@ def align(
     """
     from audiorec.recall.federated.jobs import align as align_ids
     from audiorec.recall.federated.jobs import alignment_plan
-    from audiorec.recall.federated.party_data import own_ids
-    from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.plan import PartyPlan, own_ids
 
     plan = PartyPlan.read(config, role)
     ids = own_ids(plan)

@@ -15,7 +15,7 @@ from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import checkpoint_places
 from audiorec.learning.fit import clip_gradients, fit, log_epochs
 from audiorec.learning.loggers import JsonLines
-from audiorec.recall.federated.lockstep import LockstepSaving
+from audiorec.recall.federated.resume_points import LockstepSaving
 
 
 class Kept:

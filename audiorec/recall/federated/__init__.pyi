@@ -6,8 +6,8 @@ from audiorec.recall.federated.keys import CERTIFICATE_FILE as CERTIFICATE_FILE
 from audiorec.recall.federated.keys import make_keys as make_keys
 from audiorec.recall.federated.keys import readable_fingerprint as readable_fingerprint
 from audiorec.recall.federated.noise import Defence as Defence
-from audiorec.recall.federated.party_data import own_ids as own_ids
 from audiorec.recall.federated.plan import PartyPlan as PartyPlan
+from audiorec.recall.federated.plan import own_ids as own_ids
 from audiorec.recall.federated.plan_audit import audit_both as audit_both
 from audiorec.recall.federated.plan_audit import audit_gradients as audit_gradients
 from audiorec.recall.federated.plan_audit import audit_vectors as audit_vectors

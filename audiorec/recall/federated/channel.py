@@ -23,7 +23,7 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
 from audiorec.types import FloatArray, Int64Array
 
@@ -222,6 +222,24 @@ class Towers(SharedSpace):
     def _card(self) -> str:
         told = ALONE if self.defence is None else f"{THREATS}\n\n{self.defence.words()}"
         return f"{super()._card()}\n## Threats\n\n{told}\n"
+
+
+class TwoTower(Towers):
+    """Songs nearest to a user vector computed from profile, interests and tags."""
+
+    name = "two-tower"
+    Recipe = TwoTowerRecipe
+
+
+class Mmoe(Towers):
+    """Songs nearest to a user vector computed from the profile by gated experts.
+
+    The last task is the partner's own: which of its items a user interacts with. It trains the
+    experts on more than plays; its labels and items are not stored in a bundle.
+    """
+
+    name = "mmoe"
+    Recipe = MmoeRecipe
 
 
 ALONE = (

@@ -27,8 +27,7 @@ from audiorec.recall.federated.alignment import (
 )
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.party_data import music_data
-from audiorec.recall.federated.plan import PartyPlan
+from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.plan_audit import write_leaks
 from audiorec.recall.federated.psi import (
     CPU_S,
@@ -294,8 +293,7 @@ def _train_music(
 
 
 def _channel(plan: PartyPlan) -> "type[Towers]":
-    from audiorec.recall.federated.mmoe import Mmoe
-    from audiorec.recall.federated.two_tower import TwoTower
+    from audiorec.recall.federated.channel import Mmoe, TwoTower
 
     kinds: dict[str, type[Towers]] = {"two-tower": TwoTower, "mmoe": Mmoe}
     return kinds[plan.model]

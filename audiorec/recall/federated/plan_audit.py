@@ -18,8 +18,7 @@ from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.alignment import read_alignment
-from audiorec.recall.federated.party_data import music_data
-from audiorec.recall.federated.plan import PartyPlan
+from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.types import LineProgress
 
 MAX_BYTES = 1 << 20

@@ -28,9 +28,8 @@ from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.onnx_tower import OnnxTower, tower_bytes
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, pack
-from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_features import UserFeatures
-from audiorec.recall.federated.user_model import UserModel
+from audiorec.recall.federated.user_model import UserModel, space_of
 from audiorec.store.embeddings import write_embeddings
 from audiorec.types import FloatArray
 

@@ -27,10 +27,10 @@ from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.lockstep import LockstepSaving
 from audiorec.recall.federated.party import Answered, ItemParty, PartyWork, Shared, UserParty
 from audiorec.recall.federated.protocol import Message, MessageKind
 from audiorec.recall.federated.resume_points import (
+    LockstepSaving,
     ResumePoint,
     common_point,
     point_in_phase,
@@ -38,8 +38,8 @@ from audiorec.recall.federated.resume_points import (
     training_phases,
 )
 from audiorec.recall.federated.sides import ItemSide, UserSide
-from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_half import UserHalf
+from audiorec.recall.federated.user_model import space_of
 
 PAUSE_S = 0.5  # between two attempts to reach a lost party
 LASTING_S = 10.0  # time limit of the last message, which may be lost

@@ -26,6 +26,7 @@ from audiorec.listening.profiles import Profiles
 from audiorec.recall.federated.forward import check_weights, user_vectors
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe, recipe_of
 from audiorec.recall.federated.user_features import UserEncoder
+from audiorec.spec import fingerprint
 from audiorec.types import FloatArray
 
 KIND = "federated/users"
@@ -154,6 +155,14 @@ class UserModel:
         """
         bundle = read_bundle(path, kind=KIND)
         return cls.of_state(bundle, recipe_in(bundle, str(bundle.config.get("channel"))))
+
+
+def space_of(space: str, number: int) -> str:
+    """Return the space id of item side `number` of a partner whose own id is `space`.
+
+    An mmoe's vectors for one business cannot be compared with the items of another.
+    """
+    return fingerprint({"space": space, "business": number}) if number else space
 
 
 def recipe_in(bundle: Bundle, channel: str) -> TwoTowerRecipe:

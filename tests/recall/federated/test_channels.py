@@ -17,10 +17,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.space import users_in
-from audiorec.recall.federated.mmoe import Mmoe
+from audiorec.recall.federated.channel import Mmoe, TwoTower
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.sides import ItemSide
-from audiorec.recall.federated.two_tower import TwoTower
 from audiorec.recall.registry import load_channel
 from audiorec.store.embeddings import write_embeddings
 

@@ -34,7 +34,7 @@ from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.link import Desk
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.sides import ItemSide, UserSide
-from audiorec.recall.federated.spaces import space_of
+from audiorec.recall.federated.user_model import space_of
 
 SECRET = 7
 

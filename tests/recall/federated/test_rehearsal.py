@@ -246,8 +246,7 @@ def in_one_process(folder):
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralLearner
     from audiorec.recall.federated.party import Shared
-    from audiorec.recall.federated.party_data import music_data
-    from audiorec.recall.federated.plan import PartyPlan
+    from audiorec.recall.federated.plan import PartyPlan, music_data
     from audiorec.recall.federated.secret import draws_of
     from audiorec.recall.federated.sides import ItemSide, UserSide
 

@@ -18,8 +18,7 @@ from audiorec.recall.federated.onnx_tower import OnnxTower, inputs_of, tower_byt
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.serving import user_table, write_tower
 from audiorec.recall.federated.sides import UserSide
-from audiorec.recall.federated.spaces import space_of
-from audiorec.recall.federated.user_model import UserModel, weights_of
+from audiorec.recall.federated.user_model import UserModel, space_of, weights_of
 from audiorec.store.embeddings import EmbeddingTable
 
 

@@ -41,6 +41,7 @@ CHANNELS = {  # what each learns from, and what keeps it small
     "eges": ("--epochs 1 --triples triples.parquet", SMALL),
     "graphsage": ("--epochs 1 --triples triples.parquet", SMALL),
     "user-audio": ("--epochs 1 -f features.parquet", ("hidden=8",)),
+    "one-way": ("--profiles profiles.csv", SMALL),
     "two-tower": ("--epochs 1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
     "mmoe": ("--epochs 1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
 }

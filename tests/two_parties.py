@@ -9,8 +9,9 @@ from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.party import PartyWork, Shared
+from audiorec.recall.federated.party import PartyWork
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.session import Shared
 from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.train_parties import train_music, train_partner
 

@@ -18,7 +18,9 @@ from audiorec.recall.contract.space import SharedSpace as SharedSpace
 from audiorec.recall.contract.tables import read_candidates as read_candidates
 from audiorec.recall.federated.channel import Mmoe as Mmoe
 from audiorec.recall.federated.channel import TwoTower as TwoTower
+from audiorec.recall.federated.one_way import OneWay as OneWay
 from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
+from audiorec.recall.federated.recipe import OneWayRecipe as OneWayRecipe
 from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
 from audiorec.recall.graph.eges import EGES as EGES
 from audiorec.recall.graph.graphsage import GraphSAGE as GraphSAGE

@@ -1,4 +1,4 @@
-"""``audiorec federated``: train one model with another business; vectors and gradients cross."""
+"""``audiorec federated``: train one model with another business; no row of a table crosses."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,8 +31,7 @@ CAUTION = (
 app = group(
     """Train one recall model with another business: no table row leaves its owner.
 
-    A vector of each shared user and a gradient of it cross in every pass, and tell something about
-    that user: audit shows how much.
+    A vector of each shared user crosses, and tells much about that user: audit shows how much.
 
     Examples
     --------
@@ -155,9 +154,10 @@ def train(
 ) -> None:
     """Train this side's half of the model; the other side runs the same command.
 
-    If either side stops, run its command again: both resume from the last common checkpoint. Steps
-    since then are sent again, with other noise. Under torchrun, the processes of one side
-    train its half together, independently of the other side.
+    One-way, the default: the partner sends one vector of each shared user, once, and the music side
+    learns from them at home. If either side stops, run its command again. With two-tower and mmoe,
+    which are experimental, a vector and a gradient of each user cross in every pass; both sides
+    resume from their last common checkpoint, and steps since then are sent again with other noise.
 
     Examples
     --------
@@ -182,11 +182,12 @@ def train(
             raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
         if done is None:
             raise stopped()
-        told.count(steps=done["steps"], users=done["users"])
+        told.count(users=done["users"], **{n: done[n] for n in ("steps",) if n in done})
     document = {"schema": "audiorec/federated-train/1", "role": plan.role, "model": plan.model}
     if json:
         print_json({**document, **done, "out": str(plan.out)})
-    say(f"{plan.model}: {done['steps']:,} steps with {done['users']:,} users: {plan.out}")
+    steps = f"{done['steps']:,} steps with " if "steps" in done else ""
+    say(f"{plan.model}: {steps}{done['users']:,} users: {plan.out}")
 
 
 @command(app)
@@ -266,6 +267,56 @@ def _serve(plan: "PartyPlan", address: str, item: int, *, quiet: bool) -> None:
     with graceful_stop("this response is", quiet=quiet) as stop:
         answered = serve_users(plan, address, item=item, say=None if quiet else say, stop=stop)
     say(f"{answered:,} vectors sent")
+
+
+@command(app)
+def release(
+    config: ConfigOption,
+    output: OutFolderOption,
+    role: RoleOption = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Music side: the epsilon of this release alone.")
+    ] = None,
+    received: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Partner: the release that it received."),
+    ] = None,
+    json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
+) -> None:
+    """Release songs with noise, so that the partner can answer to profiles by itself.
+
+    The music side writes a folder to hand over. It has one promise, about all plays of one user,
+    which no other command gives; the ledger adds up all releases, and refuses what is beyond the
+    budget in the settings. The partner joins the folder with its own model of users.
+
+    Examples
+    --------
+    audiorec federated release --config music.toml --epsilon 4 --out released/
+    audiorec federated release --config partner.toml --from released/ --out served/
+    audiorec recall candidates served/ --profiles newcomers.csv --out candidates.parquet
+    """
+    from audiorec.recall.federated.release import complete
+    from audiorec.recall.federated.release import release as release_songs
+
+    plan = _plan(config, role)
+    if (plan.role == "music") is not (epsilon is not None and received is None):
+        raise InputError("give --epsilon at the music side, or --from FOLDER at the partner")
+    with job("federated release", output, metrics_textfile) as done:
+        if received is not None:
+            document = complete(plan, received, output)
+        else:
+            assert epsilon is not None  # noqa: S101 - as checked
+            document = release_songs(plan, epsilon, output)
+        done.count(songs=document["songs"])
+    if json:
+        print_json({"schema": "audiorec/federated-release/1", **document})
+    say(f"{document['songs']:,} songs: {output}")
+    if epsilon is not None:
+        say(
+            f"epsilon {epsilon:g}; all releases so far: {document['total_epsilon']:.4g} of "
+            f"{document['budget']:g}, at delta {document['delta']:g}"
+        )
 
 
 @command(app)

@@ -1,12 +1,14 @@
 """Two businesses on one machine: keys, alignment, training, vectors, lists. One command.
 
-python examples/federated/rehearse.py [FOLDER] [--data PAIRS]
-                                         needs: pip install ".[federated,train]"
+python examples/federated/rehearse.py [FOLDER] [--data PAIRS] [--model two-tower]
+                                         needs: pip install ".[federated]", and train for two-tower
 
 Each party gets a folder of its own and runs ``audiorec federated`` in processes of its own, which
-speak over the loopback. PAIRS is the folder of the DisenCDR pairs, of which the phone shop plays
-the music side and the sports shop the partner; by default a little world is made up. A part of the
-users has no plays at all: for them the songs are guessed from what the partner knows.
+speak over the loopback. With one-way, the default, the music side then releases its songs once,
+with noise, and the partner makes lists as well. PAIRS is the folder of the DisenCDR pairs, of which
+the phone shop plays the music side and the sports shop the partner; by default a little world is
+made up. A part of the users has no plays at all: for them the songs are guessed from what the
+partner knows.
 """
 
 import argparse
@@ -28,14 +30,17 @@ role = "{role}"
 keys = "keys"
 peers = ["{other}.pem"]
 addresses = ["{address}"]
+model = "{model}"
 {files}
 recipe = {{ {recipe} }}
 checkpoint_steps = 20
 """
 SMALL = "dimension = 32, width = 32, hidden = [64], negatives = 256, batch_size = 64, passes = 2, "
 SMALL += "learning_rate = 1e-2, seed = 1, max_epochs = "
+RELEASE = "federated release --config music.toml --epsilon 8 --out out"
 FILES = {
-    "music": 'interactions = "plays.csv"\nids = "members.txt"\nwatch = true',
+    "music": 'interactions = "plays.csv"\nside = "songs.csv"\nids = "members.txt"\nwatch = true\n'
+    "budget = { epsilon = 8.0 }",
     "partner": 'profiles = "profiles.csv"',
 }
 
@@ -75,18 +80,20 @@ def of_pairs(folder):
     return plays, {name: {"bought": "|".join(items)} for name, items in bought.items()}, held
 
 
-def write_parties(folder, world, *, address, recipe):
+def write_parties(folder, world, *, address, recipe="", model="one-way"):
     """Write what each party holds, and its settings; return the held-out plays."""
     plays, profiles, held = world
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         (folder / role).mkdir(parents=True, exist_ok=True)
         about = {"role": role, "other": other, "files": FILES[role], "address": address}
-        text = SETTINGS.format(**about, recipe=recipe)
+        text = SETTINGS.format(**about, recipe=recipe, model=model)
         (folder / role / f"{role}.toml").write_text(text)
     rows = [(user, song, "finish", f"2026-01-{1 + n % 28:02}T00:00:00Z")
             for user, songs in plays.items() for n, song in enumerate(songs)]  # fmt: skip
     header = ("user_id", "song_id", "event", "timestamp")
     _write(folder / "music" / "plays.csv", [header, *rows])
+    songs = sorted({song for songs in [*plays.values(), *held.values()] for song in songs})
+    _write(folder / "music" / "songs.csv", [("song_id",), *((song,) for song in songs)])
     (folder / "music" / "members.txt").write_text("\n".join(sorted({*plays, *held})) + "\n")
     columns = list(next(iter(profiles.values())))
     table = [(user, *(known[c] for c in columns)) for user, known in profiles.items()]
@@ -125,13 +132,11 @@ def both(folder, line, *, prefix):
     return [finished(process)[1].splitlines()[-1] for process in started.values()]
 
 
-def judged(folder, held, k=10):
+def judged(file, folder, held, k=10):
     """Return the hit rate of the lists and of the most played songs, a held-out play each."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(
-        folder / "music" / "cands.parquet", columns=["user_id", "song_id", "rank"]
-    )
+    table = pq.read_table(file, columns=["user_id", "song_id", "rank"])
     lists = defaultdict(set)
     for row in table.to_pylist():
         if row["rank"] <= k:
@@ -144,13 +149,14 @@ def judged(folder, held, k=10):
     return hits / len(wanted), sum(song in popular for _, song in wanted) / len(wanted)
 
 
-def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
+def rehearse(folder, data=None, *, model="one-way", address=None, prefix=None, epochs=6):
     """Do it all; print what came of it, and return it."""
     prefix, started = prefix or {}, time.monotonic()
     address = address or f"127.0.0.1:{free_port()}"
     world = made_up() if data is None else of_pairs(Path(data))
-    recipe = f"{SMALL}{epochs}" if data is None else ""  # the usual one
-    held = write_parties(folder, world, address=address, recipe=recipe)
+    is_small = data is None and model == "two-tower"
+    recipe = f"{SMALL}{epochs}" if is_small else ""  # the usual one
+    held = write_parties(folder, world, address=address, recipe=recipe, model=model)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         run(folder / role, f"federated keys --role {role} --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
@@ -158,7 +164,8 @@ def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
     print("keys: made, and certificates exchanged")
     print("align:", both(folder, "align --yes", prefix=prefix)[0].partition(":")[0])
     print("train:", both(folder, "train", prefix=prefix)[0].rpartition(":")[0])
-    leaks, said = run(folder / "music", "federated audit --config music.toml")
+    auditor = "partner" if model == "one-way" else "music"
+    leaks, said = run(folder / auditor, f"federated audit --config {auditor}.toml")
     for line in leaks.splitlines()[1:]:
         attack, by, chance, undefended, defended = line.split("\t")
         print(f"audit: {attack}, by the {by}: {undefended} -> {defended} (chance {chance})")
@@ -166,10 +173,22 @@ def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
     run(folder / "partner", "federated users --config partner.toml --out vectors.parquet")
     asked = "recall candidates model --users ../partner/vectors.parquet --k 10 --out cands.parquet"
     run(folder / "music", asked)
-    ours, popular = judged(folder, held)
+    ours, popular = judged(folder / "music" / "cands.parquet", folder, held)
     print(f"{len(held)} users without a play: hit rate at 10 {ours:.3f}, most played {popular:.3f}")
+    result = {"ours": ours, "popular": popular, "held": held}
+    if model == "one-way":
+        result["released"] = released(folder, held)
+        print(f"by the partner, from songs with noise: hit rate at 10 {result['released']:.3f}")
     print(f"done in {time.monotonic() - started:.0f} s: {folder}")
-    return {"ours": ours, "popular": popular, "held": held}
+    return result
+
+
+def released(folder, held):
+    """Let the music side release its songs, and the partner make lists; return their hit rate."""
+    print("release:", run(folder / "music", RELEASE)[1].strip())
+    run(folder / "partner", "federated release --config partner.toml --from ../music/out --out all")
+    run(folder / "partner", "recall candidates all --profiles profiles.csv --k 10 --out c.parquet")
+    return judged(folder / "partner" / "c.parquet", folder, held)[0]
 
 
 def free_port():
@@ -190,5 +209,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("build/rehearsal"))
     parser.add_argument("--data", type=Path, help="vfl_disencdr, unpacked")
+    parser.add_argument("--model", choices=("one-way", "two-tower"), default="one-way")
     given = parser.parse_args()
-    rehearse(given.folder.resolve(), given.data)
+    rehearse(given.folder.resolve(), given.data, model=given.model)

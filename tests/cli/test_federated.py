@@ -107,6 +107,8 @@ def test_ids_may_be_a_table(folder, audiorec):
         ("recipe = { dimension = 0 }", "dimension must be 1 or more"),
         ("recipe = { dimensions = 8 }", "unknown setting 'dimensions'"),
         ("defence = { noise = -1 }", "noise and vector_noise must be 0 or more"),
+        ("budget = { epsilon = -1 }", "epsilon and ids_a_day of the budget must be 0 or more"),
+        ("budget = { delta = 0 }", "delta of the budget must be in (0, 1), got 0"),
     ],
 )
 def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):
@@ -147,6 +149,10 @@ MISTAKES = [
     ("users -c partner.toml -o v.parquet --serve 1.2.3.4:5", 2, "give one of --out FILE"),
     ("users -c partner.toml -o v.parquet", 2, "model: no such folder"),
     ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "only an item side fetches"),
+    ("release -c music.toml -o out", 2, "give --epsilon at the music side, or --from"),
+    ("release -c partner.toml --epsilon 1 -o out", 2, "give --epsilon at the music side"),
+    ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),
+    ("release -c partner.toml --from nowhere -o out", 2, "nowhere: no such folder"),
     ("audit -c music.toml", 2, r"model\.leaks\.json: no such file; set watch = true"),
     (
         "audit -c music.toml --other-config music.toml",

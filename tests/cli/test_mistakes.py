@@ -160,6 +160,7 @@ LINES = [
     "federated train --config {toml}",
     "federated users --config {toml} -o out",
     "federated audit --config {toml}",
+    "federated release --config {toml} --epsilon 1 -o out",
     "recall portrait -i {log} -v vecs.parquet --user u0",
     "recall portrait -i listened.csv -v {store} --user u0",
     "recall portrait -i listened.csv --side {ids} -o out",

@@ -40,9 +40,9 @@ LONG = re.compile(
     r"classify|tags|doctor|shards|heads|index|browse|serve|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
-    r"federated (train|users|audit|align .*--yes)|"
+    r"federated (train|users|audit|release|align .*--yes)|"
     r"listening correlate|store map .*umap)|"
-    r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet)"
+    r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet|served/)"
 )
 
 

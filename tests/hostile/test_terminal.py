@@ -262,6 +262,7 @@ CASES = {
     "federated train": [("--config", ABSENT)],
     "federated users": [("--config", ABSENT, "--out", "v.parquet")],
     "federated audit": [("--config", ABSENT)],
+    "federated release": [("--config", ABSENT, "--epsilon", "1", "--out", "o")],
     "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
     "listening holdout": [
         ("good.csv", "-v", STORE, "-o", f"h{FOLDER}.parquet", "--json"),

@@ -13,6 +13,8 @@ from audiorec.recall.federated.plan_audit import audit_gradients as audit_gradie
 from audiorec.recall.federated.plan_audit import audit_vectors as audit_vectors
 from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
 from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
+from audiorec.recall.federated.release import complete as complete
+from audiorec.recall.federated.release import release as release
 from audiorec.recall.federated.serving import fetch_users as fetch_users
 from audiorec.recall.federated.serving import serve_users as serve_users
 from audiorec.recall.federated.serving import user_table as user_table

@@ -1,10 +1,10 @@
-"""Two-tower channels: users by profile, songs by id and side information, in one space.
+"""Channels of users known by profile: the base of all, and those of two towers.
 
     profiles ──`UserModel`──▶ (Q, d)      songs, side, sound ──song tower──▶ (S, d)
     user vectors, songs ──largest cosine──▶ songs
 
-Trained centrally, a channel has both towers. In federated training the music side's channel has no
-user tower: it takes tables of user vectors, which the partner computes (`of_halves`).
+Trained centrally, a channel has both sides. In federated training the music side's channel has no
+user model: it takes tables of user vectors, which the partner computes (`Towers.of_halves`).
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ import numpy as np
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.song_features import side_embeddings
+from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.next_song import unit
@@ -23,7 +24,7 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
 from audiorec.types import FloatArray, Int64Array
 
@@ -43,40 +44,102 @@ ELSEWHERE = (
 NO_TRAINING = Trained()
 
 
-class Towers(SharedSpace):
-    """Channel with a user tower and a song tower.
+class ByProfile(SharedSpace):
+    """Channel whose users are embedded by their profiles, here or by another business.
 
     Attributes
     ----------
     Recipe : type
-        A `TwoTowerRecipe` whose fields all have defaults.
+        A recipe whose fields all have defaults.
     users : UserModel or None
-        The user tower; None if the partner has it.
+        Embeds profiles; None if the partner has it.
     songs : ndarray, shape (S, d), float32
-        Vectors of length 1; 0 for songs without information.
     prior : ndarray, shape (S,), float32
-        Popularity term of a song's logit.
+        Popularity term of a song's similarity.
+    """
+
+    people = PEOPLE
+    Recipe: ClassVar[type[PartyRecipe]]
+    recipe: PartyRecipe
+    users: UserModel | None
+    songs: FloatArray
+    prior: FloatArray
+
+    def __init__(self, recipe: PartyRecipe | None = None) -> None:
+        self.recipe = self.Recipe() if recipe is None else recipe
+
+    def profiles_of(self, data: RecallData) -> Profiles:
+        """Return the profiles to learn from; raise `InputError` if there are none."""
+        people = data.context.profiles
+        if people is None or not len(people):
+            raise InputError(f"{self.name}: needs a table of user profiles: give --profiles")
+        return people
+
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed users by their profiles; 0 without one. See `SharedSpace`.
+
+        Raises
+        ------
+        InputError
+            If the partner has the user model.
+        """
+        if self.users is None:
+            raise InputError(f"{self.name}: {ELSEWHERE}")
+        if queries.profiles is None:
+            return np.zeros((len(queries), self.recipe.dimension), np.float32)
+        return self.users.embed(queries.profiles)
+
+    def songs_used(self, queries: Queries) -> Int64Array:
+        """Return zeros: the channel does not use plays of the queries. See `SharedSpace`."""
+        return np.zeros(len(queries), np.int64)
+
+    def song_embeddings(self) -> FloatArray:
+        """Return the vectors of the catalogue; see `SharedSpace`."""
+        return self.songs
+
+    def _own_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what every such channel stores: songs, prior, recipe, space and user model."""
+        tensors: dict[str, Any] = {"songs": self.songs, "prior": self.prior}
+        config: dict[str, Any] = {"recipe": self.recipe.to_json()}
+        if self.space:
+            config["space"] = self.space
+        if self.users is not None:
+            own, about = self.users.state()
+            tensors, config = {**tensors, **own}, {**config, **about}
+        return tensors, config
+
+    def _take_own_state(self, bundle: Bundle) -> None:
+        """Undo `_own_state`, but for the recipe."""
+        try:
+            self.songs, self.prior = (bundle.tensors[n] for n in ("songs", "prior"))
+        except KeyError as error:
+            raise WeightsError(f"not a valid model of {self.name}: {error!r}") from error
+        if self.songs.ndim != 2 or self.songs.shape[1] != self.recipe.dimension:
+            raise WeightsError(f"not a valid model of {self.name}: songs {self.songs.shape}")
+        if self.prior.shape != self.songs.shape[:1]:
+            raise WeightsError(f"not a valid model of {self.name}: prior {self.prior.shape}")
+        self.space = str(bundle.config.get("space", ""))
+        has_users = "columns" in bundle.config
+        self.users = UserModel.of_state(bundle, self.recipe) if has_users else None
+
+
+class Towers(ByProfile):
+    """Channel with a user tower and a song tower; songs have length 1, or 0 without information.
+
+    Attributes
+    ----------
     defence : Defence or None
         Defence of the gradients, after federated training.
     """
 
     serves = frozenset({"profile", "cold_song"})
-    people = PEOPLE
-    Recipe: ClassVar[type[TwoTowerRecipe]]
-    users: UserModel | None
-    songs: FloatArray
-    prior: FloatArray
+    recipe: TwoTowerRecipe
     defence: Defence | None = None
     facts: SideEncoder
     side: Mapping[str, Any]
 
-    def __init__(self, recipe: TwoTowerRecipe | None = None) -> None:
-        self.recipe = self.Recipe() if recipe is None else recipe
-
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        people = data.context.profiles
-        if people is None or not len(people):
-            raise InputError(f"{self.name}: needs a table of user profiles: give --profiles")
+        people = self.profiles_of(data)
         from audiorec.learning.torch_use import import_torch
 
         import_torch(f"training {self.name}")
@@ -145,28 +208,6 @@ class Towers(SharedSpace):
         kept = {n: np.asarray(t) for n, t in half.table.state_dict().items()}
         self.side = {n: kept[n] for n in ("values", "project.weight") if n in kept}
 
-    def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed users by their profiles; 0 without one. See `SharedSpace`.
-
-        Raises
-        ------
-        InputError
-            If the partner has the user tower.
-        """
-        if self.users is None:
-            raise InputError(f"{self.name}: {ELSEWHERE}")
-        if queries.profiles is None:
-            return np.zeros((len(queries), self.recipe.dimension), np.float32)
-        return self.users.embed(queries.profiles)
-
-    def songs_used(self, queries: Queries) -> Int64Array:
-        """Return zeros: the channel does not use plays of the queries. See `SharedSpace`."""
-        return np.zeros(len(queries), np.int64)
-
-    def song_embeddings(self) -> FloatArray:
-        """Return the vectors of the catalogue, of length 1; see `SharedSpace`."""
-        return self.songs
-
     def similarities(self, users: FloatArray) -> FloatArray:
         """Return logits, including the popularity term; see `SharedSpace`."""
         found = logits_of(users, self.songs, self.recipe, self.prior)
@@ -187,36 +228,24 @@ class Towers(SharedSpace):
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, facts = self.facts.state()
         tensors |= {f"side.{name}": array for name, array in self.side.items()}
-        tensors |= {"songs": self.songs, "prior": self.prior}
-        config: dict[str, Any] = {"recipe": self.recipe.to_json(), "facts": facts}
-        if self.space:
-            config["space"] = self.space
+        own, config = self._own_state()
+        config["facts"] = facts
         if self.defence is not None:
             config["defence"] = self.defence.to_json()
-        if self.users is not None:
-            own, about = self.users.state()
-            tensors, config = {**tensors, **own}, {**config, **about}
-        return tensors, config
+        return {**tensors, **own}, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         channel = cls(recipe_in(bundle, cls.name))
+        channel._take_own_state(bundle)
         try:
             channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
-            channel.songs, channel.prior = (bundle.tensors[n] for n in ("songs", "prior"))
         except (KeyError, TypeError) as error:
             raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
-        if channel.songs.ndim != 2 or channel.songs.shape[1] != channel.recipe.dimension:
-            raise WeightsError(f"not a valid model of {cls.name}: songs {channel.songs.shape}")
-        if channel.prior.shape != channel.songs.shape[:1]:
-            raise WeightsError(f"not a valid model of {cls.name}: prior {channel.prior.shape}")
         channel.made_by = channel.facts.made_by
         side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
         channel.side = {n.removeprefix("side."): a for n, a in side.items()}
-        channel.space = str(bundle.config.get("space", ""))
         channel.defence = _defence_in(bundle)
-        has_tower = "columns" in bundle.config
-        channel.users = UserModel.of_state(bundle, channel.recipe) if has_tower else None
         return channel
 
     def _card(self) -> str:

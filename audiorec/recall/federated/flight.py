@@ -7,8 +7,10 @@ answer is its only result.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # faults are raised as errors, not logged
@@ -17,8 +19,15 @@ import pyarrow as pa
 from pyarrow import flight
 
 from audiorec.errors import InputError, LostPeerError, PeerError
-from audiorec.recall.federated.keys import HOST, Keys, fingerprint_of
-from audiorec.recall.federated.link import Desk
+from audiorec.recall.federated.keys import (
+    HOST,
+    Keys,
+    fingerprint_of,
+    read_certificate,
+    read_keys,
+)
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MAX_MESSAGE
 
 ACTION = "audiorec"
@@ -151,3 +160,41 @@ class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
         """Refuse the waiting questions, then stop listening."""
         self.desk.close()
         super().__exit__(*exc_info)
+
+
+@contextmanager
+def listening(
+    plan: PartyPlan, say: Callable[[str], None] | None, stop: Event | None
+) -> Iterator[Desk]:
+    """Listen at an item side's address for the partner."""
+    keys, peer = read_keys(plan.keys), read_certificate(Path(plan.peers[0]))
+    prints = (fingerprint_of(peer), keys.fingerprint)
+    desk = Desk(certificates=prints, timeout_s=plan.timeout_s, stop=stop)
+    with FlightDesk(plan.addresses[0], desk, keys, peer) as server:
+        host = plan.addresses[0].rpartition(":")[0]
+        if say is not None:
+            say(f"listening on {host}:{server.port}")
+        yield desk
+
+
+@contextmanager
+def connected(plan: PartyPlan) -> Iterator[Sequence[Caller]]:
+    """Connect to every item side."""
+    callers = callers_of(plan)
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.close()
+
+
+def callers_of(plan: PartyPlan) -> list[Caller]:
+    """Return a caller without a session for every item side."""
+    keys = read_keys(plan.keys)
+    pairs = zip(plan.addresses, plan.peers, strict=True)
+    return [
+        Caller(
+            FlightTransport(address, keys, read_certificate(Path(peer))), timeout_s=plan.timeout_s
+        )
+        for address, peer in pairs
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import WeightsError
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.recipe import MmoeRecipe, OneWayRecipe, PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 from audiorec.types import FloatArray
 
@@ -18,20 +18,25 @@ Weights = Mapping[str, Any]
 ROWS = 4_096  # users at a time
 
 
-def user_vectors(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> FloatArray:
+def user_vectors(features: UserFeatures, weights: Weights, recipe: PartyRecipe) -> FloatArray:
     """Return a vector per user and task: (n, K, d) float32.
 
     Parameters
     ----------
     features : UserFeatures
     weights : mapping of str to ndarray
-        State of `audiorec.recall.federated.towers.UserTower`.
-    recipe : TwoTowerRecipe
+        State of `audiorec.recall.federated.towers.UserTower`, or of a one-way model.
+    recipe : PartyRecipe
     """
-    found = np.zeros((len(features), *weights["head"].shape[::2]), np.float32)
-    for first in range(0, len(features), ROWS):
-        rows = np.arange(first, min(first + ROWS, len(features)))
-        found[rows] = _block(features.take(rows), weights, recipe)
+    parts = []
+    for first in range(0, max(1, len(features)), ROWS):
+        part = features.take(np.arange(first, min(first + ROWS, len(features))))
+        parts.append(
+            _block(part, weights, recipe)
+            if isinstance(recipe, TwoTowerRecipe)
+            else _projected(part, weights)
+        )
+    found: FloatArray = np.concatenate(parts)
     found[~features.known] = 0
     return found
 
@@ -44,9 +49,7 @@ def logits_of(
     return found
 
 
-def check_weights(
-    weights: Weights, sizes: tuple[int, ...], dense: int, recipe: TwoTowerRecipe
-) -> int:
+def check_weights(weights: Weights, sizes: tuple[int, ...], dense: int, recipe: PartyRecipe) -> int:
     """Check the shapes of a tower's weights and return K, its number of tasks.
 
     Raises
@@ -54,13 +57,29 @@ def check_weights(
     WeightsError
         If an array is missing or has the wrong shape.
     """
-    experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
-    tasks = len(weights["head"]) if "head" in weights else 0
-    width = len(sizes) * recipe.width + dense
-    before = width
+    tasks = 1 if isinstance(recipe, OneWayRecipe) else len(weights.get("head", ()))
+    expected = _shapes(recipe, sizes, dense, tasks)
+    shapes = {name: np.shape(array) for name, array in weights.items()}
+    if shapes != expected or not tasks:
+        wrong = sorted(n for n in {*shapes, *expected} if shapes.get(n) != expected.get(n))
+        raise WeightsError(
+            f"weights do not fit the recipe of the user tower: {', '.join(wrong[:3]) or 'no task'}"
+        )
+    return tasks
+
+
+def _shapes(
+    recipe: PartyRecipe, sizes: tuple[int, ...], dense: int, tasks: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight."""
+    width = recipe.width if isinstance(recipe, TwoTowerRecipe) else recipe.dimension
     expected: dict[str, tuple[int, ...]] = {
-        f"values.{n}": (size, recipe.width) for n, size in enumerate(sizes)
+        f"values.{n}": (size, width) for n, size in enumerate(sizes)
     }
+    if not isinstance(recipe, TwoTowerRecipe):
+        return {**expected, "numbers": (dense // 2, width)}
+    experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
+    width = before = len(sizes) * recipe.width + dense
     for n, units in enumerate(recipe.hidden):
         expected[f"layers.{n}.weight"] = (experts, before, units)
         expected[f"layers.{n}.bias"] = (experts, 1, units)
@@ -69,13 +88,15 @@ def check_weights(
     if experts > 1:
         expected["gate.weight"] = (tasks * experts, width)
         expected["gate.bias"] = (tasks * experts,)
-    shapes = {name: np.shape(array) for name, array in weights.items()}
-    if shapes != expected or not tasks:
-        wrong = sorted(n for n in {*shapes, *expected} if shapes.get(n) != expected.get(n))
-        raise WeightsError(
-            f"weights do not fit the recipe of the user tower: {', '.join(wrong[:3]) or 'no task'}"
-        )
-    return tasks
+    return expected
+
+
+def _projected(features: UserFeatures, weights: Weights) -> FloatArray:
+    """Return the vectors of a one-way model, (n, 1, d): the sum of a user's projected values."""
+    found = features.dense[:, ::2] @ weights["numbers"]
+    for number, bag in enumerate(features.bags.values()):
+        found = found + _sum(bag, weights[f"values.{number}"])
+    return _unit(found)[:, None]
 
 
 def _block(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> FloatArray:
@@ -91,8 +112,12 @@ def _block(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> 
     found = np.einsum("bkh,khd->bkd", mixed, weights["head"])
     if recipe.width == recipe.dimension and means:
         found = found + np.sum(means, axis=0)[:, None]
-    lengths = np.linalg.norm(found, axis=-1, keepdims=True)
-    unit: FloatArray = (found / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return _unit(found)
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    unit: FloatArray = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
     return unit
 
 
@@ -105,11 +130,16 @@ def _gates(x: FloatArray, weights: Weights, experts: int) -> FloatArray:
     return found
 
 
-def _mean(bag: Bag, table: FloatArray) -> FloatArray:
-    counts = np.diff(bag.starts)
+def _sum(bag: Bag, table: FloatArray) -> FloatArray:
+    """Return the sum of each user's rows of a table: (n, width) float32."""
     found = np.zeros((len(bag), table.shape[1]), np.float32)
-    has = np.flatnonzero(counts)
+    has = np.flatnonzero(np.diff(bag.starts))
     if len(has):
         found[has] = np.add.reduceat(table[bag.code], bag.starts[has], axis=0)
-    mean: FloatArray = (found / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return found
+
+
+def _mean(bag: Bag, table: FloatArray) -> FloatArray:
+    counts = np.maximum(np.diff(bag.starts), 1)[:, None]
+    mean: FloatArray = (_sum(bag, table) / counts).astype(np.float32)
     return mean

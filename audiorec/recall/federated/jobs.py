@@ -8,7 +8,7 @@ After training, `audiorec.recall.federated.serving` computes vectors of the part
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +25,10 @@ from audiorec.recall.federated.alignment import (
     read_alignment,
     write_alignment,
 )
+from audiorec.recall.federated.flight import callers_of, connected, listening
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
-from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.ledger import note_ids
+from audiorec.recall.federated.link import Desk
 from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.plan_audit import write_leaks
 from audiorec.recall.federated.psi import (
@@ -35,6 +37,9 @@ from audiorec.recall.federated.psi import (
     align_partner,
     buckets_for,
 )
+from audiorec.recall.federated.recipe import OneWayRecipe, TwoTowerRecipe
+from audiorec.recall.federated.send_once import exchange_once
+from audiorec.recall.federated.session import PartyRun, Shared
 from audiorec.types import LineProgress, StageProgress
 
 if TYPE_CHECKING:
@@ -125,7 +130,9 @@ def _align_partner(
                     caller.hello("align")
                 since, said = time.monotonic(), ""
                 _note(say, "aligning")
-                return align_partner(callers, ids, jobs=plan.jobs, progress=progress, say=say)
+                return align_partner(
+                    callers, ids, jobs=plan.jobs, progress=progress, say=say, admit=_admitting(plan)
+                )
         except LostPeerError as error:
             if (stop is not None and stop.is_set()) or time.monotonic() - since > plan.wait_s:
                 raise
@@ -152,11 +159,20 @@ def _align_music(
         desk.welcome(hello)
         _note(say, "aligning")
         try:
-            return align_music(desk, ids, jobs=plan.jobs, progress=progress, say=say)
+            return align_music(
+                desk, ids, jobs=plan.jobs, progress=progress, say=say, admit=_admitting(plan)
+            )
         except LostPeerError as error:
             if stop is not None and stop.is_set():
                 raise
             _note(say, f"{error}; waiting for it to reconnect")
+
+
+def _admitting(plan: PartyPlan) -> Callable[[int, int], str]:
+    """Return what enters the ids that a peer tries in the ledger, and says why it may not."""
+    prints = [fingerprint_of(read_certificate(Path(peer))) for peer in plan.peers]
+    budget = plan.parsed_budget()
+    return lambda number, ids: note_ids(plan.ledger, budget, prints[number], ids)
 
 
 def train(
@@ -168,8 +184,9 @@ def train(
 ) -> dict[str, Any] | None:
     """Train this party's half and write its model; None if stopped.
 
-    Under ``torchrun``, the processes train together: all need access to the files and folders of
-    the plan; the first one holds the connection and writes.
+    A one-way model is fitted by each party alone. The halves of the others may be trained by
+    several processes under ``torchrun``: all need access to the files and folders of the plan; the
+    first one holds the connection and writes.
 
     Raises
     ------
@@ -182,14 +199,6 @@ def train(
     StoreError
         If another run is writing the model.
     """
-    from audiorec.learning.torch_use import import_torch
-
-    import_torch("federated training")
-    from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes
-    from audiorec.recall.federated.party import PartyWork, Shared
-    from audiorec.recall.federated.resume_points import RUN_FILES
-    from audiorec.recall.federated.secret import draws_of
-
     check_target(plan.out)
     alignment = read_alignment(plan.alignment)
     if len(alignment.ids) != len(plan.peers):
@@ -197,9 +206,33 @@ def train(
             f"{plan.alignment}: aligned with {len(alignment.ids)} parties, but peers has "
             f"{len(plan.peers)}; align again: audiorec federated align"
         )
-    shared = Shared(
-        recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
-    )
+    recipe = plan.settings()
+    if isinstance(recipe, TwoTowerRecipe):
+        return _train_towers(plan, alignment, recipe, tell=tell, say=say, stop=stop)
+    assert isinstance(recipe, OneWayRecipe)  # noqa: S101 - there are no others
+    run = PartyRun(defence=plan.parsed_defence(), wait_s=plan.wait_s, say=say, stop=stop)
+    return exchange_once(plan, alignment, recipe, run)
+
+
+def _train_towers(
+    plan: PartyPlan,
+    alignment: Alignment,
+    recipe: TwoTowerRecipe,
+    *,
+    tell: LineProgress | None,
+    say: Say | None,
+    stop: Event | None,
+) -> dict[str, Any] | None:
+    """Train this party's half of a two-tower or an mmoe, in one process or in several."""
+    from audiorec.learning.torch_use import import_torch
+
+    import_torch("federated training")
+    from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes
+    from audiorec.recall.federated.party import PartyWork
+    from audiorec.recall.federated.resume_points import RUN_FILES
+    from audiorec.recall.federated.secret import draws_of
+
+    shared = Shared(recipe=recipe, users=len(alignment), checkpoint_steps=plan.checkpoint_steps)
     run = _train_partner if plan.role == "partner" else _train_music
     # The other processes wait for the first one while it waits for the other party.
     longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
@@ -247,7 +280,7 @@ def _train_partner(
         )
         written.update(model_id=model.save(plan.out), space=space)
 
-    fitted = train_partner(lambda: _callers(plan), side, shared, alignment.ids, how, save)
+    fitted = train_partner(lambda: callers_of(plan), side, shared, alignment.ids, how, save)
     if fitted is None or not fitted.finished:
         return None
     return {**written, **_came_to(fitted, alignment)}
@@ -300,20 +333,6 @@ def _channel(plan: PartyPlan) -> "type[Towers]":
 
 
 @contextmanager
-def listening(plan: PartyPlan, say: Say | None, stop: Event | None) -> Iterator[Desk]:
-    """Listen at an item side's address for the partner."""
-    from audiorec.recall.federated.flight import FlightDesk
-
-    keys, peer = read_keys(plan.keys), read_certificate(Path(plan.peers[0]))
-    prints = (fingerprint_of(peer), keys.fingerprint)
-    desk = Desk(certificates=prints, timeout_s=plan.timeout_s, stop=stop)
-    with FlightDesk(plan.addresses[0], desk, keys, peer) as server:
-        host = plan.addresses[0].rpartition(":")[0]
-        _note(say, f"listening on {host}:{server.port}")
-        yield desk
-
-
-@contextmanager
 def _desk(plan: PartyPlan, how: "PartyWork") -> Iterator[Desk]:
     """Listen in the first process of an item side; others get a desk that is not connected."""
     if not how.processes.is_first:
@@ -321,30 +340,6 @@ def _desk(plan: PartyPlan, how: "PartyWork") -> Iterator[Desk]:
         return
     with listening(plan, how.say, how.stop) as desk:
         yield desk
-
-
-@contextmanager
-def connected(plan: PartyPlan) -> Iterator[Sequence[Caller]]:
-    """Connect to every item side."""
-    callers = _callers(plan)
-    try:
-        yield callers
-    finally:
-        for caller in callers:
-            caller.close()
-
-
-def _callers(plan: PartyPlan) -> list[Caller]:
-    from audiorec.recall.federated.flight import FlightTransport
-
-    keys = read_keys(plan.keys)
-    pairs = zip(plan.addresses, plan.peers, strict=True)
-    return [
-        Caller(
-            FlightTransport(address, keys, read_certificate(Path(peer))), timeout_s=plan.timeout_s
-        )
-        for address, peer in pairs
-    ]
 
 
 def _came_to(fitted: "Refitted[Any]", alignment: Alignment) -> dict[str, Any]:

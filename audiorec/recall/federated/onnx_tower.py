@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.errors import MissingExtraError
+from audiorec.recall.federated.recipe import PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_features import UserFeatures
 from audiorec.tagger.backbone import open_session
 from audiorec.types import FloatArray
@@ -77,21 +78,10 @@ def tower_bytes(model: "UserModel") -> bytes:
     recipe, weights = model.recipe, model.weights
     graph = _Graph(weights, helper.make_node, numpy_helper.from_array)
     bags = sum(name.startswith("values.") for name in weights)
-    head = weights["head"]
-    tasks, experts = len(head), len(weights["layers.0.weight"])
-    means = [graph.mean_of(number, recipe.width) for number in range(bags)]
-    x = graph.node("Concat", *means, "dense", axis=1)
-    hidden = graph.node("Unsqueeze", x, graph.constant(np.array([0])))
-    for number in range(len(recipe.hidden)):
-        product = graph.node("MatMul", hidden, graph.weight(f"layers.{number}.weight"))
-        biased = graph.node("Add", product, graph.weight(f"layers.{number}.bias"))
-        hidden = graph.node("Relu", biased)
-    gates = graph.gates_of(x, tasks, experts)
-    mixed = graph.node("Einsum", gates, hidden, equation="bke,ebh->bkh")
-    found = graph.node("Einsum", mixed, graph.weight("head"), equation="bkh,khd->bkd")
-    if recipe.width == recipe.dimension and means:
-        whole = graph.node("Sum", *means)
-        found = graph.node("Add", found, graph.node("Unsqueeze", whole, graph.constant([1])))
+    if isinstance(recipe, TwoTowerRecipe):
+        found, tasks = _tower(graph, recipe, bags), len(weights["head"])
+    else:
+        found, tasks = _projection(graph, recipe, bags), 1
     length = graph.node("ReduceL2", found, graph.constant([-1]), keepdims=1)
     least = graph.constant(np.array(TINY, np.float32))
     graph.node("Div", found, graph.node("Max", length, least), out="vectors")
@@ -121,13 +111,41 @@ def tower_bytes(model: "UserModel") -> bytes:
     return content
 
 
+def _tower(graph: "_Graph", recipe: TwoTowerRecipe, bags: int) -> str:
+    """Add a user tower; return its vectors before they get length 1."""
+    tasks, experts = len(graph.weights["head"]), len(graph.weights["layers.0.weight"])
+    means = [graph.sum_of(number, recipe.width, mean=True) for number in range(bags)]
+    x = graph.node("Concat", *means, "dense", axis=1)
+    hidden = graph.node("Unsqueeze", x, graph.constant(np.array([0])))
+    for number in range(len(recipe.hidden)):
+        product = graph.node("MatMul", hidden, graph.weight(f"layers.{number}.weight"))
+        biased = graph.node("Add", product, graph.weight(f"layers.{number}.bias"))
+        hidden = graph.node("Relu", biased)
+    gates = graph.gates_of(x, tasks, experts)
+    mixed = graph.node("Einsum", gates, hidden, equation="bke,ebh->bkh")
+    found = graph.node("Einsum", mixed, graph.weight("head"), equation="bkh,khd->bkd")
+    if recipe.width == recipe.dimension and means:
+        whole = graph.node("Sum", *means)
+        found = graph.node("Add", found, graph.node("Unsqueeze", whole, graph.constant([1])))
+    return found
+
+
+def _projection(graph: "_Graph", recipe: PartyRecipe, bags: int) -> str:
+    """Add the projection of a one-way model; return its vectors before they get length 1."""
+    spread = np.repeat(graph.weights["numbers"], 2, axis=0)
+    spread[1::2] = 0  # flags of missing numbers
+    numbers = graph.node("MatMul", "dense", graph.constant(spread))
+    whole = graph.node("Sum", numbers, *(graph.sum_of(n, recipe.dimension) for n in range(bags)))
+    return graph.node("Unsqueeze", whole, graph.constant([1]))
+
+
 class _Graph:
     """Builder of an ONNX graph: its nodes and constants."""
 
     def __init__(self, weights: Mapping[str, Any], make_node: Any, make_tensor: Any) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self._weights, self._make_node, self._make_tensor = weights, make_node, make_tensor
+        self.weights, self._make_node, self._make_tensor = weights, make_node, make_tensor
 
     def node(self, kind: str, *inputs: str, out: str = "", **options: Any) -> str:
         """Add a node; return the name of its output."""
@@ -143,15 +161,15 @@ class _Graph:
 
     def weight(self, name: str) -> str:
         """Add a weight of the tower; return its name."""
-        self.constants.append(self._make_tensor(np.asarray(self._weights[name]), name))
+        self.constants.append(self._make_tensor(np.asarray(self.weights[name]), name))
         return name
 
-    def mean_of(self, number: int, width: int) -> str:
-        """Add the mean of a bag's values, (n, width); return its name."""
+    def sum_of(self, number: int, width: int, *, mean: bool = False) -> str:
+        """Add the sum or the mean of a bag's values, (n, width); return its name."""
         rows = self.node("Gather", self.weight(f"values.{number}"), f"codes_{number}")
         zeros = self.filled(0.0, width)
         summed = self.node("ScatterND", zeros, f"owners_{number}", rows, reduction="add")
-        return self.node("Div", summed, f"counts_{number}")
+        return self.node("Div", summed, f"counts_{number}") if mean else summed
 
     def filled(self, value: float, *shape: int) -> str:
         """Add a constant array (n, *shape); return its name."""
@@ -162,7 +180,7 @@ class _Graph:
 
     def gates_of(self, x: str, tasks: int, experts: int) -> str:
         """Add the gates, (n, tasks, experts); return their name."""
-        if "gate.weight" not in self._weights:
+        if "gate.weight" not in self.weights:
             return self.filled(1.0, tasks, experts)
         logits = self.node(
             "Gemm", x, self.weight("gate.weight"), self.weight("gate.bias"), transB=1

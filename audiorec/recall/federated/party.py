@@ -26,75 +26,30 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.protocol import MAX_PAYLOAD, MAX_ROWS, Message, MessageKind, pack
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.protocol import Message, MessageKind, pack, parts_of
+from audiorec.recall.federated.recipe import MmoeRecipe
+from audiorec.recall.federated.session import PartyRun
 from audiorec.recall.federated.shared_draws import JointStep, steps_of
 from audiorec.recall.federated.user_half import UserHalf
-from audiorec.spec import fingerprint
-from audiorec.types import FloatArray, LineProgress
+from audiorec.types import FloatArray
 
 Half = TypeVar("Half", UserHalf, ItemHalf)
 Answered = Counter[tuple[Phase, int, int]]  # how often each step was answered: phase, epoch, number
 RELEASES = 3  # answers to one step: each has other noise, and their mean has less
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """Settings that must be equal at all parties; compared before training.
+@dataclass(frozen=True, kw_only=True)
+class PartyWork(PartyRun):
+    """How one party trains; of this, only the defence and the seed change the result.
 
     Attributes
     ----------
-    recipe : TwoTowerRecipe
-    users : int
-        Number of aligned rows.
-    checkpoint_steps : int
-        Steps between two checkpoints.
-    """
-
-    recipe: TwoTowerRecipe
-    users: int
-    checkpoint_steps: int = 200
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All settings by name, as plain values."""
-        kind = "mmoe" if isinstance(self.recipe, MmoeRecipe) else "two-tower"
-        counted = {"users": self.users, "checkpoint_steps": self.checkpoint_steps}
-        return {"model": kind, **self.recipe.to_json(), **counted}
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the settings and the protocol of draws, sixteen hex digits."""
-        return fingerprint({"recipe": self.recipe.fingerprint, **self.settings})
-
-    def run(self, alignments: Sequence[str]) -> str:
-        """Hash of the settings and a party's aligned rows: the name of its checkpoints."""
-        return fingerprint({"settings": self.fingerprint, "alignments": list(alignments)})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartyWork:
-    """Execution options of one party; of these, only defence and seed change the result.
-
-    Attributes
-    ----------
-    defence : Defence
-        Defence of the numbers that this party sends.
     work : Path
         Folder of the checkpoints.
     seed : callable, optional
         Called with a phase: the secret seed of the party's own draws in it
         (`audiorec.recall.federated.secret`). Random by default, and then another one if training
         starts again; processes other than the first take the first one's.
-    wait_s : float
-        Seconds to wait for a lost party.
-    tell : callable, optional
-        Called with the metrics of each epoch.
-    say : callable, optional
-        Called with one line of text when the state of the connection changes.
-    stop : Event, optional
-        Once set, training ends after the current step.
     witness : callable, optional
         Recorder of an item side's gradients, as `ItemHalf.witness`.
     processes : Processes
@@ -102,29 +57,19 @@ class PartyWork:
         first one writes.
     """
 
-    defence: Defence = NOTHING
     work: Path
     seed: Callable[[Phase], int] | None = None
-    wait_s: float = 600.0
-    tell: LineProgress | None = None
-    say: Callable[[str], None] | None = None
-    stop: Event | None = None
     witness: Callable[..., None] | None = None
     processes: Processes = ALONE
 
     def note(self, text: str) -> None:
         """Report one line of text, in the first process only."""
-        if self.say is not None and self.processes.is_first:
-            self.say(text)
+        if self.processes.is_first:
+            PartyRun.note(self, text)
 
     def secret(self, phase: Phase) -> int | None:
         """Return the seed of the party's own draws in a phase; None for a random one."""
         return None if self.seed is None else self.seed(phase)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether this party was asked to stop."""
-        return self.stop is not None and self.stop.is_set()
 
 
 class _HalfLearner(Generic[Half]):
@@ -208,12 +153,11 @@ class UserParty(_HalfLearner[UserHalf]):
 
     def _figures(self, caller: Caller, vectors: FloatArray, at: Mapping[str, Any]) -> Line:
         dtype, total = self.half.defence.rounding, len(vectors)
-        rows = max(1, min(MAX_ROWS, MAX_PAYLOAD // (4 * vectors.shape[1])))
         answer = None
-        for first in range(0, max(1, total), rows):
-            shape, payload = pack(vectors[first : first + rows], dtype)
-            fields = {**at, **shape, "first": first, "total": total, "dtype": dtype}
-            is_last = first + rows >= total
+        for part in parts_of(*vectors.shape):
+            shape, payload = pack(vectors[part], dtype)
+            fields = {**at, **shape, "first": part.start, "total": total, "dtype": dtype}
+            is_last = part.stop == total
             expect = MessageKind.FIGURES if is_last else MessageKind.NOTED
             answer = caller.ask(MessageKind.VALIDATION, fields, payload, expect=expect)
         assert answer is not None  # noqa: S101 - at least one part is sent

@@ -19,11 +19,11 @@ from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.federated.alignment import Normalised
+from audiorec.recall.federated.ledger import Budget
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.recipe import RECIPES, PartyRecipe
 
 Role = Literal["music", "partner"]
-RECIPES: Mapping[str, type[TwoTowerRecipe]] = {"two-tower": TwoTowerRecipe, "mmoe": MmoeRecipe}
 READ = ("ids", "interactions", "side", "vectors", "songs", "profiles")
 
 
@@ -57,12 +57,16 @@ class PartyPlan:
         Partner only: a table of users and their attributes.
     number : int
         Item side only: its number among the partner's `peers`, from 0.
-    model : {"two-tower", "mmoe"}
+    model : {"one-way", "two-tower", "mmoe"}
         The same for all parties.
     recipe : mapping
-        Settings of the model, the same for all parties; ``recall list two-tower`` shows them.
+        Settings of the model, the same for all parties; ``recall list one-way`` shows them.
     defence : mapping
         ``clip``, ``noise``, ``rounding``, ``vector_noise``: defence of the numbers that are sent.
+    ledger : Path
+        File of what this party has let others learn (`audiorec.recall.federated.ledger`).
+    budget : mapping
+        ``epsilon`` and ``delta`` of all releases together, ``ids_a_day`` that a party may try.
     watch : bool
         Item side only: attack its own gradients after training and write the leaks to
         ``<out>.leaks.json``. Needs 16 bytes per number of every user's vector.
@@ -87,9 +91,11 @@ class PartyPlan:
     songs: Path | None = None
     profiles: Path | None = None
     number: int = 0
-    model: Literal["two-tower", "mmoe"] = "two-tower"
+    model: Literal["one-way", "two-tower", "mmoe"] = "one-way"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     defence: Mapping[str, Any] = field(default_factory=dict)
+    ledger: Path = Path("ledger.json")
+    budget: Mapping[str, Any] = field(default_factory=dict)
     watch: bool = False
     checkpoint_steps: int = 200
     jobs: int = 1
@@ -114,7 +120,7 @@ class PartyPlan:
         if not 0 <= self.number < 64:
             raise InputError(f"number must lie in 0..63, got {self.number}")
         recipe = self.settings()
-        sides = len(recipe.item_weights) if isinstance(recipe, MmoeRecipe) else 1
+        sides = recipe.item_sides
         if self.role == "partner" and len(self.peers) != sides:
             raise InputError(
                 f"the model has {sides} item side(s), but peers has {len(self.peers)}; give one "
@@ -123,6 +129,7 @@ class PartyPlan:
         if self.number >= sides:
             raise InputError(f"number is {self.number}, but the model has {sides} item side(s)")
         self.parsed_defence()
+        self.parsed_budget()
 
     @classmethod
     def read(cls, path: Path, role: str | None = None) -> Self:
@@ -142,16 +149,22 @@ class PartyPlan:
         places = {
             name: folder / place for name in READ if (place := getattr(plan, name)) is not None
         }
-        places |= {name: folder / getattr(plan, name) for name in ("keys", "out", "alignment")}
+        places |= {
+            name: folder / getattr(plan, name) for name in ("keys", "out", "alignment", "ledger")
+        }
         return replace(plan, **places, peers=tuple(str(folder / peer) for peer in plan.peers))
 
-    def settings(self) -> TwoTowerRecipe:
+    def settings(self) -> PartyRecipe:
         """Return the recipe."""
         return from_table(RECIPES[self.model], self.recipe, "recipe")
 
     def parsed_defence(self) -> Defence:
         """Return the defence of numbers that are sent."""
         return from_table(Defence, self.defence, "defence")
+
+    def parsed_budget(self) -> Budget:
+        """Return the budget of what others may learn."""
+        return from_table(Budget, self.budget, "budget")
 
     def needs(self, name: str) -> Path:
         """Return the path of a required file."""

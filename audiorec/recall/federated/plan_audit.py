@@ -19,6 +19,7 @@ from audiorec.files.own_files import read_own
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.alignment import read_alignment
 from audiorec.recall.federated.plan import PartyPlan, music_data
+from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.types import LineProgress
 
 MAX_BYTES = 1 << 20
@@ -50,6 +51,8 @@ def audit_both(
     recipe, theirs = music.settings(), partner.settings()
     if recipe != theirs:
         raise SpecMismatchError("the recipes of the two sides differ")
+    if not isinstance(recipe, TwoTowerRecipe):
+        return audit_vectors(partner)  # nothing else crosses
     ours, others = read_alignment(music.alignment), read_alignment(partner.alignment)
     if not set(ours.ids) <= set(others.ids):
         raise SpecMismatchError(

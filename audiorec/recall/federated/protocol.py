@@ -11,7 +11,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -71,6 +71,7 @@ class MessageKind(IntEnum):
     FINISHED = 18
     ROWS = 19
     EMBEDDINGS = 20
+    TABLE = 21
 
     @property
     def word(self) -> str:
@@ -234,6 +235,7 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
         MessageKind.GRADIENTS: {**STEP, **SHAPE},
         MessageKind.VALIDATION: {**EPOCH, **SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
+        MessageKind.TABLE: {**SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
         MessageKind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
         MessageKind.VERDICT: {**EPOCH, "worth": _number},
         MessageKind.PAUSE: {},
@@ -288,6 +290,13 @@ def pack(values: Array, dtype: str = "float32") -> tuple[dict[str, Any], bytes]:
     rows, width = values.shape
     payload = np.ascontiguousarray(values, DTYPES[dtype]).tobytes()
     return {"rows": int(rows), "width": int(width)}, payload
+
+
+def parts_of(total: int, width: int) -> Iterator[slice]:
+    """Yield the rows of each message of a table, at least one part."""
+    rows = max(1, min(MAX_ROWS, MAX_PAYLOAD // (4 * width)))
+    for first in range(0, max(1, total), rows):
+        yield slice(first, min(first + rows, total))
 
 
 def session_id(
@@ -348,7 +357,7 @@ def _check_length(message: Message) -> None:
             got = f"{len(message.payload):,} bytes"
             raise ProtocolError(str(message), f"{TOKEN_BYTES} bytes for each user", got)
     if (
-        message.kind == MessageKind.VALIDATION
+        message.kind in (MessageKind.VALIDATION, MessageKind.TABLE)
         and message["first"] + message["rows"] > message["total"]
     ):
         raise ProtocolError(str(message), f"{message['total']} vectors in all", "more")

@@ -39,6 +39,7 @@ TIMEOUT_S = 1_800.0  # time limit of one bucket
 HANDLER = "audiorec.recall.federated.psi:handler"
 TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
 Say = Callable[[str], None]
+Admit = Callable[[int, int], str]
 NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
 
 
@@ -81,6 +82,7 @@ def align_partner(
     jobs: int = 1,
     progress: StageProgress | None = None,
     say: Say | None = None,
+    admit: Admit | None = None,
 ) -> Alignment:
     """Find the users common to all item sides, as the caller.
 
@@ -95,6 +97,8 @@ def align_partner(
         Called with the stage, the buckets done and the total.
     say : callable, optional
         Called with one line of text: how many ids another party has, or tries.
+    admit : callable, optional
+        Called with the number of a peer and how many ids it tries; returns why it may not.
 
     Raises
     ------
@@ -104,8 +108,12 @@ def align_partner(
     _require()
     places: set[int] = set(range(len(ids)))
     with _pool(jobs) as submit:
-        for caller in callers:
-            found = _intersected(caller, ids, submit, jobs, progress, say)
+        for number, caller in enumerate(callers):
+
+            def one(theirs: int, number: int = number) -> str:
+                return "" if admit is None else admit(number, theirs)
+
+            found = _intersected(caller, ids, submit, jobs, progress, say, one)
             places &= set(found)
     tokens = {place: Salt.of(callers[0].nonces).token(ids.forms[place]) for place in places}
     order = sorted(tokens, key=tokens.__getitem__)
@@ -120,6 +128,7 @@ def align_music(
     jobs: int = 1,
     progress: StageProgress | None = None,
     say: Say | None = None,
+    admit: Admit | None = None,
 ) -> Alignment:
     """Find the users that the partner has as well, as the desk.
 
@@ -129,6 +138,10 @@ def align_music(
     salt = Salt.of(desk.nonces)
     theirs = int(desk.receive(MessageKind.COUNT)["ids"])
     _tell(say, theirs)
+    reason = "" if admit is None else admit(0, theirs)
+    if reason:
+        desk.refuse(reason)
+        raise PeerError(f"the partner was refused: {reason}")
     n_buckets = buckets_for(max(theirs, len(ids)))
     desk.reply(MessageKind.COUNTED, {"ids": len(ids), "buckets": n_buckets})
     buckets = [forms for _, forms in _in_buckets(ids, salt, n_buckets)]
@@ -203,11 +216,15 @@ def _intersected(
     jobs: int,
     progress: StageProgress | None,
     say: Say | None,
+    admit: Callable[[int], str],
 ) -> list[int]:
     """Return the indices of the ids that an item side has."""
     salt = Salt.of(caller.nonces)
     counted = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)
     _tell(say, int(counted["ids"]))
+    reason = admit(int(counted["ids"]))
+    if reason:
+        raise PeerError(f"an item side may not go on: {reason}")
     n_buckets = int(counted["buckets"])
     if n_buckets != buckets_for(max(int(counted["ids"]), len(ids))):
         raise ProtocolError(str(counted), "buckets of about 5,000 ids", f"{n_buckets} buckets")

@@ -4,27 +4,28 @@ logits (B, n) of sorted items ──retrieval_losses──▶ (B,)
 similarities (V, S), targets of each row ──ranks_of──▶ a rank per target
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from audiorec.learning.fit import Line
-from audiorec.learning.losses import sampled_softmax_loss, shared_hits
 from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHOWN_AT = (10, 100)
 FEW = 40  # targets of a user up to which comparing each with all items is faster than sorting
 
 
 def retrieval_losses(
-    logits: Tensor,
+    logits: "Tensor",
     met: Int64Array,
     drawn: Int64Array,
     items: Int64Array,
     expected: npt.NDArray[np.floating],
-) -> Tensor:
+) -> "Tensor":
     """Return the sampled softmax loss of each user, a mean over its positives: (B,).
 
     Parameters
@@ -40,6 +41,10 @@ def retrieval_losses(
     expected : ndarray, shape (N,)
         Log of the expected count of each of `drawn`; 0 for no correction.
     """
+    import torch
+
+    from audiorec.learning.losses import sampled_softmax_loss, shared_hits
+
     n, positives = met.shape
     own = torch.from_numpy(np.searchsorted(items, met))
     others = logits[:, torch.from_numpy(np.searchsorted(items, drawn))]
@@ -93,10 +98,10 @@ def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
     return np.concatenate(found)
 
 
-def figures_of(ranks: Float64Array) -> Line:
+def figures_of(ranks: Float64Array) -> dict[str, float]:
     """Return ``ndcg`` over all ranks, and ``hit_rate@k``; 0 if there are no ranks."""
     n = max(1, len(ranks))
-    line: Line = {"ndcg": float((1 / np.log2(1 + ranks)).sum()) / n}
+    line = {"ndcg": float((1 / np.log2(1 + ranks)).sum()) / n}
     for k in SHOWN_AT:
         line[f"hit_rate@{k}"] = float((ranks <= k).sum()) / n
     return line

@@ -1,19 +1,88 @@
-"""Hyper-parameters of two-tower and mmoe models."""
+"""Hyper-parameters of the models: one-way, two-tower and mmoe."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
 from audiorec.errors import InputError
 from audiorec.spec import fingerprint
 
 Negatives = Literal["shared", "in-batch"]
 Songs = Literal["learnt", "given"]
+R = TypeVar("R", bound="PartyRecipe")
 PROTOCOL = 1  # version of the order of draws; both halves must have the same
 
 
+class PartyRecipe:
+    """Base of the recipes: settings that both parties must have alike."""
+
+    __slots__ = ()
+    dimension: int
+    min_users: int
+    max_values: int
+
+    @property
+    def kind(self) -> str:
+        """Name of the model, as in a plan and on the command line."""
+        return next(name for name, kind in RECIPES.items() if kind is type(self))
+
+    @property
+    def item_sides(self) -> int:
+        """Number of businesses with items."""
+        return 1
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the recipe, sixteen hex digits; two parties compare it before training."""
+        about = {"kind": type(self).__name__, "protocol": PROTOCOL, **self.to_json()}
+        return fingerprint(about)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        fields: Any = self
+        found: dict[str, Any] = json.loads(json.dumps(asdict(fields)))
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwoTowerRecipe:
+class OneWayRecipe(PartyRecipe):
+    """Settings of a one-way model.
+
+    Attributes
+    ----------
+    dimension : int
+        Numbers in a user vector and in a song vector.
+    min_users : int
+        Least number of users with a value for it to count.
+    max_values : int
+        Maximum number of values per column; the most frequent are kept.
+    regularisation : float
+        The lambda of the ridge regression from user vectors to plays.
+    valid : float
+        Share of the users held out for the figures of the model card; the final fit has them.
+    seed : int
+        Seed of the draw of these users.
+    """
+
+    dimension: int = 64
+    min_users: int = 2
+    max_values: int = 100_000
+    regularisation: float = 100.0
+    valid: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dimension", "min_users", "max_values"):
+            _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+        _check(self.regularisation > 0, "regularisation", "above 0", self.regularisation)
+        _check(0 < self.valid < 1, "valid", "in (0, 1)", self.valid)
+        _check(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoTowerRecipe(PartyRecipe):
     """Settings of a two-tower model; the same recipe, data and seed give the same weights.
 
     Attributes
@@ -121,17 +190,6 @@ class TwoTowerRecipe:
 
         _check(self.songs in ("learnt", "given"), "songs", "learnt or given", self.songs)
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the recipe, sixteen hex digits; two parties compare it before training."""
-        about = {"kind": type(self).__name__, "protocol": PROTOCOL, **self.to_json()}
-        return fingerprint(about)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return found
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MmoeRecipe(TwoTowerRecipe):
@@ -166,12 +224,19 @@ class MmoeRecipe(TwoTowerRecipe):
         good = len(self.item_weights) >= 1 and all(w > 0 for w in self.item_weights)
         _check(good, "item_weights", "above 0, one per business", self.item_weights)
 
+    @property
+    def item_sides(self) -> int:
+        """Number of businesses with items."""
+        return len(self.item_weights)
 
-Recipe = TwoTowerRecipe | MmoeRecipe
+
+RECIPES: Mapping[str, type[PartyRecipe]] = MappingProxyType(
+    {"one-way": OneWayRecipe, "two-tower": TwoTowerRecipe, "mmoe": MmoeRecipe}
+)
 
 
-def recipe_of(content: dict[str, Any], kind: type[TwoTowerRecipe]) -> TwoTowerRecipe:
-    """Undo `TwoTowerRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
+def recipe_of(content: dict[str, Any], kind: type[R]) -> R:
+    """Undo `PartyRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
     lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
     return kind(**{**content, **lists})
 

@@ -203,10 +203,12 @@ def defended(
     if not defence.vector_noise:
         return defence.vectors(vectors)
     keys, features = read_keys(plan.keys), model.encoder.encode(people)
+    digest = model.digest
     found = vectors.copy()
     for row, user in enumerate(people.user_ids):
-        seed = keys.seed("vector", model.model_id, str(item), user, _content(features, row))
+        seed = keys.seed("vector", digest, str(item), user, _content(features, row))
         found[row : row + 1] = defence.vectors(vectors[row : row + 1], seed)
+    found[~vectors.any(axis=1)] = 0  # of whom nothing is known
     return found
 
 

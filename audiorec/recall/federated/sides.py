@@ -28,7 +28,7 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.recipe import PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.shared_draws import split_rows
 from audiorec.recall.federated.user_features import UserEncoder, UserFeatures
 from audiorec.recall.federated.user_half import UserHalf
@@ -127,7 +127,7 @@ class UserSide:
     features: UserFeatures
 
     @classmethod
-    def of(cls, people: Profiles, aligned: Sequence[str], recipe: TwoTowerRecipe) -> "UserSide":
+    def of(cls, people: Profiles, aligned: Sequence[str], recipe: PartyRecipe) -> "UserSide":
         """Build the side from the profiles of aligned users, in their order."""
         known = people.for_users(aligned)
         encoder = UserEncoder.fit(known, min_users=recipe.min_users, max_values=recipe.max_values)

@@ -13,22 +13,20 @@ A party may train in several processes (`audiorec.learning.processes`). Only the
 the other party; it broadcasts what it receives and whether to continue.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import partial
-from secrets import token_hex
 from threading import Event
 from typing import Any
 
-from audiorec.errors import LostPeerError, ProtocolError, SpecMismatchError
+from audiorec.errors import LostPeerError, ProtocolError
 from audiorec.learning.fit import Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.party import Answered, ItemParty, PartyWork, Shared, UserParty
-from audiorec.recall.federated.protocol import Message, MessageKind
+from audiorec.recall.federated.party import Answered, ItemParty, PartyWork, UserParty
+from audiorec.recall.federated.protocol import MessageKind
+from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.resume_points import (
     LockstepSaving,
     ResumePoint,
@@ -37,18 +35,15 @@ from audiorec.recall.federated.resume_points import (
     stored_points,
     training_phases,
 )
+from audiorec.recall.federated.session import Lost, Shared, check_hello, finish, finished
 from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.user_half import UserHalf
-from audiorec.recall.federated.user_model import space_of
-
-PAUSE_S = 0.5  # between two attempts to reach a lost party
-LASTING_S = 10.0  # time limit of the last message, which may be lost
 
 
 def train_partner(
     connect: Callable[[], Sequence[Caller]],
     side: UserSide,
-    shared: Shared,
+    shared: Shared[TwoTowerRecipe],
     alignments: Sequence[str],
     how: PartyWork,
     save: Callable[[UserHalf, Refitted[UserParty], str], None],
@@ -83,7 +78,7 @@ def train_partner(
     """
     alone = how.processes.from_first
     run = shared.run(alignments)
-    lost = _Lost(how)
+    lost = Lost(how)
     while True:
         callers: list[Caller] = []  # in the first process
 
@@ -106,8 +101,7 @@ def train_partner(
             lost.found()
             how.note(_where(place))
             fitted = _fitted(learner, shared, how, run, place, how.stop)
-            end = _finish if fitted.finished else _pause_all
-            alone(partial(end, callers, fitted, save))
+            alone(partial(_end, callers, fitted, save))
             return fitted
         except LostPeerError as error:
             if (alone(partial(lost.again, error)) or {})["ends"]:
@@ -117,60 +111,23 @@ def train_partner(
                 caller.close()
 
 
-class _Lost:
-    """Timer of the loss of the other parties; used in the first process."""
-
-    def __init__(self, how: PartyWork) -> None:
-        self._how = how
-        self.found()
-
-    def found(self) -> None:
-        """Reset the timer: all parties have answered."""
-        self._since: float | None = None
-        self._said = ""
-
-    def again(self, error: LostPeerError) -> Line:
-        """Pause and return whether to end; raise `error` after `PartyWork.wait_s`."""
-        how = self._how
-        self._since = time.monotonic() if self._since is None else self._since
-        if how.stopped:
-            return {"ends": True}
-        if time.monotonic() - self._since > how.wait_s:
-            raise error
-        if str(error) != self._said:
-            self._said = str(error)
-            how.note(f"{error}; retrying for up to {how.wait_s:g} s")
-        _pause(how.stop)
-        return {"ends": False}
-
-
-def _pause_all(callers: Sequence[Caller], _fitted: object, _save: object) -> None:
-    """Tell every item side that the partner is stopping."""
-    for caller in callers:
-        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
-
-
-def _finish(
+def _end(
     callers: Sequence[Caller],
     fitted: Refitted[UserParty],
     save: Callable[[UserHalf, Refitted[UserParty], str], None],
 ) -> None:
-    """Let every item side write its model, then write the partner's."""
-    space = token_hex(8)
-    told = [{"space": space_of(space, number)} for number in range(len(callers))]
-    for caller, fields in zip(callers, told, strict=True):
-        caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
-    save(fitted.learner.half, fitted, space)
-    for caller, fields in zip(callers, told, strict=True):
-        caller.timeout_s = LASTING_S
-        with suppress(LostPeerError):  # both sides have their models already
-            caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
+    """Write all models, or tell every item side that the partner is stopping."""
+    if fitted.finished:
+        finish(callers, partial(save, fitted.learner.half, fitted))
+        return
+    for caller in callers:
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
 
 
 def train_music(
     desk: Desk,
     side: ItemSide,
-    shared: Shared,
+    shared: Shared[TwoTowerRecipe],
     alignment: str,
     how: PartyWork,
     save: Callable[[ItemHalf, Refitted[ItemParty], str], str],
@@ -217,7 +174,8 @@ def train_music(
 
     def greet() -> Line:
         hello = desk.accept(how.wait_s)
-        theirs = _checked(desk, hello, shared, alignment)
+        check_hello(desk, hello, shared, alignment)
+        theirs = [ResumePoint.of(place) for place in hello["places"]]
         place = common_point(theirs, stored_points(how.work, run))
         desk.welcome(hello, None if place is None else place.plain)
         return _plain(place)
@@ -235,13 +193,6 @@ def train_music(
         n = len(side.plays)
         return ItemParty(half, desk, phase, n, pause=pause, answered=answered)
 
-    def finish(fitted: Refitted[ItemParty]) -> None:
-        space = desk.receive(MessageKind.FINISH)["space"]
-        model_id = save(fitted.learner.half, fitted, space)
-        desk.reply(MessageKind.FINISHED, {"model_id": model_id})
-        desk.receive(MessageKind.FINISH)
-        desk.reply(MessageKind.FINISHED, {"model_id": model_id})
-
     while True:
         try:
             place = _place(alone(greet))
@@ -253,7 +204,7 @@ def train_music(
         try:
             fitted = _fitted(learner, shared, how, run, place, pause)
             if fitted.finished:
-                alone(partial(finish, fitted))
+                alone(partial(finished, desk, partial(save, fitted.learner.half, fitted)))
             return fitted
         except LostPeerError as error:
             if stops():
@@ -261,38 +212,11 @@ def train_music(
             how.note(f"{error}; waiting for it to reconnect")
 
 
-def setting_differences(
-    theirs: Mapping[str, Any], ours: Mapping[str, Any], *, fingerprints: tuple[str, str]
-) -> str:
-    """Return the settings that differ between two parties, as text; empty if none does."""
-    if fingerprints[0] == fingerprints[1]:
-        return ""
-    names = sorted({*theirs, *ours})
-    differing = [
-        f"{name} is {theirs.get(name)!r} there, {ours.get(name)!r} here"
-        for name in names
-        if theirs.get(name) != ours.get(name)
-    ]
-    return f"the settings differ: {'; '.join(differing) or 'another release of audiorec'}"
-
-
-def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list[ResumePoint]:
-    """Return the partner's places; refuse one with another purpose, settings or alignment."""
-    reason = ""
-    if hello["purpose"] != "train":
-        reason = f"this side is running train, not {hello['purpose']}"
-    prints = (hello["fingerprint"], shared.fingerprint)
-    reason = reason or setting_differences(hello["settings"], shared.settings, fingerprints=prints)
-    if not reason and hello["alignment"] != alignment:
-        reason = "the alignments differ: align both sides again"
-    if reason:
-        desk.refuse(reason)
-        raise SpecMismatchError(f"the partner was refused: {reason}")
-    return [ResumePoint.of(place) for place in hello["places"]]
-
-
 def _greeted(
-    callers: Sequence[Caller], shared: Shared, alignments: Sequence[str], how: PartyWork
+    callers: Sequence[Caller],
+    shared: Shared[TwoTowerRecipe],
+    alignments: Sequence[str],
+    how: PartyWork,
 ) -> ResumePoint | None:
     """Send hello to every item side until all agree on one place; return it."""
     places = stored_points(how.work, shared.run(alignments))
@@ -319,7 +243,7 @@ def _greeted(
 
 def _fitted(
     learner: Callable[[Phase], Any],
-    shared: Shared,
+    shared: Shared[TwoTowerRecipe],
     how: PartyWork,
     run: str,
     place: ResumePoint | None,
@@ -377,10 +301,3 @@ def _place(told: Line | None) -> ResumePoint | None:
 
 def _where(place: ResumePoint | None) -> str:
     return "training starts" if place is None else f"training resumes from {place}"
-
-
-def _pause(stop: Event | None) -> None:
-    if stop is None:
-        time.sleep(PAUSE_S)
-    else:
-        stop.wait(PAUSE_S)

@@ -6,9 +6,10 @@ It needs no torch for loading and inference. It contains weights and values shar
 but no data of a single user.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -24,13 +25,12 @@ from audiorec.learning.bundle import (
 from audiorec.learning.card import Card
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.federated.forward import check_weights, user_vectors
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe, recipe_of
+from audiorec.recall.federated.recipe import RECIPES, OneWayRecipe, PartyRecipe, recipe_of
 from audiorec.recall.federated.user_features import UserEncoder
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray
 
 KIND = "federated/users"
-RECIPES: Mapping[str, type[TwoTowerRecipe]] = {"two-tower": TwoTowerRecipe, "mmoe": MmoeRecipe}
 USER = "user."  # prefix of names in a bundle
 PEOPLE = "Weights, and attribute values shared by several users: no user ids and no rows of users."
 THREATS = (
@@ -41,6 +41,12 @@ THREATS = (
     "guarantee privacy, and no epsilon is claimed. A party that violates the protocol can learn "
     "more: see docs/federated.md."
 )
+ONE_WAY_THREATS = (
+    "Threat model: two parties that do not collude. The user side sends one vector of each shared "
+    "user, once, and gets nothing back: it learns which users both know. The item side learns the "
+    "vectors, which tell much about the users' features; no guarantee covers them. See "
+    "docs/federated.md."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +55,7 @@ class UserModel:
 
     Attributes
     ----------
-    recipe : TwoTowerRecipe
+    recipe : PartyRecipe
     encoder : UserEncoder
     weights : mapping of str to ndarray
         Weights for `audiorec.recall.federated.forward.user_vectors`.
@@ -59,7 +65,7 @@ class UserModel:
         Id of the bundle that it was read from.
     """
 
-    recipe: TwoTowerRecipe
+    recipe: PartyRecipe
     encoder: UserEncoder
     weights: Mapping[str, Any]
     space: str = ""
@@ -69,12 +75,21 @@ class UserModel:
     @property
     def name(self) -> str:
         """Name of its channel."""
-        return "mmoe" if isinstance(self.recipe, MmoeRecipe) else "two-tower"
+        return self.recipe.kind
 
     @property
     def businesses(self) -> int:
         """Number of businesses with items that it has vectors for."""
-        return len(self.recipe.item_weights) if isinstance(self.recipe, MmoeRecipe) else 1
+        return self.recipe.item_sides
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights: models of equal weights have the same."""
+        found = hashlib.sha256()
+        for name, array in sorted(self.weights.items()):
+            found.update(f"{name} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
     def embed(self, people: Profiles, business: int = 0) -> FloatArray:
         """Return user vectors for one business: (n, d) float32 of length 1; 0 if unknown.
@@ -87,6 +102,11 @@ class UserModel:
         if not 0 <= business < self.businesses:
             raise InputError(f"no business {business}; the model has {self.businesses}")
         return user_vectors(self.encoder.encode(people), self.weights, self.recipe)[:, business]
+
+    def cut(self, recipe: OneWayRecipe, numbers: slice) -> "UserModel":
+        """Return a one-way model with some numbers of each vector only, brought to length 1."""
+        weights = {name: array[:, numbers] for name, array in self.weights.items()}
+        return replace(self, recipe=recipe, weights=weights)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return tensors and plain JSON values for a bundle."""
@@ -102,7 +122,7 @@ class UserModel:
         return tensors, config
 
     @classmethod
-    def of_state(cls, bundle: Bundle, recipe: TwoTowerRecipe) -> Self:
+    def of_state(cls, bundle: Bundle, recipe: PartyRecipe) -> Self:
         """Undo `state`; raise `WeightsError` if the parts do not fit together."""
         try:
             values = {
@@ -140,7 +160,7 @@ class UserModel:
                 "columns": ", ".join([*self.encoder.values, *self.encoder.numbers]),
                 "values": sum(map(len, self.encoder.values.values())),
             },
-            sections={"Threats": THREATS},
+            sections={"Threats": threats_of(self.recipe)},
         )
         return write_bundle(path, tensors=tensors, config=about, card=card.markdown())
 
@@ -165,7 +185,12 @@ def space_of(space: str, number: int) -> str:
     return fingerprint({"space": space, "business": number}) if number else space
 
 
-def recipe_in(bundle: Bundle, channel: str) -> TwoTowerRecipe:
+def threats_of(recipe: PartyRecipe) -> str:
+    """Return the threat model of a recipe's exchange, for a model card."""
+    return ONE_WAY_THREATS if isinstance(recipe, OneWayRecipe) else THREATS
+
+
+def recipe_in(bundle: Bundle, channel: str) -> Any:
     """Return the recipe of a bundle; raise `WeightsError` if it is not one of this channel."""
     try:
         return recipe_of(bundle.config["recipe"], RECIPES[channel])

@@ -60,6 +60,7 @@ HERE_ALONE = {
     "federated align": "reads local keys and settings",
     "federated train": "reads local keys and settings",
     "federated users": "reads local keys and settings",
+    "federated release": "reads local keys and settings",
     "federated audit": "reads local keys and settings",
 }
 # Work in progress, and files that another program watches.

@@ -46,7 +46,7 @@ MISFITS = {
     "nothing": (b"", "at least 20 bytes, got 0"),
     "other magic": (raw(NOTED, magic=b"PK\3\4"), "the magic bytes b'ARFD'"),
     "newer version": (raw(NOTED, version=2), "expected version 1, got version 2"),
-    "unknown kind": (raw(NOTED, kind=99), "a kind from 1 to 20, got 99"),
+    "unknown kind": (raw(NOTED, kind=99), "a kind from 1 to 21, got 99"),
     "cut": (raw(NOTED)[:-1], "bytes in all"),
     "longer": (raw(NOTED) + b"x", "bytes in all"),
     "a length that lies": (raw(NOTED, more=1 << 40), "at most 65,536 and 33,554,432 bytes"),

@@ -109,7 +109,7 @@ def rehearsed(spaces, tmp_path_factory):
         sniffer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert sniffer.stdout.readline() == "ready\n"
     prefix = {role: spaces.prefix(role) for role in ROLES}
-    result = rehearse.rehearse(folder, address=address, prefix=prefix, epochs=4)
+    result = rehearse.rehearse(folder, model="two-tower", address=address, prefix=prefix, epochs=4)
     if sniffer is not None:
         sniffer.kill()
         sniffer.wait()
@@ -245,9 +245,9 @@ def in_one_process(folder):
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralLearner
-    from audiorec.recall.federated.party import Shared
     from audiorec.recall.federated.plan import PartyPlan, music_data
     from audiorec.recall.federated.secret import draws_of
+    from audiorec.recall.federated.session import Shared
     from audiorec.recall.federated.sides import ItemSide, UserSide
 
     names = (*SIDES, "partner")

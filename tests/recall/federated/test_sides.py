@@ -30,9 +30,9 @@ from audiorec.learning.torch_use import one_thread
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.party import Shared
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.secret import draws_of
+from audiorec.recall.federated.session import Shared
 from audiorec.recall.federated.shared_draws import JointStep, split_rows, steps_in, steps_of
 from audiorec.recall.federated.sides import ItemSide
 

@@ -1,0 +1,333 @@
+"""One-way: what the SVD and the ridge compute, one table that crosses once, parties that die."""
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from direct_transport import Direct
+from one_way_world import SMALL, USERS, people, plays
+
+from audiorec.errors import InputError, LostPeerError, ProtocolError, SpecMismatchError
+from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import Context, RecallData
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.noise import Defence
+from audiorec.recall.federated.one_way import OneWay, fit_songs, fit_users, rows_of
+from audiorec.recall.federated.protocol import MessageKind, decode, pack, parts_of
+from audiorec.recall.federated.recipe import OneWayRecipe
+from audiorec.recall.federated.send_once import receive_vectors, send_vectors
+from audiorec.recall.federated.session import PartyRun, Shared
+from audiorec.recall.registry import load_channel
+
+
+def test_vectors_are_the_left_singular_vectors_times_the_values():
+    """Worked by another way: the weighted rows as a plain matrix, and numpy's SVD of it."""
+    shown = Profiles(("u", "v", "w", "x"), {"items": ["a|b", "a", "b|c", "c"]}, {})
+    model = fit_users(shown, OneWayRecipe(dimension=3))
+    rows = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]]) * np.log(4 / 2)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    left, values, _ = np.linalg.svd(rows)
+    expected = left[:, :3] * values
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = model.embed(shown)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-6)
+
+
+def test_a_newcomer_is_embedded_as_the_same_row_of_the_table():
+    model = fit_users(people(), SMALL)
+    twin = Profiles(("new",), {"interests": ["a1|b1|c1|unheard"]}, {"age": np.array([21.0])})
+    np.testing.assert_allclose(model.embed(twin)[0], model.embed(people())[1], atol=1e-6)
+    nobody = Profiles(("nobody",), {"interests": ["unheard"]}, {"age": np.array([np.nan])})
+    assert not model.embed(nobody).any()
+
+
+def test_songs_are_a_ridge_regression_worked_by_hand():
+    """Two users on the axes; of one song each, and the constant is hardly regularised."""
+    vectors = np.eye(2, dtype=np.float32)
+    heard = Sequences.from_lists([["s", "s"], ["t"]], ["u", "v"])
+    songs, prior = fit_songs(vectors, heard, OneWayRecipe(dimension=2, regularisation=1.0))
+    # By symmetry s - t is orthogonal to the constant: coefficients +-1/2 / (1/2 + 1/2) / 2.
+    np.testing.assert_allclose(songs[0] - songs[1], [0.5, -0.5], atol=1e-6)
+    np.testing.assert_allclose(prior[0], prior[1], atol=1e-7)
+    assert prior[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_user_without_a_vector_counts_for_the_prior_alone():
+    vectors = np.array([[1, 0], [0, 0]], np.float32)
+    one = Sequences.from_lists([["s"], []], ["u", "v"])
+    both = Sequences.from_lists([["s"], ["s"]], ["u", "v"])
+    recipe = OneWayRecipe(dimension=2)
+    (songs, prior), (more, higher) = (fit_songs(vectors, p, recipe) for p in (one, both))
+    assert higher[0] > prior[0]
+    assert abs(more[0, 0]) < abs(songs[0, 0]) + 1e-6
+    silent = np.array([[1, 0], [0, 1]], np.float32)  # v plays nothing: no row at all
+    for ours, alone in zip(
+        fit_songs(silent, one, recipe), fit_songs(silent[:1], one.take([0]), recipe), strict=True
+    ):
+        np.testing.assert_allclose(ours, alone, atol=1e-7)
+
+
+def test_the_plays_that_are_learnt_from_stay_as_they_were():
+    data = plays()
+    before = data.sequences.song.tobytes(), data.sequences.starts.tobytes()
+    fit_songs(np.ones((60, 2), np.float32), data.sequences, SMALL)
+    assert (data.sequences.song.tobytes(), data.sequences.starts.tobytes()) == before
+
+
+def test_without_profiles_or_columns_there_is_nothing_to_learn_users_from():
+    with pytest.raises(InputError, match="one-way: needs a table of user profiles"):
+        OneWay(SMALL).fit(plays())
+    nothing = Profiles(USERS, {"interests": [None] * len(USERS)}, {})
+    with pytest.raises(InputError, match="the table of users has no column to learn from"):
+        fit_users(nothing, SMALL)
+    strangers = RecallData(plays().sequences, (), Context(profiles=people(("x", "y"))))
+    with pytest.raises(InputError, match="no user known to both sides has a play"):
+        OneWay(SMALL).fit(strangers)
+
+
+class KilledError(Exception):
+    """Ends a party as a kill would: nothing more is said."""
+
+
+class Dying(Direct):
+    """A transport whose caller dies at its `left`-th message: before it is sent, or after."""
+
+    left = 0
+    heard = True
+
+    def ask(self, data, timeout_s):
+        Dying.left -= 1
+        if Dying.left == 0 and not Dying.heard:
+            raise KilledError
+        answer = super().ask(data, timeout_s)
+        if Dying.left == 0:
+            raise KilledError
+        return answer
+
+
+class DyingDesk(Desk):
+    """A desk whose party dies when it has received its `after`-th question."""
+
+    def __init__(self, after):
+        super().__init__(timeout_s=20)
+        self.after = after
+
+    def receive(self, *kinds, **options):
+        message = super().receive(*kinds, **options)
+        self.after -= 1
+        if self.after == 0:
+            raise KilledError
+        return message
+
+
+class Music:
+    """The music side in a thread."""
+
+    def __init__(self, *, desk=None, recipe=SMALL, data=None, fit=None, wait_s=20.0):
+        self.desk, self.data = desk or Desk(timeout_s=20), data or plays()
+        self.shared = Shared(recipe=recipe, users=len(USERS))
+        self.how, self.fits, self.saved = PartyRun(wait_s=wait_s), 0, None
+        self.error = self.done = None
+        self.fit = fit or (lambda: None)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.done = receive_vectors(
+                self.desk, self.shared, "a" * 64, self.how, self._fitted, self._save
+            )
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+        finally:
+            self.desk.close()
+
+    def _fitted(self, vectors):
+        self.fits, self.vectors = self.fits + 1, vectors
+        self.fit()
+        return OneWay.of_vectors(self.shared.recipe, self.data, USERS, vectors)
+
+    def _save(self, channel, space):
+        channel.space, self.saved = space, channel
+        return space
+
+    def join(self):
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+def sent(music, *, vectors=None, wrap=Direct, observer=None, recipe=SMALL, timeout_s=20, **how):
+    """Run the partner to its end; return whether it is done, and the space."""
+    spaces = []
+    found = fit_users(people(), recipe).embed(people()) if vectors is None else vectors
+    done = send_vectors(
+        lambda: [Caller(wrap(music().desk, observer), timeout_s=timeout_s)],
+        found,
+        Shared(recipe=recipe, users=len(USERS)),
+        ["a" * 64],
+        PartyRun(**{"wait_s": 20.0, **how}),
+        spaces.append,
+    )
+    return done, spaces
+
+
+def test_two_parties_get_what_one_process_gets_bit_for_bit(tmp_path):
+    music = Music()
+    done, spaces = sent(lambda: music)
+    music.join()
+    known = RecallData(plays().sequences, (), Context(profiles=people()))
+    central = OneWay(SMALL).fit(known)
+    assert done
+    assert music.done
+    np.testing.assert_array_equal(music.saved.songs, central.songs)
+    np.testing.assert_array_equal(music.saved.prior, central.prior)
+    assert music.saved.trained.figures == central.trained.figures
+    music.saved.save(tmp_path / "model")
+    loaded = load_channel(tmp_path / "model")
+    assert (loaded.space, loaded.users) == (spaces[0], None)
+    assert "gets nothing back" in (tmp_path / "model" / "MODEL_CARD.md").read_text()
+
+
+def test_one_table_crosses_and_the_answers_do_not_depend_on_plays():
+    """The music side answers alike whoever plays what, but for the nonce of the session."""
+    told = []
+    for seed in (0, 1):
+        heard, music = [], Music(data=plays(seed=seed))
+        sent(lambda music=music: music, observer=heard.append)
+        music.join()
+        told.append([decode(data) for data in heard])
+    kinds = [message.kind for message in told[0]]
+    assert kinds == [
+        *(MessageKind.HELLO, MessageKind.WELCOME, MessageKind.TABLE, MessageKind.NOTED),
+        *(MessageKind.FINISH, MessageKind.FINISHED) * 2,
+    ]
+    for first, second in zip(*told, strict=True):
+        if first.kind == MessageKind.FINISHED:
+            spaces = [next(m for m in one if m.kind == MessageKind.FINISH)["space"] for one in told]
+            assert [first["model_id"], second["model_id"]] == spaces  # the partner's own word
+        elif first.kind == MessageKind.NOTED:
+            assert first.fields == second.fields == {}
+
+
+# The fourth message is the last one: after it, both have their models.
+@pytest.mark.parametrize(
+    ("left", "heard"), [*((n, True) for n in (1, 2, 3)), *((n, False) for n in (1, 2, 3, 4))]
+)
+def test_a_partner_that_dies_sends_the_same_bytes_again(left, heard):
+    whole, music = [], Music()
+    Dying.left, Dying.heard = left, heard
+    with pytest.raises(KilledError):
+        sent(lambda: music, wrap=Dying, observer=whole.append)
+    done, _ = sent(lambda: music, observer=whole.append)
+    music.join()
+    tables = [m.payload for m in map(decode, whole) if m.kind == MessageKind.TABLE]
+    assert done
+    assert len(set(tables)) == 1
+    assert music.fits == 1
+    reference = Music()
+    sent(lambda: reference)
+    np.testing.assert_array_equal(music.saved.songs, reference.join().saved.songs)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_music_side_that_dies_is_sent_the_table_again(after):
+    first = Music(desk=DyingDesk(after))
+    parties = [first]
+
+    def find():
+        if not first.thread.is_alive() and len(parties) == 1:
+            parties.append(Music())
+        return parties[-1]
+
+    done, spaces = sent(find)
+    assert done
+    if after < 3:  # else it had written its model, and nothing is missing
+        assert parties[-1].join().saved.space == spaces[-1]
+        assert isinstance(first.error, KilledError)
+
+
+def test_a_fit_that_takes_longer_than_the_time_limit_runs_once():
+    slow = threading.Event()
+    music = Music(fit=lambda: slow.wait(1.5))
+    done, _ = sent(lambda: music, timeout_s=0.4)
+    assert done
+    assert music.join().fits == 1
+
+
+def test_a_table_that_is_longer_than_allowed_is_shortened():
+    """What is released later is bounded by the length of a vector: the music side sees to it."""
+    music = Music()
+    vectors = np.full((len(USERS), 4), 100.0, np.float32)
+    vectors[3] = 0.25  # of length 0.5
+    sent(lambda: music, vectors=vectors)
+    lengths = np.linalg.norm(music.join().vectors, axis=1)
+    assert lengths.max() <= 1 + 1e-6
+    assert lengths[3] == pytest.approx(0.5)
+
+
+def test_numbers_that_are_not_finite_end_the_session():
+    music = Music()
+    vectors = np.zeros((len(USERS), 4), np.float32)
+    vectors[5, 1] = np.nan
+    with pytest.raises(Exception, match="finite numbers"):
+        sent(lambda: music, vectors=vectors, wait_s=0.1)
+    with pytest.raises(ProtocolError, match="finite numbers"):
+        music.join()
+
+
+def test_a_table_of_other_rows_is_refused():
+    music = Music()
+    with pytest.raises(Exception, match=f"expected .*total {len(USERS)}"):
+        sent(lambda: music, vectors=np.zeros((10, 4), np.float32), wait_s=0.1)
+
+
+def test_other_settings_and_another_alignment_are_refused_by_name():
+    music = Music()
+    with pytest.raises(Exception, match=r"regularisation is 2\.0 there, 1\.0 here"):
+        sent(lambda: music, recipe=OneWayRecipe(dimension=4, regularisation=2.0))
+    with pytest.raises(SpecMismatchError, match="regularisation"):
+        music.join()
+
+
+def test_who_is_told_to_stop_stops_both():
+    stop, music = threading.Event(), Music()
+    stop.set()
+    done, spaces = sent(lambda: music, stop=stop)
+    assert (done, spaces) == (False, [])
+    assert music.join().done is False
+
+
+def test_nobody_there_is_an_error_after_a_while():
+    music = Music(wait_s=0.2)
+    with pytest.raises(LostPeerError):
+        music.join()
+
+
+def test_vectors_may_cross_as_float16():
+    heard, music = [], Music()
+    sent(lambda: music, observer=heard.append, defence=Defence(rounding="float16"))
+    music.join()
+    table = next(m for m in map(decode, heard) if m.kind == MessageKind.TABLE)
+    assert (table["dtype"], len(table.payload)) == ("float16", 2 * len(USERS) * 4)
+
+
+def test_parts_cover_a_table_of_any_size_within_the_limit_of_a_message():
+    for total, width in ((0, 64), (1, 4096), (65_536, 64), (200_000, 64), (5_000, 4096)):
+        parts = list(parts_of(total, width))
+        assert parts[0].start == 0
+        assert parts[-1].stop == total
+        assert all(a.stop == b.start for a, b in pairwise(parts))
+        widest = max(part.stop - part.start for part in parts)
+        pack(np.zeros((min(widest, 10), width), np.float32))
+        assert widest * width * 4 <= 32 << 20
+
+
+def test_rows_follow_the_owners():
+    vectors = np.arange(4, dtype=np.float32).reshape(2, 2)
+    found = rows_of(("b", "c", "a"), ("a", "", "b")[::2], vectors)
+    assert found.tolist() == [[2, 3], [0, 0], [0, 1]]

@@ -33,6 +33,7 @@ from audiorec.recall.federated.attacks import activity
 from audiorec.recall.federated.item_half import ItemPlays
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, decode
+from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.shared_draws import split_rows, steps_of
 
 SPEC = importlib.util.spec_from_file_location(
@@ -89,7 +90,7 @@ def of_pairs(data: Path, users: int, silent: float) -> Any:
 def train(folder: Path, world: Any, recipe: str) -> list[dict[str, Any]]:
     """Let both parties align and train; return the leaks that the music side recorded."""
     address = f"127.0.0.1:{rehearse.free_port()}"
-    rehearse.write_parties(folder, world, address=address, recipe=recipe)
+    rehearse.write_parties(folder, world, address=address, recipe=recipe, model="two-tower")
     for role, other in zip(rehearse.PARTIES, reversed(rehearse.PARTIES), strict=True):
         rehearse.run(folder / role, f"federated keys --role {role} --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
@@ -104,6 +105,7 @@ def received(folder: Path) -> tuple[Steps, tuple[str, ...]]:
     """Return what the partner has afterwards: gradients with their rows, and who these are."""
     plan = PartyPlan.read(folder / "partner" / "partner.toml")
     ids, recipe = read_alignment(plan.alignment).user_ids, plan.settings()
+    assert isinstance(recipe, TwoTowerRecipe)
     data, at = (folder / "partner" / KEPT_FILE).read_bytes(), 0
     found: Steps = {}
     rows = {

@@ -79,11 +79,11 @@ class World:
         return np.repeat(np.arange(len(self.targets)), np.diff(self.targets.starts))
 
 
-def read_world(folder: Path, music: str, partner: str) -> World:
-    """Read a pair, and hide the events of the test users."""
+def read_world(folder: Path, music: str, partner: str, draw: int = 0) -> World:
+    """Read a pair, and hide the events of the test users, drawn by a seed."""
     own, theirs = (events(folder / name) for name in (f"{music}_{partner}", f"{partner}_{music}"))
     n = 1 + max(int(own[:, 0].max()), int(theirs[:, 0].max()))
-    hidden = np.sort(np.random.default_rng(0).permutation(n)[:TEST_USERS])
+    hidden = np.sort(np.random.default_rng(draw).permutation(n)[:TEST_USERS])
     is_hidden = np.isin(np.arange(n), hidden)
     ids = [f"user-{row:05d}" for row in range(n)]
     items = lists(own, n, "m")
@@ -162,10 +162,13 @@ def plain(found: Result | None) -> list[float] | None:
     return [found.found.value, found.found.low, found.found.high, found.chance]
 
 
-def cached(cache: Path, pair: str, world: World, kind: str, noise: float, seed: int) -> Any:
+def cached(
+    cache: Path, pair: str, world: World, kind: str, noise: float, seed: int, draw: int = 0
+) -> Any:
     """Return a run, made now or before."""
     about = {"recipe": RECIPES[kind].fingerprint, "noise": noise, "seed": seed, "test": TEST_USERS}
     about["version"] = 3  # of the noise and of the attacks
+    about |= {"draw": draw} if draw else {}
     path = cache / f"{pair}-{kind}-{noise:g}-{seed}-{fingerprint(about)[:8]}.json"
     if not path.is_file():
         found = run(world, kind, noise, seed)

@@ -120,9 +120,10 @@ def rates(draws: list[Draw], pair: str, cache: Path, n: int) -> None:
     ours = [draw.one_way() for draw in draws]
     table("model", "HR@10 %", "HR@100 %", "above two-tower, HR@10", "above two-tower, HR@100")
     shown = {"popularity": [popularity(draw.world)[0] for draw in draws], "one-way": ours}
-    for name, found in (shown | {f"two-tower, {n} draws": towers}).items():
+    shown |= {f"two-tower, {n} draws": towers} if n else {}
+    for name, found in shown.items():
         cells = [rate(draws[: len(found)], found, k) for k in (10, 100)]
-        if name == "one-way":
+        if n and name == "one-way":
             cells += [rate(draws[:n], found[:n], k, towers) for k in (10, 100)]
         print(row(name, *cells, *[""] * (4 - len(cells))), flush=True)
 

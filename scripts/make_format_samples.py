@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 from made_listening import write_catalogue
 
@@ -228,6 +229,17 @@ def make_index(_home: Path, target: Path) -> None:
     build_index(VectorStore.open(target / "vecs.parquet"), kind="flat", piece_songs=8)
 
 
+def make_ledger(_home: Path, target: Path) -> None:
+    """Write a ledger with one entry of each kind."""
+    from audiorec.recall.federated.ledger import Entry, Ledger
+
+    about: dict[str, Any] = {"at": "2026-01-01T00:00:00+00:00", "peer": "a" * 64, "count": 12}
+    kinds: tuple[tuple[Literal["release", "vectors", "ids"], float], ...]
+    kinds = (("ids", 0.0), ("vectors", 0.0), ("release", 2.0))
+    entries = tuple(Entry(what=what, noise=noise, **about) for what, noise in kinds)
+    Ledger(target, entries).write()
+
+
 MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_listening for name in ("plays.csv", "profiles.csv")},
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
@@ -243,6 +255,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "runs-v1.json": make_runs,
     "head-v1.safetensors": make_head,
     "index-v2": make_index,
+    "ledger-v1.json": make_ledger,
 }
 
 

@@ -105,6 +105,12 @@ def alignment(path):
     assert len(read_alignment(path).user_ids)
 
 
+def ledger(path):
+    from audiorec.recall.federated.ledger import Ledger
+
+    assert [entry.what for entry in Ledger.read(path).entries] == ["ids", "vectors", "release"]
+
+
 def undo(path):
     assert [record.path for record in read_records(path)] == ["/music/song.mp3"]
 
@@ -148,6 +154,7 @@ OPENERS = {
     "runs": read_runs,
     "audience": lambda path: summarise_lists(path, 3),
     "aligned": alignment,
+    "ledger": ledger,
     "federated-vectors": message,
     "users_model": refused,
     "metric_model": refused,

@@ -194,8 +194,8 @@ def _received(desk: Desk, shared: Shared[OneWayRecipe]) -> FloatArray | None:
 def shortened(vectors: FloatArray) -> FloatArray:
     """Return vectors of length 1 at most, but for rounding: no row weighs more than it should."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    found: FloatArray = vectors / np.where(lengths > 1 + ROUNDING, lengths, 1)
-    return found.astype(np.float32)
+    found = vectors / np.where(lengths > 1 + ROUNDING, lengths, 1)
+    return np.asarray(found, np.float32)
 
 
 def _array(desk: Desk, message: Message) -> FloatArray:

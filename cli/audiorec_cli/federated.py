@@ -294,7 +294,7 @@ def release(
     --------
     audiorec federated release --config music.toml --epsilon 4 --out released/
     audiorec federated release --config partner.toml --from released/ --out served/
-    audiorec recall candidates served/ --profiles newcomers.csv --out candidates.parquet
+    audiorec recall candidates served/ --profiles new.csv --out cands.parquet
     """
     from audiorec.recall.federated.release import complete
     from audiorec.recall.federated.release import release as release_songs

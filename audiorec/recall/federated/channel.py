@@ -22,10 +22,16 @@ from audiorec.recall.contract.next_song import unit
 from audiorec.recall.contract.side_encoder import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
-from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
-from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
+from audiorec.recall.federated.user_model import (
+    PEOPLE,
+    THREATS,
+    UserModel,
+    logits_of,
+    recipe_in,
+    weights_of,
+)
 from audiorec.types import FloatArray, Int64Array
 
 if TYPE_CHECKING:

@@ -28,13 +28,13 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.song_table import SongTable
-from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import figures_of, ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.secret import secret_of, set_rate, with_secret
 from audiorec.recall.federated.shared_draws import BEGIN, JointStep
+from audiorec.recall.federated.towers import secret_of, set_rate, with_secret
 from audiorec.recall.federated.user_features import Bag
+from audiorec.recall.federated.user_model import logits_of
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 DRAW = 0  # purpose of the secret

@@ -230,7 +230,7 @@ def _train_towers(
     from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes
     from audiorec.recall.federated.party import PartyWork
     from audiorec.recall.federated.resume_points import RUN_FILES
-    from audiorec.recall.federated.secret import draws_of
+    from audiorec.recall.federated.towers import draws_of
 
     shared = Shared(recipe=recipe, users=len(alignment), checkpoint_steps=plan.checkpoint_steps)
     run = _train_partner if plan.role == "partner" else _train_music

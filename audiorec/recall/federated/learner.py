@@ -23,9 +23,9 @@ from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.secret import set_rate
 from audiorec.recall.federated.shared_draws import JointStep, steps_of
 from audiorec.recall.federated.sides import ItemSide, UserSide
+from audiorec.recall.federated.towers import set_rate
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress

@@ -56,7 +56,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One thing that others may have learnt.
 
     Attributes
@@ -93,11 +93,11 @@ class Ledger:
     Attributes
     ----------
     path : Path
-    entries : tuple of Entry
+    entries : tuple of LedgerEntry
     """
 
     path: Path
-    entries: tuple[Entry, ...] = field(default=())
+    entries: tuple[LedgerEntry, ...] = field(default=())
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -117,7 +117,7 @@ class Ledger:
         if content.get("schema") != SCHEMA or not isinstance(content.get("entries"), list):
             raise StoreError(f"{path}: not a ledger, or one of a newer audiorec")
         try:
-            found = [from_table(Entry, dict(one), "entry") for one in content["entries"]]
+            found = [from_table(LedgerEntry, dict(one), "entry") for one in content["entries"]]
         except (TypeError, ValueError) as error:
             raise StoreError(f"{path}: not a valid entry: {error}") from error
         return cls(path, tuple(found))
@@ -132,7 +132,7 @@ class Ledger:
         own = [e for e in self.entries if (e.what, e.peer) == ("ids", peer)]
         return sum(e.count for e in own if datetime.fromisoformat(e.at) > since)
 
-    def plus(self, entry: Entry) -> Self:
+    def plus(self, entry: LedgerEntry) -> Self:
         """Return the ledger with one more entry."""
         return replace(self, entries=(*self.entries, entry))
 
@@ -163,7 +163,7 @@ def note_release(path: Path, budget: Budget, peer: str, songs: int, noise: float
     StoreError
         If the ledger cannot be read or written.
     """
-    entry = Entry(what="release", at=_now().isoformat(), peer=peer, count=songs, noise=noise)
+    entry = LedgerEntry(what="release", at=_now().isoformat(), peer=peer, count=songs, noise=noise)
     with held(path) as ledger:
         after = ledger.plus(entry)
         total, spent = after.spent(budget.delta), ledger.spent(budget.delta)
@@ -186,14 +186,14 @@ def note_ids(path: Path, budget: Budget, peer: str, ids: int) -> str:
                 f"{ids:,} ids after {before:,} within a day; this side allows "
                 f"{budget.ids_a_day:,} (ids_a_day)"
             )
-        ledger.plus(Entry(what="ids", at=now.isoformat(), peer=peer, count=ids)).write()
+        ledger.plus(LedgerEntry(what="ids", at=now.isoformat(), peer=peer, count=ids)).write()
     return ""
 
 
 def note_vectors(path: Path, peer: str, users: int) -> None:
     """Enter a table of user vectors before it is sent."""
     with held(path) as ledger:
-        entry = Entry(what="vectors", at=_now().isoformat(), peer=peer, count=users)
+        entry = LedgerEntry(what="vectors", at=_now().isoformat(), peer=peer, count=users)
         ledger.plus(entry).write()
 
 

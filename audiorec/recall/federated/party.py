@@ -48,7 +48,7 @@ class PartyWork(PartyRun):
         Folder of the checkpoints.
     seed : callable, optional
         Called with a phase: the secret seed of the party's own draws in it
-        (`audiorec.recall.federated.secret`). Random by default, and then another one if training
+        (`audiorec.recall.federated.towers`). Random by default, and then another one if training
         starts again; processes other than the first take the first one's.
     witness : callable, optional
         Recorder of an item side's gradients, as `ItemHalf.witness`.

@@ -5,7 +5,12 @@
 
 A two-tower has one task and one dense network. An mmoe has several networks, the experts; each task
 mixes them by a gate, a softmax over the experts, and projects the result with a separate head.
-`audiorec.recall.federated.forward` is the same in numpy.
+`audiorec.recall.federated.user_model` is the same in numpy.
+
+A party's own draws (songs played, negatives, hidden items and dropout; noise has no seed) come from
+a secret, which it derives from its private key for one run and one phase: a run that starts again
+repeats its draws, and no other run has them. The secret is a buffer of the half's model:
+checkpoints include it, bundles do not.
 
 References
 ----------
@@ -15,17 +20,23 @@ mixture-of-experts*, 2018.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from secrets import randbits
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torch.nn import functional
 
+from audiorec.learning.refit import Phase
+from audiorec.learning.schedule import cosine_decay
+from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.shared_draws import JointStep
 from audiorec.recall.federated.user_features import UserFeatures
 
+BITS = 62  # a positive int64
 START_SPREAD = 0.1  # standard deviation of initial embeddings
 
 
@@ -171,3 +182,34 @@ class _Weighted(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (weights,) = ctx.saved_tensors
         return gradients[0] * weights, None
+
+
+def draws_of(keys: Keys, run: str) -> Callable[[Phase], int]:
+    """Return the seed of a party's draws by phase, for a run named by `Shared.run`."""
+    return lambda phase: int.from_bytes(keys.seed("draws", run, phase), "big") >> (256 - BITS)
+
+
+class SecretModules(nn.ModuleDict):
+    """Modules by name, with a secret."""
+
+    secret: torch.Tensor
+
+
+def with_secret(secret: int | None, **modules: nn.Module) -> SecretModules:
+    """Return modules with a secret, drawn from the system's entropy by default."""
+    kept = SecretModules(modules)
+    value = randbits(BITS) if secret is None else secret
+    kept.register_buffer("secret", torch.tensor(value, dtype=torch.int64))
+    return kept
+
+
+def secret_of(kept: SecretModules) -> int:
+    """Return the secret."""
+    return int(kept.secret)
+
+
+def set_rate(optimiser: optim.Optimizer, recipe: TwoTowerRecipe, step: JointStep) -> None:
+    """Set the learning rate of a step."""
+    rate = recipe.learning_rate * cosine_decay(step.done, warm_up=recipe.warm_up)
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -27,9 +27,8 @@ from audiorec.learning.seeds import generator, torch_seed
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.secret import secret_of, set_rate, with_secret
 from audiorec.recall.federated.shared_draws import BEGIN, JointStep
-from audiorec.recall.federated.towers import UserShape, UserTower
+from audiorec.recall.federated.towers import UserShape, UserTower, secret_of, set_rate, with_secret
 from audiorec.recall.federated.user_features import Bag, UserFeatures
 from audiorec.types import FloatArray, Int64Array
 

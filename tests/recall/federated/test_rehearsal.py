@@ -246,9 +246,9 @@ def in_one_process(folder):
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralLearner
     from audiorec.recall.federated.plan import PartyPlan, music_data
-    from audiorec.recall.federated.secret import draws_of
     from audiorec.recall.federated.session import Shared
     from audiorec.recall.federated.sides import ItemSide, UserSide
+    from audiorec.recall.federated.towers import draws_of
 
     names = (*SIDES, "partner")
     plans = [PartyPlan.read(folder / name / f"{name}.toml") for name in names]

@@ -15,8 +15,8 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.federated.accounting import delta_of, epsilon_of, lower_bound, noise_for
 from audiorec.recall.federated.ledger import (
     Budget,
-    Entry,
     Ledger,
+    LedgerEntry,
     note_ids,
     note_release,
     note_vectors,
@@ -224,16 +224,18 @@ def test_a_ledger_that_was_changed_lets_nothing_through(tmp_path):
             note_release(path, BUDGET, PEER, 10, 2.0)
         assert path.read_text() == text
     with pytest.raises(InputError, match="an entry of vectors with noise"):
-        Entry(what="vectors", at="2026-01-01T00:00:00+00:00", peer=PEER, count=1, noise=1.0)
+        LedgerEntry(what="vectors", at="2026-01-01T00:00:00+00:00", peer=PEER, count=1, noise=1.0)
     with pytest.raises(InputError, match="without a time zone"):
-        Entry(what="ids", at="2026-01-01T00:00:00", peer=PEER, count=1)
+        LedgerEntry(what="ids", at="2026-01-01T00:00:00", peer=PEER, count=1)
 
 
 def test_ids_are_limited_by_peer_and_day(tmp_path):
     from datetime import UTC, datetime, timedelta
 
     path, now = tmp_path / "ledger.json", datetime.now(UTC)
-    old = Entry(what="ids", at=(now - timedelta(hours=25)).isoformat(), peer=PEER, count=1_000)
+    old = LedgerEntry(
+        what="ids", at=(now - timedelta(hours=25)).isoformat(), peer=PEER, count=1_000
+    )
     Ledger(path, (old,)).write()
     assert note_ids(path, BUDGET, PEER, 60) == ""
     refused = "50 ids after 60 within a day; this side allows 100 (ids_a_day)"

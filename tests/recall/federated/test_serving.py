@@ -14,9 +14,14 @@ from two_parties import RECIPE, USERS, mmoe, people
 from audiorec.errors import InputError
 from audiorec.recall.federated.alignment import Alignment, write_alignment
 from audiorec.recall.federated.keys import make_keys
-from audiorec.recall.federated.onnx_tower import OnnxTower, inputs_of, tower_bytes
 from audiorec.recall.federated.plan import PartyPlan
-from audiorec.recall.federated.serving import user_table, write_tower
+from audiorec.recall.federated.serving import (
+    OnnxTower,
+    inputs_of,
+    tower_bytes,
+    user_table,
+    write_tower,
+)
 from audiorec.recall.federated.sides import UserSide
 from audiorec.recall.federated.user_model import UserModel, space_of, weights_of
 from audiorec.store.embeddings import EmbeddingTable

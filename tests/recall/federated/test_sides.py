@@ -31,10 +31,10 @@ from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.secret import draws_of
 from audiorec.recall.federated.session import Shared
 from audiorec.recall.federated.shared_draws import JointStep, split_rows, steps_in, steps_of
 from audiorec.recall.federated.sides import ItemSide
+from audiorec.recall.federated.towers import draws_of
 
 GUARDED = Defence(noise=2.0, rounding="float16", vector_noise=0.1)
 CASES = {

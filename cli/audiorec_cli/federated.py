@@ -292,8 +292,8 @@ def release(
 
     Examples
     --------
-    audiorec federated release --config music.toml --epsilon 4 --out released/
-    audiorec federated release --config partner.toml --from released/ --out served/
+    audiorec federated release --config music.toml --epsilon 4 --out given/
+    audiorec federated release --config partner.toml --from given/ --out served/
     audiorec recall candidates served/ --profiles new.csv --out cands.parquet
     """
     from audiorec.recall.federated.release import complete

@@ -125,7 +125,8 @@ line['job_peak_mb'] = round(peak() / 1e6)
 import pyarrow.parquet as pq
 table = pq.read_table(out).slice(40, 20)
 assert len(table) == 20
-expected = store.similar(store.ids[2], 20, by=by)
+space = store.space(by, use_index=False)
+expected = space.search(space.units([2]), 20, own=np.array([2]))[0]
 assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
 """
 FAISS_PAIRS = """

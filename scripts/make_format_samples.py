@@ -240,6 +240,16 @@ def make_ledger(_home: Path, target: Path) -> None:
     Ledger(target, entries).write()
 
 
+def make_sound_index(_home: Path, target: Path) -> None:
+    """Write an index of sound beside the store of format 3."""
+    from audiorec.search.index_build import build_index
+    from audiorec.store.store import VectorStore
+
+    target.mkdir()
+    shutil.copy(SAMPLES / "vecs-v3.parquet", target / "vecs.parquet")
+    build_index(VectorStore.open(target / "vecs.parquet"), kind="flat")
+
+
 MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_listening for name in ("plays.csv", "profiles.csv")},
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
@@ -256,6 +266,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "head-v1.safetensors": make_head,
     "index-v2": make_index,
     "ledger-v1.json": make_ledger,
+    "index-v3": make_sound_index,
 }
 
 

@@ -58,8 +58,7 @@ class ExtractorConfig:
         The folder of an added network (`audiorec.tagger.added`) to use instead of the shipped
         ones; `spec` is then its front end. `backbones.extractor_config` finds both by name.
     engine, device, batch_size
-        Affect speed only; they change no score by more than 1e-5. The batch size is in segments;
-        None selects a default for the device.
+        Affect speed only; no score changes by more than 1e-5. Batches are counted in segments.
     max_duration_s : float
         A longer song is refused, not cut.
     attributes, sound : bool

@@ -37,6 +37,7 @@ from audiorec.search.named import stored_spelling as stored_spelling
 from audiorec.search.near import MINIMUM as MINIMUM
 from audiorec.search.near import away_from as away_from
 from audiorec.search.near import near_one as near_one
+from audiorec.search.near import near_seeds as near_seeds
 from audiorec.search.scaling import DEFAULT_WEIGHTS as DEFAULT_WEIGHTS
 from audiorec.search.scaling import By as By
 from audiorec.search.searchable import SearchableStore as SearchableStore

@@ -183,15 +183,14 @@ class Journal:
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
         places = self._content_places(kind)
-        marks = self._metadata[kind].marks if whole and kind == Kind.VECTORS else ()
-        for mark in marks:
-            parts = self._parts[kind]
+        if not whole or kind != Kind.VECTORS:
+            return frozenset(places)
+        parts = self._parts[kind]
+        for mark in self._metadata[kind].marks:
             heard = [part.table([mark]).column(mark).is_valid().to_pylist() for part in parts]
             places = {name: at for name, at in places.items() if heard[at[0]][at[1]]}
-        lacks = [isinstance(part, ParquetPart) and part.lacks for part in self._parts[kind]]
-        return frozenset(
-            name for name, (part, _row) in places.items() if not marks or not lacks[part]
-        )
+        lacks = [isinstance(part, ParquetPart) and part.lacks for part in parts]
+        return frozenset(name for name, (part, _row) in places.items() if not lacks[part])
 
     def append_song(
         self,

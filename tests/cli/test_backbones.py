@@ -26,7 +26,7 @@ def rows(audiorec):
 
 
 def test_the_list_has_the_shipped_ones_and_those_that_were_added(home, audiorec):
-    assert [row["from"] for row in rows(audiorec).values()] == ["shipped", "shipped"]
+    assert [row["from"] for row in rows(audiorec).values()] == ["shipped"]
     code, out, err = audiorec("backbones", "add", "tiny.onnx", "--spec", "tiny.json")
     assert (code, out) == (0, "")
     assert "added tiny " in err
@@ -77,7 +77,7 @@ def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):
     code, out, err = audiorec("similar", "0.wav", "-v", "t/vecs.parquet", "--include-non-music",
                               "--minimum", "-1", "--json")  # fmt: skip
     assert code == 0, err
-    assert json.loads(out)["by"] == "features"
+    assert json.loads(out)["by"] == "sound"
     write_song(home / "new.wav", seed=7, seconds=9.2)
     code, out, err = audiorec("similar", "new.wav", "-v", "t/vecs.parquet", "--include-non-music",
                               "--minimum", "-1", "--json")  # fmt: skip

@@ -1,6 +1,7 @@
 """`audiorec.store.ddl`: DuckDB runs it; ClickHouse's and Hive's follow their grammars."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from audiorec.store.ddl import DIALECTS, ddl
 from audiorec.store.export import export
 from audiorec.store.schema import number_names
 from audiorec.store.store import VectorStore
+
+SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
 
 
 @pytest.fixture
@@ -53,6 +56,18 @@ def test_duckdb_reads_what_was_written_for_old_readers(store, tmp_path):
     with duckdb.connect() as database:
         database.execute(ddl(store, "duckdb", source=str(tmp_path / "old.parquet")))
         assert database.sql("SELECT count(*) FROM songs").fetchall() == [(4,)]
+
+
+def test_duckdb_holds_the_sound_of_those_that_have_one(tmp_path):
+    duckdb = needs("duckdb")
+    path = tmp_path / "vecs.parquet"
+    path.write_bytes((SAMPLES / "vecs-v3.parquet").read_bytes())
+    with duckdb.connect() as database:
+        database.execute(ddl(path, "duckdb"))
+        found = database.sql("SELECT sound FROM songs ORDER BY song_id").fetchall()
+    rows, sound = VectorStore.open(path).read_list("sound")
+    assert found[2] == (None,)
+    assert np.array_equal(np.float32([found[row][0] for row in rows]), sound)
 
 
 # ClickHouse's grammar of the statements used here: https://clickhouse.com/docs/reference/

@@ -3,6 +3,7 @@
 import csv
 import json
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from audiorec.store.schema import Kind, StoreMetadata, number_names
 from audiorec.store.store import VectorStore
 
 NUMBERS = number_names(METADATA)
+SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
 
 
 @pytest.fixture
@@ -224,3 +226,42 @@ def test_the_command_says_what_a_spreadsheet_would_run(store, tmp_path, monkeypa
     _, _, told = run_command(monkeypatch, capsys, *asked, "--guard-formulas")
     assert "an apostrophe was put before them" in told
     assert csv_texts(tmp_path / "v.csv", "title")[0] == f"'{FORMULAS[0]}"
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """A store with lists beside the vector, which one of its songs lacks."""
+    path = tmp_path / "heard.parquet"
+    path.write_bytes((SAMPLES / "vecs-v3.parquet").read_bytes())
+    return path
+
+
+def test_lists_become_columns_only_where_they_are_asked_for(heard, tmp_path):
+    assert export(heard, tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open() as file:
+        assert not any(
+            name.startswith(("sound", "embedding")) for name in csv.DictReader(file).fieldnames
+        )
+    export(heard, tmp_path / "sound.csv", columns=["sound", "title"])
+    rows, sound = VectorStore.open(heard).read_list("sound")
+    with (tmp_path / "sound.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert len(read[0]) == 1 + 128 + 1
+    found = [[row[f"sound_{n}"] for n in range(128)] for row in read]
+    assert set(found[2]) == {""}
+    assert np.array_equal(np.float32([found[row] for row in rows]), sound)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_lists_are_floats_for_other_programs(heard, tmp_path, kind):
+    out = tmp_path / f"all.{kind}"
+    export(heard, out)
+    if kind == "jsonl":
+        found = [json.loads(line)["embedding"] for line in out.read_text().splitlines()]
+    else:
+        column = pq.read_table(out).column("embedding")
+        assert str(column.type) == "list<element: float not null>"
+        found = column.to_pylist()
+    rows, embedding = VectorStore.open(heard).read_list("embedding")
+    assert found[2] is None
+    assert np.array_equal(np.float16([found[row] for row in rows]), embedding)

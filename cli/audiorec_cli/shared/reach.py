@@ -58,7 +58,7 @@ _BY_NAME = {
     Reach.CONNECTS: """
         address host host-name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """
-        body follow-links max-duration max-failures memory-limit partial rate seconds
+        body epsilon follow-links max-duration max-failures memory-limit partial rate seconds
         skip-bad-rows threads timeout""",
 }
 # Options with another meaning in one command.

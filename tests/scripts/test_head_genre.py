@@ -225,6 +225,6 @@ def test_an_artist_is_one_however_written(tmp_path):
         "rock.00002.wav ::: earth wind and fire",
     )
     (tmp_path / "gtzan" / "artists_titles.txt").write_text("\n".join(lines))
-    found = head_gtzan._artists(tmp_path, np.array(["rock.00001", "rock.00002", "rock.00003"]))
+    found = head_gtzan.artists_of(tmp_path, np.array(["rock.00001", "rock.00002", "rock.00003"]))
     assert found[0] == found[1]
     assert found[2] == "rock.00003"

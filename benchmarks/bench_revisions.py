@@ -1,80 +1,77 @@
-"""Time two installed revisions of audiorec against each other, in pairs.
+"""Time whole `extract` commands of two revisions on the same files, in turns.
 
-    python benchmarks/bench_revisions.py BASE/bin/audiorec NOW/bin/audiorec --song long.mp3
+    python benchmarks/bench_revisions.py OLD NEW FOLDER [FOLDER ...] [--rounds 5] [--features]
 
-Runs `extract` and `classify` of one song by both commands in turn, the first of a pair
-changing places, and prints one JSON line a job: the median CPU seconds (user and system, of
-all processes that the command starts) of each, and the median, least and largest ratio of the
-pairs. Compile both environments first (``python -m compileall``): a revision whose modules
-have to be compiled at every start seems slower than it is.
+OLD and NEW are the ``audiorec`` commands of two environments whose modules are compiled; OLD is a
+revision before sound was written, so its plain command makes the vector alone. Each FOLDER holds
+songs of one format. One JSON line for each: seconds of audio for a CPU second of the whole command,
+one job (``old``, ``vector only``, ``plain``), and medians with the least and most of the rounds of
+two ratios of speed in one round: ``vector only / old`` and ``plain / vector only``. With
+`--features`, also OLD with scores, features and attributes, and ``plain / old with all``.
 """
 
 import argparse
 import json
-import os
-import statistics
+import resource
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
-Job = Callable[[Path, Path], list[str]]
-JOBS: dict[str, Job] = {
-    "extract": lambda song, folder: [
-        "extract",
-        str(song),
-        "--jobs",
-        "1",
-        "--out",
-        f"{folder}/v.parquet",
-    ],
-    "classify": lambda song, _folder: ["classify", str(song)],
-}
+import soundfile
 
-
-def cpu_s(command: Path, job: Job, song: Path) -> float:
-    """Return the CPU seconds of one run in an empty folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = os.times()
-        subprocess.run(
-            [command, *job(song, Path(folder))], cwd=folder, check=True, capture_output=True
-        )
-        after = os.times()
-    return (
-        after.children_user + after.children_system - before.children_user - before.children_system
-    )
-
-
-def paired(commands: tuple[Path, Path], job: Job, song: Path, pairs: int) -> dict[str, object]:
-    """Run both commands in turn; the first pair warms caches and does not count."""
-    rows: list[tuple[float, float]] = []
-    for number in range(pairs + 1):
-        order = (0, 1) if number % 2 else (1, 0)
-        found = {which: cpu_s(commands[which], job, song) for which in order}
-        rows.append((found[0], found[1]))
-    base, now = zip(*rows[1:], strict=True)
-    ratios = [after / before for before, after in rows[1:]]
-    return {
-        "pairs": pairs,
-        "base_cpu_s": round(statistics.median(base), 3),
-        "now_cpu_s": round(statistics.median(now), 3),
-        "ratio": round(statistics.median(ratios), 4),
-        "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
-    }
+EXTRACT = ("extract", "{folder}", "--out", "v.parquet", "-j", "1", "-q")
+ALL = ("--scores", "s.parquet", "--features", "f.parquet", "--attributes")
 
 
 def main() -> None:
-    """Print one line a job."""
+    """Take turns, and print one line for each folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("base", type=Path)
-    parser.add_argument("now", type=Path)
-    parser.add_argument("--song", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("old")
+    parser.add_argument("new")
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--features", action="store_true")
     args = parser.parse_args()
-    commands = (args.base.absolute(), args.now.absolute())
-    for name, job in JOBS.items():
-        figures = paired(commands, job, args.song.absolute(), args.pairs)
-        print(json.dumps({"job": name, **figures}), flush=True)
+    ways = {
+        "old": (args.old, *EXTRACT),
+        "vector only": (args.new, *EXTRACT, "--vector-only"),
+        "plain": (args.new, *EXTRACT),
+    }
+    if args.features:
+        ways["old with all"] = (args.old, *EXTRACT, *ALL)
+    for folder in args.folders:
+        rounds = [
+            {name: cpu_s(way, folder.resolve()) for name, way in ways.items()}
+            for _ in range(args.rounds)
+        ]
+        audio_s = sum(length_s(path) for path in folder.iterdir())
+        line: dict[str, object] = {"folder": folder.name, "audio_s": round(audio_s)}
+        line |= {name: round(audio_s / median(r[name] for r in rounds)) for name in ways}
+        pairs = [("vector only", "old"), ("plain", "vector only")]
+        pairs += [("plain", "old with all")] if args.features else []
+        for fast, slow in pairs:
+            ratios = sorted(r[slow] / r[fast] for r in rounds)
+            found = (median(ratios), ratios[0], ratios[-1])
+            line[f"{fast} / {slow}"] = [round(value, 3) for value in found]
+        print(json.dumps(line), flush=True)
+
+
+def cpu_s(way: tuple[str, ...], folder: Path) -> float:
+    """Run a command in an empty folder; return the CPU seconds of all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as empty:
+        command = [part.format(folder=folder) for part in way]
+        subprocess.run(command, cwd=empty, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def length_s(path: Path) -> float:
+    """Return the length of a song in seconds, by its header."""
+    from audiorec.audio.tags import header_duration_s
+
+    return header_duration_s(path) or soundfile.info(path).duration
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ def playlist_near(
         notes=remarks(store.ids, found, lengths, wish, allowed=allowed),
         playlist=found,
         wish=wish,
-        similarities=(units[found.rows] @ directions.T).max(axis=1),
+        similarities=(units[found.rows] @ (directions if mean else own).T).max(axis=1),
         curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from audiorec.extraction.run import Policy, RunOptions
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
+    from audiorec.store.schema import StoreMetadata
 
 UNSEEN_SHOWN = 10  # unreadable places listed one by one
 
@@ -177,14 +178,17 @@ def _one_run(
     work: Extraction,
 ) -> Exit:
     """Run, print the result, and return the exit code."""
-    report, code = _run(sources, outputs, config, options, work, stop)
+    from audiorec.extraction.metadata import prepare
+
+    _extractor, kept = prepare(config, outputs, options)
+    report, code = _run(sources, outputs, config, options, kept, work, stop)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
     if report.stopped is None:
-        _say_lacking(outputs, config, options)
+        _say_lacking(outputs, config, options, kept)
     return code
 
 
@@ -193,15 +197,14 @@ def _run(
     outputs: "Outputs",
     config: "ExtractorConfig",
     options: "RunOptions",
+    metadata: "StoreMetadata",
     work: Extraction,
     stop: threading.Event,
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
-    from audiorec.extraction.metadata import prepare
     from audiorec.extraction.run import run
 
     out = str(outputs.vectors)
-    _extractor, metadata = prepare(config, outputs, options)
     with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
         with progress_display(quiet=work.quiet) as shown:
@@ -214,7 +217,9 @@ def _run(
     return report, code
 
 
-def _say_lacking(outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions") -> None:
+def _say_lacking(
+    outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions", kept: "StoreMetadata"
+) -> None:
     """Say that an upgrade would add columns, and which files lack songs of the store."""
     from audiorec.extraction.metadata import prepare
     from audiorec.extraction.run import Policy
@@ -222,7 +227,6 @@ def _say_lacking(outputs: "Outputs", config: "ExtractorConfig", options: "RunOpt
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
 
-    _, kept = prepare(config, outputs, options)
     _, upgraded = prepare(config, outputs, replace(options, policy=Policy.UPGRADE))
     if upgraded.optional != kept.optional:
         again = shlex.join([*command_line(), "--upgrade"])

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from direct_transport import Direct
+from direct_transport import Direct, Dying, DyingDesk, KilledError
 from one_way_world import SMALL, USERS, people, plays
 
 from audiorec.errors import InputError, LostPeerError, ProtocolError, SpecMismatchError
@@ -85,41 +85,6 @@ def test_without_profiles_or_columns_there_is_nothing_to_learn_users_from():
     strangers = RecallData(plays().sequences, (), Context(profiles=people(("x", "y"))))
     with pytest.raises(InputError, match="no user known to both sides has a play"):
         OneWay(SMALL).fit(strangers)
-
-
-class KilledError(Exception):
-    """Ends a party as a kill would: nothing more is said."""
-
-
-class Dying(Direct):
-    """A transport whose caller dies at its `left`-th message: before it is sent, or after."""
-
-    left = 0
-    heard = True
-
-    def ask(self, data, timeout_s):
-        Dying.left -= 1
-        if Dying.left == 0 and not Dying.heard:
-            raise KilledError
-        answer = super().ask(data, timeout_s)
-        if Dying.left == 0:
-            raise KilledError
-        return answer
-
-
-class DyingDesk(Desk):
-    """A desk whose party dies when it has received its `after`-th question."""
-
-    def __init__(self, after):
-        super().__init__(timeout_s=20)
-        self.after = after
-
-    def receive(self, *kinds, **options):
-        message = super().receive(*kinds, **options)
-        self.after -= 1
-        if self.after == 0:
-            raise KilledError
-        return message
 
 
 class Music:
@@ -236,7 +201,7 @@ def test_a_partner_that_dies_sends_the_same_bytes_again(left, heard):
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_music_side_that_dies_is_sent_the_table_again(after):
-    first = Music(desk=DyingDesk(after))
+    first = Music(desk=DyingDesk(after, answered=False))
     parties = [first]
 
     def find():

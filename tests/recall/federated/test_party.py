@@ -10,14 +10,11 @@ from needs import needs
 
 needs("torch")
 
-from direct_transport import Direct
+from direct_transport import Direct, Dying, DyingDesk, KilledError
 from two_parties import (
     RECIPE,
     STEPS,
     USERS,
-    Dying,
-    DyingDesk,
-    KilledError,
     Music,
     mmoe,
     partner,

@@ -9,11 +9,9 @@ from needs import needs
 needs("torch")
 needs("cryptography")
 
+from direct_transport import Dying, DyingDesk, KilledError
 from two_parties import (
     RECIPE,
-    Dying,
-    DyingDesk,
-    KilledError,
     Music,
     mmoe,
     partner,

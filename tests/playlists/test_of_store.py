@@ -56,6 +56,17 @@ def test_a_playlist_has_the_defaults_of_the_command(store):
     assert several.song_ids[:2].tolist() == ["album 0/song 00.flac", "album 3/song 03.opus"]
 
 
+def test_similarities_are_to_the_nearest_seed_or_to_the_mean(store):
+    seeds = ["song 03", "song 10"]
+    found = playlist_near(store, seeds, minutes=20)
+    units = store.space("vector").matrix
+    own = units[[store.row_number(store.resolve(name)) for name in seeds]]
+    assert found.similarities == pytest.approx((units[found.rows] @ own.T).max(axis=1), abs=1e-6)
+    assert found.similarities[:2] == pytest.approx(1, abs=1e-6)  # the seeds come first
+    mean = playlist_near(store, seeds, minutes=20, mean=True)
+    assert mean.similarities[:2].max() < 0.999
+
+
 def test_seeds_that_the_store_does_not_have(store):
     unit = store.space("auto").units([store.row_number(store.resolve("song 04"))])
     alone = playlist_near(store, [], minutes=20, others=unit)

@@ -1,12 +1,10 @@
 """One-way by two processes over TLS: the rehearsal, a kill on each side, what is left behind."""
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,16 +14,12 @@ needs("cryptography")
 needs("private_set_intersection")
 
 import pyarrow.parquet as pq
+from rehearsal import rehearse
 from safetensors.numpy import load_file
 
 from audiorec.recall.federated.alignment import Alignment, write_alignment
 from audiorec.recall.federated.keys import make_keys
 from audiorec.recall.federated.ledger import Ledger
-
-ROOT = Path(__file__).parents[3]
-SPEC = importlib.util.spec_from_file_location("rehearse", ROOT / "examples/federated/rehearse.py")
-rehearse = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(rehearse)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ Where root may make network namespaces, each party has one of its own, and every
 them is kept.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -23,16 +22,13 @@ needs("cryptography")
 needs("private_set_intersection")
 
 import pyarrow.parquet as pq
+from rehearsal import rehearse
 from safetensors.numpy import load_file
 
 from audiorec.recall.federated.alignment import Alignment, write_alignment
 from audiorec.recall.federated.keys import make_keys, read_keys
 from audiorec.recall.federated.user_model import weights_of
 
-ROOT = Path(__file__).parents[3]
-SPEC = importlib.util.spec_from_file_location("rehearse", ROOT / "examples/federated/rehearse.py")
-rehearse = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(rehearse)
 ROLES = ("music", "partner")
 SNIFF = """
 import socket, sys

@@ -17,7 +17,7 @@ FINGERPRINT_LENGTH = 16  # hex digits
 # Choices for the string fields of `MelSpec`.
 WINDOWS = ("hann", "hann, symmetric")  # the first is periodic
 PADDINGS = ("zeros", "reflect", "none")
-SCALES = ("slaney", "htk", "kaldi", "given")  # `audiorec.audio.filterbank` has the formulas
+SCALES = ("slaney", "htk", "kaldi", "given")  # `audiorec.audio.mel` has the formulas
 CURVES = ("log10(c x + 1)", "log(x + c)", "10 log10(max(x, c))")
 
 

@@ -47,8 +47,7 @@ from audiorec.files.own_data import ENVIRONMENT
 from audiorec.library.library import Library
 from audiorec.search.space import Space
 from audiorec.store.features import FeatureFile
-from audiorec.tagger.added import find_added
-from audiorec.tagger.backbone_added import in_layout
+from audiorec.tagger.added import find_added, in_layout
 
 Array = npt.NDArray[np.float64]
 SPECS = Path(__file__).parents[1] / "examples" / "backbones"

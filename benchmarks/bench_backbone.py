@@ -24,7 +24,7 @@ import onnxruntime
 from safetensors.numpy import load_file
 
 from audiorec.tagger.backbone import OnnxBackbone
-from audiorec.tagger.batching import Backbone
+from audiorec.tagger.features import Backbone
 from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
 
 ORACLE = Path(__file__).parents[1] / "fixtures" / "musicnn_oracle.npz"

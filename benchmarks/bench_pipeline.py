@@ -33,7 +33,7 @@ from audiorec.audio.level import gain, loudness_lufs
 from audiorec.audio.segment import segments
 from audiorec.extraction.pipeline import Extractor, backbone_tags
 from audiorec.spec import LevelSpec
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
 MUSIC = ("jazz-vibraphone.mp3", "metal-band-with-woman-singing.mp3", "game-tune-caribbean.mp3")

@@ -38,7 +38,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.audio import tempo, tonality
+from audiorec.audio import attributes
 from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
 from audiorec.audio.mel import power_spectra
@@ -84,8 +84,8 @@ def told_of(listened: AttributeMeter) -> Told:
         key,
         found.bpm_confidence,
         found.key_confidence,
-        (_logit(found.bpm_confidence) - tempo._OFFSET) / tempo._SLOPE,
-        (_logit(found.key_confidence) - tonality._OFFSET) / tonality._SLOPE,
+        (_logit(found.bpm_confidence) - attributes._OFFSET) / attributes._SLOPE,
+        (_logit(found.key_confidence) - attributes._KEY_OFFSET) / attributes._KEY_SLOPE,
     )
 
 

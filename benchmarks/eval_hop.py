@@ -25,7 +25,7 @@ from head_yardstick import train_genres
 
 from audiorec.search.scaling import Weighting, fit_units
 from audiorec.store.schema import METADATA_KEY, StoreMetadata
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import FloatArray
 

@@ -42,9 +42,9 @@ from audiorec.search.bandwidth import FILE, BandwidthEffect
 from audiorec.search.scaling import DEFAULT_WEIGHTS, LOG_ODDS, Weighting, fit_units
 from audiorec.spec import FeatureSpec, LevelSpec
 from audiorec.tagger.backbone import load_backbone
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, Features
 

@@ -43,7 +43,7 @@ from audiorec.search.scaling import (
     Weighting,
     fit_units,
 )
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import STATISTICS
 

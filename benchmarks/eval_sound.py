@@ -53,7 +53,7 @@ from sound_learning import Recipe, embeddings, learn
 from audiorec.audio.tags import read_tags
 from audiorec.search.scaling import Scaling, Weighting, fit_units
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.sound import SoundProjection
+from audiorec.tagger.vectors import SoundProjection
 from audiorec.types import FloatArray
 
 Array = npt.NDArray[np.float64]

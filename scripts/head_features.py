@@ -21,7 +21,7 @@ from head_data import ACCOMPANIED, SAMPLE_RATE, UNLABELLED, VOCAL, Clip, read, r
 from audiorec.audio.segment import segments
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import load_backbone
-from audiorec.tagger.head_inputs import assemble
+from audiorec.tagger.features import assemble
 from audiorec.types import Features, FloatArray
 
 BACKBONE = "msd"  # the one that the shipped heads read

@@ -9,7 +9,7 @@ from head_features import Table
 from audiorec.search.bandwidth import FILE, BandwidthEffect, second_moment
 from audiorec.search.scaling import LOG_ODDS_FLOOR
 from audiorec.tagger.heads import Head, Heads
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, Float64Array
 
 LOG_ODDS = ("max", "min", "mean")  # statistics that are compared as log-odds

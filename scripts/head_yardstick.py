@@ -23,7 +23,7 @@ from head_linear import (
 
 from audiorec.evaluation.classification import Report, report
 from audiorec.labelling.calibration import class_targets
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS
 
 GENRE_RECIPE = LinearRecipe()

@@ -32,10 +32,9 @@ from head_voices import voice_clips
 from audiorec.audio.segment import segments
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import load_backbone, open_session
-from audiorec.tagger.batching import in_batches
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+from audiorec.tagger.features import OUTPUT_WIDTHS, in_batches
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.tagger.weights import MSD
 from audiorec.types import Features, FloatArray
 

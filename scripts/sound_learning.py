@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sound_data import SPEC, Rows
 
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
-from audiorec.tagger.sound import BLOCKS, SoundProjection
+from audiorec.tagger.features import OUTPUT_WIDTHS
+from audiorec.tagger.vectors import BLOCKS, SoundProjection
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import Float64Array, FloatArray
 

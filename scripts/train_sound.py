@@ -5,7 +5,7 @@
 MUSIC is a folder of unpacked packages (`unpack_packages.sh`), DATA the labelled corpora; nothing of
 GTZAN is read. CACHE keeps what the network says of each piece: the first call takes an hour of CPU
 time, a second one seconds. Prints one JSON line: what was learnt from, and the file's SHA-256,
-which `audiorec.tagger.sound` has to state. `benchmarks/eval_sound.py` judges the recipe.
+which `audiorec.tagger.vectors` has to state. `benchmarks/eval_sound.py` judges the recipe.
 """
 
 import argparse

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/vocal", "version/other", "genre/rock", "genre/jazz", "genre/hip-hop")

@@ -9,7 +9,7 @@ import pyarrow as pa
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import ATTRIBUTE, Kind, StoreMetadata, schema_of
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import ScoreSeries
 
 CLASSES = (

@@ -9,7 +9,7 @@ from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
 from audiorec.extraction.pipeline import KnownContent, Song
 from audiorec.runs.workers import Answer
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import AudioInfo, ScoreSeries
 
 CLASSES = 14

@@ -12,9 +12,8 @@ import pytest
 
 import audiorec
 from audiorec import errors
-from audiorec.audio.decode import _ReadAgainError
-from audiorec.audio.mono import ChannelMix, NotFiniteError
-from audiorec.audio.raw import DecoderError
+from audiorec.audio.decode import ChannelMix, NotFiniteError, _ReadAgainError
+from audiorec.audio.readers import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError

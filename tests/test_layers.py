@@ -132,7 +132,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("path", WRITTEN, ids=dotted)
 def test_files_and_functions_stay_readable(path):
-    assert path.read_text().count("\n") <= 450
+    assert path.read_text().count("\n") <= 650
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body

@@ -7,23 +7,340 @@ The key is measured on the samples; the tempo on the spectra that are computed f
 
 `audiorec extract` writes them to columns of ``vecs.parquet``. They do not affect
 vectors.
+
+Blocks of any length to frames of a fixed size, for meters that run beside decoding.
+
+    block (n,), block (n,), ...  ──Frames.cut──▶  frames (chunk, length), one chunk after another
+
+Blocks are pushed to a meter on their way to another stage. Chunks are counted from the start of
+the song, so that the result does not depend on how the waveform was split into blocks.
+
+Estimate a song's tempo in beats per minute, with a confidence.
+
+    power spectra (f, 257) ──log-mel flux──▶ onset strength, 62.5 per second
+        ──windows of 12 s: autocorrelation × spectrum──▶ fit of each tempo ──▶ bpm, confidence
+
+Onset strength is the growth of the log energy of mel bands. A regular pulse shows in it twice: in
+the autocorrelation, which peaks at the period and its whole multiples, and in the spectrum, which
+peaks at the rate and its multiples. Multiples of the period are slower tempos and multiples of the
+rate faster ones, so the product of both is high for the pulse alone [1]_. What remains ambiguous is
+the metrical level that a listener would tap to; tempos near 100 are preferred.
+
+The spectra are those of the backbone's frames, from which loudness is measured too. Windows are
+summed as they arrive, so memory does not grow with the song. Each is normalised by its
+mean energy: a quieter copy has the same tempo.
+
+Estimate a song's key: tonic and scale, with a confidence.
+
+    blocks (n,) at 16 kHz ──every third sample──▶ 5.3 kHz ──peaks of spectra of 0.5 s──▶
+        histogram in tenths of a semitone ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale,
+        confidence
+
+Only partials below 2 kHz count, so a low-pass filter and every third sample suffice, which makes
+the spectra cheap. Peaks of a long spectrum are partials of tones. Each is weighted by its share of
+its frame's sum, so that loud passages do not outweigh quiet ones; high ones count for less, since
+most are overtones. Partials are binned to tenths of a semitone; their common offset from the notes
+is the recording's tuning. The chroma is correlated with the major and the minor profile on each of
+the twelve tonics.
+
+The profiles are D. Temperley's counts in the excerpts of Kostka and Payne's textbook [2]_.
+
+References
+----------
+.. [1] G. Peeters, "Template-based estimation of time-varying tempo", EURASIP Journal on Advances
+   in Signal Processing, 2007.
+.. [2] D. Temperley, "Music and Probability", MIT Press, 2007.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from audiorec.audio import tempo, tonality
-from audiorec.audio.tempo import TempoMeter
-from audiorec.audio.tonality import KeyMeter
-from audiorec.types import FloatArray
+import numpy as np
+
+from audiorec.audio.mel import mel_power
+from audiorec.spec import MelSpec
+from audiorec.types import SCALES, TONICS, Float64Array, FloatArray
+
+
+class Frames:
+    """Splitter of a waveform into windows of `length` samples every `hop`, `chunk` at a time.
+
+    The first window is centred on the first sample: its first half is zeros.
+    """
+
+    def __init__(self, length: int, hop: int, chunk: int) -> None:
+        self.length, self.hop, self.chunk = length, hop, chunk
+        self._parts: list[FloatArray] = [np.zeros(length // 2, np.float32)]
+        self._pending = length // 2
+        self._needed = (chunk - 1) * hop + length
+
+    def cut(self, block: FloatArray) -> Iterator[FloatArray]:
+        """Add a block and yield the chunks of frames (chunk, length) it completes, as views."""
+        self._parts.append(block)
+        self._pending += len(block)
+        if self._pending < self._needed:
+            return
+        samples = np.concatenate(self._parts, dtype=np.float32)
+        while len(samples) >= self._needed:
+            yield self._views(samples[: self._needed])
+            samples = samples[self.chunk * self.hop :]
+        self._parts, self._pending = [samples], len(samples)
+
+    def rest(self) -> FloatArray:
+        """Return the remaining frames at the end of the song: (fewer than chunk, length)."""
+        end = np.zeros(self.length // 2, np.float32)
+        return self._views(np.concatenate([*self._parts, end], dtype=np.float32))
+
+    def _views(self, samples: FloatArray) -> FloatArray:
+        if len(samples) < self.length:
+            return np.zeros((0, self.length), np.float32)
+        return np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.hop]
+
+
+TEMPO_METHOD = "tempo 1"  # increment the number when results change
+SLOWEST, FASTEST = 40.0, 250.0  # beats per minute
+
+_MEL = MelSpec(n_mels=40)  # its spectra are those of the default spec
+_RATE = _MEL.sample_rate / _MEL.hop_length  # onset values per second
+_WINDOW = 750  # onsets: 12 s
+_HOP = _WINDOW // 2
+_LAG = 2  # frames over which growth is measured: 32 ms
+_CONTRAST = 1e4  # growth counts down to this factor below a window's mean energy
+_SILENT = 1e-10  # windows of a lower mean mel power are ignored
+_PADDED = 8192  # length of the windows' FFT
+_MULTIPLES = np.arange(1, 5)  # of the period and of the rate, weighted by 1 / multiple
+_PREFERRED, _SPREAD = 100.0, 0.9  # beats per minute, octaves
+_GRID = np.geomspace(SLOWEST, FASTEST, 400)  # steps of 0.46 %
+# Confidence: probability that a tempo is within 4 % of the truth (up to octave errors), from the
+# logarithm of its fit; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+_OFFSET, _SLOPE = 1.4, 2.23
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """Tempo in beats per minute, None without a pulse; confidence from 0 to 1."""
+
+    bpm: float | None
+    confidence: float
+
+
+class TempoMeter:
+    """Streaming estimator of a song's tempo."""
+
+    def __init__(self) -> None:
+        self._held = np.zeros((0, _MEL.n_mels), np.float32)  # mel power: less than a window
+        self._energy = np.zeros(_WINDOW + 1)  # of the windows' spectra
+        self._spectrum = np.zeros(_PADDED // 2 + 1)
+        self._windows = 0
+
+    def add(self, spectra: FloatArray) -> None:
+        """Add the next spectra (f, 257), as `audiorec.audio.mel.power_spectra` yields them."""
+        self._held = np.concatenate([self._held, mel_power(spectra, _MEL)])
+        while len(self._held) >= _WINDOW:
+            self._window(self._held[:_WINDOW])
+            self._held = self._held[_HOP:]
+
+    def tempo(self) -> Tempo:
+        """Return the tempo of the song; call it after the last block."""
+        score = self._score()
+        if not score.any():
+            return Tempo(None, 0.0)
+        best = int(score.argmax())
+        confidence = 1.0 / (1.0 + np.exp(-(_OFFSET + _SLOPE * np.log(score[best]))))
+        return Tempo(_peak(score, best), float(confidence))
+
+    def _score(self) -> Float64Array:
+        """Return the fit of each tempo of the grid, (400,)."""
+        begun = max(0, len(self._held) - _HOP)  # frames that no window has covered
+        if self._windows == 0 or begun > _HOP // 2:
+            self._window(np.pad(self._held, ((0, _WINDOW - len(self._held)), (0, 0))))
+        n = max(1, self._windows)
+        periods = 60.0 * _RATE / _GRID * _MULTIPLES[:, None]  # onsets
+        rates = _GRID / 60.0 / _RATE * _PADDED * _MULTIPLES[:, None]  # bins of the spectrum
+        overlap = np.maximum(0.2, 1.0 - np.arange(_WINDOW) / _WINDOW)
+        likeness = np.fft.irfft(self._energy / n)[:_WINDOW] / overlap
+        likeness = np.interp(periods, np.arange(_WINDOW), likeness)
+        lines = np.interp(rates, np.arange(_PADDED // 2 + 1), self._spectrum / n)
+        weights = 1.0 / _MULTIPLES
+        prior = np.exp(-0.5 * (np.log2(_GRID / _PREFERRED) / _SPREAD) ** 2)
+        score: Float64Array = np.maximum(weights @ likeness, 0.0) * (weights @ lines) * prior
+        return score
+
+    def _window(self, power: FloatArray) -> None:
+        """Add a window of mel power (750, 40) to the running sums."""
+        mean = float(power.mean())
+        if mean < _SILENT:
+            return
+        loud = np.log10(1.0 + np.float32(_CONTRAST / mean) * power)
+        onsets = np.maximum(loud[_LAG:] - loud[:-_LAG], 0.0).mean(axis=1, dtype=np.float64)
+        onsets -= onsets.mean()
+        length = np.sqrt(onsets @ onsets)
+        if length < 1e-6:
+            return
+        onsets /= length
+        self._energy += np.abs(np.fft.rfft(onsets, 2 * _WINDOW)) ** 2
+        self._spectrum += np.abs(np.fft.rfft(onsets * np.hanning(len(onsets)), _PADDED))
+        self._windows += 1
+
+
+def _peak(score: Float64Array, best: int) -> float:
+    """Refine a maximum by a parabola through it and its neighbours; return its tempo."""
+    if not 0 < best < len(score) - 1:
+        return float(_GRID[best])
+    before, at, after = score[best - 1 : best + 2]
+    shift = 0.5 * (before - after) / (before - 2 * at + after)
+    return float(_GRID[best] * (_GRID[1] / _GRID[0]) ** shift)
+
+
+KEY_METHOD = "key 2"  # increment the number when results change
+
+_THINNED = 3  # one sample of so many is kept
+_TAPS, _AT_ONCE = 51, 16  # samples of the low-pass filter; samples kept of each of its frames
+_KEY_RATE = 16_000 / _THINNED  # Hz
+_LENGTH, _KEY_HOP, _CHUNK = 2880, 2880, 16  # samples, samples, frames
+_LOWEST, _HIGHEST = 36, 96  # MIDI notes: 65 Hz to 2 kHz
+_PARTS = 10  # bins per semitone
+_TILT = -0.75  # log2 of a partial's weight, per octave
+_WIDTH = 0.25  # semitones: standard deviation of a note's Gaussian weight
+_KEY_SILENT = 1e-4  # magnitude of a frame's loudest partial
+_PROFILES = np.array(
+    [
+        [0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400],
+        [0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330],
+    ]
+)
+# Confidence: probability that tonic and scale are right, from the best key's correlation and its
+# margin over the second; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+_KEY_OFFSET, _KEY_SLOPE = -9.02, 11.7
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Key of a song, None if nothing in it has a pitch; confidence from 0 to 1.
+
+    The tonic is one of `audiorec.types.TONICS`, the scale ``major`` or ``minor``.
+    """
+
+    tonic: str | None
+    scale: str | None
+    confidence: float
+
+
+class KeyMeter:
+    """Streaming estimator of a song's key."""
+
+    def __init__(self) -> None:
+        self._whole = Frames(_THINNED * (_AT_ONCE - 1) + _TAPS, _THINNED * _AT_ONCE, 512)
+        self._frames = Frames(_LENGTH, _KEY_HOP, _CHUNK)
+        self._notes = np.zeros((_HIGHEST - _LOWEST) * _PARTS)
+
+    def add(self, block: FloatArray) -> None:
+        """Add a block (n,), float32, at 16 kHz."""
+        for whole in self._whole.cut(block):
+            self._add_thinned(whole)
+
+    def key(self) -> Key:
+        """Return the key of the song; call it after the last block."""
+        self._add_thinned(self._whole.rest())
+        self._add(self._frames.rest())
+        chroma = _chroma(self._notes)
+        if chroma.std() == 0.0:
+            return Key(None, None, 0.0)
+        fits = key_fits(chroma)
+        best, second = np.argsort(fits)[:-3:-1]
+        clear = 2.0 * fits[best] - fits[second]
+        confidence = 1.0 / (1.0 + np.exp(-(_KEY_OFFSET + _KEY_SLOPE * clear)))
+        return Key(TONICS[best % 12], SCALES[best // 12], float(confidence))
+
+    def _add_thinned(self, whole: FloatArray) -> None:
+        """Add what a low-pass filter keeps of frames (f, 96)."""
+        thinned = np.ascontiguousarray(whole) @ _low_pass()
+        for frames in self._frames.cut(thinned.ravel()):
+            self._add(frames)
+
+    def _add(self, frames: FloatArray) -> None:
+        """Add the partials of frames (f, 2880)."""
+        if len(frames) == 0:
+            return
+        spectra = np.fft.rfft(frames * _window(), axis=-1)[:, : _bin(_HIGHEST) + 2]
+        power = (spectra.real**2 + spectra.imag**2).astype(np.float32, copy=False)
+        at = power[:, 1:-1]
+        is_peak = (at > power[:, :-2]) & (at >= power[:, 2:]) & (at > _KEY_SILENT**2)
+        place = np.flatnonzero(is_peak)
+        row, column = np.divmod(place, at.shape[1])
+        place += 2 * row  # in `power`, of the bin before
+        around = [np.log(np.take(power, place + side) + np.float32(1e-24)) for side in range(3)]
+        magnitude = np.exp(0.5 * around[1])
+        shift = 0.5 * (around[0] - around[2]) / (around[0] - 2 * around[1] + around[2] - 1e-12)
+        hertz = (column + 1 + np.clip(shift, -0.5, 0.5)) * (_KEY_RATE / _LENGTH)
+        note = 69.0 + 12.0 * np.log2(hertz / 440.0) - (_LOWEST - 0.5)
+        within = (note >= 0) & (note < _HIGHEST - _LOWEST)
+        row, note, magnitude = row[within], note[within], magnitude[within]
+        weight = magnitude * 2.0 ** (_TILT / 12.0 * note)
+        share = weight / np.bincount(row, weight, len(frames))[row]
+        place = (note * _PARTS).astype(np.int64)
+        self._notes += np.bincount(place, share, len(self._notes))[: len(self._notes)]
+
+
+@cache
+def _low_pass() -> FloatArray:
+    """Return the matrix (96, 16) from a frame of samples to those kept of it.
+
+    Each column is the same windowed sinc, three samples further on: -3 dB at 2.67 kHz, -60 dB from
+    3.24 kHz on, which is what would be mirrored below the highest note.
+    """
+    places = np.arange(_TAPS) - _TAPS // 2
+    taps = np.sinc(places / _THINNED) / _THINNED * np.kaiser(_TAPS, 5.65)
+    matrix = np.zeros((_THINNED * (_AT_ONCE - 1) + _TAPS, _AT_ONCE), np.float32)
+    for column in range(_AT_ONCE):
+        matrix[_THINNED * column :][:_TAPS, column] = taps
+    return matrix
+
+
+@cache
+def _window() -> FloatArray:
+    """Return a Hann window (2880,), under which a sine of 1 peaks at 0.5."""
+    phase = 2.0 * np.pi * np.arange(_LENGTH) / _LENGTH
+    return ((1.0 - np.cos(phase)) / _LENGTH).astype(np.float32)
+
+
+def key_fits(chroma: Float64Array) -> Float64Array:
+    """Return the correlation of a chroma (12,) with each key: (24,), major keys from C first."""
+    standard = (chroma - chroma.mean()) / chroma.std()
+    profiles = _PROFILES - _PROFILES.mean(axis=1, keepdims=True)
+    profiles /= profiles.std(axis=1, keepdims=True)
+    turned = np.stack([np.roll(p, tonic) for p in profiles for tonic in range(12)])
+    fits: Float64Array = turned @ standard / 12.0
+    return fits
+
+
+def _chroma(notes: Float64Array) -> Float64Array:
+    """Return the chroma (12,), from C, after correcting for the recording's tuning."""
+    by_note = notes.reshape(-1, 12, _PARTS).sum(axis=0)  # the lowest note is a C
+    centre = (_PARTS - 1) / 2
+    angle = 2.0 * np.pi * (np.arange(_PARTS) - centre) / _PARTS
+    off = np.angle(by_note.sum(axis=0) @ np.exp(1j * angle)) / (2.0 * np.pi) * _PARTS
+    places = np.arange(12 * _PARTS)
+    middles = np.arange(12)[:, None] * _PARTS + centre + off
+    around = 12 * _PARTS
+    apart = (places - middles + around / 2) % around - around / 2
+    chroma: Float64Array = np.exp(-0.5 * (apart / _PARTS / _WIDTH) ** 2) @ by_note.ravel()
+    return chroma
+
+
+def _bin(note: int) -> int:
+    """Return the bin of the spectrum just above a MIDI note."""
+    return int(np.ceil(440.0 * 2.0 ** ((note - 69) / 12.0) * _LENGTH / _KEY_RATE))
+
 
 # The columns in order, each with its method: values from another method are recomputed.
 METHODS = {
-    "bpm": tempo.METHOD,
-    "bpm_confidence": tempo.METHOD,
-    "key": tonality.METHOD,
-    "scale": tonality.METHOD,
-    "key_confidence": tonality.METHOD,
+    "bpm": TEMPO_METHOD,
+    "bpm_confidence": TEMPO_METHOD,
+    "key": KEY_METHOD,
+    "scale": KEY_METHOD,
+    "key_confidence": KEY_METHOD,
 }
 
 

@@ -9,8 +9,7 @@ duplicates. Equal hashes mean the same bytes of audio, not a similar sound.
 
 from typing import BinaryIO
 
-from audiorec.audio.packet_hash import new_hash
-from audiorec.audio.raw import DecoderError
+from audiorec.audio.readers import DecoderError, new_hash
 from audiorec.audio.sniff import PathLike, begin_of_audio, end_of_audio, open_regular, unreadable
 
 _READ_BYTES = 1 << 20

@@ -4,6 +4,19 @@ A header is a claim. It can show that a file was cut short, but it never decides
 read: streaming encoders leave 0 or 0xFFFFFFFF in it, and MP3 has no header except what an
 encoder may have hidden in the first frame. Each function here reads one container's header and
 returns a `Header`; for a file that contradicts itself, a `Header` that claims nothing.
+
+Headers of WavPack, Monkey's Audio, True Audio and Musepack: the length that they claim. Each of
+these formats begins with a small header that counts the samples. The layouts follow the formats'
+specifications; all numbers are little-endian except the variable-length ones of Musepack's stream
+version 8.
+
+DSF and DFF, the two formats of one-bit audio: claimed length, and where the tag lies. DSF consists
+of three little-endian chunks, with the offset of an ID3 tag in the first. DFF (DSDIFF) is a
+big-endian IFF with 64-bit lengths; its audio is plain or losslessly compressed (DST).
+
+Header objects of an ASF file (WMA): its length, and whether it is encrypted. A header object
+contains the others, each with a GUID and a length, little-endian. Files from online shops of the
+2000s carry an encryption object; a decoder turns such a file into noise.
 """
 
 import math
@@ -11,6 +24,7 @@ import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
+from uuid import UUID
 
 # Streaming encoders write a length of 2 or 4 GiB less the size of a header.
 _PLACEHOLDERS = (range(2**31 - 2**16, 2**31), range(2**32 - 2**16, 2**32))
@@ -179,3 +193,253 @@ def _by_bytes(claimed: int | None, present: int, byte_rate: int, suits: bool) ->
 
 def _is_placeholder(length: int) -> bool:
     return any(length in span for span in _PLACEHOLDERS)
+
+
+_WAVPACK_HEADER = 32  # bytes of a block before its sub-blocks
+_WAVPACK_RATES = (
+    *(6_000, 8_000, 9_600, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100),
+    *(48_000, 64_000, 88_200, 96_000, 192_000),
+)
+_WAVPACK_DSD = 1 << 31  # flag of a block that holds one-bit audio
+_MAX_SUB_BLOCKS = 64
+_MUSEPACK_RATES = (44_100, 48_000, 37_800, 32_000)
+_MUSEPACK_FRAME = 1152  # samples
+_MAX_PACKETS = 16  # of a Musepack file, to find the one that counts its samples
+
+
+def read_wavpack(file: BinaryIO, begin: int, _size: int) -> Header:
+    """Read the first block of a WavPack file: total samples, rate, PCM or DSD."""
+    file.seek(begin)
+    head = read_exactly(file, _WAVPACK_HEADER)
+    length, high, total, flags = struct.unpack("<4xI3xBI8xI4x", head)
+    index = flags >> 23 & 15
+    is_dsd = bool(flags & _WAVPACK_DSD)
+    rate = _WAVPACK_RATES[index] if index < len(_WAVPACK_RATES) else 0
+    factor = 1
+    for kind, content in _sub_blocks(read_exactly(file, min(length, 1 << 12))):
+        if kind == 0x27:  # a rate outside the table
+            rate = int.from_bytes(content[:3], "little")
+        elif kind == 0x0E and content:  # DSD: samples are octets, at a power of two of the rate
+            factor = 1 << min(content[0], 16)
+    claimed_s = None
+    if total != 0xFFFFFFFF and rate:
+        claimed_s = (total | high << 32) / (rate * factor) or None
+    return Header(claimed_s, suits_soundfile=False, is_dsd=is_dsd)
+
+
+def _sub_blocks(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the kind (without its flags) and content of each sub-block of a WavPack block."""
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    while at + 2 <= len(data) and len(found) < _MAX_SUB_BLOCKS:
+        kind, words, head = data[at], data[at + 1], 2
+        if kind & 0x80:  # a length of three bytes
+            words |= int.from_bytes(data[at + 2 : at + 4], "little") << 8
+            head = 4
+        begin, end = at + head, at + head + 2 * words
+        found.append((kind & 0x3F, data[begin : end - bool(kind & 0x40)]))  # 0x40: an odd length
+        at = end
+    return found
+
+
+def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:
+    """Read a Monkey's Audio header: samples per frame, frames, samples of the last frame."""
+    file.seek(begin + 4)
+    (version,) = struct.unpack("<H", read_exactly(file, 2))
+    if version >= 3980:
+        (descriptor,) = struct.unpack("<2xI", read_exactly(file, 6))
+        file.seek(begin + descriptor)
+        per_frame, last, frames, rate = struct.unpack("<4xIII4xI", read_exactly(file, 24))
+    else:
+        level, rate, frames, last = struct.unpack("<H4xI8xII", read_exactly(file, 26))
+        is_long = version >= 3900 or (version >= 3800 and level >= 4000)
+        per_frame = 4 * 73_728 if version >= 3950 else 73_728 if is_long else 9_216
+    total = (frames - 1) * per_frame + last
+    return Header(total / rate if frames and rate else None, suits_soundfile=False)
+
+
+def read_tta(file: BinaryIO, begin: int, _size: int) -> Header:
+    """Read a True Audio header: rate, total samples, and whether it needs a password."""
+    file.seek(begin + 4)
+    kind, rate, total = struct.unpack("<H4xII", read_exactly(file, 14))
+    drm = "encrypted with a password" if kind == 2 else None
+    return Header(total / rate if total and rate else None, suits_soundfile=False, drm=drm)
+
+
+def read_musepack(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read a Musepack header of stream version 7 or 8."""
+    file.seek(begin)
+    head = read_exactly(file, 12)
+    if head[:4] == b"MPCK":
+        return _musepack_8(file, begin, size)
+    (frames,) = struct.unpack_from("<I", head, 4)
+    claimed_s = frames * _MUSEPACK_FRAME / _MUSEPACK_RATES[head[10] & 3]
+    return Header(claimed_s or None, suits_soundfile=False)
+
+
+def _musepack_8(file: BinaryIO, begin: int, size: int) -> Header:
+    claimed_s, blank_at, at = None, None, begin + 4
+    for _ in range(_MAX_PACKETS):
+        if at >= size:
+            break
+        file.seek(at)
+        packet = read_exactly(file, 40)
+        length, content = _varint(packet, 2)
+        if packet[:2] == b"SH":
+            claimed_s = _musepack_length(packet, content + 5)  # after a checksum and the version
+        elif packet[:2] == b"SO" and at + _varint(packet, content)[0] >= size:
+            # The seek table was cut off with the end of the file: FFmpeg would stop there.
+            blank_at = at
+        elif packet[:2] == b"AP":
+            break
+        at += max(length, 3)
+    return Header(claimed_s, suits_soundfile=False, blank_at=blank_at)
+
+
+def _musepack_length(packet: bytes, at: int) -> float | None:
+    total, at = _varint(packet, at)
+    _, at = _varint(packet, at)  # silence that the encoder prepended
+    index = packet[at] >> 5
+    rate = _MUSEPACK_RATES[index] if index < len(_MUSEPACK_RATES) else 0
+    return total / rate if total and rate else None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number stored in seven bits per byte, and the position after it."""
+    number = 0
+    for place in range(at, min(at + 9, len(data) - 1)):
+        number = number << 7 | data[place] & 0x7F
+        if not data[place] & 0x80:
+            return number, place + 1
+    return 0, min(at + 9, len(data) - 1)
+
+
+DSF, DFF = b"DSD ", b"FRM8"
+_DSF_HEADER = 92  # bytes before the samples
+_MAX_DSD_CHUNKS = 256
+
+
+def read_dsf(file: BinaryIO, begin: int, _size: int) -> Header:
+    """Read the rate and the samples per channel from the ``fmt`` chunk of a DSF file."""
+    file.seek(begin + 28)
+    kind, rate, total = struct.unpack("<4s24xI4xQ", read_exactly(file, 44))
+    claimed_s = total / rate if kind == b"fmt " and rate else None
+    return Header(claimed_s or None, suits_soundfile=False, is_dsd=True)
+
+
+def read_dff(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read the rate, the channels and the number of samples of a DFF file."""
+    rate = channels = n_bytes = frames = frame_rate = 0
+    for kind, at, length in chunks(file, begin + 16, size):
+        if kind == b"PROP":
+            rate, channels = _properties(file, at + 4, min(at + length, size))
+        elif kind == b"DSD ":
+            n_bytes = length
+        elif kind == b"DST ":
+            for inner, _, _ in chunks(file, at, size):
+                if inner == b"FRTE":
+                    frames, frame_rate = struct.unpack(">IH", read_exactly(file, 6))
+                break
+    claimed_s = 8 * n_bytes / (rate * channels) if rate and channels else 0.0
+    if frames and frame_rate:
+        claimed_s = frames / frame_rate
+    return Header(claimed_s or None, suits_soundfile=False, is_dsd=True)
+
+
+def _properties(file: BinaryIO, at: int, end: int) -> tuple[int, int]:
+    rate = channels = 0
+    for kind, _, _ in chunks(file, at, end):
+        if kind == b"FS  ":
+            (rate,) = struct.unpack(">I", read_exactly(file, 4))
+        elif kind == b"CHNL":
+            (channels,) = struct.unpack(">H", read_exactly(file, 2))
+    return rate, channels
+
+
+def trailing_tag(file: BinaryIO) -> int | None:
+    """Return the offset of the ID3 tag at the end of a DSF file; None for any other file."""
+    file.seek(0)
+    head = read_exactly(file, 28)
+    (at,) = struct.unpack_from("<Q", head, 20)
+    return at if head[:4] == DSF and at >= _DSF_HEADER else None
+
+
+def id3_span(file: BinaryIO, size: int) -> tuple[int, int] | None:
+    """Return begin and end of the ID3 tag of a DSF or DFF file; None if it has none."""
+    if (tag_at := trailing_tag(file)) is not None:
+        return (tag_at, size) if tag_at < size else None
+    file.seek(0)
+    if file.read(4) == DFF:
+        for kind, at, length in chunks(file, 16, size):
+            if kind == b"ID3 ":
+                return at, min(at + length, size)
+    return None
+
+
+def chunks(file: BinaryIO, at: int, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, begin and length of a DFF's chunks, with the file positioned at the content."""
+    for _ in range(_MAX_DSD_CHUNKS):
+        if at + 12 > size:
+            return
+        file.seek(at)
+        kind, length = struct.unpack(">4sQ", read_exactly(file, 12))
+        yield kind, at + 12, length
+        at += 12 + length + length % 2
+
+
+ASF = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le  # of the header object
+_FILE = UUID("8cabdca1-a947-11cf-8ee4-00c00c205365").bytes_le
+_STREAM = UUID("b7dc0791-a9b7-11cf-8ee6-00c00c205365").bytes_le
+_VIDEO = UUID("bc19efc0-5b4d-11cf-a8fd-00805f5c442b").bytes_le
+_EXTENSION = UUID("5fbf03b5-a92e-11cf-8ee3-00c00c205365").bytes_le
+_ENCRYPTION = frozenset(
+    UUID(text).bytes_le
+    for text in (
+        "2211b3fb-bd23-11d2-b4b7-00a0c955fc6e",  # content encryption
+        "298ae614-2622-4c17-b935-dae07ee9289c",  # extended
+        "43058533-6981-49e6-9b74-ad12cb86d58c",  # advanced
+    )
+)
+_BROADCAST = 1  # flag of a stream of unknown length
+_OBJECT_HEADER = 24  # bytes
+_MAX_OBJECTS = 1024
+
+
+def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read the duration of an audio-only ASF file, and its encryption.
+
+    A file with video makes no claim: its audio may end before the video does.
+    """
+    file.seek(begin + 16)
+    (length,) = struct.unpack("<Q", read_exactly(file, 8))
+    claimed_s, has_video = None, False
+    for kind, at, _ in _objects(file, begin + 30, min(begin + length, size)):
+        if kind in _ENCRYPTION:
+            return Header(suits_soundfile=False, drm="protected by DRM (Windows Media)")
+        file.seek(at)
+        if kind == _FILE:
+            claimed_s = _duration(read_exactly(file, 80))
+        elif kind == _STREAM:
+            has_video |= read_exactly(file, 16) == _VIDEO
+    return Header(None if has_video else claimed_s, suits_soundfile=False)
+
+
+def _duration(content: bytes) -> float | None:
+    """Return the seconds of audio: the play time less the player's initial buffering."""
+    play, preroll, flags = struct.unpack("<40xQ8xQI12x", content)
+    seconds = play / 1e7 - preroll / 1e3  # in 100 ns, in ms
+    return seconds if seconds > 0 and not flags & _BROADCAST else None
+
+
+def _objects(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield GUID, begin and end of each object's content, including the extension's objects."""
+    for _ in range(_MAX_OBJECTS):
+        if at + _OBJECT_HEADER > end:
+            return
+        file.seek(at)
+        kind, length = struct.unpack("<16sQ", read_exactly(file, _OBJECT_HEADER))
+        yield kind, at + _OBJECT_HEADER, at + length
+        if length < _OBJECT_HEADER:
+            return
+        # The extension contains objects after 22 bytes of header: step into it, not over it.
+        at += _OBJECT_HEADER + 22 if kind == _EXTENSION else length

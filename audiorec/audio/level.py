@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.audio.filterbank import window
-from audiorec.audio.mel import Transform, power_spectra
+from audiorec.audio.mel import Transform, power_spectra, window
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
 from audiorec.types import Float64Array, FloatArray
 

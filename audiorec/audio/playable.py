@@ -16,7 +16,7 @@ import soundfile
 import soxr
 
 from audiorec.audio.decode import MAX_DURATION_S, SOUNDFILE_CONTAINERS
-from audiorec.audio.raw import DecoderError, RawBlock
+from audiorec.audio.readers import DecoderError, RawBlock
 from audiorec.audio.sniff import (
     Container,
     PathLike,

@@ -21,9 +21,15 @@ import av
 import av.error
 import numpy as np
 
-from audiorec.audio import asf, dsd, matroska
-from audiorec.audio.packet_hash import PacketHash
-from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, MAX_CHANNELS, DecoderError, RawBlock
+from audiorec.audio import boxes, headers
+from audiorec.audio.readers import (
+    BLOCK_FRAMES,
+    MAX_BLOCK_S,
+    MAX_CHANNELS,
+    DecoderError,
+    PacketHash,
+    RawBlock,
+)
 from audiorec.audio.sniff import Sniffed
 from audiorec.errors import Failure
 from audiorec.types import FloatArray
@@ -86,14 +92,14 @@ _ID3_VALUE = (
     b"x\0D\x003\0\0\0",
 )
 _ATTACHMENT = (
-    re.compile(re.escape(matroska.ATTACHMENTS)),
-    re.compile(re.escape(matroska.ATTACHMENTS)),
+    re.compile(re.escape(boxes.ATTACHMENTS)),
+    re.compile(re.escape(boxes.ATTACHMENTS)),
     b"\x19\x41\xa4\x68",
 )
 _HIDDEN = {
-    **dict.fromkeys((b"RIFF", b"RF64", b"BW64", b"FORM", dsd.DFF), _ID3_CHUNK),
-    asf.MAGIC[:4]: _ID3_VALUE,
-    matroska.MAGIC: _ATTACHMENT,
+    **dict.fromkeys((b"RIFF", b"RF64", b"BW64", b"FORM", headers.DFF), _ID3_CHUNK),
+    headers.ASF[:4]: _ID3_VALUE,
+    boxes.MATROSKA: _ATTACHMENT,
 }
 _MAX_STALLS = 16  # consecutive demuxer errors; a damaged Ogg page costs one
 _MAX_ERRORS = 4096  # demuxer errors per file: a Musepack without a frame count never ends

@@ -19,20 +19,126 @@ at the end of the last one.
 A song is first brought to the spec's loudness (`audiorec.audio.level`), which is only known at its
 end. Until then its frames are held as power, for up to two hours: 173 MB. A longer song is read
 twice, so that memory does not grow with its length.
+
+Positions of segments in a song, in samples and frames; and the types of a segmented song.
+
+FeatureSpec ──Grid──▶ hop, length, shortest tail        `Segment`, `PowerSegment`, `LevelledSong`
+
+Segments with a spectrogram computed for each, for networks that were trained on clips.
+
+    blocks (n,) ──clips──▶ `PowerSegment` (frames, bands), one every hop
+
+Segments lie where `audiorec.audio.segment` puts them; only their edges differ: a segment is padded
+with its own reflected samples or with zeros, not with the song's samples around it.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from audiorec.audio.clips import clips
-from audiorec.audio.grid import Grid, LevelledSong, PowerSegment, Segment
 from audiorec.audio.level import Heard, LoudnessMeter, gain, meter_spec, reads_frames_of
 from audiorec.audio.mel import compressed, mel_power, power_spectra
-from audiorec.errors import InputError
+from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec
 from audiorec.types import FloatArray
+
+
+class Segment(NamedTuple):
+    """One segment of a song."""
+
+    start_s: float  # ``3 i``; for the window over the tail, the time of its first frame
+    log_mel: FloatArray  # (187, 96)
+
+
+class PowerSegment(NamedTuple):
+    """A segment before compression, which needs the song's gain."""
+
+    start_s: float
+    power: FloatArray  # (187, 96): mel power
+
+
+class LevelledSong(NamedTuple):
+    """Loudness of a song, and its segments, which are computed on demand."""
+
+    loudness_lufs: float | None  # of the mono mix; None if undefined or not measured
+    segments: Iterator[Segment]
+
+
+class Grid:
+    """Segmentation parameters of a spec, converted to samples and frames."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        rate = spec.mel.sample_rate
+        self.hop = round(spec.segment.hop_s * rate)  # samples between two segments
+        self.whole = spec.segment_samples
+        self.min_tail = round(spec.segment.min_tail_s * rate)  # samples
+        self.min_track = round(spec.segment.min_track_s * rate)  # samples
+        self.length = spec.segment.n_frames
+        self._frame = spec.mel.hop_length  # samples between two frames
+        self._rate = rate
+
+    def first_frame(self, segment: int) -> int:
+        """Return the frame nearest to the segment's start, rounding half up."""
+        return (2 * segment * self.hop + self._frame) // (2 * self._frame)
+
+    def seconds(self, frame: int) -> float:
+        """Return the time of a frame's centre."""
+        return frame * self._frame / self._rate
+
+    def has_tail(self, n_samples: int, n_whole: int) -> bool:
+        """Return whether the tail after `n_whole` segments is long enough for one more window."""
+        covered = self.hop * n_whole + max(0, self.whole - self.hop)
+        return n_samples - covered >= self.min_tail
+
+    def check(self, n_samples: int) -> None:
+        """Raise `ShapeError` if the song is too short."""
+        if n_samples < self.min_track:
+            raise ShapeError(f"a song must have at least {self.min_track} samples, got {n_samples}")
+
+
+def clips(
+    blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None = None
+) -> Iterator[PowerSegment]:
+    """Yield the mel power of each segment of a song, streaming.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, shape (n,), float32
+    spec : FeatureSpec
+        With a ``segment.length_s``.
+    filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
+
+    Raises
+    ------
+    ShapeError
+        At the end of the blocks, if the song is shorter than ``spec.segment.min_track_s``.
+    """
+    grid, rate = Grid(spec), spec.mel.sample_rate
+    waiting, begin, n_whole = np.zeros(0, np.float32), 0, 0  # samples from number `begin` on
+
+    def piece(start: int) -> PowerSegment:
+        samples = waiting[start - begin :][: grid.whole]
+        power = [mel_power(s, spec.mel, filterbank) for s in power_spectra([samples], spec.mel)]
+        return PowerSegment(start / rate, np.concatenate(power))
+
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while begin + len(waiting) >= (start := grid.hop * n_whole) + grid.whole:
+            yield piece(start)
+            n_whole += 1
+        # Keep the next segment's samples, and those that the window over the tail may need.
+        drop = min(grid.hop * n_whole, begin + len(waiting) - grid.whole) - begin
+        waiting, begin = waiting[max(0, drop) :], begin + max(0, drop)
+    n_samples = begin + len(waiting)
+    grid.check(n_samples)
+    if n_samples < grid.whole:
+        waiting = np.pad(waiting, (0, grid.whole - n_samples))
+        yield piece(0)
+    elif grid.has_tail(n_samples, n_whole):
+        yield piece(n_samples - grid.whole)
+
 
 _DEFAULT_SPEC = FeatureSpec()
 HELD_S = 7260.0  # seconds of frames held in memory, 24 kB per second: two hours and padding

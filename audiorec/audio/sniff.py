@@ -5,28 +5,252 @@
 Names cannot be trusted: WAV files and HTML error pages are called ``.mp3``, and a text file
 called ``.mp3`` can make FFmpeg open other files that it names. The first bytes are more reliable,
 and a file with unknown first bytes reaches no decoder.
+
+Frame headers of MPEG audio (MP3) and of AAC in ADTS: detection and claimed length. Neither format
+has a file header. Both are a sequence of frames, each with a sync word and its length, so a file is
+recognised by a few frames that follow each other. An MP3 encoder may add a silent first frame that
+gives the number of frames (``Xing``, ``Info``, ``VBRI``); without it the length is unknown until
+the last frame is read.
+
+Formats that are recognised by their first bytes but not supported.
+
+    first bytes  ──unsupported_format──▶  "Wave64", or None
+
+An error that names the format tells the user what to convert.
 """
 
 import os
 import stat
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from audiorec.audio import (
-    ac3_header,
-    asf,
-    compressed,
-    dsd,
-    headers,
-    matroska,
-    mpeg_header,
-    unsupported,
-)
-from audiorec.audio.atoms import inspect_mp4
+from audiorec.audio import boxes, headers
+from audiorec.audio.boxes import inspect_mp4
 from audiorec.audio.headers import Header
 from audiorec.errors import Failure, MissingSongError, SongError
+
+CHAIN = 3  # consecutive frames that identify a file; fewer only if they end with the file
+
+_BITRATES_1 = {  # kilobits per second of MPEG-1, by layer; index 0 is "free", 15 is invalid
+    1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+}
+_BITRATES_2 = {  # of MPEG-2 and 2.5
+    1: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    3: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES_1 = (44_100, 48_000, 32_000)  # hertz
+_RATE_DIVISOR = {3: 1, 2: 2, 0: 4}  # version bits of MPEG-1, MPEG-2, MPEG-2.5
+_LONGER = 1.02  # a file longer than its own byte count by this factor has more than one song
+_SLACK_BYTES = 8192  # allowance for unrecognised tags
+_GAPLESS_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # write delay and padding after the count
+
+
+class MpegFrame(NamedTuple):
+    """One frame header."""
+
+    length: int  # bytes to the next frame
+    n_samples: int
+    sample_rate: int
+    xing_at: int  # bytes from the frame's start to a possible ``Xing`` header
+
+
+def mpeg_frame(data: bytes, at: int) -> MpegFrame | None:
+    """Read the MPEG audio frame header at `at`; None if there is none."""
+    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
+        return None
+    second, third, fourth = data[at + 1 : at + 4]
+    version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
+    bitrate_index, rate_index = third >> 4, third >> 2 & 3
+    if version == 1 or layer == 4 or bitrate_index in (0, 15) or rate_index == 3:
+        return None
+    is_first = version == 3
+    kbits = (_BITRATES_1 if is_first else _BITRATES_2)[layer][bitrate_index - 1]
+    rate = _RATES_1[rate_index] // _RATE_DIVISOR[version]
+    n_samples = 384 if layer == 1 else 1152 if layer == 2 or is_first else 576
+    slot = 4 if layer == 1 else 1  # bytes
+    length = (n_samples // 8 * kbits * 1000 // rate // slot + (third >> 1 & 1)) * slot
+    is_mono = fourth >> 6 == 3
+    side_info = {(True, False): 32, (False, True): 9}.get((is_first, is_mono), 17)  # bytes
+    return MpegFrame(length, n_samples, rate, 4 + side_info)
+
+
+def adts_length(data: bytes, at: int) -> int | None:
+    """Return the length in bytes of the ADTS frame at `at`; None if there is none."""
+    if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
+        return None
+    if data[at + 2] >> 2 & 15 > 12:  # index of the sample rate
+        return None
+    length = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+    return length if length > 7 else None
+
+
+def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
+    """Return the offset of the first of several consecutive MPEG frames; None if there are none.
+
+    `is_whole` says that `data` contains all of the audio.
+    """
+    at = data.find(b"\xff")
+    while at >= 0:
+        if _is_chain(data, at, is_whole):
+            return at
+        at = data.find(b"\xff", at + 1)
+    return None
+
+
+def is_adts(data: bytes, *, is_whole: bool) -> bool:
+    """Return whether the data begins with several consecutive ADTS frames."""
+    return has_consecutive_frames(data, adts_length, is_whole=is_whole)
+
+
+def has_consecutive_frames(
+    data: bytes, length_at: Callable[[bytes, int], int | None], *, is_whole: bool
+) -> bool:
+    """Return whether the data begins with consecutive frames, by the lengths from `length_at`."""
+    at = 0
+    for i in range(CHAIN):
+        length = length_at(data, at)
+        if length is None:
+            return False
+        at += length
+        if at >= len(data):
+            return is_whole and _may_be_last(i, at, data)
+    return True
+
+
+def read_mp3(data: bytes, audio_bytes: int) -> Header:
+    """Read the frame count that an encoder left in the first frame, where `data` begins.
+
+    Claims nothing without a count, or if the file has far more bytes than it counts (several
+    songs joined). libsndfile guesses the length of such files from the first frames and stops
+    reading there. `audio_bytes` is the size from the first frame to the trailing tags.
+    """
+    frame = mpeg_frame(data, 0)
+    if frame is None:
+        return Header(suits_soundfile=False)
+    if data[36:40] == b"VBRI":
+        # libsndfile does not know this header and guesses the length.
+        n_bytes, n_frames = struct.unpack_from(">II", data.ljust(60, b"\0"), 46)
+        claimed_s = n_frames * frame.n_samples / frame.sample_rate
+        return Header(claimed_s or None, suits_soundfile=False, cut=n_bytes > audio_bytes)
+    return _read_xing(data, frame, audio_bytes)
+
+
+def _read_xing(data: bytes, frame: MpegFrame, audio_bytes: int) -> Header:
+    field = data[frame.xing_at : frame.xing_at + 160].ljust(160, b"\0")
+    flags = field[7]
+    if field[:4] not in (b"Xing", b"Info") or not flags & 1:
+        return Header(suits_soundfile=False)
+    (n_frames,) = struct.unpack_from(">I", field, 8)
+    n_bytes = struct.unpack_from(">I", field, 12)[0] if flags & 2 else 0
+    if n_frames == 0 or (n_bytes and audio_bytes > n_bytes * _LONGER + _SLACK_BYTES):
+        return Header(suits_soundfile=False)
+    n_samples = n_frames * frame.n_samples
+    # The fields for table of contents and quality come before the encoder's name.
+    name_at = 8 + 4 * bool(flags & 1) + 4 * bool(flags & 2) + 100 * bool(flags & 4)
+    name_at += 4 * bool(flags & 8)
+    if field[name_at : name_at + 4] in _GAPLESS_ENCODERS:
+        packed = int.from_bytes(field[name_at + 21 : name_at + 24], "big")
+        n_samples -= (packed >> 12) + (packed & 0xFFF)  # encoder's delay, padding
+    claimed_s = max(n_samples, 0) / frame.sample_rate
+    return Header(claimed_s or None, cut=n_bytes > audio_bytes * _LONGER)
+
+
+def _is_chain(data: bytes, at: int, is_whole: bool) -> bool:
+    first = mpeg_frame(data, at)
+    frame = first
+    for i in range(CHAIN):
+        if frame is None or first is None or frame.sample_rate != first.sample_rate:
+            return False
+        at += frame.length
+        if at >= len(data):
+            return is_whole and _may_be_last(i, at, data)
+        frame = mpeg_frame(data, at)
+    return True
+
+
+def _may_be_last(i: int, end: int, data: bytes) -> bool:
+    """Return whether frame `i` of a chain may be the file's last: a lone one must fit exactly."""
+    return i > 0 or end == len(data)
+
+
+_KBITS = (
+    *(32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640),
+)
+_LAST_AC3, _LAST_EAC3 = 10, 16  # bit stream identifications
+
+
+def ac3_length(data: bytes, at: int) -> int | None:
+    """Return the length in bytes of the AC-3 or E-AC-3 frame at `at`; None if there is none."""
+    if data[at : at + 2] != b"\x0b\x77" or at + 6 > len(data):
+        return None
+    identification = data[at + 5] >> 3
+    if identification > _LAST_EAC3:
+        return None
+    if identification > _LAST_AC3:
+        return 2 * ((data[at + 2] & 7) << 8 | data[at + 3]) + 2
+    rate, size = data[at + 4] >> 6, data[at + 4] & 63
+    if rate == 3 or size >= 2 * len(_KBITS):
+        return None
+    kbits = _KBITS[size >> 1]
+    # At 48, 44.1 and 32 kHz: 1536 samples in words of 16 bits.
+    return 2 * (2 * kbits, 320 * kbits // 147 + (size & 1), 3 * kbits)[rate]
+
+
+def is_ac3(data: bytes, *, is_whole: bool) -> bool:
+    """Return whether the data begins with several consecutive AC-3 or E-AC-3 frames."""
+    return has_consecutive_frames(data, ac3_length, is_whole=is_whole)
+
+
+HEAD_BYTES = 1084  # tracker modules are identified by their bytes up to here
+_BEGINNINGS = {
+    b"tBaK": "TAK",
+    b"riff\x2e\x91\xcf\x11": "Wave64",
+    b"#!AMR": "AMR",
+    b".RMF": "RealAudio",
+    b".ra\xfd": "RealAudio",
+    b"\x7f\xfe\x80\x01": "DTS",
+    b"\xfe\x7f\x01\x80": "DTS",
+    b"\x1f\xff\xe8\x00": "DTS",
+    b"\xff\x1f\x00\xe8": "DTS",
+    b"DTSHDHDR": "DTS",
+    b"OFR ": "OptimFROG",
+    b"ajkg": "Shorten",
+    b"MACF": "Monkey's Audio with floating-point samples",
+    b"MP+": "Musepack with a stream version before 7",
+    b"TTA2": "True Audio version 2",
+    b"FLV\x01": "Flash video",
+    b"MThd": "MIDI (notes, no audio)",
+}
+_TRACKER = "{} (a tracker module: notes and samples)"
+# Tracker modules have a signature at a fixed offset: (offset, signature, kind).
+_TRACKERS = (
+    (0, b"Extended Module: ", "XM"),
+    (0, b"IMPM", "IT"),
+    (44, b"SCRM", "S3M"),
+    *((1080, name, "MOD") for name in (b"M.K.", b"M!K!", b"M&K!", b"FLT4", b"FLT8", b"OCTA")),
+    *((1080, b"%dCHN" % n, "MOD") for n in range(1, 10)),
+    *((1080, b"%dCH" % n, "MOD") for n in range(10, 33)),
+)
+
+
+def unsupported_format(head: bytes) -> str | None:
+    """Return the name of an unsupported format, from a file's first 1084 bytes; None if unknown."""
+    for beginning, name in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            return name
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "AVI"
+    for place, name_at, kind in _TRACKERS:
+        if head.startswith(name_at, place):
+            return _TRACKER.format(kind)
+    return None
+
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -82,8 +306,8 @@ _MAGICS = {
     b"MPCK": Container.MUSEPACK,
     b"MP+\x07": Container.MUSEPACK,
     b"MP+\x17": Container.MUSEPACK,
-    dsd.DSF: Container.DSF,
-    matroska.MAGIC: Container.MATROSKA,
+    headers.DSF: Container.DSF,
+    boxes.MATROSKA: Container.MATROSKA,
 }
 _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
@@ -98,14 +322,14 @@ _HEADERS: Mapping[Container, Callable[[BinaryIO, int, int], Header]] = {
     Container.WAV: headers.read_wav,
     Container.AIFF: headers.read_aiff,
     Container.AU: headers.read_au,
-    Container.WAVPACK: compressed.read_wavpack,
-    Container.APE: compressed.read_ape,
-    Container.TTA: compressed.read_tta,
-    Container.MUSEPACK: compressed.read_musepack,
-    Container.DSF: dsd.read_dsf,
-    Container.DFF: dsd.read_dff,
-    Container.ASF: asf.read_asf,
-    Container.MATROSKA: matroska.read_matroska,
+    Container.WAVPACK: headers.read_wavpack,
+    Container.APE: headers.read_ape,
+    Container.TTA: headers.read_tta,
+    Container.MUSEPACK: headers.read_musepack,
+    Container.DSF: headers.read_dsf,
+    Container.DFF: headers.read_dff,
+    Container.ASF: headers.read_asf,
+    Container.MATROSKA: boxes.read_matroska,
 }
 
 
@@ -188,7 +412,7 @@ def begin_of_audio(file: BinaryIO) -> int:
 def end_of_audio(file: BinaryIO) -> int:
     """Return the position where the trailing tags begin: ID3v1, APE, or the ID3v2 of a DSF."""
     end = file.seek(0, os.SEEK_END)
-    if (tag_at := dsd.trailing_tag(file)) is not None:
+    if (tag_at := headers.trailing_tag(file)) is not None:
         return min(end, tag_at)
     end = _before_id3v1(file)
     if (at := ape_footer(file)) is not None:
@@ -235,19 +459,19 @@ def _container(head: bytes, *, is_whole: bool) -> Container | None:
         return Container.AIFF
     if head[4:8] in _MP4_FIRST:
         return Container.MP4
-    if head[:4] == dsd.DFF and head[12:16] == dsd.DSF:
+    if head[:4] == headers.DFF and head[12:16] == headers.DSF:
         return Container.DFF
-    if head[:16] == asf.MAGIC:
+    if head[:16] == headers.ASF:
         return Container.ASF
     if head[:4] in _MAGICS:
         return _MAGICS[head[:4]]
-    if unsupported.unsupported_format(head) is not None:
+    if unsupported_format(head) is not None:
         return None
-    if mpeg_header.is_adts(head, is_whole=is_whole):
+    if is_adts(head, is_whole=is_whole):
         return Container.ADTS
-    if ac3_header.is_ac3(head, is_whole=is_whole):
+    if is_ac3(head, is_whole=is_whole):
         return Container.AC3
-    is_mp3 = mpeg_header.find_mpeg(head, is_whole=is_whole) is not None
+    is_mp3 = find_mpeg(head, is_whole=is_whole) is not None
     return Container.MP3 if is_mp3 else None
 
 
@@ -266,8 +490,8 @@ def _header(
         case Container.MP3:
             file.seek(begin)
             head = file.read(_SCAN_BYTES)
-            first = mpeg_header.find_mpeg(head, is_whole=True) or 0
-            return mpeg_header.read_mp3(head[first:], audio_end - begin - first)
+            first = find_mpeg(head, is_whole=True) or 0
+            return read_mp3(head[first:], audio_end - begin - first)
         case _:
             return Header(suits_soundfile=False)
 
@@ -285,8 +509,8 @@ def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
 
 def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
     file.seek(begin)
-    head = file.read(unsupported.HEAD_BYTES)
-    if (name := unsupported.unsupported_format(head)) is not None:
+    head = file.read(HEAD_BYTES)
+    if (name := unsupported_format(head)) is not None:
         reason = f"{name} is not supported; convert it to FLAC"
         return _refusal(path, Failure.UNSUPPORTED, reason)
     head = head[:64]

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from audiorec.audio.headers import has_flac_frame
-from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, DecoderError, RawBlock
+from audiorec.audio.readers import BLOCK_FRAMES, MAX_BLOCK_S, DecoderError, RawBlock
 from audiorec.audio.sniff import Container, Sniffed
 from audiorec.errors import Failure
 

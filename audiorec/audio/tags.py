@@ -8,19 +8,72 @@ tag gives an empty field instead of an error.
 MP3 files store the MusicBrainz id of a recording in a ``UFID`` frame: the owner
 ``http://musicbrainz.org``, a zero byte, the id. tinytag reads text frames only, so that frame is
 parsed here. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
+
+APEv2 tags, found at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
+
+    file  ──ape_tags──▶  {"title": ..., "artist": ...}
+
+A footer of 32 bytes gives the size of the items before it; an item is the length of its value,
+flags, a name and the value. Binary items, such as covers, are skipped.
 """
 
 import io
 import os
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from audiorec.audio import dsd, matroska
-from audiorec.audio.ape_tags import ape_tags
-from audiorec.audio.sniff import PathLike, open_regular, sniff
+from audiorec.audio import boxes, headers
+from audiorec.audio.headers import read_exactly
+from audiorec.audio.sniff import (
+    APE_FOOTER_BYTES,
+    APE_MARK,
+    PathLike,
+    ape_footer,
+    end_of_audio,
+    open_regular,
+    sniff,
+)
 from audiorec.errors import SongError
+
+MAX_ITEMS = 256
+MAX_NAME = 256  # bytes
+MAX_TEXT = 4096  # bytes read of a value
+_KIND = 6  # the bits of the flags that are 0 for text
+
+
+def ape_tags(file: BinaryIO) -> Mapping[str, str]:
+    """Read the text items of the APEv2 tag at a file's end, keyed by lower-case name.
+
+    Only the first value of an item is kept. Empty for a file without a tag.
+    """
+    stop = ape_footer(file)
+    if stop is None:
+        return {}
+    at = end_of_audio(file)
+    file.seek(at)
+    if file.read(len(APE_MARK)) == APE_MARK:  # an optional header, laid out like the footer
+        at += APE_FOOTER_BYTES
+    found: dict[str, str] = {}
+    for _ in range(MAX_ITEMS):
+        file.seek(at)
+        item = file.read(8 + MAX_NAME)
+        name, zero, _ = item[8:].partition(b"\0")
+        if not zero or item[: len(APE_MARK)] == APE_MARK:
+            break
+        length, flags = struct.unpack_from("<II", item)
+        begin = at + 8 + len(name) + 1
+        if begin + length > stop:
+            break
+        if not flags & _KIND:
+            file.seek(begin)
+            value = read_exactly(file, min(length, MAX_TEXT)).partition(b"\0")[0]
+            found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+        at = begin + length
+    return found
+
 
 MAX_CHARACTERS = 500  # of a field; some tools store lyrics as a title
 OWNER = b"musicbrainz.org"
@@ -138,7 +191,7 @@ def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
     """Return the tags found by tinytag; None if it finds none or does not know the format."""
     from tinytag import TinyTag, TinyTagException  # late: a run's parent process reads no tags
 
-    place = dsd.id3_span(file, os.fstat(file.fileno()).st_size)
+    place = headers.id3_span(file, os.fstat(file.fileno()).st_size)
     source = file
     if place is not None:  # inside or at the end of the file
         file.seek(place[0])
@@ -156,8 +209,8 @@ def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
 
 def _ape_or_matroska(file: BinaryIO) -> Mapping[str, object]:
     file.seek(0)
-    if file.read(len(matroska.MAGIC)) == matroska.MAGIC:
-        return matroska.matroska_tags(file, 0, os.fstat(file.fileno()).st_size)
+    if file.read(len(boxes.MATROSKA)) == boxes.MATROSKA:
+        return boxes.matroska_tags(file, 0, os.fstat(file.fileno()).st_size)
     return ape_tags(file)
 
 

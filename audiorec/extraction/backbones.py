@@ -27,12 +27,12 @@ from audiorec.runs.workers import Limits, Workers
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.added import (
     AddedBackbone,
+    Graph,
     added_names,
     backbones_folder,
     find_added,
     write_added,
 )
-from audiorec.tagger.backbone_added import Graph
 from audiorec.tagger.backbone_spec import BackboneSpec, Role, read_spec
 from audiorec.tagger.heads import Head
 from audiorec.tagger.onnx_file import MAX_MODEL_BYTES

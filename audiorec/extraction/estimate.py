@@ -23,7 +23,7 @@ from audiorec.files.own_files import read_own
 from audiorec.runs.record import MAX_RECORD_BYTES, RECORD_SCHEMA
 from audiorec.runs.workers import Limits
 from audiorec.store.journal import Outputs
-from audiorec.tagger.head_inputs import split_input
+from audiorec.tagger.features import split_input
 
 # CPU seconds per second of audio; benchmarks/bench_pipeline.py measures them.
 READING = 0.0012  # decoding an MP3 and its spectrogram

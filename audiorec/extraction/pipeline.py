@@ -20,20 +20,17 @@ import numpy as np
 from audiorec.audio.attributes import METHODS, AttributeMeter
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
-from audiorec.audio.grid import Segment
-from audiorec.audio.segment import levelled, segments
-from audiorec.audio.stderr import captured_stderr
+from audiorec.audio.readers import captured_stderr
+from audiorec.audio.segment import Segment, levelled, segments
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.runs.stopwatch import Stopwatch
 from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
-from audiorec.tagger.batching import Backbone
-from audiorec.tagger.head_inputs import split_input
-from audiorec.tagger.moods import mood_columns
+from audiorec.tagger.features import Backbone, split_input
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
-from audiorec.tagger.statistics import summarise
-from audiorec.tagger.weights import MSD
+from audiorec.tagger.vectors import summarise
+from audiorec.tagger.weights import MSD, mood_columns
 from audiorec.types import AnyFeatures, AudioInfo, Float64Array, FloatArray, Numbers, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB

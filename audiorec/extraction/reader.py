@@ -198,7 +198,7 @@ def hash_handler() -> Callable[[str], str]:
 def envelope_handler() -> "Callable[[str], Envelope]":
     """Return the function that the worker of `envelope_reader` runs."""
     from audiorec.audio.envelope import envelope
-    from audiorec.audio.stderr import captured_stderr
+    from audiorec.audio.readers import captured_stderr
 
     def quiet(path: str) -> "Envelope":
         with captured_stderr():

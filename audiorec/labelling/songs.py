@@ -26,7 +26,7 @@ from audiorec.labelling.train import HeadRecipe, TrainedHead, train_head
 from audiorec.runs.report import RunProgress, Stopped
 from audiorec.store.features import FeatureFile, last_layers
 from audiorec.store.schema import feature_column
-from audiorec.tagger.head_inputs import ADDED_OUTPUTS, OUTPUT_WIDTHS, assemble, split_input
+from audiorec.tagger.features import ADDED_OUTPUTS, OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AddedFeatures, AnyFeatures, Features, FloatArray, Int64Array

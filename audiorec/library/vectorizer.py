@@ -134,7 +134,7 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._check()
         if self.outputs == "features":
             from audiorec.store.schema import feature_column
-            from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, split_input
+            from audiorec.tagger.features import OUTPUT_WIDTHS, split_input
 
             names = [
                 f"{feature_column(name)}_{i}"

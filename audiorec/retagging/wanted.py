@@ -15,7 +15,7 @@ from audiorec.library.readings import each_reading
 from audiorec.retagging.formats import GENRE, MOOD
 from audiorec.search.tag_means import TagMeans, tag_means
 from audiorec.store.store import VectorStore
-from audiorec.tagger.moods import MOODS
+from audiorec.tagger.weights import MOODS
 from audiorec.types import FloatArray, Int64Array
 
 OWN = "AUDIOREC_"

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from audiorec.errors import Failure
 from audiorec.files.arrow import booleans, floats, matrix, view
 from audiorec.store.schema import LISTS, StoreMetadata
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
 HASH_PATTERN = "^[0-9a-f]{32}$"

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.spec import MelSpec
-from audiorec.tagger.batching import ShippedBackbone, check_batch_size, in_batches
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+from audiorec.tagger.features import OUTPUT_WIDTHS, ShippedBackbone, check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, weights_path
 from audiorec.types import Features, FloatArray
 

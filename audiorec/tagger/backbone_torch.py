@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError, WeightsError
-from audiorec.tagger.batching import check_batch_size, in_batches
+from audiorec.tagger.features import check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, read_metadata, weights_path
 from audiorec.types import Features, FloatArray
 
@@ -116,7 +116,7 @@ class Musicnn(nn.Module):
 
 
 class TorchBackbone:
-    """A shipped network in torch, with the interface of `audiorec.tagger.batching.Backbone`.
+    """A shipped network in torch, with the interface of `audiorec.tagger.features.Backbone`.
 
     The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; raises `InputError` if it cannot
     be used. `batch_size` defaults to 2 segments on the CPU and 64 elsewhere.

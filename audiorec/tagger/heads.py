@@ -11,7 +11,7 @@ A head standardises its input, applies dense layers with ReLU between them, vect
 calibration) and softmax, all in NumPy float64 with one rounding to float32 at the end, so scores
 do not depend on how the segments were batched.
 
-Inputs are named as in `audiorec.tagger.head_inputs`, for example ``msd.penultimate``. Two heads
+Inputs are named as in `audiorec.tagger.features`, for example ``msd.penultimate``. Two heads
 are shipped, version and genre; ``scripts/train_heads.py`` trains them, and their model card is
 ``docs/model_cards/heads.md``.
 """
@@ -37,7 +37,7 @@ from audiorec.errors import (
 )
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import FeatureSpec, fingerprint
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
+from audiorec.tagger.features import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 

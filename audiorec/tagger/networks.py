@@ -15,10 +15,9 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import Engine, load_backbone
-from audiorec.tagger.batching import Backbone
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, split_input
+from audiorec.tagger.features import OUTPUT_WIDTHS, Backbone, split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
-from audiorec.tagger.sound import BLOCKS, SoundProjection, shipped_sound, unit
+from audiorec.tagger.vectors import BLOCKS, SoundProjection, shipped_sound, unit
 from audiorec.tagger.weights import MSD, WEIGHTS, backbone_weights
 from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray, Numbers
 
@@ -184,7 +183,7 @@ class AddedNetwork:
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
         """Open the network, in ONNX Runtime on the CPU."""
-        from audiorec.tagger.backbone_added import AddedOnnx
+        from audiorec.tagger.added import AddedOnnx
 
         self._check(name)
         if engine != "onnx" or device != "cpu":
@@ -200,7 +199,7 @@ class AddedNetwork:
 
 
 class ShippedSound:
-    """Lists by the shipped projection of one network (`audiorec.tagger.sound`)."""
+    """Lists by the shipped projection of one network (`audiorec.tagger.vectors`)."""
 
     def __init__(self, projection: SoundProjection) -> None:
         self._projection = projection

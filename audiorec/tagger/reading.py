@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.files.visible import visible
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
 MIN_SEGMENTS = 3  # fewer are not reliable

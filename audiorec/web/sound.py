@@ -189,7 +189,7 @@ def _place(uri: str, file: BinaryIO) -> str:
 
 def handler() -> Callable[[tuple[str, ...]], Any]:
     """Return the function that a worker calls with each item."""
-    from audiorec.audio.stderr import captured_stderr
+    from audiorec.audio.readers import captured_stderr
 
     def answer(item: tuple[str, ...]) -> Any:
         what, path, *more = item

@@ -117,7 +117,7 @@ def remove(
 def _shipped() -> list[dict[str, Any]]:
     from audiorec.extraction.backbones import BACKBONES
     from audiorec.spec import FeatureSpec
-    from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+    from audiorec.tagger.features import OUTPUT_WIDTHS
     from audiorec.tagger.weights import data_folder
 
     spec = FeatureSpec()

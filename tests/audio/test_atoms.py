@@ -1,4 +1,4 @@
-"""`audiorec.audio.atoms`: encryption, wholeness, and files that make no sense."""
+"""`audiorec.audio.boxes`: encryption, wholeness, and files that make no sense."""
 
 import io
 import struct
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from audiorec.audio.atoms import boxes, inspect_mp4
+from audiorec.audio.boxes import boxes, inspect_mp4
 
 
 def box(kind: bytes, content: bytes = b"", *, length: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""`audiorec.audio.clips`: segments whose spectrograms are made one by one, at one loudness."""
+"""`audiorec.audio.segment`: segments whose spectrograms are made one by one, at one loudness."""
 
 import tracemalloc
 from dataclasses import replace

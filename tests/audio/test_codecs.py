@@ -16,9 +16,9 @@ import pytest
 import soundfile
 from odd_files import ape_tag, cut, encode, id3v1, id3v2, music, prepend, scratch, sound
 
-from audiorec.audio.asf import MAGIC
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import waveform
+from audiorec.audio.headers import ASF
 from audiorec.audio.sniff import sniff
 from audiorec.audio.tags import header_duration_s, read_tag, read_tags
 from audiorec.errors import Failure, SongError
@@ -311,7 +311,7 @@ def with_object(path: Path, guid: str) -> None:
     data = (FOLDER / "tabla-v2.wma").read_bytes()
     length, count = struct.unpack_from("<QI", data, 16)
     extra = bytes.fromhex(guid) + struct.pack("<Q", 24)
-    head = MAGIC + struct.pack("<QI", length + 24, count + 1) + data[28:length] + extra
+    head = ASF + struct.pack("<QI", length + 24, count + 1) + data[28:length] + extra
     path.write_bytes(head + data[length:])
 
 

@@ -1,11 +1,11 @@
-"""`audiorec.audio.compressed`: headers written by hand."""
+"""`audiorec.audio.headers`: headers written by hand."""
 
 import io
 import struct
 
 import pytest
 
-from audiorec.audio.compressed import read_ape, read_musepack, read_tta, read_wavpack
+from audiorec.audio.headers import read_ape, read_musepack, read_tta, read_wavpack
 
 
 def claimed(read, data, begin=0):

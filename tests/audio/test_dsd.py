@@ -1,11 +1,11 @@
-"""`audiorec.audio.dsd`: lengths and tags of DSF and DFF, written by hand."""
+"""`audiorec.audio.headers`: lengths and tags of DSF and DFF, written by hand."""
 
 import io
 import struct
 
 import pytest
 
-from audiorec.audio.dsd import id3_span, read_dff, read_dsf, trailing_tag
+from audiorec.audio.headers import id3_span, read_dff, read_dsf, trailing_tag
 
 
 def dsf(total=5_644_800, rate=2_822_400, tag_at=0):

@@ -1,10 +1,10 @@
-"""`audiorec.audio.filterbank`: windows and scales, by hand and beside torchaudio."""
+"""`audiorec.audio.mel`: windows and scales, by hand and beside torchaudio."""
 
 import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.audio.filterbank import mel_filterbank, window
+from audiorec.audio.mel import mel_filterbank, window
 from audiorec.errors import InputError
 from audiorec.spec import MelSpec
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_front_end import MEL, noise
 
-from audiorec.audio.filterbank import mel_filterbank, window
-from audiorec.audio.mel import compressed, log_mel, mel_power, power_spectra
+from audiorec.audio.mel import compressed, log_mel, mel_filterbank, mel_power, power_spectra, window
 from audiorec.errors import InputError
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec, SegmentSpec, fingerprint
 

@@ -1,4 +1,4 @@
-"""`audiorec.audio.matroska`: elements written by hand."""
+"""`audiorec.audio.boxes`: elements written by hand."""
 
 import io
 import struct
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.audio.matroska import matroska_tags, read_matroska
+from audiorec.audio.boxes import matroska_tags, read_matroska
 
 AUDIO, VIDEO = 2, 1
 

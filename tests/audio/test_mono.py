@@ -1,10 +1,10 @@
-"""`audiorec.audio.mono`: the mix, the levels, and what follows from them."""
+"""`audiorec.audio.decode`: the mix, the levels, and what follows from them."""
 
 import numpy as np
 import pytest
 
-from audiorec.audio.mono import AS_MIXED, ChannelMix, Mono, NotFiniteError
-from audiorec.audio.raw import RawBlock
+from audiorec.audio.decode import AS_MIXED, ChannelMix, Mono, NotFiniteError
+from audiorec.audio.readers import RawBlock
 from audiorec.spec import DecodeSpec
 
 SPEC = DecodeSpec()

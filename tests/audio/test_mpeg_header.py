@@ -1,4 +1,4 @@
-"""`audiorec.audio.mpeg_header`: frame lengths by hand, counts, chains."""
+"""`audiorec.audio.sniff`: frame lengths by hand, counts, chains."""
 
 import struct
 
@@ -7,7 +7,7 @@ import pytest
 from odd_files import encode, mp3, music, sound
 
 from audiorec.audio.headers import Header
-from audiorec.audio.mpeg_header import adts_length, find_mpeg, is_adts, mpeg_frame, read_mp3
+from audiorec.audio.sniff import adts_length, find_mpeg, is_adts, mpeg_frame, read_mp3
 
 
 @pytest.mark.parametrize(

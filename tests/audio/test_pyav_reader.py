@@ -20,7 +20,7 @@ from audiorec.audio.pyav_reader import (
     codec_name,
     open_container,
 )
-from audiorec.audio.raw import BLOCK_FRAMES, DecoderError, RawBlock
+from audiorec.audio.readers import BLOCK_FRAMES, DecoderError, RawBlock
 from audiorec.audio.sniff import Container, Sniffed, open_regular, sniff
 from audiorec.errors import Failure
 

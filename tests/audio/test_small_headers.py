@@ -8,18 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from odd_files import ape_tag, id3v1, sound
 
-from audiorec.audio.ac3_header import ac3_length, is_ac3
-from audiorec.audio.ape_tags import MAX_ITEMS, ape_tags
-from audiorec.audio.asf import _FILE, _STREAM, _VIDEO, MAGIC, read_asf
-from audiorec.audio.tags import read_tags
-from audiorec.audio.unsupported import unsupported_format
+from audiorec.audio.headers import _FILE, _STREAM, _VIDEO, ASF, read_asf
+from audiorec.audio.sniff import ac3_length, is_ac3, unsupported_format
+from audiorec.audio.tags import MAX_ITEMS, ape_tags, read_tags
 
 # ASF
 
 
 def asf(*objects):
     body = b"".join(kind + struct.pack("<Q", 24 + len(data)) + data for kind, data in objects)
-    return MAGIC + struct.pack("<QIH", 30 + len(body), len(objects), 0x0201) + body
+    return ASF + struct.pack("<QIH", 30 + len(body), len(objects), 0x0201) + body
 
 
 def properties(play_100ns, preroll_ms=0, flags=0):
@@ -36,8 +34,8 @@ def properties(play_100ns, preroll_ms=0, flags=0):
         (asf(properties(65_000_000), (_STREAM, _VIDEO + bytes(40))), None),
         (asf(properties(65_000_000), (_STREAM, bytes(56))), 6.5),
         (asf((b"x" * 16, bytes(9)), properties(65_000_000)), 6.5),
-        (MAGIC, None),
-        (MAGIC + b"\xff" * 60, None),
+        (ASF, None),
+        (ASF + b"\xff" * 60, None),
     ],
 )
 def test_duration_of_an_asf(data, seconds):
@@ -46,7 +44,7 @@ def test_duration_of_an_asf(data, seconds):
 
 @given(st.binary(max_size=200))
 def test_any_asf_is_no_error(data):
-    whole = MAGIC + data
+    whole = ASF + data
     claimed = read_asf(io.BytesIO(whole), 0, len(whole)).claimed_s
     assert claimed is None or claimed >= 0
 

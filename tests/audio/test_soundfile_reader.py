@@ -5,7 +5,7 @@ import pytest
 import soundfile
 from odd_files import mp3, sound
 
-from audiorec.audio.raw import BLOCK_FRAMES, DecoderError
+from audiorec.audio.readers import BLOCK_FRAMES, DecoderError
 from audiorec.audio.sniff import open_regular, sniff
 from audiorec.audio.soundfile_reader import SoundfileReader
 from audiorec.errors import Failure

@@ -1,4 +1,4 @@
-"""`audiorec.audio.stderr`: what C libraries print is caught, and never blocks."""
+"""`audiorec.audio.readers`: what C libraries print is caught, and never blocks."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from audiorec.audio.stderr import captured_stderr
+from audiorec.audio.readers import captured_stderr
 
 
 def test_the_last_line_of_descriptor_2(capfd):
@@ -30,7 +30,7 @@ def test_python_and_other_programs_write_to_the_same_place():
 def test_nothing_is_lost_or_doubled_around_the_switch():
     code = (
         "import sys, os\n"
-        "from audiorec.audio.stderr import captured_stderr\n"
+        "from audiorec.audio.readers import captured_stderr\n"
         "sys.stderr.reconfigure(line_buffering=False, write_through=False)\n"
         "print('before', end=' ', file=sys.stderr)\n"
         "with captured_stderr() as chatter:\n"

@@ -1,4 +1,4 @@
-"""`audiorec.audio.tempo` and `framing`: known pulses, and what must not matter to them."""
+"""`audiorec.audio.attributes` and `framing`: known pulses, and what must not matter to them."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pulses import RATE, pulse
 
-from audiorec.audio.framing import Frames
+from audiorec.audio.attributes import FASTEST, SLOWEST, Frames, Tempo, TempoMeter
 from audiorec.audio.mel import power_spectra
-from audiorec.audio.tempo import FASTEST, SLOWEST, Tempo, TempoMeter
 
 
 def tempo_of(samples, *, block=40_000):

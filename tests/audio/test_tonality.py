@@ -1,10 +1,10 @@
-"""`audiorec.audio.tonality`: cadences in every key, and what must not matter to them."""
+"""`audiorec.audio.attributes`: cadences in every key, and what must not matter to them."""
 
 import numpy as np
 import pytest
 from made_pulses import CHORDS, RATE, cadence
 
-from audiorec.audio.tonality import Key, KeyMeter
+from audiorec.audio.attributes import Key, KeyMeter
 from audiorec.types import TONICS
 
 

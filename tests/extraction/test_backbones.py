@@ -35,7 +35,7 @@ from audiorec.runs.workers import Limits
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import added_names, find_added
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.tagger.weights import WEIGHTS, data_folder
 
 SHIPPED = {
@@ -299,7 +299,7 @@ def test_the_worker_alone_opens_the_model(tmp_path, monkeypatch):
     def refuse(*_args, **_more):
         raise AssertionError("a model was opened in this process")
 
-    monkeypatch.setattr("audiorec.tagger.backbone_added.open_session", refuse)
+    monkeypatch.setattr("audiorec.tagger.added.open_session", refuse)
     add_backbone(*write_backbone(tmp_path / "a"))
     assert find_added("tiny").widths == {"scores": 3, "embedding": 40}
     assert Extractor(extractor_config((), "tiny")).extractor_id

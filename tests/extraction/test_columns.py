@@ -23,7 +23,7 @@ from audiorec.library.library import open_store
 from audiorec.store.compact import compact
 from audiorec.store.schema import LISTS, StoreMetadata
 from audiorec.store.verify import verify
-from audiorec.tagger.sound import shipped_sound
+from audiorec.tagger.vectors import shipped_sound
 
 BARE = ExtractorConfig()
 WITH = ExtractorConfig(attributes=True, sound=True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audiorec.tagger.sound import BLOCKS
+from audiorec.tagger.vectors import BLOCKS
 from audiorec.tagger.weights import WEIGHTS
 
 ROOT = Path(__file__).parents[2]

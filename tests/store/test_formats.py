@@ -20,7 +20,7 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, schema_of
 from audiorec.store.store import VectorStore
 from audiorec.store.verify import verify
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"

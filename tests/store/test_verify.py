@@ -13,7 +13,7 @@ from audiorec.errors import StoreError
 from audiorec.store import verify as module
 from audiorec.store.schema import Kind
 from audiorec.store.verify import verify
-from audiorec.tagger.statistics import summarise
+from audiorec.tagger.vectors import summarise
 
 
 @pytest.fixture

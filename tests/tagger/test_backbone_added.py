@@ -1,4 +1,4 @@
-"""`audiorec.tagger.backbone_added`: a graph held to its spec, and its answers."""
+"""`audiorec.tagger.added`: a graph held to its spec, and its answers."""
 
 import json
 
@@ -9,8 +9,7 @@ from made_onnx import made_model, model, node, value_info, weights
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.added import write_added
-from audiorec.tagger.backbone_added import AddedOnnx, Graph, apply_activation, in_layout
+from audiorec.tagger.added import AddedOnnx, Graph, apply_activation, in_layout, write_added
 from audiorec.tagger.backbone_spec import read_spec
 from audiorec.tagger.heads import Head
 from audiorec.tagger.networks import AddedNetwork, ShippedNetworks

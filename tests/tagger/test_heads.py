@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.spec import FeatureSpec, LevelSpec, SegmentSpec
-from audiorec.tagger.head_inputs import assemble, split_input
+from audiorec.tagger.features import assemble, split_input
 from audiorec.tagger.heads import (
     METADATA_KEY,
     Head,

@@ -1,4 +1,4 @@
-"""`audiorec.tagger.sound`: values worked by hand, the shipped file, refusals."""
+"""`audiorec.tagger.vectors`: values worked by hand, the shipped file, refusals."""
 
 import json
 from dataclasses import replace
@@ -13,8 +13,15 @@ from safetensors.numpy import load, save
 from audiorec.errors import MissingWeightsError, ShapeError, WeightsError
 from audiorec.extraction.pipeline import Extractor
 from audiorec.spec import FeatureSpec
-from audiorec.tagger import sound
-from audiorec.tagger.sound import BLOCKS, FILE, METADATA_KEY, SHA256, SoundProjection, shipped_sound
+from audiorec.tagger import vectors
+from audiorec.tagger.vectors import (
+    BLOCKS,
+    FILE,
+    METADATA_KEY,
+    SHA256,
+    SoundProjection,
+    shipped_sound,
+)
 from audiorec.tagger.weights import WEIGHTS, data_folder
 
 AUDIO = Path(__file__).parents[2] / "fixtures" / "audio"
@@ -181,7 +188,7 @@ def test_the_shipped_file_reads_the_shipped_network():
 
 def test_a_replaced_shipped_file_is_refused(tmp_path, monkeypatch):
     small().save(tmp_path / FILE)
-    monkeypatch.setattr(sound, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(vectors, "data_folder", lambda: tmp_path)
     shipped_sound.cache_clear()
     with pytest.raises(WeightsError, match="damaged or replaced"):
         shipped_sound()

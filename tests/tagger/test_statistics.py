@@ -1,4 +1,4 @@
-"""`audiorec.tagger.statistics`: hand-worked values, scipy, the traps, properties."""
+"""`audiorec.tagger.vectors`: hand-worked values, scipy, the traps, properties."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.tagger.statistics import moments, summarise
+from audiorec.tagger.vectors import moments, summarise
 from audiorec.types import STATISTICS
 
 MAX, MIN, MEAN, VARIANCE, KURTOSIS, SKEWNESS = range(6)
@@ -206,7 +206,7 @@ def test_refuses_what_is_not_finite_and_names_the_row(bad):
 
 
 def test_needs_numpy_only():
-    code = "import sys, audiorec.tagger.statistics; print('pyarrow' in sys.modules)"
+    code = "import sys, audiorec.tagger.vectors; print('pyarrow' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

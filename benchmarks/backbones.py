@@ -43,7 +43,7 @@ from audiorec.audio.segment import segments
 from audiorec.extraction.backbones import add_backbone, extractor_config
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.run import RunOptions, make_outputs, run
-from audiorec.files.own_data import ENVIRONMENT
+from audiorec.files.own_files import ENVIRONMENT
 from audiorec.library.library import Library
 from audiorec.search.space import Space
 from audiorec.store.features import FeatureFile

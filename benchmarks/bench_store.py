@@ -28,9 +28,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.files.digests import Digests
 from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
-from audiorec.files.tables import digest_writer
+from audiorec.files.tables import Digests, digest_writer
 from audiorec.library.library import Library
 from audiorec.store.inventory import inventory
 from audiorec.store.parquet import DICTIONARY_COLUMNS, write_batches

@@ -37,7 +37,7 @@ import soxr
 
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 from audiorec.search.bandwidth import FILE, BandwidthEffect
 from audiorec.search.scaling import DEFAULT_WEIGHTS, LOG_ODDS, Weighting, fit_units
 from audiorec.spec import FeatureSpec, LevelSpec

@@ -20,8 +20,8 @@ from audiorec.extraction.manifest import Manifest
 from audiorec.extraction.metadata import prepare
 from audiorec.extraction.pipeline import ExtractorConfig
 from audiorec.extraction.run import RunOptions, preview
-from audiorec.files.blocks import run_blocks
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.own_files import RunFolder
+from audiorec.files.tables import run_blocks
 from audiorec.listening.check import describe
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.channel import UserAudio
@@ -30,9 +30,8 @@ from audiorec.runs.history import compare_runs
 from audiorec.runs.record import JobRun, read_runs, timestamp, write_run
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
-from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.embeddings import EmbeddingTable, read_foreign
 from audiorec.store.features import open_series
-from audiorec.store.foreign import read_foreign
 from audiorec.store.inventory import default_path, inventory
 from audiorec.store.journal import Journal
 from audiorec.store.parquet import open_checked

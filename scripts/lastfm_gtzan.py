@@ -42,7 +42,7 @@ from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
 from audiorec.recall.audio.trainer import TowerInputs, embed_songs, train_tower
-from audiorec.store.segments import join_songs
+from audiorec.store.features import join_songs
 from audiorec.types import FloatArray, Pairs
 
 FIRST = "user-audio"

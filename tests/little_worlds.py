@@ -3,7 +3,7 @@
 import numpy as np
 
 from audiorec.recall.audio.batches import TrainingData
-from audiorec.store.segments import SongSegments, join_songs
+from audiorec.store.features import SongSegments, join_songs
 from audiorec.types import Pairs
 
 TASTES = 4

@@ -15,7 +15,7 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.evaluation.pictures import require_figure
 from audiorec.evaluation.ranking import mean_interval
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 from audiorec.files.tables import write_plain
 from audiorec.listening.check import iso
 from audiorec.store.schema import METADATA_KEY

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 from audiorec.engines.mapped import MappedValue, MappedWriter
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, LostBlocksError
-from audiorec.files.blocks import PREFIX, SHARED, Elsewhere, write_block
+from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
 from audiorec.types import Progress
 
 Make = Callable[[Any], Any]
@@ -88,7 +88,7 @@ class BlockTask:
 
 
 def block_runner(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhere:
-    """Return a function that computes blocks of `audiorec.files.blocks.run_blocks` on an engine."""
+    """Return a function that computes blocks of `audiorec.files.tables.run_blocks` on an engine."""
 
     def run(folder: Path, missing: Sequence[int]) -> Iterator[tuple[int, str]]:
         for outcome in _outcomes(engine, (make, schema), part, missing, folder, str(folder)):

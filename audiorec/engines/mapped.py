@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import StoreError
-from audiorec.files.atomic import replaced
-from audiorec.files.own_files import open_own
+from audiorec.files.own_files import open_own, replaced
 
 MIN_BYTES = 1 << 14  # smaller arrays stay in the pickle
 MIN_TEXTS = 1 << 10  # shorter tuples of texts stay in the pickle

@@ -44,7 +44,7 @@ from audiorec.extraction.rows import (
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
-from audiorec.store.failures import errors_path
+from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind
 
@@ -59,7 +59,7 @@ __all__ = [
 
 HOPELESS = 50  # failures without a success: a wrong folder, not fifty bad songs
 HANDLER = "audiorec.extraction.pipeline:song_handler"  # run by the worker processes
-FETCHING_HANDLER = "audiorec.files.fetch:handler"  # the same, for songs in object stores
+FETCHING_HANDLER = "audiorec.files.storage:handler"  # the same, for songs in object stores
 
 
 def extract(
@@ -133,7 +133,7 @@ def make_outputs(
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
 ) -> Outputs:
-    """Return the output files of a run; for failures see `audiorec.store.failures.errors_path`."""
+    """Return the output files of a run; for failures see `audiorec.store.inventory.errors_path`."""
     vectors = Path(out)
     if vectors.is_dir():
         raise InputError(f"{vectors}: is a folder; name a file in it, for example vecs.parquet")

@@ -33,8 +33,13 @@ from audiorec.extraction.manifest import Manifest, with_current_stat
 from audiorec.extraction.metadata import run_metadata
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, run
-from audiorec.files.atomic import TEMPORARY, replaced
-from audiorec.files.own_files import check_tree, refuse_other_than_folder, remove_tree
+from audiorec.files.own_files import (
+    TEMPORARY,
+    check_tree,
+    refuse_other_than_folder,
+    remove_tree,
+    replaced,
+)
 from audiorec.files.storage import (
     Entry,
     check_writable,

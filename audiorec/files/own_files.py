@@ -1,4 +1,4 @@
-"""Distinguish audiorec's own working files from other files with the same names.
+r"""Files of audiorec: told from others, replaced atomically, and kept while a run is unfinished.
 
 A music folder, and files beside an output in it, may come from anywhere. No file is trusted
 by its name alone:
@@ -11,18 +11,46 @@ A file counts as ours if it is a regular file without other hard links, has a na
 caller expects, and starts with the magic bytes of its suffix. Links are never followed. This
 protects against files already present in a folder, not against another process that changes the
 folder at the same time.
+
+Locate the user's data folder, which holds added networks that commands find by name.
+
+$AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, which may not exist
+
+Replace files atomically.
+
+    with replaced(path) as temporary:
+        ...write `temporary`...
+
+Readers of `path` see either the old or the new content, never a partial file. A killed process
+leaves its temporary file; the next job with the same output removes it, see `remove_leftovers`.
+
+The folder beside an output that holds an unfinished run: ``vecs.parquet.run/``.
+
+    folder = RunFolder(out, r"block-\d{6}\.parquet|job\.json")
+    ...  folder.names()  folder.clear()  ...
+    folder.release(remove=True)
+
+One run at a time holds it, with an operating system lock that is released when its process
+ends. A planted folder looks like a leftover one, so its whole content is checked when it is
+opened; `own_files` defines which files are accepted. A folder that fails the check is an error
+and is left unchanged. Otherwise temporary files that a killed run left are removed.
 """
 
+import errno
 import os
 import re
 import stat
+import sys
+import time
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from re import Pattern
+from typing import Any
+from uuid import uuid4
 
-from audiorec.errors import StoreError
+from audiorec.errors import AudiorecError, BusyStoreError, InputError, StoreError
 
 LOCK_FILE = "lock"  # always empty
 RECORDS_MAGIC = b"aRec"
@@ -158,3 +186,252 @@ def _check_plain(path: Path, about: os.stat_result) -> None:
         raise StoreError(f"{path}: is not a regular file; remove it")
     if about.st_nlink > 1:
         raise StoreError(f"{path}: is a hard link to another file; remove it")
+
+
+ENVIRONMENT = "AUDIOREC_DATA"
+
+
+def own_data_folder() -> Path:
+    """Return the user's data folder, which may not exist.
+
+    ``$AUDIOREC_DATA`` if it is set, ``$XDG_DATA_HOME/audiorec`` if that variable is an absolute
+    path, ``audiorec`` in ``%LOCALAPPDATA%`` on Windows, else ``~/.local/share/audiorec``. Raises
+    `InputError` if the home folder is unknown.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        return Path(named).absolute()
+    usual = os.environ.get("XDG_DATA_HOME", "")
+    if not Path(usual).is_absolute():
+        usual = os.environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else ""
+    try:
+        return (Path(usual) if usual else Path.home() / ".local" / "share") / "audiorec"
+    except RuntimeError as error:
+        raise InputError(f"the home folder is unknown; set ${ENVIRONMENT}") from error
+
+
+TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression for temporary names
+LEFT_S = 3_600.0  # a running job has written to its temporary files within this time
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; on success rename it to `path`.
+
+    If the body raises, the temporary file is removed and `path` is unchanged.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link, whose target may belong to somebody else, a folder or a device; if the
+        temporary file cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    refuse_irreplaceable(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:12]}.tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+    except OSError as error:
+        # Other errors may be of a file that the body reads.
+        if error.errno in NO_ROOM or (error.errno and temporary.name in str(error)):
+            with write_errors(target):
+                raise
+        raise
+    finally:
+        with suppress(OSError):  # it was not written: no folder there, a name that is too long
+            temporary.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def refuse_irreplaceable(path: Path) -> None:
+    """Raise `StoreError` if a file could not be written to `path`: a link, a folder, a device."""
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise StoreError(f"{path}: is {kind} and cannot be replaced; choose another name")
+
+
+def leftovers(folder: Path, name: str = "") -> list[Path]:
+    """Return the temporary files and folders that killed jobs left in a folder.
+
+    With `name`, only those of the output with this name. Nothing that has changed within the last
+    hour is returned, since its job may still be running.
+    """
+    found, now = [], time.time()
+    with suppress(OSError), os.scandir(folder) as entries:  # a URI, or a folder yet to be made
+        for entry in entries:
+            if re.fullmatch(TEMPORARY, entry.name, re.DOTALL) and (
+                not name or entry.name[1:-17] == name
+            ):
+                changed = entry.stat(follow_symlinks=False).st_mtime
+                if now - changed > LEFT_S:
+                    found.append(Path(entry.path))
+    return sorted(found)
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove the temporary files among `leftovers`; links and folders stay."""
+    for path in leftovers(folder, name):
+        with suppress(OSError):
+            if stat.S_ISREG(path.lstat().st_mode):
+                path.unlink()
+
+
+def sync(path: Path) -> None:
+    """Flush the content of a file, or the entries of a folder, to disk."""
+    if os.name == "nt" and path.is_dir():  # Windows flushes folder entries itself
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Convert an `OSError` with an errno (disk full, no permission) to a `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, AudiorecError):
+            raise
+        hint = "choose another place"
+        if error.errno in NO_ROOM:
+            hint = "free some space and repeat the command; finished work is kept"
+        reason = os.strerror(error.errno).lower()
+        raise StoreError(f"{os.fspath(path)}: cannot be written: {reason}; {hint}") from error
+
+
+SOFT_LOCK_FILE = "lock.soft"  # used if the system has no file locks
+LOCKS = (LOCK_FILE, SOFT_LOCK_FILE)
+_LEFT = re.compile(rf"(?:[^/]+/)?(?:{TEMPORARY}|{SAFETENSORS_TEMPORARY})", re.DOTALL)
+ATTEMPTS = 10  # an attempt fails only if another run removes the folder at that moment
+
+
+def run_folder_path(out: Path) -> Path:
+    """Return the run folder of an output: ``vecs.parquet`` → ``vecs.parquet.run``.
+
+    Beside day folders its name begins with ``_``, so that readers do not take it for a day.
+
+    Examples
+    --------
+    >>> [run_folder_path(Path(out)).name for out in ("vecs.parquet", "lists/dt=2026-11-25")]
+    ['vecs.parquet.run', '_dt=2026-11-25.run']
+    """
+    hidden = "_" if "=" in out.name or "=" in out.parent.name else ""
+    return out.with_name(f"{hidden}{out.name}.run")
+
+
+def unfinished_files(out: Path, names: str) -> list[str]:
+    """Return the checked file names of an unfinished run, without locks; changes nothing."""
+    folder = run_folder_path(out)
+    refuse_other_than_folder(folder)
+    if not folder.exists():
+        return []
+    return [name for name in check_tree(folder, _pattern(names)) if name not in LOCKS]
+
+
+class RunFolder:
+    """Lock on the run folder of an output, created if missing and held until `release`.
+
+    `names` is a regular expression for the file names, relative to the folder, that this command
+    writes; locks and temporary files are always allowed. Raises `StoreError` if another process
+    (or another `RunFolder` in this one) holds the lock, or if the folder contains anything that
+    this command cannot have written.
+    """
+
+    def __init__(self, out: Path, names: str) -> None:
+        self.path = run_folder_path(out)
+        self._pattern = _pattern(names)
+        self._soft: Any = None
+        for _ in range(ATTEMPTS):
+            refuse_other_than_folder(self.path)
+            with write_errors(out):
+                self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = self._try()
+            if descriptor is not None:
+                self._descriptor = descriptor
+                break
+        else:
+            raise StoreError(f"{self.path}: another run keeps removing this folder")
+        try:
+            for name in filter(_LEFT.fullmatch, check_tree(self.path, self._pattern)):
+                with suppress(OSError):  # Windows cannot remove what an orphaned worker has open
+                    (self.path / name).unlink()
+        except BaseException:
+            self.release()
+            raise
+
+    def names(self) -> list[str]:
+        """Return the files in the folder except locks, sorted and checked."""
+        return [name for name in check_tree(self.path, self._pattern) if name not in LOCKS]
+
+    def clear(self, *, last: str = "") -> None:
+        """Remove everything but the locks; the file named `last` is removed last."""
+        remove_tree(self.path, self._pattern, keep=LOCKS, last=(last,))
+
+    def release(self, *, remove: bool = False) -> None:
+        """Release the lock; with `remove`, also delete the folder if it is otherwise empty."""
+        if self._descriptor < 0:
+            return
+        if remove:
+            with suppress(OSError):  # Windows cannot remove an open file
+                (self.path / LOCK_FILE).unlink()
+        if self._soft is not None:
+            self._soft.release()
+        os.close(self._descriptor)
+        self._descriptor = -1
+        if remove:
+            with suppress(OSError):  # a new run is already using it
+                self.path.rmdir()
+
+    def _try(self) -> int | None:
+        """Return the descriptor of the locked file; None if it was removed meanwhile."""
+        path = self.path / LOCK_FILE
+        with suppress(FileNotFoundError):
+            refuse_foreign(path)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            descriptor = os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            return None
+        try:
+            if not self._lock(descriptor):
+                raise BusyStoreError(
+                    f"{self.path}: another run is writing this output; wait for it or stop it"
+                )
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _lock(self, descriptor: int) -> bool:
+        from filelock import lock_descriptor  # imported late: only runs need it
+
+        try:
+            return lock_descriptor(descriptor, blocking=False)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+        from filelock import SoftFileLock, Timeout
+
+        self._soft = SoftFileLock(self.path / SOFT_LOCK_FILE, timeout=0)
+        try:
+            self._soft.acquire()
+        except Timeout:
+            return False
+        return True
+
+
+def _pattern(names: str) -> re.Pattern[str]:
+    locks = "|".join(map(re.escape, LOCKS))
+    return re.compile(rf"{locks}|(?:{names})|{_LEFT.pattern}", re.DOTALL)

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced
 
 ENVIRONMENT = "AUDIOREC_CONFIG"
 FILE = "audiorec.toml"

@@ -13,6 +13,13 @@ File systems accept dates from the year -292 billion to the year 292 billion, an
 broken clock or an archive may have them. Columns of times are int64: nanoseconds since 1970,
 from 1677 to 2262. Dates outside that range wrap around (`within_int64`), so every date maps to a
 stable number that changes when the file does.
+
+Process songs in object stores: download to the worker's disk, use, remove.
+
+    song_handler(...) of the pipeline: takes a path  →  handler(...) here: takes a path or URI
+
+The worker process that decodes the song makes and removes the copy, within the song's time
+limit; a song over the size limit is refused.
 """
 
 import importlib
@@ -21,7 +28,8 @@ import os
 import posixpath
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,12 +38,15 @@ from typing import Any
 
 from audiorec.errors import (
     AudiorecError,
+    Failure,
     InputError,
     MissingExtraError,
+    MissingSongError,
     MissingStoreError,
+    SongError,
     StoreError,
 )
-from audiorec.files.atomic import replaced, sync
+from audiorec.files.own_files import replaced, sync
 
 # Object stores, and fsspec's in-memory store. Other fsspec protocols are excluded: some run
 # commands or open archives, and some expose partially written files.
@@ -319,3 +330,55 @@ def _entry(place: str, name: str, info: dict[str, Any]) -> Entry:
     changed = info.get("LastModified") or info.get("mtime") or info.get("created")
     tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or ""
     return Entry(place, name, size_bytes(info.get("size")), time_ns(changed), str(tag))
+
+
+MAX_SONG_BYTES = 2 << 30  # four hours of FLAC; longer songs are refused anyway
+
+
+def handler(
+    factory: str,
+    arguments: tuple[Any, ...],
+    scratch: Path | None = None,
+    max_bytes: int = MAX_SONG_BYTES,
+) -> Callable[[str], Any]:
+    """Make a handler that downloads URIs before calling the handler made by `factory`.
+
+    `factory` is ``package.module:function``, which makes a handler of paths from `arguments`.
+    Copies are in `scratch` (by default the system's temporary folder) while in use; the caller
+    must remove that folder at the end, since a killed worker leaves its copy there.
+    """
+    module, function = factory.split(":")
+    handle_path = getattr(importlib.import_module(module), function)(*arguments)
+
+    def handle(place: str) -> Any:
+        if not is_uri(place):
+            return handle_path(place)
+        with fetched(place, scratch, max_bytes=max_bytes) as path:
+            try:
+                return handle_path(str(path))
+            except SongError as error:  # report the URI, not the local copy
+                raise SongError(
+                    place, error.failure, error.reason, error.stage, error.decoder
+                ) from error
+
+    return handle
+
+
+@contextmanager
+def fetched(
+    place: str, scratch: Path | None = None, *, max_bytes: int = MAX_SONG_BYTES
+) -> Iterator[Path]:
+    """Yield the path of a temporary local copy; raise `SongError` ``unreadable`` on failure."""
+    with tempfile.TemporaryDirectory(prefix="audiorec-song-", dir=scratch) as folder:
+        # Keep only the suffix: a key may be longer than the maximum file name.
+        path = Path(folder) / f"song{os.path.splitext(place)[1][:16]}"  # noqa: PTH122
+        try:
+            fetch(place, path, max_bytes=max_bytes)
+        except StoreError as error:
+            reason = str(error).removeprefix(f"{place}: ")
+            kind = MissingSongError if isinstance(error, FileNotFoundError) else SongError
+            raise kind(place, Failure.UNREADABLE, reason, "read") from error
+        except OSError as error:
+            reason = f"cannot be copied to {folder}: {error.strerror or error}"
+            raise SongError(place, Failure.UNREADABLE, reason, "read") from error
+        yield path

@@ -1,4 +1,4 @@
-"""Read files given by users: lists, settings, small tables in CSV and Parquet.
+"""Read files given by users: lists, settings, small tables in CSV and Parquet, npz archives.
 
     songs.txt      ──read_lines──▶    list of strings, one per line
     rule.toml      ──read_text──▶     string
@@ -9,23 +9,49 @@
 All input is untrusted: it must be a file or a pipe, since a device may be endless; lines and files
 have a maximum size; texts must be UTF-8, and column names unique. Every problem raises an
 `InputError` with a one-line message that names the file.
+
+Read settings as typed values, from TOML (``--config``) or ``NAME=VALUE`` arguments.
+
+    audiorec.toml ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
+    "epochs=5"    ──as_field_type──────────▶ 5
+
+Unknown keys are refused with a list of the known ones, and so are values of the wrong type.
+
+Read npz archives given by users, checking the size of arrays before unpacking.
+
+path, names  ──read_npz──▶  arrays, in the order of the names; pickled objects are refused
 """
 
 import codecs
 import csv
 import gzip
 import io
+import json
+import math
 import stat
+import struct
 import sys
+import tomllib
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import IO, Any, TextIO
+from types import UnionType
+from typing import IO, Any, Literal, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.parquet_files import open_parquet, read_schema, refuse_bomb
+from audiorec.files.parquet_files import (
+    LEAST_BYTES,
+    TIMES_FILE,
+    open_parquet,
+    read_schema,
+    refuse_bomb,
+)
 from audiorec.files.visible import visible
 
 CSV_ENDS = (".csv", ".csv.gz")
@@ -305,3 +331,197 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequenc
     twice = [name for name in columns if counts[name] > 1]
     if twice:
         raise InputError(f"the column {twice[0]!r} is duplicated")
+
+
+TABLES = ("library", "recall", "federated")
+T = TypeVar("T")
+
+
+def read_settings(path: Path, table: str) -> Mapping[str, Any]:
+    """Return one table of a settings file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not TOML, lacks the table, or has an unknown one.
+    """
+    text = read_text(path, "cannot read the settings")
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    unknown = [name for name in content if name not in TABLES]
+    if unknown:
+        raise InputError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(TABLES)}")
+    found = content.get(table)
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path}: has no table [{table}]")
+    return found
+
+
+def from_table(kind: type[T], content: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass from the keys of a table; missing keys keep their defaults.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, a value has the wrong type, or the dataclass refuses it; the message
+        begins with `where`.
+    """
+    try:
+        return kind(**{name: as_field_type(kind, name, value) for name, value in content.items()})
+    except (InputError, TypeError) as error:  # a field without a default may be missing
+        raise InputError(f"{where}: {error}") from error
+
+
+def as_field_type(kind: type, name: str, value: Any) -> Any:
+    """Convert a value to the type of a dataclass field; lists become tuples.
+
+    Raises
+    ------
+    InputError
+        If there is no such field, or the value has the wrong type.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Recipe:
+    ...     rate: float = 0.1
+    ...     hidden: tuple[int, ...] = ()
+    >>> as_field_type(Recipe, "rate", 1), as_field_type(Recipe, "hidden", [8, 4])
+    (1.0, (8, 4))
+    """
+    known = {field.name for field in fields(kind)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise InputError(f"unknown setting {name!r}; there are: {names}")
+    return as_type(get_type_hints(kind)[name], name, value)
+
+
+def as_type(wanted: Any, name: str, value: Any) -> Any:
+    """Convert a value to a given type; lists become tuples, and strings paths where needed.
+
+    Raises
+    ------
+    InputError
+        If it has the wrong type; the message begins with `name`.
+
+    Examples
+    --------
+    >>> as_type(float | None, "rate", 1), as_type(list[str], "name", ["a"])
+    (1.0, ('a',))
+    """
+    read = _as_tuples(value)
+    if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
+        read = float(read)
+    if isinstance(read, tuple) and _takes(wanted, tuple(map(_as_float, read))):
+        read = read if _takes(wanted, read) else tuple(map(_as_float, read))
+    if not _takes(wanted, read):
+        read = _as_paths(read) if _takes(wanted, _as_paths(read)) else read
+    if not _takes(wanted, read):
+        choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+        if choices:
+            raise InputError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+        shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
+        raise InputError(f"{name} must be {shown}, got {value!r}")
+    return read
+
+
+def parse_value(text: str) -> Any:
+    """Parse the value of a setting on the command line: JSON if valid, otherwise the text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def _as_paths(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_paths, value))
+    return Path(value) if isinstance(value, str) else value
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_float, value))
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _takes(wanted: Any, value: Any) -> bool:
+    """Return whether a value matches the type `wanted`."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(_takes(one, value) for one in arguments)
+    if origin in (tuple, list):
+        return isinstance(value, tuple) and all(_takes(arguments[0], part) for part in value)
+    if isinstance(wanted, type) and issubclass(wanted, Path):
+        return isinstance(value, Path)
+    return type(value) is (origin or wanted) or (
+        isinstance(value, Mapping) and origin is not None and issubclass(origin, Mapping)
+    )
+
+
+def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
+    """Read arrays of an npz archive by their names.
+
+    Raises
+    ------
+    MissingFileError
+        If the file does not exist.
+    DamagedFileError
+        If it is not an npz archive, an array is missing or duplicated, or an array would expand
+        to implausibly more than the file's size.
+    """
+    try:
+        limit = max(LEAST_BYTES, TIMES_FILE * path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            return [_member(archive, name, limit) for name in names]
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such file") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DamagedFileError(f"{path}: cannot be read as npz: {error}") from error
+    except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
+        reason = (str(error) or "not a complete archive").splitlines()[0]
+        raise DamagedFileError(f"{path}: {reason}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
+    """Read one array after checking its unpacked size; raise `ValueError` if it is refused."""
+    members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
+    if len(members) != 1:
+        there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])
+        times = "has no" if not members else "has more than one"
+        raise ValueError(f"{times} array {name!r}, it has {there}")
+    if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"the array {name!r} uses a compression that numpy does not write")
+    size = members[0].file_size
+    if size > limit:
+        raise ValueError(
+            f"the array {name!r} would expand to {size / 1e9:.1f} GB in memory; the limit for a "
+            f"file of its size is {limit / 1e9:.1f} GB"
+        )
+    with archive.open(members[0]) as file:
+        shape, dtype = _array_header(file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size - file.tell():
+            raise ValueError(f"the size of the array {name!r} does not match its header")
+    with archive.open(members[0]) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _array_header(file: Any) -> tuple[tuple[int, ...], Any]:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    reader = readers.get(np.lib.format.read_magic(file))
+    if reader is None:
+        raise ValueError("has an array of an unsupported npy format version")
+    shape, _, dtype = reader(file)
+    return shape, dtype

@@ -1,4 +1,4 @@
-r"""Escape untrusted text so that it cannot control a terminal or hide characters.
+r"""Untrusted text on a screen: escaped, and in small tables for terminals and notebooks.
 
     "a\x1b[2J\u202eb"  ──visible──▶  r"a\x1b[2J\u202eb"
 
@@ -8,11 +8,23 @@ bidirectional controls, lone surrogates, and everything that a font renders as n
 characters, rare variation selectors, tags, fillers, private and unassigned code points. Letters,
 marks and spaces of every script stay unchanged, as do joiners, which Persian titles and emoji
 need.
+
+Small tables as text for a terminal and as HTML for a notebook.
+
+    columns, rows ──text_table──▶ str          ──html_table──▶ HTML
+
+Every text goes through `audiorec.files.visible`, and in HTML also through `html.escape`, since ids
+and tags are untrusted.
 """
 
+import html
 import json
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 # Invisible characters that `str.isprintable` accepts (Default_Ignorable_Code_Point).
 _INVISIBLE = re.compile(
@@ -78,3 +90,115 @@ def visible_json(document: Any, *, indent: int | None = None) -> str:
 
 def _is_shown(c: str) -> bool:
     return (c.isprintable() or c in _SPACES or c in _JOINERS) and not _INVISIBLE.match(c)
+
+
+MAX_WIDTH = 60  # terminal columns of one cell
+CUT = "…"
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, indent: int = 0) -> str:
+    r"""Format a table as lines of text; numeric columns are aligned to the right.
+
+    Columns that are empty in every row are left out, and long cells are truncated.
+
+    Examples
+    --------
+    >>> print(text_table(("song", "similarity"), [("etude", 0.91), ("a\nb", -0.3)]))
+    song   similarity
+    etude       0.910
+    a\nb        -0.300
+    """
+    kept = _kept(columns, rows)
+    cells = [[_cut(visible(columns[i])) for i in kept]]
+    cells += [[_cut(cell_text(row[i])) for i in kept] for row in rows]
+    to_right = [_is_numeric([row[i] for row in rows]) for i in kept]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        padded = [
+            " " * (width - _width(text)) + text if right else text + " " * (width - _width(text))
+            for text, width, right in zip(line, widths, to_right, strict=True)
+        ]
+        lines.append((" " * indent + "  ".join(padded)).rstrip())
+    return "\n".join(lines)
+
+
+def html_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = ""
+) -> str:
+    """Format a table as HTML, without styles or scripts.
+
+    Examples
+    --------
+    >>> html_table(("song",), [("<b>",)])
+    '<table><thead><tr><th>song</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    kept = _kept(columns, rows)
+    head = "".join(f"<th>{_escaped(columns[i])}</th>" for i in kept)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_escaped(cell_text(row[i]))}</td>" for i in kept) + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{_escaped(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def cell_text(value: object) -> str:
+    """Format a value as one escaped line: floats with three decimals, None and NaN as empty."""
+    if value is None:
+        return ""
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.3f}"
+    return visible(str(value))
+
+
+def clock(seconds: float) -> str:
+    """Format seconds as ``h:mm:ss`` or ``m:ss``.
+
+    Examples
+    --------
+    >>> clock(75), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _kept(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
+    filled = [any(row[i] not in (None, "") for row in rows) for i in range(len(columns))]
+    return [i for i, is_filled in enumerate(filled) if is_filled or not rows]
+
+
+def _is_numeric(values: Sequence[object]) -> bool:
+    numbers = [isinstance(value, (int, float, np.number)) for value in values if value is not None]
+    return bool(numbers) and all(numbers)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _width(text: str) -> int:
+    """Return the width of a text in terminal columns."""
+    return sum(_columns(c) for c in text)
+
+
+def _columns(c: str) -> int:
+    if c.isascii():
+        return 1
+    if unicodedata.combining(c):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def _cut(text: str) -> str:
+    if _width(text) <= MAX_WIDTH:
+        return text
+    kept, width = [], 1
+    for c in text:
+        width += _columns(c)
+        if width > MAX_WIDTH:
+            break
+        kept.append(c)
+    return "".join(kept) + CUT

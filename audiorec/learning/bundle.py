@@ -29,9 +29,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
-from audiorec.files.atomic import leftovers, sync, write_errors
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
+from audiorec.files.own_files import (
+    check_tree,
+    leftovers,
+    read_own,
+    refuse_link,
+    remove_tree,
+    sync,
+    write_errors,
+)
 from audiorec.spec import fingerprint
 
 FORMAT_VERSION = 1

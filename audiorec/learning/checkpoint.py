@@ -21,8 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from audiorec.errors import StoreError
-from audiorec.files.atomic import replaced
-from audiorec.files.own_files import refuse_foreign
+from audiorec.files.own_files import refuse_foreign, replaced
 
 METADATA_KEY = "audiorec_training"
 FORMAT_VERSION = 2

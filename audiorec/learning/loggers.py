@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 
 Line = dict[str, Any]
 

@@ -16,9 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError, UnknownSongError
-from audiorec.store.features import FeatureFile
-from audiorec.store.names import near_names
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import FeatureFile, SongSegments
+from audiorec.store.store import near_names
 from audiorec.types import FloatArray, IdMap, Int64Array
 
 try:

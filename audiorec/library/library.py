@@ -12,10 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from audiorec.files.arrow import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.copies import with_local
-from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
-from audiorec.files.text_tables import clock, html_table
-from audiorec.files.visible import visible
+from audiorec.files.visible import clock, html_table, visible
 from audiorec.library.classify_files import Readings
 from audiorec.library.readings import readings
 from audiorec.library.rows import SongRow

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from audiorec.files.text_tables import clock, html_table, text_table
+from audiorec.files.visible import clock, html_table, text_table
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.types import FloatArray
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.extraction.reader import song_of, tags_of
-from audiorec.files.frames import pandas_frame
-from audiorec.files.text_tables import clock, html_table, text_table
+from audiorec.files.arrow import pandas_frame
+from audiorec.files.visible import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
 
 if TYPE_CHECKING:

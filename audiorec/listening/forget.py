@@ -27,13 +27,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import DamagedFileError, InputError, StoreError
-from audiorec.files.atomic import replaced, write_errors
-from audiorec.files.digests import DIGESTS_KEY
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.own_files import read_own, refuse_link, replaced, run_folder_path, write_errors
 from audiorec.files.parquet_files import is_sealed
-from audiorec.files.run_folder import run_folder_path
-from audiorec.files.tables import GROUP_ROWS, TableFile, table_writer, write_plain
+from audiorec.files.tables import DIGESTS_KEY, GROUP_ROWS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import (
     CSV_ENDS,
     LARGEST_CSV,

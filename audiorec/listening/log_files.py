@@ -23,7 +23,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
-from audiorec.files.atomic import replaced
 from audiorec.files.copies import (
     MOST_FILES,
     cache_folder,
@@ -35,7 +34,7 @@ from audiorec.files.copies import (
     with_local,
 )
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced
 from audiorec.files.storage import is_folder, is_uri
 from audiorec.listening.days import Days, day_folder, day_of, parse_day
 

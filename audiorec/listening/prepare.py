@@ -30,11 +30,9 @@ from audiorec.errors import (
     StoreError,
 )
 from audiorec.files.arrow import arrow_array
-from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import check_tree, read_own, remove_tree
+from audiorec.files.own_files import RunFolder, check_tree, read_own, remove_tree, replaced
 from audiorec.files.parquet_files import open_parquet
-from audiorec.files.run_folder import RunFolder
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.files.user_files import input_errors
 from audiorec.listening.buckets import bucket_sequences, sequences_table

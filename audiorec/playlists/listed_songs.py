@@ -6,8 +6,7 @@ columns, notes ──list_text, list_html──▶ a table with clock times, and
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audiorec.files.text_tables import clock, html_table, text_table
-from audiorec.files.visible import visible
+from audiorec.files.visible import clock, html_table, text_table, visible
 
 TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
 MOST_ROWS = 60  # rows per table; further rows are only counted

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 
 UNKNOWN_SECONDS = -1  # M3U's value for an unknown length
 # A URL, written unchanged; a path has no // after a colon.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.files.text_tables import clock
+from audiorec.files.visible import clock
 from audiorec.plots.colours import PAIR
 from audiorec.plots.figures import finish, new_figure
 from audiorec.plots.lettering import drawable

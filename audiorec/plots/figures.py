@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.evaluation.pictures import require_figure
-from audiorec.files.atomic import replaced, write_errors
+from audiorec.files.own_files import replaced, write_errors
 from audiorec.plots.style import DPI, FORMATS, TITLE_PT, PictureFormat, saved
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.files.text_tables import clock
+from audiorec.files.visible import clock
 from audiorec.plots import colours
 from audiorec.plots.lettering import drawable
 from audiorec.plots.style import SMALL_PT

@@ -6,7 +6,7 @@ ScoreSeries (T, H), `Envelope`  ──song_figure──▶  one panel for the wa
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
-from audiorec.files.text_tables import clock
+from audiorec.files.visible import clock
 from audiorec.plots.figures import finish, new_figure
 from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import (

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.atomic import sync
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import open_own, refuse_link
+from audiorec.files.own_files import open_own, refuse_link, sync
 from audiorec.retagging.change import FileState
 from audiorec.retagging.delta import MOST_BYTES, Delta
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.atomic import replaced
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced
 from audiorec.runs.record import JobRun
 from audiorec.runs.report import RunReport
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
-from audiorec.files.blocks import run_blocks
+from audiorec.files.tables import run_blocks
 from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.space import Space

@@ -27,9 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
-from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import open_own, read_own
+from audiorec.files.own_files import open_own, read_own, replaced
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.scaling import By, Scaling
 from audiorec.search.units import INDEXED

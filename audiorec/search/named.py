@@ -17,10 +17,9 @@ from audiorec.errors import InputError, StoreError, UnknownFileError, UnknownSon
 from audiorec.files.arrow import string_array
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
-from audiorec.store.names import unique_match
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
-from audiorec.store.store import VectorStore
+from audiorec.store.store import VectorStore, unique_match
 
 ROOTED = ("/", "~", "./", "../")  # prefixes of paths; ids never start with them
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # a file name's extension

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.files.text_tables import clock, html_table, text_table
+from audiorec.files.visible import clock, html_table, text_table
 from audiorec.types import BoolArray, Float64Array
 
 MOST_ROWS = 20  # rows per table; further rows are only counted

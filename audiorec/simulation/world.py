@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from audiorec.distribution import created_by
 from audiorec.errors import InputError, ShapeError
-from audiorec.files.atomic import replaced, write_errors
+from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
 from audiorec.simulation.plays import Plays, simulate_listening

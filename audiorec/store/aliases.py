@@ -31,8 +31,7 @@ from audiorec.errors import MissingStoreError, SeveralSongsError, StoreError
 from audiorec.files.arrow import string_array
 from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile, write_plain
-from audiorec.store.names import unique_match
-from audiorec.store.store import VectorStore
+from audiorec.store.store import VectorStore, unique_match
 
 ALIASES_FILE = "aliases.parquet"
 SCHEMA = pa.schema(

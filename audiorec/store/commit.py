@@ -1,4 +1,4 @@
-"""Move several finished files into place so that all of them arrive, or none.
+"""Rows of all output files from a run and earlier output; and files put in place, all or none.
 
 New files are first written completely beside their targets (staged). Then one small file, the
 marker, names them. Once the marker exists the commit is decided: the next run that finds it
@@ -6,19 +6,231 @@ carries out the remaining renames. Without a marker, the next run discards the s
 
 A marker may have been planted, so it is not trusted with paths: it only says which kinds of
 file are to be moved, and the run that finds it supplies the paths.
+
+Select the rows of each output file from earlier output and the records of a run. Every source of
+rows is a *part*: the previous Parquet file, or the records of one start of the run. Planning looks
+only at ids, hashes and the order of events; the rows themselves are then read part by part, one row
+group at a time, so memory does not grow with the file.
+
+Rules: the newest event of a song wins, be it a vector or a failure. Scores and features belong
+to the audio, not to the id: a song takes the newest row with its ``content_hash``, so a renamed
+song keeps them, and never gets those of other audio.
 """
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.atomic import replaced, sync
-from audiorec.files.own_files import read_own, refuse_foreign
-from audiorec.files.run_folder import RunFolder
-from audiorec.store.parquet import open_checked
+from audiorec.files.arrow import integers, string_array
+from audiorec.files.own_files import RunFolder, read_own, refuse_foreign, replaced, sync
+from audiorec.files.tables import with_nulls
+from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import Kind
+
+SEQUENCE = "sequence"  # column of the records: counts the events of a run over all its starts
+BEFORE = -1  # sequence of every row of the previous output
+GROUPS_HELD = 2  # row groups: moved and unmoved songs are read in two interleaved orders
+
+Keep = AbstractSet[str] | Callable[[str], bool]
+
+
+class RowPart(Protocol):
+    """A source of rows: key columns for planning, and rows by number."""
+
+    def __len__(self) -> int: ...
+
+    def table(self, columns: list[str]) -> Any:
+        """Return whole columns as a `pyarrow.Table`."""
+
+    def slices(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the rows from `start` to before `stop` as record batches."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class Pick(NamedTuple):
+    """One row of an output: its song id, and the part and row that it is taken from."""
+
+    song_id: str
+    part: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The newest event of a song: a vector or a failure, and where its row is."""
+
+    sequence: int
+    kind: Kind
+    part: int
+    row: int
+
+
+class ParquetPart:
+    """The previous output as a part; fields in `lacking` are null in every row."""
+
+    def __init__(self, file: Checked, lacking: Sequence[Any] = ()) -> None:
+        self.file = file
+        self._lacking = {field.name: field for field in lacking}
+        self._starts = file.group_starts()
+        self._group = lru_cache(maxsize=GROUPS_HELD)(file.read_group)
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    @property
+    def lacks(self) -> bool:
+        """Whether a column is null in every row."""
+        return bool(self._lacking)
+
+    def table(self, columns: list[str]) -> Any:
+        """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
+        there = [name for name in columns if name != SEQUENCE and name not in self._lacking]
+        table = self._completed(self.file.read(there), columns)
+        if SEQUENCE in columns:
+            before = integers(np.full(len(self), BEFORE, np.int64))
+            table = table.append_column(SEQUENCE, before)
+        return table.select(columns)
+
+    def slices(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the rows from `start` to before `stop` as record batches."""
+        while start < stop:
+            group = int(np.searchsorted(self._starts, start, side="right")) - 1
+            first, end = self._starts[group], min(stop, self._starts[group + 1])
+            rows = self._group(group).slice(start - first, end - start)
+            yield from self._completed(rows, self._lacking).to_batches()
+            start = end
+
+    def _completed(self, table: Any, columns: Iterable[str]) -> Any:
+        """Return the table with null columns for those of `columns` that are lacking."""
+        return with_nulls(table, [self._lacking[n] for n in columns if n in self._lacking])
+
+    def close(self) -> None:
+        """Close the file and drop the cached row groups."""
+        self._group.cache_clear()
+        self.file.file.close()
+
+
+class TablePart:
+    """Rows in memory as a part that precedes the run."""
+
+    def __init__(self, table: Any) -> None:
+        before = integers(np.full(len(table), BEFORE, np.int64))
+        self._rows = table.append_column(SEQUENCE, before)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def table(self, columns: list[str]) -> Any:
+        """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
+        return self._rows.select(columns)
+
+    def slices(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the rows from `start` to before `stop` as record batches."""
+        yield from self._rows.slice(start, stop - start).to_batches()
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
+def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
+    """Return the newest event of every song: its last vector or its last failure."""
+    newest: dict[str, Event] = {}
+    for kind in (Kind.ERRORS, Kind.VECTORS):  # at equal sequence (previous output) vectors win
+        for number, part in enumerate(parts[kind]):
+            keys = part.table(["song_id", SEQUENCE])
+            ids, sequences = (keys.column(n).to_pylist() for n in ("song_id", SEQUENCE))
+            for row, (song_id, sequence) in enumerate(zip(ids, sequences, strict=True)):
+                known = newest.get(song_id)
+                if known is None or sequence >= known.sequence:
+                    newest[song_id] = Event(sequence, kind, number, row)
+    return newest
+
+
+def rows_by_content(parts: Sequence[RowPart]) -> dict[str, tuple[int, int]]:
+    """Return the part and row of the newest row of each ``content_hash``."""
+    found: dict[str, tuple[int, int]] = {}
+    for number, part in enumerate(parts):
+        hashes = part.table(["content_hash"]).column("content_hash").to_pylist()
+        found.update((name, (number, row)) for row, name in enumerate(hashes))
+    return found
+
+
+def event_picks(events: Mapping[str, Event], kind: Kind, keep: Keep | None = None) -> list[Pick]:
+    """Return the rows of the vectors or errors file, sorted by id."""
+    kept = (lambda _: True) if keep is None else keep if callable(keep) else keep.__contains__
+    return [
+        Pick(song_id, event.part, event.row)
+        for song_id, event in sorted(events.items())
+        if event.kind == kind and kept(song_id)
+    ]
+
+
+def content_picks(
+    songs: Sequence[Pick], vectors: Sequence[RowPart], parts: Sequence[RowPart]
+) -> list[Pick]:
+    """Return the rows of the scores or features file for the songs of the vectors file."""
+    places = rows_by_content(parts)
+    hashes = [p.table(["content_hash"]).column("content_hash").to_pylist() for p in vectors]
+    picks = []
+    for song in songs:
+        place = places.get(hashes[song.part][song.row])
+        if place is not None:
+            picks.append(Pick(song.song_id, *place))
+    return picks
+
+
+def picked_rows(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Iterator[Any]:
+    """Yield the picked rows in order as record batches of `schema`, under their new ids."""
+    for run in _runs(picks):
+        names = iter(pick.song_id for pick in run)
+        for batch in parts[run[0].part].slices(run[0].row, run[-1].row + 1):
+            ids = string_array([next(names) for _ in range(len(batch))])
+            others = [batch.column(name) for name in schema.names[1:]]
+            yield pa.record_batch([ids, *others], schema=schema)
+
+
+def pick_table(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Any:
+    """Return the columns of `schema` of the picked rows as one table, grouped by part."""
+    tables = []
+    for number, part in enumerate(parts):
+        rows = [pick.row for pick in picks if pick.part == number]
+        if rows:
+            tables.append(part.table(schema.names).take(integers(rows)))
+    return pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema)
+
+
+def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:
+    """Whether the picks are just the previous output, row by row and under the same ids."""
+    if not parts or not isinstance(parts[0], ParquetPart) or len(picks) != len(parts[0]):
+        return False
+    if any((pick.part, pick.row) != (0, row) for row, pick in enumerate(picks)):
+        return False
+    ids = parts[0].table(["song_id"]).column("song_id").to_pylist()
+    return bool(ids == [pick.song_id for pick in picks])
+
+
+def _runs(picks: Sequence[Pick]) -> Iterator[Sequence[Pick]]:
+    """Cut the picks into runs of consecutive rows of one part."""
+    start = 0
+    for stop in range(1, len(picks) + 1):
+        if stop < len(picks):
+            last, this = picks[stop - 1], picks[stop]
+            if (last.part, last.row + 1) == (this.part, this.row):
+                continue
+        yield picks[start:stop]
+        start = stop
+
 
 MARKER = "commit.json"
 MARKER_SCHEMA = "audiorec/commit/2"

@@ -25,19 +25,9 @@ import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.files.arrow import rows as arrow_rows
-from audiorec.files.atomic import write_errors
-from audiorec.files.run_folder import RunFolder, run_folder_path, unfinished_files
+from audiorec.files.own_files import RunFolder, run_folder_path, unfinished_files, write_errors
 from audiorec.store.commit import (
     MARKER,
-    check_apart,
-    commit_staged,
-    pending_moves,
-    real_target,
-    staged_path,
-    tidy,
-)
-from audiorec.store.failures import errors_path, read_failures
-from audiorec.store.merge import (
     SEQUENCE,
     Event,
     Keep,
@@ -45,14 +35,21 @@ from audiorec.store.merge import (
     Pick,
     RowPart,
     TablePart,
+    check_apart,
+    commit_staged,
     content_picks,
     event_picks,
     is_unchanged,
     newest_events,
+    pending_moves,
     pick_table,
     picked_rows,
+    real_target,
     rows_by_content,
+    staged_path,
+    tidy,
 )
+from audiorec.store.inventory import errors_path, read_failures
 from audiorec.store.parquet import open_checked, write_batches
 from audiorec.store.records import (
     RECORD_FILES,

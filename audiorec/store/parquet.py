@@ -3,7 +3,7 @@
 Floats are byte-stream-split and compressed with zstd, without dictionaries: a million
 vectors of 84 numbers take 286 MB and are read in a third of a second. Row groups are small
 enough to read the rows of a few neighbours without the rest of the file. Pages have checksums,
-the footer a seal, and each column a digest (`audiorec.files.digests`).
+the footer a seal, and each column a digest (`audiorec.files.tables`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, view
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
 from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array

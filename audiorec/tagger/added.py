@@ -37,10 +37,15 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
-from audiorec.files.atomic import sync, write_errors
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_data import own_data_folder
-from audiorec.files.own_files import read_own, refuse_link, refuse_other_than_folder
+from audiorec.files.own_files import (
+    own_data_folder,
+    read_own,
+    refuse_link,
+    refuse_other_than_folder,
+    sync,
+    write_errors,
+)
 from audiorec.files.visible import visible
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import onnx_errors, open_session

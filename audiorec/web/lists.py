@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
-from audiorec.files.atomic import replaced, write_errors
-from audiorec.files.own_files import refuse_link
+from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.web.song_columns import SongColumns
 

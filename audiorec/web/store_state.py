@@ -11,11 +11,9 @@ from typing import Any
 
 from audiorec.errors import StoreError
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
-from audiorec.files.run_folder import run_folder_path, unfinished_files
+from audiorec.files.own_files import read_own, run_folder_path, unfinished_files
 from audiorec.library.library import Library
-from audiorec.store.failures import read_failures
-from audiorec.store.inventory import inventory
+from audiorec.store.inventory import inventory, read_failures
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web.editions import stamp_of
 

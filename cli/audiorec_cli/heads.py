@@ -166,7 +166,7 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
     if folder is None:
         return
     from audiorec.evaluation.pictures import draw
-    from audiorec.files.atomic import replaced
+    from audiorec.files.own_files import replaced
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
@@ -220,7 +220,7 @@ def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> No
     """Write the three files, the head last, so that it never exists without the others."""
     import json
 
-    from audiorec.files.atomic import replaced
+    from audiorec.files.own_files import replaced
 
     with replaced(folder / FIGURES_FILE) as path:
         path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")

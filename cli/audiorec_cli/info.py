@@ -93,7 +93,7 @@ def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
 
 def _failures(store: "Library") -> list[dict[str, Any]]:
     """Return the store's failures; if their file is damaged, say so and return none."""
-    from audiorec.store.failures import read_failures
+    from audiorec.store.inventory import read_failures
 
     try:
         failures = read_failures(store.path)

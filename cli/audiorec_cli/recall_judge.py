@@ -259,7 +259,7 @@ def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> No
     if path is None:
         return
     from audiorec.evaluation.rank_pictures import draw_channels
-    from audiorec.files.atomic import replaced
+    from audiorec.files.own_files import replaced
 
     rows = {v.channel: v.figures(k) for v in found}
     repeats = found[0].repeats.replace("_", " ")

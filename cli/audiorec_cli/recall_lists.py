@@ -433,7 +433,7 @@ def _draw_tuned(path: Path | None, found: "Tuned") -> None:
     if path is None:
         return
     from audiorec.evaluation.rank_pictures import draw_trade_off
-    from audiorec.files.atomic import replaced
+    from audiorec.files.own_files import replaced
 
     measure = f"{found.by[0]}@{found.by[1]}"
     drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)

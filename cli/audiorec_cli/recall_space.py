@@ -71,8 +71,7 @@ class ImportOptions:
 
     def bring(self, table: Path, output: Path) -> dict[str, Any]:
         """Write the table in audiorec's format, and return a summary."""
-        from audiorec.store.embeddings import write_embeddings
-        from audiorec.store.foreign import content_id, read_foreign, to_unit
+        from audiorec.store.embeddings import content_id, read_foreign, to_unit, write_embeddings
 
         ids, embeddings = read_foreign(
             table, id_column=self.id_column, embedding_column=self.embedding_column

@@ -283,8 +283,8 @@ def sql(
     audiorec store sql --dialect clickhouse --table songs --out songs.sql
     audiorec store sql vecs.parquet --dialect hive --columns vector,title
     """
-    from audiorec.files.atomic import replaced
-    from audiorec.store.ddl import ddl
+    from audiorec.files.own_files import replaced
+    from audiorec.store.export import ddl
 
     path = vectors_path(store)
     text = ddl(path, dialect, table=table, source=source, columns=_names(columns))

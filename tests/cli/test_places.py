@@ -244,7 +244,7 @@ def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch
         raise OSError("no space")
 
     good_send = storage.send
-    monkeypatch.setattr("audiorec.files.delivery.send", refuse)
+    monkeypatch.setattr("audiorec.files.copies.send", refuse)
     command = ("recall", "train", "popular", "-i", plays, "--out", f"{memory}/model", "-q")
     code, _, said = audiorec(*command)
     assert code == 4
@@ -258,7 +258,7 @@ def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch
     code, _, said = audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")
     assert code == 4
     assert f"{memory}/model: is being written, or its run was interrupted" in said
-    monkeypatch.setattr("audiorec.files.delivery.send", good_send)
+    monkeypatch.setattr("audiorec.files.copies.send", good_send)
     assert audiorec(*command)[0] == 0
     assert audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")[0] == 0
 

@@ -207,8 +207,7 @@ def test_a_process_that_dies_of_a_bug_says_where(tmp_path):
 
 
 def test_tables_that_are_row_groups_stay_row_groups(tmp_path):
-    from audiorec.files.blocks import run_blocks
-    from audiorec.files.tables import TableFile
+    from audiorec.files.tables import TableFile, run_blocks
 
     schema = pa.schema([pa.field("n", pa.int64())])
     make = lambda i: [pa.table({"n": [i] * n}, schema=schema) for n in (i, 2)]  # noqa: E731

@@ -47,7 +47,7 @@ from audiorec.extraction.shards import (
     process_shard,
     read_shard,
 )
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.own_files import RunFolder
 from audiorec.files.storage import put, write
 from audiorec.runs.report import Stopped
 from audiorec.spec import FeatureSpec, SegmentSpec

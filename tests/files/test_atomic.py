@@ -1,4 +1,4 @@
-"""`audiorec.files.atomic`: old content or new content, and nothing left over."""
+"""`audiorec.files.own_files`: old content or new content, and nothing left over."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.files.atomic import LEFT_S, TEMPORARY, leftovers, remove_leftovers, replaced
+from audiorec.files.own_files import LEFT_S, TEMPORARY, leftovers, remove_leftovers, replaced
 
 
 def test_new_file(tmp_path):

@@ -1,4 +1,4 @@
-"""`audiorec.files.blocks`: order, resume after a kill, locks, nothing half written."""
+"""`audiorec.files.tables`: order, resume after a kill, locks, nothing half written."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.files.blocks import run_blocks
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.own_files import RunFolder
+from audiorec.files.tables import run_blocks
 
 SCHEMA = pa.schema([("n", pa.int64()), ("name", pa.string())], metadata={b"audiorec": b"{}"})
 
@@ -136,7 +136,7 @@ def test_a_kill_loses_only_the_block_in_work(out):
     script = (
         "import os, signal, pyarrow as pa\n"
         "from pathlib import Path\n"
-        "from audiorec.files.blocks import run_blocks\n"
+        "from audiorec.files.tables import run_blocks\n"
         "def make(i):\n"
         "    if i == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return pa.table({'n': [10 * i + j for j in range(i + 1)], 'name': ['k'] * (i + 1)})\n"

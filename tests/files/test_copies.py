@@ -9,8 +9,7 @@ from needs import needs
 
 from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
 from audiorec.files import copies, storage
-from audiorec.files.copies import LISTING, listed, with_local, with_shown_names
-from audiorec.files.delivery import Delivery, Revision
+from audiorec.files.copies import LISTING, Delivery, Revision, listed, with_local, with_shown_names
 from audiorec.files.storage import Entry, files_in, join, read, write
 
 needs("fsspec")
@@ -172,7 +171,7 @@ def test_a_folder_that_is_being_written_is_not_read(root, monkeypatch):
             listed(uri)
         storage.send(local, place)
 
-    monkeypatch.setattr("audiorec.files.delivery.send", send)
+    monkeypatch.setattr("audiorec.files.copies.send", send)
     deliver(uri, model_json="{}", b_bin="2")
     assert seen == ["b.bin", "model.json"]
     assert tree(with_local(uri)) == {"model.json": "{}", "b.bin": "2"}
@@ -188,7 +187,7 @@ def test_a_delivery_that_was_cut_off_is_made_whole_by_the_next(root, monkeypatch
         storage.send(local, place)
 
     with monkeypatch.context() as patch:
-        patch.setattr("audiorec.files.delivery.send", send)
+        patch.setattr("audiorec.files.copies.send", send)
         with pytest.raises(StoreError, match=r"finished but cannot be uploaded .the network"):
             deliver(uri, model_json="{}", half_bin="2")
     deliver(uri, model_json="{}", new_bin="3")

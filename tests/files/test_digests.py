@@ -1,4 +1,4 @@
-"""`audiorec.files.digests`: digests of values, whoever wrote the file and however."""
+"""`audiorec.files.tables`: digests of values, whoever wrote the file and however."""
 
 import hashlib
 import json
@@ -13,9 +13,8 @@ from flips import flip, some_bits
 from good_store import IDS, write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
 from audiorec.files.parquet_files import is_sealed, open_parquet
-from audiorec.files.tables import TableFile, digest_writer
+from audiorec.files.tables import DIGESTS_KEY, Digests, TableFile, digest_writer, read_digests
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.verify import verify

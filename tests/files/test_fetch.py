@@ -1,4 +1,4 @@
-"""`audiorec.files.fetch`: songs that lie in an object store."""
+"""`audiorec.files.storage`: songs that lie in an object store."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ import pytest
 from needs import needs
 
 from audiorec.errors import Failure, SongError
-from audiorec.files.fetch import fetched, handler
-from audiorec.files.storage import write
+from audiorec.files.storage import fetched, handler, write
 
 needs("fsspec")
 
@@ -74,7 +73,7 @@ def test_no_disk_to_copy_to_is_the_songs_failure_not_the_runs(tmp_path, monkeypa
     def full(*_arguments, **_limits):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("audiorec.files.fetch.fetch", full)
+    monkeypatch.setattr("audiorec.files.storage.fetch", full)
     with (
         pytest.raises(SongError, match="No space left on device"),
         fetched("memory://fetch/a.mp3", tmp_path),

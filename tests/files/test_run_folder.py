@@ -1,4 +1,4 @@
-"""`audiorec.files.run_folder`: one at a time, no lock outlives its process, nothing is believed."""
+"""`audiorec.files.own_files`: one at a time, no lock outlives its process, nothing is believed."""
 
 import builtins
 import errno
@@ -11,8 +11,8 @@ import filelock
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.files import run_folder
-from audiorec.files.run_folder import ATTEMPTS, RunFolder, unfinished_files
+from audiorec.files import own_files
+from audiorec.files.own_files import ATTEMPTS, RunFolder, unfinished_files
 
 NAMES = r"new\.rows|deep/(?:\d\.npy)?"
 
@@ -47,7 +47,7 @@ def test_second_lock_is_refused_until_the_first_is_released(out):
 def test_lock_ends_with_its_process(out):
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from audiorec.files.run_folder import RunFolder\n"
+        "from audiorec.files.own_files import RunFolder\n"
         "lock = RunFolder(Path(sys.argv[1]), 'x'); print('locked', flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script, str(out)]
@@ -146,8 +146,8 @@ def test_the_last_name_goes_last(out, folder, monkeypatch):
     for name in ("new.rows", "commit.json"):
         (folder / name).touch()
     gone = []
-    real = run_folder.Path.unlink
-    monkeypatch.setattr(run_folder.Path, "unlink", lambda p: (gone.append(p.name), real(p)))
+    real = own_files.Path.unlink
+    monkeypatch.setattr(own_files.Path, "unlink", lambda p: (gone.append(p.name), real(p)))
     held = RunFolder(out, rf"{NAMES}|commit\.json")
     held.clear(last="commit.json")
     held.release()

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.files.settings import as_field_type, from_table, parse_value, read_settings
+from audiorec.files.user_files import as_field_type, from_table, parse_value, read_settings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`audiorec.files.text_tables`: layout, what is left out, and nothing that steers a terminal."""
+"""`audiorec.files.visible`: layout, what is left out, and nothing that steers a terminal."""
 
 import re
 from xml.etree import ElementTree
@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from audiorec.files.text_tables import MAX_WIDTH, cell_text, clock, html_table, text_table
+from audiorec.files.visible import MAX_WIDTH, cell_text, clock, html_table, text_table
 
 HOSTILE = "<b>&\"'\n\x1b[31m\u202egpj"
 

@@ -15,7 +15,7 @@ from audiorec.files import parquet_files
 from audiorec.labelling.songs import read_labels
 from audiorec.listening.profiles import read_profiles
 from audiorec.store.aliases import read_aliases
-from audiorec.store.foreign import read_foreign
+from audiorec.store.embeddings import read_foreign
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 

@@ -36,7 +36,7 @@ from audiorec.listening.profiles import Encoder, read_profiles
 from audiorec.listening.rule import load_rule
 from audiorec.recall.cold_start.sides import _read_artists
 from audiorec.store.aliases import read_aliases
-from audiorec.store.foreign import read_foreign
+from audiorec.store.embeddings import read_foreign
 from audiorec.types import name_numbers
 
 N = 12  # rows of the tables below

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from audiorec.errors import StoreError
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.own_files import RunFolder
 from audiorec.learning import checkpoint
 from audiorec.learning.checkpoint import (
     METADATA_KEY,

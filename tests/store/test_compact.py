@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.store import compact as module
-from audiorec.store import parquet, sorted_rows
+from audiorec.store import compact as sorted_rows
+from audiorec.store import parquet
 from audiorec.store.commit import MARKER
 from audiorec.store.compact import combine, compact, merge_stores
 from audiorec.store.parquet import open_checked, write_table

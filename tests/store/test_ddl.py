@@ -1,4 +1,4 @@
-"""`audiorec.store.ddl`: DuckDB runs it; ClickHouse's and Hive's follow their grammars."""
+"""`audiorec.store.export`: DuckDB runs it; ClickHouse's and Hive's follow their grammars."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,7 @@ from good_store import IDS, METADATA, write_good_store
 from needs import needs
 
 from audiorec.errors import InputError, StoreError
-from audiorec.store.ddl import DIALECTS, ddl
-from audiorec.store.export import export
+from audiorec.store.export import DIALECTS, ddl, export
 from audiorec.store.schema import number_names
 from audiorec.store.store import VectorStore
 

@@ -1,4 +1,4 @@
-"""`audiorec.store.failures`: each store has its own; a shared file of old is divided."""
+"""`audiorec.store.inventory`: each store has its own; a shared file of old is divided."""
 
 from datetime import UTC, datetime
 
@@ -8,8 +8,7 @@ import pytest
 from good_store import IDS, METADATA, change, write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.store.failures import errors_beside, errors_path, read_failures
-from audiorec.store.inventory import inventory
+from audiorec.store.inventory import errors_beside, errors_path, inventory, read_failures
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind
 from audiorec.store.verify import verify

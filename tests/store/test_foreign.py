@@ -1,4 +1,4 @@
-"""`audiorec.store.foreign`: three formats, one result; every fault with its row."""
+"""`audiorec.store.embeddings`: three formats, one result; every fault with its row."""
 
 import io
 import pickle
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.store.foreign import content_id, read_foreign, to_unit
+from audiorec.store.embeddings import content_id, read_foreign, to_unit
 
 IDS = ("b", "007")
 NUMBERS = np.float32([[0.5, -2, 1], [4, 0, 3]])
@@ -163,7 +163,7 @@ def npy(array, shape=None):
 
 
 def test_an_npz_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiorec.files.npz.LEAST_BYTES", 1 << 20)
+    monkeypatch.setattr("audiorec.files.user_files.LEAST_BYTES", 1 << 20)
     path = npz_of(
         tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.zeros((1, 2 << 20), "f4"))
     )

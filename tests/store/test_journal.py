@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError
-from audiorec.store import commit, journal, merge, parquet
+from audiorec.store import commit, journal, parquet
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -412,7 +412,7 @@ def test_output_that_is_a_link(tmp_path, run, song):
 
 def test_many_row_groups_and_streams(all_outputs, run, song, metadata, monkeypatch):
     monkeypatch.setattr(parquet, "GROUP_ROWS", 3)
-    monkeypatch.setattr(merge, "GROUPS_HELD", 1)
+    monkeypatch.setattr(commit, "GROUPS_HELD", 1)
     names = [f"{i:03}" for i in range(40)]
     run(all_outputs, *(song(n, first=i / 64) for i, n in enumerate(names[::2])))
     for part in (names[1:20:2], names[21::2]):

@@ -1,9 +1,9 @@
-"""`audiorec.store.names`: what half-remembered names lead to."""
+"""`audiorec.store.store`: what half-remembered names lead to."""
 
 import pyarrow as pa
 import pytest
 
-from audiorec.store.names import near_names
+from audiorec.store.store import near_names
 
 IDS = pa.array(
     [

@@ -1,4 +1,4 @@
-"""`audiorec.store.segments`: which rows are whose, thinned and drawn."""
+"""`audiorec.store.features`: which rows are whose, thinned and drawn."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import ShapeError
-from audiorec.store.segments import SongSegments, join_songs
+from audiorec.store.features import SongSegments, join_songs
 
 COUNTS = [4, 1, 7]
 SONGS = join_songs(

@@ -1,4 +1,4 @@
-"""`audiorec.store.sorted_rows`: one row an id, and which."""
+"""`audiorec.store.compact`: one row an id, and which."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.store.sorted_rows import PART, with_part, without_duplicates
+from audiorec.store.compact import PART, with_part, without_duplicates
 
 NAMES = ["one.parquet", "two.parquet", "three.parquet"]
 OLD, NEW = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
-from audiorec.files.own_data import own_data_folder
+from audiorec.files.own_files import own_data_folder
 from audiorec.spec import FeatureSpec
 from audiorec.tagger import added
 from audiorec.tagger.added import (

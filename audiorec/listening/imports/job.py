@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from audiorec.distribution import created_by
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.arrow import arrow_array, string_array
-from audiorec.files.atomic import replaced
+from audiorec.files.own_files import replaced
 from audiorec.files.tables import DigestWriter, table_writer, write_plain
 from audiorec.listening.events import MICROSECONDS, SCHEMA
 from audiorec.listening.imports.rows import (

@@ -13,7 +13,7 @@ from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeSampler
 from audiorec.learning.seeds import generator
 from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
 
 

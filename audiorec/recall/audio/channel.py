@@ -32,7 +32,7 @@ from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.spec import FeatureSpec
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 TOWER = "tower."  # prefix of names in a bundle

@@ -21,7 +21,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.held_out import Parts, SplitPart
 from audiorec.recall.contract.data import RecallData
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 JUDGED_USERS = 2_000  # users of the panel, at most

@@ -36,12 +36,10 @@ from audiorec.search.music import is_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
-from audiorec.store.failures import errors_path
-from audiorec.store.features import FeatureFile
-from audiorec.store.inventory import kind_of
+from audiorec.store.features import FeatureFile, join_songs
+from audiorec.store.inventory import errors_path, kind_of
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, schema_of
-from audiorec.store.segments import join_songs
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray
 

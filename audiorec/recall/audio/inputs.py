@@ -18,8 +18,7 @@ from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.data import Sound
 from audiorec.spec import FeatureSpec, SegmentSpec
-from audiorec.store.features import FeatureFile
-from audiorec.store.segments import SongSegments, join_songs
+from audiorec.store.features import FeatureFile, SongSegments, join_songs
 from audiorec.tagger.weights import MSD
 from audiorec.types import BoolArray, IdMap, Int64Array
 

@@ -19,11 +19,10 @@ import numpy.typing as npt
 from audiorec.audio.decode import decode
 from audiorec.audio.segment import segments
 from audiorec.extraction.catalogue import Source
-from audiorec.files.atomic import replaced
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced
 from audiorec.runs.workers import Answer, Limits, Workers
 from audiorec.spec import FeatureSpec
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 
 DIGEST_BYTES = 32
 MAX_KEPT_BYTES = 1 << 30  # per song: 29,000 segments, or a day

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 from audiorec.types import FloatArray, Int64Array
 
 Pooling = Literal["mean", "attention"]

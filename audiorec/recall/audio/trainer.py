@@ -30,7 +30,7 @@ from audiorec.learning.torch_use import one_thread
 from audiorec.recall.audio.batches import Batches, PairBatch, TrainingData
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import EndToEndTower, Tower
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import SongSegments
 from audiorec.types import FloatArray, Int64Array
 
 AudioTower = Tower | EndToEndTower

@@ -22,8 +22,7 @@ from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
-from audiorec.files.blocks import run_blocks
-from audiorec.files.tables import TableFile, table_writer
+from audiorec.files.tables import TableFile, run_blocks, table_writer
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel

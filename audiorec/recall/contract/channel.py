@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.files.settings import as_type
+from audiorec.files.user_files import as_type
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
     Bundle,

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from audiorec.files.run_folder import RunFolder, run_folder_path
+from audiorec.files.own_files import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData

@@ -22,7 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from audiorec.errors import InputError, MissingStoreError, StoreError
-from audiorec.files.atomic import write_errors
+from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.federated.protocol import HEX, MAX_IDS
 from audiorec.store.schema import METADATA_KEY, metadata_object

@@ -16,7 +16,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import LostPeerError, SpecMismatchError
-from audiorec.files.run_folder import RunFolder, run_folder_path
+from audiorec.files.own_files import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.alignment import (

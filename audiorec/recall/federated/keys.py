@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingExtraError, MissingFileError
-from audiorec.files.atomic import replaced, sync, write_errors
+from audiorec.files.own_files import replaced, sync, write_errors
 
 KEY_FILE, CERTIFICATE_FILE = "key.pem", "certificate.pem"
 HOST = "audiorec-federated"  # certificates are pinned, so all have one name

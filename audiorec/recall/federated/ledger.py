@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import read_own
-from audiorec.files.run_folder import RunFolder
-from audiorec.files.settings import from_table
+from audiorec.files.own_files import RunFolder, read_own, replaced, write_errors
+from audiorec.files.user_files import from_table
 from audiorec.recall.federated.accounting import epsilon_of
 
 SCHEMA = "audiorec/federated-ledger/1"

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from audiorec.errors import InputError
-from audiorec.files.settings import from_table, read_settings
-from audiorec.files.user_files import read_lines, read_table
+from audiorec.files.user_files import from_table, read_lines, read_settings, read_table
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.profiles import read_profiles

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingFileError, SpecMismatchError, StoreError
-from audiorec.files.atomic import replaced, write_errors
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced, write_errors
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.alignment import read_alignment
 from audiorec.recall.federated.plan import PartyPlan, music_data

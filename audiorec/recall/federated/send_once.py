@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from audiorec.errors import LostPeerError, ProtocolError
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.own_files import RunFolder
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.alignment import Alignment
 from audiorec.recall.federated.flight import callers_of, listening

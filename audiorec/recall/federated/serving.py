@@ -26,7 +26,7 @@ from audiorec.errors import (
     ProtocolError,
     SpecMismatchError,
 )
-from audiorec.files.atomic import replaced, write_errors
+from audiorec.files.own_files import replaced, write_errors
 from audiorec.learning.bundle import read_bundle, read_kind
 from audiorec.listening.profiles import Profiles, read_profiles
 from audiorec.recall.federated.alignment import read_alignment

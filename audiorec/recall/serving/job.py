@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 from audiorec.engines.blocks import block_runner
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
-from audiorec.files.blocks import run_blocks
-from audiorec.files.tables import TableFile, table_writer
+from audiorec.files.tables import TableFile, run_blocks, table_writer
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.parts import SplitFusion

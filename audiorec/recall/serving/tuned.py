@@ -14,10 +14,9 @@ from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
-from audiorec.files.settings import from_table
-from audiorec.files.user_files import read_text
+from audiorec.files.own_files import replaced
+from audiorec.files.user_files import from_table, read_text
 from audiorec.recall.serving.rules import FusionRecipe
 
 SCHEMA_NAME = "audiorec/recall-tuned/1"

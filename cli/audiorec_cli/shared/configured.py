@@ -75,7 +75,7 @@ class Configurable:
 
     def value(self, given: Any) -> Any:
         """Check a value from a file and return it; raise `InputError` if it does not fit."""
-        from audiorec.files.settings import as_type
+        from audiorec.files.user_files import as_type
 
         if self.is_several and not isinstance(given, list):
             given = [given]

@@ -26,7 +26,7 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
-from audiorec.files.atomic import NO_ROOM, write_errors
+from audiorec.files.own_files import NO_ROOM, write_errors
 from audiorec_cli.shared.named import visible, visible_json
 from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 
@@ -192,6 +192,6 @@ def counted(count: int, one: str, more: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as ``h:mm:ss`` or ``m:ss``."""
-    from audiorec.files.text_tables import clock
+    from audiorec.files.visible import clock
 
     return clock(seconds)

@@ -114,7 +114,7 @@ def job(
     place : str, optional
         Path or URI of the record; by default beside the output.
     """
-    from audiorec.files.atomic import remove_leftovers
+    from audiorec.files.own_files import remove_leftovers
     from audiorec.runs.record import record_of
 
     check_metrics(metrics)

@@ -241,7 +241,7 @@ class TrainingOptions(SideOptions):
 
     def _prepared(self, folder: Path) -> "RecallData":
         """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
-        from audiorec.files.settings import as_type
+        from audiorec.files.user_files import as_type
         from audiorec.listening.feed import read_prepared
         from audiorec.recall.contract.data import RecallData
 

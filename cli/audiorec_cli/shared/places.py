@@ -28,7 +28,7 @@ from audiorec_cli.shared.options import more
 from audiorec_cli.shared.reach import Reach, reach_of
 
 if TYPE_CHECKING:
-    from audiorec.files.delivery import Delivery, Revision
+    from audiorec.files.copies import Delivery, Revision
     from audiorec.listening.days import Days
 
 LOG = "LOG"  # the metavar of options that are read as a log
@@ -350,8 +350,7 @@ def _fetched(
     uri: str, command: str, parameter: Parameter, days: "Days", *, writes: bool, is_log: bool
 ) -> Any:
     """Return a local path for a URI, or refuse the URI."""
-    from audiorec.files.copies import local_folder, with_local
-    from audiorec.files.delivery import Delivery, Revision
+    from audiorec.files.copies import Delivery, Revision, local_folder, with_local
     from audiorec.files.storage import is_folder
 
     if command in HERE_ALONE:

@@ -46,7 +46,7 @@ def with_recipe(
 
 def _setting(kind: "type[Channel]", text: str) -> tuple[str, Any]:
     """Read ``name=value``."""
-    from audiorec.files.settings import as_field_type, parse_value
+    from audiorec.files.user_files import as_field_type, parse_value
 
     name, there, value = text.partition("=")
     recipe: Any = getattr(kind, "Recipe", None)

@@ -19,8 +19,7 @@ from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
-from audiorec.store.features import FeatureFile
-from audiorec.store.segments import SongSegments
+from audiorec.store.features import FeatureFile, SongSegments
 
 QUICK = UserAudioRecipe(embedding=8, max_epochs=2)
 

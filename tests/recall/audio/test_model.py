@@ -8,7 +8,7 @@ import pytest
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.recall.audio.model import Embedder, TowerSpec, expected_shapes
-from audiorec.store.segments import join_songs
+from audiorec.store.features import join_songs
 
 SPEC = TowerSpec(inputs=("msd_tags",), width=4, embedding=3, hidden=2)
 TENSORS = {

@@ -18,7 +18,7 @@ from needs import needs
 
 from audiorec.recall.serving.export.schema import ExportParts, SpaceColumns, export_tables, slugs
 from audiorec.recall.serving.export.sql import column_type, sql_files
-from audiorec.store.ddl import quoted_text
+from audiorec.store.export import quoted_text
 
 TABLES = ("songs", "users", "candidates", "samples_recall", "samples_ranking", "served")
 QUERIES = (

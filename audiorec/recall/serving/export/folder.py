@@ -20,10 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.atomic import sync
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
-from audiorec.files.run_folder import RunFolder, run_folder_path
+from audiorec.files.own_files import (
+    RunFolder,
+    check_tree,
+    read_own,
+    refuse_link,
+    remove_tree,
+    run_folder_path,
+    sync,
+)
 from audiorec.recall.serving.export.schema import ExportTable
 from audiorec.store.schema import METADATA_KEY
 

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from audiorec.recall.serving.export.queries import DIALECTS, query_file
 from audiorec.recall.serving.export.schema import ExportColumn, ExportTable
-from audiorec.store.ddl import quoted, quoted_text
+from audiorec.store.export import quoted, quoted_text
 
 WarehouseDialect = Literal["duckdb", "clickhouse", "hive", "postgres"]
 WAREHOUSES: tuple[WarehouseDialect, ...] = get_args(WarehouseDialect)

@@ -23,8 +23,7 @@ import pyarrow.compute as pc
 from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
-from audiorec.files.atomic import remove_leftovers, replaced, write_errors
-from audiorec.files.own_files import refuse_link
+from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, write_errors
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint

@@ -15,10 +15,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from audiorec.errors import InputError
-from audiorec.files.copies import local_file, local_folder, with_local
-from audiorec.files.delivery import Delivery
-from audiorec.files.settings import read_settings
+from audiorec.files.copies import Delivery, local_file, local_folder, with_local
 from audiorec.files.storage import find, is_folder, is_uri, join, parent
+from audiorec.files.user_files import read_settings
 from audiorec.listening.day_folders import day_before, days_in
 from audiorec.listening.days import Days, day_folder
 from audiorec.listening.log_files import check_day, select_days

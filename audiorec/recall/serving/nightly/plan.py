@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.files.settings import from_table, read_settings
 from audiorec.files.storage import is_uri
+from audiorec.files.user_files import from_table, read_settings
 from audiorec.listening.days import offset_s
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import read_own, replaced
 
 RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each finished step

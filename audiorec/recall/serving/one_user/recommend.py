@@ -38,7 +38,7 @@ from audiorec.recall.serving.one_user.reasons import ReasonWriter
 from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
-from audiorec.store.names import near_names
+from audiorec.store.store import near_names
 from audiorec.types import normalised_name, string_array
 
 # Channels that are fitted to the log if no model is given.

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.engines.choice import engine_of
+from audiorec.engines.tasks import engine_of
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import batch_recall

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.runs.drift import LARGE, ScoreDistribution, drifts
-from audiorec.runs.record import JobRun
-from audiorec.runs.warn import run_warnings
+from audiorec.runs.record import JobRun, run_warnings
 
 GENRES = 10
 DRAWN = 1000  # artists of a run

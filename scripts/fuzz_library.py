@@ -23,9 +23,8 @@ import audiorec
 from audiorec.errors import MissingExtraError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
-from audiorec.extraction.metadata import prepare
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.run import RunOptions, make_outputs
+from audiorec.extraction.run import RunOptions, make_outputs, prepare
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.model import TowerSpec, expected_shapes
 from audiorec.recall.audio.recipe import UserAudioRecipe

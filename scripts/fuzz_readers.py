@@ -17,17 +17,15 @@ import audiorec
 from audiorec.errors import AudiorecError, StoreError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import Manifest
-from audiorec.extraction.metadata import prepare
 from audiorec.extraction.pipeline import ExtractorConfig
-from audiorec.extraction.run import RunOptions, preview
+from audiorec.extraction.run import RunOptions, prepare, preview
 from audiorec.files.own_files import RunFolder
 from audiorec.files.tables import run_blocks
 from audiorec.listening.check import describe
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.registry import load_channel
-from audiorec.runs.history import compare_runs
-from audiorec.runs.record import JobRun, read_runs, timestamp, write_run
+from audiorec.runs.record import JobRun, compare_runs, read_runs, timestamp, write_run
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable, read_foreign

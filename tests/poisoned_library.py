@@ -12,8 +12,7 @@ from made_songs import write_song
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.run import RunOptions
-from audiorec.extraction.shard_tasks import ShardTask
-from audiorec.extraction.shards import ShardConfig, local_parts
+from audiorec.extraction.shards import ShardConfig, ShardTask, local_parts
 from audiorec.store.compact import combine
 from audiorec.store.schema import Kind
 

@@ -17,7 +17,7 @@ from audiorec.audio.readers import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError
-from audiorec.runs.deadline import OverdueError
+from audiorec.runs.timing import OverdueError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore

@@ -1,15 +1,51 @@
-"""Interface between engines and their callers: tasks and their outcomes.
+"""Engines: tasks in threads, in worker processes, on Ray or on Dask, and their outcomes.
 
     tasks ──an `Engine`──▶ outcomes, one per task, in any order
 
 A task is small and picklable, and returns expected errors as outcomes instead of raising them. For
 a task that it lost, an engine returns the outcome given by `Task.lost` and continues with the
 others.
+
+Engine for this machine: threads, or worker processes that may die.
+
+========================  ==============================================================
+`run_threads`             for tasks that wait for their own processes, as shards do
+`run_processes`           for tasks that compute: one task at a time per process
+========================  ==============================================================
+
+A process that dies loses only its own task. The task is tried up to `MAX_TRIES` times in total, the
+last time while nothing else runs, so that a task which ran out of memory has all of it.
+
+Engine for a Ray cluster (extra ``ray``), on plain Ray tasks. Plain tasks rather than Ray Data,
+because their retries are bounded. A task whose worker process dies is retried at most three times,
+and resumes if its output is on a shared disk; a task that is still lost is reported, and the others
+continue.
+
+Engine for a Dask cluster (extra ``dask``). Dask gives up a task after four workers have died while
+holding it, including tasks that were only queued on those workers. Such tasks are therefore sent
+once more, one at a time; a task that is lost again is reported, and the others continue.
+
+Tasks are submitted to Dask directly rather than through joblib's Dask backend, which waits for ever
+for a task that was given up (docs/decisions/0015).
+
+Choice of an engine by command-line options.
+
+runner, address, jobs ──engine_of──▶ an `Engine`
 """
 
+import importlib
+import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+from audiorec.errors import InputError, MissingExtraError
+from audiorec.runs.imports import clean_start
+from audiorec.runs.ray_cluster import ray_cluster
+from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers
 
 MAX_TRIES = 3  # attempts of a task whose process dies
 
@@ -59,3 +95,266 @@ Engine = Callable[[Iterable[Any]], Iterator[Any]]
 def attempt(task: Task) -> Any:
     """Run a task; a module-level function that clusters can unpickle."""
     return task.attempt()
+
+
+NO_LIMITS = Limits(timeout_s=MAX_TIMER_S, memory_bytes=0)  # a block may take hours
+
+
+def run_threads(tasks: Iterable[Any], stop: Event, *, jobs: int = 1) -> Iterator[Any]:
+    """Run `jobs` tasks at a time in threads of this process.
+
+    Once `stop` is set, running tasks are notified, and no further task is started.
+    """
+    from joblib import Parallel, delayed
+
+    def unless_stopped(task: Task) -> Any:
+        return None if stop.is_set() else task.attempt(stop=stop)
+
+    parallel = Parallel(
+        n_jobs=jobs,
+        backend="threading",
+        return_as="generator_unordered",
+        pre_dispatch=jobs,
+        batch_size=1,
+    )
+    for outcome in parallel(delayed(unless_stopped)(task) for task in tasks):
+        if outcome is not None:
+            yield outcome
+
+
+def run_processes(
+    tasks: Iterable[Any], stop: Event, *, jobs: int = 1, max_tries: int = MAX_TRIES
+) -> Iterator[Any]:
+    """Run `jobs` tasks at a time, each in a single-threaded process that may die.
+
+    Once `stop` is set, running tasks are finished, and no further task is started.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+        Consumed slightly ahead of the work.
+    stop : Event
+    jobs : int
+        Number of processes.
+    max_tries : int
+        Maximum number of attempts of a task whose process dies.
+    """
+    waiting: Iterable[Any] = tasks
+    for turn in range(1, max_tries + 1):
+        is_last = turn == max_tries
+        lost = []
+        with _processes(1 if is_last and turn > 1 else jobs) as workers:
+            for answer in workers.map_unordered(_until(stop, waiting)):
+                if answer.error is None and answer.failure is None:
+                    yield answer.value
+                elif is_last or answer.error is not None:
+                    yield answer.item.lost(answer.message or str(answer.error))
+                else:
+                    lost.append(answer.item)
+        waiting = lost
+        if not lost or stop.is_set():
+            return
+
+
+def _processes(jobs: int) -> Workers:
+    return Workers("audiorec.engines.tasks:handler", jobs=jobs, limits=NO_LIMITS)
+
+
+def _until(stop: Event, tasks: Iterable[Any]) -> Iterator[Any]:
+    for task in tasks:
+        if stop.is_set():
+            return
+        yield task
+
+
+def handler() -> Callable[[Task], Any]:
+    """Return the function that worker processes apply to tasks; see `audiorec.runs.workers`."""
+    return attempt
+
+
+MAX_RETRIES = 3
+POLL_S = 1.0  # seconds between checks for a stop
+
+
+def run_ray(
+    tasks: Iterable[Any],
+    stop: threading.Event,
+    *,
+    address: str | None = None,
+    max_retries: int = MAX_RETRIES,
+) -> Iterator[Any]:
+    """Run tasks on Ray; each reserves as many CPUs as it has jobs.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    stop : Event
+        Once set, waiting and running tasks are cancelled.
+    address : str, optional
+        A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that
+        this process is connected to, otherwise a new one on this machine for this run.
+    max_retries : int
+        Maximum number of retries of a task whose process dies.
+    """
+    with ray_cluster(address) as ray:
+        remote = ray.remote(attempt)
+        waiting: dict[Any, Task] = {}
+        for task in tasks:
+            options = {"num_cpus": max(1, task.jobs), "max_retries": max_retries}
+            waiting[remote.options(**options).remote(task)] = task
+        while waiting and not stop.is_set():
+            done, _ = ray.wait(list(waiting), timeout=POLL_S)
+            for reference in done:
+                yield _ray_outcome(ray, reference, waiting.pop(reference))
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+
+
+def _ray_outcome(ray: Any, reference: Any, task: Task) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        return task.lost(f"{type(error).__name__}: {reason}")
+
+
+PATIENCE_S = 600.0  # seconds that a cluster may be without any worker
+
+
+def run_dask(
+    tasks: Iterable[Any],
+    stop: threading.Event,
+    *,
+    address: str | None = None,
+    workers: int = 1,
+) -> Iterator[Any]:
+    """Run tasks on a Dask cluster.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    stop : Event
+        Once set, waiting tasks are cancelled, and running ones are not waited for.
+    address : str, optional
+        A scheduler, for example ``tcp://head:8786``. By default the client of this process,
+        otherwise a new cluster of `workers` processes on this machine.
+    workers : int
+        Number of processes of a new cluster.
+    """
+    with _client(address, workers) as (distributed, client):
+        again: list[Task] = []
+        for task, future in _sent(distributed, client, tasks, stop):
+            if future is not None and future.status != "finished":
+                again.append(task)
+            else:
+                yield _dask_outcome(future, task)
+        for suspect in again:
+            for task, future in _sent(distributed, client, [suspect], stop):
+                yield _dask_outcome(future, task)
+
+
+def _sent(
+    distributed: Any, client: Any, tasks: Iterable[Any], stop: threading.Event
+) -> Iterator[tuple[Task, Any]]:
+    """Submit all tasks and yield each with its future; None if the cluster has no workers."""
+    waiting = {client.submit(attempt, task, pure=False): task for task in tasks}
+    served = time.monotonic()
+    try:
+        while waiting and not stop.is_set() and time.monotonic() - served < PATIENCE_S:
+            with suppress(TimeoutError):  # no task has finished yet
+                distributed.wait(list(waiting), timeout=POLL_S, return_when="FIRST_COMPLETED")
+            for future in [f for f in waiting if f.done()]:
+                task = waiting.pop(future)
+                yield task, future
+            if client.nthreads():
+                served = time.monotonic()
+    finally:
+        client.cancel(list(waiting))
+    for task in () if stop.is_set() else waiting.values():
+        yield task, None
+
+
+def _dask_outcome(future: Any, task: Task) -> Any:
+    if future is None:
+        return task.lost(f"the cluster has had no worker for {PATIENCE_S:g} s")
+    if future.status == "finished":
+        return future.result()
+    error = future.exception() if future.status == "error" else future.status
+    reason = str(error).strip().splitlines()[0]
+    return task.lost(f"{type(error).__name__}: {reason}")
+
+
+@contextmanager
+def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
+    """Yield the existing client, or a new one that is closed on exit."""
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise MissingExtraError("the runner dask", "dask", str(error)) from error
+    client = None
+    with suppress(ValueError):  # raised if there is no client
+        client = distributed.get_client()
+    if client is not None:
+        yield distributed, client
+        return
+    if address is not None:
+        with distributed.Client(address) as client:
+            yield distributed, client
+        return
+    settings = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        clean_start(),  # covers the whole run, since dead workers are restarted
+        distributed.LocalCluster(**settings) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield distributed, client
+
+
+Runner = Literal["local", "ray", "dask"]
+
+
+def engine_of(
+    runner: Runner = "local",
+    *,
+    address: str | None = None,
+    jobs: int = 1,
+    stop: Event | None = None,
+    threads: bool = False,
+) -> Engine:
+    """Return an engine for tasks.
+
+    Parameters
+    ----------
+    runner : {"local", "ray", "dask"}
+        This machine, or a cluster (extras ``ray`` and ``dask``).
+    address : str, optional
+        Address of a cluster; by default the one that this process is connected to, otherwise a
+        new one on this machine.
+    jobs : int
+        Number of local processes or threads, and of workers in a new Dask cluster; 0: one per
+        core.
+    stop : Event, optional
+        Once set, no further task is started.
+    threads : bool
+        Local runner only: threads instead of processes, for tasks that start processes themselves.
+
+    Raises
+    ------
+    InputError
+        If the runner is unknown, or an address is given for the local runner.
+    """
+    if runner not in get_args(Runner):
+        raise InputError(f"runner must be one of {', '.join(get_args(Runner))}, got {runner!r}")
+    if address and runner == "local":
+        raise InputError("--address needs --runner ray or --runner dask")
+    until, many = stop or Event(), jobs or os.cpu_count() or 1
+
+    def run(tasks: Iterable[Any]) -> Iterator[Any]:
+        if runner == "ray":
+            return run_ray(tasks, until, address=address)
+        if runner == "dask":
+            return run_dask(tasks, until, address=address, workers=many)
+
+        return (run_threads if threads else run_processes)(tasks, until, jobs=many)
+
+    return run

@@ -24,7 +24,7 @@ from audiorec.audio.readers import captured_stderr
 from audiorec.audio.segment import Segment, levelled, segments
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
-from audiorec.runs.stopwatch import Stopwatch
+from audiorec.runs.timing import Stopwatch
 from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.features import Backbone, split_input

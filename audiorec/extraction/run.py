@@ -6,22 +6,32 @@
 
 Every song is written to the journal as soon as it is done; the final files are replaced once, at
 the end. An interrupted run resumes when the same call is repeated.
+
+Output rows of one song: in the store, or in the errors file.
+
+source, `Song`  ──extracted_row──▶ columns of vecs.parquet
+source, `Answer` ──failure_row──▶ columns of the errors file
+
+What a run writes: its extractor, and the metadata of its files.
+
+config, an older store  ──prepare──▶  Extractor, StoreMetadata
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import Failure, InputError, SongError
+from audiorec.audio.tags import SongTags
+from audiorec.distribution import created_by, version_of
+from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
-from audiorec.extraction.metadata import prepare
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig, KnownContent, Song
 from audiorec.extraction.plan import (
     KnownFailure,
@@ -34,19 +44,125 @@ from audiorec.extraction.plan import (
     plan_run,
     rows_to_drop,
 )
-from audiorec.extraction.rows import (
-    extracted_row,
-    failure_row,
-    heard_columns,
-    place_columns,
-    tag_columns,
-)
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
-from audiorec.store.schema import Kind
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind, StoreMetadata, feature_column
+
+
+def place_columns(source: Source) -> dict[str, Any]:
+    """Return the columns of a song's id and location."""
+    return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
+
+
+def tag_columns(tags: SongTags) -> dict[str, Any]:
+    """Return the columns of a file's tags."""
+    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
+    return {name: getattr(tags, name) for name in names}
+
+
+def heard_columns(song: Song) -> dict[str, Any]:
+    """Return the columns beside the vector that an older row of the song may lack."""
+    return {**song.attributes, **song.lists}
+
+
+def extracted_row(source: Source, song: Song) -> dict[str, Any]:
+    """Return a song's row in ``vecs.parquet``."""
+    info = song.info
+    return {
+        **place_columns(source),
+        "vector": song.vector,
+        "content_hash": song.content_hash,
+        "duration_s": info.duration_s,
+        "claimed_s": info.claimed_s,
+        "loudness_lufs": song.loudness_lufs,
+        "segments": len(song.series),
+        "status": str(info.status),
+        "source_rate": info.sample_rate,
+        "source_channels": info.channels,
+        "codec": info.codec,
+        "decoder": info.decoder,
+        "packet_errors": info.packet_errors,
+        **tag_columns(song.tags),
+        **heard_columns(song),
+    }
+
+
+def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
+    """Return a failed song's row in the errors file."""
+    error = answer.error
+    stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
+    decoder = None
+    if isinstance(error, SongError):
+        stage, status, message = error.stage, error.failure, error.reason
+        decoder = error.decoder
+    return {
+        **place_columns(source),
+        "stage": stage,
+        "status": str(status),
+        "message": message,
+        "decoder": decoder,
+        "attempts": attempts,
+    }
+
+
+PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
+
+
+def prepare(
+    config: ExtractorConfig, outputs: Outputs, options: RunOptions
+) -> tuple[Extractor, StoreMetadata]:
+    """Return a run's extractor and the metadata of its files.
+
+    A store that is extended keeps the columns that it has. Where another method or projection made
+    them, new songs have none, since numbers of two methods do not compare.
+    """
+    stored = None
+    if options.policy is not Policy.OVERWRITE and outputs.vectors.exists():
+        # An invalid store raises its error when it is opened for writing.
+        with suppress(StoreError), open_checked(outputs.vectors, Kind.VECTORS) as file:
+            stored = file.metadata
+    added = stored is None or options.policy is Policy.UPGRADE
+    attributes, sound = config.attributes, config.sound
+    if stored is not None:
+        attributes = bool(stored.attributes) or (added and attributes)
+        sound = bool(stored.lists) or (added and sound)
+    extractor = Extractor(replace(config, attributes=attributes, sound=sound))
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    if stored is None or added:
+        return extractor, metadata
+    attributes = attributes and metadata.attributes == stored.attributes
+    sound = sound and metadata.sound_id == stored.sound_id
+    kept = replace(
+        metadata, attributes=stored.attributes, lists=stored.lists, sound_id=stored.sound_id
+    )
+    return Extractor(replace(config, attributes=attributes, sound=sound)), kept
+
+
+def run_metadata(
+    extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
+) -> StoreMetadata:
+    """Return the metadata of the files that `extractor` writes; see `StoreMetadata`."""
+    names = feature_outputs or extractor.networks.feature_outputs
+    names = names if outputs.features else ()
+    return StoreMetadata(
+        kind=Kind.VECTORS,
+        extractor_id=extractor.extractor_id,
+        classes=extractor.classes,
+        statistics=extractor.heads.statistics,
+        spec=extractor.config.spec.to_dict(),
+        weights=tuple(extractor.weights_with(names)),
+        features={feature_column(name): extractor.networks.width(name) for name in names},
+        attributes=extractor.attributes,
+        lists=extractor.lists,
+        sound_id=extractor.sound_id,
+        packages={name: version_of(name) for name in PACKAGES},
+        created_by=created_by(),
+    )
+
 
 __all__ = [
     "Policy",

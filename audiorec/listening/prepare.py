@@ -142,7 +142,7 @@ def prepare(
     progress : callable, optional
         Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
     engine : callable, optional
-        Runs the bucket tasks (`audiorec.engines.choice.engine_of`). By default buckets are made
+        Runs the bucket tasks (`audiorec.engines.tasks.engine_of`). By default buckets are made
         in this process, one after the other.
 
     Raises

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.runs.deadline import check_deadline
+from audiorec.runs.timing import check_deadline
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array

@@ -1,4 +1,4 @@
-"""Record of a job: one small JSON file beside its output, with an entry for every earlier run.
+"""Record of a job: a small JSON file beside its output, with an entry for every earlier run.
 
     cands.parquet    ──▶  cands.parquet.run.json    beside the output, a file or a folder
     folder of parts  ──▶  run.json in it            may be in an object store
@@ -14,25 +14,48 @@ The record describes the last run that completed or was stopped; what made the o
 weights, a full report) is stored once. `history` has the last hundred runs, including this one
 and those that ended in an error. The file is replaced atomically. A record that is read is not
 trusted: its size, its form and every value are checked.
+
+Find the runs of a folder by their records, look one up by output or id, and compare two.
+
+folder                       ──find_runs──▶ runs, newest first, and problems
+"cands.parquet", "3fa91c"    ──find_run──▶ one run
+a run, another               ──compare_runs──▶ `RunDifference`
+
+Warn after a run if it differs from the runs before it.
+
+    run, runs before ──run_warnings──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
+
+A run is compared with the last completed run of the same job into the same output that has enough
+data. There are four kinds of warning:
+
+- **failures**: at least twice the share of songs, at least one in a hundred more, and a difference
+  that chance makes less than once in a thousand runs (Fisher's exact test);
+- **scores** that drifted (`audiorec.runs.drift`);
+- **less**: fewer than half as many rows, songs, users or lists;
+- **channels** of recall that proposed nothing, or less than a tenth as much; or that have no song
+  in the lists.
 """
 
 import hashlib
 import json
+import math
 import os
 import platform
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from audiorec.distribution import own_version
-from audiorec.errors import MissingStoreError, StoreError
+from audiorec.errors import InputError, MissingFileError, MissingStoreError, StoreError
 from audiorec.files import storage
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
-from audiorec.runs.drift import ScoreDistribution
+from audiorec.files.storage import exists, is_folder, is_uri, join
+from audiorec.runs.drift import LEAST_INDEPENDENT, Drift, ScoreDistribution, drifts
 
 RECORD_FORM = "audiorec/run/"
 RECORD_SCHEMA = f"{RECORD_FORM}1"
@@ -74,7 +97,7 @@ class JobRun:
     extractor_id : str
         Empty if no extractor was involved.
     warnings : tuple of str
-        Differences from earlier runs; see `audiorec.runs.warn`.
+        Differences from earlier runs; see `audiorec.runs.record`.
     error : str
         The error that ended the run; empty if none did.
     """
@@ -350,3 +373,246 @@ def _counts(value: object, *, strict: bool) -> dict[str, float]:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+LEAST_DIGITS = 4  # hex digits that an abbreviated id needs
+MOST_RECORDS = 10_000  # record files in a folder
+_ID = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},12}}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDifference:
+    """How a run differs from an earlier one.
+
+    Attributes
+    ----------
+    before, now : JobRun
+    left_out, added : tuple of str
+        Words of the command line that only one of the runs has.
+    versions : dict of str to (str, str)
+        Versions that differ, including extractor_id; an empty text if a run does not state it.
+    counts : dict of str to (float or None, float or None)
+        All counts, and the seconds.
+    drifts : list of Drift
+        One per class, largest first; empty if there are too few songs.
+    """
+
+    before: JobRun
+    now: JobRun
+    left_out: tuple[str, ...]
+    added: tuple[str, ...]
+    versions: dict[str, tuple[str, str]]
+    counts: dict[str, tuple[float | None, float | None]]
+    drifts: list[Drift]
+
+
+def find_runs(folder: str | os.PathLike[str]) -> tuple[list[JobRun], list[str]]:
+    """Read the records in a folder, excluding its subfolders.
+
+    Returns
+    -------
+    runs : list of JobRun
+        Newest first.
+    problems : list of str
+        One line for each file that is named like a record but cannot be read as one.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    InputError
+        If it has more than 10,000 records.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise MissingFileError(f"{place}: no such folder")
+    with os.scandir(place) as entries:
+        names = sorted(
+            e.name for e in entries if e.name.endswith(ENDING) or e.name == SHARDS_RECORD
+        )
+    if len(names) > MOST_RECORDS:
+        raise InputError(f"{place}: has {len(names):,} records of runs; name an output instead")
+    runs: list[JobRun] = []
+    problems = []
+    for name in names:
+        try:
+            runs += read_runs(place / name)
+        except (StoreError, OSError) as error:
+            if name != SHARDS_RECORD:  # other programs write a run.json, and so does recall run
+                problems.append(str(error))
+    return sorted(runs, key=lambda run: (run.started_at, run.ended_at), reverse=True), problems
+
+
+def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
+    """Find one run: the last one of an output or a record, or the one whose id begins with `name`.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such output, and no run with such an id in `folder`.
+    InputError
+        If several ids begin with `name`.
+    StoreError
+        If the record cannot be read.
+    """
+    runs = runs_of(name)
+    if runs:
+        return runs[-1]
+    if _ID.fullmatch(name) and not Path(name).exists():
+        ids = {run.run_id: run for run in find_runs(folder)[0] if run.run_id.startswith(name)}
+        if len(ids) > 1:
+            raise InputError(f"{name}: the ids of {len(ids)} runs begin with it; give more digits")
+        for run in ids.values():
+            return run
+    raise MissingFileError(
+        f"{name}: not a record of a run, not an output with one, and not the id of a run in "
+        f"{folder}; to list runs: audiorec runs list"
+    )
+
+
+def runs_of(name: str) -> list[JobRun]:
+    """Return the runs of an output or a record, by path or URI, oldest first.
+
+    Empty if there is no record.
+    """
+    if name.endswith(SHARDS_RECORD) and _is_there(name):
+        return read_runs(name)
+    if _is_there(record_of(name)):
+        return read_runs(record_of(name))
+    if is_folder(name):  # maybe a folder of parts
+        return runs_before(join(name, SHARDS_RECORD))
+    return []
+
+
+def _is_there(place: str) -> bool:
+    return exists(place) if is_uri(place) else os.path.lexists(place)  # a link is refused, later
+
+
+def compare_runs(before: JobRun, now: JobRun) -> RunDifference:
+    """Return how one run differs from another."""
+    names = sorted(before.versions.keys() | now.versions.keys())
+    versions = {name: (before.versions.get(name, ""), now.versions.get(name, "")) for name in names}
+    versions["extractor_id"] = (before.extractor_id, now.extractor_id)
+    counts: dict[str, tuple[float | None, float | None]] = {
+        name: (before.counts.get(name), now.counts.get(name))
+        for name in sorted(before.counts.keys() | now.counts.keys())
+    }
+    counts["wall_s"] = (before.wall_s, now.wall_s)
+    counts["cpu_s"] = (before.cpu_s, now.cpu_s)
+    return RunDifference(
+        before=before,
+        now=now,
+        left_out=tuple(word for word in before.arguments if word not in now.arguments),
+        added=tuple(word for word in now.arguments if word not in before.arguments),
+        versions={name: pair for name, pair in versions.items() if pair[0] != pair[1]},
+        counts=counts,
+        drifts=drifts(before.scores, now.scores),
+    )
+
+
+WENT_THROUGH = (0, 3)  # exit codes of a completed run
+LEAST_SONGS = 50  # opened by a run; with fewer its share of failures is not compared
+MORE_FAILURES = 0.01  # share of the songs
+CHANCE = 0.001
+WATCHED = ("rows", "songs", "users", "lists", "sequences")
+ENOUGH = 20  # smaller counts may halve by chance
+CHANNELS = {"proposed/": "proposed {n} songs", "channels/": "has {n} songs in the lists"}
+
+
+def run_warnings(run: JobRun, before: Sequence[JobRun]) -> list[str]:
+    """Return one line for each difference from the runs before; none for a stopped run."""
+    if run.exit_code not in WENT_THROUGH:
+        return []
+    earlier = [r for r in before if r.job == run.job and r.exit_code in WENT_THROUGH]
+    last = earlier[-1] if earlier else None
+    found = _failures(run, _last(earlier, lambda r: r.counts.get("opened", 0) >= LEAST_SONGS))
+    found += _scores(run, _last(earlier, lambda r: r.scores.independent >= LEAST_INDEPENDENT))
+    found += _less(run, last)
+    return found + _channels(run, last)
+
+
+def _last(runs: Sequence[JobRun], fits: Callable[[JobRun], bool]) -> JobRun | None:
+    return next((run for run in reversed(runs) if fits(run)), None)
+
+
+def _when(run: JobRun) -> str:
+    return f"in the run of {run.started_at[:16].replace('T', ' ')}"
+
+
+def _failures(run: JobRun, last: JobRun | None) -> list[str]:
+    opened, failed = run.counts.get("opened", 0), run.counts.get("failed", 0)
+    if last is None or not opened:
+        return []
+    n, k = last.counts["opened"], last.counts.get("failed", 0)
+    share, usual = failed / opened, k / n
+    if share < max(2 * usual, usual + MORE_FAILURES):
+        return []
+    if chance_of((round(k), round(n)), (round(failed), round(opened))) > CHANCE:
+        return []
+    now, then = (f"{100 * one:.1f} %" for one in (share, usual))
+    return [f"{now} of the songs failed ({failed:,.0f} of {opened:,.0f}), {then} {_when(last)}"]
+
+
+def chance_of(before: tuple[int, int], now: tuple[int, int]) -> float:
+    """Return the probability of this many failures or more if both runs fail at the same rate.
+
+    Fisher's exact test, one-sided: given the total failures of both runs, they are distributed
+    over the songs of both at random. Each run is given as (failures, songs).
+
+    Examples
+    --------
+    >>> f"{chance_of((0, 3), (3, 3)):.2f}"
+    '0.05'
+    """
+    (k, n), (failed, opened) = before, now
+    both = failed + k
+    whole = _log_choices(opened + n, both)
+    terms = (
+        _log_choices(opened, i) + _log_choices(n, both - i) - whole
+        for i in range(failed, min(both, opened) + 1)
+    )
+    return min(1.0, math.fsum(map(math.exp, terms)))
+
+
+def _log_choices(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _scores(run: JobRun, last: JobRun | None) -> list[str]:
+    if last is None:
+        return []
+    drifted = [one for one in drifts(last.scores, run.scores) if one.is_drift]
+    if not drifted:
+        return []
+    first = drifted[0]
+    more = f", and {len(drifted) - 1} more" if len(drifted) > 1 else ""
+    other = "; another extractor made them" if run.extractor_id != last.extractor_id else ""
+    means = f"{first.now:.2f} on average, {first.before:.2f} {_when(last)}"
+    psi = f"PSI {first.psi:.2f}"
+    return [f"scores have drifted: {first.name} is {means} ({psi}){more}{other}"]
+
+
+def _less(run: JobRun, last: JobRun | None) -> list[str]:
+    if last is None:
+        return []
+    return [
+        f"{run.counts[name]:,.0f} {name}, {last.counts[name]:,.0f} {_when(last)}"
+        for name in WATCHED
+        if name in run.counts
+        and last.counts.get(name, 0) >= ENOUGH
+        and run.counts[name] < last.counts[name] / 2
+    ]
+
+
+def _channels(run: JobRun, last: JobRun | None) -> list[str]:
+    found = []
+    for name, n in run.counts.items():
+        for beginning, says in CHANNELS.items():
+            if not name.startswith(beginning):
+                continue
+            usual = last.counts.get(name, 0) if last is not None else 0
+            if n == 0 or (usual >= ENOUGH and n < usual / 10):
+                was = f", {usual:,.0f} {_when(last)}" if usual and last is not None else ""
+                told = says.format(n=f"{n:,.0f}" if n else "no")
+                found.append(f"channel {name.removeprefix(beginning)} {told}{was}")
+    return found

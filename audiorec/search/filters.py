@@ -49,7 +49,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
-from audiorec.runs.deadline import punctual
+from audiorec.runs.timing import punctual
 from audiorec.search.attributes import BPM, is_attribute, numbers_of, tonic_of
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from audiorec.runs.deadline import OverdueError, ending_in
+from audiorec.runs.timing import OverdueError, ending_in
 
 WRONG_AT_ONCE = 10  # wrong tokens of an address before it has to wait
 MOST_ADDRESSES = 10_000  # whose rate is tracked; the least recently seen are dropped
@@ -148,7 +148,7 @@ class Pool:
     """Threads for requests, with a bounded queue in which addresses take turns.
 
     An address never takes the last thread, nor the last quarter of the queue, so that another is
-    answered whatever the first one asks. Work runs under a deadline (`audiorec.runs.deadline`).
+    answered whatever the first one asks. Work runs under a deadline (`audiorec.runs.timing`).
 
     Parameters
     ----------

@@ -36,8 +36,7 @@ from audiorec_cli.shared.watching import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audiorec.extraction.catalogue import Source
-    from audiorec.extraction.naming import Naming
+    from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.plan import Plan
     from audiorec.extraction.run import Policy, RunOptions
@@ -112,7 +111,7 @@ def extract(
     audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
     audiorec extract fixtures/audio --out clips.parquet --dry-run
     """
-    from audiorec.extraction.naming import parse_naming
+    from audiorec.extraction.catalogue import parse_naming
     from audiorec.extraction.run import make_outputs, preview
     from audiorec.files.storage import is_uri
 
@@ -178,7 +177,7 @@ def _one_run(
     work: Extraction,
 ) -> Exit:
     """Run, print the result, and return the exit code."""
-    from audiorec.extraction.metadata import prepare
+    from audiorec.extraction.run import prepare
 
     _extractor, kept = prepare(config, outputs, options)
     report, code = _run(sources, outputs, config, options, kept, work, stop)
@@ -221,8 +220,7 @@ def _say_lacking(
     outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions", kept: "StoreMetadata"
 ) -> None:
     """Say that an upgrade would add columns, and which files lack songs of the store."""
-    from audiorec.extraction.metadata import prepare
-    from audiorec.extraction.run import Policy
+    from audiorec.extraction.run import Policy, prepare
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
@@ -317,7 +315,7 @@ def _print_plan(
     plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction, *, listed: bool
 ) -> None:
     """Print what a run would do and how long it would take; if `listed`, the songs to stdout."""
-    from audiorec.extraction.estimate import estimate
+    from audiorec.extraction.plan import estimate
 
     todo = [source for source in plan.todo if not source.problem]
     unseen = [source for source in plan.todo if source.problem]

@@ -45,8 +45,8 @@ def manifest(
     audiorec manifest fixtures/audio --include "*.mp3" --out mp3.parquet
     audiorec manifest ~/Music --new-to vecs.parquet --out new.parquet
     """
+    from audiorec.extraction.catalogue import parse_naming
     from audiorec.extraction.manifest import find_sources, write_manifest
-    from audiorec.extraction.naming import parse_naming
 
     name = parse_naming(id_from, vectors=new_to)
     sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)

@@ -12,8 +12,7 @@ from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
 
 if TYPE_CHECKING:
-    from audiorec.runs.history import RunDifference
-    from audiorec.runs.record import JobRun
+    from audiorec.runs.record import JobRun, RunDifference
 
 app = group(
     """List, show and compare past runs: every job leaves a record beside its output.
@@ -56,7 +55,7 @@ def list_runs(
     audiorec runs list serving --job "recall run"
     audiorec runs list --last 10 --json
     """
-    from audiorec.runs.history import find_runs, runs_of
+    from audiorec.runs.record import find_runs, runs_of
 
     own = [] if place == HERE else runs_of(str(place))
     found, problems = find_runs(place) if place.is_dir() or not own else ([], [])
@@ -95,7 +94,7 @@ def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False
     audiorec runs show vecs.parquet.run.json --json
     audiorec runs show 3fa91c --folder serving
     """
-    from audiorec.runs.history import find_run
+    from audiorec.runs.record import find_run
 
     found = find_run(run, folder)
     if json:
@@ -138,7 +137,7 @@ def diff(
     audiorec runs diff 3fa91c 77b02e --folder serving
     audiorec runs diff old.parquet new.parquet --json
     """
-    from audiorec.runs.history import compare_runs, find_run, runs_of
+    from audiorec.runs.record import compare_runs, find_run, runs_of
 
     if now is None:
         runs = [run for run in runs_of(before) if not run.error]

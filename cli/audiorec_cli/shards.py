@@ -19,8 +19,7 @@ from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_disp
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
 
 if TYPE_CHECKING:
-    from audiorec.extraction.shard_tasks import ShardOutcome, ShardsReport
-    from audiorec.extraction.shards import ShardConfig
+    from audiorec.extraction.shards import ShardConfig, ShardOutcome, ShardsReport
     from audiorec.runs.report import RunReport
     from audiorec.store.schema import StoreMetadata
 
@@ -144,8 +143,8 @@ def all_shards(
     audiorec shards all manifest.parquet 16 --out parts/ --jobs 4 --json
     audiorec shards all manifest.parquet 1000 --out parts/ --runner ray
     """
-    from audiorec.engines.choice import engine_of
-    from audiorec.extraction.shard_tasks import gather, shard_tasks
+    from audiorec.engines.tasks import engine_of
+    from audiorec.extraction.shards import gather, shard_tasks
     from audiorec.files.storage import join
 
     if address and runner == "local":
@@ -177,9 +176,8 @@ def _numbers(text: str) -> tuple[int, int]:
 
 
 def _metadata(config: "ShardConfig") -> "StoreMetadata":
-    from audiorec.extraction.metadata import run_metadata
     from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.run import make_outputs
+    from audiorec.extraction.run import make_outputs, run_metadata
 
     return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 

@@ -438,7 +438,7 @@ def _print_written(path: Path, written: Sequence[Path], json: bool) -> None:
 
 
 def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
-    from audiorec.extraction.naming import read_id_table, row_aliases
+    from audiorec.extraction.catalogue import read_id_table, row_aliases
     from audiorec.store.aliases import add_own_aliases
 
     rows = [row for _, row in read_id_table(table, needed=("song_id",))]

@@ -96,7 +96,7 @@ def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, m
 
 def test_the_estimate_counts_the_networks_that_run(mood, audiorec, monkeypatch):
     # What is usual, and not what this machine needs at this moment.
-    monkeypatch.setattr("audiorec.extraction.estimate._measured", lambda *_: {})
+    monkeypatch.setattr("audiorec.extraction.plan._measured", lambda *_: {})
     seconds = {}
     for name in ("genre=ours", f"mood={mood}"):
         code, out, _ = audiorec("extract", *SONGS, "--head", name, "--dry-run", "--json")

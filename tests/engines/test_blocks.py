@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 from made_engines import Broken, deadly, travelling
 
-from audiorec.engines.choice import engine_of
-from audiorec.engines.local import run_processes
+from audiorec.engines.tasks import engine_of, run_processes
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import batch_recall

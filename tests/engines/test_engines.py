@@ -25,11 +25,9 @@ from poisoned_library import (
     part_bytes,
 )
 
-from audiorec.engines.dask import run_dask
-from audiorec.engines.local import run_threads
-from audiorec.engines.ray import run_ray
+from audiorec.engines.tasks import run_dask, run_ray, run_threads
 from audiorec.errors import MissingExtraError, StoreError
-from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
+from audiorec.extraction.shards import ShardOutcome, ShardTask, gather, shard_tasks
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
@@ -228,7 +226,7 @@ def test_what_dask_gives_up_is_sent_once_more_and_then_reported(monkeypatch):
 
 
 def test_a_dask_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr("audiorec.engines.dask.PATIENCE_S", 0.05)
+    monkeypatch.setattr("audiorec.engines.tasks.PATIENCE_S", 0.05)
     client = Client({}, threads=0)
     client.submit = lambda *_a, **_k: Future("pending", None)
     outcomes = run_with(monkeypatch, client)

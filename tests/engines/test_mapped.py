@@ -1,4 +1,4 @@
-"""`audiorec.engines.mapped`: values whose arrays all processes of a machine map."""
+"""`audiorec.engines.blocks`: values whose arrays all processes of a machine map."""
 
 import pickle
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.engines.mapped import MIN_BYTES, MIN_TEXTS, MappedWriter
+from audiorec.engines.blocks import MIN_BYTES, MIN_TEXTS, MappedWriter
 from audiorec.errors import StoreError
 
 IDS = (*(f"słowo-{n}" for n in range(MIN_TEXTS)), "", "\ud800")

@@ -1,14 +1,14 @@
-"""`audiorec.extraction.estimate`: from the last run's record, or from a few of the songs."""
+"""`audiorec.extraction.plan`: from the last run's record, or from a few of the songs."""
 
 import json
 
 import pytest
 from made_songs import write_song
 
-from audiorec.extraction import estimate as module
+from audiorec.extraction import plan as module
 from audiorec.extraction.catalogue import find_songs
-from audiorec.extraction.estimate import NETWORK, READING, START_S, estimate
 from audiorec.extraction.pipeline import ExtractorConfig
+from audiorec.extraction.plan import NETWORK, READING, START_S, estimate
 from audiorec.extraction.run import make_outputs
 
 

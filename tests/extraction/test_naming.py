@@ -10,10 +10,15 @@ from odd_files import append, id3v1, mp3, prepend
 from quick_songs import QuickWorkers
 
 from audiorec.errors import InputError
-from audiorec.extraction import naming
+from audiorec.extraction import catalogue
 from audiorec.extraction import run as extraction
-from audiorec.extraction.catalogue import find_songs, read_list
-from audiorec.extraction.naming import known_names, parse_naming, row_aliases
+from audiorec.extraction.catalogue import (
+    find_songs,
+    known_names,
+    parse_naming,
+    read_list,
+    row_aliases,
+)
 from audiorec.extraction.run import RunOptions, make_outputs, run
 
 MBIDS = ["8f3471b5-7e6a-48da-86a9-c1c07a0f47ae", "0a3471b5-7e6a-48da-86a9-c1c07a0f47af"]
@@ -214,7 +219,7 @@ def test_files_that_did_not_change_are_not_opened_for_their_tags(tagged, out, mo
     form = "tag:musicbrainz_trackid"
     extract(tagged, out, form)
     opened = []
-    monkeypatch.setattr(naming, "read_tag", lambda path, _tag: opened.append(Path(path).name))
+    monkeypatch.setattr(catalogue, "read_tag", lambda path, _tag: opened.append(Path(path).name))
     name = parse_naming(form, vectors=out)
     assert [name(str(tagged / n), n) for n in ("a.mp3", "b.mp3", "c.mp3")] == [*MBIDS, "c.mp3"]
     assert opened == []

@@ -1,12 +1,18 @@
-"""`audiorec.extraction.shard_tasks`: many outcomes as one report."""
+"""`audiorec.extraction.shards`: many outcomes as one report."""
 
 from collections import Counter
 
 import pytest
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError, WeightsError
-from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
-from audiorec.extraction.shards import ShardConfig, ShardReport
+from audiorec.extraction.shards import (
+    ShardConfig,
+    ShardOutcome,
+    ShardReport,
+    ShardTask,
+    gather,
+    shard_tasks,
+)
 from audiorec.runs.report import RunReport, Stopped
 
 
@@ -91,9 +97,9 @@ def test_an_attempt_answers_what_goes_wrong_on_purpose(tmp_path, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("audiorec.extraction.shard_tasks.read_shard", full)
+    monkeypatch.setattr("audiorec.extraction.shards.read_shard", full)
     assert "No space left on device" in task.attempt().message
-    monkeypatch.setattr("audiorec.extraction.shard_tasks.read_shard", lambda *_a: {}["a bug"])
+    monkeypatch.setattr("audiorec.extraction.shards.read_shard", lambda *_a: {}["a bug"])
     with pytest.raises(KeyError):
         task.attempt()
 

@@ -27,7 +27,7 @@ RUNS_CODE = {
 ALLOWED = {
     "runs/workers.py": {"pickle.loads"},  # from the child it started itself, through a pipe
     # From what came with its task; of the file it takes arrays and texts, by their sha256.
-    "engines/mapped.py": {"pickle.Unpickler"},
+    "engines/blocks.py": {"pickle.Unpickler"},
     # Checked by sha256, in a process of its own.
     "search/index_files.py": {"faiss.read_index", "faiss.deserialize_index"},
 }

@@ -22,9 +22,8 @@ from peak import PEAK_MB
 
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.evaluation.pictures import draw
-from audiorec.extraction.catalogue import read_manifest
+from audiorec.extraction.catalogue import parse_naming, read_manifest
 from audiorec.extraction.manifest import Manifest
-from audiorec.extraction.naming import parse_naming
 from audiorec.files.parquet_files import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels

@@ -10,7 +10,7 @@ import pytest
 from made_engines import deadly
 from needs import needs
 
-from audiorec.engines.choice import engine_of
+from audiorec.engines.tasks import engine_of
 from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
@@ -145,14 +145,14 @@ def in_threads(tasks):
 
 
 def on_dask(tasks):
-    from audiorec.engines.dask import run_dask
+    from audiorec.engines.tasks import run_dask
 
     needs("distributed")
     yield from run_dask(tasks, Event(), workers=1)
 
 
 def on_ray(tasks):
-    from audiorec.engines.ray import run_ray
+    from audiorec.engines.tasks import run_ray
 
     needs("ray")
     yield from run_ray(tasks, Event())

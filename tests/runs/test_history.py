@@ -1,12 +1,11 @@
-"""`audiorec.runs.history`: runs of a folder, by output or id, and two of them compared."""
+"""`audiorec.runs.record`: runs of a folder, by output or id, and two of them compared."""
 
 import numpy as np
 import pytest
 from made_runs import heard, made_run, two_nights
 
 from audiorec.errors import InputError, MissingFileError, StoreError
-from audiorec.runs.history import compare_runs, find_run, find_runs, runs_of
-from audiorec.runs.record import write_run
+from audiorec.runs.record import compare_runs, find_run, find_runs, runs_of, write_run
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""`audiorec.runs.log`: a run as lines of JSON."""
+"""`audiorec.runs.report`: a run as lines of JSON."""
 
 import io
 import json
 from datetime import datetime
 
-from audiorec.runs.log import RunLog
-from audiorec.runs.report import SongOutcome
+from audiorec.runs.report import RunLog, SongOutcome
 
 SONG = SongOutcome(
     "a\nb.mp3",

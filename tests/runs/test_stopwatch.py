@@ -1,16 +1,16 @@
-"""`audiorec.runs.stopwatch`: every moment is counted once, for the stage entered last."""
+"""`audiorec.runs.timing`: every moment is counted once, for the stage entered last."""
 
 import pytest
 
-from audiorec.runs import stopwatch
-from audiorec.runs.stopwatch import Stopwatch
+from audiorec.runs import timing
+from audiorec.runs.timing import Stopwatch
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still until it is moved."""
     now = [100.0]
-    monkeypatch.setattr(stopwatch.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: now[0])
 
     def move(seconds):
         now[0] += seconds

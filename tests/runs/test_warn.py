@@ -1,10 +1,10 @@
-"""`audiorec.runs.warn`: warnings that mean something, and none that do not."""
+"""`audiorec.runs.record`: warnings that mean something, and none that do not."""
 
 import numpy as np
 import pytest
 from made_runs import heard, made_run
 
-from audiorec.runs.warn import chance_of, run_warnings
+from audiorec.runs.record import chance_of, run_warnings
 
 WHEN = "in the run of 2026-11-25 03:00"
 

@@ -11,7 +11,7 @@ from made_library import series, song, write_library
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
-from audiorec.runs.deadline import OverdueError, ending_in
+from audiorec.runs.timing import OverdueError, ending_in
 from audiorec.search.filters import (
     MAX_LETTERS,
     MAX_VALUES,

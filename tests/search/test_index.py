@@ -329,7 +329,7 @@ def test_an_index_takes_the_place_of_another_at_once(path):
 
 
 def test_pieces_are_built_by_processes(path):
-    from audiorec.engines.choice import engine_of
+    from audiorec.engines.tasks import engine_of
 
     here = build_index(Library.open(path), kind="flat", piece_songs=136)
     whole = {p.file: path.with_name(p.file).read_bytes() for p in here.pieces}

@@ -8,7 +8,7 @@ import pytest
 from needs import needs
 from served_library import finished
 
-from audiorec.runs.deadline import OverdueError, check_deadline, ending_in, punctual
+from audiorec.runs.timing import OverdueError, check_deadline, ending_in, punctual
 
 needs("starlette")
 

@@ -22,11 +22,9 @@ import pyarrow as pa
 from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.extraction.backbones import extractor_by_id
 from audiorec.extraction.catalogue import Source, make_source
-from audiorec.extraction.metadata import run_metadata
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
-from audiorec.extraction.rows import failure_row
-from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run, run_metadata
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.contract.data import Sound

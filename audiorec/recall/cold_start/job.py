@@ -120,7 +120,7 @@ class ColdStart:
         progress : callable of (what, done, total), optional
         stop : threading.Event, optional
         engine : callable, optional
-            Computes the blocks (`audiorec.engines.choice.engine_of`) with identical bytes.
+            Computes the blocks (`audiorec.engines.tasks.engine_of`) with identical bytes.
             Assignment under limits always runs in this process.
 
         Raises

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.distribution import own_version
-from audiorec.engines.blocks import block_runner
-from audiorec.engines.mapped import MappedWriter
+from audiorec.engines.blocks import MappedWriter, block_runner
 from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
@@ -112,7 +111,7 @@ def write_candidates(
         Write nothing, and raise an error, if the channel proposes no song to anybody.
     engine : callable, optional
         Computes blocks in processes that share the channel's arrays: see
-        `audiorec.engines.choice.engine_of`. Finished blocks are kept in ``<path>.run/``, from
+        `audiorec.engines.tasks.engine_of`. Finished blocks are kept in ``<path>.run/``, from
         which the same call resumes. By default blocks are computed in this process.
     progress : callable of (done, total), optional
         Called with the number of finished blocks.

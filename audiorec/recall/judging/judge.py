@@ -124,7 +124,7 @@ def evaluate(
     seed : int
         Seed of the bootstrap.
     engine : callable, optional
-        Ranks blocks of queries (`audiorec.engines.choice.engine_of`), with the same figures. By
+        Ranks blocks of queries (`audiorec.engines.tasks.engine_of`), with the same figures. By
         default they are ranked in this process.
 
     Raises

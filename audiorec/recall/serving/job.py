@@ -56,7 +56,7 @@ def fuse_files(
     facts : SongTraits
     excluded : Exclusions
     engine : callable, optional
-        Fuses blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes; finished
+        Fuses blocks of users (`audiorec.engines.tasks.engine_of`), with the same bytes; finished
         blocks are kept in ``<out>.run/``. By default this process fuses all.
     progress : callable of (done, total), optional
         Called with the number of blocks that the engine has finished.

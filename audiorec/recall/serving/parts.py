@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.distribution import own_version
-from audiorec.engines.mapped import MappedWriter
+from audiorec.engines.blocks import MappedWriter
 from audiorec.files.arrow import integers
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences

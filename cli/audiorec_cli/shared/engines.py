@@ -54,7 +54,7 @@ class Engines:
         if self.runner == "local" and jobs == 1:
             yield Work()
             return
-        from audiorec.engines.choice import engine_of
+        from audiorec.engines.tasks import engine_of
 
         if not keeps:
             yield Work(engine_of(self.runner, address=self.address, jobs=jobs))

@@ -207,8 +207,7 @@ def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
     """Warn of deviations from earlier runs, and add the run to its record; return it."""
     from dataclasses import replace
 
-    from audiorec.runs.record import runs_before, write_run
-    from audiorec.runs.warn import run_warnings
+    from audiorec.runs.record import run_warnings, runs_before, write_run
 
     run = replace(run, warnings=tuple(run_warnings(run, runs_before(place))))
     for warning in run.warnings:

@@ -20,9 +20,8 @@ from audiorec_cli.shared.jobs import (
 from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
-    from audiorec.runs.log import RunLog
     from audiorec.runs.record import JobRun
-    from audiorec.runs.report import RunProgress, RunReport
+    from audiorec.runs.report import RunLog, RunProgress, RunReport
     from audiorec.store.schema import StoreMetadata
 
 
@@ -176,7 +175,7 @@ def observers(
 def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
     if log_json is None:
         return None
-    from audiorec.runs.log import RunLog
+    from audiorec.runs.report import RunLog
 
     if log_json == "-":
         return RunLog(lambda line: print(line, end="", flush=True))

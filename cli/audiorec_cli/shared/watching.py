@@ -15,8 +15,7 @@ from audiorec_cli.shared.options import more
 from audiorec_cli.shared.progress import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.extraction.catalogue import Source
-    from audiorec.extraction.naming import Naming
+    from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.run import RunOptions
 
 SETTLE_S, EVERY_S = 10.0, 60.0  # as `audiorec.extraction.watch` has them

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audiorec.engines import mapped
+from audiorec.engines import blocks
 from audiorec.recall.contract.channel import DEPTH, top_songs
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries
@@ -51,8 +51,8 @@ def test_the_best_are_those_of_a_sort(n, kind):
 
 @pytest.mark.parametrize("name", [*COUNTED, "external"])
 def test_a_channel_answers_the_same_where_it_has_travelled(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(mapped, "MIN_BYTES", 64)
-    monkeypatch.setattr(mapped, "MIN_TEXTS", 4)
+    monkeypatch.setattr(blocks, "MIN_BYTES", 64)
+    monkeypatch.setattr(blocks, "MIN_TEXTS", 4)
     data = synthetic_listening()
     if name == "external":
         users = data.sequences.owner_ids[: len(data.song_ids)]
@@ -60,7 +60,7 @@ def test_a_channel_answers_the_same_where_it_has_travelled(name, tmp_path, monke
         pq.write_table(pa.table(rows), tmp_path / "theirs.parquet")
         name = f"external:{tmp_path / 'theirs.parquet'}"
     channel = channel_class(name)().fit(data)
-    away = mapped.MappedWriter(channel).write(tmp_path / "shared.bin").load()
+    away = blocks.MappedWriter(channel).write(tmp_path / "shared.bin").load()
     assert away.name == name
     found, same = (c.recall(Queries(data.sequences), 9, cold=2) for c in (channel, away))
     assert np.array_equal(found.song, same.song)

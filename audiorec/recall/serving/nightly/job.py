@@ -143,7 +143,7 @@ class NightlyJob:
         stop : threading.Event, optional
             Once set, the job ends after the current step or training step.
         engine : callable, optional
-            Computes blocks of users (`audiorec.engines.choice.engine_of`), with the same bytes.
+            Computes blocks of users (`audiorec.engines.tasks.engine_of`), with the same bytes.
 
         Raises
         ------

@@ -103,7 +103,7 @@ def real(data: Path, clips: Path, seeds: int) -> None:
     import lastfm_gtzan as judged
     from lastfm_join import load_join, load_taggrams
 
-    from audiorec.learning.factors import factorise
+    from audiorec.recall.audio.model import factorise
 
     spaces: tuple[By, ...] = ("sound", "vector")
     for by in spaces:
@@ -144,7 +144,7 @@ def one_world(
     from audiorec.listening.preferences import to_preferences
     from audiorec.recall.audio.channel import UserAudio
     from audiorec.recall.audio.held_out import artist_groups, assign_parts
-    from audiorec.recall.audio.recipe import UserAudioRecipe
+    from audiorec.recall.audio.model import UserAudioRecipe
     from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
     from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
     from audiorec.store.features import FeatureFile

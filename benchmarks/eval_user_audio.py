@@ -26,7 +26,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.judge import judge_unheard
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
 from audiorec.store.features import FeatureFile

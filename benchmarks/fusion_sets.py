@@ -20,8 +20,8 @@ import numpy as np
 from recall_tables import nowplaying, playlists, s3_lists
 
 from audiorec.learning.fit import fit
+from audiorec.learning.machine import one_thread
 from audiorec.learning.next_song import NextSongLearner, arrays_of
-from audiorec.learning.torch_use import one_thread
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.channel import Channel

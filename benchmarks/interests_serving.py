@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from audiorec.learning.machine import one_thread
 from audiorec.learning.next_plays import NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import SongFeatures, no_features
-from audiorec.learning.torch_use import one_thread
 from audiorec.recall.interests.forward import pooled_interests, routed_interests
 from audiorec.recall.interests.pooling import ComiRecSANetwork
 from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe

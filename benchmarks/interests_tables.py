@@ -29,7 +29,7 @@ import numpy as np
 from recall_tables import TASKS, Task
 
 from audiorec.evaluation.full_rank import clustered_interval
-from audiorec.learning.torch_use import one_thread
+from audiorec.learning.machine import one_thread
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData

@@ -18,7 +18,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_stored
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs

@@ -26,8 +26,7 @@ from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, make_outputs, prepare
 from audiorec.recall.audio.channel import UserAudio
-from audiorec.recall.audio.model import TowerSpec, expected_shapes
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import TowerSpec, UserAudioRecipe, expected_shapes
 from audiorec.recall.registry import load_channel
 from audiorec.search.index_build import build_index
 from audiorec.simulation.world import WorldSpec, simulate_world

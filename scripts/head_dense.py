@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from audiorec.labelling.train import MIN_SCALE
-from audiorec.learning.torch_use import one_thread
+from audiorec.learning.machine import one_thread
 from audiorec.types import Float64Array, FloatArray
 
 

@@ -37,8 +37,8 @@ from lastfm_gtzan import GENRE_FLOOR, HELD_OUT, USERS, genre_scores
 from lastfm_join import Join, Taggrams, load_join, load_taggrams
 from scipy.stats import t as student
 
-from audiorec.learning.factors import factorise
 from audiorec.recall.audio.held_out import Parts, Split, SplitPart, artist_groups, assign_parts
+from audiorec.recall.audio.model import factorise
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch

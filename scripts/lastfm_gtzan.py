@@ -33,15 +33,11 @@ from scipy.stats import t as student
 
 from audiorec.evaluation.baselines import centroids, fit_projection
 from audiorec.evaluation.ranking import auc_per_user
-from audiorec.learning.factors import factorise
-from audiorec.recall.audio.batches import TrainingData
-from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.data import TrainingData
 from audiorec.recall.audio.held_out import Split as Shares
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts
-from audiorec.recall.audio.model import TowerSpec
-from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import TowerInputs, embed_songs, train_tower
+from audiorec.recall.audio.model import Ridge, TowerSpec, UserAudioRecipe, factorise, fit_map
+from audiorec.recall.audio.trainer import Tower, TowerInputs, embed_songs, train_tower
 from audiorec.store.features import join_songs
 from audiorec.types import FloatArray, Pairs
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from audiorec.recall.audio.batches import TrainingData
+from audiorec.recall.audio.data import TrainingData
 from audiorec.store.features import SongSegments, join_songs
 from audiorec.types import Pairs
 

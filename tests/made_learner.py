@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from audiorec.learning.losses import sampled_softmax_loss
+from audiorec.learning.machine import generator
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.seeds import generator
 
 N_USERS, N_SONGS, N_LIKES, N_HELD = 30, 40, 300, 60
 ORDER, STEP = range(2)

@@ -53,7 +53,7 @@ def trained_in(dtype, processes=ALONE):
     """Train twice 20 epochs, in float32 or float64."""
     import torch
 
-    from audiorec.learning.refit import fit_refit
+    from audiorec.learning.fit import fit_refit
     from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner
 
     torch.set_num_threads(1)

@@ -120,7 +120,7 @@ def test_a_name_that_no_code_has_is_found(path, text, name):
     "text",
     [
         "`VectorStore.open`, `numpy.ndarray`, `similar` and `vecs.parquet`",
-        "``audiorec.learning.refit.fit_refit``, audiorec.store, audiorec.toml",
+        "``audiorec.learning.fit.fit_refit``, audiorec.store, audiorec.toml",
         "``no_such_thing`` in double backticks is a value, not a name",
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from audiorec.learning.torch_use import one_thread
+from audiorec.learning.machine import one_thread
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Context, RecallData, Sound

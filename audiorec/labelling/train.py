@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.labelling.calibration import Calibration, class_targets, fit_calibration
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.machine import import_torch, one_thread
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import Float64Array, FloatArray, Int64Array

@@ -1,4 +1,4 @@
-"""The training loop of all models: epochs, evaluation after each, early stopping, resume.
+"""The training loop of all models: epochs, evaluation after each, early stopping, resume, refit.
 
     Learner ──fit──▶ its model in the best state; `Fitted`: the history, and whether it finished
 
@@ -8,23 +8,43 @@ step and ends with the same weights: bit for bit on the CPU of one machine, appr
 whose order of summation varies.
 
 Randomness belongs to the learner: every draw is seeded by the seed, the epoch and the number of
-the step (`audiorec.learning.seeds`), so a step can be repeated without the ones before it. A
+the step (`audiorec.learning.machine`), so a step can be repeated without the ones before it. A
 learner's step is plain PyTorch: before the optimiser updates the weights, the loop sums the
 gradients of all processes (`audiorec.learning.processes`) and clips them.
+
+Loggers of training metrics: any object with a method ``log(line)``.
+
+    fit ──line──▶ Logger.log     {"epoch": 3, "loss": 0.41, ..., "steps": 900, "seconds_left": 12.5}
+
+`JsonLines` writes them to ``metrics.jsonl``. docs/training.md shows loggers for MLflow and
+TensorBoard. ``logger.log`` can be passed as any ``progress`` argument.
+
+Choose the number of epochs on a validation part, then train on everything for as many.
+
+    make_learner(part) ──fit, evaluated──▶ best epoch ──▶ make_learner(everything) ──fit──▶ model
+
+The first phase never trains on its validation part, so the choice of the epoch is unbiased; the
+second trains on all data and is not evaluated, since nothing is held out. An epoch over everything
+has more steps, in proportion to its examples.
+
+Each phase has its own checkpoint in the `work` folder, so an interrupted run resumes in the phase
+it was in.
 """
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError, StoreError
+from audiorec.files.own_files import replaced
 from audiorec.learning.checkpoint import (
     EVERY_S,
     Saving,
@@ -34,11 +54,31 @@ from audiorec.learning.checkpoint import (
     restoring,
     save_checkpoint,
 )
-from audiorec.learning.loggers import JsonLines, Logger
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
 Line = dict[str, Any]
+
+
+class Logger(Protocol):
+    """Receiver of the metrics of each epoch."""
+
+    def log(self, line: Line) -> None:
+        """Log one epoch's metrics; a resumed run first repeats those of its checkpoint."""
+
+
+class JsonLines:
+    """JSON Lines file with one line per epoch; replaced atomically on every write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[str] = []
+
+    def log(self, line: Line) -> None:
+        """Add a line and write the file."""
+        self._lines.append(json.dumps(line) + "\n")
+        with replaced(self._path) as temporary:
+            temporary.write_text("".join(self._lines))
 
 
 class Learner(Protocol):
@@ -335,3 +375,143 @@ def _copied(model: nn.Module) -> dict[str, Tensor]:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+Phase = Literal["choose", "refit"]
+L = TypeVar("L", bound=Learner)
+
+
+@dataclass(frozen=True, slots=True)
+class Refitted(Generic[L]):
+    """Result of training in two phases."""
+
+    learner: L  # of the last phase started; after both, its model is trained on everything
+    chosen: Fitted  # the phase with a validation part: its figures are the ones to report
+    refit: Fitted | None  # the phase on everything; None if it did not start
+
+    @property
+    def finished(self) -> bool:
+        """Whether both phases finished; if not, the same call resumes."""
+        return self.refit is not None and self.refit.finished
+
+    @property
+    def history(self) -> list[Line]:
+        """Metrics of the epochs of both phases, each with its ``phase``."""
+        later = self.refit.history if self.refit else []
+        return [_of("choose", n) for n in self.chosen.history] + [_of("refit", n) for n in later]
+
+
+def fit_refit(
+    make_learner: Callable[[Phase], L],
+    *,
+    max_epochs: int,
+    patience: int,
+    work: Path | None = None,
+    fingerprint: str = "",
+    tell: LineProgress | None = None,
+    loggers: Sequence[Logger] = (),
+    stop: Event | None = None,
+    every_s: float = EVERY_S,
+    clip: float | None = None,
+    processes: Processes = ALONE,
+    saving: Mapping[Phase, Saving] | None = None,
+) -> Refitted[L]:
+    """Train in two phases; parameters and errors are those of `fit`, except the following.
+
+    Parameters
+    ----------
+    make_learner : callable
+        ``make_learner("choose")`` returns a new learner without the validation part, which it
+        evaluates itself on; ``make_learner("refit")`` one with all data. The second is trained for
+        the best number of epochs of the first, 0 if no epoch beat the untrained model, and its
+        `evaluate` is not called.
+    work : Path, optional
+        Folder for ``choose.safetensors`` and ``refit.safetensors``.
+    tell : callable, optional
+        Called with metrics that also have their ``phase``; ``seconds_left`` of the first phase
+        includes an upper bound for the second.
+    saving : mapping, optional
+        Of each phase.
+    """
+
+    def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
+        return fit(
+            learner,
+            max_epochs=epochs,
+            patience=patience,
+            checkpoint=None if work is None else work / f"{name}.safetensors",
+            fingerprint=of,
+            tell=None if tell is None else _Tagged(name, tell, max_epochs).log,
+            loggers=[_Tagged(name, logger.log, max_epochs) for logger in loggers],
+            stop=stop,
+            every_s=every_s,
+            clip=clip,
+            processes=processes,
+            keep_best=False,  # needed: the first phase's metrics, the second's last state
+            saving=None if saving is None else saving[name],
+        )
+
+    learner = make_learner("choose")
+    chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
+    if not chosen.finished:
+        return Refitted(learner, chosen, None)
+    del learner  # frees its data before the next learner is created
+    learner = make_learner("refit")
+    epochs = chosen.best_epoch
+    # A checkpoint with more epochs than now chosen must not be resumed.
+    of = f"{fingerprint}/refit/{epochs}"
+    whole = phase("refit", _Unjudged(learner), epochs, max(1, epochs), of)
+    return Refitted(learner, chosen, whole)
+
+
+class _Unjudged:
+    """Learner without evaluation; its last state counts as the best."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    @property
+    def model(self) -> nn.Module:
+        return self._learner.model
+
+    @property
+    def optimiser(self) -> optim.Optimizer:
+        return self._learner.optimiser
+
+    def start(self) -> Line | None:
+        return None
+
+    def batches(self, epoch: int, first: int) -> Iterable[Any]:
+        return self._learner.batches(epoch, first)
+
+    def step(self, batch: Any) -> float:
+        return self._learner.step(batch)
+
+    def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
+        return {"epoch": epoch, "loss": loss, "seconds": seconds}
+
+    def score(self, line: Line) -> float:
+        return float(line["epoch"])
+
+
+class _Tagged:
+    """Callback that adds the phase to metrics, and the second phase's time to ``seconds_left``."""
+
+    def __init__(self, phase: Phase, hear: LineProgress, max_epochs: int) -> None:
+        self._phase, self._hear, self._max_epochs = phase, hear, max_epochs
+        self._an_epoch = 0.0  # seconds
+
+    def log(self, line: Line) -> None:
+        line = _of(self._phase, line)
+        epochs_left = self._max_epochs - int(line["epoch"])
+        if self._phase == "choose" and "seconds_left" in line:
+            if epochs_left > 0:
+                self._an_epoch = line["seconds_left"] / epochs_left
+            line["seconds_left"] = round(
+                line["seconds_left"] + self._an_epoch * self._max_epochs, 1
+            )
+        self._hear(line)
+
+
+def _of(phase: Phase, line: Line) -> Line:
+    return {"phase": phase, **line}

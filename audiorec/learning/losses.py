@@ -1,4 +1,4 @@
-"""Ranking losses, which move a liked song nearer to its user than others.
+"""Losses in torch: rankings of pairs, sampled softmax, and the songs of a history as candidates.
 
 `hinge_loss` and `softmax_loss` take the similarities (cosines) of B anchors with one liked song
 and n negatives each, and return the mean over the anchors. Entries that are False in `usable` are
@@ -15,10 +15,30 @@ References
 ----------
 Lee et al., *Deep Content-User Embedding Model for Music Recommendation*, 2018: the hinge
 with margin 0.2 and 20 negatives.
+
+Sampled softmax of queries against songs shared by a batch, with a fused backward pass.
+
+    queries (n, d), songs (m, d) ──next_song_loss──▶ (n,)
+
+Equals `audiorec.learning.losses.sampled_softmax_loss` of ``queries @ songs.T``. That function keeps
+several copies of the (n, m) logits for the backward pass, which on a CPU costs more than the matrix
+products; here a single matrix is kept, and reused for the gradient of the softmax.
+
+Songs of the history as candidates for the next song, in torch.
+
+    songs (B, L) ──next_repeat──▶ position at which each song is played again
+    logits, a model's terms for songs of the history ──add_history──▶ corrected logits of all
+
+A query lies near the song just played, but few songs are played twice in a row. A random draw
+rarely contains that song, so a model would not learn to rank it lower: here all songs of a history
+are negatives of the target, each once, at the logit of its newest play.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -99,3 +119,160 @@ def shared_hits(drawn: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     before = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
     nth = torch.arange(len(rows), device=targets.device) - before
     return rows, first[rows] + nth
+
+
+def next_song_loss(
+    queries: Tensor,
+    songs: Tensor,
+    positive: Tensor,
+    *,
+    log_expected: Tensor,
+    hits: tuple[Tensor, Tensor],
+    more: Tensor | None = None,
+) -> Tensor:
+    """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each query: (n,).
+
+    Parameters
+    ----------
+    queries, songs : Tensor, shapes (n, d) and (m, d)
+        The logits s are their dot products.
+    positive : Tensor, shape (n,)
+        The logits p of the targets.
+    log_expected : Tensor, shape (m,)
+        Log of the expected count of each song in the draw; 0 if the draw is all songs.
+    hits : tuple of Tensor
+        Rows and columns of (n, m) that are masked.
+    more : Tensor, shape (n, k), optional
+        Logits of further negatives that are not sampled; -inf for none.
+
+    Examples
+    --------
+    >>> loss = next_song_loss(
+    ...     torch.tensor([[0.0]]), torch.tensor([[1.0], [1.0]]), torch.tensor([0.0]),
+    ...     log_expected=torch.zeros(2), hits=(torch.tensor([0]), torch.tensor([1])),
+    ... )
+    >>> round(loss.item(), 4)  # ln 2: itself, and the one that is not hit
+    0.6931
+    """
+    found: Tensor = _Shared.apply(queries, songs, positive, log_expected, hits, more)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Shared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        queries, songs, positive, log_expected, hits, more = given
+        parts = torch.addmm(-log_expected, queries, songs.T)
+        parts[hits] = -torch.inf
+        top = torch.maximum(parts.amax(dim=1), positive)
+        if more is not None:
+            top = torch.maximum(top, more.amax(dim=1))
+        parts.sub_(top[:, None]).exp_()
+        own = (positive - top).exp()
+        further = None if more is None else (more - top[:, None]).exp()
+        total = parts.sum(dim=1) + own
+        if further is not None:
+            total = total + further.sum(dim=1)
+        ctx.save_for_backward(queries, songs, parts, own, further, total)
+        loss: Tensor = total.log() + top - positive
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *of_loss: Tensor) -> Any:
+        queries, songs, parts, own, further, total = ctx.saved_tensors
+        share = of_loss[0] / total
+        of_logits = parts.mul_(share[:, None])  # in place: last use
+        of_more = None if further is None else further * share[:, None]
+        of_positive = own * share - of_loss[0]
+        return of_logits @ songs, of_logits.T @ queries, of_positive, None, None, of_more
+
+
+def next_repeat(songs: Tensor, there: Tensor) -> Tensor:
+    """Return the position at which each play's song is played again: (B, L), L if it is not.
+
+    Parameters
+    ----------
+    songs : Tensor, shape (B, L)
+    there : Tensor, shape (B, L), bool
+        False for padding.
+
+    Examples
+    --------
+    >>> songs = torch.tensor([[7, 3, 7, 7]])
+    >>> next_repeat(songs, torch.tensor([[True, True, True, False]])).tolist()
+    [[2, 4, 4, 4]]
+    """
+    length = songs.shape[1]
+    place = torch.arange(length, device=songs.device)
+    again = (songs[:, :, None] == songs[:, None]) & (place > place[:, None]) & there[:, None]
+    return torch.where(again, place, length).amin(dim=2)
+
+
+def lag_terms(again: Tensor, lag: Tensor) -> Tensor:
+    """Return the entries of `again` (n, P) for songs `lag` (n, L) plays ago, clamped to P - 1.
+
+    Examples
+    --------
+    >>> lag_terms(torch.tensor([[5.0, 6.0]]), torch.tensor([[3, 1, 0]])).tolist()
+    [[6.0, 6.0, 5.0]]
+    """
+    return again.gather(1, lag.clamp(0, again.shape[1] - 1))
+
+
+def add_history(
+    history: tuple[Tensor, Tensor, Tensor],
+    asked: Tensor,
+    again: Tensor,
+    targets: Tensor,
+    drawn: Tensor,
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Add the songs of the history to the negatives of each target.
+
+    Parameters
+    ----------
+    history : tuple of Tensor
+        Songs (B, L), a mask of real positions (B, L), and logits (B, L, L): row i is the query at
+        position i, column j the song at position j.
+    asked : Tensor, shape (B, L), bool
+        The n positions with a target, in this order.
+    again : Tensor, shape (n, P)
+        Term added to the logit of a song 0, 1, … P - 1 or more plays ago.
+    targets : Tensor, shape (n,)
+    drawn : Tensor, shape (m,)
+        Negatives, sorted, numbered as the songs and `targets`.
+
+    Returns
+    -------
+    added : Tensor, shape (n,)
+        Terms to add to the targets' logits: 0 for songs that were not heard.
+    logits : Tensor, shape (n, L)
+        Logits of the songs of the history; -inf for padding, older repeats and the target.
+    hits : tuple of Tensor
+        Rows and columns of drawn songs to mask: the target, or songs of the history.
+    """
+    songs, there, at_places = history
+    place = torch.arange(songs.shape[1], device=songs.device)
+    row, at = asked.nonzero(as_tuple=True)
+    lag = at[:, None] - place
+    stands = (lag >= 0) & (at[:, None] < next_repeat(songs, there)[row])
+    added = lag_terms(again, lag)
+    is_target = stands & (songs[row] == targets[:, None])
+    logits = (at_places[row, at] + added).masked_fill(~stands | is_target, -torch.inf)
+    hits = [shared_hits(drawn, targets), _heard(songs, there, asked, drawn)]
+    rows, columns = (torch.cat(side) for side in zip(*hits, strict=True))
+    return (added * is_target).sum(1), logits, (rows, columns)
+
+
+def _heard(songs: Tensor, there: Tensor, asked: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where a drawn song was heard before: rows among the targets, and columns."""
+    length = songs.shape[1]
+    flat, column = shared_hits(drawn, songs.flatten())
+    kept = there.flatten()[flat]
+    flat, column = flat[kept], column[kept]
+    number = torch.full(asked.shape, -1, device=songs.device)
+    number[asked] = torch.arange(int(asked.sum()), device=songs.device)
+    place = torch.arange(length, device=songs.device)
+    later = torch.where(place >= (flat % length)[:, None], number[flat // length], -1)
+    which, at = (later >= 0).nonzero(as_tuple=True)
+    return later[which, at], column[which]

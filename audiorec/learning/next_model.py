@@ -1,19 +1,144 @@
-"""Base class of next-song models.
+"""Base class of next-song models, and their song embeddings from ids and side information.
 
     `NextSongModel`: `Tensors` of a batch ──queries──▶ (n, d), and the target of each
 
 `audiorec.learning.next_song` trains it.
+
+Song embeddings from ids and side information, in torch.
+
+    id (S, d)  +  projection of [embeddings of categories ; numbers ; sound]  ──▶ (S, d)
+
+Categories, numbers and sound are concatenated and projected to the width of the ids. In training,
+the id is dropped in a share of a song's occurrences (`id_dropout`), where the projection has to
+suffice; a song without plays, whose id is untrained, is then placed by its artist and its sound.
+Ids are dropped only for songs with side information, and the kept ones are not scaled up, since the
+embedding is a sum and not a mean of its parts.
+
+`audiorec.learning.song_features.side_embeddings` is the projection in numpy.
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.next_plays import NextSongRecipe
 from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import SongTable
+
+# Standard deviation of initial embeddings. Well above a step of the learning rate: at 0.02, the
+# first steps move all songs in the same direction, and they stay close together for long.
+START_SPREAD = 0.1
+
+
+class SongTable(nn.Module):
+    """Embedding table of S songs, for input and output; rows are song numbers.
+
+    Its parameters are ``ids`` (S, d), ``values`` (values of all categories, w) and
+    ``project.weight`` (d, C w + V); without features, only ``ids``.
+    """
+
+    sparse = False  # whether ``ids`` gets sparse gradients within `only`
+    _rows: Tensor
+    _dense: Tensor
+    _known: Tensor
+
+    def __init__(
+        self,
+        features: SongFeatures,
+        dimension: int,
+        *,
+        side_width: int = 16,
+        id_dropout: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        """Initialise with small random numbers.
+
+        Parameters
+        ----------
+        features : SongFeatures
+            Features of S songs.
+        dimension : int
+            Numbers in an embedding, d.
+        side_width : int
+            Embedding width of a category value before the projection, w.
+        id_dropout : float
+            Probability that training uses a song's side information only, without its id.
+        seed : int
+            Seed of the initial values.
+        """
+        super().__init__()
+        draw = torch.Generator().manual_seed(seed)
+        self.id_dropout = id_dropout
+        self.has_side = features.width > 0
+        self._few: Tensor | None = None
+
+        def start(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.randn(shape, generator=draw) * START_SPREAD)
+
+        self.ids = start(len(features), dimension)
+        if self.has_side:
+            self.values = start(sum(features.sizes), side_width)
+            width = len(features.sizes) * side_width + features.dense.shape[1]
+            self.project = nn.Linear(width, dimension, bias=False)
+            with torch.no_grad():
+                scale = START_SPREAD / max(1, features.dense.shape[1]) ** 0.5
+                self.project.weight.copy_(torch.randn(dimension, width, generator=draw) * scale)
+        self.register_buffer("_rows", torch.from_numpy(features.rows), persistent=False)
+        self.register_buffer("_dense", torch.from_numpy(features.dense), persistent=False)
+        self.register_buffer("_known", torch.from_numpy(features.known), persistent=False)
+
+    def forward(self, songs: Tensor) -> Tensor:
+        """Return the embeddings of songs of any shape: (..., d).
+
+        Within `only`, songs are indices into the songs given there.
+        """
+        return functional.embedding(songs, self.embedded(None) if self._few is None else self._few)
+
+    @contextmanager
+    def cached(self, songs: Tensor) -> Iterator[None]:
+        """Embed songs (n,) once for a step that uses them many times.
+
+        The table then gets its gradient once per step; with 60,000 songs, this and not the network
+        dominates the cost of a step.
+        """
+        self._few = self.embedded(songs)
+        try:
+            yield
+        finally:
+            self._few = None
+
+    def embedded(self, songs: Tensor | None) -> Tensor:
+        """Return the embeddings of songs (n,), or of all: (n, d); with id dropout in training."""
+        sparse = self.sparse and songs is not None
+        if songs is None:
+            songs = torch.arange(len(self.ids), device=self.ids.device)
+        ids = functional.embedding(songs, self.ids, sparse=sparse)
+        if not self.has_side:
+            return ids
+        if self.training and self.id_dropout:
+            left_out = torch.rand(songs.shape, device=songs.device) < self.id_dropout
+            ids = ids.masked_fill((left_out & self._known[songs])[:, None], 0.0)
+        return ids + self.side(songs)
+
+    def side(self, songs: Tensor) -> Tensor:
+        """Return embeddings from side information alone: (..., d); 0 for songs without any."""
+        values = self.values[self._rows[songs]].flatten(-2)
+        found: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
+        return found * self._known[songs][..., None]
+
+    def value_tables(self) -> list[nn.Parameter]:
+        """Return the embedding tables, ids and categories, of which a step updates few rows."""
+        return [self.ids, self.values] if self.has_side else [self.ids]
+
+    def all_embeddings(self, learnt: Tensor | None = None) -> Tensor:
+        """Return the embeddings of all songs, (S, d); by side alone for songs not `learnt` (S,)."""
+        songs = torch.arange(len(self.ids), device=self.ids.device)
+        ids = self.ids if learnt is None else self.ids * learnt[:, None]
+        return ids + self.side(songs) if self.has_side else ids
 
 
 class NextSongModel(nn.Module):

@@ -1,4 +1,4 @@
-"""Plays in order as training examples of next-song models: windows, validation part, batches.
+"""Plays in order as training examples of next-song models: recipe, windows, batches.
 
     plays ──hold_out──▶ training plays, validation plays
           ──windows──▶ windows, drawn anew each epoch ──training_windows──▶ songs, targets, times
@@ -7,17 +7,125 @@ The validation part is the newest part. With many owners, as with sessions, whol
 out: models do not know owners, so a new one is as good as an old one. With few owners, the end of
 each owner's plays is held out. Owners are ordered from the oldest if their order is known, so
 without times, "newest" means "last".
+
+Batches of sequences of similar length, padded on the right.
+
+    lengths (n,) ──even_batches──▶ rows of each batch    values, starts ──padded──▶ (B, L)
+
+With a causal mask, real positions never attend to the padding on their right, so no padding mask is
+needed; padded positions are excluded from the loss.
 """
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.learning.batches import padded
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+WINDOW = 64  # batches sorted by length together; larger values pad less and shuffle less
+
+
+def even_batches(
+    lengths: npt.NDArray[np.integer], steps: int, rng: np.random.Generator, *, window: int = WINDOW
+) -> list[Int64Array]:
+    """Split n examples into batches of similar length with about `steps` positions each.
+
+    If the loss is a mean over the positions of a batch, equal numbers of *examples* would give
+    positions of short sequences a much higher weight than those of long ones; here all weigh alike.
+
+    Parameters
+    ----------
+    lengths : ndarray, shape (n,)
+    steps : int
+        Approximate number of positions per batch; a longer example is a batch by itself.
+    rng : Generator
+        Generator of the epoch; the same state gives the same batches.
+    window : int
+        Number of batches sorted by length together.
+
+    Examples
+    --------
+    >>> lengths = np.array([3, 90, 4, 88, 3, 91])
+    >>> found = even_batches(lengths, 90, np.random.default_rng(0))
+    >>> sorted(sorted(lengths[rows].tolist()) for rows in found)
+    [[3, 3, 4, 88], [90], [91]]
+    """
+    if steps < 1 or window < 1:
+        raise InputError(f"steps and window must be 1 or more, got {steps} and {window}")
+    order = rng.permutation(len(lengths)).astype(np.int64)
+    before = np.cumsum(lengths[order]) - lengths[order]
+    batches: list[Int64Array] = []
+    for part in np.split(order, np.flatnonzero(np.diff(before // (steps * window))) + 1):
+        rows = part[np.argsort(lengths[part], kind="stable")]
+        ends = np.cumsum(lengths[rows])
+        # A row belongs to the batch in which its middle lies.
+        number = (ends - lengths[rows] / 2) // steps
+        batches += np.split(rows, np.flatnonzero(np.diff(number)) + 1)
+    batches = [rows for rows in batches if len(rows)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def padded(
+    values: npt.NDArray[Any],
+    starts: Int64Array,
+    rows: Int64Array,
+    *,
+    longest: int,
+    fill: int = -1,
+) -> tuple[npt.NDArray[Any], Int64Array]:
+    """Return the newest entries of sequences as a padded matrix, and the length of each row.
+
+    Parameters
+    ----------
+    values : ndarray, shape (P,)
+        Sequence i is ``values[starts[i]:starts[i + 1]]``, oldest first.
+    starts : ndarray, shape (n + 1,)
+    rows : ndarray, shape (B,)
+    longest : int
+        Maximum length; the oldest entries of longer sequences are dropped.
+    fill : int
+        Padding value, on the right.
+
+    Returns
+    -------
+    matrix : ndarray, shape (B, L), of the type of `values`
+        L is the length of the longest row.
+    lengths : ndarray, shape (B,), int64
+
+    Examples
+    --------
+    >>> values, starts = np.array([5, 6, 7, 8]), np.array([0, 3, 3, 4])
+    >>> matrix, lengths = padded(values, starts, np.array([0, 1, 2]), longest=2)
+    >>> matrix.tolist(), lengths.tolist()
+    ([[6, 7], [-1, -1], [8, -1]], [2, 0, 1])
+    """
+    if longest < 1:
+        raise InputError(f"longest must be 1 or more, got {longest}")
+    stop = starts[rows + 1]
+    lengths = np.minimum(stop - starts[rows], longest).astype(np.int64)
+    column = np.arange(int(lengths.max(initial=0)))
+    there = column < lengths[:, None]
+    matrix = np.full(there.shape, fill, values.dtype)
+    matrix[there] = values[((stop - lengths)[:, None] + column)[there]]
+    return matrix, lengths
+
+
+def causal_mask(length: int) -> BoolArray:
+    """Return the causal attention mask: (L, L) bool, True for later columns, which are masked.
+
+    The format is that of boolean masks in torch's attention.
+
+    Examples
+    --------
+    >>> causal_mask(3).astype(int).tolist()
+    [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
+    """
+    return np.triu(np.ones((length, length), np.bool_), 1)
+
 
 HoldOut = Literal["auto", "sequences", "plays"]
 MOST_FAVOURITES = 50  # newest favourites used per owner
@@ -311,3 +419,97 @@ def _liked(plays: NextPlays, owner: Int64Array, place: Int64Array) -> Int64Array
     if plays.favourites is None or not len(plays.time):
         return np.zeros((len(owner), 0), np.int64)
     return plays.favourites.before(owner, plays.time[np.minimum(place, len(plays.time) - 1)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSongRecipe:
+    """Training settings of a next-song model.
+
+    Attributes
+    ----------
+    dimension : int
+        Numbers in an embedding.
+    longest : int
+        Number of newest plays read of a history.
+    temperature : float
+        Divisor of cosines: at 1/16 a cosine of 1 is a logit of 16.
+    negatives : int
+        Negatives per target, shared by a batch; all songs if there are no more than this.
+    negative_power : float
+        Negatives are drawn in proportion to plays ** power: 0 is uniform, 1 by plays.
+    log_q : bool
+        Correct the loss for the sampling frequency of each negative (logQ).
+    shared_table : bool
+        Use one table for input and output embeddings of songs.
+    side_width : int
+        Embedding width of the artist and other categories of a song.
+    id_dropout : float
+        Probability that training uses a song's side information only, without its id.
+    learning_rate, warm_up : float
+        Peak learning rate of Adam, and the share of the steps in which it rises. It decays along a
+        cosine.
+    network_rate : float
+        Learning rate of the network, relative to that of the songs.
+    weight_decay : float
+        Weight decay of the matrices, not of the songs.
+    clip : float
+        Maximum norm of a step's gradient; 0 for no clipping.
+    batch_size : int
+        Approximate number of plays per step; fewer if an epoch would have less than 256 steps.
+    max_epochs, patience : int
+        Maximum number of epochs; epochs without improvement on the validation part before stopping.
+    valid : float
+        Share of the newest plays held out for early stopping, before training on everything.
+    hold_out : {"auto", "sequences", "plays"}
+        Whether to hold out whole owners, or the end of each owner's plays.
+    sparse_tables : bool or None
+        Update only the table rows used in a step, and catch up on skipped updates when a row is
+        used again: the same weights up to rounding, faster with many songs. None: from
+        `audiorec.learning.next_song.SPARSE_FROM` songs on.
+    most_judged : int
+        Maximum number of validation plays ranked after an epoch.
+    seed : int
+        Seed of all draws.
+    """
+
+    dimension: int = 96
+    longest: int = 50
+    temperature: float = 1 / 16
+    negatives: int = 1_024
+    negative_power: float = 0.5
+    log_q: bool = True
+    shared_table: bool = True
+    side_width: int = 16
+    id_dropout: float = 0.2
+    learning_rate: float = 0.015
+    network_rate: float = 0.05
+    warm_up: float = 0.02
+    weight_decay: float = 0.0
+    clip: float = 5.0
+    batch_size: int = 2_048
+    max_epochs: int = 6
+    patience: int = 3
+    valid: float = 0.05
+    hold_out: HoldOut = "auto"
+    sparse_tables: bool | None = None
+    most_judged: int = 4_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole = ("dimension", "longest", "negatives", "batch_size", "max_epochs", "patience")
+        for name in (*whole, "most_judged", "side_width"):
+            self._check(getattr(self, name) >= 1, name, "1 or more")
+        for name in ("temperature", "learning_rate", "network_rate"):
+            self._check(getattr(self, name) > 0, name, "above 0")
+        for name in ("warm_up", "id_dropout"):
+            self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")
+        for name in ("weight_decay", "clip", "negative_power"):
+            self._check(getattr(self, name) >= 0, name, "0 or more")
+        self._check(0 < self.valid < 1, "valid", "in (0, 1)")
+        modes = ("auto", "sequences", "plays")
+        self._check(self.hold_out in modes, "hold_out", f"one of {', '.join(modes)}")
+
+    def _check(self, good: bool, name: str, expected: str) -> None:
+        got: Any = getattr(self, name)
+        if not good:
+            raise InputError(f"{name} must be {expected}, got {got}")

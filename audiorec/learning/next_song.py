@@ -6,7 +6,7 @@ A model (`NextSongModel`) turns windows of plays into queries with one target ea
 same for all of them: batches of similar length, negatives shared by the whole batch, a softmax over
 cosines divided by a temperature and with logQ correction, a learning-rate schedule with warm-up and
 cosine decay, and an evaluation that ranks all songs for validation plays. The number of epochs is
-chosen there; then the same recipe is trained on everything for as many (`audiorec.learning.refit`).
+chosen there; then the same recipe is trained on everything for as many (`audiorec.learning.fit`).
 """
 
 from collections.abc import Callable, Iterator
@@ -21,30 +21,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.batches import even_batches
 from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line
-from audiorec.learning.history_candidates import add_history, lag_terms, next_repeat
-from audiorec.learning.losses import shared_hits
+from audiorec.learning.fit import Line, Phase, Refitted, fit_refit
+from audiorec.learning.losses import (
+    add_history,
+    lag_terms,
+    next_repeat,
+    next_song_loss,
+    shared_hits,
+)
+from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_loss import next_song_loss
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
     HeldPlays,
     NextPlays,
+    NextSongRecipe,
     PlayBatch,
+    even_batches,
     histories,
     hold_out,
     training_windows,
     windows,
 )
-from audiorec.learning.next_recipe import NextSongRecipe
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.refit import Phase, Refitted, fit_refit
-from audiorec.learning.row_adam import RowAdam
+from audiorec.learning.row_optimisers import RowAdam
 from audiorec.learning.schedule import cosine_decay
-from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 

@@ -10,7 +10,7 @@ Two processes take the same steps as one, up to the order of sums:
   `audiorec.learning.fit` sums the gradients before each step.
 * In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
   process that each row came from.
-* Dropout is drawn for the whole batch: `audiorec.learning.dropout`, within `Processes.within`.
+* Dropout is drawn for the whole batch: `dropout`, within `Processes.within`.
 
 Batch statistics are those of a part, so a model that uses them is trained, but not to the same
 weights.
@@ -19,12 +19,20 @@ Work for a single process (write a file, talk to another party) is done by the f
 broadcasts the result: `Processes.from_first`, `Processes.numbers_from_first`. An error there is
 raised in all processes, so that none waits for the others. If a process dies, all others end with a
 `LostProcessError`.
+
+Dropout whose masks do not depend on the number of processes.
+
+    x (b, ...), rows of this process ──dropout──▶ x, with those rows of the whole batch's mask
+
+Each process draws the mask of the whole batch and keeps its own rows, so that training in two
+processes drops the same units as in one. In a single process it is `functional.dropout`.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -33,10 +41,36 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn import functional
 
 from audiorec.errors import AudiorecError, LostProcessError
-from audiorec.learning.dropout import part_of_batch
 from audiorec.learning.launch import error_from_json, error_to_json
+
+_PART: ContextVar[tuple[int, slice] | None] = ContextVar("part of a batch", default=None)
+
+
+@contextmanager
+def part_of_batch(rows: int, part: slice) -> Iterator[None]:
+    """Within the context, `dropout` gets only the `part` of a batch of `rows` rows."""
+    token = _PART.set((rows, part))
+    try:
+        yield
+    finally:
+        _PART.reset(token)
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Drop a share of numbers (b, ...) in training, and scale up the rest.
+
+    Within `part_of_batch`, b are the rows of the part.
+    """
+    place = _PART.get()
+    if place is None or not training or not share:
+        return functional.dropout(x, share, training)
+    rows, part = place
+    whole = functional.dropout(x.new_ones(rows, *x.shape[1:]), share)
+    return x * whole[part]
+
 
 Line = dict[str, Any]
 USUAL_TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in torch
@@ -66,7 +100,7 @@ class Processes:
 
     @contextmanager
     def within(self, n: int) -> Iterator[None]:
-        """Draw `audiorec.learning.dropout` for all `n` examples of a batch within the context."""
+        """Draw `audiorec.learning.processes` for all `n` examples of a batch within the context."""
         if self.size == 1:
             yield
             return

@@ -2,7 +2,7 @@
 
     codes (S, C), dense (S, V) ──side_embeddings, with learnt weights──▶ (S, d)
 
-`audiorec.learning.song_table.SongTable` is trained on `SongFeatures`; `side_embeddings` computes
+`audiorec.learning.next_model.SongTable` is trained on `SongFeatures`; `side_embeddings` computes
 its projection in numpy, without torch, for songs added later.
 """
 

@@ -1,7 +1,7 @@
 from audiorec.recall.audio.channel import UserAudio as UserAudio
+from audiorec.recall.audio.model import UserAudioRecipe as UserAudioRecipe
 from audiorec.recall.audio.nearest import NearestArtist as NearestArtist
 from audiorec.recall.audio.nearest import NearestAudio as NearestAudio
-from audiorec.recall.audio.recipe import UserAudioRecipe as UserAudioRecipe
 from audiorec.recall.contract.batch_recall import write_candidates as write_candidates
 from audiorec.recall.contract.candidates import Candidates as Candidates
 from audiorec.recall.contract.candidates import ReasonKind as ReasonKind

@@ -1,4 +1,4 @@
-"""`audiorec.learning.batches`: every example once, alike in length, padded on the right."""
+"""`audiorec.learning.next_plays`: every example once, alike in length, padded on the right."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.learning.batches import causal_mask, even_batches, padded
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
+from audiorec.learning.next_plays import causal_mask, even_batches, padded
 
 
 def test_padded_keeps_the_newest():

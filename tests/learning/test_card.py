@@ -1,6 +1,6 @@
-"""`audiorec.learning.card`: the parts of every card, and no text that hides or forges one."""
+"""`audiorec.learning.bundle`: the parts of every card, and no text that hides or forges one."""
 
-from audiorec.learning.card import Card, Figure
+from audiorec.learning.bundle import Card, Figure
 
 WHOLE = Card(
     title="sequences",

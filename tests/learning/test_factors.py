@@ -1,11 +1,11 @@
-"""`audiorec.learning.factors`: users who met the same are near; nothing met is nothing."""
+"""`audiorec.recall.audio.model`: users who met the same are near; nothing met is nothing."""
 
 import numpy as np
 import pytest
 from little_worlds import pairs
 
 from audiorec.errors import InputError
-from audiorec.learning.factors import factorise
+from audiorec.recall.audio.model import factorise
 
 
 def camps():

@@ -13,8 +13,7 @@ from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import checkpoint_places
-from audiorec.learning.fit import clip_gradients, fit, log_epochs
-from audiorec.learning.loggers import JsonLines
+from audiorec.learning.fit import JsonLines, clip_gradients, fit, log_epochs
 from audiorec.recall.federated.resume_points import LockstepSaving
 
 

@@ -11,8 +11,7 @@ from needs import needs
 
 torch = needs("torch")
 
-from audiorec.learning.history_candidates import add_history, lag_terms, next_repeat
-from audiorec.learning.next_loss import next_song_loss
+from audiorec.learning.losses import add_history, lag_terms, next_repeat, next_song_loss
 from audiorec.learning.next_plays import NextPlays, training_windows
 from audiorec.learning.next_song import NextSongLearner, _renumbered
 from audiorec.learning.song_features import no_features

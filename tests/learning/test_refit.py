@@ -1,4 +1,4 @@
-"""`audiorec.learning.refit`: the best epoch of a fair choice, then everything for that long."""
+"""`audiorec.learning.fit`: the best epoch of a fair choice, then everything for that long."""
 
 import os
 import shutil
@@ -13,8 +13,7 @@ torch = needs("torch")
 from made_learner import N_HELD, N_LIKES, MadeLearner, largest_difference
 from random_kills import kill_at_random
 
-from audiorec.learning.fit import fit
-from audiorec.learning.refit import fit_refit
+from audiorec.learning.fit import fit, fit_refit
 
 
 def make(phase):

@@ -1,11 +1,11 @@
-"""`audiorec.learning.row_adam`: the steps of Adam, at the cost of the rows that are reached."""
+"""`audiorec.learning.row_optimisers`: steps of Adam, at the cost of the rows that are reached."""
 
 import pytest
 from needs import needs
 
 torch = needs("torch")
 
-from audiorec.learning.row_adam import RowAdam
+from audiorec.learning.row_optimisers import RowAdam
 
 S, D = 40, 3
 

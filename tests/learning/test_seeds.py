@@ -1,8 +1,8 @@
-"""`audiorec.learning.seeds`: a draw is told by what it is for, and by nothing before it."""
+"""`audiorec.learning.machine`: a draw is told by what it is for, and by nothing before it."""
 
 import numpy as np
 
-from audiorec.learning.seeds import generator, torch_seed
+from audiorec.learning.machine import generator, torch_seed
 
 
 def test_every_purpose_and_number_has_its_own_stream():

@@ -1,4 +1,4 @@
-"""`audiorec.learning.song_table`: ids and side in one table, a song without an id by its side."""
+"""`audiorec.learning.next_model`: ids and side in one table, a song without an id by its side."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from needs import needs
 torch = needs("torch")
 
 from audiorec.errors import ShapeError
+from audiorec.learning.next_model import SongTable
 from audiorec.learning.song_features import SongFeatures, no_features, side_embeddings
-from audiorec.learning.song_table import SongTable
 
 N, D = 7, 4
 

@@ -9,8 +9,8 @@ from audiorec.recall.audio.held_out import assign_parts as assign_parts
 from audiorec.recall.audio.held_out import write_training_rows as write_training_rows
 from audiorec.recall.audio.judge import Evaluation as Evaluation
 from audiorec.recall.audio.judge import judge_unheard as judge_unheard
+from audiorec.recall.audio.model import UserAudioRecipe as UserAudioRecipe
 from audiorec.recall.audio.nearest import NearestArtist as NearestArtist
 from audiorec.recall.audio.nearest import NearestArtistRecipe as NearestArtistRecipe
 from audiorec.recall.audio.nearest import NearestAudio as NearestAudio
 from audiorec.recall.audio.nearest import NearestRecipe as NearestRecipe
-from audiorec.recall.audio.recipe import UserAudioRecipe as UserAudioRecipe

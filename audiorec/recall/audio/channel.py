@@ -20,14 +20,12 @@ import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.evaluation.baselines import unit
-from audiorec.learning.bundle import Bundle
-from audiorec.learning.card import Card, Figure
+from audiorec.learning.bundle import Bundle, Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.inputs import SongInputs, song_inputs
-from audiorec.recall.audio.model import Embedder, TowerSpec
+from audiorec.recall.audio.model import Embedder, TowerSpec, UserAudioRecipe
 from audiorec.recall.audio.nearest import sound_of
-from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
@@ -54,7 +52,7 @@ class UserAudio(SharedSpace):
         return self.recipe.split
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch("training user-audio")
         from audiorec.recall.audio.learn import train_on_listening
@@ -90,11 +88,10 @@ class UserAudio(SharedSpace):
         """Return `embed` for repeated calls; an end-to-end model runs on `device`."""
         if not self.recipe.end_to_end:
             return Embedder(self.spec, self.tower).embed
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch("hearing songs end to end")
-        from audiorec.recall.audio.tower import load_tower
-        from audiorec.recall.audio.trainer import embed_songs
+        from audiorec.recall.audio.trainer import embed_songs, load_tower
 
         network = load_tower(self.spec, self.tower).to(device)
         return lambda songs: embed_songs(network, songs, device=device)

@@ -26,7 +26,7 @@ from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
 from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run, run_metadata
 from audiorec.recall.audio.channel import UserAudio
-from audiorec.recall.audio.log_mels import decode_songs
+from audiorec.recall.audio.inputs import decode_songs
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.runs.report import RunProgress, Stopped

@@ -2,7 +2,7 @@
 
     `RecallData`, recipe, `SongInputs` ──train_on_listening──▶ `TowerTraining`; None if stopped
 
-There are two trainings, see `audiorec.learning.refit`: the first holds out some artists to choose
+There are two trainings, see `audiorec.learning.fit`: the first holds out some artists to choose
 the number of epochs, the second trains on these artists too. Artists and songs of the recipe's
 `test` and `new_songs` are in neither: neither their sound nor their plays.
 """
@@ -19,15 +19,12 @@ import torch
 
 from audiorec.errors import InputError
 from audiorec.evaluation.baselines import unit
-from audiorec.learning.factors import factorise
-from audiorec.learning.fit import log_epochs
-from audiorec.learning.refit import Phase
+from audiorec.learning.fit import Phase, log_epochs
 from audiorec.listening.baskets import song_pairs
-from audiorec.recall.audio.batches import TrainingData
-from audiorec.recall.audio.closed_form import fit_map
 from audiorec.recall.audio.data import (
     Anchors,
     Material,
+    TrainingData,
     make_material,
     no_pairs,
     renumbered,
@@ -35,13 +32,14 @@ from audiorec.recall.audio.data import (
 )
 from audiorec.recall.audio.held_out import Parts, SplitPart, parts_of_known, song_groups
 from audiorec.recall.audio.inputs import SongInputs
-from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
-from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
+from audiorec.recall.audio.model import MIN_SCALE, TowerSpec, UserAudioRecipe, factorise, fit_map
 from audiorec.recall.audio.trainer import (
     AudioTower,
+    EndToEndTower,
+    Tower,
     TowerInputs,
     TrainedTower,
+    song_means,
     train_tower,
     train_twice,
 )

@@ -33,12 +33,13 @@ from audiorec.files.user_files import as_type
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
     Bundle,
+    Card,
+    Figure,
     read_bundle,
     texts_as_arrays,
     texts_of_arrays,
     write_bundle,
 )
-from audiorec.learning.card import Card, Figure
 from audiorec.listening.sequences import By, Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of

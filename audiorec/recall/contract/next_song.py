@@ -17,8 +17,7 @@ import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
-from audiorec.learning.next_plays import Favourites, NextPlays, PlayBatch, histories
-from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.next_plays import Favourites, NextPlays, NextSongRecipe, PlayBatch, histories
 from audiorec.learning.song_features import SongFeatures, side_embeddings
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
@@ -76,7 +75,7 @@ class NextSong(SharedSpace, Generic[R]):
         """
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
         from audiorec.learning.next_song import arrays_of, train_next_song

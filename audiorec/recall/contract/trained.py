@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audiorec.distribution import version_of
 
 if TYPE_CHECKING:
-    from audiorec.learning.refit import Refitted
+    from audiorec.learning.fit import Refitted
 
 PACKAGES = ("audiorec", "numpy", "torch")  # torch last
 METRICS_FILE = "metrics.jsonl"
@@ -48,7 +48,7 @@ class Trained:
 
     @classmethod
     def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
-        """Build from the result of a finished `audiorec.learning.refit.fit_refit`."""
+        """Build from the result of a finished `audiorec.learning.fit.fit_refit`."""
         best = done.chosen.history[done.chosen.best]
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
         whole = done.refit or done.chosen

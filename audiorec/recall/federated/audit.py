@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.evaluation.classification import Interval
-from audiorec.learning.refit import Phase
+from audiorec.learning.fit import Phase
 from audiorec.recall.federated.attacks import (
     Result,
     Seen,

@@ -146,7 +146,7 @@ class Towers(ByProfile):
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         people = self.profiles_of(data)
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
         from audiorec.recall.federated.learner import CentralTraining

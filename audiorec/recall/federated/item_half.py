@@ -23,11 +23,11 @@ from torch.nn import functional
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
+from audiorec.learning.machine import generator, torch_seed
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.next_model import SongTable
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.song_features import SongFeatures, no_features
-from audiorec.learning.song_table import SongTable
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import figures_of, ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import TwoTowerRecipe

@@ -43,7 +43,7 @@ from audiorec.recall.federated.session import PartyRun, Shared
 from audiorec.types import LineProgress, StageProgress
 
 if TYPE_CHECKING:
-    from audiorec.learning.refit import Refitted
+    from audiorec.learning.fit import Refitted
     from audiorec.recall.federated.channel import Towers
     from audiorec.recall.federated.party import PartyWork
 
@@ -224,7 +224,7 @@ def _train_towers(
     stop: Event | None,
 ) -> dict[str, Any] | None:
     """Train this party's half of a two-tower or an mmoe, in one process or in several."""
-    from audiorec.learning.torch_use import import_torch
+    from audiorec.learning.machine import import_torch
 
     import_torch("federated training")
     from audiorec.learning.processes import USUAL_TIMEOUT_S, join_processes

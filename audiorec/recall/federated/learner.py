@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line
-from audiorec.learning.refit import Phase, Refitted, fit_refit
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.fit import Line, Phase, Refitted, fit_refit
+from audiorec.learning.machine import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
@@ -138,7 +137,7 @@ class CentralTraining:
     ) -> Refitted[CentralLearner]:
         """Choose the number of epochs on the validation rows, then train on all rows for as many.
 
-        `data` identifies the training data; the rest is as for `audiorec.learning.refit.fit_refit`.
+        `data` identifies the training data; the rest is as for `audiorec.learning.fit.fit_refit`.
         """
         recipe = self.recipe
         about = {

@@ -21,9 +21,8 @@ import numpy as np
 from torch import nn, optim
 
 from audiorec.errors import PeerError, ProtocolError
-from audiorec.learning.fit import Line
+from audiorec.learning.fit import Line, Phase
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.refit import Phase
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.protocol import Message, MessageKind, pack, parts_of

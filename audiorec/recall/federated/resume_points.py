@@ -21,7 +21,7 @@ from audiorec.learning.checkpoint import (
     load_latest,
     previous_path,
 )
-from audiorec.learning.refit import Phase
+from audiorec.learning.fit import Phase
 
 RUN_FILES = r"(?:choose|refit)(?:\.before)?\.safetensors|metrics\.jsonl"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.types import Int64Array
 

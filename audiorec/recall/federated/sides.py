@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.learning.fit import Phase
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.refit import Phase
 from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData

@@ -1,7 +1,7 @@
 """User tower in torch: from profile features to one unit vector per task.
 
     bags, numbers ──UserTower──▶ (B, K, d): a unit vector for each of K tasks
-    songs         ──SongTable (`audiorec.learning.song_table`)──▶ (n, d)
+    songs         ──SongTable (`audiorec.learning.next_model`)──▶ (n, d)
 
 A two-tower has one task and one dense network. An mmoe has several networks, the experts; each task
 mixes them by a gate, a softmax over the experts, and projects the result with a separate head.
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from audiorec.learning.refit import Phase
+from audiorec.learning.fit import Phase
 from audiorec.learning.schedule import cosine_decay
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe

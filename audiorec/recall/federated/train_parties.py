@@ -5,7 +5,7 @@
     train_partner: hello ──▶ latest common place ──▶ fit_refit over the user half ──▶ finish
     train_music:   wait  ──▶ the same place      ──▶ fit_refit over the item half ──▶ finish
 
-Both sides run `audiorec.learning.refit.fit_refit` over their half, with the same epochs, steps and
+Both sides run `audiorec.learning.fit.fit_refit` over their half, with the same epochs, steps and
 end. A party that loses the other waits for it and resumes from the latest checkpoint common to
 both; the result is the same as without the interruption.
 
@@ -19,9 +19,8 @@ from threading import Event
 from typing import Any
 
 from audiorec.errors import LostPeerError, ProtocolError
-from audiorec.learning.fit import Line
-from audiorec.learning.refit import Phase, Refitted, fit_refit
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.fit import Line, Phase, Refitted, fit_refit
+from audiorec.learning.machine import import_torch, one_thread
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party import Answered, ItemParty, PartyWork, UserParty

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
+from audiorec.learning.machine import generator, torch_seed
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.seeds import generator, torch_seed
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe

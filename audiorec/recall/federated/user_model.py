@@ -17,12 +17,12 @@ import numpy as np
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import (
     Bundle,
+    Card,
     read_bundle,
     texts_as_arrays,
     texts_of_arrays,
     write_bundle,
 )
-from audiorec.learning.card import Card
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.federated.recipe import (
     RECIPES,

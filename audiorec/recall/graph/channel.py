@@ -51,7 +51,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
         material = material_of(data, neighbours=self.recipe.neighbours)

@@ -4,17 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.recipe import EGESRecipe
-from audiorec.recall.graph.song_vectors import SongVectors, prior_columns, scaled, unit
+from audiorec.recall.graph.song_vectors import ROWS, SongVectors, prior_columns, scaled, unit
 from audiorec.recall.graph.tables import trainable_copy
 from audiorec.recall.graph.vectors import START
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-ROWS = 65_536  # songs per block
 OFF = -1e9  # logit of an empty slot
 
 

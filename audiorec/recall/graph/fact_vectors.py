@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.recall.graph.initialisation import ListProfiles
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.song_vectors import ROWS, unit

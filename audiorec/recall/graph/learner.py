@@ -19,16 +19,14 @@ from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError
 from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, fit, log_epochs
+from audiorec.learning.fit import Line, Phase, fit, fit_refit, log_epochs
+from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.refit import Phase, fit_refit
-from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
 from audiorec.recall.graph.recipe import GraphRecipe, result_settings
-from audiorec.recall.graph.row_adagrad import RowAdagrad
 from audiorec.recall.graph.skipgram import skip_gram_loss
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
 from audiorec.spec import fingerprint

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import GraphMaterial

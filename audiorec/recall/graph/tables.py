@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.errors import InputError
-from audiorec.learning.memory import free_memory
+from audiorec.learning.machine import free_memory
 from audiorec.types import FloatArray
 
 Where = Literal["auto", "memory", "files"]

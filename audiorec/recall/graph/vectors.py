@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.recall.graph.fact_vectors import vectors_from_facts
 from audiorec.recall.graph.initialisation import initial_vectors
 from audiorec.recall.graph.learner import PairModel

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.next_plays import NextSongRecipe
 
 Rule = Literal["merged", "equal", "weighted"]
 RoutingLogits = Literal["drawn", "fixed"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.learning.memory import free_memory
+from audiorec.learning.machine import free_memory
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counting import CountingChannel

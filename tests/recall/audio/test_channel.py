@@ -13,7 +13,7 @@ from audiorec.listening.side import Category, SongSide
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_audio
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts, song_groups
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel

@@ -1,9 +1,9 @@
-"""`audiorec.recall.audio.closed_form`: the map that fits, and what an artist counts."""
+"""`audiorec.recall.audio.model`: the map that fits, and what an artist counts."""
 
 import numpy as np
 from little_worlds import little_world, pairs
 
-from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.model import Ridge, fit_map
 
 
 def fitted(users, liked, features, groups, ridge=None):

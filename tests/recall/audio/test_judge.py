@@ -9,7 +9,7 @@ from audiorec.errors import InputError
 from audiorec.recall.audio import judge
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.judge import judge_unheard
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import RecallData
 

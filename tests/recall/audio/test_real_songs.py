@@ -19,7 +19,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
-from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.registry import load_channel

@@ -11,8 +11,7 @@ from torch import nn
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.recall.audio.model import Embedder, TowerSpec, expected_shapes
-from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
-from audiorec.recall.audio.trainer import embed_songs
+from audiorec.recall.audio.trainer import EndToEndTower, Tower, embed_songs, song_means
 from audiorec.store.features import join_songs
 
 FEATURES = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)

@@ -16,10 +16,8 @@ from little_worlds import TASTES, little_world
 from random_kills import kill_at_random
 
 from audiorec.errors import InputError
-from audiorec.recall.audio.model import TowerSpec
-from audiorec.recall.audio.recipe import UserAudioRecipe
-from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import TowerInputs, train_tower, train_twice
+from audiorec.recall.audio.model import TowerSpec, UserAudioRecipe
+from audiorec.recall.audio.trainer import Tower, TowerInputs, train_tower, train_twice
 
 RECIPE = UserAudioRecipe(
     start="random",

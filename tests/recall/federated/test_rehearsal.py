@@ -236,8 +236,8 @@ HEADER = "user_id,song_id,event,timestamp"
 
 def in_one_process(folder):
     """Train what the three of them should: all towers here, with the draws of each."""
-    from audiorec.learning.refit import fit_refit
-    from audiorec.learning.torch_use import one_thread
+    from audiorec.learning.fit import fit_refit
+    from audiorec.learning.machine import one_thread
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
     from audiorec.recall.federated.learner import CentralLearner

@@ -26,7 +26,7 @@ from two_towers import (
 )
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.learning.torch_use import one_thread
+from audiorec.learning.machine import one_thread
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.learner import CentralTraining
 from audiorec.recall.federated.noise import NOTHING, Defence

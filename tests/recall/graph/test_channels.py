@@ -9,7 +9,7 @@ import pytest
 from needs import needs
 
 from audiorec.errors import InputError
-from audiorec.learning import memory
+from audiorec.learning import machine
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
@@ -296,14 +296,14 @@ def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
 
     known = tmp_path / "meminfo"
     known.write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
-    monkeypatch.setattr(memory, "MEMORY", known)
+    monkeypatch.setattr(machine, "MEMORY", known)
     assert tables.table_folder(500_000, "auto", tmp_path) is None
     assert tables.table_folder(600_000, "auto", tmp_path) == tmp_path
     assert tables.table_folder(600_000, "memory", tmp_path) is None
     assert tables.table_folder(1, "files", tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"tables of 1000000000.0 GB fit neither"):
         tables.table_folder(10**18, "auto", tmp_path)
-    monkeypatch.setattr(memory, "MEMORY", tmp_path / "none")
+    monkeypatch.setattr(machine, "MEMORY", tmp_path / "none")
     assert tables.table_folder(10**18, "auto", tmp_path) is None
     rows = tables.zero_rows(tmp_path, 3, 2)
     rows[1] = 4.0

@@ -5,7 +5,7 @@ from needs import needs
 
 torch = needs("torch")
 
-from audiorec.recall.graph.row_adagrad import RowAdagrad
+from audiorec.learning.row_optimisers import RowAdagrad
 
 
 def test_it_equals_a_loop_over_rows():

@@ -197,7 +197,7 @@ def test_lists_of_a_run_that_read_another_log_are_not_kept(tmp_path):
 
 def test_embeddings_stand_once_a_song_and_once_a_user(tmp_path):
     needs("torch")
-    from audiorec.learning.torch_use import one_thread
+    from audiorec.learning.machine import one_thread
     from audiorec.recall.interests.mind import MIND
     from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
 

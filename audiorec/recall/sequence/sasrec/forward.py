@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.learning.batches import causal_mask
-from audiorec.learning.next_plays import PlayBatch
+from audiorec.learning.next_plays import PlayBatch, causal_mask
 from audiorec.recall.sequence.sasrec.gaps import gap_bins
 from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.dropout import dropout
 from audiorec.learning.next_model import NextSongModel, Tensors
+from audiorec.learning.processes import dropout
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.sequence.sasrec.gaps import n_gap_bins
 from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from audiorec.errors import InputError
-from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.next_plays import NextSongRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

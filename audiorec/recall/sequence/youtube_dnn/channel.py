@@ -40,7 +40,7 @@ class YouTubeDNN(SharedSpace):
         self.recipe = recipe or YouTubeDNNRecipe()
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.torch_use import import_torch
+        from audiorec.learning.machine import import_torch
 
         import_torch("training youtube-dnn")
         from audiorec.learning.processes import join_processes

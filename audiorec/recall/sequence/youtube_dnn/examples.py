@@ -11,7 +11,7 @@ from hashlib import sha256
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.learning.seeds import generator
+from audiorec.learning.machine import generator
 from audiorec.listening.history import DAY_S, Histories, Likes, Spans, histories, history_spans
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.dropout import dropout
+from audiorec.learning.processes import dropout
 from audiorec.listening.history import Histories
 from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
 from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe

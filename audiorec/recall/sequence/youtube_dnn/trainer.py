@@ -21,13 +21,11 @@ from torch import Tensor
 
 from audiorec.errors import InputError
 from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, log_epochs
+from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
+from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.refit import Phase, Refitted, fit_refit
-from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.torch_use import one_thread
 from audiorec.listening.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,

@@ -27,9 +27,8 @@ import numpy as np
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.filters import FILTERS, noise, without_noise
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.listening.sequences import FILTERS, Sequences, noise, to_sequences, without_noise
 from audiorec.recall.judging.judge import Judgement, evaluate
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class

@@ -27,7 +27,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.evaluation.baselines import centroids
+from audiorec.evaluation.ranking import centroids
 from audiorec.library.library import Library, open_store
 from audiorec.search.scaling import By
 from audiorec.types import FloatArray, Pairs
@@ -140,8 +140,8 @@ def one_world(
 ) -> tuple[Pair, Pair]:
     """Simulate, train on the artists that are kept, and compare the others' songs."""
     from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.liked import to_liked
-    from audiorec.listening.preferences import to_preferences
+    from audiorec.listening.likes import to_liked
+    from audiorec.listening.rule import to_preferences
     from audiorec.recall.audio.channel import UserAudio
     from audiorec.recall.audio.held_out import artist_groups, assign_parts
     from audiorec.recall.audio.model import UserAudioRecipe

@@ -41,7 +41,7 @@ from recall_tables import playlists
 
 from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.triples import Triples
+from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.graph.facts import joined, of_rows, title_facts
 from audiorec.recall.graph.song_vectors import SongVectors

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from graph_tables import KS, POOLS, graph_parser, interval, parsed_arguments, strata
 
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.triples import Triples
+from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.graph.channel import GraphChannel
 from audiorec.recall.graph.facts import artist_facts, joined, sound_facts

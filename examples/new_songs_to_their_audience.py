@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 import audiorec
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.liked import to_liked
+from audiorec.listening.likes import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_stored
 from audiorec.recall.audio.model import UserAudioRecipe

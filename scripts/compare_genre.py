@@ -38,8 +38,7 @@ from head_yardstick import (
     tag_statistics,
 )
 
-from audiorec.labelling.calibration import class_targets
-from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head
+from audiorec.labelling.train import HeadRecipe, class_targets, grouped_folds, train_head
 
 FOLDS = 5
 LOG_FLOOR = 1e-3

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import scipy
 from scipy.optimize import minimize
 
-from audiorec.labelling.calibration import Calibration, fit_calibration
-from audiorec.labelling.train import MIN_SCALE, grouped_folds
+from audiorec.labelling.train import MIN_SCALE, Calibration, fit_calibration, grouped_folds
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import FloatArray
 

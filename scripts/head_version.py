@@ -20,7 +20,7 @@ from head_packages import MUSIC, SOUNDS, WEAK
 from head_tables import JUDGED_ALONE, without
 from head_voices import FOLDERS, LOOPS
 
-from audiorec.labelling.calibration import class_targets
+from audiorec.labelling.train import class_targets
 from audiorec.tagger.heads import Head, training_record
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array

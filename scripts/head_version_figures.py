@@ -33,7 +33,7 @@ from safetensors.numpy import load_file
 
 from audiorec.evaluation.classification import by_song as mean_scores
 from audiorec.evaluation.classification import report
-from audiorec.labelling.calibration import fit_calibration
+from audiorec.labelling.train import fit_calibration
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.tagger.reading import EVEN

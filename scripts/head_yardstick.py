@@ -22,7 +22,7 @@ from head_linear import (
 )
 
 from audiorec.evaluation.classification import Report, report
-from audiorec.labelling.calibration import class_targets
+from audiorec.labelling.train import class_targets
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS
 

@@ -31,8 +31,7 @@ from head_linear import fit_softmax_regression
 from lastfm_join import Join, Taggrams, load_join, load_taggrams
 from scipy.stats import t as student
 
-from audiorec.evaluation.baselines import centroids, fit_projection
-from audiorec.evaluation.ranking import auc_per_user
+from audiorec.evaluation.ranking import auc_per_user, centroids, fit_projection
 from audiorec.recall.audio.data import TrainingData
 from audiorec.recall.audio.held_out import Split as Shares
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts

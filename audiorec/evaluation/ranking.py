@@ -1,4 +1,4 @@
-"""Evaluate how well similarities rank liked songs above other candidates, per user.
+"""Evaluate how well similarities rank liked songs, per user, beside baselines.
 
     similarities (Q, S), liked (Q, S), candidates (Q, S)  ──▶  AUC, precision, recall, NDCG at k
 
@@ -11,16 +11,28 @@ Conventions
 `candidates` are the songs that are ranked for a user; those that are not `liked` are the negatives.
 A user without a liked candidate or without a negative has AUC NaN; a user without a liked candidate
 has NaN everywhere. Ties count half in the AUC, and go by song index in the top k.
+
+Compare several ranking methods on the same users and songs.
+
+    Panel, methods  ──compare──▶  `Comparison`: one row per method, and differences to the first
+
+A method is a function from user indices to similarities with the panel's songs.
+
+Baselines for similarity models: the centroid of a user's liked songs, and artist popularity. A
+user's taste is the mean of the liked songs' unit features, and its similarity to a song is their
+cosine. This works for the 84-d vector, mean backbone features, and their principal components.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval, ratio
-from audiorec.types import BoolArray, Float64Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
 
 MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds in memory
 
@@ -188,3 +200,185 @@ def _check(similarities: npt.NDArray[np.floating], liked: BoolArray, candidates:
         )
     if np.isnan(similarities[candidates]).any():
         raise InputError("the similarity of a candidate is NaN")
+
+
+Method = Callable[[Int64Array], npt.NDArray[np.floating]]
+USERS_AT_ONCE = 512
+MEASURES = ("auc", "precision", "recall", "ndcg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panel:
+    """The users and the songs of an evaluation."""
+
+    users: Int64Array  # (Q,): user indices, passed to the methods
+    # (Q, S): as in `audiorec.evaluation.ranking`; every user has a liked and another candidate
+    liked: BoolArray
+    candidates: BoolArray  # (Q, S)
+    likes: Int64Array  # (S,): likes of each song, for the popularity bias
+
+    def __post_init__(self) -> None:
+        has_liked = (self.liked & self.candidates).any(1)
+        has_other = (self.candidates & ~self.liked).any(1)
+        if not len(self.users) or not (has_liked & has_other).all():
+            raise InputError(
+                "no user can be evaluated: each needs a liked held-out song and another candidate "
+                "to compare it with"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """Figures of one method."""
+
+    # (Q,): ``auc``, ``precision``, ``recall``, ``ndcg``
+    per_user: Mapping[str, Float64Array] = field(repr=False)
+    means: Mapping[str, Interval]
+    # AUC of the first method minus this one's, on the same users; None for the first
+    ahead: Interval | None
+    coverage: float  # of the top k
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """Figures of all methods on one panel; each is compared with the first."""
+
+    rows: Mapping[str, Row]
+    n_users: int
+    n_songs: int
+    k: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; undefined figures become None."""
+        return {
+            "users": self.n_users,
+            "songs": self.n_songs,
+            "k": self.k,
+            "methods": {name: _plain_row(row) for name, row in self.rows.items()},
+        }
+
+
+def compare(
+    panel: Panel, methods: Mapping[str, Method], *, k: int, rng: np.random.Generator
+) -> Comparison:
+    """Evaluate every method on the same users and songs, and compare the first with the others.
+
+    `k` is the list length for precision, recall, NDCG, coverage and bias.
+    """
+    rows: dict[str, Row] = {}
+    first: Float64Array | None = None
+    for name, method in methods.items():
+        per_user, top = _judge(panel, method, k)
+        ahead = None if first is None else paired_difference(first, per_user["auc"], rng)
+        first = per_user["auc"] if first is None else first
+        rows[name] = Row(
+            per_user=per_user,
+            means={m: mean_interval(per_user[m], rng) for m in MEASURES},
+            ahead=ahead,
+            coverage=coverage(top, len(panel.likes)),
+            bias=popularity_bias(top, panel.likes),
+        )
+    return Comparison(rows=rows, n_users=len(panel.users), n_songs=len(panel.likes), k=k)
+
+
+def _judge(panel: Panel, method: Method, k: int) -> tuple[dict[str, Float64Array], Int64Array]:
+    parts: list[dict[str, Any]] = []
+    for start in range(0, len(panel.users), USERS_AT_ONCE):
+        block = slice(start, start + USERS_AT_ONCE)
+        similarities = method(panel.users[block])
+        liked, candidates = panel.liked[block], panel.candidates[block]
+        found = top_measures(similarities, liked, candidates, k)
+        auc = auc_per_user(similarities, liked, candidates)
+        names = ("precision", "recall", "ndcg", "top")
+        parts.append({"auc": auc, **{name: getattr(found, name) for name in names}})
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined, joined.pop("top")
+
+
+def _plain_row(row: Row) -> dict[str, Any]:
+    content: dict[str, Any] = {name: _plain(row.means[name]) for name in MEASURES}
+    content["ahead"] = None if row.ahead is None else _plain(row.ahead)
+    for name, value in (("coverage", row.coverage), ("popularity_bias", row.bias)):
+        content[name] = round(value, 6) if np.isfinite(value) else None
+    return content
+
+
+def _plain(interval: Interval) -> list[float]:
+    return [round(v, 6) for v in astuple(interval)]
+
+
+MIN_SCALE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Map from features to unit vectors: standardisation, optionally principal components."""
+
+    mean: Float64Array  # (D,)
+    scale: Float64Array  # (D,)
+    components: Float64Array | None = None  # (D, K)
+
+    def __call__(self, features: npt.NDArray[np.floating]) -> FloatArray:
+        """Return unit vectors, (n, D) to (n, D) or (n, K), float32; rows of zeros stay zero."""
+        standard = (features - self.mean) / self.scale
+        return unit(standard if self.components is None else standard @ self.components)
+
+
+def fit_projection(
+    features: npt.NDArray[np.floating], *, components: int | None = None
+) -> Projection:
+    """Fit a projection to the features (n, D) of training songs.
+
+    `components` is the number of principal components to keep, at most as many as there are.
+    """
+    if features.ndim != 2 or not len(features):
+        raise ShapeError(f"features must have shape (n >= 1, D), got {features.shape}")
+    wide = features.astype(np.float64)
+    mean, scale = wide.mean(0), np.maximum(wide.std(0), MIN_SCALE)
+    if components is None:
+        return Projection(mean, scale)
+    _, _, rows = np.linalg.svd((wide - mean) / scale, full_matrices=False)
+    return Projection(mean, scale, rows[:components].T)
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    """Normalise rows to length 1, float32; rows of zeros stay zero.
+
+    Examples
+    --------
+    >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
+    """Return each user's taste: the weighted mean of the liked songs' unit vectors (S, K).
+
+    Shape (n_users, K), float32, normalised to length 1; zeros for a user without a pair.
+
+    Examples
+    --------
+    >>> user, song = np.array([1], np.int32), np.array([0], np.int32)
+    >>> pairs = Pairs(user, song, np.array([2], np.float32), np.zeros(1))
+    >>> centroids(np.array([[0.6, 0.8]], np.float32), pairs, 2).round(1).tolist()
+    [[0.0, 0.0], [0.6000000238418579, 0.800000011920929]]
+    """
+    sums = np.zeros((n_users, songs.shape[1]))
+    np.add.at(sums, liked.user, songs[liked.song].astype(np.float64) * liked.weight[:, None])
+    return unit(sums)
+
+
+def artist_likes(
+    song_groups: npt.NDArray[np.integer], liked: Pairs, wanted: npt.NDArray[np.integer]
+) -> Float64Array:
+    """Return the number of likes of each artist in `wanted` (n,): float64, shape (n,).
+
+    `song_groups` (S,) has the artist of each song in `liked`.
+    """
+    size = int(max(song_groups.max(initial=0), wanted.max(initial=0))) + 1
+    counts = np.bincount(song_groups[liked.song], minlength=size)
+    found: Float64Array = counts[wanted].astype(np.float64)
+    return found

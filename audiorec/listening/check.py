@@ -1,17 +1,55 @@
-"""Summarise a listening log, and the verdicts of a rule, for people to inspect."""
+"""For people to inspect: the kind of a table, and a summary of a log under a rule."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from audiorec.listening.events import EVENTS, Interactions, is_listening
-from audiorec.listening.filters import count_noise
-from audiorec.listening.interactions import unmatched
-from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
-from audiorec.listening.rule import Rule
+from audiorec.files.user_files import column_names
+from audiorec.listening.events import EVENTS, OLD_NAMES, PLACES, Interactions, is_listening
+from audiorec.listening.interactions import CSV_ENDS, unmatched
+from audiorec.listening.log_files import PARQUET_ENDS
+from audiorec.listening.rule import Rule, duplicates, judge_pairs, to_preferences
+from audiorec.listening.sequences import count_noise
+
+TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
+KINDS: tuple[TableKind, ...] = get_args(TableKind)
+FAILURE = "cannot be read"
+OF_TARGETS = {"user_id", "song_id"}  # and nothing else, or ``group_id``
+OF_LISTS = ("rank", "channel", "similarity")  # at least one of them, and no ``event``
+
+
+def guess_kind(path: Path) -> TableKind:
+    """Guess the kind of a Parquet or CSV table by its columns; the fallback is a log.
+
+    The reader of logs then reports missing columns.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+
+    Examples
+    --------
+    >>> guess_kind(Path("fixtures/formats/triples-v1.csv"))
+    'triples'
+    """
+    if not path.name.lower().endswith((*CSV_ENDS, *PARQUET_ENDS)):
+        return "interactions"
+    names = set(column_names(path, FAILURE))
+    if names >= {"head", "relation", "tail"}:
+        return "triples"
+    if "event" in names or "song_id" not in names:
+        return "interactions"
+    if "user_id" in names:
+        if names & set(OF_LISTS):
+            return "candidates"
+        return "targets" if "group_id" in names or names == OF_TARGETS else "interactions"
+    return "interactions" if names & {*PLACES, *OLD_NAMES} else "side"
+
 
 SHOWN_UNMATCHED = 10
 

@@ -41,11 +41,10 @@ from audiorec.files.user_files import (
     open_unpacked,
     refuse_devices,
 )
-from audiorec.listening.buckets import sequences_table
 from audiorec.listening.events import OLD_NAMES, PLACES
 from audiorec.listening.feed import MANIFEST, bucket_name, buckets_of, read_prepared
 from audiorec.listening.log_files import log_files
-from audiorec.listening.prepare import log_fingerprint, write_manifest
+from audiorec.listening.prepare import log_fingerprint, sequences_table, write_manifest
 from audiorec.store.schema import METADATA_KEY, metadata_object
 
 FAILURE = "cannot be read"

@@ -1,4 +1,4 @@
-"""Find the files of a log: a single file, or a folder of files by day.
+"""Find the files of a log, a single file or a folder of files by day; and folders of days.
 
     plays.parquet                      ──log_files──▶  one file
     plays/dt=2026-11-25/a.parquet, …   ──log_files──▶  the files, day by day
@@ -7,6 +7,15 @@
 Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
 (``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). Names that begin with ``_``
 or ``.`` are ignored. A key with the name of a log column supplies that column if the file lacks it.
+
+Days of a log: parsing, folder names, and start times.
+
+    "2026-11-25"     a day, from midnight to midnight, in UTC or at a given offset
+    dt=2026-11-25/   a folder of rows delivered on this day; also day=, date=, ds=
+
+Outputs in day folders, such as ``lists/dt=2026-11-25/``.
+
+day_before("export", day)  ──▶  the folder of the newest earlier day, by path or URI
 """
 
 import hashlib
@@ -17,7 +26,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -35,8 +44,124 @@ from audiorec.files.copies import (
 )
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, replaced
-from audiorec.files.storage import is_folder, is_uri
-from audiorec.listening.days import Days, day_folder, day_of, parse_day
+from audiorec.files.storage import files_in, is_folder, is_uri, join
+
+DAY_KEYS = ("dt", "day", "date", "ds")
+DAY_SECONDS = 86_400.0
+_DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
+_MOST_OFFSET = timedelta(hours=18)  # as in Java and Arrow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """Range of the days of a log to read.
+
+    Attributes
+    ----------
+    since, until : date, optional
+        First and last day, both inclusive. Folders of other days are not opened, and rows with a
+        time after the end of `until` are left out in any folder.
+    utc_offset : str
+        UTC offset of midnight, such as ``+08:00``; empty for UTC.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    utc_offset: str = ""
+
+    def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise InputError(f"since ({self.since}) is later than until ({self.until})")
+        offset_s(self.utc_offset)
+
+    def __bool__(self) -> bool:
+        return self.since is not None or self.until is not None or bool(self.utc_offset)
+
+    @property
+    def ends_s(self) -> float | None:
+        """End of the last day, in seconds since 1970; None if there is no last day."""
+        return (
+            None if self.until is None else day_starts_s(self.until, self.utc_offset) + DAY_SECONDS
+        )
+
+
+def parse_day(text: str, what: str = "a day") -> date:
+    """Parse ``2026-11-25`` or ``20261125``; `what` names the value in error messages.
+
+    Examples
+    --------
+    >>> parse_day("2026-11-25"), parse_day("20261125")
+    (datetime.date(2026, 11, 25), datetime.date(2026, 11, 25))
+    """
+    found = _DAY.fullmatch(text.strip())
+    try:
+        if found:
+            return date(*map(int, found.groups()))
+    except ValueError:
+        pass
+    raise InputError(f"{what} must be written as 2026-11-25, got {text[:40]!r}")
+
+
+def offset_s(text: str) -> float:
+    """Parse a UTC offset as seconds: ``+08:00`` gives 28,800, an empty text 0."""
+    found = _OFFSET.fullmatch(text)
+    if not text:
+        return 0.0
+    if found is not None:
+        sign, hours, minutes = found.groups()
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        if int(minutes) < 60 and offset <= _MOST_OFFSET:
+            return offset.total_seconds() * (-1 if sign == "-" else 1)
+    raise InputError(f"a UTC offset must be written as +08:00, got {text[:40]!r}")
+
+
+def day_starts_s(day: date, utc_offset: str = "") -> float:
+    """Return when a day begins, in seconds since 1970.
+
+    Examples
+    --------
+    >>> day_starts_s(date(1970, 1, 2)), day_starts_s(date(1970, 1, 2), "+08:00")
+    (86400.0, 57600.0)
+    """
+    zone = timezone(timedelta(seconds=offset_s(utc_offset)))
+    return (
+        datetime(day.year, day.month, day.day, tzinfo=zone) - datetime(1970, 1, 1, tzinfo=UTC)
+    ).total_seconds()
+
+
+def day_of(keys: dict[str, str]) -> date | None:
+    """Return the day named by the ``key=value`` parts of a path; None if there is none.
+
+    Examples
+    --------
+    >>> day_of({"country": "cn", "dt": "2026-11-25"})
+    datetime.date(2026, 11, 25)
+    >>> day_of({"year": "2026", "month": "11", "day": "25"})
+    datetime.date(2026, 11, 25)
+    """
+    parts = [keys.get(name, "") for name in ("year", "month", "day")]
+    if all(part.isdecimal() and len(part) <= 4 for part in parts):
+        year, month, day = (
+            f"{int(part):0{width}}" for part, width in zip(parts, (4, 2, 2), strict=True)
+        )
+        return parse_day(f"{year}-{month}-{day}")
+    for name in DAY_KEYS:
+        if name in keys and _DAY.fullmatch(keys[name]):
+            return parse_day(keys[name])
+    return None
+
+
+def day_folder(day: date) -> str:
+    """Return the folder name of a day.
+
+    Examples
+    --------
+    >>> day_folder(date(2026, 11, 25))
+    'dt=2026-11-25'
+    """
+    return f"dt={day.isoformat()}"
+
 
 CHOSEN_END = ".log.json"  # suffix of files that `select_days` writes
 CHOSEN = "logs"  # their folder in the cache
@@ -296,3 +421,29 @@ def _is_hidden(name: str) -> bool:
 
 def _is_no_data(name: str) -> bool:
     return name.endswith(_COPYING) or any(map(_is_hidden, name.split("/")))
+
+
+_KEY = "dt="
+
+
+def days_in(place: str) -> list[date]:
+    """Return the days for which a folder has outputs, in ascending order."""
+    if is_uri(place):
+        names = {entry.name.partition("/")[0] for entry in files_in(place)}
+    else:
+        there = Path(place)
+        names = set(os.listdir(there)) if there.is_dir() else set()  # noqa: PTH208
+    days = (name.removeprefix(_KEY) for name in names if name.startswith(_KEY))
+    return sorted(parse_day(text) for text in days)
+
+
+def day_before(place: str, day: date) -> str | None:
+    """Return the folder of the newest day before `day`; None if there is none."""
+    before = [one for one in days_in(place) if one < day]
+    return join(place, day_folder(before[-1])) if before else None
+
+
+def folder_of_day(place: str, day: date) -> str:
+    """Return the folder of a day, or `place` itself if it has no folder for this day."""
+    of_day = join(place, day_folder(day))
+    return of_day if is_folder(of_day) else place

@@ -1,6 +1,20 @@
-"""Retag the songs of a store whose files lie below some folders: a dry run, or a write.
+"""Retag the songs of a store whose files lie below some folders, and restore them.
 
 store, roots, fields ──retag──▶ `Retagging`     writes nothing unless asked to
+
+Choose the fields of a song's file: version and genre from the heads, moods from the backbone.
+
+    store, ["AUDIOREC_GENRE", "mood"], rows  ──wanted_fields──▶  [{"AUDIOREC_GENRE": ["jazz"]}, …]
+
+Songs that are not classified anywhere (silence, speech, under three segments) get no genre and no
+mood here either.
+
+Restore files to their state before `retag`, from its undo file.
+
+undo file, roots ──undo──▶ `Retagging`: each file restored byte for byte, or left alone
+
+An undo file may come from anywhere. What it changes must be a song, and stay one with the same
+audio: a worker compares the content hashes, as `retag` does.
 """
 
 import os
@@ -14,14 +28,126 @@ from pathlib import Path
 
 import numpy as np
 
-from audiorec.errors import Failure, MissingFileError, SongError
-from audiorec.files.below import split_below
+from audiorec.audio.content import content_hash_of
+from audiorec.audio.sniff import sniff_open
+from audiorec.errors import DamagedFileError, Failure, InputError, MissingFileError, SongError
+from audiorec.files.below import folder_below, split_below
 from audiorec.files.visible import visible
-from audiorec.retagging.change import HANDLER, Change, Changed, discard, swap_in
-from audiorec.retagging.undo import Record, Undo
-from audiorec.retagging.wanted import checked_fields, in_words, wanted_fields
+from audiorec.library.readings import each_reading
+from audiorec.retagging.change import (
+    HANDLER,
+    STAGE,
+    Change,
+    Changed,
+    FileState,
+    SongPlace,
+    as_song_errors,
+    discard,
+    keep_attributes,
+    old_bytes,
+    refuse_irreplaceable,
+    set_mtime,
+    state_of,
+    swap_in,
+)
+from audiorec.retagging.formats import GENRE, MOOD
+from audiorec.retagging.undo import Record, Undo, read_records
 from audiorec.runs.workers import Answer, Limits, Workers
+from audiorec.search.tag_means import TagMeans, tag_means
 from audiorec.store.store import VectorStore
+from audiorec.tagger.weights import MOODS
+from audiorec.types import FloatArray, Int64Array
+
+OWN = "AUDIOREC_"
+# Fields available with the shipped heads; any other head gets a field named after it.
+FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE", f"{OWN}MOOD", GENRE, MOOD)
+MOST_LETTERS = 100  # per value, since class names come from the store
+MOST_MOODS = 2
+LEAST_MOOD = 0.1  # mean of a tag's sigmoid; most songs have no mood tag above it
+_SPELLED = {"hiphop": "Hip-Hop"}  # spelling in the standard field; other classes are capitalised
+
+
+def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[str, ...]:
+    """Normalise the spelling of fields and drop repeats; by default one own field for each head.
+
+    Raises
+    ------
+    InputError
+        If `fields` is empty, or the store cannot fill one of them.
+    """
+    heads = list(dict.fromkeys(name.partition("/")[0] for name in store.metadata.classes))
+    own = [f"{OWN}{head.upper()}" for head in heads]
+    known = [*own, f"{OWN}MOOD", *([GENRE] if GENRE in heads else []), MOOD]
+    fields = own if fields is None else fields
+    spelled = {name.lower(): name for name in known} | {"version": f"{OWN}VERSION"}
+    wrong = [field for field in fields if field.lower() not in spelled]
+    if wrong or not fields:
+        raise InputError(f"no field {' or '.join(wrong) or 'at all'}: there are {', '.join(known)}")
+    return tuple(dict.fromkeys(spelled[field.lower()] for field in fields))
+
+
+def wanted_fields(
+    store: VectorStore, fields: Sequence[str], rows: Int64Array
+) -> list[dict[str, tuple[str, ...]]]:
+    """Return one mapping of field to values for each song; fields without a value are omitted.
+
+    Parameters
+    ----------
+    store : VectorStore
+    fields : sequence of str
+        As `checked_fields` returns them.
+    rows : ndarray, shape (m,), int64
+
+    Raises
+    ------
+    AudiorecError
+        If moods are requested and the store has no `heard_tags`.
+    """
+    moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
+    found = []
+    for row, reading in zip(rows.tolist(), each_reading(store, rows, None), strict=True):
+        values: dict[str, tuple[str, ...]] = {}
+        for wanted in fields:
+            name = wanted.removeprefix(OWN).lower()
+            if name != MOOD:
+                label = reading.best.get(name)
+                text = label if label is None or wanted != GENRE else _spelled(label)
+                words: tuple[str, ...] = () if text is None else (_plain(text),)
+            else:
+                words = () if reading.best.get(GENRE) is None else _moods(moods, row)
+            if words:
+                values[wanted] = words
+        found.append(values)
+    return found
+
+
+def _plain(text: str) -> str:
+    """Remove unprintable characters from a value and limit its length."""
+    return "".join(c for c in text if c.isprintable())[:MOST_LETTERS]
+
+
+def _spelled(label: str) -> str:
+    return _SPELLED.get(label, label.replace("_", " ").capitalize())
+
+
+def _moods(means: TagMeans | None, row: int) -> tuple[str, ...]:
+    """Return up to two moods of a song, strongest first, of those with a mean of 0.1 or more."""
+    if means is None:
+        return ()
+    values: FloatArray = means.values[row]
+    order = sorted(MOODS, key=lambda m: -_value(values, means.names, m))
+    clear = [mood for mood in order if _value(values, means.names, mood) >= LEAST_MOOD]
+    return tuple(mood.lower() for mood in clear[:MOST_MOODS])
+
+
+def _value(values: FloatArray, names: Sequence[str], mood: str) -> float:
+    return float(np.nan_to_num(values[names.index(mood)]))
+
+
+def in_words(fields: Mapping[str, Sequence[str]]) -> str:
+    """Format fields as one line: ``AUDIOREC_GENRE=jazz, mood=sad|mellow``."""
+    return ", ".join(f"{name}={'|'.join(values)}" for name, values in fields.items())
+
 
 WRITTEN, WOULD_WRITE, UNCHANGED, REFUSED = "written", "would write", "unchanged", "refused"
 RESTORED, AS_IT_WAS = "restored", "as it was"
@@ -63,7 +189,7 @@ class Retagging:
     ----------
     songs : tuple of Retagged
     undo_file : Path or None
-        Input of `audiorec.retagging.undo_job.restore`; None if nothing was written.
+        Input of `audiorec.retagging.job.restore`; None if nothing was written.
     elsewhere : int
         Songs of the store outside the roots, which were skipped.
     """
@@ -103,7 +229,7 @@ def retag(
     roots : sequence of path
         Folders, or single songs; files outside them are never opened, and links not followed.
     fields : sequence of str, optional
-        Any of `audiorec.retagging.wanted.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By
+        Any of `audiorec.retagging.job.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By
         default one field for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
     write : bool
         Write to the files. A field that already has a value is kept.
@@ -284,3 +410,144 @@ def described(song: Retagged) -> str:
         return song.reason
     kept = f"has {in_words(song.kept)}" if song.kept else ""
     return "; ".join(filter(None, (in_words(song.put), kept)))
+
+
+COMPARER = "audiorec.retagging.job:comparer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePlace:
+    """Location of a file below a root."""
+
+    root: str
+    parts: tuple[str, ...]
+    path: str
+
+
+def restore(
+    undo_file: str | Path,
+    roots: Sequence[str | Path],
+    *,
+    write: bool = False,
+    limits: Limits = LIMITS,
+    told: Told | None = None,
+) -> Retagging:
+    """Restore files to their state before `retag`; by default only report which.
+
+    Parameters
+    ----------
+    undo_file : path
+    roots : sequence of path
+        Files outside them are left alone, whatever the undo file says; links are not followed.
+    write : bool
+        Restore the files. A killed run can be repeated.
+    limits : Limits
+        Time and memory limits for reading the audio of one song.
+    told : callable, optional
+        Called with each `Retagged` as soon as it is done.
+
+    Returns
+    -------
+    retagging : Retagging
+        Newest change first. Files that were changed since are refused, because those changes
+        would be lost.
+
+    Raises
+    ------
+    MissingFileError
+        If the undo file or a root does not exist.
+    DamagedFileError
+        If it is not an undo file.
+    StoreError
+        If the undo file is a link, or not a regular file.
+    """
+    places = checked_roots(roots)
+    songs = []
+    with Workers(COMPARER, limits=limits) as workers:
+        for record in read_records(Path(undo_file)):
+            if isinstance(record, DamagedFileError):
+                song = Retagged(song_id="", path=str(undo_file), state=REFUSED, reason=str(record))
+            else:
+                song = _undone(record, places, workers, write=write)
+            songs.append(song)
+            if told is not None:
+                told(song)
+    return Retagging(songs=tuple(songs))
+
+
+def comparer() -> Callable[[tuple[FilePlace, bool]], bool]:
+    """Return what the worker of `undo` runs: whether a song's copy, if made, has its audio."""
+
+    def compare(item: tuple[FilePlace, bool]) -> bool:
+        at, is_copied = item
+        with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
+            place = SongPlace(at, folder)
+            with place.open_song() as song:
+                sniff_open(at.path, song)
+                if not is_copied:
+                    return True
+                with place.open_copy() as copy:
+                    return content_hash_of(song) == content_hash_of(copy)
+
+    return compare
+
+
+def _undone(record: Record, roots: Sequence[str], workers: Workers, *, write: bool) -> Retagged:
+    found = below_roots(roots, record.path)
+    put = {name: tuple(values) for name, values in record.put.items()}
+    if found is None:
+        reason = "lies outside the given folders"
+        return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
+    place = FilePlace(root=found[0], parts=tuple(found[1]), path=record.path)
+    try:
+        state = _restored(record, place, workers, write=write)
+    except SongError as error:
+        reason = error.reason
+        return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
+    return Retagged(song_id=record.song_id, path=record.path, state=state, put=put)
+
+
+def _restored(record: Record, at: FilePlace, workers: Workers, *, write: bool) -> str:
+    with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
+        place = SongPlace(at, folder)
+        with place.open_song() as file:
+            now = state_of(file)
+            if _same(now, record.old):
+                if write:
+                    place.remove_copy()  # left by a run killed before the swap
+                return AS_IT_WAS
+            if not _same(now, record.new):
+                raise _refused(at, "was changed since, and restoring would lose that")
+            refuse_irreplaceable(at, os.fstat(file.fileno()))
+            if not write:
+                _prove_song(at, workers, is_copied=False)
+                return WOULD_WRITE
+            with place.new_copy() as copy:
+                for block in old_bytes(record.delta, file):
+                    copy.write(block)
+                copy.flush()
+                if state_of(copy).sha256 != record.old.sha256:
+                    raise ValueError("the undo file does not match this file")
+                _prove_song(at, workers, is_copied=True)
+                keep_attributes(file.fileno(), copy.fileno(), keep_mtime=False)
+                set_mtime(copy.fileno(), record.old.mtime_ns)
+                os.fsync(copy.fileno())
+        place.exchange()
+    return RESTORED
+
+
+def _prove_song(at: FilePlace, workers: Workers, *, is_copied: bool) -> None:
+    """Refuse a file that is no song, and a copy with other audio: an undo file may be forged."""
+    answer = workers.ask((at, is_copied))
+    if answer.error is not None:
+        raise answer.error
+    if not answer.value:
+        raise _refused(at, answer.message or "its audio would change, not only its tags")
+
+
+def _refused(at: FilePlace, reason: str) -> SongError:
+    return SongError(at.path, Failure.UNSUPPORTED, f"{reason}; left unchanged", STAGE)
+
+
+def _same(one: FileState, other: FileState) -> bool:
+    return (one.size, one.sha256) == (other.size, other.sha256)

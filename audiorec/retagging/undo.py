@@ -17,8 +17,7 @@ from typing import Any
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import open_own, refuse_link, sync
-from audiorec.retagging.change import FileState
-from audiorec.retagging.delta import MOST_BYTES, Delta
+from audiorec.retagging.change import MOST_BYTES, Delta, FileState
 
 SCHEMA = "audiorec/retag-undo/1"
 MOST_LINE_BYTES = 2 * MOST_BYTES  # patches encoded as text, with margin

@@ -27,15 +27,16 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
-from audiorec.simulation.plays import Plays, simulate_listening
-from audiorec.simulation.tastes import (
+from audiorec.simulation.plays import (
     AGE_BANDS,
     COUNTRIES,
     People,
+    Plays,
     WorldSongs,
     affinities,
     make_people,
     make_songs,
+    simulate_listening,
 )
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore

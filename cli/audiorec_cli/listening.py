@@ -1,7 +1,7 @@
 """``audiorec listening``: import, check, prepare, split and correlate logs; remove a user."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,9 +27,6 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
-
-if TYPE_CHECKING:
-    pass
 
 FEW_SONGS = 200  # with fewer, a user meets too few new songs for a correlation
 
@@ -75,7 +72,7 @@ def check(
     audiorec listening check plays.parquet --vectors vecs.parquet
     audiorec listening check lists.parquet --kind candidates --json
     """
-    from audiorec.listening.kinds import guess_kind
+    from audiorec.listening.check import guess_kind
     from audiorec.listening.rule import Rule, load_rule
 
     loaded = load_rule(rule) if rule else Rule()
@@ -135,8 +132,8 @@ def prepare(
     audiorec listening prepare plays.csv --out prepared/ --buckets 256 --json
     audiorec listening prepare plays.parquet --out prepared/ --filter looped
     """
+    from audiorec.listening.prepare import PrepareSpec
     from audiorec.listening.prepare import prepare as prepare_log
-    from audiorec.listening.spill import PrepareSpec
 
     spec = PrepareSpec(
         by=by, buckets=buckets, filters=tuple(filters or ()), skip_bad_rows=skip_bad_rows

@@ -117,7 +117,7 @@ def _songs(
     vectors: Path | None, embeddings: Path | None, by: CorrelateBy
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
-    from audiorec.analysis.pairs import embedding_units
+    from audiorec.analysis.job import embedding_units
 
     if embeddings is not None:
         from audiorec.store.embeddings import EmbeddingTable

@@ -13,7 +13,7 @@ from audiorec_cli.shared.options import JsonOption, OutFileOption, more
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.listening.triples import Triples
+    from audiorec.listening.side import Triples
 
 FormName = Literal["hub", "pairwise"]
 FACT_KINDS = ("lists", "likes", "follows")
@@ -78,7 +78,7 @@ def graph(
     audiorec listening graph --side side.csv --column artist --out triples.parquet
     audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
-    from audiorec.listening.triples import describe_triples
+    from audiorec.listening.side import describe_triples
     from audiorec.recall.graph.facts import counts_of, joined, write_triples
 
     for name in facts or ():
@@ -152,7 +152,7 @@ def _log_facts(log: Path | None, facts: list[str], skip_bad_rows: bool) -> "list
     if log is None or not facts:
         return []
     from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.liked import to_liked
+    from audiorec.listening.likes import to_liked
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.graph.facts import follow_facts, list_facts
 

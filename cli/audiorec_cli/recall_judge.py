@@ -258,7 +258,7 @@ def _ways(
 def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> None:
     if path is None:
         return
-    from audiorec.evaluation.rank_pictures import draw_channels
+    from audiorec.evaluation.pictures import draw_channels
     from audiorec.files.own_files import replaced
 
     rows = {v.channel: v.figures(k) for v in found}

@@ -432,7 +432,7 @@ def _short(name: str, value: float | None) -> str:
 def _draw_tuned(path: Path | None, found: "Tuned") -> None:
     if path is None:
         return
-    from audiorec.evaluation.rank_pictures import draw_trade_off
+    from audiorec.evaluation.pictures import draw_trade_off
     from audiorec.files.own_files import replaced
 
     measure = f"{found.by[0]}@{found.by[1]}"

@@ -49,7 +49,7 @@ def run(
     audiorec recall run --config recall.toml --day 2026-11-25
     """
     from audiorec.files.storage import join
-    from audiorec.listening.days import parse_day
+    from audiorec.listening.log_files import parse_day
     from audiorec.recall.serving.nightly.places import open_night
 
     opened = open_night(config, parse_day(day, "--day") if day else None)

@@ -71,8 +71,8 @@ def retag(
     audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
     audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
     """
+    from audiorec.retagging.job import restore
     from audiorec.retagging.job import retag as retag_songs
-    from audiorec.retagging.undo_job import restore
 
     if undo is not None and (fields or replace or save_undo or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")

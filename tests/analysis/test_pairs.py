@@ -1,11 +1,11 @@
-"""`audiorec.analysis.pairs`: favourites and new songs, the mean of cosines, who is compared."""
+"""`audiorec.analysis.job`: favourites and new songs, the mean of cosines, who is compared."""
 
 import numpy as np
 import pytest
 from made_logs import log_of
 
-from audiorec.analysis import pairs as module
-from audiorec.analysis.pairs import (
+from audiorec.analysis import job as module
+from audiorec.analysis.job import (
     completion,
     default_split,
     embedding_units,

@@ -1,9 +1,9 @@
-"""`audiorec.analysis.sensitive_share`: planted mixtures are found, chance is not."""
+"""`audiorec.analysis.pearson`: planted mixtures are found, chance is not."""
 
 import numpy as np
 import pytest
 
-from audiorec.analysis.sensitive_share import sensitive_share
+from audiorec.analysis.pearson import sensitive_share
 from audiorec.errors import InputError, ShapeError
 
 

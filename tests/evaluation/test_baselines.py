@@ -1,11 +1,11 @@
-"""`audiorec.evaluation.baselines`: projections learnt on known songs alone, and centres."""
+"""`audiorec.evaluation.ranking`: projections learnt on known songs alone, and centres."""
 
 import numpy as np
 import pytest
 from little_worlds import pairs
 
 from audiorec.errors import ShapeError
-from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
+from audiorec.evaluation.ranking import artist_likes, centroids, fit_projection, unit
 
 KNOWN = np.array([[1.0, 10.0], [3.0, 30.0], [5.0, 10.0]])
 

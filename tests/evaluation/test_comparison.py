@@ -1,4 +1,4 @@
-"""`audiorec.evaluation.comparison`: the same users for all, differences to the first."""
+"""`audiorec.evaluation.ranking`: the same users for all, differences to the first."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.evaluation import comparison
-from audiorec.evaluation.comparison import Panel, compare
+from audiorec.evaluation import ranking
+from audiorec.evaluation.ranking import Panel, compare
 
 RNG = np.random.default_rng(0)
 TASTE, SONGS = RNG.standard_normal((300, 3)), RNG.standard_normal((40, 3))
@@ -44,7 +44,7 @@ def test_better_methods_have_better_figures(found):
 
 
 def test_blocks_of_users_change_nothing(found, monkeypatch):
-    monkeypatch.setattr(comparison, "USERS_AT_ONCE", 7)
+    monkeypatch.setattr(ranking, "USERS_AT_ONCE", 7)
     again = compare(PANEL, METHODS, k=5, rng=np.random.default_rng(1))
     assert again.to_dict() == found.to_dict()
 

@@ -1,4 +1,4 @@
-"""`audiorec.evaluation.rank_pictures`: channels side by side."""
+"""`audiorec.evaluation.pictures`: channels side by side."""
 
 import io
 
@@ -8,7 +8,7 @@ from needs import needs
 
 from audiorec.errors import MissingExtraError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.rank_pictures import draw_channels
+from audiorec.evaluation.pictures import draw_channels
 
 ROWS = {
     "vs-knn": {"recall@20": Interval(0.2, 0.18, 0.22), "gini": 0.9, "popularity": 40.0},

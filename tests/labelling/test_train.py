@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
-from audiorec.labelling.calibration import class_targets, fit_calibration
-from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head
+from audiorec.labelling.train import (
+    HeadRecipe,
+    class_targets,
+    fit_calibration,
+    grouped_folds,
+    train_head,
+)
 from audiorec.tagger.heads import softmax
 
 needs("torch")

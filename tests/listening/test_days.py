@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 from made_days import ORDINARY, moment, write_days, write_part
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.listening.days import Days, day_starts_s, parse_day
 from audiorec.listening.events import RowsError
 from audiorec.listening.feed import read_prepared
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import check_day, files_fingerprint, log_files, select_days
-from audiorec.listening.prepare import prepare
+from audiorec.listening.log_files import (
+    Days,
+    check_day,
+    day_starts_s,
+    files_fingerprint,
+    log_files,
+    parse_day,
+    select_days,
+)
+from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.sequences import to_sequences
-from audiorec.listening.spill import PrepareSpec
 
 DAYS = {
     "2026-11-24": [("ana", "a", "2026-11-24 09:00"), ("ben", "b", "2026-11-24 10:00")],

@@ -4,8 +4,7 @@ from made_logs import log_of
 
 from audiorec.errors import InputError
 from audiorec.listening.check import describe
-from audiorec.listening.filters import FILTERS, count_noise, noise, without_noise
-from audiorec.listening.sequences import to_sequences
+from audiorec.listening.sequences import FILTERS, count_noise, noise, to_sequences, without_noise
 
 DAY = 86_400.0
 

@@ -12,8 +12,7 @@ from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.listening.feed import read_prepared
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import log_fingerprint, prepare
-from audiorec.listening.spill import PrepareSpec
+from audiorec.listening.prepare import PrepareSpec, log_fingerprint, prepare
 from audiorec.recall.contract.tables import read_candidates
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.verify import verify

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening import log_blocks as reading
+from audiorec.listening import interactions as reading
 from audiorec.listening.events import EVENTS, Interactions, RowsError
 from audiorec.listening.interactions import read_interactions, unmatched
 

@@ -7,7 +7,7 @@ from audiorec.errors import InputError
 from audiorec.listening.check import describe
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, RowsError
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import to_preferences
 
 
 def read(tmp_path, text, **options):

@@ -1,4 +1,4 @@
-"""`audiorec.listening.preferences`: each clause by hand, and what never changes."""
+"""`audiorec.listening.rule`: each clause by hand, and what never changes."""
 
 from dataclasses import replace
 
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from made_logs import log_of
 
 from audiorec.listening.events import EVENTS
-from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
-from audiorec.listening.rule import Clause, Rule, Verdict
+from audiorec.listening.rule import Clause, Rule, Verdict, duplicates, judge_pairs, to_preferences
 
 
 def named(preferences, pairs):

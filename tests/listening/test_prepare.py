@@ -16,9 +16,8 @@ from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
 from audiorec.listening.feed import buckets_of, padded_batches, read_prepared, split_in_buckets
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import prepare
+from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.sequences import to_sequences
-from audiorec.listening.spill import PrepareSpec
 
 EVENTS = ["play", "finish", "skip", "like", "playlist"]
 
@@ -46,8 +45,8 @@ def log(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr("audiorec.listening.spill.PIECE_ROWS", 900)
-    monkeypatch.setattr("audiorec.listening.log_blocks.BLOCK_ROWS", 400)
+    monkeypatch.setattr("audiorec.listening.prepare.PIECE_ROWS", 900)
+    monkeypatch.setattr("audiorec.listening.interactions.BLOCK_ROWS", 400)
 
 
 def owners(sequences):

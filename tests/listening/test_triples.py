@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.listening.triples import describe_triples, read_triples
+from audiorec.listening.side import describe_triples, read_triples
 
 FORMATS = Path("fixtures/formats")
 

@@ -1,4 +1,4 @@
-"""`audiorec.retagging.delta`: the old file comes back from any new one, and little is kept."""
+"""`audiorec.retagging.change`: the old file comes back from any new one, and little is kept."""
 
 import json
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import StoreError
-from audiorec.retagging import delta as module
-from audiorec.retagging.delta import Delta, delta_of, old_bytes
+from audiorec.retagging import change as module
+from audiorec.retagging.change import Delta, delta_of, old_bytes
 
 BYTES = st.binary(min_size=1, max_size=300)
 

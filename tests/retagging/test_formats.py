@@ -14,10 +14,9 @@ from audiorec.audio.sniff import begin_of_audio
 from audiorec.audio.tags import all_tags, read_tag
 from audiorec.errors import MissingExtraError, SongError
 from audiorec.retagging import job
-from audiorec.retagging.change import prepare_copy, swap_in
-from audiorec.retagging.delta import old_bytes
+from audiorec.retagging.change import old_bytes, prepare_copy, swap_in
+from audiorec.retagging.job import restore
 from audiorec.retagging.undo import Undo
-from audiorec.retagging.undo_job import restore
 from audiorec.runs.workers import Answer
 
 needs("mutagen")

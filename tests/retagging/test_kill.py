@@ -10,7 +10,7 @@ import pytest
 from needs import needs
 
 from audiorec.audio.tags import read_tag
-from audiorec.retagging import job, undo_job
+from audiorec.retagging import job
 from audiorec.retagging.change import prepare_copy
 from audiorec.retagging.undo import Undo
 from audiorec.runs.workers import Answer
@@ -67,9 +67,7 @@ def test_writing(name, song, change, tmp_path):
             new = path.read_bytes()
             break
         seen.append(path.read_bytes())
-        undone = (
-            undo_job.restore(undo_file, [path.parent], write=True) if undo_file.exists() else None
-        )
+        undone = job.restore(undo_file, [path.parent], write=True) if undo_file.exists() else None
         assert path.read_bytes() == old
         assert len(left(path)) <= 1  # a copy, which the next run removes
         assert undone is None or all(
@@ -97,10 +95,10 @@ def test_undoing(song, change, tmp_path):
     while step < 100:
         step += 1
         path.write_bytes(new)
-        if not killed_at(step, lambda: undo_job.restore(undo_file, [tmp_path], write=True)):
+        if not killed_at(step, lambda: job.restore(undo_file, [tmp_path], write=True)):
             break
         assert path.read_bytes() in (old, new)
-        undo_job.restore(undo_file, [tmp_path], write=True)
+        job.restore(undo_file, [tmp_path], write=True)
         assert path.read_bytes() == old
         assert [p for p in tmp_path.iterdir() if p.is_file()] == [path]
     assert step > 4

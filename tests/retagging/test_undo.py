@@ -10,10 +10,9 @@ from needs import needs
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.retagging import job
-from audiorec.retagging.change import FileState, prepare_copy
-from audiorec.retagging.delta import Delta
+from audiorec.retagging.change import Delta, FileState, prepare_copy
+from audiorec.retagging.job import restore
 from audiorec.retagging.undo import Record, Undo, read_records
-from audiorec.retagging.undo_job import restore
 from audiorec.runs.workers import Answer
 
 needs("mutagen")

@@ -1,4 +1,4 @@
-"""`audiorec.retagging.wanted`: moods of a song from the tags that its store holds."""
+"""`audiorec.retagging.job`: moods of a song from the tags that its store holds."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from made_library import series, song, write_library
 from made_sound import add_lists
 
 from audiorec.errors import InputError
-from audiorec.retagging.wanted import wanted_fields
+from audiorec.retagging.job import wanted_fields
 from audiorec.store.store import VectorStore
 from audiorec.tagger.weights import MSD
 

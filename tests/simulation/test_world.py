@@ -13,8 +13,7 @@ from audiorec.library.library import Library
 from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.interactions import read_interactions
 from audiorec.simulation import world as world_module
-from audiorec.simulation.plays import DAY_S
-from audiorec.simulation.tastes import affinities, audible_places, make_people, make_songs
+from audiorec.simulation.plays import DAY_S, affinities, audible_places, make_people, make_songs
 from audiorec.simulation.world import START_S, WorldSpec, simulate, simulate_world
 
 SPEC = WorldSpec(users=120, days=40, seed=3)

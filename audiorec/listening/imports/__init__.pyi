@@ -1,5 +1,6 @@
 from audiorec.listening.imports.job import IMPORTS as IMPORTS
 from audiorec.listening.imports.job import Imported as Imported
+from audiorec.listening.imports.job import KnownSongs as KnownSongs
 from audiorec.listening.imports.job import import_history as import_history
 from audiorec.listening.imports.job import path_beside as path_beside
 from audiorec.listening.imports.rows import ImportedBlock as ImportedBlock
@@ -7,4 +8,3 @@ from audiorec.listening.imports.rows import ImportedEvent as ImportedEvent
 from audiorec.listening.imports.rows import RejectedRow as RejectedRow
 from audiorec.listening.imports.rows import SongRef as SongRef
 from audiorec.listening.imports.rows import SourceRow as SourceRow
-from audiorec.listening.imports.songs import KnownSongs as KnownSongs

@@ -23,13 +23,15 @@ from typing import Any
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import LARGEST_CSV, bounded_lines
-from audiorec.listening.imports.archives import FAILURE, Member, members
-from audiorec.listening.imports.json_rows import (
+from audiorec.listening.imports.archives import (
     CHUNK_BYTES,
+    FAILURE,
     Broken,
+    Member,
     array_rows,
     is_lines,
     line_rows,
+    members,
 )
 from audiorec.listening.imports.rows import (
     NO_TIME,

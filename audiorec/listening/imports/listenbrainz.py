@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.listening.imports.archives import Member, members
-from audiorec.listening.imports.json_rows import (
+from audiorec.listening.imports.archives import (
     CHUNK_BYTES,
     Broken,
+    Member,
     array_rows,
     is_lines,
     line_rows,
+    members,
 )
 from audiorec.listening.imports.rows import (
     NOT_AN_OBJECT,

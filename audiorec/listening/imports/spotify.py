@@ -24,8 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiorec.listening.imports.archives import members
-from audiorec.listening.imports.json_rows import Broken, array_rows
+from audiorec.listening.imports.archives import Broken, array_rows, members
 from audiorec.listening.imports.rows import (
     LONGEST_PLAY_S,
     NOT_AN_OBJECT,

@@ -19,7 +19,7 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError, WeightsError
-from audiorec.evaluation.baselines import unit
+from audiorec.evaluation.ranking import unit
 from audiorec.learning.bundle import Bundle, Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Split

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.evaluation.comparison import Panel
-from audiorec.evaluation.ranking import auc_per_user
+from audiorec.evaluation.ranking import Panel, auc_per_user
 from audiorec.learning.machine import generator
 from audiorec.learning.negatives import NegativeSampler
 from audiorec.listening.sequences import Sequences

@@ -18,8 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, SpecMismatchError
-from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
-from audiorec.evaluation.comparison import Comparison, Method, compare
+from audiorec.evaluation.ranking import (
+    Comparison,
+    Method,
+    artist_likes,
+    centroids,
+    compare,
+    fit_projection,
+    unit,
+)
 from audiorec.recall.audio.data import make_panel, verdict_pairs
 from audiorec.recall.audio.held_out import Split, SplitPart, parts_of_known, song_groups
 from audiorec.recall.contract.data import Queries, RecallData

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from audiorec.errors import InputError
-from audiorec.evaluation.baselines import unit
+from audiorec.evaluation.ranking import unit
 from audiorec.learning.fit import Phase, log_epochs
 from audiorec.listening.baskets import song_pairs
 from audiorec.recall.audio.data import (

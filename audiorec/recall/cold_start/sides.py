@@ -24,8 +24,7 @@ from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.preferences import to_preferences
-from audiorec.listening.rule import Rule
+from audiorec.listening.rule import Rule, to_preferences
 from audiorec.recall.cold_start.new_songs import Screening, SongFacts, screen
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.searchable import SearchableStore

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.evaluation.baselines import unit
+from audiorec.evaluation.ranking import unit
 from audiorec.listening.history import (
     Histories,
     Likes,

@@ -11,11 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening.liked import Liked
+from audiorec.listening.likes import Liked
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import By, Sequences
-from audiorec.listening.side import SongSide
-from audiorec.listening.triples import Triples, entities_of_type
+from audiorec.listening.side import SongSide, Triples, entities_of_type
 from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
@@ -188,7 +187,7 @@ class RecallData:
         Fingerprints of the logs that the sequences come from; stored in the model, so that
         `audiorec.listening.forget` can name the models to retrain.
     disliked, heard : Sequences, optional
-        If the sequences hold liked songs (`audiorec.listening.liked`): the songs that the same
+        If the sequences hold liked songs (`audiorec.listening.likes`): the songs that the same
         users dislike, and all songs that they played.
     simulated : bool
         Whether the log declares itself as simulated.

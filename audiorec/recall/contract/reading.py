@@ -10,8 +10,7 @@ from audiorec.errors import InputError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import favourites_of
-from audiorec.listening.side import fill_missing, read_side, side_of_store
-from audiorec.listening.triples import read_triples
+from audiorec.listening.side import fill_missing, read_side, read_triples, side_of_store
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable

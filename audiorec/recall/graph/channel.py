@@ -14,7 +14,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.triples import type_of
+from audiorec.listening.side import type_of
 from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace

@@ -25,8 +25,7 @@ from audiorec.errors import InputError
 from audiorec.files.tables import write_plain
 from audiorec.listening.events import ARTIST_EVENTS, Interactions
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.side import SongSide
-from audiorec.listening.triples import Triples
+from audiorec.listening.side import SongSide, Triples
 from audiorec.recall.contract.data import Sound
 from audiorec.types import FloatArray, Int64Array, normalised_name, string_array
 
@@ -205,7 +204,7 @@ def joined(parts: Iterable[Triples]) -> Triples:
 
 
 def write_triples(path: Path, triples: Triples) -> None:
-    """Write a Parquet file that `audiorec.listening.triples.read_triples` reads, atomically."""
+    """Write a Parquet file that `audiorec.listening.side.read_triples` reads, atomically."""
     entities, names = string_array(triples.entity_ids), string_array(triples.relations)
     columns = {
         "head": pa.DictionaryArray.from_arrays(pa.array(triples.head), entities),

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.triples import Triples, type_of
+from audiorec.listening.side import Triples, type_of
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.graph.facts import artist_facts, joined, side_facts, sound_facts
 from audiorec.spec import fingerprint

@@ -19,7 +19,7 @@ from audiorec.files.tables import TableFile
 from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
-from audiorec.listening.liked import to_liked
+from audiorec.listening.likes import to_liked
 from audiorec.listening.log_files import log_files
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide

@@ -14,7 +14,7 @@ from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
-    from audiorec.listening.liked import Liked
+    from audiorec.listening.likes import Liked
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
@@ -101,7 +101,7 @@ class ListeningOptions:
 
     def liked(self, read: "Interactions", rule: Path | None) -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
-        from audiorec.listening.liked import to_liked
+        from audiorec.listening.likes import to_liked
         from audiorec.listening.rule import load_rule
 
         if self.by not in (None, "user") or self.filters:
@@ -128,8 +128,7 @@ class QueryOptions(ListeningOptions):
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
         from audiorec.listening.events import EVENTS
-        from audiorec.listening.follows import follows
-        from audiorec.listening.likes import likes
+        from audiorec.listening.likes import follows, likes
         from audiorec.listening.profiles import read_profiles
         from audiorec.listening.sequences import Sequences
         from audiorec.recall.contract.data import Context, Queries

@@ -28,8 +28,13 @@ def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> d
 
 def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
     """Read side information, triples, candidates or targets, and count the content."""
-    from audiorec.listening.side import describe_side, read_side
-    from audiorec.listening.triples import describe_triples, read_triples, type_of
+    from audiorec.listening.side import (
+        describe_side,
+        describe_triples,
+        read_side,
+        read_triples,
+        type_of,
+    )
     from audiorec.recall.contract.tables import read_candidates, read_targets
 
     counts: dict[str, Any]

@@ -29,7 +29,7 @@ from audiorec_cli.shared.reach import Reach, reach_of
 
 if TYPE_CHECKING:
     from audiorec.files.copies import Delivery, Revision
-    from audiorec.listening.days import Days
+    from audiorec.listening.log_files import Days
 
 LOG = "LOG"  # the metavar of options that are read as a log
 LOG_NAMES = ("file",)  # parameters that may also be a log: listening check FILE
@@ -271,7 +271,7 @@ def _with_parser(parameter: Parameter) -> Parameter:
 
 
 def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
-    from audiorec.listening.days import Days, parse_day
+    from audiorec.listening.log_files import Days, parse_day
 
     day = parse_day(given["day"], "--day") if given.get("day") else None
     since, until = (
@@ -287,8 +287,7 @@ def _by_day(
     values: dict[str, Any], places: Mapping[str, Parameter], day: date, kind: str
 ) -> dict[str, Any]:
     """Direct a command's output to the folder of a day, and its input to earlier days."""
-    from audiorec.listening.day_folders import day_before, folder_of_day
-    from audiorec.listening.days import day_folder
+    from audiorec.listening.log_files import day_before, day_folder, folder_of_day
     from audiorec.runs.record import record_of
 
     out_name = next(n for n in places if n in ("output", "out"))

@@ -20,8 +20,8 @@ from made_package import install
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
-from audiorec.listening.imports.job import IMPORTS, import_history, path_beside
-from audiorec.listening.imports.json_rows import Broken, array_rows, line_rows
+from audiorec.listening.imports.archives import Broken, array_rows, line_rows
+from audiorec.listening.imports.job import IMPORTS, KnownSongs, import_history, path_beside
 from audiorec.listening.imports.rows import (
     ImportedEvent,
     RejectedRow,
@@ -30,7 +30,6 @@ from audiorec.listening.imports.rows import (
     epoch,
     moment,
 )
-from audiorec.listening.imports.songs import KnownSongs
 from audiorec.listening.interactions import read_interactions
 from audiorec.store.store import VectorStore
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from audiorec.listening.imports import json_rows
+from audiorec.listening.imports import archives
+from audiorec.listening.imports.archives import Broken, array_rows
 from audiorec.listening.imports.job import import_history
-from audiorec.listening.imports.json_rows import Broken, array_rows
 
 CELL = 1 << 15
 BROKEN = {
@@ -41,7 +41,7 @@ def test_values_behind_damage_are_found_until_too_much_was_parsed_in_vain(monkey
     good = [{"b": 2}, {"b": 3}]
     found = [value for _, value in array_rows(io.BytesIO(text))]
     assert [one for one in found if not isinstance(one, Broken)] == [*good, {"b": 5}]
-    monkeypatch.setattr(json_rows, "MOST_AGAIN", 10)
+    monkeypatch.setattr(archives, "MOST_AGAIN", 10)
     found = [value for _, value in array_rows(io.BytesIO(text))]
     assert [one for one in found if not isinstance(one, Broken)] == [{"b": 5}]
     assert found[0] == Broken("is cut off or no JSON", '{"a":[{"b":1},{"b":2},{"b":3},!, {"b":4}')

@@ -14,7 +14,7 @@ from made_stores import write_store
 from audiorec.errors import InputError, LostBlocksError, SpecMismatchError
 from audiorec.files.arrow import string_array
 from audiorec.library.library import Library
-from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import to_preferences
 from audiorec.recall.cold_start import job as cold_start
 from audiorec.recall.cold_start.assign import assign
 from audiorec.recall.cold_start.job import ColdStart

@@ -8,7 +8,7 @@ from made_stores import write_store
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
-from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import to_preferences
 from audiorec.recall.cold_start.new_songs import KnownAudio, SongFacts, screen
 from audiorec.recall.cold_start.sides import ColdStartFiles, heard_pairs, open_inputs
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings

@@ -6,7 +6,7 @@ from made_logs import log_of
 from made_stores import write_store
 
 from audiorec.library.library import Library
-from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import to_preferences
 from audiorec.recall.cold_start.tastes import Tastes
 
 DAY = 86_400.0

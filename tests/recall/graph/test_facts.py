@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError
 from audiorec.listening.events import ArtistEvents, Interactions
 from audiorec.listening.sequences import Sequences
-from audiorec.listening.side import read_side
-from audiorec.listening.triples import read_triples
+from audiorec.listening.side import read_side, read_triples
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.graph.facts import (
     counts_of,

@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError
 from audiorec.files.arrow import encoded, integers
 from audiorec.listening.events import EVENTS
-from audiorec.listening.preferences import judge_pairs
-from audiorec.listening.rule import Rule
+from audiorec.listening.rule import Rule, judge_pairs
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.default_list import DEFAULT

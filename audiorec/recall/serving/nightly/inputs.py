@@ -5,9 +5,8 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.listening.events import Interactions
-from audiorec.listening.follows import follows
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import likes
+from audiorec.listening.likes import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.default_list import DefaultList

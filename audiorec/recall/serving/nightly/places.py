@@ -18,9 +18,14 @@ from audiorec.errors import InputError
 from audiorec.files.copies import Delivery, local_file, local_folder, with_local
 from audiorec.files.storage import find, is_folder, is_uri, join, parent
 from audiorec.files.user_files import read_settings
-from audiorec.listening.day_folders import day_before, days_in
-from audiorec.listening.days import Days, day_folder
-from audiorec.listening.log_files import check_day, select_days
+from audiorec.listening.log_files import (
+    Days,
+    check_day,
+    day_before,
+    day_folder,
+    days_in,
+    select_days,
+)
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.job import NightlyJob

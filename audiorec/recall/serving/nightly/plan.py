@@ -12,7 +12,7 @@ from typing import Any
 from audiorec.errors import InputError
 from audiorec.files.storage import is_uri
 from audiorec.files.user_files import from_table, read_settings
-from audiorec.listening.days import offset_s
+from audiorec.listening.log_files import offset_s
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external
 from audiorec.recall.serving.candidate_rows import REPLAY

@@ -19,8 +19,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.follows import follows
-from audiorec.listening.likes import likes
+from audiorec.listening.likes import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.channel import Channel

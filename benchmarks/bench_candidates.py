@@ -37,9 +37,8 @@ from audiorec.recall.contract import batch_recall
 from audiorec.recall.contract.channel import block_rows
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
+from audiorec.recall.sequence.youtube_dnn.channel import SoundMap, YouTubeDNN
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel, n_columns
-from audiorec.recall.sequence.youtube_dnn.sound_map import SoundMap
 
 EVERY_S = 0.2  # seconds between two looks at memory
 ZIPF = 1.05

@@ -32,8 +32,8 @@ from audiorec.learning.next_plays import NextPlays
 from audiorec.learning.next_song import NextSongLearner
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.song_features import no_features
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 WARM_UP = 3
 PLAYS, LENGTH = 200_000, 20

@@ -29,7 +29,7 @@ from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.splits import JudgingSplit, given_split, split
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.sequence.sasrec.channel import SASRec
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 
 NEWEST = 0.05  # of the sessions
 DEPTH = 100  # songs that each channel is asked for
@@ -59,7 +59,7 @@ def sasrec_of_twelve(learn: Sequences) -> Channel:
 
     class Fixed(SASRec):
         def _fit(self, data: RecallData, **_: object) -> None:
-            from audiorec.recall.contract.side_encoder import SideEncoder
+            from audiorec.recall.contract.next_song import SideEncoder
 
             self.facts = SideEncoder.fit(data.context, data.song_ids, ~data.is_cold)
             features = self.facts.encode(data.context, data.song_ids)

@@ -57,11 +57,10 @@ def main() -> None:
     from recall_tables import playlists
 
     from audiorec.recall.contract.data import RecallData
-    from audiorec.recall.graph.learner import _PairLearner
+    from audiorec.recall.graph.learner import _PairLearner, pair_mask
     from audiorec.recall.graph.material import material_of
-    from audiorec.recall.graph.pairs import pair_mask
+    from audiorec.recall.graph.models import Song2vecModel
     from audiorec.recall.graph.recipe import Song2vecRecipe
-    from audiorec.recall.graph.vectors import Song2vecModel
 
     torch.set_num_threads(1)
     learn = playlists(args.data).cut.learn

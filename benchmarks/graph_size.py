@@ -32,11 +32,10 @@ from pathlib import Path
 import numpy as np
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.graph.learner import _PairLearner
+from audiorec.recall.graph.learner import _PairLearner, pair_mask
 from audiorec.recall.graph.material import Facts, GraphMaterial
-from audiorec.recall.graph.pairs import pair_mask
+from audiorec.recall.graph.models import Song2vecModel
 from audiorec.recall.graph.recipe import Song2vecRecipe
-from audiorec.recall.graph.vectors import Song2vecModel
 
 HEADS = ("songs", "entries", "facts", "tables")
 FIGURES = ("begin", "epoch", "places", "wall/CPU", "pairs/s", "GB", "own GB")

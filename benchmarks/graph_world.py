@@ -26,10 +26,9 @@ from graph_tables import KS, POOLS, graph_parser, interval, parsed_arguments, st
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.graph.channel import GraphChannel
+from audiorec.recall.graph.channel import GraphChannel, Song2vec
 from audiorec.recall.graph.facts import artist_facts, joined, sound_facts
 from audiorec.recall.graph.recipe import Song2vecRecipe
-from audiorec.recall.graph.song2vec import Song2vec
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
 from audiorec.types import BoolArray, FloatArray, Int64Array, normalised_name

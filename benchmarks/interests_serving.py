@@ -16,13 +16,15 @@ from audiorec.learning.machine import one_thread
 from audiorec.learning.next_plays import NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import SongFeatures, no_features
-from audiorec.recall.interests.forward import pooled_interests, routed_interests
-from audiorec.recall.interests.pooling import ComiRecSANetwork
-from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
-from audiorec.recall.interests.routing import MINDNetwork
-from audiorec.recall.sequence.sasrec.forward import newest_query
+from audiorec.recall.interests.forward import (
+    ComiRecSARecipe,
+    MINDRecipe,
+    pooled_interests,
+    routed_interests,
+)
+from audiorec.recall.interests.network import ComiRecSANetwork, MINDNetwork
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe, newest_query
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 ROWS = 1_024  # histories at a time, as in the channels
 

@@ -31,10 +31,10 @@ from recall_tables import TASKS, Task
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.learning.machine import one_thread
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.interests import InterestSpace
-from audiorec.recall.contract.tables import Lists
+from audiorec.recall.contract.space import InterestSpace
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.registry import channel_class
 from audiorec.types import FloatArray

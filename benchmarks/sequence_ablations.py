@@ -35,7 +35,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.splits import split
-from audiorec.recall.sequence.sasrec.gaps import DAY_S
+from audiorec.recall.sequence.sasrec.forward import DAY_S
 
 SESSION_S = 1_800.0
 S3 = {"beauty": "beauty_s3", "sports": "sports_s3", "toys": "toys_s3", "lastfm": "lastfm_seq"}

@@ -22,8 +22,8 @@ from audiorec.learning.next_plays import NextPlays
 from audiorec.learning.next_song import NextSongLearner
 from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 PEER = Path(__file__).parent / "peers" / "rectools_epoch.py"
 RECIPE = SASRecRecipe(dimension=64, negatives=256, dropout=0.2)

@@ -36,8 +36,8 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel

@@ -37,7 +37,7 @@ def plays():
 def sasrec():
     """Return a small channel with dropout."""
     from audiorec.recall.sequence.sasrec.channel import SASRec
-    from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
+    from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 
     return SASRec(SASRecRecipe(dimension=8, negatives=10, max_epochs=3, learning_rate=0.01))
 

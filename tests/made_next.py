@@ -34,11 +34,10 @@ def features():
 
 def network(channel, **changes):
     """Return a recipe with dropout, and the network that it makes."""
-    from audiorec.recall.interests.pooling import ComiRecSANetwork
-    from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
-    from audiorec.recall.interests.routing import MINDNetwork
+    from audiorec.recall.interests.forward import ComiRecSARecipe, MINDRecipe
+    from audiorec.recall.interests.network import ComiRecSANetwork, MINDNetwork
+    from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
     from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-    from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
     small = {"dimension": 8, "dropout": 0.3, "negatives": 10, "max_epochs": EPOCHS, **changes}
     if channel == "sasrec":

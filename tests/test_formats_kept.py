@@ -19,8 +19,8 @@ from audiorec.listening.sequences import to_sequences
 from audiorec.listening.side import read_side, read_triples
 from audiorec.playlists.earlier_lists import read_lists
 from audiorec.recall.cold_start.tables import summarise_lists
+from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.tables import read_candidates, read_targets
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import read_exposures
 from audiorec.recall.serving.tuned import read_tuned

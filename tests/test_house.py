@@ -96,7 +96,7 @@ def test_a_public_name_loads_its_module_and_no_other():
         "from audiorec.recall import SASRec, VsKnn, evaluate, fuse\n"
         "from audiorec.search import Space\n"
         "print(SASRec.name, VsKnn.name, evaluate.__name__, fuse.__name__, Space.__name__,"
-        " 'torch' in sys.modules, 'audiorec.recall.simple.ease' in sys.modules)"
+        " 'torch' in sys.modules, 'audiorec.recall.simple.external' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [

@@ -1,6 +1,6 @@
 """All channels by name: those of audiorec, and those of other packages.
 
-    "vs-knn"           ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
+    "vs-knn"           ──channel_class──▶ `audiorec.recall.simple.knn.VsKnn`
     "external:FILE"    ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
     "my_package:Hour"  ──channel_class──▶ the class ``Hour``, which the user named
     model/             ──load_channel───▶ the channel that wrote it
@@ -58,7 +58,7 @@ def channel_class(named: str) -> type[Channel]:
     --------
     >>> channel_class("rules").horizon
     'short'
-    >>> channel_class("audiorec.recall.simple.rules:Rules").name
+    >>> channel_class("audiorec.recall.simple.counts:Rules").name
     'rules'
     """
     if is_external(named):

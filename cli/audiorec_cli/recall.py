@@ -127,7 +127,7 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
 
 
 def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
-    from audiorec.recall.contract.settings import settings_of
+    from audiorec.recall.contract.job import settings_of
 
     found = settings_of(getattr(kind, "Recipe", None))
     if json:
@@ -261,7 +261,7 @@ def candidates(
     """
     from audiorec.files.user_files import read_lines
     from audiorec.recall.contract.batch_recall import write_candidates
-    from audiorec.recall.contract.default_list import DefaultList, default_users
+    from audiorec.recall.contract.candidates import DefaultList, default_users
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)

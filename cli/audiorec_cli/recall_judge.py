@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audiorec.evaluation.classification import Interval
+    from audiorec.recall.contract.candidates import Lists
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.tables import Lists
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
 
@@ -61,7 +61,7 @@ class JudgeOptions(SideOptions):
         """Read the log and split it; trained channels are judged on sequences as they know them."""
         import numpy as np
 
-        from audiorec.recall.contract.tables import read_targets
+        from audiorec.recall.contract.candidates import read_targets
         from audiorec.recall.judging.splits import given_split, split
 
         if self.split == "artists":
@@ -190,7 +190,7 @@ def _judged(
     channel: str | None, made: Path | None, settings: "Sequence[str]" = ()
 ) -> "tuple[Channel | Lists, bool]":
     """Return the channel or lists to evaluate, and whether they need no training."""
-    from audiorec.recall.contract.tables import read_candidates
+    from audiorec.recall.contract.candidates import read_candidates
     from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 
     if made is not None:

@@ -331,7 +331,7 @@ def tune(
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
-    from audiorec.recall.contract.tables import read_targets
+    from audiorec.recall.contract.candidates import read_targets
     from audiorec.recall.judging.splits import given_split
     from audiorec.recall.serving.exclusions import traits_of
     from audiorec.recall.serving.tables import channels_of

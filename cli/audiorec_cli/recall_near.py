@@ -12,7 +12,7 @@ from audiorec_cli.shared.listening import ModelArgument, PlaysOf
 from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
-    from audiorec.recall.graph.explain import NearSong
+    from audiorec.recall.graph.channel import NearSong
 
 
 def near(
@@ -40,8 +40,7 @@ def near(
     audiorec recall near graph/ a/one.flac --why -i plays.csv --by user
     audiorec recall near graph/ a/one.flac --cold 5 --json
     """
-    from audiorec.recall.graph.channel import GraphChannel
-    from audiorec.recall.graph.explain import near_song
+    from audiorec.recall.graph.channel import GraphChannel, near_song
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)

@@ -186,8 +186,7 @@ def _written(
     output: Path, channel: "SharedSpace", queries: "Queries", *, explain: bool
 ) -> dict[str, int]:
     """Write the user embeddings, one row per interest or user; return the counts."""
-    from audiorec.recall.contract.interests import InterestSpace, write_interests
-    from audiorec.recall.contract.space import write_users
+    from audiorec.recall.contract.space import InterestSpace, write_interests, write_users
 
     if isinstance(channel, InterestSpace):
         return write_interests(output, channel, queries, named=explain)

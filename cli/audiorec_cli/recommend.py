@@ -151,7 +151,7 @@ def _say_songs(
     songs: "list[Recommendation]", recommender: "Recommender", user: str, entry: str
 ) -> None:
     """Print how many songs there are and what they come from."""
-    from audiorec.recall.contract.default_list import DEFAULT
+    from audiorec.recall.contract.candidates import DEFAULT
 
     asked = ", ".join(channel.name for channel in recommender.channels)
     by_default = bool(songs) and all(song.channel == DEFAULT for song in songs)

@@ -16,7 +16,7 @@ from needs import needs
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.popular import Popular
+from audiorec.recall.simple.counts import Popular
 from audiorec.runs.record import write_run
 from audiorec.store.embeddings import write_embeddings
 

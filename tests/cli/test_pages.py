@@ -196,7 +196,7 @@ def write_channel(folder):
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.batch_recall import write_candidates
     from audiorec.recall.contract.data import Queries, RecallData
-    from audiorec.recall.simple.rules import Rules
+    from audiorec.recall.simple.counts import Rules
 
     plays = to_sequences(read_interactions(folder / "plays.csv"))
     rules = Rules().fit(RecallData(plays))

@@ -11,9 +11,9 @@ from needs import needs
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.settings import settings_of
+from audiorec.recall.contract.job import settings_of
 from audiorec.recall.registry import CHANNELS, channel_class
-from audiorec.recall.simple.popular import Popular
+from audiorec.recall.simple.counts import Popular
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
 

@@ -18,8 +18,8 @@ from audiorec.recall.judging.splits import split
 from audiorec.recall.serving import parts
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
-from audiorec.recall.simple.item_knn import ItemKnn
-from audiorec.recall.simple.popular import Popular
+from audiorec.recall.simple.counts import Popular
+from audiorec.recall.simple.knn import ItemKnn
 
 USERS, SONGS = 300, 40
 CLOCK = ("fit_cpu_s", "recall_cpu_s", "peak_mb")

@@ -15,8 +15,8 @@ from audiorec.learning.losses import add_history, lag_terms, next_repeat, next_s
 from audiorec.learning.next_plays import NextPlays, training_windows
 from audiorec.learning.next_song import NextSongLearner, _renumbered
 from audiorec.learning.song_features import no_features
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 N_SONGS = 7
 

@@ -13,7 +13,7 @@ from audiorec.listening.feed import read_prepared
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, log_fingerprint, prepare
-from audiorec.recall.contract.tables import read_candidates
+from audiorec.recall.contract.candidates import read_candidates
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.verify import verify
 

@@ -24,7 +24,7 @@ from audiorec.recall.registry import (
 
 GROUP = "audiorec.channels"
 CODE = """
-from audiorec.recall.simple.popular import Popular
+from audiorec.recall.simple.counts import Popular
 
 class {kind}(Popular):
     '''Songs as popular has them.'''
@@ -168,7 +168,7 @@ def test_a_broken_package_hides_no_other_channel(site, tmp_path):
     assert not any("from" in one for one in found[:-2])
     with pytest.raises(InputError, match=r"'loved-f' of loved_f 1\.0 cannot be imported"):
         known_channel("loved-f")
-    assert channel_class("popular").__module__ == "audiorec.recall.simple.popular"
+    assert channel_class("popular").__module__ == "audiorec.recall.simple.counts"
 
 
 def test_a_model_loads_where_its_package_is_and_nowhere_else(site, tmp_path):

@@ -15,7 +15,7 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counting import CountingChannel
+from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 

@@ -23,10 +23,9 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA, DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.default_list import DEFAULT, DefaultList
 from audiorec.spec import fingerprint
 from audiorec.types import IdMap, Int64Array, Progress, string_array
 

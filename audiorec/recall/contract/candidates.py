@@ -1,19 +1,37 @@
-"""Candidates: the ranked songs that a channel proposes for each query, and why.
+"""Candidates: the ranked songs of a channel for each query, why, and their tables.
 
 song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_id, channel, rank, ...
+
+The default list: songs for users without a history.
+
+    log, entry ──DefaultList.of──▶ songs by recent plays ──rows──▶ candidates of channel ``default``
+
+Its rows yield to those of every channel: they count only where no channel proposes a song by what
+is known of the user (`audiorec.recall.serving.fuse`).
+
+Read tables of candidates and targets, written by audiorec or by other tools.
+
+candidates.parquet  ──read_candidates──▶ `Lists`: ranked songs of each user
+targets.parquet     ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from audiorec.errors import ShapeError
+from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.files.arrow import integers
-from audiorec.types import BoolArray, FloatArray, Int64Array, string_array
+from audiorec.files.tables import TableFile
+from audiorec.files.user_files import column_names, read_table
+from audiorec.listening.events import Interactions
+from audiorec.listening.sequences import DAY_S, Sequences, is_finished
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, string_array
 
 
 class ReasonKind(StrEnum):
@@ -112,3 +130,240 @@ class Candidates:
         }
         arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+DEFAULT = "default"  # channel of its rows
+BATCH_ROWS = 1 << 16
+HALF_LIFE_DAYS = 7.0  # a play of the last week counts twice one of the week before
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DefaultList:
+    """Songs that are popular now, best first.
+
+    Attributes
+    ----------
+    song_ids : pyarrow.StringArray, length n
+    weight : ndarray, shape (n,), float32
+        Finished plays, each halved for every week of its age; never increasing.
+    """
+
+    song_ids: Any
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @classmethod
+    def of(cls, log: Interactions, entry: str = "") -> "DefaultList":
+        """Rank the songs of a log by recent finished plays in one product.
+
+        Songs that nobody finished in the product follow, by plays in all products; so do all songs
+        if the log does not say where plays came from. Songs of equal weight are sorted by id. Plays
+        without a time count as new.
+        """
+        weight = np.where(is_finished(log), _freshness(log.timestamp), 0.0)
+        n = len(log.song_ids)
+        every = np.bincount(log.song, weight, n)
+        own = np.bincount(log.song, weight * _is_of(log, entry), n)
+        order = np.lexsort((np.arange(n), -every, -own))
+        order = order[every[order] > 0]
+        songs = string_array(log.song_ids).take(integers(order))
+        # A song of the product weighs more than any other.
+        shown = np.where(own > 0, own + every.max(initial=0.0), every)
+        return cls(songs, shown[order].astype(np.float32))
+
+    def among(self, allowed: Collection[str]) -> "DefaultList":
+        """Keep only the given songs."""
+        kept = np.array([song in allowed for song in self.song_ids.to_pylist()], np.bool_)
+        return DefaultList(self.song_ids.filter(pa.array(kept)), self.weight[kept])
+
+    def rows(self, user_ids: Sequence[str], k: int) -> Any:
+        """Return the first `k` songs for each user, as a table of candidates."""
+        k = min(k, len(self))
+        n = k * len(user_ids)
+        place = np.tile(np.arange(k), len(user_ids))
+        owner = np.repeat(np.arange(len(user_ids)), k)
+        columns = {
+            "user_id": string_array(user_ids).take(integers(owner)),
+            "song_id": self.song_ids.take(integers(place)),
+            "channel": pa.repeat(pa.scalar(DEFAULT), n),
+            "rank": integers(place + 1),
+            "similarity": pa.array(self.weight[place]),
+            "reason": pa.repeat(pa.scalar(str(ReasonKind.POPULAR_NOW)), n),
+            "evidence": pa.nulls(n, pa.string()),
+            "interest": pa.nulls(n, pa.int32()),
+            "cold": pa.array(np.zeros(n, np.bool_)),
+            "model_id": pa.repeat(pa.scalar(""), n),
+        }
+        arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def default_users(path: Path) -> int:
+    """Return the number of users with a default list in a file of lists."""
+    return sum(_counted(path))
+
+
+def _counted(path: Path) -> Iterator[int]:
+    with TableFile.open(path) as file:
+        for table in file.batches(BATCH_ROWS, ["channel", "rank"]):
+            first = pc.and_(
+                pc.equal(table.column("channel"), DEFAULT), pc.equal(table.column("rank"), 1)
+            )
+            yield int(pc.sum(first).as_py() or 0)
+
+
+def _freshness(time: Float64Array) -> Float64Array:
+    """Return the weight of plays by age, from the newest one."""
+    age = np.nan_to_num(np.nanmax(time, initial=0.0) - time) / DAY_S
+    return np.asarray(np.exp2(-age / HALF_LIFE_DAYS), np.float64)
+
+
+def _is_of(log: Interactions, entry: str) -> Any:
+    """Return which events came from a product."""
+    label = log.labels.get("entry")
+    if label is None or entry not in label.texts:
+        return np.zeros(len(log.song), np.bool_)
+    return label.number == label.texts.index(entry)
+
+
+FAILURE = "cannot be read as a table"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Ranked songs of U users."""
+
+    ranked: Sequences  # best first
+    channel: str  # name of the channel, or of the file if unknown
+
+    @classmethod
+    def of_table(cls, table: Any, channel: str) -> "Lists":
+        """Build from a `pyarrow.Table` of candidates, sorted by user and rank."""
+        users, songs = (
+            table.column(name).combine_chunks().dictionary_encode()
+            for name in ("user_id", "song_id")
+        )
+        ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
+        ranked = Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+        return cls(ranked, channel)
+
+
+def read_candidates(path: Path) -> Lists:
+    """Read candidates with columns ``user_id``, ``song_id`` and ``rank`` (default: row order).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, lacks a column, or a user has a song twice.
+    DamagedFileError
+        If an id is empty, a rank is not a number, or `cold` is not a boolean.
+    """
+    names = column_names(path, FAILURE)
+    optional = [name for name in ("rank", "channel", "cold") if name in names]
+    table = _with_ids(path, _read_ids(path, optional))
+    _refuse_unranked(path, table)
+    if "cold" in optional:  # ranked separately, after the others
+        cold = pc.cast(table.column("cold"), "int32")
+        table = table.append_column("behind", cold).sort_by([("behind", "ascending")])
+    if "rank" in optional:
+        keys = [("behind", "ascending")] if "cold" in optional else []
+        table = table.sort_by([*keys, ("rank", "ascending")])
+    users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
+    ranked = _grouped(users, songs)
+    pair = ranked.owner * max(1, len(ranked.song_ids)) + ranked.song
+    if len(np.unique(pair)) < len(pair):
+        raise InputError(f"{path}: some user has the same song twice; remove duplicate rows")
+    channels = set(table.column("channel").to_pylist()) if "channel" in optional else set()
+    channels -= {DEFAULT}
+    one = channels.pop() if len(channels) == 1 else None
+    return Lists(ranked, str(one) if one else path.name)
+
+
+def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
+    """Read targets with columns ``user_id``, ``song_id`` and optionally ``group_id``.
+
+    Queries of one group (the prefixes of one session) are not independent: intervals resample
+    groups. Return the wanted songs of each user, and the number of each user's group.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or lacks a column.
+    DamagedFileError
+        If an id is empty, or a user is in two groups.
+    """
+    has_group = "group_id" in column_names(path, FAILURE)
+    table = _with_ids(path, _read_ids(path, ("group_id",) if has_group else ()))
+    users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
+    wanted = _grouped(users, songs)
+    if not has_group:
+        return wanted, np.arange(len(wanted))
+    group_of: dict[str, str] = {}
+    for user, group in zip(users, table.column("group_id").to_pylist(), strict=True):
+        if group_of.setdefault(user, group) != group:
+            raise DamagedFileError(f"{path}: user {user!r} is in two groups")
+    _, groups = np.unique([str(group_of[user]) for user in wanted.owner_ids], return_inverse=True)
+    return wanted, groups.astype(np.int64)
+
+
+def _read_ids(path: Path, others: Collection[str]) -> Any:
+    """Read ids and other columns; ids of a CSV are read as strings, so that 007 keeps its zeros."""
+    types = dict.fromkeys(("user_id", "song_id", "group_id", "channel"), pa.string())
+    needed = ("user_id", "song_id", *others)
+    kept = {name: kind for name, kind in types.items() if name in needed}
+    return read_table(path, FAILURE, needed=needed, types=kept, null_values=[""])
+
+
+def _with_ids(path: Path, table: Any) -> Any:
+    """Cast the id columns to strings; raise `DamagedFileError` if an id is empty."""
+    for name in [n for n in ("user_id", "song_id", "group_id") if n in table.column_names]:
+        place = table.column_names.index(name)
+        try:
+            texts = table.column(name).cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            kind = table.column(name).type
+            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, not ids") from error
+        empty = pc.fill_null(pc.equal(pc.utf8_length(texts), 0), True)
+        _refuse(path, empty, f"has no {name}")
+        table = table.set_column(place, name, texts)
+    return table
+
+
+def _refuse_unranked(path: Path, table: Any) -> None:
+    """Raise `DamagedFileError` if a rank is not a number, or `cold` is not a boolean."""
+    kinds = dict(zip(table.column_names, (column.type for column in table.columns), strict=True))
+    rank, cold = kinds.get("rank"), kinds.get("cold")
+    if rank is not None and not (pa.types.is_integer(rank) or pa.types.is_floating(rank)):
+        raise DamagedFileError(f"{path}: column 'rank' holds {rank}, expected numbers")
+    if cold is not None and not (pa.types.is_boolean(cold)):
+        raise DamagedFileError(f"{path}: column 'cold' holds {cold}, expected true or false")
+    if rank is not None:
+        finite = pc.is_finite(table.column("rank").cast(pa.float64()))
+        _refuse(path, pc.invert(pc.fill_null(finite, False)), "has no rank")
+    if cold is not None:
+        _refuse(path, pc.is_null(table.column("cold")), "does not say whether it is cold")
+
+
+def _refuse(path: Path, bad: Any, what: str) -> None:
+    rows = np.flatnonzero(bad.to_numpy())
+    if len(rows):
+        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise DamagedFileError(f"{path}: row {rows[0] + 1} {what}{more}")
+
+
+def _grouped(users: list[str], songs: list[str]) -> Sequences:
+    """Group the songs by user, in order of first appearance."""
+    number: dict[str, int] = {}
+    owner = np.array([number.setdefault(user, len(number)) for user in users], np.int64)
+    order = np.argsort(owner, kind="stable")
+    song_ids, song = np.unique(np.array(songs, object).astype(str), return_inverse=True)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(number)))])
+    return Sequences(
+        tuple(number),
+        tuple(song_ids.tolist()),
+        starts.astype(np.int64),
+        song[order].astype(np.int32),
+        np.full(len(song), np.nan),
+    )

@@ -14,20 +14,28 @@ The contract, which `audiorec.recall.contract.checks` tests for every channel:
 
 For use in many processes (`audiorec.recall.contract.batch_recall`), a fitted channel can be pickled
 and works with read-only arrays.
+
+The result of an iterative training, for the model card and ``model.json``.
+
+`Refitted` ──Trained.of──▶ validation figures, epochs, steps, metrics of each epoch
 """
 
+import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, is_dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.distribution import version_of
 from audiorec.errors import InputError
 from audiorec.files.user_files import as_type
 from audiorec.files.visible import visible
@@ -43,8 +51,102 @@ from audiorec.learning.bundle import (
 from audiorec.listening.sequences import By, Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
-from audiorec.recall.contract.trained import Trained, versions
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+
+if TYPE_CHECKING:
+    from audiorec.learning.fit import Refitted
+
+PACKAGES = ("audiorec", "numpy", "torch")  # torch last
+METRICS_FILE = "metrics.jsonl"
+CLOCK = ("seconds", "seconds_left")
+OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # not validation figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Result of a training; empty for a channel without iterative training.
+
+    Attributes
+    ----------
+    figures : mapping of str to float
+        Validation figures of the best epoch.
+    judged_on : str
+        Description of the validation part.
+    epochs, steps : int
+        Length of the training that produced the weights.
+    lines : sequence of mapping
+        Metrics of each epoch, for ``metrics.jsonl``.
+    """
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    judged_on: str = ""
+    epochs: int = 0
+    steps: int = 0
+    lines: Sequence[Mapping[str, Any]] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.figures or self.steps)
+
+    @classmethod
+    def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
+        """Build from the result of a finished `audiorec.learning.fit.fit_refit`."""
+        best = done.chosen.history[done.chosen.best]
+        found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
+        whole = done.refit or done.chosen
+        return cls(
+            figures=found,
+            judged_on=judged_on,
+            epochs=done.chosen.best_epoch,
+            steps=whole.steps,
+            lines=done.history,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values, without `lines`."""
+        return {
+            "validation": dict(self.figures),
+            "judged_on": self.judged_on,
+            "epochs": self.epochs,
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Trained":
+        """Restore from the result of `to_json`; missing fields stay empty."""
+        return cls(
+            figures=content.get("validation", {}),
+            judged_on=content.get("judged_on", ""),
+            epochs=content.get("epochs", 0),
+            steps=content.get("steps", 0),
+        )
+
+    def files(self) -> dict[str, str]:
+        """Return ``metrics.jsonl`` as a bundle file, or nothing if `lines` is empty.
+
+        Times are left out, so that the same training writes the same bytes.
+        """
+        kept = [{n: v for n, v in line.items() if n not in CLOCK} for line in self.lines]
+        lines = "".join(json.dumps(line) + "\n" for line in kept)
+        return {METRICS_FILE: lines} if lines else {}
+
+    def words(self) -> str:
+        """Return the length of the training as a sentence for the model card."""
+        if not self:
+            return ""
+        return (
+            f"{self.epochs} epochs (the best number on the validation part), retrained on all "
+            f"data for as many epochs: {self.steps:,} steps."
+        )
+
+
+def versions(trained: Trained) -> dict[str, str]:
+    """Return the versions of the packages that made a model; torch only if it was used."""
+    found = {}
+    for name in PACKAGES if trained else PACKAGES[:-1]:
+        with suppress(PackageNotFoundError):  # a model may be saved again without torch
+            found[name] = version_of(name)
+    return found
+
 
 Serves = Literal["history", "profile", "cold_song"]
 Horizon = Literal["long", "short"]
@@ -375,3 +477,42 @@ def _likely(values: FloatArray, k: int) -> Iterator[Int64Array]:
         near = np.concatenate([near, rest])
         own = values[row, near]
         yield near[(own >= bound) & (own > -np.inf)]
+
+
+R = TypeVar("R")
+
+
+class CountingChannel(Channel, Generic[R]):
+    """A channel whose whole state is a recipe and a few arrays.
+
+    Attributes
+    ----------
+    Recipe : type
+        A dataclass with a default for every field.
+    ARRAYS : tuple of str
+        Attributes that `_count` sets and a bundle stores.
+    """
+
+    Recipe: ClassVar[type]
+    ARRAYS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, recipe: R | None = None) -> None:
+        self.recipe: R = self.Recipe() if recipe is None else recipe
+
+    @abstractmethod
+    def _count(self, data: RecallData) -> None:
+        """Compute the attributes named in `ARRAYS`."""
+
+    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - no checkpoints, progress or stop
+        self._count(data)
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        recipe: Any = self.recipe
+        return {name: getattr(self, name) for name in self.ARRAYS}, {"recipe": asdict(recipe)}
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = cls(cls.Recipe(**bundle.config["recipe"]))
+        for name in cls.ARRAYS:
+            setattr(channel, name, bundle.tensors[name])
+        return channel

@@ -1,25 +1,156 @@
-"""Train a channel and write its bundle; an interrupted training can be resumed.
+"""Train a channel from settings and files, and write its bundle; a stopped training resumes.
 
 channel, data ──train_channel──▶ model/      checkpoints in ``model.run/`` until it is done
 
 Processes that ``torchrun`` started train together, and the first one writes the bundle.
+
+The settings of a channel: the fields of its recipe, with defaults and meanings.
+
+a recipe with an ``Attributes`` section in its docstring  ──settings_of──▶ one `Setting` per field
+
+Read the context of a channel from files.
+
+vectors, features, embeddings, side information,
+profiles, favourites, triples                    ──read_context──▶ `Context`
 """
 
+import inspect
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from audiorec.errors import InputError
 from audiorec.files.own_files import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.profiles import read_profiles
+from audiorec.listening.sequences import favourites_of
+from audiorec.listening.side import fill_missing, read_side, read_triples, side_of_store
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import RecallData
+from audiorec.recall.contract.data import Context, RecallData, Sound
+from audiorec.search.searchable import SearchableStore
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.features import FeatureFile
 from audiorec.types import LineProgress
 
 if TYPE_CHECKING:
     from audiorec.learning.processes import Processes
+
+# An unindented "name : type", then indented lines up to the next entry.
+ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .+\n(?P<text>(?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of a recipe."""
+
+    name: str
+    type: str
+    default: Any
+    meaning: str  # one line; empty if undocumented
+
+
+def settings_of(recipe: type | None) -> list[Setting]:
+    """Return the fields of a recipe, in order; an empty list for a channel without one.
+
+    Examples
+    --------
+    >>> from audiorec.recall.simple.counts import PopularRecipe
+    >>> setting, = settings_of(PopularRecipe)
+    >>> setting.name, setting.type, setting.default
+    ('half_life_days', 'float | None', None)
+    >>> setting.meaning[:40]
+    'Days in which a play loses half its weig'
+    """
+    if recipe is None:
+        return []
+    meanings = _meanings(recipe)
+    return [
+        Setting(
+            field.name,
+            inspect.formatannotation(field.type, base_module="").replace("typing.", ""),
+            field.default if field.default is not MISSING else None,
+            meanings.get(field.name, ""),
+        )
+        for field in fields(recipe)
+    ]
+
+
+def _meanings(recipe: type) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for kind in reversed(recipe.__mro__):  # inherited fields are documented in the parent
+        said = inspect.cleandoc(kind.__doc__ or "")
+        _, _, attributes = said.partition("Attributes\n----------\n")
+        for entry in ENTRY.finditer(f"{attributes}\n"):
+            text = " ".join(entry["text"].split()).replace("`", "")
+            found |= dict.fromkeys(entry["names"].split(", "), text)
+    return found
+
+
+STORE_NAME = "vecs.parquet"
+
+
+def read_context(
+    *,
+    vectors: SearchableStore | Path | None = None,
+    features: Path | None = None,
+    songs: Path | None = None,
+    side: Path | None = None,
+    profiles: Path | None = None,
+    triples: Path | None = None,
+    favourites: Path | None = None,
+) -> Context:
+    """Read the context of songs and users; each part is optional.
+
+    Parameters
+    ----------
+    vectors : SearchableStore or path, optional
+        A store: sound and artists. Its tags and head classes fill gaps in `side`.
+    features : path, optional
+        ``features.parquet``: sound by segment; artists come from `vectors`, or from the store
+        beside it.
+    songs : path, optional
+        ``embeddings.parquet`` of any model; artists come from `side`.
+    side, profiles, triples : path, optional
+    favourites : path, optional
+        A log whose ``like`` events are read.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be used, or the sound comes from two sources.
+    StoreError
+        If a file of audiorec is missing or damaged.
+    """
+    if songs is not None and (vectors is not None or features is not None):
+        raise InputError("give only one of --songs, --features and --vectors as the sound of songs")
+    if features is not None and vectors is None and features.with_name(STORE_NAME).is_file():
+        vectors = features.with_name(STORE_NAME)
+    store = SearchableStore.open(vectors) if isinstance(vectors, Path) else vectors
+    sound = None
+    if songs is not None:
+        sound = Sound.of_embeddings(EmbeddingTable.open(songs, kind="songs"))
+    elif features is not None:
+        sound = Sound.of_features(FeatureFile.open(features), store)
+    elif store is not None:
+        sound = Sound.of_store(store)
+    known = read_side(side) if side is not None else None
+    if known is not None and store is not None:
+        known = fill_missing(known, side_of_store(store))
+    sound = None if sound is None else sound.with_artists(known)
+    return Context(
+        sound=sound,
+        side=known,
+        triples=read_triples(triples) if triples is not None else None,
+        profiles=read_profiles(profiles) if profiles is not None else None,
+        favourites=favourites_of(read_interactions(favourites)) if favourites else None,
+    )
+
 
 # Files of an unfinished training, including decoded songs.
 RUN_FILES = (

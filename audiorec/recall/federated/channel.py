@@ -16,12 +16,10 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.song_features import side_embeddings
 from audiorec.listening.profiles import Profiles
-from audiorec.recall.contract.channel import FitRun, Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.next_song import unit
-from audiorec.recall.contract.side_encoder import SideEncoder
+from audiorec.recall.contract.next_song import SideEncoder, unit
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_model import (

@@ -289,7 +289,7 @@ def _train_partner(
 def _train_music(
     plan: PartyPlan, alignment: Alignment, shared: Any, how: Any
 ) -> dict[str, Any] | None:
-    from audiorec.recall.contract.trained import Trained
+    from audiorec.recall.contract.channel import Trained
     from audiorec.recall.federated.audit import GradientWitness, leaks_of_gradients
     from audiorec.recall.federated.sides import ItemSide
     from audiorec.recall.federated.train_parties import train_music

@@ -18,9 +18,8 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import FitRun, Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import RecallData, Sound
-from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.channel import ALONE, ByProfile
 from audiorec.recall.federated.ranking import figures_of, ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe

@@ -16,7 +16,7 @@ from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.reading import read_context
+from audiorec.recall.contract.job import read_context
 from audiorec.recall.federated.alignment import Normalised
 from audiorec.recall.federated.ledger import Budget
 from audiorec.recall.federated.noise import Defence

@@ -25,7 +25,7 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.side_encoder import SideEncoder
+from audiorec.recall.contract.next_song import SideEncoder
 from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import PartyRecipe, TwoTowerRecipe

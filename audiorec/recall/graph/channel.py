@@ -1,12 +1,49 @@
-"""Base class of the graph channels: a space of songs, and the facts that explain it.
+"""The graph channels: a space of songs, the facts that explain it, and what two songs share.
 
 lists and facts ──train──▶ `SongVectors` ──mean of a history──▶ similarities
                                     ──why──▶ what two songs have in common
+
+Song2vec with a knowledge graph: songs are near songs that share their lists or their facts.
+
+    L = L_s + gamma L_r      skip-gram on the lists, and TransE on the facts; gamma 0: no graph
+
+A song without a list is placed by its facts; it is ranked apart and marked as cold.
+
+EGES: a song's vector is the weighted mean of its own embedding and those of its facts.
+
+    H_v = sum over j of e^(a_v^j) W_v^j / sum over j of e^(a_v^j)       j = 0: own, 1 ...: facts
+
+Each song has its own weight a_v^j for each of its facts. The training sentences are random walks
+over co-occurring songs, with a window of five; contexts Z have a separate table. A song without a
+list is represented by the mean of its facts.
+
+Source: Wang et al., *Billion-scale commodity embedding for e-commerce recommendation in Alibaba*,
+2018.
+
+GraphSAGE: a song's vector is aggregated from itself and its neighbours, two steps deep.
+
+    h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
+
+A song's neighbours are the songs that it shares lists with and the entities of its facts; an
+entity's neighbours are its songs. Each step samples a few of them. Songs near each other on a
+random walk over lists are trained to have similar vectors, dissimilar to those of sampled songs. A
+song without a list gets its vector from the entities of its facts and their songs.
+
+Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
+
+What two songs have in common: the songs near a song, and why they are near.
+
+    channel, a song ──near_song──▶ `NearSong`: similarity, shared facts, sound, shared lists
+
+Vectors say that two songs are near, but not why. What they share is looked up: entities that both
+have facts with, facts that link the two, and, if a log is given, the lists that both are in.
 """
 
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 import numpy as np
@@ -15,14 +52,19 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import type_of
-from audiorec.recall.contract.channel import FitRun, Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.contract.trained import Trained
-from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
-from audiorec.recall.graph.recipe import GraphRecipe, result_settings
+from audiorec.recall.graph.material import PEOPLE, GraphMaterial, list_walks, material_of
+from audiorec.recall.graph.recipe import (
+    EGESRecipe,
+    GraphRecipe,
+    GraphSAGERecipe,
+    Song2vecRecipe,
+    result_settings,
+)
 from audiorec.recall.graph.song_vectors import SongVectors
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, IdMap, Int64Array
 
 R = TypeVar("R", bound=GraphRecipe)
 
@@ -163,3 +205,170 @@ def _trained(lines: Sequence[Mapping[str, Any]]) -> Trained:
         steps=int(lines[-1].get("steps", 0)) if lines else 0,
         lines=lines,
     )
+
+
+class Song2vec(GraphChannel[Song2vecRecipe]):
+    """Songs near those of the history, by the lists they share and by artist, genre and sound."""
+
+    name = "song2vec"
+    Recipe = Song2vecRecipe
+
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.models import NUMBER_BYTES, Song2vecModel, table_folder
+
+        # Two tables in training, and a result that is twice as wide.
+        n_bytes = (2 * material.n_entities + 4 * material.n_songs) * self.recipe.dimension
+        room = table_folder(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
+        make = partial(Song2vecModel, recipe=self.recipe, room=room)
+        options |= {"purpose": "training song2vec", "keep_state": room is None}
+        return train_pairs(material, self.recipe, make, **options)
+
+
+class EGES(GraphChannel[EGESRecipe]):
+    """Songs near those of the history, by random walks over lists and weighted facts (EGES)."""
+
+    name = "eges"
+    Recipe = EGESRecipe
+
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.models import EGESModel
+
+        make, recipe = partial(EGESModel, recipe=self.recipe), self.recipe
+
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
+            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
+
+        return train_pairs(material, recipe, make, purpose="training eges", walks=walked, **options)
+
+
+class GraphSAGE(GraphChannel[GraphSAGERecipe]):
+    """Songs near those of the history, by their neighbours in the graph (GraphSAGE)."""
+
+    name = "graphsage"
+    Recipe = GraphSAGERecipe
+
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.models import SageModel
+
+        make, recipe = partial(SageModel, recipe=self.recipe), self.recipe
+
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
+            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
+
+        return train_pairs(
+            material, recipe, make, purpose="training graphsage", walks=walked, **options
+        )
+
+
+MOST_SHOWN = 5  # lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearSong:
+    """A song near another song, and what the two share.
+
+    Attributes
+    ----------
+    song_id : str
+    similarity : float
+    cold : bool
+        Whether it is in no list, so that its place comes from its facts alone.
+    shared : tuple of str
+        ``by artist:ayla``: a fact of both; ``sounds_like``: a fact that links the two.
+    lists : tuple of str
+        Some of the lists that both are in, the shortest first; empty without a log.
+    n_lists : int
+        Number of all such lists.
+    """
+
+    song_id: str
+    similarity: float
+    cold: bool
+    shared: tuple[str, ...]
+    lists: tuple[str, ...]
+    n_lists: int
+
+
+def near_song(
+    channel: GraphChannel,  # type: ignore[type-arg]
+    song_id: str,
+    k: int,
+    *,
+    cold: int = 0,
+    lists: Sequences | None = None,
+) -> list[NearSong]:
+    """Return the songs nearest to a song, and what each has in common with it.
+
+    Parameters
+    ----------
+    channel : GraphChannel
+        Fitted or loaded.
+    song_id : str
+    k, cold : int
+        Number of songs in lists and, after them, of songs in none.
+    lists : Sequences, optional
+        Where to look up shared lists.
+
+    Raises
+    ------
+    InputError
+        If the song is unknown to the model, or has no place: no list and no fact.
+    """
+    row = int(IdMap(channel.song_ids).rows([song_id])[0])
+    if row < 0:
+        raise InputError(f"the model does not know a song {song_id!r}: use an id from its log")
+    if not channel.song_vectors.has_place[row]:
+        raise InputError(f"{song_id!r} is in no list and has no fact, so the model cannot place it")
+    asked = Sequences.from_lists([[song_id]])
+    found = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
+    own = channel.facts_of(row)
+    itself = f"song:{song_id}"
+    near: list[NearSong] = []
+    stands_in = _lists_of(lists)
+    for song, similarity, is_cold in zip(
+        found.song[0].tolist(), found.similarity[0].tolist(), found.cold[0].tolist(), strict=True
+    ):
+        if song < 0:
+            continue
+        name = channel.song_ids[song]
+        theirs = channel.facts_of(song)
+        common = sorted(f"{relation} {entity}" for relation, entity in own & theirs)
+        common += sorted({r.removesuffix(" of") for r, entity in theirs if entity == itself})
+        both = stands_in.get(song_id, frozenset()) & stands_in.get(name, frozenset())
+        shown = sorted(both, key=lambda at: (int(lists.lengths[at]), at)) if lists else []
+        titles = tuple(lists.owner_ids[at] for at in shown[:MOST_SHOWN]) if lists else ()
+        near.append(
+            NearSong(
+                song_id=name,
+                similarity=similarity,
+                cold=is_cold,
+                shared=tuple(common),
+                lists=titles,
+                n_lists=len(both),
+            )
+        )
+    return near
+
+
+def _lists_of(lists: Sequences | None) -> dict[str, frozenset[int]]:
+    """Return the lists of each song, by song id."""
+    if lists is None:
+        return {}
+    order = np.argsort(lists.song, kind="stable")
+    song, owner = lists.song[order], lists.owner[order]
+    cuts = np.flatnonzero(np.diff(song)) + 1
+    groups = zip(np.split(song, cuts), np.split(owner, cuts), strict=True)
+    return {
+        lists.song_ids[int(songs[0])]: frozenset(owners.tolist())
+        for songs, owners in groups
+        if len(songs)
+    }

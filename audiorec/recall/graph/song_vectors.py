@@ -1,4 +1,4 @@
-"""Song vectors in numpy: the part of a trained model that answers queries, without torch.
+"""Song vectors in numpy: initial ones, trained ones that answer queries, those of facts alone.
 
     mean of the history's rows of `ahead`, each part of unit length ──dot──▶ `behind` of all songs
 
@@ -6,14 +6,36 @@ A model may score in two ways: by the cosine of two songs' vectors, and by the d
 vector and a context, which estimates how much more often than by chance the two co-occur. Each is
 a part of the row; the parts are scaled by their spread over songs and added. Neither reflects how
 often a song is in lists at all: a last part of width one adds a multiple of its logarithm.
+
+Initial vectors: each list gets a random direction, each song the mean of its lists.
+
+    lists ──random directions──▶ songs: mean of their lists ──▶ entities: mean of their songs
+
+Songs that share lists start near each other, which saves most of the epochs that a random
+initialisation needs to discover that.
+
+Compute vectors for songs without a list, from their facts.
+
+    by similar songs   the mean of the songs in lists with the same facts
+    by the relation    the mean of t - r of its facts, if the recipe gives it a share
+
+Relations are combined by how well each predicts which lists a song is in: if c is the mean cosine
+between the list profile of a song and those of the others with the same fact, the weight of a
+relation is c / (1 - c^2), as in a regression on independent signals. So many songs that sound
+alike do not outvote the artist. Trained vectors could not be used to measure c: training pulls
+songs with a common fact together, even if the relation is uninformative.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from audiorec.learning.machine import generator
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
 
 ASKED = 256  # lists on which the spread of a part is measured
 RECALL_AT = 100
@@ -130,3 +152,204 @@ def unit(rows: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return found
+
+
+SMALL = 0.5  # divided by the dimension: spread of the added noise
+
+
+class ListProfiles:
+    """Untrained song profiles: the mean of the random directions of a song's lists."""
+
+    def __init__(self, plays: Sequences, rng: np.random.Generator, width: int) -> None:
+        lists = rng.standard_normal((len(plays), width), dtype=np.float32)
+        self._lists = lists / np.float32(width**0.5)
+        shape = (len(plays.song_ids), len(plays))
+        self._matrix = _sparse(plays.song, plays.owner, None, shape)
+
+    def of(self, songs: slice | Int64Array) -> FloatArray:
+        """Return the profiles of songs, (n, width) of unit length; zeros for songs of no list.
+
+        The cosine of two profiles estimates that of the songs' sets of lists, with an error of
+        about 1 / sqrt(width).
+        """
+        return unit(self._matrix[songs] @ self._lists)
+
+
+def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
+    """Fill `found` (entities, D) with initial vectors, by blocks; songs have length about 1."""
+    n, width = material.n_songs, found.shape[1]
+    profiles = ListProfiles(material.plays, rng, width)
+    for first in range(0, n, ROWS):
+        part = slice(first, min(n, first + ROWS))
+        found[part] = profiles.of(part)
+    del profiles
+    song, _, entity, weight = material.links
+    others = entity >= n  # song-song links have no row of their own
+    shape = (material.n_entities - n, n)
+    matrix = _sparse(entity[others] - n, song[others], weight[others], shape)
+    songs = found[:n]
+    for first in range(0, shape[0], ROWS):
+        part = slice(first, min(shape[0], first + ROWS))
+        found[n + part.start : n + part.stop] = unit(matrix[part] @ songs)
+    for first in range(0, len(found), ROWS):
+        rows = found[first : first + ROWS]
+        rows += (rng.random(rows.shape, dtype=np.float32) * 2 - 1) * np.float32(SMALL / width)
+
+
+def _sparse(
+    row: Int64Array | Int32Array,
+    column: Int64Array,
+    weight: FloatArray | None,
+    shape: tuple[int, int],
+) -> Any:
+    from scipy.sparse import csr_array
+
+    values = np.ones(len(row), np.float32) if weight is None else weight
+    return csr_array((values, (row, column)), shape=shape, dtype=np.float32)
+
+
+PROFILE = 64  # width of the random list profiles
+TRIED = 2_000  # songs in lists on which a relation's cosine is measured
+LEAST, MOST = 0.01, 0.95  # bounds of that cosine
+
+RowsOf = Callable[[Int64Array], FloatArray]  # song numbers to rows (n, D)
+
+
+def vectors_from_facts(
+    material: GraphMaterial,
+    table: FloatArray,
+    steps: FloatArray,
+    warm: BoolArray,
+    songs: Int64Array,
+    *,
+    by_relation: float = 0.0,
+) -> tuple[FloatArray, FloatArray]:
+    """Compute vectors of songs from their facts, weighting each relation by how telling it is.
+
+    Only entities linked to a song in a list count; the more songs one has, the less it weighs.
+
+    Parameters
+    ----------
+    table : ndarray, shape (entities, D)
+    steps : ndarray, shape (R, D)
+        Translation vectors r of the relations.
+    warm : ndarray, shape (S,), bool
+        Songs that are in lists.
+    songs : ndarray, shape (n,)
+        The songs to place.
+    by_relation : float
+        Share of t - r, in 0..1.
+
+    Returns
+    -------
+    place : ndarray, shape (n, D), float32
+        Of unit length; zeros if nothing is known.
+    length : ndarray, shape (n,), float32
+        Length of the mean of the songs in lists with the same facts: the more they agree, and the
+        more often they are played, the longer.
+    """
+    links = _Links(material, table.__getitem__, warm, songs)
+    n_relations, width = len(material.facts.relations), table.shape[1]
+    counts = _how_telling(material, warm)
+    place = np.zeros((len(songs), width), np.float32)
+    length = np.zeros(len(songs), np.float32)
+    for first in range(0, len(songs), ROWS):
+        rows = min(ROWS, len(songs) - first)
+        block = slice(*np.searchsorted(links.of, (first, first + rows)).tolist())
+        found, middle = (np.zeros((rows, width), np.float32) for _ in range(2))
+        share = np.full(rows, 1e-9, np.float32)
+        for number in np.unique(links.relation[block]).tolist():
+            at = block.start + np.flatnonzero(links.relation[block] == number)
+            sums = _summed(links.of[at] - first, links.weight[at], rows)
+            ends = links.end[at]
+            sign = np.float32(-1 if number < n_relations else 1)
+            moved = unit(table[links.ends[ends]]) + sign * steps[number % n_relations]
+            found += counts[number] * (1 - by_relation) * unit(sums @ links.direction[ends])
+            found += counts[number] * by_relation * unit(sums @ moved)
+            total = sums.sum(axis=1)
+            middle += counts[number] * (sums @ links.mean[ends]) / np.maximum(total, 1e-9)[:, None]
+            share += counts[number] * (total > 0)
+        place[first : first + rows] = unit(found)
+        length[first : first + rows] = np.linalg.norm(middle / share[:, None], axis=1)
+    return place, length
+
+
+class _Links:
+    """Links from some songs to entities that songs in lists are linked to.
+
+    Attributes
+    ----------
+    of, relation, end : ndarray, shape (L,)
+        Row of the song in `songs`, ascending; the relation; row of the entity in `ends`.
+    weight : ndarray, shape (L,)
+        Weights; the more songs in lists the entity has, the smaller.
+    ends : ndarray, shape (n,)
+    direction, mean : ndarray, shape (n, D)
+        Means of the songs in lists that an entity is linked to; an entity that is a song is itself.
+    """
+
+    def __init__(
+        self, material: GraphMaterial, rows_of: RowsOf, warm: BoolArray, songs: Int64Array
+    ) -> None:
+        from scipy.sparse import csr_array
+
+        song, relation, entity, weight = material.links
+        n = material.n_songs
+        live = warm[song]
+        of_warm = np.bincount(entity[live], minlength=material.n_entities)
+        row = np.full(n, -1, np.int64)
+        row[songs] = np.arange(len(songs))
+        speaks = np.where(entity < n, warm[np.minimum(entity, n - 1)], of_warm[entity] > 0)
+        asked = (row[song] >= 0) & speaks
+        self.of, self.relation = row[song[asked]], relation[asked]
+        self.ends, self.end = np.unique(entity[asked], return_inverse=True)
+        heavy = weight[asked] / np.sqrt(of_warm[entity[asked]].clip(1))
+        self.weight: FloatArray = heavy.astype(np.float32)
+        number = np.full(material.n_entities, -1, np.int64)
+        number[self.ends] = np.arange(len(self.ends))
+        wanted = live & (number[entity] >= 0) & (entity >= n)
+        known, column = np.unique(song[wanted], return_inverse=True)
+        place = number[entity[wanted]]
+        shape = (len(self.ends), len(known))
+        matrix = csr_array((np.ones(len(place), np.float32), (place, column)), shape=shape)
+        self.counts = np.bincount(place, minlength=len(self.ends))
+        rows = rows_of(known)
+        self.sums: FloatArray = np.asarray(matrix @ unit(rows), np.float32)
+        self.direction = unit(self.sums)
+        self.mean: FloatArray = (matrix @ rows / self.counts.clip(1)[:, None]).astype(np.float32)
+        itself = self.ends < n
+        self.mean[itself] = rows_of(self.ends[itself])
+        self.direction[itself] = unit(self.mean[itself])
+
+
+def _how_telling(material: GraphMaterial, warm: BoolArray) -> FloatArray:
+    """Return the weight of each relation, from either end: (2 R,) float32."""
+    profiles = ListProfiles(material.plays, generator(0), PROFILE)
+    n = material.n_songs
+    found = np.flatnonzero(warm)
+    tried = found[np.linspace(0, len(found) - 1, min(TRIED, len(found))).astype(np.int64)]
+    links = _Links(material, profiles.of, warm, tried)
+    own = profiles.of(tried)
+    # Leave a song out of its own prediction: subtract it from the sum of its hub.
+    is_hub = links.ends[links.end] >= n
+    others = np.where(
+        is_hub[:, None], links.sums[links.end] - own[links.of], links.direction[links.end]
+    )
+    speaks = ~is_hub | (links.counts[links.end] > 1)
+    counts = np.empty(2 * max(1, len(material.facts.relations)), np.float32)
+    for number in range(len(counts)):
+        at = np.flatnonzero((links.relation == number) & speaks)
+        there = np.unique(links.of[at])
+        cosine = LEAST
+        if len(there):
+            like = unit(_summed(links.of[at], links.weight[at], len(tried)) @ unit(others[at]))
+            cosine = float((like[there] * own[there]).sum(axis=1).mean())
+        cosine = min(MOST, max(LEAST, cosine))
+        counts[number] = cosine / (1 - cosine**2)
+    return counts
+
+
+def _summed(row: Int64Array, weight: FloatArray, rows: int) -> Any:
+    from scipy.sparse import csr_array
+
+    return csr_array((weight, (row, np.arange(len(row)))), shape=(rows, len(row)))

@@ -2,18 +2,205 @@
 
     histories, songs, weights ──▶ interests (B, K, d), and each song's share in each (B, L, K)
 
-Weights have the names of those in `audiorec.recall.interests.routing` and `pooling`.
+Weights have the names of those in `audiorec.recall.interests.network`.
+
+Normal numbers that depend on a seed alone, not on the order or batch they are drawn in.
+
+    seeds (n,) ──normals──▶ (n, m) float32      history ──history_seeds──▶ a seed
+
+With a sequential generator, the numbers of a history would change with its neighbours in the
+batch. Here number i of a seed is a hash of both (splitmix64, then Box-Muller), so a history gets
+the same numbers alone and in a batch, with one process and with two, in torch and in numpy.
+
+References
+----------
+Steele, Lea, Flood, *Fast Splittable Pseudorandom Number Generators*, 2014: the hash.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from audiorec.learning.next_plays import PlayBatch
-from audiorec.recall.interests.draws import history_seeds, normals
-from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
-from audiorec.types import BoolArray, FloatArray
+from audiorec.learning.next_plays import NextSongRecipe, PlayBatch
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+HALF = np.uint64(32)
+UNIT = np.float32(2.0**-32)
+Hashes = npt.NDArray[np.uint64]
+
+
+def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
+    """Return `m` standard normal numbers for each seed (n,): shape (n, m), float32.
+
+    The first numbers of a seed do not depend on `m`.
+
+    Examples
+    --------
+    >>> few, many = normals(np.array([7]), 3), normals(np.array([1, 7]), 5)
+    >>> bool((few[0] == many[1, :3]).all())
+    True
+    """
+    pairs = -(-m // 2)
+    with np.errstate(over="ignore"):
+        counter = np.arange(1, pairs + 1, dtype=np.uint64) * GOLDEN
+        mixed = _mixed(_mixed(seeds.astype(np.uint64))[:, None] + counter)
+    # Two halves of 32 bits; the first is kept off 0, whose logarithm is undefined.
+    radius = ((mixed >> HALF).astype(np.float32) + np.float32(0.5)) * UNIT
+    angle = mixed.astype(np.uint32).astype(np.float32) * np.float32(2 * np.pi * 2.0**-32)
+    radius = np.sqrt(np.float32(-2) * np.log(np.minimum(radius, np.float32(1))))
+    found = np.empty((len(seeds), 2 * pairs), np.float32)
+    found[:, 0::2] = radius * np.cos(angle)
+    found[:, 1::2] = radius * np.sin(angle)
+    return found[:, :m]
+
+
+def history_seeds(songs: Int64Array, lengths: Int64Array, seed: int) -> Int64Array:
+    """Return a seed for each history, songs (B, L) and lengths (B,), in a model with this seed.
+
+    Shape (B,), int64. Padding after a history's length is ignored.
+    """
+    with np.errstate(over="ignore"):
+        found = np.full(len(songs), np.uint64(seed + 1) * GOLDEN, np.uint64)
+        for place in range(songs.shape[1]):
+            more = _mixed(found ^ (songs[:, place].astype(np.uint64) + GOLDEN))
+            found = np.where(place < lengths, more, found)
+    return (found >> np.uint64(2)).astype(np.int64)
+
+
+def place_seeds(seeds: Int64Array, places: int) -> Int64Array:
+    """Return seeds for the first `places` positions of each row (B,): (B, places), int64."""
+    with np.errstate(over="ignore"):
+        steps = np.arange(places, dtype=np.uint64) * SECOND
+        mixed = _mixed(seeds.astype(np.uint64)[:, None] + steps)
+    return (mixed >> np.uint64(2)).astype(np.int64)
+
+
+def _mixed(x: Hashes) -> Hashes:
+    x = (x ^ (x >> np.uint64(30))) * FIRST
+    x = (x ^ (x >> np.uint64(27))) * SECOND
+    found: Hashes = x ^ (x >> np.uint64(31))
+    return found
+
+
+Rule = Literal["merged", "equal", "weighted"]
+RoutingLogits = Literal["drawn", "fixed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterestsRecipe(NextSongRecipe):
+    """Settings that MIND and ComiRec-SA share, and those of `NextSongRecipe`.
+
+    Attributes
+    ----------
+    interests : int
+        Maximum number of embeddings per user, K.
+    hidden : int
+        Units of the network that combines an interest with the profile, as a multiple of
+        `dimension`; 0: none, unless there are profiles.
+    dropout : float
+        Dropout of the input songs.
+    one_above : float
+        Interests of a history are merged, most similar first, while their cosine is above this, so
+        that the number of interests follows the history. 1: never.
+    rule : {"merged", "equal", "weighted"}
+        How the lists of interests are merged: by the largest similarity, or with quotas that are
+        equal or proportional to the interests' weights.
+    half_life : float
+        In plays: a play this long ago counts half in an interest's weight.
+    diversity : float
+        Penalty of a song for each higher-ranked song of the same category; 0: none.
+    diversity_by : str
+        The category of side information for `diversity`; empty: ``genre`` if there is one, else
+        the first.
+    """
+
+    dimension: int = 64
+    longest: int = 20
+    negatives: int = 512
+    max_epochs: int = 3
+    interests: int = 4
+    hidden: int = 0
+    dropout: float = 0.2
+    one_above: float = 0.8
+    rule: Rule = "merged"
+    half_life: float = 10.0
+    diversity: float = 0.0
+    diversity_by: str = ""
+
+    def __post_init__(self) -> None:
+        # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
+        NextSongRecipe.__post_init__(self)
+        self._check(self.interests >= 1, "interests", "1 or more")
+        self._check(self.hidden >= 0, "hidden", "0 or more")
+        self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
+        self._check(-1 <= self.one_above <= 1, "one_above", "in -1..1")
+        self._check(self.half_life > 0, "half_life", "above 0")
+        self._check(self.diversity >= 0, "diversity", "0 or more")
+        rules = ("merged", "equal", "weighted")
+        self._check(self.rule in rules, "rule", f"one of {', '.join(rules)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MINDRecipe(InterestsRecipe):
+    """Settings of MIND, and those of `InterestsRecipe`.
+
+    Attributes
+    ----------
+    rounds : int
+        Routing iterations.
+    routing_logits : {"drawn", "fixed"}
+        Initial routing logits: drawn for each example and step (in answers, from a generator
+        seeded by the model and the history), or one fixed table.
+    routing_spread : float
+        Standard deviation of the initial logits.
+    routing_scale : float
+        Length of song vectors in routing: the longer, the more strongly similar songs pull each
+        other into one interest.
+    sharpness : float
+        Sharpness of label-aware attention in training: 0 takes the mean of the interests, larger
+        values approach the interest nearest to the target.
+    """
+
+    one_above: float = 0.4
+    rounds: int = 3
+    routing_logits: RoutingLogits = "drawn"
+    routing_spread: float = 2.0
+    routing_scale: float = 6.0
+    sharpness: float = 1.0
+
+    def __post_init__(self) -> None:
+        InterestsRecipe.__post_init__(self)
+        self._check(self.rounds >= 1, "rounds", "1 or more")
+        for name in ("routing_spread", "sharpness"):
+            self._check(getattr(self, name) >= 0, name, "0 or more")
+        kinds = ("drawn", "fixed")
+        self._check(self.routing_logits in kinds, "routing_logits", f"one of {', '.join(kinds)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComiRecSARecipe(InterestsRecipe):
+    """Settings of ComiRec-SA, and those of `InterestsRecipe`.
+
+    Attributes
+    ----------
+    attention : int
+        Units of the attention layer, as a multiple of `dimension`.
+    positions : bool
+        Learn a bias for how many plays ago a song was.
+    """
+
+    attention: int = 4
+    positions: bool = True
+
+    def __post_init__(self) -> None:
+        InterestsRecipe.__post_init__(self)
+        self._check(self.attention >= 1, "attention", "1 or more")
+
 
 EPSILON = np.float32(1e-9)
 Weights = Mapping[str, Any]

@@ -1,14 +1,43 @@
-"""Base class of the networks with several interests, in torch.
+"""MIND and ComiRec-SA in torch, for training: routing to interests, and attention.
 
     songs (B, L, d) ──read──▶ interests (B, T, K, d) at T positions, and which exist
     interest, profile ──v + W2 relu(W1 [v ; profile] + b1) + b2──▶ query for song similarity
 
 All positions of a sequence are computed at once: position t reads songs 0..t. A missing interest
 is 0 and stays 0.
+
+MIND in torch, for training: dynamic routing of songs to interests.
+
+    b ~ N(0, s²)                                        one logit for each song i and interest j
+    w = softmax of b over the interests j               padding: 0
+    z_j = sum over i of w_ij S e_i,   u_j = |z|² / (1 + |z|²) z / |z|
+    b_ij = b_ij + u_j · S e_i                           repeat, `rounds` times in total
+
+All pairs of song and interest share one matrix S: interests differ only by their initial logits.
+Gradients flow through the last round only. A history of n plays has ``min(K, log2 n)`` interests,
+but at least one; the others are left out of the softmax.
+
+References
+----------
+Li et al., *Multi-Interest Network with Dynamic Routing for Recommendation at Tmall*, 2019.
+
+ComiRec-SA in torch, for training: each interest is an attention-weighted mean of songs.
+
+    a_ik = w_k · tanh(W e_i) + r_k[plays since]      weights: softmax over the songs i
+    v_k = sum over i of a_ik e_i
+
+Values are the unmodified song embeddings: position and time affect the weights, never the values.
+The published model adds position embeddings inside the tanh; here each interest has a bias for
+how many plays ago a song was, so that all positions of a sequence can be computed at once.
+
+References
+----------
+Cen et al., *Controllable Multi-Interest Framework for Recommendation*, 2020.
 """
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,7 +45,15 @@ from torch.nn import functional
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.processes import dropout
 from audiorec.learning.song_features import SongFeatures
-from audiorec.recall.interests.recipe import InterestsRecipe
+from audiorec.recall.interests.forward import (
+    ComiRecSARecipe,
+    InterestsRecipe,
+    MINDRecipe,
+    history_seeds,
+    normals,
+    place_seeds,
+)
+from audiorec.types import Int64Array
 
 
 class InterestsNetwork(NextSongModel):
@@ -96,3 +133,157 @@ def target_cosines(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     unit = functional.normalize(queries, dim=2)
     cosine = torch.einsum("nkd,nd->nk", unit, targets)
     return unit, cosine.masked_fill(~queries.any(dim=2), -torch.inf)
+
+
+EPSILON = 1e-9  # added to a squared length before its root
+
+
+class MINDNetwork(InterestsNetwork):
+    """Dynamic routing from songs to interests, and label-aware attention."""
+
+    recipe: MINDRecipe
+    logits: Tensor
+
+    def build(self, d: int) -> None:
+        """Add the matrix S and, if logits are fixed, their table; see `InterestsNetwork`."""
+        self.route = nn.Parameter(torch.eye(d) + torch.randn(d, d) * 0.1 / d**0.5)
+        if self.recipe.routing_logits == "fixed":
+            shape = (self.recipe.longest, self.recipe.interests)
+            self.register_buffer("logits", torch.randn(shape) * self.recipe.routing_spread)
+
+    def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """See `InterestsNetwork`; each position is an example with its own logits."""
+        length = songs.shape[1]
+        seen = torch.ones(length, length, dtype=torch.bool, device=songs.device).tril()[None]
+        seeds = place_seeds(batch.seed.cpu().numpy(), length)
+        counts = torch.arange(1, length + 1, device=songs.device)[None]
+        return self._routed(songs, seen, counts, seeds)
+
+    def final_interests(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """See `InterestsNetwork`; logits depend on the model's seed and the history."""
+        songs_read, lengths = batch.songs.cpu().numpy(), batch.lengths.cpu().numpy()
+        seeds = history_seeds(songs_read, lengths, self.recipe.seed)[:, None]
+        return self._routed(songs, batch.there[:, None], batch.lengths[:, None], seeds)
+
+    def target_queries(self, queries: Tensor, targets: Tensor) -> Tensor:
+        """Weight interests by their cosine with the target; see `NextSongModel`.
+
+        The published weights are a softmax over powers of dot products, which are meaningless if
+        negative; here the cosine is multiplied by the sharpness.
+        """
+        unit, cosine = target_cosines(queries, targets)
+        power = self.recipe.sharpness / self.recipe.temperature
+        # Avoid -inf times 0, which is NaN.
+        absent = cosine == -torch.inf
+        logits = (cosine.masked_fill(absent, 0) * power).masked_fill(absent, -torch.inf)
+        return torch.einsum("nk,nkd->nd", logits.softmax(dim=1), unit)
+
+    def _routed(
+        self, songs: Tensor, seen: Tensor, counts: Tensor, seeds: Int64Array
+    ) -> tuple[Tensor, Tensor]:
+        recipe = self.recipe
+        there = interest_mask(counts, recipe.interests)
+        shape = (*seeds.shape, songs.shape[1], recipe.interests)
+        if recipe.routing_logits == "fixed":
+            logits = self.logits[: shape[2]].expand(shape)
+        else:
+            drawn = normals(seeds.ravel(), int(np.prod(shape[2:]))).reshape(shape)
+            logits = torch.from_numpy(drawn).to(songs) * recipe.routing_spread
+        logits = logits.transpose(2, 3)
+        read = functional.normalize(songs @ self.route, dim=2) * recipe.routing_scale
+        return routed(read, seen, there, logits, rounds=recipe.rounds), there
+
+
+def interest_mask(counts: Tensor, most: int) -> Tensor:
+    """Return which interests histories of these lengths have: (..., most), bool.
+
+    Examples
+    --------
+    >>> interest_mask(torch.tensor([1, 3, 4, 9, 99]), 4).sum(-1).tolist()
+    [1, 1, 2, 3, 4]
+    """
+    exponent = torch.frexp(counts.double()).exponent - 1  # log2, exact at its steps
+    many = exponent.clamp(1, most)
+    return torch.arange(most, device=counts.device) < many[..., None]
+
+
+def routed(songs: Tensor, seen: Tensor, there: Tensor, logits: Tensor, *, rounds: int) -> Tensor:
+    """Route songs to interests at T positions: (B, T, K, d).
+
+    Parameters
+    ----------
+    songs : Tensor, shape (B, L, d)
+        S e_i, the transformed songs.
+    seen : Tensor, shape (B or 1, T, L), bool
+        Which songs a position reads; the others are padding, or later.
+    there : Tensor, shape (B or 1, T, K), bool
+        Which interests exist at each position.
+    logits : Tensor, shape (B, T, K, L)
+        Initial logits.
+    rounds : int
+    """
+    shape = logits.shape
+    frozen = songs.detach()
+    with torch.no_grad():
+        for _ in range(rounds - 1):
+            found = squash(_shares(logits, seen, there).flatten(1, 2) @ frozen)
+            logits = logits + (found @ frozen.transpose(1, 2)).view(shape)
+        shares = _shares(logits, seen, there)
+    found = squash(shares.flatten(1, 2) @ songs)
+    return found.view(*shape[:3], songs.shape[2])
+
+
+def squash(rows: Tensor) -> Tensor:
+    """Scale rows (..., d) to lengths between 0 and 1: n becomes ``n² / (1 + n²)``."""
+    squared = (rows * rows).sum(dim=-1, keepdim=True)
+    return rows * (squared + EPSILON).sqrt() / (1 + squared)
+
+
+def _shares(logits: Tensor, seen: Tensor, there: Tensor) -> Tensor:
+    """Return each song's shares in the interests: (B, T, K, L)."""
+    shares = logits.masked_fill(~there[..., None], -torch.inf).softmax(dim=2)
+    return shares * seen[:, :, None]
+
+
+START_SPREAD = 3.0  # initial spread of a song's logits
+
+
+class ComiRecSANetwork(InterestsNetwork):
+    """Self-attentive pooling with one head per interest."""
+
+    recipe: ComiRecSARecipe
+
+    def build(self, d: int) -> None:
+        """Add attention; see `InterestsNetwork`."""
+        wide = self.recipe.attention * d
+        self.look = nn.Linear(d, wide, bias=False)
+        self.heads = nn.Linear(wide, self.recipe.interests, bias=False)
+        # Heads that start alike stay alike, so their initial weights must differ.
+        nn.init.normal_(self.look.weight)
+        nn.init.normal_(self.heads.weight, std=START_SPREAD / wide**0.5)
+        if self.recipe.positions:
+            self.ages = nn.Parameter(torch.zeros(self.recipe.longest, self.recipe.interests))
+
+    def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """See `InterestsNetwork`."""
+        place = torch.arange(songs.shape[1], device=songs.device)
+        since = place[:, None] - place
+        return self._pooled(songs, since[None], (since >= 0)[None])
+
+    def final_interests(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """See `InterestsNetwork`."""
+        place = torch.arange(songs.shape[1], device=songs.device)
+        since = batch.lengths[:, None, None] - 1 - place
+        return self._pooled(songs, since, since >= 0)
+
+    def _pooled(self, songs: Tensor, since: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool at T positions, each `since` (B or 1, T, L) plays after the songs."""
+        looked = self.look(functional.normalize(songs, dim=2)).tanh()
+        logits = self.heads(looked).transpose(1, 2)[:, None]  # (B, 1, K, L)
+        if self.recipe.positions:
+            ages = self.ages[since.clamp(0, len(self.ages) - 1)]
+            logits = logits + ages.transpose(2, 3)
+        shares = logits.masked_fill(~seen[:, :, None], -torch.inf).softmax(dim=3)
+        shape = shares.expand(len(songs), *shares.shape[1:]).shape
+        found = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], songs.shape[2])
+        return found, torch.ones(1, 1, 1, dtype=torch.bool, device=songs.device)

@@ -15,9 +15,9 @@ from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData
-from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost, peak_bytes
 from audiorec.recall.judging.lists import Labels, spread_of
 from audiorec.recall.judging.ranking import Ranked, RankingTask, Repeats, rank_queries

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from audiorec.files.tables import table_writer
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import DefaultList
+from audiorec.recall.contract.candidates import SCHEMA, DefaultList
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import (

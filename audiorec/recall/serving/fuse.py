@@ -20,8 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.files.arrow import integers
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import DEFAULT
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.serving.candidate_rows import REPLAY, CandidateRows, key_of, nth
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, Int64Array

@@ -19,8 +19,7 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import DEFAULT
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 
 BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory

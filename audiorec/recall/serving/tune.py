@@ -24,8 +24,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
-from audiorec.recall.contract.default_list import DEFAULT
-from audiorec.recall.contract.tables import Lists
+from audiorec.recall.contract.candidates import DEFAULT, Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.candidate_rows import REPLAY

@@ -14,10 +14,9 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle
-from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.candidates import Lists, ReasonKind, read_candidates
 from audiorec.recall.contract.channel import Channel, FitRun
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.tables import Lists, read_candidates
 from audiorec.types import FloatArray
 
 NEED_A_BUNDLE = (  # rules of `audiorec.recall.contract.checks`

@@ -21,10 +21,9 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counting import CountingChannel
+from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe, cosines
-from audiorec.recall.simple.wanted import Wanted
+from audiorec.recall.simple.knn import ItemKnn, ItemKnnRecipe, Wanted, cosines
 from audiorec.types import Float64Array, FloatArray, Int64Array, normalised_name
 
 PLAYS_A_DAY = 10.0  # plays counted as one day where times are missing

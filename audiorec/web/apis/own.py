@@ -24,8 +24,7 @@ from audiorec.distribution import own_version
 from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.interests import InterestSpace
-from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.one_user.reason_words import reason_phrase
 from audiorec.search.choice import Choice
 from audiorec.search.space import mean_direction

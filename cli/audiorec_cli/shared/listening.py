@@ -188,7 +188,7 @@ class SideOptions(ListeningOptions):
 
     def context(self) -> "Context":
         """Read the side information."""
-        from audiorec.recall.contract.reading import read_context
+        from audiorec.recall.contract.job import read_context
 
         check(self.songs, InputKind.SONGS)
         check(self.features, InputKind.FEATURES)

@@ -35,7 +35,7 @@ def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> di
         read_triples,
         type_of,
     )
-    from audiorec.recall.contract.tables import read_candidates, read_targets
+    from audiorec.recall.contract.candidates import read_candidates, read_targets
 
     counts: dict[str, Any]
     if kind == "side":

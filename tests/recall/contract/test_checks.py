@@ -16,10 +16,9 @@ from audiorec.recall.contract.checks import CHECKS, K, check_channel, synthetic_
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.simple.counts import Popular, Rules
 from audiorec.recall.simple.external import External
-from audiorec.recall.simple.popular import Popular
-from audiorec.recall.simple.rules import Rules
-from audiorec.recall.simple.vs_knn import VsKnn
+from audiorec.recall.simple.knn import VsKnn
 
 GRAPH = ("song2vec", "eges", "graphsage")
 FEDERATED = ("two-tower", "mmoe")

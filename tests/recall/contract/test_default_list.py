@@ -7,8 +7,7 @@ import pytest
 from made_logs import log_of
 
 from audiorec.listening.events import TextColumn
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import DEFAULT, DefaultList
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA, DefaultList
 
 WEEK = 7 * 86_400.0
 NOW = 1.7e9

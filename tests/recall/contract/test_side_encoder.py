@@ -1,4 +1,4 @@
-"""`audiorec.recall.contract.side_encoder`: side information and sound as numbers, by hand."""
+"""`audiorec.recall.contract.next_song`: side information and sound as numbers, by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from audiorec.errors import InputError, WeightsError
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.data import Context, Sound
-from audiorec.recall.contract.side_encoder import SideEncoder
+from audiorec.recall.contract.next_song import SideEncoder
 
 SONGS = ("a", "b", "c", "d")
 

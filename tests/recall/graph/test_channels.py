@@ -14,7 +14,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.graph.explain import near_song
+from audiorec.recall.graph.channel import near_song
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import held_out, material_of
 from audiorec.recall.graph.recipe import EGESRecipe, GraphSAGERecipe, Song2vecRecipe
@@ -292,20 +292,20 @@ def test_tables_in_files_give_the_same_model_bit_for_bit(tmp_path):
 
 def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
     needs("torch")
-    from audiorec.recall.graph import tables
+    from audiorec.recall.graph import models
 
     known = tmp_path / "meminfo"
     known.write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
     monkeypatch.setattr(machine, "MEMORY", known)
-    assert tables.table_folder(500_000, "auto", tmp_path) is None
-    assert tables.table_folder(600_000, "auto", tmp_path) == tmp_path
-    assert tables.table_folder(600_000, "memory", tmp_path) is None
-    assert tables.table_folder(1, "files", tmp_path) == tmp_path
+    assert models.table_folder(500_000, "auto", tmp_path) is None
+    assert models.table_folder(600_000, "auto", tmp_path) == tmp_path
+    assert models.table_folder(600_000, "memory", tmp_path) is None
+    assert models.table_folder(1, "files", tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"tables of 1000000000.0 GB fit neither"):
-        tables.table_folder(10**18, "auto", tmp_path)
+        models.table_folder(10**18, "auto", tmp_path)
     monkeypatch.setattr(machine, "MEMORY", tmp_path / "none")
-    assert tables.table_folder(10**18, "auto", tmp_path) is None
-    rows = tables.zero_rows(tmp_path, 3, 2)
+    assert models.table_folder(10**18, "auto", tmp_path) is None
+    rows = models.zero_rows(tmp_path, 3, 2)
     rows[1] = 4.0
     assert rows.tolist() == [[0, 0], [4, 4], [0, 0]]
     assert [p.name for p in tmp_path.iterdir()] == ["meminfo"]  # a file without a name

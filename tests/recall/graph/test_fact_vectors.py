@@ -3,10 +3,9 @@
 import numpy as np
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.graph import fact_vectors, initialisation
-from audiorec.recall.graph.fact_vectors import vectors_from_facts
-from audiorec.recall.graph.initialisation import initial_vectors
+from audiorec.recall.graph import song_vectors
 from audiorec.recall.graph.material import Facts, GraphMaterial
+from audiorec.recall.graph.song_vectors import initial_vectors, vectors_from_facts
 
 
 def made():
@@ -43,7 +42,7 @@ def test_a_new_song_is_the_mean_of_its_like(monkeypatch):
     np.testing.assert_allclose(length[1], np.linalg.norm(table[2]), rtol=1e-5)
     assert not place[2].any()  # its artist has no song in a list
     assert length[2] == 0
-    monkeypatch.setattr(fact_vectors, "ROWS", 1)
+    monkeypatch.setattr(song_vectors, "ROWS", 1)
     again = vectors_from_facts(material, table, steps, warm, songs)
     np.testing.assert_allclose(again[0], place, rtol=1e-5)
     np.testing.assert_allclose(again[1], length, rtol=1e-5)
@@ -83,7 +82,7 @@ def test_a_relation_counts_by_how_well_it_tells_the_lists_of_a_song():
     entities = tuple(f"artist:{n}" for n in range(8))
     material = GraphMaterial(song_ids=ids, entities=entities, plays=plays.among(ids), facts=facts)
     warm = material.counts > 0
-    counts = fact_vectors._how_telling(material, warm)
+    counts = song_vectors._how_telling(material, warm)
     assert counts[0] > 5
     assert (counts[[1, 3]] < 0.5).all()  # of either end; no hub is a song of lists: counts[2]
     table = np.eye(89, 8, dtype=np.float32)
@@ -97,7 +96,7 @@ def test_songs_begin_at_the_mean_of_their_lists_and_things_at_that_of_their_song
     found = np.full((8, 400), np.nan, np.float32)
     initial_vectors(material, np.random.default_rng(0), found)
     again = np.full_like(found, np.nan)
-    monkeypatch.setattr(initialisation, "ROWS", 3)
+    monkeypatch.setattr(song_vectors, "ROWS", 3)
     initial_vectors(material, np.random.default_rng(0), again)
     np.testing.assert_allclose(again, found, atol=1e-6)  # blocks change nothing
     lengths = np.linalg.norm(found, axis=1)

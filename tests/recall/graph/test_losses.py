@@ -7,9 +7,9 @@ from needs import needs
 
 torch = needs("torch")
 
+from audiorec.recall.graph.learner import skip_gram_loss
 from audiorec.recall.graph.material import Facts
-from audiorec.recall.graph.skipgram import skip_gram_loss
-from audiorec.recall.graph.transe import Corruption, relation_loss
+from audiorec.recall.graph.models import Corruption, relation_loss
 
 
 def softplus(x):

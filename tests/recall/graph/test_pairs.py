@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
-from audiorec.recall.graph.walks import list_walks
+from audiorec.recall.graph.learner import batches_of, blocks_of, pair_mask
+from audiorec.recall.graph.material import list_walks
 
 LISTS = st.lists(st.lists(st.sampled_from("abcdefghij"), max_size=12), min_size=1, max_size=8)
 

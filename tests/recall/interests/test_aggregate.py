@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.recall.interests.aggregate import SongKinds, merged_interests, order_of
+from audiorec.recall.interests.channel import SongKinds, merged_interests, order_of
 
 SIMILAR = np.array([[0.9, 0.8, 0.7, 0.6, 0.1, 0.0], [0.1, 0.2, 0.3, 0.0, 0.5, 0.4]], np.float32)
 NONE = np.zeros(6, np.bool_)

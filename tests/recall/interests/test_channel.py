@@ -18,9 +18,8 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.interests.comirec_sa import ComiRecSA
-from audiorec.recall.interests.mind import MIND
-from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
+from audiorec.recall.interests.channel import MIND, ComiRecSA
+from audiorec.recall.interests.forward import ComiRecSARecipe, MINDRecipe
 from audiorec.recall.registry import load_channel
 
 QUICK = {"dimension": 8, "negatives": 20, "batch_size": 16, "max_epochs": 2}
@@ -204,8 +203,8 @@ import os, signal, sys
 from pathlib import Path
 from audiorec.learning import fit
 from audiorec.recall.contract.checks import synthetic_listening
-from audiorec.recall.interests.mind import MIND
-from audiorec.recall.interests.recipe import MINDRecipe
+from audiorec.recall.interests.channel import MIND
+from audiorec.recall.interests.forward import MINDRecipe
 
 steps, save = [], fit._Training.save
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.recall.interests.draws import history_seeds, normals, place_seeds
+from audiorec.recall.interests.forward import history_seeds, normals, place_seeds
 
 
 def test_they_are_normal_and_independent():

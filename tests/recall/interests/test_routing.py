@@ -14,15 +14,19 @@ from torch.nn import functional
 from audiorec.learning.next_plays import NextPlays, histories, training_windows
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
-from audiorec.recall.interests.forward import pooled_interests, routed_interests
-from audiorec.recall.interests.network import target_cosines
-from audiorec.recall.interests.pooling import ComiRecSANetwork
-from audiorec.recall.interests.recipe import ComiRecSARecipe, MINDRecipe
-from audiorec.recall.interests.routing import (
+from audiorec.recall.interests.forward import (
+    ComiRecSARecipe,
+    MINDRecipe,
+    pooled_interests,
+    routed_interests,
+)
+from audiorec.recall.interests.network import (
+    ComiRecSANetwork,
     MINDNetwork,
     interest_mask,
     routed,
     squash,
+    target_cosines,
 )
 
 N_SONGS, WIDTH = 30, 2

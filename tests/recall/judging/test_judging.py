@@ -8,14 +8,12 @@ import pytest
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.tables import read_candidates, read_targets
 from audiorec.recall.judging.judge import compare, evaluate
 from audiorec.recall.judging.splits import SPLITS, given_split, list_groups, split
-from audiorec.recall.simple.popular import Popular
-from audiorec.recall.simple.replay import Replay
-from audiorec.recall.simple.rules import Rules
+from audiorec.recall.simple.counts import Popular, Replay, Rules
 
 
 def named(sequences):

@@ -8,17 +8,16 @@ import pytest
 
 from audiorec.evaluation.full_rank import sound_diversity
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Sound
-from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.lists import spread_of
 from audiorec.recall.judging.splits import given_split, split
 from audiorec.recall.judging.strata import owners_of, song_strata, user_strata
-from audiorec.recall.simple.popular import Popular
-from audiorec.recall.simple.replay import Replay
-from audiorec.recall.simple.vs_knn import VsKnn
+from audiorec.recall.simple.counts import Popular, Replay
+from audiorec.recall.simple.knn import VsKnn
 
 
 @pytest.mark.parametrize("channel", [Popular, Replay, VsKnn])

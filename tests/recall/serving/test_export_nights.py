@@ -198,7 +198,7 @@ def test_lists_of_a_run_that_read_another_log_are_not_kept(tmp_path):
 def test_embeddings_stand_once_a_song_and_once_a_user(tmp_path):
     needs("torch")
     from audiorec.learning.machine import one_thread
-    from audiorec.recall.interests.mind import MIND
+    from audiorec.recall.interests.channel import MIND
     from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
 
     write_days(tmp_path, 4)

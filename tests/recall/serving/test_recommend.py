@@ -18,7 +18,7 @@ from audiorec.recall.serving.one_user.reason_words import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tuned import TunedFile
-from audiorec.recall.simple.rules import Rules
+from audiorec.recall.simple.counts import Rules
 
 HOUR = 3_600.0
 

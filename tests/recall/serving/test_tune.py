@@ -9,7 +9,7 @@ from made_candidates import table_of
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.tables import Lists
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import given_split
 from audiorec.recall.serving.fuse import fuse

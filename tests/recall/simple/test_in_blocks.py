@@ -10,13 +10,18 @@ from hypothesis import strategies as st
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.simple import item_knn as item_knn_module
-from audiorec.recall.simple import rules as rules_module
-from audiorec.recall.simple import vs_knn as vs_knn_module
-from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
-from audiorec.recall.simple.rules import Rules, RulesRecipe
-from audiorec.recall.simple.vs_knn import VsKnn, VsKnnRecipe
-from audiorec.recall.simple.wanted import Wanted, joined, starts_of
+from audiorec.recall.simple import counts as rules_module
+from audiorec.recall.simple import knn
+from audiorec.recall.simple.counts import Rules, RulesRecipe
+from audiorec.recall.simple.knn import (
+    ItemKnn,
+    ItemKnnRecipe,
+    VsKnn,
+    VsKnnRecipe,
+    Wanted,
+    joined,
+    starts_of,
+)
 
 SONGS = [f"s{number}" for number in range(9)]
 lists = st.lists(st.lists(st.sampled_from(SONGS), max_size=12), min_size=1, max_size=30)
@@ -55,8 +60,8 @@ def test_vs_knn_is_its_plain_method(block, growth, log, asked, neighbours, newes
     channel = VsKnn(recipe).fit(RecallData(Sequences.from_lists(log)))
     queries = Queries(Sequences.from_lists(asked))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vs_knn_module, "BLOCK_HISTORIES", block)
-        patch.setattr(vs_knn_module, "GROWTH", growth)
+        patch.setattr(knn, "VS_BLOCK_HISTORIES", block)
+        patch.setattr(knn, "GROWTH", growth)
         found = channel.recall(queries, 9)
     histories = queries.histories.among(channel.song_ids)
     for row in range(len(asked)):
@@ -78,7 +83,7 @@ def test_item_knn_is_the_sum_of_its_rows(log, asked, neighbours, history):
     channel = ItemKnn(recipe).fit(RecallData(Sequences.from_lists(log)))
     queries = Queries(Sequences.from_lists(asked))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_knn_module, "BLOCK_HISTORIES", 2)
+        patch.setattr(knn, "BLOCK_HISTORIES", 2)
         found = channel.recall(queries, 9)
     for row, songs in enumerate(queries.histories.among(channel.song_ids).newest(history)):
         total = np.zeros(len(channel.song_ids), np.float32)

@@ -10,14 +10,17 @@ from audiorec.errors import InputError
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.simple import ease as ease_module
-from audiorec.recall.simple.ease import EASE, EASERecipe
-from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
-from audiorec.recall.simple.popular import Popular, PopularRecipe
+from audiorec.recall.simple import knn
+from audiorec.recall.simple.counts import (
+    Popular,
+    PopularRecipe,
+    Replay,
+    ReplayRecipe,
+    Rules,
+    RulesRecipe,
+)
+from audiorec.recall.simple.knn import EASE, EASERecipe, ItemKnn, ItemKnnRecipe, VsKnn, VsKnnRecipe
 from audiorec.recall.simple.recent_likes import RecentLikes, RecentLikesRecipe
-from audiorec.recall.simple.replay import Replay, ReplayRecipe
-from audiorec.recall.simple.rules import Rules, RulesRecipe
-from audiorec.recall.simple.vs_knn import VsKnn, VsKnnRecipe
 
 
 def proposed(channel, history, k=10):
@@ -109,7 +112,7 @@ def test_item_knn_in_blocks_is_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     lists = [[f"s{s}" for s in rng.integers(0, 30, 8)] for _ in range(40)]
     whole = proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30)
-    monkeypatch.setattr("audiorec.recall.simple.item_knn.BLOCK_SONGS", 7)
+    monkeypatch.setattr("audiorec.recall.simple.knn.BLOCK_SONGS", 7)
     assert proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30) == whole
 
 
@@ -130,21 +133,21 @@ def test_ease_in_blocks_is_ease_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     plays = Sequences.from_lists([[f"s{n}" for n in rng.integers(0, 23, 6)] for _ in range(40)])
     whole = EASE().fit(RecallData(plays)).weights
-    monkeypatch.setattr(ease_module, "BLOCK_SONGS", 5)
+    monkeypatch.setattr(knn, "EASE_BLOCK_SONGS", 5)
     assert np.array_equal(EASE().fit(RecallData(plays)).weights, whole)
     assert whole.flags.c_contiguous
     assert whole.dtype == np.float32
 
 
 def test_ease_refuses_what_would_not_fit_in_free_memory_before_it_starts(monkeypatch):
-    monkeypatch.setattr(ease_module, "free_memory", lambda: 40)
-    monkeypatch.setattr(ease_module, "owner_song", None)
+    monkeypatch.setattr(knn, "free_memory", lambda: 40)
+    monkeypatch.setattr(knn, "owner_song", None)
     with pytest.raises(InputError, match=r"3 songs need 0\.0 GB of memory, and 0\.0 GB are free"):
         EASE().fit(RecallData(Sequences.from_lists([["a", "b", "c"]])))
 
 
 def test_ease_refuses_what_would_not_fit(monkeypatch):
-    monkeypatch.setattr(ease_module, "MOST_SONGS", 2)
+    monkeypatch.setattr(knn, "MOST_SONGS", 2)
     with pytest.raises(InputError, match=r"ease: 3 songs would need .* GB; .*use item-knn"):
         fitted(EASE(), ["a", "b", "c"])
 

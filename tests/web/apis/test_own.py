@@ -101,7 +101,7 @@ def test_the_vector_of_a_history_in_the_space_of_a_model(tmp_path):
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.data import RecallData
-    from audiorec.recall.graph.song2vec import Song2vec
+    from audiorec.recall.graph.channel import Song2vec
 
     store = write_served(tmp_path)
     folder = write_recall(store)

@@ -1,2 +1,2 @@
 from audiorec.recall.sequence.sasrec.channel import SASRec as SASRec
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe as SASRecRecipe
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe as SASRecRecipe

@@ -10,9 +10,13 @@ from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.next_song import NextSong, unit
-from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
-from audiorec.recall.sequence.sasrec.gaps import capped_by_session
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
+from audiorec.recall.sequence.sasrec.forward import (
+    SASRecRecipe,
+    capped_by_session,
+    history_terms,
+    newest_query,
+    profile_query,
+)
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:

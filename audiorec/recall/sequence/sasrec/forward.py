@@ -1,19 +1,127 @@
-"""SASRec in numpy, for answers: the query at the newest play of each history.
+"""SASRec without torch: its recipe, the gaps between plays, and the query in numpy.
 
 Only the query at the newest play is needed, so the last block computes a single position, and
 reads the others without a matrix product for each. Weights have the names of those in
 `audiorec.recall.sequence.sasrec.network`.
+
+Bin the time between two plays by its order of magnitude, in powers of two.
+
+    seconds ──▶ 0: none    1: under 2    2: under 4   …   n: the longest and beyond
+
+A gap of a second and one of a year mean different things; 300 and 301 days do not. If gaps are
+capped by session, two plays of different sessions are the longest gap apart: the bins then tell
+how far apart two plays of a session are, or that they are from different sessions.
 """
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from audiorec.learning.next_plays import PlayBatch, causal_mask
-from audiorec.recall.sequence.sasrec.gaps import gap_bins
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.errors import InputError
+from audiorec.learning.next_plays import NextSongRecipe, PlayBatch, causal_mask
+from audiorec.listening.sequences import Sequences
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SASRecRecipe(NextSongRecipe):
+    """Settings of SASRec, and those of `NextSongRecipe`.
+
+    Attributes
+    ----------
+    blocks, heads : int
+        Attention blocks, and attention heads in each.
+    hidden : int
+        Units of the feed-forward layer, as a multiple of `dimension`.
+    dropout : float
+        Dropout of the input, and of the output of each half of a block.
+    positions : bool
+        Learn position embeddings.
+    relative_time : bool
+        Learn a bias for the time between two plays, if times are known.
+    longest_gap_days : float
+        Longer gaps are treated as this one.
+    session_gap_s : float
+        If above 0, plays of different sessions are `longest_gap_days` apart; a session ends where
+        the log's ``session_id`` changes, or after a gap of more than this many seconds.
+    repeats : bool
+        Learn how likely songs of the history are to come again, if at least 1 % of the plays are
+        repeats.
+    """
+
+    blocks: int = 1
+    heads: int = 1
+    hidden: int = 2
+    dropout: float = 0.3
+    dimension: int = 128
+    max_epochs: int = 12
+    positions: bool = True
+    relative_time: bool = True
+    longest_gap_days: float = 365.0
+    session_gap_s: float = 0.0
+    repeats: bool = True
+
+    def __post_init__(self) -> None:
+        # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
+        NextSongRecipe.__post_init__(self)
+        for name in ("blocks", "heads", "hidden"):
+            self._check(getattr(self, name) >= 1, name, "1 or more")
+        self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
+        self._check(self.longest_gap_days > 0, "longest_gap_days", "above 0")
+        self._check(self.session_gap_s >= 0, "session_gap_s", "0 or more")
+        if self.dimension % self.heads:
+            raise InputError(f"heads must divide dimension {self.dimension}, got {self.heads}")
+
+
+DAY_S = 86_400.0
+
+
+def n_gap_bins(longest_days: float) -> int:
+    """Return the number of bins; pairs with an unknown time are in none."""
+    return max(1, math.frexp(longest_days * DAY_S)[1]) + 1
+
+
+def gap_bins(later: Float64Array, earlier: Float64Array, n: int) -> Int64Array:
+    """Return the bin of each gap, below `n`; -1 if a time is unknown (NaN).
+
+    Examples
+    --------
+    >>> seconds = np.array([0.0, 1.0, 3.0, 4.0, 1e12, np.nan, -5.0])
+    >>> gap_bins(seconds, np.zeros(7), 20).tolist()
+    [0, 1, 2, 3, 19, -1, 0]
+    """
+    gap = later - earlier
+    known = ~np.isnan(gap)
+    # The exponent is exact, whereas a logarithm is rounded.
+    exponent = np.frexp(np.where(known, gap, 0.0))[1]
+    number = np.where(gap >= 1, np.minimum(exponent, n - 1), 0)
+    return np.where(known, number, -1).astype(np.int64)
+
+
+def capped_by_session(plays: Sequences, *, gap_s: float, longest_days: float) -> Float64Array:
+    """Return times (P,) that put plays of different sessions the longest gap apart.
+
+    A new session starts with each owner, where `Sequences.session` changes, and after a gap of
+    more than `gap_s` seconds.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> plays = replace(Sequences.from_lists([["a", "b", "a"]]), time=np.array([0.0, 9.0, 5_000.0]))
+    >>> found = capped_by_session(plays, gap_s=1_800, longest_days=1)
+    >>> found.tolist()
+    [0.0, 9.0, 91400.0]
+    """
+    new = np.zeros(len(plays.time), np.bool_)
+    new[1:] = np.diff(plays.time) > gap_s  # False if a time is unknown
+    if plays.session is not None:
+        new[1:] |= np.diff(plays.session) != 0
+    # The sum runs across owners, which shifts all times of an owner alike and keeps its gaps.
+    return plays.time + np.cumsum(new) * longest_days * DAY_S
+
 
 EPSILON = np.float32(1e-5)
 Weights = Mapping[str, Any]

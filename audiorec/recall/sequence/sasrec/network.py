@@ -16,8 +16,7 @@ from torch.nn import functional
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.processes import dropout
 from audiorec.learning.song_features import SongFeatures
-from audiorec.recall.sequence.sasrec.gaps import n_gap_bins
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe, n_gap_bins
 
 EPSILON = 1e-5  # of the norms
 LAGS = 4  # distances, in plays, that are distinguished for repeated songs

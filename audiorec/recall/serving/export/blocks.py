@@ -22,9 +22,8 @@ from audiorec.files.arrow import encoded, integers
 from audiorec.listening.events import EVENTS
 from audiorec.listening.rule import Rule, judge_pairs
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import DEFAULT
-from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
+from audiorec.recall.contract.space import InterestSpace
 from audiorec.recall.serving.export.columns import (
     dot_array,
     feature_arrays,

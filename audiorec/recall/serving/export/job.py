@@ -20,7 +20,7 @@ import numpy as np
 
 from audiorec.distribution import created_by, own_version
 from audiorec.errors import InputError
-from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.contract.space import InterestSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
 from audiorec.recall.serving.export.catalogue import nearest_agreement, song_rows
 from audiorec.recall.serving.export.features import EventHistory

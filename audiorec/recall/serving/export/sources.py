@@ -22,7 +22,7 @@ from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
-from audiorec.recall.contract.reading import read_context
+from audiorec.recall.contract.job import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import known_channel, load_channel
 from audiorec.recall.serving.exclusions import exposures_fingerprint

@@ -8,10 +8,9 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.recall.contract.candidates import DefaultList, read_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.default_list import DefaultList
-from audiorec.recall.contract.reading import read_context
-from audiorec.recall.contract.tables import read_candidates
+from audiorec.recall.contract.job import read_context
 from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import traits_of
 from audiorec.recall.serving.nightly.plan import NightlyPlan

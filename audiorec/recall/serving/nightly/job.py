@@ -28,8 +28,7 @@ from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.recall.contract.batch_recall import write_candidates
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.default_list import default_users
+from audiorec.recall.contract.candidates import SCHEMA, default_users
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY

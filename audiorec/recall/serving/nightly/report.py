@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.recall.contract.default_list import DEFAULT
+from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.serving.candidate_rows import CandidateRows, key_of
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.recall.serving.tables import user_blocks

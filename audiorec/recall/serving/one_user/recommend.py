@@ -22,9 +22,9 @@ from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.likes import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, fill_missing, side_of_store
+from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.default_list import DefaultList
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.everybody import DefaultRule

@@ -23,7 +23,7 @@ from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.sequence.sasrec.channel import SASRec, repeated
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
+from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 
 TESTS = Path(__file__).parents[3]
 SMALL = SASRecRecipe(

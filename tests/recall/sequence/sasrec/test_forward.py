@@ -13,10 +13,16 @@ from audiorec.learning.next_plays import Favourites, NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.sequence.sasrec.forward import history_terms, newest_query, profile_query
-from audiorec.recall.sequence.sasrec.gaps import capped_by_session, gap_bins, n_gap_bins
+from audiorec.recall.sequence.sasrec.forward import (
+    SASRecRecipe,
+    capped_by_session,
+    gap_bins,
+    history_terms,
+    n_gap_bins,
+    newest_query,
+    profile_query,
+)
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-from audiorec.recall.sequence.sasrec.recipe import SASRecRecipe
 
 N_SONGS = 30
 

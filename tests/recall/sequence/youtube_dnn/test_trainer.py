@@ -19,11 +19,11 @@ from audiorec.listening.history import Likes, histories, history_spans
 from audiorec.listening.profiles import no_profiles
 from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
+    YouTubeDNNRecipe,
     epoch_places,
     held_out,
 )
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
-from audiorec.recall.sequence.youtube_dnn.recipe import YouTubeDNNRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner, train
 
 

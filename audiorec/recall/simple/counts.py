@@ -1,4 +1,14 @@
-"""Sequential rules: songs that often follow the last songs of the history.
+"""Channels that count plays: the most played songs, songs that return, and songs that follow.
+
+The most played songs: one list for all users, the baseline without personalisation.
+
+plays, times ──fit──▶ one weight per song, each play halved for every half-life of its age
+
+Songs that this user comes back to: half of all listening repeats songs heard before.
+
+history, times ──▶ each of its songs, ranked by how often and how recently it was played
+
+Sequential rules: songs that often follow the last songs of the history.
 
     sequences ──fit──▶ weight(a, b) = sum over occurrences a ... b of 1 / (places apart)
     history   ───────▶ songs b by the sum of weight(a, b), a decayed by its distance from the end
@@ -11,11 +21,102 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.sequences import Sequences
+from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.counting import CountingChannel
+from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int32Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopularRecipe:
+    """The decay of plays.
+
+    Attributes
+    ----------
+    half_life_days : float or None
+        Days in which a play loses half its weight, counted from the newest play; None: no decay.
+        Plays without a time keep their full weight.
+    """
+
+    half_life_days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.half_life_days is not None and not self.half_life_days > 0:
+            raise InputError(f"the half-life must be above 0 days, got {self.half_life_days:g}")
+
+
+class Popular(CountingChannel[PopularRecipe]):
+    """The most played songs, the same for every user."""
+
+    name = "popular"
+    serves = frozenset({"history", "profile"})
+    reason = ReasonKind.POPULAR
+    Recipe = PopularRecipe
+    ARRAYS = ("weights",)
+
+    def _count(self, data: RecallData) -> None:
+        plays, half_life = data.plays, self.recipe.half_life_days
+        weight = np.ones(len(plays.song))
+        timed = ~np.isnan(plays.time)
+        if half_life is not None and timed.any():
+            age = plays.time[timed].max() - plays.time[timed]
+            weight[timed] = np.exp2(-age / (half_life * DAY_S))
+        counts = np.bincount(plays.song, weight, minlength=len(data.song_ids))
+        self.weights = counts.astype(np.float32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        found = np.where(self.is_cold, np.float32(-np.inf), self.weights)
+        return np.repeat(found[None], len(histories), axis=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRecipe:
+    """The decay of plays.
+
+    Attributes
+    ----------
+    half_life_days : float
+        Days in which a play loses half its weight, where times are known.
+    half_life_plays : float
+        The same in number of later plays, where times are unknown.
+    """
+
+    half_life_days: float = 30.0
+    half_life_plays: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not min(self.half_life_days, self.half_life_plays) > 0:
+            raise InputError("a half-life must be above 0")
+
+
+class Replay(CountingChannel[ReplayRecipe]):
+    """Songs of the user's own history, by how often and how recently they were played."""
+
+    name = "replay"
+    reason = ReasonKind.REPLAY
+    Recipe = ReplayRecipe
+
+    def _count(self, data: RecallData) -> None:
+        """Learn nothing but the catalogue: everything else is in the query."""
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        owner, after = histories.owner, histories.starts[1:][histories.owner] - 1
+        later = after - np.arange(len(owner))
+        age = later / self.recipe.half_life_plays
+        timed = ~np.isnan(histories.time)
+        days = (histories.time[after] - histories.time) / DAY_S
+        age = np.where(timed, days / self.recipe.half_life_days, age)
+        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        np.add.at(found, (owner, histories.song), np.exp2(-age).astype(np.float32))
+        found[found == 0] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
+        return song
+
 
 BLOCK_PLAYS = 250_000  # of whose songs the rules are counted at once
 

@@ -1,0 +1,491 @@
+"""Songs whose listeners, or sessions, overlap with those of the history: item kNN, EASE, VsKnn.
+
+Rows of different lengths that lie one after another, and a few wanted songs among them.
+
+values (m,), starts (n + 1,) ──joined──▶ some rows ──Wanted.grid──▶ values of the wanted songs
+
+Row r of `values` is ``values[starts[r]:starts[r + 1]]``.
+
+Item kNN: songs whose listeners overlap with those of the history's songs.
+
+    owners x songs (0 or 1) ──fit──▶ cosine of each song with its nearest songs
+    history ──────────────────▶ sum of the rows of its songs
+
+The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``.
+
+EASE: a linear model from the songs of a history to all songs, solved in closed form.
+
+    G = X'X + lambda I,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
+
+The model stores a weight for each pair of songs, so the catalogue is limited to `MOST_SONGS`.
+
+Source: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019.
+
+Vector multiplication session kNN: songs of the past sessions most similar to this one.
+
+    histories ──newest sessions that share a song──▶ the k most similar ──▶ their songs
+
+Later songs of the history weigh more. A session's similarity is the sum of the weights of the
+songs that it shares; a song's similarity is the sum over the sessions that contain it, each
+weighted by the position of the last shared song in the history.
+
+Sessions are stored without ids and times, but they remain listening history.
+
+Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.learning.machine import free_memory
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.channel import CountingChannel
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
+
+T = TypeVar("T", bound=np.generic)
+
+
+def joined(values: npt.NDArray[T], starts: Int64Array, rows: Int64Array) -> npt.NDArray[T]:
+    """Return the values of some rows, one row after another."""
+    bounds = zip(starts[rows].tolist(), starts[rows + 1].tolist(), strict=True)
+    return np.concatenate([values[:0], *(values[first:stop] for first, stop in bounds)])
+
+
+def starts_of(starts: Int64Array, rows: Int64Array) -> Int64Array:
+    """Return where each row begins in the result of `joined`, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(starts[rows + 1] - starts[rows])]).astype(np.int64)
+
+
+class Wanted:
+    """A table of a catalogue of S songs, which is reused to find ever other songs."""
+
+    def __init__(self, n_songs: int) -> None:
+        self._number = np.full(n_songs, -1, np.int32)
+
+    def grid(
+        self,
+        wanted: npt.NDArray[Any],
+        songs: Int32Array,
+        starts: Int64Array,
+        values: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the values (m,) beside wanted songs in rows of songs: (len(wanted), rows).
+
+        Wanted songs must be distinct, and so must the songs of a row. The value is 1 by default,
+        and 0 where a row lacks a song.
+
+        Examples
+        --------
+        >>> Wanted(9).grid([7, 4], np.array([4, 5, 4, 7]), np.array([0, 2, 4]))
+        array([[0., 1.],
+               [1., 1.]], dtype=float32)
+        """
+        self._number[wanted] = np.arange(len(wanted))
+        which = self._number[songs]
+        self._number[wanted] = -1
+        place = np.flatnonzero(which >= 0)
+        row = np.searchsorted(starts, place, side="right") - 1
+        found = np.zeros((len(wanted), len(starts) - 1), np.float32)
+        found[which[place], row] = 1 if values is None else values[place]
+        return found
+
+
+BLOCK_SONGS = 1_024
+BLOCK_HISTORIES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemKnnRecipe:
+    """Neighbours per song, shrinkage, and the length of history that is used.
+
+    Attributes
+    ----------
+    neighbours : int
+        Neighbours kept per song, the most similar ones.
+    shrink : float
+        Added to the denominator of the cosine, so that overlaps of few listeners count less.
+    history : int
+        Number of newest songs of the history whose neighbours count.
+    """
+
+    neighbours: int = 200
+    shrink: float = 10.0
+    history: int = 100
+
+    def __post_init__(self) -> None:
+        if min(self.neighbours, self.history) < 1 or self.shrink < 0:
+            raise InputError("neighbours and history must be at least 1, shrink at least 0")
+
+
+class ItemKnn(CountingChannel[ItemKnnRecipe]):
+    """Songs played by the same people as the songs of the history."""
+
+    name = "item-knn"
+    reason = ReasonKind.LISTENERS
+    Recipe = ItemKnnRecipe
+    ARRAYS = ("starts", "near", "weights")
+
+    def _count(self, data: RecallData) -> None:
+        matrix = owner_song(data.plays, len(data.song_ids))
+        owners = np.asarray(matrix.sum(axis=0)).ravel()
+        by_song = matrix.T.tocsr()
+        parts = []
+        for first in range(0, len(owners), BLOCK_SONGS):
+            both = (by_song[first : first + BLOCK_SONGS] @ matrix).tocoo()
+            row = both.row + first
+            cosine = both.data / (np.sqrt(owners[row] * owners[both.col]) + self.recipe.shrink)
+            other = row != both.col
+            parts.append(
+                _nearest(row[other], both.col[other], cosine[other], self.recipe.neighbours)
+            )
+        row, self.near, self.weights = (np.concatenate(p) for p in zip(*parts, strict=True))
+        self.starts = np.searchsorted(row, np.arange(len(owners) + 1))
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        from scipy.sparse import csr_array
+
+        n = len(self.song_ids)
+        own = owner_song(queries.histories.newest(self.recipe.history), n)
+        near = csr_array((self.weights, self.near, self.starts), shape=(n, n))
+        found = np.empty((own.shape[0], n), np.float32)
+        for first in range(0, len(found), BLOCK_HISTORIES):
+            rows = slice(first, first + BLOCK_HISTORIES)
+            found[rows] = (own[rows] @ near).toarray()
+        found[found == 0] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history with the largest cosine to each candidate."""
+        found = np.full(song.shape, -1, np.int64)
+        histories = histories.newest(self.recipe.history)
+        table = Wanted(len(self.song_ids))
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own, there = np.unique(histories[row]), song[row] >= 0
+            learnt = self.starts, self.near, self.weights
+            given = cosines(*learnt, own, song[row, there], table)
+            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return found
+
+
+def cosines(
+    starts: Int64Array,
+    near: Int32Array,
+    weights: FloatArray,
+    own: Any,
+    proposed: Int64Array,
+    table: Wanted,
+) -> FloatArray:
+    """Return the cosine of own and proposed songs, 0 unless they are neighbours: (own, proposed).
+
+    The first three are the learnt arrays of `ItemKnn`.
+    """
+    songs, values = joined(near, starts, own), joined(weights, starts, own)
+    return table.grid(proposed, songs, starts_of(starts, own), values).T
+
+
+def owner_song(plays: Sequences, n_songs: int) -> Any:
+    """Return which owner played which song: `scipy.sparse.csr_array` (U, S) of ones, float32."""
+    from scipy.sparse import csr_array
+
+    pair = np.unique(plays.owner * n_songs + plays.song)
+    ones = np.ones(len(pair), np.float32)
+    return csr_array((ones, (pair // n_songs, pair % n_songs)), shape=(len(plays), n_songs))
+
+
+def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:
+    """Return the `most` largest cosines of each row, sorted by row; ties by column number."""
+    order = np.lexsort((column, -cosine, row))
+    row = row[order]
+    kept = order[np.arange(len(row)) - np.searchsorted(row, row) < most]
+    row, column = (
+        np.asarray(row[np.arange(len(row)) - np.searchsorted(row, row) < most]),
+        column[kept],
+    )
+    return row, column.astype(np.int32), cosine[kept].astype(np.float32)
+
+
+MOST_SONGS = 20_000
+EASE_BLOCK_SONGS = 512  # rows that are copied at a time
+SPARE = 1.25  # memory needed, as a multiple of the matrix of weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EASERecipe:
+    """The regularisation of EASE.
+
+    Attributes
+    ----------
+    regularisation : float
+        Added to the diagonal of the co-occurrence matrix: the lambda of the ridge regression.
+    """
+
+    regularisation: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not self.regularisation > 0:
+            raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
+
+
+class EASE(CountingChannel[EASERecipe]):
+    """Songs that go with the whole history, by ridge regression over all songs (EASE)."""
+
+    name = "ease"
+    reason = ReasonKind.LISTENERS
+    Recipe = EASERecipe
+    ARRAYS = ("weights",)
+
+    def _count(self, data: RecallData) -> None:
+        from scipy.linalg.lapack import spotrf, spotri
+
+        n = len(data.song_ids)
+        _require_memory(n)
+        gram = _gram(owner_song(data.plays, n), n)
+        gram[np.diag_indices(n)] += self.recipe.regularisation
+        factor, failed = spotrf(gram, lower=1, overwrite_a=1)
+        inverse, failed_too = spotri(factor, lower=1, overwrite_c=1)
+        if failed or failed_too:
+            raise InputError("ease: the matrix of plays is singular; use a larger regularisation")
+        _mirror(inverse)
+        # The transpose of a symmetric matrix is itself, in the order of rows that `recall` reads.
+        weights = inverse.T
+        np.divide(weights, -np.diag(weights), out=weights)
+        weights[np.diag_indices(n)] = 0
+        self.weights = weights
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        found = np.asarray(owner_song(histories, len(self.song_ids)) @ self.weights, np.float32)
+        found[histories.lengths == 0] = -np.inf
+        found[:, self.is_cold] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that contributes most to each candidate."""
+        found = np.full(song.shape, -1, np.int64)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own, there = np.unique(histories[row]), song[row] >= 0
+            given = self.weights[np.ix_(own, song[row, there])]
+            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return found
+
+
+def _require_memory(n: int) -> None:
+    """Refuse, before anything is computed, a catalogue whose weights do not fit in memory."""
+    needed, free = SPARE * 4 * n * n, free_memory()
+    tip = "use item-knn, or leave out rarely played songs"
+    if n > MOST_SONGS:
+        raise InputError(
+            f"ease: {n:,} songs would need {needed / 1e9:.1f} GB; the limit is {MOST_SONGS:,} "
+            f"songs: {tip}"
+        )
+    if free is not None and needed > free:
+        raise InputError(
+            f"ease: {n:,} songs need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+            f"free: {tip}"
+        )
+
+
+def _gram(matrix: Any, n: int) -> FloatArray:
+    """Return how many owners played both songs of each pair, (n, n) float32 in Fortran order."""
+    found = np.zeros((n, n), np.float32, order="F")
+    for start in range(0, n, EASE_BLOCK_SONGS):
+        part = slice(start, start + EASE_BLOCK_SONGS)
+        found[:, part] = (matrix.T @ matrix[:, part]).toarray()
+    return found
+
+
+def _mirror(matrix: FloatArray) -> None:
+    """Copy the lower triangle of a square matrix to the upper one, in place."""
+    n = len(matrix)
+    for start in range(0, n, EASE_BLOCK_SONGS):
+        stop = min(n, start + EASE_BLOCK_SONGS)
+        matrix[start:stop, stop:] = matrix[stop:, start:stop].T
+        own = matrix[start:stop, start:stop]
+        own[...] = np.tril(own) + np.tril(own, -1).T
+
+
+VS_BLOCK_HISTORIES = 1_024  # looked up by one product
+GROWTH = 4  # by which more sessions are looked at, until enough share a song
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsKnnRecipe:
+    """How many sessions are compared.
+
+    Attributes
+    ----------
+    neighbours : int
+        Most similar sessions whose songs count.
+    newest : int
+        Newest sessions with a song in common, from which the neighbours are chosen.
+    history : int
+        Number of newest songs of the history that are compared.
+    """
+
+    neighbours: int = 100
+    newest: int = 1_000
+    history: int = 50
+
+    def __post_init__(self) -> None:
+        if min(self.neighbours, self.newest, self.history) < 1:
+            raise InputError("neighbours, newest and history must be at least 1")
+
+
+class _Near(NamedTuple):
+    """The n sessions nearest to one history, and their m songs."""
+
+    songs: Int32Array  # (m,), of one session after another
+    starts: Int64Array  # (n + 1,): where each session begins
+    weight: FloatArray  # (n,)
+    own: Int32Array  # (o,): the distinct songs of the history
+    shared: FloatArray  # (o, n): 1 where a session holds the song
+
+
+class VsKnn(CountingChannel[VsKnnRecipe]):
+    """Songs of the past sessions that share most with this one; stores sessions without ids."""
+
+    name = "vs-knn"
+    horizon = "short"
+    reason = ReasonKind.LISTENERS
+    people = "The sessions it was trained on, without ids and times: this is listening history."
+    Recipe = VsKnnRecipe
+    ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
+
+    def _count(self, data: RecallData) -> None:
+        plays, n = data.plays, len(data.song_ids)
+        filled = np.flatnonzero(plays.lengths)
+        plays = plays.take(
+            filled[np.argsort(plays.time[plays.starts[filled + 1] - 1], kind="stable")]
+        )
+        pair = np.unique(plays.owner * n + plays.song)
+        session, song = pair // n, (pair % n).astype(np.int32)
+        # Sessions from oldest to newest with their distinct songs, and the inverse lookup.
+        self.session_starts = np.searchsorted(session, np.arange(len(plays) + 1))
+        self.session_songs = song
+        order = np.argsort(song, kind="stable")
+        self.song_starts = np.searchsorted(song[order], np.arange(n + 1))
+        self.song_sessions = session[order].astype(np.int32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        found = np.zeros((len(queries.histories), len(self.song_ids)), np.float32)
+        for row, near in enumerate(self._near(queries.histories)):
+            weight = np.repeat(near.weight, np.diff(near.starts))
+            np.add.at(found[row], near.songs.astype(np.int64), weight)
+        found[found == 0] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that the sessions behind each candidate share most."""
+        found = np.full(song.shape, -1, np.int64)
+        table = Wanted(len(self.song_ids))
+        for row, near in enumerate(self._near(histories)):
+            there = np.flatnonzero(song[row] >= 0)
+            if not len(near.weight) or not len(there):
+                continue
+            proposed = np.sort(song[row, there])
+            held = table.grid(proposed, near.songs, near.starts)
+            both = held @ (near.shared * near.weight).T
+            best = np.where(both.max(axis=1) > 0, near.own[both.argmax(axis=1)], -1)
+            found[row, there] = best[np.searchsorted(proposed, song[row, there])]
+        return found
+
+    def _near(self, histories: Sequences) -> Iterator[_Near]:
+        """Yield the neighbouring sessions of each history."""
+        table = Wanted(len(self.song_ids))
+        for first in range(0, len(histories), VS_BLOCK_HISTORIES):
+            rows = np.arange(first, min(first + VS_BLOCK_HISTORIES, len(histories)))
+            lateness = _lateness(histories.take(rows).newest(self.recipe.history))
+            for row, (session, total) in enumerate(self._sharing(lateness)):
+                best = _largest(total, self.recipe.neighbours)
+                songs = joined(self.session_songs, self.session_starts, session[best])
+                starts = starts_of(self.session_starts, session[best])
+                part = slice(lateness.indptr[row], lateness.indptr[row + 1])
+                own, late = lateness.indices[part], lateness.data[part]
+                shared = table.grid(own, songs, starts)
+                last = (shared * late[:, None]).max(axis=0, initial=0)
+                yield _Near(songs, starts, (total[best] * last).astype(np.float32), own, shared)
+
+    def _sharing(self, lateness: Any) -> list[tuple[Int64Array, Float64Array]]:
+        """Return the newest sessions that share a song with each history (q, S), newest first.
+
+        Beside each session is the sum of the weights of the songs that it shares. Most histories
+        share a song with many of the very newest sessions, so few are looked at first.
+        """
+        found = [(np.empty(0, np.int64), np.empty(0))] * lateness.shape[0]
+        rows, first = np.flatnonzero(np.diff(lateness.indptr)), len(self.session_starts) - 1
+        width = 2 * self.recipe.newest
+        while len(rows) and first:
+            first = max(0, len(self.session_starts) - 1 - width)
+            width *= GROWTH
+            songs, some = _used(lateness[rows])
+            product = some @ self._sessions_with(songs, first)
+            product.sort_indices()
+            enough = np.diff(product.indptr) >= self.recipe.newest
+            for place in np.flatnonzero(enough | (first == 0)).tolist():
+                stop = product.indptr[place + 1]
+                part = slice(max(product.indptr[place], stop - self.recipe.newest), stop)
+                session = first + product.indices[part].astype(np.int64)
+                found[rows[place]] = session[::-1], product.data[part][::-1]
+            rows = rows[~enough]
+        return found
+
+    def _sessions_with(self, songs: Int64Array, first: int) -> Any:
+        """Return which sessions from number `first` on hold which songs: csr (n, sessions)."""
+        from scipy.sparse import csr_array
+
+        begin, counts = self._from(songs, first)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        place = np.arange(starts[-1]) + np.repeat(begin - starts[:-1], counts)
+        shape = (len(songs), len(self.session_starts) - 1 - first)
+        return csr_array((np.ones(len(place)), self.song_sessions[place] - first, starts), shape)
+
+    def _from(self, songs: Int64Array, first: int) -> tuple[Int64Array, Int64Array]:
+        """Return where in `song_sessions` each song's sessions from `first` on begin, and how many.
+
+        All songs are searched at once, by bisection.
+        """
+        low, stop = self.song_starts[songs], self.song_starts[songs + 1]
+        high = stop
+        while (low < high).any():
+            middle = (low + high) // 2
+            is_older = self.song_sessions[np.minimum(middle, stop - 1)] < first
+            is_older &= low < high
+            low, high = np.where(is_older, middle + 1, low), np.where(is_older, high, middle)
+        return low, stop - low
+
+
+def _largest(values: Float64Array, most: int) -> Int64Array:
+    """Return the places of the `most` largest values, largest first, equal ones in order."""
+    place = np.arange(len(values))
+    if len(values) > most:
+        place = np.flatnonzero(values >= np.partition(values, -most)[-most])
+    order: Int64Array = place[np.argsort(-values[place], kind="stable")[:most]]
+    return order
+
+
+def _lateness(histories: Sequences) -> Any:
+    """Return the weight of each song of each history, by its last place: csr (q, S) float64."""
+    from scipy.sparse import csr_array
+
+    n = max(1, len(histories.song_ids))
+    key = histories.owner * n + histories.song
+    pair, newest_first = np.unique(key[::-1], return_index=True)
+    place, row = len(key) - newest_first, pair // n  # 1 is the first play of all histories
+    late = (place - histories.starts[row]) / histories.lengths[row]
+    starts = np.searchsorted(row, np.arange(len(histories) + 1))
+    shape = (len(histories), n)
+    return csr_array((late, pair % n, starts), shape=shape)
+
+
+def _used(matrix: Any) -> tuple[Int64Array, Any]:
+    """Return the numbers of the columns that a csr matrix uses, and the matrix of these columns."""
+    used, column = np.unique(matrix.indices, return_inverse=True)
+    shape = (matrix.shape[0], len(used))
+    return used, type(matrix)((matrix.data, column, matrix.indptr), shape)

@@ -178,14 +178,14 @@ OPENERS = {
     "inventory": lambda path: the("store.inventory:inventory")(path),
     "verify": lambda path: the("store.verify:verify")(path),
     "aliases": lambda path: the("store.aliases:read_aliases")(path),
-    "read_foreign": lambda path: the("store.foreign:read_foreign")(path, id_column="id"),
+    "read_foreign": lambda path: the("store.embeddings:read_foreign")(path, id_column="id"),
     "compact": lambda path: the("store.compact:compact")([path], path.with_name("v.parquet")),
     "index": lambda path: the("search.index_files:read_info")(path),
     "read_manifest": lambda path: the("extraction.catalogue:read_manifest")(path),
     "Manifest": lambda path: the("extraction.manifest:Manifest.open")(str(path)),
     "shard": lambda path: the("extraction.shards:read_shard")(str(path), 0, 1),
     "parts": lambda path: the("extraction.shards:finished_parts")(str(path)),
-    "ids": lambda path: the("extraction.naming:parse_naming")(f"csv:{path}"),
+    "ids": lambda path: the("extraction.catalogue:parse_naming")(f"csv:{path}"),
     "labels": lambda path: the("labelling.songs:read_labels")(path),
     "head": lambda path: the("tagger.heads:Head.load")(path),
     "backbone": lambda path: the("tagger.weights:read_metadata")(path),
@@ -198,7 +198,7 @@ OPENERS = {
     "fetch": lambda path: the("files.storage:fetch")(
         str(path), path.with_name("copy"), max_bytes=9
     ),
-    "song at a place": lambda path: entered(the("files.fetch:fetched")(str(path))),
+    "song at a place": lambda path: entered(the("files.storage:fetched")(str(path))),
     "list": lambda path: the("files.user_files:read_lines")(str(path), "no list"),
     "table": lambda path: list(
         the("files.user_files:table_rows")(path, "no table", needed=("path",))

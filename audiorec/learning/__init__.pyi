@@ -30,4 +30,3 @@ from audiorec.learning.next_plays import padded as padded
 from audiorec.learning.processes import ALONE as ALONE
 from audiorec.learning.processes import Processes as Processes
 from audiorec.learning.processes import join_processes as join_processes
-from audiorec.recall.audio.model import factorise as factorise

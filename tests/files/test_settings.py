@@ -1,4 +1,4 @@
-"""`files.settings`: typed values, and one clear error for everything else."""
+"""`files.user_files`: typed values, and one clear error for everything else."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`listening.follows`: by plain name, in the order of the users asked for."""
+"""`listening.likes`: by plain name, in the order of the users asked for."""
 
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import follows

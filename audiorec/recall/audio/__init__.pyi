@@ -10,6 +10,7 @@ from audiorec.recall.audio.held_out import write_training_rows as write_training
 from audiorec.recall.audio.judge import Evaluation as Evaluation
 from audiorec.recall.audio.judge import judge_unheard as judge_unheard
 from audiorec.recall.audio.model import UserAudioRecipe as UserAudioRecipe
+from audiorec.recall.audio.model import factorise as factorise
 from audiorec.recall.audio.nearest import NearestArtist as NearestArtist
 from audiorec.recall.audio.nearest import NearestArtistRecipe as NearestArtistRecipe
 from audiorec.recall.audio.nearest import NearestAudio as NearestAudio

@@ -1,4 +1,4 @@
-"""`listening.imports.json_rows`: what broken JSON costs."""
+"""`listening.imports.archives`: what broken JSON costs."""
 
 import io
 import json

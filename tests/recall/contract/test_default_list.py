@@ -1,4 +1,4 @@
-"""`recall.contract.default_list`: what is popular now, by hand."""
+"""`recall.contract.candidates`: what is popular now, by hand."""
 
 from dataclasses import replace
 

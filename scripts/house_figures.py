@@ -50,7 +50,7 @@ def size(root: Path) -> dict[str, object]:
         "lines": sum(modules),
         "statements": sum(isinstance(n, ast.stmt) for tree in trees for n in ast.walk(tree)),
         "modules": len(modules),
-        "with_one_importer": sum(len(lonely(root / folder)) for folder in FOLDERS),
+        "with_one_importer": len(lonely(root)),
         "folders": len({path.parent for path in paths}),
         "median_module": median(modules),
         "longest_module": max(modules),
@@ -62,10 +62,10 @@ def size(root: Path) -> dict[str, object]:
     }
 
 
-def lonely(package: Path) -> list[str]:
+def lonely(root: Path) -> list[str]:
     """Return the modules that exactly one module imports, which lies in their own folder."""
     of: dict[str, set[str]] = defaultdict(set)
-    for name, others in imports(package).items():
+    for name, others in imports(*(root / folder for folder in FOLDERS)).items():
         for other in others:
             of[other].add(name)
     return [
@@ -116,10 +116,11 @@ def function_bodies(tree: ast.Module) -> Iterator[int]:
             yield (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def imports(package: Path) -> dict[str, set[str]]:
+def imports(*packages: Path) -> dict[str, set[str]]:
     """Return the modules of our own that each module imports."""
     names = {
         ".".join(path.relative_to(package.parent).with_suffix("").parts): path
+        for package in packages
         for path in package.rglob("*.py")
         if path.name != "__init__.py"
     }

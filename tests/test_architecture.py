@@ -4,7 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
 from test_layers import MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
@@ -80,11 +79,11 @@ def test_the_index_has_a_line_for_every_decision():
         assert later[1] is None or any(page.startswith(later[1]) for page in pages)
 
 
-@pytest.mark.parametrize("path", sorted(DECISIONS.glob("[0-9]*.md")), ids=lambda p: p.name)
-def test_a_decision_says_what_was_decided_and_what_would_overturn_it(path):
-    text = path.read_text()
-    assert text.startswith(f"# {path.name[:4]}")
-    assert re.search(r"\*\*(Decided|Found)", text)
+def test_a_decision_says_what_was_decided():
+    for path in DECISIONS.glob("[0-9]*.md"):
+        text = path.read_text()
+        assert text.startswith(f"# {path.name[:4]}"), path
+        assert re.search(r"\*\*(Decided|Found)", text), path
 
 
 def test_contributing_is_one_page_with_five_commands():

@@ -5,11 +5,11 @@ waveform's origin and its status.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -213,6 +213,83 @@ class IdMap:
         known = found.is_valid().cast("uint8")
         there = np.frombuffer(known.buffers()[1], np.uint8, len(known), known.offset)
         return np.where(there, rows, -1).astype(np.int64)
+
+
+def offsets(lengths: npt.NDArray[Any] | Sequence[int]) -> Int64Array:
+    """Return where rows of these lengths begin that lie one after another, and the end: (n + 1,).
+
+    Examples
+    --------
+    >>> offsets([2, 0, 1]).tolist()
+    [0, 2, 2, 3]
+    """
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def entries(first: Int64Array | int, lengths: npt.NDArray[np.integer]) -> Int64Array:
+    """Return ``first[i]``, ``first[i] + 1`` and so on, ``lengths[i]`` numbers, of all rows: (P,).
+
+    Examples
+    --------
+    >>> entries(np.array([5, 0]), np.array([2, 3])).tolist(), entries(0, np.array([2, 3])).tolist()
+    ([5, 6, 0, 1, 2], [0, 1, 0, 1, 2])
+    """
+    starts = offsets(lengths)
+    return np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
+
+
+class Ragged:
+    """Base class of rows of different lengths that lie one after another.
+
+    Row i has the entries ``starts[i]:starts[i + 1]``. A subclass is a frozen dataclass; `COLUMNS`
+    names its fields with one value per entry, (P,) each or None.
+    """
+
+    __slots__ = ()
+    COLUMNS: ClassVar[tuple[str, ...]]
+    starts: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> Int64Array:
+        """Number of entries of each row: shape (n,)."""
+        return np.diff(self.starts)
+
+    @property
+    def owner(self) -> Int64Array:
+        """Row of each entry: shape (P,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def place(self) -> Int64Array:
+        """Position of each entry in its row, from 0: shape (P,)."""
+        return entries(0, self.lengths)
+
+    def keep(self, mask: BoolArray) -> Self:
+        """Keep only the entries selected by `mask` (P,); all rows stay, also without entries."""
+        return self._with(offsets(mask)[self.starts], mask)
+
+    def _with(self, starts: Int64Array, chosen: npt.NDArray[Any], **others: Any) -> Self:
+        """Return rows with other `starts`, of the entries `chosen` (numbers or a mask)."""
+        columns: dict[str, Any] = {name: getattr(self, name) for name in self.COLUMNS}
+        columns = {name: None if a is None else a[chosen] for name, a in columns.items()}
+        changed: Self = replace(cast(Any, self), starts=starts, **columns, **others)
+        return changed
+
+
+def unit(rows: npt.NDArray[Any]) -> FloatArray:
+    """Scale rows (..., d) to length 1, float32; rows of zeros stay zero.
+
+    Examples
+    --------
+    >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return found
 
 
 def normalised_name(name: str | None) -> str:

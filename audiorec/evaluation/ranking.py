@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval, ratio
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs, unit
 
 MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds in memory
 
@@ -340,18 +340,6 @@ def fit_projection(
         return Projection(mean, scale)
     _, _, rows = np.linalg.svd((wide - mean) / scale, full_matrices=False)
     return Projection(mean, scale, rows[:components].T)
-
-
-def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    """Normalise rows to length 1, float32; rows of zeros stay zero.
-
-    Examples
-    --------
-    >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
-    """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Ragged, entries
 
 WINDOW = 64  # batches sorted by length together; larger values pad less and shuffle less
 
@@ -133,7 +133,7 @@ MANY_OWNERS = 200  # least number of owners with two plays to hold out whole own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NextPlays:
+class NextPlays(Ragged):
     """Plays and profiles of N owners (users, sessions or lists).
 
     Attributes
@@ -151,17 +151,14 @@ class NextPlays:
         Songs that owners have marked as liked.
     """
 
+    COLUMNS = ("song", "time")
+
     starts: Int64Array
     song: Int64Array
     time: Float64Array
     n_songs: int
     profile: FloatArray
     favourites: "Favourites | None" = None
-
-    @property
-    def lengths(self) -> Int64Array:
-        """Number of plays of each owner: shape (N,)."""
-        return np.diff(self.starts)
 
     @property
     def is_timed(self) -> bool:
@@ -172,18 +169,6 @@ class NextPlays:
         """Return the number of plays of each song, of a mask (P,) only: shape (S,), int64."""
         song = self.song if kept is None else self.song[kept]
         return np.bincount(song, minlength=self.n_songs).astype(np.int64)
-
-    def keep(self, kept: BoolArray) -> "NextPlays":
-        """Return the plays selected by a mask (P,); all owners are kept."""
-        sums = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-        return NextPlays(
-            starts=sums[self.starts],
-            song=self.song[kept],
-            time=self.time[kept],
-            n_songs=self.n_songs,
-            profile=self.profile,
-            favourites=self.favourites,
-        )
 
     @property
     def digest(self) -> str:
@@ -197,7 +182,7 @@ class NextPlays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Favourites:
+class Favourites(Ragged):
     """Songs that N owners have marked as liked, with times.
 
     Attributes
@@ -208,6 +193,8 @@ class Favourites:
     time : ndarray, shape (F,), float64
         Seconds; entries without a time (NaN) are ignored.
     """
+
+    COLUMNS = ("song", "time")
 
     starts: Int64Array
     song: Int64Array
@@ -228,9 +215,9 @@ class Favourites:
         """
         if not len(self.song):
             return np.zeros((len(owner), 0), np.int64)
-        back = np.arange(int(np.diff(self.starts).max()))
+        back = np.arange(int(self.lengths.max()))
         at = np.maximum(self.starts[owner + 1][:, None] - 1 - back, self.starts[owner][:, None])
-        there = back < np.diff(self.starts)[owner][:, None]
+        there = back < self.lengths[owner][:, None]
         at = np.minimum(at, len(self.song) - 1)  # for a last owner without favourites
         liked = there & (self.time[at] < time[:, None])  # False if a time is NaN
         order = np.argsort(~liked, axis=1, kind="stable")[:, :MOST_FAVOURITES]
@@ -276,7 +263,7 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
         raise InputError("no user or session has two plays in order: no next song to learn from")
     if how == "auto":
         how = "sequences" if len(able) >= MANY_OWNERS else "plays"
-    place = np.arange(len(plays.song)) - np.repeat(plays.starts[:-1], lengths)
+    place = plays.place
     if how == "sequences":
         if len(able) < 2:
             raise InputError("a single user or session cannot be held out; set hold_out to plays")
@@ -324,7 +311,7 @@ def windows(
     more = -(-(steps - head) // longest)
     number = 1 + more
     owner = np.repeat(np.arange(len(able)), number)
-    nth = np.arange(len(owner)) - np.repeat(np.cumsum(number) - number, number)
+    nth = entries(0, number)
     begin = np.where(nth == 0, 0, head[owner] + (nth - 1) * longest)
     end = np.minimum(head[owner] + nth * longest, steps[owner])
     base = starts[able][owner]

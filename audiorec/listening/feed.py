@@ -22,7 +22,7 @@ from audiorec.files.json_files import parse_json, unsealed
 from audiorec.files.own_files import read_own
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, Int32Array, Int64Array, string_array
+from audiorec.types import BoolArray, Int32Array, Int64Array, offsets, string_array
 
 MANIFEST, SONGS = "prepared.json", "songs.parquet"
 FORMAT_VERSION = 1
@@ -165,11 +165,10 @@ class PreparedLog:
         owners = [owner for part in parts for owner in part.owner_ids]
         order = np.array(sorted(range(len(owners)), key=owners.__getitem__), np.int64)
         lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in parts)])
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         song = np.concatenate([np.zeros(0, np.int32), *(part.song for part in parts)])
         time = np.concatenate([np.zeros(0), *(part.time for part in parts)])
         del parts
-        return Sequences(tuple(owners), self.song_ids, starts, song, time).take(order)
+        return Sequences(tuple(owners), self.song_ids, offsets(lengths), song, time).take(order)
 
     def _check_songs(self, bucket: int, song: Int32Array) -> None:
         if len(song) and not 0 <= song.min() <= song.max() < int(self.about["songs"]):

@@ -13,14 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    Pairs,
+    Ragged,
+    entries,
+    offsets,
+)
 
 DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Likes:
+class Likes(Ragged):
     """Liked songs of U users, each user's in order of time."""
+
+    COLUMNS = ("song", "weight", "time")
 
     starts: Int64Array  # (U + 1,): start of each user's sequence
     song: Int64Array  # (P,)
@@ -39,22 +50,12 @@ class Likes:
         unordered[liked.user[np.isnan(liked.time)]] = True
         time = np.where(unordered[liked.user], np.nan, liked.time)
         order = np.lexsort((liked.song, time, liked.user))
-        starts = np.zeros(n_users + 1, np.int64)
-        np.cumsum(np.bincount(liked.user, minlength=n_users), out=starts[1:])
         return cls(
-            starts,
+            offsets(np.bincount(liked.user, minlength=n_users)),
             liked.song[order].astype(np.int64),
             np.log2(1.0 + liked.weight[order].astype(np.float64)),
             time[order],
         )
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    @property
-    def user(self) -> Int64Array:
-        """User of each like: shape (P,), int64."""
-        return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +75,14 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class Histories:
+class Histories(Ragged):
     """Weighted lists of songs, one per row."""
+
+    COLUMNS = ("song", "weight")
 
     starts: Int64Array  # (n + 1,)
     song: Int64Array  # (P,)
     weight: Float64Array  # (P,): above 0, not normalised
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def keep(self, mask: BoolArray) -> "Histories":
-        """Keep only the entries selected by `mask`, shape (P,)."""
-        counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
-        return Histories(counts[self.starts], self.song[mask], self.weight[mask])
-
-    @property
-    def counts(self) -> Int64Array:
-        """Number of songs in each list: shape (n,), int64."""
-        return np.diff(self.starts)
 
 
 def history_spans(likes: Likes, *, max_history: int) -> Spans:
@@ -109,7 +99,7 @@ def history_spans(likes: Likes, *, max_history: int) -> Spans:
     if max_history < 1:
         raise InputError(f"max_history must be at least 1, got {max_history}")
     place = np.arange(len(likes.song))
-    user = likes.user
+    user = likes.owner
     start, end = likes.starts[user], likes.starts[user + 1]
     ordered = ~np.isnan(likes.time)
     # Index of the first like of the same user at the same time.
@@ -140,15 +130,13 @@ def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Hi
     if half_life_days is not None and not half_life_days > 0:
         raise InputError(f"the half-life must be above 0 days, got {half_life_days:g}")
     lengths = spans.stop - spans.first
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    row = np.repeat(np.arange(len(spans)), lengths)
-    place = np.arange(len(row)) - starts[row] + spans.first[row]
+    row, place = np.repeat(np.arange(len(spans)), lengths), entries(spans.first, lengths)
     weight = likes.weight[place].copy()
     if half_life_days is not None and len(place):
         newest = likes.time[np.maximum(spans.stop - 1, 0)][row]
         age = np.nan_to_num(newest - likes.time[place], nan=0.0)
         weight *= np.exp2(-age / (half_life_days * DAY_S))
-    found = Histories(starts, likes.song[place], weight)
+    found = Histories(offsets(lengths), likes.song[place], weight)
     return found.keep(place != spans.without[row])
 
 
@@ -167,7 +155,7 @@ def mean_and_spread(rows: Histories, inputs: FloatArray) -> tuple[FloatArray, Fl
     """
     shares, values = _shares(rows), _rows_of(inputs, rows.song)
     means = _weighted_sums(rows, shares, values)
-    away = np.square(values - np.repeat(means, rows.counts, axis=0))
+    away = np.square(values - np.repeat(means, rows.lengths, axis=0))
     spreads = np.sqrt(_weighted_sums(rows, shares, away))
     return means.astype(np.float32), spreads.astype(np.float32)
 
@@ -181,14 +169,14 @@ def _rows_of(inputs: FloatArray, song: Int64Array) -> Float64Array:
 def _shares(rows: Histories) -> Float64Array:
     """Return the weights of all entries, normalised to sum 1 in each list: shape (P,)."""
     total = _weighted_sums(rows, rows.weight, np.ones((len(rows.weight), 1)))
-    return rows.weight / np.repeat(total[:, 0], rows.counts)
+    return rows.weight / np.repeat(total[:, 0], rows.lengths)
 
 
 def _weighted_sums(rows: Histories, weight: Float64Array, values: Float64Array) -> Float64Array:
     """Return the weighted sum of the entries of each list; 0 for an empty one."""
     sums = np.zeros((len(rows), values.shape[1]))
     # Skip empty lists: `reduceat` would give them the next list's first value.
-    filled = np.flatnonzero(rows.counts)
+    filled = np.flatnonzero(rows.lengths)
     if len(filled):
         sums[filled] = np.add.reduceat(values * weight[:, None], rows.starts[filled], axis=0)
     return sums

@@ -18,7 +18,7 @@ import numpy as np
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions
 from audiorec.listening.rule import Rule, to_preferences
 from audiorec.listening.sequences import Sequences
-from audiorec.types import IdMap, Pairs, Preferences, normalised_name
+from audiorec.types import IdMap, Pairs, Preferences, normalised_name, offsets
 
 
 def likes(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
@@ -45,8 +45,7 @@ def likes(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
     rows = rows[last]
     rows = rows[log.event[rows] == EVENTS.index("like")]
     rows = rows[np.argsort(owner[rows], kind="stable")]
-    starts = np.zeros(len(owner_ids) + 1, np.int64)
-    np.cumsum(np.bincount(owner[rows], minlength=len(owner_ids)), out=starts[1:])
+    starts = offsets(np.bincount(owner[rows], minlength=len(owner_ids)))
     return Sequences(owner_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
 
 
@@ -89,8 +88,7 @@ def to_liked(log: Interactions, rule: Rule | None = None) -> Liked:
 def _in_order(known: Preferences, pairs: Pairs) -> Sequences:
     """Sort pairs by user and time; those without a time come last, ordered by song."""
     order = np.lexsort((pairs.song, pairs.time, pairs.user))
-    starts = np.zeros(len(known.user_ids) + 1, np.int64)
-    np.cumsum(np.bincount(pairs.user, minlength=len(known.user_ids)), out=starts[1:])
+    starts = offsets(np.bincount(pairs.user, minlength=len(known.user_ids)))
     columns = (pairs.song[order], pairs.time[order], pairs.weight[order])
     return Sequences(known.user_ids, known.song_ids, starts, *columns)
 

@@ -34,7 +34,17 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int32Array, Int64Array
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    IdMap,
+    Int32Array,
+    Int64Array,
+    Ragged,
+    entries,
+    offsets,
+)
 
 FilterName = Literal["looped", "flood", "skip-chain", "shared-device"]
 FILTERS: tuple[FilterName, ...] = get_args(FilterName)
@@ -193,7 +203,7 @@ SESSION_GAP_S = 1_800.0  # half an hour of silence ends a session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sequences:
+class Sequences(Ragged):
     """Songs of U owners, each owner's in order.
 
     Attributes
@@ -211,6 +221,8 @@ class Sequences:
     session : ndarray, shape (P,), int32, optional
         Session number of each play, from ``session_id``; -1 if it has none.
     """
+
+    COLUMNS = ("song", "time", "weight", "session")
 
     owner_ids: tuple[str, ...]
     song_ids: tuple[str, ...]
@@ -233,16 +245,6 @@ class Sequences:
     def __getitem__(self, row: int) -> Int32Array:
         return self.song[self.starts[row] : self.starts[row + 1]]
 
-    @property
-    def lengths(self) -> Int64Array:
-        """Number of plays of each owner: shape (U,)."""
-        return np.diff(self.starts)
-
-    @property
-    def owner(self) -> Int64Array:
-        """Owner of each play: shape (P,)."""
-        return np.repeat(np.arange(len(self)), self.lengths)
-
     @classmethod
     def from_lists(
         cls, lists: Sequence[Sequence[str]], owner_ids: Sequence[str] | None = None
@@ -258,7 +260,7 @@ class Sequences:
         ids = owner_ids or [str(number) for number in range(len(lists))]
         song_ids = tuple(sorted({song for songs in lists for song in songs}))
         number = {song_id: place for place, song_id in enumerate(song_ids)}
-        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        starts = offsets(list(map(len, lists)))
         song = np.fromiter((number[s] for songs in lists for s in songs), np.int32, starts[-1])
         return cls(tuple(ids), song_ids, starts, song, np.full(len(song), np.nan))
 
@@ -275,8 +277,7 @@ class Sequences:
         [0, 1]
         """
         order = np.argsort(owner, kind="stable")
-        starts = np.zeros(len(owner_ids) + 1, np.int64)
-        np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
+        starts = offsets(np.bincount(owner, minlength=len(owner_ids)))
         never = np.full(len(order), np.nan)
         return cls(owner_ids, song_ids, starts, np.asarray(song)[order].astype(np.int32), never)
 
@@ -284,15 +285,9 @@ class Sequences:
         """Return the given owners (numbers or a mask), in order; `song_ids` is unchanged."""
         rows = np.arange(len(self))[rows]
         lengths = self.lengths[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], lengths)
         owners = tuple(self.owner_ids[row] for row in rows.tolist())
-        return replace(self, owner_ids=owners, starts=starts, **self._columns(place))
-
-    def keep(self, mask: BoolArray) -> "Sequences":
-        """Keep only the plays selected by `mask` (P,); owners stay even without plays."""
-        counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
-        return replace(self, starts=counts[self.starts], **self._columns(mask))
+        chosen = entries(self.starts[rows], lengths)
+        return self._with(offsets(lengths), chosen, owner_ids=owners)
 
     def with_owners(self, owner_ids: Sequence[str]) -> "Sequences":
         """Append the owners that are new, with empty sequences.
@@ -321,8 +316,7 @@ class Sequences:
 
     def newest(self, most: int) -> "Sequences":
         """Keep the last `most` plays of each owner."""
-        place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
-        return self.keep(place >= -most)
+        return self.keep(self.place >= np.repeat(self.lengths - most, self.lengths))
 
     def among(self, song_ids: Any) -> "Sequences":
         """Renumber songs by another id table; plays of songs that it lacks are dropped."""
@@ -331,12 +325,6 @@ class Sequences:
         row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
         renumbered = replace(self, song=row[self.song], song_ids=tuple(song_ids))
         return renumbered.keep(renumbered.song >= 0)
-
-    def _columns(self, place: npt.NDArray[Any]) -> dict[str, Any]:
-        """Return the columns of the given entries (numbers or a mask)."""
-        names = ("song", "time", "weight", "session")
-        columns: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return {n: None if a is None else a[place] for n, a in columns.items()}
 
 
 def to_sequences(
@@ -387,8 +375,7 @@ def to_sequences(
     owner = owner[rows]
     if by == "session" and label is None:
         owner, owner_ids = _cut_at_pauses(log, rows, gap_s)
-    starts = np.zeros(len(owner_ids) + 1, np.int64)
-    np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
+    starts = offsets(np.bincount(owner, minlength=len(owner_ids)))
     named = log.labels.get("session_id") if by == "user" else None
     session = None if named is None else named.number[rows].astype(np.int32)
     columns = (log.song[rows], log.timestamp[rows])
@@ -411,8 +398,7 @@ def favourites_of(log: Interactions) -> Sequences:
     rows = rows[np.lexsort((log.timestamp[rows], log.user[rows]))]
     pairs = log.user[rows].astype(np.int64) * len(log.song_ids) + log.song[rows]
     rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
-    starts = np.zeros(len(log.user_ids) + 1, np.int64)
-    np.cumsum(np.bincount(log.user[rows], minlength=len(log.user_ids)), out=starts[1:])
+    starts = offsets(np.bincount(log.user[rows], minlength=len(log.user_ids)))
     return Sequences(log.user_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
 
 

@@ -26,7 +26,7 @@ from audiorec.files.arrow import integers, matrix
 from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int64Array, ScoreSeries
+from audiorec.types import BoolArray, FloatArray, Int64Array, ScoreSeries, entries, offsets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +66,7 @@ class SongSegments:
         spaced segments without `rng`.
         """
         counts = np.diff(self.offsets)[songs]
-        owner = np.repeat(np.arange(len(songs)), counts)
-        first = np.repeat(np.cumsum(counts) - counts, counts)
-        within = np.arange(len(owner)) - first
+        owner, within = np.repeat(np.arange(len(songs)), counts), entries(0, counts)
         if limit and (counts > limit).any():
             keep = _chosen(within, owner, counts, limit, rng)
             owner, within = owner[keep], within[keep]
@@ -80,10 +78,8 @@ def join_songs(
 ) -> SongSegments:
     """Make `SongSegments` from song ids and their (T, ...) arrays."""
     counts = [len(values) for _, values in parts]
-    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-    return SongSegments(
-        tuple(name for name, _ in parts), np.concatenate([v for _, v in parts]), offsets
-    )
+    names, values = tuple(name for name, _ in parts), np.concatenate([v for _, v in parts])
+    return SongSegments(names, values, offsets(counts))
 
 
 def _chosen(
@@ -243,7 +239,7 @@ class FeatureFile:
         return SongSegments(
             tuple(name for part in parts for name in part.song_ids),
             np.concatenate([part.values for part in parts]),
-            np.concatenate([[0], np.cumsum(counts)]),
+            offsets(counts),
         )
 
     def series(self, row: int) -> ScoreSeries:
@@ -300,7 +296,7 @@ class FeatureFile:
         if not finite.all():
             bad = np.repeat(np.arange(len(names)), counts)[~finite][0]
             raise StoreError(f"{self.path}: a feature of {names[bad]!r} is not finite")
-        return SongSegments(names, joined, np.concatenate([[0], np.cumsum(counts)]))
+        return SongSegments(names, joined, offsets(counts))
 
 
 def last_layers(features: Collection[str]) -> tuple[str, ...]:
@@ -372,6 +368,4 @@ def _thinned(songs: SongSegments, limit: int) -> SongSegments:
         return songs
     rows, owner = songs.rows(np.arange(len(songs)), limit=limit)
     counts = np.bincount(owner, minlength=len(songs))
-    return SongSegments(
-        songs.song_ids, songs.values[rows], np.concatenate([[0], np.cumsum(counts)])
-    )
+    return SongSegments(songs.song_ids, songs.values[rows], offsets(counts))

@@ -5,7 +5,8 @@ import pytest
 from little_worlds import pairs
 
 from audiorec.errors import ShapeError
-from audiorec.evaluation.ranking import artist_likes, centroids, fit_projection, unit
+from audiorec.evaluation.ranking import artist_likes, centroids, fit_projection
+from audiorec.types import unit
 
 KNOWN = np.array([[1.0, 10.0], [3.0, 30.0], [5.0, 10.0]])
 

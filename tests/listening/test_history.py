@@ -74,7 +74,7 @@ def test_whole_histories():
     found = histories(LIKES, spans, half_life_days=20.0)
     assert [songs_of(found, i) for i in range(3)] == [[3, 4], [], [1, 4, 9]]
     assert found.weight.tolist() == [0.5, 1, 1, 1, 1]
-    assert found.counts.tolist() == [2, 0, 3]
+    assert found.lengths.tolist() == [2, 0, 3]
 
 
 def test_mean_and_spread_worked_by_hand():
@@ -117,7 +117,7 @@ def test_no_target_is_in_its_history_and_nothing_later_is(events, max_history):
     found = histories(likes, history_spans(likes, max_history=max_history), half_life_days=1.0)
     assert len(found) == len(likes.song) == len(rows)
     for place, target in enumerate(likes.song):
-        user = likes.user[place]
+        user = likes.owner[place]
         times = {s: t for (u, s), t in unique.items() if u == user}
         expected = {s for s in times if s != target}
         if not any(np.isnan(list(times.values()))):

@@ -19,7 +19,6 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError, WeightsError
-from audiorec.evaluation.ranking import unit
 from audiorec.learning.bundle import Bundle, Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Split
@@ -31,7 +30,7 @@ from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs, unit
 
 TOWER = "tower."  # prefix of names in a bundle
 EVIDENCE_FROM = 50  # newest songs of a history that are searched for evidence

@@ -25,14 +25,13 @@ from audiorec.evaluation.ranking import (
     centroids,
     compare,
     fit_projection,
-    unit,
 )
 from audiorec.recall.audio.data import make_panel, verdict_pairs
 from audiorec.recall.audio.held_out import Split, SplitPart, parts_of_known, song_groups
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs, unit
 
 PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: the width of an embedding

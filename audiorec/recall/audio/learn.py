@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from audiorec.errors import InputError
-from audiorec.evaluation.ranking import unit
 from audiorec.learning.fit import Phase, log_epochs
 from audiorec.listening.baskets import song_pairs
 from audiorec.recall.audio.data import (
@@ -48,7 +47,7 @@ from audiorec.spec import fingerprint
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.tagger.backbone_torch import HIDDEN, load_network
 from audiorec.tagger.weights import MSD, weights_path
-from audiorec.types import FloatArray, Int64Array, LineProgress, Pairs
+from audiorec.types import FloatArray, Int64Array, LineProgress, Pairs, unit
 
 METRICS_FILE = "metrics.jsonl"
 

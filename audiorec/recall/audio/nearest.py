@@ -17,7 +17,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData, Sound
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
 
 BLOCK_ARTISTS = 256  # artists per block
 TIE = 1e-3  # in similarity: ranks the songs of one artist by their plays
@@ -112,8 +112,7 @@ class NearestArtist(CountingChannel[NearestArtistRecipe]):
         sums = np.zeros((len(names), sound.units.shape[1]))
         known = self.artist >= 0
         np.add.at(sums, self.artist[known], sound.units[known].astype(np.float64))
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        self.units = (sums / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        self.units = unit(sums)
         share = data.counts / max(1, data.counts.max())
         self.plays = share.astype(np.float32)
         texts = texts_as_arrays("names", names)
@@ -179,18 +178,13 @@ def decayed_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe
     weight = np.power(recipe.fade, _back(histories))
     sums = np.zeros((len(histories), units.shape[1]))
     np.add.at(sums, histories.owner, units[histories.song] * weight[:, None])
-    return _unit(sums.astype(np.float32))
+    return unit(sums.astype(np.float32))
 
 
 def _back(histories: Sequences) -> Float64Array:
     """Return the number of later plays of the same owner for each play, (P,)."""
     back = np.repeat(histories.starts[1:], histories.lengths) - 1 - np.arange(len(histories.song))
     return back.astype(np.float64)
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _known(units: FloatArray) -> BoolArray:

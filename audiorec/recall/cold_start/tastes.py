@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.evaluation.ranking import unit
 from audiorec.listening.history import (
     Histories,
     Likes,
@@ -25,7 +24,7 @@ from audiorec.listening.history import (
 )
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
-from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences
+from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences, unit
 
 BLOCK_ROWS = 2_048  # users at a time; with 100 songs of 84 numbers each, 140 MB
 HALF_LIFE_DAYS = 90.0

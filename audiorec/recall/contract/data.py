@@ -20,7 +20,7 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, normalised_name
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, normalised_name, unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,11 +79,9 @@ class Sound:
     def of_embeddings(cls, table: EmbeddingTable) -> "Sound":
         """Build from an ``embeddings.parquet`` of any model."""
         values = np.asarray(table.embeddings, np.float32)
-        lengths = np.linalg.norm(values, axis=1, keepdims=True)
-        units = (values / np.where(lengths > 0, lengths, 1)).astype(np.float32)
         nobody = ("",) * len(values)
         made = f"model {table.model_id}"
-        return cls(tuple(table.ids), units, nobody, values=values, made_by=made)
+        return cls(tuple(table.ids), unit(values), nobody, values=values, made_by=made)
 
     @classmethod
     def of_features(cls, file: FeatureFile, store: VectorStore | None = None) -> "Sound":
@@ -93,9 +91,7 @@ class Sound:
         """
         means = file.means().astype(np.float64)
         spread = means.std(axis=0)
-        units = (means - means.mean(axis=0)) / np.where(spread > 0, spread, 1)
-        lengths = np.linalg.norm(units, axis=1, keepdims=True)
-        units = (units / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        units = unit((means - means.mean(axis=0)) / np.where(spread > 0, spread, 1))
         names: dict[str, str] = {}
         if store is not None:
             artists = store.column("artist").to_pylist()

@@ -32,7 +32,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, unit
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
@@ -421,10 +421,3 @@ def _digest(features: SongFeatures) -> str:
 
 def _any(rows: FloatArray) -> BoolArray:
     return np.asarray(rows.any(axis=1), np.bool_)
-
-
-def unit(rows: FloatArray) -> FloatArray:
-    """Scale rows (..., d) to length 1; zero rows stay 0."""
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found

@@ -18,7 +18,7 @@ from audiorec.learning.song_features import side_embeddings
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.next_song import SideEncoder, unit
+from audiorec.recall.contract.next_song import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
@@ -30,7 +30,7 @@ from audiorec.recall.federated.user_model import (
     recipe_in,
     weights_of,
 )
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, Int64Array, unit
 
 if TYPE_CHECKING:
     from audiorec.recall.federated.item_half import ItemHalf

@@ -56,7 +56,7 @@ from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.recipe import GraphRecipe, result_settings
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
 from audiorec.spec import fingerprint
-from audiorec.types import BoolArray, Int32Array, Int64Array, LineProgress
+from audiorec.types import BoolArray, Int32Array, Int64Array, LineProgress, entries, offsets
 
 SORTED_TOGETHER = 64  # batches sorted together by length: more means less padding, less shuffling
 
@@ -106,11 +106,11 @@ def blocks_of(
         shift = np.zeros(len(lists), np.int64)
     else:
         shift = rng.integers(0, longest, len(lists))
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    starts = offsets(counts)
     # Pretend that `shift` songs precede each list: only its first and last block can be short.
     pieces = np.where(counts > 0, -(-(counts + shift) // longest), 0)
     of = np.repeat(np.arange(len(lists)), pieces)
-    number = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    number = entries(0, pieces)
     begin = starts[of] + np.maximum(0, number * longest - shift[of])
     end = np.minimum(starts[of + 1], starts[of] + (number + 1) * longest - shift[of])
     kept = end - begin > 1

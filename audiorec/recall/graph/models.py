@@ -53,10 +53,9 @@ from audiorec.recall.graph.song_vectors import (
     initial_vectors,
     prior_columns,
     scaled,
-    unit,
     vectors_from_facts,
 )
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
 
 Where = Literal["auto", "memory", "files"]
 SHARE = 0.5  # share of the free memory above which tables go into files

@@ -35,7 +35,7 @@ import numpy as np
 from audiorec.learning.machine import generator
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, unit
 
 ASKED = 256  # lists on which the spread of a part is measured
 RECALL_AT = 100
@@ -145,13 +145,6 @@ def hidden_recall(
             there = best[row][found[row, best[row]] > -np.inf]
             shares.append(len(np.intersect1d(own, there)) / min(RECALL_AT, len(own)))
     return float(np.mean(shares)) if shares else 0.0
-
-
-def unit(rows: FloatArray) -> FloatArray:
-    """Scale rows to unit length; zero rows stay zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found
 
 
 SMALL = 0.5  # divided by the dimension: spread of the added noise

@@ -34,7 +34,7 @@ from audiorec.learning.next_plays import NextPlays, PlayBatch
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.contract.channel import CELLS, Tensors
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.next_song import NextSong, unit
+from audiorec.recall.contract.next_song import NextSong
 from audiorec.recall.contract.space import InterestDescription, InterestSpace, UserInterests
 from audiorec.recall.interests.forward import (
     ComiRecSARecipe,
@@ -43,7 +43,7 @@ from audiorec.recall.interests.forward import (
     pooled_interests,
     routed_interests,
 )
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
@@ -193,7 +193,7 @@ def merged_interests(
     mass = shares.sum(axis=1)
     rows = np.arange(len(found))
     for _ in number[1:]:
-        units = _units(found[rows])
+        units = unit(found[rows])
         there: BoolArray = np.asarray(units.any(axis=2))
         pairs = there[:, :, None] & there[:, None] & (number[:, None] < number)
         cosine = np.where(pairs, units @ units.transpose(0, 2, 1), -2).reshape(len(rows), -1)
@@ -206,17 +206,11 @@ def merged_interests(
         at = np.arange(len(rows))
         weight = np.maximum(mass[rows], 1e-6)
         own, more = (weight[at, place][:, None] * units[at, place] for place in (one, other))
-        found[rows, one], found[rows, other] = _units(own + more), 0
+        found[rows, one], found[rows, other] = unit(own + more), 0
         shares[rows, :, one] += shares[rows, :, other]
         shares[rows, :, other] = 0
         mass[rows, one] += mass[rows, other]
     return found, shares
-
-
-def _units(rows: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found
 
 
 SHOWN = 3  # top songs and values that describe an interest

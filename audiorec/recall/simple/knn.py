@@ -47,7 +47,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, offsets
 
 T = TypeVar("T", bound=np.generic)
 
@@ -56,11 +56,6 @@ def joined(values: npt.NDArray[T], starts: Int64Array, rows: Int64Array) -> npt.
     """Return the values of some rows, one row after another."""
     bounds = zip(starts[rows].tolist(), starts[rows + 1].tolist(), strict=True)
     return np.concatenate([values[:0], *(values[first:stop] for first, stop in bounds)])
-
-
-def starts_of(starts: Int64Array, rows: Int64Array) -> Int64Array:
-    """Return where each row begins in the result of `joined`, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(starts[rows + 1] - starts[rows])]).astype(np.int64)
 
 
 class Wanted:
@@ -187,7 +182,7 @@ def cosines(
     The first three are the learnt arrays of `ItemKnn`.
     """
     songs, values = joined(near, starts, own), joined(weights, starts, own)
-    return table.grid(proposed, songs, starts_of(starts, own), values).T
+    return table.grid(proposed, songs, offsets(np.diff(starts)[own]), values).T
 
 
 def owner_song(plays: Sequences, n_songs: int) -> Any:
@@ -405,7 +400,7 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
             for row, (session, total) in enumerate(self._sharing(lateness)):
                 best = _largest(total, self.recipe.neighbours)
                 songs = joined(self.session_songs, self.session_starts, session[best])
-                starts = starts_of(self.session_starts, session[best])
+                starts = offsets(np.diff(self.session_starts)[session[best]])
                 part = slice(lateness.indptr[row], lateness.indptr[row + 1])
                 own, late = lateness.indices[part], lateness.data[part]
                 shared = table.grid(own, songs, starts)

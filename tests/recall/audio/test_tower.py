@@ -1,4 +1,4 @@
-"""`recall.audio.trainer`, and `model` beside it: one arithmetic; what rests and learns end to end."""
+"""`recall.audio.trainer`, and `model` beside it: one arithmetic; what rests and learns."""
 
 import numpy as np
 import pytest

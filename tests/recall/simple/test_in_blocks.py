@@ -20,7 +20,6 @@ from audiorec.recall.simple.knn import (
     VsKnnRecipe,
     Wanted,
     joined,
-    starts_of,
 )
 
 SONGS = [f"s{number}" for number in range(9)]
@@ -124,9 +123,7 @@ def test_rows_are_joined_in_the_order_asked_for():
     values, starts = np.array([5, 6, 7, 8], np.int32), np.array([0, 2, 2, 4])
     rows = np.array([2, 1, 0, 2])
     assert joined(values, starts, rows).tolist() == [7, 8, 5, 6, 7, 8]
-    assert starts_of(starts, rows).tolist() == [0, 2, 2, 4, 6]
     assert joined(values, starts, rows[:0]).tolist() == []
-    assert starts_of(starts, rows[:0]).tolist() == [0]
 
 
 def test_a_table_finds_ever_other_songs():

@@ -9,7 +9,7 @@ from audiorec.learning.next_plays import NextPlays, PlayBatch
 from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.next_song import NextSong, unit
+from audiorec.recall.contract.next_song import NextSong
 from audiorec.recall.sequence.sasrec.forward import (
     SASRecRecipe,
     capped_by_session,
@@ -17,7 +17,7 @@ from audiorec.recall.sequence.sasrec.forward import (
     newest_query,
     profile_query,
 )
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, unit
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
@@ -95,6 +95,5 @@ class SASRec(NextSong[SASRecRecipe]):
 
 def repeated(plays: NextPlays) -> float:
     """Return the share of plays whose song the user had played before."""
-    owner = np.repeat(np.arange(len(plays.lengths)), plays.lengths)
-    different = len(np.unique(owner * plays.n_songs + plays.song))
+    different = len(np.unique(plays.owner * plays.n_songs + plays.song))
     return 1 - different / max(1, len(plays.song))

@@ -17,7 +17,7 @@ from audiorec.listening.history import DAY_S, Histories, Likes, Spans, histories
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.types import BoolArray, FloatArray, Int64Array, entries
 
 HoldOut = Literal["later", "users"]
 
@@ -163,8 +163,7 @@ def as_likes(found: Sequences, *, in_days: bool) -> Likes:
         unordered[found.owner[np.isnan(found.time)]] = True
         time = np.where(unordered[found.owner], np.nan, found.time)
     else:
-        place = np.arange(len(song)) - np.repeat(found.starts[:-1], found.lengths)
-        time = (place * DAY_S).astype(np.float64)
+        time = (found.place * DAY_S).astype(np.float64)
     return Likes(found.starts, song, weight, time)
 
 
@@ -235,7 +234,7 @@ class Examples:
     ) -> None:
         self.likes, self.catalogue = likes, catalogue
         self.recipe, self.half_life = recipe, half_life
-        self.user = likes.user
+        self.user = likes.owner
         self._spans = history_spans(likes, max_history=recipe.max_history)
 
     def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> LikeBatch:
@@ -273,7 +272,7 @@ def held_out(likes: Likes, recipe: YouTubeDNNRecipe) -> BoolArray:
     chosen = rng.choice(able, wanted, replace=False)
     held = np.zeros(len(likes.song), np.bool_)
     if by_users:
-        held[np.isin(likes.user, chosen)] = True
+        held[np.isin(likes.owner, chosen)] = True
     else:
         held[likes.starts[chosen + 1] - 1] = True
     return held
@@ -291,9 +290,9 @@ def epoch_places(
     """Return the examples of one epoch, shuffled: at most `targets_per_user` per user."""
     rng = generator(recipe.seed, EPOCH, epoch)
     places = rng.permutation(np.flatnonzero(learnt_from))
-    user = likes.user[places]
+    user = likes.owner[places]
     order = np.argsort(user, kind="stable")
     counts = np.bincount(user, minlength=len(likes))
     nth = np.empty(len(places), np.int64)  # rank among the user's examples in this epoch
-    nth[order] = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    nth[order] = entries(0, counts)
     return places[nth < recipe.targets_per_user]

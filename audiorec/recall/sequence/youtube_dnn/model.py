@@ -179,7 +179,7 @@ def split_history(
     known = catalogue.known[past.song]
     has_id = (known >= 0) & with_ids
     by_id = Histories(past.starts, known, past.weight).keep(has_id)
-    return past.keep(has_input), by_id, past.keep(has_input | has_id).counts
+    return past.keep(has_input), by_id, past.keep(has_input | has_id).lengths
 
 
 def length_columns(history: Int64Array, max_history: int) -> FloatArray:

@@ -141,8 +141,8 @@ def _means(rows: Histories, table: Tensor) -> Tensor:
         # Keeps a gradient of 0, so that every batch has one.
         return table.sum() * 0.0 + table.new_zeros(len(rows), table.shape[1])
     total = np.zeros(len(rows))
-    np.add.at(total, np.repeat(np.arange(len(rows)), rows.counts), rows.weight)
-    shares = torch.from_numpy(rows.weight / np.repeat(total, rows.counts)).to(table.dtype)
+    np.add.at(total, rows.owner, rows.weight)
+    shares = torch.from_numpy(rows.weight / np.repeat(total, rows.lengths)).to(table.dtype)
     return functional.embedding_bag(
         torch.from_numpy(rows.song),
         table,
@@ -229,7 +229,7 @@ class YouTubeDNNLearner:
         known = np.arange(len(data.vectors))
         catalogue = Catalogue(known=known, inputs=inputs, has_input=data.has_vector)
         self.examples = Examples(data.likes, catalogue, recipe, half_life)
-        learners = np.unique(data.likes.user[~held])
+        learners = np.unique(data.likes.owner[~held])
         names = [data.profiles.user_ids[i] for i in learners]
         self.encoder = Encoder.fit(data.profiles.for_users(names))
         demographics = self.encoder.encode(data.profiles)

@@ -44,7 +44,7 @@ def test_older_plays_count_less_by_how_many_came_since():
     assert likes.song.tolist() == [0, 1, 0, 1]
     past = histories(likes, all_spans(likes, max_history=100), half_life_days=1.0)
     assert past.weight.tolist() == [0.25, 0.5, 1.0, 1.0]  # by hand: a half for each play since
-    assert past.counts.tolist() == [3, 0, 1]
+    assert past.lengths.tolist() == [3, 0, 1]
 
 
 def test_liked_songs_age_in_days_and_weigh():

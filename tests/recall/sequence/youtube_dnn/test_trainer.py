@@ -103,7 +103,7 @@ def test_numpy_and_torch_agree(id_width):
         history_spans(data.likes, max_history=100).take(places),
         half_life_days=HALF_LIFE,
     )
-    encoded = model.encoder.encode(data.profiles)[data.likes.user[places]]
+    encoded = model.encoder.encode(data.profiles)[data.likes.owner[places]]
     catalogue = model.catalogue(np.ones(60, np.bool_))
     found = model.embed_histories(past, catalogue, encoded)
     np.testing.assert_allclose(found.embeddings, expected, atol=1e-5)
@@ -213,8 +213,8 @@ def test_early_stopping_keeps_the_best_epoch():
 def test_held_out_users_are_not_learnt_from():
     data = planted()
     held = held_out(data.likes, QUICK)
-    assert len(np.unique(data.likes.user[held])) == 12
-    assert not set(data.likes.user[held]) & set(data.likes.user[~held])
+    assert len(np.unique(data.likes.owner[held])) == 12
+    assert not set(data.likes.owner[held]) & set(data.likes.owner[~held])
     later = held_out(data.likes, dataclasses.replace(QUICK, hold_out="later"))
     assert later.sum() == 12
     assert (data.likes.time[later] == 5 * 86_400.0).all()
@@ -224,15 +224,15 @@ def test_where_nothing_has_an_order_users_are_held_out():
     data = planted(n_users=20)
     unordered = dataclasses.replace(data.likes, time=np.full(len(data.likes.song), np.nan))
     held = held_out(unordered, dataclasses.replace(QUICK, hold_out="later"))
-    assert np.bincount(data.likes.user[held], minlength=20).tolist().count(6) == 2
+    assert np.bincount(data.likes.owner[held], minlength=20).tolist().count(6) == 2
 
 
 def test_an_epoch_takes_a_few_targets_of_each_user():
     data = planted(n_users=40)
     recipe = dataclasses.replace(QUICK, targets_per_user=2)
-    learnt = data.likes.user != 7
+    learnt = data.likes.owner != 7
     places = epoch_places(data.likes, learnt, recipe, 3)
-    counts = np.bincount(data.likes.user[places], minlength=40)
+    counts = np.bincount(data.likes.owner[places], minlength=40)
     assert counts.tolist() == [2] * 7 + [0] + [2] * 32
     assert len(set(places.tolist())) == len(places)
     assert places.tolist() != epoch_places(data.likes, learnt, recipe, 4).tolist()
@@ -243,7 +243,7 @@ def test_a_hidden_history_leaves_the_profile():
     catalogue = Catalogue(known=np.arange(60), inputs=data.vectors, has_input=np.ones(60, np.bool_))
     examples = Examples(data.likes, catalogue, QUICK, HALF_LIFE)
     batch = examples.batch(np.array([3, 9]), drop=np.array([True, False]))
-    assert batch.by_id.counts.tolist() == [0, 3]
+    assert batch.by_id.lengths.tolist() == [0, 3]
     np.testing.assert_allclose(batch.lengths, [[0, 0], [np.log(4) / np.log(101), 1]], rtol=1e-6)
 
 

@@ -123,6 +123,7 @@ class Fuzzer:
         else:
             outcome, problems = self._read(folder / LIBRARY, target, way)
             gc.collect()  # a store holds what holds the store
+            gc.freeze()  # modules that the case has loaded: the next collection leaves them out
             if (more := descriptors() - held) > 0:
                 problems.append(f"{more} descriptors more than before")
             if (peak := peak_rss_mib()) > MAX_RSS_MIB:

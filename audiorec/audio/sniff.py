@@ -309,6 +309,13 @@ _MAGICS = {
     headers.DSF: Container.DSF,
     boxes.MATROSKA: Container.MATROSKA,
 }
+# Found in a folder under any name; others may be films, or need a name to be taken for a song.
+_SOUND_ALONE = frozenset(
+    (
+        *(Container.WAV, Container.AIFF, Container.FLAC, Container.OGG, Container.WAVPACK),
+        *(Container.APE, Container.TTA, Container.MUSEPACK, Container.DSF, Container.DFF),
+    )
+)
 _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -451,7 +458,26 @@ def _require_regular(path: PathLike, mode: int) -> None:
         raise _refusal(path, Failure.UNREADABLE, f"not a regular file but {kind}")
 
 
+def begins_like_audio(head: bytes) -> bool:
+    """Return whether the first 16 bytes are a tag's, or a container's that holds sound alone."""
+    is_m4a = head[4:8] == b"ftyp" and head[8:12] in (b"M4A ", b"M4B ")
+    return is_m4a or head[:3] in (b"ID3", b"MP+") or _by_magic(head) in _SOUND_ALONE
+
+
 def _container(head: bytes, *, is_whole: bool) -> Container | None:
+    if (container := _by_magic(head)) is not None:
+        return container
+    if unsupported_format(head) is not None:
+        return None
+    if is_adts(head, is_whole=is_whole):
+        return Container.ADTS
+    if is_ac3(head, is_whole=is_whole):
+        return Container.AC3
+    is_mp3 = find_mpeg(head, is_whole=is_whole) is not None
+    return Container.MP3 if is_mp3 else None
+
+
+def _by_magic(head: bytes) -> Container | None:
     form = head[8:12]
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and form == b"WAVE":
         return Container.WAV
@@ -463,16 +489,7 @@ def _container(head: bytes, *, is_whole: bool) -> Container | None:
         return Container.DFF
     if head[:16] == headers.ASF:
         return Container.ASF
-    if head[:4] in _MAGICS:
-        return _MAGICS[head[:4]]
-    if unsupported_format(head) is not None:
-        return None
-    if is_adts(head, is_whole=is_whole):
-        return Container.ADTS
-    if is_ac3(head, is_whole=is_whole):
-        return Container.AC3
-    is_mp3 = find_mpeg(head, is_whole=is_whole) is not None
-    return Container.MP3 if is_mp3 else None
+    return _MAGICS.get(head[:4])
 
 
 def _header(

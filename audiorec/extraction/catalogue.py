@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from audiorec.audio.sniff import begins_like_audio
 from audiorec.audio.tags import read_tag
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import within_int64
@@ -57,7 +58,7 @@ OTHER_EXTENSIONS = frozenset(
     ".json .csv .tsv .ini .db .sqlite .parquet .zip .rar .7z .gz .xz .lrc .url .sfv .md5 .torrent "
     ".mp4 .mkv .avi .mov .webm .wmv .wvc .mid .midi .py".split()
 )
-MAGIC_BYTES = 12
+MAGIC_BYTES = 16
 # A path, its name relative to the searched folder, and why it is inaccessible, or "".
 Found = tuple[str, str, str]
 
@@ -333,12 +334,7 @@ def _begins_like_audio(path: str) -> bool:
         return False
     except OSError:
         return True
-    riff = head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
-    aiff = head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
-    m4a = head[4:8] == b"ftyp" and head[8:] in (b"M4A ", b"M4B ")
-    dff = head[:4] == b"FRM8"
-    others = (b"fLaC", b"OggS", b"wvpk", b"MAC ", b"TTA1", b"MPCK", b"DSD ")
-    return riff or aiff or m4a or dff or head[:4] in others or head[:3] in (b"ID3", b"MP+")
+    return begins_like_audio(head)
 
 
 def _is_there(path: str) -> bool:

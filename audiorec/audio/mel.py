@@ -69,10 +69,7 @@ def mel_filterbank(spec: MelSpec) -> FloatArray:
     Row m rises from the centre of band m - 1 to that of band m and falls to that of band m + 1.
     Computed in float64; cached, and therefore read-only.
 
-    Raises
-    ------
-    InputError
-        If `spec` says that the network supplies its own filterbank.
+    Raises `InputError` if `spec` says that the network supplies its own filterbank.
     """
     bins = np.arange(1 + spec.n_fft // 2, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
     if spec.scale == "given":

@@ -103,16 +103,13 @@ def rows(table: Any) -> list[dict[str, Any]]:
 def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = None) -> Any:
     """Build a `pandas.DataFrame` from named columns.
 
+    Raises `MissingExtraError` if pandas is not installed.
+
     Parameters
     ----------
     columns : mapping of str to sequence
     index : tuple of str and sequence, optional
         Name and values of the index; by default rows are numbered from 0.
-
-    Raises
-    ------
-    MissingExtraError
-        If pandas is not installed.
     """
     pandas = import_pandas()
     if index is None:

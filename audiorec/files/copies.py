@@ -130,12 +130,8 @@ def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path
 def listed(uri: str) -> list[Entry]:
     """Return the files of a remote folder; if its writer left a listing, only the listed ones.
 
-    Raises
-    ------
-    InputError
-        If a name leads out of the folder.
-    StoreError
-        If there are too many files, or the folder is being written.
+    Raises `InputError` if a name leads out of the folder; `StoreError` if there are too many files,
+    or the folder is being written.
     """
     entries = files_in(uri)
     if len(entries) > MOST_FILES:
@@ -156,10 +152,7 @@ def listed(uri: str) -> list[Entry]:
 def delivered_names(uri: str) -> dict[str, int] | None:
     """Return names and sizes of the files of a folder that `delivery` wrote; None for others.
 
-    Raises
-    ------
-    StoreError
-        If it is being written, or its listing is damaged.
+    Raises `StoreError` if it is being written, or its listing is damaged.
     """
     content = read(join(uri, LISTING), max_bytes=MAX_LISTING_BYTES)
     if content is None:
@@ -195,12 +188,8 @@ def cache_folder() -> Path:
     ``$AUDIOREC_CACHE`` if it is set, else ``audiorec`` in ``$XDG_CACHE_HOME``, in
     ``%LOCALAPPDATA%`` on Windows, or in ``~/.cache``.
 
-    Raises
-    ------
-    InputError
-        If the home folder is unknown.
-    StoreError
-        If it cannot be created, is a link, or is owned or writable by other users.
+    Raises `InputError` if the home folder is unknown; `StoreError` if it cannot be created, is a
+    link, or is owned or writable by other users.
     """
     named = os.environ.get(CACHE_VARIABLE)
     usual = os.environ.get("XDG_CACHE_HOME", "")

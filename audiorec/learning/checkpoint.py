@@ -122,10 +122,7 @@ def load_latest(
 ) -> LoadedCheckpoint | None:
     """Return the later of two kept checkpoints, or the one at `place`.
 
-    Raises
-    ------
-    StoreError
-        If there is no checkpoint at `place`.
+    Raises `StoreError` if there is no checkpoint at `place`.
     """
     found = filter(None, (load_checkpoint(one, fingerprint) for one in (path, previous_path(path))))
     for tensors, state in found:

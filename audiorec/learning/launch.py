@@ -158,12 +158,8 @@ class Messages:
     def result(self) -> Any:
         """Return the answer of the first process, or raise the error that ended them.
 
-        Raises
-        ------
-        AudiorecError
-            The error that a process raised.
-        LostProcessError
-            If processes died more than `restarts` times.
+        Raises the `AudiorecError` that a process raised; `LostProcessError` if processes died more
+        than `restarts` times.
         """
         if self.answer is None:
             raise LostProcessError(

@@ -239,10 +239,7 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
     Only plays with a preceding play can be evaluated. Plays of songs without a training play stay
     in the validation part: no model can rank them, so all are penalised alike.
 
-    Raises
-    ------
-    InputError
-        If the share is not between 0 and 1, exclusive, or no owner has two plays.
+    Raises `InputError` if the share is not between 0 and 1, exclusive, or no owner has two plays.
 
     Examples
     --------

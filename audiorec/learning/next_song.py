@@ -294,6 +294,8 @@ def train_next_song(
 ) -> Refitted[NextSongLearner]:
     """Choose the number of epochs on the validation part, then train on everything for as many.
 
+    Raises `InputError` if no owner has two plays.
+
     Parameters
     ----------
     make_model : callable
@@ -304,11 +306,6 @@ def train_next_song(
         Identifies the model's other inputs; checkpoints of other inputs are not resumed.
     work, progress, stop, every_s, processes
         As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
-
-    Raises
-    ------
-    InputError
-        If no owner has two plays.
     """
     held = hold_out(plays, recipe.valid, recipe.hold_out)
 

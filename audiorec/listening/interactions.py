@@ -132,10 +132,7 @@ def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
 
     CSV rows with too many or too few columns are recorded in `notes`.
 
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged, lacks a column, or has one of a wrong type.
+    Raises `InputError` if a file is missing or damaged, lacks a column, or has one of a wrong type.
     """
     with input_errors(path, FAILURE):
         log = log_files(path)

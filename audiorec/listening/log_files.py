@@ -212,12 +212,8 @@ class LogFiles:
 def log_files(path: Path) -> LogFiles:
     """Return the files of a log, given a file, a folder, or a file written by `select_days`.
 
-    Raises
-    ------
-    MissingFileError
-        If the folder has no Parquet file of a log.
-    InputError
-        If only some of the files are in day folders, or a file is not Parquet.
+    Raises `MissingFileError` if the folder has no Parquet file of a log; `InputError` if only some
+    of the files are in day folders, or a file is not Parquet.
     """
     if path.name.endswith(CHOSEN_END) and path.parent == _chosen_folder():
         return _read_chosen(path)

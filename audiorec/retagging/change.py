@@ -93,10 +93,7 @@ class Delta:
 def delta_of(old: BinaryIO, new: BinaryIO) -> Delta:
     """Compare two open files.
 
-    Raises
-    ------
-    StoreError
-        If more than 64 MiB differ, which is more than a change of tags.
+    Raises `StoreError` if more than 64 MiB differ, which is more than a change of tags.
     """
     before, after = _mapped(old), _mapped(new)
     shift = len(after) - len(before)
@@ -116,10 +113,8 @@ def delta_of(old: BinaryIO, new: BinaryIO) -> Delta:
 def old_bytes(delta: Delta, new: BinaryIO) -> Iterator[bytes]:
     """Yield the old file, block by block, from the open new one.
 
-    Raises
-    ------
-    ValueError
-        If the size of the new file has changed, or a part of the old file cannot be restored.
+    Raises `ValueError` if the size of the new file has changed, or a part of the old file cannot be
+    restored.
     """
     if new.seek(0, os.SEEK_END) != delta.new_size:
         raise ValueError("the size of the file has changed")
@@ -303,10 +298,8 @@ def handler() -> Callable[[Change], Changed]:
 def prepare_copy(change: Change) -> Changed:
     """Inspect a file and, if there is something to write, make the copy beside it.
 
-    Raises
-    ------
-    SongError
-        If the file cannot be changed without loss, because of its format, tags, kind or audio.
+    Raises `SongError` if the file cannot be changed without loss, because of its format, tags, kind
+    or audio.
     """
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
         place = SongPlace(change, folder)

@@ -70,10 +70,7 @@ _SPELLED = {"hiphop": "Hip-Hop"}  # spelling in the standard field; other classe
 def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[str, ...]:
     """Normalise the spelling of fields and drop repeats; by default one own field for each head.
 
-    Raises
-    ------
-    InputError
-        If `fields` is empty, or the store cannot fill one of them.
+    Raises `InputError` if `fields` is empty, or the store cannot fill one of them.
     """
     heads = list(dict.fromkeys(name.partition("/")[0] for name in store.metadata.classes))
     own = [f"{OWN}{head.upper()}" for head in heads]
@@ -91,17 +88,14 @@ def wanted_fields(
 ) -> list[dict[str, tuple[str, ...]]]:
     """Return one mapping of field to values for each song; fields without a value are omitted.
 
+    Raises `AudiorecError` if moods are requested and the store has no `heard_tags`.
+
     Parameters
     ----------
     store : VectorStore
     fields : sequence of str
         As `checked_fields` returns them.
     rows : ndarray, shape (m,), int64
-
-    Raises
-    ------
-    AudiorecError
-        If moods are requested and the store has no `heard_tags`.
     """
     moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
     found = []

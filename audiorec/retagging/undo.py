@@ -92,16 +92,13 @@ def _state(content: Any) -> dict[str, Any]:
 class Undo:
     """Append-only writer of an undo file.
 
+    Raises `InputError` if a file of another kind exists there, or it cannot be written.
+
     Parameters
     ----------
     path : Path
         A new file, or an existing undo file to append to; a partial line left by a killed run is
         removed.
-
-    Raises
-    ------
-    InputError
-        If a file of another kind exists there, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,14 +136,8 @@ class Undo:
 def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
     """Yield the records of an undo file, newest first; a damaged line yields its error.
 
-    Raises
-    ------
-    MissingFileError
-        If the file does not exist.
-    DamagedFileError
-        If it is not an undo file.
-    StoreError
-        If it is a link, or not a regular file.
+    Raises `MissingFileError` if the file does not exist; `DamagedFileError` if it is not an undo
+    file; `StoreError` if it is a link, or not a regular file.
     """
     if not path.exists():
         raise MissingFileError(f"{path}: no such undo file")

@@ -120,15 +120,9 @@ class Journal:
         The kind in `metadata` does not matter. `overwrite` discards an unfinished run and ignores
         the previous output, which stays in place until the commit.
 
-        Raises
-        ------
-        InputError
-            If two outputs are the same file.
-        SpecMismatchError
-            If the previous output is from another extractor.
-        StoreError
-            If another run holds this output, it cannot be written, or the file there is damaged,
-            not a store, or has columns that would be lost.
+        Raises `InputError` if two outputs are the same file; `SpecMismatchError` if the previous
+        output is from another extractor; `StoreError` if another run holds this output, it cannot
+        be written, or the file there is damaged, not a store, or has columns that would be lost.
         """
         check_apart(outputs.paths().values())
         with write_errors(outputs.vectors), ExitStack() as on_error:

@@ -171,10 +171,8 @@ def find_added(named: str) -> AddedBackbone:
 def open_added(folder: Path) -> AddedBackbone:
     """Open the folder of a network and verify everything in it except the weights.
 
-    Raises
-    ------
-    WeightsError
-        If a file is missing, is a symbolic or hard link, or changed since the network was added.
+    Raises `WeightsError` if a file is missing, is a symbolic or hard link, or changed since the
+    network was added.
     """
     if not folder.is_dir():
         raise MissingWeightsError(f"{folder}: there is no such backbone folder")
@@ -212,6 +210,9 @@ def write_added(
 ) -> AddedBackbone:
     """Store a network atomically; its model must have been checked.
 
+    Raises `InputError` if a network with this name exists and `replace` is not set; `StoreError` if
+    the folder cannot be written.
+
     Parameters
     ----------
     stated : BackboneSpec
@@ -221,13 +222,6 @@ def write_added(
         Of its outputs, as found by running the model.
     replace : bool
         Replace a network with the same name.
-
-    Raises
-    ------
-    InputError
-        If a network with this name exists and `replace` is not set.
-    StoreError
-        If the folder cannot be written.
     """
     target = backbones_folder() / stated.name
     files = {MODEL_FILE: model, SPEC_FILE: _json(stated.content)}
@@ -351,16 +345,13 @@ def _npz(stated: BackboneSpec) -> bytes:
 class AddedOnnx:
     """An added network in ONNX Runtime, on one CPU thread.
 
+    Raises `WeightsError` if its file changed, or `rewritten_onnx` refuses it.
+
     Parameters
     ----------
     added : AddedBackbone
     batch_size : int
         Segments per batch, unless the graph has a fixed batch size.
-
-    Raises
-    ------
-    WeightsError
-        If its file changed, or `rewritten_onnx` refuses it.
     """
 
     def __init__(self, added: AddedBackbone, *, batch_size: int = 8) -> None:

@@ -72,10 +72,7 @@ def members(paths: Sequence[Path], wanted: str) -> list[Member]:
     Folders and zips are searched; a file given directly is taken whatever its name. The files are
     sorted by name, with numbers in numeric order.
 
-    Raises
-    ------
-    InputError
-        If a path is missing or damaged, or nothing in it matches.
+    Raises `InputError` if a path is missing or damaged, or nothing in it matches.
     """
     pattern, found = re.compile(wanted, re.IGNORECASE), []
     for path in paths:

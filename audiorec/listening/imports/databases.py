@@ -53,10 +53,7 @@ class ServerDatabase:
 def open_database(path: Path, needed: Mapping[str, Sequence[str]]) -> Iterator[ServerDatabase]:
     """Open a database, checking that it has the needed tables and columns.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, is not SQLite, or lacks a table or column.
+    Raises `InputError` if the file is missing, is not SQLite, or lacks a table or column.
     """
     with input_errors(path, FAILURE):
         refuse_devices(path)

@@ -77,10 +77,7 @@ def train_on_listening(
 ) -> TowerTraining | None:
     """Train a tower; `hearing` has the songs of the catalogue, in its order.
 
-    Raises
-    ------
-    InputError
-        If there is nothing to train on, or users, songs and log do not match.
+    Raises `InputError` if there is nothing to train on, or users, songs and log do not match.
     """
     course = _Course(data, hearing, recipe)
     first = course.material("choose")

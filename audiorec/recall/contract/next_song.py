@@ -94,10 +94,7 @@ class SideEncoder:
     def encode(self, context: Context, song_ids: tuple[str, ...]) -> SongFeatures:
         """Return the features of any songs; values unseen in training are encoded as unknown.
 
-        Raises
-        ------
-        InputError
-            If the sound has another width or `made_by` than in training.
+        Raises `InputError` if the sound has another width or `made_by` than in training.
         """
         if not self.categories and not len(self.mean):
             return no_features(len(song_ids))

@@ -231,10 +231,7 @@ def train_pairs(
     unchanged. `work` keeps the log lines of a training and, with `keep_state`, the checkpoint from
     which a stopped one resumes.
 
-    Raises
-    ------
-    InputError
-        If no list has two or more songs.
+    Raises `InputError` if no list has two or more songs.
     """
     if not (material.plays.lengths > 1).any():
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")

@@ -127,10 +127,7 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     The facts are the triples of the context or, if it has none, those derived from its side
     information and sound, in the hub form.
 
-    Raises
-    ------
-    InputError
-        If there are triples, but none about a song of the catalogue.
+    Raises `InputError` if there are triples, but none about a song of the catalogue.
     """
     triples = data.context.triples
     if triples is None:

@@ -56,52 +56,32 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Options of a run; none of them changes a vector.
+    """Options of a run; none of them changes a vector."""
 
-    Attributes
-    ----------
-    jobs : int
-        Worker processes, each with one thread; 0 for one per CPU core.
-    policy : Policy
-    retry_failed : bool
-        Retry songs that failed before, even if unchanged.
-    prune : bool
-        Drop songs whose file is gone, except below inaccessible places.
-    roots : tuple of str
-        Folders that were searched, as absolute paths in printable form. With `prune`, rows
-        below a root without a single song are kept: its disk may not be mounted.
-    by_content : bool
-        Reuse the vector of a song with the same audio. If False, every song is decoded, and rows
-        do not depend on the songs extracted before.
-    limits : Limits
-        Time and memory limits per song.
-    max_failures : int or float or None
-        Stop after this many failures; a float is a share of the songs to extract. None stops
-        only if the first fifty songs all fail.
-    at : datetime or None
-        Value of ``extracted_at`` and ``failed_at``; by default the current time for each song.
-    scratch : path or None
-        Folder for songs fetched from object stores while in use; by default the system's
-        temporary folder.
-    handler : str or None
-        ``package.module:function`` that returns the worker's function, instead of
-        `audiorec.extraction.pipeline.song_handler`, with the same arguments.
-    feature_outputs : tuple of str or None
-        Backbone outputs in a features file, if one is written; None for the
-        ``feature_outputs`` of the run's networks.
-    """
-
-    jobs: int = 0
+    jobs: int = 0  # worker processes, each with one thread; 0 for one per CPU core
     policy: Policy = Policy.EXTEND
-    retry_failed: bool = False
-    prune: bool = False
+    retry_failed: bool = False  # retry songs that failed before, even if unchanged
+    prune: bool = False  # drop songs whose file is gone, except below inaccessible places
+    # folders that were searched, as absolute paths in printable form. With `prune`, rows below a
+    # root without a single song are kept: its disk may not be mounted.
     roots: tuple[str, ...] = ()
+    # reuse the vector of a song with the same audio. If False, every song is decoded, and rows do
+    # not depend on the songs extracted before.
     by_content: bool = True
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=Limits)  # time and memory limits per song
+    # stop after this many failures; a float is a share of the songs to extract. None stops only if
+    # the first fifty songs all fail.
     max_failures: int | float | None = None
+    # value of ``extracted_at`` and ``failed_at``; by default the current time for each song
     at: datetime | None = None
+    # folder for songs fetched from object stores while in use; by default the system's temporary
+    # folder
     scratch: Path | None = None
+    # ``package.module:function`` that returns the worker's function, instead of
+    # `audiorec.extraction.pipeline.song_handler`, with the same arguments
     handler: str | None = None
+    # backbone outputs in a features file, if one is written; None for the ``feature_outputs`` of
+    # the run's networks
     feature_outputs: tuple[str, ...] | None = None
 
 

@@ -75,14 +75,9 @@ def load_checkpoint(path: Path, fingerprint: str) -> LoadedCheckpoint | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """When a training saves a checkpoint within an epoch, and from which one it resumes.
+    """When a training saves a checkpoint within an epoch, and from which one it resumes."""
 
-    Attributes
-    ----------
-    every_s : float
-        Seconds between two checkpoints within an epoch; one is written after each epoch as well.
-    """
-
+    # seconds between two checkpoints within an epoch; one is written after each epoch as well
     every_s: float = EVERY_S
 
     def found(self, path: Path, fingerprint: str) -> LoadedCheckpoint | None:

@@ -120,21 +120,12 @@ def _listening(wire: Wire, stop: Event) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Messages:
-    """Messages that the launcher has received from the processes.
+    """Messages that the launcher has received from the processes."""
 
-    Attributes
-    ----------
-    tell : callable, optional
-        Called once with the metrics of each epoch, even if it is trained again.
-    remark : callable, optional
-        Called with a sentence when all processes restart.
-    restarts : int
-        Maximum number of restarts.
-    """
-
+    # called once with the metrics of each epoch, even if it is trained again
     tell: LineProgress | None = None
-    remark: Remark | None = None
-    restarts: int = RESTARTS
+    remark: Remark | None = None  # called with a sentence when all processes restart
+    restarts: int = RESTARTS  # maximum number of restarts
     starts: int = 0
     answer: Message | None = None
     _told: set[tuple[Any, Any]] = field(default_factory=set)

@@ -134,31 +134,16 @@ MANY_OWNERS = 200  # least number of owners with two plays to hold out whole own
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NextPlays(Ragged):
-    """Plays and profiles of N owners (users, sessions or lists).
-
-    Attributes
-    ----------
-    starts : ndarray, shape (N + 1,), int64
-        Owner i has the plays ``starts[i]:starts[i + 1]``, oldest first.
-    song : ndarray, shape (P,), int64
-        Song numbers in a catalogue of `n_songs`.
-    time : ndarray, shape (P,), float64
-        Seconds; NaN if unknown.
-    n_songs : int
-    profile : ndarray, shape (N, A), float32
-        Encoded profiles; A is 0 without profiles.
-    favourites : Favourites, optional
-        Songs that owners have marked as liked.
-    """
+    """Plays and profiles of N owners (users, sessions or lists)."""
 
     COLUMNS = ("song", "time")
 
-    starts: Int64Array
-    song: Int64Array
-    time: Float64Array
+    starts: Int64Array  # (N + 1,): owner i has the plays ``starts[i]:starts[i + 1]``, oldest first
+    song: Int64Array  # (P,): song numbers in a catalogue of `n_songs`
+    time: Float64Array  # (P,): seconds; NaN if unknown
     n_songs: int
-    profile: FloatArray
-    favourites: "Favourites | None" = None
+    profile: FloatArray  # (N, A): encoded profiles; A is 0 without profiles
+    favourites: "Favourites | None" = None  # songs that owners have marked as liked
 
     @property
     def is_timed(self) -> bool:
@@ -183,22 +168,14 @@ class NextPlays(Ragged):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Favourites(Ragged):
-    """Songs that N owners have marked as liked, with times.
-
-    Attributes
-    ----------
-    starts : ndarray, shape (N + 1,), int64
-        Owner i has the entries ``starts[i]:starts[i + 1]``, oldest first.
-    song : ndarray, shape (F,), int64
-    time : ndarray, shape (F,), float64
-        Seconds; entries without a time (NaN) are ignored.
-    """
+    """Songs that N owners have marked as liked, with times."""
 
     COLUMNS = ("song", "time")
 
+    # (N + 1,): owner i has the entries ``starts[i]:starts[i + 1]``, oldest first
     starts: Int64Array
-    song: Int64Array
-    time: Float64Array
+    song: Int64Array  # (F,)
+    time: Float64Array  # (F,): seconds; entries without a time (NaN) are ignored
 
     def before(self, owner: Int64Array, time: Float64Array) -> Int64Array:
         """Return the newest songs that owners (B,) liked before the given times: (B, F).
@@ -317,31 +294,17 @@ def windows(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlayBatch:
-    """B windows of plays, padded on the right to L.
+    """B windows of plays, padded on the right to L."""
 
-    Attributes
-    ----------
-    songs : ndarray, shape (B, L), int64
-        Padded with 0: see `lengths`.
-    lengths : ndarray, shape (B,), int64
-    targets : ndarray, shape (B, L), int64
-        The next song at each position; -1 for none.
-    time : ndarray, shape (B, L), float64
-        Times of `songs`; NaN if unknown.
-    profile : ndarray, shape (B, A), float32
-    seed : ndarray, shape (B,), int64
-        Seed of a model's draws for each window, independent of the process; 0 in histories.
-    favourites : ndarray, shape (B, F), int64
-        Songs that the owner liked before the window, or before the newest play of a history; -1:
-        none.
-    """
-
-    songs: Int64Array
-    lengths: Int64Array
-    targets: Int64Array
-    time: Float64Array
-    profile: FloatArray
+    songs: Int64Array  # (B, L): padded with 0: see `lengths`
+    lengths: Int64Array  # (B,)
+    targets: Int64Array  # (B, L): the next song at each position; -1 for none
+    time: Float64Array  # (B, L): times of `songs`; NaN if unknown
+    profile: FloatArray  # (B, A)
+    # (B,): seed of a model's draws for each window, independent of the process; 0 in histories
     seed: Int64Array
+    # (B, F): songs that the owner liked before the window, or before the newest play of a history;
+    # -1: none
     favourites: Int64Array
 
     def __len__(self) -> int:

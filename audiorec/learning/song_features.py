@@ -18,20 +18,11 @@ from audiorec.types import BoolArray, FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SongFeatures:
-    """Side information of S songs as numeric features.
+    """Side information of S songs as numeric features."""
 
-    Attributes
-    ----------
-    codes : ndarray, shape (S, C), int64
-        Value code of each category; 0 means unknown.
-    sizes : tuple of int, length C
-        Number of values of each category, including the unknown one.
-    dense : ndarray, shape (S, V), float32
-        Standardised numbers and audio features, 0 if unknown, and flags of known values.
-    """
-
-    codes: Int64Array
-    sizes: tuple[int, ...]
+    codes: Int64Array  # (S, C): value code of each category; 0 means unknown
+    sizes: tuple[int, ...]  # length C: number of values of each category, including the unknown one
+    # (S, V): standardised numbers and audio features, 0 if unknown, and flags of known values
     dense: FloatArray
 
     def __post_init__(self) -> None:

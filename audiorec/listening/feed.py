@@ -109,17 +109,11 @@ def split_in_buckets(sequences: Sequences, n_buckets: int) -> MemoryFeed:
 
 @dataclass(frozen=True, eq=False)
 class PreparedLog:
-    """A folder of prepared listening, written by `audiorec.listening.prepare`.
-
-    Attributes
-    ----------
-    path : Path
-    about : mapping
-        The manifest: ``by``, ``filters``, ``buckets``, ``owners``, ``plays``, ``songs``,
-        ``log``, ``log_fingerprint``, ``fingerprint``.
-    """
+    """A folder of prepared listening, written by `audiorec.listening.prepare`."""
 
     path: Path
+    # the manifest: ``by``, ``filters``, ``buckets``, ``owners``, ``plays``, ``songs``, ``log``,
+    # ``log_fingerprint``, ``fingerprint``
     about: dict[str, Any]
 
     @property

@@ -191,21 +191,11 @@ class LogFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFiles:
-    """The files of a log, in reading order.
+    """The files of a log, in reading order."""
 
-    Attributes
-    ----------
-    name : str
-        Path or URI of the log, for messages.
-    files : tuple of LogFile
-    days : Days
-        The selected days; falsy if all are read.
-    is_folder : bool
-    """
-
-    name: str
+    name: str  # path or URI of the log, for messages
     files: tuple[LogFile, ...]
-    days: Days = field(default_factory=Days)
+    days: Days = field(default_factory=Days)  # the selected days; falsy if all are read
     is_folder: bool = False
 
 

@@ -233,31 +233,15 @@ class RootedPath(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change requested for one file.
-
-    Attributes
-    ----------
-    root : str
-    parts : tuple of str
-        Path components from the root to the file.
-    content_hash : str
-        Content hash of the audio that the fields describe.
-    fields : mapping of str to sequence of str
-    replace : bool
-        Overwrite existing values.
-    write : bool
-        Make the copy; otherwise only report what would be written.
-    keep_mtime : bool
-        Keep the file's modification time.
-    """
+    """The change requested for one file."""
 
     root: str
-    parts: tuple[str, ...]
-    content_hash: str
+    parts: tuple[str, ...]  # path components from the root to the file
+    content_hash: str  # content hash of the audio that the fields describe
     fields: Mapping[str, Sequence[str]]
-    replace: bool = False
-    write: bool = False
-    keep_mtime: bool = False
+    replace: bool = False  # overwrite existing values
+    write: bool = False  # make the copy; otherwise only report what would be written
+    keep_mtime: bool = False  # keep the file's modification time
 
     @property
     def path(self) -> str:

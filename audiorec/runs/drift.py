@@ -50,22 +50,12 @@ class Drift:
 
 @dataclass(slots=True)
 class ScoreDistribution:
-    """Distribution of the scores of a run's songs, by class.
-
-    Attributes
-    ----------
-    songs : int
-    squares : int
-        Sum over albums of the squared number of songs.
-    sums : dict of str to float
-        Sum of the songs' scores.
-    bins : dict of str to list of int
-        Number of songs in each bin of [0, 1], divided at `EDGES`.
-    """
+    """Distribution of the scores of a run's songs, by class."""
 
     songs: int = 0
-    squares: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
+    squares: int = 0  # sum over albums of the squared number of songs
+    sums: dict[str, float] = field(default_factory=dict)  # sum of the songs' scores
+    # number of songs in each bin of [0, 1], divided at `EDGES`
     bins: dict[str, list[int]] = field(default_factory=dict)
     _sizes: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 

@@ -52,17 +52,10 @@ _SIZE_UNKNOWN = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an export.
+    """One file of an export."""
 
-    Attributes
-    ----------
-    name : str
-        Its path for messages: ``export.zip/listens/2024/1.jsonl``.
-    open : callable
-        Opens the file as a context manager; errors are `InputError`.
-    """
-
-    name: str
+    name: str  # its path for messages: ``export.zip/listens/2024/1.jsonl``
+    # opens the file as a context manager; errors are `InputError`
     open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 

@@ -57,21 +57,11 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GraphMaterial:
-    """Lists and facts, as index arrays.
+    """Lists and facts, as index arrays."""
 
-    Attributes
-    ----------
-    song_ids : tuple of str, length S
-    entities : tuple of str
-        Typed ids of everything but songs: numbers S, S + 1 and so on.
-    plays : Sequences
-        Lists, as rows of `song_ids`.
-    facts : Facts
-    """
-
-    song_ids: tuple[str, ...]
-    entities: tuple[str, ...]
-    plays: Sequences
+    song_ids: tuple[str, ...]  # length S
+    entities: tuple[str, ...]  # typed ids of everything but songs: numbers S, S + 1 and so on
+    plays: Sequences  # lists, as rows of `song_ids`
     facts: Facts
 
     @property

@@ -39,21 +39,13 @@ SHRINK = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SoundMap:
-    """A map from sound and artist to embeddings of width E, for songs without a play.
+    """A map from sound and artist to embeddings of width E, for songs without a play."""
 
-    Attributes
-    ----------
-    by_sound : ndarray, shape (V + 1, E), float32
-        Ridge weights from standardised vectors and a constant 1 to embeddings.
-    artists : tuple of str, length A
-        Plain names (`audiorec.types.normalised_name`) of artists with a learnt song, sorted.
-    by_artist : ndarray, shape (A, E), float32
-        Residual of each artist, which is added.
-    """
-
+    # (V + 1, E): ridge weights from standardised vectors and a constant 1 to embeddings
     by_sound: FloatArray
+    # length A: plain names (`audiorec.types.normalised_name`) of artists with a learnt song, sorted
     artists: tuple[str, ...] = ()
-    by_artist: FloatArray
+    by_artist: FloatArray  # (A, E): residual of each artist, which is added
 
     def __post_init__(self) -> None:
         if self.by_artist.shape != (len(self.artists), self.by_sound.shape[1]):

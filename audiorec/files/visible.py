@@ -17,14 +17,13 @@ Every text goes through `audiorec.files.visible`, and in HTML also through `html
 and tags are untrusted.
 """
 
-import html
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from numbers import Integral, Number, Real
 from typing import Any
-
-import numpy as np
 
 # Invisible characters that `str.isprintable` accepts (Default_Ignorable_Code_Point).
 _INVISIBLE = re.compile(
@@ -147,8 +146,8 @@ def cell_text(value: object) -> str:
     """Format a value as one escaped line: floats with three decimals, None and NaN as empty."""
     if value is None:
         return ""
-    if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.3f}"
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return "" if math.isnan(value) else f"{value:.3f}"
     return visible(str(value))
 
 
@@ -171,11 +170,13 @@ def _kept(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]
 
 
 def _is_numeric(values: Sequence[object]) -> bool:
-    numbers = [isinstance(value, (int, float, np.number)) for value in values if value is not None]
+    numbers = [isinstance(value, Number) for value in values if value is not None]
     return bool(numbers) and all(numbers)
 
 
 def _escaped(text: str) -> str:
+    import html  # what `audiorec --help` does not need
+
     return html.escape(visible(text))
 
 

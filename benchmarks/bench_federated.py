@@ -1,13 +1,11 @@
 """Measure a federated training: two parties as two processes, over TLS on the loopback.
 
     python benchmarks/bench_federated.py [--users 5000] [--songs 5000] [--dimension 64]
-        [--batch 256] [--epochs 2] [--float16] [--processes 1]
+        [--batch 256] [--epochs 2] [--float16]
 
 Prints one JSON line: bytes of a step in either direction, steps a second of both parties together
 and of the same model in one process, what the wire alone takes, CPU seconds and memory of each
 party. Both trainings are on the same made-up plays, and take as many steps, which is checked.
-With several processes each party trains its half in so many, started by torchrun; memory is then
-that of the largest.
 """
 
 import argparse
@@ -18,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,18 @@ from audiorec.recall.federated.protocol import Message, MessageKind, encode, pac
 ROLES = ("music", "partner")
 ROUNDS = 300  # messages that the wire alone is timed by
 AUDIOREC = [sys.executable, "-m", "audiorec_cli.main"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SETTINGS = """[federated]
 role = "{role}"
 keys = "{role}-keys"
-peers = ["{other}-keys/certificate.pem"]
-addresses = ["127.0.0.1:{port}"]
+peer = "{other}-keys/certificate.pem"
+address = "127.0.0.1:{port}"
+model = "two-tower"
 alignment = "{role}.parquet"
 out = "{role}-model"
 {holds}
 recipe = {{ dimension = {dimension}, width = {dimension}, hidden = [128], negatives = 1024, \
 batch_size = {batch}, passes = 2, max_epochs = {epochs}, patience = {epochs} }}
 defence = {{ rounding = "{dtype}" }}
-checkpoint_steps = 200
 """
 HOLDS = {"music": 'interactions = "plays.csv"', "partner": 'profiles = "profiles.csv"'}
 
@@ -54,7 +52,6 @@ def main() -> None:
         ("dimension", 64),
         ("batch", 256),
         ("epochs", 2),
-        ("processes", 1),
     ):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--float16", action="store_true")
@@ -65,11 +62,11 @@ def main() -> None:
         folder = Path(name)
         _write(folder, args, dtype)
         for role in ROLES:
-            _run(folder, "federated", "keys", "--role", role, "--out", f"{role}-keys", "--json")
+            _run(folder, "federated", "keys", "--out", f"{role}-keys", "--json")
         _both(folder, "align", "--yes")
-        split = _both(folder, "train", "--json", processes=args.processes)
+        split = _both(folder, "train", "--json")
         central = {**_central(folder), **_wire(args.batch, args.dimension, folder)}
-    steps = split["music"]["steps"] + split["music"]["chosen_steps"]
+    steps = central.pop("steps")
     assert split["music"]["steps"] == split["partner"]["steps"] == central.pop("last_steps")
     sizes = _step_bytes(args.batch, args.dimension, dtype)
     report: dict[str, Any] = {"bench": "federated", **vars(args), **sizes}
@@ -111,13 +108,11 @@ def _run(folder: Path, *words: str) -> None:
     subprocess.run([*AUDIOREC, *words], cwd=folder, check=True, capture_output=True)
 
 
-def _both(folder: Path, *words: str, processes: int = 1) -> dict[str, Any]:
+def _both(folder: Path, *words: str) -> dict[str, Any]:
     """Run a command on both sides; return what each printed, its CPU seconds and its memory."""
-    several = [*TORCHRUN, str(processes), *AUDIOREC[1:]]
-    program = AUDIOREC if processes == 1 else several
     started = {
         role: subprocess.Popen(
-            [*program, "federated", words[0], "--config", f"{role}.toml", *words[1:]],
+            [*AUDIOREC, "federated", words[0], "--config", f"{role}.toml", *words[1:]],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -130,7 +125,7 @@ def _both(folder: Path, *words: str, processes: int = 1) -> dict[str, Any]:
     music = started["music"]
     assert music.stderr is not None
     for line in music.stderr:
-        if line.startswith("training begins"):
+        if line.startswith("training starts"):
             began = time.perf_counter()
     train_s = time.perf_counter() - began
     for role, process in started.items():
@@ -153,9 +148,9 @@ def _central(folder: Path) -> dict[str, Any]:
     """Train the same model in this process."""
     from audiorec.listening.profiles import read_profiles
     from audiorec.recall.federated.alignment import read_alignment
-    from audiorec.recall.federated.learner import CentralTraining
+    from audiorec.recall.federated.halves import ItemSide, UserSide
     from audiorec.recall.federated.plan import PartyPlan, music_data
-    from audiorec.recall.federated.sides import ItemSide, UserSide
+    from audiorec.recall.federated.split import train_here
 
     music, partner = (PartyPlan.read(folder / f"{role}.toml") for role in ROLES)
     aligned = read_alignment(music.alignment).user_ids
@@ -163,7 +158,7 @@ def _central(folder: Path) -> dict[str, Any]:
     items = ItemSide.of(music_data(music), aligned)
     users = UserSide.of(read_profiles(partner.needs("profiles")), aligned, recipe)
     started, cpu = time.perf_counter(), time.process_time()
-    done = CentralTraining(recipe).run(users, [items])
+    done = train_here(users, items, recipe)
     seconds, used = time.perf_counter() - started, time.process_time() - cpu
     assert done.refit is not None
     steps = done.chosen.steps + done.refit.steps
@@ -171,6 +166,7 @@ def _central(folder: Path) -> dict[str, Any]:
         "central_steps_s": round(steps / seconds, 1),
         "central_cpu_ms_a_step": round(1e3 * used / steps, 2),
         "last_steps": done.refit.steps,
+        "steps": steps,
     }
 
 
@@ -179,26 +175,29 @@ def _wire(batch: int, dimension: int, folder: Path) -> dict[str, float]:
     import threading
 
     from audiorec.errors import LostPeerError
-    from audiorec.recall.federated.flight import FlightDesk, FlightTransport
     from audiorec.recall.federated.keys import read_keys
-    from audiorec.recall.federated.link import Caller, Desk
+    from audiorec.recall.federated.link import Caller, FlightDesk, FlightTransport, PartyRun
 
     music, partner = (read_keys(folder / f"{role}-keys") for role in ROLES)
-    desk = Desk(certificates=(partner.fingerprint, music.fingerprint), timeout_s=30)
     at = {"phase": "choose", "epoch": 1, "step": 1}
     shape, payload = pack(np.zeros((batch, dimension), np.float32))
 
-    def answer() -> None:
-        try:
-            desk.welcome(desk.accept(30))
-            while True:
-                desk.receive(MessageKind.VECTORS).array()
-                desk.reply(MessageKind.GRADIENTS, {**at, **shape}, payload)
-        except LostPeerError:
-            return
+    class Answering:
+        is_done = False
 
-    with FlightDesk("127.0.0.1:0", desk, music, partner.certificate) as server:
-        threading.Thread(target=answer, daemon=True).start()
+        def greet(self, hello: Message, nonces: tuple[str, str]) -> None:
+            pass
+
+        def answer(self, message: Message) -> Any:
+            message.array()
+            return MessageKind.GRADIENTS, {**at, **shape}, payload
+
+    def serve() -> None:
+        with suppress(LostPeerError):
+            server.desk.serve(Answering(), PartyRun(wait_s=5))
+
+    with FlightDesk("127.0.0.1:0", music, partner.certificate) as server:
+        threading.Thread(target=serve, daemon=True).start()
         caller = Caller(FlightTransport(f"127.0.0.1:{server.port}", partner, music.certificate))
         caller.hello("train")
         fields = {**at, **shape, "dtype": "float32"}

@@ -100,8 +100,8 @@ AUDIOREC = [sys.executable, "-m", "audiorec_cli.main", "federated"]
 SETTINGS = """[federated]
 role = "{role}"
 keys = "{role}-keys"
-peers = ["{other}-keys/certificate.pem"]
-addresses = ["{address}"]
+peer = "{other}-keys/certificate.pem"
+address = "{address}"
 alignment = "{role}.parquet"
 ids = "{role}.txt"
 jobs = {jobs}
@@ -118,7 +118,7 @@ def _write(folder: Path, ids: dict[str, list[str]], jobs: int) -> None:
         (folder / f"{role}.txt").write_text("\n".join(ids[role]) + "\n")
         text = SETTINGS.format(role=role, other=other, address=address, jobs=jobs)
         (folder / f"{role}.toml").write_text(text)
-        made = [*AUDIOREC, "keys", "--role", role, "--out", f"{role}-keys", "--json"]
+        made = [*AUDIOREC, "keys", "--out", f"{role}-keys", "--json"]
         subprocess.run(made, cwd=folder, check=True, capture_output=True)
 
 

@@ -29,12 +29,12 @@ from scipy.sparse import csr_array
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.federated.alignment import read_alignment
-from audiorec.recall.federated.attacks import activity
-from audiorec.recall.federated.item_half import ItemPlays
+from audiorec.recall.federated.audit import activity
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, decode
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.shared_draws import split_rows, steps_of
+from audiorec.recall.federated.towers import split_rows, steps_of
+from audiorec.recall.federated.users import Bag
 
 SPEC = importlib.util.spec_from_file_location(
     "rehearse", Path(__file__).parents[1] / "examples/federated/rehearse.py"
@@ -49,7 +49,7 @@ KEPT_FILE = "kept"
 # the command that it replaces.
 KEEPING = f"""
 import runpy, sys
-from audiorec.recall.federated.flight import FlightTransport
+from audiorec.recall.federated.link import FlightTransport
 file, ask = open("{KEPT_FILE}", "wb"), FlightTransport.ask
 
 def keep(self, data, timeout_s):
@@ -87,18 +87,16 @@ def of_pairs(data: Path, users: int, silent: float) -> Any:
     return heard, {name: profiles[name] for name in names}, mute
 
 
-def train(folder: Path, world: Any, recipe: str) -> list[dict[str, Any]]:
-    """Let both parties align and train; return the leaks that the music side recorded."""
+def train(folder: Path, world: Any, recipe: str) -> None:
+    """Let both parties align and train; the partner keeps all it receives."""
     address = f"127.0.0.1:{rehearse.free_port()}"
     rehearse.write_parties(folder, world, address=address, recipe=recipe, model="two-tower")
     for role, other in zip(rehearse.PARTIES, reversed(rehearse.PARTIES), strict=True):
-        rehearse.run(folder / role, f"federated keys --role {role} --out keys")
+        rehearse.run(folder / role, "federated keys --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
         (folder / other / f"{role}.pem").write_bytes(certificate)
     rehearse.both(folder, "align --yes", prefix={})
     rehearse.both(folder, "train", prefix={"partner": [sys.executable, "-c", KEEPING]})
-    leaks = json.loads((folder / "music" / "model.leaks.json").read_text())["leaks"]
-    return list(leaks)
 
 
 def received(folder: Path) -> tuple[Steps, tuple[str, ...]]:
@@ -112,9 +110,7 @@ def received(folder: Path) -> tuple[Steps, tuple[str, ...]]:
         (phase, epoch, step.number): step.rows
         for phase in ("choose", "refit")
         for epoch in range(1, recipe.max_epochs + 1)
-        for step in steps_of(
-            split_rows(len(ids), recipe, hold_out=phase == "choose")[0], recipe, epoch
-        )
+        for step in steps_of(split_rows(len(ids), recipe, phase)[0], recipe, epoch)
     }
     while at < len(data):
         end = at + 8 + int.from_bytes(data[at : at + 8], "little")
@@ -126,12 +122,12 @@ def received(folder: Path) -> tuple[Steps, tuple[str, ...]]:
     return found, ids
 
 
-def truth(world: Any, ids: tuple[str, ...]) -> ItemPlays:
+def truth(world: Any, ids: tuple[str, ...]) -> Bag:
     """Return the plays of the aligned rows."""
     number: dict[str, int] = {}
     lists = [[number.setdefault(s, len(number)) for s in world[0].get(u, [])] for u in ids]
     starts = np.cumsum([0, *map(len, lists)]).astype(np.int64)
-    return ItemPlays(starts, np.array([s for own in lists for s in own], np.int64), len(number))
+    return Bag(starts, np.array([s for own in lists for s in own], np.int64), len(number))
 
 
 def pairs(steps: Steps) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
@@ -177,12 +173,12 @@ def song_trials(found: Any, shares: np.ndarray, rng: np.random.Generator) -> Any
     return *(np.concatenate(one) for one in hits), np.concatenate(owners)
 
 
-def attack(steps: Steps, plays: ItemPlays, seed: int = 0) -> dict[str, Any]:
+def attack(steps: Steps, plays: Bag, seed: int = 0) -> dict[str, Any]:
     """Attack what the partner kept."""
     rng, n = np.random.default_rng(seed), len(plays)
     silent = np.diff(plays.starts) == 0
-    ones = np.ones(len(plays.song), np.int32)
-    matrix = csr_array((ones, plays.song, plays.starts), shape=(n, plays.n_songs))
+    ones = np.ones(len(plays.code), np.int32)
+    matrix = csr_array((ones, plays.code, plays.starts), shape=(n, plays.size))
     shares = (matrix @ matrix.T).toarray() > 0
     found = pairs(steps)
     hits, owners = silent_trials(found, silent, rng)
@@ -231,11 +227,10 @@ def plain(found: Any) -> list[float]:
 
 
 def curious(folder: Path, world: Any, recipe: str) -> dict[str, Any]:
-    """Train and attack; return all figures, and those that the music side recorded itself."""
-    leaks = train(folder, world, recipe)
+    """Train and attack; return all figures."""
+    train(folder, world, recipe)
     steps, ids = received(folder)
-    watched = {leak["attack"]: leak["defended"] for leak in leaks if leak["counts"]}
-    return {**attack(steps, truth(world, ids)), "watch": watched}
+    return attack(steps, truth(world, ids))
 
 
 def main() -> None:

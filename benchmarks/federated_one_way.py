@@ -32,15 +32,14 @@ from federated_tables import World, cached, hit, percent, popularity, read_world
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.federated.accounting import lower_bound, noise_for
-from audiorec.recall.federated.attacks import auc
+from audiorec.recall.federated.audit import auc
+from audiorec.recall.federated.ledger import lower_bound, noise_for
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of
 from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.recall.federated.release import NUMBERS, inputs_of, released, solved_back
-from audiorec.recall.federated.user_features import UserFeatures
-from audiorec.recall.federated.user_model import UserModel
+from audiorec.recall.federated.users import UserFeatures, UserModel
 from audiorec.types import BoolArray, Float64Array, FloatArray
 
 PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"

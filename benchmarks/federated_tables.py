@@ -34,21 +34,20 @@ from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.attacks import Result
 from audiorec.recall.federated.audit import (
     AGAINST,
     MUST_FIND,
     NEAREST,
     GradientWitness,
+    Result,
     run_attacks,
 )
-from audiorec.recall.federated.learner import CentralLearner, CentralTraining
+from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.sides import ItemSide, UserSide
-from audiorec.recall.federated.user_features import Bag
-from audiorec.recall.federated.user_model import user_vectors, weights_of
+from audiorec.recall.federated.split import TowersLearner, train_here
+from audiorec.recall.federated.users import Bag, logits_of, user_vectors, weights_of
 from audiorec.spec import fingerprint
 
 TEST_USERS = 1_000
@@ -75,7 +74,7 @@ class World:
     @property
     def owner(self) -> np.ndarray:
         """The test user of each target."""
-        return np.repeat(np.arange(len(self.targets)), np.diff(self.targets.starts))
+        return self.targets.owner
 
 
 def read_world(folder: Path, music: str, partner: str, draw: int = 0) -> World:
@@ -129,21 +128,22 @@ def run(world: World, kind: str, noise: float, seed: int) -> dict[str, Any]:
     users = UserSide.of(world.people, world.learnt, recipe)
     items = ItemSide.of(world.data, world.learnt)
     witness = GradientWitness(len(items.plays), recipe.dimension)
-    watched: list[CentralLearner] = []
+    watched: list[TowersLearner] = []
 
-    def watch(central: CentralLearner, _phase: str) -> None:
-        central.items[0].witness = witness.note
-        watched.append(central)
+    def watch(learner: TowersLearner, _phase: str) -> None:
+        learner.item.witness = witness.note  # type: ignore[attr-defined]
+        watched.append(learner)
 
     began = time.process_time()
-    done = CentralTraining(recipe, defence, secret=seed, watch=watch).run(users, [items])
+    done = train_here(users, items, recipe, defence=defence, secret=seed, watch=watch)
     trained = time.process_time() - began
     leaks = run_attacks(watched[0], witness, seed=seed)
     weights = weights_of(done.learner.user.model.state_dict())
     asked = users.encoder.encode(world.people.for_users(world.test))
-    vectors = user_vectors(asked, weights, recipe)[:, 0]
-    half = done.learner.items[0]
-    ranks = ranks_of(half.similarities(vectors), world.targets, half.learnt)
+    vectors = user_vectors(asked, weights, recipe)
+    half: Any = done.learner.item
+    similar = logits_of(vectors, half.song_vectors(), recipe, half.prior)
+    ranks = ranks_of(similar, world.targets, half.learnt)
     best = done.chosen.history[done.chosen.best]
     return {
         "ranks": [int(r) if np.isfinite(r) else -1 for r in np.ceil(ranks)],

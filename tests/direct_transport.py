@@ -1,9 +1,10 @@
-"""A transport within one process, which needs neither a network nor torch."""
+"""A transport within one process, and parties that die; they need neither a network nor torch."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audiorec.recall.federated.link import IN_PROCESS, Desk
+from audiorec.recall.federated.link import IN_PROCESS, Desk, PartyRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,6 @@ class Direct:
     desk: Desk
     observer: Callable[[bytes], None] | None = None
     certificates: tuple[str, str] = IN_PROCESS
-    is_remote: bool = False
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
         """Pass a message to the desk and return its answer."""
@@ -48,21 +48,42 @@ class Dying(Direct):
         return answer
 
 
-class DyingDesk(Desk):
-    """A desk whose party dies when it receives, or has answered, its `after`-th question."""
+class Served:
+    """A host that a desk serves in a thread, until it is done or has failed.
 
-    def __init__(self, after, *, answered):
-        super().__init__(timeout_s=20)
-        self.after, self.answered = after, answered
+    With `dies`, it is killed at its so many-th question: before it answers, or after it has done
+    what was asked, without an answer in either case.
+    """
 
-    def receive(self, *kinds, **options):
-        self.after -= 1
-        message = super().receive(*kinds, **options)
-        if self.after == 0 and not self.answered:
+    def __init__(self, host, how=None, *, dies=0, acted=False):
+        self.host, self.desk, self.error = host, Desk(), None
+        self.how = how or PartyRun(wait_s=20)
+        self._left, self._acted = dies, acted
+        self._plain, host.answer = host.answer, self._answered
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _answered(self, message):
+        self._left -= 1
+        if self._left == 0 and not self._acted:
             raise KilledError
-        return message
-
-    def reply(self, *content):
-        super().reply(*content)
-        if self.after == 0:
+        reply = self._plain(message)
+        if self._left == 0:
             raise KilledError
+        return reply
+
+    def _run(self):
+        try:
+            self.desk.serve(self.host, self.how)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+        finally:
+            self.desk.close()
+
+    def join(self):
+        """Wait for the end; return the host, or raise what ended it."""
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.host

@@ -1,19 +1,16 @@
-"""Two or three parties in one process, on a little world whose rows can be told in a transcript."""
-
-import threading
+"""A little world of two businesses, whose rows can be told in a transcript, and its parties."""
 
 import numpy as np
-from direct_transport import Direct
+from direct_transport import Direct, Served
 
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.party import PartyWork
+from audiorec.recall.federated.exchange import Shared, finish
+from audiorec.recall.federated.halves import ItemSide, UserSide
+from audiorec.recall.federated.link import Caller, PartyRun
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.session import Shared
-from audiorec.recall.federated.sides import ItemSide, UserSide
-from audiorec.recall.federated.train_parties import train_music, train_partner
+from audiorec.recall.federated.split import ItemHost, reproducible, train_partner
 
 USERS = tuple(f"listener-{n:03}@example.org" for n in range(60))
 SMALL = {
@@ -48,76 +45,49 @@ def plays(users=USERS, seed=0, n_songs=30):
     return RecallData(Sequences.from_pairs(owner, song, owners, songs))
 
 
-def shared(recipe=RECIPE, every=2):
-    return Shared(recipe=recipe, users=len(USERS), checkpoint_steps=every)
+def shared(recipe=RECIPE, alignment="a"):
+    return Shared(recipe=recipe, users=len(USERS), alignment=alignment * 64)
 
 
-class Music:
-    """An item side that runs in a thread until it has finished or failed."""
+class Music(Served):
+    """The music side of a training, in a thread."""
 
-    def __init__(
-        self, work, agreed, *, seed=0, number=0, secret=11, alignment="a", desk=None, **how
-    ):
-        self.side = ItemSide.of(plays(seed=seed), USERS)
-        self.desk = desk or Desk(timeout_s=20)
-        self.fitted = self.half = self.error = None
-        self.lines = []
+    def __init__(self, work, agreed, *, secret=11, dies=0, acted=False, **how):
         work.mkdir(parents=True, exist_ok=True)
-        how.setdefault("wait_s", 20)
-        self.how = PartyWork(work=work, seed=lambda _: secret, tell=self.lines.append, **how)
-        self.alignment = alignment * 64
-        self.thread = threading.Thread(target=self._run, args=(agreed, number), daemon=True)
-        self.thread.start()
+        self.saved = []
+        side = ItemSide.of(plays(), USERS)
+        run = PartyRun(**{"wait_s": 20, **how})
+        save = lambda vectors, space: self.saved.append((vectors, space))  # noqa: E731
+        host = ItemHost(side, agreed, run, save, work=work, seed=lambda _: secret)
+        super().__init__(host, run, dies=dies, acted=acted)
 
-    def _run(self, agreed, number):
-        try:
-            self.fitted = train_music(
-                self.desk, self.side, agreed, self.alignment, self.how, self._save, number=number
-            )
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            self.error = error
-        finally:
-            self.desk.close()
-
-    def _save(self, half, _fitted, space):
-        self.half, self.space = half, space
-        return "0123456789abcdef"
-
-    def join(self):
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-        if self.error is not None:
-            raise self.error
-        return self
+    def _run(self):
+        with reproducible():
+            super()._run()
 
 
-def partner(
-    desks,
-    work,
-    agreed,
-    *,
-    secret=12,
-    alignment="a",
-    observer=None,
-    timeout_s=20,
-    wrap=Direct,
-    **how,
-):
-    """Run the partner to its end; return its half and lines."""
+def partner(music, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap=Direct, **how):
+    """Run the partner to its end with what `music` returns; return its half and lines."""
     work.mkdir(parents=True, exist_ok=True)
-    lines, kept = [], {}
-    side = UserSide.of(people(), USERS, agreed.recipe)
+    lines, kept = [], []
+    run = PartyRun(**{"wait_s": 20, "tell": lines.append, **how})
 
-    def connect():
-        return [Caller(wrap(find(), observer), timeout_s=timeout_s) for find in desks]
+    def conclude(caller, fitted):
+        half = fitted.learner.user
+        vectors = half.embed(np.arange(len(USERS)))
+        finish(caller, vectors, "ab" * 8, run, lambda: kept.append(half))
 
-    def save(half, _fitted, space):
-        kept.update(half=half, space=space)
-
-    options = {"wait_s": 20, "seed": lambda _: secret, **how}
-    how = PartyWork(work=work, tell=lines.append, **options)
-    fitted = train_partner(connect, side, agreed, [alignment * 64] * len(desks), how, save)
-    return kept.get("half"), lines, fitted
+    train_partner(
+        lambda: Caller(wrap(music().desk, observer), timeout_s=timeout_s),
+        UserSide.of(people(), USERS, agreed.recipe),
+        agreed,
+        run,
+        work=work,
+        seed=lambda _: secret,
+        conclude=conclude,
+        every_s=0.0,
+    )
+    return kept[-1] if kept else None, lines
 
 
 def weights(half):
@@ -133,9 +103,9 @@ def same(first, second):
 
 
 def trained(folder, *, agreed=None, **options):
-    """Train both sides in one process; return the two sets of weights."""
+    """Train both sides in one process; return the two sets of weights, and both sides' lines."""
     agreed = agreed or shared()
     music = Music(folder / "music", agreed)
-    half, lines, _ = partner([lambda: music.desk], folder / "partner", agreed, **options)
-    music.join()
-    return weights(half), weights(music.half), lines, music.lines
+    half, lines = partner(lambda: music, folder / "partner", agreed, **options)
+    host = music.join()
+    return weights(half), weights(host.half), lines, host.history

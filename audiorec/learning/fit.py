@@ -33,9 +33,10 @@ it was in.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -47,8 +48,8 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.own_files import replaced
 from audiorec.learning.checkpoint import (
     EVERY_S,
-    Saving,
     TrainingState,
+    load_checkpoint,
     optimiser_state,
     optimiser_tensors,
     restoring,
@@ -140,7 +141,7 @@ def fit(
     clip: float | None = None,
     processes: Processes = ALONE,
     keep_best: bool = True,
-    saving: Saving | None = None,
+    before_save: Callable[[TrainingState], None] | None = None,
 ) -> Fitted:
     """Train a learner's model in place; a finished run leaves it in its best state.
 
@@ -171,8 +172,8 @@ def fit(
     keep_best : bool
         Keep a copy of the best state. Otherwise the model is left in its last state, which saves
         the memory of a second model.
-    saving : Saving, optional
-        Another rule of when to save and where to resume; replaces `every_s`.
+    before_save : callable, optional
+        Called with the progress before a checkpoint of it is written.
 
     Raises
     ------
@@ -186,8 +187,7 @@ def fit(
     told = [tell] if tell is not None else []
     ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
     path = checkpoint if processes.is_first else None
-    saving = saving or Saving(every_s=every_s)
-    training = _Training(learner, path, saving, stop, processes, keep_best)
+    training = _Training(learner, path, every_s, before_save, stop, processes, keep_best)
     training.begin(checkpoint, fingerprint)
     for line in training.at.history:
         for hear in ears:
@@ -210,7 +210,8 @@ class _Training:
 
     learner: Learner
     checkpoint: Path | None  # None in processes that do not write
-    saving: Saving
+    every_s: float
+    before_save: Callable[[TrainingState], None] | None
     stop: Event | None
     processes: Processes
     keep_best: bool
@@ -222,15 +223,13 @@ class _Training:
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
         """Restore a checkpoint, or evaluate the untrained model."""
-        found = None if checkpoint is None else self.saving.found(checkpoint, fingerprint)
+        found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
         place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
         if not self.processes.agree(*place):
             raise StoreError(
                 f"{checkpoint}: the processes found different checkpoints; "
                 "give a folder that all of them can read"
             )
-        if self.checkpoint is not None:
-            self.saving.begin(self.checkpoint)
         if found is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
@@ -260,7 +259,7 @@ class _Training:
                 return False
             loss_sum += self.processes.total(learner.step(batch))
             done += 1
-            if self.saving.is_due(done, time.monotonic() - saved):
+            if time.monotonic() - saved >= self.every_s:
                 self.at = replace(at, batch=done, loss_sum=loss_sum)
                 self.save()
                 saved = time.monotonic()
@@ -288,7 +287,8 @@ class _Training:
 
     def save(self) -> None:
         if self.checkpoint is not None:
-            self.saving.make_room(self.checkpoint)
+            if self.before_save is not None:
+                self.before_save(self.at)
             model = self.learner.model.state_dict()
             tensors = {f"model.{name}": tensor for name, tensor in model.items()}
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
@@ -414,7 +414,7 @@ def fit_refit(
     every_s: float = EVERY_S,
     clip: float | None = None,
     processes: Processes = ALONE,
-    saving: Mapping[Phase, Saving] | None = None,
+    before_save: Callable[[Phase, TrainingState], None] | None = None,
 ) -> Refitted[L]:
     """Train in two phases; parameters and errors are those of `fit`, except the following.
 
@@ -430,8 +430,8 @@ def fit_refit(
     tell : callable, optional
         Called with metrics that also have their ``phase``; ``seconds_left`` of the first phase
         includes an upper bound for the second.
-    saving : mapping, optional
-        Of each phase.
+    before_save : callable, optional
+        Called with the phase and the progress before a checkpoint is written.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
@@ -448,7 +448,7 @@ def fit_refit(
             clip=clip,
             processes=processes,
             keep_best=False,  # needed: the first phase's metrics, the second's last state
-            saving=None if saving is None else saving[name],
+            before_save=None if before_save is None else partial(before_save, name),
         )
 
     learner = make_learner("choose")

@@ -1,27 +1,20 @@
 """``audiorec federated``: train one model with another business; no row of a table crosses."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
 from audiorec_cli.shared.jobs import MetricsOption, job
-from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption, more
+from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.training import epoch_line
 
-if TYPE_CHECKING:
-    from audiorec.recall.federated.plan import PartyPlan
-
-RoleName = Literal["music", "partner"]
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", metavar="TOML", help="Settings with a table [federated].")
-]
-RoleOption = Annotated[
-    RoleName | None, typer.Option("--role", help="The role of this side, if not in the settings.")
 ]
 CAUTION = (
     "each side learns which of its users the other side has, and how many users it has in all; "
@@ -35,7 +28,7 @@ app = group(
 
     Examples
     --------
-    audiorec federated keys --role music --out keys/
+    audiorec federated keys --out keys/
     audiorec federated align --config music.toml
     audiorec federated train --config music.toml
     """
@@ -44,28 +37,25 @@ app = group(
 
 @command(app)
 def keys(
-    role: Annotated[RoleName, typer.Option("--role", help="The role of this side.")],
     output: OutFolderOption,
-    days: Annotated[int, more(min=1, help="Days that the certificate is valid.")] = 730,
     json: JsonOption = False,
 ) -> None:
     """Make a key and a certificate: keep key.pem, send certificate.pem to the other party.
 
-    Both parties compare the fingerprint by telephone, and add the other's certificate to the peers
+    Both parties compare the fingerprint by telephone, and name the other's certificate as peer
     in their settings. Nobody else can connect.
 
     Examples
     --------
-    audiorec federated keys --role music --out keys/
-    audiorec federated keys --role partner --out partner-keys/ --json
+    audiorec federated keys --out keys/
+    audiorec federated keys --out keys/ --json
     audiorec federated align --config music.toml
     """
     from audiorec.recall.federated.keys import CERTIFICATE_FILE, make_keys, readable_fingerprint
 
-    made = make_keys(output, role, days=days)
+    made = make_keys(output)
     document = {
         "schema": "audiorec/federated-keys/1",
-        "role": role,
         "certificate": str(output / CERTIFICATE_FILE),
         "fingerprint": readable_fingerprint(made.fingerprint),
     }
@@ -78,7 +68,6 @@ def keys(
 @command(app)
 def align(
     config: ConfigOption,
-    role: RoleOption = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Run the alignment: accept what the other side learns.")
     ] = False,
@@ -101,7 +90,7 @@ def align(
     from audiorec.recall.federated.jobs import alignment_plan
     from audiorec.recall.federated.plan import PartyPlan, own_ids
 
-    plan = PartyPlan.read(config, role)
+    plan = PartyPlan.read(config)
     ids = own_ids(plan)
     about = alignment_plan(plan, ids)
     _say_plan(about)
@@ -127,12 +116,12 @@ def align(
         "schema": "audiorec/federated-align/1",
         "ids": len(ids),
         "common": len(found),
-        "alignments": list(found.ids),
+        "alignment": found.ids[0],
         "out": str(plan.alignment),
     }
     if json:
         print_json(document)
-    say(f"{len(found):,} of {len(ids):,} users are on all sides: {plan.alignment}")
+    say(f"{len(found):,} of {len(ids):,} users are on both sides: {plan.alignment}")
 
 
 def _say_plan(about: dict[str, Any]) -> None:
@@ -147,39 +136,39 @@ def _say_plan(about: dict[str, Any]) -> None:
 @command(app)
 def train(
     config: ConfigOption,
-    role: RoleOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
 ) -> None:
-    """Train this side's half of the model; the other side runs the same command.
+    """Train this side of the model; the other side runs the same command.
 
     One-way, the default: the partner sends one vector of each shared user, once, and the music side
     learns from them at home. If either side stops, run its command again. With two-tower and mmoe,
     which are experimental, a vector and a gradient of each user cross in every pass; both sides
     resume from their last common checkpoint, and steps since then are sent again with other noise.
 
+    Afterwards the music side has a channel and the vectors of the shared users: recall candidates
+    MODEL --users MODEL.users.parquet. The partner has a channel that makes vectors of newcomers:
+    recall users MODEL --profiles TABLE.
+
     Examples
     --------
     audiorec federated train --config music.toml
-    audiorec federated train --config partner.toml --role partner
-    audiorec federated users --config partner.toml --out vectors.parquet
+    audiorec federated train --config partner.toml --json
+    audiorec recall users model/ --profiles newcomers.csv --out vectors.parquet
     """
-    from audiorec.recall.contract.job import is_first_process
-    from audiorec.recall.federated.jobs import train as train_half
+    from audiorec.recall.federated.jobs import train as train_side
+    from audiorec.recall.federated.plan import PartyPlan
 
-    plan = _plan(config, role)
-    first = is_first_process()
+    plan = PartyPlan.read(config)
     with job("federated train", plan.out, metrics_textfile) as told:
-        with graceful_stop("this step is", quiet=quiet or not first) as stop:
-            done = train_half(
+        with graceful_stop("this step is", quiet=quiet) as stop:
+            done = train_side(
                 plan,
                 tell=None if quiet else epoch_line,
                 say=None if quiet else say,
                 stop=stop,
             )
-        if not first:  # the first process prints the result
-            raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
         if done is None:
             raise stopped()
         told.count(users=done["users"], **{n: done[n] for n in ("steps",) if n in done})
@@ -191,89 +180,9 @@ def train(
 
 
 @command(app)
-def users(
-    config: ConfigOption,
-    output: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="The table of user vectors to write."),
-    ] = None,
-    role: RoleOption = None,
-    item: Annotated[
-        int, typer.Option(min=0, help="Which of the partner's peers to embed for, from 0.")
-    ] = 0,
-    everybody: Annotated[
-        bool, typer.Option("--all", help="Include users that the other side does not have.")
-    ] = False,
-    serve: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Serve vectors to the other side instead."),
-    ] = None,
-    ask: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="HOST:PORT", help="Music side: fetch vectors from a serving partner."
-        ),
-    ] = None,
-    onnx: Annotated[
-        Path | None, more(metavar="FILE", help="Write the user tower as ONNX instead.")
-    ] = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Embed the partner's users, as a table of vectors for the music side.
-
-    The music side then runs: recall candidates MODEL --users vectors.parquet.
-
-    Examples
-    --------
-    audiorec federated users --config partner.toml --out vectors.parquet
-    audiorec federated users --config partner.toml --serve 10.0.0.2:7444
-    audiorec recall candidates model/ --users vectors.parquet --out cands.parquet
-    """
-    from audiorec.recall.federated.serving import user_table
-
-    plan = _plan(config, role)
-    given = [
-        name for name, value in (("--out", output), ("--serve", serve), ("--onnx", onnx)) if value
-    ]
-    if len(given) != 1 or (ask and not output):
-        raise InputError("give one of --out FILE, --serve HOST:PORT and --onnx FILE")
-    if serve is not None:
-        _serve(plan, serve, item, quiet=quiet)
-        return
-    document: dict[str, Any] = {"schema": "audiorec/federated-users/1"}
-    if onnx is not None:
-        from audiorec.recall.federated.serving import write_tower
-
-        document |= write_tower(plan, onnx)
-    elif ask is not None and output is not None:
-        from audiorec.recall.federated.serving import fetch_users
-
-        document |= fetch_users(plan, ask, output)
-    elif output is not None:
-        document |= user_table(plan, output, item=item, everybody=everybody)
-    if json:
-        print_json(document)
-    if "users" in document:
-        unknown = f"; {document['unknown']:,} unknown" if document["unknown"] else ""
-        say(f"{document['users']:,} users{unknown}: {output}")
-    else:
-        say(f"user tower: {onnx}")
-
-
-def _serve(plan: "PartyPlan", address: str, item: int, *, quiet: bool) -> None:
-    from audiorec.recall.federated.serving import serve_users
-
-    with graceful_stop("this response is", quiet=quiet) as stop:
-        answered = serve_users(plan, address, item=item, say=None if quiet else say, stop=stop)
-    say(f"{answered:,} vectors sent")
-
-
-@command(app)
 def release(
     config: ConfigOption,
     output: OutFolderOption,
-    role: RoleOption = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Music side: the epsilon of this release alone.")
     ] = None,
@@ -282,7 +191,6 @@ def release(
         typer.Option("--from", metavar="FOLDER", help="Partner: the release that it received."),
     ] = None,
     json: JsonOption = False,
-    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Release songs with noise, so that the partner can answer to profiles by itself.
 
@@ -296,13 +204,14 @@ def release(
     audiorec federated release --config partner.toml --from given/ --out served/
     audiorec recall candidates served/ --profiles new.csv --out cands.parquet
     """
+    from audiorec.recall.federated.plan import PartyPlan
     from audiorec.recall.federated.release import complete
     from audiorec.recall.federated.release import release as release_songs
 
-    plan = _plan(config, role)
+    plan = PartyPlan.read(config)
     if (plan.role == "music") is not (epsilon is not None and received is None):
         raise InputError("give --epsilon at the music side, or --from FOLDER at the partner")
-    with job("federated release", output, metrics_textfile) as done:
+    with job("federated release", output, None) as done:
         if received is not None:
             document = complete(plan, received, output)
         else:
@@ -330,32 +239,30 @@ def audit(
             help="Settings of the other side, to attack with both.",
         ),
     ] = None,
-    role: RoleOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Attack the configuration, and measure what the exchanged numbers reveal about users.
 
     With the settings of both sides, on one machine, all attacks run, undefended and as configured.
-    The partner alone attacks its vectors; the music side alone reports what its training recorded
-    (watch = true). An attack that does not beat chance without defences does not count.
+    The partner alone attacks its vectors. An attack that does not beat chance without defences does
+    not count.
 
     Examples
     --------
     audiorec federated audit --config music.toml --other-config partner.toml
+    audiorec federated audit --config partner.toml
     audiorec federated audit --config partner.toml --json
-    audiorec federated train --config music.toml
     """
-    from audiorec.recall.federated.plan_audit import audit_both, audit_gradients, audit_vectors
+    from audiorec.recall.federated.audit import audit_both, audit_vectors
+    from audiorec.recall.federated.plan import PartyPlan
 
-    plan = _plan(config, role)
-    tell = None if quiet else epoch_line
-    if other is not None:
-        pair = [plan, _plan(other, None)]
-        music, partner = sorted(pair, key=lambda one: one.role)
-        found = audit_both(music, partner, tell=tell)
+    plans = [PartyPlan.read(path) for path in (config, other) if path is not None]
+    if other is None:
+        found = audit_vectors(plans[0])
     else:
-        found = audit_vectors(plan) if plan.role == "partner" else audit_gradients(plan)
+        music, partner = sorted(plans, key=lambda one: one.role)
+        found = audit_both(music, partner, tell=None if quiet else epoch_line)
     if json:
         print_json({"schema": "audiorec/federated-audit/1", **found})
         return
@@ -379,9 +286,3 @@ def _defended(leak: dict[str, Any]) -> str:
         return "does not count"
     value, low, high = leak["defended"]
     return f"{value:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _plan(config: Path, role: RoleName | None) -> "PartyPlan":
-    from audiorec.recall.federated.plan import PartyPlan
-
-    return PartyPlan.read(config, role)

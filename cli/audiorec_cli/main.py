@@ -53,6 +53,10 @@ MOVED = {
     ("users", "songs"): "recall songs model --out songs.parquet",
     ("users", "import"): "recall users --import TABLE --out users.parquet",
     ("users",): "recall",
+    ("federated", "users"): "recall users model --profiles TABLE --out vectors.parquet",
+    ("federated", "keys", "--role"): "federated keys --out keys (the role stands in the settings)",
+    ("federated", "keys", "--days"): "federated keys --out keys (valid for two years)",
+    ("federated", "--role"): "federated --config FILE (the role stands in the settings)",
     ("cold-start", "audience", "--features"): "cold-start audience --tastes",
     ("cold-start", "songs", "--features"): "cold-start songs --tastes",
 }

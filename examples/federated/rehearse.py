@@ -28,18 +28,17 @@ PARTIES = ("music", "partner")
 SETTINGS = """[federated]
 role = "{role}"
 keys = "keys"
-peers = ["{other}.pem"]
-addresses = ["{address}"]
+peer = "{other}.pem"
+address = "{address}"
 model = "{model}"
 {files}
 recipe = {{ {recipe} }}
-checkpoint_steps = 20
 """
 SMALL = "dimension = 32, width = 32, hidden = [64], negatives = 256, batch_size = 64, passes = 2, "
 SMALL += "learning_rate = 1e-2, seed = 1, max_epochs = "
 RELEASE = "federated release --config music.toml --epsilon 8 --out out"
 FILES = {
-    "music": 'interactions = "plays.csv"\nside = "songs.csv"\nids = "members.txt"\nwatch = true\n'
+    "music": 'interactions = "plays.csv"\nside = "songs.csv"\nids = "members.txt"\n'
     "budget = { epsilon = 8.0 }",
     "partner": 'profiles = "profiles.csv"',
 }
@@ -158,19 +157,18 @@ def rehearse(folder, data=None, *, model="one-way", address=None, prefix=None, e
     recipe = f"{SMALL}{epochs}" if is_small else ""  # the usual one
     held = write_parties(folder, world, address=address, recipe=recipe, model=model)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
-        run(folder / role, f"federated keys --role {role} --out keys")
+        run(folder / role, "federated keys --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
         (folder / other / f"{role}.pem").write_bytes(certificate)
     print("keys: made, and certificates exchanged")
     print("align:", both(folder, "align --yes", prefix=prefix)[0].partition(":")[0])
     print("train:", both(folder, "train", prefix=prefix)[0].rpartition(":")[0])
-    auditor = "partner" if model == "one-way" else "music"
-    leaks, said = run(folder / auditor, f"federated audit --config {auditor}.toml")
+    leaks, said = run(folder / "partner", "federated audit --config partner.toml")
     for line in leaks.splitlines()[1:]:
         attack, by, chance, undefended, defended = line.split("\t")
         print(f"audit: {attack}, by the {by}: {undefended} -> {defended} (chance {chance})")
     print("audit:", said.strip())
-    run(folder / "partner", "federated users --config partner.toml --out vectors.parquet")
+    run(folder / "partner", "recall users model --profiles profiles.csv --out vectors.parquet")
     asked = "recall candidates model --users ../partner/vectors.parquet --k 10 --out cands.parquet"
     run(folder / "music", asked)
     ours, popular = judged(folder / "music" / "cands.parquet", folder, held)

@@ -16,15 +16,15 @@ from audiorec.recall.federated.plan import PartyPlan
 MUSIC = """[federated]
 role = "music"
 keys = "keys"
-peers = ["partner.pem"]
-addresses = ["127.0.0.1:7443"]
+peer = "partner.pem"
+address = "127.0.0.1:7443"
 interactions = "plays.csv"
 """
 PARTNER = """[federated]
 role = "partner"
 keys = "keys"
-peers = ["music.pem"]
-addresses = ["127.0.0.1:7443"]
+peer = "music.pem"
+address = "127.0.0.1:7443"
 profiles = "profiles.csv"
 """
 
@@ -37,13 +37,13 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "profiles.csv").write_text("user_id,taste\nu1,rock\nu9,jazz\n")
     (tmp_path / "music.toml").write_text(MUSIC)
     (tmp_path / "partner.toml").write_text(PARTNER)
-    make_keys(tmp_path / "keys", "music")
+    make_keys(tmp_path / "keys")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
-    code, out, err = audiorec("federated", "keys", "--role", "partner", "--out", "k", "--json")
+    code, out, err = audiorec("federated", "keys", "--out", "k", "--json")
     assert code == 0, err
     found = json.loads(out)
     assert re.fullmatch(r"([0-9a-f]{4} ){15}[0-9a-f]{4}", found["fingerprint"])
@@ -51,7 +51,7 @@ def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
     assert stat.S_IMODE((folder / "k" / "key.pem").stat().st_mode) == 0o600
     assert b"BEGIN CERTIFICATE" in read_certificate(folder / "k" / "certificate.pem")
     assert "PRIVATE" not in out + err
-    code, _, err = audiorec("federated", "keys", "--role", "partner", "--out", "k")
+    code, _, err = audiorec("federated", "keys", "--out", "k")
     assert code == 2
     assert "already exists" in err
 
@@ -60,7 +60,7 @@ def test_an_alignment_says_what_it_would_do_and_sends_nothing(folder, audiorec):
     code, out, err = audiorec("federated", "align", "-c", "music.toml", "--json")
     assert code == 0
     found = json.loads(out)
-    assert (found["ids"], found["buckets"], found["peers"]) == (2, 1, 1)
+    assert (found["ids"], found["buckets"]) == (2, 1)
     assert "which of its users the other side has" in found["learns"]
     assert "caution: each side learns" in err
     assert "nothing was sent; add --yes to run it" in err
@@ -95,15 +95,17 @@ def test_ids_may_be_a_table(folder, audiorec):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("peers = []", "peers and addresses need one entry"),
-        ('addresses = ["127.0.0.1"]', "addresses must be host:port"),
-        ('addresses = ["127.0.0.1:99999"]', "addresses must be host:port"),
+        ('peers = ["a.pem"]', "peers is now peer, one certificate"),
+        ('addresses = ["127.0.0.1:1"]', "addresses is now address, one text"),
+        ("watch = true", "watch is gone: federated audit with --other-config"),
+        ('address = "127.0.0.1"', "address must be host:port"),
+        ('address = "127.0.0.1:99999"', "address must be host:port"),
         ('role = "boss"', "role must be"),
         ('modell = "mmoe"', "unknown setting 'modell'"),
         ('model = "dssm"', "model must be"),
         ("jobs = 0", "jobs must be 1 or more"),
         ("timeout_s = 0", "timeout_s must be above 0"),
-        ("number = 1", "number is 1, but the model has 1 item side"),
+        ("number = 1", "number is gone: there is one music side"),
         ("recipe = { dimension = 0 }", "dimension must be 1 or more"),
         ("recipe = { dimensions = 8 }", "unknown setting 'dimensions'"),
         ("defence = { noise = -1 }", "noise and vector_noise must be 0 or more"),
@@ -119,41 +121,16 @@ def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):
         PartyPlan.read(folder / "music.toml")
 
 
-def test_a_partner_needs_a_peer_for_each_item_side(folder):
-    text = f'{PARTNER}model = "mmoe"\nrecipe = {{ item_weights = [1.0, 0.5] }}\n'
-    (folder / "partner.toml").write_text(text)
-    with pytest.raises(InputError, match=r"2 item side\(s\), but peers has 1"):
-        PartyPlan.read(folder / "partner.toml")
-    both = text.replace('["music.pem"]', '["music.pem", "books.pem"]')
-    both = both.replace('["127.0.0.1:7443"]', '["127.0.0.1:7443", "127.0.0.1:7444"]')
-    (folder / "partner.toml").write_text(both)
-    plan = PartyPlan.read(folder / "partner.toml")
-    assert plan.peers == (str(folder / "music.pem"), str(folder / "books.pem"))
-    assert plan.out == folder / "model"
-
-
-def test_a_role_may_come_from_either_place_and_not_differ(folder, audiorec):
-    (folder / "none.toml").write_text(MUSIC.replace('role = "music"\n', ""))
-    assert PartyPlan.read(folder / "none.toml", "music").role == "music"
-    with pytest.raises(InputError, match=r"\[federated\]"):
-        PartyPlan.read(folder / "none.toml")
-    code, _, err = audiorec("federated", "align", "-c", "music.toml", "--role", "partner")
-    assert code == 2
-    assert "its role is 'music', not 'partner'" in err
-
-
 MISTAKES = [
     ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
-    ("users -c music.toml -o v.parquet", 2, "the partner has the user tower"),
-    ("users -c partner.toml", 2, "give one of --out FILE"),
-    ("users -c partner.toml -o v.parquet --serve 1.2.3.4:5", 2, "give one of --out FILE"),
-    ("users -c partner.toml -o v.parquet", 2, "model: no such folder"),
-    ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "only an item side fetches"),
+    ("users -c partner.toml -o v.parquet", 2, "federated users is now: audiorec recall users"),
+    ("train -c music.toml --role music", 2, r"federated --role is now: .*stands in the settings"),
+    ("keys --out k --role music", 2, r"federated keys --role is now: audiorec federated keys"),
     ("release -c music.toml -o out", 2, "give --epsilon at the music side, or --from"),
     ("release -c partner.toml --epsilon 1 -o out", 2, "give --epsilon at the music side"),
     ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),
     ("release -c partner.toml --from nowhere -o out", 2, "nowhere: no such folder"),
-    ("audit -c music.toml", 2, r"model\.leaks\.json: no such file; set watch = true"),
+    ("audit -c music.toml", 2, "model: no such folder"),
     (
         "audit -c music.toml --other-config music.toml",
         2,
@@ -182,7 +159,7 @@ def test_nobody_there_is_one_line(folder, audiorec):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    make_keys(folder / "theirs", "music")
+    make_keys(folder / "theirs")
     (folder / "theirs" / "certificate.pem").rename(folder / "music.pem")
     text = PARTNER.replace("127.0.0.1:7443", address)
     (folder / "partner.toml").write_text(f"{text}wait_s = 0.1\n")

@@ -158,7 +158,6 @@ LINES = [
     "recall export -i listened.csv --recall {folder} -o out",
     "federated align --config {toml}",
     "federated train --config {toml}",
-    "federated users --config {toml} -o out",
     "federated audit --config {toml}",
     "federated release --config {toml} --epsilon 1 -o out",
     "recall portrait -i {log} -v vecs.parquet --user u0",

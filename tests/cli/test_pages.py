@@ -40,7 +40,7 @@ LONG = re.compile(
     r"classify|tags|doctor|shards|heads|index|browse|serve|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
-    r"federated (train|users|audit|release|align .*--yes)|"
+    r"federated (train|audit|release|align .*--yes)|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet|served/)"
 )
@@ -113,8 +113,8 @@ def write_networks(home, monkeypatch):
 MUSIC = """[federated]
 role = "music"
 keys = "keys"
-peers = ["partner.pem"]
-addresses = ["127.0.0.1:7443"]
+peer = "partner.pem"
+address = "127.0.0.1:7443"
 interactions = "plays.csv"
 """
 

@@ -257,10 +257,9 @@ CASES = {
     "cold-start songs": [
         ("--songs", "new.parquet", "--users", ABSENT, "--k", "1", "-o", f"a{ODD}.parquet")
     ],
-    "federated keys": [("--role", "music", "--out", f"k {ODD.replace('/', '')}")],
+    "federated keys": [("--out", f"k {ODD.replace('/', '')}")],
     "federated align": [("--config", ABSENT)],
     "federated train": [("--config", ABSENT)],
-    "federated users": [("--config", ABSENT, "--out", "v.parquet")],
     "federated audit": [("--config", ABSENT)],
     "federated release": [("--config", ABSENT, "--epsilon", "1", "--out", "o")],
     "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],

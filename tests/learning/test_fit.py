@@ -11,10 +11,9 @@ torch = needs("torch")
 
 from made_learner import MadeLearner, largest_difference
 
-from audiorec.errors import InputError, StoreError
-from audiorec.learning.checkpoint import checkpoint_places
+from audiorec.errors import InputError
+from audiorec.learning.checkpoint import load_checkpoint
 from audiorec.learning.fit import JsonLines, clip_gradients, fit, log_epochs
-from audiorec.recall.federated.resume_points import LockstepSaving
 
 
 class Kept:
@@ -136,62 +135,24 @@ class Ended(Exception):  # noqa: N818 - as a kill is
     """Ends a training at once, as a kill would."""
 
 
-def by_steps(place):
-    return LockstepSaving(every_steps=4, place=place)
-
-
-def killed(path, step, place=None):
-    """Train with a checkpoint every 4 steps until `step`, and die there; return the places kept."""
-    learner = MadeLearner()
-    steps, plain = [], learner.step
-
-    def one(batch):
-        if len(steps) == step:
-            raise Ended
-        steps.append(batch)
-        return plain(batch)
-
-    learner.step = one
-    with pytest.raises(Ended):
-        trained(
-            learner,
-            checkpoint=path,
-            fingerprint="a",
-            saving=by_steps(place),
-        )
-    return checkpoint_places(path, "a")
-
-
-def test_in_step_with_another_training_the_last_two_checkpoints_are_kept(tmp_path):
-    path = tmp_path / "state.safetensors"
-    assert killed(path, 3) == []
-    assert killed(path, 10) == [(1, 8), (1, 4)]
-    assert killed(path, 10, (1, 8)) == [(2, 0), (1, 12)]  # 15 steps are an epoch
-    assert killed(path, 17) == [(2, 0), (1, 12)]  # begun anew
-
-
-@pytest.mark.parametrize("place", [(1, 4), (1, 8)])
-def test_a_training_goes_on_from_the_place_that_is_asked_for(place, tmp_path):
-    path = tmp_path / "state.safetensors"
+def test_another_training_hears_of_a_checkpoint_before_it_is_written(tmp_path):
+    """If that fails, the checkpoint before is still there, and training goes on from it."""
+    path, heard = tmp_path / "state.safetensors", []
     whole, _ = trained(MadeLearner())
-    killed(path, 10)
-    second, done = trained(
-        MadeLearner(),
-        checkpoint=path,
-        fingerprint="a",
-        saving=by_steps(place),
-    )
+
+    def hear(state):
+        kept = load_checkpoint(path, "a")
+        heard.append((state.epoch, state.batch, kept and (kept[1].epoch, kept[1].batch)))
+        if len(heard) == 4:
+            raise Ended
+
+    given = {"checkpoint": path, "fingerprint": "a", "before_save": hear}
+    with pytest.raises(Ended):
+        trained(MadeLearner(), every_s=0, **given)
+    assert heard == [(1, 1, None), (1, 2, (1, 1)), (1, 3, (1, 2)), (1, 4, (1, 3))]
+    second, done = trained(MadeLearner(), checkpoint=path, fingerprint="a")
     assert (done.finished, done.steps) == (True, 60)
     assert largest_difference(second.weights(), whole.weights()) == 0
-
-
-def test_later_checkpoints_are_forgotten_where_a_training_goes_back(tmp_path):
-    path = tmp_path / "state.safetensors"
-    killed(path, 10)
-    # Dies before the next checkpoint: what it went back to must still be there for the other side.
-    assert killed(path, 2, (1, 4)) == [(1, 4)]
-    with pytest.raises(StoreError, match="no checkpoint of epoch 1, step 8"):
-        killed(path, 2, (1, 8))
 
 
 def test_without_a_copy_of_the_best_state_the_model_ends_in_the_last_one(tmp_path):

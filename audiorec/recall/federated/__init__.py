@@ -1,16 +1,14 @@
-"""Vertical federated learning: one party has user profiles, the other songs and plays.
+"""Users by profile, and songs: learnt by one business, or by two that keep their rows.
 
 ::
 
-    partner: profiles, interests, tags ──UserHalf──▶ user vectors; gradients come back
-    music:   songs, plays              ──ItemHalf──▶ gradients, clipped and noised
-        learner    both in one process, for `recall train`: identical results, bit for bit
-    songs ──two_tower | mmoe──▶ a channel; users ──▶ vectors, lists
-    exchanged data ──audit──▶ what it leaks    steps ──accounting──▶ epsilon, where one is valid
+    keys ──▶ alignment: which users both have ──▶ exchange: vectors of them, once ──▶ one_way
+                                                  split: two towers, trained together, before that
+        partner: Caller ──▶ link: protocol over TLS ──▶ Desk ──▶ Host: music
 
-    plan of each party ──jobs──▶ psi: `Alignment` ──▶ train_parties: both halves, step by step
-        UserParty ──Caller──▶ protocol, over TLS: flight ──▶ Desk ──▶ ItemParty
-    the partner's rows ──serving──▶ vectors of users
+    plan of each party ──jobs──▶ align, train ──▶ a channel on each side
+    the music side's songs ──release──▶ with noise, within the budget of the ledger
+    what is exchanged ──audit──▶ what it leaks
 """
 
 from audiorec.exports import lazy

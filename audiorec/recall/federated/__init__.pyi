@@ -1,4 +1,5 @@
-from audiorec.recall.federated.channel import Towers as Towers
+from audiorec.recall.federated.audit import audit_both as audit_both
+from audiorec.recall.federated.audit import audit_vectors as audit_vectors
 from audiorec.recall.federated.jobs import align as align
 from audiorec.recall.federated.jobs import alignment_plan as alignment_plan
 from audiorec.recall.federated.jobs import train as train
@@ -8,15 +9,8 @@ from audiorec.recall.federated.keys import readable_fingerprint as readable_fing
 from audiorec.recall.federated.noise import Defence as Defence
 from audiorec.recall.federated.plan import PartyPlan as PartyPlan
 from audiorec.recall.federated.plan import own_ids as own_ids
-from audiorec.recall.federated.plan_audit import audit_both as audit_both
-from audiorec.recall.federated.plan_audit import audit_gradients as audit_gradients
-from audiorec.recall.federated.plan_audit import audit_vectors as audit_vectors
 from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
 from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
 from audiorec.recall.federated.release import complete as complete
 from audiorec.recall.federated.release import release as release
-from audiorec.recall.federated.serving import fetch_users as fetch_users
-from audiorec.recall.federated.serving import serve_users as serve_users
-from audiorec.recall.federated.serving import user_table as user_table
-from audiorec.recall.federated.serving import write_tower as write_tower
-from audiorec.recall.federated.user_model import UserModel as UserModel
+from audiorec.recall.federated.users import UserModel as UserModel

@@ -1,4 +1,13 @@
-"""User ids in the form that parties compare, and ``aligned.parquet``: the users common to all.
+"""Which users both parties have, by private set intersection, and ``aligned.parquet``.
+
+    ids ──normalised, HMAC under a common salt──▶ buckets ──openmined-psi──▶ common ids
+    common ids ──another HMAC──▶ tokens, sorted: an order nobody chose ──▶ `Alignment` of both
+
+The partner learns which of its ids the other side has, then names them to it by tokens that can
+only be matched by a party with the same ids. Elliptic-curve operations take 0.3 ms per id on each
+side, so buckets run in several processes, and both parties compute concurrently. Each side says how
+many ids it has, and is held to it: the other one counts the elements of every bucket before it
+computes with them, so nobody tries more ids than it said.
 
 The file has one row per common user, in the agreed order.
 
@@ -10,40 +19,73 @@ user_id        string, this party's id of the user; empty if the user was forgot
 
 Batches are drawn by row number, so rows are never removed: a user who is forgotten keeps a row with
 an empty id and no data. The metadata key ``audiorec`` is a JSON object: ``kind``, ``alignments``
-(the id of the alignment with each other party), ``format_version``.
+(the id of the alignment, in a list), ``format_version``.
 """
 
+import hashlib
+import hmac
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec.errors import (
+    InputError,
+    MissingExtraError,
+    MissingStoreError,
+    PeerError,
+    ProtocolError,
+    SpecMismatchError,
+    StoreError,
+)
 from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, table_writer
-from audiorec.recall.federated.protocol import HEX, MAX_IDS
+from audiorec.recall.federated.link import Caller, OutOfTurnError, Reply
+from audiorec.recall.federated.protocol import (
+    HEX,
+    MAX_BUCKET_IDS,
+    MAX_BUCKETS,
+    MAX_IDS,
+    MAX_PAYLOAD,
+    TOKEN_BYTES,
+    Message,
+    MessageKind,
+    joined,
+)
+from audiorec.runs.workers import Limits, Workers
 from audiorec.store.schema import METADATA_KEY, metadata_object
+from audiorec.types import StageProgress
 
 KIND = "alignment"
 FORMAT_VERSION = 1
 SCHEMA = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 HOW = "align with the other party: audiorec federated align --config FILE --yes"
+BUCKET_IDS = 5_000  # mean number of the larger party's ids in a bucket
+CPU_S = 0.00031  # CPU seconds of both parties per id of the larger one, for the plan
+TIMEOUT_S = 1_800.0  # time limit of one bucket
+HANDLER = "audiorec.recall.federated.alignment:handler"
+TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
+Submit = Callable[..., "Future[Any]"]
+Hear = Callable[[int], None]  # called with the number of ids that the other side tries
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Users common to all parties, in the agreed order.
+    """Users common to both parties, in the agreed order.
 
     Attributes
     ----------
     user_ids : tuple of str, length n
         This party's ids.
     ids : tuple of str
-        Id of the alignment with each other party: 64 hex digits, equal on both sides if both have
-        the same rows in the same order. One at an item side.
+        Ids of the alignment: 64 hex digits, equal on both sides if both have the same rows in the
+        same order. Files of earlier versions may have several, one per other party.
     """
 
     user_ids: tuple[str, ...]
@@ -99,6 +141,338 @@ class Normalised:
             raise InputError(f"{len(found):,} ids; the protocol allows {MAX_IDS:,}")
         forms = tuple(sorted(found))
         return cls(forms, tuple(found[form] for form in forms), given - len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Salt:
+    """Common salt of the ids, derived from nonces of both parties."""
+
+    key: bytes
+
+    @classmethod
+    def of(cls, nonces: Sequence[str]) -> "Salt":
+        """Derive the salt from the nonces of a hello and its welcome."""
+        return cls(hashlib.sha256("\0".join(("salt", *nonces)).encode()).digest())
+
+    def element(self, form: str) -> str:
+        """Return the element of an id in the intersection."""
+        return self._hmac("element", form).hex()
+
+    def token(self, form: str) -> bytes:
+        """Return the token that identifies an id to a party that has it: 32 bytes."""
+        return self._hmac("token", form)
+
+    def bucket(self, form: str, n_buckets: int) -> int:
+        """Return the bucket of an id."""
+        return int.from_bytes(self._hmac("bucket", form)[:8], "big") % n_buckets
+
+    def _hmac(self, purpose: str, form: str) -> bytes:
+        return hmac.digest(self.key, f"{purpose}\0{form}".encode(), "sha256")
+
+
+def buckets_for(larger: int) -> int:
+    """Return the number of buckets for `larger` ids, the count of the larger party."""
+    return max(1, -(-larger // BUCKET_IDS))
+
+
+class _Buckets:
+    """Own ids in buckets, and a tally of the other side's against the number that it said."""
+
+    def __init__(self, ids: Normalised, salt: Salt, theirs: int) -> None:
+        self.n, self._salt, self._forms = buckets_for(max(theirs, len(ids))), salt, ids.forms
+        self.places: list[list[int]] = [[] for _ in range(self.n)]
+        for place, form in enumerate(ids.forms):
+            self.places[salt.bucket(form, self.n)].append(place)
+        largest = max(map(len, self.places))
+        if largest > MAX_BUCKET_IDS:
+            raise InputError(
+                f"a bucket has {largest:,} ids; the protocol allows {MAX_BUCKET_IDS:,}"
+            )
+        self._said = self._left = theirs
+        self._expected = 0
+
+    def elements(self, bucket: int) -> list[str]:
+        """Return the elements of a bucket."""
+        return [self._salt.element(self._forms[place]) for place in self.places[bucket]]
+
+    def counts(self, first: int) -> list[int]:
+        """Return the number of ids in each bucket of a message."""
+        return [len(places) for places in self.places[first : first + MAX_BUCKETS]]
+
+    def count(self, message: Message) -> None:
+        """Count the other party's ids; raise ProtocolError if there are more or fewer than said."""
+        self._left -= sum(message["ids"])
+        self._expected += len(message["ids"])
+        if self._left < 0 or (self._left and self._expected >= self.n):
+            got = f"{self._said - self._left:,} up to this bucket"
+            raise ProtocolError(str(message), f"{self._said:,} ids in all buckets, as said", got)
+
+
+def align_partner(
+    caller: Caller,
+    ids: Normalised,
+    submit: Submit,
+    *,
+    progress: StageProgress | None = None,
+    hear: Hear | None = None,
+) -> Alignment:
+    """Find the common users, as the caller.
+
+    Parameters
+    ----------
+    caller : Caller
+        With an open ``align`` session.
+    ids : Normalised
+    submit : callable
+        Submits a bucket to a pool of processes (`bucket_pool`).
+    progress : callable, optional
+        Called with the stage, the buckets done and the total.
+    hear : callable, optional
+        Called with the number of ids that the other side tries, before anything is computed.
+
+    Raises
+    ------
+    PeerError
+        If the other side is lost or violates the protocol.
+    """
+    salt = Salt.of(caller.nonces)
+    theirs = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)["ids"]
+    if hear is not None:
+        hear(theirs)
+    buckets = _Buckets(ids, salt, theirs)
+
+    def requests(first: int) -> list[Future[Any]]:
+        numbers = range(first, min(first + MAX_BUCKETS, buckets.n))
+        return [submit("request", buckets.elements(number)) for number in numbers]
+
+    found: list[Future[list[int]]] = []
+    asking = requests(0)
+    for first in range(0, buckets.n, MAX_BUCKETS):
+        made = [future.result() for future in asking]
+        asking = requests(first + MAX_BUCKETS)  # computed while the other side answers
+        fields = {"first": first, "ids": buckets.counts(first)}
+        payload = joined(request for _, request in made)
+        answer = caller.ask(MessageKind.BUCKET, fields, payload, expect=MessageKind.ANSWER)
+        if len(answer["ids"]) != len(made):
+            raise ProtocolError(str(answer), f"{len(made)} buckets", str(len(answer["ids"])))
+        buckets.count(answer)
+        blobs = answer.blobs(2 * len(made))
+        for number, (key, _) in enumerate(made):
+            own, said = buckets.elements(first + number), answer["ids"][number]
+            found.append(submit("compare", own, key, *blobs[2 * number : 2 * number + 2], said))
+        _tell(progress, first + len(made), buckets.n)
+    common: list[str] = []
+    for places, future in zip(buckets.places, found, strict=True):
+        inside = future.result()
+        if inside and not 0 <= inside[0] <= inside[-1] < len(places):
+            raise PeerError("the other party's answer contains users that were not requested")
+        common += [ids.forms[places[i]] for i in inside]
+    return _name(caller, ids, sorted(common, key=salt.token))
+
+
+class AlignMusic:
+    """The music side of an alignment: a `Host`. Parameters are those of `align_partner`.
+
+    Attributes
+    ----------
+    found : Alignment or None
+        The result, once it is done.
+    """
+
+    def __init__(
+        self,
+        ids: Normalised,
+        submit: Submit,
+        *,
+        progress: StageProgress | None = None,
+        hear: Hear | None = None,
+    ) -> None:
+        self._ids, self._submit, self._progress, self._hear = ids, submit, progress, hear
+        self.found: Alignment | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the common users are known."""
+        return self.found is not None
+
+    def greet(self, hello: Message, nonces: tuple[str, str]) -> None:
+        """Begin a new alignment."""
+        if hello["purpose"] != "align":
+            raise SpecMismatchError(f"this side is running align, not {hello['purpose']}")
+        self._salt = Salt.of(nonces)
+        self._buckets: _Buckets | None = None
+        self._theirs = self._answered = 0
+        self._common: list[int] = []
+
+    def answer(self, message: Message) -> Reply:
+        """Answer a question; see `Host`."""
+        kinds = (MessageKind.COUNT, MessageKind.BUCKET, MessageKind.COMMON)
+        is_counted = self._buckets is not None
+        turn = kinds[is_counted + (is_counted and self._answered == self._buckets.n)]  # type: ignore[union-attr]
+        if message.kind != turn:
+            raise OutOfTurnError(f"expected {turn.word} now")
+        return {
+            MessageKind.COUNT: self._count,
+            MessageKind.BUCKET: self._answer,
+            MessageKind.COMMON: self._agree,
+        }[message.kind](message)
+
+    def _count(self, message: Message) -> Reply:
+        self._theirs = message["ids"]
+        if self._hear is not None:
+            self._hear(self._theirs)
+        self._buckets = _Buckets(self._ids, self._salt, self._theirs)
+        return MessageKind.COUNTED, {"ids": len(self._ids)}, b""
+
+    def _answer(self, message: Message) -> Reply:
+        buckets, first = self._buckets, self._answered
+        assert buckets is not None  # noqa: S101 - as counted
+        counts = buckets.counts(first)
+        if message["first"] != first or len(message["ids"]) != len(counts):
+            raise OutOfTurnError(f"expected {len(counts)} buckets from {first}")
+        buckets.count(message)
+        requests = message.blobs(len(counts))
+        answers = [
+            self._submit("answer", buckets.elements(first + number), request, said)
+            for number, (request, said) in enumerate(zip(requests, message["ids"], strict=True))
+        ]
+        blobs = [blob for future in answers for blob in _result(future, message)]
+        self._answered += len(counts)
+        _tell(self._progress, self._answered, buckets.n)
+        return MessageKind.ANSWER, {"first": first, "ids": counts}, joined(blobs)
+
+    def _agree(self, message: Message) -> Reply:
+        """Find the users whose tokens the partner sends, at most all of its own."""
+        found = self._common
+        if message["first"] != len(found):
+            raise OutOfTurnError(f"expected first {len(found)}")
+        if message["total"] > self._theirs:
+            got = f"{message['total']:,} common users of {self._theirs:,} ids"
+            raise ProtocolError(str(message), f"at most {self._theirs:,} users", got)
+        if not found:
+            self._place = {self._salt.token(form): i for i, form in enumerate(self._ids.forms)}
+            self._name = hashlib.sha256()
+        places = [self._place.pop(row.tobytes(), -1) for row in message.tokens()]
+        if -1 in places:
+            reason = "a token that is unknown to this side or repeated"
+            raise ProtocolError(str(message), "tokens of our users, each once", reason)
+        found += places
+        self._name.update(message.payload)
+        if len(found) < message["total"]:
+            if not places:
+                raise ProtocolError(str(message), "at least one user", "none")
+            return MessageKind.AGREED, {"alignment": ""}, b""
+        name = self._name.hexdigest()
+        self.found = Alignment(tuple(self._ids.originals[i] for i in found), (name,))
+        return MessageKind.AGREED, {"alignment": name}, b""
+
+
+def _name(caller: Caller, ids: Normalised, common: Sequence[str]) -> Alignment:
+    """Send the music side the tokens of the common users; return the alignment."""
+    salt = Salt.of(caller.nonces)
+    tokens = b"".join(map(salt.token, common))
+    expected, got = hashlib.sha256(tokens).hexdigest(), ""
+    for first in range(0, max(1, len(common)), TOKENS_A_MESSAGE):
+        part = tokens[first * TOKEN_BYTES : (first + TOKENS_A_MESSAGE) * TOKEN_BYTES]
+        fields = {"first": first, "total": len(common)}
+        got = caller.ask(MessageKind.COMMON, fields, part, expect=MessageKind.AGREED)["alignment"]
+    if got != expected:
+        raise ProtocolError("agreed", f"alignment {expected[:16]}…", got[:16])
+    original = dict(zip(ids.forms, ids.originals, strict=True))
+    return Alignment(tuple(original[form] for form in common), (expected,))
+
+
+def handler() -> Callable[[Any], Any]:
+    """Return the function that workers apply to a bucket; loads the library once."""
+    psi = require_psi()
+
+    def request(elements: list[str]) -> tuple[bytes, bytes]:
+        client = psi.client.CreateWithNewKey(True)
+        return client.GetPrivateKeyBytes(), client.CreateRequest(elements).SerializeToString()
+
+    def answer(elements: list[str], request: bytes, theirs: int) -> tuple[bytes, bytes]:
+        server = psi.server.CreateWithNewKey(True)
+        asked = psi.Request()
+        asked.ParseFromString(request)
+        _check_elements("bucket", theirs, asked.encrypted_elements)
+        # The false positive rate matters for Bloom filters only; a raw container has none.
+        setup = server.CreateSetupMessage(1e-9, len(elements), elements, psi.DataStructure.RAW)
+        return setup.SerializeToString(), server.ProcessRequest(asked).SerializeToString()
+
+    def compare(own: list[str], key: bytes, first: bytes, second: bytes, theirs: int) -> list[int]:
+        client = psi.client.CreateFromKey(key, True)
+        setup, response = psi.ServerSetup(), psi.Response()
+        setup.ParseFromString(first)
+        response.ParseFromString(second)
+        _check_elements("answer", theirs, setup.raw.encrypted_elements)
+        _check_elements("answer", len(own), response.encrypted_elements)
+        return sorted(client.GetIntersection(setup, response))
+
+    tasks: dict[str, Callable[..., Any]] = {
+        "request": request,
+        "answer": answer,
+        "compare": compare,
+    }
+    nothing = {"request": (b"", b""), "answer": (b"", b""), "compare": []}
+
+    def work(item: tuple[str, list[str], *tuple[Any, ...]]) -> Any:
+        task, elements, *rest = item
+        # One side of the bucket is empty, so there is nothing to compute.
+        is_empty = not elements or (task != "request" and not rest[task == "compare"])
+        return nothing[task] if is_empty else tasks[task](elements, *rest)
+
+    return work
+
+
+def _check_elements(what: str, expected: int, elements: Any) -> None:
+    """Raise ProtocolError if a message of the library has another number of elements than said."""
+    if len(elements) != expected:
+        raise ProtocolError(what, f"{expected:,} ids, as said", f"{len(elements):,}")
+
+
+def _result(done: "Future[Any]", question: Message) -> tuple[bytes, bytes]:
+    try:
+        setup, response = done.result()
+    except ProtocolError:
+        raise
+    except PeerError as error:
+        raise ProtocolError(str(question), "requests of openmined-psi", str(error)) from error
+    return setup, response
+
+
+@contextmanager
+def bucket_pool(jobs: int) -> Iterator[Submit]:
+    """Yield a function that submits a bucket to `jobs` disposable processes."""
+    limits = Limits(timeout_s=TIMEOUT_S)
+    with Workers(HANDLER, jobs=jobs, limits=limits) as workers, ThreadPoolExecutor(jobs) as threads:
+
+        def ask(item: Any) -> Any:
+            answer = workers.ask(item)
+            if answer.error is not None:
+                raise answer.error
+            if answer.failure is not None:
+                raise PeerError(f"a bucket cannot be intersected: {answer.message}")
+            return answer.value
+
+        try:
+            yield lambda *item: threads.submit(ask, item)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def require_psi() -> Any:
+    """Return the library of the intersection; raise `MissingExtraError` without it."""
+    try:
+        import private_set_intersection.python as psi
+    except ImportError as error:
+        raise MissingExtraError("alignment", "federated", str(error)) from error
+    return psi
+
+
+def _tell(progress: StageProgress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress("buckets", done, total)
 
 
 def write_alignment(path: Path, alignment: Alignment) -> None:

@@ -3,12 +3,12 @@
     profiles ──`UserModel`──▶ (Q, d)      songs, side, sound ──song tower──▶ (S, d)
     user vectors, songs ──largest cosine──▶ songs
 
-Trained centrally, a channel has both sides. In federated training the music side's channel has no
-user model: it takes tables of user vectors, which the partner computes (`Towers.of_halves`).
+Trained in one process, a channel has both sides. After federated training each party has a channel
+with its own: the music side takes tables of user vectors, which the partner's channel computes.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
 
 import numpy as np
 
@@ -22,30 +22,34 @@ from audiorec.recall.contract.next_song import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
-from audiorec.recall.federated.user_model import (
-    PEOPLE,
-    THREATS,
-    UserModel,
-    logits_of,
-    recipe_in,
-    weights_of,
-)
+from audiorec.recall.federated.users import UserModel, logits_of, recipe_in, weights_of
 from audiorec.types import FloatArray, Int64Array, unit
 
 if TYPE_CHECKING:
-    from audiorec.recall.federated.item_half import ItemHalf
-    from audiorec.recall.federated.sides import ItemSide
+    from audiorec.recall.federated.halves import ItemHalf, ItemSide
 
+PEOPLE = "Weights, and attribute values shared by several users: no user ids and no rows of users."
 JUDGED_ON = (
     "all plays of {share:.0%} of the users, by profile alone, full rank; also used to choose the "
     "number of epochs"
 )
 ELSEWHERE = (
-    "the partner has its user tower: give --users VECTORS, which the partner makes by audiorec "
-    "federated users"
+    "the partner has the model of users: give --users VECTORS, which the partner makes by "
+    "audiorec recall users"
 )
-
-NO_TRAINING = Trained()
+THERE = "the music side has the songs; this is the partner's model, for recall users"
+ALONE = (
+    "Both sides were trained in one process, which had songs, plays and user profiles. For two "
+    "businesses that keep these apart, see docs/federated.md."
+)
+THREATS = (
+    "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
+    "users both know, and a gradient of each in every pass, whose sum tells who plays at all; the "
+    "item side learns the user vectors, and what those reveal about the users' features. Noise on "
+    "the gradients weakens known attacks (`audiorec federated audit` measures them) but does not "
+    "guarantee privacy, and no epsilon is claimed. A party that violates the protocol can learn "
+    "more: see docs/federated.md."
+)
 
 
 class ByProfile(SharedSpace):
@@ -55,22 +59,43 @@ class ByProfile(SharedSpace):
     ----------
     Recipe : type
         A recipe whose fields all have defaults.
+    threats : str
+        Threat model of two parties, for the model card.
     users : UserModel or None
         Embeds profiles; None if the partner has it.
     songs : ndarray, shape (S, d), float32
+        Empty if the music side has them.
     prior : ndarray, shape (S,), float32
         Popularity term of a song's similarity.
     """
 
     people = PEOPLE
     Recipe: ClassVar[type[PartyRecipe]]
+    threats: ClassVar[str]
     recipe: PartyRecipe
-    users: UserModel | None
+    users: UserModel | None = None
     songs: FloatArray
     prior: FloatArray
 
     def __init__(self, recipe: PartyRecipe | None = None) -> None:
         self.recipe = self.Recipe() if recipe is None else recipe
+
+    @classmethod
+    def of_partner(cls, users: UserModel, *, space: str) -> Self:
+        """Return the partner's channel after federated training: users without songs."""
+        channel = cls(users.recipe)
+        channel.users, channel.space = users, space
+        channel.songs = np.zeros((0, users.recipe.dimension), np.float32)
+        channel.prior, channel.is_cold = np.zeros(0, np.float32), np.zeros(0, np.bool_)
+        return channel
+
+    @classmethod
+    def _of_music(cls, recipe: PartyRecipe, data: RecallData, space: str) -> Self:
+        """Return a channel without users that lists what it was trained on."""
+        channel = cls(recipe)
+        channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
+        channel.logs, channel.by, channel.space = data.logs, data.by, space
+        return channel
 
     def profiles_of(self, data: RecallData) -> Profiles:
         """Return the profiles to learn from; raise `InputError` if there are none."""
@@ -101,8 +126,16 @@ class ByProfile(SharedSpace):
         """Return the vectors of the catalogue; see `SharedSpace`."""
         return self.songs
 
-    def _own_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what every such channel stores: songs, prior, recipe, space and user model."""
+    def _require_fitted(self) -> None:
+        if self.users is None:
+            super()._require_fitted()
+
+    def _answers(self, queries: Queries) -> FloatArray:
+        if not self.song_ids:
+            raise InputError(f"{self.name}: {THERE}")
+        return super()._answers(queries)
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors: dict[str, Any] = {"songs": self.songs, "prior": self.prior}
         config: dict[str, Any] = {"recipe": self.recipe.to_json()}
         if self.space:
@@ -112,19 +145,27 @@ class ByProfile(SharedSpace):
             tensors, config = {**tensors, **own}, {**config, **about}
         return tensors, config
 
-    def _take_own_state(self, bundle: Bundle) -> None:
-        """Undo `_own_state`, but for the recipe."""
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = cls(recipe_in(bundle, cls.name))
         try:
-            self.songs, self.prior = (bundle.tensors[n] for n in ("songs", "prior"))
+            channel.songs, channel.prior = (bundle.tensors[n] for n in ("songs", "prior"))
         except KeyError as error:
-            raise WeightsError(f"not a valid model of {self.name}: {error!r}") from error
-        if self.songs.ndim != 2 or self.songs.shape[1] != self.recipe.dimension:
-            raise WeightsError(f"not a valid model of {self.name}: songs {self.songs.shape}")
-        if self.prior.shape != self.songs.shape[:1]:
-            raise WeightsError(f"not a valid model of {self.name}: prior {self.prior.shape}")
-        self.space = str(bundle.config.get("space", ""))
-        has_users = "columns" in bundle.config
-        self.users = UserModel.of_state(bundle, self.recipe) if has_users else None
+            raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
+        if channel.songs.ndim != 2 or channel.songs.shape[1] != channel.recipe.dimension:
+            raise WeightsError(f"not a valid model of {cls.name}: songs {channel.songs.shape}")
+        if channel.prior.shape != channel.songs.shape[:1]:
+            raise WeightsError(f"not a valid model of {cls.name}: prior {channel.prior.shape}")
+        channel.space = str(bundle.config.get("space", ""))
+        if "columns" in bundle.config:
+            channel.users = UserModel.of_state(bundle, channel.recipe)
+        return channel
+
+    def _threats(self) -> str:
+        return self.threats if self.space else ALONE
+
+    def _card(self) -> str:
+        return f"{super()._card()}\n## Threats\n\n{self._threats()}\n"
 
 
 class Towers(ByProfile):
@@ -137,9 +178,10 @@ class Towers(ByProfile):
     """
 
     serves = frozenset({"profile", "cold_song"})
+    threats = THREATS
     recipe: TwoTowerRecipe
     defence: Defence | None = None
-    facts: SideEncoder
+    facts: SideEncoder | None = None
     side: Mapping[str, Any]
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
@@ -147,48 +189,30 @@ class Towers(ByProfile):
         from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
-        from audiorec.recall.federated.learner import CentralTraining
-        from audiorec.recall.federated.sides import ItemSide, UserSide
+        from audiorec.recall.federated.halves import ItemSide, UserSide
+        from audiorec.recall.federated.split import train_here
 
         known = set(people.user_ids)
         both = [user for user in data.sequences.owner_ids if user in known]
         items, users = ItemSide.of(data, both), UserSide.of(people, both, self.recipe)
-        done = CentralTraining(self.recipe, secret=self.recipe.seed).run(
-            users,
-            [items],
-            data=_digest(
-                items, users.features.dense, *(b.code for b in users.features.bags.values())
-            ),
-            **run,
-        )
+        done = train_here(users, items, self.recipe, secret=self.recipe.seed, **run)
         if not done.finished:  # stopped: there is no model
             self.song_ids = ()
             return
         judged_on = JUDGED_ON.format(share=self.recipe.valid)
         self.trained = Trained.of(done, judged_on=judged_on)
-        self._take_songs(items, done.learner.items[0])
-        self.users = UserModel(
-            recipe=self.recipe,
-            encoder=users.encoder,
-            weights=weights_of(done.learner.user.model.state_dict()),
-        )
+        self._take_songs(items, cast("ItemHalf", done.learner.item))
+        weights = weights_of(done.learner.user.model.state_dict())
+        self.users = UserModel(recipe=self.recipe, encoder=users.encoder, weights=weights)
 
     @classmethod
-    def of_halves(
-        cls,
-        recipe: TwoTowerRecipe,
-        items: "ItemSide",
-        half: "ItemHalf",
-        data: RecallData,
-        *,
-        space: str,
-        trained: Trained = NO_TRAINING,
+    def of_half(
+        cls, items: "ItemSide", half: "ItemHalf", data: RecallData, *, space: str, trained: Trained
     ) -> Self:
         """Return the music side's channel after federated training.
 
         Parameters
         ----------
-        recipe : TwoTowerRecipe
         items : ItemSide
         half : ItemHalf
             The trained half.
@@ -198,10 +222,8 @@ class Towers(ByProfile):
             Id of the embedding space, the same on both sides.
         trained : Trained
         """
-        channel = cls(recipe)
-        channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
-        channel.logs, channel.trained, channel.space = data.logs, trained, space
-        channel.users, channel.defence = None, half.defence
+        channel = cls._of_music(half.recipe, data, space)
+        channel.trained, channel.defence = trained, half.defence
         channel._take_songs(items, half)
         return channel
 
@@ -221,40 +243,40 @@ class Towers(ByProfile):
 
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Embed songs by sound, artist and other side information; see `SharedSpace`."""
-        if self.recipe.songs == "given":
-            self.refuse_sound(self.recipe.dimension, sound.units.shape[1])
-            return sound.units
+        if self.facts is None:
+            raise InputError(f"{self.name}: {THERE}")
         self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
         features = self.facts.encode(Context(sound=sound), sound.song_ids)
         found = unit(side_embeddings(features, self.side))
         return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
-        tensors, facts = self.facts.state()
-        tensors |= {f"side.{name}": array for name, array in self.side.items()}
-        own, config = self._own_state()
-        config["facts"] = facts
+        tensors, config = super()._state()
+        if self.facts is not None:
+            own, config["facts"] = self.facts.state()
+            side = {f"side.{name}": array for name, array in self.side.items()}
+            tensors = {**tensors, **own, **side}
         if self.defence is not None:
             config["defence"] = self.defence.to_json()
-        return {**tensors, **own}, config
+        return tensors, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
-        channel = cls(recipe_in(bundle, cls.name))
-        channel._take_own_state(bundle)
+        channel = super()._from_state(bundle)
         try:
-            channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
+            if len(channel.songs):
+                channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
+                channel.made_by = channel.facts.made_by
         except (KeyError, TypeError) as error:
             raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
-        channel.made_by = channel.facts.made_by
         side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
         channel.side = {n.removeprefix("side."): a for n, a in side.items()}
         channel.defence = _defence_in(bundle)
         return channel
 
-    def _card(self) -> str:
-        told = ALONE if self.defence is None else f"{THREATS}\n\n{self.defence.words()}"
-        return f"{super()._card()}\n## Threats\n\n{told}\n"
+    def _threats(self) -> str:
+        told = super()._threats()
+        return told if self.defence is None else f"{told}\n\n{self.defence.words()}"
 
 
 class TwoTower(Towers):
@@ -275,28 +297,9 @@ class Mmoe(Towers):
     Recipe = MmoeRecipe
 
 
-ALONE = (
-    "Both towers were trained in one process, which had songs, plays and user profiles. For two "
-    "businesses that keep these apart, see docs/federated.md."
-)
-
-
 def _defence_in(bundle: Bundle) -> Defence | None:
     found = bundle.config.get("defence")
     try:
         return None if found is None else Defence(**found)
     except (TypeError, InputError) as error:
         raise WeightsError(f"not a valid defence: {error}") from error
-
-
-def _digest(items: "ItemSide", *users: Any) -> str:
-    """Return a digest of the training data; checkpoints of other data are not resumed."""
-    import hashlib
-
-    found = hashlib.sha256()
-    features = items.features
-    arrays = (items.plays.starts, items.plays.song, features.codes, features.dense, *users)
-    for array in arrays:
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:16]

@@ -47,17 +47,8 @@ class Keys:
         return hmac.digest(own, "\0".join(purpose).encode(), "sha256")
 
 
-def make_keys(folder: Path, role: str, *, days: int = VALID_DAYS) -> Keys:
-    """Write a new key and certificate into a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Created if missing; must not contain a key.
-    role : str
-        Part of the certificate's common name.
-    days : int
-        Validity of the certificate.
+def make_keys(folder: Path) -> Keys:
+    """Write a new key and certificate into a folder, which is created if missing.
 
     Raises
     ------
@@ -72,7 +63,7 @@ def make_keys(folder: Path, role: str, *, days: int = VALID_DAYS) -> Keys:
                 f"{folder / name}: already exists and other parties may trust it; give another "
                 "--out, or remove both files and send the new certificate to everybody"
             )
-    keys = _made(role, days)
+    keys = _made()
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -145,12 +136,12 @@ def readable_fingerprint(fingerprint: str) -> str:
     return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))
 
 
-def _made(role: str, days: int) -> Keys:
+def _made() -> Keys:
     with _crypto() as (x509, hashes, serialization):
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"audiorec {role}")])
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
         now = datetime.now(UTC)
         certificate = (
             x509.CertificateBuilder()
@@ -159,7 +150,7 @@ def _made(role: str, days: int) -> Keys:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))  # clocks differ
-            .not_valid_after(now + timedelta(days=days))
+            .not_valid_after(now + timedelta(days=VALID_DAYS))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
             # It must not sign other certificates.
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -1,28 +1,43 @@
 """The two ends of a connection: the caller asks, the desk answers.
 
-    `Caller`  ──ask: bytes──▶ a transport ──▶ `Desk`      receive(kind) … reply(kind)
+    `Caller`  ──ask: bytes──▶ a transport ──▶ `Desk` ──serve──▶ a `Host`: greet, answer
               ◀───────────── bytes ────────────
 
-The partner is the caller, an item side the desk: its training thread takes and answers one question
-at a time, while the transport's threads wait. `audiorec.recall.federated.flight` is the transport
-over the network.
-
-The desk refuses invalid messages before the training thread sees them: unreadable ones, those of
-another session, and repeated numbers. See ``docs/federated-protocol.md``.
+The partner is the caller; the music side's desk passes one question at a time to its host, while
+the transport's threads wait. The desk refuses what has no place in the session before the host sees
+it: unreadable messages, those of another session, and repeated numbers. Over the network, messages
+are bodies of Arrow Flight actions over mutual TLS, and each end trusts exactly one certificate, the
+other's (`FlightTransport`, `FlightDesk`). See ``docs/federated-protocol.md``.
 """
 
+import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import Event, Lock
-from typing import Any, Protocol
+from threading import Event
+from typing import Any, Protocol, TypeVar
 
-from audiorec.errors import LostPeerError, ProtocolError, RefusedError
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # faults are raised as errors, not logged
+
+import pyarrow as pa
+from pyarrow import flight
+
+from audiorec.errors import (
+    InputError,
+    LostPeerError,
+    PeerError,
+    ProtocolError,
+    RefusedError,
+    SpecMismatchError,
+)
+from audiorec.recall.federated.keys import HOST, Keys, fingerprint_of
+from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.protocol import (
+    MAX_MESSAGE,
     MAX_TEXT,
     Message,
     MessageKind,
@@ -30,18 +45,79 @@ from audiorec.recall.federated.protocol import (
     encode,
     session_id,
 )
+from audiorec.types import LineProgress
 
+ACTION = "audiorec"
 LOOK_S = 0.1  # interval at which a waiting side checks for a stop
+PAUSE_S = 0.5  # between two attempts to reach a lost party
+PATIENCE_S = 3_600.0  # a transport's thread waits so long for the host
 IN_PROCESS = ("0" * 64, "1" * 64)  # placeholders for certificates within a process
 # Subject of a refusal if the other party has ended, was too slow, or has closed the session.
 END, LATE, GONE = LOST = ("end", "late", "gone")
-PATIENCE = 2.0  # a transport's thread waits for the desk for so many time limits
+OVER = "was stopped, or has finished"
+ENDED = "has closed this session: send hello first"
+ECHOED = {"first", "phase", "epoch", "step", "rows", "width"}  # fields that an answer repeats
+WRONG_CERTIFICATE = ("certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
+Reply = tuple[MessageKind, Mapping[str, Any], bytes]
+NOTED: Reply = (MessageKind.NOTED, {}, b"")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartyRun:
+    """How one party runs; of this, only the defence changes the result.
+
+    Attributes
+    ----------
+    defence : Defence
+        Defence of the numbers that this party sends.
+    wait_s : float
+        Seconds to wait for a lost party.
+    tell : callable, optional
+        Called with the metrics of each epoch.
+    say : callable, optional
+        Called with one line of text when the state of the connection changes.
+    stop : Event, optional
+        Once set, the party ends soon.
+    """
+
+    defence: Defence = NOTHING
+    wait_s: float = 600.0
+    tell: LineProgress | None = None
+    say: Callable[[str], None] | None = None
+    stop: Event | None = None
+
+    def note(self, text: str) -> None:
+        """Report one line of text."""
+        if self.say is not None:
+            self.say(text)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this party was asked to stop."""
+        return self.stop is not None and self.stop.is_set()
+
+
+class OutOfTurnError(Exception):
+    """A question that is refused without ending the session."""
+
+
+class Host(Protocol):
+    """The party behind a desk; a `PeerError` or `SpecMismatchError` refuses and ends it."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything is finished."""
+
+    def greet(self, hello: Message, nonces: tuple[str, str]) -> None:
+        """Begin a new session; what an earlier one did not finish is lost."""
+
+    def answer(self, message: Message) -> Reply:
+        """Answer a question; raise `OutOfTurnError` if it has no place now."""
 
 
 class Transport(Protocol):
     """Carrier of one message to the desk and its answer back."""
-
-    is_remote: bool  # whether the desk is in another process
 
     @property
     def certificates(self) -> tuple[str, str]:
@@ -55,20 +131,10 @@ class Transport(Protocol):
 
 
 class Caller:
-    """The end that asks.
+    """The end that asks; `timeout_s` is the time limit of an answer, in seconds."""
 
-    Parameters
-    ----------
-    transport : Transport
-    role : str
-    timeout_s : float
-        Time limit of an answer, in seconds.
-    """
-
-    def __init__(
-        self, transport: Transport, *, role: str = "partner", timeout_s: float = 60.0
-    ) -> None:
-        self.transport, self.role, self.timeout_s = transport, role, timeout_s
+    def __init__(self, transport: Transport, *, timeout_s: float = 60.0) -> None:
+        self.transport, self.timeout_s = transport, timeout_s
         self.session = ""
         self.nonces = ("", "")  # ours, theirs
         self._number = 0
@@ -80,9 +146,8 @@ class Caller:
         fingerprint: str = "",
         settings: Mapping[str, Any] | None = None,
         alignment: str = "",
-        places: Iterable[Any] = (),
-    ) -> Message:
-        """Open a session and return the ``welcome``.
+    ) -> None:
+        """Open a session.
 
         Raises
         ------
@@ -96,23 +161,19 @@ class Caller:
         nonce = secrets.token_hex(32)
         fields = {
             "purpose": purpose,
-            "role": self.role,
             "nonce": nonce,
             "fingerprint": fingerprint,
             "settings": dict(settings or {}),
             "alignment": alignment,
-            "places": [list(place) for place in places],
         }
         self.session, self._number = "", 0
-        welcome = self._exchanged(
-            Message(kind=MessageKind.HELLO, fields=fields), (MessageKind.WELCOME,)
-        )
-        roles, nonces = (self.role, welcome["role"]), (nonce, welcome["nonce"])
-        expected = session_id(purpose, nonces, roles, self.transport.certificates)
+        question = Message(kind=MessageKind.HELLO, fields=fields)
+        welcome = self._exchanged(question, MessageKind.WELCOME)
+        nonces = (nonce, welcome["nonce"])
+        expected = session_id(purpose, nonces, self.transport.certificates)
         if welcome.session != expected:
             raise ProtocolError(str(welcome), "the session of these two certificates", "another")
         self.session, self.nonces = expected, nonces
-        return welcome
 
     def ask(
         self,
@@ -120,7 +181,7 @@ class Caller:
         fields: Mapping[str, Any] | None = None,
         payload: bytes = b"",
         *,
-        expect: MessageKind,
+        expect: MessageKind = MessageKind.NOTED,
     ) -> Message:
         """Send a question and return the answer, which must be of the kind `expect`."""
         self._number += 1
@@ -131,7 +192,7 @@ class Caller:
             fields=dict(fields or {}),
             payload=payload,
         )
-        answer = self._exchanged(question, (expect,))
+        answer = self._exchanged(question, expect)
         if answer.session != self.session:
             raise ProtocolError(str(answer), f"session {self.session}", answer.session)
         return answer
@@ -140,7 +201,7 @@ class Caller:
         """Close the connection."""
         self.transport.close()
 
-    def _exchanged(self, question: Message, kinds: tuple[MessageKind, ...]) -> Message:
+    def _exchanged(self, question: Message, kind: MessageKind) -> Message:
         answer = decode(self.transport.ask(encode(question), self.timeout_s))
         if answer.kind == MessageKind.REFUSED and answer["about"] in LOST:
             raise LostPeerError(f"the other party {answer['reason']}")
@@ -148,10 +209,39 @@ class Caller:
             raise RefusedError(str(question), answer["reason"])
         if answer.number != question.number:
             raise ProtocolError(str(answer), f"number {question.number}", str(answer.number))
-        if answer.kind not in kinds:
-            expected = " or ".join(kind.word for kind in kinds)
-            raise ProtocolError(str(answer), f"{expected} after {question}", answer.kind.word)
+        if answer.kind != kind:
+            raise ProtocolError(str(answer), f"{kind.word} after {question}", answer.kind.word)
+        for name in ECHOED & answer.fields.keys() & question.fields.keys():
+            if answer[name] != question[name]:
+                raise ProtocolError(str(answer), f"{name} {question[name]}", str(answer[name]))
         return answer
+
+
+def keep_trying(
+    connect: Callable[[], Caller], talk: Callable[[Caller], T], how: PartyRun
+) -> T | None:
+    """Return what `talk` returns; if the other party is lost, connect and talk again.
+
+    None if stopped meanwhile; `LostPeerError` if it cannot be reached for `PartyRun.wait_s`.
+    """
+    since, said = 0.0, ""
+    while True:
+        caller = connect()
+        try:
+            return talk(caller)
+        except LostPeerError as error:
+            now = time.monotonic()
+            since = now if caller.session or not since else since
+            if how.stopped:
+                return None
+            if now - since > how.wait_s:
+                raise
+            if str(error) != said:
+                said = str(error)
+                how.note(f"{error}; retrying for up to {how.wait_s:g} s")
+        finally:
+            caller.close()
+        (how.stop or Event()).wait(PAUSE_S)
 
 
 @dataclass(slots=True)
@@ -161,210 +251,253 @@ class _Waiting:
     message: Message
     reply: "Future[bytes]" = field(default_factory=Future)
 
+    def tell(self, data: bytes) -> None:
+        """Deliver an answer, unless the question was answered or its sender has given up."""
+        if not self.reply.done() and self.reply.set_running_or_notify_cancel():
+            self.reply.set_result(data)
+
+    def refuse(self, reason: str, about: str = "", session: str = "") -> None:
+        """Deliver a refusal."""
+        self.tell(_refusal(self.message, reason, about, session))
+
 
 class Desk:
     """The end that answers.
 
     Parameters
     ----------
-    role : str
     certificates : (str, str)
         Fingerprints of the caller's certificate and of the desk's.
-    timeout_s : float
-        Time limit of the next question, in seconds.
-    stop : Event, optional
-        Once set, waiting ends with a `LostPeerError`.
     """
 
-    def __init__(
-        self,
-        *,
-        role: str = "music",
-        certificates: tuple[str, str] = IN_PROCESS,
-        timeout_s: float = 60.0,
-        stop: Event | None = None,
-    ) -> None:
-        self.role, self.certificates, self.timeout_s = role, certificates, timeout_s
-        self.nonces = ("", "")  # theirs, ours
-        self.session = ""
-        self._stop = stop or Event()
-        self._last = 0
+    def __init__(self, certificates: tuple[str, str] = IN_PROCESS) -> None:
+        self.certificates = certificates
+        self._session, self._last = "", 0
         self._is_closed = ""  # why
         self._inbox: SimpleQueue[_Waiting] = SimpleQueue()
-        self._one_at_a_time = Lock()
-        self._held: _Waiting | None = None  # the question that is being answered
-        self._hello: _Waiting | None = None  # one that arrived during a session
 
-    def answer(self, data: bytes, timeout_s: float | None = None) -> bytes:
+    def answer(self, data: bytes, timeout_s: float = PATIENCE_S) -> bytes:
         """Answer one message; called by transports, from any thread."""
         try:
-            message = decode(data)
+            waiting = _Waiting(decode(data))
         except ProtocolError as error:
-            return _refusal("", 0, "a message", str(error))
-        limit = PATIENCE * self.timeout_s if timeout_s is None else timeout_s
-        if not self._one_at_a_time.acquire(timeout=limit):
-            return _refusal("", message.number, str(message), "one message at a time")
+            return _refusal(Message(kind=MessageKind.REFUSED), str(error), "a message")
+        self._inbox.put(waiting)
+        if self._is_closed:  # nobody will read the inbox again
+            waiting.refuse(self._is_closed, END)
         try:
-            if self._is_closed:
-                return _refusal("", message.number, END, self._is_closed)
-            reason = self._misfit(message)
-            if reason:
-                about = GONE if reason == ENDED else str(message)
-                return _refusal("", message.number, about, reason)
-            waiting = _Waiting(message)
-            self._inbox.put(waiting)
-            if self._is_closed:  # closed meanwhile: nobody will read the inbox again
-                _tell(waiting, _refusal("", message.number, END, self._is_closed))
-            return waiting.reply.result(timeout=limit)
+            return waiting.reply.result(timeout=timeout_s)
         except TimeoutError:
             waiting.reply.cancel()
-            return _refusal("", message.number, LATE, f"gave no answer within {limit:g} s")
-        finally:
-            self._one_at_a_time.release()
+            return _refusal(waiting.message, f"gave no answer within {timeout_s:g} s", LATE)
 
-    def accept(self, wait_s: float) -> Message:
-        """Wait for a ``hello`` and return it; answer it with `welcome` or `refuse`.
+    def serve(self, host: Host, how: PartyRun) -> None:
+        """Pass questions to the host until it is done.
 
         Raises
         ------
         LostPeerError
-            If none arrives within `wait_s`, or `stop` is set.
+            If none arrives within `PartyRun.wait_s`, or `PartyRun.stop` is set.
+        PeerError, SpecMismatchError
+            If the host refuses the other party.
         """
-        self.session = ""
-        if self._hello is None:
-            waiting = self._next(wait_s)
-            while waiting.message.kind != MessageKind.HELLO:  # of a session that has just ended
-                _tell(waiting, _refusal("", waiting.message.number, GONE, ENDED))
-                waiting = self._next(wait_s)
-        else:
-            waiting, self._hello = self._hello, None
-        self._held = waiting
-        return waiting.message
-
-    def welcome(self, hello: Message, place: Any = None) -> None:
-        """Open the session requested by a ``hello``."""
-        nonce = secrets.token_hex(32)
-        self.nonces = (hello["nonce"], nonce)
-        roles = (hello["role"], self.role)
-        session = session_id(hello["purpose"], self.nonces, roles, self.certificates)
-        self.session, self._last = session, 0
-        fields = {"role": self.role, "nonce": nonce, "place": None if place is None else [*place]}
-        self.reply(MessageKind.WELCOME, fields)
-
-    def receive(
-        self,
-        *kinds: MessageKind,
-        expect: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> Message:
-        """Wait for the next question and return it.
-
-        Parameters
-        ----------
-        *kinds : MessageKind
-            Kinds that are accepted now; others are refused, and waiting continues.
-        expect : mapping, optional
-            Required values of the fields that the question has.
-        timeout_s : float, optional
-            Time limit instead of the desk's, in seconds.
-
-        Raises
-        ------
-        LostPeerError
-            If none arrives in time, the other side sends a new ``hello``, or `stop` is set.
-        """
-        while True:
-            waiting = self._next(self.timeout_s if timeout_s is None else timeout_s)
+        while not host.is_done:
+            waiting = self._next(how)
             message = waiting.message
-            if message.kind == MessageKind.HELLO:
-                self._hello = waiting
-                raise LostPeerError("the other party has started a new session")
-            self._held = waiting
-            if message.kind not in kinds:
-                turn = " or ".join(kind.word for kind in kinds)
-                self.refuse(f"expected {turn} now")
-                continue
-            wrong = [
-                f"{name} {value}"
-                for name, value in (expect or {}).items()
-                if message.fields.get(name, value) != value
-            ]
-            if wrong:
-                self.refuse(f"expected {', '.join(wrong)}")
-                continue
-            return message
+            try:
+                if message.kind == MessageKind.HELLO:
+                    reply = self._greeted(host, message)
+                elif self._is_next(waiting):
+                    reply = host.answer(message)
+                else:
+                    continue
+            except OutOfTurnError as error:
+                waiting.refuse(str(error), session=self._session)
+            except (PeerError, SpecMismatchError) as error:
+                waiting.refuse(str(error), session=self._session)
+                raise
+            except BaseException:  # of no concern to the other party
+                waiting.refuse(OVER, END)
+                raise
+            else:
+                waiting.tell(_answer(message, self._session, *reply))
 
-    def reply(
-        self, kind: MessageKind, fields: Mapping[str, Any] | None = None, payload: bytes = b""
-    ) -> None:
-        """Answer the last question received."""
-        waiting, self._held = self._held, None
-        assert waiting is not None  # noqa: S101 - a question is answered once
-        answer = Message(
-            kind=kind,
-            session=self.session,
-            number=waiting.message.number,
-            fields=dict(fields or {}),
-            payload=payload,
-        )
-        _tell(waiting, encode(answer))
-
-    def refuse(self, reason: str) -> None:
-        """Refuse the last question received, unless it was answered."""
-        waiting, self._held = self._held, None
-        if waiting is not None:
-            message = waiting.message
-            _tell(waiting, _refusal(self.session, message.number, str(message), reason))
-
-    def close(self, reason: str = "was stopped, or has finished") -> None:
+    def close(self, reason: str = OVER) -> None:
         """Refuse all questions, waiting and future: this side has ended."""
-        self._is_closed, self.session = reason, ""
-        left = [self._held, self._hello]
-        self._held = self._hello = None
+        self._is_closed = reason
         with suppress(Empty):
             while True:
-                left.append(self._inbox.get_nowait())
-        for waiting in left:
-            if waiting is not None:
-                _tell(waiting, _refusal("", waiting.message.number, END, reason))
+                self._inbox.get_nowait().refuse(reason, END)
 
-    def _misfit(self, message: Message) -> str:
-        """Return why a message does not fit the session; empty if it does."""
-        if message.kind == MessageKind.HELLO:
-            return "" if message.number == 0 else "a hello must have the number 0"
-        if message.session != self.session:
-            return ENDED
-        if message.number <= self._last:
-            return f"number {message.number} is a replay; expected {self._last + 1}"
-        if message.number != self._last + 1:
-            return f"number {message.number} is too high; expected {self._last + 1}"
-        self._last = message.number
-        return ""
+    def _greeted(self, host: Host, hello: Message) -> Reply:
+        """Open the session requested by a ``hello``."""
+        nonces = (hello["nonce"], secrets.token_hex(32))
+        self._session = ""
+        host.greet(hello, nonces)
+        self._session = session_id(hello["purpose"], nonces, self.certificates)
+        self._last = 0
+        return MessageKind.WELCOME, {"nonce": nonces[1]}, b""
 
-    def _next(self, timeout_s: float) -> _Waiting:
-        deadline = time.monotonic() + timeout_s
-        while not self._stop.is_set():
+    def _is_next(self, waiting: _Waiting) -> bool:
+        """Return whether a question is the next of the session; refuse it if not."""
+        message, expected = waiting.message, self._last + 1
+        if not self._session or message.session != self._session:
+            waiting.refuse(ENDED, GONE)
+        elif message.number != expected:
+            wrong = "a replay" if message.number < expected else "too high"
+            waiting.refuse(f"number {message.number} is {wrong}; expected {expected}")
+        else:
+            self._last = expected
+            return True
+        return False
+
+    def _next(self, how: PartyRun) -> _Waiting:
+        deadline = time.monotonic() + how.wait_s
+        while not how.stopped:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LostPeerError(f"the other party has sent nothing for {timeout_s:g} s")
-            try:
+                raise LostPeerError(f"the other party has sent nothing for {how.wait_s:g} s")
+            with suppress(Empty):
                 waiting = self._inbox.get(timeout=min(LOOK_S, left))
-            except Empty:
-                continue
-            if not waiting.reply.cancelled():
-                return waiting
+                if not waiting.reply.cancelled():
+                    return waiting
         raise LostPeerError("this side was asked to stop")
 
 
-ENDED = "has closed this session: send hello first"
+def _refusal(message: Message, reason: str, about: str = "", session: str = "") -> bytes:
+    fields = {"about": (about or str(message))[:MAX_TEXT], "reason": reason[:MAX_TEXT]}
+    return _answer(message, session, MessageKind.REFUSED, fields)
 
 
-def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
-    fields = {"about": about[:MAX_TEXT], "reason": reason[:MAX_TEXT]}
-    return encode(Message(kind=MessageKind.REFUSED, session=session, number=number, fields=fields))
+def _answer(
+    to: Message, session: str, kind: MessageKind, fields: Mapping[str, Any], payload: bytes = b""
+) -> bytes:
+    number = to.number
+    return encode(
+        Message(kind=kind, session=session, number=number, fields=fields, payload=payload)
+    )
 
 
-def _tell(waiting: _Waiting, data: bytes) -> None:
-    """Deliver an answer, unless the question was answered or its sender has given up."""
-    if not waiting.reply.done() and waiting.reply.set_running_or_notify_cancel():
-        waiting.reply.set_result(data)
+class FlightTransport:
+    """Transport from a caller to a desk at a network address.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    keys : Keys
+        Key and certificate of the caller.
+    certificate : bytes
+        PEM certificate of the desk; no other is accepted.
+    """
+
+    def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:
+        self.address = address
+        self.certificates = (keys.fingerprint, fingerprint_of(certificate))
+        try:
+            self._client = flight.FlightClient(
+                f"grpc+tls://{address}",
+                tls_root_certs=certificate,
+                cert_chain=keys.certificate,
+                private_key=keys.key,
+                override_hostname=HOST,
+                generic_options=[("grpc.max_receive_message_length", MAX_MESSAGE + 4096)],
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{address}: not an address host:port: {error}") from error
+
+    def ask(self, data: bytes, timeout_s: float) -> bytes:
+        """Send a message and return the answer.
+
+        Raises
+        ------
+        LostPeerError
+            If none arrives within `timeout_s`, or the address cannot be reached.
+        PeerError
+            If the other end has another certificate.
+        """
+        try:
+            call = flight.FlightCallOptions(timeout=timeout_s)
+            found = [r.body.to_pybytes() for r in self._client.do_action((ACTION, data), call)]
+        except flight.FlightTimedOutError as error:
+            raise LostPeerError(
+                f"{self.address}: no answer within {timeout_s:g} s (timeout_s)"
+            ) from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            # pyarrow raises transport errors of several classes.
+            raise self._lost(str(error)) from error
+        if len(found) != 1:
+            raise PeerError(f"{self.address}: expected one answer, got {len(found)}")
+        return bytes(found[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(pa.ArrowException, OSError):
+            self._client.close()
+
+    def _lost(self, said: str) -> PeerError:
+        if any(text in said for text in WRONG_CERTIFICATE):
+            return PeerError(
+                f"{self.address}: its certificate is not the one in peer; compare fingerprints "
+                "with the other party"
+            )
+        if "Socket closed" in said or "handshake" in said.lower():
+            return LostPeerError(
+                f"{self.address}: the other party closed the connection: it has ended, or our "
+                "certificate is not its peer"
+            )
+        reason = said.splitlines()[0].rpartition(": ")[2]  # the innermost reason
+        return LostPeerError(f"{self.address}: cannot be reached: {reason[:200].lower()}")
+
+
+class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
+    """Server that passes every message to a desk; a context manager.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``; port 0 takes any free one, see `port`.
+    keys : Keys
+        Key and certificate of the desk.
+    certificate : bytes
+        PEM certificate of the caller; no other is accepted.
+
+    Raises
+    ------
+    InputError
+        If it cannot listen there.
+    """
+
+    def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:
+        self.desk = Desk((fingerprint_of(certificate), keys.fingerprint))
+        try:
+            super().__init__(
+                f"grpc+tls://{address}",
+                tls_certificates=[(keys.certificate, keys.key)],
+                verify_client=True,
+                root_certificates=certificate,
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            said = str(error).splitlines()[0][:200]
+            raise InputError(f"{address}: cannot listen on this address: {said}") from error
+
+    def do_action(self, _context: Any, action: Any) -> "Iterator[Any]":
+        """Answer a message."""
+        if action.type != ACTION or len(action.body) > MAX_MESSAGE:
+            # The desk refuses an empty frame and gives the reason.
+            yield flight.Result(self.desk.answer(b""))
+            return
+        yield flight.Result(self.desk.answer(action.body.to_pybytes()))
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Refuse the waiting questions, then stop listening."""
+        self.desk.close()
+        super().__exit__(*exc_info)
+
+
+@contextmanager
+def listening(address: str, keys: Keys, certificate: bytes, how: PartyRun) -> Iterator[Desk]:
+    """Listen for the partner."""
+    with FlightDesk(address, keys, certificate) as server:
+        how.note(f"listening on {address.rpartition(':')[0]}:{server.port}")
+        yield server.desk

@@ -20,15 +20,20 @@ from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import RecallData, Sound
-from audiorec.recall.federated.channel import ALONE, ByProfile
+from audiorec.recall.federated.channel import ByProfile
 from audiorec.recall.federated.ranking import figures_of, ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.user_features import Bag, UserEncoder, UserFeatures
-from audiorec.recall.federated.user_model import ONE_WAY_THREATS, UserModel, recipe_in
+from audiorec.recall.federated.users import Bag, UserEncoder, UserFeatures, UserModel
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 PRIOR_SHARE = 1e-3  # regularisation of the prior, as a share of that of the vectors
 MOST_JUDGED = 1_000  # users whose plays are ranked for the figures
+THREATS = (
+    "Threat model: two parties that do not collude. The user side sends one vector of each shared "
+    "user, once, and gets nothing back: it learns which users both know. The item side learns the "
+    "vectors, which tell much about the users' features; no guarantee covers them. See "
+    "docs/federated.md."
+)
 JUDGED_ON = "all plays of {n:,} users whose plays were held out, by their vectors alone, full rank"
 
 
@@ -76,6 +81,7 @@ class OneWay(ByProfile):
     serves = frozenset({"profile"})
     hears = "nothing"
     Recipe = OneWayRecipe
+    threats = THREATS
     recipe: OneWayRecipe
     release: Release | None = None
 
@@ -112,10 +118,7 @@ class OneWay(ByProfile):
         InputError
             If no user with a vector has a play.
         """
-        channel = cls(recipe)
-        channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
-        channel.logs, channel.by, channel.space = data.logs, data.by, space
-        channel.users = None
+        channel = cls._of_music(recipe, data, space)
         channel._learn(data, rows_of(data.plays.owner_ids, user_ids, vectors))
         return channel
 
@@ -142,15 +145,14 @@ class OneWay(ByProfile):
         raise InputError(f"{self.name}: learns songs by their plays, so it embeds none by sound")
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
-        tensors, config = self._own_state()
+        tensors, config = super()._state()
         if self.release is not None:
             config["release"] = asdict(self.release)
         return tensors, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
-        channel = cls(recipe_in(bundle, cls.name))
-        channel._take_own_state(bundle)
+        channel = super()._from_state(bundle)
         if "release" in bundle.config:
             try:
                 channel.release = Release(**bundle.config["release"])
@@ -158,10 +160,8 @@ class OneWay(ByProfile):
                 raise WeightsError(f"not a valid release: {error}") from error
         return channel
 
-    def _card(self) -> str:
-        told = ONE_WAY_THREATS if self.space else ALONE
-        told = told if self.release is None else self.release.words()
-        return f"{super()._card()}\n## Threats\n\n{told}\n"
+    def _threats(self) -> str:
+        return super()._threats() if self.release is None else self.release.words()
 
 
 def fit_users(people: Profiles, recipe: OneWayRecipe) -> UserModel:

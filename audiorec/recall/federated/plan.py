@@ -1,6 +1,6 @@
 """Plan of one party, the table ``[federated]`` of its settings file, and the data that it names.
 
-party.toml ──PartyPlan.read──▶ role, addresses of the other parties, data files, recipe
+party.toml ──PartyPlan.read──▶ role, the other party, data files, recipe
 plan ──own_ids──▶ ids to align      ──music_data──▶ plays, songs and their side information
 """
 
@@ -23,7 +23,17 @@ from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import RECIPES, PartyRecipe
 
 Role = Literal["music", "partner"]
-READ = ("ids", "interactions", "side", "vectors", "songs", "profiles")
+PATHS = (
+    *("keys", "peer", "out", "alignment", "ledger"),
+    *("ids", "interactions", "side", "vectors", "songs", "profiles"),
+)
+FORMER = {  # settings of earlier versions
+    "addresses": "is now address, one text",
+    "checkpoint_steps": "is gone: checkpoints are written every 30 s",
+    "number": "is gone: there is one music side",
+    "peers": "is now peer, one certificate",
+    "watch": "is gone: federated audit with --other-config runs the attacks",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +43,13 @@ class PartyPlan:
     Attributes
     ----------
     role : {"music", "partner"}
-        ``partner`` has the user profiles and calls; ``music``, or any business with items,
-        listens.
+        ``partner`` has the user profiles and calls; ``music`` has the plays and listens.
     keys : Path
         Folder written by ``federated keys``.
-    peers : tuple of str
-        Certificates of the other parties: one at an item side, one for each item side at the
-        partner.
-    addresses : tuple of str
-        ``host:port``: the listening address at an item side, the address of each of `peers` at the
-        partner.
+    peer : Path
+        Certificate of the other party.
+    address : str
+        ``host:port`` where the music side listens.
     out : Path
         Folder of this party's model.
     alignment : Path
@@ -51,26 +58,19 @@ class PartyPlan:
         User ids to align: a table with ``user_id``, or a list with one id per line. By default
         those of the log or of the profiles.
     interactions, side, vectors, songs : Path, optional
-        Item side only: the listening log, and side information of songs.
+        Music side only: the listening log, and side information of songs.
     profiles : Path, optional
         Partner only: a table of users and their attributes.
-    number : int
-        Item side only: its number among the partner's `peers`, from 0.
     model : {"one-way", "two-tower", "mmoe"}
-        The same for all parties.
+        The same for both parties.
     recipe : mapping
-        Settings of the model, the same for all parties; ``recall list one-way`` shows them.
+        Settings of the model, the same for both parties; ``recall list one-way`` shows them.
     defence : mapping
         ``clip``, ``noise``, ``rounding``, ``vector_noise``: defence of the numbers that are sent.
     ledger : Path
         File of what this party has let others learn (`audiorec.recall.federated.ledger`).
     budget : mapping
         ``epsilon`` and ``delta`` of all releases together, ``ids_a_day`` that a party may try.
-    watch : bool
-        Item side only: attack its own gradients after training and write the leaks to
-        ``<out>.leaks.json``. Needs 16 bytes per number of every user's vector.
-    checkpoint_steps : int
-        Steps between two checkpoints, the same for all parties.
     jobs : int
         Number of processes for the alignment.
     timeout_s, wait_s : float
@@ -79,8 +79,8 @@ class PartyPlan:
 
     role: Role
     keys: Path
-    peers: tuple[str, ...]
-    addresses: tuple[str, ...]
+    peer: Path
+    address: str
     out: Path = Path("model")
     alignment: Path = Path("aligned.parquet")
     ids: Path | None = None
@@ -89,69 +89,43 @@ class PartyPlan:
     vectors: Path | None = None
     songs: Path | None = None
     profiles: Path | None = None
-    number: int = 0
     model: Literal["one-way", "two-tower", "mmoe"] = "one-way"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     defence: Mapping[str, Any] = field(default_factory=dict)
     ledger: Path = Path("ledger.json")
     budget: Mapping[str, Any] = field(default_factory=dict)
-    watch: bool = False
-    checkpoint_steps: int = 200
     jobs: int = 1
     timeout_s: float = 60.0
     wait_s: float = 600.0
 
     def __post_init__(self) -> None:
-        if not self.peers or len(self.peers) != len(self.addresses):
-            raise InputError("peers and addresses need one entry per other party")
-        if self.role == "music" and len(self.peers) > 1:
-            raise InputError("an item side has one peer, the partner, and listens on one address")
-        for address in self.addresses:
-            host, _, port = address.rpartition(":")
-            if not host or not port.isdigit() or int(port) > 65_535:
-                raise InputError(f"addresses must be host:port, got {address!r}")
-        for name in ("checkpoint_steps", "jobs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65_535:
+            raise InputError(f"address must be host:port, got {self.address!r}")
+        if self.jobs < 1:
+            raise InputError(f"jobs must be 1 or more, got {self.jobs}")
         for name in ("timeout_s", "wait_s"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.number < 64:
-            raise InputError(f"number must lie in 0..63, got {self.number}")
-        recipe = self.settings()
-        sides = recipe.item_sides
-        if self.role == "partner" and len(self.peers) != sides:
-            raise InputError(
-                f"the model has {sides} item side(s), but peers has {len(self.peers)}; give one "
-                "weight per item side in item_weights of an mmoe"
-            )
-        if self.number >= sides:
-            raise InputError(f"number is {self.number}, but the model has {sides} item side(s)")
+        self.settings()
         self.parsed_defence()
         self.parsed_budget()
 
     @classmethod
-    def read(cls, path: Path, role: str | None = None) -> Self:
+    def read(cls, path: Path) -> Self:
         """Read a settings file.
 
         Raises
         ------
         InputError
-            If the file is missing or damaged, has an unknown key or a wrong value, or is of
-            another role.
+            If the file is missing or damaged, or has an unknown key or a wrong value.
         """
-        content = dict(read_settings(path, "federated"))
-        if role is not None and content.setdefault("role", role) != role:
-            raise InputError(f"{path}: its role is {content['role']!r}, not {role!r}")
-        plan = from_table(cls, content, f"{path}: [federated]")
-        folder = path.parent
-        places = {
-            name: folder / place for name in READ if (place := getattr(plan, name)) is not None
-        }
-        places |= {
-            name: folder / getattr(plan, name) for name in ("keys", "out", "alignment", "ledger")
-        }
-        return replace(plan, **places, peers=tuple(str(folder / peer) for peer in plan.peers))
+        content = read_settings(path, "federated")
+        for old in FORMER.keys() & content.keys():
+            raise InputError(f"{path}: [federated]: {old} {FORMER[old]}")
+        plan = from_table(cls, dict(content), f"{path}: [federated]")
+        given = {name: getattr(plan, name) for name in PATHS}
+        return replace(plan, **{n: path.parent / one for n, one in given.items() if one})
 
     def settings(self) -> PartyRecipe:
         """Return the recipe."""
@@ -195,7 +169,7 @@ def own_ids(plan: PartyPlan) -> Normalised:
 
 
 def music_data(plan: PartyPlan) -> RecallData:
-    """Read an item side's plays, songs and side information."""
+    """Read the music side's plays, songs and side information."""
     log = plan.needs("interactions")
     context = read_context(vectors=plan.vectors, songs=plan.songs, side=plan.side)
     read = read_interactions(log)

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import ProtocolError
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray
 
 VERSION = 1
 MAGIC = b"ARFD"
@@ -30,17 +30,17 @@ MAX_HEADER = 64 << 10
 MAX_PAYLOAD = 32 << 20
 MAX_MESSAGE = FRAME.size + MAX_HEADER + MAX_PAYLOAD
 MAX_IDS = 200_000_000
-MAX_BUCKET_IDS = 400_000
-MAX_BUCKETS = 1 << 20
+MAX_BUCKET_IDS = 20_000
+MAX_BUCKETS = 16  # in a message
 MAX_ROWS = 65_536
 MAX_WIDTH = 4_096
 MAX_STEPS = 1 << 40
 MAX_TEXT = 2_000
 TOKEN_BYTES = 32
 PHASES = ("choose", "refit")
-PURPOSES = ("align", "train", "users")
-ROLES = ("partner", "music")
+PURPOSES = ("align", "train")
 DTYPES: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+BLOB = struct.Struct("<I")  # bytes of the blob that follows
 HEX = re.compile(r"[0-9a-f]*")
 NAME = re.compile(r"[\w./@ -]{1,80}")
 
@@ -63,15 +63,11 @@ class MessageKind(IntEnum):
     AGREED = 10
     VECTORS = 11
     GRADIENTS = 12
-    VALIDATION = 13
+    TABLE = 13
     FIGURES = 14
-    VERDICT = 15
-    PAUSE = 16
+    BEGIN = 15
+    SAVE = 16
     FINISH = 17
-    FINISHED = 18
-    ROWS = 19
-    EMBEDDINGS = 20
-    TABLE = 21
 
     @property
     def word(self) -> str:
@@ -124,9 +120,25 @@ class Message:
             raise ProtocolError(str(self), "finite numbers", "NaN or infinity")
         return found
 
-    def integers(self) -> Int64Array:
-        """Return the payload's row numbers, (rows,) int64."""
-        return np.frombuffer(self.payload, np.dtype("<i8")).astype(np.int64)
+    def blobs(self, n: int) -> list[bytes]:
+        """Return the payload's `n` blobs; undoes `joined`.
+
+        Raises
+        ------
+        ProtocolError
+            If there are not as many.
+        """
+        found: list[bytes] = []
+        at = 0
+        while at + BLOB.size <= len(self.payload) and len(found) < n:
+            end = at + BLOB.size + BLOB.unpack_from(self.payload, at)[0]
+            found.append(self.payload[at + BLOB.size : end])
+            at = end
+        if at != len(self.payload) or len(found) != n:
+            raise ProtocolError(
+                str(self), f"a payload of {n} parts", f"{len(self.payload):,} bytes"
+            )
+        return found
 
     def tokens(self) -> Array:
         """Return the payload's tokens, (n, 32) uint8."""
@@ -177,18 +189,10 @@ def _setting(value: Any) -> bool:
     return value is None or isinstance(value, bool) or _number(value) or _text(value)
 
 
-def _place(value: Any) -> bool:
-    """Whether a value is a place in a training run: phase, epoch, step."""
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and value[0] in PHASES
-        and all(integer_check(0, MAX_STEPS)(one) for one in value[1:])
-    )
-
-
-def _places(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= 16 and all(map(_place, value))
+def _counts(value: Any) -> bool:
+    """Whether a value is a list of the numbers of ids in some buckets."""
+    check = integer_check(0, MAX_BUCKET_IDS)
+    return isinstance(value, list) and 1 <= len(value) <= MAX_BUCKETS and all(map(check, value))
 
 
 COUNT = integer_check(0, MAX_IDS)
@@ -197,7 +201,6 @@ STEP: dict[str, Check] = {
     "epoch": integer_check(0, MAX_STEPS),
     "step": integer_check(0, MAX_STEPS),
 }
-EPOCH = {name: STEP[name] for name in ("phase", "epoch")}
 SHAPE: dict[str, Check] = {"rows": integer_check(0, MAX_ROWS), "width": integer_check(1, MAX_WIDTH)}
 DTYPE = _one_of(*DTYPES)
 # Header fields of each kind besides session and number; no others are allowed.
@@ -205,44 +208,27 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
     {
         MessageKind.HELLO: {
             "purpose": _one_of(*PURPOSES),
-            "role": _one_of(*ROLES),
             "nonce": _digits(64),
             "fingerprint": _digits(0, 16),
             "settings": _named(_setting, 128),
             "alignment": _digits(0, 64),
-            "places": _places,
         },
-        MessageKind.WELCOME: {
-            "role": _one_of(*ROLES),
-            "nonce": _digits(64),
-            "place": lambda value: value is None or _place(value),
-        },
+        MessageKind.WELCOME: {"nonce": _digits(64)},
         MessageKind.REFUSED: {"about": _text, "reason": _text},
         MessageKind.NOTED: {},
         MessageKind.COUNT: {"ids": COUNT},
-        MessageKind.COUNTED: {"ids": COUNT, "buckets": integer_check(1, MAX_BUCKETS)},
-        MessageKind.BUCKET: {
-            "bucket": integer_check(-1, MAX_BUCKETS),
-            "ids": integer_check(0, MAX_BUCKET_IDS),
-        },
-        MessageKind.ANSWER: {
-            "bucket": integer_check(-1, MAX_BUCKETS),
-            "setup": integer_check(0, MAX_PAYLOAD),
-            "ids": integer_check(0, MAX_BUCKET_IDS),
-        },
+        MessageKind.COUNTED: {"ids": COUNT},
+        MessageKind.BUCKET: {"first": COUNT, "ids": _counts},
+        MessageKind.ANSWER: {"first": COUNT, "ids": _counts},
         MessageKind.COMMON: {"first": COUNT, "total": COUNT},
         MessageKind.AGREED: {"alignment": _digits(0, 64)},
         MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
         MessageKind.GRADIENTS: {**STEP, **SHAPE},
-        MessageKind.VALIDATION: {**EPOCH, **SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
         MessageKind.TABLE: {**SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
-        MessageKind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
-        MessageKind.VERDICT: {**EPOCH, "worth": _number},
-        MessageKind.PAUSE: {},
+        MessageKind.FIGURES: {"figures": _named(_number, 64)},
+        MessageKind.BEGIN: STEP,
+        MessageKind.SAVE: STEP,
         MessageKind.FINISH: {"space": _digits(16)},
-        MessageKind.FINISHED: {"model_id": _digits(16)},
-        MessageKind.ROWS: {"rows": integer_check(1, MAX_ROWS)},
-        MessageKind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
     }
 )
 
@@ -299,19 +285,17 @@ def parts_of(total: int, width: int) -> Iterator[slice]:
         yield slice(first, min(first + rows, total))
 
 
-def session_id(
-    purpose: str, nonces: Sequence[str], roles: Sequence[str], certificates: Sequence[str]
-) -> str:
+def joined(blobs: Iterable[bytes]) -> bytes:
+    """Return blobs as one payload, each after its length."""
+    return b"".join(BLOB.pack(len(blob)) + blob for blob in blobs)
+
+
+def session_id(purpose: str, nonces: Sequence[str], certificates: Sequence[str]) -> str:
     """Return the session id of a hello and a welcome; of each pair the caller's value is first.
 
-    Parameters
-    ----------
-    purpose : str
-    nonces, roles : sequence of str
-    certificates : sequence of str
-        Fingerprints: the session is bound to the two ends of the connection.
+    The fingerprints of the certificates bind the session to the two ends of the connection.
     """
-    parts = ["session", str(VERSION), purpose, *nonces, *roles, *certificates]
+    parts = ["session", str(VERSION), purpose, *nonces, *certificates]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -356,22 +340,14 @@ def _check_length(message: Message) -> None:
         if rest or message["first"] + n > message["total"]:
             got = f"{len(message.payload):,} bytes"
             raise ProtocolError(str(message), f"{TOKEN_BYTES} bytes for each user", got)
-    if (
-        message.kind in (MessageKind.VALIDATION, MessageKind.TABLE)
-        and message["first"] + message["rows"] > message["total"]
-    ):
+    if message.kind == MessageKind.TABLE and message["first"] + message["rows"] > message["total"]:
         raise ProtocolError(str(message), f"{message['total']} vectors in all", "more")
-    if message.kind == MessageKind.ANSWER and message["setup"] > len(message.payload):
-        got = f"{len(message.payload):,}"
-        raise ProtocolError(str(message), f"{message['setup']:,} bytes of set-up", got)
 
 
 def _length(message: Message) -> int | None:
     """Return the required payload length in bytes; None if the header does not determine it."""
     if message.kind in (MessageKind.COMMON, MessageKind.BUCKET, MessageKind.ANSWER):
         return None
-    if message.kind == MessageKind.ROWS:
-        return int(message["rows"]) * 8
     if "width" in message.fields:
         item = int(DTYPES[message.fields.get("dtype", "float32")].itemsize)
         return int(message["rows"]) * int(message["width"]) * item

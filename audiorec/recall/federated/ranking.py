@@ -1,61 +1,15 @@
-"""Retrieval loss of both sides, and full ranks of the targets.
+"""Full ranks of the targets of users, and the figures of a model card.
 
-logits (B, n) of sorted items ──retrieval_losses──▶ (B,)
-similarities (V, S), targets of each row ──ranks_of──▶ a rank per target
+similarities (V, S), targets of each row ──ranks_of──▶ a rank per target ──figures_of──▶ figures
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-import numpy.typing as npt
 
-from audiorec.recall.federated.user_features import Bag
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from audiorec.evaluation.full_rank import mean_ranks
+from audiorec.recall.federated.users import Bag
+from audiorec.types import BoolArray, Float64Array, FloatArray
 
 SHOWN_AT = (10, 100)
-FEW = 40  # targets of a user up to which comparing each with all items is faster than sorting
-
-
-def retrieval_losses(
-    logits: "Tensor",
-    met: Int64Array,
-    drawn: Int64Array,
-    items: Int64Array,
-    expected: npt.NDArray[np.floating],
-) -> "Tensor":
-    """Return the sampled softmax loss of each user, a mean over its positives: (B,).
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, n)
-        Logits for `items`.
-    met : ndarray, shape (B, P), int64
-        Positives of each user.
-    drawn : ndarray, shape (N,), int64
-        Shared negatives, sorted, with repeats.
-    items : ndarray, shape (n,), int64
-        All positives and negatives, sorted, without repeats.
-    expected : ndarray, shape (N,)
-        Log of the expected count of each of `drawn`; 0 for no correction.
-    """
-    import torch
-
-    from audiorec.learning.losses import sampled_softmax_loss, shared_hits
-
-    n, positives = met.shape
-    own = torch.from_numpy(np.searchsorted(items, met))
-    others = logits[:, torch.from_numpy(np.searchsorted(items, drawn))]
-    targets = torch.from_numpy(met.ravel())
-    losses = sampled_softmax_loss(
-        logits.gather(1, own).flatten(),
-        others.repeat_interleave(positives, dim=0) if positives > 1 else others,
-        log_expected=torch.from_numpy(expected).to(logits),
-        hits=shared_hits(torch.from_numpy(drawn), targets),
-    )
-    return losses.view(n, positives).mean(1)
 
 
 def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
@@ -78,24 +32,9 @@ def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
     >>> ranks_of(similar, met, np.ones(4, bool)).tolist()
     [4.0, 1.5]
     """
-    among = similar[:, learnt]
-    place = np.cumsum(learnt) - 1
-    found = [np.zeros(0)]
-    for row, line in enumerate(among):
-        own = np.unique(met.code[met.starts[row] : met.starts[row + 1]])
-        if not len(line):  # no item is learnt
-            found.append(np.full(len(own), np.inf))
-            continue
-        value = line[place[own]]
-        if len(own) > FEW:
-            ordered = np.sort(line)
-            upto = np.searchsorted(ordered, value, side="right")
-            above, equal = len(line) - upto, upto - np.searchsorted(ordered, value, side="left")
-        else:
-            above = (line > value[:, None]).sum(axis=1)
-            equal = (line == value[:, None]).sum(axis=1)
-        found.append(np.where(learnt[own], 1 + above + (equal - 1) / 2, np.inf))
-    return np.concatenate(found)
+    shown = np.where(learnt, similar, np.float32(-np.inf))
+    pairs = np.unique(met.owner * met.size + met.code)
+    return mean_ranks(shown, pairs // met.size, pairs % met.size)
 
 
 def figures_of(ranks: Float64Array) -> dict[str, float]:

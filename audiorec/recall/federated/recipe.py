@@ -4,15 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from audiorec.errors import InputError
 from audiorec.spec import fingerprint
 
-Negatives = Literal["shared", "in-batch"]
-Songs = Literal["learnt", "given"]
 R = TypeVar("R", bound="PartyRecipe")
 PROTOCOL = 1  # version of the order of draws; both halves must have the same
+# Settings of earlier recipes, now constants; models with these values are still read.
+FORMER = {
+    "log_q": True,
+    "negative_power": 0.75,
+    "negative_source": "shared",
+    "item_weights": [1.0],
+    "positives": 1,
+    "songs": "learnt",
+    "weight_decay": 0.0,
+}
 
 
 class PartyRecipe:
@@ -27,11 +35,6 @@ class PartyRecipe:
     def kind(self) -> str:
         """Name of the model, as in a plan and on the command line."""
         return next(name for name, kind in RECIPES.items() if kind is type(self))
-
-    @property
-    def item_sides(self) -> int:
-        """Number of businesses with items."""
-        return 1
 
     @property
     def fingerprint(self) -> str:
@@ -110,20 +113,8 @@ class TwoTowerRecipe(PartyRecipe):
     popularity : float
         Weight of the logarithm of a song's plays in its logit, beside the cosine: the towers then
         learn deviations from popularity. 0: the cosine alone.
-    negative_source : {"shared", "in-batch"}
-        Negatives of a user's song: songs drawn for the whole batch, independently of it, or the
-        songs of the other users in the batch.
-    songs : {"learnt", "given"}
-        Whether the song tower is trained, or songs have fixed vectors (audio embeddings of
-        `dimension` numbers).
     negatives : int
         Shared negatives per batch.
-    negative_power : float
-        Shared negatives are drawn in proportion to plays to this power.
-    log_q : bool
-        Whether the loss is corrected for the expected count of a negative in a draw (logQ).
-    positives : int
-        Songs of each user in a step; their gradients are averaged.
     batch_size : int
         Users in a step.
     passes : int
@@ -132,8 +123,6 @@ class TwoTowerRecipe(PartyRecipe):
         Peak learning rate of Adam on each side, with cosine decay until `max_epochs`.
     warm_up : float
         Share of the steps in which the learning rate rises.
-    weight_decay : float
-        Weight decay of the dense layers of the user tower.
     max_epochs : int
         Maximum number of epochs, and the length of the cosine decay.
     patience : int
@@ -155,17 +144,11 @@ class TwoTowerRecipe(PartyRecipe):
     max_values: int = 100_000
     temperature: float = 0.4
     popularity: float = 1.0
-    negative_source: Negatives = "shared"
-    songs: Songs = "learnt"
     negatives: int = 512
-    negative_power: float = 0.75
-    log_q: bool = True
-    positives: int = 1
     batch_size: int = 256
     passes: int = 8
     learning_rate: float = 3e-3
     warm_up: float = 0.02
-    weight_decay: float = 0.0
     max_epochs: int = 8
     patience: int = 3
     valid: float = 0.1
@@ -173,22 +156,16 @@ class TwoTowerRecipe(PartyRecipe):
 
     def __post_init__(self) -> None:
         whole = ("dimension", "width", "side_width", "min_users", "max_values", "negatives")
-        for name in (*whole, "positives", "batch_size", "passes", "max_epochs", "patience"):
+        for name in (*whole, "batch_size", "passes", "max_epochs", "patience"):
             _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         for name in ("id_dropout", "value_dropout", "dropout", "warm_up"):
             _check(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         for name in ("temperature", "learning_rate"):
             _check(getattr(self, name) > 0, name, "above 0", getattr(self, name))
         _check(0 < self.valid < 1, "valid", "in (0, 1)", self.valid)
-        _check(0 <= self.negative_power <= 2, "negative_power", "in 0..2", self.negative_power)
         _check(self.popularity >= 0, "popularity", "0 or more", self.popularity)
-        _check(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay)
         _check(self.seed >= 0, "seed", "0 or more", self.seed)
         _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)
-        known = self.negative_source in ("shared", "in-batch")
-        _check(known, "negative_source", "shared or in-batch", self.negative_source)
-
-        _check(self.songs in ("learnt", "given"), "songs", "learnt or given", self.songs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +178,6 @@ class MmoeRecipe(TwoTowerRecipe):
         Networks shared by all tasks; each task mixes them by a separate gate.
     own_weight : float
         Weight of the partner's own task, whose data stays with the partner; 0: no such task.
-    item_weights : tuple of float
-        Task weight of each business with items, in order.
     own_negatives : int
         Own items drawn as negatives per batch.
     own_column : str
@@ -211,7 +186,6 @@ class MmoeRecipe(TwoTowerRecipe):
 
     experts: int = 4
     own_weight: float = 0.5
-    item_weights: tuple[float, ...] = (1.0,)
     own_negatives: int = 256
     own_column: str = ""
 
@@ -221,13 +195,6 @@ class MmoeRecipe(TwoTowerRecipe):
         _check(self.experts >= 1, "experts", "1 or more", self.experts)
         _check(self.own_weight >= 0, "own_weight", "0 or more", self.own_weight)
         _check(self.own_negatives >= 1, "own_negatives", "1 or more", self.own_negatives)
-        good = len(self.item_weights) >= 1 and all(w > 0 for w in self.item_weights)
-        _check(good, "item_weights", "above 0, one per business", self.item_weights)
-
-    @property
-    def item_sides(self) -> int:
-        """Number of businesses with items."""
-        return len(self.item_weights)
 
 
 RECIPES: Mapping[str, type[PartyRecipe]] = MappingProxyType(
@@ -237,8 +204,8 @@ RECIPES: Mapping[str, type[PartyRecipe]] = MappingProxyType(
 
 def recipe_of(content: dict[str, Any], kind: type[R]) -> R:
     """Undo `PartyRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
-    lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
-    return kind(**{**content, **lists})
+    kept = {n: v for n, v in content.items() if n not in FORMER or v != FORMER[n]}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()})
 
 
 def _check(good: bool, name: str, expected: str, got: object) -> None:

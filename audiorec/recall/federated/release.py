@@ -23,10 +23,10 @@ import numpy as np
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.learning.bundle import check_target
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.federated.accounting import noise_for
 from audiorec.recall.federated.alignment import read_alignment
+from audiorec.recall.federated.jobs import users_path
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate
-from audiorec.recall.federated.ledger import note_release
+from audiorec.recall.federated.ledger import noise_for, note_release
 from audiorec.recall.federated.noise import normals
 from audiorec.recall.federated.one_way import (
     OneWay,
@@ -39,8 +39,6 @@ from audiorec.recall.federated.one_way import (
 )
 from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.send_once import users_path
-from audiorec.recall.federated.user_model import UserModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray
 
@@ -91,7 +89,7 @@ def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
     plays = data.sequences.among(catalogue).of_owners(users)
     budget = plan.parsed_budget()
     noise = noise_for(epsilon, budget.delta)
-    peer = fingerprint_of(read_certificate(Path(plan.peers[0])))
+    peer = fingerprint_of(read_certificate(plan.peer))
     total = note_release(plan.ledger, budget, peer, len(catalogue), noise)
     made = Release(epsilon=epsilon, delta=budget.delta, noise=noise)
     channel = released(vectors, plays, made, recipe, space=table.metadata.space)
@@ -180,15 +178,15 @@ def complete(plan: PartyPlan, bundle: Path, out: Path) -> dict[str, Any]:
     """
     _one_way(plan, "partner")
     check_target(out)
-    channel, model = OneWay.load(bundle), UserModel.load(plan.out)
-    if channel.release is None:
+    channel, partner = OneWay.load(bundle), OneWay.load(plan.out)
+    if channel.release is None or partner.users is None:
         raise InputError(f"{bundle}: not a release; the music side makes one: federated release")
-    if channel.space != model.space:
+    if channel.space != partner.space:
         raise SpecMismatchError(
             f"{bundle}: was made for the space {channel.space}, this side's model has "
-            f"{model.space}; ask for a new release"
+            f"{partner.space}; ask for a new release"
         )
-    channel.users = model.cut(channel.recipe, NUMBERS)
+    channel.users = partner.users.cut(channel.recipe, NUMBERS)
     model_id = channel.save(out)
     return {"model_id": model_id, "songs": len(channel.song_ids), "out": str(out)}
 

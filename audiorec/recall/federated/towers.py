@@ -1,16 +1,19 @@
-"""User tower in torch: from profile features to one unit vector per task.
+"""User tower in torch, the draws of both sides, and the steps of a training.
 
     bags, numbers ──UserTower──▶ (B, K, d): a unit vector for each of K tasks
     songs         ──SongTable (`audiorec.learning.next_model`)──▶ (n, d)
+    n aligned rows, recipe ──split_rows──▶ learnt, judged ──steps_of──▶ `JointStep`s
 
 A two-tower has one task and one dense network. An mmoe has several networks, the experts; each task
 mixes them by a gate, a softmax over the experts, and projects the result with a separate head.
-`audiorec.recall.federated.user_model` is the same in numpy.
+`audiorec.recall.federated.users` is the same in numpy, for the first task.
 
-A party's own draws (songs played, negatives, hidden items and dropout; noise has no seed) come from
-a secret, which it derives from its private key for one run and one phase: a run that starts again
-repeats its draws, and no other run has them. The secret is a buffer of the half's model:
-checkpoints include it, bundles do not.
+Both sides derive the steps from the recipe's seed and the number of aligned rows. The users of a
+step are drawn uniformly, with or without plays, so a batch does not reveal who listened. A party's
+own draws (songs played, negatives, hidden items and dropout; noise has no seed) come from a secret,
+which it derives from its private key for one run and one phase: a run that starts again repeats its
+draws, and no other run has them. The secret is a buffer of the half's model: checkpoints include
+it, bundles do not.
 
 References
 ----------
@@ -20,37 +23,105 @@ mixture-of-experts*, 2018.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from secrets import randbits
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
+from audiorec.errors import InputError
 from audiorec.learning.fit import Phase
+from audiorec.learning.machine import generator
 from audiorec.learning.schedule import cosine_decay
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.shared_draws import JointStep
-from audiorec.recall.federated.user_features import UserFeatures
+from audiorec.recall.federated.users import UserFeatures
+from audiorec.types import Int64Array
 
 BITS = 62  # a positive int64
 START_SPREAD = 0.1  # standard deviation of initial embeddings
+JUDGED, ORDER, BEGIN = range(3)  # purposes of the shared seed
 
 
-@dataclass(frozen=True, slots=True)
-class UserShape:
-    """Input shape of a user tower: the number of values of each bag and of dense columns."""
+class Place(NamedTuple):
+    """A place in a training: phase, epoch from 1, and steps done in the epoch."""
 
-    sizes: tuple[int, ...]
-    dense: int
+    phase: Phase
+    epoch: int
+    step: int
 
-    @classmethod
-    def of(cls, features: UserFeatures) -> "UserShape":
-        """Return the input shape of features."""
-        return cls(tuple(features.sizes.values()), features.dense.shape[1])
+    def __str__(self) -> str:
+        """Return the place as readable text."""
+        whole = " on everything" if self.phase == "refit" else ""
+        return f"epoch {self.epoch}{whole}, step {self.step}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JointStep:
+    """One training step of both sides.
+
+    Attributes
+    ----------
+    epoch : int
+        From 1.
+    number : int
+        Number of the step in its epoch, from 0.
+    rows : ndarray, shape (B,), int64
+        Aligned rows, each at most once.
+    done : float
+        Share of the planned steps done before this one, for the learning rate.
+    """
+
+    epoch: int
+    number: int
+    rows: Int64Array
+    done: float
+
+
+def split_rows(n: int, recipe: TwoTowerRecipe, phase: Phase) -> tuple[Int64Array, Int64Array]:
+    """Return the training rows and the validation rows of a phase, both sorted.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two rows.
+    """
+    if n < 2:
+        raise InputError(f"both sides must have at least two users in common, got {n}")
+    rows = np.arange(n, dtype=np.int64)
+    if phase == "refit":
+        return rows, rows[:0]
+    judged = generator(recipe.seed, JUDGED).permutation(n)[: max(1, round(n * recipe.valid))]
+    mask = np.zeros(n, np.bool_)
+    mask[judged] = True
+    return rows[~mask], rows[mask]
+
+
+def steps_in(n_learnt: int, recipe: TwoTowerRecipe) -> int:
+    """Return the number of steps in an epoch."""
+    return recipe.passes * _batches(n_learnt, recipe)
+
+
+def steps_of(
+    learnt: Int64Array, recipe: TwoTowerRecipe, epoch: int, first: int = 0
+) -> Iterator[JointStep]:
+    """Yield the steps of an epoch from number `first`; every pass contains each row once."""
+    batches, whole = _batches(len(learnt), recipe), steps_in(len(learnt), recipe)
+    for passed in range(first // batches, recipe.passes):
+        order = learnt[generator(recipe.seed, ORDER, epoch, passed).permutation(len(learnt))]
+        for place, rows in enumerate(np.array_split(order, batches)):
+            number = passed * batches + place
+            if number >= first:
+                done = (epoch - 1 + number / whole) / recipe.max_epochs
+                yield JointStep(epoch, number, rows, done)
+
+
+def _batches(n_learnt: int, recipe: TwoTowerRecipe) -> int:
+    return max(1, round(n_learnt / recipe.batch_size))
 
 
 class UserTower(nn.Module):
@@ -61,39 +132,25 @@ class UserTower(nn.Module):
     experts; ``head`` (K, h, d).
     """
 
-    def __init__(self, shape: UserShape, recipe: TwoTowerRecipe, weights: Sequence[float]) -> None:
-        """Initialise with small random numbers from torch's global generator.
-
-        Parameters
-        ----------
-        shape : UserShape
-        recipe : TwoTowerRecipe
-        weights : sequence of float, length K
-            Task weights: factors of the gradients.
-        """
+    def __init__(self, features: UserFeatures, recipe: TwoTowerRecipe, tasks: int) -> None:
+        """Initialise with small random numbers from torch's global generator."""
         super().__init__()
         self.experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
-        self.dropout, self.weights = recipe.dropout, tuple(weights)
-        self.is_residual = recipe.width == recipe.dimension and bool(shape.sizes)
+        self.dropout, self.tasks = recipe.dropout, tasks
+        sizes = [bag.size for bag in features.bags.values()]
+        self.is_residual = recipe.width == recipe.dimension and bool(sizes)
         self.values = nn.ParameterList(
-            [torch.randn(size, recipe.width) * START_SPREAD for size in shape.sizes]
+            [torch.randn(size, recipe.width) * START_SPREAD for size in sizes]
         )
-        width = len(shape.sizes) * recipe.width + shape.dense
-        before = width
+        width = before = len(sizes) * recipe.width + features.dense.shape[1]
         self.layers = nn.ModuleList()
         for units in recipe.hidden:
             self.layers.append(_Experts(self.experts, before, units))
             before = units
-        tasks = len(self.weights)
         self.gate = nn.Linear(width, tasks * self.experts) if self.experts > 1 else None
         self.head = nn.Parameter(torch.randn(tasks, before, recipe.dimension) / before**0.5)
 
-    def forward(
-        self,
-        bags: Sequence[tuple[Tensor, Tensor]],
-        dense: Tensor,
-        among: tuple[slice, int] | None = None,
-    ) -> Tensor:
+    def forward(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
         """Return unit vectors (B, K, d) of users.
 
         Parameters
@@ -101,41 +158,26 @@ class UserTower(nn.Module):
         bags : sequence of (Tensor, Tensor)
             Codes (P,) and the offset of each user's codes (B + 1,), int64 each.
         dense : Tensor, shape (B, A)
-        among : (slice, int), optional
-            Position of these users in a batch that is split between processes, and its size:
-            dropout is drawn for the whole batch.
         """
         means, x = self._read(bags, dense)
         hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
         for layer in self.layers:
-            hidden = self._dropped(layer(hidden).relu(), among or (slice(None), len(x)))
+            hidden = functional.dropout(layer(hidden).relu(), self.dropout, self.training)
         gates = self._gates(x)  # (B, K, E)
         # One product for all tasks, so that gradients are summed in the same order when split.
         mixed = torch.einsum("bke,ebh->bkh", gates, hidden)
         found = torch.einsum("bkh,khd->bkd", mixed, self.head)
         if self.is_residual:
             found = found + sum(means)[:, None]  # type: ignore[index]
-        weight = found.new_tensor(self.weights)[:, None]
-        unit = functional.normalize(found, dim=-1)
-        vectors: Tensor = _Weighted.apply(unit, weight)  # type: ignore[no-untyped-call]
-        return vectors
+        return functional.normalize(found, dim=-1)
 
     def entropy(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
         """Return the mean entropy of each task's gate, 1 if it uses all experts equally: (K,)."""
         if self.gate is None:
-            return torch.zeros(len(self.weights))
+            return torch.zeros(self.tasks)
         gates = self._gates(self._read(bags, dense)[1])
         bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
         return bits / math.log(self.experts)
-
-    def _dropped(self, hidden: Tensor, among: tuple[slice, int]) -> Tensor:
-        """Apply dropout to units (E, B, h), as `functional.dropout` does to the whole batch."""
-        if not self.training or not self.dropout:
-            return hidden
-        rows, n = among
-        experts, _, units = hidden.shape
-        kept = hidden.new_empty(experts, n, units).bernoulli_(1 - self.dropout)
-        return hidden * kept.div_(1 - self.dropout)[:, rows]
 
     def _read(
         self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor
@@ -147,7 +189,7 @@ class UserTower(nn.Module):
         return means, torch.cat([*means, dense], dim=1)
 
     def _gates(self, x: Tensor) -> Tensor:
-        shape = (len(x), len(self.weights), self.experts)
+        shape = (len(x), self.tasks, self.experts)
         if self.gate is None:
             return x.new_ones(shape)
         gates: Tensor = self.gate(x).view(shape).softmax(-1)
@@ -166,27 +208,9 @@ class _Experts(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-class _Weighted(torch.autograd.Function):
-    """Multiply gradients by the task weights; the forward pass is the identity.
-
-    Here and not in the loss, which may be computed by the other party: central and split training
-    then multiply the same numbers.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(weights)
-        return vectors.view_as(vectors)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (weights,) = ctx.saved_tensors
-        return gradients[0] * weights, None
-
-
-def draws_of(keys: Keys, run: str) -> Callable[[Phase], int]:
-    """Return the seed of a party's draws by phase, for a run named by `Shared.run`."""
-    return lambda phase: int.from_bytes(keys.seed("draws", run, phase), "big") >> (256 - BITS)
+def draws_of(keys: Keys, run: str, phase: Phase) -> int:
+    """Return the seed of a party's draws in a phase of a run (`Shared.run`)."""
+    return int.from_bytes(keys.seed("draws", run, phase), "big") >> (256 - BITS)
 
 
 class SecretModules(nn.ModuleDict):

@@ -59,7 +59,6 @@ HERE_ALONE = {
     "federated keys": "writes keys to a local folder",
     "federated align": "reads local keys and settings",
     "federated train": "reads local keys and settings",
-    "federated users": "reads local keys and settings",
     "federated release": "reads local keys and settings",
     "federated audit": "reads local keys and settings",
 }

@@ -14,22 +14,21 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.channel import Trained
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.space import users_in
 from audiorec.recall.federated.channel import Mmoe, TwoTower
+from audiorec.recall.federated.halves import ItemHalf, ItemSide
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.sides import ItemSide
 from audiorec.recall.registry import load_channel
 from audiorec.store.embeddings import write_embeddings
 
 KINDS = {"two-tower": (TwoTower, two_tower), "mmoe": (Mmoe, mmoe)}
 
 
-def known(width=0):
-    data = listening(width=width)
-    context = Context(sound=data.context.sound, profiles=people())
-    return RecallData(data.sequences, (), context)
+def known():
+    return RecallData(listening().sequences, (), Context(profiles=people()))
 
 
 def trained(name, **settings):
@@ -76,16 +75,6 @@ def test_mmoe_tells_its_gates_in_every_line(tmp_path):
     assert not any("own" in name or "secret" in name for name in tensors)  # stay where they are
 
 
-def test_given_songs_stay_as_they_were_given():
-    data = known(width=8)
-    channel = TwoTower(two_tower(songs="given", max_epochs=8, patience=8)).fit(data)
-    np.testing.assert_allclose(channel.songs, data.sound.units, atol=1e-6)
-    assert np.array_equal(channel.embed_sound(data.sound), data.sound.units)
-    found = channel.recall(asked(newcomers()), SONGS)
-    own = [song.startswith("song-0-") for song in found.of(0)]
-    assert np.mean(own) > 0.9
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_new_songs_lie_where_their_sound_says(name):
     kind, recipe = KINDS[name]
@@ -103,8 +92,8 @@ def half_a_channel():
     recipe = two_tower()
     data = listening()
     items = ItemSide.of(data, USERS)
-    half = items.half(recipe, "refit", defence=Defence())
-    return TwoTower.of_halves(recipe, items, half, data, space="spoken-of")
+    half = ItemHalf(items, recipe, "refit", defence=Defence())
+    return TwoTower.of_half(items, half, data, space="spoken-of", trained=Trained())
 
 
 def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp_path):
@@ -113,7 +102,7 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     loaded = load_channel(tmp_path / "model")
     assert loaded.space == "spoken-of"
     assert np.array_equal(loaded.songs, channel.songs)
-    with pytest.raises(InputError, match="the partner has its user tower: give --users"):
+    with pytest.raises(InputError, match="the partner has the model of users: give --users"):
         loaded.recall(asked(newcomers()), 3)
     vectors = np.eye(TASTES, 8, dtype=np.float32)
     path = tmp_path / "users.parquet"

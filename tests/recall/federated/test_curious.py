@@ -1,4 +1,4 @@
-"""A partner that keeps all it receives: over the network, differences tell it nothing more."""
+"""A partner that keeps all it receives: differences of messages tell it nothing more."""
 
 import importlib.util
 from pathlib import Path
@@ -8,8 +8,20 @@ import pytest
 from needs import needs
 
 needs("torch")
-needs("cryptography")
-needs("private_set_intersection")
+
+from direct_transport import Direct, Served
+
+from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.federated.exchange import Shared, finish
+from audiorec.recall.federated.halves import ItemSide, UserSide
+from audiorec.recall.federated.link import Caller, PartyRun
+from audiorec.recall.federated.noise import Defence
+from audiorec.recall.federated.protocol import MessageKind, decode
+from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.split import ItemHost, train_partner
+from audiorec.recall.federated.towers import split_rows, steps_of
 
 SPEC = importlib.util.spec_from_file_location(
     "federated_curious", Path(__file__).parents[3] / "benchmarks/federated_curious.py"
@@ -18,12 +30,54 @@ bench = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(bench)
 # Far enough out that chance does not get there in a thousand runs of this test.
 DEVIATIONS = 4
+RECIPE = TwoTowerRecipe(max_epochs=2, passes=10, min_users=1)
+
+
+def kept(folder, world):
+    """Train over messages; return the gradients that the partner kept, with their rows."""
+    plays, profiles, mute = world
+    ids = tuple(sorted({*plays, *mute}))
+    people = Profiles(ids, {"interests": [profiles[user]["interests"] for user in ids]}, {})
+    data = RecallData(Sequences.from_lists([plays.get(user, []) for user in ids], ids))
+    shared = Shared(recipe=RECIPE, users=len(ids), alignment="a" * 64)
+    found, asked = {}, []
+
+    def keep(content):
+        message = decode(content)
+        if message.kind == MessageKind.GRADIENTS:
+            place = (message["phase"], message["epoch"], message["step"])
+            rows, _ = split_rows(len(ids), RECIPE, message["phase"])
+            step = next(steps_of(rows, RECIPE, *place[1:]))
+            found[place] = (step.rows, message.array().astype(np.float64))
+
+    sides = [folder / name for name in ("music", "partner")]
+    for side in sides:
+        side.mkdir()
+    how = PartyRun(defence=Defence(), wait_s=60)
+    save = lambda *saved: asked.append(saved)  # noqa: E731
+    host = ItemHost(ItemSide.of(data, ids), shared, how, save, work=sides[0], seed=lambda _: 1)
+    music = Served(host, how)
+    train_partner(
+        lambda: Caller(Direct(music.desk, keep), timeout_s=60),
+        UserSide.of(people, ids, RECIPE),
+        shared,
+        how,
+        work=sides[1],
+        seed=lambda _: 2,
+        conclude=lambda caller, fitted: finish(
+            caller, fitted.learner.user.embed(np.arange(len(ids))), "ab" * 8, how, lambda: None
+        ),
+    )
+    music.join()
+    assert len(asked) == 1
+    return found, ids
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     world = bench.made_up(320, silent=0.5)
-    return bench.curious(tmp_path_factory.mktemp("curious"), world, "max_epochs = 2, passes = 10")
+    steps, ids = kept(tmp_path_factory.mktemp("curious"), world)
+    return bench.attack(steps, bench.truth(world, ids))
 
 
 def within_chance(figures, chance):
@@ -33,24 +87,14 @@ def within_chance(figures, chance):
     return value - reach <= chance <= value + reach
 
 
-def test_differences_of_messages_find_nobody(found):
+def test_differences_of_messages_find_nobody_and_sums_of_gradients_find_who_plays(found):
     print(found)
-    assert found["silent_by_difference"][3] > 1_000
+    assert found["silent_by_difference"][3] > 500
     assert found["same_song_by_difference"][3] > 1_000
     assert within_chance(found["silent_by_difference"], 0.5)
     assert within_chance(found["same_song_gain"], 0.0)
     assert found["shortest_difference"] > 1  # nothing cancels
-
-
-def test_the_music_side_records_what_the_partner_finds(found):
-    """Also what still works: the length of a user's summed gradients."""
-    watched = found["watch"]
-    for attack, own in (
-        ("same song, by the nearest difference of two steps", "same_song_by_difference"),
-        ("plays at all, by the length of summed gradients", "plays_by_summed_length"),
-    ):
-        assert watched[attack][0] == pytest.approx(found[own][0], abs=0.03)
-    assert found["plays_by_summed_length"][0] > 0.8
+    assert found["plays_by_summed_length"][0] > 0.8  # is not hidden: the page says so
 
 
 def test_the_same_attacks_find_everybody_if_noise_is_reused():

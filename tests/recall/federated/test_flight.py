@@ -7,6 +7,7 @@ import socket
 import stat
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from needs import needs
@@ -14,7 +15,6 @@ from needs import needs
 needs("cryptography")
 
 from audiorec.errors import InputError, LostPeerError, MissingFileError, PeerError
-from audiorec.recall.federated.flight import FlightDesk, FlightTransport
 from audiorec.recall.federated.keys import (
     HOST,
     Keys,
@@ -24,34 +24,49 @@ from audiorec.recall.federated.keys import (
     read_keys,
     readable_fingerprint,
 )
-from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.link import (
+    NOTED,
+    Caller,
+    FlightDesk,
+    FlightTransport,
+    PartyRun,
+)
 from audiorec.recall.federated.protocol import MAX_MESSAGE, Message, MessageKind, decode, encode
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    return {name: make_keys(folder / name, name) for name in ("music", "partner", "stranger")}
+    return {name: make_keys(folder / name) for name in ("music", "partner", "stranger")}
+
+
+class Noting:
+    """A host that notes every question, and is never done."""
+
+    is_done = False
+
+    def greet(self, hello, nonces):
+        pass
+
+    def answer(self, _message):
+        return NOTED
 
 
 @pytest.fixture
 def listening(keys):
-    """A desk behind TLS that notes every pause; the address, and the desk."""
-    desk = Desk(certificates=(keys["partner"].fingerprint, keys["music"].fingerprint), timeout_s=5)
+    """A desk behind TLS that notes every question; the address, and the desk."""
+    stop = threading.Event()
+    with FlightDesk("127.0.0.1:0", keys["music"], keys["partner"].certificate) as server:
 
-    def run():
-        try:
-            desk.welcome(desk.accept(10))
-            while True:
-                desk.receive(MessageKind.PAUSE)
-                desk.reply(MessageKind.NOTED)
-        except LostPeerError:
-            desk.close()
+        def run():
+            with suppress(LostPeerError):
+                server.desk.serve(Noting(), PartyRun(wait_s=10, stop=stop))
 
-    with FlightDesk("127.0.0.1:0", desk, keys["music"], keys["partner"].certificate) as server:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        yield f"127.0.0.1:{server.port}", desk
+        yield f"127.0.0.1:{server.port}", server.desk
+        stop.set()
+        thread.join()
 
 
 def caller(address, own, other, timeout_s=5.0):
@@ -60,22 +75,22 @@ def caller(address, own, other, timeout_s=5.0):
 
 def test_two_parties_that_know_each_other_talk(keys, listening):
     here = caller(listening[0], keys["partner"], keys["music"].certificate)
-    assert here.hello("train")["role"] == "music"
+    here.hello("train")
     for _ in range(3):
-        here.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
+        here.ask(MessageKind.COUNT, {"ids": 1})
     assert here.transport.certificates == listening[1].certificates
     here.close()
 
 
 def test_a_stranger_does_not_get_in(keys, listening):
-    with pytest.raises(LostPeerError, match="our certificate is not among its peers"):
+    with pytest.raises(LostPeerError, match="our certificate is not its peer"):
         caller(listening[0], keys["stranger"], keys["music"].certificate).hello("train")
     here = caller(listening[0], keys["partner"], keys["music"].certificate)
     here.hello("train")  # nobody else was disturbed
 
 
 def test_another_server_is_not_spoken_to(keys, listening):
-    with pytest.raises(PeerError, match="its certificate is not the one in peers") as caught:
+    with pytest.raises(PeerError, match="its certificate is not the one in peer") as caught:
         caller(listening[0], keys["partner"], keys["stranger"].certificate).hello("train")
     assert not isinstance(caught.value, LostPeerError)  # waiting would not help
 
@@ -131,9 +146,7 @@ def test_something_else_that_listens_there_is_lost(keys):
 
 
 def test_a_slow_party_is_lost_after_the_time_limit(keys):
-    prints = (keys["partner"].fingerprint, keys["music"].fingerprint)
-    desk = Desk(certificates=prints, timeout_s=5)
-    with FlightDesk("127.0.0.1:0", desk, keys["music"], keys["partner"].certificate) as server:
+    with FlightDesk("127.0.0.1:0", keys["music"], keys["partner"].certificate) as server:
         here = caller(f"127.0.0.1:{server.port}", keys["partner"], keys["music"].certificate, 0.3)
         started = time.monotonic()
         with pytest.raises(LostPeerError, match=r"no answer within 0.3 s \(timeout_s\)"):
@@ -155,26 +168,28 @@ def test_bodies_beyond_the_limit_are_refused(keys, listening):
 @pytest.mark.parametrize("address", ["256.0.0.1:1", "192.0.2.1:1"])
 def test_an_address_that_is_not_ours_is_said(address, keys):
     with pytest.raises(InputError, match=f"{address}: cannot listen on this address"):
-        FlightDesk(address, Desk(), keys["music"], keys["partner"].certificate)
+        FlightDesk(address, keys["music"], keys["partner"].certificate)
 
 
 def test_keys_are_written_once_and_read_by_their_owner_alone(tmp_path):
-    made = make_keys(tmp_path / "k", "music")
+    made = make_keys(tmp_path / "k")
     assert stat.S_IMODE((tmp_path / "k" / "key.pem").stat().st_mode) == 0o600
     assert read_keys(tmp_path / "k") == made
     assert made.fingerprint == fingerprint_of(made.certificate)
     assert readable_fingerprint(made.fingerprint).replace(" ", "") == made.fingerprint
     with pytest.raises(InputError, match="already exists and other parties may trust it"):
-        make_keys(tmp_path / "k", "music")
+        make_keys(tmp_path / "k")
     (tmp_path / "k" / "key.pem").chmod(0o644)
     if os.name == "posix":
         with pytest.raises(InputError, match=r"readable by others; run: chmod 600 .*key\.pem"):
             read_keys(tmp_path / "k")
 
 
-def test_a_certificate_that_is_none_is_refused(tmp_path):
-    make_keys(tmp_path / "old", "music", days=0)
-    make_keys(tmp_path / "k", "music")
+def test_a_certificate_that_is_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiorec.recall.federated.keys.VALID_DAYS", 0)
+    make_keys(tmp_path / "old")
+    monkeypatch.undo()
+    make_keys(tmp_path / "k")
     cases = {
         "expired": (tmp_path / "old" / "certificate.pem", "audiorec federated keys"),
         "key": (tmp_path / "k" / "key.pem", "one certificate in PEM format and no key"),

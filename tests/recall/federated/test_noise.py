@@ -90,14 +90,13 @@ def test_recipes_are_told_apart_by_every_setting():
     made = [
         TwoTowerRecipe(),
         TwoTowerRecipe(seed=1),
-        TwoTowerRecipe(songs="given"),
         MmoeRecipe(),
-        MmoeRecipe(item_weights=(1.0, 1.0)),
+        MmoeRecipe(experts=2),
     ]
     assert len({recipe.fingerprint for recipe in made}) == len(made)
     for recipe in made:
         assert recipe_of(recipe.to_json(), type(recipe)) == recipe
-    with pytest.raises(InputError, match="item_weights must be above 0"):
-        MmoeRecipe(item_weights=())
-    with pytest.raises(InputError, match="negative_source must be"):
-        TwoTowerRecipe(negative_source="none")
+    former = {**TwoTowerRecipe().to_json(), "positives": 1, "songs": "learnt"}
+    assert recipe_of(former, TwoTowerRecipe) == TwoTowerRecipe()  # are constants now
+    with pytest.raises(TypeError, match="songs"):
+        recipe_of({**former, "songs": "given"}, TwoTowerRecipe)

@@ -5,20 +5,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from direct_transport import Direct, Dying, DyingDesk, KilledError
+from direct_transport import Direct, Dying, KilledError, Served
 from one_way_world import SMALL, USERS, people, plays
 
 from audiorec.errors import InputError, LostPeerError, ProtocolError, SpecMismatchError
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Context, RecallData
-from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.exchange import Shared, VectorsHost, finish
+from audiorec.recall.federated.link import Caller, PartyRun, keep_trying
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.one_way import OneWay, fit_songs, fit_users, rows_of
 from audiorec.recall.federated.protocol import MessageKind, decode, pack, parts_of
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.send_once import receive_vectors, send_vectors
-from audiorec.recall.federated.session import PartyRun, Shared
 from audiorec.recall.registry import load_channel
 
 
@@ -87,74 +86,54 @@ def test_without_profiles_or_columns_there_is_nothing_to_learn_users_from():
         OneWay(SMALL).fit(strangers)
 
 
-class Music:
+class Music(Served):
     """The music side in a thread."""
 
-    def __init__(self, *, desk=None, recipe=SMALL, data=None, fit=None, wait_s=20.0):
-        self.desk, self.data = desk or Desk(timeout_s=20), data or plays()
-        self.shared = Shared(recipe=recipe, users=len(USERS))
-        self.how, self.fits, self.saved = PartyRun(wait_s=wait_s), 0, None
-        self.error = self.done = None
-        self.fit = fit or (lambda: None)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
+    def __init__(self, *, recipe=SMALL, data=None, fit=None, dies=0, acted=False, wait_s=20.0):
+        self.data, self.recipe, self.fit, self.fits = data or plays(), recipe, fit, 0
+        self.saved = None
+        shared = Shared(recipe=recipe, users=len(USERS), alignment="a" * 64)
+        how = PartyRun(wait_s=wait_s)
+        super().__init__(VectorsHost(shared, how, self._save), how, dies=dies, acted=acted)
 
-    def _run(self):
-        try:
-            self.done = receive_vectors(
-                self.desk, self.shared, "a" * 64, self.how, self._fitted, self._save
-            )
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            self.error = error
-        finally:
-            self.desk.close()
-
-    def _fitted(self, vectors):
+    def _save(self, vectors, space):
         self.fits, self.vectors = self.fits + 1, vectors
-        self.fit()
-        return OneWay.of_vectors(self.shared.recipe, self.data, USERS, vectors)
-
-    def _save(self, channel, space):
-        channel.space, self.saved = space, channel
-        return space
+        if self.fit is not None:
+            self.fit()
+        self.saved = OneWay.of_vectors(self.recipe, self.data, USERS, vectors, space=space)
 
     def join(self):
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-        if self.error is not None:
-            raise self.error
+        super().join()
         return self
 
 
 def sent(music, *, vectors=None, wrap=Direct, observer=None, recipe=SMALL, timeout_s=20, **how):
-    """Run the partner to its end; return whether it is done, and the space."""
-    spaces = []
+    """Run the partner to its end; return whether it wrote its model."""
+    written = []
     found = fit_users(people(), recipe).embed(people()) if vectors is None else vectors
-    done = send_vectors(
-        lambda: [Caller(wrap(music().desk, observer), timeout_s=timeout_s)],
-        found,
-        Shared(recipe=recipe, users=len(USERS)),
-        ["a" * 64],
-        PartyRun(**{"wait_s": 20.0, **how}),
-        spaces.append,
-    )
-    return done, spaces
+    shared = Shared(recipe=recipe, users=len(USERS), alignment="a" * 64)
+    run = PartyRun(**{"wait_s": 20.0, **how})
+
+    def talk(caller):
+        shared.greet(caller)
+        finish(caller, found, "ab" * 8, run, lambda: written.append(True))
+
+    keep_trying(lambda: Caller(wrap(music().desk, observer), timeout_s=timeout_s), talk, run)
+    return bool(written)
 
 
 def test_two_parties_get_what_one_process_gets_bit_for_bit(tmp_path):
     music = Music()
-    done, spaces = sent(lambda: music)
+    assert sent(lambda: music)
     music.join()
     known = RecallData(plays().sequences, (), Context(profiles=people()))
     central = OneWay(SMALL).fit(known)
-    assert done
-    assert music.done
     np.testing.assert_array_equal(music.saved.songs, central.songs)
     np.testing.assert_array_equal(music.saved.prior, central.prior)
     assert music.saved.trained.figures == central.trained.figures
     music.saved.save(tmp_path / "model")
     loaded = load_channel(tmp_path / "model")
-    assert (loaded.space, loaded.users) == (spaces[0], None)
+    assert (loaded.space, loaded.users) == ("ab" * 8, None)
     assert "gets nothing back" in (tmp_path / "model" / "MODEL_CARD.md").read_text()
 
 
@@ -166,17 +145,13 @@ def test_one_table_crosses_and_the_answers_do_not_depend_on_plays():
         sent(lambda music=music: music, observer=heard.append)
         music.join()
         told.append([decode(data) for data in heard])
+    asked = [MessageKind.TABLE, MessageKind.FINISH, MessageKind.FINISH]
     kinds = [message.kind for message in told[0]]
-    assert kinds == [
-        *(MessageKind.HELLO, MessageKind.WELCOME, MessageKind.TABLE, MessageKind.NOTED),
-        *(MessageKind.FINISH, MessageKind.FINISHED) * 2,
-    ]
-    for first, second in zip(*told, strict=True):
-        if first.kind == MessageKind.FINISHED:
-            spaces = [next(m for m in one if m.kind == MessageKind.FINISH)["space"] for one in told]
-            assert [first["model_id"], second["model_id"]] == spaces  # the partner's own word
-        elif first.kind == MessageKind.NOTED:
-            assert first.fields == second.fields == {}
+    assert kinds[:2] == [MessageKind.HELLO, MessageKind.WELCOME]
+    assert kinds[2::2] == asked
+    assert set(kinds[3::2]) == {MessageKind.NOTED}
+    for first, second in zip(*(one[3::2] for one in told), strict=True):
+        assert (first.fields, first.payload) == (second.fields, second.payload) == ({}, b"")
 
 
 # The fourth message is the last one: after it, both have their models.
@@ -188,7 +163,7 @@ def test_a_partner_that_dies_sends_the_same_bytes_again(left, heard):
     Dying.left, Dying.heard = left, heard
     with pytest.raises(KilledError):
         sent(lambda: music, wrap=Dying, observer=whole.append)
-    done, _ = sent(lambda: music, observer=whole.append)
+    done = sent(lambda: music, observer=whole.append)
     music.join()
     tables = [m.payload for m in map(decode, whole) if m.kind == MessageKind.TABLE]
     assert done
@@ -201,7 +176,7 @@ def test_a_partner_that_dies_sends_the_same_bytes_again(left, heard):
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_music_side_that_dies_is_sent_the_table_again(after):
-    first = Music(desk=DyingDesk(after, answered=False))
+    first = Music(dies=after)
     parties = [first]
 
     def find():
@@ -209,18 +184,16 @@ def test_a_music_side_that_dies_is_sent_the_table_again(after):
             parties.append(Music())
         return parties[-1]
 
-    done, spaces = sent(find)
-    assert done
+    assert sent(find)
+    assert isinstance(first.error, KilledError)
     if after < 3:  # else it had written its model, and nothing is missing
-        assert parties[-1].join().saved.space == spaces[-1]
-        assert isinstance(first.error, KilledError)
+        assert parties[-1].join().saved is not None
 
 
 def test_a_fit_that_takes_longer_than_the_time_limit_runs_once():
     slow = threading.Event()
     music = Music(fit=lambda: slow.wait(1.5))
-    done, _ = sent(lambda: music, timeout_s=0.4)
-    assert done
+    assert sent(lambda: music, timeout_s=0.4)
     assert music.join().fits == 1
 
 
@@ -259,12 +232,12 @@ def test_other_settings_and_another_alignment_are_refused_by_name():
         music.join()
 
 
-def test_who_is_told_to_stop_stops_both():
-    stop, music = threading.Event(), Music()
+def test_a_partner_that_is_told_to_stop_writes_nothing():
+    stop, music = threading.Event(), Music(wait_s=0.5)
     stop.set()
-    done, spaces = sent(lambda: music, stop=stop)
-    assert (done, spaces) == (False, [])
-    assert music.join().done is False
+    assert not sent(lambda: music, stop=stop)
+    with pytest.raises(LostPeerError):
+        music.join()
 
 
 def test_nobody_there_is_an_error_after_a_while():

@@ -4,18 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from needs import needs
 
-needs("torch")
-
-from audiorec.recall.federated import ranking
 from audiorec.recall.federated.ranking import figures_of, ranks_of
-from audiorec.recall.federated.user_features import Bag
+from audiorec.recall.federated.users import Bag
 
 
 @given(st.data())
-@pytest.mark.parametrize("few", [0, 40])
-def test_ranks_are_those_of_counting(few, data):
+def test_ranks_are_those_of_counting(data):
     n = data.draw(st.integers(1, 9))
     cells = st.lists(st.integers(0, 4), min_size=3 * n, max_size=3 * n)
     similar = np.array(data.draw(cells), np.float32).reshape(3, n)
@@ -30,9 +25,7 @@ def test_ranks_are_those_of_counting(few, data):
             above = sum(value > row[item] for value in others)
             equal = sum(value == row[item] for value in others)
             expected.append(1 + above + equal / 2 if learnt[item] else np.inf)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "FEW", few)
-        assert ranks_of(similar, met, learnt).tolist() == expected
+    assert ranks_of(similar, met, learnt).tolist() == expected
 
 
 def test_figures_by_hand():

@@ -1,7 +1,6 @@
 """Releases with a promise: two accountants, one user's reach, the ledger, an audit by canaries."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +12,14 @@ from scipy.integrate import trapezoid
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.federated.accounting import delta_of, epsilon_of, lower_bound, noise_for
 from audiorec.recall.federated.ledger import (
     Budget,
     Ledger,
     LedgerEntry,
+    delta_of,
+    epsilon_of,
+    lower_bound,
+    noise_for,
     note_ids,
     note_release,
     note_vectors,
@@ -261,8 +263,8 @@ def plan_of(folder, role, **more):
     text = "\n".join(f"{name} = {value}" for name, value in more.items())
     other = "partner" if role == "music" else "music"
     (folder / f"{role}.toml").write_text(
-        f'[federated]\nrole = "{role}"\nkeys = "keys"\npeers = ["{other}.pem"]\n'
-        f'addresses = ["127.0.0.1:1"]\n{text}\n'
+        f'[federated]\nrole = "{role}"\nkeys = "keys"\npeer = "{other}.pem"\n'
+        f'address = "127.0.0.1:1"\n{text}\n'
     )
     return PartyPlan.read(folder / f"{role}.toml")
 
@@ -301,7 +303,7 @@ def test_a_release_and_the_partner_s_model_make_a_channel_for_profiles(tmp_path)
     quiet = np.zeros((len(data.song_ids), 9))
     channel = released(model.embed(people()), heard, EIGHT, RECIPE, space="ab" * 8, noises=quiet)
     channel.save(tmp_path / "out")
-    replace(model, space="ab" * 8).save(tmp_path / "model")
+    OneWay.of_partner(model, space="ab" * 8).save(tmp_path / "model")
     plan = plan_of(tmp_path, "partner")
     complete(plan, tmp_path / "out", tmp_path / "all")
     whole = OneWay.load(tmp_path / "all")
@@ -309,7 +311,7 @@ def test_a_release_and_the_partner_s_model_make_a_channel_for_profiles(tmp_path)
     found = whole.similarities(whole.users.embed(people()))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert whole.release == EIGHT
-    replace(model, space="cd" * 8).save(tmp_path / "model")
+    OneWay.of_partner(model, space="cd" * 8).save(tmp_path / "model")
     with pytest.raises(SpecMismatchError, match="was made for the space abab"):
         complete(plan, tmp_path / "out", tmp_path / "all")
     other = OneWay.of_vectors(RECIPE, data, USERS, model.embed(people()), space="cd" * 8)

@@ -1,5 +1,7 @@
 """What is known of users as numbers, by hand; and the tower in numpy beside torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,13 @@ from two_towers import USERS, mmoe, people, split_halves, train_split, two_tower
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.listening.profiles import Profiles
-from audiorec.recall.federated.user_features import Bag, UserEncoder, UserFeatures
-from audiorec.recall.federated.user_model import UserModel, weights_of
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import Context
+from audiorec.recall.federated.channel import Mmoe, TwoTower
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.recipe import MmoeRecipe
+from audiorec.recall.federated.users import Bag, UserEncoder, UserFeatures, UserModel, weights_of
+from audiorec.recall.registry import load_channel
 
 
 def some():
@@ -47,12 +54,6 @@ def test_of_whom_nothing_is_known_that_was_learnt():
     assert encoder.encode(some()).known.tolist() == [True, True, False, True]
 
 
-def test_there_and_back():
-    encoder = UserEncoder.fit(some())
-    again = UserEncoder.from_json(encoder.to_json())
-    assert again == encoder
-
-
 @given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=8), st.data())
 def test_rows_and_values_of_a_bag(lists, data):
     starts = np.cumsum([0, *map(len, lists)])
@@ -79,41 +80,70 @@ def test_columns_that_do_not_fit_are_refused():
         UserFeatures({}, np.zeros((2, 0), np.float32), np.zeros(3, np.bool_))
 
 
-@pytest.mark.parametrize("recipe", [two_tower(), mmoe(), mmoe(width=5, hidden=(9, 7))])
-def test_numpy_says_what_torch_says(recipe, tmp_path):
-    needs("torch")
+def partner_of(recipe, **defence):
+    """Return the partner's channel after a training, and its half."""
     user, _ = train_split(recipe, epochs=1)
     encoder = UserEncoder.fit(people().for_users(USERS), min_users=recipe.min_users)
-    model = UserModel(
-        recipe=recipe, encoder=encoder, weights=weights_of(user.model.state_dict()), space="here"
-    )
+    weights = weights_of(user.model.state_dict())
+    model = UserModel(recipe=recipe, encoder=encoder, weights=weights, **defence)
+    kind = Mmoe if isinstance(recipe, MmoeRecipe) else TwoTower
+    return kind.of_partner(model, space="here"), user
+
+
+@pytest.mark.parametrize("recipe", [two_tower(), mmoe(), mmoe(width=5, hidden=(9, 7))])
+def test_numpy_says_what_torch_says_and_a_partner_s_model_has_no_user_and_no_song(recipe, tmp_path):
+    channel, user = partner_of(recipe)
     rows = np.arange(len(USERS), dtype=np.int64)
-    np.testing.assert_allclose(model.embed(people()), user.embed(rows)[0], atol=2e-6)
-    model_id = model.save(tmp_path / "users")
-    again = UserModel.load(tmp_path / "users")
-    assert (again.model_id, again.space) == (model_id, "here")
-    assert np.array_equal(again.embed(people()), model.embed(people()))
+    np.testing.assert_allclose(channel.users.embed(people()), user.embed(rows), atol=2e-6)
+    model_id = channel.save(tmp_path / "users")
+    again = load_channel(tmp_path / "users")
+    assert (again.model_id, again.space, again.song_ids) == (model_id, "here", ())
+    assert np.array_equal(again.users.embed(people()), channel.users.embed(people()))
     stranger = Profiles(("nobody",), {"items": ["unheard of"]}, {})
-    assert not again.embed(stranger).any()
-    with pytest.raises(InputError, match="no business 1; the model has 1"):
-        again.embed(people(), business=1)
+    assert not again.users.embed(stranger).any()
+    asked = Context(profiles=stranger).queries_of(Sequences.from_lists([[]], ["nobody"]))
+    with pytest.raises(InputError, match="the music side has the songs"):
+        again.recall(asked, 3)
     content = b"".join(file.read_bytes() for file in (tmp_path / "users").iterdir())
     assert not any(name.encode() in content for name in USERS)
     assert b"secret" not in content
     assert b"does not guarantee privacy" in content
 
 
+def test_noise_on_vectors_is_the_same_each_time_and_follows_from_key_and_profile(tmp_path):
+    """Averaging removes nothing, and the difference of two vectors of a user is not free of it."""
+    noisy = {"defence": Defence(vector_noise=0.5), "noise_key": b"k" * 32}
+    channel, _ = partner_of(two_tower(), **noisy)
+    channel.save(tmp_path / "users")
+    model, plain = load_channel(tmp_path / "users").users, channel.users.plain()
+    assert plain.defence == NOTHING
+    first, noise = model.embed(people()), model.embed(people()) - plain.embed(people())
+    lengths = np.linalg.norm(noise, axis=1)
+    assert 0.05 < lengths.min() < lengths.max() < 2
+    few = people().for_users(USERS[::-1][:9])
+    # Another batch moves a sum's last digit.
+    np.testing.assert_allclose(model.embed(few), first[::-1][:9], atol=1e-6)
+    older = Profiles(USERS, people().categories, {"age": people().numbers["age"] + 1})
+    other = model.embed(older) - plain.embed(older)
+    assert np.linalg.norm(other - noise, axis=1).min() > 0.05
+    again = replace(model, noise_key=b"l" * 32).embed(people())
+    assert np.linalg.norm(again - first, axis=1).min() > 0.05
+
+
+def test_vectors_may_be_rounded():
+    channel, _ = partner_of(two_tower(), defence=Defence(rounding="float16"))
+    found = channel.users.embed(people())
+    np.testing.assert_array_equal(found, found.astype(np.float16).astype(np.float32))
+    assert not np.array_equal(found, channel.users.plain().embed(people()))
+
+
 def test_a_damaged_tower_is_refused(tmp_path):
-    needs("torch")
     user, _ = split_halves(two_tower())
     encoder = UserEncoder.fit(people(), min_users=2)
     weights = weights_of(user.model.state_dict())
     for name, wrong in (("head", weights["head"][:, :3]), ("values.0", weights["values.0"][:4])):
-        model = UserModel(recipe=two_tower(), encoder=encoder, weights={**weights, name: wrong})
-        model.save(tmp_path / name)
+        wrong = {**weights, name: wrong}
+        model = UserModel(recipe=two_tower(), encoder=encoder, weights=wrong)
+        TwoTower.of_partner(model, space="s").save(tmp_path / name)
         with pytest.raises(WeightsError, match=f"do not fit the recipe of the user tower: {name}"):
-            UserModel.load(tmp_path / name)
-    model = UserModel(recipe=mmoe(), encoder=encoder, weights=weights)
-    model.save(tmp_path / "other")
-    with pytest.raises(WeightsError, match="do not fit the recipe of the user tower"):
-        UserModel.load(tmp_path / "other")
+            load_channel(tmp_path / name)

@@ -1,0 +1,421 @@
+"""What is known of users as numbers, and the model that turns it into vectors.
+
+    `Profiles` ──UserEncoder.fit──▶ `UserEncoder` ──encode──▶ `UserFeatures`: bags and numbers
+    profiles ──UserModel.embed──▶ (n, d), with the partner's defence
+
+A text column becomes a bag of values, separated by ``|``: one for a category, several for
+interests, tags or the partner's own items. Numbers are standardised; a missing one is 0 and has its
+flag set. The model needs no torch: it is the tower of `audiorec.recall.federated.towers` in numpy,
+or the projection of a one-way model. It holds weights and values shared by several users, but no
+data of a single user.
+"""
+
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from audiorec.errors import InputError, ShapeError, WeightsError
+from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
+from audiorec.listening.profiles import MAX_DEVIATION, Profiles
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.recipe import (
+    RECIPES,
+    MmoeRecipe,
+    OneWayRecipe,
+    PartyRecipe,
+    TwoTowerRecipe,
+    recipe_of,
+)
+from audiorec.types import BoolArray, FloatArray, Int64Array, Ragged, entries, offsets, unit
+
+DIVIDER = "|"
+ROWS = 4_096  # users at a time
+USER = "user."  # prefix of names in a bundle
+NOISE_KEY = "noise_key"  # name of the secret of the noise in a bundle
+Weights = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bag(Ragged):
+    """Value codes of n users in one column, or their plays; a user may have none.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (n + 1,), int64
+        User i has ``code[starts[i]:starts[i + 1]]``.
+    code : ndarray, shape (P,), int64
+        Codes below `size`.
+    size : int
+    """
+
+    COLUMNS = ("code",)
+    starts: Int64Array
+    code: Int64Array
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.starts[0] != 0 or self.starts[-1] != len(self.code):
+            raise ShapeError(f"starts must cut {len(self.code)} values into users")
+
+    def take(self, rows: Int64Array) -> Self:
+        """Return the values of the given users."""
+        counts = self.lengths[rows]
+        return self._with(offsets(counts), entries(self.starts[rows], counts))
+
+    def draw(self, rng: np.random.Generator) -> Int64Array:
+        """Draw the place of one value of each user in `code`: (n,), int64; -1 without values."""
+        place = self.starts[:-1] + (rng.random(len(self)) * self.lengths).astype(np.int64)
+        return np.where(self.lengths > 0, place, -1)
+
+    def at(self, place: Int64Array) -> Int64Array:
+        """Return the values at places that `draw` returned; -1 at -1."""
+        return np.append(self.code, -1)[place]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UserFeatures:
+    """Profile features of n users.
+
+    Attributes
+    ----------
+    bags : mapping of str to Bag
+        Bags by column.
+    dense : ndarray, shape (n, A), float32
+        Standardised numbers, each with a flag for missing values.
+    known : ndarray, shape (n,), bool
+        Whether the user has any value that the encoder knows.
+    """
+
+    bags: Mapping[str, Bag]
+    dense: FloatArray
+    known: BoolArray
+
+    def __post_init__(self) -> None:
+        if {len(self.known), len(self.dense), *map(len, self.bags.values())} != {len(self.known)}:
+            raise ShapeError("each column needs one row per user")
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def take(self, rows: Int64Array) -> "UserFeatures":
+        """Return the features of the given users."""
+        bags = {name: bag.take(rows) for name, bag in self.bags.items()}
+        return UserFeatures(bags, self.dense[rows], self.known[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class UserEncoder:
+    """Vocabulary and scaling of profile columns: plain values for a model's JSON.
+
+    Attributes
+    ----------
+    values : mapping of str to tuple of str
+        Known values of each text column, the most frequent first.
+    numbers : mapping of str to (float, float)
+        Mean and standard deviation of each numeric column.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def fit(cls, people: Profiles, *, min_users: int = 1, max_values: int = 100_000) -> Self:
+        """Learn values and scales; a value that fewer than `min_users` users have is left out."""
+        values = {
+            name: found
+            for name, texts in people.categories.items()
+            if (found := _frequent(texts, min_users, max_values))
+        }
+        numbers = {
+            name: (float(known.mean()), float(known.std()) or 1.0)
+            for name, column in people.numbers.items()
+            if len(known := column[~np.isnan(column)])
+        }
+        return cls(values, numbers)
+
+    def encode(self, people: Profiles) -> UserFeatures:
+        """Encode users; a missing column is treated as unknown, an extra one is ignored."""
+        n = len(people)
+        nothing: list[str | None] = [None] * n
+        bags = {name: self._bag(name, people.categories.get(name, nothing)) for name in self.values}
+        known = np.zeros(n, np.bool_)
+        for bag in bags.values():
+            known |= bag.lengths > 0
+        dense = np.zeros((n, 2 * len(self.numbers)), np.float32)
+        for place, (name, (mean, scale)) in enumerate(self.numbers.items()):
+            raw = np.asarray(people.numbers.get(name, np.full(n, np.nan)), np.float64)
+            z = np.clip((raw - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION)
+            dense[:, 2 * place] = np.nan_to_num(z, nan=0.0)
+            dense[:, 2 * place + 1] = np.isnan(raw)
+            known |= ~np.isnan(raw)
+        return UserFeatures(bags, dense, known)
+
+    def _bag(self, name: str, texts: Sequence[str | None]) -> Bag:
+        number = {value: place for place, value in enumerate(self.values[name])}
+        lists = [[number[v] for v in _split(text) if v in number] for text in texts]
+        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        code = np.array([c for codes in lists for c in codes], np.int64)
+        return Bag(starts, code, len(number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UserModel:
+    """The partner's side of a model: encoder of profiles, weights, and defence of vectors.
+
+    Attributes
+    ----------
+    recipe : PartyRecipe
+    encoder : UserEncoder
+    weights : mapping of str to ndarray
+        Weights for `user_vectors`.
+    defence : Defence
+        Noise and rounding of vectors; none if both sides are one business.
+    noise_key : bytes
+        Secret of the noise. Who has it can remove the noise: the model stays with the partner.
+    """
+
+    recipe: PartyRecipe
+    encoder: UserEncoder
+    weights: Weights
+    defence: Defence = NOTHING
+    noise_key: bytes = b""
+
+    def embed(self, people: Profiles) -> FloatArray:
+        """Return defended vectors of users: (n, d) float32, of length 1 before; 0 if unknown.
+
+        The same profile of a user gets the same noise each time: averaging repeated requests does
+        not remove it. A changed profile gets other noise: the difference of two vectors does not
+        either.
+        """
+        features = self.encoder.encode(people)
+        raw = user_vectors(features, self.weights, self.recipe)
+        if not self.defence.vector_noise:
+            return self.defence.vectors(raw)
+        found = raw.copy()
+        for row, user in enumerate(people.user_ids):
+            about = f"{user}\0{_content(features, row)}".encode()
+            seed = hmac.digest(self.noise_key, about, "sha256")
+            found[row : row + 1] = self.defence.vectors(raw[row : row + 1], seed)
+        found[~raw.any(axis=1)] = 0  # of whom nothing is known
+        return found
+
+    def plain(self) -> Self:
+        """Return the same model without a defence."""
+        return replace(self, defence=NOTHING, noise_key=b"")
+
+    def digest(self) -> str:
+        """Return a hash of the weights: models of equal weights have the same."""
+        found = hashlib.sha256()
+        for name, array in sorted(self.weights.items()):
+            found.update(f"{name} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+    def cut(self, recipe: OneWayRecipe, numbers: slice) -> Self:
+        """Return a one-way model with some numbers of each vector only, brought to length 1."""
+        weights = {name: array[:, numbers] for name, array in self.weights.items()}
+        return replace(self.plain(), recipe=recipe, weights=weights)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return tensors and plain JSON values for a bundle."""
+        tensors = {f"{USER}{name}": array for name, array in self.weights.items()}
+        for place, values in enumerate(self.encoder.values.values()):
+            tensors |= texts_as_arrays(f"{USER}texts_{place}", values)
+        numbers = {name: list(scale) for name, scale in self.encoder.numbers.items()}
+        config: dict[str, Any] = {"columns": list(self.encoder.values), "numbers": numbers}
+        if self.defence.guards_vectors:
+            config["vectors"] = self.defence.to_json()
+            tensors[NOISE_KEY] = np.frombuffer(self.noise_key, np.uint8)
+        return tensors, config
+
+    @classmethod
+    def of_state(cls, bundle: Bundle, recipe: PartyRecipe) -> Self:
+        """Undo `state`; raise `WeightsError` if the parts do not fit together."""
+        try:
+            values = {
+                str(name): texts_of_arrays(f"{USER}texts_{place}", bundle.tensors)
+                for place, name in enumerate(bundle.config["columns"])
+            }
+            numbers = {
+                str(n): (float(a), float(b)) for n, (a, b) in bundle.config["numbers"].items()
+            }
+            defence = Defence(**bundle.config.get("vectors", NOTHING.to_json()))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WeightsError(f"not a user model: {error!r}") from error
+        weights = {
+            name.removeprefix(USER): array
+            for name, array in bundle.tensors.items()
+            if name.startswith(USER) and not name.startswith(f"{USER}texts_")
+        }
+        _check_weights(weights, tuple(map(len, values.values())), len(numbers), recipe)
+        key = bytes(bundle.tensors.get(NOISE_KEY, b""))
+        encoder = UserEncoder(values, numbers)
+        return cls(recipe=recipe, encoder=encoder, weights=weights, defence=defence, noise_key=key)
+
+
+def recipe_in(bundle: Bundle, channel: str) -> Any:
+    """Return the recipe of a bundle; raise `WeightsError` if it is not one of this channel."""
+    try:
+        return recipe_of(bundle.config["recipe"], RECIPES[channel])
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        raise WeightsError(f"not a valid recipe of {channel}: {error!r}") from error
+
+
+def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user tower's weights as numpy from a `UserHalf`'s model state."""
+    return {
+        name.removeprefix("tower."): np.asarray(tensor)
+        for name, tensor in state.items()
+        if name.startswith("tower.")
+    }
+
+
+def user_vectors(features: UserFeatures, weights: Weights, recipe: PartyRecipe) -> FloatArray:
+    """Return a vector per user for the music side's task: (n, d) float32; 0 if unknown.
+
+    Parameters
+    ----------
+    features : UserFeatures
+    weights : mapping of str to ndarray
+        State of `audiorec.recall.federated.towers.UserTower`, or of a one-way model.
+    recipe : PartyRecipe
+    """
+    parts = []
+    for first in range(0, max(1, len(features)), ROWS):
+        part = features.take(np.arange(first, min(first + ROWS, len(features))))
+        if isinstance(recipe, TwoTowerRecipe):
+            parts.append(_tower(part, weights, recipe))
+        else:
+            parts.append(_projected(part, weights))
+    found: FloatArray = np.concatenate(parts)
+    found[~features.known] = 0
+    return found
+
+
+def logits_of(
+    users: FloatArray, songs: FloatArray, recipe: TwoTowerRecipe, prior: FloatArray
+) -> FloatArray:
+    """Return logits of users (n, d) for songs (S, d), including the prior: (n, S) float32."""
+    found: FloatArray = (users / recipe.temperature @ songs.T + prior).astype(np.float32)
+    return found
+
+
+def _check_weights(
+    weights: Weights, sizes: tuple[int, ...], numbers: int, recipe: PartyRecipe
+) -> None:
+    """Raise `WeightsError` if an array is missing or has the wrong shape."""
+    tasks = 1 if isinstance(recipe, OneWayRecipe) else len(weights.get("head", ()))
+    expected = _shapes(recipe, sizes, numbers, tasks)
+    shapes = {name: np.shape(array) for name, array in weights.items()}
+    if shapes != expected or not tasks:
+        wrong = sorted(n for n in {*shapes, *expected} if shapes.get(n) != expected.get(n))
+        raise WeightsError(
+            f"weights do not fit the recipe of the user tower: {', '.join(wrong[:3]) or 'no task'}"
+        )
+
+
+def _shapes(
+    recipe: PartyRecipe, sizes: tuple[int, ...], numbers: int, tasks: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight."""
+    width = recipe.width if isinstance(recipe, TwoTowerRecipe) else recipe.dimension
+    expected: dict[str, tuple[int, ...]] = {
+        f"values.{n}": (size, width) for n, size in enumerate(sizes)
+    }
+    if not isinstance(recipe, TwoTowerRecipe):
+        return {**expected, "numbers": (numbers, width)}
+    experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
+    width = before = len(sizes) * recipe.width + 2 * numbers
+    for n, units in enumerate(recipe.hidden):
+        expected[f"layers.{n}.weight"] = (experts, before, units)
+        expected[f"layers.{n}.bias"] = (experts, 1, units)
+        before = units
+    expected["head"] = (tasks, before, recipe.dimension)
+    if experts > 1:
+        expected["gate.weight"] = (tasks * experts, width)
+        expected["gate.bias"] = (tasks * experts,)
+    return expected
+
+
+def _projected(features: UserFeatures, weights: Weights) -> FloatArray:
+    """Return the vectors of a one-way model: the sum of a user's projected values."""
+    found = features.dense[:, ::2] @ weights["numbers"]
+    for number, bag in enumerate(features.bags.values()):
+        found = found + _sum(bag, weights[f"values.{number}"])
+    return unit(found)
+
+
+def _tower(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> FloatArray:
+    """Return the vectors of the first task, as `UserTower.forward` does."""
+    means = [
+        _mean(bag, weights[f"values.{number}"]) for number, bag in enumerate(features.bags.values())
+    ]
+    x = np.concatenate([*means, features.dense], axis=1)
+    hidden = x[None]
+    for number in range(len(recipe.hidden)):
+        layer = hidden @ weights[f"layers.{number}.weight"] + weights[f"layers.{number}.bias"]
+        hidden = np.maximum(layer, 0)
+    mixed = np.einsum("be,ebh->bh", _gates(x, weights, len(hidden)), hidden)
+    found = mixed @ weights["head"][0]
+    if recipe.width == recipe.dimension and means:
+        found = found + np.sum(means, axis=0)
+    return unit(found)
+
+
+def _gates(x: FloatArray, weights: Weights, experts: int) -> FloatArray:
+    """Return the first task's weight of each expert: (n, E)."""
+    if "gate.weight" not in weights:
+        return np.ones((len(x), 1), np.float32)
+    logits = x @ weights["gate.weight"][:experts].T + weights["gate.bias"][:experts]
+    high = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: FloatArray = high / high.sum(axis=1, keepdims=True)
+    return found
+
+
+def _sum(bag: Bag, table: FloatArray) -> FloatArray:
+    """Return the sum of each user's rows of a table: (n, width) float32."""
+    found = np.zeros((len(bag), table.shape[1]), np.float32)
+    has = np.flatnonzero(bag.lengths)
+    if len(has):
+        found[has] = np.add.reduceat(table[bag.code], bag.starts[has], axis=0)
+    return found
+
+
+def _mean(bag: Bag, table: FloatArray) -> FloatArray:
+    counts = np.maximum(bag.lengths, 1)[:, None]
+    mean: FloatArray = (_sum(bag, table) / counts).astype(np.float32)
+    return mean
+
+
+def _content(features: UserFeatures, row: int) -> str:
+    """Return all features of a user as text.
+
+    Not the vector: its last digits depend on the other users of a request.
+    """
+    one = features.take(np.array([row]))
+    codes = {name: sorted(bag.code.tolist()) for name, bag in one.bags.items()}
+    return json.dumps([codes, one.dense.tolist()])
+
+
+def _split(text: str | None) -> list[str]:
+    """Return the distinct values of one cell, in order.
+
+    Examples
+    --------
+    >>> _split("rock| jazz||rock")
+    ['rock', 'jazz']
+    """
+    found = [value.strip() for value in (text or "").split(DIVIDER)]
+    return list(dict.fromkeys(value for value in found if value))
+
+
+def _frequent(texts: Sequence[str | None], min_users: int, max_values: int) -> tuple[str, ...]:
+    counts = Counter(value for text in texts for value in _split(text))
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(value for value, count in ranked[:max_values] if count >= min_users)

@@ -30,7 +30,6 @@ from audiorec.playlists.clusters import (
     update_groups,
 )
 from audiorec.playlists.group_names import group_properties, name_groups
-from audiorec.playlists.of_store import playlist_near
 
 NEW_SHARE = 0.05
 CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))
@@ -109,13 +108,7 @@ def curve_lines(store: Library, rng: np.random.Generator) -> Iterator[str]:
         units = store.space(by, use_index=False).matrix
         for curve in CURVES:
             found = [
-                playlist_near(
-                    store,
-                    [store.ids[s]],
-                    minutes=CURVE_MINUTES,
-                    curves=curve,
-                    by=by,
-                )
+                store.playlist(store.ids[s], minutes=CURVE_MINUTES, curve=curve, by=by)
                 for s in seeds
             ]
             far = np.mean([one.curve_distance or 0.0 for one in found])

@@ -21,12 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.library.library import Library
-from audiorec.playlists.of_store import playlist_near
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Choice, PlaylistQuestion, SimilarQuestion
 
 SEEDS = 3  # of each genre
 LISTED = 20  # songs of a playlist, after the seeds
-EVERY = Choice(include_non_music=True, keep_duplicates=True)
+EVERY = Choice(also=("copies", "non-music"))
 Texts = npt.NDArray[np.str_]
 Shares = dict[tuple[str, str], float]  # by way and measure
 
@@ -60,7 +59,7 @@ def _pair(
     seeds = [store.ids[row] for row in _drawn(genres, rng, a, b)]
     found: Shares = {}
     for mean in (True, False):
-        near = store.like(seeds, k, mean=mean, choice=EVERY, minimum=-1)
+        near = store.ask(SimilarQuestion(seeds=seeds, k=k, mean=mean, choice=EVERY, minimum=-1))
         found |= _shares(genres[near.rows], a, b, mean=mean)
     return found
 
@@ -70,7 +69,7 @@ def _one(store: Library, genres: Texts, rng: np.random.Generator, a: str, k: int
     seeds = [store.ids[row] for row in rows]
     found: Shares = {}
     for mean in (True, False):
-        near = store.like(seeds, k, mean=mean, choice=EVERY, minimum=-1)
+        near = store.ask(SimilarQuestion(seeds=seeds, k=k, mean=mean, choice=EVERY, minimum=-1))
         found[_way(mean=mean), "one"] = float((genres[near.rows] == a).mean())
     return found
 
@@ -82,7 +81,7 @@ def _playlist(store: Library, genres: Texts, rng: np.random.Generator, a: str, b
     found: Shares = {}
     for mean in (True, False):
         seeds = [store.ids[row] for row in rows]
-        made = playlist_near(store, seeds, minutes=minutes, mean=mean, choice=EVERY)
+        made = store.ask(PlaylistQuestion(seeds=seeds, minutes=minutes, mean=mean, choice=EVERY))
         rest = made.rows[~np.isin(made.rows, rows)]
         found |= _shares(genres[rest], a, b, mean=mean)
     return found

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import audiorec
+from audiorec.search import Choice
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
 report = audiorec.extract("fixtures/audio", out=out / "vecs.parquet", scores=out / "scores.parquet")
@@ -29,7 +30,8 @@ print(series)
 # %% Songs that sound like it. Speech, noise and copies stay out unless they are asked for.
 near = library.similar("jazz-vibraphone.mp3", k=5)
 print(near)
-print(library.similar("jazz-vibraphone.mp3", k=5, only="genre=jazz|electronic", per_artist=1))
+choice = Choice(only="genre=jazz|electronic", per_artist=1)
+print(library.similar("jazz-vibraphone.mp3", k=5, choice=choice))
 
 # %% Why are they alike? By vector, a similarity is a sum over the classes.
 space = library.space("vector")

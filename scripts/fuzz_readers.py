@@ -26,6 +26,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.registry import load_channel
 from audiorec.runs.record import JobRun, compare_runs, read_runs, timestamp, write_run
+from audiorec.search.questions import Choice
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable, read_foreign
@@ -53,7 +54,7 @@ def read_vectors(library: Path) -> Any:
 
 def all_near(store: Any, song_id: str) -> Any:
     """Return the two nearest songs by the vector, whatever they are."""
-    return store.similar(song_id, 2, by="vector", minimum=-1, include_non_music=True)
+    return store.similar(song_id, 2, by="vector", minimum=-1, choice=Choice(also=("non-music",)))
 
 
 def read_beside(kind: Kind) -> Reader:

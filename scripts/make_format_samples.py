@@ -145,7 +145,7 @@ def make_tuned(home: Path, target: Path) -> None:
 
 def make_playlists(home: Path, target: Path) -> None:
     """Divide the catalogue into playlists."""
-    audiorec(home, "playlists --size 4 --include-non-music --out lists")
+    audiorec(home, "playlists --size 4 --also non-music --out lists")
     shutil.copytree(home / "lists", target)
 
 

@@ -33,7 +33,7 @@ PLACEHOLDERS = {
     "SONG": "jazz-vibraphone.mp3",
 }
 MUSIC = ("blues-band.mp3", "jazz-vibraphone.mp3", "death-metal-band.ogg")
-MORE = {**BUDGET, "plot": "--dpi 40"}
+MORE = {**BUDGET, "plot": "--size @40"}
 
 
 @pytest.fixture(scope="module")

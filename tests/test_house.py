@@ -14,7 +14,7 @@ from needs import needs
 REPOSITORY = Path(__file__).parents[1]
 ROOT, COMMANDS = REPOSITORY / "audiorec", REPOSITORY / "cli" / "audiorec_cli"
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent != ROOT)
-LOOSE = {"distribution", "errors", "exports", "spec", "types"}
+LOOSE = {"distribution", "errors", "exports", "options", "spec", "types"}
 LAZY = "from audiorec.exports import lazy\n\n__getattr__, __dir__ = lazy(__name__)\n"
 
 

@@ -12,6 +12,7 @@ from audiorec.library.rows import SongRow as SongRow
 from audiorec.library.score_views import SongScores as SongScores
 from audiorec.library.score_views import scores as scores
 from audiorec.library.score_views import taggram as taggram
+from audiorec.library.seeds import find_id as find_id
 from audiorec.library.shortcuts import duplicates as duplicates
 from audiorec.library.shortcuts import path as path
 from audiorec.library.shortcuts import playlist as playlist

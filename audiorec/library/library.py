@@ -2,13 +2,14 @@
 
     open_store(path)  →  `Library`: .ids  .vectors (n, V)  library["etude"]  .similar(query, k)
 
-Names and defaults of the methods are those of the command line. Wherever a method takes a song,
-a unique part of its id is enough.
+A question (`audiorec.search.questions`) is answered by `Library.ask`; `similar`, `path_between` and
+`playlist` ask the common ones in one call. Wherever a method takes a song, a unique part of its id
+is enough.
 """
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,11 +19,26 @@ from audiorec.files.visible import clock, html_table, visible
 from audiorec.library.classify_files import Readings
 from audiorec.library.readings import readings
 from audiorec.library.rows import SongRow
-from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs, playlist_near
-from audiorec.playlists.of_store import path_between as _path_between
-from audiorec.search.choice import Choice
+from audiorec.library.seeds import read_seeds, seeds_of_store
+from audiorec.playlists.answers import (
+    Asked,
+    PathOfSongs,
+    PlaylistOfSongs,
+    SimilarSongs,
+    path_between,
+    playlist_near,
+    similar_songs,
+)
+from audiorec.search.choice import Chosen
+from audiorec.search.questions import (
+    SPREAD,
+    Choice,
+    PathQuestion,
+    PlaylistQuestion,
+    Question,
+    SimilarQuestion,
+)
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.space_choice import AutoBy
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import number_names
 from audiorec.tagger.reading import Reading
@@ -34,6 +50,11 @@ if TYPE_CHECKING:
 
 MOST_COUNTED = 100_000  # largest library whose versions and genres a notebook counts
 COMMON = 4  # classes listed by name
+ANSWERS: dict[type[Question], Callable[[Asked], SimilarSongs | PathOfSongs | PlaylistOfSongs]] = {
+    SimilarQuestion: similar_songs,
+    PathQuestion: path_between,
+    PlaylistQuestion: playlist_near,
+}
 
 
 class Library(SearchableStore):
@@ -82,72 +103,95 @@ class Library(SearchableStore):
         columns = dict(zip(names, self.vectors.T, strict=True))
         return pandas_frame(columns, index=("song_id", list(self.ids)))
 
+    @overload
+    def ask(self, question: SimilarQuestion, *, chosen: Chosen | None = None) -> SimilarSongs: ...
+    @overload
+    def ask(self, question: PathQuestion, *, chosen: Chosen | None = None) -> PathOfSongs: ...
+    @overload
+    def ask(
+        self, question: PlaylistQuestion, *, chosen: Chosen | None = None
+    ) -> PlaylistOfSongs: ...
+    def ask(
+        self, question: Question, *, chosen: Chosen | None = None
+    ) -> SimilarSongs | PathOfSongs | PlaylistOfSongs:
+        """Answer a question about the library, as commands and servers ask it.
+
+        Parameters
+        ----------
+        question : SimilarQuestion, PathQuestion or PlaylistQuestion
+            Its seeds are ids, unique parts of them, audio files, or rows.
+        chosen : Chosen, optional
+            The question's choice, if it was already applied to this library.
+
+        Returns
+        -------
+        answer : SimilarSongs, PathOfSongs or PlaylistOfSongs
+            The songs in order; ``to_dict`` is the answer as a document, ``to_m3u8`` writes a
+            playlist file, and ``remarks`` are for a person.
+
+        Raises
+        ------
+        UnknownSongError, SongError
+            If a seed names no song, or several; if its file cannot be read.
+        InputError
+            If there is no seed, a path has other than two, or a value is out of range.
+
+        Examples
+        --------
+        >>> from audiorec.search import SimilarQuestion
+        >>> library = open_store("fixtures/formats/vecs-v1.parquet")
+        >>> two = SimilarQuestion(seeds=("etude", "live"), k=2, by="mean", minimum=-1)
+        >>> [(n.song_id, round(n.similarity, 2)) for n in library.ask(two)]
+        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
+        """
+        near = isinstance(question, SimilarQuestion)
+        space = self.space(question.by, use_index=near)
+        if isinstance(question, PathQuestion):
+            seeds = seeds_of_store(self, space, question.seeds)
+        else:
+            seeds = read_seeds(self, space, question.seeds, question.heads)
+        asked = Asked(
+            question=question,
+            store=self,
+            space=space,
+            seeds=seeds,
+            less_like=read_seeds(self, space, question.less_like, question.heads)
+            if isinstance(question, SimilarQuestion) and question.less_like
+            else (),
+            chosen=self.chosen(question.choice) if chosen is None else chosen,
+        )
+        return ANSWERS[type(question)](asked)
+
     def path_between(
         self,
         start: str,
         end: str,
         *,
         steps: int = 8,
-        by: AutoBy = "auto",
-        table: str | Path | None = None,
-        only: str | None = None,
-        exclude: Collection[str] = (),
-        per_artist: int | None = None,
-        per_album: int | None = None,
-        include_non_music: bool = False,
-        keep_duplicates: bool = False,
+        by: str | Path = "auto",
+        choice: Choice = Choice(),  # noqa: B008 - frozen
     ) -> PathOfSongs:
-        """Find a smooth path from one song to another, like ``audiorec path``.
+        """Find a smooth path from one song to another, like ``audiorec path``; see `ask`.
 
         Parameters
         ----------
         start, end : str
         steps : int
             Number of songs between them; fewer if the path cannot hold more.
-        by, table
-            The space in which songs are compared; see `similar`.
-        only, exclude, per_artist, per_album, include_non_music, keep_duplicates
-            Which songs are eligible, and how many per artist or album; see
-            `audiorec.search.choice.Choice`.
-
-        Returns
-        -------
-        path : PathOfSongs
-            Songs in playing order; ``notes`` lists requests that could not be met.
-
-        Raises
-        ------
-        UnknownSongError
-            If `start` or `end` names no song, or several.
-        InputError
-            As for `similar`.
+        by, choice
+            The space in which songs are compared, and which songs are eligible; see `similar`.
         """
-        choice = Choice(
-            only=only,
-            exclude=exclude,
-            per_artist=per_artist,
-            per_album=per_album,
-            include_non_music=include_non_music,
-            keep_duplicates=keep_duplicates,
-        )
-        return _path_between(self, start, end, steps=steps, by=by, table=table, choice=choice)
+        return self.ask(PathQuestion(seeds=(start, end), steps=steps, by=by, choice=choice))
 
     def playlist(
         self,
         *songs: str,
         minutes: float = 60.0,
         curve: str | Sequence[str] = (),
-        artist_gap: int = 3,
-        by: AutoBy = "auto",
-        table: str | Path | None = None,
-        only: str | None = None,
-        exclude: Collection[str] = (),
-        per_artist: int | None = 2,
-        per_album: int | None = None,
-        include_non_music: bool = False,
-        keep_duplicates: bool = False,
+        by: str | Path = "auto",
+        choice: Choice = SPREAD,
     ) -> PlaylistOfSongs:
-        """Make a playlist near some songs, like ``audiorec playlist``.
+        """Make a playlist near some songs, like ``audiorec playlist``; see `ask`.
 
         Parameters
         ----------
@@ -156,46 +200,15 @@ class Library(SearchableStore):
         minutes : float
             Length of the playlist.
         curve : str, or sequence of str
-            How the score of a class changes: ``"metal:rise"`` (or fall, arc, dip),
-            ``"vocal:0.1..0.9..0.1"``.
-        artist_gap : int
-            Minimum number of songs between two songs of one artist.
-        by, table
-            The space in which songs are compared; see `similar`.
-        only, exclude, per_artist, per_album, include_non_music, keep_duplicates
-            Which songs are eligible, and how many per artist or album; see
-            `audiorec.search.choice.Choice`.
-
-        Returns
-        -------
-        playlist : PlaylistOfSongs
-            Songs in playing order; ``notes`` lists requests that could not be met.
-
-        Raises
-        ------
-        UnknownSongError
-            If a text names no song, or several.
-        InputError
-            If no song is named, a curve is invalid, or as for `similar`.
+            How the score of a class changes; see `PlaylistQuestion`.
+        by, choice
+            The space in which songs are compared, and which songs are eligible; see `similar`.
         """
-        choice = Choice(
-            only=only,
-            exclude=exclude,
-            per_artist=per_artist,
-            per_album=per_album,
-            include_non_music=include_non_music,
-            keep_duplicates=keep_duplicates,
+        curves = (curve,) if isinstance(curve, str) else curve
+        question = PlaylistQuestion(
+            seeds=songs, minutes=minutes, curve=curves, by=by, choice=choice
         )
-        return playlist_near(
-            self,
-            songs,
-            minutes=minutes,
-            curves=[curve] if isinstance(curve, str) else curve,
-            artist_gap=artist_gap,
-            by=by,
-            table=table,
-            choice=choice,
-        )
+        return self.ask(question)
 
     @overload
     def classify(self, songs: str) -> Reading: ...  # type: ignore[overload-overlap]
@@ -231,8 +244,7 @@ class Library(SearchableStore):
     def map(
         self,
         *,
-        by: AutoBy = "auto",
-        table: str | Path | None = None,
+        by: str | Path = "auto",
         projection: "MapKind" = "pca",
         seed: int = 0,
         title: str = "",
@@ -241,7 +253,7 @@ class Library(SearchableStore):
 
         Parameters
         ----------
-        by, table
+        by
             The space in which songs are compared; see `space`.
         projection : {"pca", "tsne", "umap"}
             t-SNE needs the extra ``plot``, UMAP the extra ``map``.
@@ -264,9 +276,7 @@ class Library(SearchableStore):
         from audiorec.plots.library_map import library_figure
 
         require_plots()
-        return library_figure(
-            self, by=by, table=table, projection=projection, seed=seed, title=title
-        )
+        return library_figure(self, by=by, projection=projection, seed=seed, title=title)
 
     def __repr__(self) -> str:
         path = visible(str(self.path))

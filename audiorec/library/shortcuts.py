@@ -7,21 +7,14 @@ defaults to $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from audiorec.errors import MissingFileError
-from audiorec.files.arrow import string_array
 from audiorec.library.library import Library, open_store
-from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs
+from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, SimilarSongs
 from audiorec.search.duplicates import Group
-from audiorec.search.named import song_of_file
-from audiorec.search.near import MINIMUM
-from audiorec.search.space import Neighbours
-from audiorec.search.space_choice import AutoBy
-from audiorec.types import FloatArray
+from audiorec.search.questions import MINIMUM, SPREAD, Choice, SimilarQuestion
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
 DEFAULT = "vecs.parquet"
@@ -34,16 +27,11 @@ def similar(
     k: int = 10,
     *,
     vectors: StorePath | Library | None = None,
-    by: AutoBy = "auto",
-    only: str | None = None,
-    exclude: Collection[str] = (),
-    per_artist: int | None = None,
-    per_album: int | None = None,
+    by: str | Path = "auto",
+    choice: Choice = Choice(),  # noqa: B008 - frozen
     diversity: float = 0.0,
-    include_non_music: bool = False,
-    keep_duplicates: bool = False,
     minimum: float = MINIMUM,
-) -> Neighbours:
+) -> SimilarSongs:
     """Return the `k` songs of a store nearest to one song, from the store or any audio file.
 
     Parameters
@@ -54,7 +42,7 @@ def similar(
     k : int
     vectors : path or Library, optional
         The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
-    by, only, exclude, per_artist, per_album, diversity, include_non_music, keep_duplicates, minimum
+    by, choice, diversity, minimum
         As for `Library.similar`.
 
     Raises
@@ -62,7 +50,7 @@ def similar(
     MissingFileError
         If there is no store.
     UnknownSongError, SongError, InputError
-        If the song is unknown, cannot be used, or as for `Library.similar`.
+        If the song is unknown, cannot be used, or as for `Library.ask`.
 
     Examples
     --------
@@ -71,20 +59,10 @@ def similar(
     >>> found[0].song_id
     'piano/prelude.flac'
     """
-    library = as_library(vectors)
-    return library.similar(
-        _query(library, os.fspath(song), by),
-        k,
-        by=by,
-        only=only,
-        exclude=exclude,
-        per_artist=per_artist,
-        per_album=per_album,
-        diversity=diversity,
-        include_non_music=include_non_music,
-        keep_duplicates=keep_duplicates,
-        minimum=minimum,
+    question = SimilarQuestion(
+        seeds=(os.fspath(song),), k=k, by=by, choice=choice, diversity=diversity, minimum=minimum
     )
+    return as_library(vectors).ask(question)
 
 
 def path(
@@ -93,31 +71,15 @@ def path(
     *,
     vectors: StorePath | Library | None = None,
     steps: int = 8,
-    by: AutoBy = "auto",
-    only: str | None = None,
-    exclude: Collection[str] = (),
-    per_artist: int | None = None,
-    per_album: int | None = None,
-    include_non_music: bool = False,
-    keep_duplicates: bool = False,
+    by: str | Path = "auto",
+    choice: Choice = Choice(),  # noqa: B008 - frozen
 ) -> PathOfSongs:
     """Find a smooth path from one song of a store to another; see `Library.path_between`.
 
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
     folder. Raises `MissingFileError` if there is none.
     """
-    return as_library(vectors).path_between(
-        start,
-        end,
-        steps=steps,
-        by=by,
-        only=only,
-        exclude=exclude,
-        per_artist=per_artist,
-        per_album=per_album,
-        include_non_music=include_non_music,
-        keep_duplicates=keep_duplicates,
-    )
+    return as_library(vectors).path_between(start, end, steps=steps, by=by, choice=choice)
 
 
 def playlist(
@@ -125,33 +87,15 @@ def playlist(
     vectors: StorePath | Library | None = None,
     minutes: float = 60.0,
     curve: str | Sequence[str] = (),
-    artist_gap: int = 3,
-    by: AutoBy = "auto",
-    only: str | None = None,
-    exclude: Collection[str] = (),
-    per_artist: int | None = 2,
-    per_album: int | None = None,
-    include_non_music: bool = False,
-    keep_duplicates: bool = False,
+    by: str | Path = "auto",
+    choice: Choice = SPREAD,
 ) -> PlaylistOfSongs:
     """Make a playlist near some songs of a store; see `Library.playlist`.
 
     `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
     folder. Raises `MissingFileError` if there is none.
     """
-    return as_library(vectors).playlist(
-        *songs,
-        minutes=minutes,
-        curve=curve,
-        artist_gap=artist_gap,
-        by=by,
-        only=only,
-        exclude=exclude,
-        per_artist=per_artist,
-        per_album=per_album,
-        include_non_music=include_non_music,
-        keep_duplicates=keep_duplicates,
-    )
+    return as_library(vectors).playlist(*songs, minutes=minutes, curve=curve, by=by, choice=choice)
 
 
 def duplicates(
@@ -198,21 +142,3 @@ def as_library(vectors: StorePath | Library | None) -> Library:
             f"{place}: no such store{hint}; make one: audiorec.extract(folder, out={str(place)!r})"
         )
     return open_store(place)
-
-
-def _query(library: Library, song: str, by: AutoBy) -> str | FloatArray:
-    """Return the id of a song, or the numbers of a file that is not in the library."""
-    if song in library or not Path(song).expanduser().is_file() or song_of_file(library, song):
-        return library.resolve(song)
-    from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.reader import song_reader
-
-    space = library.space(by)
-    extractor = Extractor.for_store(library.metadata, sound=space.by == "sound")
-    with song_reader(extractor.config) as reader:
-        found = reader.read(Path(song).expanduser())
-    place = pc.index(library.column("content_hash"), string_array([found.content_hash])[0])
-    if (row := int(place.as_py())) >= 0:
-        return library.ids[row]
-    values: FloatArray = found.lists["sound"] if space.by == "sound" else found.vector
-    return values

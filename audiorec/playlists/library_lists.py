@@ -8,11 +8,13 @@ Every song that is music is in exactly one list, except for copies of a song in 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.playlists.answers import SongList
 from audiorec.playlists.clusters import (
     NEW,
     Sizes,
@@ -23,12 +25,10 @@ from audiorec.playlists.clusters import (
 )
 from audiorec.playlists.earlier_lists import EarlierLists
 from audiorec.playlists.group_names import group_properties, name_groups
-from audiorec.playlists.of_store import SongList
-from audiorec.search.choice import Choice
 from audiorec.search.duplicates import find_duplicates, series_beside
+from audiorec.search.questions import Choice
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.space_choice import AutoBy
 from audiorec.types import BoolArray, Int64Array
 
 USUAL_SIZE = 25  # songs: an hour and a half
@@ -103,8 +103,7 @@ def divide_library(
     store: SearchableStore,
     *,
     size: int = USUAL_SIZE,
-    by: AutoBy = "auto",
-    table: Any = None,
+    by: str | Path = "auto",
     choice: Choice = Choice(),  # noqa: B008 - frozen
     earlier: EarlierLists | None = None,
     seed: int = 0,
@@ -117,7 +116,7 @@ def divide_library(
     size : int
         Target number of songs per list: a list has at least a third and at most twice as many,
         unless the whole library has fewer.
-    by, table
+    by
         See `SearchableStore.similar`.
     choice : Choice
         Which songs are eligible; its limits are ignored here.
@@ -148,13 +147,13 @@ def divide_library(
     [('Classical', ['piano/etude.flac', 'piano/prelude.flac'])]
     """
     sizes = Sizes(size)
-    space = store.space(by, table=table, use_index=False)
+    space = store.space(by, use_index=False)
     units, there = space.units_by_row()
     chosen = store.chosen(choice)
     compared = chosen.allowed & there
     if not compared.any():
         raise InputError(f"{store.path}: no eligible songs for a playlist")
-    copies = np.zeros(len(store), np.bool_) if choice.keep_duplicates else _copies(store, compared)
+    copies = np.zeros(len(store), np.bool_) if "copies" in choice.also else _copies(store, compared)
     # Sorted by id, so that the result does not depend on the order of rows in the store.
     rows = np.asarray(sorted(np.flatnonzero(compared & ~copies), key=store.ids.__getitem__))
     before = _before(store, rows, earlier)

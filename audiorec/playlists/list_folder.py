@@ -89,12 +89,7 @@ def _written(
     files = _file_names(divided.lists, earlier, ours, there)
     texts, left_out = {}, []
     for one in divided.lists:
-        entries = [
-            PlaylistEntry(
-                path=s["uri"], duration_s=s["duration_s"], artist=s["artist"], title=s["title"]
-            )
-            for s in one.songs
-        ]
+        entries = [PlaylistEntry.of(song) for song in one.songs]
         text, odd = render_m3u8(entries, folder=None if absolute else folder)
         texts[one.name] = text.replace("#EXTM3U\n", f"#EXTM3U\n#PLAYLIST:{one.name}\n", 1).encode()
         left_out += [entry.path for entry in odd]

@@ -8,9 +8,10 @@ with a line break) is left out and reported.
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from audiorec.files.own_files import replaced
 
@@ -34,6 +35,16 @@ class PlaylistEntry:
     duration_s: float | None = None
     artist: str | None = None
     title: str | None = None
+
+    @classmethod
+    def of(cls, song: Mapping[str, Any]) -> "PlaylistEntry":
+        """Return the entry of a song of a store, given by its columns."""
+        return cls(
+            path=song["uri"],
+            duration_s=song["duration_s"],
+            artist=song["artist"],
+            title=song["title"],
+        )
 
 
 def write_m3u8(

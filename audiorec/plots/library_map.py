@@ -25,7 +25,6 @@ from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
-from audiorec.search.space_choice import AutoBy
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -96,8 +95,7 @@ class LibraryMap:
 def library_figure(
     store: SearchableStore,
     *,
-    by: AutoBy = "auto",
-    table: str | Path | None = None,
+    by: str | Path = "auto",
     projection: MapKind = "pca",
     seed: int = 0,
     title: str = "",
@@ -109,10 +107,8 @@ def library_figure(
     ----------
     store : SearchableStore
         For example a `Library`.
-    by : {"auto", "sound", "vector", "mean", "learnt"}
+    by : {"auto", "sound", "vector", "mean"} or path
         The space in which songs are compared; see `SearchableStore.space`.
-    table : path, optional
-        A file of learnt embeddings.
     projection : {"pca", "tsne", "umap"}
         Projection method; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
     seed : int
@@ -135,7 +131,7 @@ def library_figure(
     MissingExtraError
         If matplotlib, or a library that the projection needs, is not installed.
     """
-    space = store.space(by, table=table, use_index=False)
+    space = store.space(by, use_index=False)
     found = map_library(space, projection=projection, seed=seed)
     return draw_map(found, title=title or store.path.name, size=size)
 

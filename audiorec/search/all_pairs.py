@@ -8,6 +8,7 @@ Songs are processed in blocks. Similarities and their order equal those of `simi
 import hashlib
 import json
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.tables import run_blocks
 from audiorec.search.music import is_music
+from audiorec.search.questions import Also
 from audiorec.search.scaling import By
 from audiorec.search.space import Space
-from audiorec.search.space_choice import AutoBy, choose_space, open_space
+from audiorec.search.space_choice import choose_space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
@@ -35,9 +37,8 @@ def all_pairs(
     out: Path,
     *,
     k: int = 20,
-    by: AutoBy = "auto",
-    table: str | Path | None = None,
-    include_non_music: bool = False,
+    by: str | Path = "auto",
+    also: Collection[Also] = (),
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> bool:
@@ -52,13 +53,12 @@ def all_pairs(
         nearest first. A song is never its own neighbour.
     k : int
         Neighbours per song; fewer in a store with fewer songs.
-    by : {"auto", "sound", "vector", "mean", "learnt"}
-        By default sound, or the vector in a store without; songs without a sound are left out.
-    table : path, optional
-        A file of learnt embeddings; songs missing from it are left out.
-    include_non_music : bool
-        Also give rows to speech, noise, silence and jingles, and allow them as neighbours;
-        see `is_music`.
+    by : {"auto", "sound", "vector", "mean"} or path
+        By default sound, or the vector in a store without; or a file of learnt embeddings. Songs
+        that lack what is compared are left out.
+    also : collection of {"copies", "non-music"}
+        With non-music, speech, noise, silence and jingles get rows as well, and can be neighbours;
+        see `is_music`. Copies always are.
     progress : callable of (done, total), optional
         Counts blocks of 4,096 songs.
     stop : threading.Event, optional
@@ -81,9 +81,9 @@ def all_pairs(
         raise InputError(f"k must be at least 1, got {k}")
     if Path(out).resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; name another file")
-    compared = choose_space(store, by, None if table is None else Path(table))
-    space = open_space(store, compared.by, table=compared.table)
-    allowed = None if include_non_music else is_music(store)
+    compared = choose_space(store, by)
+    space = open_space(store, compared)
+    allowed = None if "non-music" in also else is_music(store)
     asked = np.flatnonzero(
         np.ones(len(space), np.bool_) if allowed is None else allowed[space.rows]
     )

@@ -28,8 +28,7 @@ from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
-from audiorec.search.space_choice import open_space
-from audiorec.search.units import usual_space
+from audiorec.search.space_choice import choose_space, open_space
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 
@@ -55,7 +54,7 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
     """
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
-    space = open_space(store, usual_space(store))
+    space = open_space(store, choose_space(store))
     places = project(space.matrix, projection, seed=seed)
     named = zip(*(store.column(name).to_pylist() for name in ("title", "uri")), strict=True)
     columns: dict[str, Any] = {

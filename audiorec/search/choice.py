@@ -2,16 +2,14 @@
 
     Choice(only="genre=jazz", per_artist=2)  ──Chooser(store).chosen──▶ `Chosen`: allowed, limits
 
-Names and defaults are those of the command line: songs that are not music, and further copies of
-the same audio, are left out unless asked for.
+Songs that are not music, and further copies of the same audio, are left out unless asked for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.errors import InputError
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import (
     UNKNOWN,
@@ -23,42 +21,9 @@ from audiorec.search.filters import (
     text_codes,
 )
 from audiorec.search.music import is_music
+from audiorec.search.questions import Choice
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Int32Array, Int64Array
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which songs are eligible, and how many per artist or album.
-
-    Attributes
-    ----------
-    only : str, optional
-        Conditions that every song must meet; `audiorec.search.filters` has the grammar.
-    exclude : collection of str
-        Songs to leave out: an id, part of an id, a folder (``live/``) or a glob.
-    exclude_ids : collection of str
-        Exact ids to leave out; unknown ones are ignored.
-    per_artist, per_album : int, optional
-        Maximum number of songs per artist or album, the query's own included; 0: no limit.
-    include_non_music : bool
-        Allow speech, noise, silence and jingles.
-    keep_duplicates : bool
-        Allow the same audio (`content_hash`) more than once.
-    """
-
-    only: str | None = None
-    exclude: Collection[str] = ()
-    exclude_ids: Collection[str] = ()
-    per_artist: int | None = None
-    per_album: int | None = None
-    include_non_music: bool = False
-    keep_duplicates: bool = False
-
-    def __post_init__(self) -> None:
-        for name, most in (("per_artist", self.per_artist), ("per_album", self.per_album)):
-            if most is not None and most < 0:
-                raise InputError(f"{name} must be at least 1, or 0 for no limit, got {most}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +83,12 @@ class Chooser:
         if choice.exclude_ids:
             allowed &= ~store.mask(choice.exclude_ids)
         before = int(allowed.sum())
-        if not choice.include_non_music:
+        if "non-music" not in choice.also:
             allowed &= self.music
         limits = [
             self._limit("artist", choice.per_artist),
             self._limit("album", choice.per_album),
-            None if choice.keep_duplicates else self._limit("content_hash", 1),
+            None if "copies" in choice.also else self._limit("content_hash", 1),
         ]
         return Chosen(
             allowed=allowed,

@@ -8,8 +8,8 @@ sides.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,6 +68,21 @@ class Explanation:
     def by_statistic(self) -> Mapping[str, float]:
         """Contributions summed over the classes, per statistic, largest first."""
         return _sums((reason.statistic, reason.contribution) for reason in self.reasons)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contributions as JSON values, rounded to six places."""
+        names = {"name": "class"}
+        return {
+            "by_class": {name: round(v, 6) for name, v in self.by_class.items()},
+            "by_statistic": {name: round(v, 6) for name, v in self.by_statistic.items()},
+            "reasons": [
+                {
+                    names.get(field, field): round(v, 6) if isinstance(v, float) else v
+                    for field, v in asdict(reason).items()
+                }
+                for reason in self.reasons
+            ],
+        }
 
     @property
     def short(self) -> str:

@@ -44,7 +44,7 @@ from audiorec.search.index_files import (
     write_info,
 )
 from audiorec.search.scaling import By, Scaling, Weighting, fit
-from audiorec.search.space_choice import AutoBy, choose_space
+from audiorec.search.space_choice import choose_space
 from audiorec.search.topk import ROUNDING, nearest
 from audiorec.search.units import INDEXED, SOUND, UnitsReader, units_reader
 from audiorec.spec import fingerprint
@@ -143,7 +143,7 @@ def build_index(
     store: VectorStore,
     out: Path | None = None,
     *,
-    by: AutoBy = "auto",
+    by: str | Path = "auto",
     kind: IndexKind = "ivf",
     piece_songs: int = PIECE_SONGS,
     engine: Engine | None = None,
@@ -220,7 +220,7 @@ def build_index(
     return info
 
 
-def _space(store: VectorStore, by: AutoBy) -> By:
+def _space(store: VectorStore, by: str | Path) -> By:
     """Return the space to index; refuse one that cannot be."""
     space = choose_space(store, by).by
     if space not in INDEXED:

@@ -16,11 +16,11 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.search.choice import Chosen
 from audiorec.search.diversify import OVERFETCH, Ranking, select
+from audiorec.search.questions import MINIMUM
 from audiorec.search.space import Neighbours, Space, mean_direction
 from audiorec.search.votes import VOTES, draw, together
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 AWAY = 0.5  # weight of the song to avoid; with more, results resemble neither song
 SAME = 0.999  # cosine above which two songs count as the same
 FIRST = 3  # first request: this times k, so that few queries are repeated

@@ -6,20 +6,21 @@ It caches the spaces that it opens and the columns that choices read, and finds 
 store. `audiorec.library` builds on it for commands, Python and servers.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audiorec.errors import ShapeError
-from audiorec.search.choice import Choice, Chooser, Chosen
+from audiorec.search.choice import Chooser, Chosen
 from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.index import find_index
 from audiorec.search.named import song_named
-from audiorec.search.near import MINIMUM, near_each, near_seeds
-from audiorec.search.space import Neighbours, Space, mean_direction
-from audiorec.search.space_choice import AutoBy, SpaceChoice, choose_space, open_space
+from audiorec.search.near import near_each
+from audiorec.search.questions import MINIMUM, Choice
+from audiorec.search.space import Neighbours, Space
+from audiorec.search.space_choice import SpaceChoice, choose_space, open_space
 from audiorec.search.units import INDEXED
 from audiorec.store.parquet import Checked
 from audiorec.store.store import VectorStore
@@ -71,17 +72,10 @@ class SearchableStore(VectorStore):
         query: str | Sequence[str] | FloatArray,
         k: int = 10,
         *,
-        by: AutoBy = "auto",
-        only: str | None = None,
-        exclude: Collection[str] = (),
-        per_artist: int | None = None,
-        per_album: int | None = None,
+        by: str | Path = "auto",
+        choice: Choice = Choice(),  # noqa: B008 - frozen
         diversity: float = 0.0,
-        include_non_music: bool = False,
-        keep_duplicates: bool = False,
         minimum: float = MINIMUM,
-        exclude_ids: Collection[str] = (),
-        table: str | Path | None = None,
         weights: Sequence[float] | None = None,
     ) -> Neighbours:
         """Return the `k` songs nearest to one song, or to each of several.
@@ -94,18 +88,16 @@ class SearchableStore(VectorStore):
             given by name is not among its own neighbours.
         k : int
             Number of songs; fewer if fewer are eligible.
-        by : {"auto", "sound", "vector", "mean", "learnt"}
+        by : {"auto", "sound", "vector", "mean"} or path
             The sound, the weighted vector, the mean scores alone (the plain baseline), or the
-            embeddings in `table`. By default sound, or the vector in a store without; the vector
+            embeddings in a file. By default sound, or the vector in a store without; the vector
             as well if vectors (by their length) or weights are given.
-        only, exclude, per_artist, per_album, include_non_music, keep_duplicates, exclude_ids
-            Which songs are eligible, and how many per artist or album; see `Choice`.
+        choice : Choice
+            Which songs are eligible, and how many per artist or album.
         diversity : float
             From 0, the nearest songs, to 1, songs as unlike each other as possible.
         minimum : float
             Minimum similarity; -1 admits all songs.
-        table : path, optional
-            A file of learnt embeddings: compare by these.
         weights : sequence of float, optional
             One weight per statistic instead of the default; see `space`.
 
@@ -136,7 +128,7 @@ class SearchableStore(VectorStore):
         names, own = [query] if isinstance(query, str) else query, None
         if by == "auto" and (weights is not None or self._is_vector(names)):
             by = "vector"
-        space = self.space(by, table=table, weights=weights)
+        space = self.space(by, weights=weights)
         if isinstance(names, np.ndarray):
             if names.ndim not in (1, 2):
                 raise ShapeError(f"a query must have shape (V,) or (Q, V), got {names.shape}")
@@ -146,89 +138,23 @@ class SearchableStore(VectorStore):
             for place in np.flatnonzero(own < 0).tolist():
                 own[place] = self.row_number(self.resolve(names[place]))
             units = space.units(own)
-        choice = Choice(
-            only=only,
-            exclude=exclude,
-            exclude_ids=exclude_ids,
-            per_artist=per_artist,
-            per_album=per_album,
-            include_non_music=include_non_music,
-            keep_duplicates=keep_duplicates,
-        )
-        found = near_each(
-            space, units, k, self.chosen(choice), own=own, diversity=diversity, minimum=minimum
-        )
+        chosen = self.chosen(choice)
+        found = near_each(space, units, k, chosen, own=own, diversity=diversity, minimum=minimum)
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
         return found[0] if single else found
 
-    def like(
-        self,
-        seeds: Sequence[str],
-        k: int = 10,
-        *,
-        less_like: Sequence[str] = (),
-        mean: bool = False,
-        by: AutoBy = "auto",
-        choice: Choice = Choice(),  # noqa: B008 - frozen
-        diversity: float = 0.0,
-        minimum: float = MINIMUM,
-        table: str | Path | None = None,
-    ) -> Neighbours:
-        """Return the `k` songs near several seeds as one list; each taste has its share.
-
-        Parameters
-        ----------
-        seeds, less_like : sequence of str
-            Ids or unique parts of them; songs to search near, and to search away from.
-        mean : bool
-            Search near the mean of the seeds, instead of near each of them.
-        k, by, choice, diversity, minimum, table
-            As for `similar`; the seeds are not listed, but count against the limits.
-
-        Raises
-        ------
-        UnknownSongError
-            If a text names no song, or several.
-        InputError
-            If there is no seed, or as for `similar`.
-
-        Examples
-        --------
-        >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-        >>> found = store.like(["etude", "live"], 2, by="mean", minimum=-1)
-        >>> [(n.song_id, round(n.similarity, 2)) for n in found]
-        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
-        """
-        space = self.space(by, table=table)
-        rows, other = (
-            [self.row_number(self.resolve(name)) for name in names] for names in (seeds, less_like)
-        )
-        return near_seeds(
-            space,
-            space.units(rows),
-            k,
-            self.chosen(choice),
-            taken=[*rows, *other],
-            away=mean_direction(space.units(other)) if other else None,
-            mean=mean,
-            diversity=diversity,
-            minimum=minimum,
-        )
-
-    def default_space(self, by: AutoBy = "auto", table: str | Path | None = None) -> SpaceChoice:
+    def default_space(self, by: str | Path = "auto") -> SpaceChoice:
         """Return the space that is used by default; see `choose_space`."""
-        path = None if table is None else Path(table)
-        if by != "auto" or path is not None:
-            return choose_space(self, by, path)
+        if str(by) != "auto":
+            return choose_space(self, by)
         if self._auto is None:
             self._auto = choose_space(self)
         return self._auto
 
     def space(
         self,
-        by: AutoBy = "auto",
+        by: str | Path = "auto",
         *,
-        table: str | Path | None = None,
         weights: Sequence[float] | None = None,
         use_index: bool = True,
     ) -> Space:
@@ -236,10 +162,8 @@ class SearchableStore(VectorStore):
 
         Parameters
         ----------
-        by : {"auto", "sound", "vector", "mean", "learnt"}
-            By default sound, or the vector in a store without; see `choose_space`.
-        table : path, optional
-            A file of learnt embeddings.
+        by : {"auto", "sound", "vector", "mean"} or path
+            By default sound, or the vector in a store without; or a file of learnt embeddings.
         weights : sequence of float, optional
             One weight per statistic of the vector instead of the default, in the order of
             ``metadata.statistics``.
@@ -249,26 +173,27 @@ class SearchableStore(VectorStore):
         Raises
         ------
         InputError
-            If `by` is unknown, or `table` does not go with it, or the store has no sound.
+            If `by` is unknown, or the store has no sound.
         StoreError
-            If `table` is missing, damaged or of another kind.
+            If the file of embeddings is missing, damaged or of another kind.
         SpecMismatchError
-            If `table`, or the index beside the store, comes from another extractor.
+            If that file, or the index beside the store, comes from another extractor.
         """
         if by == "auto" and weights is not None:
             by = "vector"
-        compared = self.default_space(by, table)
-        by, own = compared.by, None if weights is None else tuple(map(float, weights))
-        key = (by, compared.table, own)
+        compared = self.default_space(by)
+        own = None if weights is None else tuple(map(float, weights))
+        key = (compared.by, compared.table, own)
         if key not in self._spaces:
-            self._spaces[key] = open_space(self, by, table=compared.table, weights=weights)
+            self._spaces[key] = open_space(self, compared, weights=weights)
         space = self._spaces[key]
-        if not use_index or by not in INDEXED or weights is not None:
+        if not use_index or space.by not in INDEXED or weights is not None:
             return space
-        if ("index", by) not in self._spaces:
-            index, note = find_index(self, by, space.weighting)
-            self._spaces["index", by] = space.through(index, note) if index or note else space
-        return self._spaces["index", by]
+        if ("index", space.by) not in self._spaces:
+            index, note = find_index(self, space.by, space.weighting)
+            plain = space if not (index or note) else space.through(index, note)
+            self._spaces["index", space.by] = plain
+        return self._spaces["index", space.by]
 
     def _is_vector(self, query: object) -> bool:
         """Return whether a query consists of vectors of the store, by their length."""

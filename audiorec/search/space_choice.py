@@ -1,7 +1,6 @@
 """Choose and open the space that songs are compared in: sound if the store has it, else the vector.
 
-    store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note for the user
-                   ──open_space────▶ `Space`
+    store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note ──open_space──▶ `Space`
 
 Sound finds more of the same music than the vector (docs/decisions/0054). A store that has none, of
 an older audiorec or of ``extract --vector-only``, is compared by the vector, and the note says so.
@@ -11,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
 
 from audiorec.errors import InputError
 from audiorec.search.scaling import WEIGHTS_BY, By, Weighting
@@ -19,11 +17,11 @@ from audiorec.search.space import Space
 from audiorec.search.units import LEARNT, SOUND, learnt_units, sound_units, vector_units
 from audiorec.store.store import VectorStore
 
-AutoBy = Literal["auto", "sound", "vector", "mean", "learnt"]
+SPACES = ("auto", "sound", "vector", "mean")
 # Names of earlier versions, and what replaces them.
 RENAMED = {
     "features": "compare by sound, which a plain audiorec extract writes",
-    "embedding": 'name the file: table="embeddings.parquet", --embeddings embeddings.parquet',
+    "embedding": 'name the file: by="embeddings.parquet", --by embeddings.parquet',
 }
 
 
@@ -46,51 +44,44 @@ class SpaceChoice:
     note: str = ""
 
 
-def choose_space(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -> SpaceChoice:
+def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
     """Choose the space in which songs are compared.
 
     Parameters
     ----------
     store : VectorStore
-    by : {"auto", "sound", "vector", "mean", "learnt"}
-    table : Path, optional
-        A file of learnt embeddings: songs are compared by these.
+    by : {"auto", "sound", "vector", "mean"} or path
+        A space, or a file of learnt embeddings (``.parquet``).
 
     Raises
     ------
     InputError
-        If `by` is unknown, or does not go with `table`.
+        If `by` is neither.
     """
-    if by in RENAMED:
-        raise InputError(f"by={by!r} is no longer a space: {RENAMED[by]}")
-    if by not in get_args(AutoBy):
-        raise InputError(f"by must be one of {', '.join(get_args(AutoBy))}, got {by!r}")
-    if by == "auto" and table is not None:
-        return SpaceChoice(by=LEARNT, table=table)
-    if by != "auto" and by != SOUND:
-        return SpaceChoice(by=by, table=table)
+    name = str(by)
+    if name in RENAMED:
+        raise InputError(f"by={name!r} is no longer a space: {RENAMED[name]}")
+    if name not in SPACES:
+        if Path(name).suffix != ".parquet" and not Path(name).exists():
+            known = ", ".join(SPACES)
+            raise InputError(f"by must be one of {known}, or embeddings.parquet, got {name!r}")
+        return SpaceChoice(by=LEARNT, table=Path(name))
+    if name in WEIGHTS_BY:
+        return SpaceChoice(by=name)
     count, n = store.songs_with(SOUND), len(store)
     upgrade = f"audiorec extract FOLDER --upgrade --out {store.path}"
-    if by == "auto" and not count:
+    if name == "auto" and not count:
         none = f"compared by vector: this store has no sound; to add it: {upgrade}" if n else ""
         return SpaceChoice(by="vector", note=none)
     some = f"{n - count:,} of {n:,} songs have no sound and are never found; to add it: {upgrade}"
-    return SpaceChoice(by=SOUND, table=table, note=some if 0 < count < n else "")
+    return SpaceChoice(by=SOUND, note=some if 0 < count < n else "")
 
 
 def open_space(
-    store: VectorStore,
-    by: By,
-    *,
-    table: Path | None = None,
-    weights: Sequence[float] | None = None,
+    store: VectorStore, compared: SpaceChoice, *, weights: Sequence[float] | None = None
 ) -> Space:
     """Open a space of a store; see `SearchableStore.space`."""
-    if (table is None) == (by == LEARNT):
-        wrong = (
-            "needs a file of embeddings" if table is None else f"uses the store only, not {table}"
-        )
-        raise InputError(f"by={by!r} {wrong}")
+    by = compared.by
     if by in WEIGHTS_BY:
         asked = Weighting.of_store(store.metadata, by, weights)
         return Space(
@@ -98,9 +89,9 @@ def open_space(
         )
     if weights is not None:
         raise InputError(f"by={by!r} has no statistics to weight")
-    if table is None:
+    if compared.table is None:
         if SOUND not in store.metadata.lists:
             store.read_list(SOUND)  # raises
         return Space(store, by, partial(sound_units, store), count=store.songs_with(SOUND))
-    loaded = learnt_units(store, table)
+    loaded = learnt_units(store, compared.table)
     return Space(store, by, lambda: loaded, count=len(loaded.rows))

@@ -8,6 +8,7 @@ rows, a file name  ──`Saver`──────▶ an .m3u8 where the user sa
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
+from audiorec.search.questions import SPREAD
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
@@ -69,13 +71,13 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if only is not None and not isinstance(only, str):
         raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
+    left_out = [library.ids[row] for row in without if row not in seeds]
     with shelf.reading():
         found = library.playlist(
             *(library.ids[row] for row in seeds),
             minutes=float(minutes),
             curve=[curve] if curve else (),
-            only=only or None,
-            exclude=[library.ids[row] for row in without if row not in seeds],
+            choice=replace(SPREAD, only=only or None, exclude=left_out),
         )
     document: Document = {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
     if curve:
@@ -158,13 +160,7 @@ class Saver:
             old = _old(place)
         with self._shelf.lock:
             songs = self._shelf.library.rows(list(rows))
-        entries = [
-            PlaylistEntry(
-                path=s["uri"], duration_s=s["duration_s"], artist=s["artist"], title=s["title"]
-            )
-            for s in songs
-        ]
-        left_out = write_m3u8(entries, place)
+        left_out = write_m3u8(map(PlaylistEntry.of, songs), place)
         self._last = place, old, place.read_bytes()
         return {"path": str(place), "songs": len(songs) - len(left_out), "left_out": len(left_out)}
 

@@ -18,7 +18,8 @@ import numpy as np
 from audiorec.errors import SongError
 from audiorec.library.library import Library, open_store
 from audiorec.library.readings import each_reading, scores_beside
-from audiorec.search.space import Neighbours, Space
+from audiorec.search.questions import Choice, SimilarQuestion
+from audiorec.search.space import Neighbours
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
 from audiorec.web.roots import Roots
@@ -90,16 +91,20 @@ class SongView:
 
     def near(self, row: int, k: int, only: str | None = None) -> Document:
         """Return the songs most similar to one, and why."""
+        question = SimilarQuestion(seeds=(row,), k=k, choice=Choice(only=only))
         with self._shelf.reading():
-            found = self._library.similar(self._library.ids[row], k, only=only)
+            found = self._library.ask(question)
         with self._shelf.lock:
-            space = self._library.space()
-            words = self._why(row, found, space)
+            reasons = found.reasons if self._has_means else []
         return {
             "by": found.by,
             "near": [
-                {"row": int(r), "similarity": round(float(s), 4), "why": why}
-                for r, s, why in zip(found.rows, found.similarities, words, strict=True)
+                {
+                    "row": int(found.rows[n]),
+                    "similarity": round(one.similarity, 4),
+                    "why": near_words(reasons[n]) if reasons else [],
+                }
+                for n, one in enumerate(found)
             ],
         }
 
@@ -169,22 +174,11 @@ class SongView:
             "cover": f"/cover/{row}?key={self._keys.key(f'/cover/{row}')}",
         }
 
-    def _vector_space(self) -> Space:
-        return self._library.space("vector", use_index=False)
-
-    def _why(self, row: int, found: Neighbours, space: Space) -> list[list[str]]:
-        """Explain each neighbour by its classes, whatever space the songs were compared in."""
-        if not len(found) or not self._has_means:
-            return [[] for _ in range(len(found))]
-        plain = space if space.by in ("vector", "mean") else self._vector_space()
-        unit, vector = plain.units([row])[0], self._library.read_rows([row])[0]
-        return [near_words(one) for one in plain.why(unit, vector, found)]
-
     def _class_parts(self, first: int, second: int) -> list[Document]:
         """Return each class with its contribution to the similarity, and both mean scores."""
         if not self._has_means:
             return []
-        space = self._vector_space()
+        space = self._library.space("vector", use_index=False)
         statistics = self._library.metadata.statistics
         rows = np.asarray([second], np.int64)
         found = Neighbours(self._library, rows, np.zeros(1), by="vector")

@@ -20,7 +20,7 @@ def browse(
     interactions: Annotated[
         Path | None,
         typer.Option(
-            "--interactions", "-i", metavar="LOG", help="Listening log: shows users' histories."
+            "--interactions", "-i", metavar="PLAYS", help="Listening log: shows users' histories."
         ),
     ] = None,
     root: Annotated[

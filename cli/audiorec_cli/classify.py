@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from audiorec.errors import SpecMismatchError
+from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.visible import visible
 from audiorec_cli.extract import no_songs
-from audiorec_cli.shared.console import Exit, flush, out_lines, print_json, print_table, say
-from audiorec_cli.shared.extraction import (
-    MemoryLimitOption,
-    TimeoutOption,
-    limits_of,
+from audiorec_cli.shared.console import (
+    Exit,
+    duration,
+    flush,
+    out_lines,
+    print_json,
+    print_table,
+    say,
 )
+from audiorec_cli.shared.extraction import limits_of
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
-from audiorec_cli.shared.known import GivenSong, find_known
+from audiorec_cli.shared.known import GivenSong, find_known, find_one
 from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
-from audiorec_cli.shared.progress import song_counter
+from audiorec_cli.shared.progress import song_counter, working
 from audiorec_cli.shared.stores import VectorsOption
 from audiorec_cli.shared.table import WORD, Column
 
@@ -31,9 +35,11 @@ if TYPE_CHECKING:
     from audiorec.extraction.reader import Reader
     from audiorec.library.library import Library
     from audiorec.tagger.reading import Reading
+    from audiorec.types import FloatArray, ScoreSeries
 
     Line = tuple[str, str, Reading]  # name, source, reading
 
+MODEL = "musicnn_msd"
 TOP = 3  # genres per song
 REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
 SONG_WIDTH = 40
@@ -65,22 +71,30 @@ def classify(
     json: JsonOption = False,
     backbone: BackboneOption = None,
     head: HeadOption = None,
-    timeout: TimeoutOption = 900,
-    memory_limit: MemoryLimitOption = 4096,
+    tags: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=50, help="Tags of one song, the likeliest N of each segment."
+        ),
+    ] = None,
 ) -> None:
     """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
     Songs of the store are not decoded. Silence, speech and songs under three segments are
-    reported as such and get no genre.
+    reported as such and get no genre. --tags prints the backbone's own tags of a song, segment by
+    segment, instead.
 
     Examples
     --------
-    audiorec classify
     audiorec classify fixtures/audio --format csv
     audiorec classify ~/Music/new --vectors vecs.parquet --json
+    audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     """
     from audiorec.extraction.reader import song_reader
 
+    if tags is not None:
+        _print_tags(songs, vectors, tags, quiet=quiet, json=json)
+        return
     store, found = find_known(songs, vectors)
     store, found, config = _agreed(store, found, chosen_heads(head), backbone)
     if not found:
@@ -89,7 +103,7 @@ def classify(
     form = "json" if json else form
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
-    with song_reader(config, jobs=processes, limits=limits_of(timeout, memory_limit)) as reader:
+    with song_reader(config, jobs=processes, limits=limits_of()) as reader:
         told = ClassifyOutput(quiet, prints_rows=form != "json")
         _print(_read(found, store, reader, failed, told), form, widths=opened > 0)
     if failed:
@@ -247,3 +261,89 @@ def _csv_line(values: Sequence[object]) -> str:
     shown = [visible(value) if isinstance(value, str) else value for value in values]
     csv.writer(line, lineterminator="").writerow(shown)
     return line.getvalue()
+
+
+def _print_tags(
+    songs: Sequence[str] | None, vectors: Path | None, top: int, *, quiet: bool, json: bool
+) -> None:
+    """Print the top tags of a song, segment by segment (musicnn's taggram).
+
+    A song with features beside the store (extract --features) is not decoded.
+    """
+    from audiorec.extraction.reader import taggram_reader
+
+    if songs is None or len(songs) != 1:
+        raise InputError("--tags are of one song: name it")
+    (song,) = songs
+    store, found = find_one(song, vectors)
+    with taggram_reader(limits=limits_of()) as reader:
+        series = _taggram(store, found, reader, quiet=quiet)
+    best = [_top(row, series.classes, top) for row in series.scores]
+    overall = _top(series.scores.mean(axis=0), series.classes, top)
+    if json:
+        segments = [
+            {"start_s": float(s), "tags": dict(row)}
+            for s, row in zip(series.start_s, best, strict=True)
+        ]
+        print_json(
+            {
+                "schema": "audiorec/tags/1",
+                "song": song,
+                "model": MODEL,
+                "song_tags": dict(overall),
+                "segments": segments,
+            }
+        )
+        return
+    _print_segments(series.start_s, best, f"{found.name}: {MODEL}")
+    say(f"whole song: {_words(overall)}")
+
+
+def _taggram(
+    store: "Library | None",
+    found: "GivenSong",
+    reader: "Reader[ScoreSeries]",
+    *,
+    quiet: bool,
+) -> "ScoreSeries":
+    """Return the tags stored beside the store, else those of the decoded file."""
+    from audiorec.library.readings import stored_tags
+
+    path = found.source.path if found.source is not None else ""
+    if store is not None and found.row is not None:
+        series, why = stored_tags(store, found.name)
+        if series is not None:
+            return series
+        path = path or store.row(found.name)["uri"]
+        if why and not quiet:
+            say(f"note: the song is decoded: {why}")
+    with working(f"decoding {found.name}", quiet=quiet):
+        return reader.read(path)
+
+
+def _print_segments(
+    start_s: "FloatArray", best: Sequence[Sequence[tuple[str, float]]], title: str
+) -> None:
+    """Print one line per segment: as text for a terminal, one value per column for a pipe."""
+    if sys.stdout.isatty():
+        rows = [(duration(float(s)), _words(row)) for s, row in zip(start_s, best, strict=True)]
+        print_table(("start", "tags"), rows, title=title)
+        return
+    names = ["start_s", "tag", "score"]
+    names += [f"{name}_{n}" for n in range(2, len(best[0]) + 1) for name in ("tag", "score")]
+    values = [
+        (float(s), *(value for pair in row for value in pair))
+        for s, row in zip(start_s, best, strict=True)
+    ]
+    print_table(names, values, title=title)
+
+
+def _words(tags: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{tag} {value:.2f}" for tag, value in tags)
+
+
+def _top(values: "FloatArray", names: Sequence[str], count: int) -> list[tuple[str, float]]:
+    import numpy as np
+
+    order = np.argsort(-values, kind="stable")[:count]
+    return [(names[i], float(values[i])) for i in order]

@@ -1,9 +1,6 @@
 """``audiorec duplicates``: report the same audio stored more than once."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
@@ -20,14 +17,6 @@ LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
 
 def duplicates(
     vectors: VectorsOption = None,
-    scores: Annotated[
-        Path | None,
-        typer.Option(help="Score series to compare [default: scores.parquet beside the store]."),
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(help="Features to compare [default: features.parquet beside the store]."),
-    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List songs with the same audio: copies, and other encodings.
@@ -38,13 +27,13 @@ def duplicates(
     Examples
     --------
     audiorec duplicates
-    audiorec duplicates --vectors vecs.parquet --scores scores.parquet
+    audiorec duplicates --vectors vecs.parquet
     audiorec duplicates --json
     """
     from audiorec.search.duplicates import find_duplicates, series_beside
 
     store = open_vectors(vectors, empty=False)
-    series, notes = series_beside(store, scores=scores, features=features)
+    series, notes = series_beside(store)
     for note in notes:
         say(f"note: {note}")
     groups = find_duplicates(store, series)

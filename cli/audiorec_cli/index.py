@@ -1,4 +1,4 @@
-"""``audiorec index``: build and inspect an index of a large store."""
+"""``audiorec index``: build an index of a large store."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,7 +24,7 @@ app = group(
     Examples
     --------
     audiorec index build
-    audiorec index info
+    audiorec info
     audiorec similar jazz-vibraphone.mp3
     """
 )
@@ -92,33 +92,9 @@ def build(
         say(f"note: similar only looks for an index at {index_path(store.path)}")
 
 
-@command(app)
-def info(
-    path: Annotated[
-        Path | None, typer.Argument(help="The index [default: the one beside the store].")
-    ] = None,
-    vectors: VectorsOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Describe an index, and check whether it still matches its store.
-
-    Examples
-    --------
-    audiorec index info
-    audiorec index info --vectors vecs.parquet
-    audiorec index info vecs.faiss --json
-    """
-    from audiorec.search.index import check_index
-    from audiorec.search.index_files import index_path, read_info
-
-    store = open_vectors(vectors)
-    target = path or index_path(store.path)
-    found = read_info(target)
-    _print(target, found, check_index(store, target, found) or "fresh", json)
-
-
-def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
-    fields: dict[str, Any] = {
+def index_facts(path: Path, info: "IndexInfo", state: str) -> dict[str, Any]:
+    """Return what is known of an index, by name."""
+    return {
         "index": str(path),
         "state": state,
         "by": info.by,
@@ -135,6 +111,10 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
         "created_by": info.created_by,
         "faiss": info.faiss,
     }
+
+
+def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
+    fields = index_facts(path, info, state)
     if json:
         print_json({"schema": "audiorec/index-info/1", **fields})
         return

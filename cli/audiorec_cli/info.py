@@ -1,4 +1,4 @@
-"""``audiorec info`` and ``store info``: describe a store, or one song of it."""
+"""``audiorec info``: describe a store and the files beside it, or one song of it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec_cli.index import index_facts
 from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -17,6 +18,11 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.library.library import Library
 
+# What the inventory of a store adds to its description.
+STORED = (
+    *("bytes", "vector_bytes", "row_groups", "verifiable", "columns_of_your_own", "songs_with"),
+    *("source_rates", "source_channels", "duration_s", "extracted_at", "beside", "unfinished_run"),
+)
 UNVERIFIABLE = "damage: cannot be verified, as the file was written without digests"
 
 
@@ -30,7 +36,7 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Describe a store: songs, statuses, classes, versions. Or one song of it.
+    """Describe a store: songs, statuses, versions, the files and the index beside it. Or a song.
 
     For a song that failed, the reason is shown.
 
@@ -46,7 +52,10 @@ def info(
         print_json(document)
         return
     for name, value in document.items():
-        if name != "schema" and value not in (None, {}):
+        if name in STORED and song is None:
+            for line in info_lines(name, value):
+                out(line)
+        elif name != "schema" and value not in (None, {}):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
             out(f"{label}: {shown(value)}")
@@ -104,6 +113,8 @@ def _failures(store: "Library") -> list[dict[str, Any]]:
 
 
 def _describe(store: "Library") -> dict[str, Any]:
+    from audiorec.store.inventory import inventory
+
     metadata, failed = store.metadata, Counter(row["status"] for row in _failures(store))
     durations = store.column("duration_s").to_pylist()
     return {
@@ -124,7 +135,25 @@ def _describe(store: "Library") -> dict[str, Any]:
         "weights": [f"{w['name']} {w['sha256'][:12]} ({w['licence']})" for w in metadata.weights],
         "packages": dict(metadata.packages),
         **({"attributes": dict(metadata.attributes)} if metadata.attributes else {}),
+        **{name: value for name, value in inventory(store.path).items() if name in STORED},
+        **_index(store),
     }
+
+
+def _index(store: "Library") -> dict[str, Any]:
+    """Describe the index beside a store; empty without one."""
+    from audiorec.search.index import check_index
+    from audiorec.search.index_files import index_path, read_info
+
+    path = index_path(store.path)
+    try:
+        found = read_info(path)
+        return {"index": index_facts(path, found, check_index(store, path, found) or "fresh")}
+    except MissingStoreError:
+        return {}
+    except StoreError as error:
+        say(f"note: {error}")
+        return {}
 
 
 def _loudness(store: "Library") -> dict[str, Any] | None:

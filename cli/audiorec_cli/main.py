@@ -18,7 +18,7 @@ from audiorec_cli.shared.streams import guard_streams, lost_output
 # Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
     "Library": (
-        *("extract", "info", "classify", "tags", "retag"),
+        *("extract", "info", "classify", "retag"),
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
@@ -45,9 +45,23 @@ MOVED = {
     ("extract", "--attributes"): "extract (they are written unless --vector-only is given)",
     ("extract", "--shard"): "shards one",
     ("extract", "--shards"): "shards all",
-    ("store", "export", "--ddl"): "store sql",
-    ("tags", "--model"): "tags (of one network; docs/backbones.md adds the other)",
-    ("store", "export", "--atlas"): "store map",
+    ("store", "export", "--ddl"): "store export --format duckdb",
+    ("store", "export", "--atlas"): "store export --format atlas",
+    ("store", "sql"): "store export --format duckdb",
+    ("store", "map"): "store export --format atlas",
+    ("store", "compact"): "store merge",
+    ("store", "info"): "info",
+    ("index", "info"): "info",
+    ("tags", "--model"): "classify SONG --tags 3 (one network; docs/backbones.md adds the other)",
+    ("tags",): "classify SONG --tags 3",
+    ("plot", "compare"): "plot song A B",
+    ("duplicates", "--scores"): "duplicates (it reads scores.parquet beside the store)",
+    ("duplicates", "--features"): "duplicates (it reads features.parquet beside the store)",
+    ("similar", "--why-long"): "similar --why --json (all contributions)",
+    ("similar", "--mean"): "similar (each of several songs gets its share)",
+    ("playlist", "--mean"): "playlist (each of several songs gets its share)",
+    ("playlists", "--seed"): "playlists (the same library gives the same lists)",
+    ("neighbours", "--include-non-music"): "neighbours --also non-music",
     ("users", "train"): "recall train youtube-dnn --likes --interactions LOG --out model",
     ("users", "embed"): "recall users model --likes --interactions LOG --out users.parquet",
     ("users", "songs"): "recall songs model --out songs.parquet",
@@ -60,20 +74,52 @@ MOVED = {
     ("cold-start", "audience", "--features"): "cold-start audience --tastes",
     ("cold-start", "songs", "--features"): "cold-start songs --tastes",
 }
-# Commands that compare songs, and how they were once asked for other spaces.
+# Old options of several commands, and what replaces them.
 SEARCHES = (
     *(("similar",), ("neighbours",), ("path",), ("playlist",), ("playlists",)),
-    *(("plot", "compare"), ("plot", "library")),
+    *(("plot", "song"), ("plot", "library")),
 )
-OLD_SPACES = {
-    ("--features",): "--by sound",
-    ("--by", "features"): "--by sound",
-    ("--by", "embedding"): "--embeddings embeddings.parquet",
-}
+DRAWINGS = tuple(("plot", name) for name in ("song", "library", "user", "report"))
+LISTS = (("similar",), ("path",), ("playlist",), ("playlists",))
+EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...] = (
+    (
+        SEARCHES,
+        {
+            ("--features",): "--by sound",
+            ("--by", "features"): "--by sound",
+            ("--by", "embedding"): "--by embeddings.parquet",
+            ("--embeddings",): "--by embeddings.parquet",
+        },
+    ),
+    (
+        LISTS,
+        {("--include-non-music",): "--also non-music", ("--keep-duplicates",): "--also copies"},
+    ),
+    (
+        DRAWINGS,
+        {
+            (old,): "--size 16x9@200 (inches, dots per inch)"
+            for old in ("--width", "--height", "--dpi")
+        },
+    ),
+    (
+        (("plot", "song"), ("store", "verify")),
+        {("--scores",): "(it reads scores.parquet beside the store)"},
+    ),
+    (
+        (("serve",),),
+        {(old,): "(a constant)" for old in ("--body", "--threads")},
+    ),
+    (
+        (("classify",), ("retag",)),
+        {(old,): "(a constant)" for old in ("--timeout", "--memory-limit")},
+    ),
+)
 MOVED |= {
     (*words, *old): f"{' '.join(words)} {new}"
-    for words in SEARCHES
-    for old, new in OLD_SPACES.items()
+    for commands, options in EVERY
+    for words in commands
+    for old, new in options.items()
 }
 
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
+from audiorec.search.questions import AlsoOption, Compared
 from audiorec_cli.shared.console import counted, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, say_non_music
 
 
 @recorded("neighbours", "output")
@@ -20,10 +20,10 @@ def neighbours(
     vectors: VectorsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs for each song.")] = 20,
     quiet: QuietOption = False,
-    include_non_music: IncludeNonMusicOption = False,
+    by: Compared = "auto",
+    also: AlsoOption = (),
     json: JsonOption = False,
     *,
-    compared: SpaceOptions,
     done: JobSummary,
 ) -> None:
     """Write the nearest songs of every song of a store to a Parquet file.
@@ -37,17 +37,14 @@ def neighbours(
     audiorec neighbours --out neighbours.parquet --k 100 --quiet
     audiorec neighbours --out by-mean.parquet --by mean --json
     """
-    import numpy as np
-
     from audiorec.search.all_pairs import all_pairs
 
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(
             f"{output}: cannot be written: it is a folder, or its folder does not exist"
         )
-    store = open_vectors(vectors, empty=False)
-    basis = compared.default_space(store)
-    by, table = basis.by, basis.table
+    store = open_vectors(vectors, empty=False, by=by)
+    space = store.space(by, use_index=False)
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:
         finished = all_pairs(
@@ -55,20 +52,17 @@ def neighbours(
             output,
             k=k,
             by=by,
-            table=table,
-            include_non_music=include_non_music,
+            also=also,
             progress=progress,
             stop=stop,
         )
     if not finished:
         raise stopped()
-    compared_songs = store.space(by, table=table, use_index=False).rows
-    music = np.ones(len(store), np.bool_) if include_non_music else store.music
-    songs = int(music[compared_songs].sum())
+    songs = len(space) if "non-music" in also else int(store.music[space.rows].sum())
     done.count(songs=songs)
     if json:
-        summary = {"out": str(output), "songs": songs, "k": k, "by": by, "exact": True}
+        summary = {"out": str(output), "songs": songs, "k": k, "by": space.by, "exact": True}
         print_json({"schema": "audiorec/neighbours/1", **summary})
-    say_basis(basis)
-    say_non_music(len(compared_songs) - songs)
+    say_basis(store, by)
+    say_non_music(len(space) - songs)
     say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")

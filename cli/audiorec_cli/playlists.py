@@ -1,16 +1,17 @@
 """``audiorec playlists``: divide the whole library into named playlists."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
+from audiorec.search.questions import AlsoOption, Choice, Compared, ExcludeOption, OnlyOption
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, more
-from audiorec_cli.shared.stores import SpaceOptions, VectorsOption, open_vectors, say_basis
+from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, say_non_music
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary
@@ -29,28 +30,18 @@ def playlists(
     size: Annotated[
         int, typer.Option("--size", min=2, help="Songs per list; from a third to twice as many.")
     ] = 25,
-    only: Annotated[
-        str | None,
-        typer.Option(metavar="CONDITIONS", help='As for similar: "genre=jazz, duration<10:00".'),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SONGS", help="Leave out an id, a part of ids, a folder/ or a glob."),
-    ] = None,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = (),
     regroup: Annotated[
         bool, typer.Option("--regroup", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
-    keep_duplicates: Annotated[
-        bool, more("--keep-duplicates", help="Allow the same audio more than once.")
-    ] = False,
-    include_non_music: IncludeNonMusicOption = False,
+    by: Compared = "auto",
+    also: AlsoOption = (),
     absolute: Annotated[
         bool, more("--absolute", help="Use absolute paths, not relative ones.")
     ] = False,
-    seed: Annotated[int, more("--seed", min=0, help="The same seed gives the same lists.")] = 0,
     *,
-    compared: SpaceOptions,
     done: JobSummary,
 ) -> None:
     """Divide the whole library into named playlists, by sound.
@@ -64,33 +55,22 @@ def playlists(
     audiorec playlists --out lists --size 10
     audiorec playlists --out lists --only "duration<10:00" --json
     """
-    from dataclasses import replace
-
     from audiorec.playlists.earlier_lists import read_lists
     from audiorec.playlists.library_lists import divide_library
     from audiorec.playlists.list_folder import write_lists
-    from audiorec.search.choice import Choice
 
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"{output}: folder {output.parent} does not exist; create it first")
-    store = open_vectors(vectors, empty=False)
-    basis = compared.default_space(store)
+    store = open_vectors(vectors, empty=False, by=by)
     earlier = read_lists(output) if output is not None else None
     if earlier is not None and regroup:
         earlier = replace(earlier, size=0)  # never fits, so only names are kept
     divided = divide_library(
         store,
         size=size,
-        by=basis.by,
-        table=basis.table,
-        choice=Choice(
-            only=only,
-            exclude=exclude or (),
-            include_non_music=include_non_music,
-            keep_duplicates=keep_duplicates,
-        ),
+        by=by,
+        choice=Choice(only=only, exclude=exclude, also=also),
         earlier=earlier,
-        seed=seed,
     )
     written = write_lists(divided, output, absolute=absolute) if output is not None else None
     done.count(lists=len(divided), songs=sum(map(len, divided)), new=divided.new)
@@ -102,11 +82,11 @@ def playlists(
             for one in divided
         ]
         print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
-    say_basis(basis)
+    say_basis(store, by)
     say_non_music(divided.not_music)
     if divided.copies:
         copies = counted(divided.copies, "copy", "copies")
-        say(f"{copies} of these songs left out (--keep-duplicates keeps them)")
+        say(f"{copies} of these songs left out (--also copies keeps them)")
     if divided.not_compared:
         left = counted(divided.not_compared, "song")
         say(f"{left} left out: nothing to compare by")

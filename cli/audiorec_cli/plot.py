@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import MissingFileError, SongError
+from audiorec.search.questions import Compared
 from audiorec_cli import plot_people
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
-from audiorec_cli.shared.options import JsonOption, SeedOption, more
+from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.pictures import PictureOptions
-from audiorec_cli.shared.seeds import find_id
 from audiorec_cli.shared.stores import (
-    SpaceOptions,
     VectorsOption,
     open_vectors,
     say_basis,
@@ -39,115 +38,100 @@ app = group(
     Examples
     --------
     audiorec plot song jazz-vibraphone.mp3 --out song.png
-    audiorec plot compare jazz-vibraphone.mp3 blues-band.mp3 --out two.png
+    audiorec plot song jazz-vibraphone.mp3 blues-band.mp3 --out two.png
     audiorec plot library --out map.svg
     """
 )
 
 SONG = "A song id, a unique part of one, or an audio file."
-ScoresOption = Annotated[
-    Path | None, more(help="Score series of the songs [default: scores.parquet beside the store].")
-]
 
 
 @command(app)
 def song(
     song: Annotated[str, typer.Argument(metavar="SONG", help=SONG)],
+    other: Annotated[
+        str | None, typer.Argument(metavar="OTHER", help="A song to compare it with.")
+    ] = None,
     *,
     picture: PictureOptions,
     vectors: VectorsOption = None,
+    by: Compared = "auto",
     json: JsonOption = False,
     head: StoreHeadOption = None,
-    scores: ScoresOption = None,
 ) -> None:
-    """Draw a song's scores over time below its waveform.
+    """Draw a song's scores over time below its waveform, or two songs side by side.
 
     Scores of a song in the store come from scores.parquet beside it; without that file, and for
-    any other audio file, the song is scored now.
+    any other audio file, the song is scored now. Of two songs, the similarity is told as well.
 
     Examples
     --------
     audiorec plot song jazz-vibraphone.mp3 --out song.png
-    audiorec plot song fixtures/audio/birds.ogg --out birds.svg
-    audiorec plot song blues-band.mp3 --out song.png --width 16 --dpi 200 --json
+    audiorec plot song jazz-vibraphone.mp3 blues-band.mp3 --out two.svg
+    audiorec plot song blues-band.mp3 --out song.png --size 16x6@200 --json
     """
+    heads = chosen_heads(head)
+    if other is None:
+        document = _draw_one(song, picture, vectors, heads)
+    else:
+        document = _draw_two((song, other), picture, vectors, heads, by)
+    if json:
+        print_json(document)
+    elif document.get("similarity") is not None:
+        out(f"similarity by {document['by']}: {document['similarity']:.4f}")
+
+
+def _draw_one(
+    song: str, picture: PictureOptions, vectors: Path | None, heads: tuple[Path, ...]
+) -> dict[str, Any]:
     from audiorec.plots.song import SONG_SIZE, song_figure
 
     size = picture.check(SONG_SIZE)
-    with _Listener(vectors, scores, chosen_heads(head)) as listener:
+    with _Listener(vectors, heads) as listener:
         heard = listener.hear(song)
         wave = listener.envelope(heard)
     picture.write(song_figure(heard.series, wave, title=heard.title, size=size))
-    if json:
-        document = {
-            "schema": "audiorec/plot-song/1",
-            "picture": str(picture.out),
-            "song": heard.name,
-            "segments": len(heard.series),
-            "waveform": wave is not None,
-            "mean_scores": _means(heard.series),
-        }
-        print_json(document)
+    return {
+        "schema": "audiorec/plot-song/1",
+        "picture": str(picture.out),
+        "song": heard.name,
+        "segments": len(heard.series),
+        "waveform": wave is not None,
+        "mean_scores": _means(heard.series),
+    }
 
 
-@command(app)
-def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help=SONG)],
-    second: Annotated[str, typer.Argument(metavar="B", help="The other song.")],
-    *,
+def _draw_two(
+    songs: tuple[str, str],
     picture: PictureOptions,
-    vectors: VectorsOption = None,
-    compared: SpaceOptions,
-    json: JsonOption = False,
-    head: StoreHeadOption = None,
-    scores: ScoresOption = None,
-) -> None:
-    """Draw two songs side by side: their mean scores, and their scores over time.
-
-    Also gives their similarity, on the scale of a store.
-
-    Examples
-    --------
-    audiorec plot compare jazz-vibraphone.mp3 blues-band.mp3 --out two.png
-    audiorec plot compare blues-band.mp3 fixtures/audio/birds.ogg --out two.svg
-    audiorec plot compare blues-band.mp3 birds.ogg --out two.png --by mean --json
-    """
+    vectors: Path | None,
+    heads: tuple[Path, ...],
+    by: str | Path,
+) -> dict[str, Any]:
     from audiorec.plots.compare import COMPARE_SIZE, compare_figure
 
     size = picture.check(COMPARE_SIZE)
-    with _Listener(vectors, scores, chosen_heads(head), compared=compared) as listener:
-        pair = listener.hear(first), listener.hear(second)
+    with _Listener(vectors, heads, by=by) as listener:
+        pair = listener.hear(songs[0]), listener.hear(songs[1])
     store = listener.store
-    space = None
+    space = None if store is None else store.space(by, use_index=False)
     if store is not None:
-        basis = compared.default_space(store)
-        space = store.space(basis.by, table=basis.table, use_index=False)
-        say_basis(basis)
+        say_basis(store, by)
     similarity = None if space is None else _similarity(space, pair)
     titles = pair[0].title, pair[1].title
-    figure = compare_figure(
-        pair[0].series,
-        pair[1].series,
-        titles=titles,
-        similarity=similarity,
-        size=size,
-    )
-    picture.write(figure)
+    series = pair[0].series, pair[1].series
+    picture.write(compare_figure(*series, titles=titles, similarity=similarity, size=size))
     if similarity is None:
         say("note: no similarity: it needs a store, and songs of it if embeddings are compared")
-    if json:
-        means = _means(pair[0].series), _means(pair[1].series)
-        document = {
-            "schema": "audiorec/plot-compare/1",
-            "picture": str(picture.out),
-            "songs": [heard.name for heard in pair],
-            "similarity": None if similarity is None else round(similarity, 6),
-            "by": None if space is None else space.by,
-            "mean_scores": {name: [mean[name] for mean in means] for name in means[0]},
-        }
-        print_json(document)
-    elif similarity is not None and space is not None:
-        out(f"similarity by {space.by}: {similarity:.4f}")
+    means = _means(pair[0].series), _means(pair[1].series)
+    return {
+        "schema": "audiorec/plot-compare/1",
+        "picture": str(picture.out),
+        "songs": [heard.name for heard in pair],
+        "similarity": None if similarity is None else round(similarity, 6),
+        "by": None if space is None else space.by,
+        "mean_scores": {name: [mean[name] for mean in means] for name in means[0]},
+    }
 
 
 @command(app)
@@ -158,8 +142,7 @@ def library(
     projection: Annotated[
         Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
     ] = "pca",
-    seed: SeedOption = 0,
-    compared: SpaceOptions,
+    by: Compared = "auto",
     json: JsonOption = False,
 ) -> None:
     """Draw a map of a store: nearby songs sound alike; colour is genre, marker is version.
@@ -175,21 +158,20 @@ def library(
     from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
 
     size = picture.check(MAP_SIZE)
-    store = open_vectors(vectors, empty=False)
-    basis = compared.default_space(store)
-    space = store.space(basis.by, table=basis.table, use_index=False)
-    say_basis(basis)
-    found = map_library(space, projection=projection, seed=seed)
+    store = open_vectors(vectors, empty=False, by=by)
+    space = store.space(by, use_index=False)
+    say_basis(store, by)
+    found = map_library(space, projection=projection)
     picture.write(draw_map(found, title=store.path.name, size=size))
     if json:
-        print_json(_map_document(found, store, picture.out, seed))
+        print_json(_map_document(found, store, picture.out))
 
 
 command(app, "user")(plot_people.user)
 command(app, "report")(plot_people.report)
 
 
-def _map_document(found: "LibraryMap", store: "Library", path: Path, seed: int) -> dict[str, Any]:
+def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str, Any]:
     return {
         "schema": "audiorec/plot-library/1",
         "picture": str(path),
@@ -197,7 +179,7 @@ def _map_document(found: "LibraryMap", store: "Library", path: Path, seed: int) 
         "songs": len(found),
         "by": found.by,
         "projection": found.projection,
-        "seed": seed,
+        "seed": 0,
         "variance": None if found.variance is None else [round(v, 4) for v in found.variance],
         "colours": found.counts(found.colour_head),
         "markers": found.counts(found.marker_head),
@@ -222,20 +204,19 @@ class _Heard:
 class _Listener:
     """Finds songs and their scores: in the store and beside it, else by decoding.
 
-    With `compared`, files are scored and placed like the store's songs, else scored by `heads` or
+    With `by`, files are scored and placed like the store's songs, else scored by `heads` or
     the shipped heads.
     """
 
     def __init__(
         self,
         vectors: Path | None,
-        scores: Path | None,
         heads: tuple[Path, ...],
         *,
-        compared: SpaceOptions | None = None,
+        by: str | Path | None = None,
     ) -> None:
-        self._vectors, self._scores, self._heads = vectors, scores, heads
-        self._compared = compared
+        self._vectors, self._heads = vectors, heads
+        self._by = by
         self._readers: dict[bool, Reader[Song]] = {}
         self._closing = ExitStack()
         self.store: Library | None = None
@@ -249,7 +230,9 @@ class _Listener:
     def hear(self, name: str) -> _Heard:
         """Return a song with its scores."""
         if self.store is None and self._has_store(name):
-            self.store = open_vectors(self._vectors, empty=False)
+            self.store = open_vectors(self._vectors, empty=False, by=self._by or "auto")
+        from audiorec.library.seeds import find_id
+
         song_id = None if self.store is None else find_id(self.store, name)
         if self.store is None or song_id is None:
             return self._read(name)
@@ -290,7 +273,7 @@ class _Listener:
         return _Heard(song_id, title, row["uri"], number, series, vector)
 
     def _read(self, path: str) -> _Heard:
-        alike = self._compared is not None and self.store is not None
+        alike = self._by is not None and self.store is not None
         song = self._reader(as_stored=alike).read(path)
         title = _title(song.tags.artist, song.tags.title, Path(path).name)
         return _Heard(path, title, path, None, song.series, song.vector, song.lists)
@@ -304,8 +287,8 @@ class _Listener:
         if as_stored not in self._readers:
             config = extractor_config(self._heads)
             if as_stored and self.store is not None:
-                compared = self._compared
-                sound = compared is not None and compared.default_space(self.store).by == "sound"
+                by = self._by
+                sound = by is not None and self.store.default_space(by).by == "sound"
                 metadata = self.store.metadata
                 config = Extractor.for_store(metadata, heads=self._heads, sound=sound).config
             self._readers[as_stored] = self._closing.enter_context(song_reader(config))
@@ -317,12 +300,8 @@ class _Listener:
         from audiorec.store.inventory import USUAL_NAMES
         from audiorec.store.schema import Kind
 
-        path = self._scores or store.path.with_name(USUAL_NAMES[Kind.SCORES])
-        if path.exists():
-            return open_series(store, path, Kind.SCORES)
-        if self._scores is not None:
-            raise MissingFileError(f"{path}: no such file")
-        return None
+        path = store.path.with_name(USUAL_NAMES[Kind.SCORES])
+        return open_series(store, path, Kind.SCORES) if path.exists() else None
 
 
 def _title(artist: str | None, title: str | None, name: str) -> str:

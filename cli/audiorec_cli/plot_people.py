@@ -8,7 +8,7 @@ import typer
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec_cli.shared.console import print_json
 from audiorec_cli.shared.inputs import InputKind, check
-from audiorec_cli.shared.options import JsonOption, LogOption
+from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pictures import PictureOptions
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -17,7 +17,9 @@ MAX_REPORT = 64 << 20  # bytes
 
 def user(
     user: Annotated[str, typer.Argument(metavar="USER", help="A user id of the log.")],
-    interactions: LogOption,
+    interactions: Annotated[
+        Path, typer.Option("--interactions", "-i", metavar="PLAYS", help="The listening log.")
+    ],
     *,
     picture: PictureOptions,
     vectors: VectorsOption = None,
@@ -91,9 +93,8 @@ def report(
     documents = [(path.name, _read(path)) for path in files]
     rows, size = report_rows(documents, k)
     figure = report_figure(rows, title=f"lists of {size}")
-    if picture.width or picture.height:
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(picture.width or width, picture.height or height)
+    if picture.inches is not None:
+        figure.set_size_inches(*picture.inches)
     picture.write(figure)
     if json:
         document = {

@@ -8,7 +8,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
-from audiorec_cli.shared.extraction import MemoryLimitOption, TimeoutOption, limits_of
+from audiorec_cli.shared.extraction import limits_of
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption, more
 from audiorec_cli.shared.progress import song_counter, stopped
@@ -17,6 +17,7 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.retagging.job import Retagged, Retagging
 
+TIMEOUT_S = 600.0  # of a song
 COLUMNS = ("state", "song", "fields")
 
 
@@ -55,8 +56,6 @@ def retag(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    timeout: TimeoutOption = 600,
-    memory_limit: MemoryLimitOption = 4096,
     metrics_textfile: MetricsOption = None,
 ) -> None:
     """Write version, genre and mood into the tags of a store's songs; a dry run by default.
@@ -97,7 +96,7 @@ def retag(
                         keep_mtime=keep_mtime,
                         undo_file=save_undo,
                         jobs=jobs,
-                        limits=limits_of(timeout, memory_limit),
+                        limits=limits_of(TIMEOUT_S),
                         told=told,
                     )
         except KeyboardInterrupt:

@@ -51,8 +51,6 @@ def serve(
         float, more(min=0, help="Requests per second and address; 0 for no limit.")
     ] = 50.0,
     seconds: Annotated[float, more(min=0.1, help="Timeout of requests and responses.")] = 10.0,
-    body: Annotated[int, more(min=1024, help="Maximum bytes of a request's body.")] = 1 << 20,
-    threads: Annotated[int, more(min=1, max=64, help="Requests processed concurrently.")] = 4,
 ) -> None:
     """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.
 
@@ -99,8 +97,7 @@ def serve(
         host=host or LOOPBACK,
         port=port,
         page=None if no_page else PageSettings(roots=root or (), names=host_name or ()),
-        limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds, body=body,
-                          at_once=threads),
+        limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds),
         ready=ready,
         ends_process=True,
-    )  # fmt: skip
+    )

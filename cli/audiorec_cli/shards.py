@@ -27,13 +27,13 @@ app = group(
     """Make the parts of a store on this machine, by a scheduler or on a cluster.
 
     A manifest is divided into shards, and each becomes one part in a folder, whichever machine
-    processes it. audiorec store compact joins the parts (docs/scale.md).
+    processes it. audiorec store merge joins the parts (docs/scale.md).
 
     Examples
     --------
     audiorec manifest ~/Music --out manifest.parquet
     audiorec shards all manifest.parquet 16 --out parts/
-    audiorec store compact parts/ --out vecs.parquet
+    audiorec store merge parts/ --out vecs.parquet
     """
 )
 
@@ -212,7 +212,7 @@ def _print_shards(report: "ShardsReport", out: str) -> None:
     if report.run.stopped is not None:
         say(f"stopped ({report.run.stopped}); to resume, run the same command again")
     elif report.is_whole:
-        say(f"parts: {out} (audiorec store compact joins them)")
+        say(f"parts: {out} (audiorec store merge joins them)")
     else:
         say("to retry the lost shards, run the same command again")
 

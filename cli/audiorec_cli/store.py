@@ -1,36 +1,34 @@
-"""``audiorec store``: describe, verify, merge and export stores."""
+"""``audiorec store``: verify, merge and export stores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from audiorec.errors import InputError, StoreError
-from audiorec_cli.info import info_lines
+from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec_cli.shared.console import (
     Exit,
     counted,
     file_size,
-    out,
     out_lines,
     print_json,
     print_table,
     say,
 )
-from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption
+from audiorec_cli.shared.options import JsonOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
-from audiorec_cli.shared.stores import FilesBeside, StoreArgument, open_vectors, vectors_path
+from audiorec_cli.shared.stores import StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.store.schema import Kind
     from audiorec.store.verify import Verification
 
 app = group(
-    """Describe, verify, merge and export stores.
+    """Verify, merge and export stores.
 
     Examples
     --------
@@ -40,36 +38,10 @@ app = group(
     """
 )
 
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace existing files that are not inputs.")
-]
-ColumnsOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAMES", help="In addition to song_id: vector,title,artist."),
-]
-
-
-@command(app)
-def info(store: StoreArgument = None, json: JsonOption = False, *, beside: FilesBeside) -> None:
-    """Describe a store: rows, extractor, statuses, formats, sizes, the files beside it.
-
-    Only the footer and small columns are read, not the vectors.
-
-    Examples
-    --------
-    audiorec store info
-    audiorec store info vecs.parquet --json
-    audiorec store info vecs.parquet --features features.parquet
-    """
-    from audiorec.store.inventory import inventory
-
-    found = inventory(vectors_path(store), beside.by_kind())
-    if json:
-        print_json({"schema": "audiorec/store-info/1", **found})
-        return
-    for name, value in found.items():
-        for line in info_lines(name, value):
-            out(line)
+SQL = ("duckdb", "clickhouse", "hive")
+Format = Literal[
+    "npz", "npy", "csv", "jsonl", "parquet", "atlas", "duckdb", "clickhouse", "hive"
+]  # fmt: skip
 
 
 @command(app)
@@ -81,9 +53,11 @@ def verify(
     max_problems: Annotated[
         int, typer.Option(min=0, help="Problems to list; all are counted.")
     ] = 1_000,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Scores, features or errors that lie elsewhere."),
+    ] = None,
     json: JsonOption = False,
-    *,
-    beside: FilesBeside,
 ) -> None:
     """Verify every row of a store and of the files beside it.
 
@@ -98,7 +72,8 @@ def verify(
     from audiorec.store.verify import verify as verify_store
 
     path = vectors_path(store)
-    found = verify_store(path, beside=beside.by_kind(), files=files, max_problems=max_problems)
+    elsewhere = _elsewhere(beside or ())
+    found = verify_store(path, beside=elsewhere, files=files, max_problems=max_problems)
     if json:
         print_json(_verification(path, found))
     elif found.problems:
@@ -110,11 +85,11 @@ def verify(
 
 
 @command(app)
-def compact(
+def merge(
     parts: Annotated[
         list[str],
         typer.Argument(
-            metavar="PART", help="A folder or URI of parts (audiorec shards), or audiorec files."
+            metavar="PART", help="Stores and files beside them, or a folder or URI of parts."
         ),
     ],
     output: Annotated[
@@ -127,23 +102,29 @@ def compact(
             help="If rows of one id differ: fail, take the newest if the audio is the same, take "
             "the newest, or take the first."
         ),
-    ] = "error",
+    ] = "same",
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Also merge scores, features and errors beside stores.")
+    ] = False,
     incomplete: Annotated[
         bool, typer.Option("--partial", help="Accept a folder with missing shards.")
     ] = False,
-    overwrite: OverwriteOption = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files that are not inputs.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Combine many parts into one sorted store, each song once.
+    """Combine stores, or the parts of many machines, into one sorted store, each song once.
 
-    The result does not depend on the order or the division of the parts. Scores, features and
-    errors among them go beside the store; their rows without a song in it are dropped.
+    All must be made by the same extractor. The result does not depend on the order or the division
+    of the parts. Scores, features and errors among them go beside the store; their rows without a
+    song in it are dropped.
 
     Examples
     --------
-    audiorec store compact parts/ --out vecs.parquet
-    audiorec store compact vecs.parquet
-    audiorec store compact a.parquet b.parquet --out all.parquet
+    audiorec store merge old.parquet new.parquet --out all.parquet
+    audiorec store merge parts/ --out vecs.parquet
+    audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
     from audiorec.extraction.shards import local_parts
 
@@ -152,58 +133,27 @@ def compact(
         with local_parts(folder, whole=not incomplete) as found:
             rows = _combine(found, output, on_duplicate, overwrite)
     else:
-        rows = _combine(_by_kind(files), output, on_duplicate, overwrite)
-    _print_rows(rows, "audiorec/store-compact/1", json)
-
-
-@command(app)
-def merge(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Two or more stores.")],
-    output: OutFileOption,
-    on_duplicate: Annotated[
-        Literal["error", "first"],
-        typer.Option(help="If songs of one id differ: fail, or take the first store's."),
-    ] = "error",
-    beside: Annotated[
-        bool, typer.Option("--beside", help="Merge scores, features and errors as well.")
-    ] = False,
-    overwrite: OverwriteOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Merge stores that were made by the same extractor.
-
-    Examples
-    --------
-    audiorec store merge old.parquet new.parquet --out all.parquet
-    audiorec store merge a.parquet b.parquet -o all.parquet --on-duplicate first
-    audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
-    """
-    from audiorec.store.compact import merge_stores
-    from audiorec.store.inventory import default_path, files_beside
-    from audiorec.store.schema import Kind
-
-    others: dict[Kind, tuple[Sequence[Path], Path]] = {}
-    for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS) if beside else ():
-        found = [path for store in stores if (path := files_beside(store).get(kind)) is not None]
-        if found:
-            others[kind] = (found, default_path(output, kind))
-    inputs = [*stores, *(path for paths, _ in others.values() for path in paths)]
-    _check_free([output, *(target for _, target in others.values())], inputs, overwrite)
-    rows = merge_stores(stores, output, on_duplicate=on_duplicate, beside=others)
-    targets = {kind.value: target for kind, (_, target) in others.items()} | {"vectors": output}
-    counts = {kind.value: count for kind, count in rows.items()}
-    _print_rows({str(targets[k]): n for k, n in counts.items()}, "audiorec/store-merge/1", json)
+        rows = _combine(_by_kind(files, beside=beside), output, on_duplicate, overwrite)
+    if json:
+        print_json({"schema": "audiorec/store-merge/1", "rows": dict(rows)})
+    for path, count in rows.items():
+        say(f"{counted(count, 'row')}: {path}")
 
 
 @command(app)
 def export(
-    output: OutFileOption,
+    output: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write; - for SQL: stdout."),
+    ],
     store: StoreArgument = None,
     form: Annotated[
-        Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
-        typer.Option("--format", help="By default the extension of --out."),
+        Format | None, typer.Option("--format", help="By default the extension of --out.")
     ] = None,
-    columns: ColumnsOption = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="In addition to song_id: vector,title,artist."),
+    ] = None,
     wide: Annotated[
         bool, typer.Option("--wide", help="One column per number in a parquet.")
     ] = False,
@@ -211,23 +161,44 @@ def export(
         bool,
         typer.Option("--guard-formulas", help="Put ' before csv texts that begin like =1+1."),
     ] = False,
+    projection: Annotated[
+        Literal["pca", "tsne", "umap"], more(help="atlas: projection of the map.")
+    ] = "pca",
+    table: Annotated[str, more(help="SQL: name of the table.")] = "songs",
+    source: Annotated[
+        str | None, more(metavar="PLACE", help="SQL: where the database finds the Parquet file.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Export a store to another format.
+    """Export a store to another format, as a map, or as SQL.
+
+    atlas is a map for embedding-atlas: a position, a name and classes for each song. duckdb,
+    clickhouse and hive are the SQL that creates a table for the store and loads it.
 
     Examples
     --------
     audiorec store export --out vecs.npz
     audiorec store export --out songs.csv --columns title,artist --guard-formulas
-    audiorec store export vecs.parquet --out wide.parquet --wide --json
+    audiorec store export --format duckdb --out songs.sql
     """
+    if form in SQL:
+        _write_sql(vectors_path(store), output, form, table, source, _names(columns))
+        return
+    if form == "atlas":
+        from audiorec.search.atlas import write_atlas
+
+        opened = open_vectors(store)
+        write_atlas(opened, output, projection=projection)
+        say(f"open it: embedding-atlas {output} --x x --y y --text title")
+        _print_written(opened.path, [output], json)
+        return
     from audiorec.store.export import export as export_store
 
     path = vectors_path(store)
     written = export_store(
         path,
         output,
-        form,
+        cast("Any", form),
         columns=_names(columns),
         wide=wide,
         guard_formulas=guard_formulas,
@@ -236,59 +207,19 @@ def export(
     _print_written(path, written, json)
 
 
-@command(app, "map")
-def draw_map(
-    output: OutFileOption,
-    store: StoreArgument = None,
-    projection: Annotated[
-        Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
-    ] = "pca",
-    seed: SeedOption = 0,
-    json: JsonOption = False,
+def _write_sql(
+    path: Path,
+    output: Path,
+    dialect: str | None,
+    table: str,
+    source: str | None,
+    columns: list[str] | None,
 ) -> None:
-    """Write a map for embedding-atlas: a position, a name and classes for each song.
-
-    Examples
-    --------
-    audiorec store map --out atlas.parquet
-    audiorec store map vecs.parquet --out atlas.parquet --projection tsne
-    audiorec store map --out atlas.parquet --projection umap --seed 1
-    """
-    from audiorec.search.atlas import write_atlas
-
-    opened = open_vectors(store)
-    write_atlas(opened, output, projection=projection, seed=seed)
-    say(f"open it: embedding-atlas {output} --x x --y y --text title")
-    _print_written(opened.path, [output], json)
-
-
-@command(app)
-def sql(
-    dialect: Annotated[Literal["clickhouse", "hive", "duckdb"], typer.Option(help="SQL dialect.")],
-    store: StoreArgument = None,
-    table: Annotated[str, typer.Option(help="Name of the table.")] = "songs",
-    source: Annotated[
-        str | None, typer.Option(metavar="PLACE", help="Where the database finds the Parquet file.")
-    ] = None,
-    columns: ColumnsOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write [default: stdout].")
-    ] = None,
-) -> None:
-    """Print the SQL that creates a table for a store and loads it.
-
-    Examples
-    --------
-    audiorec store sql --dialect duckdb
-    audiorec store sql --dialect clickhouse --table songs --out songs.sql
-    audiorec store sql vecs.parquet --dialect hive --columns vector,title
-    """
     from audiorec.files.own_files import replaced
     from audiorec.store.export import ddl
 
-    path = vectors_path(store)
-    text = ddl(path, dialect, table=table, source=source, columns=_names(columns))
-    if output is None:
+    text = ddl(path, cast("Any", dialect), table=table, source=source, columns=columns)
+    if str(output) == "-":
         out_lines(text.rstrip("\n"))
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
@@ -367,12 +298,21 @@ def _print_verification(found: "Verification") -> None:
         say(note)
 
 
-def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
-    """Group files by the kind that they declare."""
-    from audiorec.store.inventory import kind_of
+def _elsewhere(files: Sequence[Path]) -> "dict[Kind, Path | None]":
+    for path in files:
+        if not path.exists():
+            raise MissingFileError(f"{path}: no such file")
+    named = _by_kind([str(path) for path in files], beside=False)
+    return {kind: paths[-1] for kind, paths in named.items()}
+
+
+def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[Kind, list[Path]]":
+    """Group files by the kind that they declare; with `beside`, also those beside stores."""
+    from audiorec.store.inventory import files_beside, kind_of
 
     found: dict[Kind, list[Path]] = {}
-    for path in map(Path, parts):
+    others = [path for part in parts if beside for path in files_beside(Path(part)).values()]
+    for path in dict.fromkeys([*map(Path, parts), *others]):
         kind = kind_of(path)
         if kind is None:
             raise StoreError(f"{path}: is not a file of vectors, scores, features or errors")
@@ -410,13 +350,6 @@ def _check_free(targets: Sequence[Path], inputs: Sequence[Path], overwrite: bool
     for target in targets:
         if target.exists() and target.resolve() not in known and not overwrite:
             raise InputError(f"{target}: exists; replace it with --overwrite")
-
-
-def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
-    if json:
-        print_json({"schema": schema, "rows": dict(rows)})
-    for path, count in rows.items():
-        say(f"{counted(count, 'row')}: {path}")
 
 
 def _say_formulas(count: int, *, guarded: bool) -> None:

@@ -11,6 +11,7 @@ import lancedb
 import pyarrow as pa
 
 import audiorec
+from audiorec.search import Choice
 
 library = audiorec.open_store(sys.argv[1] if len(sys.argv) > 1 else "build/examples/vecs.parquet")
 space = library.space("vector", use_index=False)
@@ -21,5 +22,7 @@ with tempfile.TemporaryDirectory() as folder:
     )
     near = table.search(space.matrix[0]).distance_type("cosine").limit(4).to_list()
     print(f"near {library.ids[0]}:", ", ".join(song["song_id"] for song in near[1:]))
-    wanted = library.similar(library.ids[0], 3, by="vector", include_non_music=True, minimum=-1)
+    wanted = library.similar(
+        library.ids[0], 3, by="vector", choice=Choice(also=("non-music",)), minimum=-1
+    )
     print("as audiorec finds them:", [s["song_id"] for s in near[1:]] == list(wanted.song_ids))

@@ -9,6 +9,7 @@ import sys
 from qdrant_client import QdrantClient, models
 
 import audiorec
+from audiorec.search import Choice
 
 library = audiorec.open_store(sys.argv[1] if len(sys.argv) > 1 else "build/examples/vecs.parquet")
 space = library.space("vector", use_index=False)
@@ -19,5 +20,7 @@ payload = [{"song_id": song_id} for song_id in library.ids]
 client.upload_collection("songs", vectors=space.matrix, payload=payload, ids=range(len(library)))
 near = client.query_points("songs", query=space.matrix[0], limit=4).points[1:]
 print(f"near {library.ids[0]}:", ", ".join(point.payload["song_id"] for point in near))
-wanted = library.similar(library.ids[0], 3, by="vector", include_non_music=True, minimum=-1)
+wanted = library.similar(
+    library.ids[0], 3, by="vector", choice=Choice(also=("non-music",)), minimum=-1
+)
 print("as audiorec finds them:", [p.payload["song_id"] for p in near] == list(wanted.song_ids))

@@ -74,12 +74,12 @@ def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):
     code, out, _ = audiorec("info", "-v", "t/vecs.parquet")
     assert "classes: tiny/bright, tiny/dark, tiny/loud" in out
     assert "weights: tiny " in out
-    code, out, err = audiorec("similar", "0.wav", "-v", "t/vecs.parquet", "--include-non-music",
+    code, out, err = audiorec("similar", "0.wav", "-v", "t/vecs.parquet", "--also", "non-music",
                               "--minimum", "-1", "--json")  # fmt: skip
     assert code == 0, err
     assert json.loads(out)["by"] == "sound"
     write_song(home / "new.wav", seed=7, seconds=9.2)
-    code, out, err = audiorec("similar", "new.wav", "-v", "t/vecs.parquet", "--include-non-music",
+    code, out, err = audiorec("similar", "new.wav", "-v", "t/vecs.parquet", "--also", "non-music",
                               "--minimum", "-1", "--json")  # fmt: skip
     assert code == 0, err
     assert len(json.loads(out)["songs"]) == 2

@@ -11,6 +11,7 @@ from command import run_command
 from made_songs import write_song
 
 from audiorec.extraction import reader
+from audiorec.runs.workers import Limits
 from audiorec_cli.shared.known import find_known
 
 NAMES = ["a/one.flac", "a/two.wav", "b/one.flac"]
@@ -193,7 +194,9 @@ def test_limits_are_kept_and_a_song_that_hangs_costs_itself(home, classify, monk
     monkeypatch.setattr(reader, "SONG_HANDLER", "poison:song_handler")
     for name in ("hang.wav", "z.wav"):
         write_song(tmp_path / name, seed=0, seconds=3.0)
-    code, out, err = classify(tmp_path, "--timeout", "4", "-j", "2")
+    limits = Limits(timeout_s=4, memory_bytes=4 << 30)
+    monkeypatch.setattr("audiorec_cli.classify.limits_of", lambda: limits)
+    code, out, err = classify(tmp_path, "-j", "2")
     assert code == 3
     assert "hang.wav: timeout" in err
     assert [row["song"] for row in rows(out)] == ["z.wav"]

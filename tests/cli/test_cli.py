@@ -138,8 +138,8 @@ def test_lists_and_manifests(home, tmp_path):
         (["similar", "one", "--vectors", "unseen.flac"], 4, "unseen.flac"),
         (["similar", "one", "--vectors", "cut.parquet"], 4, "cut.parquet"),
         (["similar", "songs/broken.mp3"], 4, "not_audio"),
-        (["tags", "songs/broken.mp3"], 4, "not_audio"),
-        (["tags", "nowhere.mp3"], 2, "nowhere.mp3: no such file"),
+        (["classify", "songs/broken.mp3", "--tags", "3"], 4, "not_audio"),
+        (["classify", "nowhere.mp3", "--tags", "3"], 2, "nowhere.mp3: no such file"),
         (["info", "no-such-song"], 2, "no song with id"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_users_mistake_is_one_clear_line(home, arguments, code, message):
     assert result.stdout == ""
 
 
-EVERYTHING = ("--include-non-music", "--minimum", "-1")  # the songs are noises of a few seconds
+EVERYTHING = ("--also", "non-music", "--minimum", "-1")  # the songs are noises of a few seconds
 
 
 def test_similar_prints_a_table_for_a_pipe(home):
@@ -219,11 +219,13 @@ def test_similar_refuses_an_unseen_file_for_a_store_of_another_extractor(home, t
 
 
 def test_tags_prints_a_line_a_segment(home):
-    result = audiorec("tags", home / "unseen.flac", "--top", "2")
+    result = audiorec("classify", home / "unseen.flac", "--tags", "2")
     lines = result.stdout.splitlines()
     assert lines[0] == "start_s\ttag\tscore\ttag_2\tscore_2"
     assert re.fullmatch(r"0\.0000(\t[\w\- ]+\t0\.\d{4}){2}", lines[1])
-    document = json.loads(audiorec("tags", home / "unseen.flac", "--json").stdout)
+    document = json.loads(
+        audiorec("classify", home / "unseen.flac", "--tags", "3", "--json").stdout
+    )
     assert document["model"] == "musicnn_msd"
     assert [s["start_s"] for s in document["segments"]] == [0.0]
 
@@ -288,7 +290,7 @@ def test_version():
     assert re.fullmatch(r"audiorec \d+\.\d+\.\d+\n", audiorec("--version").stdout)
 
 
-@pytest.mark.parametrize("command", ["extract", "similar", "tags", "info", "doctor"])
+@pytest.mark.parametrize("command", ["extract", "similar", "classify", "info", "doctor"])
 def test_help_is_there(command):
     result = audiorec(command, "--help")
     assert result.returncode == 0

@@ -136,8 +136,8 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
         ({"similar": {"k": True}}, r"\[similar\]: k must be int, got True"),
         ({"similar": {"k": 0}}, r"\[similar\]: k is from 1, got 0"),
         (
-            {"similar": {"by": "taste"}},
-            r"\[similar\]: by must be one of auto, sound, vector, mean, got 'taste'",
+            {"browse": {"projection": "taste"}},
+            r"\[browse\]: projection must be one of pca, tsne, umap, got 'taste'",
         ),
         ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
         ({"similar": {"exclude": [1]}}, r"exclude must be list"),

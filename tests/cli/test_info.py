@@ -118,7 +118,7 @@ def test_tags_beside_the_store_are_those_of_the_file_and_open_nothing(run, extra
     series = audiorec.taggram(extracted / "songs/b/two.wav")
     monkeypatch.setattr(reader, "TAGGRAM_HANDLER", "no_such_module:handler")
     for name in ("two", "songs/b/two.wav"):
-        code, out, err = run("tags", name, "--top", "50", "--json")
+        code, out, err = run("classify", name, "--tags", "50", "--json")
         assert (code, err) == (0, "")
         segments = json.loads(out)["segments"]
         assert [s["start_s"] for s in segments] == series.start_s.tolist()
@@ -128,12 +128,13 @@ def test_tags_beside_the_store_are_those_of_the_file_and_open_nothing(run, extra
 
 
 def test_tags_of_a_song_without_features_are_read_from_its_file(run, extracted):
-    code, out, err = run("tags", "two", "-v", "bare/vecs.parquet")
+    code, out, err = run("classify", "two", "--tags", "3", "-v", "bare/vecs.parquet")
     assert code == 0
     assert out.splitlines()[0].startswith("start_s\ttag\tscore\ttag_2")
     assert err.startswith("whole song: ")  # nothing is wrong without features
 
 
-def test_tags_refuse_folders_and_patterns(run):
-    assert "is a folder; name one song" in run("tags", "songs")[2]
-    assert "matches 2 files" in run("tags", "songs/b/*")[2]
+def test_tags_are_of_one_song(run):
+    assert "--tags are of one song: name it" in run("classify", "--tags", "3")[2]
+    assert "is a folder; name one song" in run("classify", "songs", "--tags", "3")[2]
+    assert "matches 2 files" in run("classify", "songs/b/*", "--tags", "3")[2]

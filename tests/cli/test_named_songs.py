@@ -9,7 +9,7 @@ COMMANDS = {
     "path": "path {} album",
     "info": "info {}",
     "classify": "classify {}",
-    "tags": "tags {}",
+    "tags": "classify {} --tags 3",
     "plot": "plot song {} --out song.png",
 }
 

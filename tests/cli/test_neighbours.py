@@ -18,7 +18,7 @@ def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
     table = pq.read_table(out).to_pylist()
     assert len(table) == 31 * 3
     mine = [r["neighbour_id"] for r in table if r["song_id"] == "album 3/song 03.opus"]
-    listed = in_library("similar", "song 03", "-k", "3", "--keep-duplicates", "--json")[1]
+    listed = in_library("similar", "song 03", "-k", "3", "--also", "copies", "--json")[1]
     assert mine == [entry["song_id"] for entry in json.loads(listed)["songs"]]
     names = ["neighbours.parquet", "neighbours.parquet.run.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == names

@@ -9,7 +9,7 @@ from made_library import series, song, write_library
 from made_songs import write_song
 
 NONE = {"jingle.wav": "only 2 segments of three seconds", "silence.wav": "silent"}
-LEFT_OUT = "2 songs that are not music left out (--include-non-music)"
+LEFT_OUT = "2 songs that are not music left out (--also non-music)"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_no_list_has_one_unless_it_is_asked_for(home, audiorec, arguments):
     assert code == 0, err
     assert not shown(out) & set(NONE)
     assert err.splitlines().count(LEFT_OUT) == 1
-    code, out, err = audiorec(*arguments, "--json", "--include-non-music")
+    code, out, err = audiorec(*arguments, "--json", "--also", "non-music")
     assert code == 0, err
     assert arguments[0] == "path" or shown(out) & set(NONE)
     assert "not music" not in err
@@ -52,13 +52,13 @@ def test_no_list_has_one_unless_it_is_asked_for(home, audiorec, arguments):
 
 @pytest.mark.parametrize("name", NONE)
 def test_one_may_be_asked_about_and_that_is_noted(home, audiorec, name):
-    note = f"note: {name} is not music ({NONE[name]}); --include-non-music also searches such"
+    note = f"note: {name} is not music ({NONE[name]}); --also non-music also searches such"
     code, out, err = audiorec("similar", name, "-k", "20", "--minimum", "-1", "--json")
     assert code == 0, err
     assert shown(out) == {f"{i:02}.mp3" for i in range(12)}
     assert note in err
-    assert "1 song that is not music left out (--include-non-music)" in err
-    assert note not in audiorec("similar", name, "--include-non-music")[2]
+    assert "1 song that is not music left out (--also non-music)" in err
+    assert note not in audiorec("similar", name, "--also", "non-music")[2]
     code, out, err = audiorec("playlist", name, "-m", "10", "--json")
     assert shown(out) & set(NONE) == {name}
     assert note in err
@@ -75,7 +75,7 @@ def test_neighbours_neither_ask_nor_are_found(home, audiorec):
     for column in ("song_id", "neighbour_id"):
         assert set(table.column(column).to_pylist()) == {f"{i:02}.mp3" for i in range(12)}
     assert len(table) == 12 * 11
-    assert audiorec("neighbours", "-o", "n.parquet", "--include-non-music")[0] == 0
+    assert audiorec("neighbours", "-o", "n.parquet", "--also", "non-music")[0] == 0
     assert len(pq.read_table("n.parquet")) == 14 * 13
 
 
@@ -94,7 +94,7 @@ def test_a_known_file_is_its_song_however_it_is_named(home, audiorec):
     audiorec("extract", "music", "-o", "store/vecs.parquet", "-q")
     shutil.copy("music/one.wav", "copy.wav")
     (home / "linked").symlink_to("music")
-    options = ("-v", "store/vecs.parquet", "--include-non-music", "--minimum", "-1", "--json")
+    options = ("-v", "store/vecs.parquet", "--also", "non-music", "--minimum", "-1", "--json")
     named = audiorec("similar", "one.wav", *options)[1]
     assert shown(named) == {"two.wav"}
     for name in (

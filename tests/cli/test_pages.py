@@ -41,7 +41,7 @@ LONG = re.compile(
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"federated (train|audit|release|align .*--yes)|"
-    r"listening correlate|store map .*umap)|"
+    r"listening correlate|store export .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet|served/)"
 )
 
@@ -358,8 +358,8 @@ OLD = [
     ("similar --out n.parquet --all -q", "neighbours"),
     ("extract --manifest m.parquet --shard 0/2 --out parts", "shards one"),
     ("extract --manifest m.parquet --shards=4 --out parts", "shards all"),
-    ("store export --ddl duckdb", "store sql"),
-    ("store export vecs.parquet --atlas a.parquet", "store map"),
+    ("store export --ddl duckdb", "store export --format duckdb"),
+    ("store export vecs.parquet --atlas a.parquet", "store export --format atlas"),
     ("metric train features.parquet -i plays.csv", "recall train user-audio"),
     ("metric embed new/ --out e.parquet", "recall songs"),
     ("metric evaluate m/ -i plays.csv -u u.parquet", "recall unheard"),

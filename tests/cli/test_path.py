@@ -62,7 +62,7 @@ def test_a_shorter_path_is_said(in_library):
         (["song 00", "song 01", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder"),
         (["song 00", "song 01", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["song 00", "song 01", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
-        (["song 00", "song 01", "--embeddings", "cut_features.parquet"], 4, "cut"),
+        (["song 00", "song 01", "--by", "cut_features.parquet"], 4, "cut"),
         (["song 00", "song 01", "--only", "genre=jaz"], 2, "there are: jazz"),
     ],
 )

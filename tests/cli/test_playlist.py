@@ -91,7 +91,7 @@ def test_what_could_not_be_done_is_said(in_library):
         (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["music/album 0/song 00.flac", "-v", "other/vecs.parquet"], 2, "fedcba9876543210"),
-        (["song 00", "--embeddings", "cut_features.parquet"], 4, "cut_features"),
+        (["song 00", "--by", "cut_features.parquet"], 4, "cut_features"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_writes_nothing(

@@ -56,7 +56,7 @@ def test_one_part_then_all_then_one_store(home, audiorec, manifest):
     assert document["failures"] == {"not_audio": 1}
     assert "2 shards: 1 made, 1 kept, 0 lost" in told
     assert json.loads((home / "parts/run.json").read_text())["exit_code"] == 3
-    assert audiorec("store", "compact", "parts", "-o", "vecs.parquet")[0] == 0
+    assert audiorec("store", "merge", "parts", "-o", "vecs.parquet")[0] == 0
     assert Library.open(home / "vecs.parquet").ids == ("a/1.wav", "a/2.wav", "b/3.wav")
     # The night after: only what the store does not have is listed.
     write_song(home / "songs/b/new.wav", seed=7, seconds=1.2)

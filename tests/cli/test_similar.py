@@ -12,6 +12,7 @@ from library_commands import assert_opens, files_in, read_m3u8
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
+from audiorec.search.questions import SimilarQuestion
 from audiorec_cli.shared.seeds import _lines
 
 
@@ -31,21 +32,17 @@ def test_one_seed_lists_what_the_store_lists(in_library, music):
     assert ids(out) == [n.song_id for n in store.similar("song 03", 5)]
 
 
-def test_the_mean_of_two_seeds_is_between_them(in_library, music):
-    code, out, _ = in_library("similar", "song 03", "song 10", "--json", "--mean")
-    document = json.loads(out)
-    assert code == 0
-    assert document["seeds"] == ["album 3/song 03.opus", "album 2/song 10.flac"]
-    found = [s["song_id"] for s in document["songs"]]
-    assert not set(found) & set(document["seeds"])
+def test_the_mean_of_two_seeds_is_between_them(music):
     store = Library.open(music / "vecs.parquet")
+    seeds = ["album 3/song 03.opus", "album 2/song 10.flac"]
+    found = store.ask(SimilarQuestion(seeds=("song 03", "song 10"), mean=True))
+    assert [seed.name for seed in found.asked.seeds] == seeds
+    assert not set(found.song_ids) & set(seeds)
     units = store.space("vector").matrix
-    mean = sum(units[store.row_number(seed)] for seed in document["seeds"])
+    mean = sum(units[store.row_number(seed)] for seed in seeds)
     mean /= np.linalg.norm(mean)
-    for entry in document["songs"]:
-        exact = float(units[store.row_number(entry["song_id"])] @ mean)
-        assert entry["similarity"] == pytest.approx(exact, abs=1e-5)
-    assert in_library("similar", "song 10", "song 03", "--json")[1].count("song_id") == 10
+    exact = units[found.rows] @ mean
+    assert found.similarities == pytest.approx(exact, abs=1e-5)
 
 
 def test_two_seeds_vote_and_each_song_is_told_beside_its_nearest(in_library, music):
@@ -54,7 +51,7 @@ def test_two_seeds_vote_and_each_song_is_told_beside_its_nearest(in_library, mus
     assert code == 0
     store = Library.open(music / "vecs.parquet")
     found = [s["song_id"] for s in document["songs"]]
-    assert found == store.like(["song 03", "song 10"], 10).song_ids.tolist()
+    assert found == store.ask(SimilarQuestion(seeds=("song 03", "song 10"))).song_ids.tolist()
     units = store.space("vector").matrix
     seeds = units[[store.row_number(seed) for seed in document["seeds"]]]
     for entry in document["songs"]:
@@ -167,8 +164,8 @@ def test_only_and_exclude(in_library):
 def test_copies_are_left_out_and_that_is_said(in_library):
     _, out, err = in_library("similar", "song 07.ogg", "-k", "3")
     assert "copies/song 7b.mp3" not in ids(out)
-    assert "1 copy of these songs left out (--keep-duplicates" in err
-    _, out, err = in_library("similar", "song 07.ogg", "-k", "3", "--keep-duplicates")
+    assert "1 copy of these songs left out (--also copies" in err
+    _, out, err = in_library("similar", "song 07.ogg", "-k", "3", "--also", "copies")
     assert listed(out)[0]["song_id"] == "copies/song 7b.mp3"
     assert listed(out)[0]["similarity"] == "1.0000"
     assert "left out" not in err
@@ -180,15 +177,12 @@ def test_why_adds_up(in_library):
         parts = [reason["contribution"] for reason in entry["why"]["reasons"]]
         for values in (parts, entry["why"]["by_class"].values()):
             assert sum(values) == pytest.approx(entry["similarity"], abs=5e-5)
-    for option, between in (("--why", ", "), ("--why-long", "; ")):
-        _, out, _ = in_library("similar", "song 00", option, "-k", "3")
-        for line in listed(out):
-            parts = line["why"].split(between)
-            numbers = [float(part.split()[0]) for part in parts if part[0] in "+-"]
-            assert len(numbers) == 4
-            assert sum(numbers) == pytest.approx(float(line["similarity"]), abs=0.021)
-            assert (" usual " in line["why"]) == (option == "--why-long")
-            assert option == "--why-long" or len(line["why"]) < 76
+    _, out, _ = in_library("similar", "song 00", "--why", "-k", "3")
+    for line in listed(out):
+        numbers = [float(part.split()[0]) for part in line["why"].split(", ")]
+        assert len(numbers) == 4
+        assert sum(numbers) == pytest.approx(float(line["similarity"]), abs=0.021)
+        assert len(line["why"]) < 76
 
 
 def test_why_tells_classes_apart_and_so_compares_by_vector(music, in_library, tmp_path):
@@ -330,12 +324,17 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--only", "genre"], 2, "expected at the end"),
         (["song 00", "--diversity", "2"], 2, "diversity"),
         (["song 00", "--k", "0"], 2, "k"),
-        (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
-        (["song 00", "--by", "embedding"], 2, "is now: audiorec similar --embeddings embeddings"),
+        (["song 00", "--max-per-artist", "-1"], 2, "max-per-artist"),
+        (["song 00", "--by", "embedding"], 2, "is now: audiorec similar --by embeddings"),
         (["song 00", "--by=features"], 2, "is now: audiorec similar --by sound"),
         (["song 00", "--features", "features.parquet"], 2, "is now: audiorec similar --by sound"),
-        (["song 00", "--embeddings", "gone.parquet"], 2, "gone.parquet: no such file"),
-        (["song 00", "--embeddings", "vecs.parquet", "--by", "mean"], 2, "instead of --by mean"),
+        (["song 00", "--by", "gone.parquet"], 2, "gone.parquet: no such file"),
+        (["song 00", "--by", "tempo"], 2, "by must be one of auto, sound, vector, mean, or"),
+        (["song 00", "--by", "vecs.parquet"], 4, "holds vectors of songs, not embeddings"),
+        (["song 00", "--also", "jingles"], 2, "also must be copies or non-music, got 'jingles'"),
+        (["song 00", "--embeddings", "e.parquet"], 2, "is now: audiorec similar --by embeddings"),
+        (["song 00", "--keep-duplicates"], 2, "is now: audiorec similar --also copies"),
+        (["song 00", "--why-long"], 2, "is now: audiorec similar --why --json"),
         (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder nowhere"),
         (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
         (["song 00", "--m3u8", "-", "--json"], 2, "would both write to stdout"),

@@ -47,19 +47,24 @@ def contents(folder):
 FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 EXTRACTOR, MORE = "others/extractor/vecs.parquet", "others/more/vecs.parquet"
 EMPTY = "others/empty/vecs.parquet"
+ATLAS = ("--format", "atlas", "-o", "c.parquet")
+DUCKDB = ("store", "export", "--format", "duckdb", "-o", "-")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         # a truncated Parquet
-        (["store", "info", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
+        (["info", "-v", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
-        (["store", "compact", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a valid"),
-        (["store", "sql", "cut.parquet", "--dialect", "hive"], 4, "cut.parquet: not a valid"),
-        (["store", "map", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a"),
+        (
+            ["store", "export", "cut.parquet", "--format", "hive", "-o", "-"],
+            4,
+            "cut.parquet: not a valid",
+        ),
+        (["store", "export", "cut.parquet", *ATLAS], 4, "cut.parquet: not a"),
         (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a valid"),
         # a store of another extractor
         (
@@ -67,36 +72,41 @@ EMPTY = "others/empty/vecs.parquet"
             2,
             "by ffffffffffffffff",
         ),
-        (["store", "compact", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "by extractor"),
         # no store at all, or a file of another kind
-        (["store", "info", "gone.parquet"], 2, "no store at gone.parquet"),
+        (["info", "-v", "gone.parquet"], 2, "no store at gone.parquet"),
         (["store", "verify", "gone.parquet"], 2, "make one: audiorec extract"),
-        (["store", "info", "scores.parquet"], 4, "holds scores, not vectors"),
+        (["info", "-v", "scores.parquet"], 4, "holds scores, not vectors"),
         (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 2, "no such file"),
-        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
-        (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a valid Parquet"),
-        (["store", "compact", "others", "-o", "c.parquet"], 2, "no finished parts"),
+        (["store", "merge", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
+        (["store", "merge", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a valid Parquet"),
+        (["store", "merge", "others", "-o", "c.parquet"], 2, "no finished parts"),
         # an empty store
-        (["store", "map", EMPTY, "-o", "c.parquet"], 4, "has no songs to place"),
+        (["store", "export", EMPTY, *ATLAS], 4, "has no songs to place"),
         (["similar", "one", "--vectors", EMPTY], 4, "has no songs"),
         # two songs of one id, places that are taken or are none
-        (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
-        (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "two stores or more"),
+        (
+            ["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"],
+            2,
+            "different songs",
+        ),
         (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
-        (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
-        (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
+        (["store", "merge", "vecs.parquet", MORE], 2, "give --out"),
         (["store", "export", "-o", "no/c.csv"], 2, "no file can be written there"),
-        (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
+        (["store", "export", "--format", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
         (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
         # options
         (["store", "export"], 2, "Missing option '--out'"),
-        (["store", "export", "-o", "c.csv", "--projection", "pca"], 2, "No such option"),
-        (["store", "sql"], 2, "Missing option '--dialect'"),
-        (["store", "map"], 2, "Missing option '--out'"),
+        (["store", "export", "-o", "c.csv", "--projection", "pac"], 2, "is not one of 'pca'"),
+        (["store", "sql", "--dialect", "hive"], 2, "is now: audiorec store export --format"),
+        (["store", "map"], 2, "is now: audiorec store export --format atlas"),
+        (["store", "compact", "parts/"], 2, "is now: audiorec store merge"),
+        (["store", "info"], 2, "is now: audiorec info"),
+        (["index", "info"], 2, "is now: audiorec info"),
+        (["tags", "one"], 2, "is now: audiorec classify SONG --tags 3"),
         (["store", "export", "-o", "c.doc"], 2, "give a --format"),
         (["store", "export", "-o", "c.csv", "--columns", "tempo"], 2, "no column 'tempo'"),
-        (["store", "sql", "--dialect", "duckdb", "--table", "a b"], 2, "letters, digits"),
+        ([*DUCKDB, "--table", "a b"], 2, "letters, digits"),
         (["store", "aliases", "--add", "bad.csv"], 4, "has no column song_id"),
         # a wrong id, and an alias of two songs
         (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
@@ -128,12 +138,11 @@ def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["info"],
         ["verify"],
         ["aliases"],
         ["export", "-o", "c.csv"],
-        ["sql", "--dialect", "clickhouse"],
-        ["compact", "-o", "c.parquet"],
+        ["export", "--format", "clickhouse", "-o", "-"],
+        ["merge", "-o", "c.parquet"],
     ],
 )
 def test_an_empty_store_is_a_store(home, audiorec, arguments):
@@ -143,20 +152,20 @@ def test_an_empty_store_is_a_store(home, audiorec, arguments):
 
 
 def test_info(home, audiorec):
-    code, out, err = audiorec("store", "info", "--json")
+    code, out, err = audiorec("info", "--json")
     found = json.loads(out)
-    assert (code, err, found["schema"], found["rows"]) == (0, "", "audiorec/store-info/1", 4)
+    assert (code, err, found["schema"], found["songs"]) == (0, "", "audiorec/info/1", 4)
     assert [f["kind"] for f in found["beside"]] == ["scores", "features", "errors"]
-    _, out, _ = audiorec("store", "info")
-    assert "rows: 4\n" in out
-    assert f"weights: musicnn_msd {'ab' * 32} (ISC)\n" in out
+    _, out, _ = audiorec("info")
+    assert "songs: 4\n" in out
+    assert f"weights: musicnn_msd {'ab' * 6} (ISC)\n" in out
     assert "duration: 1:02 (from 0:16 to 0:16 a song)\n" in out
     assert "beside: errors vecs.errors.parquet: 1 row," in out
 
 
 def test_the_store_is_found_by_the_environment(home, audiorec, monkeypatch):
     monkeypatch.setenv("AUDIOREC_VECTORS", MORE)
-    assert json.loads(audiorec("store", "info", "--json")[1])["rows"] == 1
+    assert json.loads(audiorec("info", "--json")[1])["songs"] == 1
 
 
 def test_verify(home, audiorec):
@@ -179,7 +188,7 @@ def test_verify(home, audiorec):
 
 def test_verify_takes_files_by_name(home, audiorec):
     wrong = home / "others/more/scores.parquet"
-    code, out, _ = audiorec("store", "verify", "--scores", wrong)
+    code, out, _ = audiorec("store", "verify", "--beside", wrong)
     assert code == 3
     assert "the vectors file has no song with this id" in out
     assert audiorec("store", "verify", EXTRACTOR)[0] == 0
@@ -201,16 +210,16 @@ def test_merge_with_what_stands_beside(home, audiorec):
     assert pq.read_table("new/all.errors.parquet").num_rows == 1
 
 
-def test_compact_a_folder_of_shards(home, audiorec):
+def test_merge_a_folder_of_shards(home, audiorec):
     (home / "parts").mkdir()
     for number, part in enumerate(["others/more", "."]):
         for kind, name in {"vecs": "vecs", "vecs.errors": "errors", "scores": "scores"}.items():
             target = home / "parts" / f"part-{number:05}-of-00003.{name}.parquet"
             target.write_bytes((home / part / f"{kind}.parquet").read_bytes())
         (home / "parts" / f"part-{number:05}-of-00003.done.json").write_text("{}")
-    code, _, err = audiorec("store", "compact", "parts", "-o", "new.parquet")
+    code, _, err = audiorec("store", "merge", "parts", "-o", "new.parquet")
     assert (code, "1 of 3 shards are not finished: 2" in err) == (2, True)
-    arguments = ["store", "compact", "parts", "-o", "parts/all.parquet", "--partial", "--json"]
+    arguments = ["store", "merge", "parts", "-o", "parts/all.parquet", "--partial", "--json"]
     code, printed, err = audiorec(*arguments)
     assert code == 0, err
     rows = {"parts/all.parquet": 5, "parts/scores.parquet": 5, "parts/all.errors.parquet": 1}
@@ -218,19 +227,21 @@ def test_compact_a_folder_of_shards(home, audiorec):
     assert audiorec("store", "verify", "parts/all.parquet")[0] == 0
 
 
-def test_compact_one_file_in_its_place(home, audiorec):
+def test_merge_one_file_in_its_place(home, audiorec):
     pq.write_table(pq.read_table("vecs.parquet").take([3, 1, 0, 2]), "vecs.parquet")
     assert audiorec("store", "verify")[0] == 3
-    assert audiorec("store", "compact", "vecs.parquet")[0] == 0
+    assert audiorec("store", "merge", "vecs.parquet")[0] == 0
     assert audiorec("store", "verify")[0] == 0
 
 
 def test_on_duplicate(home, audiorec):
     (home / "again.parquet").write_bytes((home / "vecs.parquet").read_bytes())
     change(home / "again.parquet", "title", 0, "Neu")
-    arguments = ["store", "compact", "vecs.parquet", "again.parquet", "-o", "c.parquet"]
-    code, _, err = audiorec(*arguments)
+    arguments = ["store", "merge", "vecs.parquet", "again.parquet", "-o", "c.parquet"]
+    code, _, err = audiorec(*arguments, "--on-duplicate", "error")
     assert (code, "one in vecs.parquet, one in again.parquet" in err) == (2, True)
+    assert audiorec(*arguments)[0] == 0  # the audio is the same
+    (home / "c.parquet").unlink()
     assert audiorec(*arguments, "--on-duplicate", "first")[0] == 0
     assert Library.open("c.parquet").row(IDS[0])["title"] == "Eins"
 
@@ -244,19 +255,19 @@ def test_export(home, audiorec):
     arguments = ["--format", "csv", "-o", "v.txt", "--columns", "title, uri"]
     assert audiorec("store", "export", *arguments)[0] == 0
     assert (home / "v.txt").read_text().count("\n") == 5
-    code, _, err = audiorec("store", "map", "--out", "atlas.parquet")
+    code, _, err = audiorec("store", "export", "--format", "atlas", "--out", "atlas.parquet")
     assert "embedding-atlas atlas.parquet --x x --y y --text title" in err
     assert pq.read_table("atlas.parquet").num_rows == 4
 
 
 def test_ddl_is_data_and_runs(home, audiorec):
-    code, out, err = audiorec("store", "sql", "--dialect", "duckdb", "--table", "mine")
+    code, out, err = audiorec(*DUCKDB, "--table", "mine")
     assert (code, err) == (0, "")
     duckdb = needs("duckdb")
     with duckdb.connect() as database:
         database.execute(out)
         assert database.sql("SELECT count(*) FROM mine").fetchall() == [(4,)]
-    assert audiorec("store", "sql", "--dialect", "hive", "-o", "t.sql")[0] == 0
+    assert audiorec("store", "export", "--format", "hive", "-o", "t.sql")[0] == 0
     assert "ARRAY<FLOAT>" in (home / "t.sql").read_text()
 
 
@@ -341,8 +352,8 @@ def test_verify_and_info_say_what_cannot_be_verified(home, audiorec):
     assert (code, "unverifiable: it has no digests" in err) == (0, True)
     code, _, err = audiorec("store", "verify", FORMATS / "users-v1-digests.parquet")
     assert (code, "unverifiable" in err) == (0, False)
-    assert "damage: cannot be verified" in audiorec("store", "info", FORMATS / "vecs-v1.parquet")[1]
-    code, out, _ = audiorec("store", "info", FORMATS / "vecs-v1-digests.parquet", "--json")
+    assert "damage: cannot be verified" in audiorec("info", "-v", FORMATS / "vecs-v1.parquet")[1]
+    code, out, _ = audiorec("info", "-v", FORMATS / "vecs-v1-digests.parquet", "--json")
     assert json.loads(out)["verifiable"] is True
     code, out, _ = audiorec("store", "verify", FORMATS / "vecs-v1.parquet", "--json")
     assert len(json.loads(out)["notes"]) == 1

@@ -32,6 +32,7 @@ from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.library.library import Library
 from audiorec.runs.workers import Limits
+from audiorec.search.questions import Choice
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import added_names, find_added
@@ -117,7 +118,7 @@ def test_a_store_of_it_is_searched_by_what_it_says(tmp_path, songs, tiny):
     means = file.means()
     units = means / np.linalg.norm(means, axis=1, keepdims=True)
     np.testing.assert_allclose(store.space().matrix, units, atol=1e-5)
-    found = store.similar("0.wav", 2, include_non_music=True, minimum=-1)
+    found = store.similar("0.wav", 2, choice=Choice(also=("non-music",)), minimum=-1)
     assert {one.song_id for one in found} == {"1.wav", "2.wav"}
 
 
@@ -153,7 +154,10 @@ def test_an_embedding_alone_makes_a_vector_of_its_means(tmp_path, songs):
     assert store.vectors.shape == (3, 40)
     means = FeatureFile.open(tmp_path / "s" / "features.parquet").means()
     np.testing.assert_allclose(store.vectors, means, atol=1e-6)
-    assert len(store.similar("0.wav", 2, by="vector", include_non_music=True, minimum=-1)) == 2
+    assert (
+        len(store.similar("0.wav", 2, by="vector", choice=Choice(also=("non-music",)), minimum=-1))
+        == 2
+    )
 
 
 def test_the_shipped_network_added_by_its_spec_says_the_same(tmp_path, songs):

@@ -63,7 +63,7 @@ def test_extract_resume_similar_and_info(without_unix, tmp_path):
     shutil.copy(tmp_path / "game-tune-caribbean.mp3", tmp_path / "again.mp3")
     code, _, stderr = without_unix(START, "extract", ".", "-j", "1", "-q")
     assert (code, "1 copied from identical audio, 2 unchanged" in stderr) == (0, True), stderr
-    code, stdout, stderr = without_unix(START, "similar", "again.mp3", "--keep-duplicates")
+    code, stdout, stderr = without_unix(START, "similar", "again.mp3", "--also", "copies")
     assert (code, "game-tune-caribbean.mp3" in stdout) == (0, True), stderr
     code, stdout, stderr = without_unix(START, "info")
     assert (code, "songs: 3" in stdout) == (0, True), stderr

@@ -80,7 +80,7 @@ def test_one_line_from_the_others(run, arguments):
 def test_seeds_outside_the_store_share_a_worker(run, monkeypatch):
     readers, workers = [], reader.Workers
     monkeypatch.setattr(reader, "Workers", lambda *a, **k: readers.append(a) or workers(*a, **k))
-    options = ("-k", "2", "--include-non-music", "--minimum", "-1", "--json")
+    options = ("-k", "2", "--also", "non-music", "--minimum", "-1", "--json")
     code, out, _err = run("similar", "good1.wav", "good2.wav", *options)
     assert code == 0
     assert len(json.loads(out)["songs"]) == 2

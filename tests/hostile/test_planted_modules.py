@@ -110,11 +110,12 @@ def test_a_relative_python_path_is_not_followed(music, command, value):
 
 PROGRAM = """
 import audiorec
+from audiorec.search import Choice
 assert audiorec.extract(".", out="new/vecs.parquet", jobs=2).failed == 0
 assert audiorec.vector("one.wav").shape == (84,)
 assert len(audiorec.taggram("one.wav"))
 store = audiorec.open_store("vecs.parquet")
-assert len(store.similar("one.wav", k=1, minimum=-1, include_non_music=True)) == 1
+assert len(store.similar("one.wav", k=1, minimum=-1, choice=Choice(also=("non-music",)))) == 1
 """
 
 

@@ -65,7 +65,6 @@ def test_a_run_is_committed_whatever_became_of_the_streams(home, how, asked, tmp
 # With what they print on stdout when they are not asked for JSON.
 COMMANDS = {
     "info --vectors vecs.parquet": True,
-    "store info vecs.parquet": True,
     "store verify vecs.parquet": False,
     "store aliases vecs.parquet": True,
     "similar one.flac --vectors vecs.parquet": True,

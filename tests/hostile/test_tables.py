@@ -290,7 +290,6 @@ def bad_names(tmp_path):
     [
         ("info", "-v", "vecs.parquet"),
         ("similar", "x", "-v", "vecs.parquet"),
-        ("store", "info", "vecs.parquet"),
         ("store", "verify", "vecs.parquet"),
         ("store", "export", "vecs.parquet", "-o", "v.csv"),
         ("store", "merge", "vecs.parquet", "vecs.parquet", "-o", "w.parquet"),

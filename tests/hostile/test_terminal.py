@@ -141,8 +141,8 @@ CASES = {
         ("--no-open", "--host", ODD),
     ],
     "playlists": [
-        ("--size", "2", "--include-non-music"),
-        ("--size", "2", "--include-non-music", "--json", "-o", f"l{ODD.replace('/', '')}"),
+        ("--size", "2", "--also", "non-music"),
+        ("--size", "2", "--also", "non-music", "--json", "-o", f"l{ODD.replace('/', '')}"),
         ("-v", ABSENT),
     ],
     "retag": [("/",), ("/", "--json"), (ABSENT,), ("/", "--undo", ABSENT)],
@@ -153,11 +153,16 @@ CASES = {
         ("--token-file", ABSENT),
         ("--artists", ABSENT),
     ],
-    "duplicates": [(), ("--json",), ("--scores", ABSENT)],
-    "classify": [("songs",), ("songs", "--json"), ("songs", "--format", "csv")],
-    "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
-    "plot song": [(IDS[0], "-o", f"s{ODD}.png", "--json"), (LINES, "-o", "s.png")],
-    "plot compare": [(IDS[0], IDS[1], "-o", f"c{ODD}.svg", "--json"), (ABSENT, "b", "-o", "c.png")],
+    "duplicates": [(), ("--json",), ("-v", ABSENT)],
+    "classify": [
+        *(("songs",), ("songs", "--json"), ("songs", "--format", "csv")),
+        *((f"songs/broken{LINES}.mp3", "--tags", "3"), (ABSENT, "--tags", "3")),
+    ],
+    "plot song": [
+        *((IDS[0], "-o", f"s{ODD}.png", "--json"), (LINES, "-o", "s.png")),
+        *((IDS[0], IDS[1], "-o", f"c{ODD}.svg", "--json"), (ABSENT, "b", "-o", "c.png")),
+        (IDS[0], "-o", "s.png", "--size", ODD),
+    ],
     "plot user": [
         (ODD, "-i", "good.csv", "-o", "u.png"),
         (f"u0{LINES}", "-i", "good.csv", "-o", f"u{ODD}.svg", "--json"),
@@ -171,22 +176,23 @@ CASES = {
     "info": [(), ("--json",), (IDS[0],), (IDS[0], "--json"), (LINES,)],
     "listening simulate": [("--vectors", ABSENT, "--out", "world")],
     "doctor": [(), ("--json",)],
-    "store info": [(), ("--json",), (ABSENT,)],
     "store verify": [("--files",), ("--files", "--json"), (ABSENT,)],
-    "store compact": [(STORE, "-o", STORE, "--json"), (ABSENT, "-o", "c.parquet")],
     "store merge": [
+        (STORE, "-o", STORE, "--json"),
         (STORE, ABSENT, "-o", "m.parquet"),
         (STORE, "two.parquet", "-o", f"both{ODD}.parquet", "--json"),
     ],
     "store export": [
         ("-o", f"e{ODD}.csv", "--json"),
         ("-o", f"e{ODD}.csv", "--columns", LINES.split("\r")[0]),
+        *(
+            ("--format", name, "-o", "-", "--columns", "title")
+            for name in ("duckdb", "clickhouse", "hive")
+        ),
+        ("--format", "duckdb", "-o", "-"),
+        ("--format", "atlas", "-o", f"map{ODD}.parquet", "--json"),
+        (ABSENT, "--format", "atlas", "-o", "m.parquet"),
     ],
-    "store sql": [
-        *(("--dialect", name, "--columns", "title") for name in ("duckdb", "clickhouse", "hive")),
-        ("--dialect", "duckdb"),
-    ],
-    "store map": [("-o", f"map{ODD}.parquet", "--json"), (ABSENT, "-o", "m.parquet")],
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
@@ -203,7 +209,6 @@ CASES = {
     "runs show": [("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)],
     "runs diff": [("odd.parquet",), ("odd.parquet", "--json"), ("odd.parquet", ABSENT)],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
-    "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
     "listening prepare": [
         ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),

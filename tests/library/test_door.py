@@ -26,6 +26,7 @@ from audiorec.errors import (
 )
 from audiorec.library.classify_files import Readings
 from audiorec.library.score_views import SongScores
+from audiorec.search.questions import Choice
 from audiorec.store.schema import number_names
 from audiorec.store.store import write_table
 
@@ -144,7 +145,7 @@ def test_polars(library):
 
 def test_a_copy_is_no_neighbour(music):
     assert "copy.flac" not in music.similar("00.flac", 40, minimum=-1).song_ids
-    found = music.similar("00.flac", 40, minimum=-1, keep_duplicates=True)
+    found = music.similar("00.flac", 40, minimum=-1, choice=Choice(also=("copies",)))
     assert found[0].song_id == "copy.flac"
 
 
@@ -157,7 +158,9 @@ def test_paths(music):
     assert lines[0] == "6 songs, 6:00"
     assert lines[1].split() == "step position song_id artist title length".split()
     assert len(lines) == 8
-    way = music.path_between("01.flac", "39.flac", steps=3, only="genre=jazz", by="mean")
+    way = music.path_between(
+        "01.flac", "39.flac", steps=3, choice=Choice(only="genre=jazz"), by="mean"
+    )
     assert set(way.song_ids[1:-1]) <= {f"{i:02}.flac" for i in range(25)}
 
 
@@ -257,11 +260,13 @@ def test_audio_that_the_store_does_not_have(tmp_path):
     songs = [write_song(tmp_path / "songs" / f"{i}.flac", seed=i, seconds=12) for i in range(3)]
     audiorec.extract(tmp_path / "songs", out=tmp_path / "vecs.parquet", jobs=1)
     library = audiorec.open_store(tmp_path / "vecs.parquet")
-    options = {"vectors": library, "minimum": -1, "include_non_music": True}
+    options = {"vectors": library, "minimum": -1, "choice": Choice(also=("non-music",))}
     other = write_song(tmp_path / "other.flac", seed=9, seconds=12)
     found = audiorec.similar(other, 3, **options)
     assert (found.by, len(found)) == ("sound", 3)
-    by_vector = library.similar(audiorec.vector(other), 3, minimum=-1, include_non_music=True)
+    by_vector = library.similar(
+        audiorec.vector(other), 3, minimum=-1, choice=Choice(also=("non-music",))
+    )
     assert audiorec.similar(other, 3, by="vector", **options) == by_vector
     # It is where it would be as a song of the store.
     audiorec.extract(tmp_path, out=tmp_path / "more.parquet", jobs=1)
@@ -288,8 +293,8 @@ def test_audio_is_not_placed_in_a_store_of_another_sound(tmp_path):
     write_table(path, store.table(), replace(store.metadata, sound_id="of-another-network"))
     other = write_song(tmp_path / "other.flac", seed=9, seconds=12)
     with pytest.raises(SpecMismatchError, match=r"made by of-another-network.*compare by vector"):
-        audiorec.similar(other, vectors=path, include_non_music=True)
-    options = {"vectors": path, "include_non_music": True, "minimum": -1}
+        audiorec.similar(other, vectors=path, choice=Choice(also=("non-music",)))
+    options = {"vectors": path, "choice": Choice(also=("non-music",)), "minimum": -1}
     assert len(audiorec.similar(other, by="vector", **options)) == len(songs)
 
 

@@ -15,7 +15,7 @@ from audiorec.playlists import list_folder
 from audiorec.playlists.earlier_lists import INDEX, read_lists
 from audiorec.playlists.library_lists import divide_library
 from audiorec.playlists.list_folder import write_lists
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Choice
 
 needs("sklearn")
 
@@ -125,7 +125,7 @@ def test_what_is_no_music_and_near_copies_stay_out(library):
     assert original["song_id"] not in songs
     assert "silent.wav" not in songs
     assert (divided.copies, divided.not_music) == (1, 1)
-    choice = Choice(keep_duplicates=True, include_non_music=True)
+    choice = Choice(also=("copies", "non-music"))
     assert sum(map(len, divide_library(library(), size=10, choice=choice))) == 40
 
 

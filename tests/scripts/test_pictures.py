@@ -67,7 +67,7 @@ def test_the_commands_of_a_page_are_those_that_draw_its_pictures():
     page = (ROOT / "docs" / "plots.md").read_text()
     found = dict(pictures.plots(page))
     assert set(found) == {"song.png", "compare.png", "library.png"}
-    assert found["library.png"] == ["plot", "library", "--dpi", "80"]
+    assert found["library.png"] == ["plot", "library", "--size", "@80"]
     assert found["song.png"][:2] == ["plot", "song"]
 
 

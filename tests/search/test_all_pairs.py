@@ -131,7 +131,7 @@ def test_songs_without_an_embedding_are_left_out(store, tmp_path):
     table = tmp_path / "e.parquet"
     values = np.random.default_rng(3).random((4, 5), np.float32)
     write_embeddings(table, ["07", "01", "22", "x"], values, kind="songs", model_id="m")
-    all_pairs(store, tmp_path / "n.parquet", k=2, by="learnt", table=table)
+    all_pairs(store, tmp_path / "n.parquet", k=2, by=table)
     found = lists(tmp_path / "n.parquet")
     assert list(found) == ["01", "07", "22"]
     assert {name for own in found.values() for name, _ in own} == {"01", "07", "22"}

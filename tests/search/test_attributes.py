@@ -7,7 +7,6 @@ from made_library import series, song, write_library
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.playlists.curves import read_curves
-from audiorec.playlists.of_store import playlist_near
 from audiorec.search.attributes import numbers_of, tonic_of
 from audiorec.search.filters import matching, parse_conditions
 from audiorec.types import TONICS
@@ -118,12 +117,12 @@ def test_a_curve_of_the_tempo(store):
 
 
 def test_a_playlist_gets_faster_and_leaves_out_what_has_no_tempo(store):
-    found = playlist_near(store, "e", minutes=12, curves=["bpm:90..170"])
+    found = store.playlist("e", minutes=12, curve="bpm:90..170")
     assert "d" not in list(found)
     tempos = found.curve_scores["bpm"]
     assert len(tempos) == 4
     assert (np.diff(tempos) >= 0).all()
     assert tempos[-1] == pytest.approx(174)
     with pytest.raises(InputError, match="d: has no bpm"):
-        playlist_near(store, "d", minutes=12, curves=["bpm:rise"])
-    assert "d" in list(playlist_near(store, "d", minutes=12, curves=["tag_happy:rise"]))
+        store.playlist("d", minutes=12, curve="bpm:rise")
+    assert "d" in list(store.playlist("d", minutes=12, curve="tag_happy:rise"))

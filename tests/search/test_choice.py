@@ -3,7 +3,7 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Choice
 
 STORE = "fixtures/formats/vecs-v1.parquet"
 
@@ -26,7 +26,7 @@ def test_what_is_left_out_is_counted_by_its_reason():
     found = store.chosen(Choice(exclude=("etude", "nothing-like-it")))
     assert found.idle == ("nothing-like-it",)
     assert found.not_music == 1
-    everything = store.chosen(Choice(include_non_music=True))
+    everything = store.chosen(Choice(also=("non-music",)))
     assert everything.allowed.all()
     assert np.array_equal(
         found.allowed, everything.allowed & store.music & ~store.mask(["piano/etude.flac"])

@@ -13,6 +13,7 @@ from needs import needs
 
 from audiorec.errors import InputError, SeveralSongsError, ShapeError, UnknownSongError
 from audiorec.library.library import Library
+from audiorec.search.questions import Choice
 from audiorec.search.scaling import Weighting, fit_units
 from audiorec.search.topk import nearest
 from audiorec.store.schema import schema_of
@@ -55,7 +56,7 @@ def test_store_of_one(open_with):
 def test_more_than_there_are(open_with):
     store = open_with({name: np.random.default_rng(i).random(18) for i, name in enumerate("abc")})
     assert len(store.similar("a", 99, minimum=-1)) == 2
-    assert len(store.similar("a", 99, exclude_ids={"b", "c"})) == 0
+    assert len(store.similar("a", 99, choice=Choice(exclude_ids={"b", "c"}))) == 0
 
 
 def test_song_that_is_average_in_everything_is_similar_to_none(open_with):
@@ -155,7 +156,7 @@ def test_refusals(open_with):
     with pytest.raises(InputError, match="NaN or infinite"):
         store.similar(good + np.float32(np.nan), 1)
     with pytest.raises(
-        InputError, match="by must be one of auto, sound, vector, mean, learnt, got 'max'"
+        InputError, match="by must be one of auto, sound, vector, mean, or embeddings"
     ):
         store.similar(good, 1, by="max")
 
@@ -243,7 +244,8 @@ def test_similar_by_vector_finds_the_song_itself(store):
 
 
 def test_similar_leaves_out_what_is_excluded(store):
-    found = store.similar("z", 9, exclude_ids=[IDS[0], IDS[2], "not there"], minimum=-1)
+    left = [IDS[0], IDS[2], "not there"]
+    found = store.similar("z", 9, choice=Choice(exclude_ids=left), minimum=-1)
     assert {n.song_id for n in found} == {IDS[1], IDS[3]}
 
 

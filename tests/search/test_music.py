@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from audiorec.search.music import is_music, why_not_music, why_vector_not_music
+from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.records import row_batch
 from audiorec.store.schema import schema_of
@@ -73,7 +74,7 @@ def test_similar_leaves_them_out_unless_asked(store):
     music = {name for name, (_, _, why) in SONGS.items() if not why}
     found = store.similar("even", 99, minimum=-1)  # no music may ask
     assert set(found.song_ids) == music
-    found = store.similar(["even", "cut off"], 99, minimum=-1, include_non_music=True)
+    found = store.similar(["even", "cut off"], 99, minimum=-1, choice=Choice(also=("non-music",)))
     assert [set(one.song_ids) for one in found] == [
         set(SONGS) - {"even"},
         set(SONGS) - {"cut off"},

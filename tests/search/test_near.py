@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.search.choice import Choice, Chooser, Chosen
+from audiorec.search.choice import Chooser, Chosen
 from audiorec.search.diversify import Limit
 from audiorec.search.near import near_each, near_one
+from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import write_table
 
@@ -71,10 +72,10 @@ def test_no_song_of_less_than_the_minimum_comes(store):
     "options",
     [
         {},
-        {"per_artist": 1},
-        {"per_artist": 2, "per_album": 1, "diversity": 0.3},
-        {"keep_duplicates": True, "per_album": 3},
-        {"only": "artist!=abba", "exclude": ["1"], "minimum": -1},
+        {"choice": Choice(per_artist=1)},
+        {"choice": Choice(per_artist=2, per_album=1), "diversity": 0.3},
+        {"choice": Choice(also=("copies",), per_album=3)},
+        {"choice": Choice(only="artist!=abba", exclude=["1"]), "minimum": -1},
     ],
 )
 @pytest.mark.parametrize("k", [1, 4, 30])
@@ -84,19 +85,22 @@ def test_many_queries_get_what_each_alone_gets(library, options, k):
 
 
 def test_limits_of_the_words(library):
-    artists = [row["artist"] for row in library.similar("05", 60, minimum=-1, per_artist=1).songs]
+    artists = [
+        row["artist"]
+        for row in library.similar("05", 60, minimum=-1, choice=Choice(per_artist=1)).songs
+    ]
     plain = [(name or "").strip().casefold() for name in artists]
     assert plain.count("abba") == 1
     assert plain.count("") > 1  # unknown artists are not one artist
-    free = library.similar("05", 60, minimum=-1, per_artist=0)
+    free = library.similar("05", 60, minimum=-1, choice=Choice(per_artist=0))
     assert free == library.similar("05", 60, minimum=-1)
     with pytest.raises(InputError, match="per_album must be at least 1, or 0 for no limit"):
-        library.similar("05", per_album=-1)
+        library.similar("05", choice=Choice(per_album=-1))
 
 
 def test_a_copy_is_no_neighbour_and_copies_come_once(library):
     assert "08" not in library.similar("09", 60, minimum=-1).song_ids
-    assert library.similar("09", 1, keep_duplicates=True)[0].song_id == "08"
+    assert library.similar("09", 1, choice=Choice(also=("copies",)))[0].song_id == "08"
     found = library.similar("00", 60, minimum=-1).song_ids.tolist()
     assert [i for i in range(8, 60, 10) if f"{i:02}" in found and f"{i + 1:02}" in found] == []
     assert len(found) == 60 - 1 - 6
@@ -106,9 +110,9 @@ def test_a_copy_is_no_neighbour_and_copies_come_once(library):
 
 def test_limits_that_nothing_can_reach_are_left_out(store, library):
     assert Chooser(store).chosen(Choice(per_artist=1)).limits == ()
-    (limit,) = library.chosen(Choice(per_album=8, keep_duplicates=True)).limits
+    (limit,) = library.chosen(Choice(per_album=8, also=("copies",))).limits
     assert (limit.name, limit.most, len(limit.kinds)) == ("album", 8, 60)
-    assert library.chosen(Choice(per_album=9, keep_duplicates=True)).limits == ()
+    assert library.chosen(Choice(per_album=9, also=("copies",))).limits == ()
 
 
 def test_what_may_come_and_what_fits_nothing(library):

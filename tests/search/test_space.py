@@ -12,6 +12,7 @@ from made_sound import add_lists, random_sound, unit_rows
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
 from audiorec.library.library import Library
+from audiorec.search.questions import Choice
 from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.store import write_table
@@ -41,7 +42,7 @@ def ids_of(store, rows):
 
 
 def test_embeddings_are_compared_as_they_are(store, embeddings):
-    found = store.similar("b", 5, by="learnt", table=embeddings)
+    found = store.similar("b", 5, by=embeddings)
     assert [n.song_id for n in found] == ["e", "d", "a"]
     b, e = np.array([1, 0, 0.04]), np.array([2, 0, 0.1])
     cosine = b @ e / np.linalg.norm(b) / np.linalg.norm(e)
@@ -50,7 +51,7 @@ def test_embeddings_are_compared_as_they_are(store, embeddings):
 
 
 def test_rows_are_those_of_the_store(store, embeddings):
-    space = store.space("learnt", table=embeddings)
+    space = store.space(embeddings)
     assert ids_of(store, space.rows) == ["a", "b", "d", "e"]
     assert len(space) == 4
     np.testing.assert_allclose(space.units([0])[0], [0, 1, 0])
@@ -60,15 +61,15 @@ def test_rows_are_those_of_the_store(store, embeddings):
 
 
 def test_an_embedding_of_any_song_may_ask(store, embeddings):
-    found = store.similar(np.float32([0, 5, 0]), 2, by="learnt", table=embeddings)
+    found = store.similar(np.float32([0, 5, 0]), 2, by=embeddings)
     assert [(n.song_id, round(n.similarity, 4)) for n in found] == [("a", 1.0), ("d", 0.6)]
 
 
 def test_a_song_without_an_embedding_cannot_ask(store, embeddings):
     with pytest.raises(InputError, match="the embeddings have no row for 'c'; compare by"):
-        store.similar("c", by="learnt", table=embeddings)
+        store.similar("c", by=embeddings)
     with pytest.raises(UnknownSongError):
-        store.similar("elsewhere", by="learnt", table=embeddings)
+        store.similar("elsewhere", by=embeddings)
 
 
 def test_sound_is_compared_as_it_is_stored(store):
@@ -111,7 +112,10 @@ def test_songs_that_are_added_move_nobody(n, added, seed):
         with tempfile.TemporaryDirectory() as folder:
             path = write_library(Path(folder), rows[:count])
             store = Library.open(add_lists(path, sound=sound[:count]))
-            options = {"minimum": -1, "exclude_ids": [f"{i:02}" for i in range(n, count)]}
+            options = {
+                "minimum": -1,
+                "choice": Choice(exclude_ids=[f"{i:02}" for i in range(n, count)]),
+            }
             return [store.similar(f"{i:02}", n, **options) for i in range(n)]
 
     for before, after in zip(neighbours(n), neighbours(n + added), strict=True):
@@ -141,10 +145,11 @@ def test_search_of_several_is_search_of_each(store):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"by": "tempo"}, "by must be one of auto, sound, vector, mean, learnt, got 'tempo'"),
-        ({"by": "learnt"}, "by='learnt' needs a file of embeddings"),
-        ({"by": "mean", "table": "x"}, "by='mean' uses the store only, not x"),
-        ({"by": "learnt", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
+        (
+            {"by": "tempo"},
+            "by must be one of auto, sound, vector, mean, or embeddings.parquet, got",
+        ),
+        ({"by": "x.parquet", "weights": [1] * 6}, "has no statistics to weigh"),
     ],
 )
 def test_what_does_not_go_together(store, arguments, match):
@@ -169,27 +174,27 @@ def test_embeddings_of_another_extractor_are_refused(store, tmp_path):
     path = tmp_path / "e.parquet"
     write_embeddings(path, IDS, values, kind="songs", model_id="m", extractor_id="other")
     with pytest.raises(SpecMismatchError, match="made by extractor other"):
-        store.space(table=path)
+        store.space(path)
 
 
 def test_imported_embeddings_go_with_any_store(store, tmp_path):
     values = np.eye(6, 3, dtype=np.float32)
     write_embeddings(tmp_path / "e.parquet", IDS, values, kind="songs", model_id="m")
-    assert len(store.space("learnt", table=tmp_path / "e.parquet")) == 6
+    assert len(store.space(tmp_path / "e.parquet")) == 6
 
 
 def test_files_that_are_no_embeddings_are_refused(store, tmp_path):
     with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
-        store.space(table=tmp_path / "gone.parquet")
+        store.space(tmp_path / "gone.parquet")
     with pytest.raises(StoreError, match=r"vecs\.parquet"):
-        store.space(table=store.path)
+        store.space(store.path)
 
 
 def test_a_table_that_shares_no_song(store, tmp_path):
     write_embeddings(
         tmp_path / "e.parquet", ["x"], np.ones((1, 3), np.float32), kind="songs", model_id="m"
     )
-    space = store.space("learnt", table=tmp_path / "e.parquet")
+    space = store.space(tmp_path / "e.parquet")
     assert len(space) == 0
     (found,) = space.search(np.float32([[1, 0, 0]]), 3)
     assert (len(found), found.similarities.tolist()) == (0, [])
@@ -210,7 +215,7 @@ def test_songs_are_not_their_own_neighbours(store):
 
 
 def test_own_songs_of_a_table_that_has_fewer(store, embeddings):
-    space = store.space("learnt", table=embeddings)
+    space = store.space(embeddings)
     own = np.array([0, 4])
     found = space.search(space.units(own), 2, own=own)
     assert [ids_of(store, one.rows) for one in found] == [["d", "b"], ["b", "d"]]
@@ -233,14 +238,16 @@ def test_neighbours_of_one_query(store):
 
 
 def test_neighbours_of_several_queries(store):
-    options = {"exclude_ids": ["a", "b"], "minimum": -1}
+    options = {"choice": Choice(exclude_ids=["a", "b"]), "minimum": -1}
     found = store.similar(["c", "a"], 4, **options)
     assert found.song_ids.shape == (2, 4)
     assert [len(one) for one in found] == [3, 4]  # "c" has one candidate less
     assert found.song_ids[0, 3] is None
     assert np.isnan(found.similarities[0, 3])
     assert list(found) == [store.similar(name, 4, **options) for name in "ca"]
-    assert found == store.similar(("c", "a"), 4, **options | {"exclude_ids": {"a", "b"}})
+    assert found == store.similar(
+        ("c", "a"), 4, **options | {"choice": Choice(exclude_ids={"a", "b"})}
+    )
     assert len(store.similar([], 2)) == 0
 
 
@@ -267,6 +274,6 @@ def test_songs_that_a_space_lacks_are_marked(tmp_path):
     embeddings = np.float32([[3, 4], [0, 1]])
     path = tmp_path / "embeddings.parquet"
     write_embeddings(path, ["c", "a"], embeddings, kind="songs", model_id="m")
-    units, there = store.space("learnt", table=path).units_by_row()
+    units, there = store.space(path).units_by_row()
     assert there.tolist() == [True, False, True]
     np.testing.assert_allclose(units, [[0, 1], [0, 0], [0.6, 0.8]], rtol=1e-6)

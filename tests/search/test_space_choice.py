@@ -100,17 +100,16 @@ def test_files_beside_the_store_change_nothing(store, old, tmp_path):
 def test_what_is_asked_for_is_what_is_compared(store, tmp_path):
     assert choose_space(store, "mean") == SpaceChoice(by="mean")
     table = tmp_path / "e.parquet"
-    assert choose_space(store, table=table) == SpaceChoice(by="learnt", table=table)
-    assert choose_space(store, "learnt", table) == SpaceChoice(by="learnt", table=table)
+    assert choose_space(store, table) == SpaceChoice(by="learnt", table=table)
     with pytest.raises(MissingStoreError, match=r"e\.parquet: no such file"):
-        store.space(table=table)
-    with pytest.raises(InputError, match="by must be one of auto, sound, vector, mean, learnt"):
+        store.space(table)
+    with pytest.raises(InputError, match="by must be one of auto, sound, vector, mean, or emb"):
         choose_space(store, "tempo")
 
 
 @pytest.mark.parametrize(
     ("old_name", "instead"),
-    [("features", "compare by sound, which a plain"), ("embedding", "--embeddings embeddings")],
+    [("features", "compare by sound, which a plain"), ("embedding", "--by embeddings")],
 )
 def test_earlier_names_are_refused_with_the_new_ones(store, old_name, instead):
     with pytest.raises(InputError, match=f"by='{old_name}' is no longer a space: .*{instead}"):

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
+from audiorec.library.library import Library
 from audiorec.search.choice import Chosen
 from audiorec.search.diversify import Limit
 from audiorec.search.near import near_one, near_seeds
-from audiorec.search.searchable import SearchableStore
+from audiorec.search.questions import SimilarQuestion
 from audiorec.search.space import mean_direction
 from audiorec.search.votes import draw, together
 from audiorec.store.store import write_table
@@ -73,10 +74,14 @@ def test_seeds_of_one_taste_ask_as_one_and_others_by_themselves():
     assert together(np.zeros((2, 3), np.float32)).tolist() == np.zeros((2, 3)).tolist()
 
 
+def like(store, *seeds, **wish):
+    return store.ask(SimilarQuestion(seeds=seeds, by="vector", minimum=-1, **wish))
+
+
 @pytest.fixture
 def store(tmp_path, make_table, metadata):
     write_table(tmp_path / "vecs.parquet", make_table(IDS), metadata)
-    return SearchableStore.open(tmp_path / "vecs.parquet")
+    return Library.open(tmp_path / "vecs.parquet")
 
 
 def every(store, *limits):
@@ -100,7 +105,7 @@ def test_similarities_are_to_the_nearest_seed_and_seeds_are_not_listed(store):
     assert sorted(found.rows.tolist()) == [1, 2, 4, 5]
     expected = (space.units(found.rows) @ units.T).max(axis=1)
     assert found.similarities == pytest.approx(expected, abs=1e-6)
-    assert found == store.like(["a", "d"], 6, by="vector", minimum=-1)
+    assert found == like(store, "a", "d", k=6)
 
 
 def test_limits_and_the_minimum_hold(store):
@@ -116,12 +121,12 @@ def test_away_from_a_seed_is_refused_and_from_another_song_moves(store):
     units = space.units([0, 3])
     with pytest.raises(InputError, match="more like and less like the same song"):
         near_seeds(space, units[:1], 3, every(store), away=units[0])
-    plain = store.like(["a", "d"], 4, by="vector", minimum=-1)
-    moved = store.like(["a", "d"], 3, less_like=["b"], by="vector", minimum=-1)
+    plain = like(store, "a", "d", k=4)
+    moved = like(store, "a", "d", k=3, less_like=["b"])
     assert "b" not in moved.song_ids
     assert set(moved.song_ids) <= set(plain.song_ids)
 
 
 def test_no_seed_is_refused(store):
-    with pytest.raises(InputError, match="no seed"):
-        store.like([], 3, by="vector")
+    with pytest.raises(InputError, match="name a song"):
+        like(store, k=3)

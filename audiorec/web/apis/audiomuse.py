@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audiorec.errors import InputError, UnknownSongError
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Choice
 from audiorec.web.apis.artists import NearArtist
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong

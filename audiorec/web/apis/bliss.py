@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote_to_bytes
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Choice
 from audiorec.types import BoolArray, normalised_name
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong

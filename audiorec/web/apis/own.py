@@ -26,7 +26,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.one_user.reason_words import reason_phrase
-from audiorec.search.choice import Choice
+from audiorec.search.questions import Also, Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.apis.forms import (
     Document,
@@ -136,7 +136,7 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
         only=values["only"],
         exclude_ids=[snapshot.names.id_of(row) for row in without],
         per_artist=2 if values["per_artist"] is None else values["per_artist"],
-        include_non_music=values["include_non_music"],
+        also=_also(values),
     )
     curves = [values["curve"]] if values["curve"] else []
     found = long_list(snapshot, seeds, minutes=values["minutes"], curves=curves, choice=choice)
@@ -326,11 +326,11 @@ def _found(snapshot: Snapshot, found: FoundSongs) -> list[Document]:
 
 
 def _choice(values: Values) -> Choice:
-    return Choice(
-        only=values["only"],
-        per_artist=values["per_artist"],
-        include_non_music=values["include_non_music"],
-    )
+    return Choice(only=values["only"], per_artist=values["per_artist"], also=_also(values))
+
+
+def _also(values: Values) -> tuple[Also, ...]:
+    return ("non-music",) if values["include_non_music"] else ()
 
 
 def _channels(snapshot: Snapshot) -> list[str]:

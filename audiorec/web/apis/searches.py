@@ -12,10 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.of_store import PlaylistOfSongs, playlist_near
-from audiorec.playlists.path import find_path
-from audiorec.search.choice import Choice, Chosen
-from audiorec.search.near import MINIMUM, near_seeds
+from audiorec.playlists.answers import PlaylistOfSongs
+from audiorec.search.choice import Chosen
+from audiorec.search.questions import (
+    MINIMUM,
+    SPREAD,
+    Choice,
+    PathQuestion,
+    PlaylistQuestion,
+    SimilarQuestion,
+)
 from audiorec.search.space import Space
 from audiorec.types import Float64Array, Int64Array
 from audiorec.web.apis.names import NamedSong
@@ -65,7 +71,7 @@ def near(
     choice : Choice, optional
         Which songs are allowed; songs that the caller has no name for never are.
     diversity, minimum : float
-        As for `audiorec.search.near.near_seeds`.
+        As for `SimilarQuestion`.
     chosen : Chosen, optional
         A choice already evaluated on the store, instead of `choice`.
     """
@@ -75,18 +81,13 @@ def near(
     rows = list(dict.fromkeys(seed.row for seed in seeds))[:MOST_SEEDS]
     with snapshot.lock:
         space = library.space("auto")
-        units = space.units(comparable(space, rows))
+        known = comparable(space, rows)
     allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))  # may take long
+    question = SimilarQuestion(
+        seeds=known, k=max(1, min(k, MOST_SONGS)), diversity=diversity, minimum=minimum
+    )
     with _reading(snapshot, space):
-        found = near_seeds(
-            space,
-            units,
-            max(1, min(k, MOST_SONGS)),
-            allowed,
-            taken=rows,
-            diversity=diversity,
-            minimum=minimum,
-        )
+        found = library.ask(question, chosen=allowed)
     return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0))
 
 
@@ -111,26 +112,18 @@ def way(
     if count < 2 and start.row != end.row:
         raise InputError("a path has two ends: count must be at least 2")
     library = snapshot.library
+    rows = np.asarray([start.row, end.row], np.int64)
+    if start.row == end.row:
+        return FoundSongs(rows[:1], np.ones(1))
     with snapshot.lock:
         space = library.space("auto", use_index=False)
-        if start.row == end.row:
-            return FoundSongs(np.asarray([start.row], np.int64), np.ones(1))
-        first, last = space.units([start.row, end.row]).astype(np.float64)
-        units, there = space.units_by_row()
+        first, last = space.units(rows).astype(np.float64)
     chosen = library.chosen(tellable(snapshot, start, choice))
     steps = min(count, MOST_SONGS, len(library)) - 2
-    if steps < 1 or float(first @ last) > 1 - SAME:
-        rows = np.asarray([start.row, end.row], np.int64)
-    else:
-        rows = find_path(
-            units,
-            start.row,
-            end.row,
-            steps,
-            allowed=chosen.allowed & there,
-            limits=chosen.limits,
-        ).rows
-    return FoundSongs(rows, np.clip(units[rows].astype(np.float64) @ first, 0.0, 1.0))
+    if steps >= 1 and float(first @ last) <= 1 - SAME:
+        question = PathQuestion(seeds=rows.tolist(), steps=steps)
+        rows = library.ask(question, chosen=chosen).rows
+    return FoundSongs(rows, np.clip(space.units(rows).astype(np.float64) @ first, 0.0, 1.0))
 
 
 def long_list(
@@ -141,16 +134,16 @@ def long_list(
     curves: Sequence[str] = (),
     choice: Choice | None = None,
 ) -> PlaylistOfSongs:
-    """Return a playlist of about `minutes` near some songs; see `audiorec.playlists.of_store`."""
+    """Return a playlist of about `minutes` near some songs."""
     with snapshot.lock:
         snapshot.library.space("auto", use_index=False)  # made once
-    return playlist_near(
-        snapshot.library,
-        [snapshot.names.id_of(seed.row) for seed in seeds],
+    question = PlaylistQuestion(
+        seeds=[seed.row for seed in seeds],
         minutes=minutes,
-        curves=curves,
-        choice=tellable(snapshot, seeds[0], choice or Choice(per_artist=2)),
+        curve=curves,
+        choice=tellable(snapshot, seeds[0], choice or SPREAD),
     )
+    return snapshot.library.ask(question)
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:

@@ -13,7 +13,6 @@
 ``known``        named songs: rows of a store, or files to open
 ``configured``   options set in files and in the environment
 ``reach``        what each option can do, and which ones a folder's file may set
-``choosing``     filters on songs, and limits per artist and album
 ``heads``        which heads score a song
 ``m3u8``         a list of songs as a table, JSON or a playlist
 ``extraction``   options of extract and shards

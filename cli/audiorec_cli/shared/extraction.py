@@ -126,7 +126,7 @@ class Extraction:
         return Exit.OK if self.allow_failures and code == Exit.SOME_FAILED else code
 
 
-def limits_of(timeout: float, memory_limit: int) -> "Limits":
+def limits_of(timeout: float = 900, memory_limit: int = 4096) -> "Limits":
     """Return the limits per song: `timeout` in seconds, `memory_limit` in MiB."""
     from audiorec.runs.workers import Limits
 

@@ -1,17 +1,20 @@
 """Output forms of a list of songs: a table, one JSON document, or a playlist file."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
-from audiorec_cli.shared.console import counted, out_lines, say
+from audiorec_cli.shared.console import counted, out_lines, print_json, say
 from audiorec_cli.shared.options import JsonOption, more
+
+if TYPE_CHECKING:
+    from audiorec.playlists.answers import AnsweredSongs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,17 @@ class ListForm:
     def is_table(self) -> bool:
         """Whether a table is printed."""
         return not self.json and self.m3u8 is None
+
+    def show(self, found: "AnsweredSongs", print_it: Callable[[], None]) -> None:
+        """Print an answer as a document, by `print_it`, or write it; then its remarks."""
+        if self.json:
+            print_json(found.to_dict())
+        elif self.is_table:
+            print_it()
+        if self.m3u8 is not None:
+            self.write(found.entries())
+        for line in found.remarks:
+            say(line)
 
     def check(self) -> None:
         """Refuse a playlist that cannot be written, before any work."""
@@ -54,15 +68,7 @@ class ListForm:
 
         if self.m3u8 is None:
             return
-        entries = [
-            PlaylistEntry(
-                path=row["uri"],
-                duration_s=row["duration_s"],
-                artist=row["artist"],
-                title=row["title"],
-            )
-            for row in rows
-        ]
+        entries = [PlaylistEntry.of(row) for row in rows]
         if str(self.m3u8) == "-":
             # A path printed with escapes would not lead a player to the file.
             shown = [entry for entry in entries if visible(entry.path) == entry.path]

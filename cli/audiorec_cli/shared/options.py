@@ -1,14 +1,17 @@
 """Single options that several commands share, each defined once.
 
-Related options are grouped in a class with the functions that use them: `ChoiceOptions` in
-`choosing`, `SpaceOptions` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
+Related options are grouped in a class with the functions that use them: `ListForm` in `m3u8`,
+`Extraction` in `extraction`. Those of questions are declared by the library (`typer_option`).
 """
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
+
+from audiorec.options import Option
 
 ADVANCED = "Advanced"  # the panel of less common options
 more = partial(typer.Option, rich_help_panel=ADVANCED)
@@ -52,3 +55,17 @@ ExcludePathsOption = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Skip paths that match this glob."),
 ]
+
+
+def typer_option(name: str, hint: Any, option: Option) -> Any:
+    """Return the annotation of a command's parameter for an option that the library declares."""
+    kind = get_args(hint)[0]
+    settings: dict[str, Any] = {}
+    if get_origin(kind) is Collection:
+        kind = list[str] | None
+    elif option.least is not None or option.most is not None:
+        settings |= {"min": option.least, "max": option.most}
+    names = option.names or (f"--{name.replace('_', '-')}",)
+    panel = ADVANCED if option.rare else None
+    settings |= {"help": option.help, "metavar": option.metavar, "rich_help_panel": panel}
+    return Annotated[kind, typer.Option(*names, **settings)]

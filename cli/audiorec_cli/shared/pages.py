@@ -12,17 +12,18 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from audiorec.options import declared
 from audiorec_cli.shared.console import drawn_on
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, typer_option
 from audiorec_cli.shared.places import placed
 
 Panels = dict[str, list[tuple[str, str]]]
@@ -102,35 +103,61 @@ def examples(text: str | None) -> list[str]:
 def _flat(function: Callable[..., None]) -> Callable[..., None]:
     """Return the function with its dataclass parameters replaced by their fields."""
     hints = get_type_hints(function, include_extras=True)
+    given = inspect.signature(function).parameters
     parameters: list[Parameter] = []
-    shared: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        kind = hints[parameter.name]
-        if not is_dataclass(kind):
-            parameters.append(_parameter(parameter.name, kind, parameter.default))
-            continue
-        shared[parameter.name] = kind
-        hints_of = get_type_hints(kind, include_extras=True)
-        for field in fields(kind):
-            default = Parameter.empty if field.default is MISSING else field.default
-            parameters.append(_parameter(field.name, hints_of[field.name], default))
-
-    if not shared:
-        return function
+    for name, parameter in given.items():
+        if is_dataclass(hints[name]):
+            parameters += _fields(hints[name])
+        else:
+            parameters.append(_parameter(name, hints[name], parameter.default))
 
     @wraps(function)
     def run(**values: Any) -> None:
-        for name, kind in shared.items():
-            values[name] = kind(**{f.name: values.pop(f.name) for f in fields(kind)})
-        function(**values)
+        made = {}
+        for name, parameter in given.items():
+            made[name] = _taken(name, hints[name], parameter.default, values)
+        function(**made)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 
 
-def _parameter(name: str, kind: Any, default: Any) -> Parameter:
-    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+def _settable(kind: Any) -> list[tuple[Field[Any], Any]]:
+    """Return the fields of a dataclass that people set, its own before those it inherits."""
+    hints = get_type_hints(kind, include_extras=True)
+    every = {field.name: field for field in fields(kind)}
+    names = dict.fromkeys([*inspect.get_annotations(kind), *every])
+    told = [(every[name], hints[name]) for name in names]
+    return [(f, h) for f, h in told if is_dataclass(h) or get_origin(h) is Annotated]
+
+
+def _fields(kind: Any, usual: Any = None) -> Iterator[Parameter]:
+    """Yield the fields of a dataclass as parameters; `usual` is an instance with the defaults."""
+    for field, hint in _settable(kind):
+        default = field.default if usual is None else getattr(usual, field.name)
+        if is_dataclass(hint):
+            yield from _fields(hint, default)
+        else:
+            usual_value = Parameter.empty if default is MISSING else default
+            yield _parameter(field.name, hint, usual_value)
+
+
+def _taken(name: str, hint: Any, default: Any, values: dict[str, Any]) -> Any:
+    """Take a parameter out of the values of a command line; a dataclass is made of its fields."""
+    if is_dataclass(hint):
+        own = {f.name: _taken(f.name, h, f.default, values) for f, h in _settable(hint)}
+        return hint(**own)  # type: ignore[operator]
+    value = values.pop(name)
+    return tuple(value or ()) if default == () else value
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    option = declared(hint)
+    if option is not None:
+        hint = typer_option(name, hint, option)
+    usual = None if default == () else default
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=usual)
 
 
 def _parts(text: str | None) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """Options of commands that draw a picture: file, size and resolution."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+DPI = 110
+SIZE = re.compile(
+    r"(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)x([0-9]{1,6}(?:\.[0-9]{1,6})?))?(?:@([0-9]{1,6}))?"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureOptions:
     """File, size and resolution of a picture."""
@@ -21,20 +28,37 @@ class PictureOptions:
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
     ]
-    width: Annotated[float | None, more(metavar="INCHES", help="Width of the picture.")] = None
-    height: Annotated[float | None, more(metavar="INCHES", help="Height of the picture.")] = None
-    dpi: Annotated[int, more(metavar="N", min=1, help="Resolution in dots per inch.")] = 110
+    size: Annotated[
+        str | None,
+        more(metavar="WxH[@DPI]", help="Inches, and dots per inch, as in 16x9@200 or @80."),
+    ] = None
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:
         """Return width and height in inches; refuse what cannot be drawn, before any work."""
         from audiorec.plots.figures import check_size, picture_format, require_plots
 
-        width = usual[0] if self.width is None else self.width
-        height = usual[1] if self.height is None else self.height
+        width, height = self.inches or usual
         require_plots()
         picture_format(self.out)
         check_size(width, height, self.dpi)
         return width, height
+
+    @property
+    def inches(self) -> tuple[float, float] | None:
+        """Width and height, None if the drawing decides them."""
+        width, height, _ = self._parts()
+        return None if width is None else (float(width), float(height))
+
+    @property
+    def dpi(self) -> int:
+        """Resolution in dots per inch."""
+        return int(self._parts()[2] or DPI)
+
+    def _parts(self) -> tuple[Any, ...]:
+        found = SIZE.fullmatch(self.size or "")
+        if found is None:
+            raise InputError(f"--size {self.size}: give inches and dots per inch, as in 16x9@200")
+        return found.groups()
 
     def write(self, figure: "Figure") -> None:
         """Write the picture."""

@@ -32,19 +32,19 @@ class Reach(StrEnum):
 FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
 _BY_NAME = {
     Reach.CHOOSES: """
-        absolute all all-songs allow-failures any-song artist-gap buckets by cold cold-share
-        cold-songs cold-users column columns curve days device dialect diversity dpi draws
+        absolute all all-songs allow-failures also any-song artist-gap buckets by cold cold-share
+        cold-songs cold-users column columns curve days device diversity draws
         dry-run embedding-column engine entry epochs every exclude explain exposures facts
-        field filter flatness form format gamma guard-formulas half-life heard height hidden
+        field filter flatness form format gamma guard-formulas half-life heard hidden
         hop id-column include include-non-music input interests item job jobs json k
-        keep-duplicates keep-heard keep-known keep-unmatched kind last likes long-days
-        max-per-album max-per-artist max-problems mean method min-songs minimum minutes
+        keep-heard keep-known keep-unmatched kind last likes long-days
+        max-per-album max-per-artist max-problems method min-songs minimum minutes
         model-id neighbours new-songs normalise on-duplicate only per-artist
         per-interest per-song per-user piece-songs popularity portrait processes projection
         quiet quota replay-share retry-failed role seed sensitive served-days sessions set
         settle short-days short-share signal since size song-draws split split-seed steps
-        strict table task tastes test tolerance top units until user users utc-offset valid
-        vector-only watch weights what why why-long wide width""",
+        strict table tags task tastes test tolerance units until user users utc-offset valid
+        vector-only watch weights what why wide""",
     Reach.READS: """
         allowed artists candidates earlier embeddings errors favourites features files
         files-from folder from fused histories id-from import interactions less-like lists
@@ -58,8 +58,8 @@ _BY_NAME = {
     Reach.CONNECTS: """
         address host host-name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """
-        body epsilon follow-links max-duration max-failures memory-limit partial rate seconds
-        skip-bad-rows threads timeout""",
+        epsilon follow-links max-duration max-failures memory-limit partial rate
+        seconds skip-bad-rows timeout""",
 }
 # Options with another meaning in one command.
 _IN_COMMAND = {
@@ -72,6 +72,8 @@ _IN_COMMAND = {
     ("shards all", "features"): Reach.WRITES,
     ("cold-start audience", "exposures"): Reach.CHOOSES,
     ("cold-start songs", "exposures"): Reach.CHOOSES,
+    ("store merge", "beside"): Reach.READS,
+    ("store verify", "beside"): Reach.READS,
     ("recall fuse", "exposures"): Reach.READS,
     ("recall export", "exposures"): Reach.READS,
 }

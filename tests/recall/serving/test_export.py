@@ -28,6 +28,7 @@ from audiorec.recall.serving.export.features import EventsInTime
 from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
 from audiorec.recall.serving.export.sources import ExportSources
+from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 
 WANTED = ("finish", "play", "like")  # of `events`: plays reach nine tenths there
@@ -225,7 +226,7 @@ def test_a_product_of_units_is_the_order_of_similar(world, out):
     units = np.array([rows[i]["unit"] for i in ids], np.float32).astype(np.float64)
     for at, song_id in enumerate(ids):
         expected = store.similar(
-            song_id, len(ids), by="vector", minimum=-1, keep_duplicates=True, include_non_music=True
+            song_id, len(ids), by="vector", minimum=-1, choice=Choice(also=("copies", "non-music"))
         )
         products = units @ units[at]
         order = [i for i in np.lexsort((np.arange(len(ids)), -products.round(12))) if i != at]

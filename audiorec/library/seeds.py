@@ -1,0 +1,171 @@
+"""Read the songs that a question names: rows of the store, or files that are opened for it.
+
+    names ──read_seeds──────▶ `SeedSong`, ...   songs of the store, or extracted
+          ──seeds_of_store──▶ `SeedSong`, ...   songs of the store alone
+
+A file with the same audio as a song of the store is that song. Any other file is extracted like
+the store's songs, in a worker process.
+"""
+
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from audiorec.errors import InputError, SongError
+from audiorec.playlists.answers import OpenedSong, SeedSong
+from audiorec.search.music import why_vector_not_music
+from audiorec.search.named import song_of_file, stored_spelling
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Space
+from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray
+
+if TYPE_CHECKING:
+    from audiorec.extraction.pipeline import Song
+    from audiorec.extraction.reader import Reader
+
+
+def read_seeds(
+    store: SearchableStore,
+    space: Space,
+    names: Iterable[str | int],
+    heads: tuple[Path, ...] = (),
+) -> list[SeedSong]:
+    """Return the named songs, each once, in the order given.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    space : Space
+        In which the songs are compared.
+    names : iterable of str or int
+        Ids, unique parts of them, audio files, or rows of the store.
+    heads : tuple of path
+        The heads of the store if they are not the shipped ones; they score files.
+
+    Raises
+    ------
+    InputError
+        If there is no name, or a song has nothing to be compared by.
+    UnknownSongError, SongError
+        If a name matches no song, or several; if a file cannot be read.
+    """
+    with _Opener(space, heads) as opener:
+        found = [_row(store, name) for name in names]
+        opened = [opener.seed(one) if isinstance(one, str) else (one, "") for one in found]
+    if not opened:
+        raise InputError("name a song: an id of the store, a part of one, or an audio file")
+    rows = [one[0] for one in opened if not isinstance(one, SeedSong)]
+    units = iter(space.units(rows) if rows else ())
+    seeds = [
+        one if isinstance(one, SeedSong) else _known(store, *one, next(units)) for one in opened
+    ]
+    return list({seed.name: seed for seed in seeds}.values())
+
+
+def _known(store: SearchableStore, row: int, note: str, unit: FloatArray) -> SeedSong:
+    return SeedSong(store.ids[row], row, unit, note=note)
+
+
+def seeds_of_store(
+    store: SearchableStore, space: Space, names: Iterable[str | int]
+) -> list[SeedSong]:
+    """Return the two ends of a path; a file counts only as a copy of a song of the store.
+
+    Raises
+    ------
+    InputError
+        If a file is not a song of the store, or not two songs are named.
+    """
+    rows = [(_row(store, name)) for name in names]
+    known = [_copy(store, row) if isinstance(row, str) else (row, "") for row in rows]
+    if len(known) != 2:
+        raise InputError(f"a path has two ends: name two songs, got {len(known)}")
+    units = space.units([row for row, _ in known])
+    return [_known(store, *one, unit) for one, unit in zip(known, units, strict=True)]
+
+
+def find_id(store: SearchableStore, name: str) -> str | None:
+    """Return the id that a name refers to; None for a file that is not in the store."""
+    if stored_spelling(name) not in store and Path(name).expanduser().is_file():
+        return song_of_file(store, name)
+    of_path = store.find_uri(stored_spelling(name)) if Path(name).is_absolute() else None
+    return store.resolve(name) if of_path is None else of_path
+
+
+def _row(store: SearchableStore, name: str | int) -> int | str:
+    """Return the row of a song; a file that is not in the store is returned as it is."""
+    if isinstance(name, int):
+        return name
+    song_id = find_id(store, name)
+    return name if song_id is None else store.row_number(song_id)
+
+
+def _copy(store: SearchableStore, path: str) -> tuple[int, str]:
+    """Return the row of the song whose audio a file has; the file is not decoded."""
+    from audiorec.extraction.reader import hash_reader
+
+    with suppress(SongError), hash_reader() as reader:
+        row = _same_audio(store, reader.read(path))
+        if row is not None:
+            return row, f"{path} is a copy of {store.ids[row]}"
+    raise InputError(f"{path}: not a song of {store.path}; add it: audiorec extract {quote(path)}")
+
+
+def _same_audio(store: VectorStore, content_hash: str) -> int | None:
+    """Return the row of the first song with this content hash, None if there is none."""
+    hashes = store.column("content_hash").to_pylist()
+    return hashes.index(content_hash) if content_hash in hashes else None
+
+
+class _Opener:
+    """Extracts songs that are not in the store, with its spec, in a worker process."""
+
+    def __init__(self, space: Space, heads: tuple[Path, ...]) -> None:
+        self._space = space
+        self._heads = heads
+        self._closing = ExitStack()
+
+    def __enter__(self) -> "_Opener":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._closing.close()
+
+    def seed(self, path: str) -> SeedSong | tuple[int, str]:
+        """Return the song of a file; if it is a copy, the row in the store, and a note."""
+        space, store = self._space, self._space.store
+        if space.by == "learnt":
+            raise InputError(f"{path}: is not in the store, so it has no learnt embedding")
+        song = self._reader.read(Path(path).expanduser())
+        row = _same_audio(store, song.content_hash)
+        if row is not None:
+            return row, f"{path} is a copy of {store.ids[row]}"
+        unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
+        why = why_vector_not_music(store, song.vector, status, len(song.series))
+        return SeedSong(path, None, unit, OpenedSong(_entry(path, song), song.vector, why))
+
+    @cached_property
+    def _reader(self) -> "Reader[Song]":
+        from audiorec.extraction.pipeline import Extractor
+        from audiorec.extraction.reader import song_reader
+
+        metadata, sound = self._space.store.metadata, self._space.by == "sound"
+        extractor = Extractor.for_store(metadata, heads=self._heads, sound=sound)
+        return self._closing.enter_context(song_reader(extractor.config))
+
+
+def _entry(path: str, song: "Song") -> dict[str, Any]:
+    """Return the columns that the song of a file would have."""
+    return {
+        "song_id": path,
+        "uri": str(Path(path).expanduser().absolute()),
+        "duration_s": song.info.duration_s,
+        "artist": song.tags.artist,
+        "title": song.tags.title,
+        "album": song.tags.album,
+        "status": str(song.info.status),
+    }

@@ -1,0 +1,545 @@
+"""Answers to questions about a library: similar songs, paths and playlists.
+
+    Asked, `SimilarQuestion`   ──similar_songs─▶ `SimilarSongs`
+    Asked, `PathQuestion`      ──path_between──▶ `PathOfSongs`
+    Asked, `PlaylistQuestion`  ──playlist_near─▶ `PlaylistOfSongs`
+
+`Library.ask` reads the seeds and chooses the space; whoever asks renders what comes back: as a
+table, as a document (`to_dict`), as a playlist file (`to_m3u8`), with `remarks` for a person.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.files.arrow import integers, pandas_frame
+from audiorec.playlists.curves import deviations, read_curves
+from audiorec.playlists.draft import PlaylistRequest
+from audiorec.playlists.listed_songs import list_html, list_text
+from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
+from audiorec.playlists.path import Path, find_path
+from audiorec.playlists.playlist import Playlist, make_playlist
+from audiorec.playlists.remarks import remarks
+from audiorec.search.choice import Chosen
+from audiorec.search.explain import Explanation
+from audiorec.search.filters import name_codes
+from audiorec.search.music import why_not_music
+from audiorec.search.near import away_from, near_seeds
+from audiorec.search.questions import PathQuestion, PlaylistQuestion, Question, SimilarQuestion
+from audiorec.search.scaling import By
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Neighbours, Space, mean_direction
+from audiorec.search.votes import together
+from audiorec.types import FloatArray, Int64Array
+
+TAGS = ("artist", "title", "album", "duration_s")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedSong:
+    """A song that is not in the store: the columns it would have, its vector (V,), and a remark.
+
+    `why_not_music` is empty for music.
+    """
+
+    entry: dict[str, Any]
+    vector: FloatArray
+    why_not_music: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeedSong:
+    """A song to start from: a row of the store, or one that was `opened` for the question.
+
+    `unit` (W,) is its place in the space; `note` says if its file is a copy of another song.
+    """
+
+    name: str
+    row: int | None
+    unit: FloatArray
+    opened: OpenedSong | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """A question with what was read to answer it.
+
+    Attributes
+    ----------
+    question : Question
+    store : SearchableStore
+    space : Space
+    seeds, less_like : sequence of SeedSong
+    chosen : Chosen
+        The eligible songs and the limits.
+    """
+
+    question: Question
+    store: SearchableStore
+    space: Space
+    seeds: Sequence[SeedSong]
+    less_like: Sequence[SeedSong] = ()
+    chosen: Chosen
+
+    @cached_property
+    def units(self) -> FloatArray:
+        """The units of the seeds: shape (Q, W)."""
+        return np.stack([seed.unit for seed in self.seeds])
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """The rows of the seeds that the store has."""
+        return [seed.row for seed in self.seeds if seed.row is not None]
+
+    @cached_property
+    def taken(self) -> list[int]:
+        """The rows of all songs that the question names: they are never found."""
+        return [*self.rows, *(seed.row for seed in self.less_like if seed.row is not None)]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the seeds."""
+        stored = iter(self.store.rows(self.rows))
+        return [next(stored) if s.opened is None else s.opened.entry for s in self.seeds]
+
+    def vectors(self, seeds: Sequence[SeedSong]) -> FloatArray:
+        """Return the vectors of some seeds: shape (Q, V)."""
+        stored = iter(self.store.read_rows([s.row for s in seeds if s.row is not None]))
+        return np.stack([next(stored) if s.opened is None else s.opened.vector for s in seeds])
+
+    def remarks(self, rows: Sequence[int], notes: Sequence[str] = ()) -> Iterator[str]:
+        """Yield what to tell a person about a list of `rows`, one line each."""
+        yield from (f"note: {s.note}" for s in (*self.seeds, *self.less_like) if s.note)
+        basis = self.store.default_space(self.question.by)
+        yield from (f"note: {note}" for note in (basis.note, self.space.note, *notes) if note)
+        other = "non-music" in self.question.choice.also
+        if not other and not isinstance(self.question, PathQuestion):
+            yield from self._no_music()
+        yield from (f"note: --exclude {one} matches no song" for one in self.chosen.idle)
+        if self.chosen.unmet:
+            yield f"note: {self.chosen.unmet}"
+        shown = 0 if other else int((~self.store.music[list(set(rows))]).sum())
+        if (count := self.chosen.not_music - shown) > 0:
+            are = "songs that are" if count > 1 else "song that is"
+            yield f"{count} {are} not music left out (--also non-music)"
+        if "copies" not in self.question.choice.also and (copies := self.store.copies(rows)):
+            found = f"{copies} {'copy' if copies == 1 else 'copies'}"
+            yield f"{found} of these songs left out (--also copies shows them)"
+
+    def _no_music(self) -> Iterator[str]:
+        for seed in self.seeds:
+            opened, row = seed.opened, seed.row
+            why = opened.why_not_music if opened else why_not_music(self.store, cast("int", row))
+            if why:
+                yield (
+                    f"note: {seed.name} is not music ({why}); --also non-music also searches such "
+                    "sounds"
+                )
+
+
+class AnsweredSongs(Protocol):
+    """What commands and servers render."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the answer, one line each."""
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs to play, in order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a document of JSON values."""
+
+
+class ForPlayers:
+    """A list that can be written as a playlist file."""
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs to play, in order."""
+        raise NotImplementedError
+
+    def to_m3u8(self, path: str | FilePath, *, absolute: bool = False) -> list[str]:
+        """Write the list as a playlist file; see `write_m3u8`.
+
+        Parameters
+        ----------
+        path : path
+        absolute : bool
+            Write absolute song paths; by default they are relative to the playlist's folder.
+
+        Returns
+        -------
+        left_out : list of str
+            Paths of songs that a playlist file cannot hold.
+        """
+        entries = [PlaylistEntry.of(song) for song in self.entries()]
+        return [e.path for e in write_m3u8(entries, FilePath(path), absolute=absolute)]
+
+
+class SimilarSongs(Neighbours, ForPlayers):
+    """The songs nearest to some seeds: a sequence of `Neighbour`, and what was asked.
+
+    Attributes
+    ----------
+    asked : Asked
+    """
+
+    def __init__(self, asked: Asked, found: Neighbours) -> None:
+        super().__init__(asked.store, found.rows, found.similarities, by=found.by)
+        self.asked = asked
+
+    @property
+    def question(self) -> SimilarQuestion:
+        """What was asked."""
+        return cast("SimilarQuestion", self.asked.question)
+
+    @property
+    def explained_by(self) -> Literal["vector", "mean"]:
+        """The space whose classes explain a similarity: its own, or else the vector."""
+        return "mean" if self.by == "mean" else "vector"
+
+    @cached_property
+    def reasons(self) -> list[Explanation]:
+        """Why each song is similar, by classes, whatever the songs were compared by.
+
+        A song is explained beside its nearest seed; with songs to avoid, or near the mean of the
+        seeds, beside the mean.
+        """
+        asked, of = self.asked, self.explained_by
+        # Found through an index of this space, if there is one: it knows the scaling.
+        plain = asked.space if self.by == of else asked.store.space(of, use_index=False)
+
+        def direction(seeds: Sequence[SeedSong]) -> FloatArray:
+            return mean_direction(plain.prepare(asked.vectors(seeds)))
+
+        seeds, away = asked.seeds, asked.less_like
+        if not (self.question.mean or away):
+            near = asked.space.units(self.rows) @ asked.units.T if len(self) else np.empty((0, 1))
+            pairs = ((seeds[s], self[n : n + 1]) for n, s in enumerate(near.argmax(axis=1)))
+            return [
+                plain.why(direction([seed]), asked.vectors([seed])[0], one)[0]
+                for seed, one in pairs
+            ]
+        unit = away_from(direction(seeds), direction(away)) if away else direction(seeds)
+        vector = np.mean(asked.vectors(seeds), axis=0, dtype=np.float64)
+        return plain.why(unit, np.asarray(vector, np.float32), self)
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the list, one line each."""
+        asked, question, store = self.asked, self.question, self.asked.store
+        notes = []
+        if question.why and self.by != self.explained_by:
+            notes = [f"compared by {self.by}; the reasons are by classes of the vector"]
+        lines = list(asked.remarks([*asked.taken, *self.rows.tolist()], notes))
+        unlike = len(_near(asked, -1.0)) - len(self) if len(self) < question.k else 0
+        if unlike:
+            have = "song has" if unlike == 1 else "songs have"
+            least = f"{question.minimum:g} (--minimum -1 lists them)"
+            lines.append(f"{unlike} more {have} a similarity below {least}")
+        there = len(self) + unlike
+        if len(store) == len(asked.taken):
+            lines.append("the store has no other song; add some: audiorec extract FOLDER")
+        elif there < question.k:
+            few = f"{there} song{'s' * (there != 1)} instead of {question.k}"
+            lines.append(f"{few}: the store has no more eligible songs")
+        return lines
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs to play: the seeds come first."""
+        return self.asked.entries() + self.songs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a document of JSON values; with reasons if they were asked for."""
+        why = self.question.why
+        fields = ("uri", "artist", "title", "album", "duration_s", "status")
+        songs = [
+            {
+                "rank": rank,
+                "song_id": n.song_id,
+                "similarity": round(n.similarity, 6),
+                **{f: n.row.get(f) for f in fields},
+                **({"why": self.reasons[rank - 1].to_dict()} if why else {}),
+            }
+            for rank, n in enumerate(self, start=1)
+        ]
+        names = [seed.name for seed in self.asked.seeds]
+        away = [seed.name for seed in self.asked.less_like]
+        document = {"schema": "audiorec/similar/1", "query": " + ".join(names), "seeds": names}
+        return {
+            **document,
+            "by": self.by,
+            "exact": self.asked.space.exact,
+            **_source(self.asked.store),
+            "songs": songs,
+            "minimum": self.question.minimum,
+            **({"why_by": self.explained_by} if why else {}),
+            **({"less_like": away} if away else {}),
+        }
+
+
+def _source(store: SearchableStore) -> dict[str, str]:
+    return {"vectors": str(store.path), "extractor_id": store.metadata.extractor_id}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SongList(ForPlayers):
+    """Songs of a store in playing order.
+
+    Attributes
+    ----------
+    store : SearchableStore
+    rows : ndarray, shape (m,), int64
+    by : {"sound", "vector", "mean", "learnt"}
+        The space in which they were compared.
+    notes : tuple of str
+        Requests that could not be met, one per line.
+    """
+
+    store: SearchableStore
+    rows: Int64Array
+    by: By
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def song_ids(self) -> npt.NDArray[Any]:
+        """The songs' ids: shape (m,), an object array."""
+        ids = np.empty(len(self.rows), object)
+        ids[:] = self.store.id_array.take(integers(self.rows)).to_pylist()
+        return ids
+
+    @cached_property
+    def songs(self) -> list[dict[str, Any]]:
+        """The songs' columns in the store, without the vectors."""
+        return self.store.rows(self.rows.tolist())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.song_ids.tolist())
+
+    def columns(self) -> dict[str, Any]:
+        """Return the list as named columns, one row per song."""
+        return {name: [song[name] for song in self.songs] for name in ("song_id", *TAGS)}
+
+    def to_pandas(self) -> Any:
+        """Return `columns` as a `pandas.DataFrame`; raise `MissingExtraError` without pandas."""
+        return pandas_frame(self.columns())
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs, in order."""
+        return self.songs
+
+    def _documents(self) -> Iterator[dict[str, Any]]:
+        fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
+        return ({f: song[f] for f in fields} for song in self.songs)
+
+    def __repr__(self) -> str:
+        return list_text(self.columns(), self.notes)
+
+    def _repr_html_(self) -> str:
+        return list_html(self.columns(), self.notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PathOfSongs(SongList):
+    """A path from one song of a store to another; `path` holds its numbers."""
+
+    asked: Asked
+    path: Path
+
+    def columns(self) -> dict[str, Any]:
+        """Return the list as columns, preceded by ``step`` and ``position`` as in `Path`.
+
+        ``step`` is the similarity to the previous song, NaN for the first.
+        """
+        step = np.append(np.nan, self.path.steps)
+        return {"step": step, "position": self.path.position, **super().columns()}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the path, one line each."""
+        return [*self.asked.remarks(self.rows.tolist()), *self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a document of JSON values."""
+        path = self.path
+        songs = [
+            {
+                "place": place,
+                **song,
+                "step": round(float(path.steps[place - 1]), 6) if place else None,
+                "to_start": round(float(path.to_start[place]), 6),
+                "to_end": round(float(path.to_end[place]), 6),
+                "position": round(float(path.position[place]), 6),
+            }
+            for place, song in enumerate(self._documents())
+        ]
+        source = _source(self.store)
+        return {
+            "schema": "audiorec/path/1",
+            "vectors": source["vectors"],
+            "by": self.by,
+            "extractor_id": source["extractor_id"],
+            "steps_asked": cast("PathQuestion", self.asked.question).steps,
+            "steps": len(songs) - 2,
+            "songs": songs,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PlaylistOfSongs(SongList):
+    """A playlist of a store's songs.
+
+    Attributes
+    ----------
+    asked : Asked
+    playlist : Playlist
+        Its length, whether that is within tolerance, and the seeds that were left out.
+    wish : PlaylistRequest
+    similarities : ndarray, shape (m,), float32
+        Similarity of each song to the seeds.
+    curve_scores : mapping of str to ndarray, shape (m,)
+        Per curve, each song's mean score of the class, or beats per minute.
+    curve_distance : float or None
+        Mean distance from the curves, where 100 beats per minute count as 1; None without any.
+    """
+
+    asked: Asked
+    playlist: Playlist
+    wish: PlaylistRequest
+    similarities: FloatArray
+    curve_scores: Mapping[str, npt.NDArray[np.floating]]
+    curve_distance: float | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the list as columns: ``start_s`` and ``similarity`` first, the curves last."""
+        columns = super().columns()
+        start = np.cumsum([0.0, *columns["duration_s"]])[:-1]
+        first = {"start_s": start, "similarity": self.similarities}
+        return {**first, **columns, **self.curve_scores}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the playlist, one line each."""
+        return [*self.asked.remarks(self.rows.tolist()), *(f"note: {n}" for n in self.notes)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a document of JSON values."""
+        songs = []
+        for place, song in enumerate(self._documents()):
+            scores = [round(float(scores[place]), 6) for scores in self.curve_scores.values()]
+            similarity = round(float(self.similarities[place]), 6)
+            row = {**song, "similarity": similarity, "curve_scores": scores}
+            songs.append({"place": place + 1, **row})
+        source, distance = _source(self.store), self.curve_distance
+        return {
+            "schema": "audiorec/playlist/1",
+            "vectors": source["vectors"],
+            "by": self.by,
+            "extractor_id": source["extractor_id"],
+            "seeds": [seed.name for seed in self.asked.seeds],
+            "seconds_asked": self.wish.seconds,
+            "seconds": round(self.playlist.seconds, 3),
+            "tolerance_s": self.wish.tolerance_s,
+            "within_tolerance": self.playlist.within_tolerance,
+            "left_out": [self.store.ids[row] for row in self.playlist.left_out],
+            "curve_distance": None if distance is None else round(distance, 6),
+            "notes": list(self.notes),
+            "songs": songs,
+        }
+
+
+def similar_songs(asked: Asked) -> SimilarSongs:
+    """Find the songs nearest to the seeds; see `near_seeds`."""
+    return SimilarSongs(asked, _near(asked, cast("SimilarQuestion", asked.question).minimum))
+
+
+def _near(asked: Asked, minimum: float) -> Neighbours:
+    question = cast("SimilarQuestion", asked.question)
+    away = asked.less_like
+    return near_seeds(
+        asked.space,
+        asked.units,
+        question.k,
+        asked.chosen,
+        taken=asked.taken,
+        away=mean_direction(np.stack([seed.unit for seed in away])) if away else None,
+        mean=question.mean,
+        diversity=question.diversity,
+        minimum=minimum,
+    )
+
+
+def path_between(asked: Asked) -> PathOfSongs:
+    """Find a smooth path from the first seed to the second; see `find_path`."""
+    steps = cast("PathQuestion", asked.question).steps
+    units, there = asked.space.units_by_row()
+    allowed, limits = asked.chosen.allowed & there, asked.chosen.limits
+    first, last = asked.rows
+    if first == last and (copies := [seed.note for seed in asked.seeds if seed.note]):
+        raise InputError(f"a path needs two different songs; {copies[0]}")
+    found = find_path(units, first, last, steps, allowed=allowed, limits=limits)
+    between = len(found.rows) - 2
+    note = f"{between} songs between instead of {steps}: a smooth path between the two has no more"
+    notes = (note,) if between < steps else ()
+    return PathOfSongs(**_list(asked, found.rows, notes), path=found)
+
+
+def playlist_near(asked: Asked) -> PlaylistOfSongs:
+    """Make a playlist near the seeds; see `make_playlist`.
+
+    Raises
+    ------
+    InputError
+        If a curve is invalid, or the length or the gap is out of range.
+    """
+    question, store = cast("PlaylistQuestion", asked.question), asked.store
+    first, (units, there) = asked.rows, asked.space.units_by_row()
+    opened = [seed.unit for seed in asked.seeds if seed.row is None]
+    own = np.concatenate([units[first], *(unit[None] for unit in opened)])
+    mean = question.mean
+    directions = mean_direction(own)[None] if mean or len(own) < 2 else together(own)
+    wish = PlaylistRequest(
+        seconds=60 * question.minutes,
+        limits=asked.chosen.limits,
+        artists=name_codes(store, "artist"),
+        gap=question.artist_gap,
+        curves=read_curves(store, tuple(question.curve), asked.chosen.allowed),
+    )
+    lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    allowed = asked.chosen.allowed & there
+    for curve in wish.curves:
+        unknown = np.isnan(curve.scores)
+        if unknown[first].any():
+            song = store.ids[first[int(unknown[first].argmax())]]
+            raise InputError(f"{song}: has no {curve.name}, so it cannot be placed on that curve")
+        allowed &= ~unknown
+    found = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
+    off = deviations(found.rows, lengths[found.rows], wish.curves)
+    return PlaylistOfSongs(
+        **_list(asked, found.rows, remarks(store.ids, found, lengths, wish, allowed=allowed)),
+        playlist=found,
+        wish=wish,
+        similarities=(units[found.rows] @ (directions if mean else own).T).max(axis=1),
+        curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
+        curve_distance=float(np.abs(off).mean()) if off.size else None,
+    )
+
+
+def _list(asked: Asked, rows: Int64Array, notes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields that all lists have in common."""
+    return {
+        "asked": asked,
+        "store": asked.store,
+        "rows": rows,
+        "by": asked.space.by,
+        "notes": notes,
+    }

@@ -1,0 +1,200 @@
+"""What can be asked of a library, one class per kind of list, and which songs may be in it.
+
+    SimilarQuestion(seeds=("etude",))         ──Library.ask──▶ `SimilarSongs`
+    PathQuestion(seeds=("etude", "prelude"))  ──Library.ask──▶ `PathOfSongs`
+    PlaylistQuestion(seeds=("etude",))        ──Library.ask──▶ `PlaylistOfSongs`
+
+Commands, the page and the servers all ask these questions. Importing this module loads no numpy.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from audiorec.errors import InputError
+from audiorec.options import Option
+
+MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
+Also = Literal["copies", "non-music"]
+OnlyOption = Annotated[
+    str | None,
+    Option(
+        'Conditions: "genre=jazz|blues, genre.metal<0.2, duration<10:00, artist!=Abba".',
+        metavar="CONDITIONS",
+    ),
+]
+ExcludeOption = Annotated[
+    Collection[str], Option("Exclude an id, a part of ids, a folder/ or a glob.", metavar="SONGS")
+]
+AlsoOption = Annotated[
+    Collection[Also],
+    Option(
+        "Allow copies of the same audio; allow speech, noise, silence and jingles.",
+        metavar="copies|non-music",
+        rare=True,
+    ),
+]
+Compared = Annotated[
+    str | Path,
+    Option(
+        "Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
+        "embeddings in a file; auto: sound, or the vector in a store without.",
+        metavar="auto|sound|vector|mean|FILE",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which songs are eligible, and how many per artist or album.
+
+    Attributes
+    ----------
+    only : str, optional
+        Conditions that every song must meet; `audiorec.search.filters` has the grammar.
+    exclude : collection of str
+        Songs to leave out: an id, part of an id, a folder (``live/``) or a glob.
+    per_artist, per_album : int, optional
+        Maximum number of songs per artist or album, the query's own included; 0: no limit.
+    also : collection of {"copies", "non-music"}
+        What is left out otherwise: the same audio (`content_hash`) more than once; speech, noise,
+        silence and jingles.
+    exclude_ids : collection of str
+        Exact ids to leave out; unknown ones are ignored.
+
+    Raises
+    ------
+    InputError
+        If a limit is negative, or `also` has another word.
+    """
+
+    only: OnlyOption = None
+    exclude: ExcludeOption = ()
+    per_artist: Annotated[
+        int | None,
+        Option("Most songs of one artist; 0: no limit.", names=("--max-per-artist",), least=0),
+    ] = None
+    per_album: Annotated[
+        int | None,
+        Option(
+            "Most songs of one album; 0: no limit.", names=("--max-per-album",), least=0, rare=True
+        ),
+    ] = None
+    also: AlsoOption = ()
+    exclude_ids: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, most in (("per_artist", self.per_artist), ("per_album", self.per_album)):
+            if most is not None and most < 0:
+                raise InputError(f"{name} must be at least 1, or 0 for no limit, got {most}")
+        if wrong := set(self.also) - {"copies", "non-music"}:
+            raise InputError(f"also must be copies or non-music, got {min(wrong)!r}")
+
+
+SPREAD = Choice(per_artist=2)  # default of playlists: at most two songs per artist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What all questions have in common.
+
+    Attributes
+    ----------
+    seeds : collection of str or int
+        The songs to start from: ids, unique parts of them, audio files, or rows of the store.
+    by : {"auto", "sound", "vector", "mean"} or path
+        The space in which songs are compared, or a file of learnt embeddings.
+    choice : Choice
+        Which songs may be listed.
+    heads : tuple of path
+        The heads of the store, if not the shipped ones: they score files that are not in it.
+    """
+
+    seeds: Collection[str | int] = ()
+    by: Compared = "auto"
+    choice: Choice = Choice()
+    heads: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarQuestion(Question):
+    """Which songs are nearest to one song, or to several, each of whose tastes gets its share.
+
+    Attributes
+    ----------
+    k : int
+        Number of songs; fewer if fewer are eligible.
+    why : bool
+        Whether the answer's document explains each similarity.
+    diversity : float
+        From 0, the nearest songs, to 1, songs as unlike each other as possible.
+    minimum : float
+        Minimum similarity; -1 admits all songs.
+    less_like : collection of str or int
+        Songs to search away from, at half the weight.
+    mean : bool
+        Search near the mean of the seeds, instead of near each of them.
+    """
+
+    k: Annotated[int, Option("Number of songs.", names=("--k", "-k"), least=1)] = 10
+    why: Annotated[bool, Option("Explain each similarity.")] = False
+    diversity: Annotated[
+        float, Option("0: the nearest songs; 1: the most varied.", least=0, most=1, rare=True)
+    ] = 0.0
+    minimum: Annotated[
+        float, Option("Minimum similarity; -1: list all.", least=-1, most=1, rare=True)
+    ] = MINIMUM
+    less_like: Annotated[
+        Collection[str | int],
+        Option("Search away from this song, at half the weight.", metavar="SONG", rare=True),
+    ] = ()
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathQuestion(Question):
+    """A smooth path from the first of two `seeds` to the second.
+
+    Attributes
+    ----------
+    steps : int
+        Number of songs between the two; fewer if the path cannot hold more.
+    """
+
+    steps: Annotated[int, Option("Songs between the two.", names=("--steps", "-n"), least=1)] = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaylistQuestion(Question):
+    """A playlist near some songs, of a given length, with artists spread, along curves.
+
+    Attributes
+    ----------
+    minutes : float
+        Length of the playlist.
+    curve : collection of str
+        How the score of a class changes: ``metal:rise`` (or fall, arc, dip),
+        ``vocal:0.1..0.9..0.1``; or the tempo: ``bpm:90..140``.
+    artist_gap : int
+        Minimum number of songs between two songs of one artist.
+    mean : bool
+        Stay near the mean of the seeds, instead of near each of them.
+    """
+
+    minutes: Annotated[float, Option("Playlist length.", names=("--minutes", "-m"), least=0.1)] = (
+        60.0
+    )
+    curve: Annotated[
+        Collection[str],
+        Option(
+            "How a class's score changes: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1; or "
+            "the tempo: bpm:90..140.",
+            metavar="CLASS:SHAPE",
+        ),
+    ] = ()
+    artist_gap: Annotated[
+        int, Option("Songs between two songs of one artist.", least=0, rare=True)
+    ] = 3
+    choice: Choice = SPREAD
+    mean: bool = False

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from audiorec_cli.main import PANELS, app
 from audiorec_cli.shared.pages import examples
+from audiorec_cli.shared.settings import described as settings_rows
 
 HEAD = """# Commands
 
@@ -53,6 +54,9 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     described.sort(key=lambda p: getattr(p, "rich_help_panel", None) is not None)
     options = "\n".join(map(_line, described))
     yield f"### `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
+    if sets := getattr(command, "sets", ()):
+        rows = settings_rows(sets, but=[p.name for p in command.params])
+        yield "Settings:\n\n" + "\n".join(f"- `{name}`: {text}" for name, text in rows) + "\n"
 
 
 def _line(parameter: Any) -> str:

@@ -12,14 +12,14 @@ DATA as for `lastfm_gtzan.py`. For each seed the join is written as a person wou
 ``side.csv``           the artists
 =====================  ====================================================================
 
-and ``audiorec recall train user-audio`` and ``audiorec recall unheard`` run on it. Commands hold
-artists out by a hash of their names. So that the same artists are held out as in `lastfm_gtzan.py`,
-names get a number where that is needed (``elvis presley 3``); with ``--by-hash`` they stay, and
-`lastfm_gtzan.py --by-hash` judges on the same splits. What differs: the model standardises the
-features itself, so genre scores weigh as much as tags and not twice; a tenth of the artists chooses
-the number of epochs, which is 0; and centroids are of tracks, not of artists. Prints JSON lines:
-one a seed, then one a method with the interval over splits and, of the difference to user-audio,
-over users within splits.
+and ``audiorec recall train user-audio`` and ``audiorec recall evaluate --split artists`` run on
+it. Commands hold artists out by a hash of their names. So that the same artists are held out as in
+`lastfm_gtzan.py`, names get a number where that is needed (``elvis presley 3``); with ``--by-hash``
+they stay, and `lastfm_gtzan.py --by-hash` judges on the same splits. What differs: the model
+standardises the features itself, so genre scores weigh as much as tags and not twice; a tenth of
+the artists chooses the number of epochs, which is 0; and centroids are of tracks, not of artists.
+Prints JSON lines: one a seed, then one a method with the interval over splits and, of the
+difference to user-audio, over users within splits.
 """
 
 import argparse
@@ -135,7 +135,8 @@ def judged(folder: Path, seed: int) -> dict[str, dict[str, list[float]]]:
     shares = (f"test={HELD_OUT}", f"valid={VALID}", f"split_seed={seed}", f"seed={seed}")
     settings = [word for share in shares for word in ("--set", share)]
     run(folder, "recall", "train", "user-audio", *files, "--out", "model", "-q", *settings)
-    found = json.loads(run(folder, "recall", "unheard", "model", *files, "--json"))
+    ask = ("recall", "evaluate", "model", "--split", "artists", "--json")
+    found = json.loads(run(folder, *ask, *files))
     panel = found["panels"]["artists"]
     figures = json.loads((folder / "model" / "model.json").read_text())["figures"]
     line = {"seed": seed, "users": panel["users"], "songs": panel["songs"]}

@@ -22,7 +22,7 @@ NEEDS = {
 }  # a command, and what its extra brings
 # Fewer days and epochs than a person would wait for.
 BUDGET = {
-    "listening simulate": "--users 80 --days 30",
+    "listening simulate": "--users 80 --set days=30",
     "recall train youtube-dnn": "--epochs 2",
     "recall train user-audio": "--epochs 1",
     "extract": "--jobs 1 --quiet",

@@ -19,7 +19,7 @@ before `since`.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -264,6 +264,21 @@ LEAST_SONGS = 4  # Fisher's z has a finite spread from four pairs on
 class CorrelationSpec:
     """Settings of a correlation analysis.
 
+    Attributes
+    ----------
+    space : {"vector", "mean"}
+        What songs of a store are compared by: the weighted vector, or the mean scores.
+    half_life_days : float
+        Days in which a favourite loses half its weight.
+    min_songs : int
+        Users with fewer new songs are left out.
+    draws : int
+        Shuffles of completions within users.
+    song_draws : int
+        Shuffles of vectors among songs.
+    seed : int
+        Seed of the shuffles.
+
     Raises
     ------
     InputError
@@ -274,10 +289,11 @@ class CorrelationSpec:
     # six tenths of the time that the log spans, and there is no end
     since: float | None = None
     until: float | None = None
-    half_life_days: float = 30.0  # time in which a favourite's weight halves
-    min_songs: int = 10  # users with fewer new songs are left out
-    draws: int = 200  # shuffles of completions within users
-    song_draws: int = 100  # shuffles of vectors among songs
+    space: Literal["vector", "mean"] = "vector"
+    half_life_days: float = 30.0
+    min_songs: int = 10
+    draws: int = 200
+    song_draws: int = 100
     rule: Rule = field(default_factory=Rule)  # decides which songs are favourites
     seed: int = 0
 
@@ -476,5 +492,5 @@ def _nobody(left_out: dict[str, int], spec: CorrelationSpec) -> str:
     reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
     return (
         f"no user has a correlation ({reasons or 'no user'}). Check that the log has the store's "
-        f"song ids, move --since, or lower --min-songs (now {spec.min_songs})"
+        f"song ids, move --days, or lower --set min_songs={spec.min_songs}"
     )

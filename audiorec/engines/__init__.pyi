@@ -10,6 +10,7 @@ from audiorec.engines.tasks import Runner as Runner
 from audiorec.engines.tasks import Task as Task
 from audiorec.engines.tasks import attempt as attempt
 from audiorec.engines.tasks import engine_of as engine_of
+from audiorec.engines.tasks import parse_runner as parse_runner
 from audiorec.engines.tasks import run_dask as run_dask
 from audiorec.engines.tasks import run_processes as run_processes
 from audiorec.engines.tasks import run_ray as run_ray

@@ -313,6 +313,26 @@ def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
 Runner = Literal["local", "ray", "dask"]
 
 
+def parse_runner(text: str) -> tuple[Runner, str | None]:
+    """Parse ``local``, ``ray``, ``dask``, or one of the latter with the address of a cluster.
+
+    Raises
+    ------
+    InputError
+        If the runner is unknown, or an address is given for the local runner.
+
+    Examples
+    --------
+    >>> parse_runner("local"), parse_runner("dask:tcp://head:8786")
+    (('local', None), ('dask', 'tcp://head:8786'))
+    """
+    name, _, address = text.partition(":")
+    for runner in get_args(Runner):
+        if name == runner and not (address and runner == "local"):
+            return runner, address or None
+    raise InputError(f"a runner must be local, ray[:ADDRESS] or dask[:ADDRESS], got {text!r}")
+
+
 def engine_of(
     runner: Runner = "local",
     *,

@@ -33,7 +33,9 @@ from audiorec.listening.log_files import day_folder as day_folder
 from audiorec.listening.log_files import file_fingerprints as file_fingerprints
 from audiorec.listening.log_files import folder_of_day as folder_of_day
 from audiorec.listening.log_files import parse_day as parse_day
+from audiorec.listening.log_files import parse_days as parse_days
 from audiorec.listening.log_files import select_days as select_days
+from audiorec.listening.log_files import with_offset as with_offset
 from audiorec.listening.prepare import PreparedBy as PreparedBy
 from audiorec.listening.prepare import PrepareSpec as PrepareSpec
 from audiorec.listening.prepare import log_fingerprint as log_fingerprint
@@ -41,6 +43,7 @@ from audiorec.listening.profiles import Encoder as Encoder
 from audiorec.listening.profiles import Profiles as Profiles
 from audiorec.listening.profiles import no_profiles as no_profiles
 from audiorec.listening.profiles import read_profiles as read_profiles
+from audiorec.listening.reading import LogReading as LogReading
 from audiorec.listening.rule import Clause as Clause
 from audiorec.listening.rule import Rule as Rule
 from audiorec.listening.rule import as_time as as_time

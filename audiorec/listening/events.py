@@ -99,7 +99,7 @@ class RowsError(DamagedFileError):
         found = "; ".join(map(str, self.problems))
         return (
             f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {found}. "
-            "Correct them, or leave them out (--skip-bad-rows)"
+            "Correct them, or leave them out (--reading skip_bad_rows)"
         )
 
 

@@ -49,6 +49,7 @@ from audiorec.files.storage import files_in, is_folder, is_uri, join
 DAY_KEYS = ("dt", "day", "date", "ds")
 DAY_SECONDS = 86_400.0
 _DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
+_WITH_OFFSET = re.compile(r"(.*?)([+-]\d\d:\d\d)?")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 _MOST_OFFSET = timedelta(hours=18)  # as in Java and Arrow
 
@@ -79,6 +80,11 @@ class Days:
         return self.since is not None or self.until is not None or bool(self.utc_offset)
 
     @property
+    def starts_s(self) -> float | None:
+        """Start of the first day, in seconds since 1970; None if there is no first day."""
+        return None if self.since is None else day_starts_s(self.since, self.utc_offset)
+
+    @property
     def ends_s(self) -> float | None:
         """End of the last day, in seconds since 1970; None if there is no last day."""
         return (
@@ -101,6 +107,40 @@ def parse_day(text: str, what: str = "a day") -> date:
     except ValueError:
         pass
     raise InputError(f"{what} must be written as 2026-11-25, got {text[:40]!r}")
+
+
+def parse_days(text: str, what: str = "days") -> Days:
+    """Parse ``2026-11-01..2026-11-25``; either end may be left out, and an offset may follow.
+
+    Examples
+    --------
+    >>> found = parse_days("2026-11-01..2026-11-25+08:00")
+    >>> str(found.since), str(found.until), found.utc_offset
+    ('2026-11-01', '2026-11-25', '+08:00')
+    >>> parse_days("..2026-11-25").since is None
+    True
+    """
+    first, dots, rest = text.strip().partition("..")
+    last, offset = with_offset(rest)
+    if not dots or not (first or last):
+        raise InputError(
+            f"{what} must be written as 2026-11-01..2026-11-25; one end may be left out, got "
+            f"{text[:40]!r}"
+        )
+    since, until = (parse_day(end, what) if end else None for end in (first, last))
+    return Days(since=since, until=until, utc_offset=offset)
+
+
+def with_offset(text: str) -> tuple[str, str]:
+    """Return a day as text, and the UTC offset behind it.
+
+    Examples
+    --------
+    >>> with_offset("2026-11-25-08:00"), with_offset("2026-11-25")
+    (('2026-11-25', '-08:00'), ('2026-11-25', ''))
+    """
+    found = _WITH_OFFSET.fullmatch(text.strip())
+    return (found[1], found[2] or "") if found else (text, "")
 
 
 def offset_s(text: str) -> float:

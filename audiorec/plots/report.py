@@ -33,8 +33,8 @@ def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tup
     Parameters
     ----------
     reports : sequence of (str, object)
-        A name, and the parsed output of ``recall evaluate --json`` or ``recall compare
-        --json``. With several reports, channels are labelled with both names.
+        A name, and the parsed output of ``recall evaluate --json``. With several reports,
+        channels are labelled with both names.
     k : int, optional
         Length of the lists; by default the largest that all channels have.
 

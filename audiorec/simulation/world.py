@@ -60,6 +60,23 @@ SLICE_ROWS = 1 << 20  # interactions converted to strings at a time
 class WorldSpec:
     """Parameters of a simulated world.
 
+    Attributes
+    ----------
+    users, days : int
+        Size of the world.
+    signal : float
+        How much of a sensitive user's taste depends on the audio: 0 nothing, 1 all.
+    sensitive_share : float
+        Share of users with a taste that depends on the audio.
+    cold_songs : float
+        Share of songs released late, in the last 40 % of the period.
+    cold_users : float
+        Share of users who join late, in the last 10 % of the period.
+    sessions_per_day : float
+        Mean over users; users differ.
+    seed : int
+        The same seed and songs give the same world.
+
     Raises
     ------
     InputError
@@ -68,14 +85,12 @@ class WorldSpec:
 
     users: int = 1000
     days: int = 90
-    # how much of a sensitive user's taste depends on the audio: 0 nothing, 1 all
     signal: float = 0.8
-    sensitive_share: float = 0.5  # share of users with a taste that depends on the audio
-    # shares of late songs (released in the last 40 % of the period) and users (the last 10 %)
+    sensitive_share: float = 0.5
     cold_songs: float = 0.3
     cold_users: float = 0.1
-    sessions_per_day: float = 0.5  # mean over users; users differ
-    seed: int = 0  # the same seed and songs give the same world
+    sessions_per_day: float = 0.5
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in (("users", 1, 10_000_000), ("days", 10, 3650)):

@@ -11,6 +11,7 @@ from audiorec.store.aliases import write_aliases as write_aliases
 from audiorec.store.compact import combine as combine
 from audiorec.store.compact import merge_stores as merge_stores
 from audiorec.store.embeddings import EmbeddingTable as EmbeddingTable
+from audiorec.store.embeddings import ForeignTable as ForeignTable
 from audiorec.store.embeddings import content_id as content_id
 from audiorec.store.embeddings import read_foreign as read_foreign
 from audiorec.store.embeddings import to_unit as to_unit

@@ -355,6 +355,28 @@ NPZ_IDS, NPZ_EMBEDDINGS = "ids", "embeddings"
 PARQUET_FAILURE, CSV_FAILURE = "cannot be read as parquet", "cannot be read as csv"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignTable:
+    """How to read a table of embeddings from another program.
+
+    Attributes
+    ----------
+    id_column : str
+        Column of the ids, in Parquet and CSV.
+    embedding_column : str
+        Column of the embeddings, a list column in Parquet.
+    normalise : bool
+        Scale every embedding to length 1.
+    model_id : str
+        Id of the model that made them; empty: a hash of their content.
+    """
+
+    id_column: str = "user_id"
+    embedding_column: str = "embedding"
+    normalise: bool = False
+    model_id: str = ""
+
+
 def read_foreign(
     path: str | Path, *, id_column: str, embedding_column: str = "embedding"
 ) -> tuple[tuple[str, ...], FloatArray]:

@@ -10,9 +10,11 @@ from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
+from audiorec_cli.shared.listening import ReadingOption, reading_of
+from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
+from audiorec_cli.shared.settings import SettingsOption, values_for
 from audiorec_cli.shared.stores import usual_vectors
 
 if TYPE_CHECKING:
@@ -35,6 +37,13 @@ app = group(
 )
 
 NAMES_SHOWN = 5  # songs named in a remark
+LEAST = "--set minimum=..."
+
+
+SETTINGS = (
+    "audiorec.recall.cold_start:ColdStartPlan",
+    "audiorec.recall.cold_start:ColdStartFiles",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +51,7 @@ class ColdStartOptions:
     """Options of both commands: songs, users, listening, and limits."""
 
     songs: Annotated[
-        Path, typer.Option(help="New songs: embeddings.parquet, or a store with --by vector.")
+        Path, typer.Option(help="New songs: embeddings.parquet with --users, else a store.")
     ]
     users: Annotated[
         Path | None,
@@ -66,42 +75,16 @@ class ColdStartOptions:
             help="Listening log, for tastes and to exclude heard songs.",
         ),
     ] = None
-    minimum: Annotated[
-        float, typer.Option(min=-1, max=1, help="Minimum similarity; -1: no minimum.")
-    ] = 0.0
-    per_artist: Annotated[
-        int | None, typer.Option(min=1, help="Most songs of one artist per user.")
-    ] = None
+    settings: SettingsOption = None
     quiet: QuietOption = False
     json: JsonOption = False
-    by: Annotated[
-        Literal["auto", "embedding", "vector"],
-        more(help="Space to compare in; auto: embedding if --users is given."),
-    ] = "auto"
-    rule: RuleOption = None
     artists: Annotated[
         Path | None, more(help="Table of song_id and artist, if --songs has no artists.")
     ] = None
-    quota: Annotated[
-        int, more(min=0, help="Users given to every song before similarity decides.")
-    ] = 0
-    exposures: Annotated[
-        int | None, more(min=0, help="Total exposures to distribute over all lists.")
-    ] = None
-    half_life: Annotated[float, more(min=0, help="Half-life of a like in days; 0: no decay.")] = (
-        90.0
-    )
-    tastes: Annotated[
-        bool,
-        more(
-            "--tastes/--no-tastes", help="Add a second file with the users' tastes, for a ranker."
-        ),
-    ] = True
-    heard: Annotated[bool, more("--heard", help="Keep songs that the user has heard.")] = False
-    keep_known: Annotated[bool, more("--keep-known", help="Keep copies of known songs.")] = False
-    include_non_music: Annotated[
-        bool, more("--include-non-music", help="Keep speech, noise, silence and jingles.")
+    keep_heard: Annotated[
+        bool, more("--keep-heard", help="Allow songs that the user has heard.")
     ] = False
+    reading: ReadingOption = None
 
     def run(
         self,
@@ -110,40 +93,25 @@ class ColdStartOptions:
         output: Path,
         told: JobSummary,
         engines: Engines,
-        **limits: int | None,
     ) -> None:
-        """Build the lists and print a summary; `limits` are the options of one command."""
-        from audiorec.listening.rule import load_rule
+        """Build the lists and print a summary."""
         from audiorec.recall.cold_start.job import ColdStart
         from audiorec.recall.cold_start.plan import ColdStartPlan
         from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 
-        plan = ColdStartPlan(
-            lists=lists,
-            k=k,
-            minimum=self.minimum,
-            per_artist=self.per_artist,
-            quota=self.quota,
-            exposures=self.exposures,
-            **limits,
-        )
+        own = ("songs", "users", "interactions", "artists", "keep_heard")
+        given = ("lists", "k", "vectors", "reading", *own)
+        limits, kept = values_for(self.settings, ColdStartPlan, ColdStartFiles, but=given)
+        plan = ColdStartPlan(lists=lists, k=k, **limits)
         files = ColdStartFiles(
-            songs=self.songs,
-            users=self.users,
             vectors=self.vectors or usual_vectors("known songs:"),
-            interactions=self.interactions,
-            artists=self.artists,
-            by=self.by,
-            rule=load_rule(self.rule) if self.rule else None,
-            half_life_days=self.half_life or None,
-            tastes=self.tastes,
-            heard=self.heard,
-            keep_known=self.keep_known,
-            include_non_music=self.include_non_music,
+            reading=reading_of(self.reading),
+            **{name: getattr(self, name) for name in own},
+            **kept,
         )
         _check(files)
         inputs = open_inputs(files)
-        _say_screened(inputs, self)
+        _say_screened(inputs, files)
         job = ColdStart(
             inputs.songs,
             inputs.users,
@@ -161,11 +129,10 @@ class ColdStartOptions:
         told.count(**_report(plan, files.compares, inputs, output, json=self.json))
 
 
-@command(app)
+@command(app, sets=SETTINGS)
 @recorded("cold-start audience", "output")
 def audience(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Users for each song.")] = 1000,
-    per_user: Annotated[int | None, typer.Option(min=1, help="Most audiences per user.")] = None,
     output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
@@ -182,16 +149,15 @@ def audience(
     audiorec cold-start audience --songs new.parquet --interactions plays.csv
     audiorec cold-start audience --songs embeddings.parquet --users users.parquet
     audiorec cold-start audience --songs new.parquet --interactions plays.csv \
-        --per-user 5 --per-artist 1
+        --set per_user=5 --set per_artist=1
     """
-    asked.run("audience", k, output, done, engines, per_user=per_user)
+    asked.run("audience", k, output, done, engines)
 
 
-@command(app, "songs")
+@command(app, "songs", sets=SETTINGS)
 @recorded("cold-start songs", "output")
 def song_lists(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 50,
-    per_song: Annotated[int | None, typer.Option(min=1, help="Most lists per song.")] = None,
     output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,
@@ -208,9 +174,9 @@ def song_lists(
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
-    audiorec cold-start songs --songs new.parquet -i plays.csv --quota 10
+    audiorec cold-start songs --songs new.parquet -i plays.csv --set quota=10
     """
-    asked.run("songs", k, output, done, engines, per_song=per_song)
+    asked.run("songs", k, output, done, engines)
 
 
 def _check(files: "ColdStartFiles") -> None:
@@ -285,16 +251,16 @@ def _name(song_id: str | None, artist: str | None, title: str | None) -> str:
     return f"{artist}: {title}" if artist else title
 
 
-def _say_screened(inputs: "ColdStartInputs", asked: ColdStartOptions) -> None:
+def _say_screened(inputs: "ColdStartInputs", kept: "ColdStartFiles") -> None:
     """Report the songs that are not new or not music, and whether they are kept."""
     known, noise = inputs.screening.known, inputs.screening.not_music
     of = f"of {inputs.offered} new songs"
     if known:
         names = _some([f"{song.song_id} is {song.same_as}" for song in known])
-        left = "kept" if asked.keep_known else "left out; --keep-known keeps them"
+        left = "kept" if kept.keep_known else "left out; --set keep_known keeps them"
         say(f"{len(known)} {of} are copies of known songs ({names}): {left}")
     if noise:
-        left = "kept" if asked.include_non_music else "left out; --include-non-music keeps them"
+        left = "kept" if kept.include_non_music else "left out; --set include_non_music keeps them"
         say(f"{len(noise)} {of} are speech, noise, silence or jingles ({_some(noise)}): {left}")
 
 
@@ -308,7 +274,7 @@ def _exclusions(plan: "ColdStartPlan", inputs: "ColdStartInputs") -> str:
     limits = (plan.per_user, plan.per_song, plan.per_artist)
     found = ["limits"] if any(limits) else []
     found += ["heard songs"] if inputs.heard is not None and len(inputs.heard[0]) else []
-    found += [f"the minimum similarity {plan.minimum:g} (--minimum)"] if plan.minimum > -1 else []
+    found += [f"the minimum similarity {plan.minimum:g} ({LEAST})"] if plan.minimum > -1 else []
     return " or ".join(found)
 
 
@@ -326,6 +292,6 @@ def _remarks(document: dict[str, Any], exclusions: str) -> None:
         why = f"excluded by {exclusions}" if exclusions else "they have no candidates"
         say(f"{empty} of {wanted} lists are empty: {why}")
     else:
-        say(f"minimum similarity {document['minimum']:g} (--minimum)")
+        say(f"minimum similarity {document['minimum']:g} ({LEAST})")
     tastes = f"; tastes for a ranker: {document['tastes']}" if document["tastes"] else ""
     say(f"lists: {document['out']}{tastes}")

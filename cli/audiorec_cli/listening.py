@@ -12,20 +12,25 @@ from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.listening import FeaturesOption, SoundOption, sound_of
+from audiorec_cli.shared.listening import (
+    FeaturesOption,
+    ReadingOption,
+    SoundOption,
+    reading_of,
+    sound_of,
+)
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
-    OutFileOption,
     OutFolderOption,
     QuietOption,
-    RuleOption,
     SeedOption,
     also_known,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
+from audiorec_cli.shared.settings import SettingsOption, made
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 FEW_SONGS = 200  # with fewer, a user meets too few new songs for a correlation
@@ -58,7 +63,7 @@ def check(
     kind: Annotated[
         KindName | None, typer.Option(help="Kind of table [default: from its columns].")
     ] = None,
-    rule: RuleOption = None,
+    reading: ReadingOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check a log: count rows, users, songs, errors, uninformative plays, and likes by the rule.
@@ -73,18 +78,17 @@ def check(
     audiorec listening check lists.parquet --kind candidates --json
     """
     from audiorec.listening.check import guess_kind
-    from audiorec.listening.rule import Rule, load_rule
 
-    loaded = load_rule(rule) if rule else Rule()
+    rule = reading_of(reading).liking
     check_file(file, InputKind.LOG)
     check_file(vectors, InputKind.VECTORS)
     found_kind = kind or guess_kind(file)
-    if rule and found_kind != "interactions":
-        raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
+    if reading and found_kind != "interactions":
+        raise InputError(f"--reading is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
     ids = store.ids if store else None
     if found_kind == "interactions":
-        document = counted_log(file, loaded, ids)
+        document = counted_log(file, rule, ids)
     else:
         document = counted_table(file, found_kind, ids)
     if json:
@@ -109,36 +113,52 @@ def prepare(
     by: Annotated[
         ByName, typer.Option(help="One sequence per user, session or list (by its column).")
     ] = "user",
-    filters: Annotated[
+    held_out: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Drop plays: looped, flood, skip-chain (repeatable)."),
+        typer.Option(
+            "--held-out",
+            metavar="NAME=VALUE",
+            help="Instead, leave held-out songs out of the log: test, valid, new_songs, seed "
+            "(repeatable).",
+        ),
     ] = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be used.")
-    ] = False,
+    reading: ReadingOption = None,
+    vectors: SoundOption = None,
+    features: FeaturesOption = None,
+    side: Annotated[Path | None, also_known(metavar="FILE", help="Song metadata: artist.")] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
     engines: Engines,
     done: JobSummary,
 ) -> None:
-    """Turn a log larger than memory into play sequences, in buckets of users.
+    r"""Turn a log larger than memory into play sequences, in buckets of users.
 
-    The same command resumes an interrupted job.
+    The same command resumes an interrupted job. With --held-out, it writes the log without the
+    songs of held-out artists (shares test and valid) and other held-out songs (new_songs): to
+    train the embeddings of users for recall train user-audio, with the same shares and seed (--set)
+    there.
 
     Examples
     --------
     audiorec listening prepare plays.parquet --out prepared/
-    audiorec listening prepare plays.csv --out prepared/ --buckets 256 --json
-    audiorec listening prepare plays.parquet --out prepared/ --filter looped
+    audiorec listening prepare plays.csv --out prepared/ --reading filter=looped
+    audiorec listening prepare plays.csv --held-out test=0.2 -v vecs.parquet \
+        --out known.parquet
     """
     from audiorec.listening.prepare import PrepareSpec
     from audiorec.listening.prepare import prepare as prepare_log
 
-    spec = PrepareSpec(
-        by=by, buckets=buckets, filters=tuple(filters or ()), skip_bad_rows=skip_bad_rows
-    )
     check_file(log, InputKind.LOG)
+    if held_out:
+        _write_held_out(log, out, held_out, (vectors, features, side), json=json)
+        return
+    if vectors or features or side:
+        raise InputError("--vectors, --features and --side are for --held-out")
+    how = reading_of(reading)
+    if how.rule is not None:
+        raise InputError("prepared listening has only plays: leave --reading rule=FILE out")
+    spec = PrepareSpec(by=by, buckets=buckets, filters=how.filter, skip_bad_rows=how.skip_bad_rows)
     with engines.work(quiet=quiet) as work:
         tell = progress_lines(quiet=quiet)
         manifest = prepare_log(log, out, spec, progress=tell, engine=work.engine)
@@ -151,7 +171,7 @@ def prepare(
 
 
 command(app, "import")(listening_import.import_)
-command(app, "graph")(listening_graph.graph)
+command(app, "graph", sets=listening_graph.SETTINGS)(listening_graph.graph)
 
 
 @command(app)
@@ -197,75 +217,41 @@ def forget(
             say(f"{model.path}: {model.note}")
 
 
-@command(app)
-def holdout(
-    log: LogArgument,
-    output: OutFileOption,
-    vectors: SoundOption = None,
-    features: FeaturesOption = None,
-    side: Annotated[Path | None, also_known(metavar="FILE", help="Song metadata: artist.")] = None,
-    valid: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of artists held out for early stopping.")
-    ] = 0.1,
-    test: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of artists held out for the test.")
-    ] = 0.2,
-    new_songs: Annotated[
-        float,
-        typer.Option(min=0, max=0.9, help="Also hold out this share of the other artists' songs."),
-    ] = 0.0,
-    split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    json: JsonOption = False,
+def _write_held_out(
+    log: Path,
+    output: Path,
+    texts: list[str],
+    known: tuple[Path | None, Path | None, Path | None],
+    *,
+    json: bool,
 ) -> None:
-    """Write a log without the held-out songs, for training the user embeddings.
-
-    Use the same shares and seed as for recall train user-audio (--set).
-
-    Examples
-    --------
-    audiorec listening holdout plays.csv -v vecs.parquet --out known.parquet
-    audiorec listening holdout plays.csv -f features.parquet -o known.parquet
-    audiorec listening holdout plays.csv -v vecs.parquet --test 0.3 -o k.parquet
-    """
+    """Write a log without held-out songs; `known` are vectors, features and side information."""
     from dataclasses import asdict
 
     from audiorec.listening.side import read_side
     from audiorec.recall.audio.held_out import Split, write_training_rows
     from audiorec.recall.contract.data import Context
 
-    check_file(log, InputKind.LOG)
-    shares = Split(valid=valid, test=test, new_songs=new_songs, seed=split_seed)
-    known = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
-    report = write_training_rows(known, log, out=output, split=shares)
+    vectors, features, side = known
+    shares = made(Split, texts, option="--held-out")
+    context = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
+    report = write_training_rows(context, log, out=output, split=shares)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
     songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())
     say(f"{report.kept:,} of {report.rows:,} rows kept; songs: {songs}; log: {output}")
 
 
-command(app, "correlate")(listening_correlate.correlate)
+command(app, "correlate", sets=listening_correlate.SETTINGS)(listening_correlate.correlate)
 
 
-@command(app)
+@command(app, sets=("audiorec.simulation:WorldSpec",))
 def simulate(
     out: OutFolderOption,
     vectors: VectorsOption = None,
     users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 1000,
-    days: Annotated[int, typer.Option(min=10, help="Number of days.")] = 90,
-    signal: Annotated[
-        float, typer.Option(min=0, max=1, help="How much sound explains taste, 0 to 1.")
-    ] = 0.8,
-    sensitive: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of users whose taste depends on sound.")
-    ] = 0.5,
-    cold_songs: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of songs released late in the period.")
-    ] = 0.3,
-    cold_users: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of users who join late in the period.")
-    ] = 0.1,
-    sessions: Annotated[float, typer.Option(help="Mean sessions per user and day.")] = 0.5,
     seed: SeedOption = 0,
+    settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -277,20 +263,11 @@ def simulate(
     --------
     audiorec listening simulate --out world/
     audiorec listening simulate --vectors vecs.parquet --users 200 --out world/
-    audiorec listening simulate --signal 1 --seed 7 --out clear-world/ --json
+    audiorec listening simulate --set signal=1 --seed 7 --out clear-world/ --json
     """
     from audiorec.simulation.world import NOTE, WorldSpec, simulate_world
 
-    spec = WorldSpec(
-        users=users,
-        days=days,
-        signal=signal,
-        sensitive_share=sensitive,
-        cold_songs=cold_songs,
-        cold_users=cold_users,
-        sessions_per_day=sessions,
-        seed=seed,
-    )
+    spec = made(WorldSpec, settings, users=users, seed=seed)
     store = open_vectors(vectors)
     lines = progress_lines(quiet=quiet)
     document = simulate_world(

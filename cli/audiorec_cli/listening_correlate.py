@@ -9,21 +9,16 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
-from audiorec_cli.shared.options import (
-    JsonOption,
-    LogOption,
-    QuietOption,
-    RuleOption,
-    SeedOption,
-    more,
-)
+from audiorec_cli.shared.listening import ReadingOption, reading_of
+from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption
 from audiorec_cli.shared.progress import progress_lines
+from audiorec_cli.shared.settings import SettingsOption, made
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray
 
-CorrelateBy = Literal["vector", "mean"]
+SETTINGS = ("audiorec.analysis:CorrelationSpec",)
 
 
 def correlate(
@@ -32,20 +27,14 @@ def correlate(
     embeddings: Annotated[
         Path | None, typer.Option(help="Compare song embeddings instead of the store's vectors.")
     ] = None,
-    by: Annotated[
-        CorrelateBy, typer.Option(help="Compare the weighted vector, or the mean scores.")
-    ] = "vector",
-    since: Annotated[
+    days: Annotated[
         str | None,
-        typer.Option(help="Start of the test period [default: at 60 % of the time span]."),
+        typer.Option(
+            metavar="A..B", help="The test period [default: from 60 % of the time span to the end]."
+        ),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="End of the test period [default: end of the log].")
-    ] = None,
-    rule: RuleOption = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be used.")
-    ] = False,
+    settings: SettingsOption = None,
+    reading: ReadingOption = None,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a Parquet file with one row per user.")
     ] = None,
@@ -54,11 +43,6 @@ def correlate(
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    half_life: Annotated[float, more(help="Half-life of a favourite in days.")] = 30.0,
-    min_songs: Annotated[int, more(min=4, help="Least number of new songs per user.")] = 10,
-    draws: Annotated[int, more(min=1, help="Number of completion shuffles.")] = 200,
-    song_draws: Annotated[int, more(min=2, help="Number of song shuffles.")] = 100,
-    seed: SeedOption = 0,
 ) -> None:
     """Correlate completion of new songs with their similarity to the user's favourites.
 
@@ -67,32 +51,25 @@ def correlate(
     Examples
     --------
     audiorec listening correlate --interactions plays.csv
-    audiorec listening correlate -i plays.csv -v vecs.parquet --since 2024-02-01
+    audiorec listening correlate -i plays.csv -v vecs.parquet --days 2024-02-01..
     audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
     """
     from audiorec.analysis.job import CorrelationSpec
     from audiorec.analysis.job import correlate as correlate_log
     from audiorec.analysis.report import check_picture
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.rule import Rule, load_rule
 
     _check_targets(output, plot)
     if plot is not None:
         check_picture(plot)
     check_file(interactions, InputKind.LOG)
     check_file(embeddings, InputKind.SONGS)
-    spec = CorrelationSpec(
-        since=_time(since, "--since"),
-        until=_time(until, "--until"),
-        half_life_days=half_life,
-        min_songs=min_songs,
-        draws=draws,
-        song_draws=song_draws,
-        rule=load_rule(rule) if rule else Rule(),
-        seed=seed,
-    )
-    song_ids, units, source = _songs(vectors, embeddings, by)
-    log = read_interactions(interactions, skip_bad_rows=skip_bad_rows)
+    since, until = _period(days)
+    how = reading_of(reading)
+    if how.filter:
+        raise InputError("--reading filter=... is not used here: every event counts")
+    spec = made(CorrelationSpec, settings, since=since, until=until, rule=how.liking)
+    song_ids, units, source = _songs(vectors, embeddings, spec.space)
+    log = how.log(interactions)
     for problem in log.problems:
         say(f"left out: {problem}")
     found = correlate_log(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
@@ -107,14 +84,16 @@ def _check_targets(*paths: Path | None) -> None:
             raise InputError(f"{path}: there is no folder {path.parent}")
 
 
-def _time(text: str | None, name: str) -> float | None:
-    from audiorec.listening.rule import as_time
+def _period(days: str | None) -> tuple[float | None, float | None]:
+    """Return start and end of the test period, in seconds since 1970."""
+    from audiorec.listening.log_files import Days, parse_days
 
-    return None if text is None else as_time(text, name)
+    period = Days() if days is None else parse_days(days, "--days")
+    return period.starts_s, period.ends_s
 
 
 def _songs(
-    vectors: Path | None, embeddings: Path | None, by: CorrelateBy
+    vectors: Path | None, embeddings: Path | None, by: Literal["vector", "mean"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
     from audiorec.analysis.job import embedding_units

@@ -1,7 +1,7 @@
 """``audiorec listening graph``: write facts about songs, for channels trained on a graph."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,13 +9,20 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, OutFileOption, more
+from audiorec_cli.shared.listening import ReadingOption, reading_of
+from audiorec_cli.shared.options import JsonOption, OutFileOption
+from audiorec_cli.shared.settings import SettingsOption, made
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.listening.side import Triples
+    from collections.abc import Sequence
 
-FormName = Literal["hub", "pairwise"]
+    from audiorec.listening.events import Interactions
+    from audiorec.listening.reading import LogReading
+    from audiorec.listening.side import Triples
+    from audiorec.recall.graph.facts import FactSettings
+
+SETTINGS = ("audiorec.recall.graph:FactSettings",)
 FACT_KINDS = ("lists", "likes", "follows")
 
 
@@ -47,23 +54,9 @@ def graph(
         list[str] | None,
         typer.Option(help="Facts from the log: lists, likes, follows (repeatable)."),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Only these columns, and year (repeatable) [default: all]."),
-    ] = None,
-    neighbours: Annotated[
-        int, typer.Option(min=0, help="Similar-sounding songs per song; 0: none.")
-    ] = 10,
-    form: Annotated[
-        FormName, typer.Option(help="One fact per song and hub, or per pair of songs.")
-    ] = "hub",
+    settings: SettingsOption = None,
     json: JsonOption = False,
-    minimum: Annotated[
-        float, more(min=0, max=1, help="Minimum similarity of similar-sounding songs.")
-    ] = 0.0,
-    skip_bad_rows: Annotated[
-        bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
-    ] = False,
+    reading: ReadingOption = None,
     *,
     done: JobSummary,
 ) -> None:
@@ -75,11 +68,11 @@ def graph(
     Examples
     --------
     audiorec listening graph --vectors vecs.parquet --out triples.parquet
-    audiorec listening graph --side side.csv --column artist --out triples.parquet
+    audiorec listening graph --side side.csv --set columns=artist --out t.parquet
     audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
     from audiorec.listening.side import describe_triples
-    from audiorec.recall.graph.facts import counts_of, joined, write_triples
+    from audiorec.recall.graph.facts import FactSettings, counts_of, joined, write_triples
 
     for name in facts or ():
         if name not in FACT_KINDS:
@@ -89,10 +82,10 @@ def graph(
         raise InputError("--facts needs a log: give --interactions")
     if side is None and vectors is None and not facts:
         raise InputError("no source of facts: give --side, --vectors or --facts")
-    parts = _known_facts(
-        side, vectors, interactions, column, neighbours, minimum, form, skip_bad_rows
-    )
-    parts += _log_facts(interactions, facts or [], skip_bad_rows)
+    how = reading_of(reading)
+    log = None if interactions is None else how.log(interactions)
+    parts = _known_facts(side, vectors, log, made(FactSettings, settings))
+    parts += _log_facts(log, facts or (), how)
     found = joined(parts)
     if not len(found):
         raise InputError("no facts found: the sources contain none")
@@ -108,16 +101,10 @@ def graph(
 
 
 def _known_facts(
-    side: Path | None,
-    vectors: Path | None,
-    log: Path | None,
-    columns: list[str] | None,
-    neighbours: int,
-    minimum: float,
-    form: FormName,
-    skip_bad_rows: bool,
+    side: Path | None, vectors: Path | None, log: "Interactions | None", how: "FactSettings"
 ) -> "list[Triples]":
     """Return facts from side information and a store; refuse columns that leak lists."""
+    from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import fill_missing, read_side, side_of_store
     from audiorec.recall.contract.data import Sound
     from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
@@ -133,35 +120,27 @@ def _known_facts(
     parts: list[Any] = []
     if known is not None:
         if log is not None:
-            refuse_leaks(known, _lists(log, skip_bad_rows), columns or ())
-        parts.append(side_facts(known, form=form, columns=columns or ()))
+            refuse_leaks(known, to_sequences(log, by="list"), how.columns)
+        parts.append(side_facts(known, form=how.form, columns=how.columns))
     if sound is not None:
-        parts.append(sound_facts(sound, neighbours=neighbours, minimum=minimum))
+        parts.append(sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum))
     return parts
 
 
-def _lists(log: Path, skip_bad_rows: bool) -> Any:
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
-
-    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by="list")
-
-
-def _log_facts(log: Path | None, facts: list[str], skip_bad_rows: bool) -> "list[Triples]":
+def _log_facts(
+    log: "Interactions | None", facts: "Sequence[str]", how: "LogReading"
+) -> "list[Triples]":
     """Return facts from lists, likes and follows."""
     if log is None or not facts:
         return []
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.likes import to_liked
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.graph.facts import follow_facts, list_facts
 
-    read = read_interactions(log, skip_bad_rows=skip_bad_rows)
     parts = []
     if "lists" in facts:
-        parts.append(list_facts(to_sequences(read, by="list")))
+        parts.append(list_facts(to_sequences(log, by="list")))
     if "likes" in facts:
-        parts.append(list_facts(to_liked(read).liked, relation="liked_by", kind="user"))
+        parts.append(list_facts(how.liked(log).liked, relation="liked_by", kind="user"))
     if "follows" in facts:
-        parts.append(follow_facts(read))
+        parts.append(follow_facts(log))
     return parts

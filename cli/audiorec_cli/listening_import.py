@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,13 +35,13 @@ def import_(
             help="Match songs with this store [default: as in similar, if it exists].",
         ),
     ] = None,
-    any_song: Annotated[
-        bool, typer.Option("--any-song", help="Use no store: keep the ids of the service.")
-    ] = False,
-    keep_unmatched: Annotated[
-        bool,
-        typer.Option("--keep-unmatched", help="Also keep songs that are not in the store."),
-    ] = False,
+    keep: Annotated[
+        Literal["known", "all", "any"],
+        typer.Option(
+            help="Keep songs known to the store; all, the others by the ids of the service; or "
+            "any, without a store."
+        ),
+    ] = "known",
     user: Annotated[str, typer.Option("--user", help="The user, if the history has no user.")] = "",
     report: Annotated[
         Path | None,
@@ -72,7 +72,7 @@ def import_(
     from audiorec.listening.imports.job import import_history
 
     check(vectors, InputKind.VECTORS)
-    if any_song:
+    if keep == "any":
         vectors = None
     elif vectors is None:
         vectors = usual_vectors("matching songs with")
@@ -89,14 +89,14 @@ def import_(
         out,
         store=store,
         user=user,
-        keep_unmatched=keep_unmatched,
+        keep_unmatched=keep == "all",
         report=report,
         progress=tell,
     )
     done.count(rows=found.rows, plays=found.plays, users=found.users, songs=found.songs)
     done.count(unmatched=found.unmatched, rejected=found.rejected, broken=found.mistakes)
     _print(found, out, json=json)
-    if store is None and not any_song:
+    if store is None and keep != "any":
         say("note: no store: songs keep the ids of the service; match them with --vectors STORE")
     if report is not None:
         say(f"unmatched songs: {report}")

@@ -12,6 +12,7 @@ from typer.main import get_command, get_group
 
 from audiorec.errors import AudiorecError
 from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
+from audiorec_cli.shared.moved import moved
 from audiorec_cli.shared.pages import Contents, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
@@ -35,8 +36,8 @@ PANELS = {
 MOVED = {
     ("metric", "train"): "recall train user-audio",
     ("metric", "embed"): "recall songs",
-    ("metric", "evaluate"): "recall unheard",
-    ("metric", "holdout"): "listening holdout",
+    ("metric", "evaluate"): "recall evaluate MODEL --split artists",
+    ("metric", "holdout"): "listening prepare LOG --held-out test=0.2 --out FILE",
     ("metric",): "recall train user-audio",
     ("interactions",): "listening check",
     ("analyze",): "listening correlate",
@@ -71,8 +72,8 @@ MOVED = {
     ("federated", "keys", "--role"): "federated keys --out keys (the role stands in the settings)",
     ("federated", "keys", "--days"): "federated keys --out keys (valid for two years)",
     ("federated", "--role"): "federated --config FILE (the role stands in the settings)",
-    ("cold-start", "audience", "--features"): "cold-start audience --tastes",
-    ("cold-start", "songs", "--features"): "cold-start songs --tastes",
+    ("cold-start", "audience", "--features"): "cold-start audience (tastes are written)",
+    ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
 }
 # Old options of several commands, and what replaces them.
 SEARCHES = (
@@ -121,6 +122,8 @@ MOVED |= {
     for words in commands
     for old, new in options.items()
 }
+
+MOVED |= moved()
 
 
 class Commands(Mapping[str, Any]):

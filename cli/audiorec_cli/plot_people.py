@@ -69,7 +69,7 @@ def user(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="REPORT...", help="Output of recall evaluate or compare --json."),
+        typer.Argument(metavar="REPORT...", help="Output of recall evaluate --json."),
     ],
     *,
     picture: PictureOptions,

@@ -10,11 +10,8 @@ from audiorec_cli import (
     recall_export,
     recall_judge,
     recall_lists,
-    recall_near,
-    recall_portrait,
     recall_run,
     recall_space,
-    recall_unheard,
 )
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
@@ -55,7 +52,7 @@ app = group(
     Examples
     --------
     audiorec recall list
-    audiorec recall compare rules vs-knn item-knn --interactions plays.parquet
+    audiorec recall evaluate rules vs-knn item-knn --interactions plays.parquet
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     """
 )
@@ -177,7 +174,7 @@ def train(
     """Train one channel on a listening log and write its model to a folder.
 
     Iterative training can be interrupted: the same command resumes it. Several processes
-    (--engine) give the same weights as one, even if some of them die during training.
+    (--processes) give the same weights as one, even if some of them die during training.
 
     Examples
     --------
@@ -193,7 +190,7 @@ def train(
     kind = channel_class(channel)
     made = with_recipe(kind, given, settings or ())
     together.check(kind)
-    if together.engine is not None:
+    if together.launches:
         counts = together.train(
             channel, given, settings or (), learnt, interactions, output, quiet=quiet
         )
@@ -312,16 +309,12 @@ def candidates(
 
 
 command(app, "evaluate")(recall_judge.evaluate)
-command(app, "compare")(recall_judge.compare)
-command(app, "users")(recall_space.users)
+command(app, "users", sets=recall_space.USERS_SETTINGS)(recall_space.users)
 command(app, "songs")(recall_space.songs)
-command(app, "fuse")(recall_lists.fuse)
-command(app, "tune")(recall_lists.tune)
+command(app, "fuse", sets=recall_lists.FUSE_SETTINGS)(recall_lists.fuse)
+command(app, "tune", sets=recall_lists.TUNE_SETTINGS)(recall_lists.tune)
 command(app, "run")(recall_run.run)
-command(app, "export")(recall_export.export)
-command(app, "portrait")(recall_portrait.portrait)
-command(app, "unheard")(recall_unheard.unheard)
-command(app, "near")(recall_near.near)
+command(app, "export", sets=recall_export.SETTINGS)(recall_export.export)
 
 
 def _first_line(kind: "type[Channel]") -> str:

@@ -9,10 +9,15 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
+from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known
+from audiorec_cli.shared.places import yesterdays_output
+from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
     from audiorec.recall.serving.export.job import ExportReport
+
+KEPT = r"manifest\.json|served/.*"  # what is read of the export of the day before
+SETTINGS = ("audiorec.recall.serving.export:ExportRecipe",)
 
 
 @recorded("recall export", "output", by_day="folder")
@@ -29,15 +34,7 @@ def export(
         Path | None,
         typer.Option("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
     ] = None,
-    units: Annotated[
-        bool, typer.Option("--units", help="Add the normalised vectors that similar compares.")
-    ] = False,
-    entry: Annotated[
-        str, typer.Option(metavar="NAME", help="Product of the ranking samples, such as daily.")
-    ] = "",
-    days: Annotated[
-        float, typer.Option(min=0.01, help="Days after an exposure in which a play counts.")
-    ] = 7.0,
+    settings: SettingsOption = None,
     fused: Annotated[
         Path | None, also_known(metavar="FILE", help="Fused lists, one per user.")
     ] = None,
@@ -58,11 +55,6 @@ def export(
     profiles: Annotated[
         Path | None, also_known(metavar="FILE", help="User profiles, for models that use them.")
     ] = None,
-    earlier: Annotated[
-        Path | None,
-        more(metavar="FOLDER", help="An export whose served lists are kept [default: --out]."),
-    ] = None,
-    served_days: Annotated[float, more(min=0, help="Days to keep served lists.")] = 60.0,
     json: JsonOption = False,
     *,
     done: JobSummary,
@@ -76,7 +68,7 @@ def export(
     --------
     audiorec recall export -i plays.parquet --recall serving/ --out export/
     audiorec recall export -i plays.parquet lists.parquet --vectors vecs.parquet \
-        --units --out export/
+        --set units --out export/
     audiorec recall run --config recall.toml
     """
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
@@ -101,12 +93,11 @@ def export(
         vectors=vectors,
         side=side,
         profiles=profiles,
-        earlier=earlier,
+        earlier=yesterdays_output(only=KEPT),
     )
     if recall is not None:
         sources = sources.with_run(recall)
-    recipe = ExportRecipe(units=units, entry=entry, days=days, served_days=served_days)
-    report = export_recall(sources, output, recipe)
+    report = export_recall(sources, output, made(ExportRecipe, settings))
     done.count(rows=sum(report.rows.values()))
     done.count(**{f"rows/{name}": n for name, n in report.rows.items()})
     if json:

@@ -1,4 +1,4 @@
-"""``audiorec recall evaluate`` and ``compare``: measure channels on one split."""
+"""``audiorec recall evaluate``: measure channels on one split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.recall_space import in_one_space
+from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.interest_counts import by_interests
-from audiorec_cli.shared.listening import HeardOption, PlaysOf, SideOptions
+from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
 from audiorec_cli.shared.pictures import check_plot
-from audiorec_cli.shared.training import SetOption, with_recipe
+from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
 
-SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
+SplitName = Literal["last", "time", "sessions", "users", "lists", "artists", "all-artists"]
+OF_ARTISTS = ("artists", "all-artists")
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
 SEEN = 5e-5  # smallest difference visible in four digits
+UNHEARD_K = 10  # length of the lists where artists are held out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeOptions(SideOptions):
+class JudgeOptions(TrainingOptions):
     """Options of an evaluation: log, split, list lengths."""
 
     interactions: LogOption
@@ -64,11 +67,8 @@ class JudgeOptions(SideOptions):
         from audiorec.recall.contract.candidates import read_targets
         from audiorec.recall.judging.splits import given_split, split
 
-        if self.split == "artists":
-            raise InputError(
-                "artists unknown to the model have their own command: audiorec recall "
-                f"unheard MODEL -i {self.interactions} -f FEATURES"
-            )
+        if self.likes:
+            raise InputError("--likes is for --split artists: other splits need plays")
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets must be given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
@@ -81,7 +81,8 @@ class JudgeOptions(SideOptions):
             known = self.of(self.test_histories, by if trained else "user")
             return given_split(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
-        return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
+        chosen: Any = self.split or ("time" if timed else "last")
+        return split(plays, chosen, seed=self.seed)
 
 
 def evaluate(
@@ -95,109 +96,123 @@ def evaluate(
     candidates: Annotated[
         Path | None, typer.Option(help="Evaluate existing lists: user_id, song_id, rank.")
     ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            "--users", "-u", metavar="FILE", help="For --split artists: embeddings of the users."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
+    ] = None,
     *,
     judging: JudgeOptions,
     engines: Engines,
 ) -> None:
     """Evaluate channels: train on one part of a log, rank all songs for the other part.
 
+    Several are compared: the table shows how far each is behind the best. So are the values of a
+    setting that is given several times. The split artists judges one trained model on the artists
+    that its training held out (--set test=0.2), beside simple baselines; all-artists judges it on
+    half of the artists of a log of which it heard no song.
+
     Examples
     --------
-    audiorec recall evaluate vs-knn --interactions plays.parquet
+    audiorec recall evaluate popular rules vs-knn --interactions plays.parquet
     audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.judging.judge import evaluate as evaluate_channel
+    from audiorec.recall.judging.judge import compare
 
     if bool(channels) == (candidates is not None):
         raise InputError("name channels or models, or give --candidates; see recall list")
-    if settings and len(channels or ()) != 1:
-        raise InputError("--set needs exactly one channel")
-    names: list[str | None] = [*channels] if channels else [None]
-    judged = [_judged(name, candidates, settings or ()) for name in names]
-    known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
-    cut, context = judging.cut(*known), judging.context()
-    with engines.work(keeps=False) as work:
-        found = [
-            evaluate_channel(
-                one,
-                cut,
-                ks=judging.ks,
-                keep_heard=judging.keep_heard,
-                trained=trained,
-                context=context,
-                seed=judging.seed,
-                engine=work.engine,
-            )
-            for one, trained in judged
-        ]
-    if not judging.json:
-        for verdict in found:
-            _print_verdict(verdict, cut.name)
+    if judging.split in OF_ARTISTS:
+        _evaluate_artists(channels or [], users, judging)
         return
-    about = {"schema": "audiorec/recall-evaluate/1", "split": cut.name}
-    rows = [verdict.to_dict() for verdict in found]
-    print_json({**about, **rows[0]} if len(rows) == 1 else {**about, "channels": rows})
-
-
-def compare(
-    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL", help="Two or more names.")],
-    plot: Annotated[
-        Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
-    ] = None,
-    interests: Annotated[
-        list[int] | None,
-        more("--interests", min=1, help="Compare one channel with these numbers of interests."),
-    ] = None,
-    *,
-    judging: JudgeOptions,
-    engines: Engines,
-) -> None:
-    """Evaluate several channels on one split; show how far each is behind the best.
-
-    Examples
-    --------
-    audiorec recall compare popular rules vs-knn --interactions plays.parquet
-    audiorec recall compare mind --interests 1 4 -i plays.parquet
-    audiorec recall compare rules vs-knn -i plays.parquet --plot compared.png
-    """
-    from audiorec.recall.judging.judge import compare as compare_channels
-
-    several = by_interests(channels, interests)
+    if users is not None:
+        raise InputError("--users is for --split artists")
     check_plot(plot)
-    cut = judging.cut()
+    judged = _judged(channels or [], candidates, settings or ())
+    known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
+    cut = judging.cut(*known)
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     with engines.work(keeps=False) as work:
-        found, behind = compare_channels(
-            several or [_judged(name, None)[0] for name in channels],
+        found, behind = compare(
+            [one for one, _ in judged],
             cut,
             by=by,
             ks=judging.ks,
             keep_heard=judging.keep_heard,
+            trained=known,
             context=judging.context(),
             seed=judging.seed,
             engine=work.engine,
         )
     _draw(plot, found, cut.name, by[1])
     if judging.json:
-        print_json(_compared(found, behind, cut.name, by))
-        return
-    _print_comparison(found, behind, cut, by)
+        print_json(_document(found, behind, cut.name, by))
+    elif len(found) == 1:
+        _print_verdict(found[0], cut.name)
+    else:
+        _print_comparison(found, behind, cut, by)
 
 
 def _judged(
-    channel: str | None, made: Path | None, settings: "Sequence[str]" = ()
-) -> "tuple[Channel | Lists, bool]":
-    """Return the channel or lists to evaluate, and whether they need no training."""
+    names: "Sequence[str]", made: Path | None, settings: "Sequence[str]"
+) -> "list[tuple[Channel | Lists, bool]]":
+    """Return the channels or lists to evaluate, and whether they need no training."""
     from audiorec.recall.contract.candidates import read_candidates
-    from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+    from audiorec.recall.registry import channel_class, load_channel
 
-    if made is not None:
-        return read_candidates(made), True
-    if channel is not None and Path(channel).is_dir() and channel not in CHANNELS:
-        return load_channel(channel), True
-    return with_recipe(channel_class(channel or ""), {}, settings), False
+    if settings and len(names) != 1:
+        raise InputError("--set needs exactly one channel")
+    found: list[tuple[Channel | Lists, bool]] = []
+    for name in dict.fromkeys(names):
+        if _is_model(name):
+            found.append((load_channel(name), True))
+        else:
+            found += [(one, False) for one in variants(channel_class(name), settings)]
+    return found if made is None else [*found, (read_candidates(made), True)]
+
+
+def _is_model(name: str) -> bool:
+    from audiorec.recall.registry import CHANNELS
+
+    return Path(name).is_dir() and name not in CHANNELS
+
+
+def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: JudgeOptions) -> None:
+    """Evaluate a model on artists and songs that it never heard, beside simple baselines."""
+    from audiorec.recall.audio.judge import judge_unheard
+    from audiorec.recall.registry import CHANNELS
+    from audiorec.store.embeddings import EmbeddingTable
+
+    if len(names) != 1 or names[0] in CHANNELS:
+        raise InputError(
+            f"--split {judging.split} judges one trained model: name its folder, which recall "
+            "train --set test=0.2 wrote"
+        )
+    if len(judging.k or ()) > 1:
+        raise InputError(f"--split {judging.split} needs a single --k")
+    channel = in_one_space(Path(names[0]))
+    check(users, InputKind.USERS)
+    found = judge_unheard(
+        channel,
+        judging.data(judging.interactions),
+        users=EmbeddingTable.open(users, kind="users") if users else None,
+        k=judging.k[0] if judging.k else UNHEARD_K,
+        all_songs=judging.split == "all-artists",
+        seed=judging.seed,
+    )
+    if judging.json:
+        about = {"model": names[0], "channel": channel.name, "model_id": channel.model_id}
+        print_json({"schema": "audiorec/recall-unheard/1", **about, **found.to_dict()})
+        return
+    for name, panel in found.to_dict()["panels"].items():
+        _print_panel(name.replace("_", " "), panel)
+    if found.simulated:
+        say("note: simulated listening; these figures say nothing about real people")
 
 
 def _print_verdict(verdict: "Judgement", split: str) -> None:
@@ -270,11 +285,14 @@ def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> No
     say(f"picture: {path}")
 
 
-def _compared(
+def _document(
     found: "list[Judgement]", behind: "dict[str, Interval]", split: str, by: tuple[str, int]
 ) -> dict[str, Any]:
+    """Return the JSON document of one channel, or of several with their distance to the best."""
     from dataclasses import astuple
 
+    if len(found) == 1:
+        return {"schema": "audiorec/recall-evaluate/1", "split": split, **found[0].to_dict()}
     return {
         "schema": "audiorec/recall-compare/1",
         "split": split,
@@ -282,3 +300,15 @@ def _compared(
         "channels": [verdict.to_dict() for verdict in found],
         "ahead_of": {n: [round(v, 6) for v in astuple(gap)] for n, gap in behind.items()},
     }
+
+
+def _print_panel(name: str, panel: dict[str, Any]) -> None:
+    columns = ("method", "AUC", "low", "high", "behind", "low", "high")
+    rows = []
+    for method, row in panel["methods"].items():
+        lists = [row[name][0] for name in ("precision", "recall", "ndcg")]
+        behind = row["ahead"] or ("", "", "")
+        rows.append((method, *row["auc"], *behind, *lists, row["coverage"], row["popularity_bias"]))
+    title = f"{name}: {panel['users']:,} users, {panel['songs']:,} songs, k = {panel['k']}"
+    measured = ("precision", "recall", "NDCG", "coverage", "popularity")
+    print_table((*columns, *measured), rows, title=title, digits=FIGURE_DIGITS)

@@ -11,9 +11,10 @@ from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
+from audiorec_cli.shared.options import JsonOption, OutFileOption, also_known, more
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
+from audiorec_cli.shared.settings import SettingsOption, values_for
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
@@ -22,65 +23,20 @@ if TYPE_CHECKING:
     from audiorec.recall.serving.tuned import Tuned
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionOptions:
-    """Fusion settings: weights of the channels, shares, caps and dials."""
+RECIPE = "audiorec.recall.serving:FusionRecipe"
+FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
+TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
+WeightsOption = Annotated[
+    str,
+    typer.Option(metavar="W,W,...", help="Weights in the order of the tables [default: equal]."),
+]
 
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="W,W,...", help="Weights in the order of the tables [default: equal]."
-        ),
-    ] = ""
-    method: Annotated[
-        Literal["reciprocal", "quotas"],
-        typer.Option(help="Weighted reciprocal rank, or quotas in proportion to the weights."),
-    ] = "reciprocal"
-    cold_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of songs that nobody has played.")
-    ] = 0.0
-    replay_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of heard songs, from the channel replay.")
-    ] = 0.0
-    per_artist: Annotated[
-        int, typer.Option("--max-per-artist", min=0, help="Most songs of one artist; 0: no limit.")
-    ] = 0
-    per_album: Annotated[
-        int, more("--max-per-album", min=0, help="Most songs of one album; 0: no limit.")
-    ] = 0
-    popularity: Annotated[
-        float, more(min=0, help="Popularity penalty: divide weights by (plays + 1) to this power.")
-    ] = 0.0
-    diversity: Annotated[float, more(min=0, max=1, help="Variety of genre and artist, 0 to 1.")] = (
-        0.0
-    )
-    flatness: Annotated[
-        float,
-        more(min=0, help="Constant of the reciprocal rank; larger: less weight on top ranks."),
-    ] = 20.0
 
-    def recipe(self, k: int) -> "FusionRecipe":
-        """Return the fusion settings for lists of `k` songs."""
-        from audiorec.recall.serving.rules import FusionRecipe
-
-        try:
-            weights = tuple(float(text) for text in self.weights.split(",") if text.strip())
-        except ValueError as error:
-            raise InputError(
-                f"--weights {self.weights}: expected numbers separated by commas"
-            ) from error
-        return FusionRecipe(
-            k=k,
-            method=self.method,
-            weights=weights,
-            flatness=self.flatness,
-            cold_share=self.cold_share,
-            replay_share=self.replay_share,
-            per_artist=self.per_artist,
-            per_album=self.per_album,
-            popularity=self.popularity,
-            diversity=self.diversity,
-        )
+def _weights(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InputError(f"--weights {text}: expected numbers separated by commas") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +52,6 @@ class ExclusionOptions:
     exposures: Annotated[
         Path | None, also_known(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.")
     ] = None
-    days: Annotated[float, also_known(min=0, help="Days that a shown song is excluded.")] = 7.0
     side: Annotated[
         Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
     ] = None
@@ -108,7 +63,7 @@ class ExclusionOptions:
         bool, also_known("--keep-heard", help="Allow songs that the user has heard.")
     ] = False
 
-    def read(self) -> "tuple[SongTraits, Exclusions]":
+    def read(self, exposure_days: float) -> "tuple[SongTraits, Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
@@ -118,7 +73,7 @@ class ExclusionOptions:
         check(self.interactions, InputKind.LOG)
         check(self.vectors, InputKind.VECTORS)
         side, store = _songs(self.side, self.vectors)
-        shown = read_exposures(self.exposures, days=self.days) if self.exposures else None
+        shown = read_exposures(self.exposures, days=exposure_days) if self.exposures else None
         if self.interactions is None:
             return traits_of(None, side, store), Exclusions.of(never=shown)
         log = read_interactions(self.interactions)
@@ -148,13 +103,10 @@ def fuse(
     tuned: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
-    short_share: Annotated[
-        float | None,
-        more(min=0, max=1, help="Share of the weight given to short-term channels."),
-    ] = None,
+    weights: WeightsOption = "",
+    settings: SettingsOption = None,
     json: JsonOption = False,
     *,
-    mixing: FusionOptions,
     known: ExclusionOptions,
     engines: Engines,
     done: JobSummary,
@@ -167,16 +119,20 @@ def fuse(
     --------
     audiorec recall fuse lists.parquet more.parquet --k 100 --out fused.parquet
     audiorec recall fuse lists.parquet more.parquet --weights 3,1 \
-        --max-per-artist 2 --vectors vecs.parquet --out fused.parquet
-    audiorec recall fuse lists.parquet more.parquet --method quotas \
+        --set per_artist=2 --vectors vecs.parquet --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --set method=quotas \
         -i plays.parquet --out fused.parquet
     """
     from audiorec.recall.serving.job import fuse_files
+    from audiorec.recall.serving.rules import FuseSettings, FusionRecipe
 
-    recipe, below = _recipe(tables, mixing, k, tuned)
-    if short_share is not None:
-        recipe = _with_horizons(recipe, tables, short_share)
-    facts, excluded = known.read()
+    own = ("k", "weights")
+    of_recipe, of_fuse = values_for(settings, FusionRecipe, FuseSettings, but=own)
+    recipe, below = _recipe(tables, k, _weights(weights), of_recipe, tuned)
+    how = FuseSettings(**of_fuse)
+    if how.short_share is not None:
+        recipe = _with_horizons(recipe, tables, how.short_share)
+    facts, excluded = known.read(how.exposure_days)
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
@@ -220,70 +176,28 @@ def _with_horizons(
 
 
 def _recipe(
-    tables: list[Path], mixing: FusionOptions, k: int, tuned: Path | None
+    tables: list[Path],
+    k: int,
+    weights: tuple[float, ...],
+    settings: dict[str, Any],
+    tuned: Path | None,
 ) -> "tuple[FusionRecipe, str]":
     """Return the settings, from the options or a tuned file, and a warning of the latter."""
+    from audiorec.recall.serving.rules import FusionRecipe
+
     if tuned is None:
-        recipe = mixing.recipe(k)
+        recipe = FusionRecipe(k=k, weights=weights, **settings)
         recipe.weights_of(len(tables))
         return recipe, ""
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tuned import read_tuned
 
-    if mixing != FusionOptions():
+    if weights or settings:
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
     learnt = read_tuned(tuned)
     return learnt.for_channels(channels_of(tables), k=k), learnt.below
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneOptions:
-    """Options of tuning: objective, users, and where the result is written."""
-
-    entry: Annotated[
-        Literal["daily", "radio", "discover", "new"] | None,
-        typer.Option(help="Tune for a product of recommend, with its caps, shares and tolerance."),
-    ] = None
-    tolerance: Annotated[
-        float | None,
-        more(min=0, max=0.99, help="Share of the accuracy that dials may cost [default: 0]."),
-    ] = None
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="JSON",
-            help="Write the settings, for --tuned of fuse, run, recommend.",
-        ),
-    ] = None
-    plot: Annotated[
-        Path | None, more("--plot", metavar="PNG", help="Plot the trade-off (extra plot).")
-    ] = None
-    users: Annotated[
-        int, more(min=4, help="Number of users; half of them select the settings.")
-    ] = 20_000
-    by: Annotated[
-        Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"],
-        more(help="The measure to maximise, over the whole list."),
-    ] = "ndcg"
-    seed: SeedOption = 0
-
-    def base(self, mixing: FusionOptions, k: int) -> "tuple[FusionRecipe, float]":
-        """Return the initial settings, and the share of accuracy that dials may cost."""
-        from audiorec.recall.serving.entries import ENTRIES
-
-        if self.entry is None:
-            return mixing.recipe(k), self.tolerance or 0.0
-        if mixing != FusionOptions():
-            raise InputError(
-                "--entry has its own settings; it cannot be combined with fusion options"
-            )
-        product = ENTRIES[self.entry]
-        tolerance = product.tolerance if self.tolerance is None else self.tolerance
-        return replace(product.rules, k=k), tolerance
 
 
 def tune(
@@ -304,6 +218,20 @@ def tune(
         Path, typer.Option(help="Their next plays: user_id, song_id. Not the test set.")
     ],
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 100,
+    entry: Annotated[
+        Literal["daily", "radio", "discover", "new"] | None,
+        typer.Option(help="Tune for a product of recommend, with its caps, shares and tolerance."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="JSON",
+            help="Write the settings, for --tuned of fuse, run, recommend.",
+        ),
+    ] = None,
+    settings: SettingsOption = None,
     side: Annotated[
         Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
     ] = None,
@@ -311,15 +239,15 @@ def tune(
         Path | None,
         also_known("--vectors", "-v", metavar="STORE", help="Tags, genres and copies of songs."),
     ] = None,
+    plot: Annotated[
+        Path | None, more("--plot", metavar="PNG", help="Plot the trade-off (extra plot).")
+    ] = None,
     json: JsonOption = False,
-    *,
-    learning: TuneOptions,
-    mixing: FusionOptions,
 ) -> None:
     r"""Tune the settings of a fusion on validation data, and report their effect.
 
     Half of the users select channel weights or points per rank, and how far the dials may go if
-    --tolerance or --entry is given. The figures at the end are measured on the other half.
+    an entry or a tolerance is given. The figures at the end are measured on the other half.
 
     Examples
     --------
@@ -334,14 +262,18 @@ def tune(
     from audiorec.recall.contract.candidates import read_targets
     from audiorec.recall.judging.splits import given_split
     from audiorec.recall.serving.exclusions import traits_of
+    from audiorec.recall.serving.rules import FusionRecipe
     from audiorec.recall.serving.tables import channels_of
+    from audiorec.recall.serving.tune import TuneSettings
     from audiorec.recall.serving.tune import tune as search
     from audiorec.recall.serving.tuned import write_tuned
 
     check(interactions, InputKind.LOG)
     check(histories, InputKind.LOG)
-    check_plot(learning.plot)
-    recipe, tolerance = learning.base(mixing, k)
+    check_plot(plot)
+    of_tune, of_recipe = values_for(settings, TuneSettings, FusionRecipe, but=("k",))
+    how = TuneSettings(**of_tune)
+    recipe, tolerance = _first_settings(entry, k, of_recipe)
     learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
     wanted, cluster = read_targets(targets)
     split = given_split(learnt, known, wanted, cluster)
@@ -350,25 +282,40 @@ def tune(
         tables,
         split,
         recipe,
-        by=(learning.by, k),
-        users=learning.users,
-        seed=learning.seed,
+        by=(how.measure, k),
+        users=how.users,
+        seed=how.seed,
         names=names,
-        tolerance=tolerance,
+        tolerance=tolerance if how.tolerance is None else how.tolerance,
         facts=traits_of(learnt, *_songs(side, vectors)),
     )
-    if learning.out is not None:
-        write_tuned(learning.out, found, names, entry=learning.entry or "")
+    if out is not None:
+        write_tuned(out, found, names, entry=entry or "")
     _say_tuned(found, names, json=json)
-    _draw_tuned(learning.plot, found)
-    if learning.out is not None:
-        say(f"settings: {learning.out}; use: audiorec recall fuse ... --tuned {learning.out}")
+    _draw_tuned(plot, found)
+    if out is not None:
+        say(f"settings: {out}; use: audiorec recall fuse ... --tuned {out}")
     elif found.recipe.method != "points":
         weights = ",".join(f"{w:g}" for w in found.recipe.weights)
-        options = f"--weights {weights} --flatness {found.recipe.flatness:g}"
+        options = f"--weights {weights} --set flatness={found.recipe.flatness:g}"
         say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} {options}")
     else:
         say("points per rank are best; write them with --out FILE, use: recall fuse --tuned FILE")
+
+
+def _first_settings(
+    entry: str | None, k: int, settings: dict[str, Any]
+) -> "tuple[FusionRecipe, float]":
+    """Return the settings before tuning, and the share of accuracy that dials may cost."""
+    from audiorec.recall.serving.entries import ENTRIES
+    from audiorec.recall.serving.rules import FusionRecipe
+
+    if entry is None:
+        return FusionRecipe(k=k, **settings), 0.0
+    if settings:
+        raise InputError("--entry has its own settings; it cannot be combined with fusion options")
+    product = ENTRIES[entry]
+    return replace(product.rules, k=k), product.tolerance
 
 
 SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_artist")

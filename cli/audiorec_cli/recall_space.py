@@ -1,6 +1,5 @@
 """``audiorec recall users`` and ``songs``: write embeddings from a model with a shared space."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +7,8 @@ import typer
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec_cli.extract import no_songs
-from audiorec_cli.recall_portrait import print_portrait
+from audiorec_cli.recall_near import print_near
+from audiorec_cli.recall_portrait import show_portraits
 from audiorec_cli.shared.console import Exit, print_document, print_json, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -24,13 +24,12 @@ from audiorec_cli.shared.options import (
     DeviceOption,
     JobsOption,
     JsonOption,
-    OutFileOption,
     QuietOption,
     RetryFailedOption,
     also_known,
-    more,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
+from audiorec_cli.shared.settings import SettingsOption, values_for
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
@@ -39,54 +38,37 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.space import SharedSpace
 
-IMPORTED = "With --import"
+USERS_SETTINGS = (
+    "audiorec.store:ForeignTable",
+    "audiorec.recall.serving.one_user:PortraitRecipe",
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
-    """How to read a table of user embeddings from another program."""
+def _import(table: Path, output: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Write a table from another program in audiorec's format, and return a summary."""
+    from audiorec.store.embeddings import (
+        ForeignTable,
+        content_id,
+        read_foreign,
+        to_unit,
+        write_embeddings,
+    )
 
-    id_column: Annotated[
-        str, typer.Option(help="Column of user ids.", rich_help_panel=IMPORTED)
-    ] = "user_id"
-    embedding_column: Annotated[
-        str,
-        typer.Option(
-            help="Column of embeddings, a list column in Parquet.", rich_help_panel=IMPORTED
-        ),
-    ] = "embedding"
-    normalise: Annotated[
-        bool,
-        typer.Option(
-            "--normalise", help="Scale every embedding to length 1.", rich_help_panel=IMPORTED
-        ),
-    ] = False
-    model_id: Annotated[
-        str,
-        typer.Option(
-            help="Id of the model that made them [default: a hash of their content].",
-            rich_help_panel=IMPORTED,
-        ),
-    ] = ""
-
-    def bring(self, table: Path, output: Path) -> dict[str, Any]:
-        """Write the table in audiorec's format, and return a summary."""
-        from audiorec.store.embeddings import content_id, read_foreign, to_unit, write_embeddings
-
-        ids, embeddings = read_foreign(
-            table, id_column=self.id_column, embedding_column=self.embedding_column
-        )
-        if self.normalise:
-            embeddings = to_unit(table, ids, embeddings)
-        space = self.model_id or content_id(ids, embeddings)
-        write_embeddings(output, ids, embeddings, kind="users", model_id=space)
-        return {
-            "schema": "audiorec/recall-users-import/1",
-            "users": len(ids),
-            "dimension": int(embeddings.shape[1]),
-            "model_id": space,
-            "out": str(output),
-        }
+    foreign = ForeignTable(**settings)
+    ids, embeddings = read_foreign(
+        table, id_column=foreign.id_column, embedding_column=foreign.embedding_column
+    )
+    if foreign.normalise:
+        embeddings = to_unit(table, ids, embeddings)
+    space = foreign.model_id or content_id(ids, embeddings)
+    write_embeddings(output, ids, embeddings, kind="users", model_id=space)
+    return {
+        "schema": "audiorec/recall-users-import/1",
+        "users": len(ids),
+        "dimension": int(embeddings.shape[1]),
+        "model_id": space,
+        "out": str(output),
+    }
 
 
 @recorded("recall users", "output")
@@ -115,7 +97,11 @@ def users(
     ] = False,
     portrait: Annotated[
         str | None,
-        typer.Option(metavar="USER", help="Only print the portrait of one user of the log."),
+        typer.Option(
+            metavar="USER",
+            help="Print a user's shares of artists, genres, languages and voices; all: put those "
+            "of all users to --out.",
+        ),
     ] = None,
     side: Annotated[
         Path | None,
@@ -125,39 +111,46 @@ def users(
         Path | None,
         also_known("--vectors", "-v", metavar="STORE", help="For --portrait: tags of the songs."),
     ] = None,
+    settings: SettingsOption = None,
     json: JsonOption = False,
     *,
-    foreign: ImportOptions,
     asked: QueryOptions,
     done: JobSummary,
 ) -> None:
-    """Embed users with a model that has one space for users and songs, or import a table.
+    """Embed users with a model that has one space for users and songs, or describe or import them.
 
     A user without a song that the model knows is embedded from the profile alone (column
     profile_only), or left out and counted if there is no profile. Models with several interests
-    write one row per interest, with its weight.
+    write one row per interest, with its weight. Portraits and imports need no model.
 
     Examples
     --------
     audiorec recall users model/ --interactions plays.parquet --out users.parquet
     audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
-    audiorec recall users --import theirs.npz --normalise --out users.parquet
+    audiorec recall users --import theirs.npz --set normalise --out users.parquet
     """
+    from audiorec.recall.serving.one_user.portrait import PortraitRecipe
+    from audiorec.store.embeddings import ForeignTable
+
+    of_table, of_portrait = values_for(settings, ForeignTable, PortraitRecipe)
     if portrait is not None:
-        if interactions is None or model is not None or table is not None or output is not None:
+        if interactions is None or model is not None or table is not None or of_table:
             raise InputError(
                 "--portrait needs only a log and metadata: -i LOG, and --side or --vectors"
             )
-        print_portrait(interactions, portrait, side, vectors, json=json)
+        recipe = PortraitRecipe(**of_portrait)
+        show_portraits(asked, interactions, portrait, output, (side, vectors), recipe, json=json)
         return
     if output is None:
         raise InputError("name the output table: --out FILE")
     if side is not None or vectors is not None:
         raise InputError("--side and --vectors are for --portrait")
+    if of_portrait or (of_table and table is None):
+        raise InputError("--set is for --import and --portrait")
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import cannot be combined with MODEL, a log, profiles or --explain")
-        document = foreign.bring(table, output)
+        document = _import(table, output, of_table)
         done.count(users=document["users"])
         print_document(document, json=json, title="users")
         return
@@ -198,19 +191,28 @@ def _written(
 @recorded("recall songs", "output")
 def songs(
     model: ModelArgument,
-    output: OutFileOption,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table of songs.")
+    ] = None,
     audio: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="SONGS", help="Folders and files [default: the songs of the model]."
         ),
     ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(metavar="SONG", help="Print the songs nearest to this one in a graph model."),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="For --near: number of songs.")] = 10,
+    interactions: Annotated[
+        Path | None,
+        typer.Option(
+            "--interactions", "-i", metavar="LOG", help="For --near: finds lists with both songs."
+        ),
+    ] = None,
     features: FeaturesOption = None,
     vectors: SoundOption = None,
-    work: Annotated[
-        Path | None,
-        more(metavar="FOLDER", help="Folder for extracted songs [default: OUT.work]."),
-    ] = None,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
     retry_failed: RetryFailedOption = False,
@@ -220,16 +222,57 @@ def songs(
     *,
     done: JobSummary,
 ) -> None:
-    """Embed songs in the space of a model's users, from audio alone.
+    """Embed songs in the space of a model's users, from audio alone, or show a song's neighbours.
 
     Extraction can be interrupted; when repeated, it skips the songs that are finished.
 
     Examples
     --------
     audiorec recall songs model/ new/ --out embeddings.parquet
-    audiorec recall songs model/ --features new.parquet --out new-songs.parquet
     audiorec recall songs model/ --vectors vecs.parquet --out embeddings.parquet
+    audiorec recall songs graph/ --near a/one.flac -i plays.csv
     """
+    if near is not None:
+        if audio or output or features or vectors:
+            raise InputError("--near needs only a model: it embeds no songs")
+        print_near(model, near, k, interactions, json=json)
+        return
+    if output is None:
+        raise InputError("name the output table: --out FILE")
+    if interactions is not None:
+        raise InputError("--interactions is for --near")
+    report = _embedded(
+        model,
+        output,
+        audio,
+        features,
+        vectors,
+        device=device,
+        jobs=jobs,
+        retry_failed=retry_failed,
+        quiet=quiet,
+    )
+    done.count(songs=report.embedded, failed=report.failed)
+    document = report.to_dict()
+    document["songs"] = document.pop("embedded")
+    if json:
+        print_json({"schema": "audiorec/recall-songs/1", **document})
+    raise typer.Exit(_say_embedded(report, allow_failures))
+
+
+def _embedded(
+    model: Path,
+    output: Path,
+    audio: list[Path] | None,
+    features: Path | None,
+    vectors: Path | None,
+    *,
+    device: str,
+    jobs: int,
+    retry_failed: bool,
+    quiet: bool,
+) -> "EmbeddingReport":
+    """Embed the songs of files and folders, of a store, or of the model."""
     from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
 
@@ -243,34 +286,25 @@ def songs(
     if sources is None:
         sound = sound_of(vectors, features)
         try:
-            report = embed_stored(channel, sound, out=output)
+            return embed_stored(channel, sound, out=output)
         except SpecMismatchError as error:
             hint = "; give --features, or the audio files"
             raise SpecMismatchError(
                 f"{error}{hint if channel.hears == 'features' and not features else ''}"
             ) from error
-    else:
-        options = RunOptions(jobs=jobs, retry_failed=retry_failed)
-        with (
-            graceful_stop("the songs in flight are", quiet=quiet) as stop,
-            progress_display(quiet=quiet) as progress,
-        ):
-            report = embed_audio(
-                channel,
-                sources,
-                out=output,
-                work=work,
-                options=options,
-                device=device,
-                progress=progress,
-                stop=stop,
-            )
-    done.count(songs=report.embedded, failed=report.failed)
-    document = report.to_dict()
-    document["songs"] = document.pop("embedded")
-    if json:
-        print_json({"schema": "audiorec/recall-songs/1", **document})
-    raise typer.Exit(_say_embedded(report, allow_failures))
+    with (
+        graceful_stop("the songs in flight are", quiet=quiet) as stop,
+        progress_display(quiet=quiet) as progress,
+    ):
+        return embed_audio(
+            channel,
+            sources,
+            out=output,
+            options=RunOptions(jobs=jobs, retry_failed=retry_failed),
+            device=device,
+            progress=progress,
+            stop=stop,
+        )
 
 
 def _sources(paths: list[Path]) -> "list[Source]":

@@ -49,9 +49,6 @@ class RecommenderOptions:
     tuned: Annotated[Path | None, more(metavar="JSON", help="Settings written by recall tune.")] = (
         None
     )
-    short_share: Annotated[
-        float | None, more(min=0, max=1, help="Share of short-term channels [default: by entry].")
-    ] = None
 
     def recommender(self, interactions: Path) -> "Recommender":
         """Read all inputs and return the recommender."""
@@ -82,7 +79,6 @@ class RecommenderOptions:
             models=self.models,
             lists=made,
             tuned=read_tuned(self.tuned) if self.tuned else None,
-            short_share=self.short_share,
         )
 
 
@@ -97,11 +93,11 @@ def recommend(
         typer.Option(help="The product that the list is for."),
     ] = "daily",
     what: Annotated[
-        Literal["songs", "lists"], typer.Option(help="Recommend songs, or playlists made by users.")
+        Literal["songs", "mixes", "lists"],
+        typer.Option(
+            help="Songs; mixes, one list per genre or artist of the user; or playlists by users."
+        ),
     ] = "songs",
-    per_interest: Annotated[
-        bool, typer.Option("--per-interest", help="One list per genre or artist of the user.")
-    ] = False,
     why: Annotated[
         str | None, typer.Option(metavar="SONG", help="Show how each channel ranks one song.")
     ] = None,
@@ -120,8 +116,8 @@ def recommend(
     audiorec recommend u1 -i plays.parquet --entry radio --m3u8 radio.m3u8
     audiorec recommend u1 -i plays.parquet --why jazz-vibraphone.mp3
     """
-    if per_interest and (what == "lists" or why is not None):
-        raise InputError("--per-interest cannot be combined with --what lists or --why")
+    if why is not None and what != "songs":
+        raise InputError(f"--why explains a song; it cannot be combined with --what {what}")
     form.check()
     recommender = known.recommender(interactions)
     if why is not None:
@@ -129,7 +125,7 @@ def recommend(
         return
     if what == "lists":
         _lists(recommender, user, k, form)
-    elif per_interest:
+    elif what == "mixes":
         _mixes(recommender.mixes(user, k, entry=entry), user, form)
     else:
         from audiorec.recall.serving.entries import ENTRIES

@@ -69,24 +69,23 @@ def test_users_have_a_row_an_interest_that_says_what_it_is_about(home, audiorec)
 
 def test_one_channel_with_several_numbers_of_interests(home, audiorec):
     needs("torch")
-    words = ("recall", "compare", "comirec-sa", "--interests", 1, 3, "-i", "plays.csv", "--json")
+    counts = ("--set", "interests=1", "--set", "interests=3")
+    words = ("recall", "evaluate", "comirec-sa", *counts, "-i", "plays.csv", "--json")
     code, out, err = audiorec(*words, "--split", "last", "--k", 5)
     assert code == 0, err
     names = {verdict["channel"] for verdict in json.loads(out)["channels"]}
-    assert names == {"comirec-sa, K = 1", "comirec-sa, K = 3"}
+    assert names == {"comirec-sa, interests = 1", "comirec-sa, interests = 3"}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("compare mind rules --interests 1 2", "--interests compares one channel with itself"),
-        ("compare mind --interests 4 4", "--interests needs two or more numbers"),
-        ("compare rules --interests 1 2", "rules has no interests; mind and comirec-sa have"),
-        ("compare mind", "name two or more channels"),
+        ("mind rules --set interests=1 --set interests=2", "--set needs exactly one channel"),
+        ("rules --set interests=1 --set interests=2", "unknown setting 'interests'"),
     ],
 )
 def test_what_cannot_be_compared(home, audiorec, words, said):
-    code, _, err = audiorec("recall", *words.split(), "-i", "plays.csv")
+    code, _, err = audiorec("recall", "evaluate", *words.split(), "-i", "plays.csv")
     assert code == 2
     assert said in " ".join(err.split())
 

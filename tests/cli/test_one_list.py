@@ -64,7 +64,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
     code, _, err = audiorec(*fuse.split())
     assert code == 0, err
     assert pq.read_table(home / "f.parquet").num_rows > 0
-    for wrong in ("--weights 1,2", "--flatness 3"):
+    for wrong in ("--weights 1,2", "--set flatness=3"):
         assert audiorec(*fuse.split(), *wrong.split())[0] == 2
     code, _, err = audiorec(*fuse.replace("good.parquet ", "").split())
     assert code == 2
@@ -74,7 +74,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
 
 def test_the_trade_off_is_drawn(home, audiorec):
     needs("matplotlib")
-    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --tolerance 0.5 --plot t.png"
+    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --set tolerance=0.5 --plot t.png"
     code, out, err = audiorec(*line.split())
     assert code == 0, err
     assert "diversity 0.5" in out
@@ -90,7 +90,9 @@ def test_short_share_turns_to_what_suits_now(home, audiorec):
     pq.write_table(table_of("rules", {"u00": ["s01"]}), home / "rules.parquet")
     pq.write_table(table_of("popular", {"u00": ["s02"]}), home / "popular.parquet")
     for share, first in ((0.1, "s02"), (0.9, "s01")):
-        line = f"recall fuse popular.parquet rules.parquet --short-share {share} --out f.parquet"
+        line = (
+            f"recall fuse popular.parquet rules.parquet --set short_share={share} --out f.parquet"
+        )
         assert audiorec(*line.split())[0] == 0
         assert pq.read_table(home / "f.parquet").column("song_id")[0].as_py() == first
 
@@ -103,11 +105,11 @@ def test_recommend_lists_interests_and_stories(home, audiorec):
     assert set(lists) >= {"list 0", "list 1"}
     assert lists["list 0"]["known"] == 5
     assert lists["list 0"]["reason"].startswith("you know Song s0")
-    code, out, _ = audiorec(*f"{base} --per-interest --json -k 3".split())
+    code, out, _ = audiorec(*f"{base} --what mixes --json -k 3".split())
     names = {json.loads(line)["list"] for line in out.splitlines()}
     assert code == 0
     assert "jazz" in names
-    code, out, _ = audiorec(*f"{base} --per-interest -k 3".split())
+    code, out, _ = audiorec(*f"{base} --what mixes -k 3".split())
     head, *rows = (line.split("\t") for line in out.splitlines())
     assert head == ["list", "rank", "song_id", "title", "artist", "reason"]
     assert {row[0] for row in rows} == names
@@ -117,7 +119,7 @@ def test_recommend_lists_interests_and_stories(home, audiorec):
     assert {one["channel"] for one in story["proposals"]} >= {"item-knn", "recent-likes"}
     liked = next(one for one in story["proposals"] if one["channel"] == "recent-likes")
     assert liked["reason"] == "goes with Song s09, which you liked lately"
-    code, out, err = audiorec(*f"{base} --per-interest --why s08".split())
+    code, out, err = audiorec(*f"{base} --what mixes --why s08".split())
     assert (code, out) == (2, "")
     assert audiorec(*f"{base} --what lists --m3u8 x.m3u8".split())[0] == 2
 
@@ -126,7 +128,7 @@ def test_a_portrait_by_users(home, audiorec):
     same = "-i plays.csv --side side.csv --json"
     code, out, err = audiorec(*f"recall users --portrait u00 {same}".split())
     assert code == 0, err
-    assert out == audiorec(*f"recall portrait --user u00 {same}".split())[1]
+    assert out == audiorec(*f"recall users --portrait u00 {same}".split())[1]
     found = json.loads(out)
     assert found["half_life_days"] == {"long": 90.0, "short": 3.0}
     kinds = {one["kind"] for one in found["shares"]}

@@ -38,8 +38,8 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
     r"classify|tags|doctor|shards|heads|index|browse|serve|"
-    r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
-    r"recall train (song2vec|eges|graphsage)|recall compare mind|"
+    r"recall (users|songs|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
+    r"recall train (song2vec|eges|graphsage)|"
     r"federated (train|audit|release|align .*--yes)|"
     r"listening correlate|store export .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet|served/)"
@@ -362,11 +362,17 @@ OLD = [
     ("store export vecs.parquet --atlas a.parquet", "store export --format atlas"),
     ("metric train features.parquet -i plays.csv", "recall train user-audio"),
     ("metric embed new/ --out e.parquet", "recall songs"),
-    ("metric evaluate m/ -i plays.csv -u u.parquet", "recall unheard"),
-    ("metric holdout features.parquet -i plays.csv -o k.csv", "listening holdout"),
+    ("metric evaluate m/ -i plays.csv -u u.parquet", "recall evaluate MODEL --split artists"),
+    (
+        "metric holdout features.parquet -i plays.csv -o k.csv",
+        "listening prepare LOG --held-out test=0.2 --out FILE",
+    ),
     ("metric --help", "recall train user-audio"),
-    ("cold-start audience --songs e.parquet --features", "cold-start audience --tastes"),
-    ("cold-start songs --no-features --features", "cold-start songs --tastes"),
+    (
+        "cold-start audience --songs e.parquet --features",
+        "cold-start audience (tastes are written)",
+    ),
+    ("cold-start songs --no-features --features", "cold-start songs (tastes are written)"),
 ]
 
 

@@ -191,7 +191,7 @@ def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
 
 
 def test_lists_of_one_day_are_one_file_in_its_folder(good, plays, memory):
-    good("recall", "train", "popular", "-i", plays, "--until", DAYS[1], "-o", "model", "-q")
+    good("recall", "train", "popular", "-i", plays, "--days", f"..{DAYS[1]}", "-o", "model", "-q")
     for out in ("lists", f"{memory}/lists"):
         ask = ("recall", "candidates", "model", "-i", plays, "--day", DAYS[1], "--out", out)
         good(*ask)
@@ -233,7 +233,7 @@ def test_prepared_listening_and_exports_of_a_day(good, plays, memory):
 def test_a_uri_may_stand_in_the_users_own_settings(good, plays, memory, tmp_path, monkeypatch):
     upload(plays, f"{memory}/plays")
     own = tmp_path / "own.toml"
-    own.write_text(f'[recall.train]\ninteractions = "{memory}/plays"\nuntil = "{DAYS[1]}"\n')
+    own.write_text(f'[recall.train]\ninteractions = "{memory}/plays"\ndays = "..{DAYS[1]}"\n')
     monkeypatch.setenv("AUDIOREC_CONFIG", str(own))
     _, said = good("recall", "train", "popular", "-o", "model", "-q")
     assert f"popular: trained on {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
@@ -296,11 +296,11 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
             "--metrics-textfile must be a local path",
         ),
         ("recall train popular -i plays -o memory://m", "is a bucket; give a file"),
-        ("listening check plays --since yesterday", "--since must be written as 2026-11-25"),
-        ("listening check plays --utc-offset 8", "a UTC offset must be written as +08:00"),
+        ("listening check plays --days yesterday..", "--days must be written as 2026-11-25"),
+        ("listening check plays --days ..2026-11-25+8", "--days must be written as 2026-11-25"),
         (
-            "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
-            "--day already sets the last day to read: leave --until out",
+            "recall candidates m -i plays -o x --day 2026-11-20 --days ..2026-11-20",
+            "--day already sets the last day to read: write --days A..",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""``audiorec recall train --engine``: what is refused before anything starts; a stop."""
+"""``audiorec recall train --processes``: what is refused before anything starts; a stop."""
 
 import pytest
 from needs import needs
@@ -22,13 +22,13 @@ def plays(tmp_path, monkeypatch):
     ("words", "said"),
     [
         (
-            "rules --engine torchrun",
+            "rules --processes 2",
             "rules trains in one process only; these use several: comirec-sa, mind, sasrec",
         ),
-        ("sasrec --processes 3", "--processes and --address need --engine torchrun or ray"),
-        ("sasrec --engine torchrun --address auto", "--address is for --engine ray"),
-        ("sasrec --engine torchrun --set blocks=0", "blocks must be 1 or more"),
-        ("sasrec --engine ray -i gone.csv", "gone.csv: no such file"),
+        ("sasrec --runner dask", "--runner is local or ray[:ADDRESS] for training"),
+        ("sasrec --processes 2 --runner local:auto", "a runner must be local, ray[:ADDRESS]"),
+        ("sasrec --processes 2 --set blocks=0", "blocks must be 1 or more"),
+        ("sasrec --runner ray -i gone.csv", "gone.csv: no such file"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_starts(plays, audiorec, words, said):
@@ -45,7 +45,7 @@ def test_processes_that_torchrun_started_start_none(plays, audiorec, monkeypatch
     needs("torch")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
-    code, _, err = audiorec(*"recall train sasrec -i plays.csv -o out --engine torchrun".split())
+    code, _, err = audiorec(*"recall train sasrec -i plays.csv -o out --processes 2".split())
     assert code == 2
     assert "already running under torchrun" in err
 
@@ -58,7 +58,7 @@ def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
         told.append(task.arguments)
 
     monkeypatch.setattr(process_options.ProcessOptions, "_run", run)
-    words = "recall train sasrec -i plays.csv -o out --engine torchrun --processes 3 --epochs 2"
+    words = "recall train sasrec -i plays.csv -o out --processes 3 --epochs 2"
     code, _, err = audiorec(*words.split())
     assert code == 130
     assert err.splitlines()[0] == "3 processes with torchrun on this machine"

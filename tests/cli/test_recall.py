@@ -96,8 +96,8 @@ def test_a_block_that_is_lost_ends_the_command_with_3(log, audiorec, monkeypatch
     assert "1 of 1 blocks could not be made (users 'u0' to 'u3': it died)" in err
     monkeypatch.setattr("audiorec.engines.tasks.engine_of", lambda *_a, **_k: travelling)
     assert audiorec(*asked.split())[0] == 0
-    code, _, err = audiorec(*asked.replace("--jobs 2", "--address tcp://head:1").split())
-    assert (code, "--address needs --runner" in err) == (2, True)
+    code, _, err = audiorec(*asked.replace("--jobs 2", "--runner local:tcp://head:1").split())
+    assert (code, "a runner must be local, ray[:ADDRESS]" in err) == (2, True)
 
 
 def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audiorec):
@@ -116,10 +116,10 @@ def test_plays_that_say_nothing_are_left_out_where_asked(log, audiorec):
     words = "recall train popular -i plays.csv --out model --json"
     plays = [
         json.loads(audiorec(*words.split(), *more)[1])["plays"]
-        for more in ([], ["--filter", "looped"])
+        for more in ([], ["--reading", "filter=looped"])
     ]
     assert plays[0] - plays[1] > 0
-    code, _, err = audiorec(*words.split(), "--filter", "loops")
+    code, _, err = audiorec(*words.split(), "--reading", "filter=loops")
     assert code == 2
     assert "there is no filter 'loops', there are: looped," in err
 
@@ -169,7 +169,7 @@ def test_where_nothing_is_heard_again_there_is_one_way_of_repeats(log, audiorec)
 
 
 def test_comparison_says_how_far_each_is_behind(mixed, audiorec):
-    words = "recall compare popular rules -i plays.csv --split last --keep-heard --k 1"
+    words = "recall evaluate popular rules -i plays.csv --split last --keep-heard --k 1"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
     header, *rows = (line.split("\t") for line in out.splitlines())
@@ -186,7 +186,7 @@ def test_comparison_says_how_far_each_is_behind(mixed, audiorec):
 
 def test_a_comparison_is_drawn(log, audiorec):
     needs("matplotlib")
-    words = "recall compare popular rules -i plays.csv --split sessions --keep-heard --k 1"
+    words = "recall evaluate popular rules -i plays.csv --split sessions --keep-heard --k 1"
     code, _, err = audiorec(*words.split(), "--plot", "c.png")
     assert code == 0, err
     assert "picture: c.png" in err
@@ -211,7 +211,7 @@ def test_an_evaluation_says_more_than_accuracy(log, audiorec):
 def test_a_table_of_candidates_is_a_channel_among_others(log, audiorec):
     rows = [f"u{user},{song},{rank}" for user in range(4) for rank, song in enumerate("cdab", 1)]
     log.with_name("theirs.csv").write_text("\n".join(["user_id,song_id,rank", *rows]))
-    words = "recall compare rules external:theirs.csv -i plays.csv --keep-heard --k 1 --json"
+    words = "recall evaluate rules external:theirs.csv -i plays.csv --keep-heard --k 1 --json"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
     found = {c["channel"]: c for c in json.loads(out)["channels"]}
@@ -350,7 +350,7 @@ def test_sound_of_another_kind_is_refused(songs, audiorec):
 
 def test_user_audio_is_judged_by_features(songs, audiorec):
     needs("torch")
-    words = "recall compare user-audio popular -i plays.csv --split last --k 5 -f features.parquet"
+    words = "recall evaluate user-audio popular -i plays.csv --split last --k 5 -f features.parquet"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
     assert out.splitlines()[1].startswith("user-audio\t")
@@ -378,7 +378,6 @@ def test_the_list_of_channels(audiorec):
         ("train user-audio -i plays.csv -f no.parquet --out m", "no.parquet: no such file"),
         ("evaluate -i plays.csv", "name channels or models, or give --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "must be given together"),
-        ("compare rules -i plays.csv", "name two or more channels"),
         ("evaluate rules -i gone.csv", "no such file"),
         ("candidates gone -i plays.csv --out c.parquet", "gone: no such folder"),
     ],
@@ -457,12 +456,14 @@ def test_a_portrait_is_printed_for_one_and_written_for_all(tmp_path, audiorec, m
     (tmp_path / "plays.csv").write_text(
         "user_id,song_id,timestamp,event\nu,a,2024-01-01,finish\nu,b,2024-01-01,finish\n"
     )
-    one = "recall portrait -i plays.csv --side side.csv --user u --json"
+    one = "recall users --portrait u -i plays.csv --side side.csv --json"
     code, out, err = audiorec(*one.split())
     assert code == 0, err
     shares = {(s["horizon"], s["value"]): s["share"] for s in json.loads(out)["shares"]}
     assert shares == {(h, v): 0.5 for h in ("long", "short") for v in ("jazz", "rock")}
-    code, _, err = audiorec(*"recall portrait -i plays.csv --side side.csv --out p.parquet".split())
+    code, _, err = audiorec(
+        *"recall users --portrait all -i plays.csv --side side.csv --out p.parquet".split()
+    )
     assert (code, pq.read_table("p.parquet").column_names[:2]) == (0, ["user_id", "horizon"]), err
     for wrong in ("--side side.csv", "--side side.csv --user nobody", "--user u"):
-        assert audiorec(*f"recall portrait -i plays.csv {wrong}".split())[0] == 2
+        assert audiorec(*f"recall users -i plays.csv {wrong}".split())[0] == 2

@@ -91,7 +91,7 @@ def test_import_normalises(home, audiorec):
     np.savez(home / "t.npz", ids=np.array(["b", "a"]), embeddings=np.float32([[3, 4], [0, -2]]))
     code, out, err = audiorec(
         *("recall", "users", "--import", "t.npz", "--out", "u.parquet"),
-        *("--normalise", "--model-id", "theirs"),
+        *("--set", "normalise", "--set", "model_id=theirs"),
     )
     assert code == 0, err
     assert "dimension\t2" in out
@@ -126,7 +126,7 @@ def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
         (["users", "--import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be"),
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
         (["users", "OLD", "-i", "plays.csv", "--out", "u"], 4, "recall train youtube-dnn"),
-        (["train", "youtube-dnn", "-i", "plays.csv", "--likes", "-o", "m", "--set", "id_width=0"],
+        ("train youtube-dnn -i plays.csv --likes -o m --set id_width=0".split(),
             2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
         (["list", "popular-music"], 2, "unknown channel 'popular-music'; there are: comirec-sa"),

@@ -49,8 +49,9 @@ def train(audiorec, home):
     return run
 
 
-def judged(audiorec, *more, users=("-u", "users.parquet"), files=LIKED):
-    code, out, err = audiorec("recall", "unheard", "model", *files, *users, "--json", *more)
+def judged(audiorec, split="artists", users=("-u", "users.parquet"), files=LIKED):
+    words = ("recall", "evaluate", "model", "--split", split, "--json")
+    code, out, err = audiorec(*words, *files, *users)
     assert code == 0, err
     return json.loads(out)["panels"]
 
@@ -130,17 +131,28 @@ def test_judged_beside_the_baselines(train, audiorec, home):
         assert methods[chance]["ahead"][1] > 0
     assert "popularity of the artist" not in methods  # nobody is known to like one
     assert "popularity of the artist" in panels["new_songs"]["methods"]
-    code, out, err = audiorec("recall", "unheard", "model", *LIKED, "-u", "users.parquet")
+    code, out, err = audiorec(
+        "recall", "evaluate", "model", "--split", "artists", *LIKED, "-u", "users.parquet"
+    )
     assert code == 0, err
     assert out.startswith("method\tAUC\tlow\thigh\tbehind")
 
 
-def test_evaluate_leads_to_where_artists_are_judged(home, train, audiorec):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("popular --split artists", "judges one trained model: name its folder"),
+        ("model popular --split artists", "judges one trained model: name its folder"),
+        ("model --split artists --k 5 10", "--split artists needs a single --k"),
+        ("popular --split last -u users.parquet", "--users is for --split artists"),
+        ("popular --split last --likes", "--likes is for --split artists"),
+    ],
+)
+def test_held_out_artists_are_judged_for_one_model(home, train, audiorec, words, said):
     train()
-    words = "recall evaluate model -i log.csv -f features.parquet --split artists"
-    code, _, err = audiorec(*words.split())
+    code, _, err = audiorec("recall", "evaluate", *words.split(), "-i", "log.csv")
     assert code == 2
-    assert "audiorec recall unheard MODEL -i log.csv" in err
+    assert said in " ".join(err.split())
 
 
 def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
@@ -148,10 +160,10 @@ def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
     (home / "other").mkdir()
     write_catalogue(home / "other", seed=3)
     files = "-f other/features.parquet -i other/log.csv --likes -u other/users.parquet".split()
-    code, _, err = audiorec("recall", "unheard", "model", *files)
+    code, _, err = audiorec("recall", "evaluate", "model", "--split", "artists", *files)
     assert code == 2
     assert "trained on all artists" in err
-    panels = judged(audiorec, "--all-songs", files=files, users=())
+    panels = judged(audiorec, "all-artists", files=files, users=())
     # sounds and tastes are of the same six numbers: what was learnt carries over
     assert panels["artists"]["methods"]["user-audio"]["auc"][0] > 0.8
 
@@ -187,7 +199,8 @@ def test_songs_that_stand_together(audiorec, train, home):
 
 
 def test_holdout_leaves_out_what_is_judged(audiorec, home):
-    words = "listening holdout log.csv -f features.parquet --test 0.25 --valid 0.2 --json"
+    shares = "--held-out test=0.25 --held-out valid=0.2"
+    words = f"listening prepare log.csv -f features.parquet {shares} --json"
     code, out, err = audiorec(*words.split(), "-o", home / "known.parquet")
     assert code == 0, err
     report = json.loads(out)
@@ -330,7 +343,9 @@ def test_refuses_users_of_another_space(train, audiorec, home):
     users = np.ones((50, 6), np.float32)
     names = [f"u{u:03}" for u in range(50)]
     write_embeddings(home / "odd.parquet", names, users, kind="users", model_id="another")
-    code, _, err = audiorec("recall", "unheard", "model", *LIKED, "-u", "odd.parquet")
+    code, _, err = audiorec(
+        "recall", "evaluate", "model", "--split", "artists", *LIKED, "-u", "odd.parquet"
+    )
     assert code == 2
     assert "users of another" in err
 
@@ -352,9 +367,9 @@ def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, ho
     words = "recall train youtube-dnn -i plays.csv -v vecs.parquet --epochs 1 -o model -q"
     assert audiorec(*words.split())[0] == 0
     files = "-i plays.csv -v vecs.parquet".split()
-    code, _, err = audiorec("recall", "unheard", "model", *files)
+    code, _, err = audiorec("recall", "evaluate", "model", "--split", "artists", *files)
     assert code == 2
-    assert "add --all-songs if it heard none of these songs" in err
-    methods = judged(audiorec, "--all-songs", files=files, users=())["artists"]["methods"]
+    assert "use --split all-artists if it heard none of these songs" in err
+    methods = judged(audiorec, "all-artists", files=files, users=())["artists"]["methods"]
     assert next(iter(methods)) == "youtube-dnn"
     assert "centroid, vector" in methods

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from made_engines import Broken, deadly, travelling
 
-from audiorec.engines.tasks import engine_of, run_processes
+from audiorec.engines.tasks import engine_of, parse_runner, run_processes
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import batch_recall
@@ -134,6 +134,19 @@ def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_p
         engine_of("spark")
     with pytest.raises(InputError, match="--address needs"):
         engine_of(address="tcp://head:8786")
+
+
+@pytest.mark.parametrize("text", ["", "spark", "local:auto", ":auto", "Ray"])
+def test_a_runner_that_does_not_exist_is_refused(text):
+    with pytest.raises(InputError, match=r"local, ray\[:ADDRESS\] or dask\[:ADDRESS\], got"):
+        parse_runner(text)
+
+
+def test_a_runner_and_its_address():
+    assert parse_runner("local") == ("local", None)
+    assert parse_runner("ray:auto") == ("ray", "auto")
+    assert parse_runner("ray:ray://head:10001") == ("ray", "ray://head:10001")
+    assert parse_runner("dask:") == ("dask", None)
 
 
 @pytest.fixture(scope="module")

@@ -213,15 +213,18 @@ CASES = {
     "listening prepare": [
         ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),
         ("plays.csv", "-o", "fed"),
+        ("good.csv", "-v", STORE, "--held-out", "test=0.2", "-o", f"h{FOLDER}.parquet", "--json"),
+        (ABSENT, "-v", STORE, "--held-out", "test=0.2", "-o", "h.parquet"),
+        ("good.csv", "--reading", f"rule={ODD}", "--reading", ODD, "-o", "fed"),
     ],
     "listening import": [
         ("lastfm", "scrobbles.csv", "-v", STORE, "-o", f"i{FOLDER}.parquet"),
-        ("lastfm", "scrobbles.csv", "--any-song", "-o", f"i{FOLDER}.parquet", "--json"),
+        ("lastfm", "scrobbles.csv", "--keep", "any", "-o", f"i{FOLDER}.parquet", "--json"),
         ("navidrome", ABSENT, "-o", "i.parquet"),
     ],
     "listening forget": [("nobody", "good.csv"), (LINES, "ids.csv"), (LINES, ABSENT)],
     "listening graph": [("-v", STORE, "-o", "g.parquet"), ("--side", ABSENT, "-o", "g.parquet")],
-    "listening correlate": [("-i", "plays.csv", "-v", STORE, "--since", "2024-01-01")],
+    "listening correlate": [("-i", "plays.csv", "-v", STORE, "--days", "2024-01-01..")],
     "recall list": [("--json",), ("popular",), (ODD,)],
     "recall train": [
         ("popular", "-i", "good.csv", "--out", f"channel {ODD}", "--json"),
@@ -231,20 +234,27 @@ CASES = {
         (ABSENT, "-i", "good.csv", "--out", "u.parquet"),
         ("--import", "t.npz", "--out", "u.parquet"),
         ("--import", ABSENT, "--out", "u.parquet"),
+        ("--portrait", ODD, "-i", "good.csv", "-v", STORE),
     ],
     "recall songs": [
         (ABSENT, "-v", STORE, "--out", "e.parquet"),
         (ABSENT, "songs", "--out", "e.parquet"),
+        (ABSENT, "--near", LINES),
     ],
-    "recall near": [(ABSENT, LINES)],
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
-    "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
-    "recall compare": [("popular", ODD, "-i", "good.csv")],
-    "recall portrait": [("-i", "good.csv", "-v", STORE, "--user", ODD)],
+    "recall evaluate": [
+        ("popular", "-i", ABSENT),
+        ("--candidates", ABSENT, "-i", "good.csv"),
+        ("popular", ODD, "-i", "good.csv"),
+        (ABSENT, "--split", "artists", "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT),
+    ],
     "recall run": [("--config", ABSENT)],
     "recall export": [
         ("-i", "good.csv", ABSENT, "--out", "e"),
-        ("-i", "good.csv", "-v", STORE, "--units", "--entry", ODD, "--out", f"e{ODD}", "--json"),
+        (
+            *("-i", "good.csv", "-v", STORE, "--set", "units", "--set", f"entry={ODD}"),
+            *("--out", f"e{ODD}", "--json"),
+        ),
     ],
     "recall tune": [
         (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)
@@ -255,8 +265,9 @@ CASES = {
         ("--songs", "new.parquet", "--users", "users.parquet", "--k", "1", "-o", f"a{ODD}.parquet"),
         ("--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),
         (
-            *("--songs", "two.parquet", "-i", "good.csv", "-v", STORE, "--keep-known"),
-            *("--include-non-music", "--minimum", "-1", "--heard", "-o", "a.parquet"),
+            *("--songs", "two.parquet", "-i", "good.csv", "-v", STORE, "--set", "keep_known"),
+            *("--set", "include_non_music", "--set", "minimum=-1", "--keep-heard"),
+            *("-o", "a.parquet"),
         ),
     ],
     "cold-start songs": [
@@ -267,11 +278,6 @@ CASES = {
     "federated train": [("--config", ABSENT)],
     "federated audit": [("--config", ABSENT)],
     "federated release": [("--config", ABSENT, "--epsilon", "1", "--out", "o")],
-    "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
-    "listening holdout": [
-        ("good.csv", "-v", STORE, "-o", f"h{FOLDER}.parquet", "--json"),
-        (ABSENT, "-v", STORE, "-o", "h.parquet"),
-    ],
 }
 
 

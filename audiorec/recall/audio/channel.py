@@ -242,7 +242,8 @@ class UserAudio(SharedSpace):
                     "- Reflects the users it was trained on, and the music they heard.\n"
                     "- Songs that many users like are near many users: popular styles win.\n"
                     "- Embeddings compare only within one space, and never with song vectors.\n"
-                    "- Evaluate it on artists that it never heard: `audiorec recall unheard`."
+                    "- Evaluate it on artists that it never heard: "
+                    "`audiorec recall evaluate --split artists`."
                 ),
             },
         ).markdown()

@@ -100,7 +100,7 @@ def judge_unheard(
     if split is None or not (split.test or split.new_songs):
         raise InputError(
             "the model was trained on all artists: train one with --set test=0.2 to evaluate it, "
-            "or add --all-songs if it heard none of these songs"
+            "or use --split all-artists if it heard none of these songs"
         )
     work = _Work(channel, data, split, seed, users=users, songs=songs, warm=warm)
     panels: dict[str, Comparison] = {}

@@ -308,7 +308,7 @@ class UserAudioRecipe:
         Share of artists held out to choose the number of epochs; the model then trains on them too.
     test, new_songs : float
         Share of artists, and of the other artists' songs, that are never trained on:
-        `audiorec recall unheard` evaluates a model on them.
+        `audiorec recall evaluate --split artists` evaluates a model on them.
     split_seed : int
         Seed of that choice of artists and songs.
     max_epochs, patience : int

@@ -34,6 +34,20 @@ class ListLimits:
 class ColdStartPlan:
     """Request of a cold-start job.
 
+    Attributes
+    ----------
+    minimum : float
+        Minimum similarity; -1 admits every pair.
+    per_user, per_song : int, optional
+        Most audiences of a user (only for audiences), and most users' lists of a song (only for
+        lists of songs).
+    per_artist : int, optional
+        Most songs of one artist per user.
+    quota : int
+        Users given to every song before similarity decides.
+    exposures : int, optional
+        Total exposures to distribute over all lists.
+
     Raises
     ------
     InputError
@@ -42,20 +56,20 @@ class ColdStartPlan:
 
     lists: ListOf  # a list of users for each song, or of songs for each user
     k: int  # maximum length of a list
-    minimum: float = LEAST_SIMILARITY  # minimum similarity; -1 admits every pair
-    per_user: int | None = None  # maximum number of audiences per user
-    per_song: int | None = None  # maximum number of users' lists per song
-    per_artist: int | None = None  # maximum number of songs per user and artist
-    quota: int = 0  # users assigned to every song first
-    exposures: int | None = None  # total exposures, divided over all lists
+    minimum: float = LEAST_SIMILARITY
+    per_user: int | None = None
+    per_song: int | None = None
+    per_artist: int | None = None
+    quota: int = 0
+    exposures: int | None = None
 
     def __post_init__(self) -> None:
         if self.lists == "audience" and self.per_song is not None:
             raise InputError("per_song applies to lists of songs; k limits an audience")
         if self.lists == "songs" and self.per_user is not None:
             raise InputError("per_user applies to audiences; k limits a list of songs")
-        if np.isnan(self.minimum):
-            raise InputError("the minimum similarity must be a number, got NaN")
+        if not -1 <= self.minimum <= 1:
+            raise InputError(f"the minimum similarity must be in -1..1, got {self.minimum:g}")
         if self.exposures is not None and self.exposures < 0:
             raise InputError(f"exposures must be 0 or more, got {self.exposures}")
         if self.quota < 0:

@@ -14,7 +14,7 @@ heard pairs, the likes, and the songs that are not new or not music.
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,7 @@ import numpy as np
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.rule import Rule, to_preferences
+from audiorec.listening.reading import LogReading
 from audiorec.recall.cold_start.new_songs import Screening, SongFacts, screen
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.searchable import SearchableStore
@@ -38,28 +37,39 @@ IN_MEMORY_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartFiles:
-    """Input files and options of a cold-start job."""
+    """Input files and options of a cold-start job.
+
+    Attributes
+    ----------
+    half_life_days : float, optional
+        Days in which a like loses half its weight in a taste; 0: none is lost.
+    tastes : bool
+        Write the users' tastes to a second file, for a ranker, if listening and vectors are given.
+    keep_known : bool
+        Keep copies of known songs.
+    include_non_music : bool
+        Keep speech, noise, silence and jingles.
+    """
 
     songs: Path  # new songs: ``embeddings.parquet``, or a store for comparison by vector
     users: Path | None = None  # ``users.parquet``; by default users are represented by tastes
     vectors: Path | None = None  # the store with the songs that users like
     interactions: Path | None = None
     artists: Path | None = None  # Parquet file with song_id and artist, for limits by artist
-    # ``auto`` means ``embedding`` if `users` is given
-    by: Literal["auto", "embedding", "vector"] = "auto"
-    rule: Rule | None = None  # interaction rule for liked songs
-    half_life_days: float | None = HALF_LIFE_DAYS  # half-life of likes in a taste
-    tastes: bool = True  # write tastes for a ranker, if listening and vectors are given
-    heard: bool = False  # recommend songs to users who have heard them
-    keep_known: bool = False  # treat copies of songs in `vectors` as new
-    include_non_music: bool = False  # include speech, noise, silence and jingles
+    reading: LogReading = field(default_factory=LogReading)  # also says which songs count as liked
+    keep_heard: bool = False  # recommend songs to users who have heard them
+    half_life_days: float | None = HALF_LIFE_DAYS
+    tastes: bool = True
+    keep_known: bool = False
+    include_non_music: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "half_life_days", self.half_life_days or None)
 
     @property
     def compares(self) -> Literal["embedding", "vector"]:
-        """Space in which songs and users are compared."""
-        if self.by == "auto":
-            return "embedding" if self.users is not None else "vector"
-        return self.by
+        """Space in which songs and users are compared: learnt, if there are embeddings of users."""
+        return "embedding" if self.users is not None else "vector"
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the inputs of a job, as plain JSON values."""
@@ -67,10 +77,10 @@ class ColdStartFiles:
         return {
             **{name: _state_of(getattr(self, name)) for name in names},
             "by": self.compares,
-            "rule": asdict(self.rule or Rule()),
+            "rule": asdict(self.reading.liking),
             "half_life_days": self.half_life_days,
             "tastes": self.tastes,
-            "heard": self.heard,
+            "heard": self.keep_heard,
             "keep_known": self.keep_known,
             "include_non_music": self.include_non_music,
         }
@@ -138,8 +148,8 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     if files.artists is not None:
         artist_of = _read_artists(files.artists)
     if files.interactions is not None:
-        log = read_interactions(files.interactions)
-        preferences = to_preferences(log, files.rule)
+        log = files.reading.log(files.interactions)
+        preferences = files.reading.preferences(log)
     songs, users, tastes, facts = by.match(files, preferences)
     strangers = 0 if tastes is None else int((tastes.counts == 0).sum())
     if files.compares == "vector" and preferences is not None:
@@ -153,7 +163,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     )
     _check_left(files.songs, len(songs), screening)
     heard = None
-    if preferences is not None and not files.heard:
+    if preferences is not None and not files.keep_heard:
         heard = heard_pairs(preferences, songs, users, copies=screening.copies)
         heard = _of_kept(heard, screening.kept, len(songs))
     if artist_of is not None:
@@ -181,8 +191,8 @@ def _check_left(path: Path, offered: int, screening: Screening) -> None:
     why = [
         f"{len(names)} {words}"
         for names, words in (
-            (screening.known, "known audio (--keep-known)"),
-            (screening.not_music, "not music (--include-non-music)"),
+            (screening.known, "known audio (--set keep_known)"),
+            (screening.not_music, "not music (--set include_non_music)"),
         )
         if names
     ]
@@ -218,7 +228,7 @@ class _ByVector:
         if heard.any() and not tastes.counts.any():
             raise InputError(
                 f"the log has {int(heard.sum()):,} songs of {self.catalogue.path}, but no user "
-                "likes one of them by the interaction rule; change it with --rule"
+                "likes one of them by the interaction rule; change it: --reading rule=FILE"
             )
         return *vector_sides(self.songs, self.catalogue, tastes), SongFacts.of_store(self.songs)
 
@@ -252,19 +262,13 @@ NO_TASTES = (
 
 
 def _vector_files(files: ColdStartFiles) -> _ByVector:
-    if files.users is not None:
-        raise InputError("--by vector computes users from their tastes: leave --users out")
     if files.vectors is None or files.interactions is None:
         raise InputError(NO_TASTES)
     return _ByVector(SearchableStore.open(files.songs), SearchableStore.open(files.vectors))
 
 
 def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
-    if files.users is None:
-        raise InputError(
-            "--by embedding needs embeddings of users: give --users, made by audiorec recall users "
-            "MODEL -i LOG"
-        )
+    assert files.users is not None  # noqa: S101 - otherwise songs are compared by vector
     return _ByEmbedding(
         EmbeddingTable.open(files.songs, kind="songs"),
         EmbeddingTable.open(files.users, kind="users"),

@@ -1,6 +1,7 @@
 from audiorec.recall.graph.channel import GraphChannel as GraphChannel
 from audiorec.recall.graph.channel import NearSong as NearSong
 from audiorec.recall.graph.channel import near_song as near_song
+from audiorec.recall.graph.facts import FactSettings as FactSettings
 from audiorec.recall.graph.facts import artist_facts as artist_facts
 from audiorec.recall.graph.facts import counts_of as counts_of
 from audiorec.recall.graph.facts import follow_facts as follow_facts

@@ -15,6 +15,7 @@ is what the model should predict: `refuse_leaks` refuses such labels.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,32 @@ MOST_PAIRS = 50_000_000  # limit on the facts of the pairwise form
 BLOCK = 512  # songs per block of the neighbour search
 SMALLEST_LIST = 5  # shortest list that is checked for a leak
 LEAK = 0.8  # share of lists with a single label, from which it is a leak
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSettings:
+    """Which facts are made from side information and sound, and in which form.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Only these columns of side information, and year; empty: all.
+    neighbours : int
+        Similar-sounding songs of each song; 0: none.
+    minimum : float
+        Minimum similarity of similar-sounding songs.
+    form : {"hub", "pairwise"}
+        One fact per song and hub, or per pair of songs.
+    """
+
+    columns: tuple[str, ...] = ()
+    neighbours: int = 10
+    minimum: float = 0.0
+    form: Form = "hub"
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 0 or not 0 <= self.minimum <= 1:
+            raise InputError("neighbours must be at least 0, and minimum in 0..1")
 
 
 def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = ()) -> Triples:

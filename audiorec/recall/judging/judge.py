@@ -186,6 +186,7 @@ def compare(
     by: tuple[str, int],
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
+    trained: Sequence[Channel] = (),
     context: Context = NOTHING,
     kinds: Labels | None = None,
     seed: int = 0,
@@ -193,7 +194,8 @@ def compare(
 ) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split and compare each with the best.
 
-    Parameters are as for `evaluate`; `by` is the measure and k to sort by.
+    Parameters are as for `evaluate`; `by` is the measure and k to sort by, and `trained` are those
+    of the channels that are judged as they are.
 
     Returns
     -------
@@ -205,7 +207,10 @@ def compare(
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options |= {"kinds": kinds, "engine": engine}
-    found = [evaluate(channel, split, **options) for channel in channels]
+    found = [
+        evaluate(channel, split, trained=any(channel is one for one in trained), **options)
+        for channel in channels
+    ]
     found.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
     behind = {

@@ -17,6 +17,7 @@ from audiorec.recall.serving.points import learn_points as learn_points
 from audiorec.recall.serving.rules import KNOTS as KNOTS
 from audiorec.recall.serving.rules import ExcludedLists as ExcludedLists
 from audiorec.recall.serving.rules import Exclusions as Exclusions
+from audiorec.recall.serving.rules import FuseSettings as FuseSettings
 from audiorec.recall.serving.rules import FusionRecipe as FusionRecipe
 from audiorec.recall.serving.rules import Method as Method
 from audiorec.recall.serving.rules import SongTraits as SongTraits
@@ -24,6 +25,7 @@ from audiorec.recall.serving.rules import by_horizon as by_horizon
 from audiorec.recall.serving.standings import Standings as Standings
 from audiorec.recall.serving.tables import channels_of as channels_of
 from audiorec.recall.serving.tables import user_blocks as user_blocks
+from audiorec.recall.serving.tune import TuneSettings as TuneSettings
 from audiorec.recall.serving.tuned import Tried as Tried
 from audiorec.recall.serving.tuned import Tuned as Tuned
 from audiorec.recall.serving.tuned import TunedFile as TunedFile

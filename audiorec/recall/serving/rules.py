@@ -112,6 +112,26 @@ class FusionRecipe:
         return np.asarray(weights / weights.sum(), np.float64)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseSettings:
+    """Settings of one fusion beside its recipe.
+
+    Attributes
+    ----------
+    short_share : float, optional
+        Share of the weight given to channels of short horizon; empty: as the weights say.
+    exposure_days : float
+        Days for which a shown song is excluded.
+    """
+
+    short_share: float | None = None
+    exposure_days: float = 7.0
+
+    def __post_init__(self) -> None:
+        if not self.exposure_days >= 0:
+            raise InputError(f"exposure_days must be at least 0, got {self.exposure_days:g}")
+
+
 def by_horizon(
     weights: Sequence[float], horizons: Sequence[str], short_share: float
 ) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ Use a split that no channel was trained on, and keep the test set out of it.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,32 @@ DIALS: Mapping[str, tuple[float, ...]] = {
     "diversity": (0.1, 0.2, 0.3, 0.5),
 }
 SHARES = ("cold_share", "replay_share")  # may increase accuracy, not only variety
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneSettings:
+    """How settings are learnt.
+
+    Attributes
+    ----------
+    measure : {"ndcg", "hit_rate", "recall", "capped_recall", "mrr"}
+        The measure to maximise, over the whole list.
+    tolerance : float, optional
+        Share of the accuracy that dials may cost; empty: that of the entry, else 0.
+    users : int
+        Number of users; half of them select the settings.
+    seed : int
+        Seed of their sample.
+    """
+
+    measure: Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"] = "ndcg"
+    tolerance: float | None = None
+    users: int = USERS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.users < 4 or self.seed < 0:
+            raise InputError("users must be at least 4, and seed at least 0")
 
 
 def tune(

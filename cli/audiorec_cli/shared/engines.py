@@ -4,9 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec.errors import InputError
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.progress import graceful_stop, progress_lines
 
@@ -14,6 +13,11 @@ if TYPE_CHECKING:
     from threading import Event
 
     from audiorec.engines.tasks import Engine
+
+LOCAL = "local"
+RunnerOption = Annotated[
+    str, more("--runner", help="Where they run: local, ray[:ADDRESS] or dask[:ADDRESS].")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +42,21 @@ class Engines:
         int,
         more("--jobs", "-j", min=0, help="Processes for blocks of users or songs; 0: all cores."),
     ] = 1
-    runner: Annotated[Literal["local", "ray", "dask"], more(help="Engine for blocks of users.")] = (
-        "local"
-    )
-    address: Annotated[
-        str | None, more(help="Address of a Ray or Dask cluster [default: local].")
-    ] = None
+    runner: RunnerOption = LOCAL
 
     @contextmanager
     def work(self, *, quiet: bool = False, keeps: bool = True) -> Iterator[Work]:
         """Yield the engine; with `keeps`, Ctrl-C finishes the blocks in progress first."""
-        if self.address and self.runner == "local":
-            raise InputError("--address needs --runner ray or --runner dask")
         jobs = self.jobs or os.cpu_count() or 1
-        if self.runner == "local" and jobs == 1:
+        if self.runner == LOCAL and jobs == 1:
             yield Work()
             return
-        from audiorec.engines.tasks import engine_of
+        from audiorec.engines.tasks import engine_of, parse_runner
 
+        runner, address = parse_runner(self.runner)
         if not keeps:
-            yield Work(engine_of(self.runner, address=self.address, jobs=jobs))
+            yield Work(engine_of(runner, address=address, jobs=jobs))
             return
         with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
-            engine = engine_of(self.runner, address=self.address, jobs=jobs, stop=stop)
+            engine = engine_of(runner, address=address, jobs=jobs, stop=stop)
             yield Work(engine, stop, progress_lines(quiet=quiet))

@@ -9,12 +9,14 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check
-from audiorec_cli.shared.options import RuleOption, also_known, more
+from audiorec_cli.shared.options import also_known, more
+from audiorec_cli.shared.settings import values_for
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
     from audiorec.listening.likes import Liked
+    from audiorec.listening.reading import LogReading
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
@@ -46,24 +48,49 @@ FeaturesOption = Annotated[
 ]
 
 
+ReadingOption = Annotated[
+    list[str] | None,
+    more(
+        "--reading",
+        metavar="NAME=VALUE",
+        help="How the log is read: skip_bad_rows, filter=looped,flood,skip-chain,shared-device, "
+        "rule=FILE for liked songs (repeatable).",
+    ),
+]
+
+
+def reading_of(texts: list[str] | None) -> "LogReading":
+    """Return how a log is read; the file of a rule may be remote."""
+    from audiorec.files.copies import with_local
+    from audiorec.files.storage import is_uri
+    from audiorec.listening.reading import LogReading
+
+    given = values_for(texts, LogReading, option="--reading")[0]
+    if "rule" in given and is_uri(str(given["rule"])):
+        given["rule"] = with_local(str(given["rule"]))
+    return LogReading(**given)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListeningOptions:
-    """Options for reading plays: filters, and what forms one sequence."""
+    """Options for reading histories: of plays or likes, of whom, and how the log is read."""
 
+    likes: Annotated[
+        bool, typer.Option("--likes", help="Histories are liked songs instead of plays.")
+    ] = False
     by: Annotated[
         PlaysOf | None,
         more(
             "--by",
-            help="One sequence per user, session or list [default: user; list if the model is].",
+            help="One history per user, session or list [default: user; list if the model is].",
         ),
     ] = None
-    filters: Annotated[
-        list[str] | None,
-        more("--filter", help="Drop: flood, looped, skip-chain, shared-device."),
-    ] = None
-    skip_bad_rows: Annotated[
-        bool, more("--skip-bad-rows", help="Skip rows that cannot be used.")
-    ] = False
+    reading: ReadingOption = None
+
+    @property
+    def how(self) -> "LogReading":
+        """How the log is read."""
+        return reading_of(self.reading)
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
         """Read the finished plays of a log, in order of listening."""
@@ -71,16 +98,15 @@ class ListeningOptions:
 
     def read(self, log: Path) -> "Interactions":
         """Read a log."""
-        from audiorec.listening.interactions import read_interactions
-
         check(log, InputKind.LOG)
-        return read_interactions(log, skip_bad_rows=self.skip_bad_rows)
+        return self.how.log(log)
 
     def plays(self, read: "Interactions", by: PlaysOf | None = None) -> "Sequences":
         """Return the finished plays of a log, in order of listening."""
-        from audiorec.listening.sequences import to_sequences
-
-        return to_sequences(read, by=by or self.by or "user", filters=tuple(self.filters or ()))
+        how = self.how
+        if how.rule is not None:
+            raise InputError("--reading rule=FILE defines liked songs: it needs --likes")
+        return how.plays(read, by or self.by or "user")
 
     def asked_by(self, *channels: "Channel") -> PlaysOf:
         """Return what a history is for trained channels: as given, or else as in their training.
@@ -99,24 +125,17 @@ class ListeningOptions:
         say("note: one history per list, as the model was trained; per user: --by user")
         return "list"
 
-    def liked(self, read: "Interactions", rule: Path | None) -> "Liked":
+    def liked(self, read: "Interactions") -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
-        from audiorec.listening.likes import to_liked
-        from audiorec.listening.rule import load_rule
-
-        if self.by not in (None, "user") or self.filters:
-            raise InputError("--likes is per user: it cannot be combined with --by or --filter")
-        return to_liked(read, load_rule(rule) if rule else None)
+        if self.by not in (None, "user"):
+            raise InputError("--likes is per user: it cannot be combined with --by")
+        return self.how.liked(read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryOptions(ListeningOptions):
     """Users to query a trained model for: from a log, from profiles, or both."""
 
-    likes: Annotated[
-        bool, typer.Option("--likes", help="Use liked songs as histories, as in training.")
-    ] = False
-    rule: RuleOption = None
     profiles: Annotated[
         Path | None, also_known(metavar="FILE", help="User profiles: user_id and attributes.")
     ] = None
@@ -142,7 +161,7 @@ class QueryOptions(ListeningOptions):
         if log is not None:
             read = self.read(log)
             if self.likes:
-                known = self.liked(read, self.rule).liked
+                known = self.liked(read).liked
             else:
                 known = self.plays(read, self.asked_by(channel))
         if users is not None:
@@ -162,8 +181,8 @@ class QueryOptions(ListeningOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SideOptions(ListeningOptions):
-    """Adds side information on songs and users to the options of a log."""
+class TrainingOptions(ListeningOptions):
+    """What a channel learns from: histories, and side information on songs and users."""
 
     vectors: SoundOption = None
     features: FeaturesOption = None
@@ -204,16 +223,6 @@ class SideOptions(ListeningOptions):
             favourites=self.favourites,
         )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingOptions(SideOptions):
-    """Options of the training data of a channel."""
-
-    likes: Annotated[
-        bool, typer.Option("--likes", help="Train on liked songs instead of plays.")
-    ] = False
-    rule: RuleOption = None
-
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
         from audiorec.listening.events import EVENTS
@@ -223,12 +232,10 @@ class TrainingOptions(SideOptions):
 
         if is_prepared(log):
             return self._prepared(log)
-        if self.rule is not None and not self.likes:
-            raise InputError("--rule defines liked songs: it needs --likes")
         read, context, logs = self.read(log), self.context(), file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
-            found = self.liked(read, self.rule)
+            found = self.liked(read)
             return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         by = self.by or "user"
@@ -245,17 +252,17 @@ class TrainingOptions(SideOptions):
         from audiorec.recall.contract.data import RecallData
 
         log = read_prepared(folder)
-        of = log.about.get("by", "user")
-        if self.likes or self.rule is not None:
+        of, how = log.about.get("by", "user"), self.how
+        if self.likes or how.rule is not None:
             raise InputError(
                 f"{folder}: prepared listening has only plays; --likes needs the log itself"
             )
         if self.by not in (None, of) or (
-            self.filters and sorted(self.filters) != log.about.get("filters")
+            how.filter and sorted(how.filter) != log.about.get("filters")
         ):
             raise InputError(
                 f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}; "
-                "prepare it again: audiorec listening prepare with --by and --filter"
+                "prepare it again: audiorec listening prepare with --by and --reading filter=..."
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
@@ -266,4 +273,4 @@ def sound_of(
     vectors: Path | None, features: Path | None = None, songs: Path | None = None
 ) -> "Sound | None":
     """Return the sound of songs, from features if given; artists come from the store."""
-    return SideOptions(vectors=vectors, features=features, songs=songs).context().sound
+    return TrainingOptions(vectors=vectors, features=features, songs=songs).context().sound

@@ -39,9 +39,6 @@ LogArgument = Annotated[Path, typer.Argument(metavar="LOG", help="Parquet, .csv 
 LogOption = Annotated[
     Path, typer.Option("--interactions", "-i", metavar="LOG", help="The listening log.")
 ]
-RuleOption = Annotated[
-    Path | None, typer.Option("--rule", help="Rule for liked songs, in TOML or JSON.")
-]
 
 # Songs in folders.
 IdFromOption = Annotated[

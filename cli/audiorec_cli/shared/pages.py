@@ -25,6 +25,7 @@ from audiorec.options import declared
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.options import ADVANCED, typer_option
 from audiorec_cli.shared.places import placed
+from audiorec_cli.shared.settings import described
 
 Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -50,8 +51,13 @@ _VALUES = (
 SPREAD = ("k", "interests")  # options that take several numbers
 
 
+SETTINGS = "Settings"  # the panel of what --set changes
+
+
 class Page(TyperCommand):
-    """A command whose help is drawn by `_draw`."""
+    """A command whose help is drawn by `_draw`; `sets` are the dataclasses that --set changes."""
+
+    sets: tuple[str, ...] = ()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; options in `SPREAD` take several numbers: --k 10 20."""
@@ -84,12 +90,21 @@ def group(text: str, *, cls: type[Contents] = Contents, **settings: Any) -> type
 
 
 def command(
-    parent: typer.Typer, name: str | None = None, *, panel: str | None = None, **settings: Any
+    parent: typer.Typer,
+    name: str | None = None,
+    *,
+    panel: str | None = None,
+    sets: tuple[str, ...] = (),
+    **settings: Any,
 ) -> Callable[[Function], Function]:
-    """Return a decorator that adds a function to a group as one of its commands."""
+    """Return a decorator that adds a function to a group as one of its commands.
+
+    `sets` are the dataclasses of the library, as ``module:Class``, whose fields --set changes.
+    """
+    kind = type("SettingPage", (Page,), {"sets": sets}) if sets else Page
 
     def add(function: Function) -> Function:
-        parent.command(name, cls=Page, rich_help_panel=panel, **settings)(placed(_flat(function)))
+        parent.command(name, cls=kind, rich_help_panel=panel, **settings)(placed(_flat(function)))
         return function
 
     return add
@@ -206,13 +221,16 @@ def _panels(command: Any, ctx: Any) -> Panels:
             title = getattr(parameter, "rich_help_panel", None) or usual
             name = _short(record[0]) if is_option else record[0].partition(" ")[0]
             panels.setdefault(title, []).append((name, record[1]))
+    if sets := getattr(command, "sets", ()):
+        panels[SETTINGS] = list(described(sets, but=[p.name for p in command.params]))
     own: Panels = {name: panels.pop(name) for name in ("Arguments", "Options") if name in panels}
     for name in command.list_commands(ctx) if isinstance(command, TyperGroup) else ():
         member = command.commands[name]
         title = getattr(member, "rich_help_panel", None) or "Commands"
         first = _parts(member.help)[0].partition("\n\n")[0]
         panels.setdefault(title, []).append((name, first.replace("\n", " ")))
-    if ADVANCED in panels:
-        panels[ADVANCED] = panels.pop(ADVANCED)  # last
+    for last in (ADVANCED, SETTINGS):
+        if last in panels:
+            panels[last] = panels.pop(last)
     # A group lists its commands before its few options; a command lists options in order.
     return {**panels, **own} if isinstance(command, TyperGroup) else {**own, **panels}

@@ -2,7 +2,7 @@
 
     --vectors s3://bucket/vecs.parquet   ──placed──▶  the command gets the path of a local copy
     --out s3://bucket/lists.parquet      ──placed──▶  it gets a local path, uploaded at the end
-    -i plays/ --until 2026-11-25         ──placed──▶  it gets a log of these days
+    -i plays/ --days ..2026-11-25        ──placed──▶  it gets a log of these days
     --out lists/ --day 2026-11-25        ──placed──▶  it writes lists/dt=2026-11-25/
 
 The command itself sees local paths only. The table in `reach` decides whether a path is read or
@@ -13,7 +13,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import wraps
 from inspect import Parameter
@@ -36,13 +36,10 @@ LOG_NAMES = ("file",)  # parameters that may also be a log: listening check FILE
 DayOption = Annotated[
     str | None, typer.Option(metavar="DAY", help="Read up to this day and write OUT/dt=DAY/.")
 ]
-SinceOption = Annotated[
-    str | None, more(metavar="DAY", help="First day to read, for a log in folders by day.")
+DaysOption = Annotated[
+    str | None,
+    more(metavar="A..B", help="Days of the log to read: ..2026-11-25, 2026-11-01..2026-11-25."),
 ]
-UntilOption = Annotated[
-    str | None, more(metavar="DAY", help="Last day to read; later rows are ignored.")
-]
-OffsetOption = Annotated[str, more(metavar="+HH:MM", help="UTC offset of midnight [default: UTC].")]
 CONTEXT = "context_"
 DAY_FILE = "part-00000.parquet"
 SUCCESS = "_SUCCESS"
@@ -71,7 +68,6 @@ GOES_ON = {("recall export", "output"), ("playlists", "output")}
 # Folders of which a command reads only the matching files.
 PARTS = {
     ("runs list", "place"): r".*run\.json",
-    ("recall export", "earlier"): r"manifest\.json|served/.*",
 }
 
 
@@ -98,6 +94,8 @@ class OpenOutputs:
         Empty files that mark a day as complete: path or URI, with the output that must exist.
     of_day : str
         The place of the record of an output by day; empty if the command does not write by day.
+    day_before : str, optional
+        The output of the day before, of a command that writes by day.
     is_one_file : bool
         Whether a day is one file, not a folder that marks its own completion.
     """
@@ -107,6 +105,7 @@ class OpenOutputs:
     records: dict[str, str] = field(default_factory=dict)
     marks: list[tuple[str, Path]] = field(default_factory=list)
     of_day: str = ""
+    day_before: str | None = None
     is_one_file: bool = False
 
     def deliver(self) -> None:
@@ -127,7 +126,7 @@ class OpenOutputs:
             one.release()
         for held in (self.waiting, self.named, self.records, self.marks):
             held.clear()
-        self.of_day, self.is_one_file = "", False
+        self.of_day, self.day_before, self.is_one_file = "", None, False
 
 
 OUTPUTS = OpenOutputs()
@@ -156,11 +155,10 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [_with_parser(p) if p.name in places else p for p in given]
     names = {p.name for p in given}
     options: dict[str, Any] = {"day": DayOption} if by_day else {}
-    if logs and "since" not in names:
-        options |= {"since": SinceOption, "until": UntilOption, "utc_offset": OffsetOption}
+    if logs and "days" not in names:
+        options |= {"days": DaysOption}
     for name, hint in options.items():
-        default = "" if name == "utc_offset" else None
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default))
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=None))
     # click passes the context to one parameter: use the command's own if it has one.
     own = next((p.name for p in given if p.annotation is typer.Context), "")
     if not own:
@@ -219,6 +217,20 @@ def output_name(path: object) -> str:
     return OUTPUTS.named.get(str(path), str(path))
 
 
+def yesterdays_output(*, only: str) -> Path | None:
+    """Return the output of the day before, for a command that writes by day.
+
+    Of a remote one, the files that match `only` are copied.
+    """
+    from audiorec.files.copies import local_folder
+    from audiorec.files.storage import is_uri
+
+    before = OUTPUTS.day_before
+    if before is None or not is_uri(before):
+        return None if before is None else Path(before)
+    return Path(local_folder(before, only=lambda name: bool(re.fullmatch(only, name))))
+
+
 def output_record(path: object) -> str | None:
     """Return the place of the record of an output, None if it is beside it."""
     return OUTPUTS.records.get(str(path))
@@ -270,16 +282,16 @@ def _with_parser(parameter: Parameter) -> Parameter:
 
 
 def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
-    from audiorec.listening.log_files import Days, parse_day
+    from audiorec.listening.log_files import Days, parse_day, parse_days, with_offset
 
-    day = parse_day(given["day"], "--day") if given.get("day") else None
-    since, until = (
-        parse_day(given[name], f"--{name}") if given.get(name) else None
-        for name in ("since", "until")
-    )
-    if day is not None and until is not None:
-        raise InputError("--day already sets the last day to read: leave --until out")
-    return Days(since=since, until=day or until, utc_offset=given.get("utc_offset") or ""), day
+    days = parse_days(given["days"], "--days") if given.get("days") else Days()
+    if not given.get("day"):
+        return days, None
+    text, offset = with_offset(given["day"])
+    day = parse_day(text, "--day")
+    if days.until is not None:
+        raise InputError("--day already sets the last day to read: write --days A..")
+    return replace(days, until=day, utc_offset=offset or days.utc_offset), day
 
 
 def _by_day(
@@ -294,9 +306,7 @@ def _by_day(
     of_day = _below(out, day_folder(day))
     if kind == "file":
         of_day = _below(of_day, DAY_FILE)
-    if "earlier" in places and values["earlier"] is None:
-        before = day_before(out, day)
-        values["earlier"] = None if before is None else path_or_uri(before)
+    OUTPUTS.day_before = day_before(out, day)
     if values.get("recall") is not None:
         values["recall"] = path_or_uri(folder_of_day(_text(values["recall"]), day))
     OUTPUTS.of_day, OUTPUTS.is_one_file = record_of(out), kind == "file"

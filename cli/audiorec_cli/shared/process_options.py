@@ -1,4 +1,4 @@
-"""Training in several processes: the engine that starts them, and the task of each."""
+"""Training in several processes: what starts them, and the task of each."""
 
 import os
 import sys
@@ -7,10 +7,11 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec_cli.shared.console import say
+from audiorec_cli.shared.engines import LOCAL
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import TrainingOptions
 from audiorec_cli.shared.options import more
@@ -23,35 +24,33 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.channel import Channel
     from audiorec.types import LineProgress
 
-Engine = Literal["torchrun", "ray"]
-PROCESSES = 2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessOptions:
     """Options for training one model in several processes."""
 
-    engine: Annotated[
-        Engine | None, more("--engine", help="Train in several processes: torchrun or Ray.")
-    ] = None
     processes: Annotated[
-        int | None, more("--processes", min=1, help=f"Number of processes [default: {PROCESSES}].")
-    ] = None
-    address: Annotated[
-        str | None,
-        more("--address", help="ray: address of a cluster, such as auto [default: local]."),
-    ] = None
+        int, more("--processes", min=1, help="Processes that train the model together.")
+    ] = 1
+    runner: Annotated[
+        str, more("--runner", help="Where they run: local (by torchrun) or ray[:ADDRESS].")
+    ] = LOCAL
+
+    @property
+    def launches(self) -> bool:
+        """Whether other processes train the model."""
+        return self.processes > 1 or self.runner != LOCAL
 
     def check(self, kind: "type[Channel]") -> None:
         """Refuse options that do not fit, before anything starts."""
-        if self.engine is None:
-            if self.processes is not None or self.address is not None:
-                raise InputError("--processes and --address need --engine torchrun or ray")
+        if not self.launches:
             return
-        if self.address is not None and self.engine != "ray":
+        from audiorec.engines.tasks import parse_runner
+
+        if parse_runner(self.runner)[0] == "dask":
             raise InputError(
-                "--address is for --engine ray; on several machines start torchrun on each "
-                "(docs/training.md)"
+                "--runner is local or ray[:ADDRESS] for training; without Ray, start torchrun on "
+                "each machine (docs/training.md)"
             )
         if not kind.together:
             from audiorec.recall.registry import CHANNELS, channel_class
@@ -60,7 +59,7 @@ class ProcessOptions:
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError(
-                "already running under torchrun with several processes: leave --engine out"
+                "already running under torchrun with several processes: leave --processes out"
             )
         if find_spec("torch") is None:
             raise MissingExtraError(f"training {kind.name}", "train", "No module named 'torch'")
@@ -94,7 +93,7 @@ class ProcessOptions:
             },
         )
         if not quiet:
-            say(f"{self.processes or PROCESSES} processes with {self._where}")
+            say(f"{self.processes} processes with {self._where}")
         with graceful_stop("this step is", quiet=quiet) as stop:
             found = self._run(task, out, stop, quiet=quiet)
         if found is None:
@@ -103,22 +102,24 @@ class ProcessOptions:
 
     @property
     def _where(self) -> str:
-        if self.engine == "ray":
-            return f"Ray at {self.address}" if self.address else "Ray on this machine"
-        return "torchrun on this machine"
+        runner, _, address = self.runner.partition(":")
+        name = "torchrun" if runner == LOCAL else "Ray"
+        return f"{name} at {address}" if address else f"{name} on this machine"
 
     def _run(self, task: Any, out: Path, stop: "Event", *, quiet: bool) -> Any:
-        n = self.processes or PROCESSES
+        from audiorec.engines.tasks import parse_runner
+
+        runner, address = parse_runner(self.runner)
         told: dict[str, Any] = {"stop": stop, "tell": None if quiet else epoch_line, "remark": say}
-        if self.engine == "ray":
+        if runner == "ray":
             from audiorec.learning.by_ray import by_ray
 
             storage = out.absolute().parent
             with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
-                return by_ray(task, n, address=self.address, storage=storage, **told)
+                return by_ray(task, self.processes, address=address, storage=storage, **told)
         from audiorec.learning.by_torchrun import by_torchrun
 
-        return by_torchrun(task, n, **told)
+        return by_torchrun(task, self.processes, **told)
 
 
 def train_part(

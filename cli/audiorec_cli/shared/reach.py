@@ -32,34 +32,28 @@ class Reach(StrEnum):
 FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
 _BY_NAME = {
     Reach.CHOOSES: """
-        absolute all all-songs allow-failures also any-song artist-gap buckets by cold cold-share
-        cold-songs cold-users column columns curve days device diversity draws
-        dry-run embedding-column engine entry epochs every exclude explain exposures facts
-        field filter flatness form format gamma guard-formulas half-life heard hidden
-        hop id-column include include-non-music input interests item job jobs json k
-        keep-heard keep-known keep-unmatched kind last likes long-days
-        max-per-album max-per-artist max-problems method min-songs minimum minutes
-        model-id neighbours new-songs normalise on-duplicate only per-artist
-        per-interest per-song per-user piece-songs popularity portrait processes projection
-        quiet quota replay-share retry-failed role seed sensitive served-days sessions set
-        settle short-days short-share signal since size song-draws split split-seed steps
-        strict table tags task tastes test tolerance units until user users utc-offset valid
-        vector-only watch weights what why wide""",
+        absolute all allow-failures also artist-gap buckets by cold-share columns curve
+        days device diversity dry-run engine entry epochs every exclude explain facts
+        field format gamma guard-formulas held-out hidden hop include include-non-music
+        input item job jobs json k keep keep-heard kind last likes max-per-album
+        max-per-artist max-problems minimum minutes near on-duplicate only piece-songs
+        portrait processes projection quiet retry-failed role seed set settle size split
+        steps strict table tags task user users vector-only watch weights what why wide""",
     Reach.READS: """
-        allowed artists candidates earlier embeddings errors favourites features files
-        files-from folder from fused histories id-from import interactions less-like lists
-        manifest new-to profiles rule scores side songs source targets test-histories
-        triples tuned upper-bound vectors""",
+        allowed artists candidates embeddings errors exposures favourites features
+        files files-from folder from fused histories id-from import interactions less-like
+        lists manifest new-to profiles scores side songs source targets test-histories
+        triples tuned vectors""",
     Reach.WRITES: """
-        add beside cache config day keep-mtime log-json m3u8 metrics-textfile
-        onnx out pictures plot replace report save-undo undo work work-dir write""",
+        add beside cache config day keep-mtime log-json m3u8 metrics-textfile onnx out
+        pictures plot replace report save-undo undo work-dir write""",
     Reach.DELETES: "overwrite prune regroup upgrade",
     Reach.LOADS: "backbone head models other-config recall spec",
     Reach.CONNECTS: """
         address host host-name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """
-        epsilon follow-links max-duration max-failures memory-limit partial rate
-        seconds skip-bad-rows timeout""",
+        epsilon follow-links max-duration max-failures memory-limit partial rate reading
+        seconds timeout""",
 }
 # Options with another meaning in one command.
 _IN_COMMAND = {
@@ -70,12 +64,8 @@ _IN_COMMAND = {
     ("shards one", "features"): Reach.WRITES,
     ("shards all", "scores"): Reach.WRITES,
     ("shards all", "features"): Reach.WRITES,
-    ("cold-start audience", "exposures"): Reach.CHOOSES,
-    ("cold-start songs", "exposures"): Reach.CHOOSES,
     ("store merge", "beside"): Reach.READS,
     ("store verify", "beside"): Reach.READS,
-    ("recall fuse", "exposures"): Reach.READS,
-    ("recall export", "exposures"): Reach.READS,
 }
 _REACH = {name: reach for reach, names in _BY_NAME.items() for name in names.split()}
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.progress import graceful_stop, stopped
+from audiorec_cli.shared.settings import values_for
 
 if TYPE_CHECKING:
     from audiorec.recall.contract.channel import Channel
@@ -21,7 +23,9 @@ FIELDS = {"epochs": "max_epochs"}  # option to recipe field, where the names dif
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="A setting of the channel; see recall list CHANNEL."
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the channel (repeatable); see recall list CHANNEL.",
     ),
 ]
 
@@ -35,31 +39,35 @@ def with_recipe(
     for name, value in given.items():
         if value is not None and FIELDS.get(name, name) not in known:
             raise InputError(f"{kind.name} has no option --{name}")
-    chosen |= dict(_setting(kind, text) for text in settings)
+    recipe: Any = getattr(kind, "Recipe", None)
+    if settings:
+        if recipe is None:
+            raise InputError(f"--set {settings[0]}: {kind.name} has no settings")
+        chosen |= values_for(settings, recipe)[0]
     if not chosen:
         return kind()
-    recipe: Any = getattr(kind, "Recipe", None)
     make: Any = kind
     channel: Channel = make(recipe(**chosen))
     return channel
 
 
-def _setting(kind: "type[Channel]", text: str) -> tuple[str, Any]:
-    """Read ``name=value``."""
-    from audiorec.files.user_files import as_field_type, parse_value
+def variants(kind: "type[Channel]", settings: Sequence[str]) -> "list[Channel]":
+    """Return a channel for each value of a setting that is given several times, else one."""
+    given: dict[str, dict[str, None]] = {}
+    for text in settings:
+        given.setdefault(_name(text), {})[text] = None
+    found = []
+    for chosen in product(*given.values()):
+        differ = [text.replace("=", " = ") for text in chosen if len(given[_name(text)]) > 1]
+        # A separate class, so that each has its own name in a comparison.
+        named = {"name": ", ".join([kind.name, *differ])}
+        own = type(kind.__name__, (kind,), named) if differ else kind
+        found.append(with_recipe(own, {}, chosen))
+    return found
 
-    name, there, value = text.partition("=")
-    recipe: Any = getattr(kind, "Recipe", None)
-    try:
-        if not there or recipe is None:
-            raise InputError(f"NAME=VALUE expected; settings of {kind.name}: {_names(kind)}")
-        return name, as_field_type(recipe, name, parse_value(value))
-    except InputError as error:
-        raise InputError(f"--set {text}: {error}") from error
 
-
-def _names(kind: "type[Channel]") -> str:
-    return ", ".join(sorted(fields_of(kind))) or "none"
+def _name(text: str) -> str:
+    return text.partition("=")[0]
 
 
 def as_given(value: object) -> str:

@@ -1,4 +1,4 @@
-// Reports of `recall evaluate --json` and `recall compare --json` as charts side by side.
+// Reports of `recall evaluate --json` as charts side by side.
 // The files are read in the browser; nothing is uploaded.
 
 import { html, useState } from "../vendor/htm-preact.js";
@@ -38,7 +38,7 @@ export function ReportsView() {
   const sizes = [...new Set(rows.flatMap((row) => Object.keys(row.channel.measures[measure] || {})))].sort((a, b) => a - b);
   const size = sizes.includes(k) ? k : sizes[sizes.length - 1];
   return html`<div class="state reports"><h2>Reports</h2>
-    <p class="quiet">Compare reports written by <code>audiorec recall evaluate … --json > report.json</code> and <code>recall compare</code>.</p>
+    <p class="quiet">Compare reports written by <code>audiorec recall evaluate … --json > report.json</code>.</p>
     <p class="buttons"><label class="file">Add reports <input type="file" accept=".json,application/json" multiple onChange=${read} /></label>
       ${files.map((file) => html`<button class="small" title=${`Remove ${file.name}`}
         onClick=${() => reports.set({ files: files.filter((one) => one !== file) })}><bdi>${file.name}</bdi> ✕</button>`)}</p>

@@ -1,0 +1,109 @@
+"""Options of the form NAME=VALUE: what they become, and what is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.settings import described, made, values_for
+from audiorec_cli.shared.training import variants
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Limits.
+
+    Attributes
+    ----------
+    artist : int
+        Most songs of one artist.
+    names : tuple of str
+        Some names.
+    """
+
+    artist: int = 3
+    names: tuple[str, ...] = ()
+    hidden: tuple[int, ...] = (8,)
+    wide: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Dials:
+    """Dials, without a word on them."""
+
+    variety: float | None = None
+    file: Path | None = None
+
+
+def test_each_value_goes_to_the_class_that_has_the_field():
+    texts = ["artist=2", "variety=1", "wide", "file=a=b.toml"]
+    assert values_for(texts, Caps, Dials) == [
+        {"artist": 2, "wide": True},
+        {"variety": 1.0, "file": Path("a=b.toml")},
+    ]
+    assert values_for(None, Caps) == [{}]
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["names=a,b"], {"names": ("a", "b")}),
+        (["names=a", "names=b"], {"names": ("a", "b")}),
+        (['names=["a,b"]'], {"names": ("a,b",)}),
+        (["hidden=16,4"], {"hidden": (16, 4)}),
+        (["hidden=16"], {"hidden": (16,)}),
+        (["label=7"], {"label": "7"}),  # a text stays one
+        (["wide=false"], {"wide": False}),
+        (["artist=1", "artist=2"], {"artist": 2}),
+    ],
+)
+def test_values_have_the_type_of_the_field(texts, found):
+    assert values_for(texts, Caps) == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("artists=2", "--set artists=2: unknown setting 'artists'; there are: artist, hidden, "),
+        ("artist", "--set artist: expected artist=VALUE"),
+        ("artist=two", "--set artist=two: artist must be int, got 'two'"),
+        ("hidden=a", "--set hidden=a: hidden must be"),
+        ("label=x", "unknown setting 'label'"),
+        ("", "--set : unknown setting ''"),
+    ],
+)
+def test_what_is_refused(text, said):
+    with pytest.raises(InputError) as error:
+        values_for([text], Caps, but=["label"])
+    assert said in str(error.value)
+
+
+def test_options_of_their_own_come_first():
+    assert made(Caps, ["artist=2"], label="x") == Caps(artist=2, label="x")
+    with pytest.raises(InputError, match="unknown setting 'label'"):
+        made(Caps, ["label=y"], label="x")
+
+
+def test_what_a_help_page_says_of_settings():
+    place = f"{__name__}:Caps"
+    assert list(described([place])) == [
+        ("artist", "Most songs of one artist. [default: 3]"),
+        ("names", "Some names."),
+    ]
+    assert list(described([place, f"{__name__}:Dials"], but=["names"])) == [
+        ("artist", "Most songs of one artist. [default: 3]"),
+    ]
+
+
+def test_a_setting_given_several_times_is_compared():
+    from audiorec.recall import VsKnn
+
+    texts = ["neighbours=5", "neighbours=9", "neighbours=5", "history=20"]
+    found = variants(VsKnn, texts)
+    assert [(one.name, one.recipe.neighbours, one.recipe.history) for one in found] == [
+        ("vs-knn, neighbours = 5", 5, 20),
+        ("vs-knn, neighbours = 9", 9, 20),
+    ]
+    assert [one.name for one in variants(VsKnn, ["history=20"])] == ["vs-knn"]

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import SESSION_GAP_S, Sequences
-from audiorec.types import Float64Array, Int64Array, Pairs
+from audiorec.types import Int64Array, Pairs, Ragged
 
 WINDOW = 5  # positions apart in a session
 MAX_BASKET = 200  # songs; a list of thousands says little about any two of them
@@ -25,42 +24,32 @@ From = Literal["sessions", "playlists"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Baskets:
+class Baskets(Ragged):
     """Songs grouped by basket, in order within each basket."""
 
+    COLUMNS = ("song",)
+
+    starts: Int64Array  # (B + 1,)
     song: Int64Array  # (n,)
-    basket: Int64Array  # (n,): ascending
 
 
-def sessions(
-    user: npt.NDArray[np.integer],
-    song: npt.NDArray[np.integer],
-    timestamp: Float64Array,
-    *,
-    gap_s: float = SESSION_GAP_S,
-) -> Baskets:
-    """Split each user's plays into sessions at gaps of more than `gap_s` seconds.
-
-    Rows may be in any order.
+def sessions(plays: Sequences, *, gap_s: float = SESSION_GAP_S) -> Baskets:
+    """Split each owner's plays into sessions at gaps of more than `gap_s` seconds.
 
     Examples
     --------
-    >>> found = sessions(np.array([0, 0, 0]), np.array([7, 8, 9]), np.array([0.0, 9e3, 9.1e3]))
-    >>> found.basket.tolist()
+    >>> times = np.array([0.0, 9e3, 9.1e3])
+    >>> plays = Sequences(("ana",), ("a", "b", "c"), np.array([0, 3]), np.arange(3), times)
+    >>> sessions(plays).owner.tolist()
     [0, 1, 1]
     """
     if not gap_s > 0:
         raise InputError(f"the gap between sessions must be above 0 seconds, got {gap_s}")
-    order = np.lexsort((timestamp, user))
+    order = np.lexsort((plays.time, plays.owner))
     new = np.ones(len(order), np.bool_)
-    new[1:] = (np.diff(user[order]) != 0) | (np.diff(timestamp[order]) > gap_s)
-    return Baskets(song[order].astype(np.int64), np.cumsum(new) - 1)
-
-
-def playlists(owner: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Baskets:
-    """Make one basket of each owner's songs, in the given order."""
-    order = np.argsort(owner, kind="stable")
-    return Baskets(song[order].astype(np.int64), owner[order].astype(np.int64))
+    new[1:] = (np.diff(plays.owner) != 0) | (np.diff(plays.time[order]) > gap_s)
+    starts = np.append(np.flatnonzero(new), len(order))
+    return Baskets(starts, plays.song[order].astype(np.int64))
 
 
 def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
@@ -70,13 +59,13 @@ def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pai
 
     Examples
     --------
-    >>> found = co_occurring(Baskets(np.array([4, 2, 4]), np.array([0, 0, 0])), 5, window=1)
+    >>> found = co_occurring(Baskets(np.array([0, 3]), np.array([4, 2, 4])), 5, window=1)
     >>> list(zip(found.user.tolist(), found.song.tolist(), found.weight.tolist()))
     [(2, 4, 2.0), (4, 2, 2.0)]
     """
-    song, basket = _shortened(baskets)
+    baskets = baskets.keep(baskets.place < MAX_BASKET)
+    song, basket, longest = baskets.song, baskets.owner, int(baskets.lengths.max(initial=0))
     keys = []
-    longest = int(np.bincount(basket).max()) if len(basket) else 0
     for apart in range(1, min(window or longest, longest - 1) + 1):
         together = basket[apart:] == basket[:-apart]
         a, b = song[:-apart][together], song[apart:][together]
@@ -89,15 +78,6 @@ def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pai
         counts.astype(np.float32),
         np.full(len(found), np.nan),
     )
-
-
-def _shortened(baskets: Baskets) -> tuple[Int64Array, Int64Array]:
-    if not len(baskets.basket):
-        return baskets.song, baskets.basket
-    _, first, counts = np.unique(baskets.basket, return_index=True, return_counts=True)
-    place = np.arange(len(baskets.basket)) - np.repeat(first, counts)
-    keep = place < MAX_BASKET
-    return baskets.song[keep], baskets.basket[keep]
 
 
 def song_pairs(
@@ -123,9 +103,9 @@ def song_pairs(
     [(0, 1), (1, 0)]
     """
     if source == "sessions":
-        baskets = sessions(plays.owner, plays.song, plays.time, gap_s=gap_s)
+        baskets = sessions(plays, gap_s=gap_s)
     else:
-        baskets, window = playlists(plays.owner, plays.song), 0
+        baskets, window = Baskets(plays.starts, plays.song.astype(np.int64)), 0
     pairs = co_occurring(baskets, len(plays.song_ids), window=window)
     if not len(pairs):
         raise InputError(f"no two known songs occur together in one of the {source}")

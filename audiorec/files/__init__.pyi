@@ -7,6 +7,7 @@ from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
 from audiorec.files.copies import with_local as with_local
 from audiorec.files.json_files import parse_json as parse_json
+from audiorec.files.npz import read_npz as read_npz
 from audiorec.files.own_files import NO_ROOM as NO_ROOM
 from audiorec.files.own_files import read_own as read_own
 from audiorec.files.own_files import refuse_link as refuse_link
@@ -35,7 +36,6 @@ from audiorec.files.user_files import as_type as as_type
 from audiorec.files.user_files import from_table as from_table
 from audiorec.files.user_files import parse_value as parse_value
 from audiorec.files.user_files import read_lines as read_lines
-from audiorec.files.user_files import read_npz as read_npz
 from audiorec.files.user_files import read_settings as read_settings
 from audiorec.files.visible import clock as clock
 from audiorec.files.visible import html_table as html_table

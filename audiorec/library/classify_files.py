@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError, SongError
-from audiorec.files.arrow import pandas_frame
+from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import html_table, text_table
 from audiorec.library.readings import readings
 from audiorec.library.unchanged import unchanged_rows

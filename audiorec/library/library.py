@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from audiorec.files.arrow import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.copies import with_local
+from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.visible import clock, html_table, visible
 from audiorec.library.classify_files import Readings
 from audiorec.library.readings import readings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.extraction.reader import song_of, tags_of
-from audiorec.files.arrow import pandas_frame
+from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
 

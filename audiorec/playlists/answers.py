@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import integers, pandas_frame
+from audiorec.files.arrow import integers
+from audiorec.files.frames import pandas_frame
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.draft import PlaylistRequest
 from audiorec.playlists.listed_songs import list_html, list_text

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, StoreError
-from audiorec.files.arrow import integers, pandas_frame
+from audiorec.files.arrow import integers
+from audiorec.files.frames import pandas_frame
 from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
 from audiorec.search.result_tables import (

@@ -46,8 +46,9 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.files.arrow import floats, integers, matrix, string_array
+from audiorec.files.npz import read_npz
 from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
-from audiorec.files.user_files import column_names, read_npz, read_table
+from audiorec.files.user_files import column_names, read_table
 from audiorec.store.parquet import MAX_BYTES, check_ids
 from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
 from audiorec.store.store import near_names

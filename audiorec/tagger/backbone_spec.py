@@ -19,7 +19,8 @@ import numpy as np
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.json_files import parse_json
-from audiorec.files.user_files import csv_rows, read_lines, read_npz, read_text
+from audiorec.files.npz import read_npz
+from audiorec.files.user_files import csv_rows, read_lines, read_text
 from audiorec.spec import (
     CURVES,
     PADDINGS,

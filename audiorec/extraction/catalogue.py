@@ -40,8 +40,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from audiorec.audio.sniff import begins_like_audio
-from audiorec.audio.tags import read_tag
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import within_int64
 from audiorec.files.user_files import csv_rows, input_errors, table_rows
@@ -325,6 +323,8 @@ def _is_song(path: str) -> bool:
 
 def _begins_like_audio(path: str) -> bool:
     """Return whether the first bytes look like audio, or the file exists but cannot be read."""
+    from audiorec.audio.sniff import begins_like_audio  # rarely needed
+
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
@@ -456,6 +456,8 @@ def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
 
 
 def _by_tag(tag: str, vectors: Path | None) -> Naming:
+    from audiorec.audio.tags import read_tag
+
     if not _TAG_NAME.fullmatch(tag):
         raise InputError(f"--id-from tag:NAME: {tag!r} is not a valid tag name")
     known = known_names(vectors, tag) if vectors is not None else {}

@@ -25,7 +25,6 @@ import io
 import json
 import stat
 import sys
-import tomllib
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -334,6 +333,8 @@ def read_settings(path: Path, table: str) -> Mapping[str, Any]:
     InputError
         If the file is missing, not TOML, lacks the table, or has an unknown one.
     """
+    import tomllib  # what most commands do not need
+
     text = read_text(path, "cannot read the settings")
     try:
         content = tomllib.loads(text)

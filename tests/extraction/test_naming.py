@@ -9,8 +9,8 @@ from made_songs import write_song
 from odd_files import append, id3v1, mp3, prepend
 from quick_songs import QuickWorkers
 
+from audiorec.audio import tags
 from audiorec.errors import InputError
-from audiorec.extraction import catalogue
 from audiorec.extraction import run as extraction
 from audiorec.extraction.catalogue import (
     find_songs,
@@ -219,7 +219,7 @@ def test_files_that_did_not_change_are_not_opened_for_their_tags(tagged, out, mo
     form = "tag:musicbrainz_trackid"
     extract(tagged, out, form)
     opened = []
-    monkeypatch.setattr(catalogue, "read_tag", lambda path, _tag: opened.append(Path(path).name))
+    monkeypatch.setattr(tags, "read_tag", lambda path, _tag: opened.append(Path(path).name))
     name = parse_naming(form, vectors=out)
     assert [name(str(tagged / n), n) for n in ("a.mp3", "b.mp3", "c.mp3")] == [*MBIDS, "c.mp3"]
     assert opened == []

@@ -43,7 +43,7 @@ BRINGS = {  # what shows that an extra is there
     "retag": "mutagen",
     "watch": "watchfiles",
     "web": "starlette uvicorn h11",
-    "federated": "cryptography onnx private_set_intersection",
+    "federated": "cryptography private_set_intersection",
 }
 PATHS = ("pip", "uv pip", "pipx", "uvx", "uv tool")
 WITH_EXTRAS = ("pip", "uv pip")

@@ -326,11 +326,6 @@ class Leak:
         strong = self.attack != NEAREST or self.undefended.value >= MUST_FIND
         return self.undefended.low > self.chance and strong
 
-    @property
-    def by(self) -> str:
-        """Party that could run the attack."""
-        return AGAINST[self.attack]
-
 
 @dataclass(frozen=True, slots=True)
 class LeakTable:
@@ -343,25 +338,12 @@ class LeakTable:
         return [
             {
                 "attack": leak.attack,
-                "by": leak.by,
+                "by": AGAINST[leak.attack],
                 "chance": round(leak.chance, 6),
                 "undefended": _plain(leak.undefended),
                 "defended": _plain(leak.defended),
                 "counts": leak.counts,
             }
-            for leak in self.leaks
-        ]
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return texts for a table: attack, by, chance, undefended, defended."""
-        return [
-            (
-                leak.attack,
-                leak.by,
-                f"{leak.chance:.4f}",
-                str(leak.undefended),
-                str(leak.defended) if leak.counts else "does not count",
-            )
             for leak in self.leaks
         ]
 

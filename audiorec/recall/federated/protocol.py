@@ -165,28 +165,17 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _settings(value: Any) -> bool:
+    """Whether a value is an object; its size is bounded by the header, and it is only compared."""
+    return isinstance(value, dict)
 
 
-def _named(check: Check, most: int) -> Check:
-    """Return a check for an object of at most `most` values with short names."""
-
-    def is_good(value: Any) -> bool:
-        return (
-            isinstance(value, dict)
-            and len(value) <= most
-            and all(NAME.fullmatch(name) and check(one) for name, one in value.items())
-        )
-
-    return is_good
-
-
-def _setting(value: Any) -> bool:
-    """Whether a value is plain or a short list of plain values."""
-    if isinstance(value, list):
-        return len(value) <= 64 and all(map(_setting, value))
-    return value is None or isinstance(value, bool) or _number(value) or _text(value)
+def _figures(value: Any) -> bool:
+    """Whether a value is an object of finite numbers with short names."""
+    return isinstance(value, dict) and all(
+        NAME.fullmatch(name) and type(one) in (int, float) and math.isfinite(one)
+        for name, one in value.items()
+    )
 
 
 def _counts(value: Any) -> bool:
@@ -210,7 +199,7 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
             "purpose": _one_of(*PURPOSES),
             "nonce": _digits(64),
             "fingerprint": _digits(0, 16),
-            "settings": _named(_setting, 128),
+            "settings": _settings,
             "alignment": _digits(0, 64),
         },
         MessageKind.WELCOME: {"nonce": _digits(64)},
@@ -225,7 +214,7 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
         MessageKind.GRADIENTS: {**STEP, **SHAPE},
         MessageKind.TABLE: {**SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
-        MessageKind.FIGURES: {"figures": _named(_number, 64)},
+        MessageKind.FIGURES: {"figures": _figures},
         MessageKind.BEGIN: STEP,
         MessageKind.SAVE: STEP,
         MessageKind.FINISH: {"space": _digits(16)},

@@ -116,7 +116,6 @@ def test_an_attack_that_fails_undefended_does_not_count():
     assert leak(NEAREST, 0.995, 0.99).counts
     assert not leak(NEAREST, 0.98, 0.97).counts
     table = LeakTable((leak(SUMMED, 0.3, 0.09), leak(NEAREST, 1.0, 1.0)))
-    assert [row[-1] for row in table.rows()] == ["does not count", "0.100 [0.050, 0.150]"]
     assert [one["counts"] for one in table.to_json()] == [False, True]
 
 

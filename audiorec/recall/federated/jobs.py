@@ -19,9 +19,8 @@ import numpy as np
 from audiorec.errors import LostPeerError, PeerError, SpecMismatchError
 from audiorec.files.own_files import RunFolder
 from audiorec.learning.bundle import check_target
-from audiorec.listening.profiles import Profiles, read_profiles
+from audiorec.listening.profiles import read_profiles
 from audiorec.recall.contract.channel import Trained
-from audiorec.recall.contract.data import RecallData
 from audiorec.recall.federated.alignment import (
     CPU_S,
     Alignment,
@@ -160,104 +159,98 @@ def train(
         from audiorec.learning.machine import import_torch
 
         import_torch("federated training")
-        run = _towers_partner if plan.role == "partner" else _towers_music
-    else:
-        run = _one_way_partner if plan.role == "partner" else _one_way_music
     with _run_folder(plan) as folder:
-        done: dict[str, Any] | None = run(plan, alignment, shared, how, folder.path)
+        side = _partner if plan.role == "partner" else _music
+        done = side(plan, alignment, shared, how, folder.path)
         if done is not None:
             folder.clear()
     return None if done is None else {**done, "users": len(alignment)}
 
 
-def _one_way_partner(
-    plan: PartyPlan, alignment: Alignment, shared: Shared[OneWayRecipe], how: PartyRun, _work: Path
+def _partner(
+    plan: PartyPlan, alignment: Alignment, shared: Shared[Any], how: PartyRun, work: Path
 ) -> dict[str, Any] | None:
-    people = read_profiles(plan.needs("profiles"))
-    users = _defended(plan, fit_users(people, shared.recipe))
-    channel = OneWay.of_partner(users, space=token_hex(8))
-    vectors = _vectors(plan, users, people, alignment)
+    """Fit or train the model of users, send the vectors of the aligned ones, write a channel."""
+    people, keys = read_profiles(plan.needs("profiles")), read_keys(plan.keys)
+    recipe, space = shared.recipe, token_hex(8)
     written: dict[str, Any] = {}
+    sent: dict[str, FloatArray] = {}
 
-    def talk(caller: Caller) -> dict[str, Any]:
-        shared.greet(caller)
-        finish(caller, vectors, channel.space, how, lambda: _saved(plan, channel, written))
-        return written
+    def conclude(caller: Caller, model: UserModel, trained: Trained) -> None:
+        digest = model.digest()
+        noise_key = keys.seed("vectors", digest)
+        users = replace(model, defence=how.defence, noise_key=noise_key)
+        channel = channel_of(plan).of_partner(users, space=space)
+        channel.trained = trained
+        if digest not in sent:  # the same bytes sent again tell nothing more
+            sent[digest] = users.embed(people.for_users(alignment.user_ids))
+            note_vectors(plan.ledger, _peer(plan), int(sent[digest].any(axis=1).sum()))
+        finish(caller, sent[digest], space, how, lambda: _saved(plan, channel, written))
 
-    return keep_trying(lambda: _caller(plan), talk, how)
+    if isinstance(recipe, OneWayRecipe):
+        model = fit_users(people, recipe)
 
+        def talk(caller: Caller) -> None:
+            shared.greet(caller)
+            conclude(caller, model, Trained())
 
-def _one_way_music(
-    plan: PartyPlan, alignment: Alignment, shared: Shared[OneWayRecipe], how: PartyRun, _work: Path
-) -> dict[str, Any] | None:
-    data = _data(plan, alignment)
-    written: dict[str, Any] = {}
-
-    def save(vectors: FloatArray, space: str) -> None:
-        ids = alignment.user_ids
-        channel = OneWay.of_vectors(shared.recipe, data, ids, vectors, space=space)
-        _saved(plan, channel, written)
-        written["vectors"] = _write_users(plan, alignment, vectors, channel)
-
-    return written if _served(plan, VectorsHost(shared, how, save), how) else None
-
-
-def _towers_partner(
-    plan: PartyPlan, alignment: Alignment, shared: Shared[TwoTowerRecipe], how: PartyRun, work: Path
-) -> dict[str, Any] | None:
+        keep_trying(lambda: _caller(plan), talk, how)
+        return written or None
     from audiorec.recall.federated.halves import UserSide
     from audiorec.recall.federated.split import train_partner
     from audiorec.recall.federated.towers import draws_of
 
-    people = read_profiles(plan.needs("profiles"))
-    side = UserSide.of(people, alignment.user_ids, shared.recipe)
-    keys, space = read_keys(plan.keys), token_hex(8)
-    written: dict[str, Any] = {}
+    side = UserSide.of(people, alignment.user_ids, recipe)
 
-    def conclude(caller: Caller, fitted: "Refitted[Any]") -> None:
+    def end(caller: Caller, fitted: "Refitted[Any]") -> None:
         weights = weights_of(fitted.learner.user.model.state_dict())
-        model = UserModel(recipe=shared.recipe, encoder=side.encoder, weights=weights)
-        users = _defended(plan, model)
-        channel = TOWERS[plan.model].of_partner(users, space=space)
-        channel.trained = Trained.of(fitted, judged_on=JUDGED_ON.format(share=shared.recipe.valid))
-        vectors = _vectors(plan, users, people, alignment)
-        finish(caller, vectors, space, how, lambda: _saved(plan, channel, written))
-
-    train_partner(
-        lambda: _caller(plan),
-        side,
-        shared,
-        how,
-        work=work,
-        seed=lambda phase: draws_of(keys, shared.run, phase),
-        conclude=conclude,
-    )
-    return written or None
-
-
-def _towers_music(
-    plan: PartyPlan, alignment: Alignment, shared: Shared[TwoTowerRecipe], how: PartyRun, work: Path
-) -> dict[str, Any] | None:
-    from audiorec.recall.federated.halves import ItemSide
-    from audiorec.recall.federated.split import ItemHost, reproducible
-    from audiorec.recall.federated.towers import draws_of
-
-    data, keys = _data(plan, alignment), read_keys(plan.keys)
-    side = ItemSide.of(data, alignment.user_ids)
-    written: dict[str, Any] = {}
-
-    def save(vectors: FloatArray, space: str) -> None:
-        assert host.half is not None  # noqa: S101 - trained
-        judged_on = JUDGED_ON.format(share=shared.recipe.valid)
-        trained = replace(host.trained, judged_on=judged_on)
-        channel = TOWERS[plan.model].of_half(side, host.half, data, space=space, trained=trained)
-        _saved(plan, channel, written)
-        written["vectors"] = _write_users(plan, alignment, vectors, channel)
+        trained = Trained.of(fitted, judged_on=JUDGED_ON.format(share=recipe.valid))
+        model = UserModel(recipe=recipe, encoder=side.encoder, weights=weights)
+        conclude(caller, model, trained)
 
     def seed(phase: Any) -> int:
         return draws_of(keys, shared.run, phase)
 
-    host = ItemHost(side, shared, how, save, work=work, seed=seed)
+    train_partner(lambda: _caller(plan), side, shared, how, work=work, seed=seed, conclude=end)
+    return written or None
+
+
+def _music(
+    plan: PartyPlan, alignment: Alignment, shared: Shared[Any], how: PartyRun, work: Path
+) -> dict[str, Any] | None:
+    """Receive the vectors of the aligned users, fit or train songs, write a channel."""
+    recipe, data = shared.recipe, music_data(plan)
+    # A model lists what it was trained on, so that `listening forget` can name it.
+    data = replace(data, logs=(*data.logs, *alignment.ids))
+    written: dict[str, Any] = {}
+
+    def save(channel: ByProfile, vectors: FloatArray) -> None:
+        _saved(plan, channel, written)
+        written["vectors"] = _write_users(plan, alignment, vectors, channel)
+
+    if isinstance(recipe, OneWayRecipe):
+
+        def fit(vectors: FloatArray, space: str) -> None:
+            ids = alignment.user_ids
+            save(OneWay.of_vectors(recipe, data, ids, vectors, space=space), vectors)
+
+        return written if _served(plan, VectorsHost(shared, how, fit), how) else None
+    from audiorec.recall.federated.halves import ItemSide
+    from audiorec.recall.federated.split import ItemHost, reproducible
+    from audiorec.recall.federated.towers import draws_of
+
+    keys, side = read_keys(plan.keys), ItemSide.of(data, alignment.user_ids)
+
+    def end(vectors: FloatArray, space: str) -> None:
+        assert host.half is not None  # noqa: S101 - trained
+        trained = replace(host.trained, judged_on=JUDGED_ON.format(share=recipe.valid))
+        of_half = TOWERS[plan.model].of_half
+        save(of_half(side, host.half, data, space=space, trained=trained), vectors)
+
+    def seed(phase: Any) -> int:
+        return draws_of(keys, shared.run, phase)
+
+    host = ItemHost(side, shared, how, end, work=work, seed=seed)
     with reproducible():
         return written if _served(plan, host, how) else None
 
@@ -265,27 +258,6 @@ def _towers_music(
 def channel_of(plan: PartyPlan) -> type[ByProfile]:
     """Return the channel of a plan's model."""
     return TOWERS.get(plan.model, OneWay)
-
-
-def _data(plan: PartyPlan, alignment: Alignment) -> RecallData:
-    """Return the music side's data; a model lists it, so that `listening forget` can name it."""
-    data = music_data(plan)
-    return replace(data, logs=(*data.logs, *alignment.ids))
-
-
-def _defended(plan: PartyPlan, model: UserModel) -> UserModel:
-    """Return a model of users with the plan's defence; its noise follows from the key."""
-    key = read_keys(plan.keys).seed("vectors", model.digest())
-    return replace(model, defence=plan.parsed_defence(), noise_key=key)
-
-
-def _vectors(
-    plan: PartyPlan, users: UserModel, people: Profiles, alignment: Alignment
-) -> FloatArray:
-    """Return the vectors of the aligned users; that they are sent is entered in the ledger."""
-    vectors = users.embed(people.for_users(alignment.user_ids))
-    note_vectors(plan.ledger, _peer(plan), int(vectors.any(axis=1).sum()))
-    return vectors
 
 
 def _saved(plan: PartyPlan, channel: ByProfile, written: dict[str, Any]) -> None:

@@ -247,6 +247,9 @@ def test_a_kill_on_either_side_changes_nothing(rehearsed, parties):
     again = load_file(folder / "music" / "model" / "model.safetensors")["songs"]
     np.testing.assert_array_equal(expected, again)
     assert found[0]["space"] == found[1]["space"]
+    # The killed partner's table, and that of the one that was started again: once each.
+    entries = Ledger.read(folder / "partner" / "ledger.json").entries
+    assert [entry.what for entry in entries] in (["vectors"] * 2, ["vectors"])
 
 
 TOWERS = """model = "two-tower"

@@ -77,18 +77,11 @@ Hear = Callable[[int], None]  # called with the number of ids that the other sid
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Users common to both parties, in the agreed order.
+    """Users common to both parties, in the agreed order."""
 
-    Attributes
-    ----------
-    user_ids : tuple of str, length n
-        This party's ids.
-    ids : tuple of str
-        Ids of the alignment: 64 hex digits, equal on both sides if both have the same rows in the
-        same order. Files of earlier versions may have several, one per other party.
-    """
-
-    user_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]  # this party's ids
+    # Ids of the alignment: 64 hex digits, equal on both sides if both have the same rows in the
+    # same order. Files of earlier versions may have several, one per other party
     ids: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -97,20 +90,11 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """Distinct ids in the form that the parties compare, sorted.
-
-    Attributes
-    ----------
-    forms : tuple of str
-    originals : tuple of str
-        Original id of each form: the first of those that became equal.
-    merged : int
-        Number of ids dropped because their form equals that of another.
-    """
+    """Distinct ids in the form that the parties compare, sorted."""
 
     forms: tuple[str, ...]
-    originals: tuple[str, ...]
-    merged: int
+    originals: tuple[str, ...]  # original id of each form: the first of those that became equal
+    merged: int  # number of ids dropped because their form equals that of another
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -216,19 +200,10 @@ def align_partner(
     progress: StageProgress | None = None,
     hear: Hear | None = None,
 ) -> Alignment:
-    """Find the common users, as the caller.
+    """Find the common users, as the caller with an open ``align`` session.
 
-    Parameters
-    ----------
-    caller : Caller
-        With an open ``align`` session.
-    ids : Normalised
-    submit : callable
-        Submits a bucket to a pool of processes (`bucket_pool`).
-    progress : callable, optional
-        Called with the stage, the buckets done and the total.
-    hear : callable, optional
-        Called with the number of ids that the other side tries, before anything is computed.
+    `submit` gives a bucket to a pool of processes (`bucket_pool`). `hear` is called with the number
+    of ids that the other side tries, before anything is computed, and may refuse it.
 
     Raises
     ------

@@ -75,20 +75,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One training step as the partner sees it, with the ground truth.
+    """One training step as the partner sees it, with the ground truth."""
 
-    Attributes
-    ----------
-    rows : ndarray, shape (B,), int64
-        Aligned rows.
-    played : ndarray, shape (B,), int64
-        Song drawn for each row, -1 for rows without a play: hidden from the partner.
-    gradients : ndarray, shape (B, d), float32
-    """
-
-    rows: Int64Array
+    rows: Int64Array  # (B,): aligned rows
+    # (B,): song drawn for each row, -1 for rows without a play: hidden from the partner
     played: Int64Array
-    gradients: FloatArray
+    gradients: FloatArray  # (B, d)
 
 
 def nearest_gradient(steps: Sequence[Seen], rng: np.random.Generator) -> Result | None:
@@ -305,20 +297,12 @@ Found = dict[str, Result | None]
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Success of one attack, undefended and defended.
-
-    Attributes
-    ----------
-    attack : str
-    chance : float
-    undefended, defended : Interval
-        The same attack without a defence, and with the configured one.
-    """
+    """Success of one attack, undefended and defended."""
 
     attack: str
     chance: float
     undefended: Interval
-    defended: Interval
+    defended: Interval  # the same attack, with the configured defence
 
     @property
     def counts(self) -> bool:

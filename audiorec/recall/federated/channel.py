@@ -209,18 +209,9 @@ class Towers(ByProfile):
     def of_half(
         cls, items: "ItemSide", half: "ItemHalf", data: RecallData, *, space: str, trained: Trained
     ) -> Self:
-        """Return the music side's channel after federated training.
+        """Return the music side's channel after federated training, with the trained half.
 
-        Parameters
-        ----------
-        items : ItemSide
-        half : ItemHalf
-            The trained half.
-        data : RecallData
-            The data that `items` was built from.
-        space : str
-            Id of the embedding space, the same on both sides.
-        trained : Trained
+        `items` was built from `data`; `space` is the id of the embedding space on both sides.
         """
         channel = cls._of_music(half.recipe, data, space)
         channel.trained, channel.defence = trained, half.defence

@@ -27,20 +27,11 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared(Generic[R]):
-    """Settings that must be equal at both parties; compared before training.
-
-    Attributes
-    ----------
-    recipe : PartyRecipe
-    users : int
-        Number of aligned rows.
-    alignment : str
-        Id of the alignment.
-    """
+    """Settings that must be equal at both parties; compared before training."""
 
     recipe: R
-    users: int
-    alignment: str
+    users: int  # number of aligned rows
+    alignment: str  # id of the alignment
 
     @property
     def settings(self) -> dict[str, Any]:

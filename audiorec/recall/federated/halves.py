@@ -63,21 +63,11 @@ Witness = Callable[[JointStep, Int64Array, FloatArray, FloatArray], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSide:
-    """Songs and plays, with users numbered by aligned row.
+    """Songs and plays, with users numbered by aligned row."""
 
-    Attributes
-    ----------
-    facts : SideEncoder
-        Encoder of the songs' side information.
-    features : SongFeatures
-        Of S songs.
-    plays : Bag
-        Songs that n aligned rows play, including repeats.
-    """
-
-    facts: SideEncoder
-    features: SongFeatures
-    plays: Bag
+    facts: SideEncoder  # encoder of the songs' side information
+    features: SongFeatures  # of S songs
+    plays: Bag  # songs that n aligned rows play, including repeats
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
@@ -139,23 +129,10 @@ class ItemHalf:
         defence: Defence = NOTHING,
         secret: int | None = None,
     ) -> None:
-        """Initialise the weights from the recipe's seed.
+        """Initialise the weights from the recipe's seed; raise `InputError` without a play.
 
-        Parameters
-        ----------
-        side : ItemSide
-        recipe : TwoTowerRecipe
-        phase : {"choose", "refit"}
-            Whether a part of the rows is for validation.
-        defence : Defence
-            Clipping and noise of gradients before they are sent.
-        secret : int, optional
-            Seed of its draws; random by default.
-
-        Raises
-        ------
-        InputError
-            If no training row has a play.
+        In the phase ``choose``, a part of the rows is for validation. The secret is the seed of its
+        draws, random by default.
         """
         self.plays, self.recipe, self.defence = side.plays, recipe, defence
         self.rows, self.judged = split_rows(len(side.plays), recipe, phase)

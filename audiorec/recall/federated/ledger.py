@@ -45,21 +45,12 @@ NOISES = (1e-3, 1e6)  # what `noise_for` searches
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a party lets others learn at most.
+    """What a party lets others learn at most."""
 
-    Attributes
-    ----------
-    epsilon : float
-        Of all releases together: what one user's plays may change. 0: nothing is released.
-    delta : float
-        Of all releases together.
-    ids_a_day : int
-        Ids that one partner may try within 24 hours in alignments. 0: no limit.
-    """
-
+    # Of all releases together: what one user's plays may change. 0: nothing is released
     epsilon: float = 0.0
-    delta: float = 1e-5
-    ids_a_day: int = 0
+    delta: float = 1e-5  # of all releases together
+    ids_a_day: int = 0  # Ids that one partner may try within 24 hours in alignments. 0: no limit
 
     def __post_init__(self) -> None:
         if not self.epsilon >= 0 or self.ids_a_day < 0:
@@ -70,26 +61,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One thing that others may have learnt.
+    """One thing that others may have learnt."""
 
-    Attributes
-    ----------
-    what : {"release", "vectors", "ids"}
-        A release of noised numbers, a table of user vectors, or ids that a partner tried.
-    at : str
-        Time in UTC, as ISO 8601.
-    peer : str
-        Fingerprint of the other party's certificate.
-    count : int
-        Songs of a release, users of a table, or ids.
-    noise : float
-        Of a release: standard deviation of the noise as a multiple of the sensitivity. 0 else.
-    """
-
+    # A release of noised numbers, a table of user vectors, or ids that a partner tried
     what: Literal["release", "vectors", "ids"]
-    at: str
-    peer: str
-    count: int
+    at: str  # time in UTC, as ISO 8601
+    peer: str  # fingerprint of the other party's certificate
+    count: int  # songs of a release, users of a table, or ids
+    # Of a release: standard deviation of the noise as a multiple of the sensitivity. 0 else
     noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -101,13 +80,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The ledger of a party.
-
-    Attributes
-    ----------
-    path : Path
-    entries : tuple of LedgerEntry
-    """
+    """The ledger of a party."""
 
     path: Path
     entries: tuple[LedgerEntry, ...] = field(default=())

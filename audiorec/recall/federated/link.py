@@ -65,27 +65,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class PartyRun:
-    """How one party runs; of this, only the defence changes the result.
+    """How one party runs; of this, only the defence changes the result."""
 
-    Attributes
-    ----------
-    defence : Defence
-        Defence of the numbers that this party sends.
-    wait_s : float
-        Seconds to wait for a lost party.
-    tell : callable, optional
-        Called with the metrics of each epoch.
-    say : callable, optional
-        Called with one line of text when the state of the connection changes.
-    stop : Event, optional
-        Once set, the party ends soon.
-    """
-
-    defence: Defence = NOTHING
-    wait_s: float = 600.0
-    tell: LineProgress | None = None
+    defence: Defence = NOTHING  # defence of the numbers that this party sends
+    wait_s: float = 600.0  # seconds to wait for a lost party
+    tell: LineProgress | None = None  # called with the metrics of each epoch
+    # called with one line of text when the state of the connection changes
     say: Callable[[str], None] | None = None
-    stop: Event | None = None
+    stop: Event | None = None  # once set, the party ends soon
 
     def note(self, text: str) -> None:
         """Report one line of text."""
@@ -379,17 +366,7 @@ def _answer(
 
 
 class FlightTransport:
-    """Transport from a caller to a desk at a network address.
-
-    Parameters
-    ----------
-    address : str
-        ``host:port``.
-    keys : Keys
-        Key and certificate of the caller.
-    certificate : bytes
-        PEM certificate of the desk; no other is accepted.
-    """
+    """Transport from a caller to a desk at ``host:port``, whose certificate (PEM) is pinned."""
 
     def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:
         self.address = address
@@ -453,19 +430,8 @@ class FlightTransport:
 class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
     """Server that passes every message to a desk; a context manager.
 
-    Parameters
-    ----------
-    address : str
-        ``host:port``; port 0 takes any free one, see `port`.
-    keys : Keys
-        Key and certificate of the desk.
-    certificate : bytes
-        PEM certificate of the caller; no other is accepted.
-
-    Raises
-    ------
-    InputError
-        If it cannot listen there.
+    Port 0 takes any free one, see `port`. No other certificate (PEM) than the caller's is accepted.
+    Raises `InputError` if it cannot listen at the address.
     """
 
     def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:

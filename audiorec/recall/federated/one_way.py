@@ -39,18 +39,11 @@ JUDGED_ON = "all plays of {n:,} users whose plays were held out, by their vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What a release of songs promises about the plays of one user.
-
-    Attributes
-    ----------
-    epsilon, delta : float
-    noise : float
-        Standard deviation of the Gaussian noise, as a multiple of the sensitivity.
-    """
+    """What a release of songs promises about the plays of one user."""
 
     epsilon: float
     delta: float
-    noise: float
+    noise: float  # standard deviation of the Gaussian noise, as a multiple of the sensitivity
 
     def words(self) -> str:
         """Return the promise as a sentence.

@@ -77,23 +77,12 @@ class MessageKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message, sent or received.
-
-    Attributes
-    ----------
-    kind : MessageKind
-    session : str
-        32 hex digits; empty in ``hello``.
-    number : int
-        Number of the question; its answer has the same.
-    fields : mapping
-        Remaining header fields: exactly those of the kind.
-    payload : bytes
-    """
+    """One message, sent or received."""
 
     kind: MessageKind
-    session: str = ""
-    number: int = 0
+    session: str = ""  # 32 hex digits; empty in ``hello``
+    number: int = 0  # number of the question; its answer has the same
+    # remaining header fields: exactly those of the kind
     fields: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes = b""
 

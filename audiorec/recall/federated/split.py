@@ -136,21 +136,10 @@ def train_here(
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> Refitted[TowersLearner]:
-    """Train both halves in one process.
+    """Train both halves, of the same aligned rows, in one process; the rest is as for `fit_refit`.
 
-    Parameters
-    ----------
-    users, items : UserSide, ItemSide
-        Of the same aligned rows.
-    recipe : TwoTowerRecipe
-    defence : Defence
-        Defence of the numbers that two parties would exchange.
-    secret : int
-        Secret of both halves.
-    watch : callable, optional
-        Called with the learner of each phase, before it trains.
-    work, progress, stop : optional
-        As for `audiorec.learning.fit.fit_refit`.
+    The defence is that of the numbers that two parties would exchange, the secret that of both
+    halves. `watch` is called with the learner of each phase, before it trains.
     """
 
     def learner(phase: Phase) -> TowersLearner:
@@ -205,34 +194,18 @@ def train_partner(
     conclude: Callable[[Caller, Refitted[TowersLearner]], None],
     every_s: float = EVERY_S,
 ) -> Refitted[TowersLearner] | None:
-    """Train with the music side; return the result once both have written their models.
+    """Train with the music side; None if stopped: the same call resumes.
 
-    Parameters
-    ----------
-    connect : callable
-        Returns a caller without a session.
-    side : UserSide
-    shared : Shared
-    how : PartyRun
-    work : Path
-        Folder of the checkpoints.
-    seed : callable
-        Called with a phase: the secret seed of the party's own draws in it; None for a random one.
-    conclude : callable
-        Called with the caller and the result: sends the vectors and writes the model.
-    every_s : float
-        Seconds between two checkpoints within an epoch.
-
-    Returns
-    -------
-    fitted : Refitted or None
-        None if stopped; the same call resumes.
+    `connect` returns a caller without a session. `work` is the folder of the checkpoints, with
+    `every_s` seconds between two within an epoch; `seed` returns the secret of the party's own
+    draws in a phase, None for a random one. `conclude` is called with the caller and the result:
+    it sends the vectors and writes the model.
 
     Raises
     ------
     LostPeerError
         If the music side is unreachable for longer than `PartyRun.wait_s`.
-    PeerError, SpecMismatchError
+    PeerError
         If it violates the protocol or has other settings.
     """
     recipe = shared.recipe
@@ -262,15 +235,7 @@ def train_partner(
 class ItemHost(VectorsHost[TwoTowerRecipe]):
     """The music side of a training: a `Host` that the partner's training loop drives.
 
-    Parameters
-    ----------
-    side : ItemSide
-    work : Path
-        Folder of the checkpoints.
-    seed : callable
-        As for `train_partner`.
-    shared, how, save
-        As for `VectorsHost`.
+    `work` and `seed` are as for `train_partner`.
 
     Attributes
     ----------

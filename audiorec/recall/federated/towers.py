@@ -62,24 +62,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JointStep:
-    """One training step of both sides.
+    """One training step of both sides."""
 
-    Attributes
-    ----------
-    epoch : int
-        From 1.
-    number : int
-        Number of the step in its epoch, from 0.
-    rows : ndarray, shape (B,), int64
-        Aligned rows, each at most once.
-    done : float
-        Share of the planned steps done before this one, for the learning rate.
-    """
-
-    epoch: int
-    number: int
-    rows: Int64Array
-    done: float
+    epoch: int  # from 1
+    number: int  # number of the step in its epoch, from 0
+    rows: Int64Array  # (B,): aligned rows, each at most once
+    done: float  # share of the planned steps done before this one, for the learning rate
 
 
 def split_rows(n: int, recipe: TwoTowerRecipe, phase: Phase) -> tuple[Int64Array, Int64Array]:

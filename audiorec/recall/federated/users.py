@@ -43,20 +43,11 @@ Weights = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bag(Ragged):
-    """Value codes of n users in one column, or their plays; a user may have none.
-
-    Attributes
-    ----------
-    starts : ndarray, shape (n + 1,), int64
-        User i has ``code[starts[i]:starts[i + 1]]``.
-    code : ndarray, shape (P,), int64
-        Codes below `size`.
-    size : int
-    """
+    """Value codes of n users in one column, or their plays; a user may have none."""
 
     COLUMNS = ("code",)
-    starts: Int64Array
-    code: Int64Array
+    starts: Int64Array  # (n + 1,): user i has ``code[starts[i]:starts[i + 1]]``
+    code: Int64Array  # (P,): codes below `size`
     size: int
 
     def __post_init__(self) -> None:
@@ -80,21 +71,11 @@ class Bag(Ragged):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserFeatures:
-    """Profile features of n users.
+    """Profile features of n users."""
 
-    Attributes
-    ----------
-    bags : mapping of str to Bag
-        Bags by column.
-    dense : ndarray, shape (n, A), float32
-        Standardised numbers, each with a flag for missing values.
-    known : ndarray, shape (n,), bool
-        Whether the user has any value that the encoder knows.
-    """
-
-    bags: Mapping[str, Bag]
-    dense: FloatArray
-    known: BoolArray
+    bags: Mapping[str, Bag]  # bags by column
+    dense: FloatArray  # (n, A): standardised numbers, each with a flag for missing values
+    known: BoolArray  # (n,): whether the user has any value that the encoder knows
 
     def __post_init__(self) -> None:
         if {len(self.known), len(self.dense), *map(len, self.bags.values())} != {len(self.known)}:
@@ -111,18 +92,11 @@ class UserFeatures:
 
 @dataclass(frozen=True, slots=True)
 class UserEncoder:
-    """Vocabulary and scaling of profile columns: plain values for a model's JSON.
+    """Vocabulary and scaling of profile columns: plain values for a model's JSON."""
 
-    Attributes
-    ----------
-    values : mapping of str to tuple of str
-        Known values of each text column, the most frequent first.
-    numbers : mapping of str to (float, float)
-        Mean and standard deviation of each numeric column.
-    """
-
+    # known values of each text column, the most frequent first
     values: Mapping[str, tuple[str, ...]]
-    numbers: Mapping[str, tuple[float, float]]
+    numbers: Mapping[str, tuple[float, float]]  # mean and standard deviation of each numeric column
 
     @classmethod
     def fit(cls, people: Profiles, *, min_users: int = 1, max_values: int = 100_000) -> Self:

@@ -370,7 +370,7 @@ class FlightTransport:
 
     def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:
         self.address = address
-        self.certificates = (keys.fingerprint, fingerprint_of(certificate))
+        self._keys, self._certificate = keys, certificate
         try:
             self._client = flight.FlightClient(
                 f"grpc+tls://{address}",
@@ -382,6 +382,11 @@ class FlightTransport:
             )
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{address}: not an address host:port: {error}") from error
+
+    @property
+    def certificates(self) -> tuple[str, str]:
+        """Fingerprints of the caller's certificate and of the desk's."""
+        return self._keys.fingerprint, fingerprint_of(self._certificate)
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
         """Send a message and return the answer.

@@ -14,7 +14,6 @@ from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 import typer
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import as_field_type, parse_value
 
 T = TypeVar("T")
 SettingsOption = Annotated[
@@ -60,6 +59,8 @@ def values_for(
 
 def _value(kind: Any, name: str, text: str) -> Any:
     """Return the value of a field; commas separate the values of one that takes several."""
+    from audiorec.files.user_files import as_field_type, parse_value
+
     read = parse_value(text)
     wanted = get_type_hints(kind)[name]
     if get_origin(wanted) is tuple and not isinstance(read, list):

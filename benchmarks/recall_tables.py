@@ -34,8 +34,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Sound
-from audiorec.recall.judging.judge import NOTHING, Judgement, evaluate
-from audiorec.recall.judging.lists import Labels
+from audiorec.recall.judging.judge import NOTHING, Judgement, Labels, evaluate
 from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given_split, split
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.store.embeddings import EmbeddingTable

@@ -18,8 +18,7 @@ from recall_tables import TASKS, Task
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.judging.cost import Cost
-from audiorec.recall.judging.judge import evaluate
+from audiorec.recall.judging.judge import Cost, evaluate
 from audiorec.recall.registry import channel_class
 
 

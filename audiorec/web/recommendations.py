@@ -35,7 +35,7 @@ from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.nightly.plan import file_stem
-from audiorec.recall.serving.one_user.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.web.song_columns import SongColumns, songs_by_id
 

@@ -15,7 +15,7 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import split
-from audiorec.recall.serving import parts
+from audiorec.recall.serving import job
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.simple.counts import Popular
@@ -35,7 +35,7 @@ def plays():
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(batch_recall, "BLOCK_USERS", 100)
-    monkeypatch.setattr(parts, "PART_ROWS", 100)
+    monkeypatch.setattr(job, "PART_ROWS", 100)
     monkeypatch.setattr("audiorec.recall.serving.tables.BATCH_ROWS", 512)
 
 

@@ -138,7 +138,7 @@ def made_of(plays, folder, engine):
     """Return the bytes of candidates and fused lists, and the figures of an evaluation."""
     with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
         patch.setattr("audiorec.recall.contract.batch_recall.BLOCK_USERS", 100)
-        patch.setattr("audiorec.recall.serving.parts.PART_ROWS", 100)
+        patch.setattr("audiorec.recall.serving.job.PART_ROWS", 100)
         return _made_of(plays, folder, engine)
 
 

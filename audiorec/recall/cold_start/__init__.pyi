@@ -1,14 +1,14 @@
 from audiorec.recall.cold_start import assign as assign
 from audiorec.recall.cold_start.job import ColdStart as ColdStart
-from audiorec.recall.cold_start.new_songs import KnownAudio as KnownAudio
-from audiorec.recall.cold_start.new_songs import Screening as Screening
-from audiorec.recall.cold_start.new_songs import SongFacts as SongFacts
 from audiorec.recall.cold_start.plan import LEAST_SIMILARITY as LEAST_SIMILARITY
 from audiorec.recall.cold_start.plan import ColdStartPlan as ColdStartPlan
 from audiorec.recall.cold_start.plan import ListLimits as ListLimits
 from audiorec.recall.cold_start.sides import ColdStartFiles as ColdStartFiles
 from audiorec.recall.cold_start.sides import ColdStartInputs as ColdStartInputs
+from audiorec.recall.cold_start.sides import KnownAudio as KnownAudio
+from audiorec.recall.cold_start.sides import Screening as Screening
 from audiorec.recall.cold_start.sides import Side as Side
+from audiorec.recall.cold_start.sides import SongFacts as SongFacts
 from audiorec.recall.cold_start.sides import embedding_sides as embedding_sides
 from audiorec.recall.cold_start.sides import open_inputs as open_inputs
 from audiorec.recall.cold_start.tables import ListSummary as ListSummary

@@ -2,28 +2,184 @@
 
 JudgingSplit, channel  ──evaluate──▶ `Judgement`: measures per query, spread of the lists, seconds
 JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
+
+Cost of a judged channel: CPU seconds and peak memory.
+
+cost = Cost.started()  ...fit...  cost.lap()  ...rank...  cost.lap(), peak_bytes()
+
+Recall by stratum: wanted songs by their plays in training, users by length of history.
+
+hits, plays and lists of each song  ──song_strata──▶ recall and number of wanted songs
+recall per query, history lengths   ──user_strata──▶ mean recall and number of queries
+
+Popularity, evenness and diversity of the lists of a channel.
+
+lists (Q, k), plays, `Sound`, kinds ──spread_of──▶ popularity, Gini, coverage, diversities
 """
 
+import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval, rank_measures
+from audiorec.evaluation.full_rank import (
+    clustered_interval,
+    intra_list_diversity,
+    list_spread,
+    rank_measures,
+    sound_diversity,
+)
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Context, RecallData
-from audiorec.recall.judging.cost import Cost, peak_bytes
-from audiorec.recall.judging.lists import Labels, spread_of
+from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.judging.ranking import Ranked, RankingTask, Repeats, rank_queries
 from audiorec.recall.judging.splits import JudgingSplit
-from audiorec.recall.judging.strata import Strata, owners_of, song_strata, user_strata
-from audiorec.types import Float64Array, IdMap
+from audiorec.types import BoolArray, Float64Array, IdMap, Int64Array
+
+Labels = Mapping[str, Mapping[str, str]]  # kind, e.g. "artist" → song id → label
+
+
+def spread_of(
+    lists: Int64Array,
+    plays: npt.NDArray[np.integer],
+    song_ids: tuple[str, ...],
+    *,
+    sound: Sound | None = None,
+    kinds: Labels | None = None,
+) -> dict[str, float]:
+    """Return statistics of lists (Q, k), by name.
+
+    Besides popularity, Gini coefficient and coverage: ``diversity_NAME``, the mean share of pairs
+    in a list that differ, for each of `kinds`, for the artists of `sound` and the classes of its
+    heads; ``diversity_sound`` is the mean distance of two songs. Statistics without any known
+    label are left out.
+
+    Examples
+    --------
+    >>> lists, artists = np.array([[0, 1], [0, 2]]), {"a": "x", "b": "x", "c": "y"}
+    >>> spread_of(lists, np.ones(3, int), tuple("abc"), kinds={"artist": artists})[
+    ...     "diversity_artist"
+    ... ]
+    0.5
+    """
+    found = dict(list_spread(lists, plays))
+    for name, codes in _codes(song_ids, sound, kinds or {}).items():
+        if (codes >= 0).any():
+            found[f"diversity_{name}"] = _known_mean(intra_list_diversity(lists, codes))
+    if sound is not None:
+        units = sound.among(song_ids).units
+        if units.any():
+            found["diversity_sound"] = _known_mean(sound_diversity(lists, units))
+    return found
+
+
+def _codes(
+    song_ids: tuple[str, ...], sound: Sound | None, kinds: Labels
+) -> dict[str, npt.NDArray[np.integer]]:
+    """Return the label of each song (S,) by kind, -1 if unknown; `kinds` override `sound`."""
+    found: dict[str, npt.NDArray[np.integer]] = {}
+    if sound is not None:
+        ours = sound.among(song_ids)
+        found["artist"] = _numbers(ours.artists)
+        found |= ours.kinds
+    for name, labels in kinds.items():
+        found[name] = _numbers(tuple(labels.get(song, "") for song in song_ids))
+    return found
+
+
+def _numbers(labels: tuple[str, ...]) -> Int64Array:
+    number: dict[str, int] = {}
+    return np.array(
+        [number.setdefault(label, len(number)) if label else -1 for label in labels], np.int64
+    )
+
+
+def _known_mean(values: Float64Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+Strata = dict[str, tuple[float, int]]  # a mean, and the number of values
+PLAYS = {"never played": (0, 0), "played once": (1, 1), "played more": (2, None)}
+HISTORY = {"no history": (0, 0), "short history": (1, 9), "long history": (10, None)}
+
+
+def song_strata(hit: BoolArray, plays: Int64Array, owners: Int64Array) -> Strata:
+    """Return the share of wanted songs that were found, by their plays in training.
+
+    All arrays have one entry per wanted song: `hit`, its number of plays, and the number of
+    sequences that contain it. Songs ``in one list`` are also in one of the other strata.
+    """
+    parts = {name: _within(plays, *bounds) for name, bounds in PLAYS.items()}
+    parts["in one list"] = owners == 1
+    return {name: _counted_mean(hit[part]) for name, part in parts.items()}
+
+
+def user_strata(recall: Float64Array, lengths: Int64Array) -> Strata:
+    """Return the mean recall of queries (Q,) by length of history; NaN is ignored."""
+    asked = ~np.isnan(recall)
+    parts = {name: _within(lengths, *bounds) for name, bounds in HISTORY.items()}
+    return {name: _counted_mean(recall[part & asked]) for name, part in parts.items()}
+
+
+def owners_of(plays: Sequences, n_songs: int) -> Int64Array:
+    """Return the number of sequences that contain each song, (S,)."""
+    pairs = np.unique(plays.owner * max(1, n_songs) + plays.song)
+    return np.bincount(pairs % max(1, n_songs), minlength=n_songs).astype(np.int64)
+
+
+def _within(values: Int64Array, low: int, high: int | None) -> BoolArray:
+    return (values >= low) & (values <= (np.inf if high is None else high))
+
+
+def _counted_mean(values: Any) -> tuple[float, int]:
+    return (float(values.mean()) if len(values) else float("nan")), len(values)
+
+
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(slots=True)
+class Cost:
+    """A stopwatch for the CPU time of this process, all threads together."""
+
+    since: float
+    left_out: float = 0.0
+
+    @classmethod
+    def started(cls) -> "Cost":
+        """Start the clock, and reset the peak memory where the system allows it (Linux)."""
+        with suppress(OSError):  # the peak then covers the process so far
+            CLEAR_REFS.write_text("5")
+        return cls(time.process_time())
+
+    def lap(self) -> float:
+        """Return the CPU seconds since the last lap, minus `left_out`."""
+        now = time.process_time()
+        spent = now - self.since - self.left_out
+        self.since, self.left_out = now, 0.0
+        return spent
+
+
+def peak_bytes() -> int:
+    """Return the peak memory of this process since `Cost.started`, in bytes."""
+    if sys.platform == "linux":
+        return int(STATUS.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
 
 KS = (10, 20, 50, 100, 200)
 NOTHING = Context()

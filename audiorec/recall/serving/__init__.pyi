@@ -11,8 +11,9 @@ from audiorec.recall.serving.exclusions import joined_sequences as joined_sequen
 from audiorec.recall.serving.exclusions import read_exposures as read_exposures
 from audiorec.recall.serving.exclusions import traits_of as traits_of
 from audiorec.recall.serving.job import FusedReport as FusedReport
+from audiorec.recall.serving.job import SplitFusion as SplitFusion
 from audiorec.recall.serving.job import fuse_files as fuse_files
-from audiorec.recall.serving.parts import SplitFusion as SplitFusion
+from audiorec.recall.serving.points import Standings as Standings
 from audiorec.recall.serving.points import learn_points as learn_points
 from audiorec.recall.serving.rules import KNOTS as KNOTS
 from audiorec.recall.serving.rules import ExcludedLists as ExcludedLists
@@ -22,7 +23,6 @@ from audiorec.recall.serving.rules import FusionRecipe as FusionRecipe
 from audiorec.recall.serving.rules import Method as Method
 from audiorec.recall.serving.rules import SongTraits as SongTraits
 from audiorec.recall.serving.rules import by_horizon as by_horizon
-from audiorec.recall.serving.standings import Standings as Standings
 from audiorec.recall.serving.tables import channels_of as channels_of
 from audiorec.recall.serving.tables import user_blocks as user_blocks
 from audiorec.recall.serving.tune import TuneSettings as TuneSettings

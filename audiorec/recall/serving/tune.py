@@ -29,9 +29,8 @@ from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.points import learn_points
+from audiorec.recall.serving.points import Standings, learn_points
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, Method, SongTraits
-from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.recall.serving.tuned import ALONE, Measure, Tried, Tuned, measure_name
 from audiorec.types import Float64Array, Int64Array, string_array

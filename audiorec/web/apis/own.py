@@ -25,7 +25,7 @@ from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
-from audiorec.recall.serving.one_user.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.search.questions import Also, Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.apis.forms import (

@@ -9,8 +9,14 @@ from made_stores import write_store
 from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.listening.rule import to_preferences
-from audiorec.recall.cold_start.new_songs import KnownAudio, SongFacts, screen
-from audiorec.recall.cold_start.sides import ColdStartFiles, heard_pairs, open_inputs
+from audiorec.recall.cold_start.sides import (
+    ColdStartFiles,
+    KnownAudio,
+    SongFacts,
+    heard_pairs,
+    open_inputs,
+    screen,
+)
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 
 NEW = ["a", "b", "c", "d"]

@@ -11,11 +11,15 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Sound
-from audiorec.recall.judging.cost import Cost
-from audiorec.recall.judging.judge import evaluate
-from audiorec.recall.judging.lists import spread_of
+from audiorec.recall.judging.judge import (
+    Cost,
+    evaluate,
+    owners_of,
+    song_strata,
+    spread_of,
+    user_strata,
+)
 from audiorec.recall.judging.splits import given_split, split
-from audiorec.recall.judging.strata import owners_of, song_strata, user_strata
 from audiorec.recall.simple.counts import Popular, Replay
 from audiorec.recall.simple.knn import VsKnn
 
@@ -144,7 +148,7 @@ def test_a_store_says_what_its_songs_are():
 def test_cost_counts_memory():
     # In a process of its own: the peak of this one may lie in an earlier test.
     code = (
-        "import numpy as np; from audiorec.recall.judging.cost import peak_bytes; "
+        "import numpy as np; from audiorec.recall.judging.judge import peak_bytes; "
         "before = peak_bytes(); held = np.ones(8_000_000); print(peak_bytes() - before)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,13 +8,13 @@ import pytest
 from made_export import read
 
 from audiorec.recall.serving.export.folder import is_whole, read_manifest, sha256_of
-from audiorec.recall.serving.export.queries import ALIKE, QUERIES
 from audiorec.recall.serving.export.schema import (
     FEATURES,
     ExportParts,
     SpaceColumns,
     export_tables,
 )
+from audiorec.recall.serving.export.sql import ALIKE, QUERIES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "ranker.md").read_text()

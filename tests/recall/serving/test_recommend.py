@@ -14,7 +14,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.entries import ENTRIES
-from audiorec.recall.serving.one_user.reason_words import reason_phrase
+from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tuned import TunedFile

@@ -4,6 +4,12 @@ log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, row
 
 Blocks hold whole users. The number of rows of every stream bounds their size, including the events
 of the log.
+
+Convert features, samples and embeddings to Arrow columns of the tables of an export.
+
+Merge the lists of all channels for a block of users into one row per user and song.
+
+tables (one per channel and the fused one) ──merge_candidates──▶ `CandidatePairs`
 """
 
 import math
@@ -24,17 +30,23 @@ from audiorec.listening.rule import Rule, judge_pairs
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.space import InterestSpace
-from audiorec.recall.serving.export.columns import (
-    dot_array,
-    feature_arrays,
-    one_array,
-    outcome_arrays,
-    served_rows,
+from audiorec.recall.serving.export.exposures import (
+    SHOWN,
+    entries_of,
+    ids_stream,
+    read_served,
+    read_shown,
 )
-from audiorec.recall.serving.export.exposures import SHOWN, entries_of, read_served, read_shown
-from audiorec.recall.serving.export.features import EventHistory, UserEventHistory
-from audiorec.recall.serving.export.pairs import merge_candidates
+from audiorec.recall.serving.export.features import (
+    EventHistory,
+    FeatureColumn,
+    UserEventHistory,
+    moments,
+    user_columns,
+    vectors,
+)
 from audiorec.recall.serving.export.samples import (
+    OUTCOMES,
     SampleCounts,
     Samples,
     ShownSongs,
@@ -49,10 +61,149 @@ from audiorec.recall.serving.export.schema import (
     served_columns,
 )
 from audiorec.recall.serving.export.sources import OpenSources
-from audiorec.recall.serving.export.streams import ids_stream
-from audiorec.recall.serving.export.users import moments, user_columns, vectors
 from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, merge_streams
-from audiorec.types import FloatArray, IdMap, Int64Array, string_array
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, string_array
+
+LAST = np.iinfo(np.int64).max
+KEPT = ("channel", "reason", "evidence", "interest", "cold")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidatePairs:
+    """n pairs of a user and a song, sorted by user, fused songs first in their order.
+
+    Attributes
+    ----------
+    user, song : ndarray, shape (n,), int64
+        Positions in `user_ids` and `song_ids`, both sorted.
+    user_ids, song_ids : pyarrow.StringArray
+    rank, similarity : ndarray, shape (n, C)
+        By table, the fused one last; rank 0 if the table does not contain the pair.
+    rows : pyarrow.Table
+        `KEPT` columns of one row per pair: the fused one, else that of the best rank.
+    """
+
+    user: Int64Array
+    song: Int64Array
+    user_ids: Any
+    song_ids: Any
+    rank: Int64Array
+    similarity: FloatArray
+    rows: Any
+
+    def columns(self, slugs: Sequence[str]) -> Mapping[str, Any]:
+        """Return ranks, similarities and the number of channels of each pair as Arrow arrays."""
+        *_, fused = range(self.rank.shape[1])
+        found = {
+            "fused_rank": _known(self.rank[:, fused], self.rank[:, fused] > 0, pa.int32()),
+            "fused_weight": _known(
+                self.similarity[:, fused], self.rank[:, fused] > 0, pa.float32()
+            ),
+            "channels": pa.array((self.rank[:, :fused] > 0).sum(axis=1).astype(np.int32)),
+        }
+        for number, slug in enumerate(slugs):
+            there, similar = self.rank[:, number] > 0, self.similarity[:, number]
+            found[f"{slug}_rank"] = _known(self.rank[:, number], there, pa.int32())
+            found[f"{slug}_similarity"] = _known(similar, there & ~np.isnan(similar), pa.float32())
+        return found
+
+
+def merge_candidates(tables: Sequence[Any], fused: Any) -> CandidatePairs:
+    """Merge the candidates of a block of users.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        Candidates, one table per channel. If a pair occurs twice in one, the best rank counts.
+    fused : pyarrow.Table
+        The fused list of each user; may be empty.
+    """
+    every = [*tables, fused]
+    table = pa.concat_tables(every).combine_chunks()
+    source = np.repeat(np.arange(len(every)), [len(one) for one in every])
+    user, user_ids = encoded(table.column("user_id"))
+    song, song_ids = encoded(table.column("song_id"))
+    rank = table.column("rank").to_numpy().astype(np.int64)
+    pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
+    ranks = np.zeros((len(pairs), len(every)), np.int64)
+    similar = np.zeros((len(pairs), len(every)), np.float32)
+    worst_first = np.lexsort((-rank, source))  # the best row is assigned last
+    at = (pair[worst_first], source[worst_first])
+    ranks[at] = rank[worst_first]
+    similar[at] = table.column("similarity").to_numpy()[worst_first]
+    last = len(every) - 1
+    best = np.lexsort((source, rank, source != last, pair))
+    best = best[np.unique(pair[best], return_index=True)[1]]
+    own = np.where(ranks[:, last] > 0, ranks[:, last], LAST)
+    order = np.lexsort((song[best], rank[best], own, user[best]))
+    best = best[order]
+    return CandidatePairs(
+        user[best],
+        song[best],
+        user_ids,
+        song_ids,
+        ranks[order],
+        similar[order],
+        table.select(list(KEPT)).take(integers(best)),
+    )
+
+
+def _known(values: Any, there: BoolArray, kind: Any) -> Any:
+    return pa.array(values, mask=~there).cast(kind)
+
+
+def feature_arrays(features: Mapping[str, FeatureColumn]) -> dict[str, Any]:
+    """Return the columns of `FEATURES`; null where a feature is unknown."""
+    found = {}
+    for column in FEATURES:
+        numbers = features[column.name]
+        values = numbers.values
+        if numbers.unknown is not None:
+            values = np.where(numbers.unknown, 0, values)
+        kind = np.int32 if column.kind == "int32" else np.float32
+        found[column.name] = pa.array(values.astype(kind), mask=numbers.unknown)
+    return found
+
+
+def outcome_arrays(samples: Samples) -> dict[str, Any]:
+    """Return the columns ``outcome`` and ``played_at`` of samples."""
+    return {
+        "outcome": string_array(OUTCOMES).take(integers(samples.outcome)),
+        "played_at": moments(samples.played),
+    }
+
+
+def dot_array(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
+    """Return the dot products of users (n, E) and songs; null where either has no embedding."""
+    own = songs[song]
+    value = np.einsum("ij,ij->i", users, own)
+    known = np.asarray(users.any(axis=1)) & np.asarray(own.any(axis=1))
+    return pa.array(value.astype(np.float32), mask=~known)
+
+
+def served_rows(rows: Any, served: Any) -> Int64Array:
+    """Return the row of `served` with the user, song and run of each sample; -1 for none."""
+    n, keys = len(rows), ("user_id", "song_id", "run_id")
+    if not len(served) or not n:
+        return np.full(n, -1, np.int64)
+    key = np.zeros(n + len(served), np.int64)
+    for name in keys:
+        both = pa.concat_arrays(
+            [one_array(t.column(name).combine_chunks()) for t in (rows, served)]
+        )
+        number, values = encoded(both.fill_null(""))
+        key = key * (len(values) + 1) + number
+    known, place = np.unique(key[n:], return_index=True)
+    at = np.minimum(np.searchsorted(known, key[:n]), len(known) - 1)
+    return np.where(known[at] == key[:n], place[at], -1).astype(np.int64)
+
+
+def one_array(array: Any) -> Any:
+    """Return a string array, joining chunks."""
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else string_array([])
+    return array.cast(pa.string())
+
 
 CHUNK_USERS = 4_096
 CHUNK_EVENTS = 1 << 17

@@ -14,9 +14,8 @@ from audiorec.files.arrow import arrow_array
 from audiorec.listening.events import is_listening
 from audiorec.listening.side import RELEASED, SongSide
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.serving.export.features import LONG_AGO, EventHistory
+from audiorec.recall.serving.export.features import LONG_AGO, EventHistory, moments, vectors
 from audiorec.recall.serving.export.schema import DESCRIPTIONS
-from audiorec.recall.serving.export.users import moments, vectors
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.topk import nearest
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, string_array

@@ -8,16 +8,28 @@ Every step has a fingerprint of everything that determines its output. A step wh
 with that fingerprint is skipped, so an interrupted job resumes, an unchanged one ends at once, and
 only steps with changed inputs run again. Outputs are written atomically, and the same inputs give
 the same bytes.
+
+Inputs of the nightly job, each read at most once and only if a step needs it.
+
+Report of a run of the nightly job: ``report.md``.
+
+    candidates of every channel, fused.parquet, plays ──report_of──▶ contributions of each channel
+
+The page holds no times, so the same files give the same page.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.distribution import own_version
@@ -25,29 +37,39 @@ from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, write_errors
 from audiorec.files.tables import TableFile, table_writer
+from audiorec.listening.events import Interactions
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.likes import follows, likes
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.batch_recall import write_candidates
-from audiorec.recall.contract.candidates import SCHEMA, default_users
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.candidates import (
+    DEFAULT,
+    SCHEMA,
+    DefaultList,
+    default_users,
+    read_candidates,
+)
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.job import read_context, train_channel
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.candidate_rows import REPLAY
-from audiorec.recall.serving.everybody import fill_default
+from audiorec.recall.serving.candidate_rows import REPLAY, CandidateRows, key_of
+from audiorec.recall.serving.everybody import DefaultRule, fill_default
 from audiorec.recall.serving.exclusions import (
     excluded_by,
     exposures_fingerprint,
     joined_sequences,
     read_exposures,
     run_ids,
+    traits_of,
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.nightly.inputs import NightlyInputs
 from audiorec.recall.serving.nightly.judged import judge_last_night
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
-from audiorec.recall.serving.nightly.report import report_of
 from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
 from audiorec.recall.serving.nightly.state import (
     ASK,
@@ -71,10 +93,154 @@ from audiorec.recall.serving.nightly.state import (
     read_json,
     write_json,
 )
-from audiorec.recall.serving.rules import Exclusions
+from audiorec.recall.serving.rules import Exclusions, SongTraits
+from audiorec.recall.serving.tables import user_blocks
 from audiorec.recall.serving.tuned import read_tuned
+from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
+
+
+def report_of(
+    candidates: Mapping[str, Path], fused: Path, facts: SongTraits, about: Mapping[str, Any]
+) -> str:
+    """Return the report of a run, in Markdown.
+
+    Parameters
+    ----------
+    candidates : mapping of str to path
+        By channel, in the order of the report.
+    fused : path
+    facts : SongTraits
+    about : mapping of str to value
+        ``run_id`` and ``entry``, for the heading.
+
+    Notes
+    -----
+    Users are read block by block. *Alone* counts songs in the lists that no other channel proposed
+    to that user.
+    """
+    counts: Counter[str] = Counter()
+    users, rows, cold, plays, artists, default = 0, 0, 0, 0, 0, 0
+    songs: set[str] = set()
+    for *tables, lists in user_blocks([*candidates.values(), fused]):
+        if not len(lists):
+            continue
+        found = CandidateRows.of([*tables, lists])
+        key = key_of(found.user, found.song)
+        served = found.source == len(tables)
+        entry = np.unique(key[served])
+        other = ~served & np.isin(key, entry)
+        by_entry = np.searchsorted(entry, key[other])
+        channels_of = np.bincount(by_entry, minlength=len(entry))
+        for number, name in enumerate(candidates):
+            own = found.source[other] == number
+            counts[f"in {name}"] += int((found.source == number).sum())
+            counts[f"served {name}"] += int(own.sum())
+            counts[f"alone {name}"] += int((channels_of[by_entry[own]] == 1).sum())
+        groups, played = facts.columns(found.song_ids)
+        of = found.song[served]
+        users += len(np.unique(found.user[served]))
+        default += len(np.unique(found.user[served & found.are_of(DEFAULT)]))
+        rows += int(served.sum())
+        cold += int((found.numbers("cold")[served] > 0).sum())
+        plays += int(played[of].sum())
+        songs.update(found.song_ids.take(pa.array(np.unique(of))).to_pylist())
+        if "artist" in groups:
+            pairs = key_of(found.user[served], groups["artist"][of])
+            artists += len(np.unique(pairs[groups["artist"][of] >= 0]))
+    lines = [f"# {about.get('entry', '')} lists, run {about.get('run_id', '')}".replace("  ", " ")]
+    lines += ["", f"{rows:,} songs for {users:,} users, {len(songs):,} different ones."]
+    if users:
+        lines += ["", *([f"- users with the default list: {default:,}"] if default else [])]
+        lines += [f"- songs that nobody has played: {cold / rows:.1%}"]
+        lines += [f"- plays of a song: {plays / rows:,.1f}"]
+        lines += [f"- artists in a list: {artists / users:.1f}"] if artists else []
+    lines += ["", "| channel | proposed | in the lists | alone |", "|---|---|---|---|"]
+    lines += [
+        f"| `{n}` | {counts[f'in {n}']:,} | {counts[f'served {n}']:,} | {counts[f'alone {n}']:,} |"
+        for n in candidates
+    ]
+    lines += ["", "*Alone*: no other channel proposed that song to that user.", ""]
+    return "\n".join(lines)
+
+
+class NightlyInputs:
+    """The input files of a plan, read on first use."""
+
+    def __init__(self, plan: NightlyPlan) -> None:
+        self.plan = plan
+
+    @cached_property
+    def log(self) -> Interactions:
+        """Return the listening log."""
+        return read_interactions(self.plan.interactions)
+
+    @cached_property
+    def plays(self) -> Sequences:
+        """Return the finished plays of each user, in order."""
+        return to_sequences(self.log)
+
+    @cached_property
+    def now(self) -> float:
+        """Return the time of the exposures: the newest time of the log, or else of its file."""
+        times = self.log.timestamp
+        known = times[~np.isnan(times)]
+        return float(known.max()) if len(known) else self.plan.interactions.stat().st_mtime
+
+    @cached_property
+    def store(self) -> SearchableStore | None:
+        """Return the store of the songs, if the plan names one."""
+        return SearchableStore.open(self.plan.vectors) if self.plan.vectors else None
+
+    @cached_property
+    def context(self) -> Context:
+        """Return the information on songs and users beside the log."""
+        plan = self.plan
+        return read_context(
+            vectors=self.store,
+            features=plan.features,
+            songs=plan.songs,
+            side=plan.side,
+            profiles=plan.profiles,
+            triples=plan.triples,
+        )
+
+    def data(self, logs: tuple[str, ...] = ()) -> RecallData:
+        """Return the training data of channels; `logs` are fingerprints of the log."""
+        return RecallData(self.plays, self.context.song_ids, self.context, logs)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Return the histories of all users, with followed artists and liked songs.
+
+        Users are those of the log, the profiles, and the tables of candidates; those without a
+        play have an empty history.
+        """
+        known, people = self.plays, self.context.profiles
+        known = known if people is None else known.with_owners(people.user_ids)
+        for table in self.plan.tables.values():
+            known = known.with_owners(read_candidates(table).ranked.owner_ids)
+        owners = known.owner_ids
+        followed = follows(self.log, owners) if len(self.log.artists) else None
+        liked = likes(self.log, owners)
+        return self.context.queries_of(known, followed, liked if len(liked.song) else None)
+
+    def default_rule(self, excluded: Exclusions) -> DefaultRule:
+        """Return who gets the default list, and which songs it holds."""
+        plan = self.plan
+        return DefaultRule(
+            default=DefaultList.of(self.log, plan.entry),
+            recipe=plan.recipe(),
+            depth=plan.depth,
+            facts=self.facts,
+            excluded=excluded,
+        )
+
+    @cached_property
+    def facts(self) -> SongTraits:
+        """Return the traits of songs: artists, albums, genres, recordings and plays."""
+        return traits_of(self.plays, self.context.side, self.store)
 
 
 class NightlyJob:

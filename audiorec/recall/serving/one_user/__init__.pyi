@@ -2,13 +2,13 @@ from audiorec.recall.serving.one_user.answers import Mix as Mix
 from audiorec.recall.serving.one_user.answers import Proposal as Proposal
 from audiorec.recall.serving.one_user.answers import Recommendation as Recommendation
 from audiorec.recall.serving.one_user.answers import SongExplanation as SongExplanation
-from audiorec.recall.serving.one_user.playlists import ListProposal as ListProposal
-from audiorec.recall.serving.one_user.playlists import ranked_lists as ranked_lists
 from audiorec.recall.serving.one_user.portrait import PORTRAIT as PORTRAIT
 from audiorec.recall.serving.one_user.portrait import USUAL as USUAL
 from audiorec.recall.serving.one_user.portrait import PortraitRecipe as PortraitRecipe
 from audiorec.recall.serving.one_user.portrait import portraits as portraits
 from audiorec.recall.serving.one_user.portrait import write_portraits as write_portraits
-from audiorec.recall.serving.one_user.reason_words import reason_phrase as reason_phrase
 from audiorec.recall.serving.one_user.reasons import ReasonWriter as ReasonWriter
+from audiorec.recall.serving.one_user.reasons import reason_phrase as reason_phrase
+from audiorec.recall.serving.one_user.recommend import ListProposal as ListProposal
 from audiorec.recall.serving.one_user.recommend import Recommender as Recommender
+from audiorec.recall.serving.one_user.recommend import ranked_lists as ranked_lists

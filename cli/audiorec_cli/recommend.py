@@ -1,14 +1,14 @@
 """``audiorec recommend USER``: recommend songs to one user, each with a reason."""
 
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audiorec.errors import InputError
+from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.m3u8 import ListForm
@@ -17,7 +17,11 @@ from audiorec_cli.shared.stores import open_vectors, usual_vectors
 from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.one_user.answers import Mix, Recommendation, SongExplanation
+    from audiorec.recall.serving.one_user.answers import (
+        RecommendAnswer,
+        Recommendation,
+        SongExplanation,
+    )
     from audiorec.recall.serving.one_user.recommend import Recommender
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
@@ -87,21 +91,11 @@ def recommend(
         str, typer.Argument(metavar="USER", help="A user id; new ones get the default list.")
     ],
     interactions: LogOption,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs.")] = 30,
-    entry: Annotated[
-        Literal["daily", "radio", "discover", "new"],
-        typer.Option(help="The product that the list is for."),
-    ] = "daily",
-    what: Annotated[
-        Literal["songs", "mixes", "lists"],
-        typer.Option(
-            help="Songs; mixes, one list per genre or artist of the user; or playlists by users."
-        ),
-    ] = "songs",
     why: Annotated[
         str | None, typer.Option(metavar="SONG", help="Show how each channel ranks one song.")
     ] = None,
     *,
+    question: RecommendQuestion,
     known: RecommenderOptions,
     form: ListForm,
 ) -> None:
@@ -116,84 +110,47 @@ def recommend(
     audiorec recommend u1 -i plays.parquet --entry radio --m3u8 radio.m3u8
     audiorec recommend u1 -i plays.parquet --why jazz-vibraphone.mp3
     """
-    if why is not None and what != "songs":
-        raise InputError(f"--why explains a song; it cannot be combined with --what {what}")
+    asked = replace(question, user_id=user)
+    if why is not None and asked.what != "songs":
+        raise InputError(f"--why explains a song; it cannot be combined with --what {asked.what}")
+    if asked.what == "lists" and form.m3u8 is not None:
+        raise InputError("--m3u8 writes songs; it cannot be used with --what lists")
     form.check()
     recommender = known.recommender(interactions)
     if why is not None:
-        _explain(recommender.explain(user, why, k, entry=entry), user, entry, json=form.json)
+        found = recommender.explain(user, why, asked.k, entry=asked.entry)
+        _explain(found, user, asked.entry, json=form.json)
         return
-    if what == "lists":
-        _lists(recommender, user, k, form)
-    elif what == "mixes":
-        _mixes(recommender.mixes(user, k, entry=entry), user, form)
+    answer = recommender.ask(asked)
+    if form.json:
+        print_json_lines(answer.rows())
+    elif form.is_table:
+        _print(answer)
+    form.write(answer.entries())
+    for line in answer.remarks:
+        say(line)
+
+
+def _print(answer: "RecommendAnswer") -> None:
+    """Print a table; mixes are one table each on a terminal, and one in a pipe."""
+    asked, user = answer.question, answer.question.user_id
+    if asked.what == "lists":
+        lists = [(one.rank, one.list_id, one.songs, one.reason) for one in answer.lists]
+        columns = ("rank", "list", "songs", "reason")
+        print_table(columns, lists, title=f"{user}: playlists made by users")
+    elif asked.what == "mixes" and not sys.stdout.isatty():
+        rows = [(mix.name, *_row(song)) for mix in answer.mixes for song in mix.songs]
+        print_table(("list", *COLUMNS), rows, title=user)
     else:
         from audiorec.recall.serving.entries import ENTRIES
 
-        songs = recommender.recommend(user, k, entry=entry)
-        if form.json:
-            print_json_lines(asdict(song) for song in songs)
-        elif form.is_table:
-            _table(songs, f"{user}: {entry}, {ENTRIES[entry].about}")
-        form.write(asdict(song) for song in songs)
-        _say_songs(songs, recommender, user, entry)
-    for note in recommender.notes:
-        say(f"note: {note}")
-    if known.models is None:
-        say("no trained model was used; train one with audiorec recall train, then pass --models")
-
-
-def _say_songs(
-    songs: "list[Recommendation]", recommender: "Recommender", user: str, entry: str
-) -> None:
-    """Print how many songs there are and what they come from."""
-    from audiorec.recall.contract.candidates import DEFAULT
-
-    asked = ", ".join(channel.name for channel in recommender.channels)
-    by_default = bool(songs) and all(song.channel == DEFAULT for song in songs)
-    if why := recommender.why_default(user):
-        say(f"note: {why}")
-        if not songs:
-            say(f"note: {entry} has no default list: it has only songs that nobody has played")
-    source = "the default list: what is popular now" if by_default else asked
-    say(f"{len(songs)} song{'s' * (len(songs) != 1)} for {user}, from {source}")
-
-
-def _table(songs: "Iterable[Recommendation]", title: str) -> None:
-    print_table(COLUMNS, map(_row, songs), title=title)
+        about = f"{asked.entry}, {ENTRIES[asked.entry].about}"
+        for mix in answer.mixes:
+            print_table(COLUMNS, map(_row, mix.songs), title=f"{user}: {mix.name or about}")
 
 
 def _row(song: "Recommendation") -> tuple[int, str, str, str, str]:
     return song.rank, song.song_id, song.title or song.song_id, song.artist, song.reason
-
-
-def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:
-    """Print one list per interest; a playlist file contains them in sequence."""
-    if form.json:
-        print_json_lines({"list": mix.name, **asdict(song)} for mix in found for song in mix.songs)
-    elif form.is_table and sys.stdout.isatty():
-        for mix in found:
-            _table(mix.songs, f"{user}: {mix.name}")
-    elif form.is_table:  # a pipe gets one table
-        rows = [(mix.name, *_row(song)) for mix in found for song in mix.songs]
-        print_table(("list", *COLUMNS), rows, title=user)
-    form.write(asdict(song) for mix in found for song in mix.songs)
-    names = "; ".join(f"{mix.name} ({len(mix.songs)})" for mix in found)
-    say(f"{len(found)} lists for {user}: {names}")
-
-
-def _lists(recommender: "Recommender", user: str, k: int, form: ListForm) -> None:
-    if form.m3u8 is not None:
-        raise InputError("--m3u8 writes songs; it cannot be used with --what lists")
-    found = recommender.recommend_lists(user, k)
-    if form.json:
-        print_json_lines(asdict(one) for one in found)
-    else:
-        rows = [(one.rank, one.list_id, one.songs, one.reason) for one in found]
-        print_table(
-            ("rank", "list", "songs", "reason"), rows, title=f"{user}: playlists made by users"
-        )
-    say(f"{len(found)} lists for {user}")
 
 
 def _explain(found: "SongExplanation", user: str, entry: str, *, json: bool) -> None:

@@ -1,6 +1,6 @@
 """`recall.serving.one_user.recommend`: who gets what and why, with and without models and sound."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.entries import ENTRIES
+from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import FusionRecipe
@@ -265,3 +266,37 @@ def test_reasons_in_words(reason, known, words):
 def test_an_entry_is_a_list_for_a_product():
     assert set(ENTRIES) == {"daily", "radio", "discover", "new"}
     assert all(entry.about and replace(entry.rules, k=1).k == 1 for entry in ENTRIES.values())
+
+
+def test_one_question_has_one_answer():
+    recommender = Recommender(log=LOG)
+    answer = recommender.ask(RecommendQuestion(user_id="u0", k=3))
+    assert answer.songs == recommender.recommend("u0", 3)
+    assert list(answer.rows()) == answer.entries() == [asdict(song) for song in answer.songs]
+    assert answer.remarks[0].startswith("3 songs for u0, from vs-knn, item-knn, rules")
+    notes = [line for line in answer.remarks if line.startswith("note: nearest-")]
+    assert len(notes) == 2
+    assert answer.remarks[-1].startswith("no trained model was used")
+    assert "no trained model" not in " ".join(replace(answer, is_trained=True).remarks)
+
+
+def test_an_answer_to_a_stranger_says_what_the_list_is():
+    answer = Recommender(log=LOG).ask(RecommendQuestion(user_id="u00", k=2))
+    assert answer.remarks[:2] == [
+        "note: the log has no user 'u00'",
+        "2 songs for u00, from the default list: what is popular now",
+    ]
+    nothing = Recommender(log=LOG).ask(RecommendQuestion(user_id="u00", entry="new"))
+    assert (nothing.songs, list(nothing.rows())) == ([], [])
+    assert "new has no default list: it has only songs that nobody has played" in nothing.remarks[1]
+
+
+def test_mixes_and_playlists_are_answers_too(known):
+    recommender = Recommender(log=LOG, known=known)
+    mixes = recommender.ask(RecommendQuestion(user_id="u0", k=2, what="mixes"))
+    assert list(mixes.mixes) == recommender.mixes("u0", 2)
+    assert {row["list"] for row in mixes.rows()} == {mix.name for mix in mixes.mixes}
+    assert mixes.entries() == [asdict(song) for mix in mixes.mixes for song in mix.songs]
+    assert mixes.remarks[0].startswith(f"{len(mixes.mixes)} lists for u0: {mixes.mixes[0].name} (")
+    with pytest.raises(InputError, match="no playlists"):
+        recommender.ask(RecommendQuestion(user_id="u0", what="lists"))

@@ -1,6 +1,9 @@
+from audiorec.recall.serving.one_user.answers import ListProposal as ListProposal
 from audiorec.recall.serving.one_user.answers import Mix as Mix
 from audiorec.recall.serving.one_user.answers import Proposal as Proposal
+from audiorec.recall.serving.one_user.answers import RecommendAnswer as RecommendAnswer
 from audiorec.recall.serving.one_user.answers import Recommendation as Recommendation
+from audiorec.recall.serving.one_user.answers import RecommendQuestion as RecommendQuestion
 from audiorec.recall.serving.one_user.answers import SongExplanation as SongExplanation
 from audiorec.recall.serving.one_user.portrait import PORTRAIT as PORTRAIT
 from audiorec.recall.serving.one_user.portrait import USUAL as USUAL
@@ -9,6 +12,5 @@ from audiorec.recall.serving.one_user.portrait import portraits as portraits
 from audiorec.recall.serving.one_user.portrait import write_portraits as write_portraits
 from audiorec.recall.serving.one_user.reasons import ReasonWriter as ReasonWriter
 from audiorec.recall.serving.one_user.reasons import reason_phrase as reason_phrase
-from audiorec.recall.serving.one_user.recommend import ListProposal as ListProposal
 from audiorec.recall.serving.one_user.recommend import Recommender as Recommender
 from audiorec.recall.serving.one_user.recommend import ranked_lists as ranked_lists

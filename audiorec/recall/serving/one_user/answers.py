@@ -1,6 +1,39 @@
-"""Results of `Recommender`: songs with reasons, mixes, and the explanation of one song."""
+"""What `Recommender` is asked, and its answers: songs with reasons, mixes, playlists.
 
-from dataclasses import dataclass
+`RecommendQuestion` ──Recommender.ask──▶ `RecommendAnswer`: rows, songs to play, remarks
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from audiorec.options import Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendQuestion:
+    """What to recommend to one user.
+
+    Attributes
+    ----------
+    user_id : str
+    k : int
+        Number of songs, or of songs in each mix, or of playlists.
+    entry : {"daily", "radio", "discover", "new"}
+        The product that the list is for; see `ENTRIES`.
+    what : {"songs", "mixes", "lists"}
+        Songs, one list for each interest of the user, or playlists made by users.
+    """
+
+    user_id: str = ""
+    k: Annotated[int, Option("Number of songs.", names=("--k", "-k"), least=1)] = 30
+    entry: Annotated[
+        Literal["daily", "radio", "discover", "new"], Option("The product that the list is for.")
+    ] = "daily"
+    what: Annotated[
+        Literal["songs", "mixes", "lists"],
+        Option("Songs; mixes, one list per genre or artist of the user; or playlists by users."),
+    ] = "songs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +108,103 @@ class Mix:
 
     name: str  # "jazz", or "Nina Simone and the like"
     songs: tuple[Recommendation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListProposal:
+    """A playlist recommended to a user.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    list_id : str
+    songs, known, proposed : int
+        Numbers of its songs: all, played by the user, proposed to the user but not yet played.
+    reason : str
+        In words.
+    """
+
+    rank: int
+    list_id: str
+    songs: int
+    known: int
+    proposed: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendAnswer:
+    """The answer to a question: mixes or playlists, and what to tell a person about them.
+
+    Attributes
+    ----------
+    question : RecommendQuestion
+    mixes : tuple of Mix
+        One without a name, if songs were asked for.
+    lists : tuple of ListProposal
+        Playlists made by users.
+    channels : tuple of str
+        The channels that were asked.
+    why_default : str
+        Why the user gets the default list; empty for a user with plays.
+    notes : tuple of str
+        Why channels are missing.
+    is_trained : bool
+        Whether a folder of trained models was used.
+    """
+
+    question: RecommendQuestion
+    mixes: tuple[Mix, ...] = ()
+    lists: tuple[ListProposal, ...] = ()
+    channels: tuple[str, ...] = ()
+    why_default: str = ""
+    notes: tuple[str, ...] = ()
+    is_trained: bool = False
+
+    @property
+    def songs(self) -> list[Recommendation]:
+        """The songs of all mixes, in order."""
+        return [song for mix in self.mixes for song in mix.songs]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one JSON object per song or playlist; songs of a mix name it as ``list``."""
+        yield from (asdict(one) for one in self.lists)
+        for mix in self.mixes:
+            named = {"list": mix.name} if mix.name else {}
+            yield from ({**named, **asdict(song)} for song in mix.songs)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs to play, in order."""
+        return [asdict(song) for song in self.songs]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the answer, one line each."""
+        trained = "train one with audiorec recall train, then pass --models"
+        return [
+            *self._counted(),
+            *(f"note: {note}" for note in self.notes),
+            *(() if self.is_trained else (f"no trained model was used; {trained}",)),
+        ]
+
+    def _counted(self) -> Iterator[str]:
+        from audiorec.recall.contract.candidates import DEFAULT
+
+        user, entry = self.question.user_id, self.question.entry
+        if self.question.what == "lists":
+            yield f"{len(self.lists)} lists for {user}"
+            return
+        if self.question.what == "mixes":
+            names = "; ".join(f"{mix.name} ({len(mix.songs)})" for mix in self.mixes)
+            yield f"{len(self.mixes)} lists for {user}: {names}"
+            return
+        songs = self.songs
+        if self.why_default:
+            yield f"note: {self.why_default}"
+            if not songs:
+                yield f"note: {entry} has no default list: it has only songs that nobody has played"
+        by_default = bool(songs) and all(song.channel == DEFAULT for song in songs)
+        asked = ", ".join(self.channels)
+        source = "the default list: what is popular now" if by_default else asked
+        yield f"{len(songs)} song{'s' * (len(songs) != 1)} for {user}, from {source}"

@@ -35,7 +35,15 @@ from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.one_user.answers import Mix, Proposal, Recommendation, SongExplanation
+from audiorec.recall.serving.one_user.answers import (
+    ListProposal,
+    Mix,
+    Proposal,
+    RecommendAnswer,
+    Recommendation,
+    RecommendQuestion,
+    SongExplanation,
+)
 from audiorec.recall.serving.one_user.portrait import portraits
 from audiorec.recall.serving.one_user.reasons import ReasonWriter
 from audiorec.recall.serving.rules import Exclusions, SongTraits
@@ -48,29 +56,6 @@ FLATNESS = 20.0  # of the reciprocal rank of a proposed song
 KNOWN = 0.5 / FLATNESS  # value of a played song, about half of that of the first proposed one
 FEWEST = 10  # added to the length of a list, so that very short lists do not win
 NAMED = 2  # songs named in a reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListProposal:
-    """A playlist recommended to a user.
-
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    list_id : str
-    songs, known, proposed : int
-        Numbers of its songs: all, played by the user, proposed to the user but not yet played.
-    reason : str
-        In words.
-    """
-
-    rank: int
-    list_id: str
-    songs: int
-    known: int
-    proposed: int
-    reason: str
 
 
 def ranked_lists(
@@ -229,6 +214,33 @@ class Recommender:
     def excluded(self) -> Exclusions:
         """Songs and artists that the log excludes for each user."""
         return excluded_by(self.log)
+
+    def ask(self, question: RecommendQuestion) -> RecommendAnswer:
+        """Answer a question: songs, a list for each interest, or playlists.
+
+        Raises
+        ------
+        InputError
+            As `recommend`, `mixes` and `recommend_lists`.
+        """
+        user, k, entry = question.user_id, question.k, question.entry
+        mixes: list[Mix] = []
+        lists: list[ListProposal] = []
+        if question.what == "lists":
+            lists = self.recommend_lists(user, k)
+        elif question.what == "mixes":
+            mixes = self.mixes(user, k, entry=entry)
+        else:
+            mixes = [Mix(name="", songs=tuple(self.recommend(user, k, entry=entry)))]
+        return RecommendAnswer(
+            question=question,
+            mixes=tuple(mixes),
+            lists=tuple(lists),
+            channels=tuple(channel.name for channel in self.channels),
+            why_default=self.why_default(user) if question.what == "songs" else "",
+            notes=tuple(self.notes),
+            is_trained=self.models is not None,
+        )
 
     def recommend(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Recommendation]:
         """Return songs for a user, best first.

@@ -32,12 +32,12 @@ class Reach(StrEnum):
 FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
 _BY_NAME = {
     Reach.CHOOSES: """
-        absolute all allow-failures also artist-gap buckets by cold-share columns curve
+        absolute allow-failures also artist-gap buckets by cold-share columns curve
         days device diversity dry-run engine entry epochs every exclude explain facts
-        field format gamma guard-formulas held-out hidden hop include include-non-music
-        input item job jobs json k keep keep-heard kind last likes max-per-album
+        field format gamma guard-formulas held-out hidden hop include
+        input job jobs json k keep keep-heard kind last likes max-per-album
         max-per-artist max-problems minimum minutes near on-duplicate only piece-songs
-        portrait processes projection quiet retry-failed role seed set settle size split
+        portrait processes projection quiet retry-failed seed set settle size split
         steps strict table tags task user users vector-only watch weights what why wide""",
     Reach.READS: """
         allowed artists candidates embeddings errors exposures favourites features
@@ -45,12 +45,12 @@ _BY_NAME = {
         lists manifest new-to profiles scores side songs source targets test-histories
         triples tuned vectors""",
     Reach.WRITES: """
-        add beside cache config day keep-mtime log-json m3u8 metrics-textfile onnx out
+        add beside cache config day keep-mtime log-json m3u8 metrics-textfile out
         pictures plot replace report save-undo undo work-dir write""",
     Reach.DELETES: "overwrite prune regroup upgrade",
     Reach.LOADS: "backbone head models other-config recall spec",
     Reach.CONNECTS: """
-        address host host-name no-open no-page port root runner serve token token-file yes""",
+        address host host-name no-open no-page port root runner token token-file yes""",
     Reach.UNGUARDS: """
         epsilon follow-links max-duration max-failures memory-limit partial rate reading
         seconds timeout""",

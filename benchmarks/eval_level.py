@@ -38,8 +38,14 @@ import soxr
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
 from audiorec.files.own_files import replaced
-from audiorec.search.bandwidth import FILE, BandwidthEffect
-from audiorec.search.scaling import DEFAULT_WEIGHTS, LOG_ODDS, Weighting, fit_units
+from audiorec.search.scaling import (
+    DEFAULT_WEIGHTS,
+    FILE,
+    LOG_ODDS,
+    BandwidthEffect,
+    Weighting,
+    fit_units,
+)
 from audiorec.spec import FeatureSpec, LevelSpec
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.features import OUTPUT_WIDTHS

@@ -29,7 +29,7 @@ from audiorec.playlists.clusters import (
     match_earlier,
     update_groups,
 )
-from audiorec.playlists.group_names import group_properties, name_groups
+from audiorec.playlists.library_lists import group_properties, name_groups
 
 NEW_SHARE = 0.05
 CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))

@@ -1,4 +1,4 @@
-"""What a narrow band does to the vectors of the new heads, for `audiorec.search.bandwidth`."""
+"""What a narrow band does to the vectors of the new heads, for `audiorec.search.scaling`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from head_features import Table
 
-from audiorec.search.bandwidth import FILE, BandwidthEffect, second_moment
-from audiorec.search.scaling import LOG_ODDS_FLOOR
+from audiorec.search.scaling import FILE, LOG_ODDS_FLOOR, BandwidthEffect, second_moment
 from audiorec.tagger.heads import Head, Heads
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, Float64Array

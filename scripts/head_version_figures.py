@@ -212,7 +212,7 @@ def judge_former(path: Path, extractor: Extractor, clips: list[Clip]) -> Figures
 
 
 def no_music(scores: Scores, judged: Table) -> dict[str, list[int]]:
-    """Count the recordings that the rule of `audiorec.search.music` takes for no music."""
+    """Count the recordings that the rule of `audiorec.search.choice` takes for no music."""
     mean, label, *_ = by_track(scores, judged.label, judged.corpus, judged.group, judged.track)
     taken = (mean[:, OTHER] >= EVEN) & (mean.argmax(1) == OTHER)
     found = {

@@ -17,7 +17,7 @@ from audiorec.listening.likes import likes
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.listening.side import read_side, read_triples
-from audiorec.playlists.earlier_lists import read_lists
+from audiorec.playlists.library_lists import read_lists
 from audiorec.recall.cold_start.tables import summarise_lists
 from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.data import Queries

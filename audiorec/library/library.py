@@ -1,24 +1,27 @@
 """The songs of one store: search, paths, playlists, labels and maps.
 
     open_store(path)  →  `Library`: .ids  .vectors (n, V)  library["etude"]  .similar(query, k)
+    library["etude"]  →  `SongRow`: row["title"]  row.vector (V,)  row.numbers {name: value}
+    vectors="vecs.parquet"  →  similar, path, playlist, duplicates, in one call
 
 A question (`audiorec.search.questions`) is answered by `Library.ask`; `similar`, `path_between` and
 `playlist` ask the common ones in one call. Wherever a method takes a song, a unique part of its id
-is enough.
+is enough. Calls without a library open the store each time: by default $AUDIOREC_VECTORS, else
+``vecs.parquet`` in the current folder.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from audiorec.errors import MissingFileError
 from audiorec.files.copies import with_local
 from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
-from audiorec.files.visible import clock, html_table, visible
-from audiorec.library.classify_files import Readings
-from audiorec.library.readings import readings
-from audiorec.library.rows import SongRow
+from audiorec.files.visible import clock, html_table, text_table, visible
+from audiorec.library.readings import Readings, readings
 from audiorec.library.seeds import read_seeds, seeds_of_store
 from audiorec.playlists.answers import (
     Asked,
@@ -30,7 +33,9 @@ from audiorec.playlists.answers import (
     similar_songs,
 )
 from audiorec.search.choice import Chosen
+from audiorec.search.duplicates import Group
 from audiorec.search.questions import (
+    MINIMUM,
     SPREAD,
     Choice,
     PathQuestion,
@@ -40,13 +45,71 @@ from audiorec.search.questions import (
 )
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.inventory import files_beside
-from audiorec.store.schema import number_names
+from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
+from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from audiorec.search.atlas import MapKind
+
+COLUMNS = ("what", "value")
+# Shown unless empty; the other columns are bookkeeping.
+SHOWN = (
+    *("song_id", "title", "artist", "album", "duration_s", "loudness_lufs"),
+    *("segments", "status", "codec"),
+    *("source_rate", "source_channels", "uri", "extracted_at"),
+)
+
+
+class SongRow(dict[str, Any]):
+    """The columns of one song, including its ``vector``.
+
+    Attributes
+    ----------
+    vector : ndarray, shape (V,), float32
+    numbers : dict of str to float
+        The numbers of the vector by name, as in the columns of `Library.frame`.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Any], vector: FloatArray, metadata: StoreMetadata
+    ) -> None:
+        super().__init__(columns, vector=vector)
+        self._metadata = metadata
+
+    @property
+    def vector(self) -> FloatArray:
+        """The vector: shape (V,), float32."""
+        vector: FloatArray = self["vector"]
+        return vector
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the vector by name: ``genre_jazz_mean`` and so on."""
+        return dict(zip(number_names(self._metadata), self.vector.tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        return text_table(COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(COLUMNS, self._rows())
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = [
+            (name, _shown(self[name], name)) for name in SHOWN if self.get(name) is not None
+        ]
+        return [*rows, ("vector", f"{len(self.vector)} numbers")]
+
+
+def _shown(value: Any, name: str) -> str:
+    if name == "duration_s":
+        return clock(value)
+    if name == "loudness_lufs":
+        return f"{value:.1f}"
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
 
 MOST_COUNTED = 100_000  # largest library whose versions and genres a notebook counts
 COMMON = 4  # classes listed by name
@@ -328,3 +391,131 @@ def _counted(labels: Sequence[str | None]) -> str:
     rest = sum(count for _, count in counts[COMMON:])
     named = [f"{label} {count}" for label, count in counts[:COMMON]]
     return ", ".join([*named, *([f"others {rest}"] if rest else [])])
+
+
+ENVIRONMENT = "AUDIOREC_VECTORS"
+DEFAULT = "vecs.parquet"
+
+StorePath = str | os.PathLike[str]
+
+
+def similar(
+    song: str | os.PathLike[str],
+    k: int = 10,
+    *,
+    vectors: StorePath | Library | None = None,
+    by: str | Path = "auto",
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+    diversity: float = 0.0,
+    minimum: float = MINIMUM,
+) -> SimilarSongs:
+    """Return the `k` songs of a store nearest to one song, from the store or any audio file.
+
+    Parameters
+    ----------
+    song : str or path
+        An id, a unique part of one, or an audio file. A file that is not in the store is decoded
+        in a worker process, and compared as the store's songs are.
+    k : int
+    vectors : path or Library, optional
+        The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
+    by, choice, diversity, minimum
+        As for `Library.similar`.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no store.
+    UnknownSongError, SongError, InputError
+        If the song is unknown, cannot be used, or as for `Library.ask`.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> found = audiorec.similar("etude", 2, vectors="fixtures/formats/vecs-v1.parquet")
+    >>> found[0].song_id
+    'piano/prelude.flac'
+    """
+    question = SimilarQuestion(
+        seeds=(os.fspath(song),), k=k, by=by, choice=choice, diversity=diversity, minimum=minimum
+    )
+    return as_library(vectors).ask(question)
+
+
+def path(
+    start: str,
+    end: str,
+    *,
+    vectors: StorePath | Library | None = None,
+    steps: int = 8,
+    by: str | Path = "auto",
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+) -> PathOfSongs:
+    """Find a smooth path from one song of a store to another; see `Library.path_between`.
+
+    `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
+    folder. Raises `MissingFileError` if there is none.
+    """
+    return as_library(vectors).path_between(start, end, steps=steps, by=by, choice=choice)
+
+
+def playlist(
+    *songs: str,
+    vectors: StorePath | Library | None = None,
+    minutes: float = 60.0,
+    curve: str | Sequence[str] = (),
+    by: str | Path = "auto",
+    choice: Choice = SPREAD,
+) -> PlaylistOfSongs:
+    """Make a playlist near some songs of a store; see `Library.playlist`.
+
+    `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
+    folder. Raises `MissingFileError` if there is none.
+    """
+    return as_library(vectors).playlist(*songs, minutes=minutes, curve=curve, by=by, choice=choice)
+
+
+def duplicates(
+    *,
+    vectors: StorePath | Library | None = None,
+    scores: StorePath | None = None,
+    features: StorePath | None = None,
+) -> list[Group]:
+    """Return groups of songs with the same audio, most certain first.
+
+    Parameters
+    ----------
+    vectors : path or Library, optional
+        The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
+    scores, features : path, optional
+        Series files to compare songs over time; by default those beside the store.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no store.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> audiorec.duplicates(vectors="fixtures/formats/vecs-v1.parquet")
+    []
+    """
+    library = as_library(vectors)
+    return library.duplicates(
+        scores=None if scores is None else os.fspath(scores),
+        features=None if features is None else os.fspath(features),
+    )
+
+
+def as_library(vectors: StorePath | Library | None) -> Library:
+    """Return or open the library; if there is none, raise an error that says how to make one."""
+    if isinstance(vectors, Library):
+        return vectors
+    place = Path(vectors or os.environ.get(ENVIRONMENT) or DEFAULT)
+    if not place.exists():
+        hint = "" if vectors else f" (checked vectors=, ${ENVIRONMENT} and ./{DEFAULT})"
+        raise MissingFileError(
+            f"{place}: no such store{hint}; make one: audiorec.extract(folder, out={str(place)!r})"
+        )
+    return open_store(place)

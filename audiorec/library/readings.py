@@ -6,23 +6,34 @@
 
 Mean scores, segments and status come from ``vecs.parquet``; which segments have a voice only from
 ``scores.parquet``, and tags only from ``features.parquet``.
+
+    paths ──classify──▶ `Readings`: song id → `Reading`, as a table and as a DataFrame
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from audiorec.errors import AudiorecError, InputError
+from audiorec.errors import AudiorecError, InputError, SongError
 from audiorec.files.arrow import floats, matrix
+from audiorec.files.frames import pandas_frame
+from audiorec.files.visible import html_table, text_table
+from audiorec.library.seeds import unchanged_rows
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.tagger.reading import Reading, read_means, voiced_share
+from audiorec.tagger.reading import Reading, read_means, read_scores, voiced_share
 from audiorec.tagger.weights import MSD
 from audiorec.types import Int64Array, ScoreSeries, Status
+
+if TYPE_CHECKING:
+    from audiorec.extraction.catalogue import Source
 
 BLOCK_ROWS = 1_024  # songs whose score series are held in memory
 
@@ -126,3 +137,172 @@ def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, s
     except AudiorecError as error:
         return None, str(error)
     return ScoreSeries(tags, start_s, weights.tags), ""
+
+
+MOST_ROWS = 20  # rows per table; further rows are only counted
+
+
+class Readings(dict[str, Reading]):
+    """A mapping of song ids to readings.
+
+    Attributes
+    ----------
+    failed : tuple of SongError
+        Files that could not be used.
+    """
+
+    def __init__(
+        self, songs: Iterable[tuple[str, Reading]] = (), failed: Sequence[SongError] = ()
+    ) -> None:
+        super().__init__(songs)
+        self.failed = tuple(failed)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, indexed by ``song_id``.
+
+        Columns: for each head its class and that class's mean score (``genre``,
+        ``genre_score``), then ``voiced``, ``segments`` and ``remark``.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        columns: dict[str, list[Any]] = {}
+        for reading in self.values():
+            for name, value in _columns(reading).items():
+                columns.setdefault(name, []).append(value)
+        return pandas_frame(columns, index=("song_id", list(self)))
+
+    def __repr__(self) -> str:
+        names, rows = self._table()
+        lines = [
+            f"{len(self)} song{'s' * (len(self) != 1)}",
+            *([text_table(names, rows)] if rows else []),
+        ]
+        if len(self) > len(rows):
+            lines.append(f"… {len(self) - len(rows)} more")
+        if self.failed:
+            n = len(self.failed)
+            lines.append(f"{n} file{'s' * (n != 1)} could not be used, see .failed")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        names, rows = self._table()
+        more = f", the first {len(rows)}" if len(self) > len(rows) else ""
+        failed = f", {len(self.failed)} could not be used" if self.failed else ""
+        return html_table(names, rows, caption=f"{len(self)} songs{more}{failed}")
+
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        rows, names = [], ["song_id"]
+        for song_id, reading in [*self.items()][:MOST_ROWS]:
+            columns = _columns(reading)
+            names = ["song_id", *columns]
+            rows.append((song_id, *columns.values()))
+        return tuple(names), rows
+
+
+def classify(
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    vectors: str | os.PathLike[str] | VectorStore | None = None,
+    heads: Sequence[str | os.PathLike[str]] = (),
+    jobs: int = 0,
+) -> Readings:
+    """Classify audio files: version, genre, and the share of segments with a voice.
+
+    Parameters
+    ----------
+    paths : path or sequence of path
+        Files, folders and globs, as for `audiorec.extract`.
+    vectors : path or Library, optional
+        A store; its songs are not decoded unless their files have changed.
+    heads : sequence of path
+        Head files to use instead of the shipped ones.
+    jobs : int
+        Worker processes; 0 for one per processor core.
+
+    Returns
+    -------
+    readings : Readings
+        Readings by song id, in the order of the paths. To look up songs of a store by id, see
+        `Library.classify`.
+
+    Raises
+    ------
+    InputError
+        If a path does not exist, or there are no songs.
+    SongError
+        If no file can be used; the error is the first file's. If only some fail, they are in
+        ``readings.failed``.
+    SpecMismatchError
+        If the store was made by another extractor, or with other heads.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> found = audiorec.classify("fixtures/audio/blues-band.mp3")
+    >>> found["blues-band.mp3"].best
+    {'version': 'vocal_accompaniment', 'genre': 'blues'}
+    """
+    from audiorec.extraction.catalogue import find_songs
+
+    many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    sources = find_songs(many)
+    if not sources:
+        raise InputError("no audio files found; name files, folders or globs")
+    store = vectors if isinstance(vectors, VectorStore) else None
+    if vectors is not None and not isinstance(vectors, VectorStore):
+        store = VectorStore.open(os.fspath(vectors))
+    found: list[tuple[str, Reading]] = []
+    failed: list[SongError] = []
+    for source, song in zip(
+        sources, _read(sources, store, tuple(map(Path, heads)), jobs), strict=True
+    ):
+        if isinstance(song, SongError):
+            failed.append(song)
+        else:
+            found.append((source.song_id, song))
+    if failed and not found:
+        raise failed[0]
+    return Readings(found, failed)
+
+
+def _read(
+    sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
+) -> "Iterator[Reading | SongError]":
+    """Yield the result for each file: from the store if its file is unchanged, else by decoding."""
+    from audiorec.extraction.backbones import extractor_config
+    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.reader import song_reader
+
+    config = extractor_config(heads)
+    rows: list[int | None] = [None] * len(sources)
+    if store is not None:
+        config = Extractor.for_store(store.metadata, heads=heads).config
+        rows = unchanged_rows(store, sources)
+    known = iter(readings(store, [row for row in rows if row is not None]) if store else ())
+    opened = [source.path for source, row in zip(sources, rows, strict=True) if row is None]
+    workers = max(1, min(jobs or os.cpu_count() or 1, len(opened)))
+    with song_reader(config, jobs=workers) as reader:
+        songs = reader.read_each(opened)
+        for row in rows:
+            song = next(songs) if row is None else next(known)
+            if isinstance(song, (SongError, Reading)):
+                yield song
+            else:
+                yield read_scores(song.series, song.info.status)
+
+
+def _columns(reading: Reading) -> dict[str, Any]:
+    """Return the columns of a reading: each head's class and score, then the rest."""
+    columns: dict[str, Any] = {}
+    for head, label in reading.best.items():
+        columns[head] = label
+        columns[f"{head}_score"] = None if label is None else reading.scores[head][label]
+    return {
+        **columns,
+        "voiced": reading.voiced,
+        "segments": reading.segments,
+        "remark": reading.remark,
+    }

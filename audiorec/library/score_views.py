@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.extraction.reader import song_of, tags_of
-from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table
 from audiorec.types import FloatArray, ScoreSeries
 
@@ -47,6 +46,8 @@ class SongScores(ScoreSeries):
         MissingExtraError
             Without pandas.
         """
+        from audiorec.files.frames import pandas_frame  # late: it loads pyarrow
+
         columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
         return pandas_frame(columns, index=("start_s", self.start_s))
 

@@ -13,13 +13,12 @@ from audiorec.playlists.curves import SHAPES as SHAPES
 from audiorec.playlists.curves import Curve as Curve
 from audiorec.playlists.curves import deviations as deviations
 from audiorec.playlists.curves import read_curves as read_curves
-from audiorec.playlists.draft import PlaylistRequest as PlaylistRequest
-from audiorec.playlists.earlier_lists import EarlierLists as EarlierLists
-from audiorec.playlists.earlier_lists import read_lists as read_lists
 from audiorec.playlists.library_lists import USUAL_SIZE as USUAL_SIZE
 from audiorec.playlists.library_lists import DividedLibrary as DividedLibrary
+from audiorec.playlists.library_lists import EarlierLists as EarlierLists
 from audiorec.playlists.library_lists import NamedPlaylist as NamedPlaylist
 from audiorec.playlists.library_lists import divide_library as divide_library
+from audiorec.playlists.library_lists import read_lists as read_lists
 from audiorec.playlists.list_folder import WrittenLists as WrittenLists
 from audiorec.playlists.list_folder import write_lists as write_lists
 from audiorec.playlists.m3u8 import PlaylistEntry as PlaylistEntry
@@ -29,4 +28,5 @@ from audiorec.playlists.m3u8 import write_m3u8 as write_m3u8
 from audiorec.playlists.path import Path as Path
 from audiorec.playlists.path import find_path as find_path
 from audiorec.playlists.playlist import Playlist as Playlist
+from audiorec.playlists.playlist import PlaylistRequest as PlaylistRequest
 from audiorec.playlists.playlist import make_playlist as make_playlist

@@ -20,24 +20,54 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
+from audiorec.files.visible import clock, html_table, text_table, visible
 from audiorec.playlists.curves import deviations, read_curves
-from audiorec.playlists.draft import PlaylistRequest
-from audiorec.playlists.listed_songs import list_html, list_text
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
-from audiorec.playlists.playlist import Playlist, make_playlist
-from audiorec.playlists.remarks import remarks
-from audiorec.search.choice import Chosen
+from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
+from audiorec.search.choice import Chosen, why_not_music
 from audiorec.search.explain import Explanation
 from audiorec.search.filters import name_codes
-from audiorec.search.music import why_not_music
-from audiorec.search.near import away_from, near_seeds
+from audiorec.search.near import away_from, near_seeds, together
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, Question, SimilarQuestion
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours, Space, mean_direction
-from audiorec.search.votes import together
 from audiorec.types import FloatArray, Int64Array
+
+TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
+MOST_ROWS = 60  # rows per table; further rows are only counted
+
+
+def list_text(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
+    """Return a title, a table and the notes, one note per line."""
+    title, names, rows, more = _table(columns)
+    cut = [f"… {more} more"] if more else []
+    return "\n".join(
+        [title, text_table(names, rows), *cut, *(f"note: {visible(n)}" for n in notes)]
+    )
+
+
+def list_html(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
+    """Return the same as an HTML table, with the notes in its caption."""
+    title, names, rows, more = _table(columns)
+    cut = [f"the first {len(rows)}"] if more else []
+    return html_table(names, rows, caption="; ".join([title, *cut, *notes]))
+
+
+def _table(
+    columns: Mapping[str, Sequence[Any]],
+) -> tuple[str, tuple[str, ...], list[tuple[object, ...]], int]:
+    shown = {
+        TIMES.get(name, name): [clock(v) for v in values] if name in TIMES else list(values)
+        for name, values in columns.items()
+        if name != "album"  # omitted: too wide for a terminal
+    }
+    rows = list(zip(*shown.values(), strict=True))
+    n, seconds = len(rows), sum(columns["duration_s"])
+    title = f"{n} song{'s' * (n != 1)}, {clock(seconds)}"
+    return title, tuple(shown), rows[:MOST_ROWS], max(0, n - MOST_ROWS)
+
 
 TAGS = ("artist", "title", "album", "duration_s")
 

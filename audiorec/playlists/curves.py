@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.attributes import BPM, is_attribute, numbers_of
-from audiorec.search.filters import class_number, mean_scores
+from audiorec.search.filters import BPM, class_number, is_attribute, mean_scores, numbers_of
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 

@@ -9,9 +9,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.visible import clock
-from audiorec.plots.colours import PAIR
 from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import (
     FEW,
     HeadSeries,
@@ -24,7 +22,7 @@ from audiorec.plots.panels import (
     heat_bar,
     time_axis,
 )
-from audiorec.plots.style import SMALL_PT, TITLE_PT, house_style
+from audiorec.plots.style import PAIR, SMALL_PT, TITLE_PT, drawable, house_style
 from audiorec.types import ScoreSeries
 
 if TYPE_CHECKING:

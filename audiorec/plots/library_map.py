@@ -7,6 +7,7 @@ hubs: songs that are near to many others. Each genre also has a small panel, whi
 legend, gives its number of songs, and shows its extent against all songs in grey.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +15,100 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.errors import StoreError
-from audiorec.plots import colours
+from audiorec.plots import style
 from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.hubs import hub_counts, place_names
-from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import display_name
-from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
+from audiorec.plots.style import FAINT, INK, SMALL_PT, drawable, house_style
 from audiorec.search.atlas import MapKind, project, top_classes
-from audiorec.search.music import is_music
+from audiorec.search.choice import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
+from audiorec.search.topk import top_k
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Float64Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+NEAREST = 10
+MOST_QUERIES = 2_000  # queries sampled; among 100,000 songs they take a second
+GAP_PT = 7.0  # distance between a dot and its name
+_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+_ALIGN = {1: "left", 0: "center", -1: "right"}
+_RAISE = {1: "bottom", 0: "center", -1: "top"}
+
+
+def hub_counts(units: FloatArray) -> Int64Array:
+    """Count the top-ten lists of other songs that contain each song: shape (n,), int64.
+
+    In a large library only 2,000 evenly spaced songs are queried.
+    """
+    n = len(units)
+    if n < 2:
+        return np.zeros(n, np.int64)
+    asked = np.unique(np.linspace(0, n - 1, min(n, MOST_QUERIES)).round().astype(np.int64))
+    found = top_k(units[asked], units, min(NEAREST + 1, n)).indices
+    others = found[(found >= 0) & (found != asked[:, None])]
+    return np.bincount(others, minlength=n)
+
+
+def place_names(
+    axes: Any, places: Float64Array, rows: Sequence[int], names: Sequence[str]
+) -> list[int]:
+    """Write names beside dots of a map (n, 2) where they fit; return the rows that were labelled.
+
+    The figure must be laid out. A name stays within the axes, and covers as few dots as possible.
+    """
+    figure = axes.get_figure()
+    renderer = figure.canvas.get_renderer()
+    frame = axes.get_window_extent(renderer)
+    dots = axes.transData.transform(places)
+    taken: list[Any] = []
+    written = []
+    for row, name in zip(rows, names, strict=True):
+        best = None
+        for side in _SIDES:
+            text = _beside(axes, places[row], name, side)
+            box = text.get_window_extent(renderer).padded(2)
+            text.remove()
+            fits = frame.x0 <= box.x0 and box.x1 <= frame.x1
+            fits = fits and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            if fits and not any(box.overlaps(other) for other in taken):
+                covered = _inside(dots, box)
+                if best is None or covered < best[0]:
+                    best = covered, side, box
+        if best is not None:
+            _beside(axes, places[row], name, best[1])
+            taken.append(best[2])
+            written.append(row)
+    return written
+
+
+def _beside(axes: Any, place: Float64Array, name: str, side: tuple[int, int]) -> Any:
+    from matplotlib.patheffects import withStroke
+
+    right, up = side
+    return axes.annotate(
+        name,
+        place,
+        xytext=(GAP_PT * right, GAP_PT * up),
+        textcoords="offset points",
+        ha=_ALIGN[right],
+        va=_RAISE[up],
+        fontsize=SMALL_PT,
+        color=INK,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        zorder=5,
+        annotation_clip=False,
+    )
+
+
+def _inside(dots: Float64Array, box: Any) -> int:
+    x, y = dots.T
+    within = (x >= box.x0) & (x <= box.x1) & (y >= box.y0) & (y <= box.y1)
+    return int(np.count_nonzero(within))
+
 
 MAP_SIZE = (12.5, 8.0)  # inches
 MOST_PANELS = 10  # classes with their own panel
@@ -229,9 +308,9 @@ def _hubs(
 def _palette(found: LibraryMap) -> dict[str, str]:
     """Return the colour of each class; beyond ten classes, the largest ones get the colours."""
     names = found.colour_names
-    if len(names) > len(colours.MANY):
+    if len(names) > len(style.MANY):
         names = tuple(found.counts(found.colour_head))
-    return colours.class_colours(names)
+    return style.class_colours(names)
 
 
 def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
@@ -244,13 +323,13 @@ def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
     count = int(other.sum())
     if count:
         axes.scatter(
-            x[other], y[other], s=area * 0.8, c=colours.REST, marker="x", linewidth=1,
+            x[other], y[other], s=area * 0.8, c=style.REST, marker="x", linewidth=1,
             label=f"{NO_MUSIC}  {count:,}", **look,
         )  # fmt: skip
-    of_class = [palette[name] for name in found.colour_names] or [colours.PAIR[0]]
+    of_class = [palette[name] for name in found.colour_names] or [style.PAIR[0]]
     names = found.marker_names or ("song",)
     counts = found.counts(found.marker_head) if found.marker_names else {"song": n - count}
-    for number, (name, marker) in enumerate(colours.class_markers(names).items()):
+    for number, (name, marker) in enumerate(style.class_markers(names).items()):
         rows = np.flatnonzero(found.music & (found.marker == number))
         if not len(rows):
             continue

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.plots.colours import PAIR, REST
 from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.lettering import drawable
-from audiorec.plots.style import house_style
+from audiorec.plots.style import PAIR, REST, drawable, house_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from audiorec.errors import InputError
 from audiorec.files.visible import clock
 from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.lettering import drawable
 from audiorec.plots.panels import (
     FEW,
     area_legend,
@@ -22,7 +21,7 @@ from audiorec.plots.panels import (
     strip_means,
     time_axis,
 )
-from audiorec.plots.style import house_style
+from audiorec.plots.style import drawable, house_style
 from audiorec.types import Envelope, ScoreSeries
 
 if TYPE_CHECKING:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.plots import colours
+from audiorec.plots import style
 from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.lettering import drawable
 from audiorec.plots.library_map import BEHIND, LibraryMap
 from audiorec.plots.panels import display_name
-from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
+from audiorec.plots.style import FAINT, INK, SMALL_PT, drawable, house_style
 from audiorec.types import Int64Array
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
     others = found.places[plays == 0]
     area = float(np.clip(4000 / len(found) ** 0.7, 2.0, 30.0))
     axes.scatter(*others.T, s=area, c=BEHIND, linewidth=0, rasterized=len(found) > 2_000)
-    palette = colours.class_colours(found.colour_names)
+    palette = style.class_colours(found.colour_names)
     sizes = 24 + 90 * plays[heard] / plays.max()
     names = found.colour_names or ("played",)
     for number, name in enumerate(names):
@@ -90,7 +89,7 @@ def _draw_map(axes: Any, found: LibraryMap, plays: Int64Array) -> None:
             axes.scatter(
                 *found.places[own].T,
                 s=sizes[np.searchsorted(heard, own)],
-                c=palette.get(name, colours.PAIR[0]),
+                c=palette.get(name, style.PAIR[0]),
                 edgecolor=INK,
                 linewidth=0.5,
                 label=display_name(name),
@@ -109,7 +108,7 @@ def _draw_shares(axes: Any, kind: str, rows: Sequence[Share], *, first: bool) ->
     values.sort(key=lambda value: -max(by.get((h, value), 0.0) for h in HORIZONS))
     values = values[:MOST_BARS]
     places = np.arange(len(values))
-    for offset, horizon, colour in zip((-0.2, 0.2), HORIZONS, (INK, colours.PAIR[1]), strict=True):
+    for offset, horizon, colour in zip((-0.2, 0.2), HORIZONS, (INK, style.PAIR[1]), strict=True):
         widths = [by.get((horizon, value), 0.0) for value in values]
         label = "over months" if horizon == "long" else "in the last days"
         axes.barh(places + offset, widths, height=0.36, color=colour, label=label)

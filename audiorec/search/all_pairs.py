@@ -19,11 +19,10 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.tables import run_blocks
-from audiorec.search.music import is_music
+from audiorec.search.choice import is_music
 from audiorec.search.questions import Also
 from audiorec.search.scaling import By
-from audiorec.search.space import Space
-from audiorec.search.space_choice import choose_space, open_space
+from audiorec.search.space import Space, choose_space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore

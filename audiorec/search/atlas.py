@@ -28,7 +28,7 @@ from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
-from audiorec.search.space_choice import choose_space, open_space
+from audiorec.search.space import choose_space, open_space
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 

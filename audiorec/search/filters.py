@@ -35,6 +35,9 @@ Spaces around names and values are ignored. A name or value that contains any of
 
 Conditions may come from other programs, so their cost is bounded: by `MAX_LETTERS` and
 `MAX_VALUES`, by matching that never goes back over a text, and by the caller's deadline.
+
+    store, "bpm"  ──numbers_of──▶ (n,) float64, NaN where unknown
+    "Gb", "f♯"    ──tonic_of────▶ "F#", as the store writes it
 """
 
 import re
@@ -50,11 +53,11 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
 from audiorec.runs.timing import punctual
-from audiorec.search.attributes import BPM, is_attribute, numbers_of, tonic_of
-from audiorec.store.schema import TEXT_ATTRIBUTES
+from audiorec.store.schema import ATTRIBUTE, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
 from audiorec.types import (
     SCALES,
+    TONICS,
     BoolArray,
     Float64Array,
     FloatArray,
@@ -63,6 +66,57 @@ from audiorec.types import (
     name_numbers,
     normalised_name,
 )
+
+BPM = "bpm"
+_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+def is_attribute(store: VectorStore, name: str) -> bool:
+    """Return whether a name is a tempo, key or mood column of the store.
+
+    Raises
+    ------
+    InputError
+        If it names such a column but the store lacks it; the message says how to add it.
+    """
+    if name in store.metadata.attributes:
+        return True
+    if ATTRIBUTE.fullmatch(name) and name not in store.metadata.classes:
+        there = ", ".join(sorted(store.metadata.attributes))
+        raise InputError(
+            f"{store.path}: has no column {name!r}; there are: {there}"
+            if there
+            else f"{store.path}: has no column {name!r}; add it: "
+            f"audiorec extract FOLDER --upgrade --out {store.path}"
+        )
+    return False
+
+
+def numbers_of(store: VectorStore, name: str) -> Float64Array:
+    """Return a numeric column: shape (n,), float64; NaN where a song's value is unknown."""
+    if name in TEXT_ATTRIBUTES:
+        raise InputError(f"{name} is text: compare it with = or !=")
+    values = [np.nan if v is None else v for v in store.column(name).to_pylist()]
+    return np.asarray(values, np.float64)
+
+
+def tonic_of(text: str) -> str:
+    """Return a tonic in the store's spelling, whatever its own; raise `InputError` for no tonic.
+
+    Examples
+    --------
+    >>> tonic_of("Gb"), tonic_of("a#"), tonic_of("B"), tonic_of("E♭")
+    ('F#', 'Bb', 'B', 'Eb')
+    """
+    plain = text.strip().replace("♯", "#").replace("♭", "b")
+    found = re.fullmatch(r"([A-Ga-g])([#b]?)", plain)
+    if found is None:
+        raise InputError(
+            f"unknown key {text!r}; there are: {', '.join(TONICS)}; major and minor go into scale"
+        )
+    step = _STEPS[found[1].upper()] + {"": 0, "#": 1, "b": -1}[found[2]]
+    return TONICS[step % 12]
+
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 UNKNOWN = -1  # the code of a row without a value

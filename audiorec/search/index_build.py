@@ -44,7 +44,7 @@ from audiorec.search.index_files import (
     write_info,
 )
 from audiorec.search.scaling import By, Scaling, Weighting, fit
-from audiorec.search.space_choice import choose_space
+from audiorec.search.space import choose_space
 from audiorec.search.topk import ROUNDING, nearest
 from audiorec.search.units import INDEXED, SOUND, UnitsReader, units_reader
 from audiorec.spec import fingerprint

@@ -4,8 +4,22 @@
     space, seeds (Q, W), ...  ──near_seeds─▶ `Neighbours` of several seeds as one query
     space, units (Q, W), ...  ──near_each──▶ `Neighbours` of each of several
 
+    seeds (Q, W) ──together──▶ Q directions ──search──▶ Q rankings ──draw──▶ one ranking
+
 `Space.search` knows similarity only. This module adds duplicates, limits and a minimum
 similarity, with the names and defaults of the command line.
+
+The mean of seeds of two tastes lies between them, where neither has its songs. So each seed asks
+by itself, from a place that seeds near it pull a little towards them, and gives the song at place
+r of its ranking a vote of ``1 / (5 + r)``. Songs are drawn one by one: the next is the one with the
+most votes, and the votes of a seed count less the more of the drawn songs it has voted for, as in
+sequential proportional approval voting [1]_. The constants were chosen on GTZAN's clips
+(``benchmarks/eval_seeds.py``; docs/decisions/0056).
+
+References
+----------
+.. [1] T. N. Thiele, "Om flerfoldsvalg", Oversigt over det Kongelige Danske Videnskabernes Selskabs
+   Forhandlinger, 1895.
 """
 
 from collections.abc import Sequence
@@ -18,8 +32,80 @@ from audiorec.search.choice import Chosen
 from audiorec.search.diversify import OVERFETCH, Ranking, select
 from audiorec.search.questions import MINIMUM
 from audiorec.search.space import Neighbours, Space, mean_direction
-from audiorec.search.votes import VOTES, draw, together
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+FIRST_PLACES = 5  # the larger, the less the first places of a ranking are worth
+VOTES = 60  # songs that a seed votes for, at least
+PULL = 0.3  # the larger, the more seeds of one taste ask as one
+
+
+def together(units: FloatArray) -> FloatArray:
+    """Return the direction that each seed asks in: (Q, W), pulled towards the seeds near it.
+
+    Each is the mean of all seeds, weighted by ``exp((similarity - 1) / 0.3)``, of length 1.
+
+    Examples
+    --------
+    >>> together(np.float32([[1, 0], [1, 0], [0, 1]])).round(2)
+    array([[1.  , 0.02],
+           [1.  , 0.02],
+           [0.07, 1.  ]], dtype=float32)
+    """
+    exact = units.astype(np.float64)
+    pulled = np.exp((exact @ exact.T - 1) / PULL) @ exact
+    length = np.sqrt(np.einsum("ij,ij->i", pulled, pulled))[:, None]
+    # Of length 0 only where a seed has no direction of its own, and no other pulls it.
+    directions: FloatArray = np.where(length > 0, pulled / np.maximum(length, 1e-12), exact).astype(
+        np.float32
+    )
+    return directions
+
+
+def draw(rankings: Sequence[Ranking], most: int) -> Ranking:
+    """Draw the songs of several rankings into one.
+
+    Parameters
+    ----------
+    rankings : sequence of (ndarray, ndarray)
+        Rows of the songs nearest to each seed and their similarities, nearest first.
+    most : int
+        Songs to draw.
+
+    Returns
+    -------
+    rows : ndarray, shape (m,), int64
+        Songs that a seed voted for, in the order of drawing; ties go to the larger similarity, then
+        to the smaller row.
+    similarities : ndarray, shape (m,), float64
+        To the nearest of the seeds that voted for it.
+
+    Examples
+    --------
+    Two seeds of one taste, one of another, which has the third song.
+
+    >>> of_one, of_other = np.array([1, 2, 3, 4]), np.array([7, 8, 9])
+    >>> near = np.array([0.9, 0.8, 0.7, 0.6])
+    >>> draw([(of_one, near), (of_one, near), (of_other, near[:3])], 4)[0].tolist()
+    [1, 2, 7, 3]
+    """
+    rows = np.unique(np.concatenate([ranking[0] for ranking in rankings]))
+    votes = np.zeros((len(rows), len(rankings)))
+    nearest = np.full(len(rows), -1.0)
+    for seed, (of_seed, similarities) in enumerate(rankings):
+        places = np.searchsorted(rows, of_seed)
+        votes[places, seed] = 1 / (FIRST_PLACES + 1 + np.arange(len(of_seed)))
+        nearest[places] = np.maximum(nearest[places], similarities)
+    order = np.lexsort((rows, -nearest))
+    rows, votes, nearest = rows[order], votes[order], nearest[order]
+    shares = votes / votes.sum(axis=1, keepdims=True)
+    served = np.zeros(len(rankings))
+    drawn = np.empty(min(most, len(rows)), np.int64)
+    for place in range(len(drawn)):
+        drawn[place] = best = int(np.argmax(votes @ (1 / (1 + served))))
+        served += shares[best]
+        votes[best] = -1.0
+    return rows[drawn], nearest[drawn]
+
 
 AWAY = 0.5  # weight of the song to avoid; with more, results resemble neither song
 SAME = 0.999  # cosine above which two songs count as the same
@@ -118,7 +204,7 @@ def near_seeds(
     Returns
     -------
     found : Neighbours
-        In the order of picking (`audiorec.search.votes`). Similarities are to the nearest seed, or
+        In the order of picking (`audiorec.search.near`). Similarities are to the nearest seed, or
         to the mean; with `away`, to the nearest of the directions that are searched in.
     """
     asked = mean_direction(units)[None] if mean or len(units) < 2 else together(units)

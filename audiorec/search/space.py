@@ -1,8 +1,10 @@
 """Spaces in which songs are compared: sound, the vector, its means, or a learnt embedding.
 
-    store ─┬─ by="sound"                           ─┐
-           ├─ by="vector", "mean"                   ├──▶ `Space` ──search──▶ `Neighbours`
-           └─ by="learnt"   + embeddings.parquet   ─┘
+    store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note ──open_space──▶ `Space`
+    `Space` ──search──▶ `Neighbours`: ids and similarities, as a table and as a DataFrame
+
+Sound finds more of the same music than the vector (docs/decisions/0054). A store that has none, of
+an older audiorec or of ``extract --vector-only``, is compared by the vector, and the note says so.
 
 A `Space` addresses songs by their rows in the store, whatever its numbers are, so filters and the
 order of ties are the same in all spaces. A song without a sound, or missing from the file of
@@ -12,7 +14,8 @@ beside the store, the space is searched through it (see `audiorec.search.index`)
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,22 +24,97 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
+from audiorec.files.visible import clock, html_table, text_table
 from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
-from audiorec.search.result_tables import (
-    MOST_ROWS,
-    Table,
-    as_html,
-    as_text,
-    found_columns,
-    one_query,
-    several_queries,
-)
-from audiorec.search.scaling import By, Scaling, Weighting
+from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting
 from audiorec.search.topk import Found, nearest
-from audiorec.search.units import LEARNT, SOUND, LoadedUnits, units_reader
+from audiorec.search.units import (
+    LEARNT,
+    SOUND,
+    LoadedUnits,
+    learnt_units,
+    sound_units,
+    units_reader,
+    vector_units,
+)
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
+
+MOST_ROWS = 20  # rows per table; further rows are only counted
+TAGS = ("artist", "title", "album", "duration_s")
+
+Table = tuple[str, tuple[str, ...], list[tuple[object, ...]], int]  # title, columns, rows, all
+
+
+def one_query(
+    song_ids: npt.NDArray[Any], similarities: Float64Array, songs: Sequence[Mapping[str, Any]]
+) -> Table:
+    """Return the neighbours of one query as a table; `songs` covers the first `MOST_ROWS`."""
+    rows: list[tuple[object, ...]] = [
+        (
+            rank,
+            float(similarities[rank - 1]),
+            song["song_id"],
+            song["artist"],
+            song["title"],
+            clock(song["duration_s"]),
+        )
+        for rank, song in enumerate(songs, 1)
+    ]
+    n = len(song_ids)
+    columns = ("rank", "similarity", "song_id", "artist", "title", "length")
+    return f"{n} neighbour{'s' * (n != 1)}", columns, rows, n
+
+
+def several_queries(song_ids: npt.NDArray[Any], similarities: Float64Array) -> Table:
+    """Return the nearest song of each query (Q, k), one row per query."""
+    n, k = song_ids.shape
+    rows: list[tuple[object, ...]] = [
+        (query, song_ids[query, 0], float(similarities[query, 0]))
+        for query in range(min(n, MOST_ROWS) if k else 0)
+    ]
+    return (
+        f"up to {k} neighbours of each of {n} queries",
+        ("query", "nearest", "similarity"),
+        rows,
+        n,
+    )
+
+
+def as_text(table: Table) -> str:
+    """Format a table as lines of text."""
+    title, columns, rows, n = table
+    more = [f"… {n - len(rows)} more"] if n > len(rows) else []
+    return "\n".join([title, *([text_table(columns, rows)] if rows else []), *more])
+
+
+def as_html(table: Table) -> str:
+    """Format a table as HTML; ids and tags are escaped."""
+    title, columns, rows, n = table
+    more = f", the first {len(rows)}" if n > len(rows) else ""
+    return html_table(columns, rows, caption=title + more)
+
+
+def found_columns(
+    song_ids: npt.NDArray[Any],
+    similarities: Float64Array,
+    songs: Sequence[Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    """Return the result as columns, one row per neighbour; `songs` is for one query only."""
+    if songs is not None:
+        fixed = {"rank": np.arange(1, len(song_ids) + 1), "song_id": song_ids}
+        tags = {name: [song[name] for song in songs] for name in TAGS}
+        return {**fixed, "similarity": similarities, **tags}
+    there: BoolArray = song_ids != np.array(None)
+    query, place = np.nonzero(there)
+    return {
+        "query": query,
+        "rank": place + 1,
+        "song_id": song_ids[there],
+        "similarity": similarities[there],
+    }
+
 
 OPPOSED = 1e-6  # the direction of a shorter mean is rounding noise
 
@@ -407,3 +485,83 @@ def _others(found: Found, own: Int64Array) -> Found:
     order = np.argsort(is_own, axis=1, kind="stable")
     rows, similarities = np.where(is_own, -1, found[0]), np.where(is_own, np.nan, found[1])
     return np.take_along_axis(rows, order, 1), np.take_along_axis(similarities, order, 1)
+
+
+SPACES = ("auto", "sound", "vector", "mean")
+# Names of earlier versions, and what replaces them.
+RENAMED = {
+    "features": "compare by sound, which a plain audiorec extract writes",
+    "embedding": 'name the file: by="embeddings.parquet", --by embeddings.parquet',
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceChoice:
+    """The space in which songs are compared, and its file.
+
+    Attributes
+    ----------
+    by : {"sound", "vector", "mean", "learnt"}
+    table : Path or None
+        The file of learnt embeddings.
+    note : str
+        Why sound is not used, or how many songs lack it, and the command that would change it;
+        empty where there is nothing to report.
+    """
+
+    by: By
+    table: Path | None = None
+    note: str = ""
+
+
+def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
+    """Choose the space in which songs are compared.
+
+    Parameters
+    ----------
+    store : VectorStore
+    by : {"auto", "sound", "vector", "mean"} or path
+        A space, or a file of learnt embeddings (``.parquet``).
+
+    Raises
+    ------
+    InputError
+        If `by` is neither.
+    """
+    name = str(by)
+    if name in RENAMED:
+        raise InputError(f"by={name!r} is no longer a space: {RENAMED[name]}")
+    if name not in SPACES:
+        if Path(name).suffix != ".parquet" and not Path(name).exists():
+            known = ", ".join(SPACES)
+            raise InputError(f"by must be one of {known}, or embeddings.parquet, got {name!r}")
+        return SpaceChoice(by=LEARNT, table=Path(name))
+    if name in WEIGHTS_BY:
+        return SpaceChoice(by=name)
+    count, n = store.songs_with(SOUND), len(store)
+    upgrade = f"audiorec extract FOLDER --upgrade --out {store.path}"
+    if name == "auto" and not count:
+        none = f"compared by vector: this store has no sound; to add it: {upgrade}" if n else ""
+        return SpaceChoice(by="vector", note=none)
+    some = f"{n - count:,} of {n:,} songs have no sound and are never found; to add it: {upgrade}"
+    return SpaceChoice(by=SOUND, note=some if 0 < count < n else "")
+
+
+def open_space(
+    store: VectorStore, compared: SpaceChoice, *, weights: Sequence[float] | None = None
+) -> Space:
+    """Open a space of a store; see `SearchableStore.space`."""
+    by = compared.by
+    if by in WEIGHTS_BY:
+        asked = Weighting.of_store(store.metadata, by, weights)
+        return Space(
+            store, by, partial(vector_units, store, asked), count=len(store), weighting=asked
+        )
+    if weights is not None:
+        raise InputError(f"by={by!r} has no statistics to weight")
+    if compared.table is None:
+        if SOUND not in store.metadata.lists:
+            store.read_list(SOUND)  # raises
+        return Space(store, by, partial(sound_units, store), count=store.songs_with(SOUND))
+    loaded = learnt_units(store, compared.table)
+    return Space(store, by, lambda: loaded, count=len(loaded.rows))

@@ -22,9 +22,8 @@ from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec.search.space import Neighbours
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
-from audiorec.web.roots import Roots
-from audiorec.web.song_columns import SongColumns
-from audiorec.web.words import STATISTICS, class_words, near_words
+from audiorec.web.song_columns import STATISTICS, SongColumns, class_words, near_words
+from audiorec.web.sound import Roots
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
 LONGEST = 500  # letters of a value that is not a plain one

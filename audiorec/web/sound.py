@@ -6,25 +6,163 @@
 
 On Linux a worker gets the file descriptor that was opened below a root instead of the file's name,
 so that it reads exactly the file that was checked.
+
+    uri ──`Roots.open`──▶ an open file, or a `SongError` that says why not
+    open file, ``Range`` ──answer──▶ 200 whole file, 206 a part, 416 out of range
+
+A store may come from anywhere, so its uris may point anywhere. A path below a root is opened
+component by component without following links, so that no uri leads out of the folders that the
+user named. Whether the file is audio is decided by a worker.
 """
 
+import errno
 import os
+import re
+import stat
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
 from audiorec.audio.envelope import envelope
 from audiorec.audio.playable import Playable, probe, write_wav
-from audiorec.errors import AudiorecError, SongError
+from audiorec.errors import AudiorecError, Failure, MissingFileError, MissingSongError, SongError
+from audiorec.files.below import open_below, split_below
 from audiorec.runs.workers import Limits, Workers
 from audiorec.types import Envelope
-from audiorec.web.roots import Roots
+
+
+class Roots:
+    """The folders below which songs may be played.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Each must exist; a root itself may be a link, since the user named it.
+
+    Raises
+    ------
+    MissingFileError
+        If one is not a folder.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise MissingFileError(f"{folder}: no such folder; give --root an existing folder")
+        named = [os.path.abspath(folder) for folder in folders]  # noqa: PTH100 - links stay
+        real = [os.path.realpath(folder) for folder in folders]
+        self.folders = tuple(dict.fromkeys(named))
+        self._roots = tuple(dict.fromkeys((*named, *real)))
+
+    def holds(self, uri: str) -> bool:
+        """Whether a path lies below a root, judged by its text alone."""
+        return split_below(self._roots, uri) is not None
+
+    def open(self, uri: str) -> BinaryIO:
+        """Open a file below a root for reading.
+
+        Raises
+        ------
+        SongError
+            If it lies elsewhere, does not exist, is a link or below one, or not a regular file.
+        """
+        found = split_below(self._roots, uri)
+        if found is None:
+            reason = "lies outside the folders that may be played (--root)"
+            raise SongError(uri, Failure.UNREADABLE, reason, "read")
+        try:
+            descriptor = open_below(*found)
+        except OSError as error:
+            raise _refusal(uri, error) from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise SongError(uri, Failure.UNREADABLE, "is not a regular file", "read")
+        return os.fdopen(descriptor, "rb")
+
+
+def _refusal(uri: str, error: OSError) -> SongError:
+    if isinstance(error, FileNotFoundError):
+        return MissingSongError(uri, Failure.UNREADABLE, "no such file", "read")
+    # For a link in place of a folder open(2) fails with ENOTDIR.
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return SongError(uri, Failure.UNREADABLE, "is a link, or lies below one", "read")
+    reason = (error.strerror or str(error)).lower()
+    return SongError(uri, Failure.UNREADABLE, reason, "read")
+
+
+CHUNK = 1 << 17  # bytes
+_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def answer(request: Request, file: BinaryIO, media_type: str) -> Response:
+    """Return a response with the file, or the requested part; it closes the file when sent."""
+    about = os.fstat(file.fileno())
+    size, tag = about.st_size, f'"{about.st_size:x}-{about.st_mtime_ns:x}"'
+    headers = {"accept-ranges": "bytes", "etag": tag}
+    asked = request.headers.get("range")
+    if asked is not None and request.headers.get("if-range", tag) != tag:
+        asked = None  # the file has changed since the previous part was sent
+    span = None if asked is None else part_of(asked, size)
+    if span == NOWHERE:
+        file.close()
+        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{size}"})
+    start, stop = span or (0, size)
+    headers["content-length"] = str(stop - start)
+    if span is not None:
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    status = 200 if span is None else 206
+    if request.method == "HEAD":
+        file.close()
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    body = _pieces(file, start, stop)
+    return StreamingResponse(body, status, headers=headers, media_type=media_type)
+
+
+NOWHERE = (-1, -1)
+
+
+def part_of(text: str, size: int) -> tuple[int, int] | None:
+    """Return start and stop of a ``Range``; None for the whole file, `NOWHERE` if out of range.
+
+    Examples
+    --------
+    >>> part_of("bytes=0-99", 500), part_of("bytes=400-", 500), part_of("bytes=-100", 500)
+    ((0, 100), (400, 500), (400, 500))
+    >>> part_of("bytes=500-", 500) == NOWHERE, part_of("bytes=0-1,3-4", 500)
+    (True, None)
+    """
+    found = _ONE.fullmatch(text.replace(" ", ""))
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if first == "":
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), size if last == "" else min(size, int(last) + 1)
+        if last and int(last) < int(first):
+            return None
+    return (start, stop) if start < stop else NOWHERE
+
+
+def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        while start < stop:
+            piece = file.read(min(CHUNK, stop - start))
+            if not piece:  # the file was truncated meanwhile
+                return
+            start += len(piece)
+            yield piece
+
 
 PROBE, WAV, WAVE, COVER = "probe", "wav", "wave", "cover"
 HANDLER = "audiorec.web.sound:handler"

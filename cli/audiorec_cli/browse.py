@@ -60,8 +60,7 @@ def browse(
     audiorec browse --vectors vecs.parquet --root ~/Music
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
-    from audiorec.web.opening import Opener
-    from audiorec.web.server import LOOPBACK, serve
+    from audiorec.web.server import LOOPBACK, Opener, serve
 
     if interactions is not None:
         check(interactions, InputKind.LOG)

@@ -55,8 +55,7 @@ def playlists(
     audiorec playlists --out lists --size 10
     audiorec playlists --out lists --only "duration<10:00" --json
     """
-    from audiorec.playlists.earlier_lists import read_lists
-    from audiorec.playlists.library_lists import divide_library
+    from audiorec.playlists.library_lists import divide_library, read_lists
     from audiorec.playlists.list_folder import write_lists
 
     if output is not None and not output.absolute().parent.is_dir():

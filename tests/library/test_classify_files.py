@@ -1,4 +1,4 @@
-"""`audiorec.library.classify_files`: what files are, and many readings as a table."""
+"""`audiorec.library.readings`: what files are, and many readings as a table."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from needs import needs
 
 import audiorec
 from audiorec.errors import InputError, SongError, SpecMismatchError
-from audiorec.library.classify_files import MOST_ROWS, Readings
+from audiorec.library.readings import MOST_ROWS, Readings
 from audiorec.tagger.reading import Reading, read_scores
 
 AUDIO = Path(__file__).parents[2] / "fixtures" / "audio"

@@ -24,7 +24,7 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.library.classify_files import Readings
+from audiorec.library.readings import Readings
 from audiorec.library.score_views import SongScores
 from audiorec.search.questions import Choice
 from audiorec.store.schema import number_names

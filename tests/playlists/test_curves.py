@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.playlists.curves import Curve, deviations, midpoints
-from audiorec.playlists.draft import PlaylistRequest
-from audiorec.playlists.playlist import make_playlist
-from audiorec.playlists.remarks import remarks
+from audiorec.playlists.playlist import PlaylistRequest, make_playlist, remarks
 from audiorec.search.diversify import Limit
 
 UNIT = np.float32([[1, 0]])

@@ -12,8 +12,7 @@ from needs import needs
 from audiorec import open_store
 from audiorec.errors import InputError, StoreError
 from audiorec.playlists import list_folder
-from audiorec.playlists.earlier_lists import INDEX, read_lists
-from audiorec.playlists.library_lists import divide_library
+from audiorec.playlists.library_lists import INDEX, divide_library, read_lists
 from audiorec.playlists.list_folder import write_lists
 from audiorec.search.questions import Choice
 
@@ -93,7 +92,7 @@ def test_a_name_may_come_from_an_artist(library):
     def flat(kind, artist):
         return songs_of(kind, JAZZ, NONE, 10, artist=artist)
 
-    from audiorec.playlists.group_names import GroupProperties, name_groups
+    from audiorec.playlists.library_lists import GroupProperties, name_groups
 
     words = GroupProperties(
         heads={"genre": (("jazz", "pop"), np.tile([[0.9, 0.1]], (4, 1)).astype(np.float32))},

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
-from audiorec.playlists.draft import PlaylistRequest
-from audiorec.playlists.playlist import make_playlist
+from audiorec.playlists.playlist import PlaylistRequest, make_playlist
 from audiorec.search.diversify import Limit
 
 

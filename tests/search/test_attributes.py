@@ -7,8 +7,7 @@ from made_library import series, song, write_library
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.playlists.curves import read_curves
-from audiorec.search.attributes import numbers_of, tonic_of
-from audiorec.search.filters import matching, parse_conditions
+from audiorec.search.filters import matching, numbers_of, parse_conditions, tonic_of
 from audiorec.types import TONICS
 
 # Tempo, tonic, scale, mood.

@@ -1,4 +1,4 @@
-"""`audiorec.search.bandwidth`, and how `scaling` looks past what it knows."""
+"""`audiorec.search.scaling`, and how `scaling` looks past what it knows."""
 
 from dataclasses import replace
 
@@ -7,8 +7,17 @@ import pytest
 from safetensors.numpy import save
 
 from audiorec.errors import MissingWeightsError, ShapeError, StoreError, WeightsError
-from audiorec.search.bandwidth import METADATA_KEY, BandwidthEffect, bandwidth_effect, second_moment
-from audiorec.search.scaling import LOOKED_PAST, Scaling, Weighting, fit, fit_units
+from audiorec.search.scaling import (
+    LOOKED_PAST,
+    METADATA_KEY,
+    BandwidthEffect,
+    Scaling,
+    Weighting,
+    bandwidth_effect,
+    fit,
+    fit_units,
+    second_moment,
+)
 from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.heads import Head, shipped_heads
 from audiorec.types import STATISTICS

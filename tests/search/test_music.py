@@ -1,4 +1,4 @@
-"""`audiorec.search.music`: what is no music, by hand; what a store without *other* does."""
+"""`audiorec.search.choice`: what is no music, by hand; what a store without *other* does."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.search.music import is_music, why_not_music, why_vector_not_music
+from audiorec.search.choice import is_music, why_not_music, why_vector_not_music
 from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.records import row_batch

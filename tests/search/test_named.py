@@ -1,4 +1,4 @@
-"""`audiorec.search.named`: paths of known files, parts of ids, and why a song is not there."""
+"""`audiorec.search.searchable`: paths of known files, parts of ids, and why a song is not there."""
 
 import os
 from dataclasses import replace
@@ -11,7 +11,7 @@ from made_songs import write_song
 
 from audiorec.errors import InputError, SeveralSongsError, UnknownFileError, UnknownSongError
 from audiorec.library.library import Library
-from audiorec.search.named import song_of_file
+from audiorec.search.searchable import song_of_file
 from audiorec.store.parquet import write_table
 from audiorec.store.records import row_batch
 from audiorec.store.schema import Kind, schema_of

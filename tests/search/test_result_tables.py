@@ -1,13 +1,12 @@
-"""`audiorec.search.result_tables`: neighbours as text, HTML and a DataFrame."""
+"""`audiorec.search.space`: neighbours as text, HTML and a DataFrame."""
 
 import numpy as np
 import pytest
 from made_library import series, song, write_library
 from needs import needs
 
-from audiorec.search.result_tables import MOST_ROWS
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.space import Neighbours
+from audiorec.search.space import MOST_ROWS, Neighbours
 
 
 @pytest.fixture

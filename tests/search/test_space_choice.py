@@ -1,4 +1,4 @@
-"""`audiorec.search.space_choice`: sound where the store has it, else the vector and why."""
+"""`audiorec.search.space`: sound where the store has it, else the vector and why."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from made_sound import add_lists, random_sound
 
 from audiorec.errors import InputError, MissingStoreError
 from audiorec.library.library import Library
-from audiorec.search.space_choice import SpaceChoice, choose_space
+from audiorec.search.space import SpaceChoice, choose_space
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.store import write_table
 

@@ -1,4 +1,4 @@
-"""`audiorec.search.votes` and `near_seeds`: worked by hand, and what holds for any seeds."""
+"""`audiorec.search.near` and `near_seeds`: worked by hand, and what holds for any seeds."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,9 @@ from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.search.choice import Chosen
 from audiorec.search.diversify import Limit
-from audiorec.search.near import near_one, near_seeds
+from audiorec.search.near import draw, near_one, near_seeds, together
 from audiorec.search.questions import SimilarQuestion
 from audiorec.search.space import mean_direction
-from audiorec.search.votes import draw, together
 from audiorec.store.store import write_table
 
 IDS = ["a", "b", "c", "d", "e", "f"]

@@ -20,9 +20,8 @@ from audiorec.web.access import HEADERS, AddressKeys
 from audiorec.web.application import BrowsePage
 from audiorec.web.gate import Gate
 from audiorec.web.limits import RequestLimits
-from audiorec.web.roots import Roots
 from audiorec.web.song_columns import SongColumns
-from audiorec.web.sound import SoundFiles
+from audiorec.web.sound import Roots, SoundFiles
 
 SECRET = b"the secret of somebody\n"
 

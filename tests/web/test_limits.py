@@ -12,8 +12,8 @@ from audiorec.runs.timing import OverdueError, check_deadline, ending_in, punctu
 
 needs("starlette")
 
-from audiorec.web.connections import Crowd
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
+from audiorec.web.listener import Crowd
 
 
 def run(coroutine):

@@ -12,11 +12,10 @@ from made_library import CLASSES, series, song, write_library
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.web.access import AddressKeys
-from audiorec.web.roots import Roots
-from audiorec.web.song_columns import SongColumns, packed, songs_by_id
+from audiorec.web.application import store_state
+from audiorec.web.song_columns import SongColumns, class_words, packed, songs_by_id
 from audiorec.web.song_view import SongView
-from audiorec.web.store_state import store_state
-from audiorec.web.words import class_words
+from audiorec.web.sound import Roots
 
 
 def unpacked(data):

@@ -14,8 +14,7 @@ from audiorec.errors import Failure, SongError
 needs("starlette")
 
 from audiorec.web import sound
-from audiorec.web.roots import Roots
-from audiorec.web.sound import SoundFiles
+from audiorec.web.sound import Roots, SoundFiles
 
 SECOND = 2 * 44_100  # bytes of a mono WAV
 

@@ -7,7 +7,7 @@ from web_server import browsing
 
 from audiorec.store.journal import Journal, Outputs
 from audiorec.types import ScoreSeries
-from audiorec.web.store_state import running
+from audiorec.web.application import running
 
 
 def run_of(folder):

@@ -18,7 +18,7 @@ Screening of new songs: which of them get lists, and their metadata.
 
 A copy of a catalogue song, under any id, is not new: its audio has the same content hash. The same
 file in the catalogue is not a copy, so one store may hold both known and new songs. Speech, noise,
-silence and jingles are not recommended (`audiorec.search.music`).
+silence and jingles are not recommended (`audiorec.search.choice`).
 """
 
 import tempfile
@@ -35,7 +35,7 @@ from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
 from audiorec.listening.reading import LogReading
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
-from audiorec.search.music import is_music
+from audiorec.search.choice import is_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.store import VectorStore

@@ -40,9 +40,8 @@ from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.routes import Route, all_routes
 from audiorec.web.apis.snapshot import Snapshot, StaleSnapshotError
 from audiorec.web.editions import Editions
-from audiorec.web.gate import HEADERS, PAGE, TOLD, Gate, Told
+from audiorec.web.gate import HEADERS, MEDIA_TYPE, PAGE, TOLD, Gate, Told
 from audiorec.web.limits import Pool, RefusedRequest, address_of
-from audiorec.web.request_counts import MEDIA_TYPE
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200  # parameters of a query or a form

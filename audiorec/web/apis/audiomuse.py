@@ -15,11 +15,10 @@ from typing import Any
 
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.search.questions import Choice
-from audiorec.web.apis.artists import NearArtist
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.searches import FoundSongs, near, way
-from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.apis.snapshot import NearArtist, Snapshot
 
 PER_ARTIST = 3  # songs per artist with eliminate_duplicates, as in AudioMuse
 STEPS = 25

@@ -168,9 +168,8 @@ def _page(
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
         from audiorec.web.recommendations import RecommendationPages
-        from audiorec.web.roots import Roots
         from audiorec.web.song_columns import SongColumns
-        from audiorec.web.sound import SoundFiles
+        from audiorec.web.sound import Roots, SoundFiles
 
         shelf = SongColumns(open_store(sources.vectors))
         proposals = None if sources.recall is None else RecommendationPages(sources.recall, shelf)

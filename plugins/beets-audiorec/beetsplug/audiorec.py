@@ -20,7 +20,7 @@ from beets.ui import Subcommand, UserError, print_
 from audiorec.errors import AudiorecError
 from audiorec.library.library import open_store
 from audiorec.library.readings import readings
-from audiorec.search.named import stored_spelling
+from audiorec.search.searchable import stored_spelling
 
 PREFIX = "audiorec_"
 ENVIRONMENT = "AUDIOREC_VECTORS"

@@ -1,38 +1,97 @@
-"""What a person is told about a setting: declared once, beside the field that it sets.
+"""Options: what a user may set, each declared once with its help, its bounds and its reach.
 
-    k: Annotated[int, Option("Number of songs.", least=1)] = 10   ──options_of──▶ {"k": Option(...)}
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
 
-Command line, help pages, JSON APIs and their OpenAPI document read it from there.
+The command line, files of settings, variables and the pages of documentation read these
+declarations. The function that declares an option names its reach, what the option can do, so no
+option is without one. A file of settings in a folder sets only what `chooses` or `reads`.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from enum import StrEnum
+from functools import cache, partial
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+ADVANCED = "Advanced"  # the panel of less common options
+COMMON = "Common options"  # the panel of those that most commands have
+Remote = Literal["copied", "refused", "itself", "in place", "goes on"]
 
 
-@dataclass(frozen=True, slots=True)
+class Reach(StrEnum):
+    """What an option can do; the value completes a message: "it writes"."""
+
+    CHOOSES = "chooses"
+    READS = "names what is read"
+    WRITES = "writes"
+    DELETES = "deletes"
+    LOADS = "loads a model"
+    CONNECTS = "opens the network"
+    UNGUARDS = "lifts a limit"
+
+
+FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """Help, bounds and spelling of a field that people set; one without is set by programs alone.
+    """One option or argument.
 
     Attributes
     ----------
+    reach : Reach
     help : str
     names : tuple of str
-        Its spellings on the command line, if not that of the field.
-    least, most : float, optional
-        Bounds of a number.
-    metavar : str, optional
-        What stands for the value in help pages.
-    rare : bool
-        Whether help pages list it among the advanced options.
+        ``("--k", "-k")``; by default the name of the parameter or field.
+    metavar : str
+        What stands for the value on help pages; by default it follows from the type.
+    min, max : float, optional
+        Bounds of a number, both included.
+    panel : str
+        Heading on help pages.
+    argument : bool
+        Whether it is named by its position.
+    common : bool
+        Whether all commands that have it share it.
+    log : bool
+        Whether it is a listening log, which can be limited to days.
+    remote : str
+        What becomes of a URI: a local copy; refused; the command opens it; changed in place; an
+        output whose present content is read.
+    only : str
+        Pattern of the file names that are copied from a remote folder; all if empty.
+    variable : str
+        Environment variable that stands for the option in every command.
     """
 
+    reach: Reach
     help: str
     names: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
-    metavar: str | None = None
-    rare: bool = False
+    metavar: str = ""
+    min: float | None = None
+    max: float | None = None
+    panel: str = ""
+    argument: bool = False
+    common: bool = False
+    log: bool = False
+    remote: Remote = "copied"
+    only: str = ""
+    variable: str = ""
+
+
+def _declare(reach: Reach, *names: str, help: str, metavar: str = "", **about: Any) -> Option:  # noqa: A002
+    if about.get("log") and not metavar:
+        metavar = "LOG"
+    return Option(reach=reach, names=names, help=help, metavar=metavar, **about)
+
+
+chooses = partial(_declare, Reach.CHOOSES)
+reads = partial(_declare, Reach.READS)
+writes = partial(_declare, Reach.WRITES)
+deletes = partial(_declare, Reach.DELETES)
+loads = partial(_declare, Reach.LOADS)
+connects = partial(_declare, Reach.CONNECTS)
+unguards = partial(_declare, Reach.UNGUARDS)
+argument = partial(_declare, Reach.READS, argument=True)
 
 
 @cache
@@ -42,7 +101,7 @@ def options_of(kind: type) -> dict[str, Option]:
     Examples
     --------
     >>> from audiorec.search.questions import SimilarQuestion
-    >>> options_of(SimilarQuestion)["k"].least
+    >>> options_of(SimilarQuestion)["k"].min
     1
     """
     hints = get_type_hints(kind, include_extras=True)

@@ -9,8 +9,6 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from typer.main import get_command
-
 from audiorec_cli.main import PANELS, app
 from audiorec_cli.shared.pages import examples
 from audiorec_cli.shared.settings import described as settings_rows
@@ -24,14 +22,16 @@ Every command and option of `audiorec`, by the panels of `audiorec --help`. This
 What the exit codes mean, and which mistake has which: [operations.md](operations.md).
 
 All commands answer `--help` (`-h`) with examples. `audiorec --version` prints the version,
-`--debug` before a command shows tracebacks, `--install-completion` and `--show-completion` set up
-or show the completion of names in the shell.
+`--debug` before a command shows tracebacks, `--show-completion` with `bash`, `zsh` or `fish`
+prints the script that completes names in that shell. Common options mean the same in every command:
+`--json` prints one JSON document, `--quiet` (`-q`) shows no progress, `--metrics-textfile` writes
+Prometheus metrics of a job to a .prom file.
 """
 
 
 def page() -> str:
     """Return the whole page."""
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = app.commands  # type: ignore[attr-defined]
     parts = [HEAD]
     for panel, members in PANELS.items():
         parts.append(f"## {panel}\n")
@@ -51,8 +51,10 @@ def _sections(name: str, command: Any) -> Iterator[str]:
         return
     lines = "\n".join(examples(command.help))
     described = [p for p in command.params if getattr(p, "help", None)]
-    described.sort(key=lambda p: getattr(p, "rich_help_panel", None) is not None)
+    described.sort(key=lambda p: bool(p.panel))
     options = "\n".join(map(_line, described))
+    if command.shared:
+        options += f"\n- common options: {', '.join(map(_names, command.shared))}"
     yield f"### `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
     if sets := getattr(command, "sets", ()):
         rows = settings_rows(sets, but=[p.name for p in command.params])
@@ -63,9 +65,13 @@ def _line(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         names = f"`{parameter.metavar or parameter.name.upper()}`"
     else:
-        names = ", ".join(f"`{o}`" for o in [*parameter.opts, *parameter.secondary_opts])
-    advanced = " *(advanced)*" if getattr(parameter, "rich_help_panel", None) else ""
+        names = _names(parameter)
+    advanced = " *(advanced)*" if parameter.panel else ""
     return f"- {names}{advanced}: {parameter.help}"
+
+
+def _names(parameter: Any) -> str:
+    return ", ".join(f"`{o}`" for o in [*parameter.opts, *parameter.secondary_opts])
 
 
 if __name__ == "__main__":

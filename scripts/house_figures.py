@@ -4,9 +4,10 @@
 
 The first line counts lines, statements, modules, folders, functions and public names of `audiorec`
 and `cli/audiorec_cli`, modules that one other module of their folder imports and no one else, and
-commands and their options. The second has lines and modules by folder. Each further line names a
-package and the packages that it imports, those imported for type checkers included. The last line
-lists circles of modules: there are none. DIR is a checkout of any revision, for a comparison.
+commands and their options, a common one counted once. The second has lines and modules by folder.
+Each further line names a package and the packages that it imports, those imported for type checkers
+included. The last line lists circles of modules: there are none. DIR is a checkout of any revision,
+for a comparison.
 """
 
 import argparse
@@ -89,11 +90,16 @@ def by_folder(package: Path) -> dict[str, list[int]]:
 
 FRONT = """
 import json
-from typer.main import get_command
 from audiorec_cli.main import app
 from audiorec_cli.shared.configured import commands_of
-every = [c for _, c in commands_of(get_command(app))]
+try:
+    from typer.main import get_command  # revisions before the second plan
+    root = get_command(app)
+except (ImportError, AttributeError):
+    root = app
+every = [c for _, c in commands_of(root)]
 options = [p for c in every for p in c.params if p.param_type_name == "option"]
+options += {p.name: p for c in every for p in getattr(c, "shared", ())}.values()
 print(json.dumps({"commands": len(every), "options": len(options)}))
 """
 

@@ -1,14 +1,13 @@
 """Every page of ``audiorec --help``, as the tests see it."""
 
-import typer
-from typer.main import get_command
+import click
 
 from audiorec_cli.main import app
 
 
 def pages(command=None, path=("audiorec",)):
     """Yield (words, command) of the root, of every group and of every command."""
-    command = command or get_command(app)
+    command = command or app
     yield path, command
     for name in command.list_commands(None) if hasattr(command, "commands") else ():
         yield from pages(command.commands[name], (*path, name))
@@ -17,5 +16,5 @@ def pages(command=None, path=("audiorec",)):
 def page_text(path, command):
     """Return a page as it is printed."""
     settings = {"help_option_names": ["-h", "--help"]}
-    with typer.Context(command, info_name=" ".join(path), **settings) as context:
+    with click.Context(command, info_name=" ".join(path), **settings) as context:
         return command.get_help(context)

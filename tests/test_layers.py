@@ -18,9 +18,9 @@ FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.co
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
 MAY_IMPORT = {
     "distribution": set(),
+    "options": set(),
     "errors": {"distribution"},
     "exports": set(),
-    "options": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "files": BASE,
@@ -61,7 +61,7 @@ WRITTEN = [p for p in [*MODULES, *sorted(COMMANDS.rglob("*.py"))] if p.name != "
 TREES = {path: ast.parse(path.read_text()) for path in {*MODULES, *WRITTEN}}
 MOST_LINES, MOST_LINES_OF_A_BODY = 650, 60
 HEAVY = (
-    "torch scipy librosa onnxruntime numpy pyarrow av soundfile starlette rich typer joblib"
+    "torch scipy librosa onnxruntime numpy pyarrow av soundfile starlette rich click joblib"
 ).split()
 
 

@@ -291,9 +291,9 @@ class TableFile:
         starts = np.asarray(self.group_starts())
         groups = np.searchsorted(starts, wanted, side="right") - 1
         found, places = [], []
-        for group in np.unique(groups):
+        for group in sorted(set(groups.tolist())):  # np.unique loads numpy.ma
             here = np.flatnonzero(groups == group)
-            table = self.read_group(int(group), columns).select(list(columns))
+            table = self.read_group(group, columns).select(list(columns))
             found.append(table.take(integers(wanted[here] - starts[group])))
             places.append(here)
         return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))

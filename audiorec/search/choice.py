@@ -187,10 +187,12 @@ class Chooser:
     def copies(self, rows: Int64Array) -> int:
         """Return how many further songs of the store have the same audio as `rows`."""
         codes, _ = self._kind("content_hash")
-        shown = np.unique(rows)
-        return int(np.isin(codes, np.setdiff1d(codes[shown], [UNKNOWN])).sum()) - int(
-            (codes[shown] != UNKNOWN).sum()
-        )
+        shown = np.zeros(len(codes), np.bool_)
+        shown[rows] = True
+        is_known = codes != UNKNOWN
+        is_shown = np.zeros(codes.max(initial=0) + 1, np.bool_)
+        is_shown[codes[shown & is_known]] = True
+        return int(is_shown[codes[is_known]].sum() - (shown & is_known).sum())
 
     def _limit(self, column: str, most: int | None) -> Limit | None:
         if not most:

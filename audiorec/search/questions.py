@@ -13,34 +13,35 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from audiorec.errors import InputError
-from audiorec.options import Option
+from audiorec.options import ADVANCED, chooses
 
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 Also = Literal["copies", "non-music"]
 OnlyOption = Annotated[
     str | None,
-    Option(
-        'Conditions: "genre=jazz|blues, genre.metal<0.2, duration<10:00, artist!=Abba".',
+    chooses(
         metavar="CONDITIONS",
+        help='Conditions: "genre=jazz|blues, genre.metal<0.2, duration<10:00, artist!=Abba".',
     ),
 ]
 ExcludeOption = Annotated[
-    Collection[str], Option("Exclude an id, a part of ids, a folder/ or a glob.", metavar="SONGS")
+    Collection[str],
+    chooses(metavar="SONGS", help="Exclude an id, a part of ids, a folder/ or a glob."),
 ]
 AlsoOption = Annotated[
     Collection[Also],
-    Option(
-        "Allow copies of the same audio; allow speech, noise, silence and jingles.",
+    chooses(
         metavar="copies|non-music",
-        rare=True,
+        help="Allow copies of the same audio; allow speech, noise, silence and jingles.",
+        panel=ADVANCED,
     ),
 ]
 Compared = Annotated[
     str | Path,
-    Option(
-        "Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
-        "embeddings in a file; auto: sound, or the vector in a store without.",
+    chooses(
         metavar="auto|sound|vector|mean|FILE",
+        help="Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
+        "embeddings in a file; auto: sound, or the vector in a store without.",
     ),
 ]
 
@@ -73,12 +74,12 @@ class Choice:
     exclude: ExcludeOption = ()
     per_artist: Annotated[
         int | None,
-        Option("Most songs of one artist; 0: no limit.", names=("--max-per-artist",), least=0),
+        chooses("--max-per-artist", min=0, help="Most songs of one artist; 0: no limit."),
     ] = None
     per_album: Annotated[
         int | None,
-        Option(
-            "Most songs of one album; 0: no limit.", names=("--max-per-album",), least=0, rare=True
+        chooses(
+            "--max-per-album", min=0, help="Most songs of one album; 0: no limit.", panel=ADVANCED
         ),
     ] = None
     also: AlsoOption = ()
@@ -137,17 +138,20 @@ class SimilarQuestion(Question):
         Search near the mean of the seeds, instead of near each of them.
     """
 
-    k: Annotated[int, Option("Number of songs.", names=("--k", "-k"), least=1)] = 10
-    why: Annotated[bool, Option("Explain each similarity.")] = False
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
+    why: Annotated[bool, chooses(help="Explain each similarity.")] = False
     diversity: Annotated[
-        float, Option("0: the nearest songs; 1: the most varied.", least=0, most=1, rare=True)
+        float,
+        chooses(min=0, max=1, help="0: the nearest songs; 1: the most varied.", panel=ADVANCED),
     ] = 0.0
     minimum: Annotated[
-        float, Option("Minimum similarity; -1: list all.", least=-1, most=1, rare=True)
+        float, chooses(min=-1, max=1, help="Minimum similarity; -1: list all.", panel=ADVANCED)
     ] = MINIMUM
     less_like: Annotated[
         Collection[str | int],
-        Option("Search away from this song, at half the weight.", metavar="SONG", rare=True),
+        chooses(
+            metavar="SONG", help="Search away from this song, at half the weight.", panel=ADVANCED
+        ),
     ] = ()
     mean: bool = False
 
@@ -162,7 +166,7 @@ class PathQuestion(Question):
         Number of songs between the two; fewer if the path cannot hold more.
     """
 
-    steps: Annotated[int, Option("Songs between the two.", names=("--steps", "-n"), least=1)] = 8
+    steps: Annotated[int, chooses("--steps", "-n", min=1, help="Songs between the two.")] = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,19 +186,17 @@ class PlaylistQuestion(Question):
         Stay near the mean of the seeds, instead of near each of them.
     """
 
-    minutes: Annotated[float, Option("Playlist length.", names=("--minutes", "-m"), least=0.1)] = (
-        60.0
-    )
+    minutes: Annotated[float, chooses("--minutes", "-m", min=0.1, help="Playlist length.")] = 60.0
     curve: Annotated[
         Collection[str],
-        Option(
-            "How a class's score changes: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1; or "
-            "the tempo: bpm:90..140.",
+        chooses(
             metavar="CLASS:SHAPE",
+            help="How a class's score changes: metal:rise (or fall, arc, dip), "
+            "vocal:0.1..0.9..0.1; or the tempo: bpm:90..140.",
         ),
     ] = ()
     artist_gap: Annotated[
-        int, Option("Songs between two songs of one artist.", least=0, rare=True)
+        int, chooses(min=0, help="Songs between two songs of one artist.", panel=ADVANCED)
     ] = 3
     choice: Choice = SPREAD
     mean: bool = False

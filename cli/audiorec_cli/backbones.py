@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from audiorec.options import argument, loads, writes
 from audiorec_cli.shared.console import file_size, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
@@ -52,20 +51,20 @@ def list_(json: JsonOption = False) -> None:
     print_table(columns, [_cells(row) for row in rows], title="backbones")
 
 
-@command(app)
+@command(app, here="registers a local network")
 def add(
     model: Annotated[
         Path,
-        typer.Argument(
+        argument(
             metavar="MODEL", help="A single ONNX file, or a backbone of an installed package."
         ),
     ],
     spec: Annotated[
         Path | None,
-        typer.Option("--spec", metavar="FILE", help="The file's front end and outputs, as JSON."),
+        loads("--spec", metavar="FILE", help="The file's front end and outputs, as JSON."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace an added network of the same name.")
+        bool, writes("--replace", help="Replace an added network of the same name.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -94,7 +93,7 @@ def add(
 
 @command(app)
 def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an added network.")],
+    name: Annotated[str, argument(metavar="NAME", help="Name of an added network.")],
     json: JsonOption = False,
 ) -> None:
     """Remove an added network; stores and heads made with it are kept.

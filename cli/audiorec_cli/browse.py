@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
+from audiorec.options import chooses, connects, loads, reads
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import InputKind, check
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 
@@ -15,36 +14,40 @@ def browse(
     vectors: VectorsOption = None,
     recall: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder that recall run wrote: shows recommendations."),
+        loads(metavar="DIR", help="Folder that recall run wrote: shows recommendations."),
     ] = None,
     interactions: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--interactions", "-i", metavar="PLAYS", help="Listening log: shows users' histories."
         ),
     ] = None,
     root: Annotated[
         list[Path] | None,
-        typer.Option(
+        connects(
             metavar="FOLDER",
             help="Folder whose songs may be played; may be repeated [default: the store's folder].",
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
+        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
     ] = 0,
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Print the address without opening a browser.")
+        bool, connects("--no-open", help="Print the address without opening a browser.")
     ] = False,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], more(help="Projection of the map.")
+        Literal["pca", "tsne", "umap"], chooses(help="Projection of the map.", panel=ADVANCED)
     ] = "pca",
     host: Annotated[
         str | None,
-        more(help="Address to listen on, to allow other machines; use a proxy for TLS."),
+        connects(
+            help="Address to listen on, to allow other machines; use a proxy for TLS.",
+            panel=ADVANCED,
+        ),
     ] = None,
     host_name: Annotated[
-        list[str] | None, more(metavar="NAME", help="Host name used by a proxy in front.")
+        list[str] | None,
+        connects(metavar="NAME", help="Host name used by a proxy in front.", panel=ADVANCED),
     ] = None,
 ) -> None:
     """Browse and play a library in the browser: map, scores, lists, recommendations.

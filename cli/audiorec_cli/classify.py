@@ -8,10 +8,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import typer
+import click
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.visible import visible
+from audiorec.options import argument, chooses
 from audiorec_cli.extract import no_songs
 from audiorec_cli.shared.console import (
     Exit,
@@ -55,17 +56,16 @@ class ClassifyOutput(NamedTuple):
 def classify(
     songs: Annotated[
         list[str] | None,
-        typer.Argument(
+        argument(
             metavar="SONG",
             help="Folders, audio files or globs; ids of the store, or unique parts of them. "
             "None: all songs of the store.",
-            show_default=False,
         ),
     ] = None,
     vectors: VectorsOption = None,
     jobs: JobsOption = 0,
     form: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="Output format.")
+        Literal["table", "csv", "json"], chooses("--format", help="Output format.")
     ] = "table",
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -73,7 +73,7 @@ def classify(
     head: HeadOption = None,
     tags: Annotated[
         int | None,
-        typer.Option(
+        chooses(
             metavar="N", min=1, max=50, help="Tags of one song, the likeliest N of each segment."
         ),
     ] = None,
@@ -108,7 +108,7 @@ def classify(
         _print(_read(found, store, reader, failed, told), form, widths=opened > 0)
     if failed:
         some = len(failed) < len(found)
-        raise typer.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
+        raise click.exceptions.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
 
 
 def _agreed(

@@ -4,14 +4,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
+from audiorec.options import chooses, reads
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
-from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.settings import SettingsOption, values_for
@@ -50,16 +49,14 @@ SETTINGS = (
 class ColdStartOptions:
     """Options of both commands: songs, users, listening, and limits."""
 
-    songs: Annotated[
-        Path, typer.Option(help="New songs: embeddings.parquet with --users, else a store.")
-    ]
+    songs: Annotated[Path, reads(help="New songs: embeddings.parquet with --users, else a store.")]
     users: Annotated[
         Path | None,
-        typer.Option(help="User embeddings; without them, users are compared by vector."),
+        chooses(help="User embeddings; without them, users are compared by vector."),
     ] = None
     vectors: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--vectors",
             "-v",
             metavar="STORE",
@@ -68,10 +65,10 @@ class ColdStartOptions:
     ] = None
     interactions: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--interactions",
             "-i",
-            metavar="LOG",
+            log=True,
             help="Listening log, for tastes and to exclude heard songs.",
         ),
     ] = None
@@ -79,10 +76,11 @@ class ColdStartOptions:
     quiet: QuietOption = False
     json: JsonOption = False
     artists: Annotated[
-        Path | None, more(help="Table of song_id and artist, if --songs has no artists.")
+        Path | None,
+        reads(help="Table of song_id and artist, if --songs has no artists.", panel=ADVANCED),
     ] = None
     keep_heard: Annotated[
-        bool, more("--keep-heard", help="Allow songs that the user has heard.")
+        bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=ADVANCED)
     ] = False
     reading: ReadingOption = None
 
@@ -132,7 +130,7 @@ class ColdStartOptions:
 @command(app, sets=SETTINGS)
 @recorded("cold-start audience", "output")
 def audience(
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Users for each song.")] = 1000,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Users for each song.")] = 1000,
     output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
@@ -157,7 +155,7 @@ def audience(
 @command(app, "songs", sets=SETTINGS)
 @recorded("cold-start songs", "output")
 def song_lists(
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 50,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 50,
     output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
@@ -30,10 +31,10 @@ app = group(
 
 @command(app, context_settings=WORDS)
 def show(
-    ctx: typer.Context,
+    ctx: click.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND", help="A command, optionally with options."),
+        argument(metavar="COMMAND", help="A command, optionally with options."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -50,7 +51,7 @@ def show(
     audiorec config show recall train
     """
     from audiorec.files.own_settings import user_file
-    from audiorec_cli.shared.configured import configured
+    from audiorec_cli.shared.configured import configurable, configured, of_environment
 
     root = ctx.find_root().command
     settings = configured(root)
@@ -58,7 +59,8 @@ def show(
         name, rows = _of_command(root, settings, words)
         title = f"audiorec {name}"
     else:
-        rows = [_row(one.option, one.value, one.origin) for one in settings.values.values()]
+        given = [*settings.values.values(), *of_environment(root, configurable(root))]
+        rows = [_row(one.option, one.value, one.origin) for one in given]
         rows.sort(key=lambda row: (row["command"], row["option"]))
         title = "settings"
     if json:
@@ -75,14 +77,14 @@ def show(
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
 
 
-@command(app)
+@command(app, here="trusts a local folder")
 def trust(
-    ctx: typer.Context,
+    ctx: click.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder of audiorec.toml [default: this one].")
+        Path, argument(metavar="FOLDER", help="Folder of audiorec.toml [default: this one].")
     ] = Path(),
     forget: Annotated[
-        bool, typer.Option("--revoke", help="Revoke the trust; the file need not exist.")
+        bool, chooses("--revoke", help="Revoke the trust; the file need not exist.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -133,7 +135,7 @@ def _of_command(
 
     The rest of `words` are options given to it.
     """
-    from audiorec_cli.shared.configured import configurable
+    from audiorec_cli.shared.configured import PREFIX, configurable
 
     path: list[str] = []
     command, rest = root, list(words)
@@ -149,7 +151,9 @@ def _of_command(
     defaults: Any = settings.defaults()
     for word in path:
         defaults = defaults.get(word, {})
-    settings_of = {"resilient_parsing": True, "default_map": defaults}
+    prefix = "_".join([PREFIX, *(word.replace("-", "_") for word in path)]).upper()
+    settings_of: Any = {"resilient_parsing": True, "default_map": defaults}
+    settings_of["auto_envvar_prefix"] = prefix
     with command.make_context(name, rest, **settings_of) as made:
         rows = []
         for option in options.values():
@@ -157,6 +161,8 @@ def _of_command(
             given = settings.values.get((name, option.name))
             if source is not None and source.name == "COMMANDLINE":
                 origin = COMMAND_LINE
+            elif source is not None and source.name == "ENVIRONMENT":
+                origin = f"${option.variable}"
             else:
                 origin = given.origin if given else DEFAULT
             rows.append(_row(option, made.params.get(option.parameter), origin))

@@ -5,7 +5,7 @@ import os
 import platform
 from typing import NamedTuple
 
-import typer
+import click
 
 from audiorec.distribution import IMPORTED_AS, NAME, install_command
 from audiorec_cli.shared.console import Exit, print_json, print_table
@@ -53,7 +53,7 @@ def doctor(json: JsonOption = False) -> None:
     else:
         rows_text = [(c.what, _mark(c), c.detail) for c in checks]
         print_table(("part", "state", "detail"), rows_text, title="audiorec doctor")
-    raise typer.Exit(Exit.OK if healthy else Exit.NOTHING_USABLE)
+    raise click.exceptions.Exit(Exit.OK if healthy else Exit.NOTHING_USABLE)
 
 
 def _mark(check: Check) -> str:

@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import Exit, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import (
+    ADVANCED,
     ExcludePathsOption,
     IdFromOption,
     IncludeOption,
     RetryFailedOption,
-    more,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_summary
@@ -51,49 +52,66 @@ def extract(
     paths: Annotated[
         list[Path] | None,
         # An unreadable path is reported as a failure without stopping the others.
-        typer.Argument(metavar="PATH", help="Folders, audio files or globs.", readable=False),
+        argument(metavar="PATH", help="Folders, audio files or globs."),
     ] = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="STORE", help="The store to create or extend.")
+        str, writes("--out", "-o", metavar="STORE", help="The store to create or extend.")
     ] = "vecs.parquet",
     scores: Annotated[
-        Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
+        Path | None, writes(help="Also write the score series (T x 14) to this file.")
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Also write the backbones' features to this file.")
+        Path | None, writes(help="Also write the backbones' features to this file.")
     ] = None,
     include: IncludeOption = None,
     exclude: ExcludePathsOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and estimate the time.")
+        bool, chooses("--dry-run", help="Show what would be done, and estimate the time.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Drop songs whose file no longer exists.")
+        bool, deletes("--prune", help="Drop songs whose file no longer exists.")
     ] = False,
     files_from: Annotated[
         str | None,
-        more("--files-from", metavar="FILE", help="A list of paths, one per line; - for stdin."),
+        reads(
+            "--files-from",
+            metavar="FILE",
+            help="A list of paths, one per line; - for stdin.",
+            panel=ADVANCED,
+        ),
     ] = None,
     manifest: Annotated[
-        str | None, more(metavar="FILE", help="A CSV or Parquet with the columns path and song_id.")
+        str | None,
+        reads(
+            metavar="FILE",
+            help="A CSV or Parquet with the columns path and song_id.",
+            panel=ADVANCED,
+        ),
     ] = None,
     id_from: IdFromOption = "path",
     follow_links: Annotated[
-        bool, more("--follow-links", help="Follow links that lead out of the folder.")
+        bool,
+        unguards(
+            "--follow-links", help="Follow links that lead out of the folder.", panel=ADVANCED
+        ),
     ] = False,
     watch: WatchOption = False,
     settle: SettleOption = SETTLE_S,
     every: EveryOption = EVERY_S,
     upgrade: Annotated[
         bool,
-        more(
+        deletes(
             "--upgrade",
             help="Decode the songs of an older store again, for the columns that it lacks.",
+            panel=ADVANCED,
         ),
     ] = False,
     errors: Annotated[
         Path | None,
-        more(help="File of failures [default: vecs.errors.parquet beside vecs.parquet]."),
+        writes(
+            help="File of failures [default: vecs.errors.parquet beside vecs.parquet].",
+            panel=ADVANCED,
+        ),
     ] = None,
     retry_failed: RetryFailedOption = False,
     *,
@@ -152,7 +170,7 @@ def extract(
         return
     with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
         code = _one_run(sources, naming, options, stop, outputs, config, work)
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
 def _policy(work: Extraction, *, upgrade: bool) -> dict[str, "Policy"]:
@@ -236,10 +254,10 @@ def _say_lacking(
             say(f"note: {path} lacks {count} of the songs; to add them: {again}")
 
 
-def no_songs() -> typer.Exit:
+def no_songs() -> click.exceptions.Exit:
     """Say that no songs were found; return the exception to raise."""
     say("error: no songs found: no file there looks like audio")
-    return typer.Exit(Exit.NOTHING_USABLE)
+    return click.exceptions.Exit(Exit.NOTHING_USABLE)
 
 
 def _sources(

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import connects, loads, reads, unguards, writes
 from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption
@@ -14,7 +15,7 @@ from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.training import epoch_line
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", metavar="TOML", help="Settings with a table [federated].")
+    Path, writes("--config", "-c", metavar="TOML", help="Settings with a table [federated].")
 ]
 CAUTION = (
     "each side learns which of its users the other side has, and how many users it has in all; "
@@ -35,7 +36,7 @@ app = group(
 )
 
 
-@command(app)
+@command(app, here="writes keys to a local folder")
 def keys(
     output: OutFolderOption,
     json: JsonOption = False,
@@ -65,11 +66,11 @@ def keys(
     )
 
 
-@command(app)
+@command(app, here="reads local keys and settings")
 def align(
     config: ConfigOption,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Run the alignment: accept what the other side learns.")
+        bool, connects("--yes", help="Run the alignment: accept what the other side learns.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -110,7 +111,7 @@ def align(
             )
         if found is None:
             say("stopped; run the same command to start again")
-            raise typer.Exit(Exit.INTERRUPTED)
+            raise click.exceptions.Exit(Exit.INTERRUPTED)
         done.count(ids=len(ids), users=len(found))
     document = {
         "schema": "audiorec/federated-align/1",
@@ -133,7 +134,7 @@ def _say_plan(about: dict[str, Any]) -> None:
     say(f"caution: {CAUTION}")
 
 
-@command(app)
+@command(app, here="reads local keys and settings")
 def train(
     config: ConfigOption,
     quiet: QuietOption = False,
@@ -179,16 +180,16 @@ def train(
     say(f"{plan.model}: {steps}{done['users']:,} users: {plan.out}")
 
 
-@command(app)
+@command(app, here="reads local keys and settings")
 def release(
     config: ConfigOption,
     output: OutFolderOption,
     epsilon: Annotated[
-        float | None, typer.Option(help="Music side: the epsilon of this release alone.")
+        float | None, unguards(help="Music side: the epsilon of this release alone.")
     ] = None,
     received: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Partner: the release that it received."),
+        reads("--from", metavar="FOLDER", help="Partner: the release that it received."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -228,12 +229,12 @@ def release(
         )
 
 
-@command(app)
+@command(app, here="reads local keys and settings")
 def audit(
     config: ConfigOption,
     other: Annotated[
         Path | None,
-        typer.Option(
+        loads(
             "--other-config",
             metavar="TOML",
             help="Settings of the other side, to attack with both.",

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -48,14 +47,14 @@ UNGROUPED = (
 
 LabelsArgument = Annotated[
     Path,
-    typer.Argument(
+    argument(
         metavar="LABELS",
         help="A folder of class folders, or a CSV or Parquet with path, label and optional group.",
     ),
 ]
 PicturesOption = Annotated[
     Path | None,
-    typer.Option(
+    writes(
         "--pictures",
         metavar="FOLDER",
         help="Folder for confusion matrices and reliability diagrams (extra plot).",
@@ -67,19 +66,19 @@ PicturesOption = Annotated[
 @recorded("heads train", "output")
 def train(
     labels: LabelsArgument,
-    task: Annotated[str, typer.Option(help="The head's name, for example mood.")],
+    task: Annotated[str, chooses(help="The head's name, for example mood.")],
     output: OutFolderOption,
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
+        chooses(
             "--input",
             help="Backbone outputs: msd. with tags, penultimate, max_pool or mean_pool; "
             "of an added backbone NAME.scores, NAME.embedding.",
         ),
     ] = None,
     backbone: BackboneOption = None,
-    hidden: Annotated[int, typer.Option(min=0, help="Hidden units; 0 for a linear head.")] = 64,
-    epochs: Annotated[int, typer.Option(min=1, help="Maximum; training may stop early.")] = 60,
+    hidden: Annotated[int, chooses(min=0, help="Hidden units; 0 for a linear head.")] = 64,
+    epochs: Annotated[int, chooses(min=1, help="Maximum; training may stop early.")] = 60,
     seed: SeedOption = 0,
     pictures: PicturesOption = None,
     jobs: JobsOption = 0,
@@ -118,12 +117,14 @@ def train(
 
 @command(app)
 def evaluate(
-    head: Annotated[Path, typer.Argument(help="A head file, or the folder that train wrote.")],
+    head: Annotated[Path, argument(help="A head file, or the folder that train wrote.")],
     labels: LabelsArgument,
     cache: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Cache folder of features [default: beside the labels]."
+        writes(
+            metavar="FOLDER",
+            help="Cache folder of features [default: beside the labels].",
+            remote="refused",
         ),
     ] = None,
     pictures: PicturesOption = None,

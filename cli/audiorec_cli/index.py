@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import file_size, print_facts, print_json, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
-from audiorec_cli.shared.options import JsonOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -30,12 +29,12 @@ app = group(
 )
 
 
-@command(app)
+@command(app, here="writes an index beside a local store")
 def build(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        writes(
             "--out",
             "-o",
             help="File to write [default: beside the store, where similar looks for it].",
@@ -43,11 +42,11 @@ def build(
     ] = None,
     by: Annotated[
         Literal["auto", "sound", "vector"],
-        typer.Option(help="What similar will be asked by; auto: its default."),
+        chooses(help="What similar will be asked by; auto: its default."),
     ] = "auto",
     kind: Annotated[
         Literal["flat", "hnsw", "ivf"],
-        typer.Option(
+        chooses(
             help="Inverted lists (ivf), a graph (hnsw: slow to build, fastest to search), or a "
             "comparison of all songs (flat: exact)."
         ),
@@ -55,7 +54,13 @@ def build(
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
     piece_songs: Annotated[
-        int, more(min=8, metavar="N", help="Songs per faiss file; a larger store gets several.")
+        int,
+        chooses(
+            min=8,
+            metavar="N",
+            help="Songs per faiss file; a larger store gets several.",
+            panel=ADVANCED,
+        ),
     ] = PIECE_SONGS,
     *,
     engines: Engines,

@@ -7,10 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError, MissingStoreError, StoreError
-from audiorec_cli.index import index_facts
+from audiorec.options import argument
 from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -29,7 +27,7 @@ UNVERIFIABLE = "damage: cannot be verified, as the file was written without dige
 def info(
     song: Annotated[
         str | None,
-        typer.Argument(
+        argument(
             metavar="SONG", help="An id, a unique part of one, or a song's file; none: the store."
         ),
     ] = None,
@@ -144,6 +142,7 @@ def _index(store: "Library") -> dict[str, Any]:
     """Describe the index beside a store; empty without one."""
     from audiorec.search.index import check_index
     from audiorec.search.index_files import index_path, read_info
+    from audiorec_cli.index import index_facts
 
     path = index_path(store.path)
     try:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads
 from audiorec_cli import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
@@ -21,12 +22,12 @@ from audiorec_cli.shared.listening import (
 )
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
+    KNOWN,
     JsonOption,
     LogArgument,
     OutFolderOption,
     QuietOption,
     SeedOption,
-    also_known,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
@@ -54,14 +55,16 @@ ByName = Literal["user", "session", "list"]
 def check(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A log in Parquet, .csv or .csv.gz, or see --kind."),
+        argument(
+            metavar="FILE", help="A log in Parquet, .csv or .csv.gz, or see --kind.", log=True
+        ),
     ],
     vectors: Annotated[
         Path | None,
-        typer.Option("--vectors", "-v", metavar="STORE", help="A store to match song ids against."),
+        reads("--vectors", "-v", metavar="STORE", help="A store to match song ids against."),
     ] = None,
     kind: Annotated[
-        KindName | None, typer.Option(help="Kind of table [default: from its columns].")
+        KindName | None, chooses(help="Kind of table [default: from its columns].")
     ] = None,
     reading: ReadingOption = None,
     json: JsonOption = False,
@@ -101,7 +104,7 @@ def check(
     if unknown:
         say(f"no song id of {file} is in {vectors}; both must use the same ids")
     if document.get("problems") or unknown:
-        raise typer.Exit(Exit.SOME_FAILED)
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
 @command(app)
@@ -109,13 +112,13 @@ def check(
 def prepare(
     log: LogArgument,
     out: OutFolderOption,
-    buckets: Annotated[int, typer.Option(min=1, help="Number of files to divide users into.")] = 64,
+    buckets: Annotated[int, chooses(min=1, help="Number of files to divide users into.")] = 64,
     by: Annotated[
-        ByName, typer.Option(help="One sequence per user, session or list (by its column).")
+        ByName, chooses(help="One sequence per user, session or list (by its column).")
     ] = "user",
     held_out: Annotated[
         list[str] | None,
-        typer.Option(
+        chooses(
             "--held-out",
             metavar="NAME=VALUE",
             help="Instead, leave held-out songs out of the log: test, valid, new_songs, seed "
@@ -125,7 +128,9 @@ def prepare(
     reading: ReadingOption = None,
     vectors: SoundOption = None,
     features: FeaturesOption = None,
-    side: Annotated[Path | None, also_known(metavar="FILE", help="Song metadata: artist.")] = None,
+    side: Annotated[
+        Path | None, reads(metavar="FILE", help="Song metadata: artist.", panel=KNOWN)
+    ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
@@ -176,10 +181,14 @@ command(app, "graph", sets=listening_graph.SETTINGS)(listening_graph.graph)
 
 @command(app)
 def forget(
-    user: Annotated[str, typer.Argument(metavar="USER", help="The id of the user.")],
+    user: Annotated[str, argument(metavar="USER", help="The id of the user.")],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Logs, candidates, embeddings, prepared/ and models."),
+        argument(
+            metavar="FILE",
+            help="Logs, candidates, embeddings, prepared/ and models.",
+            remote="in place",
+        ),
     ],
     json: JsonOption = False,
 ) -> None:
@@ -249,7 +258,7 @@ command(app, "correlate", sets=listening_correlate.SETTINGS)(listening_correlate
 def simulate(
     out: OutFolderOption,
     vectors: VectorsOption = None,
-    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 1000,
+    users: Annotated[int, chooses(min=1, help="Number of users.")] = 1000,
     seed: SeedOption = 0,
     settings: SettingsOption = None,
     quiet: QuietOption = False,

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, reads, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
@@ -25,22 +24,20 @@ def correlate(
     interactions: LogOption,
     vectors: VectorsOption = None,
     embeddings: Annotated[
-        Path | None, typer.Option(help="Compare song embeddings instead of the store's vectors.")
+        Path | None, reads(help="Compare song embeddings instead of the store's vectors.")
     ] = None,
     days: Annotated[
         str | None,
-        typer.Option(
+        chooses(
             metavar="A..B", help="The test period [default: from 60 % of the time span to the end]."
         ),
     ] = None,
     settings: SettingsOption = None,
     reading: ReadingOption = None,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write a Parquet file with one row per user.")
+        Path | None, writes("--out", "-o", help="Write a Parquet file with one row per user.")
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Plot to a .png, .svg or .pdf (extra plot).")
-    ] = None,
+    plot: Annotated[Path | None, writes(help="Plot to a .png, .svg or .pdf (extra plot).")] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, reads
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -31,28 +30,26 @@ def graph(
     output: OutFileOption,
     side: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Song metadata: artist, album, genre, language, released."
-        ),
+        reads(metavar="FILE", help="Song metadata: artist, album, genre, language, released."),
     ] = None,
     vectors: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--vectors", "-v", metavar="STORE", help="Sound, tags and head classes of the songs."
         ),
     ] = None,
     interactions: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--interactions",
             "-i",
-            metavar="LOG",
+            log=True,
             help="A log; columns that only name its lists are refused.",
         ),
     ] = None,
     facts: Annotated[
         list[str] | None,
-        typer.Option(help="Facts from the log: lists, likes, follows (repeatable)."),
+        chooses(help="Facts from the log: lists, likes, follows (repeatable)."),
     ] = None,
     settings: SettingsOption = None,
     json: JsonOption = False,

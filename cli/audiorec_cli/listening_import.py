@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+import click
 
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, QuietOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import due_lines
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
 
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
 @recorded("listening import", "out")
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="The source of the history.")],
+    kind: Annotated[str, argument(metavar="KIND", help="The source of the history.")],
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="A zip, files, a folder, or a database.")
+        list[Path], argument(metavar="FILE", help="A zip, files, a folder, or a database.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="LOG", help="The log to write, .parquet.")
+        Path, writes("--out", "-o", metavar="LOG", help="The log to write, .parquet.")
     ] = Path("plays.parquet"),
     vectors: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--vectors",
             "-v",
             metavar="STORE",
@@ -37,20 +38,20 @@ def import_(
     ] = None,
     keep: Annotated[
         Literal["known", "all", "any"],
-        typer.Option(
+        chooses(
             help="Keep songs known to the store; all, the others by the ids of the service; or "
             "any, without a store."
         ),
     ] = "known",
-    user: Annotated[str, typer.Option("--user", help="The user, if the history has no user.")] = "",
+    user: Annotated[str, chooses("--user", help="The user, if the history has no user.")] = "",
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the unmatched songs: .csv, .parquet."),
+        writes(metavar="FILE", help="Write the unmatched songs: .csv, .parquet."),
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     strict: Annotated[
-        bool, more("--strict", help="Exit with 3 if any song was not found.")
+        bool, chooses("--strict", help="Exit with 3 if any song was not found.", panel=ADVANCED)
     ] = False,
     *,
     done: JobSummary,
@@ -102,7 +103,7 @@ def import_(
         say(f"unmatched songs: {report}")
     matched = found.rows - found.rejected - sum(found.ways[why] for why in _NOT_FOUND)
     lacking = store is not None and (not matched or (strict and found.unmatched_songs))
-    raise typer.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
+    raise click.exceptions.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
 
 
 _NOT_FOUND = ("no such song", "several songs")

@@ -5,15 +5,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from itertools import takewhile
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from typer.main import get_command, get_group
+import click
 
 from audiorec.errors import AudiorecError
 from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
 from audiorec_cli.shared.moved import moved
-from audiorec_cli.shared.pages import Contents, command, group
+from audiorec_cli.shared.pages import CommandGroup, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
 # Each command is a module, imported when the command is called or its help page is shown.
@@ -31,6 +30,13 @@ PANELS = {
         *("heads", "backbones", "manifest", "shards"),
         *("index", "runs", "config"),
     ),
+}
+# Commands that work on local files alone, and what they do with them.
+HERE = {
+    "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
+    "retag": "writes to local songs",
+    "browse": "shows a local library",
+    "serve": "serves a local library",
 }
 # Renamed commands: the first words of the old command line, and the new command.
 MOVED = {
@@ -140,12 +146,15 @@ class Commands(Mapping[str, Any]):
         panel = self._panels[name]
         if name not in self._loaded:
             module = import_module(f"audiorec_cli.{name.replace('-', '_')}")
-            alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-            if hasattr(module, "app"):
-                alone.add_typer(module.app, name=name, rich_help_panel=panel)
-            else:
-                command(alone, name, panel=panel)(getattr(module, name))
-            self._loaded[name] = get_group(alone).commands[name]
+            found: Any = getattr(module, "app", None)
+            if found is None:
+                alone = click.Group()
+                command(alone, name, here=HERE.get(name, ""))(
+                    getattr(module, name.replace("-", "_"))
+                )
+                found = alone.commands[name]
+            found.name, found.panel = name, panel
+            self._loaded[name] = found
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -155,7 +164,7 @@ class Commands(Mapping[str, Any]):
         return len(self._panels)
 
 
-class Root(Contents):
+class Root(CommandGroup):
     """The root group of commands; reports renamed commands."""
 
     def __init__(self, **settings: Any) -> None:
@@ -179,6 +188,33 @@ class Root(Contents):
         return super().resolve_command(ctx, args)
 
 
+def _complete(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
+    """Print the script that completes names in a shell, and end."""
+    if shell is None or ctx.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    if kind := get_completion_class(shell):
+        click.echo(kind(ctx.command, {}, "audiorec", COMPLETION).source())
+        ctx.exit()
+
+
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version, and end."""
+    if asked and not ctx.resilient_parsing:
+        from audiorec import __version__
+
+        click.echo(f"audiorec {__version__}")
+        ctx.exit()
+
+
+def _debug(_: click.Context, __: click.Parameter, asked: bool) -> None:
+    if asked:
+        os.environ["AUDIOREC_DEBUG"] = "1"
+
+
+OF_ROOT: Any = {"expose_value": False, "is_eager": True, "allow_from_autoenv": False}
+COMPLETION = "_AUDIOREC_COMPLETE"  # the variable with which a shell asks for names
 app = group(
     """Turn a folder of songs into vectors that a music recommender can use.
 
@@ -189,7 +225,26 @@ app = group(
     audiorec playlist jazz-vibraphone.mp3 --m3u8 hour.m3u8
     """,
     cls=Root,
-    pretty_exceptions_enable=False,
+    name="audiorec",
+    params=[
+        click.Option(
+            ["--version"], is_flag=True, callback=_version, help="Print the version.", **OF_ROOT
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            callback=_debug,
+            help="Show tracebacks for errors.",
+            **OF_ROOT,
+        ),
+        click.Option(
+            ["--show-completion"],
+            type=click.Choice(["bash", "zsh", "fish"]),
+            callback=_complete,
+            help="Print the script that completes names in your shell.",
+            **OF_ROOT,
+        ),
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 success, 2 usage error, 3 finished but some songs failed, 4 nothing usable, "
@@ -203,33 +258,20 @@ def _parts(argument: str) -> list[str]:
     return argument.split("=", 1) if argument.startswith("--") else [argument]
 
 
-def _version(value: bool) -> None:
-    if value:
-        from audiorec import __version__
+def _call(arguments: list[str]) -> int:
+    """Run the command that a command line names; return its exit code."""
+    from audiorec_cli.shared.configured import PREFIX, defaults
 
-        typer.echo(f"audiorec {__version__}")
-        raise typer.Exit
+    if shell := os.environ.get(COMPLETION):
+        from click.shell_completion import shell_complete
 
-
-@app.callback()
-def root(
-    _show_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks for errors.")] = False,
-) -> None:
-    """Turn a folder of songs into vectors that a music recommender can use."""
-    if debug:
-        os.environ["AUDIOREC_DEBUG"] = "1"
-
-
-def _defaults(arguments: list[str]) -> dict[str, Any]:
-    """Return the option defaults set by files and the environment; none for ``config`` itself."""
-    if set(arguments) & {"-h", "--help", "--version"} or arguments[:1] in ([], ["config"]):
-        return {}
-    from audiorec_cli.shared.configured import configured, is_silent
-
-    return {} if is_silent() else configured(get_command(app)).defaults()
+        return shell_complete(app, {}, "audiorec", COMPLETION, shell)
+    context = app.make_context(
+        "audiorec", arguments, default_map=defaults(app, arguments), auto_envvar_prefix=PREFIX
+    )
+    with context:
+        app.invoke(context)
+    return Exit.OK
 
 
 def main() -> None:
@@ -238,10 +280,13 @@ def main() -> None:
     code: int = Exit.OK
     try:
         with system_errors():
-            app(default_map=_defaults(sys.argv[1:]))
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:  # before a command has begun
+            code = _call(sys.argv[1:])
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except AudiorecError as error:
         if os.environ.get("AUDIOREC_DEBUG"):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+import click
 
+from audiorec.options import argument, reads, writes
 from audiorec_cli.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, counted, file_size, print_json, say
 from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
 def manifest(
     places: Annotated[
         list[str],
-        typer.Argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
+        argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
     ],
     out: Annotated[
         str,
-        typer.Option("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
+        writes("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
     ] = "manifest.parquet",
     new_to: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             metavar="STORE",
             help="Omit songs that this store has, unchanged by path, size and time.",
         ),
@@ -79,7 +80,7 @@ def manifest(
     if unseen:
         unread = counted(unseen, "place")
         say(f"{unread} could not be read and will fail in the run; fix them and list again")
-        raise typer.Exit(Exit.SOME_FAILED)
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":

@@ -3,9 +3,8 @@
 from functools import partial
 from typing import Annotated
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses
 from audiorec.search.questions import AlsoOption, Compared
 from audiorec_cli.shared.console import counted, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -18,7 +17,7 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, s
 def neighbours(
     output: OutFileOption,
     vectors: VectorsOption = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Number of songs for each song.")] = 20,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs for each song.")] = 20,
     quiet: QuietOption = False,
     by: Compared = "auto",
     also: AlsoOption = (),

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from audiorec.options import argument
 from audiorec.search.questions import PathQuestion
 from audiorec_cli.shared.console import duration, print_table
 from audiorec_cli.shared.m3u8 import ListForm
@@ -17,8 +16,8 @@ COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
 
 
 def path(
-    start: Annotated[str, typer.Argument(help="First song: an id or a unique part of one.")],
-    end: Annotated[str, typer.Argument(help="Last song: an id or a unique part of one.")],
+    start: Annotated[str, argument(help="First song: an id or a unique part of one.")],
+    end: Annotated[str, argument(help="Last song: an id or a unique part of one.")],
     vectors: VectorsOption = None,
     *,
     asked: PathQuestion,

@@ -4,13 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, deletes, writes
 from audiorec.search.questions import AlsoOption, Choice, Compared, ExcludeOption, OnlyOption
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, say_non_music
 
 if TYPE_CHECKING:
@@ -25,21 +24,27 @@ def playlists(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="Write each list there as .m3u8."),
+        writes(
+            "--out",
+            "-o",
+            remote="goes on",
+            metavar="FOLDER",
+            help="Write each list there as .m3u8.",
+        ),
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", min=2, help="Songs per list; from a third to twice as many.")
+        int, chooses("--size", min=2, help="Songs per list; from a third to twice as many.")
     ] = 25,
     only: OnlyOption = None,
     exclude: ExcludeOption = (),
     regroup: Annotated[
-        bool, typer.Option("--regroup", help="Divide all songs afresh; similar lists keep names.")
+        bool, deletes("--regroup", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
     by: Compared = "auto",
     also: AlsoOption = (),
     absolute: Annotated[
-        bool, more("--absolute", help="Use absolute paths, not relative ones.")
+        bool, chooses("--absolute", help="Use absolute paths, not relative ones.", panel=ADVANCED)
     ] = False,
     *,
     done: JobSummary,

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, SongError
+from audiorec.options import argument, chooses, reads
 from audiorec.search.questions import Compared
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
@@ -46,9 +45,9 @@ SONG = "A song id, a unique part of one, or an audio file."
 
 @command(app)
 def song(
-    song: Annotated[str, typer.Argument(metavar="SONG", help=SONG)],
+    song: Annotated[str, argument(metavar="SONG", help=SONG)],
     other: Annotated[
-        str | None, typer.Argument(metavar="OTHER", help="A song to compare it with.")
+        str | None, argument(metavar="OTHER", help="A song to compare it with.")
     ] = None,
     *,
     picture: PictureOptions,
@@ -138,7 +137,7 @@ def library(
     picture: PictureOptions,
     vectors: VectorsOption = None,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], typer.Option(help="Projection method.")
+        Literal["pca", "tsne", "umap"], chooses(help="Projection method.")
     ] = "pca",
     by: Compared = "auto",
     json: JsonOption = False,
@@ -167,9 +166,9 @@ def library(
 
 @command(app)
 def user(
-    user: Annotated[str, typer.Argument(metavar="USER", help="A user id of the log.")],
+    user: Annotated[str, argument(metavar="USER", help="A user id of the log.")],
     interactions: Annotated[
-        Path, typer.Option("--interactions", "-i", metavar="PLAYS", help="The listening log.")
+        Path, reads("--interactions", "-i", metavar="PLAYS", help="The listening log.")
     ],
     *,
     picture: PictureOptions,
@@ -221,12 +220,12 @@ def user(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="REPORT...", help="Output of recall evaluate --json."),
+        argument(metavar="REPORT...", help="Output of recall evaluate --json."),
     ],
     *,
     picture: PictureOptions,
     k: Annotated[
-        int | None, typer.Option("--k", "-k", min=1, help="Length of the lists [default: longest].")
+        int | None, chooses("--k", "-k", min=1, help="Length of the lists [default: longest].")
     ] = None,
     json: JsonOption = False,
 ) -> None:

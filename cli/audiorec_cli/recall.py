@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads
 from audiorec_cli import (
     recall_export,
     recall_judge,
@@ -61,7 +60,7 @@ app = group(
 @command(app, "list")
 def list_channels(
     channel: Annotated[
-        str | None, typer.Argument(metavar="[CHANNEL]", help="List the settings of this channel.")
+        str | None, argument(metavar="[CHANNEL]", help="List the settings of this channel.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -146,22 +145,20 @@ def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
 def train(
     channel: Annotated[
         str,
-        typer.Argument(metavar="CHANNEL", help="A channel of recall list, or module:Class."),
+        argument(metavar="CHANNEL", help="A channel of recall list, or module:Class."),
     ],
     interactions: LogOption,
     output: OutFolderOption,
     users: Annotated[
         Path | None,
-        typer.Option("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
+        chooses("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of epochs, for iterative channels.")
+        int | None, chooses(min=0, help="Maximum number of epochs, for iterative channels.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed, for iterative channels.")
-    ] = None,
+    seed: Annotated[int | None, chooses(min=0, help="Random seed, for iterative channels.")] = None,
     gamma: Annotated[
-        float | None, typer.Option(min=0, help="song2vec: weight of the relations; 0: none.")
+        float | None, chooses(min=0, help="song2vec: weight of the relations; 0: none.")
     ] = None,
     settings: SetOption = None,
     quiet: QuietOption = False,
@@ -219,21 +216,19 @@ def candidates(
     output: OutFileOption,
     interactions: Annotated[
         Path | None,
-        typer.Option(
-            "--interactions", "-i", metavar="LOG", help="Listening histories of the users."
-        ),
+        reads("--interactions", "-i", log=True, help="Listening histories of the users."),
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option("--users", "-u", metavar="FILE", help="User embeddings in the model's space."),
+        chooses("--users", "-u", metavar="FILE", help="User embeddings in the model's space."),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 100,
     cold_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of them that nobody has played.")
+        float, chooses(min=0, max=1, help="Share of them that nobody has played.")
     ] = 0.0,
     keep_heard: HeardOption = False,
     allowed: Annotated[
-        Path | None, typer.Option(help="Only propose these songs: a file with one id per line.")
+        Path | None, reads(help="Only propose these songs: a file with one id per line.")
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, loads, reads, writes
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known
+from audiorec_cli.shared.options import KNOWN, JsonOption, LogOption
 from audiorec_cli.shared.places import yesterdays_output
 from audiorec_cli.shared.settings import SettingsOption, made
 
@@ -23,37 +22,44 @@ SETTINGS = ("audiorec.recall.serving.export:ExportRecipe",)
 @recorded("recall export", "output", by_day="folder")
 def export(
     interactions: LogOption,
-    output: OutFolderOption,
+    output: Annotated[
+        Path, writes("--out", "-o", metavar="FOLDER", remote="goes on", help="The folder to write.")
+    ],
     candidates: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[CANDIDATES]", help="Tables of recall candidates, one per channel."
-        ),
+        argument(metavar="[CANDIDATES]", help="Tables of recall candidates, one per channel."),
     ] = None,
     recall: Annotated[
         Path | None,
-        typer.Option("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
+        loads("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
     ] = None,
     settings: SettingsOption = None,
     fused: Annotated[
-        Path | None, also_known(metavar="FILE", help="Fused lists, one per user.")
+        Path | None, reads(metavar="FILE", help="Fused lists, one per user.", panel=KNOWN)
     ] = None,
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="Songs shown: user_id, song_id, shown_at.")
+        Path | None,
+        reads(metavar="FILE", help="Songs shown: user_id, song_id, shown_at.", panel=KNOWN),
     ] = None,
     models: Annotated[
         Path | None,
-        also_known(metavar="FOLDER", help="A folder with one folder per model, for embeddings."),
+        loads(
+            metavar="FOLDER",
+            help="A folder with one folder per model, for embeddings.",
+            panel=KNOWN,
+        ),
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Sound and tags of the songs."),
+        reads("--vectors", "-v", metavar="STORE", help="Sound and tags of the songs.", panel=KNOWN),
     ] = None,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Song metadata: artist, genre, released.")
+        Path | None,
+        reads(metavar="FILE", help="Song metadata: artist, genre, released.", panel=KNOWN),
     ] = None,
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="User profiles, for models that use them.")
+        Path | None,
+        reads(metavar="FILE", help="User profiles, for models that use them.", panel=KNOWN),
     ] = None,
     json: JsonOption = False,
     *,

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions
-from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.training import SetOption, variants
 
@@ -39,21 +38,19 @@ class JudgeOptions(TrainingOptions):
     interactions: LogOption
     split: Annotated[
         SplitName | None,
-        typer.Option(help="How to split the log [default: time if every play has one, else last]."),
+        chooses(help="How to split the log [default: time if every play has one, else last]."),
     ] = None
     k: Annotated[
         list[int] | None,
-        typer.Option("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
+        chooses("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
     keep_heard: HeardOption = False
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
-        Path | None, typer.Option(metavar="LOG", help="A separate test set: known histories.")
+        Path | None, reads(log=True, help="A separate test set: known histories.")
     ] = None
-    targets: Annotated[
-        Path | None, typer.Option(help="Its targets: user_id, song_id (group_id).")
-    ] = None
+    targets: Annotated[Path | None, reads(help="Its targets: user_id, song_id (group_id).")] = None
 
     @property
     def ks(self) -> list[int]:
@@ -88,22 +85,23 @@ class JudgeOptions(TrainingOptions):
 def evaluate(
     channels: Annotated[
         list[str] | None,
-        typer.Argument(
+        argument(
             metavar="CHANNEL...", help="Channels (recall list, module:Class) or trained models."
         ),
     ] = None,
     settings: SetOption = None,
     candidates: Annotated[
-        Path | None, typer.Option(help="Evaluate existing lists: user_id, song_id, rank.")
+        Path | None, reads(help="Evaluate existing lists: user_id, song_id, rank.")
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option(
+        chooses(
             "--users", "-u", metavar="FILE", help="For --split artists: embeddings of the users."
         ),
     ] = None,
     plot: Annotated[
-        Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
+        Path | None,
+        writes("--plot", metavar="PNG", help="Draw the comparison (extra plot).", panel=ADVANCED),
     ] = None,
     *,
     judging: JudgeOptions,

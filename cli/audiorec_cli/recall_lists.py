@@ -4,14 +4,13 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JsonOption, OutFileOption, also_known, more
+from audiorec_cli.shared.options import ADVANCED, KNOWN, JsonOption, OutFileOption
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
 from audiorec_cli.shared.settings import SettingsOption, values_for
@@ -28,7 +27,7 @@ FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
 TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
 WeightsOption = Annotated[
     str,
-    typer.Option(metavar="W,W,...", help="Weights in the order of the tables [default: equal]."),
+    chooses(metavar="W,W,...", help="Weights in the order of the tables [default: equal]."),
 ]
 
 
@@ -45,22 +44,33 @@ class ExclusionOptions:
 
     interactions: Annotated[
         Path | None,
-        also_known(
-            "--interactions", "-i", metavar="LOG", help="Exclude heard, disliked and blocked songs."
+        reads(
+            "--interactions",
+            "-i",
+            log=True,
+            help="Exclude heard, disliked and blocked songs.",
+            panel=KNOWN,
         ),
     ] = None
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.")
+        Path | None,
+        reads(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.", panel=KNOWN),
     ] = None
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
+        Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
     ] = None
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Tags, genres and copies of songs."),
+        reads(
+            "--vectors",
+            "-v",
+            metavar="STORE",
+            help="Tags, genres and copies of songs.",
+            panel=KNOWN,
+        ),
     ] = None
     keep_heard: Annotated[
-        bool, also_known("--keep-heard", help="Allow songs that the user has heard.")
+        bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=KNOWN)
     ] = False
 
     def read(self, exposure_days: float) -> "tuple[SongTraits, Exclusions]":
@@ -96,12 +106,12 @@ def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, A
 @recorded("recall fuse", "output", by_day="file")
 def fuse(
     tables: Annotated[
-        list[Path], typer.Argument(metavar="CANDIDATES", help="Tables of recall candidates.")
+        list[Path], argument(metavar="CANDIDATES", help="Tables of recall candidates.")
     ],
     output: OutFileOption,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 100,
     tuned: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Settings written by recall tune --out.")
+        Path | None, reads(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
     weights: WeightsOption = "",
     settings: SettingsOption = None,
@@ -203,28 +213,22 @@ def _recipe(
 def tune(
     tables: Annotated[
         list[Path],
-        typer.Argument(metavar="CANDIDATES", help="One table per channel, all on the same split."),
+        argument(metavar="CANDIDATES", help="One table per channel, all on the same split."),
     ],
     interactions: Annotated[
         Path,
-        typer.Option(
-            "--interactions", "-i", metavar="LOG", help="The log that the channels were trained on."
-        ),
+        reads("--interactions", "-i", log=True, help="The log that the channels were trained on."),
     ],
-    histories: Annotated[
-        Path, typer.Option(metavar="LOG", help="Known histories of the users in the tables.")
-    ],
-    targets: Annotated[
-        Path, typer.Option(help="Their next plays: user_id, song_id. Not the test set.")
-    ],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 100,
+    histories: Annotated[Path, reads(log=True, help="Known histories of the users in the tables.")],
+    targets: Annotated[Path, reads(help="Their next plays: user_id, song_id. Not the test set.")],
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Length of the lists.")] = 100,
     entry: Annotated[
         Literal["daily", "radio", "discover", "new"] | None,
-        typer.Option(help="Tune for a product of recommend, with its caps, shares and tolerance."),
+        chooses(help="Tune for a product of recommend, with its caps, shares and tolerance."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
+        writes(
             "--out",
             "-o",
             metavar="JSON",
@@ -233,14 +237,21 @@ def tune(
     ] = None,
     settings: SettingsOption = None,
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Song metadata: artist, album, genre.")
+        Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Tags, genres and copies of songs."),
+        reads(
+            "--vectors",
+            "-v",
+            metavar="STORE",
+            help="Tags, genres and copies of songs.",
+            panel=KNOWN,
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, more("--plot", metavar="PNG", help="Plot the trade-off (extra plot).")
+        Path | None,
+        writes("--plot", metavar="PNG", help="Plot the trade-off (extra plot).", panel=ADVANCED),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
-from audiorec_cli.shared.places import OUTPUTS
+from audiorec_cli.shared.places import outputs
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import epoch_line
 
@@ -22,14 +21,21 @@ if TYPE_CHECKING:
 
 def run(
     config: Annotated[
-        Path, typer.Option("--config", "-c", metavar="TOML", help="Settings with a table [recall].")
+        Path,
+        writes(
+            "--config",
+            "-c",
+            metavar="TOML",
+            help="Settings with a table [recall].",
+            remote="itself",
+        ),
     ],
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Run as of the end of this day; write OUT/dt=DAY/."),
+        writes(metavar="DAY", help="Run as of the end of this day; write OUT/dt=DAY/."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the steps and their last CPU time only.")
+        bool, chooses("--dry-run", help="Print the steps and their last CPU time only.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -60,7 +66,7 @@ def run(
             opened.delivery.release()
         return
     if opened.delivery is not None:
-        OUTPUTS.waiting.append(opened.delivery)
+        outputs().waiting.append(opened.delivery)
 
     def tell(step: "Step") -> "LineProgress | None":
         if quiet:
@@ -79,7 +85,7 @@ def run(
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
         done.count(**{f"channels/{name}": n for name, n in shown.items()})
-        OUTPUTS.deliver()
+        outputs().deliver()
     if json:
         print_json(record)
     if n := record["default_users"]:

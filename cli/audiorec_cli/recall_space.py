@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError, SpecMismatchError
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.extract import no_songs
 from audiorec_cli.recall_near import print_near
 from audiorec_cli.recall_portrait import show_portraits
@@ -20,13 +21,13 @@ from audiorec_cli.shared.listening import (
     sound_of,
 )
 from audiorec_cli.shared.options import (
+    KNOWN,
     AllowFailuresOption,
     DeviceOption,
     JobsOption,
     JsonOption,
     QuietOption,
     RetryFailedOption,
-    also_known,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.settings import SettingsOption, values_for
@@ -74,30 +75,30 @@ def _import(table: Path, output: Path, settings: dict[str, Any]) -> dict[str, An
 @recorded("recall users", "output")
 def users(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="A model that recall train wrote.")
+        Path | None, argument(metavar="[MODEL]", help="A model that recall train wrote.")
     ] = None,
     interactions: Annotated[
         Path | None,
-        typer.Option("--interactions", "-i", metavar="LOG", help="The listening log."),
+        reads("--interactions", "-i", log=True, help="The listening log."),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option(
+        reads(
             "--import",
             metavar="TABLE",
             help="Embeddings from another program: .parquet, .csv or .npz.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table of users.")
+        Path | None, writes("--out", "-o", metavar="FILE", help="The table of users.")
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Describe each interest (column about)."),
+        chooses("--explain", help="Describe each interest (column about)."),
     ] = False,
     portrait: Annotated[
         str | None,
-        typer.Option(
+        chooses(
             metavar="USER",
             help="Print a user's shares of artists, genres, languages and voices; all: put those "
             "of all users to --out.",
@@ -105,11 +106,21 @@ def users(
     ] = None,
     side: Annotated[
         Path | None,
-        also_known(metavar="FILE", help="For --portrait: song metadata (artist, genre, language)."),
+        reads(
+            metavar="FILE",
+            help="For --portrait: song metadata (artist, genre, language).",
+            panel=KNOWN,
+        ),
     ] = None,
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="For --portrait: tags of the songs."),
+        reads(
+            "--vectors",
+            "-v",
+            metavar="STORE",
+            help="For --portrait: tags of the songs.",
+            panel=KNOWN,
+        ),
     ] = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -192,24 +203,20 @@ def _written(
 def songs(
     model: ModelArgument,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table of songs.")
+        Path | None, writes("--out", "-o", metavar="FILE", help="The table of songs.")
     ] = None,
     audio: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="SONGS", help="Folders and files [default: the songs of the model]."
-        ),
+        argument(metavar="SONGS", help="Folders and files [default: the songs of the model]."),
     ] = None,
     near: Annotated[
         str | None,
-        typer.Option(metavar="SONG", help="Print the songs nearest to this one in a graph model."),
+        chooses(metavar="SONG", help="Print the songs nearest to this one in a graph model."),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="For --near: number of songs.")] = 10,
+    k: Annotated[int, chooses("--k", "-k", min=1, help="For --near: number of songs.")] = 10,
     interactions: Annotated[
         Path | None,
-        typer.Option(
-            "--interactions", "-i", metavar="LOG", help="For --near: finds lists with both songs."
-        ),
+        reads("--interactions", "-i", log=True, help="For --near: finds lists with both songs."),
     ] = None,
     features: FeaturesOption = None,
     vectors: SoundOption = None,
@@ -257,7 +264,7 @@ def songs(
     document["songs"] = document.pop("embedded")
     if json:
         print_json({"schema": "audiorec/recall-songs/1", **document})
-    raise typer.Exit(_say_embedded(report, allow_failures))
+    raise click.exceptions.Exit(_say_embedded(report, allow_failures))
 
 
 def _embedded(

@@ -5,14 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.options import LogOption, also_known, more
+from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
 from audiorec_cli.shared.table import Column
 
@@ -33,26 +32,31 @@ class RecommenderOptions:
 
     vectors: Annotated[
         Path | None,
-        also_known("--vectors", "-v", metavar="STORE", help="Sound and titles of the songs."),
+        reads(
+            "--vectors", "-v", metavar="STORE", help="Sound and titles of the songs.", panel=KNOWN
+        ),
     ] = None
     songs: Annotated[
         Path | None,
-        also_known("--songs", metavar="FILE", help="Song embeddings, instead of --vectors."),
+        reads(
+            "--songs", metavar="FILE", help="Song embeddings, instead of --vectors.", panel=KNOWN
+        ),
     ] = None
     side: Annotated[
-        Path | None, also_known(metavar="FILE", help="Song metadata: title, artist, album, genre.")
+        Path | None,
+        reads(metavar="FILE", help="Song metadata: title, artist, album, genre.", panel=KNOWN),
     ] = None
     lists: Annotated[
         Path | None,
-        also_known(metavar="LOG", help="Playlists made by users [default: those in LOG]."),
+        reads(log=True, help="Playlists made by users [default: those in LOG].", panel=KNOWN),
     ] = None
     models: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="A folder with one folder per trained model."),
+        loads(metavar="FOLDER", help="A folder with one folder per trained model."),
     ] = None
-    tuned: Annotated[Path | None, more(metavar="JSON", help="Settings written by recall tune.")] = (
-        None
-    )
+    tuned: Annotated[
+        Path | None, reads(metavar="JSON", help="Settings written by recall tune.", panel=ADVANCED)
+    ] = None
 
     def recommender(self, interactions: Path) -> "Recommender":
         """Read all inputs and return the recommender."""
@@ -88,11 +92,11 @@ class RecommenderOptions:
 
 def recommend(
     user: Annotated[
-        str, typer.Argument(metavar="USER", help="A user id; new ones get the default list.")
+        str, argument(metavar="USER", help="A user id; new ones get the default list.")
     ],
     interactions: LogOption,
     why: Annotated[
-        str | None, typer.Option(metavar="SONG", help="Show how each channel ranks one song.")
+        str | None, chooses(metavar="SONG", help="Show how each channel ranks one song.")
     ] = None,
     *,
     question: RecommendQuestion,

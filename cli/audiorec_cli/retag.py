@@ -4,13 +4,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.extraction import limits_of
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
-from audiorec_cli.shared.options import JsonOption, QuietOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter, stopped
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -24,12 +25,12 @@ COLUMNS = ("state", "song", "fields")
 def retag(
     roots: Annotated[
         list[Path],
-        typer.Argument(metavar="ROOT...", help="Folders or songs; no other file is opened."),
+        argument(metavar="ROOT...", help="Folders or songs; no other file is opened."),
     ],
     vectors: VectorsOption = None,
     fields: Annotated[
         list[str] | None,
-        typer.Option(
+        chooses(
             "--field",
             metavar="NAME",
             help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre or mood; may be "
@@ -37,23 +38,32 @@ def retag(
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the tags; without it, a dry run.")
+        bool, writes("--write", help="Write the tags; without it, a dry run.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite fields that have another value.")
+        bool, writes("--replace", help="Overwrite fields that have another value.")
     ] = False,
     undo: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Undo the changes in this undo file (with --write)."),
+        writes(
+            metavar="FILE",
+            help="Undo the changes in this undo file (with --write).",
+            remote="refused",
+        ),
     ] = None,
     save_undo: Annotated[
         Path | None,
-        more(help="Undo file to write [default: a new file beside the store]."),
+        writes(help="Undo file to write [default: a new file beside the store].", panel=ADVANCED),
     ] = None,
     keep_mtime: Annotated[
-        bool, more("--keep-mtime", help="Keep modification times; music servers notice nothing.")
+        bool,
+        writes(
+            "--keep-mtime",
+            help="Keep modification times; music servers notice nothing.",
+            panel=ADVANCED,
+        ),
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
+    jobs: Annotated[int, chooses("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     quiet: QuietOption = False,
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
@@ -108,7 +118,7 @@ def retag(
         _print(done, json=json, undoing=undo is not None)
         _say_summary(done, write=write)
         if any(song.state == "refused" for song in done.songs):
-            raise typer.Exit(Exit.SOME_FAILED)
+            raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
 def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:

@@ -4,9 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
@@ -25,10 +24,10 @@ app = group(
     """
 )
 FolderOption = Annotated[
-    Path, typer.Option("--folder", metavar="FOLDER", help="Folder of records to find an id in.")
+    Path, reads("--folder", metavar="FOLDER", help="Folder of records to find an id in.")
 ]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="An output, its record, or the start of an id.")
+    str, argument(metavar="RUN", help="An output, its record, or the start of an id.")
 ]
 HERE = Path()
 MAIN_COUNTS = ("failed", "users", "songs", "rows", "lists", "buckets", "extracted", "opened")
@@ -39,12 +38,12 @@ SHOWN_DRIFTS = 10
 @command(app, "list")
 def list_runs(
     place: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="A folder, or one output.")
+        Path, argument(metavar="[FOLDER]", help="A folder, or one output.", only=r".*run\.json")
     ] = HERE,
     job: Annotated[
-        str | None, typer.Option(metavar="NAME", help='Only runs of this command: "recall run".')
+        str | None, chooses(metavar="NAME", help='Only runs of this command: "recall run".')
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="Maximum number of runs, the newest.")] = 50,
+    last: Annotated[int, chooses(min=1, help="Maximum number of runs, the newest.")] = 50,
     json: JsonOption = False,
 ) -> None:
     """List the runs recorded in a folder, newest first.
@@ -123,7 +122,7 @@ def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False
 @command(app)
 def diff(
     before: RunArgument,
-    now: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run to compare with.")] = None,
+    now: Annotated[str | None, argument(metavar="[RUN]", help="Run to compare with.")] = None,
     folder: FolderOption = HERE,
     json: JsonOption = False,
 ) -> None:

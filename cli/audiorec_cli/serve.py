@@ -4,11 +4,10 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from audiorec.errors import InputError, MissingFileError
+from audiorec.options import connects, loads, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.stores import VectorsOption, vectors_path
 
 TOKEN_BYTES = 24
@@ -18,39 +17,47 @@ def serve(
     vectors: VectorsOption = None,
     recall: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder that recall run wrote: serves recommendations."),
+        loads(metavar="DIR", help="Folder that recall run wrote: serves recommendations."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
+        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
     ] = 0,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; by default only this machine.")
+        str | None, connects(help="Address to listen on; by default only this machine.")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="T", help="Access token; visible to other local users.")
+        str | None, connects(metavar="T", help="Access token; visible to other local users.")
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File with the token on its first line (preferred)."),
+        connects(
+            metavar="FILE",
+            help="File with the token on its first line (preferred).",
+            remote="refused",
+        ),
     ] = None,
     artists: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="A server's ids of artists: artist_id,artist."),
+        reads(metavar="CSV", help="A server's ids of artists: artist_id,artist."),
     ] = None,
     no_page: Annotated[
-        bool, typer.Option("--no-page", help="Serve the APIs only, without the page.")
+        bool, connects("--no-page", help="Serve the APIs only, without the page.")
     ] = False,
     root: Annotated[
         list[Path] | None,
-        more(metavar="FOLDER", help="Folder whose songs the page may play."),
+        connects(metavar="FOLDER", help="Folder whose songs the page may play.", panel=ADVANCED),
     ] = None,
     host_name: Annotated[
-        list[str] | None, more(metavar="NAME", help="Host name of the page behind a proxy.")
+        list[str] | None,
+        connects(metavar="NAME", help="Host name of the page behind a proxy.", panel=ADVANCED),
     ] = None,
     rate: Annotated[
-        float, more(min=0, help="Requests per second and address; 0 for no limit.")
+        float,
+        unguards(min=0, help="Requests per second and address; 0 for no limit.", panel=ADVANCED),
     ] = 50.0,
-    seconds: Annotated[float, more(min=0.1, help="Timeout of requests and responses.")] = 10.0,
+    seconds: Annotated[
+        float, unguards(min=0.1, help="Timeout of requests and responses.", panel=ADVANCED)
+    ] = 10.0,
 ) -> None:
     """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import argument, connects, writes
 from audiorec_cli.shared.console import Exit, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.observers import Observers
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
@@ -38,7 +39,7 @@ app = group(
 )
 
 ManifestArgument = Annotated[
-    str, typer.Argument(metavar="MANIFEST", help="What audiorec manifest wrote: a path or a URI.")
+    str, argument(metavar="MANIFEST", help="What audiorec manifest wrote: a path or a URI.")
 ]
 
 
@@ -47,16 +48,19 @@ class ShardOptions:
     """Options about the files of a part."""
 
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of parts: a path or a URI.")
+        str, writes("--out", "-o", metavar="FOLDER", help="Folder of parts: a path or a URI.")
     ]
     scores: Annotated[
-        bool, typer.Option("--scores", help="Also write the score series beside the vectors.")
+        bool, writes("--scores", help="Also write the score series beside the vectors.")
     ] = False
     features: Annotated[
-        bool, typer.Option("--features", help="Also write the features beside the vectors.")
+        bool, writes("--features", help="Also write the features beside the vectors.")
     ] = False
     work_dir: Annotated[
-        Path | None, more(metavar="FOLDER", help="Folder for unfinished parts.")
+        Path | None,
+        writes(
+            metavar="FOLDER", help="Folder for unfinished parts.", panel=ADVANCED, remote="refused"
+        ),
     ] = None
 
     def config(self, work: Extraction, **options: int) -> "ShardConfig":
@@ -78,7 +82,7 @@ class ShardOptions:
 @command(app)
 def one(
     manifest: ManifestArgument,
-    shard: Annotated[str, typer.Argument(metavar="I/N", help="Which of how many, from 0/N.")],
+    shard: Annotated[str, argument(metavar="I/N", help="Which of how many, from 0/N.")],
     *,
     parts: ShardOptions,
     work: Extraction,
@@ -116,18 +120,18 @@ def one(
     print_counts(report.run)
     if report.run.stopped is None:
         say(f"part {index} of {count}: {'kept' if report.kept else 'made'} in {parts.out}")
-    raise typer.Exit(work.forgive(code))
+    raise click.exceptions.Exit(work.forgive(code))
 
 
 @command(app, "all")
 def all_shards(
     manifest: ManifestArgument,
-    count: Annotated[int, typer.Argument(metavar="N", help="Number of shards.")],
+    count: Annotated[int, argument(metavar="N", help="Number of shards.")],
     runner: Annotated[
-        Literal["local", "ray", "dask"], typer.Option(help="Engine that runs them.")
+        Literal["local", "ray", "dask"], connects(help="Engine that runs them.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray or Dask cluster [default: a local one].")
+        str | None, connects(help="Address of a Ray or Dask cluster [default: a local one].")
     ] = None,
     *,
     parts: ShardOptions,
@@ -164,7 +168,7 @@ def all_shards(
     if work.json:
         print_json({"schema": "audiorec/shards/1", **report.to_dict()})
     _print_shards(report, parts.out)
-    raise typer.Exit(work.forgive(code))
+    raise click.exceptions.Exit(work.forgive(code))
 
 
 def _numbers(text: str) -> tuple[int, int]:

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-import typer
+import click
 
 from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
     Exit,
     counted,
@@ -18,7 +19,7 @@ from audiorec_cli.shared.console import (
     print_table,
     say,
 )
-from audiorec_cli.shared.options import JsonOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
 from audiorec_cli.shared.stores import StoreArgument, open_vectors, vectors_path
@@ -48,14 +49,12 @@ Format = Literal[
 def verify(
     store: StoreArgument = None,
     files: Annotated[
-        bool, typer.Option("--files", help="Also check that every song's file is unchanged.")
+        bool, reads("--files", help="Also check that every song's file is unchanged.")
     ] = False,
-    max_problems: Annotated[
-        int, typer.Option(min=0, help="Problems to list; all are counted.")
-    ] = 1_000,
+    max_problems: Annotated[int, chooses(min=0, help="Problems to list; all are counted.")] = 1_000,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Scores, features or errors that lie elsewhere."),
+        writes(metavar="FILE", help="Scores, features or errors that lie elsewhere."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -81,36 +80,34 @@ def verify(
         columns = ("file", "row", "song_id", "check", "reason")
         print_table(columns, rows, title=f"problems of {path}")
     _print_verification(found)
-    raise typer.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
+    raise click.exceptions.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
 
 
 @command(app)
 def merge(
     parts: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PART", help="Stores and files beside them, or a folder or URI of parts."
-        ),
+        argument(metavar="PART", help="Stores and files beside them, or a folder or URI of parts."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="STORE", help="Store to write; for one file, itself."),
+        writes("--out", "-o", metavar="STORE", help="Store to write; for one file, itself."),
     ] = None,
     on_duplicate: Annotated[
         Literal["error", "same", "newest", "first"],
-        typer.Option(
+        chooses(
             help="If rows of one id differ: fail, take the newest if the audio is the same, take "
             "the newest, or take the first."
         ),
     ] = "same",
     beside: Annotated[
-        bool, typer.Option("--beside", help="Also merge scores, features and errors beside stores.")
+        bool, writes("--beside", help="Also merge scores, features and errors beside stores.")
     ] = False,
     incomplete: Annotated[
-        bool, typer.Option("--partial", help="Accept a folder with missing shards.")
+        bool, unguards("--partial", help="Accept a folder with missing shards.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing files that are not inputs.")
+        bool, deletes("--overwrite", help="Replace existing files that are not inputs.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -144,29 +141,31 @@ def merge(
 def export(
     output: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The file to write; - for SQL: stdout."),
+        writes("--out", "-o", metavar="FILE", help="The file to write; - for SQL: stdout."),
     ],
     store: StoreArgument = None,
     form: Annotated[
-        Format | None, typer.Option("--format", help="By default the extension of --out.")
+        Format | None, chooses("--format", help="By default the extension of --out.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="In addition to song_id: vector,title,artist."),
+        chooses(metavar="NAMES", help="In addition to song_id: vector,title,artist."),
     ] = None,
-    wide: Annotated[
-        bool, typer.Option("--wide", help="One column per number in a parquet.")
-    ] = False,
+    wide: Annotated[bool, chooses("--wide", help="One column per number in a parquet.")] = False,
     guard_formulas: Annotated[
         bool,
-        typer.Option("--guard-formulas", help="Put ' before csv texts that begin like =1+1."),
+        chooses("--guard-formulas", help="Put ' before csv texts that begin like =1+1."),
     ] = False,
     projection: Annotated[
-        Literal["pca", "tsne", "umap"], more(help="atlas: projection of the map.")
+        Literal["pca", "tsne", "umap"],
+        chooses(help="atlas: projection of the map.", panel=ADVANCED),
     ] = "pca",
-    table: Annotated[str, more(help="SQL: name of the table.")] = "songs",
+    table: Annotated[str, chooses(help="SQL: name of the table.", panel=ADVANCED)] = "songs",
     source: Annotated[
-        str | None, more(metavar="PLACE", help="SQL: where the database finds the Parquet file.")
+        str | None,
+        reads(
+            metavar="PLACE", help="SQL: where the database finds the Parquet file.", panel=ADVANCED
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -229,17 +228,17 @@ def _write_sql(
     say(f"written: {output}")
 
 
-@command(app)
+@command(app, here="changes a local store")
 def aliases(
     store: StoreArgument = None,
     add: Annotated[
         Path | None,
-        typer.Option(
+        writes(
             metavar="CSV", help="A table with song_id; its other columns except path are aliases."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the table to this Parquet file.")
+        Path | None, writes("--out", "-o", help="Write the table to this Parquet file.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -17,6 +17,11 @@ TEXT = (ROOT / "docs" / "commands.md").read_text()
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
+def every(command):
+    """Return the parameters of a command, common ones included."""
+    return [*command.params, *getattr(command, "shared", ())]
+
+
 def test_the_page_is_what_its_script_writes():
     assert page() == TEXT, "write it again: python scripts/commands_page.py > docs/commands.md"
 
@@ -28,7 +33,7 @@ def test_every_command_and_option_is_documented(name):
     if name != "audiorec":
         assert f"### `{name}`\n" in TEXT
         section = TEXT.partition(f"### `{name}`\n")[2].partition("\n#")[0]
-    for parameter in command.params:
+    for parameter in every(command):
         for option in (*parameter.opts, *parameter.secondary_opts):
             assert not option.startswith("-") or re.search(rf"`(audiorec )?{option}`", section)
 
@@ -48,7 +53,7 @@ def test_what_a_page_shows_exists(path):
         name = "audiorec"
         while words and f"{name} {words[0]}" in COMMANDS:
             name = f"{name} {words.pop(0)}"
-        options = {o for p in COMMANDS[name].params for o in (*p.opts, *p.secondary_opts)}
+        options = {o for p in every(COMMANDS[name]) for o in (*p.opts, *p.secondary_opts)}
         assert not hasattr(COMMANDS[name], "commands") or words[0].startswith("-"), line
         for word in words:
             if re.match(r"--?[a-z]", word) and not re.match(r"-[a-z]\d", word):

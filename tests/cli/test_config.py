@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
-import typer
-from typer.main import get_command
 
 from audiorec.errors import InputError
 from audiorec.files.own_settings import SettingsLayer, SettingsOwner
+from audiorec.options import FROM_A_FOLDER, Reach
 from audiorec_cli.main import app
-from audiorec_cli.shared.configured import configurable, of_layer
-from audiorec_cli.shared.reach import FROM_A_FOLDER, Reach, named_options, reach_of, refusal
+from audiorec_cli.shared.configured import configurable, of_environment, of_layer
 
-ROOT = get_command(app)
+ROOT = app
 KNOWN = configurable(ROOT)
 OPTIONS = [option for options in KNOWN.values() for option in options.values()]
 AHEAD = {"token", "token-file"}  # of commands that are still to come
@@ -34,19 +32,14 @@ def nested(command, name, value):
 
 def sample(option):
     """Return a value that an option may have."""
-    kinds = [k for k in (option.kind, *get_args(option.kind)) if k is not type(None)]
-    for kind in kinds:
-        if get_origin(kind) is Literal:
-            return get_args(kind)[0]
-        if get_origin(kind) is list:
-            inner = get_args(kind)[0]
-            return [3] if inner is int else ["x"]
-        if kind is bool:
-            return True
-        if kind in (int, float):
-            low, high = option.least, option.most
-            return kind(low if low is not None else high if high is not None else 1)
-    return "x"
+    kind, low, high = option.declared.plain, option.declared.option.min, option.declared.option.max
+    if get_origin(kind) is Literal:
+        return [get_args(kind)[0]] if option.declared.is_several else get_args(kind)[0]
+    if option.declared.is_several:
+        return [3] if kind is int else ["x"]
+    if kind in (int, float):
+        return kind(low if low is not None else high if high is not None else 1)
+    return True if kind is bool else "x"
 
 
 @pytest.fixture
@@ -66,23 +59,11 @@ def home(tmp_path, monkeypatch):
 # ------------------------------------------------------------------ every option of every command
 
 
-def test_every_option_is_classified_and_every_name_is_an_option():
-    unknown = [f"{o.command} --{o.name}" for o in OPTIONS if reach_of(o.command, o.name) is None]
-    assert not unknown, f"say in shared/reach.py what these can do: {unknown}"
-    assert named_options() - {o.name for o in OPTIONS} <= AHEAD
-
-
 def test_what_says_that_it_writes_is_classified_so():
-    helps = {
-        (o.command, o.name): parameter.help
-        for o in OPTIONS
-        for parameter in _command(o.command).params
-        if parameter.name == o.parameter
-    }
     says = re.compile(r"\b([Ww]rite|to this file|store to (?:make|create)|PNG)\b")
-    for (command, name), text in helps.items():
-        if says.search(text) or name == "out":
-            assert reach_of(command, name) is Reach.WRITES, (command, name, text)
+    for option in OPTIONS:
+        if says.search(option.declared.option.help) or option.name == "out":
+            assert option.reach is Reach.WRITES, option
 
 
 def _command(name):
@@ -105,21 +86,29 @@ def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
             got = made.params[option.parameter]
             plain = [str(v) for v in got] if isinstance(got, (list, tuple)) else str(got)
             assert plain == ([str(v) for v in value] if isinstance(value, list) else str(value))
-        text = json.dumps(value) if isinstance(value, list) else str(value)
-        assert option.value_of_text(text) == option.value(value)
+        monkeypatch.setenv(
+            option.variable, json.dumps(value) if isinstance(value, list) else str(value)
+        )
+    read = {(o.option.command, o.option.name): o for o in of_environment(ROOT, KNOWN)}
+    for option in OPTIONS:
+        value = read[option.command, option.name].value
+        plain = [str(v) for v in value] if isinstance(value, tuple) else str(value)
+        expected = sample(option)
+        assert plain == (
+            [str(v) for v in expected] if isinstance(expected, list) else str(expected)
+        )
 
 
 def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
     for option in OPTIONS:
         value = sample(option)
         content = layer(nested(option.command, option.name, value), SettingsOwner.FOLDER)
-        if reach_of(option.command, option.name) in FROM_A_FOLDER:
+        if option.reach in FROM_A_FOLDER:
             assert of_layer(content, KNOWN)
         else:
             with pytest.raises(InputError, match="a file in a folder may not set this"):
                 of_layer(content, KNOWN)
-        assert refusal(option.command, option.name, "s3://there/x")
-    assert refusal("similar", "what-is-new", 1) == "it is not known to be harmless"
+        assert option.refusal("s3://there/x")
 
 
 # ----------------------------------------------------------------------------------- what is wrong
@@ -140,7 +129,7 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
             r"\[browse\]: projection must be one of pca, tsne, umap, got 'taste'",
         ),
         ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
-        ({"similar": {"exclude": [1]}}, r"exclude must be list"),
+        ({"similar": {"exclude": [1]}}, r"exclude must be str, got 1"),
         ({"out": "x.parquet"}, r"'out' in the top would apply to all commands.* it writes"),
         ({"recall": {"out": "x"}}, r"'out' in \[recall\] would apply to all commands"),
     ],
@@ -240,7 +229,8 @@ def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
     assert "$AUDIOREC_SIMILAR_KAY: no such option" in err
     monkeypatch.delenv("AUDIOREC_SIMILAR_KAY")
     monkeypatch.setenv("AUDIOREC_SIMILAR_K", "many")
-    assert "$AUDIOREC_SIMILAR_K: k must be int, got 'many'" in audiorec("info")[2]
+    said = audiorec("similar", "x")[2]
+    assert "Invalid value for '$AUDIOREC_SIMILAR_K': 'many' is not a valid integer." in said
     monkeypatch.delenv("AUDIOREC_SIMILAR_K")
     monkeypatch.setenv("AUDIOREC_CONFIG", "gone.toml")
     assert audiorec("info")[0] == 2
@@ -268,17 +258,31 @@ def test_show_says_what_there_is(home, audiorec):
     assert "no command 'simlar'; there are: extract," in err
 
 
-def test_variables_of_lists_and_flags():
-    exclude, quiet = KNOWN["similar"]["exclude"], KNOWN["extract"]["quiet"]
-    assert exclude.value_of_text("a/*") == ["a/*"]
-    assert exclude.value_of_text('["a", "b"]') == ["a", "b"]
-    assert [quiet.value_of_text(text) for text in ("1", "no", "ON", "")] == [
-        True,
-        False,
-        True,
-        False,
-    ]
-    for option, text in ((quiet, "maybe"), (exclude, "[1")):
-        with pytest.raises(InputError):
-            option.value_of_text(text)
-    assert isinstance(typer.main.get_command(app), type(ROOT))
+def test_variables_of_lists_and_flags(monkeypatch):
+    def read(command, name, text):
+        monkeypatch.setenv(KNOWN[command][name].variable, text)
+        (one,) = of_environment(ROOT, {command: {name: KNOWN[command][name]}})
+        return one.value
+
+    assert read("similar", "exclude", "a b/*") == ("a b/*",)
+    assert read("similar", "exclude", '["a", "b"]') == ("a", "b")
+    flags = [read("extract", "quiet", text) for text in ("1", "no", "ON", "")]
+    assert flags == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "text", "message"),
+    [
+        ("extract", "QUIET", "maybe", "'maybe' is not a valid boolean"),
+        ("similar", "EXCLUDE", "[1", "must be a JSON list or one value"),
+        ("similar", "K", "0", "0 is not in the range x>=1"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(
+    home, audiorec, monkeypatch, command, option, text, message
+):
+    monkeypatch.setenv(f"AUDIOREC_{command.upper()}_{option}", text)
+    code, _, said = audiorec(command, "x")
+    assert code == 2
+    assert f"Invalid value for '$AUDIOREC_{command.upper()}_{option}': " in said
+    assert message in said

@@ -8,7 +8,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from help_pages import page_text, pages
@@ -18,10 +20,11 @@ from made_library import series, song, write_library
 from made_runs import two_nights
 from needs import needs
 
+from audiorec.options import argument, chooses
 from audiorec.tagger.added import write_added
 from audiorec.tagger.backbone_spec import read_spec
 from audiorec_cli.shared.options import ADVANCED
-from audiorec_cli.shared.pages import Contents, Page, command, examples, group
+from audiorec_cli.shared.pages import Command, CommandGroup, command, examples, group
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +76,7 @@ def test_a_page_has_three_examples(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_at_most_twelve_options_stand_before_the_advanced_ones(name):
     shown = [p for p in COMMANDS[name].params if p.param_type_name == "option"]
-    plain = [p for p in shown if p.rich_help_panel is None]
+    plain = [p for p in shown if not p.panel]
     assert len(plain) <= 13, [p.name for p in plain]
     assert all(p.help for p in shown)
 
@@ -342,7 +345,7 @@ def in_a_terminal(*arguments, **environment):
 def test_help_has_colours_in_a_terminal_unless_they_are_not_wanted():
     coloured = in_a_terminal("path", "--help", NO_COLOR="")
     plain = in_a_terminal("path", "--help", NO_COLOR="1")
-    assert "\x1b[36m--by auto|sound|vector|mean\x1b[0m" in coloured
+    assert "\x1b[36m--by auto|sound|vector|mean|FILE\x1b[0m" in coloured
     assert "\x1b" not in plain
     bare = re.sub(r"\x1b\[\d+m", "", coloured)
     assert bare.split() == plain.split()
@@ -389,22 +392,17 @@ def test_an_old_name_is_answered_with_the_new_one(line, new, audiorec):
     assert not re.search(r"^  (interactions|analyze|simulate|metric)\b", shown, re.MULTILINE)
 
 
-def test_a_page_shows_the_options_of_a_class(capsys):
-    from dataclasses import dataclass
-    from typing import Annotated
-
-    import typer
-
+def test_a_page_shows_the_options_of_a_class():
     @dataclass(frozen=True, kw_only=True)
     class Both:
-        left: Annotated[int, typer.Option(help="One hand.")] = 1
-        right: Annotated[int, typer.Option(help="The other.", rich_help_panel=ADVANCED)] = 2
+        left: Annotated[int, chooses(help="One hand.")] = 1
+        right: Annotated[int, chooses(help="The other.", panel=ADVANCED)] = 2
 
     app = group("Hands.")
     got = []
 
     @command(app)
-    def one(name: str, *, both: Both) -> None:
+    def one(name: Annotated[str, argument(help="A name.")], *, both: Both) -> None:
         """Take both."""
         got.append((name, both))
 
@@ -412,10 +410,33 @@ def test_a_page_shows_the_options_of_a_class(capsys):
     def two() -> None:
         """Take none."""
 
-    root = typer.main.get_command(app)
-    assert isinstance(root, Contents)
-    assert isinstance(root.commands["one"], Page)
-    root(["one", "x", "--right", "5"], standalone_mode=False)
+    assert isinstance(app, CommandGroup)
+    assert isinstance(app.commands["one"], Command)
+    app(["one", "x", "--right", "5"], standalone_mode=False)
     assert got == [("x", Both(left=1, right=5))]
-    text = page_text(("one",), root.commands["one"])
+    text = page_text(("one",), app.commands["one"])
     assert re.search(r"Options:\n  --left N .*One hand.*\n(.*\n)*Advanced:\n  --right N", text)
+
+
+def test_an_option_that_does_not_say_what_it_can_do_is_refused():
+    app = group("Hands.")
+    with pytest.raises(TypeError, match="number: declare it as an option"):
+
+        @command(app)
+        def one(number: int = 1) -> None:
+            """Take one."""
+
+
+def test_a_common_option_is_one_object_for_all_commands():
+    shared = {id(p): p.name for c in COMMANDS.values() for p in c.shared}
+    assert sorted(shared.values()) == ["json", "metrics_textfile", "quiet"]
+    page = page_text(("audiorec", "similar"), COMMANDS["audiorec similar"])
+    assert "Common options:\n  --json  Print one JSON document." in page
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_names_are_completed(shell):
+    assert "_AUDIOREC_COMPLETE" in run("--show-completion", shell).stdout
+    line = {"COMP_WORDS": "audiorec sim", "COMP_CWORD": "1"}
+    done = run(_AUDIOREC_COMPLETE=f"{shell}_complete", **line)
+    assert (shell == "fish") or "similar" in done.stdout

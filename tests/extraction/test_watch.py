@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import pytest
-import typer
 from made_songs import write_song
 from needs import needs
 
@@ -303,7 +303,7 @@ def test_a_batch_says_whether_the_watch_goes_on_and_what_it_ends_with(tmp_path):
         name = str(time.monotonic_ns())
         return [Source(name, name, name, 1, 1)], None
 
-    with pytest.raises(typer.Exit) as ended:
+    with pytest.raises(click.exceptions.Exit) as ended:
         keep_watching(
             look,
             run,

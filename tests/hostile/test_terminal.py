@@ -18,7 +18,6 @@ from made_backbone import write_backbone
 from made_runs import made_run
 from made_songs import write_song
 from needs import needs
-from typer.main import get_command
 
 from audiorec.files.visible import visible, visible_json
 from audiorec.runs.record import write_run
@@ -288,7 +287,7 @@ def leaves(command, path=()):
 
 
 def test_every_command_has_a_case():
-    assert sorted(CASES) == sorted(leaves(get_command(app)))
+    assert sorted(CASES) == sorted(leaves(app))
 
 
 @pytest.mark.parametrize("command", CASES)

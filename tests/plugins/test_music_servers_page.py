@@ -13,7 +13,6 @@ import pytest
 from command import run_command
 from needs import needs
 from served_library import document, snapshot_of
-from typer.main import get_command
 from web_server import SONGS, write_music
 
 from audiorec.web.listener import GRACE_S
@@ -106,7 +105,7 @@ def test_the_commands_of_the_page_work_one_after_the_other(home, monkeypatch, ca
 
 @pytest.mark.parametrize("page", ["music_servers.md", "serve.md"])
 def test_each_command_of_audiorec_parses(page):
-    command = get_command(app)
+    command = app
     found = [line for line in lines(page) if line.startswith("audiorec ")]
     assert found
     for line in found:
@@ -124,7 +123,7 @@ def test_the_unit_of_systemd_is_one_and_starts_what_there_is():
     unit.read_string(re.search(r"^```ini\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])
     assert unit.sections() == ["Unit", "Service", "Install"]
     words = shlex.split(unit["Service"]["ExecStart"])
-    with get_command(app).commands["serve"].make_context("serve", words[2:]):
+    with app.commands["serve"].make_context("serve", words[2:]):
         pass
     name = unit["Service"]["LoadCredential"].partition(":")[0]
     assert f"%d/{name}" in words

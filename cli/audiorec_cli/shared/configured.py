@@ -10,115 +10,76 @@ of a group, or before all tables, applies to every command below that has this o
 table wins. The command line overrides everything: click uses these values as defaults.
 """
 
-import inspect
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import (
-    FILE,
-    SettingsLayer,
-    SettingsOwner,
-    TrustStatus,
-    layers,
-    user_file,
-)
+from audiorec.options import FROM_A_FOLDER, Reach
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.reach import FROM_A_FOLDER, reach_of, refusal
-from audiorec_cli.shared.stores import ENVIRONMENT as VECTORS_VARIABLE
+from audiorec_cli.shared.declared import Field, check_range
 
-PREFIX = "AUDIOREC_"
+if TYPE_CHECKING:
+    from audiorec.files.own_settings import SettingsLayer, TrustStatus
+
+PREFIX = "AUDIOREC"
 LOOKS = "config"
-NOT_OPTIONS = ("help", "version", "debug", "install-completion", "show-completion")
-WORDS = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off", ""), False),
-}
+NOT_OPTIONS = {"CONFIG", "DATA", "DEBUG", "CACHE", "CACHE_GB", "CHANNELS", "VECTORS"}
 NEAR = 3  # suggestions
 
 
 @dataclass(frozen=True, slots=True)
 class Configurable:
-    """One option of one command, as named in files and in the environment.
-
-    Attributes
-    ----------
-    command : str
-        ``recall train``.
-    name : str
-        The option without leading dashes: ``max-per-artist``.
-    parameter : str
-        Name of its parameter in click.
-    kind : type
-        Type of its value; of one value if it can be repeated.
-    is_several : bool
-    least, most : number or None
-    variable : str
-        ``AUDIOREC_RECALL_TRAIN_EPOCHS``.
-    follows_vectors : bool
-        Whether its default is ``$AUDIOREC_VECTORS``.
-    """
+    """One option of one command, as named in files and in the environment."""
 
     command: str
-    name: str
-    parameter: str
-    kind: Any
-    is_several: bool
-    least: float | None
-    most: float | None
-    variable: str
-    follows_vectors: bool
+    declared: Field
+
+    @property
+    def name(self) -> str:
+        """The option without leading dashes: ``max-per-artist``."""
+        return self.declared.key
+
+    @property
+    def reach(self) -> Reach:
+        """What it can do."""
+        return self.declared.option.reach
+
+    @property
+    def parameter(self) -> str:
+        """Name of its parameter in click."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable: ``AUDIOREC_RECALL_TRAIN_EPOCHS``."""
+        words = f"{PREFIX} {self.command} {self.name}"
+        return words.upper().replace("-", "_").replace(" ", "_")
 
     def value(self, given: Any) -> Any:
         """Check a value from a file and return it; raise `InputError` if it does not fit."""
         from audiorec.files.user_files import as_type
 
-        if self.is_several and not isinstance(given, list):
+        if self.declared.is_several and not isinstance(given, list):
             given = [given]
         if isinstance(given, dict):
             raise InputError(f"{self.name} is an option, not a table")
-        found = as_type(self.kind, self.name, given)
-        for one in found if self.is_several and isinstance(found, tuple) else (found,):
-            if isinstance(one, (int, float)) and not isinstance(one, bool):
-                self._check_range(one)
-        return list(found) if isinstance(found, tuple) else found
+        kind: Any = str if self.declared.is_path else self.declared.plain
+        several = given if self.declared.is_several else [given]
+        found = [as_type(kind, self.name, one) for one in several]
+        for one in found:
+            check_range(self.declared.option, self.name, one)
+        return found if self.declared.is_several else found[0]
 
-    def _check_range(self, one: float) -> None:
-        low, high = self.least, self.most
-        if (low is not None and one < low) or (high is not None and one > high):
-            least = "" if low is None else f" from {low:g}"
-            raise InputError(
-                f"{self.name} is{least}{'' if high is None else f' to {high:g}'}, got {one!r}"
-            )
-
-    def value_of_text(self, text: str) -> Any:
-        """Return the value of an environment variable."""
-        if self.is_several:
-            import json
-
-            if not text.startswith("["):
-                return self.value([self._one(text)])
-            try:
-                return self.value(json.loads(text))
-            except ValueError as error:
-                raise InputError(f"{self.name} must be a JSON list or one value") from error
-        return self.value(self._one(text))
-
-    def _one(self, text: str) -> Any:
-        kinds = _members(self.kind)
-        if bool in kinds and text.lower() in WORDS:
-            return WORDS[text.lower()]
-        for number in (int, float):
-            if number in kinds:
-                try:
-                    return number(text)
-                except ValueError:
-                    continue
-        return text
+    def refusal(self, value: object) -> str:
+        """Return why the file of a folder may not set it; empty if it may."""
+        if self.reach not in FROM_A_FOLDER:
+            return f"it {self.reach}"
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        return f"it {Reach.CONNECTS}" if any("://" in str(one) for one in values) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,44 +122,11 @@ def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
 
     ``config`` is left out: it shows settings and has none.
     """
-    found = ((name, command) for name, command in commands_of(root) if name.split()[0] != LOOKS)
-    return {name: dict(_options(name, command)) for name, command in found}
-
-
-def _options(command: str, found: Any) -> Iterator[tuple[str, Configurable]]:
-    hints = inspect.signature(found.callback).parameters
-    for parameter in found.params:
-        if parameter.param_type_name != "option" or parameter.name not in hints:
-            continue
-        long = [name for name in parameter.opts if name.startswith("--")]
-        name = (long or parameter.opts)[0].lstrip("-")
-        if name in NOT_OPTIONS:
-            continue
-        kind, *about = get_args(hints[parameter.name].annotation)
-        several = any(get_origin(one) is list for one in (kind, *get_args(kind)))
-        variable = PREFIX + f"{command} {name}".upper().replace("-", "_").replace(" ", "_")
-        yield (
-            name,
-            Configurable(
-                command=command,
-                name=name,
-                parameter=parameter.name,
-                kind=kind,
-                is_several=several,
-                least=getattr(about[0], "min", None),
-                most=getattr(about[0], "max", None),
-                variable=variable,
-                follows_vectors=VECTORS_VARIABLE in (parameter.help or ""),
-            ),
-        )
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    """Return the plain types in a type: int and None for ``list[int] | None``."""
-    if get_origin(kind) is Literal:
-        return (str,)
-    inner = get_args(kind)
-    return tuple(one for part in inner for one in _members(part)) if inner else (kind,)
+    return {
+        name: {f.key: Configurable(name, f) for f in command.fields if not f.option.argument}
+        for name, command in commands_of(root)
+        if name.split()[0] != LOOKS
+    }
 
 
 def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) -> Settings:
@@ -210,26 +138,43 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
         If a key, a variable or a value is invalid, or the file of a folder sets an option that it
         may not set.
     """
+    from audiorec.files.own_settings import layers
+
     found, standing = layers(folder)
     if not quiet:
         say_standing(standing)
-    settings = Settings()
-    variables = _variables()
+    settings, variables = Settings(), _variables()
     if not found and not variables:
         return settings
     known = configurable(root)
     for layer in found:
         settings.values.update(of_layer(layer, known))
-    if os.environ.get(VECTORS_VARIABLE):
-        for key, one in list(settings.values.items()):
-            if one.option.follows_vectors and one.option.name == "vectors":
-                del settings.values[key]
-    settings.values.update(_of_environment(known, variables))
+    settings.values = {
+        key: one
+        for key, one in settings.values.items()
+        if not os.environ.get(one.option.declared.option.variable or PREFIX)
+    }
+    _check_variables(known, variables)
     return settings
 
 
-def say_standing(standing: TrustStatus) -> None:
+def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -> list[Configured]:
+    """Return the values of variables, read as click reads them."""
+    found = []
+    for name, command in commands_of(root):
+        given = [o for o in known.get(name, {}).values() if o.variable in os.environ]
+        if given:
+            prefix = given[0].variable.removesuffix(f"_{given[0].parameter.upper()}")
+            settings: Any = {"resilient_parsing": True, "auto_envvar_prefix": prefix}
+            with command.make_context(name, [], **settings) as made:
+                found += [Configured(o, made.params[o.parameter], f"${o.variable}") for o in given]
+    return found
+
+
+def say_standing(standing: "TrustStatus") -> None:
     """Print a note if the file of the folder is ignored, with the command to trust it."""
+    from audiorec.files.own_settings import FILE, TrustStatus
+
     if standing is TrustStatus.UNKNOWN:
         say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config trust")
     elif standing is TrustStatus.CHANGED:
@@ -239,14 +184,24 @@ def say_standing(standing: TrustStatus) -> None:
         )
 
 
+def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
+    """Return the defaults that files set; none for help pages and for ``config`` itself."""
+    asks = set(arguments) & {"-h", "--help", "--version", "--show-completion"}
+    if asks or arguments[:1] in ([], [LOOKS]) or is_silent():
+        return {}
+    return configured(root).defaults()
+
+
 def is_silent() -> bool:
     """Whether no file and no variable sets an option, without reading any file."""
+    from audiorec.files.own_settings import FILE, user_file
+
     own = user_file()
     return not (own is not None and own.exists()) and not os.path.lexists(FILE) and not _variables()
 
 
 def of_layer(
-    layer: SettingsLayer, known: Mapping[str, Mapping[str, Configurable]]
+    layer: "SettingsLayer", known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
     found: dict[tuple[str, str], Configured] = {}
@@ -255,7 +210,7 @@ def of_layer(
 
 
 def _take(
-    layer: SettingsLayer,
+    layer: "SettingsLayer",
     table: Mapping[str, Any],
     path: tuple[str, ...],
     known: Mapping[str, Mapping[str, Configurable]],
@@ -277,7 +232,7 @@ def _take(
 
 
 def _meant(
-    layer: SettingsLayer,
+    layer: "SettingsLayer",
     key: str,
     value: Any,
     path: tuple[str, ...],
@@ -295,18 +250,20 @@ def _meant(
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise InputError(f"{layer.path}: unknown {what} {key!r} in {where}{hint}")
     is_shared = here not in below
-    if is_shared and (away := [o for o in meant if reach_of(o.command, name) not in FROM_A_FOLDER]):
+    if is_shared and (away := [o for o in meant if o.reach not in FROM_A_FOLDER]):
         raise InputError(
             f"{layer.path}: {key!r} in {where} would apply to all commands, and in "
-            f"{away[0].command} it {reach_of(away[0].command, name)}; "
+            f"{away[0].command} it {away[0].reach}; "
             f"move it to [{away[0].command.replace(' ', '.')}]"
         )
     return meant
 
 
-def _checked(layer: SettingsLayer, option: Configurable, value: Any) -> Configured:
+def _checked(layer: "SettingsLayer", option: Configurable, value: Any) -> Configured:
     where = f"{layer.path}: [{option.command.replace(' ', '.')}]"
-    if layer.whose is SettingsOwner.FOLDER and (why := refusal(option.command, option.name, value)):
+    from audiorec.files.own_settings import SettingsOwner
+
+    if layer.whose is SettingsOwner.FOLDER and (why := option.refusal(value)):
         raise InputError(
             f"{where}: {option.name}: a file in a folder may not set this: {why}; give it on the "
             "command line, or in your own settings file"
@@ -318,29 +275,17 @@ def _checked(layer: SettingsLayer, option: Configurable, value: Any) -> Configur
 
 
 def _variables() -> list[str]:
-    other = {VECTORS_VARIABLE, "AUDIOREC_CONFIG", "AUDIOREC_DATA", "AUDIOREC_DEBUG"}
-    other |= {"AUDIOREC_CACHE", "AUDIOREC_CACHE_GB", "AUDIOREC_CHANNELS"}
-    return [name for name in os.environ if name.startswith(PREFIX) and name not in other]
+    start = f"{PREFIX}_"
+    names = (name for name in os.environ if name.startswith(start))
+    return [name for name in names if name.removeprefix(start) not in NOT_OPTIONS]
 
 
-def _of_environment(
-    known: Mapping[str, Mapping[str, Configurable]], variables: list[str]
-) -> dict[tuple[str, str], Configured]:
-    """Return the values of variables; refuse one that names a command but no option of it."""
-    by_variable = {o.variable: o for options in known.values() for o in options.values()}
-    starts = tuple(f"{PREFIX}{c.upper().replace('-', '_').replace(' ', '_')}_" for c in known)
-    found = {}
+def _check_variables(known: Mapping[str, Mapping[str, Configurable]], variables: list[str]) -> None:
+    """Refuse a variable that names a command but no option of it."""
+    names = {o.variable for options in known.values() for o in options.values()}
+    starts = tuple(f"{PREFIX}_{c.upper().replace('-', '_').replace(' ', '_')}_" for c in known)
     for variable in variables:
-        option = by_variable.get(variable)
-        if option is None:
-            if variable.startswith(starts):
-                near = get_close_matches(variable, sorted(by_variable), NEAR, 0.8)
-                hint = f"; did you mean {' or '.join(near)}?" if near else ""
-                raise InputError(f"${variable}: no such option{hint}")
-            continue
-        try:
-            value = option.value_of_text(os.environ[variable])
-        except InputError as error:
-            raise InputError(f"${variable}: {error}") from error
-        found[option.command, option.name] = Configured(option, value, f"${variable}")
-    return found
+        if variable not in names and variable.startswith(starts):
+            near = get_close_matches(variable, sorted(names), NEAR, 0.8)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise InputError(f"${variable}: no such option{hint}")

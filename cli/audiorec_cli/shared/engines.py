@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from audiorec_cli.shared.options import more
+from audiorec.options import chooses, connects
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.progress import graceful_stop, progress_lines
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 RunnerOption = Annotated[
-    str, more("--runner", help="Where they run: local, ray[:ADDRESS] or dask[:ADDRESS].")
+    str,
+    connects(
+        "--runner", help="Where they run: local, ray[:ADDRESS] or dask[:ADDRESS].", panel=ADVANCED
+    ),
 ]
 
 
@@ -40,7 +44,13 @@ class Engines:
 
     jobs: Annotated[
         int,
-        more("--jobs", "-j", min=0, help="Processes for blocks of users or songs; 0: all cores."),
+        chooses(
+            "--jobs",
+            "-j",
+            min=0,
+            help="Processes for blocks of users or songs; 0: all cores.",
+            panel=ADVANCED,
+        ),
     ] = 1
     runner: RunnerOption = LOCAL
 

@@ -4,20 +4,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, deletes, unguards, writes
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
 from audiorec_cli.shared.jobs import MetricsOption
 from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
+    ADVANCED,
     AllowFailuresOption,
     DeviceOption,
     JobsOption,
     JsonOption,
     QuietOption,
-    more,
 )
 
 if TYPE_CHECKING:
@@ -26,8 +25,12 @@ if TYPE_CHECKING:
     from audiorec.runs.workers import Limits
 
 MIB = 1 << 20
-TimeoutOption = Annotated[float, more(min=1, help="Time limit per song in seconds.")]
-MemoryLimitOption = Annotated[int, more(min=1024, help="Address space limit per process in MiB.")]
+TimeoutOption = Annotated[
+    float, unguards(min=1, help="Time limit per song in seconds.", panel=ADVANCED)
+]
+MemoryLimitOption = Annotated[
+    int, unguards(min=1024, help="Address space limit per process in MiB.", panel=ADVANCED)
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +39,11 @@ class Extraction:
 
     jobs: JobsOption = 0
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start afresh: discard the existing output.")
+        bool, deletes("--overwrite", help="Start afresh: discard the existing output.")
     ] = False
     vector_only: Annotated[
         bool,
-        typer.Option(
+        chooses(
             "--vector-only",
             help="The vector alone: no sound to compare by, no tempo, key and moods.",
         ),
@@ -51,27 +54,34 @@ class Extraction:
     head: HeadOption = None
     hop: Annotated[
         float | None,
-        more(
+        chooses(
             help="Seconds between segments; 6 is a quarter faster than the default 3 "
-            "(docs/decisions/0017)."
+            "(docs/decisions/0017).",
+            panel=ADVANCED,
         ),
     ] = None
     engine: Annotated[
-        Literal["onnx", "torch"], more(help="Inference engine; torch needs the extra train.")
+        Literal["onnx", "torch"],
+        chooses(help="Inference engine; torch needs the extra train.", panel=ADVANCED),
     ] = "onnx"
     device: DeviceOption = "cpu"
     timeout: TimeoutOption = 900
     memory_limit: MemoryLimitOption = 4096
     max_duration: Annotated[
-        float, more(min=1, help="Refuse songs longer than this, in seconds.")
+        float, unguards(min=1, help="Refuse songs longer than this, in seconds.", panel=ADVANCED)
     ] = 14_400
     max_failures: Annotated[
-        str | None, more(metavar="N|N%", help="Stop after this many failures: 20, or 5%.")
+        str | None,
+        unguards(metavar="N|N%", help="Stop after this many failures: 20, or 5%.", panel=ADVANCED),
     ] = None
     allow_failures: AllowFailuresOption = False
     log_json: Annotated[
         str | None,
-        more(metavar="FILE", help="Log each song as a line of JSON to a file or - (stdout)."),
+        writes(
+            metavar="FILE",
+            help="Log each song as a line of JSON to a file or - (stdout).",
+            panel=ADVANCED,
+        ),
     ] = None
     metrics_textfile: MetricsOption = None
 

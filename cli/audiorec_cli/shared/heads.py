@@ -5,32 +5,36 @@ from pathlib import Path
 from typing import Annotated
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec_cli.shared.options import more
+from audiorec.options import loads
+from audiorec_cli.shared.options import ADVANCED
 
 HEAD_FILE = "head.safetensors"
 OURS = "ours"
 
 HeadOption = Annotated[
     list[str] | None,
-    more(
+    loads(
         metavar="[TASK=]FILE",
         help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
         "heads train, or TASK=ours to keep a shipped head.",
+        panel=ADVANCED,
     ),
 ]
 BackboneOption = Annotated[
     str | None,
-    more(
+    loads(
         metavar="NAME",
         help="An added backbone, by name or folder (audiorec backbones list).",
+        panel=ADVANCED,
     ),
 ]
 StoreHeadOption = Annotated[
     list[str] | None,
-    more(
+    loads(
         metavar="[TASK=]FILE",
         help="Heads of the store, if not the shipped ones: needed to score a file that is not in "
         "the store.",
+        panel=ADVANCED,
     ),
 ]
 

@@ -11,29 +11,40 @@ is written to the record beside the output and to the textfile, and deviations f
 printed on stderr. Failures to do so never end the job. `job` does the same for part of a command.
 """
 
-import inspect
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 from uuid import uuid4
 
-import typer
+import click
 
 from audiorec.errors import AudiorecError, MissingFileError
+from audiorec.options import writes
 from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
-from audiorec_cli.shared.options import more
-from audiorec_cli.shared.places import delivering, output_name, output_record
+from audiorec_cli.shared.declared import Field, Job
+from audiorec_cli.shared.declared import recorded as recorded
+from audiorec_cli.shared.options import COMMON
+from audiorec_cli.shared.places import OpenOutputs
 
 if TYPE_CHECKING:
     from audiorec.runs.record import JobRun
 
-MetricsOption = Annotated[Path | None, more(help="Write Prometheus metrics to this .prom file.")]
+MetricsOption = Annotated[
+    Path | None,
+    writes(
+        "--metrics-textfile",
+        panel=COMMON,
+        common=True,
+        remote="refused",
+        help="Write Prometheus metrics to this .prom file.",
+    ),
+]
+METRICS = Field("metrics_textfile", Path | None, None, get_args(MetricsOption)[1])
 LONGEST_ERROR = 500  # characters
 
 
@@ -51,46 +62,20 @@ class JobSummary:
         self.counts.update(counts)
 
 
-Command = Callable[..., None]
+def run_job(
+    kind: Job, function: Callable[..., None], values: Mapping[str, Any], outputs: OpenOutputs
+) -> None:
+    """Run a command as a job and record its end; without an output, only run it.
 
-
-def recorded(
-    name: str, output: str, *, by_day: Literal["file", "folder"] | None = None
-) -> Callable[[Command], Command]:
-    """Return a decorator that makes a command a job.
-
-    `output` is the parameter with the path of the output; if it is None, no record is written. The
-    command receives its `JobSummary` as `done`. With `by_day`, it can write to the folder of a day:
-    one file, or a whole folder (see `places`).
+    `function` takes the `JobSummary`; `values` are those of all options of the command.
     """
-
-    def add(function: Command) -> Command:
-        @wraps(function)
-        def run(*, metrics_textfile: Path | None = None, **values: Any) -> None:
-            made = values[output]
-            if made is None:
-                function(**values, done=JobSummary(""))
-                return
-            place = output_record(made)
-            with job(name, output_name(made), metrics_textfile, place=place) as done:
-                delivering(lambda: function(**values, done=done))
-
-        hints = {n: kind for n, kind in function.__annotations__.items() if n != "done"}
-        run.__annotations__ = {**hints, "metrics_textfile": MetricsOption}
-        parameters = [
-            p for p in inspect.signature(function).parameters.values() if p.name != "done"
-        ]
-        option = inspect.Parameter(
-            "metrics_textfile",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=MetricsOption,
-        )
-        run.__signature__ = inspect.Signature([*parameters, option])  # type: ignore[attr-defined]
-        run.by_day = by_day  # type: ignore[attr-defined]
-        return run
-
-    return add
+    made = values[kind.output]
+    if made is None:
+        function(JobSummary(""))
+        return
+    place, metrics = outputs.records.get(str(made)), values[METRICS.name]
+    with job(kind.name, outputs.name(made), metrics, place=place) as done:
+        outputs.delivered_after(lambda: function(done))
 
 
 @contextmanager
@@ -124,7 +109,7 @@ def job(
     try:
         with system_errors(done.output):
             yield done
-    except typer.Exit as end:
+    except click.exceptions.Exit as end:
         code = end.exit_code
         raise
     except AudiorecError as problem:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check
-from audiorec_cli.shared.options import also_known, more
+from audiorec_cli.shared.options import ADVANCED, KNOWN
 from audiorec_cli.shared.settings import values_for
 from audiorec_cli.shared.stores import open_vectors
 
@@ -28,33 +27,42 @@ UNPLAYED = (  # events that are no plays, and what trains on them
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
-    also_known("--vectors", "-v", metavar="STORE", help="A store: sound and artists of the songs."),
+    reads(
+        "--vectors",
+        "-v",
+        metavar="STORE",
+        help="A store: sound and artists of the songs.",
+        panel=KNOWN,
+    ),
 ]
-ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model that recall train wrote.")
-]
+ModelArgument = Annotated[Path, argument(metavar="MODEL", help="A model that recall train wrote.")]
 FavouritesOption = Annotated[
     Path | None,
-    also_known("--favourites", metavar="LOG", help="A log whose like events are the favourites."),
+    reads(
+        "--favourites", log=True, help="A log whose like events are the favourites.", panel=KNOWN
+    ),
 ]
-HeardOption = Annotated[
-    bool, typer.Option("--keep-heard", help="Allow songs of the user's history.")
-]
+HeardOption = Annotated[bool, chooses("--keep-heard", help="Allow songs of the user's history.")]
 FeaturesOption = Annotated[
     Path | None,
-    also_known(
-        "--features", "-f", metavar="FILE", help="features.parquet: sound of the songs per segment."
+    reads(
+        "--features",
+        "-f",
+        metavar="FILE",
+        help="features.parquet: sound of the songs per segment.",
+        panel=KNOWN,
     ),
 ]
 
 
 ReadingOption = Annotated[
     list[str] | None,
-    more(
+    unguards(
         "--reading",
         metavar="NAME=VALUE",
         help="How the log is read: skip_bad_rows, filter=looped,flood,skip-chain,shared-device, "
         "rule=FILE for liked songs (repeatable).",
+        panel=ADVANCED,
     ),
 ]
 
@@ -76,13 +84,14 @@ class ListeningOptions:
     """Options for reading histories: of plays or likes, of whom, and how the log is read."""
 
     likes: Annotated[
-        bool, typer.Option("--likes", help="Histories are liked songs instead of plays.")
+        bool, chooses("--likes", help="Histories are liked songs instead of plays.")
     ] = False
     by: Annotated[
         PlaysOf | None,
-        more(
+        chooses(
             "--by",
             help="One history per user, session or list [default: user; list if the model is].",
+            panel=ADVANCED,
         ),
     ] = None
     reading: ReadingOption = None
@@ -137,7 +146,8 @@ class QueryOptions(ListeningOptions):
     """Users to query a trained model for: from a log, from profiles, or both."""
 
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="User profiles: user_id and attributes.")
+        Path | None,
+        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
     ] = None
     favourites: FavouritesOption = None
 
@@ -188,21 +198,30 @@ class TrainingOptions(ListeningOptions):
     features: FeaturesOption = None
     songs: Annotated[
         Path | None,
-        also_known(
-            "--songs", metavar="FILE", help="embeddings.parquet, instead of --vectors as the sound."
+        reads(
+            "--songs",
+            metavar="FILE",
+            help="embeddings.parquet, instead of --vectors as the sound.",
+            panel=KNOWN,
         ),
     ] = None
     side: Annotated[
         Path | None,
-        also_known(metavar="FILE", help="Song metadata: artist, genre, language, numbers."),
+        reads(metavar="FILE", help="Song metadata: artist, genre, language, numbers.", panel=KNOWN),
     ] = None
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="User profiles: user_id and attributes.")
+        Path | None,
+        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
     ] = None
     favourites: FavouritesOption = None
     triples: Annotated[
         Path | None,
-        also_known("--triples", metavar="FILE", help="Facts about songs: head, relation, tail."),
+        reads(
+            "--triples",
+            metavar="FILE",
+            help="Facts about songs: head, relation, tail.",
+            panel=KNOWN,
+        ),
     ] = None
 
     def context(self) -> "Context":

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
+from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import counted, out_lines, print_json, say
-from audiorec_cli.shared.options import JsonOption, more
+from audiorec_cli.shared.options import ADVANCED, JsonOption
 
 if TYPE_CHECKING:
     from audiorec.playlists.answers import AnsweredSongs
@@ -22,10 +21,10 @@ class ListForm:
     """Output forms of a list of songs: options of similar, path and playlist."""
 
     json: JsonOption = False
-    m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; -: stdout.")] = None
-    absolute: Annotated[bool, more("--absolute", help="Use absolute paths in the playlist.")] = (
-        False
-    )
+    m3u8: Annotated[Path | None, writes("--m3u8", help="Write a playlist; -: stdout.")] = None
+    absolute: Annotated[
+        bool, chooses("--absolute", help="Use absolute paths in the playlist.", panel=ADVANCED)
+    ] = False
 
     @property
     def is_table(self) -> bool:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,11 +25,15 @@ class PictureOptions:
     """File, size and resolution of a picture."""
 
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
+        Path, writes("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
     ]
     size: Annotated[
         str | None,
-        more(metavar="WxH[@DPI]", help="Inches, and dots per inch, as in 16x9@200 or @80."),
+        chooses(
+            metavar="WxH[@DPI]",
+            help="Inches, and dots per inch, as in 16x9@200 or @80.",
+            panel=ADVANCED,
+        ),
     ] = None
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:

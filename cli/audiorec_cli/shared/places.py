@@ -1,86 +1,57 @@
-"""Paths, URIs and days of commands: one rule, applied where commands are registered.
+"""Paths, URIs and days of commands: one rule, applied where a command is called.
 
-    --vectors s3://bucket/vecs.parquet   ──placed──▶  the command gets the path of a local copy
-    --out s3://bucket/lists.parquet      ──placed──▶  it gets a local path, uploaded at the end
-    -i plays/ --days ..2026-11-25        ──placed──▶  it gets a log of these days
-    --out lists/ --day 2026-11-25        ──placed──▶  it writes lists/dt=2026-11-25/
+    --vectors s3://bucket/vecs.parquet   ──places──▶  the command gets the path of a local copy
+    --out s3://bucket/lists.parquet      ──places──▶  it gets a local path, uploaded at the end
+    -i plays/ --days ..2026-11-25        ──places──▶  it gets a log of these days
+    --out lists/ --day 2026-11-25        ──places──▶  it writes lists/dt=2026-11-25/
 
-The command itself sees local paths only. The table in `reach` decides whether a path is read or
-written; a URI that makes no sense for an option is an error.
+The command itself sees local paths only. Whether a path is read or written, and what becomes of a
+URI, is declared with the option.
 """
 
-import copy
-import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import wraps
-from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import Reach, chooses, writes
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.options import more
-from audiorec_cli.shared.reach import Reach, reach_of
+from audiorec_cli.shared.declared import Field, Job, RemotePlace, path_or_uri
+from audiorec_cli.shared.options import ADVANCED
 
 if TYPE_CHECKING:
     from audiorec.files.copies import Delivery, Revision
     from audiorec.listening.log_files import Days
 
-LOG = "LOG"  # the metavar of options that are read as a log
-LOG_NAMES = ("file",)  # parameters that may also be a log: listening check FILE
-DayOption = Annotated[
-    str | None, typer.Option(metavar="DAY", help="Read up to this day and write OUT/dt=DAY/.")
-]
-DaysOption = Annotated[
+DAY = Field(
+    "day",
     str | None,
-    more(metavar="A..B", help="Days of the log to read: ..2026-11-25, 2026-11-01..2026-11-25."),
-]
-CONTEXT = "context_"
+    None,
+    writes(metavar="DAY", help="Read up to this day and write OUT/dt=DAY/."),
+)
+LOG_DAYS = Field(
+    "days",
+    str | None,
+    None,
+    chooses(
+        metavar="A..B",
+        panel=ADVANCED,
+        help="Days of the log to read: ..2026-11-25, 2026-11-01..2026-11-25.",
+    ),
+)
 DAY_FILE = "part-00000.parquet"
 SUCCESS = "_SUCCESS"
-# Commands that only work on local files, and why.
-HERE_ALONE = {
-    "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
-    "retag": "writes to local songs",
-    "browse": "shows a local library",
-    "serve": "serves a local library",
-    "store aliases": "changes a local store",
-    "index build": "writes an index beside a local store",
-    "backbones add": "registers a local network",
-    "config trust": "trusts a local folder",
-    "federated keys": "writes keys to a local folder",
-    "federated align": "reads local keys and settings",
-    "federated train": "reads local keys and settings",
-    "federated release": "reads local keys and settings",
-    "federated audit": "reads local keys and settings",
-}
-# Work in progress, and files that another program watches.
-HERE_ALWAYS = ("work", "work_dir", "cache", "undo", "undo_file", "metrics_textfile", "token_file")
-ITSELF = {("recall run", "config")}  # options that the command resolves itself
-IN_PLACE = {("listening forget", "files")}
-# Outputs whose existing content the command reads.
-GOES_ON = {("recall export", "output"), ("playlists", "output")}
-# Folders of which a command reads only the matching files.
-PARTS = {
-    ("runs list", "place"): r".*run\.json",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class RemotePlaces:
-    """A remote place, given by URI."""
-
-    uri: str
 
 
 @dataclass(slots=True)
 class OpenOutputs:
-    """Outputs of this process's command that are remote or by day, until they are delivered.
+    """Outputs of a command that are remote or by day, until they are delivered.
 
     Attributes
     ----------
@@ -108,6 +79,10 @@ class OpenOutputs:
     day_before: str | None = None
     is_one_file: bool = False
 
+    def name(self, path: object) -> str:
+        """Return the name of an output for messages: its URI if it has one."""
+        return self.named.get(str(path), str(path))
+
     def deliver(self) -> None:
         """Upload all outputs, then write the marks."""
         from audiorec.files.storage import write
@@ -120,79 +95,59 @@ class OpenOutputs:
             write(mark, b"")
         self.marks.clear()
 
+    def delivered_after(self, work: Callable[[], None]) -> None:
+        """Run a command and deliver its outputs, unless it ends with nothing usable."""
+        try:
+            work()
+        except click.exceptions.Exit as end:
+            if end.exit_code in (Exit.OK, Exit.SOME_FAILED):
+                self.deliver()
+            raise
+        self.deliver()
+
     def forget(self) -> None:
         """Discard the outputs that were not delivered."""
         for one in self.waiting:
             one.release()
-        for held in (self.waiting, self.named, self.records, self.marks):
-            held.clear()
-        self.of_day, self.day_before, self.is_one_file = "", None, False
+        self.waiting.clear()
 
 
-OUTPUTS = OpenOutputs()
+def outputs() -> OpenOutputs:
+    """Return the open outputs of the command that runs."""
+    found: OpenOutputs = click.get_current_context().meta.setdefault(__name__, OpenOutputs())
+    return found
 
 
-def path_or_uri(text: Any) -> Any:
-    """Parse a place on the command line: a `Path`, or an `RemotePlaces` for a URI."""
-    from audiorec.files.storage import is_uri
-
-    if isinstance(text, (Path, RemotePlaces)):
-        return text
-    return RemotePlaces(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
+def day_fields(declared: Sequence[Field], *, by_day: bool) -> list[Field]:
+    """Return the options on days that a command gets: it writes by day, or reads a log."""
+    own = {one.name for one in declared}
+    of_log = any(one.option.log for one in declared) and "days" not in own
+    return [*([DAY] if by_day else ()), *([LOG_DAYS] if of_log else ())]
 
 
-path_or_uri.__name__ = "path"  # typer shows this name
-
-
-def placed(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command whose paths can be URIs and whose logs can be limited to days."""
-    given = list(inspect.signature(function).parameters.values())
-    places = {p.name: p for p in given if _is_place(p.annotation)}
-    if not places:
-        return function
-    logs = {n for n, p in places.items() if _is_log(p)}
-    by_day: str | None = getattr(function, "by_day", None)
-    parameters = [_with_parser(p) if p.name in places else p for p in given]
-    names = {p.name for p in given}
-    options: dict[str, Any] = {"day": DayOption} if by_day else {}
-    if logs and "days" not in names:
-        options |= {"days": DaysOption}
-    for name, hint in options.items():
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=None))
-    # click passes the context to one parameter: use the command's own if it has one.
-    own = next((p.name for p in given if p.annotation is typer.Context), "")
-    if not own:
-        kind: Any = typer.Context
-        parameters.append(Parameter(CONTEXT, Parameter.KEYWORD_ONLY, annotation=kind))
-
-    @wraps(function)
-    def run(**values: Any) -> None:
-        context = values[own] if own else values.pop(CONTEXT)
-        command = _command(context)
-        days, day = _days({name: values.pop(name) for name in options})
-        try:
-            if day is not None:
-                values = _by_day(values, places, day, by_day or "")
-            for name, parameter in places.items():
-                values[name] = _resolved(values[name], command, parameter, days, name in logs)
-            delivering(lambda: function(**values))
-        finally:
-            OUTPUTS.forget()
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return run
-
-
-def delivering(work: Callable[[], None]) -> None:
-    """Run a command and deliver its outputs, unless it ends with nothing usable."""
+@contextmanager
+def places(
+    declared: Sequence[Field], given: Mapping[str, Any], *, job: Job | None, here: str
+) -> Iterator[tuple[dict[str, Any], OpenOutputs]]:
+    """Yield the values of a command with local paths, and its outputs; deliver these at the end."""
+    values, held = dict(given), outputs()
+    added = {one.name for one in (DAY, LOG_DAYS) if one in declared}
+    days, day = _days({name: values.pop(name) for name in added})
+    visit = _Visit(days, held, job.output if job else "", here)
     try:
-        work()
-    except typer.Exit as end:
+        if day is not None and job is not None:
+            values = _by_day(values, job, day, held)
+        for one in declared:
+            if one.is_path:
+                values[one.name] = visit.resolved(values[one.name], one)
+        yield values, held
+        held.deliver()
+    except click.exceptions.Exit as end:
         if end.exit_code in (Exit.OK, Exit.SOME_FAILED):
-            OUTPUTS.deliver()
+            held.deliver()
         raise
-    OUTPUTS.deliver()
+    finally:
+        held.forget()
 
 
 def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
@@ -212,11 +167,6 @@ def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[
     return None, [str(with_local(part)) if is_uri(part) else part for part in parts], output
 
 
-def output_name(path: object) -> str:
-    """Return the name of an output for messages: its URI if it has one."""
-    return OUTPUTS.named.get(str(path), str(path))
-
-
 def yesterdays_output(*, only: str) -> Path | None:
     """Return the output of the day before, for a command that writes by day.
 
@@ -225,60 +175,69 @@ def yesterdays_output(*, only: str) -> Path | None:
     from audiorec.files.copies import local_folder
     from audiorec.files.storage import is_uri
 
-    before = OUTPUTS.day_before
+    before = outputs().day_before
     if before is None or not is_uri(before):
         return None if before is None else Path(before)
     return Path(local_folder(before, only=lambda name: bool(re.fullmatch(only, name))))
 
 
-def output_record(path: object) -> str | None:
-    """Return the place of the record of an output, None if it is beside it."""
-    return OUTPUTS.records.get(str(path))
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Resolves the places of one call of a command."""
 
+    days: "Days"
+    outputs: OpenOutputs
+    output: str
+    here: str
 
-def _command(context: Any) -> str:
-    """Return the words of the command, such as ``recall train``, without the program."""
-    words = []
-    while context.parent is not None:
-        words.append(context.info_name)
-        context = context.parent
-    return " ".join(words[::-1])
+    def resolved(self, value: Any, declared: Field) -> Any:
+        """Return a local path for a path or URI, or a list of them."""
+        if isinstance(value, (list, tuple)):
+            return [self.resolved(one, declared) for one in value]
+        if value is None:
+            return None
+        held, place = self.outputs, _text(value)
+        if isinstance(value, RemotePlace):
+            value = self._fetched(value.uri, declared)
+        elif declared.option.log and self.days:
+            value = _chosen(value, self.days)
+        if declared.option.log and self.days.until is not None and held.of_day:
+            from audiorec.listening.log_files import check_day
 
+            check_day(value, self.days.until)
+        if declared.name == self.output and held.of_day:
+            held.records[str(value)] = held.of_day
+            if held.is_one_file:
+                value.parent.mkdir(parents=True, exist_ok=True)
+                held.marks.append((place.removesuffix(DAY_FILE) + SUCCESS, value))
+        return value
 
-def _kinds(annotation: Any) -> set[Any]:
-    kinds = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    return {kinds, *get_args(kinds)}
+    def _fetched(self, uri: str, declared: Field) -> Any:
+        """Return a local path for a URI, or refuse the URI."""
+        from audiorec.files.copies import Delivery, Revision, local_folder, with_local
+        from audiorec.files.storage import is_folder
 
-
-def _is_place(annotation: Any) -> bool:
-    kinds = _kinds(annotation)
-    return Path in kinds or list[Path] in kinds
-
-
-def _info(parameter: Parameter) -> Any:
-    return get_args(parameter.annotation)[1]
-
-
-def _is_log(parameter: Parameter) -> bool:
-    info = _info(parameter)
-    if parameter.name in LOG_NAMES:
-        return True
-    return getattr(info, "metavar", None) == LOG and "--out" not in _spelt(parameter)
-
-
-def _spelt(parameter: Parameter) -> list[str]:
-    """Return the spellings of an option; typer keeps the first one in ``default``."""
-    info = _info(parameter)
-    return [n for n in (info.default, *(info.param_decls or ())) if isinstance(n, str)]
-
-
-def _with_parser(parameter: Parameter) -> Parameter:
-    """Return the parameter with a parser that keeps URIs; a Path would lose a slash."""
-    kinds, info = _kinds(parameter.annotation), copy.copy(_info(parameter))
-    info.parser = path_or_uri
-    kind: Any = list[str] if list[Path] in kinds else str
-    optional = kind | None if type(None) in kinds else kind
-    return parameter.replace(annotation=Annotated[optional, info])
+        option, held = declared.option, self.outputs
+        if self.here:
+            raise InputError(f"{uri}: {click.get_current_context().command_path} {self.here}")
+        if option.remote == "refused":
+            raise InputError(f"{uri}: --{declared.key} must be a local path")
+        if option.remote == "itself":
+            return uri
+        if option.remote == "in place":
+            revision = Revision(uri)
+            held.waiting.append(revision)
+            return revision.path
+        if option.reach is Reach.WRITES:
+            delivery = Delivery(uri)
+            held.waiting.append(delivery)
+            held.named[str(delivery.path)] = uri
+            if option.remote == "goes on":
+                delivery.bring()
+            return delivery.path
+        if option.only and is_folder(uri):
+            return local_folder(uri, only=lambda name: bool(re.fullmatch(option.only, name)))
+        return _chosen(uri, self.days) if option.log else with_local(uri)
 
 
 def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
@@ -294,101 +253,29 @@ def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
     return replace(days, until=day, utc_offset=offset or days.utc_offset), day
 
 
-def _by_day(
-    values: dict[str, Any], places: Mapping[str, Parameter], day: date, kind: str
-) -> dict[str, Any]:
+def _by_day(values: dict[str, Any], job: Job, day: date, held: OpenOutputs) -> dict[str, Any]:
     """Direct a command's output to the folder of a day, and its input to earlier days."""
+    from audiorec.files.storage import join
     from audiorec.listening.log_files import day_before, day_folder, folder_of_day
     from audiorec.runs.record import record_of
 
-    out_name = next(n for n in places if n in ("output", "out"))
+    is_one_file, out_name = job.by_day == "file", job.output
     out = _text(values[out_name])
-    of_day = _below(out, day_folder(day))
-    if kind == "file":
-        of_day = _below(of_day, DAY_FILE)
-    OUTPUTS.day_before = day_before(out, day)
+    of_day = join(out, day_folder(day))
+    if is_one_file:
+        of_day = join(of_day, DAY_FILE)
+    held.day_before = day_before(out, day)
     if values.get("recall") is not None:
         values["recall"] = path_or_uri(folder_of_day(_text(values["recall"]), day))
-    OUTPUTS.of_day, OUTPUTS.is_one_file = record_of(out), kind == "file"
+    held.of_day, held.is_one_file = record_of(out), is_one_file
     return {**values, out_name: path_or_uri(of_day)}
 
 
 def _text(place: Any) -> str:
-    return place.uri if isinstance(place, RemotePlaces) else str(place)
-
-
-def _below(folder: str, name: str) -> str:
-    from audiorec.files.storage import join
-
-    return join(folder, name)
-
-
-def _resolved(value: Any, command: str, parameter: Parameter, days: "Days", is_log: bool) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_resolved(one, command, parameter, days, is_log) for one in value]
-    if value is None:
-        return None
-    reach = _reach(command, parameter)
-    writes = reach is Reach.WRITES and parameter.name not in HERE_ALWAYS
-    writes &= (command, parameter.name) not in ITSELF
-    place = value.uri if isinstance(value, RemotePlaces) else str(value)
-    if isinstance(value, RemotePlaces):
-        value = _fetched(value.uri, command, parameter, days, writes=writes, is_log=is_log)
-    elif is_log and days:
-        value = _chosen(value, days)
-    if is_log and days.until is not None and OUTPUTS.of_day:
-        from audiorec.listening.log_files import check_day
-
-        check_day(value, days.until)
-    if writes and parameter.name in ("output", "out") and OUTPUTS.of_day:
-        OUTPUTS.records[str(value)] = OUTPUTS.of_day
-        if OUTPUTS.is_one_file:
-            value.parent.mkdir(parents=True, exist_ok=True)
-            OUTPUTS.marks.append((place.removesuffix(DAY_FILE) + SUCCESS, value))
-    return value
+    return place.uri if isinstance(place, RemotePlace) else str(place)
 
 
 def _chosen(place: Any, days: "Days") -> Path:
     from audiorec.listening.log_files import select_days
 
     return select_days(place, days)
-
-
-def _fetched(
-    uri: str, command: str, parameter: Parameter, days: "Days", *, writes: bool, is_log: bool
-) -> Any:
-    """Return a local path for a URI, or refuse the URI."""
-    from audiorec.files.copies import Delivery, Revision, local_folder, with_local
-    from audiorec.files.storage import is_folder
-
-    if command in HERE_ALONE:
-        raise InputError(f"{uri}: audiorec {command} {HERE_ALONE[command]}")
-    if parameter.name in HERE_ALWAYS:
-        raise InputError(f"{uri}: --{parameter.name.replace('_', '-')} must be a local path")
-    if (command, parameter.name) in ITSELF:
-        return uri
-    if (command, parameter.name) in IN_PLACE:
-        revision = Revision(uri)
-        OUTPUTS.waiting.append(revision)
-        return revision.path
-    if writes:
-        delivery = Delivery(uri)
-        OUTPUTS.waiting.append(delivery)
-        OUTPUTS.named[str(delivery.path)] = uri
-        if (command, parameter.name) in GOES_ON:
-            delivery.bring()
-        return delivery.path
-    if (command, parameter.name) in PARTS and is_folder(uri):
-        wanted = PARTS[command, parameter.name]
-        return local_folder(uri, only=lambda name: bool(re.fullmatch(wanted, name)))
-    return _chosen(uri, days) if is_log else with_local(uri)
-
-
-def _reach(command: str, parameter: Parameter) -> Reach | None:
-    """Return the reach of a parameter; arguments are inputs."""
-    info = _info(parameter)
-    if isinstance(info, typer.models.ArgumentInfo):
-        return Reach.READS
-    long = [name for name in _spelt(parameter) if name.startswith("--")]
-    name = (long or [f"--{parameter.name.replace('_', '-')}"])[0].lstrip("-")
-    return reach_of(command, name)

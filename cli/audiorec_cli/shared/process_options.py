@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError, MissingExtraError
+from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.engines import LOCAL
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import TrainingOptions
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import counts_of, epoch_line, with_recipe
 
@@ -30,10 +31,16 @@ class ProcessOptions:
     """Options for training one model in several processes."""
 
     processes: Annotated[
-        int, more("--processes", min=1, help="Processes that train the model together.")
+        int,
+        chooses(
+            "--processes", min=1, help="Processes that train the model together.", panel=ADVANCED
+        ),
     ] = 1
     runner: Annotated[
-        str, more("--runner", help="Where they run: local (by torchrun) or ray[:ADDRESS].")
+        str,
+        connects(
+            "--runner", help="Where they run: local (by torchrun) or ray[:ADDRESS].", panel=ADVANCED
+        ),
     ] = LOCAL
 
     @property

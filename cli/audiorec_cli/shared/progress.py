@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from audiorec.files.visible import visible
 from audiorec_cli.shared.console import Exit, duration, say, stderr_console
@@ -154,7 +154,7 @@ def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def stopped() -> typer.Exit:
+def stopped() -> click.exceptions.Exit:
     """Print how to resume after a stop; return the exception to raise."""
     say("stopped; finished work is kept, run the same command to resume")
-    return typer.Exit(Exit.INTERRUPTED)
+    return click.exceptions.Exit(Exit.INTERRUPTED)

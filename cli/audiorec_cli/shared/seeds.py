@@ -4,20 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from audiorec.options import argument, reads
 
 PLAYLISTS = (".m3u", ".m3u8")
 SeedsArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="SONG", help="Song ids, unique parts of them, or audio files.", show_default=False
-    ),
+    argument(metavar="SONG", help="Song ids, unique parts of them, or audio files."),
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option(
-        "--from", metavar="FILE", help="A playlist, or a list of ids, # for comments; -: stdin."
-    ),
+    reads("--from", metavar="FILE", help="A playlist, or a list of ids, # for comments; -: stdin."),
 ]
 
 

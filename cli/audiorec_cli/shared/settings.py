@@ -11,14 +11,13 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
-import typer
-
 from audiorec.errors import InputError
+from audiorec.options import chooses
 
 T = TypeVar("T")
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
+    chooses("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
 ]
 
 

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from audiorec.errors import MissingFileError, StoreError
+from audiorec.options import argument, reads
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check
 
@@ -18,9 +17,9 @@ DEFAULT = "vecs.parquet"
 _WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
 
 VectorsOption = Annotated[
-    Path | None, typer.Option("--vectors", "-v", metavar="STORE", help=_WHICH)
+    Path | None, reads("--vectors", "-v", metavar="STORE", variable=ENVIRONMENT, help=_WHICH)
 ]
-StoreArgument = Annotated[Path | None, typer.Argument(metavar="STORE", help=_WHICH)]
+StoreArgument = Annotated[Path | None, argument(metavar="STORE", variable=ENVIRONMENT, help=_WHICH)]
 
 
 def vectors_path(given: Path | None) -> Path:

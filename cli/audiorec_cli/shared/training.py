@@ -7,9 +7,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from audiorec.errors import InputError
+from audiorec.options import chooses
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.settings import values_for
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FIELDS = {"epochs": "max_epochs"}  # option to recipe field, where the names differ
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
+    chooses(
         "--set",
         metavar="NAME=VALUE",
         help="A setting of the channel (repeatable); see recall list CHANNEL.",
@@ -90,9 +91,9 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
         tell = None if quiet else epoch_line
         model_id = train_channel(channel, data, out, progress=tell, stop=stop)
     if model_id is None:
-        raise stopped() if first else typer.Exit(Exit.INTERRUPTED)
+        raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:
-        raise typer.Exit  # the first process prints the result
+        raise click.exceptions.Exit  # the first process prints the result
     return model_id
 
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import typer
+import click
 
 from audiorec.errors import BusyStoreError, InputError
+from audiorec.options import chooses
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.extraction import Extraction
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.progress import graceful_stop
 
 if TYPE_CHECKING:
@@ -28,14 +29,21 @@ GOES_ON = (
 
 WatchOption = Annotated[
     bool,
-    typer.Option("--watch", help="Keep running: add new and changed files once they are complete."),
+    chooses("--watch", help="Keep running: add new and changed files once they are complete."),
 ]
 SettleOption = Annotated[
     float,
-    more(min=0.1, help="--watch: a file is complete after this many seconds without a change."),
+    chooses(
+        min=0.1,
+        help="--watch: a file is complete after this many seconds without a change.",
+        panel=ADVANCED,
+    ),
 ]
 EveryOption = Annotated[
-    float, more(min=0.5, help="--watch: scan all folders at least every so many seconds.")
+    float,
+    chooses(
+        min=0.5, help="--watch: scan all folders at least every so many seconds.", panel=ADVANCED
+    ),
 ]
 
 
@@ -108,4 +116,4 @@ def keep_watching(
             every_s=every_s,
             say=say,
         )
-    raise typer.Exit(ended)
+    raise click.exceptions.Exit(ended)

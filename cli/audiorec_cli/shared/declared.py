@@ -1,0 +1,325 @@
+"""What a command declares: its options, read from the function and the classes that it takes.
+
+    def similar(songs: SeedsArgument, *, k: KOption = 10, choice: Choice) ──fields_of──▶ [Field]
+
+A parameter whose type is a dataclass stands for the fields of that class, so commands share options
+by sharing a class.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+from click.core import ParameterSource
+
+from audiorec.errors import InputError
+from audiorec.options import Option, declared
+
+ENVIRONMENT = ParameterSource.ENVIRONMENT
+SEVERAL = (list, tuple, Collection)
+SHORT = {int: "N", float: "X", str: "TEXT", Path: "FILE"}
+NOT_DECLARED = ("return", "done", "ctx")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One option of a command, and where its value goes.
+
+    Attributes
+    ----------
+    name : str
+        The parameter of the function, or the field of a class.
+    kind : type
+        Its type, such as ``int | None``.
+    default : object
+        `MISSING` if it has to be given.
+    option : Option
+    of : tuple of str
+        The parameter, and the fields below it, whose class has this field; empty for a parameter.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+    of: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name in files and variables, without dashes in front: ``max-per-artist``."""
+        long = [name for name in self.option.names if name.startswith("--")]
+        return (long or [self.name.replace("_", "-")])[0].lstrip("-").partition("/")[0]
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it can be given more than once."""
+        return any(get_origin(kind) in SEVERAL for kind in (self.kind, *get_args(self.kind)))
+
+    @property
+    def plain(self) -> Any:
+        """The type of one value: `int` for ``list[int] | None``; a `Literal` stays."""
+        return next(kind for kind in members(self.kind) if kind is not type(None))
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether several values may follow one name: ``--k 10 20``."""
+        return self.is_several and self.plain is int
+
+    @property
+    def is_path(self) -> bool:
+        """Whether its values are paths, which can be URIs."""
+        return self.plain is Path
+
+    def value(self, given: Any) -> Any:
+        """Return a value as the function takes it; click gives a tuple for several."""
+        if not self.is_several:
+            return given
+        if self.default == ():
+            return tuple(given)
+        return list(given) if given else self.default if self.default is not MISSING else []
+
+    @property
+    def parameter(self) -> click.Parameter:
+        """The parameter of click; one object for all commands that share a common option."""
+        return _common(replace(self, of=())) if self.option.common else _parameter(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How a command runs as a job: its name, and the parameter with the path of its output.
+
+    With `by_day`, it can write to the folder of a day: one file, or a whole folder (see `places`).
+    """
+
+    name: str
+    output: str
+    by_day: Literal["file", "folder"] | None = None
+
+
+def recorded(
+    name: str, output: str, *, by_day: Literal["file", "folder"] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that makes a command a job, which receives its `JobSummary` as `done`.
+
+    `output` is the parameter with the path of the output; if it is None, no record is written.
+    """
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        function.job = Job(name, output, by_day)  # type: ignore[attr-defined]
+        return function
+
+    return add
+
+
+class Argument(click.Argument):
+    """An argument that stands on the help page."""
+
+    help: str
+    panel = ""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """Return its name as in a line of usage: ``[SONG]...``."""
+        name = super().make_metavar(ctx)
+        name = name if self.required or name.startswith("[") else f"[{name}]"
+        return f"{name}..." if self.nargs == -1 and not name.endswith("...") else name
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Return its name and its help."""
+        return self.make_metavar(ctx).removesuffix("..."), self.help
+
+
+class Named(click.Option):
+    """An option; a variable with several values is a JSON list or one value."""
+
+    panel = ""
+    variable: str
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return what a message calls it: its names, or the variable that gave the value."""
+        if ctx is None or ctx.get_parameter_source(self.variable) is not ENVIRONMENT:
+            return super().get_error_hint(ctx)
+        return self._in_environment(ctx)
+
+    def _in_environment(self, ctx: click.Context) -> str:
+        return f"'${ctx.auto_envvar_prefix}_{self.variable.upper()}'"
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return the value of its environment variable."""
+        text = self.resolve_envvar_value(ctx)
+        if text is None or not self.multiple:
+            return super().value_from_envvar(ctx)
+        if not text.startswith("["):
+            return [text]
+        import json
+
+        try:
+            return [str(one) for one in json.loads(text)]
+        except ValueError as error:
+            hint = self._in_environment(ctx)
+            raise click.BadParameter("must be a JSON list or one value", param_hint=hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """A remote place, given by URI."""
+
+    uri: str
+
+
+class PlaceType(click.ParamType[Any]):
+    """A path, or a URI, which a `Path` would cut a slash from."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        """Return a `Path`, or a `RemotePlace`."""
+        return path_or_uri(value)
+
+
+def path_or_uri(text: Any) -> Any:
+    """Parse a place on the command line: a `Path`, or a `RemotePlace` for a URI."""
+    from audiorec.files.storage import is_uri
+
+    if isinstance(text, (Path, RemotePlace)):
+        return text
+    return RemotePlace(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
+
+
+def fields_of(function: Callable[..., None]) -> list[Field]:
+    """Return the options that a command declares, in their order."""
+    found: list[Field] = []
+    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        if name in NOT_DECLARED:
+            continue
+        default = MISSING if defaults[name] is inspect.Parameter.empty else defaults[name]
+        if is_dataclass(hint):
+            found += _fields_of_class(hint, (name,), None if default is MISSING else default)
+        else:
+            found.append(_field(name, hint, default))
+    return found
+
+
+def packed(
+    function: Callable[..., None], options: Iterable[Field], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a function: the fields of each class made into one object."""
+    given = list(options)
+    kinds = {n: kind for n, kind in get_type_hints(function).items() if n not in NOT_DECLARED}
+    whole = {field.name: values[field.name] for field in given if not field.of}
+    classes = {
+        n: _made(kind, (n,), given, values) for n, kind in kinds.items() if is_dataclass(kind)
+    }
+    return {**whole, **classes}
+
+
+def _made(kind: Any, of: tuple[str, ...], given: list[Field], values: Mapping[str, Any]) -> Any:
+    """Return an object of a class from the values of its fields, classes among them included."""
+    own = {field.name: values[field.name] for field in given if field.of == of}
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint) and name not in own:
+            own[name] = _made(hint, (*of, name), given, values)
+    return kind(**own)
+
+
+def _fields_of_class(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator[Field]:
+    """Yield the options of a dataclass, its own before those it inherits.
+
+    Fields without a declaration are set by programs alone. `usual` is an instance with other
+    defaults.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    every = {field.name: field for field in fields(kind)}
+    for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
+        default = every[name].default if usual is None else getattr(usual, name)
+        if is_dataclass(hints[name]):
+            yield from _fields_of_class(hints[name], (*of, name), default)
+        elif declared(hints[name]) is not None:
+            yield _field(name, hints[name], default, of=of)
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """Return the plain types in a type: int and None for ``list[int] | None``."""
+    if get_origin(kind) is Literal:
+        return (kind,)
+    inner = get_args(kind)
+    return tuple(one for part in inner for one in members(part)) if inner else (kind,)
+
+
+def _field(name: str, hint: Any, default: Any, *, of: tuple[str, ...] = ()) -> Field:
+    option = declared(hint)
+    if option is None:
+        raise TypeError(f"{name}: declare it as an option, with audiorec.options")
+    return Field(name, get_args(hint)[0], default, option, of)
+
+
+def _type(field: Field) -> Any:
+    option, kind = field.option, field.plain
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if kind in (int, float) and (option.min, option.max) != (None, None):
+        ranges: Any = click.IntRange if kind is int else click.FloatRange
+        made = ranges(option.min, option.max)
+        made.name = "integer" if kind is int else "number"  # in messages: not a valid integer
+        return made
+    return PlaceType() if kind is Path else kind
+
+
+def _metavar(field: Field) -> str:
+    if field.option.metavar or field.plain is bool:
+        return field.option.metavar
+    if get_origin(field.plain) is Literal:
+        return "|".join(get_args(field.plain))
+    return SHORT[field.plain] + (" ..." if field.is_spread else "")
+
+
+def _parameter(field: Field) -> click.Parameter:
+    option, needed = field.option, field.default is MISSING
+    default = None if needed or field.is_several else field.default
+    usual: dict[str, Any] = {} if needed else {"default": default}
+    name = field.key.replace("-", "_")
+    if option.argument:
+        argument = Argument(
+            [field.name],
+            type=_type(field),
+            metavar=option.metavar or None,
+            required=needed,
+            **usual,
+            nargs=-1 if field.is_several else 1,
+        )
+        argument.help, argument.panel = option.help, option.panel
+        return argument
+    made = Named(
+        [*(option.names or (f"--{name.replace('_', '-')}",)), name],
+        help=option.help,
+        type=_type(field),
+        metavar=_metavar(field) or None,
+        required=needed,
+        **usual,
+        is_flag=field.plain is bool,
+        multiple=field.is_several,
+        show_default=default not in (None, "") and field.plain is not bool,
+    )
+    made.panel, made.variable = option.panel, name
+    return made
+
+
+@lru_cache
+def _common(field: Field) -> click.Parameter:
+    return _parameter(field)
+
+
+def check_range(option: Option, name: str, value: Any) -> None:
+    """Raise `InputError` if a number is outside its declared bounds."""
+    low, high = option.min, option.max
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    if (low is not None and value < low) or (high is not None and value > high):
+        least = "" if low is None else f" from {low:g}"
+        raise InputError(
+            f"{name} is{least}{'' if high is None else f' to {high:g}'}, got {value!r}"
+        )

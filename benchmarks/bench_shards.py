@@ -22,7 +22,7 @@ from audiorec.extraction.catalogue import Source
 from audiorec.extraction.manifest import write_manifest
 
 SHARD_SONGS = 2_000
-COMMAND = [sys.executable, "-m", "audiorec_cli.main", "shards", "one", "--quiet"]
+COMMAND = [sys.executable, "-m", "audiorec_cli.main", "shards", "--quiet"]
 READ = """
 import sys
 from audiorec.extraction.shards import read_shard

@@ -46,7 +46,7 @@ def main() -> None:
         samples = samples[: int(SONG_S * rate)]
         soundfile.write(songs / "first.wav", samples, rate)
         words = ["extract", songs, "--watch", "--out", store, "--json", "-q", "-j", args.jobs]
-        words += ["--settle", SETTLE_S, "--every", EVERY_S]
+        words += ["--set", f"settle={SETTLE_S}", "--set", f"every={EVERY_S}"]
         with subprocess.Popen(
             [sys.executable, "-m", "audiorec_cli.main", *map(str, words)],
             stdout=subprocess.PIPE,

@@ -245,7 +245,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "audio_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
     "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),
     "aliases.parquet": (("similar", "first", "--k", "2"), ("store", "aliases")),
-    "manifest.parquet": (("extract", "--manifest", "manifest.parquet", "--dry-run"),),
+    "manifest.parquet": (("extract", "--from", "manifest.parquet", "--dry-run"),),
     "interactions.parquet": (("listening", "check", "interactions.parquet"),),
     "interactions.csv": (("listening", "check", "interactions.csv"),),
     "foreign.npz": (("recall", "users", "--import", "foreign.npz", "--out", "u.parquet"),),

@@ -370,7 +370,7 @@ def unique(sources: Iterable[Source]) -> list[Source]:
         others = f" ({len(twice) - 1} more ids are duplicates)" if len(twice) > 1 else ""
         raise InputError(
             f"two files have the song id {name!r}: {by_id[name].uri} and {source.uri}{others}; "
-            "pass their common folder, or set the ids yourself (--id-from, --manifest)"
+            "pass their common folder, or set the ids yourself (--id-from, --from)"
         )
     return [by_id[name] for name in sorted(by_id)]
 

@@ -400,7 +400,7 @@ def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]
 def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool) -> None:
     if not numbers:
         kind = InputError if exists(folder) else MissingFileError
-        raise kind(f"{folder}: no finished parts; create them: audiorec shards all")
+        raise kind(f"{folder}: no finished parts; create them: audiorec shards MANIFEST N")
     counts = sorted({count for _, count in numbers})
     if len(counts) > 1:
         raise StoreError(

@@ -14,6 +14,7 @@ import click
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import Exit, counted, duration, file_size, out, print_json, say
+from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import (
     ADVANCED,
@@ -25,10 +26,6 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_summary
 from audiorec_cli.shared.watching import (
-    EVERY_S,
-    SETTLE_S,
-    EveryOption,
-    SettleOption,
     WatchOption,
     check_watch,
     keep_watching,
@@ -45,6 +42,7 @@ if TYPE_CHECKING:
     from audiorec.store.journal import Outputs
     from audiorec.store.schema import StoreMetadata
 
+TABLES = (".csv", ".parquet")
 UNSEEN_SHOWN = 10  # unreadable places listed one by one
 
 
@@ -71,20 +69,13 @@ def extract(
     prune: Annotated[
         bool, deletes("--prune", help="Drop songs whose file no longer exists.")
     ] = False,
-    files_from: Annotated[
+    listed: Annotated[
         str | None,
         reads(
-            "--files-from",
+            "--from",
             metavar="FILE",
-            help="A list of paths, one per line; - for stdin.",
-            panel=ADVANCED,
-        ),
-    ] = None,
-    manifest: Annotated[
-        str | None,
-        reads(
-            metavar="FILE",
-            help="A CSV or Parquet with the columns path and song_id.",
+            help="A list of paths, one per line; - for stdin; or a CSV or Parquet with the columns "
+            "path and song_id.",
             panel=ADVANCED,
         ),
     ] = None,
@@ -96,8 +87,6 @@ def extract(
         ),
     ] = False,
     watch: WatchOption = False,
-    settle: SettleOption = SETTLE_S,
-    every: EveryOption = EVERY_S,
     upgrade: Annotated[
         bool,
         deletes(
@@ -106,13 +95,6 @@ def extract(
             panel=ADVANCED,
         ),
     ] = False,
-    errors: Annotated[
-        Path | None,
-        writes(
-            help="File of failures [default: vecs.errors.parquet beside vecs.parquet].",
-            panel=ADVANCED,
-        ),
-    ] = None,
     retry_failed: RetryFailedOption = False,
     *,
     work: Extraction,
@@ -142,11 +124,11 @@ def extract(
     config = work.config()
     if is_uri(out):
         raise InputError(f"{out}: a remote store is made from parts: audiorec shards")
-    outputs = make_outputs(out, scores=scores, features=features, errors=errors)
+    outputs = make_outputs(out, scores=scores, features=features)
 
     def look() -> "tuple[list[Source], Naming]":
         names = parse_naming(id_from, vectors=outputs.vectors)
-        return _sources(paths, files_from, manifest, names, include, exclude, follow_links), names
+        return _sources(paths, listed, names, include, exclude, follow_links), names
 
     if watch:
         keep_watching(
@@ -154,8 +136,8 @@ def extract(
             partial(_one_run, outputs=outputs, config=config, work=work),
             options,
             paths=paths or [],
-            settle_s=settle,
-            every_s=every,
+            settle_s=work.tuning.settle,
+            every_s=work.tuning.every,
             quiet=work.quiet,
         )
     sources, naming = look()
@@ -262,28 +244,26 @@ def no_songs() -> click.exceptions.Exit:
 
 def _sources(
     paths: list[Path] | None,
-    files_from: str | None,
-    manifest: str | None,
+    listed: str | None,
     naming: "Naming",
     include: list[str] | None,
     exclude: list[str] | None,
     follow_links: bool,
 ) -> "list[Source]":
-    """List the songs from the paths, the list of files or the manifest: exactly one of them."""
+    """List the songs from the paths, or from a list or table of files."""
     from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
     from audiorec.files.user_files import read_lines
 
-    ways = [bool(paths), files_from is not None, manifest is not None]
-    if sum(ways) != 1:
-        raise InputError("give exactly one of: paths, --files-from, --manifest")
-    if manifest is not None:
+    if bool(paths) == (listed is not None):
+        raise InputError("give either paths or --from FILE")
+    if listed is not None and Path(listed).suffix.lower() in TABLES:
         if not naming.is_default:
-            raise InputError("--id-from: a --manifest has its own song ids; omit --id-from")
-        if "://" in manifest:
-            raise InputError(f"{manifest}: for a remote manifest use audiorec shards")
-        return read_manifest(Path(manifest))
-    if files_from is not None:
-        lines = read_lines(files_from, "cannot read the list", errors="surrogateescape")
+            raise InputError(f"--id-from: {listed} has its own song ids; omit --id-from")
+        if "://" in listed:
+            raise InputError(f"{listed}: for a remote manifest use audiorec shards")
+        return read_manifest(Path(listed))
+    if listed is not None:
+        lines = read_lines(listed, "cannot read the list", errors="surrogateescape")
         return read_list(lines, root=Path.cwd(), song_id=naming)
     return find_songs(
         [str(p) for p in paths or ()],
@@ -345,7 +325,7 @@ def _print_plan(
         config,
         jobs=jobs,
         record=Path(f"{outputs.vectors}.run.json"),
-        limits=work.limits,
+        limits=work.tuning.limits,
     )
     wall_s = found.cpu_s / min(jobs, cores)
     if work.json and listed:

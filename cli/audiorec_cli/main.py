@@ -50,8 +50,16 @@ MOVED = {
     ("simulate",): "listening simulate",
     ("similar", "--all"): "neighbours",
     ("extract", "--attributes"): "extract (they are written unless --vector-only is given)",
-    ("extract", "--shard"): "shards one",
-    ("extract", "--shards"): "shards all",
+    ("extract", "--shard"): "shards MANIFEST I/N",
+    ("extract", "--shards"): "shards MANIFEST N",
+    ("shards", "one"): "shards MANIFEST I/N",
+    ("shards", "all"): "shards MANIFEST N",
+    ("extract", "--files-from"): "extract --from FILE",
+    ("extract", "--manifest"): "extract --from FILE",
+    ("extract", "--errors"): "extract (failures stand beside the store: vecs.errors.parquet)",
+    ("extract", "--device"): "extract --engine torch:cuda",
+    ("extract", "--settle"): "extract --set settle=SECONDS",
+    ("extract", "--every"): "extract --set every=SECONDS",
     ("store", "export", "--ddl"): "store export --format duckdb",
     ("store", "export", "--atlas"): "store export --format atlas",
     ("store", "sql"): "store export --format duckdb",
@@ -122,6 +130,14 @@ EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...
         {(old,): "(a constant)" for old in ("--timeout", "--memory-limit")},
     ),
 )
+OF_SONGS = ("extract", "shards")  # commands that open songs
+LIMITS = {
+    "--timeout": "timeout=SECONDS",
+    "--memory-limit": "memory=MIB",
+    "--max-duration": "max-duration=SECONDS",
+    "--hop": "hop=SECONDS",
+}
+MOVED |= {(word, old): f"{word} --set {new}" for word in OF_SONGS for old, new in LIMITS.items()}
 MOVED |= {
     (*words, *old): f"{' '.join(words)} {new}"
     for commands, options in EVERY
@@ -149,7 +165,8 @@ class Commands(Mapping[str, Any]):
             found: Any = getattr(module, "app", None)
             if found is None:
                 alone = click.Group()
-                command(alone, name, here=HERE.get(name, ""))(
+                sets = getattr(module, "SETTINGS", ())
+                command(alone, name, here=HERE.get(name, ""), sets=sets)(
                     getattr(module, name.replace("-", "_"))
                 )
                 found = alone.commands[name]

@@ -1,21 +1,22 @@
-"""``audiorec shards``: the parts of a store that many machines make, one or all of them."""
+"""``audiorec shards``: make the parts of a store, all or one, on one machine or many."""
 
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import argument, connects, writes
+from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
+from audiorec_cli.shared.engines import LOCAL, RunnerOption
+from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.observers import Observers
 from audiorec_cli.shared.options import ADVANCED
-from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
 
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
     from audiorec.extraction.shards import ShardConfig, ShardOutcome, ShardsReport
     from audiorec.runs.report import RunReport
     from audiorec.store.schema import StoreMetadata
-
-app = group(
-    """Make the parts of a store on this machine, by a scheduler or on a cluster.
-
-    A manifest is divided into shards, and each becomes one part in a folder, whichever machine
-    processes it. audiorec store merge joins the parts (docs/scale.md).
-
-    Examples
-    --------
-    audiorec manifest ~/Music --out manifest.parquet
-    audiorec shards all manifest.parquet 16 --out parts/
-    audiorec store merge parts/ --out vecs.parquet
-    """
-)
-
-ManifestArgument = Annotated[
-    str, argument(metavar="MANIFEST", help="What audiorec manifest wrote: a path or a URI.")
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +39,7 @@ class ShardOptions:
     features: Annotated[
         bool, writes("--features", help="Also write the features beside the vectors.")
     ] = False
+    runner: RunnerOption = LOCAL
     work_dir: Annotated[
         Path | None,
         writes(
@@ -79,32 +63,47 @@ class ShardOptions:
         )
 
 
-@command(app)
-def one(
-    manifest: ManifestArgument,
-    shard: Annotated[str, argument(metavar="I/N", help="Which of how many, from 0/N.")],
+def shards(
+    manifest: Annotated[
+        str, argument(metavar="MANIFEST", help="What audiorec manifest wrote: a path or a URI.")
+    ],
+    shard: Annotated[
+        str,
+        argument(metavar="N|I/N", help="All of N parts (16), or one of them (3/16, from 0/16)."),
+    ],
     *,
     parts: ShardOptions,
     work: Extraction,
 ) -> None:
-    """Make one part: for Slurm, Kubernetes, or by hand.
+    """Make the parts of a store: all on this machine, Ray or Dask, or one for a scheduler.
 
-    Finished parts are kept, so shards may be repeated, in any order.
+    A manifest is divided into shards, and each becomes one part in a folder, whichever machine
+    processes it. Finished parts are kept: run the same command again to retry lost shards, in any
+    order. audiorec store merge joins the parts (docs/scale.md).
 
     Examples
     --------
-    audiorec shards one manifest.parquet 3/16 --out parts/
-    audiorec shards one manifest.parquet 0/16 -o parts/ --jobs 1 --allow-failures
-    audiorec shards one s3://bucket/m.parquet 3/16 --out s3://bucket/parts
+    audiorec shards manifest.parquet 16 --out parts/
+    audiorec shards manifest.parquet 3/16 --out parts/ --jobs 1 --allow-failures
+    audiorec shards s3://bucket/m.parquet 1000 -o s3://bucket/parts --runner ray
     """
+    index, count = _numbers(shard)
+    if index is None:
+        code = _all(manifest, count, parts, work)
+    else:
+        code = _one(manifest, index, count, parts, work)
+    raise click.exceptions.Exit(work.forgive(code))
+
+
+def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extraction) -> Exit:
+    """Make one part; return the exit code."""
     from audiorec.extraction.shards import part_name, process_shard, read_shard
     from audiorec.files.storage import join
 
     config = parts.config(work)
-    index, count = _numbers(shard)
     found = read_shard(manifest, index, count)
     part = join(parts.out, part_name(index, count, "parquet"))
-    with work.observers(part, record=None, job="shards one") as told:
+    with work.observers(part, record=None, job="shards") as told:
         told.start(songs=len(found.sources), shard=index, shards=count)
         with (
             graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
@@ -120,46 +119,23 @@ def one(
     print_counts(report.run)
     if report.run.stopped is None:
         say(f"part {index} of {count}: {'kept' if report.kept else 'made'} in {parts.out}")
-    raise click.exceptions.Exit(work.forgive(code))
+    return code
 
 
-@command(app, "all")
-def all_shards(
-    manifest: ManifestArgument,
-    count: Annotated[int, argument(metavar="N", help="Number of shards.")],
-    runner: Annotated[
-        Literal["local", "ray", "dask"], connects(help="Engine that runs them.")
-    ] = "local",
-    address: Annotated[
-        str | None, connects(help="Address of a Ray or Dask cluster [default: a local one].")
-    ] = None,
-    *,
-    parts: ShardOptions,
-    work: Extraction,
-) -> None:
-    """Make all missing parts: on this machine, on Ray or on Dask.
-
-    Finished parts are kept. Run the same command again to retry lost shards.
-
-    Examples
-    --------
-    audiorec shards all manifest.parquet 16 --out parts/
-    audiorec shards all manifest.parquet 16 --out parts/ --jobs 4 --json
-    audiorec shards all manifest.parquet 1000 --out parts/ --runner ray
-    """
-    from audiorec.engines.tasks import engine_of
+def _all(manifest: str, count: int, parts: ShardOptions, work: Extraction) -> Exit:
+    """Make all missing parts; return the exit code."""
+    from audiorec.engines.tasks import engine_of, parse_runner
     from audiorec.extraction.shards import gather, shard_tasks
     from audiorec.files.storage import join
 
-    if address and runner == "local":
-        raise InputError("--address needs --runner ray or --runner dask")
     config = parts.config(work, jobs=1)
     tasks = shard_tasks(manifest, count, parts.out, config)
     record = join(parts.out, "run.json")
-    with work.observers(parts.out, record=record, job="shards all") as told:
-        told.start(shards=len(tasks), runner=runner)
+    with work.observers(parts.out, record=record, job="shards") as told:
+        told.start(shards=len(tasks), runner=parts.runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
+            runner, address = parse_runner(parts.runner)
             run = engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
             report = gather(run(tasks), len(tasks), told=_teller(told, work.quiet))
         report.run.wall_s = time.monotonic() - started
@@ -168,15 +144,15 @@ def all_shards(
     if work.json:
         print_json({"schema": "audiorec/shards/1", **report.to_dict()})
     _print_shards(report, parts.out)
-    raise click.exceptions.Exit(work.forgive(code))
+    return code
 
 
-def _numbers(text: str) -> tuple[int, int]:
-    """Parse ``3/16`` into index and count."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+def _numbers(text: str) -> tuple[int | None, int]:
+    """Parse ``16`` into None and the count, ``3/16`` into index and count."""
+    match = re.fullmatch(r"(?:(\d+)/)?(\d+)", text)
     if match is None:
-        raise InputError(f"a shard is an index and a count, like 3/16, got {text!r}")
-    return int(match[1]), int(match[2])
+        raise InputError(f"shards are a number, like 16, or one of them, like 3/16; got {text!r}")
+    return None if match[1] is None else int(match[1]), int(match[2])
 
 
 def _metadata(config: "ShardConfig") -> "StoreMetadata":

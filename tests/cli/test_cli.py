@@ -113,13 +113,13 @@ def test_one_failed_file_is_named_as_well(home, tmp_path):
 
 
 def test_lists_and_manifests(home, tmp_path):
-    arguments = ["extract", "--files-from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
+    arguments = ["extract", "--from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
     listed = audiorec(*arguments, cwd=home, stdin="songs/a/one.flac\n")
     assert listed.stdout == "songs/a/one.flac\n"
     manifest = tmp_path / "m.csv"
     manifest.write_text(f"path,song_id\n{home}/songs/a/one.flac,0001\n")
     out = tmp_path / "v.parquet"
-    assert audiorec("extract", "--manifest", manifest, "-o", out, "-q", "-j1").returncode == 0
+    assert audiorec("extract", "--from", manifest, "-o", out, "-q", "-j1").returncode == 0
     assert pq.read_table(out).column("song_id").to_pylist() == ["0001"]
 
 
@@ -127,7 +127,7 @@ def test_lists_and_manifests(home, tmp_path):
     ("arguments", "code", "message"),
     [
         (["extract", "nowhere"], 2, "nowhere: no such file or folder"),
-        (["extract"], 2, "give exactly one of: paths, --files-from, --manifest"),
+        (["extract"], 2, "give either paths or --from FILE"),
         (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a share like 5%"),
         (["extract", "songs", "--engine", "tape"], 2, "engine"),
         (["extract", "empty"], 4, "no songs found"),

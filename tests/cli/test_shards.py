@@ -1,4 +1,4 @@
-"""``audiorec manifest`` and ``shards one|all``: parts, exit codes, one clear line."""
+"""``audiorec manifest`` and ``shards``: parts, exit codes, one clear line."""
 
 import json
 from functools import partial
@@ -44,11 +44,11 @@ def test_a_manifest_lists_and_counts(audiorec, manifest):
 
 
 def test_one_part_then_all_then_one_store(home, audiorec, manifest):
-    code, out, told = audiorec("shards", "one", manifest, "0/2", "-o", "parts")
+    code, out, told = audiorec("shards", manifest, "0/2", "-o", "parts")
     assert (code, out) == (0, "")
     assert "2 extracted" in told
     assert "part 0 of 2: made in parts" in told
-    code, out, told = audiorec("shards", "all", manifest, 2, "-o", "parts", "-j", 1, "--json")
+    code, out, told = audiorec("shards", manifest, 2, "-o", "parts", "-j", 1, "--json")
     document = json.loads(out)
     assert code == 3
     assert (document["schema"], document["made"], document["kept"]) == ("audiorec/shards/1", 1, 1)
@@ -67,7 +67,7 @@ def test_one_part_then_all_then_one_store(home, audiorec, manifest):
 
 
 def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
-    arguments = ["shards", "one", manifest, "3/4", "-o", "fours", "-q"]
+    arguments = ["shards", manifest, "3/4", "-o", "fours", "-q"]
     assert audiorec(*arguments)[0] == 3
     code, out, _ = audiorec(*arguments, "--allow-failures", "--json")
     document = json.loads(out)
@@ -77,15 +77,14 @@ def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["one", "m.parquet", "2/2"], 2, "the shard must be 0/2 to 1/2, got 2"),
-        (["one", "m.parquet", "two"], 2, "like 3/16, got 'two'"),
-        (["one", "m.parquet"], 2, "Missing argument"),
-        (["all", "m.parquet", "0"], 2, "number of shards must be"),
-        (["one", "gone.parquet", "0/2"], 2, "cannot read the manifest"),
-        (["one", "m.parquet", "0/2", "--runner", "ray"], 2, "No such option"),
-        (["all", "m.parquet", "2", "--address", "auto"], 2, "--address needs --runner"),
-        (["all", "m.parquet", "2", "--prune"], 2, "No such option"),
-        (["all", "m.parquet", "2", "songs"], 2, "unexpected extra argument"),
+        (["m.parquet", "2/2"], 2, "the shard must be 0/2 to 1/2, got 2"),
+        (["m.parquet", "two"], 2, "like 3/16; got 'two'"),
+        (["m.parquet"], 2, "Missing argument"),
+        (["m.parquet", "0"], 2, "number of shards must be"),
+        (["gone.parquet", "0/2"], 2, "cannot read the manifest"),
+        (["m.parquet", "2", "--address", "auto"], 2, "--address needs --runner"),
+        (["m.parquet", "2", "--prune"], 2, "No such option"),
+        (["m.parquet", "2", "songs"], 2, "unexpected extra argument"),
     ],
 )
 def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
@@ -101,7 +100,7 @@ def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
 def test_what_lies_elsewhere_is_for_shards(home, audiorec, manifest):
     for arguments in (
         ["songs", "--out", "s3://bucket/vecs.parquet"],
-        ["--manifest", "s3://b/m.parquet", "--out", "nowhere"],
+        ["--from", "s3://b/m.parquet", "--out", "nowhere"],
     ):
         code, _, told = audiorec("extract", *arguments)
         assert (code, "audiorec shards" in told) == (2, True)
@@ -110,13 +109,13 @@ def test_what_lies_elsewhere_is_for_shards(home, audiorec, manifest):
 
 def test_a_file_is_no_folder_of_parts(home, audiorec, manifest):
     (home / "file").write_text("notes")
-    code, _, told = audiorec("shards", "all", manifest, "2", "--out", "file")
+    code, _, told = audiorec("shards", manifest, "2", "--out", "file")
     assert (code, "name a folder" in told) == (2, True)
     assert (home / "file").read_text() == "notes"
 
 
 def test_a_part_has_the_files_that_are_asked_for(home, audiorec, manifest):
-    arguments = ["shards", "one", manifest, "0/4", "-o", "full", "--scores", "--features", "-q"]
+    arguments = ["shards", manifest, "0/4", "-o", "full", "--scores", "--features", "-q"]
     assert audiorec(*arguments)[0] == 0
     kinds = {p.name.split(".")[1] for p in (home / "full").glob("part-*.parquet")}
     assert kinds == {"vecs", "scores", "features", "errors"}

@@ -324,7 +324,7 @@ def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch
     [
         (["songs", "--id-from", "md5"], "--id-from must be path, stem, tag:NAME"),
         (["songs", "--id-from", "csv:gone.csv"], "gone.csv: cannot read the table of ids"),
-        (["--manifest", "ids.csv", "--id-from", "stem"], "has its own song ids"),
+        (["--from", "ids.csv", "--id-from", "stem"], "has its own song ids"),
     ],
 )
 def test_id_from_is_refused_before_anything_is_written(home, audiorec, options, message):
@@ -343,7 +343,7 @@ def test_a_manifest_takes_ids_too(home, audiorec):
     assert (code, "note: no id by --id-from" in err) == (0, True)
     assert pq.read_table("m.parquet").column("song_id").to_pylist() == ["0017", "y.flac"]
     options = ["m.parquet", "2", "--id-from", "stem"]
-    code, _, err = audiorec("shards", "all", *options, "-o", "parts")
+    code, _, err = audiorec("shards", *options, "-o", "parts")
     assert (code, "--id-from" in err) == (2, True)
 
 

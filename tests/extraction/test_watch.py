@@ -231,7 +231,7 @@ def watched(tmp_path):
     songs = tmp_path / "songs"
     write_song(songs / "one.wav", seed=0, seconds=2.0)
     command = [sys.executable, "-m", "audiorec_cli.main", "extract", songs, "--watch"]
-    command += ["--settle", "0.5", "--every", "1", "-j", "1", "--json", "--prune"]
+    command += ["--set", "settle=0.5", "--set", "every=1", "-j", "1", "--json", "--prune"]
     with (
         (tmp_path / "err").open("w") as told,
         subprocess.Popen(
@@ -332,7 +332,7 @@ def read_documents(text):
     [
         (["songs", "--overwrite"], "discard it each time"),
         (["songs", "--dry-run"], "with --dry-run"),
-        (["--files-from", "list.txt"], "needs folders"),
+        (["--from", "list.txt"], "needs folders"),
         (["gone"], "no such file or folder"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home):
     code, stdout, stderr = audiorec("manifest", "m", "--json", cwd=home)
     assert (code, json.loads(stdout)["songs"], json.loads(stdout)["unseen"]) == (3, 1, 1)
     assert f"warning: {home}/m/shut: {CLOSED}" in stderr
-    code, _, _ = audiorec("shards", "all", "manifest.parquet", "1", "-o", "parts", "-q", cwd=home)
+    code, _, _ = audiorec("shards", "manifest.parquet", "1", "-o", "parts", "-q", cwd=home)
     assert code == 3
     (row,) = rows(home / "parts/part-00000-of-00001.errors.parquet").values()
     assert (row["song_id"], row["stage"], row["message"]) == ("shut/", "walk", CLOSED)

@@ -24,7 +24,7 @@ COMMANDS = [
     "extract . --out new/vecs.parquet --jobs 2 --features new/features.parquet",
     "extract . --out new/vecs.parquet --dry-run",
     "extract . --out new/vecs.parquet --id-from tag:isrc",
-    "shards all m.parquet 2 --out new",
+    "shards m.parquet 2 --out new",
     "manifest . --out new/m.parquet",
     "classify one.wav",
     "tags one.wav",
@@ -139,7 +139,7 @@ def test_a_program_in_the_folder_runs_its_own_modules_and_no_false_libraries(mus
 @pytest.mark.parametrize(("runner", "package"), [("ray", "ray"), ("dask", "distributed")])
 def test_a_cluster_of_our_own_runs_nothing_that_lies_beside_the_music(music, runner, package):
     needs(package)
-    command = f"shards all m.parquet 2 --out new --runner {runner}"
+    command = f"shards m.parquet 2 --out new --runner {runner}"
     names = [*LIBRARIES, *STANDARD, *OURS, package, "cloudpickle", "signal"]
     with planted(names, music) as marks:
         done = run(COMMAND, *command.split(), folder=music)

@@ -297,7 +297,7 @@ def bad_names(tmp_path):
         ("listening", "check", "log.parquet"),
         ("recall", "train", "youtube-dnn", "-i", "log.parquet", "-v", "vecs.parquet", "-o", "m"),
         ("recall", "users", "--import", "log.parquet", "--out", "u.parquet"),
-        ("extract", "--manifest", "log.parquet"),
+        ("extract", "--from", "log.parquet"),
         ("heads", "train", "log.parquet", "--task", "t", "-o", "h"),
     ],
 )
@@ -353,7 +353,7 @@ def test_lists_from_a_stream_without_end_are_refused(tmp_path):
     script = "from audiorec_cli.main import main; main()"
     with Path("/dev/zero").open() as endless:
         ran = subprocess.run(
-            [sys.executable, "-c", script, "extract", "--files-from", "-", "--dry-run"],
+            [sys.executable, "-c", script, "extract", "--from", "-", "--dry-run"],
             stdin=endless,
             capture_output=True,
             text=True,
@@ -431,7 +431,7 @@ def test_only_line_feeds_end_a_line_of_a_list(tmp_path, monkeypatch, capfd):
         write_song(tmp_path / name, seed=seed, seconds=1.6)
     (tmp_path / "list.txt").write_text("\n".join(names) + "\r\n", newline="")
     monkeypatch.chdir(tmp_path)
-    asked = ("extract", "--files-from", "list.txt", "-j1", "-q", "--out", "v.parquet")
+    asked = ("extract", "--from", "list.txt", "-j1", "-q", "--out", "v.parquet")
     code, _, err = run_command(monkeypatch, capfd, *asked)
     assert code == 0, err
     assert Library.open("v.parquet").ids == tuple(sorted(names))

@@ -124,11 +124,12 @@ CASES = {
         ("songs", "--id-from", "tag:isrc", "--dry-run"),
     ],
     "manifest": [("songs", "-o", f"m{ODD}.parquet"), ("songs", "-o", "m.csv", "--json")],
-    "shards one": [
+    "shards": [
         (ABSENT, "0/2", "-o", "p"),
         ("m.parquet", "0/2", "-o", f"parts {ODD}", "-j1", "--json"),
+        ("m.parquet", "2", "-o", f"parts {ODD}", "-j1"),
+        (ABSENT, "1", "-o", "p"),
     ],
-    "shards all": [("m.parquet", "2", "-o", f"parts {ODD}", "-j1"), (ABSENT, "1", "-o", "p")],
     "similar": [(IDS[0],), (IDS[0], "--json", "--why"), (IDS[0], "--m3u8", "-"), (LINES,)],
     "neighbours": [("-o", f"n{ODD}.parquet", "--json"), ("-o", "n.parquet", "-v", ABSENT)],
     "path": [(IDS[0], IDS[1]), (IDS[0], IDS[1], "--json"), (IDS[0], LINES)],

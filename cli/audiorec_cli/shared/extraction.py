@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
 from audiorec.options import chooses, deletes, unguards, writes
@@ -13,11 +13,11 @@ from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
     ADVANCED,
     AllowFailuresOption,
-    DeviceOption,
     JobsOption,
     JsonOption,
     QuietOption,
 )
+from audiorec_cli.shared.settings import made
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import ExtractorConfig
@@ -25,12 +25,52 @@ if TYPE_CHECKING:
     from audiorec.runs.workers import Limits
 
 MIB = 1 << 20
-TimeoutOption = Annotated[
-    float, unguards(min=1, help="Time limit per song in seconds.", panel=ADVANCED)
-]
-MemoryLimitOption = Annotated[
-    int, unguards(min=1024, help="Address space limit per process in MiB.", panel=ADVANCED)
-]
+SETTINGS = ("audiorec_cli.shared.extraction:Tuning",)
+LEAST = {"timeout": 1, "memory": 1024, "max_duration": 1, "settle": 0.1, "every": 0.5}
+ENGINES: tuple[Any, ...] = ("onnx", "torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What few change; limits protect against hostile files.
+
+    Attributes
+    ----------
+    timeout : float
+        Seconds per song.
+    memory : int
+        MiB of address space per process.
+    max_duration : float
+        Seconds; longer songs are refused.
+    hop : float, optional
+        Seconds between segments; 6 is a quarter faster than the network's own (3).
+    settle : float
+        With --watch: a file is complete after so many seconds without a change.
+    every : float
+        With --watch: scan all folders at least every so many seconds.
+
+    Raises
+    ------
+    InputError
+        If a value is not positive.
+    """
+
+    timeout: float = 900.0
+    memory: int = 4096
+    max_duration: float = 14_400.0
+    hop: float | None = None
+    settle: float = 10.0
+    every: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be {least:g} or more, got {getattr(self, name):g}")
+
+    @property
+    def limits(self) -> "Limits":
+        """The limits on time and memory per song."""
+        return limits_of(self.timeout, self.memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +92,18 @@ class Extraction:
     json: JsonOption = False
     backbone: BackboneOption = None
     head: HeadOption = None
-    hop: Annotated[
-        float | None,
+    engine: Annotated[
+        str,
         chooses(
-            help="Seconds between segments; 6 is a quarter faster than the default 3 "
-            "(docs/decisions/0017).",
+            metavar="ENGINE",
+            help="onnx, torch or torch:cuda; torch needs the extra train.",
             panel=ADVANCED,
         ),
-    ] = None
-    engine: Annotated[
-        Literal["onnx", "torch"],
-        chooses(help="Inference engine; torch needs the extra train.", panel=ADVANCED),
     ] = "onnx"
-    device: DeviceOption = "cpu"
-    timeout: TimeoutOption = 900
-    memory_limit: MemoryLimitOption = 4096
-    max_duration: Annotated[
-        float, unguards(min=1, help="Refuse songs longer than this, in seconds.", panel=ADVANCED)
-    ] = 14_400
+    settings: Annotated[
+        list[str] | None,
+        unguards("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
+    ] = None
     max_failures: Annotated[
         str | None,
         unguards(metavar="N|N%", help="Stop after this many failures: 20, or 5%.", panel=ADVANCED),
@@ -89,13 +123,17 @@ class Extraction:
         """Return the configuration that determines the numbers."""
         from audiorec.extraction.backbones import extractor_config
 
+        engine, _, device = self.engine.partition(":")
+        if engine not in ENGINES:
+            raise InputError(f"--engine {self.engine}: give onnx, torch or torch:DEVICE")
+        tuning = self.tuning
         return extractor_config(
             chosen_heads(self.head),
             self.backbone,
-            hop_s=self.hop,
-            engine=self.engine,
-            device=self.device,
-            max_duration_s=self.max_duration,
+            hop_s=tuning.hop,
+            engine=engine,
+            device=device or "cpu",
+            max_duration_s=tuning.max_duration,
             attributes=not self.vector_only,
             sound=not self.vector_only,
         )
@@ -108,15 +146,15 @@ class Extraction:
         return RunOptions(
             jobs=self.jobs,
             policy=own.pop("policy", policy),
-            limits=self.limits,
+            limits=self.tuning.limits,
             max_failures=_max_failures(self.max_failures),
             **own,
         )
 
     @property
-    def limits(self) -> "Limits":
-        """Return the limits on time and memory per song."""
-        return limits_of(self.timeout, self.memory_limit)
+    def tuning(self) -> Tuning:
+        """The settings that few change."""
+        return made(Tuning, self.settings)
 
     def observers(
         self, output: str, *, record: str | None, job: str = "extract"

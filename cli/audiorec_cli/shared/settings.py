@@ -42,6 +42,7 @@ def values_for(
     owner = {field.name: n for n, kind in enumerate(kinds) for field in fields(kind)}
     for text in texts or ():
         name, has_value, value = text.partition("=")
+        name = name.replace("-", "_")
         try:
             if name not in owner or name in but:
                 names = ", ".join(sorted(set(owner) - set(but)))

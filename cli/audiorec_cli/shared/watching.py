@@ -12,14 +12,12 @@ from audiorec.errors import BusyStoreError, InputError
 from audiorec.options import chooses
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.extraction import Extraction
-from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.progress import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.run import RunOptions
 
-SETTLE_S, EVERY_S = 10.0, 60.0  # as `audiorec.extraction.watch` has them
 NEVER_TOO_MANY = 1.0  # all songs of a batch may fail; the next batch may succeed
 GOES_ON = (
     Exit.OK,
@@ -30,20 +28,6 @@ GOES_ON = (
 WatchOption = Annotated[
     bool,
     chooses("--watch", help="Keep running: add new and changed files once they are complete."),
-]
-SettleOption = Annotated[
-    float,
-    chooses(
-        min=0.1,
-        help="--watch: a file is complete after this many seconds without a change.",
-        panel=ADVANCED,
-    ),
-]
-EveryOption = Annotated[
-    float,
-    chooses(
-        min=0.5, help="--watch: scan all folders at least every so many seconds.", panel=ADVANCED
-    ),
 ]
 
 

@@ -57,7 +57,7 @@ class SongSegments:
         return means
 
     def rows(
-        self, songs: Int64Array, *, limit: int = 0, rng: np.random.Generator | None = None
+        self, songs: Int64Array, *, limit: int = 0, rng: "np.random.Generator | None" = None
     ) -> tuple[Int64Array, Int64Array]:
         """Return the rows of some songs, in the order of `songs`, ascending within each song.
 
@@ -87,7 +87,7 @@ def _chosen(
     owner: Int64Array,
     counts: Int64Array,
     limit: int,
-    rng: np.random.Generator | None,
+    rng: "np.random.Generator | None",
 ) -> BoolArray:
     """Return a mask of the rows to keep, so that no song has more than `limit`."""
     if rng is None:  # keep row i of T where i * limit / T passes a whole number

@@ -466,7 +466,7 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
             return run
     raise MissingFileError(
         f"{name}: not a record of a run, not an output with one, and not the id of a run in "
-        f"{folder}; to list runs: audiorec runs list"
+        f"{folder}; to list runs: audiorec runs"
     )
 
 

@@ -1,4 +1,4 @@
-"""``audiorec runs``: list, show and compare the records of past runs."""
+"""``audiorec runs``: list past runs, show one, or compare two."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,52 +8,66 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.pages import command, group
 
 if TYPE_CHECKING:
     from audiorec.runs.record import JobRun, RunDifference
 
-app = group(
-    """List, show and compare past runs: every job leaves a record beside its output.
-
-    Examples
-    --------
-    audiorec runs list
-    audiorec runs show vecs.parquet
-    audiorec runs diff vecs.parquet
-    """
-)
-FolderOption = Annotated[
-    Path, reads("--folder", metavar="FOLDER", help="Folder of records to find an id in.")
-]
-RunArgument = Annotated[
-    str, argument(metavar="RUN", help="An output, its record, or the start of an id.")
-]
 HERE = Path()
 MAIN_COUNTS = ("failed", "users", "songs", "rows", "lists", "buckets", "extracted", "opened")
 SHOWN_COUNTS = 3
 SHOWN_DRIFTS = 10
 
 
-@command(app, "list")
-def list_runs(
-    place: Annotated[
-        Path, argument(metavar="[FOLDER]", help="A folder, or one output.", only=r".*run\.json")
-    ] = HERE,
-    job: Annotated[
-        str | None, chooses(metavar="NAME", help='Only runs of this command: "recall run".')
+def runs(
+    named: Annotated[
+        list[str] | None,
+        argument(
+            metavar="RUN",
+            help="One run to show or two to compare: outputs, or first digits of ids.",
+        ),
     ] = None,
-    last: Annotated[int, chooses(min=1, help="Maximum number of runs, the newest.")] = 50,
+    place: Annotated[
+        Path,
+        reads(
+            "--in",
+            metavar="PLACE",
+            help="The folder, or the output, whose runs are meant [default: this folder].",
+            only=r".*run\.json",
+        ),
+    ] = HERE,
+    differ: Annotated[
+        bool, chooses("--diff", help="Compare the last two runs of the output.")
+    ] = False,
+    job: Annotated[
+        str | None, chooses(metavar="NAME", help='List only runs of this command: "recall run".')
+    ] = None,
+    last: Annotated[int, chooses(min=1, help="List at most so many, the newest.")] = 50,
     json: JsonOption = False,
 ) -> None:
-    """List the runs recorded in a folder, newest first.
+    """List past runs, newest first; show one; or compare two: every job leaves a record.
+
+    A comparison shows arguments, versions, counts, durations, and drift of the scores.
 
     Examples
     --------
-    audiorec runs list
-    audiorec runs list serving --job "recall run"
-    audiorec runs list --last 10 --json
+    audiorec runs --in serving --job "recall run"
+    audiorec runs vecs.parquet --diff
+    audiorec runs 3fa91c 77b02e --json
     """
+    given = named or []
+    if len(given) > 2:
+        raise InputError(f"name one run to show or two to compare, not {len(given)}")
+    if differ and len(given) != 1:
+        raise InputError("--diff compares the last two runs of one output: name it")
+    if differ or len(given) == 2:
+        _compare(given, place, json=json)
+    elif given:
+        _show(given[0], place, json=json)
+    else:
+        _list(place, job, last, json=json)
+
+
+def _list(place: Path, job: str | None, last: int, *, json: bool) -> None:
     from audiorec.runs.record import find_runs, runs_of
 
     own = [] if place == HERE else runs_of(str(place))
@@ -83,16 +97,7 @@ def list_runs(
     print_table(heads, rows, title=f"{len(shown)} of {len(runs)} runs")
 
 
-@command(app)
-def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False) -> None:
-    """Show one run: its command, versions, counts, durations and warnings.
-
-    Examples
-    --------
-    audiorec runs show vecs.parquet
-    audiorec runs show vecs.parquet.run.json --json
-    audiorec runs show 3fa91c --folder serving
-    """
+def _show(run: str, folder: Path, *, json: bool) -> None:
     from audiorec.runs.record import find_run
 
     found = find_run(run, folder)
@@ -119,32 +124,16 @@ def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False
     print_table(("what", "value"), facts, title=found.output)
 
 
-@command(app)
-def diff(
-    before: RunArgument,
-    now: Annotated[str | None, argument(metavar="[RUN]", help="Run to compare with.")] = None,
-    folder: FolderOption = HERE,
-    json: JsonOption = False,
-) -> None:
-    """Compare two runs: arguments, versions, counts, durations, and drift of the scores.
-
-    With a single output, compares its last two runs.
-
-    Examples
-    --------
-    audiorec runs diff vecs.parquet
-    audiorec runs diff 3fa91c 77b02e --folder serving
-    audiorec runs diff old.parquet new.parquet --json
-    """
+def _compare(given: list[str], folder: Path, *, json: bool) -> None:
     from audiorec.runs.record import compare_runs, find_run, runs_of
 
-    if now is None:
-        runs = [run for run in runs_of(before) if not run.error]
+    if len(given) == 1:
+        runs = [run for run in runs_of(given[0]) if not run.error]
         if len(runs) < 2:
-            raise InputError(f"{before}: has {len(runs)} recorded runs, two are needed; name two")
+            raise InputError(f"{given[0]}: has {len(runs)} recorded runs, two are needed; name two")
         found = compare_runs(runs[-2], runs[-1])
     else:
-        found = compare_runs(find_run(before, folder), find_run(now, folder))
+        found = compare_runs(*(find_run(one, folder) for one in given))
     if json:
         print_json(_document(found))
         return

@@ -43,18 +43,18 @@ def test_a_night_leaves_records_that_can_be_looked_at(home, audiorec):
     assert rows == {"c.parquet": 63}
     runs = {dict(labels)["output"]: n for labels, n in found["audiorec_runs_total"].items()}
     assert runs == {"model": 1, "c.parquet": 2}
-    code, out, err = audiorec("runs", "list", "--json")
+    code, out, err = audiorec("runs", "--json")
     listed = json.loads(out)["runs"]
     assert (code, [run["job"] for run in listed].count("recall candidates")) == (0, 2), err
-    assert audiorec("runs", "list", "--job", "recall train")[1].count("recall train") == 1
-    code, out, _ = audiorec("runs", "show", "model", "--json")
+    assert audiorec("runs", "--job", "recall train")[1].count("recall train") == 1
+    code, out, _ = audiorec("runs", "model", "--json")
     run = json.loads(out)
     assert (code, run["counts"]["songs"], run["exit_code"]) == (0, 7, 0)
     assert run["arguments"][:4] == ["audiorec", "recall", "train", "popular"]
-    code, out, _ = audiorec("runs", "diff", "c.parquet", "--json")
+    code, out, _ = audiorec("runs", "c.parquet", "--diff", "--json")
     document = json.loads(out)
     assert (code, document["counts"]["rows"], document["arguments"]["added"]) == (0, [63, 63], [])
-    assert audiorec("runs", "diff", "model", "c.parquet")[1].count("arguments") == 1
+    assert audiorec("runs", "model", "c.parquet")[1].count("arguments") == 1
 
 
 def test_a_job_removes_what_a_killed_one_of_the_same_output_left(home, audiorec):
@@ -78,7 +78,7 @@ def test_a_job_that_fails_is_noted_where_a_record_is(home, audiorec):
     assert (failed.exit_code, f"error: {failed.error}\n") == (2, err)
     (labels,) = read_metrics(home / "a.prom")["audiorec_runs_total"]
     assert dict(labels) == {"output": "c.parquet", "exit_code": "2"}
-    assert failed.error in audiorec("runs", "list")[1]
+    assert failed.error in audiorec("runs")[1]
 
 
 def test_less_than_the_last_time_is_said_kept_and_counted(home, audiorec):
@@ -117,10 +117,10 @@ def test_a_person_is_in_no_record(home, audiorec):
 
 def test_one_run_is_too_few_to_compare(home, audiorec):
     write_run("c.parquet.run.json", made_run())
-    code, _, err = audiorec("runs", "diff", "c.parquet")
+    code, _, err = audiorec("runs", "c.parquet", "--diff")
     assert (code, "has 1 recorded runs, two are needed" in err) == (2, True)
     two_nights("c.parquet.run.json", output="c.parquet")
-    assert audiorec("runs", "diff", "c.parquet")[0] == 0
+    assert audiorec("runs", "c.parquet", "--diff")[0] == 0
 
 
 def test_a_textfile_of_anothers_is_refused_before_the_job(home, audiorec):
@@ -128,3 +128,12 @@ def test_a_textfile_of_anothers_is_refused_before_the_job(home, audiorec):
     code, _, err = audiorec(*train.split())
     assert (code, "not a metrics textfile" in err) == (2, True)
     assert not (home / "model").exists()
+
+
+def test_what_cannot_be_shown_is_one_line(audiorec):
+    for words, message in (
+        (("a", "b", "c"), "name one run to show or two to compare, not 3"),
+        (("--diff",), "--diff compares the last two runs of one output: name it"),
+    ):
+        code, out, err = audiorec("runs", *words)
+        assert (code, out, message in err) == (2, "", True)

@@ -205,9 +205,11 @@ CASES = {
     "backbones remove": [(LINES,), ("tiny",), ("tiny", "--json")],
     "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
     "config trust": [(ABSENT,), (".", "--revoke", "--json")],
-    "runs list": [(), ("--json",), (ABSENT,), ("odd.parquet", "--last", "1")],
-    "runs show": [("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)],
-    "runs diff": [("odd.parquet",), ("odd.parquet", "--json"), ("odd.parquet", ABSENT)],
+    "runs": [
+        *((), ("--json",), ("--in", ABSENT), ("--in", "odd.parquet", "--last", "1")),
+        *(("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)),
+        *(("odd.parquet", "--diff"), ("odd.parquet", "--diff", "--json"), ("odd.parquet", ABSENT)),
+    ],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
     "listening prepare": [

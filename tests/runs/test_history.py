@@ -43,7 +43,7 @@ def test_a_run_has_several_names(folder):
     with pytest.raises(InputError, match="the ids of 2 runs begin with it"):
         find_run("aaaa", folder)
     for name in ("beef", "3fa", "c.parquet"):
-        with pytest.raises(MissingFileError, match="to list runs: audiorec runs list"):
+        with pytest.raises(MissingFileError, match="to list runs: audiorec runs"):
             find_run(name, folder)
     (folder / "d.run.json").write_text("{}")
     with pytest.raises(StoreError, match="not a record"):

@@ -189,7 +189,7 @@ def cold_start(folder: Path, songs: int) -> list[str]:
 
 STAGES = (
     Stage("store compact", "song", (2_000, 60_000, 200_000, 600_000), compact, lambda n: n),
-    Stage("index build", "song", (30_000, 100_000, 300_000), index, lambda n: n),
+    Stage("index", "song", (30_000, 100_000, 300_000), index, lambda n: n),
     Stage(
         "listening prepare",
         "play",

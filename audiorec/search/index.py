@@ -240,13 +240,13 @@ def find_index(
     if not sidecar_path(path).exists() and not path.exists():
         return None, ""
     option = "" if by == usual_space(store) else f" --by {by}"
-    again = f"all songs were compared instead; rebuild it: audiorec index build{option}"
+    again = f"all songs were compared instead; rebuild it: audiorec index{option}"
     try:
         info = read_info(path)
         if info.extractor_id != store.metadata.extractor_id:
             raise SpecMismatchError(
                 f"{path}: built for extractor {info.extractor_id}, but {store.path} was made by "
-                f"{store.metadata.extractor_id}: rebuild it (audiorec index build) or remove it"
+                f"{store.metadata.extractor_id}: rebuild it (audiorec index) or remove it"
             )
         if stale := _stale(store, info, by, weighting):
             return None, f"{path}: {stale}; {again}"

@@ -139,10 +139,10 @@ def read_info(path: Path) -> IndexInfo:
         content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
     except FileNotFoundError as error:
         raise MissingStoreError(
-            f"{sidecar}: no such file; build it: audiorec index build"
+            f"{sidecar}: no such file; build it: audiorec index"
         ) from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"{sidecar}: damaged; rebuild it: audiorec index build") from error
+        raise StoreError(f"{sidecar}: damaged; rebuild it: audiorec index") from error
     schema = content.pop("schema", None)
     if schema not in (SCHEMA, SCHEMA_OF_PIECES, SCHEMA_OF_SOUND):
         raise StoreError(f"{sidecar}: not an index sidecar that this audiorec can read")

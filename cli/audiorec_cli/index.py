@@ -8,29 +8,14 @@ from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import file_size, print_facts, print_json, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
-from audiorec_cli.shared.options import ADVANCED, JsonOption
-from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.index_files import IndexInfo
 
-PIECE_SONGS = 1 << 20  # as in `audiorec.search.index_build`, without importing it for help
 
-app = group(
-    """Build an index of a large store, for a faster similar; needs the extra faiss.
-
-    Examples
-    --------
-    audiorec index build
-    audiorec info
-    audiorec similar jazz-vibraphone.mp3
-    """
-)
-
-
-@command(app, here="writes an index beside a local store")
-def build(
+def index(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
@@ -53,15 +38,6 @@ def build(
     ] = "ivf",
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
-    piece_songs: Annotated[
-        int,
-        chooses(
-            min=8,
-            metavar="N",
-            help="Songs per faiss file; a larger store gets several.",
-            panel=ADVANCED,
-        ),
-    ] = PIECE_SONGS,
     *,
     engines: Engines,
 ) -> None:
@@ -71,9 +47,9 @@ def build(
 
     Examples
     --------
-    audiorec index build
-    audiorec index build --kind hnsw
-    audiorec index build --vectors vecs.parquet --by vector --kind flat --json
+    audiorec index
+    audiorec index --kind hnsw
+    audiorec index --vectors vecs.parquet --by vector --kind flat --json
     """
     from audiorec.search.index_build import build_index
     from audiorec.search.index_files import index_path
@@ -86,11 +62,9 @@ def build(
         )
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
-    with job("index build", target, metrics_textfile) as done:
+    with job("index", target, metrics_textfile) as done:
         with engines.work() as work:
-            info = build_index(
-                store, target, by=by, kind=kind, piece_songs=piece_songs, engine=work.engine
-            )
+            info = build_index(store, target, by=by, kind=kind, engine=work.engine)
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
     if target.resolve() != index_path(store.path).resolve():

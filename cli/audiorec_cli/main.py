@@ -37,6 +37,7 @@ HERE = {
     "retag": "writes to local songs",
     "browse": "shows a local library",
     "serve": "serves a local library",
+    "index": "writes an index beside a local store",
 }
 # Renamed commands: the first words of the old command line, and the new command.
 MOVED = {
@@ -70,6 +71,7 @@ MOVED = {
     ("store", "compact"): "store merge",
     ("store", "info"): "info",
     ("index", "info"): "info",
+    ("index", "build"): "index",
     ("tags", "--model"): "classify SONG --tags 3 (one network; docs/backbones.md adds the other)",
     ("tags",): "classify SONG --tags 3",
     ("plot", "compare"): "plot song A B",

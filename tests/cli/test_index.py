@@ -1,6 +1,7 @@
 """``audiorec index``: what it prints, writes and refuses, and what `similar` makes of it."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ def home(tmp_path, monkeypatch):
 
 def test_build_info_and_similar(home, audiorec):
     plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
-    code, out, err = audiorec("index", "build", "--kind", "hnsw", "--json")
+    code, out, err = audiorec("index", "--kind", "hnsw", "--json")
     assert code == 0, err
     built = json.loads(out)
     head = (built["schema"], built["kind"], built["state"])
@@ -60,31 +61,29 @@ def test_build_info_and_similar(home, audiorec):
 
 def test_sound_is_indexed_and_another_space_on_request(home, audiorec):
     add_lists(home / "vecs.parquet", sound=random_sound(len(IDS)))
-    code, out, err = audiorec("index", "build", "--kind", "flat", "--json")
+    code, out, err = audiorec("index", "--kind", "flat", "--json")
     assert (code, json.loads(out)["by"]) == (0, "sound"), err
     assert audiorec("similar", "07.flac", "--json")[2] == ""
     err = audiorec("similar", "07.flac", "--by", "vector", "--json")[2]
     assert "vecs.faiss: is of sound, and songs are compared by vector" in err
-    out = audiorec("index", "build", "--kind", "flat", "--by", "vector", "--json")[1]
+    out = audiorec("index", "--kind", "flat", "--by", "vector", "--json")[1]
     assert json.loads(out)["by"] == "vector"
     assert audiorec("similar", "07.flac", "--by", "vector", "--json")[2] == ""
 
 
 def test_info_prints_lines_for_a_person(home, audiorec):
-    audiorec("index", "build", "--kind", "flat")
+    audiorec("index", "--kind", "flat")
     (line,) = (one for one in audiorec("info")[1].splitlines() if one.startswith("index:"))
     assert "state fresh, by vector, kind flat, exact True, songs 60" in line
 
 
-def test_a_large_store_has_an_index_in_pieces(home, audiorec):
-    from audiorec.search.index_build import PIECE_SONGS
-    from audiorec_cli import index
+def test_a_large_store_has_an_index_in_pieces(home, audiorec, monkeypatch):
+    from audiorec.search import index_build
 
-    assert index.PIECE_SONGS == PIECE_SONGS
+    in_pieces = partial(index_build.build_index, piece_songs=25)
+    monkeypatch.setattr(index_build, "build_index", in_pieces)
     plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
-    code, out, err = audiorec(
-        "index", "build", "--kind", "flat", "--piece-songs", "25", "--jobs", "2", "--json"
-    )
+    code, out, err = audiorec("index", "--kind", "flat", "--jobs", "2", "--json")
     assert code == 0, err
     built = json.loads(out)
     assert (built["pieces"], built["songs"], built["state"]) == (3, 60, "fresh")
@@ -100,7 +99,7 @@ def test_a_large_store_has_an_index_in_pieces(home, audiorec):
 
 
 def test_a_stale_index_is_said_and_not_used(home, audiorec):
-    audiorec("index", "build", "--kind", "flat")
+    audiorec("index", "--kind", "flat")
     write_store(home / "vecs.parquet", seed=1)
     code, out, err = audiorec("similar", "07.flac", "--json")
     assert code == 0
@@ -111,7 +110,7 @@ def test_a_stale_index_is_said_and_not_used(home, audiorec):
 
 
 def test_an_index_of_another_extractor_is_refused(home, audiorec):
-    audiorec("index", "build", "--kind", "flat")
+    audiorec("index", "--kind", "flat")
     write_store(home / "vecs.parquet", extractor_id="two")
     code, out, err = audiorec("similar", "07.flac")
     assert (code, out) == (2, "")
@@ -120,7 +119,7 @@ def test_an_index_of_another_extractor_is_refused(home, audiorec):
 
 
 def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
-    code, _, err = audiorec("index", "build", "--out", "other.faiss", "--kind", "flat")
+    code, _, err = audiorec("index", "--out", "other.faiss", "--kind", "flat")
     assert code == 0
     assert "similar only looks for an index at vecs.faiss" in err
     assert "index" not in json.loads(audiorec("info", "--json")[1])
@@ -129,13 +128,13 @@ def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["build", "--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
-        (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a valid Parquet"),
-        (["build", "--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
-        (["build", "--out", "."], 2, "it is a folder, or its folder does not exist"),
-        (["build", "--out", "no/where.faiss"], 2, "its folder does not exist"),
-        (["build", "--out", "vecs.parquet"], 2, "vecs.parquet: is the store itself"),
-        (["build", "--kind", "tree"], 2, "tree"),
+        (["--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
+        (["--vectors", "cut.parquet"], 4, "cut.parquet: not a valid Parquet"),
+        (["--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
+        (["--out", "."], 2, "it is a folder, or its folder does not exist"),
+        (["--out", "no/where.faiss"], 2, "its folder does not exist"),
+        (["--out", "vecs.parquet"], 2, "vecs.parquet: is the store itself"),
+        (["--kind", "tree"], 2, "tree"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_writes_nothing(home, audiorec, arguments, code, message):

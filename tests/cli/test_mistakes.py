@@ -74,7 +74,7 @@ LINES = [
     "store export {store} --format duckdb -o -",
     "store aliases {store}",
     "store aliases --add {ids}",
-    "index build -v {store}",
+    "index -v {store}",
     "listening check {log}",
     "listening check {table} --kind candidates",
     "listening check {table} --kind targets",

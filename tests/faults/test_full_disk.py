@@ -21,7 +21,7 @@ JOBS = {
     "run": "recall run --config recall.toml",
 }
 EXTRAS = {
-    "index": ("faiss", "index build -v vecs.parquet --out o/out"),
+    "index": ("faiss", "index -v vecs.parquet --out o/out"),
     "train, by steps": ("torch", "recall train sasrec -i plays.csv --epochs 1 --out o/out"),
 }
 

@@ -210,7 +210,7 @@ CASES = {
         *(("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)),
         *(("odd.parquet", "--diff"), ("odd.parquet", "--diff", "--json"), ("odd.parquet", ABSENT)),
     ],
-    "index build": [(), ("-o", f"{ODD}/i.faiss")],
+    "index": [(), ("-o", f"{ODD}/i.faiss")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
     "listening prepare": [
         ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),

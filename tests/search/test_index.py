@@ -128,7 +128,7 @@ def test_a_changed_store_is_searched_without_its_index(path, metadata, vectors):
     space = store.space()
     assert (space.index, space.exact) == (None, True)
     assert "built for an earlier state of vecs.parquet" in space.note
-    assert "audiorec index build" in space.note
+    assert "audiorec index" in space.note
     assert store.similar("007", 1) == store.similar(changed[7], 2)[1:]
     assert space.matrix is store.space(use_index=False).matrix
     build_index(store, kind="flat")
@@ -254,7 +254,7 @@ def test_refusals(tmp_path, metadata, path):
     space = Library.open(path).space()
     with pytest.raises(InputError, match="k must be at least 1, got 0"):
         space.search(space.units([0]), 0)
-    with pytest.raises(StoreError, match="no such file; build it: audiorec index build"):
+    with pytest.raises(StoreError, match="no such file; build it: audiorec index"):
         read_info(tmp_path / "gone.faiss")
 
 
@@ -477,12 +477,12 @@ def test_an_index_of_another_space_is_not_used(sounding):
     space = store.space()
     assert (space.by, space.index) == ("sound", None)
     assert "is of vector, and songs are compared by sound; all songs were compared" in space.note
-    assert space.note.endswith("rebuild it: audiorec index build")
+    assert space.note.endswith("rebuild it: audiorec index")
     assert store.space("vector").index is not None
     build_index(store, kind="flat")
     space = Library.open(sounding).space("vector")
     assert (space.by, space.index) == ("vector", None)
-    assert space.note.endswith("rebuild it: audiorec index build --by vector")
+    assert space.note.endswith("rebuild it: audiorec index --by vector")
 
 
 def test_an_index_of_other_sounds_is_stale(sounding):

@@ -22,7 +22,7 @@ SHARED = (
         "--runner ray:ADDRESS or dask:ADDRESS",
         (
             *("recall candidates", "recall evaluate", "recall fuse", "recall run", "recall train"),
-            *("listening prepare", "index build", *COLD_START),
+            *("listening prepare", "index", *COLD_START),
         ),
     ),
 )

@@ -138,9 +138,7 @@ def read_info(path: Path) -> IndexInfo:
         text = read_own(sidecar, MAX_SIDECAR_BYTES)
         content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
     except FileNotFoundError as error:
-        raise MissingStoreError(
-            f"{sidecar}: no such file; build it: audiorec index"
-        ) from error
+        raise MissingStoreError(f"{sidecar}: no such file; build it: audiorec index") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{sidecar}: damaged; rebuild it: audiorec index") from error
     schema = content.pop("schema", None)

@@ -12,7 +12,7 @@ from audiorec_cli.shared.console import Exit, print_json, print_table
 from audiorec_cli.shared.options import JsonOption
 
 CORE = (
-    "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag typer"
+    "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag click"
 ).split()
 COMMAND = "audiorec_cli.main:main"  # by which releases under the former name are known as ours
 EXTRAS = {"train": ("torch", "torchaudio"), "plot": ("librosa", "matplotlib")}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from audiorec.options import Option
+from audiorec.options import chooses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,16 @@ class RecommendQuestion:
     """
 
     user_id: str = ""
-    k: Annotated[int, Option("Number of songs.", names=("--k", "-k"), least=1)] = 30
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 30
     entry: Annotated[
-        Literal["daily", "radio", "discover", "new"], Option("The product that the list is for.")
+        Literal["daily", "radio", "discover", "new"],
+        chooses(help="The product that the list is for."),
     ] = "daily"
     what: Annotated[
         Literal["songs", "mixes", "lists"],
-        Option("Songs; mixes, one list per genre or artist of the user; or playlists by users."),
+        chooses(
+            help="Songs; mixes, one list per genre or artist of the user; or playlists by users."
+        ),
     ] = "songs"
 
 

@@ -5,7 +5,7 @@ LISTENING = ("listening prepare", "listening graph", "listening correlate")
 HISTORIES = ("recall train", "recall candidates", "recall users")
 OTHER_LOGS = (
     *("recall evaluate", "recall songs", "recall fuse", "recall tune", "recall export"),
-    *("recommend", "listening check", "browse", "plot user"),
+    *("recommend", "listening check"),
 )
 LOGS = (*HISTORIES, *LISTENING, *OTHER_LOGS, *COLD_START)
 # Options of several commands: the old one, what says the same now, and the commands.

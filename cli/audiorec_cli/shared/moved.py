@@ -76,6 +76,9 @@ def moved() -> dict[tuple[str, ...], str]:
             old, _, new = name.partition(":")
             setting = (new or old).replace("-", "_")
             found[f"{command} --{old}"] = f"{command} --set {setting}=VALUE"
+    for command in ("browse", "plot user"):
+        reads = f"{command} (it reads the whole log)"
+        found |= {f"{command} {old}": reads for old in ("--since", "--until", "--utc-offset")}
     for old, new, commands in SHARED:
         found |= {f"{command} {old}": f"{command} {new}" for command in commands}
     return {tuple(old.split()): new for old, new in found.items()}

@@ -31,6 +31,7 @@ PANELS = {
         *("index", "runs", "config"),
     ),
 }
+FOLDERS = dict(zip(PANELS, ("library", "listen", "recommend", "train"), strict=True))
 # Commands that work on local files alone, and what they do with them.
 HERE = {
     "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
@@ -166,7 +167,7 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         panel = self._panels[name]
         if name not in self._loaded:
-            module = import_module(f"audiorec_cli.{name.replace('-', '_')}")
+            module = import_module(f"audiorec_cli.{FOLDERS[panel]}.{name.replace('-', '_')}")
             found: Any = getattr(module, "app", None)
             if found is None:
                 alone = click.Group()

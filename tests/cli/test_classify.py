@@ -195,7 +195,7 @@ def test_limits_are_kept_and_a_song_that_hangs_costs_itself(home, classify, monk
     for name in ("hang.wav", "z.wav"):
         write_song(tmp_path / name, seed=0, seconds=3.0)
     limits = Limits(timeout_s=4, memory_bytes=4 << 30)
-    monkeypatch.setattr("audiorec_cli.classify.limits_of", lambda: limits)
+    monkeypatch.setattr("audiorec_cli.library.classify.limits_of", lambda: limits)
     code, out, err = classify(tmp_path, "-j", "2")
     assert code == 3
     assert "hang.wav: timeout" in err

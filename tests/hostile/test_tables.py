@@ -457,7 +457,7 @@ def test_a_metrics_file_with_an_odd_path_is_known_again(tmp_path, monkeypatch, c
 def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
     needs("matplotlib")
     from audiorec.evaluation.classification import report
-    from audiorec_cli.heads import _draw
+    from audiorec_cli.train.heads import _draw
 
     labels = np.repeat([0, 1], 4)
     found = report(

@@ -18,7 +18,7 @@ from command import run_command
 from needs import needs
 from served_library import BEARER, SONGS, TOKEN, server_id, serving, write_served
 
-from audiorec_cli.bliss_mixer import store_of
+from audiorec_cli.listen.bliss_mixer import store_of
 
 httpx = needs("httpx")
 ROOT = Path(__file__).parents[3]
@@ -212,7 +212,7 @@ class Lyrion:
 
 
 def test_lyrion_is_told_the_port():
-    from audiorec_cli.bliss_mixer import tell_lyrion
+    from audiorec_cli.listen.bliss_mixer import tell_lyrion
 
     lyrion = Lyrion()
     try:
@@ -225,7 +225,7 @@ def test_lyrion_is_told_the_port():
 
 
 def test_a_lyrion_that_is_not_there_is_said(capsys):
-    from audiorec_cli.bliss_mixer import tell_lyrion
+    from audiorec_cli.listen.bliss_mixer import tell_lyrion
 
     tell_lyrion("http://127.0.0.1:9/jsonrpc.js", 4711)
     assert "cannot report the port 4711" in capsys.readouterr().err
@@ -235,7 +235,7 @@ def test_the_mixer_is_started_as_the_plugin_starts_it(store, tmp_path):
     """``bliss-mixer --db CACHE/bliss.db --address 127.0.0.1 --port N``: the link is a store's."""
     link = tmp_path / "bliss.db"
     link.symlink_to(store)
-    script = "from audiorec_cli.bliss_mixer import main; main()"
+    script = "from audiorec_cli.listen.bliss_mixer import main; main()"
     command = [sys.executable, "-c", script, "--db", str(link), "--address", "127.0.0.1"]
     with subprocess.Popen(
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

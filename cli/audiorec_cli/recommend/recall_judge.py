@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.recall_space import in_one_space
+from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check

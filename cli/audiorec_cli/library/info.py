@@ -142,7 +142,7 @@ def _index(store: "Library") -> dict[str, Any]:
     """Describe the index beside a store; empty without one."""
     from audiorec.search.index import check_index
     from audiorec.search.index_files import index_path, read_info
-    from audiorec_cli.index import index_facts
+    from audiorec_cli.train.index import index_facts
 
     path = index_path(store.path)
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from audiorec.options import argument, reads, writes
-from audiorec_cli.extract import no_songs, say_unseen
+from audiorec_cli.library.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, counted, file_size, print_json, say
 from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
 

@@ -7,9 +7,9 @@ import click
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.extract import no_songs
-from audiorec_cli.recall_near import print_near
-from audiorec_cli.recall_portrait import show_portraits
+from audiorec_cli.library.extract import no_songs
+from audiorec_cli.recommend.recall_near import print_near
+from audiorec_cli.recommend.recall_portrait import show_portraits
 from audiorec_cli.shared.console import Exit, print_document, print_json, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded

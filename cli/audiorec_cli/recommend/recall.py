@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
-from audiorec_cli import (
+from audiorec_cli.recommend import (
     recall_export,
     recall_judge,
     recall_lists,

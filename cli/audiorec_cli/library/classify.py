@@ -13,7 +13,7 @@ import click
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses
-from audiorec_cli.extract import no_songs
+from audiorec_cli.library.extract import no_songs
 from audiorec_cli.shared.console import (
     Exit,
     duration,

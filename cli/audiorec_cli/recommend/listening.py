@@ -7,7 +7,7 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
-from audiorec_cli import listening_correlate, listening_graph, listening_import
+from audiorec_cli.recommend import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind

@@ -1,0 +1,1 @@
+"""Commands of a library: extract songs, describe, label, draw, check and export a store."""

@@ -1,0 +1,1 @@
+"""Commands that find songs to listen to, and serve them."""

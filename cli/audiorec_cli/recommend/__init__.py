@@ -1,0 +1,1 @@
+"""Commands that learn from listening and recommend: logs, channels, lists, federation."""

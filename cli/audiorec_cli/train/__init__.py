@@ -1,0 +1,1 @@
+"""Commands for heads, networks, many machines, indexes, records and settings."""

@@ -37,6 +37,7 @@
     ├── SubsonicError            an OpenSubsonic request is answered with an error code
     ├── NotThereError            a request for something that does not exist
     ├── StaleSnapshotError       models were replaced while a request was answered
+    ├── OutOfTurnError           a party of a federation asks for what has no place now
     ├── OverdueError             a server's work has passed its deadline
     ├── RefusedRequest           a request is refused; has the response
     └── _TooFewError             an index found too few songs; exact search instead

@@ -17,6 +17,7 @@ from audiorec.audio.readers import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError
+from audiorec.recall.federated.link import OutOfTurnError
 from audiorec.runs.timing import OverdueError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 SIGNALS = {
     *(DecoderError, NotFiniteError, UnusableRowError, _ReadAgainError, _TooFewError),
     *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
+    OutOfTurnError,
 }
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3"), "vecs.parquet"),

@@ -334,7 +334,7 @@ class _Song:
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:
             hours, limit = seconds / 3600, self._max_duration_s / 3600
-            reason = f"at least {hours:.2f} h long; the limit is {limit:.2f} h (--set max-duration)"
+            reason = f"at least {hours:.2f} h long; the limit is {limit:.2f} h"
             raise self.error(Failure.TOO_LONG, reason)
 
     def check_block(self, block: RawBlock) -> None:

@@ -263,10 +263,7 @@ class _Child:
         self.alive = False
         code = self._process.wait()
         if self._timed_out:
-            return (
-                Failure.TIMEOUT,
-                f"took longer than {timeout_s:g} s; extract --set timeout=SECONDS raises it",
-            )
+            return Failure.TIMEOUT, f"took longer than {timeout_s:g} s"
         if code == -getattr(signal, "SIGKILL", 9):  # the name is missing on Windows
             return Failure.OOM, "the worker was killed, most likely for running out of memory"
         if code < 0:
@@ -305,7 +302,7 @@ def _answer(handler: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
     except AudiorecError as error:
         return "error", error
     except MemoryError:
-        return Failure.OOM.value, "out of memory; extract --set memory=MIB raises the limit"
+        return Failure.OOM.value, "out of memory"
     except Exception as error:  # noqa: BLE001 - the one place: a bug costs one item, not the run
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119

@@ -110,7 +110,7 @@ def test_a_night_of_recall_names_a_channel_that_proposes_nothing(home, audiorec)
 
 def test_a_person_is_in_no_record(home, audiorec):
     (home / "scrobbles.csv").write_text("artist,album,track,uts\nAyla,One,Two,1709294400\n")
-    line = "listening import lastfm scrobbles.csv --any-song --user ana-maria -o log.parquet"
+    line = "listening import lastfm scrobbles.csv --keep any --user ana-maria -o log.parquet"
     assert audiorec(*line.split())[0] == 0
     assert "ana-maria" not in (home / "log.parquet.run.json").read_text()
 

@@ -82,7 +82,7 @@ def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
         (["m.parquet"], 2, "Missing argument"),
         (["m.parquet", "0"], 2, "number of shards must be"),
         (["gone.parquet", "0/2"], 2, "cannot read the manifest"),
-        (["m.parquet", "2", "--address", "auto"], 2, "--address needs --runner"),
+        (["m.parquet", "2", "--runner", "slurm"], 2, "slurm"),
         (["m.parquet", "2", "--prune"], 2, "No such option"),
         (["m.parquet", "2", "songs"], 2, "unexpected extra argument"),
     ],

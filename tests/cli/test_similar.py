@@ -331,7 +331,7 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--by", "gone.parquet"], 2, "gone.parquet: no such file"),
         (["song 00", "--by", "tempo"], 2, "by must be one of auto, sound, vector, mean, or"),
         (["song 00", "--by", "vecs.parquet"], 4, "holds vectors of songs, not embeddings"),
-        (["song 00", "--also", "jingles"], 2, "also must be copies or non-music, got 'jingles'"),
+        (["song 00", "--also", "jingles"], 2, "'jingles' is not one of 'copies', 'non-music'"),
         (["song 00", "--embeddings", "e.parquet"], 2, "is now: audiorec similar --by embeddings"),
         (["song 00", "--keep-duplicates"], 2, "is now: audiorec similar --also copies"),
         (["song 00", "--why-long"], 2, "is now: audiorec similar --why --json"),

@@ -55,7 +55,7 @@ def test_every_option_in_the_recipes_exists(language):
     fences = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     text = "\n".join(body for name, body in fences if name == language)
     commands = re.findall(
-        r"audiorec ((?:(?:store|shards|recall) )?[a-z]+)((?:.*\\\n)*.*(?:\n +--.*)*)", text
+        r"audiorec ((?:(?:store|recall) )?[a-z]+)((?:.*\\\n)*.*(?:\n +--.*)*)", text
     )
     options = [(c, o) for c, rest in commands for o in re.findall(r"\s(--[a-z-]+)", rest)]
     assert options
@@ -67,4 +67,4 @@ def known_options(command):
     found = app
     for name in command.split():
         found = found.commands[name]
-    return {option for parameter in found.params for option in parameter.opts}
+    return {o for parameter in (*found.params, *found.shared) for o in parameter.opts}

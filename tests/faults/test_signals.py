@@ -28,7 +28,7 @@ def test_a_worker_that_is_killed_costs_its_song_alone(command):
     ended = command.end(process)
     assert ended.code == 3
     assert ended.lines[0].startswith("3 extracted (3 short), 1 failed")
-    assert "  failed: 1 oom" in ended.lines
+    assert "  failed: 1 oom (--set memory=MIB raises the limit)" in ended.lines
     command.goes_on("--retry-failed", unchanged=3)
 
 
@@ -70,7 +70,6 @@ def test_ctrl_c_while_the_songs_are_listed_is_no_traceback(command):
 def test_ctrl_c_before_the_command_has_begun_is_no_traceback(command):
     interrupted = "raise KeyboardInterrupt"
     ended = command.run(
-        prelude=f"import audiorec_cli.main as m\ndef defaults(words): {interrupted}\n"
-        "m._defaults = defaults"
+        prelude=f"import audiorec_cli.main as m\ndef call(words): {interrupted}\nm._call = call"
     )
     assert (ended.code, ended.lines) == (130, [])

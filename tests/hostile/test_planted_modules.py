@@ -27,7 +27,7 @@ COMMANDS = [
     "shards m.parquet 2 --out new",
     "manifest . --out new/m.parquet",
     "classify one.wav",
-    "tags one.wav",
+    "classify one.wav --tags 3",
     "similar one.wav",
     "similar other/new.wav",
     "playlist other/new.wav --minutes 0.1",
@@ -99,7 +99,9 @@ def test_a_command_runs_nothing_that_lies_beside_the_music(music, command):
 
 
 @pytest.mark.parametrize("value", [".", "", ":/nowhere", "/nowhere:", "other"])
-@pytest.mark.parametrize("command", ["extract . --out new/vecs.parquet", "tags one.wav"])
+@pytest.mark.parametrize(
+    "command", ["extract . --out new/vecs.parquet", "classify one.wav --tags 3"]
+)
 def test_a_relative_python_path_is_not_followed(music, command, value):
     """But for what Python imports before the command's first line."""
     with planted(LIBRARIES, music, music / "other") as marks:

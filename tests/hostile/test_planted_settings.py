@@ -21,9 +21,9 @@ PLANTS = {
     "loads models": '[recommend]\nmodels = "models"\n',
     "listens": '[browse]\nhost = "0.0.0.0"\n',
     "shows the disk": '[browse]\nroot = ["/"]\n',
-    "reads elsewhere": '[extract]\nmanifest = "s3://bucket/list.csv"\n',
+    "reads elsewhere": '[extract]\nfrom = "s3://bucket/list.csv"\n',
     "follows links": "[extract]\nfollow-links = true\n",
-    "takes all memory": "[extract]\nmemory-limit = 1000000\n",
+    "takes all memory": '[extract]\nset = ["memory=1000000"]\n',
     "hands on settings": '[recall.run]\nconfig = "theirs.toml"\n',
     "of all commands": 'out = "planted.parquet"\n',
 }

@@ -293,7 +293,7 @@ def bad_names(tmp_path):
         ("store", "verify", "vecs.parquet"),
         ("store", "export", "vecs.parquet", "-o", "v.csv"),
         ("store", "merge", "vecs.parquet", "vecs.parquet", "-o", "w.parquet"),
-        ("store", "compact", "vecs.parquet", "-o", "w.parquet"),
+        ("store", "merge", "vecs.parquet", "-o", "w.parquet"),
         ("listening", "check", "log.parquet"),
         ("recall", "train", "youtube-dnn", "-i", "log.parquet", "-v", "vecs.parquet", "-o", "m"),
         ("recall", "users", "--import", "log.parquet", "--out", "u.parquet"),

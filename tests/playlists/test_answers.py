@@ -157,7 +157,7 @@ def test_every_field_that_a_person_sets_says_what_it_is():
     for kind in (SimilarQuestion, PathQuestion, PlaylistQuestion, Choice):
         settable = {f.name for f in fields(kind)} - set(options_of(kind))
         assert settable <= {"seeds", "choice", "heads", "mean", "exclude_ids"}
-    assert (options_of(Choice)["per_artist"].names, options_of(SimilarQuestion)["k"].least) == (
+    assert (options_of(Choice)["per_artist"].names, options_of(SimilarQuestion)["k"].min) == (
         ("--max-per-artist",),
         1,
     )

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from command import run_command
 from needs import needs
+
+needs("h11")
+
 from served_library import document, snapshot_of
 from web_server import SONGS, write_music
 

@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_library import CLASSES, series, song, write_library
+from needs import needs
+
+needs("starlette")
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store

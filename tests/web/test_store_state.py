@@ -2,6 +2,10 @@
 
 import os
 
+from needs import needs
+
+needs("starlette")
+
 from made_library import CLASSES, EXTRACTOR, metadata, series, song, write_library
 from web_server import browsing
 

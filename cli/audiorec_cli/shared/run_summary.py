@@ -10,6 +10,11 @@ from audiorec_cli.shared.stores import DEFAULT
 if TYPE_CHECKING:
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
+RAISES = {
+    "timeout": "--set timeout=SECONDS",
+    "oom": "--set memory=MIB",
+    "too_long": "--set max-duration=SECONDS",
+}
 
 
 def print_counts(report: "RunReport") -> None:
@@ -33,7 +38,8 @@ def print_counts(report: "RunReport") -> None:
     if report.extracted:
         say(f"  {stage_line(report.cpu_s)}")
     for status, count in report.failures.most_common():
-        say(f"  failed: {count} {status}")
+        remedy = f" ({RAISES[status]} raises the limit)" if status in RAISES else ""
+        say(f"  failed: {count} {status}{remedy}")
     for song in report.failed_songs:
         say(f"    {song.song_id}: {song.status}: {song.message}")
     if report.failed_songs and (unnamed := report.failed - len(report.failed_songs)):

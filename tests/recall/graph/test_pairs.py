@@ -5,6 +5,9 @@ import itertools
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
+
+needs("torch")
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.learner import batches_of, blocks_of, pair_mask

@@ -26,11 +26,14 @@ class LogReading:
         Leave out rows that cannot be used, instead of refusing the log.
     rule : Path, optional
         Rule for liked songs, in TOML or JSON.
+    by : {"user", "session", "list"}, optional
+        One history per user, session or list; by default per user, or as the model was trained.
     """
 
     filter: tuple[str, ...] = ()
     skip_bad_rows: bool = False
     rule: Path | None = None
+    by: By | None = None
 
     @cached_property
     def liking(self) -> Rule:

@@ -75,7 +75,7 @@ def test_prepared_listening_trains_as_its_log_does(plays, audiorec):
     assert one.read_bytes() == other.read_bytes()
     code, _, err = audiorec(*"recall train rules -i prepared -o c --likes".split())
     assert (code, "prepared listening has only plays" in err) == (2, True)
-    code, _, err = audiorec(*"recall train rules -i prepared -o c --by session".split())
+    code, _, err = audiorec(*"recall train rules -i prepared -o c --reading by=session".split())
     assert (code, "was prepared by user" in err) == (2, True)
     (plays / "empty").mkdir()
     code, _, err = audiorec(*"recall train rules -i empty -o c".split())

@@ -30,7 +30,7 @@ def log(tmp_path, monkeypatch):
 
 def test_a_channel_is_trained_and_asked(log, audiorec):
     code, out, err = audiorec(
-        *"recall train rules -i plays.csv --by session --out model --json".split()
+        *"recall train rules -i plays.csv --reading by=session --out model --json".split()
     )
     assert code == 0, err
     assert json.loads(out)["songs"] == 4

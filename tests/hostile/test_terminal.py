@@ -263,17 +263,21 @@ CASES = {
     ],
     "recall fuse": [(ABSENT, "--out", "f.parquet")],
     "recommend": [(ODD, "-i", "good.csv"), ("u", "-i", ABSENT)],
-    "cold-start audience": [
-        ("--songs", "new.parquet", "--users", "users.parquet", "--k", "1", "-o", f"a{ODD}.parquet"),
-        ("--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),
+    "cold-start": [
         (
-            *("--songs", "two.parquet", "-i", "good.csv", "-v", STORE, "--set", "keep_known"),
-            *("--set", "include_non_music", "--set", "minimum=-1", "--keep-heard"),
-            *("-o", "a.parquet"),
+            *("audience", "--songs", "new.parquet", "--users", "users.parquet", "--k", "1"),
+            *("-o", f"a{ODD}.parquet"),
         ),
-    ],
-    "cold-start songs": [
-        ("--songs", "new.parquet", "--users", ABSENT, "--k", "1", "-o", f"a{ODD}.parquet")
+        ("audience", "--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),
+        (
+            *("audience", "--songs", "two.parquet", "-i", "good.csv", "-v", STORE),
+            *("--set", "keep_known", "--set", "include_non_music", "--set", "minimum=-1"),
+            *("--keep-heard", "-o", "a.parquet"),
+        ),
+        (
+            *("songs", "--songs", "new.parquet", "--users", ABSENT, "--k", "1"),
+            *("-o", f"a{ODD}.parquet"),
+        ),
     ],
     "federated keys": [("--out", f"k {ODD.replace('/', '')}")],
     "federated align": [("--config", ABSENT)],

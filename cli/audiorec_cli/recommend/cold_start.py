@@ -1,17 +1,17 @@
 """``audiorec cold-start``: match new songs with users, as audiences or as lists."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec.options import chooses, reads
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
-from audiorec_cli.shared.options import ADVANCED, JsonOption, OutFileOption, QuietOption
-from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.settings import SettingsOption, values_for
 from audiorec_cli.shared.stores import usual_vectors
@@ -24,17 +24,7 @@ if TYPE_CHECKING:
     from audiorec.recall.cold_start.tables import SummaryList
 
 
-app = group(
-    r"""Recommend songs without listening data, in batch jobs on Parquet files.
-
-    Examples
-    --------
-    audiorec cold-start audience --songs new.parquet --interactions plays.csv
-    audiorec cold-start audience --songs embeddings.parquet --users users.parquet
-    audiorec cold-start songs --songs embeddings.parquet --users users.parquet
-    """
-)
-
+LENGTH = {"audience": 1000, "songs": 50}  # of a list
 NAMES_SHOWN = 5  # songs named in a remark
 LEAST = "--set minimum=..."
 
@@ -127,54 +117,47 @@ class ColdStartOptions:
         told.count(**_report(plan, files.compares, inputs, output, json=self.json))
 
 
-@command(app, sets=SETTINGS)
-@recorded("cold-start audience", "output")
-def audience(
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Users for each song.")] = 1000,
-    output: OutFileOption = Path("audience.parquet"),
+def usual_output(values: Mapping[str, Any]) -> Path:
+    """Return the file that is written unless --out names one."""
+    return Path("audience.parquet" if values["lists"] == "audience" else "lists.parquet")
+
+
+@recorded("cold-start", "output", usual=usual_output)
+def cold_start(
+    lists: Annotated[
+        Literal["audience", "songs"],
+        argument(
+            metavar="audience|songs",
+            help="The users to show each new song to, or the new songs to show each user.",
+        ),
+    ],
+    k: Annotated[
+        int | None,
+        chooses("--k", "-k", min=1, help="Length of a list [default: 1000 users, 50 songs]."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        writes("--out", "-o", help="The file [default: audience.parquet, or lists.parquet]."),
+    ] = None,
     *,
     asked: ColdStartOptions,
     engines: Engines,
     done: JobSummary,
 ) -> None:
-    r"""Choose the users to show each new song to.
+    r"""Recommend songs without listening data: an audience for each new song, or songs for users.
 
     Copies of known songs, speech, noise, silence and jingles are left out. The job can be
     interrupted at any time: the same command resumes it.
 
     Examples
     --------
-    audiorec cold-start audience --songs new.parquet --interactions plays.csv
-    audiorec cold-start audience --songs embeddings.parquet --users users.parquet
     audiorec cold-start audience --songs new.parquet --interactions plays.csv \
         --set per_user=5 --set per_artist=1
-    """
-    asked.run("audience", k, output, done, engines)
-
-
-@command(app, "songs", sets=SETTINGS)
-@recorded("cold-start songs", "output")
-def song_lists(
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 50,
-    output: OutFileOption = Path("lists.parquet"),
-    *,
-    asked: ColdStartOptions,
-    engines: Engines,
-    done: JobSummary,
-) -> None:
-    r"""Choose the new songs to show each user.
-
-    Copies of known songs, speech, noise, silence and jingles are left out. The job can be
-    interrupted at any time: the same command resumes it.
-
-    Examples
-    --------
-    audiorec cold-start songs --songs embeddings.parquet --users users.parquet
+    audiorec cold-start audience --songs embeddings.parquet --users users.parquet
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
-    audiorec cold-start songs --songs new.parquet -i plays.csv --set quota=10
     """
-    asked.run("songs", k, output, done, engines)
+    asked.run(lists, k or LENGTH[lists], output or usual_output({"lists": lists}), done, engines)
 
 
 def _check(files: "ColdStartFiles") -> None:

@@ -113,9 +113,6 @@ def prepare(
     log: LogArgument,
     out: OutFolderOption,
     buckets: Annotated[int, chooses(min=1, help="Number of files to divide users into.")] = 64,
-    by: Annotated[
-        ByName, chooses(help="One sequence per user, session or list (by its column).")
-    ] = "user",
     held_out: Annotated[
         list[str] | None,
         chooses(
@@ -160,10 +157,15 @@ def prepare(
         return
     if vectors or features or side:
         raise InputError("--vectors, --features and --side are for --held-out")
-    how = reading_of(reading)
+    how = reading_of(reading, histories=True)
     if how.rule is not None:
         raise InputError("prepared listening has only plays: leave --reading rule=FILE out")
-    spec = PrepareSpec(by=by, buckets=buckets, filters=how.filter, skip_bad_rows=how.skip_bad_rows)
+    spec = PrepareSpec(
+        by=how.by or "user",
+        buckets=buckets,
+        filters=how.filter,
+        skip_bad_rows=how.skip_bad_rows,
+    )
     with engines.work(quiet=quiet) as work:
         tell = progress_lines(quiet=quiet)
         manifest = prepare_log(log, out, spec, progress=tell, engine=work.engine)

@@ -93,23 +93,30 @@ class Job:
     """How a command runs as a job: its name, and the parameter with the path of its output.
 
     With `by_day`, it can write to the folder of a day: one file, or a whole folder (see `places`).
+    `usual` returns the output if none is given.
     """
 
     name: str
     output: str
     by_day: Literal["file", "folder"] | None = None
+    usual: Callable[[Mapping[str, Any]], Path] | None = None
 
 
 def recorded(
-    name: str, output: str, *, by_day: Literal["file", "folder"] | None = None
+    name: str,
+    output: str,
+    *,
+    by_day: Literal["file", "folder"] | None = None,
+    usual: Callable[[Mapping[str, Any]], Path] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a command a job, which receives its `JobSummary` as `done`.
 
-    `output` is the parameter with the path of the output; if it is None, no record is written.
+    `output` is the parameter with the path of the output; if it is None without a `usual` one, no
+    record is written.
     """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
-        function.job = Job(name, output, by_day)  # type: ignore[attr-defined]
+        function.job = Job(name, output, by_day, usual)  # type: ignore[attr-defined]
         return function
 
     return add

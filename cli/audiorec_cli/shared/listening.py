@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNPLAYED = (  # events that are no plays, and what trains on them
     ("like", "likes", "--likes"),
-    ("playlist", "playlist entries", "--by list"),
+    ("playlist", "playlist entries", "--reading by=list"),
 )
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
@@ -61,19 +61,22 @@ ReadingOption = Annotated[
         "--reading",
         metavar="NAME=VALUE",
         help="How the log is read: skip_bad_rows, filter=looped,flood,skip-chain,shared-device, "
-        "rule=FILE for liked songs (repeatable).",
+        "rule=FILE for liked songs; one history by=session or by=list (repeatable).",
         panel=ADVANCED,
     ),
 ]
 
 
-def reading_of(texts: list[str] | None) -> "LogReading":
-    """Return how a log is read; the file of a rule may be remote."""
+def reading_of(texts: list[str] | None, *, histories: bool = False) -> "LogReading":
+    """Return how a log is read; the file of a rule may be remote.
+
+    Only a command that makes `histories` asks what they are for (by=session).
+    """
     from audiorec.files.copies import with_local
     from audiorec.files.storage import is_uri
     from audiorec.listening.reading import LogReading
 
-    given = values_for(texts, LogReading, option="--reading")[0]
+    given = values_for(texts, LogReading, but=() if histories else ("by",), option="--reading")[0]
     if "rule" in given and is_uri(str(given["rule"])):
         given["rule"] = with_local(str(given["rule"]))
     return LogReading(**given)
@@ -86,20 +89,17 @@ class ListeningOptions:
     likes: Annotated[
         bool, chooses("--likes", help="Histories are liked songs instead of plays.")
     ] = False
-    by: Annotated[
-        PlaysOf | None,
-        chooses(
-            "--by",
-            help="One history per user, session or list [default: user; list if the model is].",
-            panel=ADVANCED,
-        ),
-    ] = None
     reading: ReadingOption = None
 
     @property
     def how(self) -> "LogReading":
         """How the log is read."""
-        return reading_of(self.reading)
+        return reading_of(self.reading, histories=True)
+
+    @property
+    def by(self) -> PlaysOf | None:
+        """What a history is for; None for what is usual."""
+        return self.how.by
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
         """Read the finished plays of a log, in order of listening."""
@@ -128,16 +128,18 @@ class ListeningOptions:
             return self.by
         by_list = {channel.by == "list" for channel in channels}
         if len(by_list) > 1:
-            raise InputError("only some of the models were trained by list: choose with --by")
+            raise InputError(
+                "only some of the models were trained by list: choose: --reading by=..."
+            )
         if True not in by_list:
             return "user"
-        say("note: one history per list, as the model was trained; per user: --by user")
+        say("note: one history per list, as the model was trained; per user: --reading by=user")
         return "list"
 
     def liked(self, read: "Interactions") -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         if self.by not in (None, "user"):
-            raise InputError("--likes is per user: it cannot be combined with --by")
+            raise InputError("--likes is per user: it cannot be combined with --reading by=...")
         return self.how.liked(read)
 
 
@@ -281,7 +283,7 @@ class TrainingOptions(ListeningOptions):
         ):
             raise InputError(
                 f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}; "
-                "prepare it again: audiorec listening prepare with --by and --reading filter=..."
+                "prepare it again: audiorec listening prepare --reading by=... --reading filter=..."
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)

@@ -15,6 +15,7 @@ SHARED = (
     ("--utc-offset", "--days SINCE..UNTIL+HH:MM", LOGS),
     ("--filter", "--reading filter=NAME,NAME", (*HISTORIES, "recall evaluate", LISTENING[0])),
     ("--skip-bad-rows", "--reading skip_bad_rows", (*HISTORIES, "recall evaluate", *LISTENING)),
+    ("--by", "--reading by=UNIT", (*HISTORIES, "recall evaluate", LISTENING[0])),
     ("--rule", "--reading rule=FILE", (*HISTORIES, LISTENING[2], "listening check", *COLD_START)),
     ("--engine", "--processes N, by torchrun or --runner ray[:ADDRESS]", ("recall train",)),
     (

@@ -131,6 +131,8 @@ def places(
 ) -> Iterator[tuple[dict[str, Any], OpenOutputs]]:
     """Yield the values of a command with local paths, and its outputs; deliver these at the end."""
     values, held = dict(given), outputs()
+    if job is not None and job.usual is not None and values[job.output] is None:
+        values[job.output] = job.usual(values)
     added = {one.name for one in (DAY, LOG_DAYS) if one in declared}
     days, day = _days({name: values.pop(name) for name in added})
     visit = _Visit(days, held, job.output if job else "", here)

@@ -75,7 +75,7 @@ def loaded(home, name):
 def test_lists_of_the_library_below_its_music(home, monkeypatch, capsys):
     needs("sklearn")
     store, folder = home / "vecs.parquet", home / "music" / "lists"
-    words = ("playlists", "-v", store, "--out", folder, "--size", "3", "--include-non-music")
+    words = ("playlists", "-v", store, "--out", folder, "--size", "3", "--also", "non-music")
     code, _, err = run_command(monkeypatch, capsys, *map(str, words))
     assert code == 0, err
     mpc(home, "update", "--wait")

@@ -20,6 +20,7 @@ from beets.ui import Subcommand, UserError, print_
 from audiorec.errors import AudiorecError
 from audiorec.library.library import open_store
 from audiorec.library.readings import readings
+from audiorec.search.questions import Choice
 from audiorec.search.searchable import stored_spelling
 
 PREFIX = "audiorec_"
@@ -181,7 +182,8 @@ class AudiorecPlugin(BeetsPlugin):
         ids = [library.ids[row] for row in dict.fromkeys(seeds)]
         strange = [song for row, song in enumerate(library.ids) if row not in here]
         best: dict[int, float] = {}
-        for found in library.similar(ids, number + len(ids), exclude_ids=[*strange, *ids]):
+        choice = Choice(exclude_ids=(*strange, *ids))
+        for found in library.similar(ids, number + len(ids), choice=choice):
             for row, similarity in zip(found.rows, found.similarities, strict=True):
                 if row >= 0:
                     best[int(row)] = best.get(int(row), 0.0) + float(similarity)

@@ -1,6 +1,6 @@
 """MIND and ComiRec-SA: how lists of several interests are made, and users are embedded.
 
-history ──forward──▶ interests (K, d), shares of the songs
+    history ──forward──▶ interests (K, d), shares of the songs
     shares, recency ──▶ weights        interests ──nearest songs, by a rule──▶ one list
 
 Merge the lists of several interests into one: by similarity or by quotas; and diversify it.

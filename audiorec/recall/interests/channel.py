@@ -7,10 +7,10 @@ Merge the lists of several interests into one: by similarity or by quotas; and d
 
     similarities (K, S) of one user ──order_of──▶ songs of the user's list, best first (n,)
 
-``equal``     round robin: each interest adds its next song
-``weighted``  in proportion to the weights: an interest's n-th song comes at time
-              (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
-``merged``    by the largest similarity: the exact order of the union
+* ``equal``: round robin, each interest adds its next song
+* ``weighted``: in proportion to the weights: an interest's n-th song comes at time
+  (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
+* ``merged``: by the largest similarity, the exact order of the union
 
 A song that several interests bring takes its earliest time. Only songs that are new to the user
 and have been played count towards quotas: songs of the history, and songs without a play, keep

@@ -86,7 +86,11 @@ def test_no_candidate_for_anybody_is_an_error_that_says_why(log, audiorec):
     write_rows(log / "skips.csv", ["v,a,2024-01-01T00:00:00Z,skip"])
     cases = (
         ("other.csv", "", "it knows no song of the histories, such as 'x'"),
-        ("skips.csv", "", "no history has a song; the model was trained by user (--by)"),
+        (
+            "skips.csv",
+            "",
+            "no history has a song; the model was trained by user (--reading by=...)",
+        ),
         (
             "plays.csv",
             "--allowed not.txt",

@@ -191,7 +191,7 @@ def test_songs_that_stand_together(audiorec, train, home):
     assert not (home / "m.run").exists()
     text = (home / "log.csv").read_text().replace(",like", ",playlist")
     (home / "lists.csv").write_text(text)
-    lists = "-i lists.csv --by list -f features.parquet --set pairs=playlists".split()
+    lists = "-i lists.csv --reading by=list -f features.parquet --set pairs=playlists".split()
     model, _, _ = train(log=lists, users=())
     assert json.loads((model / "model.json").read_text())["space"] == ""
     code, _, err = audiorec(*"recall songs model -f features.parquet -o e.parquet".split())

@@ -8,6 +8,7 @@
 table, as a document (`to_dict`), as a playlist file (`to_m3u8`), with `remarks` for a person.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,12 +189,12 @@ class AnsweredSongs(Protocol):
         """Return the answer as a document of JSON values."""
 
 
-class ForPlayers:
+class ForPlayers(ABC):
     """A list that can be written as a playlist file."""
 
+    @abstractmethod
     def entries(self) -> list[dict[str, Any]]:
         """Return the columns of the songs to play, in order."""
-        raise NotImplementedError
 
     def to_m3u8(self, path: str | FilePath, *, absolute: bool = False) -> list[str]:
         """Write the list as a playlist file; see `write_m3u8`.

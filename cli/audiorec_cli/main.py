@@ -40,118 +40,6 @@ HERE = {
     "serve": "serves a local library",
     "index": "writes an index beside a local store",
 }
-# Renamed commands: the first words of the old command line, and the new command.
-MOVED = {
-    ("metric", "train"): "recall train user-audio",
-    ("metric", "embed"): "recall songs",
-    ("metric", "evaluate"): "recall evaluate MODEL --split artists",
-    ("metric", "holdout"): "listening prepare LOG --held-out test=0.2 --out FILE",
-    ("metric",): "recall train user-audio",
-    ("interactions",): "listening check",
-    ("analyze",): "listening correlate",
-    ("simulate",): "listening simulate",
-    ("similar", "--all"): "neighbours",
-    ("extract", "--attributes"): "extract (they are written unless --vector-only is given)",
-    ("extract", "--shard"): "shards MANIFEST I/N",
-    ("extract", "--shards"): "shards MANIFEST N",
-    ("runs", "list"): "runs --in PLACE",
-    ("runs", "show"): "runs RUN",
-    ("runs", "diff"): "runs RUN RUN, or runs OUTPUT --diff",
-    ("shards", "one"): "shards MANIFEST I/N",
-    ("shards", "all"): "shards MANIFEST N",
-    ("extract", "--files-from"): "extract --from FILE",
-    ("extract", "--manifest"): "extract --from FILE",
-    ("extract", "--errors"): "extract (failures stand beside the store: vecs.errors.parquet)",
-    ("extract", "--device"): "extract --engine torch:cuda",
-    ("extract", "--settle"): "extract --set settle=SECONDS",
-    ("extract", "--every"): "extract --set every=SECONDS",
-    ("store", "export", "--ddl"): "store export --format duckdb",
-    ("store", "export", "--atlas"): "store export --format atlas",
-    ("store", "sql"): "store export --format duckdb",
-    ("store", "map"): "store export --format atlas",
-    ("store", "compact"): "store merge",
-    ("store", "info"): "info",
-    ("index", "info"): "info",
-    ("index", "build"): "index",
-    ("tags", "--model"): "classify SONG --tags 3 (one network; docs/backbones.md adds the other)",
-    ("tags",): "classify SONG --tags 3",
-    ("plot", "compare"): "plot song A B",
-    ("duplicates", "--scores"): "duplicates (it reads scores.parquet beside the store)",
-    ("duplicates", "--features"): "duplicates (it reads features.parquet beside the store)",
-    ("similar", "--why-long"): "similar --why --json (all contributions)",
-    ("similar", "--mean"): "similar (each of several songs gets its share)",
-    ("playlist", "--mean"): "playlist (each of several songs gets its share)",
-    ("playlists", "--seed"): "playlists (the same library gives the same lists)",
-    ("neighbours", "--include-non-music"): "neighbours --also non-music",
-    ("users", "train"): "recall train youtube-dnn --likes --interactions LOG --out model",
-    ("users", "embed"): "recall users model --likes --interactions LOG --out users.parquet",
-    ("users", "songs"): "recall songs model --out songs.parquet",
-    ("users", "import"): "recall users --import TABLE --out users.parquet",
-    ("users",): "recall",
-    ("federated", "users"): "recall users model --profiles TABLE --out vectors.parquet",
-    ("federated", "keys", "--role"): "federated keys --out keys (the role stands in the settings)",
-    ("federated", "keys", "--days"): "federated keys --out keys (valid for two years)",
-    ("federated", "--role"): "federated --config FILE (the role stands in the settings)",
-    ("cold-start", "audience", "--features"): "cold-start audience (tastes are written)",
-    ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
-}
-# Old options of several commands, and what replaces them.
-SEARCHES = (
-    *(("similar",), ("neighbours",), ("path",), ("playlist",), ("playlists",)),
-    *(("plot", "song"), ("plot", "library")),
-)
-DRAWINGS = tuple(("plot", name) for name in ("song", "library", "user", "report"))
-LISTS = (("similar",), ("path",), ("playlist",), ("playlists",))
-EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...] = (
-    (
-        SEARCHES,
-        {
-            ("--features",): "--by sound",
-            ("--by", "features"): "--by sound",
-            ("--by", "embedding"): "--by embeddings.parquet",
-            ("--embeddings",): "--by embeddings.parquet",
-        },
-    ),
-    (
-        LISTS,
-        {("--include-non-music",): "--also non-music", ("--keep-duplicates",): "--also copies"},
-    ),
-    (
-        DRAWINGS,
-        {
-            (old,): "--size 16x9@200 (inches, dots per inch)"
-            for old in ("--width", "--height", "--dpi")
-        },
-    ),
-    (
-        (("plot", "song"), ("store", "verify")),
-        {("--scores",): "(it reads scores.parquet beside the store)"},
-    ),
-    (
-        (("serve",),),
-        {(old,): "(a constant)" for old in ("--body", "--threads")},
-    ),
-    (
-        (("classify",), ("retag",)),
-        {(old,): "(a constant)" for old in ("--timeout", "--memory-limit")},
-    ),
-)
-OF_SONGS = ("extract", "shards")  # commands that open songs
-LIMITS = {
-    "--timeout": "timeout=SECONDS",
-    "--memory-limit": "memory=MIB",
-    "--max-duration": "max-duration=SECONDS",
-    "--hop": "hop=SECONDS",
-}
-MOVED |= {(word, old): f"{word} --set {new}" for word in OF_SONGS for old, new in LIMITS.items()}
-MOVED |= {
-    (*words, *old): f"{' '.join(words)} {new}"
-    for commands, options in EVERY
-    for words in commands
-    for old, new in options.items()
-}
-
-MOVED |= moved()
 
 
 class Commands(Mapping[str, Any]):
@@ -201,7 +89,7 @@ class Root(CommandGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; for an old name, print the new one and exit with 2."""
         given = tuple(part for arg in args for part in _parts(arg))
-        for old, new in MOVED.items():
+        for old, new in moved().items():
             words = tuple(takewhile(lambda word: not word.startswith("-"), old))
             rest = old[len(words) :]
             there = (given[at : at + len(rest)] == rest for at in range(len(given)))

@@ -1,4 +1,4 @@
-"""What replaced old commands and options of the panel Recommend; how many options it has."""
+"""What replaced old commands and options; how many options the panel Recommend has."""
 
 import re
 
@@ -43,7 +43,7 @@ def test_what_replaces_it_exists(old, new):
     name = next(n for n in sorted(PAGES, key=len, reverse=True) if f"audiorec {new} ".startswith(n))
     assert hasattr(PAGES[name], "params")
     for option in re.findall(r"--[a-z-]+", new.partition("(")[0]):
-        assert option in options(PAGES[name])
+        assert option in {*options(PAGES[name]), *SHARED}
     words = [word for word in old if not word.startswith("-")]
     before = PAGES.get(" ".join(["audiorec", *words]))
     assert before is None or old[-1] not in options(before)

@@ -65,7 +65,9 @@ class Tuning:
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
-                raise InputError(f"{name} must be {least:g} or more, got {getattr(self, name):g}")
+                raise InputError(
+                    f"--set {name} must be {least:g} or more, got {getattr(self, name):g}"
+                )
 
     @property
     def limits(self) -> "Limits":

@@ -1,5 +1,119 @@
-"""Old commands and options of the panel Recommend, and what replaces them."""
+"""Old commands and options, and what replaces them."""
 
+# Renamed commands: the first words of the old command line, and the new command.
+COMMANDS = {
+    ("metric", "train"): "recall train user-audio",
+    ("metric", "embed"): "recall songs",
+    ("metric", "evaluate"): "recall evaluate MODEL --split artists",
+    ("metric", "holdout"): "listening prepare LOG --held-out test=0.2 --out FILE",
+    ("metric",): "recall train user-audio",
+    ("interactions",): "listening check",
+    ("analyze",): "listening correlate",
+    ("simulate",): "listening simulate",
+    ("similar", "--all"): "neighbours",
+    ("extract", "--attributes"): "extract (they are written unless --vector-only is given)",
+    ("extract", "--shard"): "shards MANIFEST I/N",
+    ("extract", "--shards"): "shards MANIFEST N",
+    ("runs", "list"): "runs --in PLACE",
+    ("runs", "show"): "runs RUN",
+    ("runs", "diff"): "runs RUN RUN, or runs OUTPUT --diff",
+    ("shards", "one"): "shards MANIFEST I/N",
+    ("shards", "all"): "shards MANIFEST N",
+    ("extract", "--files-from"): "extract --from FILE",
+    ("extract", "--manifest"): "extract --from FILE",
+    ("extract", "--errors"): "extract (failures stand beside the store: vecs.errors.parquet)",
+    ("extract", "--device"): "extract --engine torch:cuda",
+    ("extract", "--settle"): "extract --set settle=SECONDS",
+    ("extract", "--every"): "extract --set every=SECONDS",
+    ("store", "export", "--ddl"): "store export --format duckdb",
+    ("store", "export", "--atlas"): "store export --format atlas",
+    ("store", "sql"): "store export --format duckdb",
+    ("store", "map"): "store export --format atlas",
+    ("store", "compact"): "store merge",
+    ("store", "info"): "info",
+    ("store", "verify", "--features"): "store verify --beside features.parquet",
+    ("store", "verify", "--errors"): "store verify --beside vecs.errors.parquet",
+    ("index", "info"): "info",
+    ("index", "build"): "index",
+    ("tags", "--model"): "classify SONG --tags 3 (one network; docs/backbones.md adds the other)",
+    ("tags",): "classify SONG --tags 3",
+    ("plot", "compare"): "plot song A B",
+    ("duplicates", "--scores"): "duplicates (it reads scores.parquet beside the store)",
+    ("duplicates", "--features"): "duplicates (it reads features.parquet beside the store)",
+    ("similar", "--why-long"): "similar --why --json (all contributions)",
+    ("similar", "--mean"): "similar (each of several songs gets its share)",
+    ("playlist", "--mean"): "playlist (each of several songs gets its share)",
+    ("playlists", "--seed"): "playlists (the same library gives the same lists)",
+    ("neighbours", "--include-non-music"): "neighbours --also non-music",
+    ("users", "train"): "recall train youtube-dnn --likes --interactions LOG --out model",
+    ("users", "embed"): "recall users model --likes --interactions LOG --out users.parquet",
+    ("users", "songs"): "recall songs model --out songs.parquet",
+    ("users", "import"): "recall users --import TABLE --out users.parquet",
+    ("users",): "recall",
+    ("federated", "users"): "recall users model --profiles TABLE --out vectors.parquet",
+    ("federated", "keys", "--role"): "federated keys --out keys (the role stands in the settings)",
+    ("federated", "keys", "--days"): "federated keys --out keys (valid for two years)",
+    ("federated", "--role"): "federated (the role stands in the settings)",
+    ("cold-start", "audience", "--features"): "cold-start audience (tastes are written)",
+    ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
+}
+# Old options of several commands, and what replaces them.
+SEARCHES = (
+    *(("similar",), ("neighbours",), ("path",), ("playlist",), ("playlists",)),
+    *(("plot", "song"), ("plot", "library")),
+)
+DRAWINGS = tuple(("plot", name) for name in ("song", "library", "user", "report"))
+SONG_LISTS = (("similar",), ("path",), ("playlist",), ("playlists",))
+EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...] = (
+    (
+        SEARCHES,
+        {
+            ("--features",): "--by sound",
+            ("--by", "features"): "--by sound",
+            ("--by", "embedding"): "--by embeddings.parquet",
+            ("--embeddings",): "--by embeddings.parquet",
+        },
+    ),
+    (
+        SONG_LISTS,
+        {("--include-non-music",): "--also non-music", ("--keep-duplicates",): "--also copies"},
+    ),
+    (
+        DRAWINGS,
+        {
+            (old,): "--size 16x9@200 (inches, dots per inch)"
+            for old in ("--width", "--height", "--dpi")
+        },
+    ),
+    (
+        (("plot", "song"), ("store", "verify")),
+        {("--scores",): "(it reads scores.parquet beside the store)"},
+    ),
+    (
+        (("serve",),),
+        {(old,): "(a constant)" for old in ("--body", "--threads")},
+    ),
+    (
+        (("classify",), ("retag",)),
+        {(old,): "(a constant)" for old in ("--timeout", "--memory-limit")},
+    ),
+)
+OF_SONGS = ("extract", "shards")  # commands that open songs
+LIMITS = {
+    "--timeout": "timeout=SECONDS",
+    "--memory-limit": "memory=MIB",
+    "--max-duration": "max_duration=SECONDS",
+    "--hop": "hop=SECONDS",
+}
+COMMANDS |= {(word, old): f"{word} --set {new}" for word in OF_SONGS for old, new in LIMITS.items()}
+COMMANDS |= {
+    (*words, *old): f"{' '.join(words)} {new}"
+    for commands, options in EVERY
+    for words in commands
+    for old, new in options.items()
+}
+
+# The panel Recommend, whose options became settings.
 COLD_START = ("cold-start audience", "cold-start songs")
 LISTENING = ("listening prepare", "listening graph", "listening correlate")
 HISTORIES = ("recall train", "recall candidates", "recall users")
@@ -70,7 +184,7 @@ MOVED = {
 
 
 def moved() -> dict[tuple[str, ...], str]:
-    """Return the new command by the words of the old one."""
+    """Return the new command by the first words of the old one."""
     found = dict(MOVED)
     for command, names in SETTINGS.items():
         for name in names.split():
@@ -82,4 +196,4 @@ def moved() -> dict[tuple[str, ...], str]:
         found |= {f"{command} {old}": reads for old in ("--since", "--until", "--utc-offset")}
     for old, new, commands in SHARED:
         found |= {f"{command} {old}": f"{command} {new}" for command in commands}
-    return {tuple(old.split()): new for old, new in found.items()}
+    return COMMANDS | {tuple(old.split()): new for old, new in found.items()}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RAISES = {
     "timeout": "--set timeout=SECONDS",
     "oom": "--set memory=MIB",
-    "too_long": "--set max-duration=SECONDS",
+    "too_long": "--set max_duration=SECONDS",
 }
 
 

@@ -118,7 +118,7 @@ def test_a_person_is_in_no_record(home, audiorec):
 def test_one_run_is_too_few_to_compare(home, audiorec):
     write_run("c.parquet.run.json", made_run())
     code, _, err = audiorec("runs", "c.parquet", "--diff")
-    assert (code, "has 1 finished run of the two that --diff needs" in err) == (2, True)
+    assert (code, "has 1 of the two finished runs that --diff needs" in err) == (2, True)
     two_nights("c.parquet.run.json", output="c.parquet")
     assert audiorec("runs", "c.parquet", "--diff")[0] == 0
 

@@ -130,7 +130,9 @@ def _compare(given: list[str], folder: Path, *, json: bool) -> None:
     if len(given) == 1:
         runs = [run for run in runs_of(given[0]) if not run.error]
         if len(runs) < 2:
-            raise InputError(f"{given[0]}: has {len(runs)} finished run of the two that --diff needs")
+            raise InputError(
+                f"{given[0]}: has {len(runs)} of the two finished runs that --diff needs"
+            )
         found = compare_runs(runs[-2], runs[-1])
     else:
         found = compare_runs(*(find_run(one, folder) for one in given))

@@ -20,7 +20,8 @@ export function Scores({ row, song, compact = false }) {
   const box = useRef(null);
   const total = wave?.duration_s || length || 1;
   const has = scores && !scores.why;
-  const jump = (at) => canPlay && play(row, { at: Math.max(0, at), queue: playing.get().row === row ? undefined : [...page.get().rows] });
+  // Before the song's facts have arrived nobody knows; then the player finds out, so that no click is lost.
+  const jump = (at) => (canPlay || !song) && play(row, { at: Math.max(0, at), queue: playing.get().row === row ? undefined : [...page.get().rows] });
   const placeOf = (event) => {
     const area = box.current.getBoundingClientRect();
     return ((event.clientX - area.left) / area.width) * total;

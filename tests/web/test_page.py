@@ -158,6 +158,19 @@ def test_click_into_the_scores_to_hear_that_moment(page):
     until(page, "import('/js/player.js').then(p => p.now() < 3)")
 
 
+def test_a_click_into_the_scores_counts_before_the_facts_of_the_song_are_there(page):
+    held = []
+    page.route(re.compile(r"/api/song/\d+$"), lambda route: held.append(route))
+    cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile("^Louder$"))
+    cell.click()
+    page.wait_for_selector(".strips")
+    area = page.locator(".scores .area")
+    area.click(position={"x": area.bounding_box()["width"] * 0.5, "y": 50})
+    for route in held:
+        route.continue_()
+    wait_for_sound(page, 8.5)
+
+
 @pytest.mark.parametrize("title", ["Tabla", "Drums"])
 def test_what_the_browser_cannot_play_is_decoded_for_it(page, title):
     choose(page, title)

@@ -13,8 +13,9 @@ def pages(command=None, path=("audiorec",)):
         yield from pages(command.commands[name], (*path, name))
 
 
-def page_text(path, command):
-    """Return a page as it is printed."""
+def page_text(path, command, obj=("help", "all")):
+    """Return a page as it is printed; that of the root by ``audiorec help all``."""
+    obj = list(obj)
     settings = {"help_option_names": ["-h", "--help"]}
-    with click.Context(command, info_name=" ".join(path), **settings) as context:
+    with click.Context(command, info_name=" ".join(path), obj=obj, **settings) as context:
         return command.get_help(context)

@@ -47,3 +47,4 @@ from audiorec.extraction.shards import shard_tasks as shard_tasks
 from audiorec.extraction.watch import EVERY_S as EVERY_S
 from audiorec.extraction.watch import SETTLE_S as SETTLE_S
 from audiorec.extraction.watch import best_change_source as best_change_source
+from audiorec.extraction.watch import growing_parts as growing_parts

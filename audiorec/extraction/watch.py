@@ -15,7 +15,7 @@ unplugged. The watch continues when the folder is back.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,34 @@ EVERY_S = 60.0
 LONGEST_WAIT_S = 3600.0
 LEAST_GAP_S = 1.0  # between two scans, however many notifications arrive
 PIECE_S = 0.2
+FIRST_SONGS = 24  # of the first part
+GROWTH = 4  # each further part has so many times the songs of all before it, new ones only
 _NOTICE_MS = 400  # debounce time of change notifications
+
+
+def growing_parts(sources: Sequence[Source], todo: Collection[Source]) -> Iterator[list[Source]]:
+    """Yield selections of the sources, each with more of `todo`; the last has all.
+
+    A run replaces its store once, at the end. A run of each part in turn lets readers have the
+    first songs within seconds, and replaces the store seldom. The first part is spread evenly over
+    `todo`, as a folder lists one artist after the other.
+
+    Examples
+    --------
+    >>> songs = [Source(str(n), str(n), str(n), 0, 0) for n in range(150)]
+    >>> [len(part) for part in growing_parts(songs, songs[10:])]
+    [34, 130, 150]
+    """
+    new = list(todo)
+    done = set(sources) - set(new)
+    count = min(FIRST_SONGS, len(new))
+    first = {new[place * len(new) // count] for place in range(count)}
+    new = [*(s for s in new if s in first), *(s for s in new if s not in first)]
+    while count < len(new):
+        chosen = done.union(new[:count])
+        yield [source for source in sources if source in chosen]
+        count += GROWTH * count
+    yield list(sources)
 
 
 class ChangeSource(Protocol):

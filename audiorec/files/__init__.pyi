@@ -9,6 +9,7 @@ from audiorec.files.copies import with_local as with_local
 from audiorec.files.json_files import parse_json as parse_json
 from audiorec.files.npz import read_npz as read_npz
 from audiorec.files.own_files import NO_ROOM as NO_ROOM
+from audiorec.files.own_files import own_data_folder as own_data_folder
 from audiorec.files.own_files import read_own as read_own
 from audiorec.files.own_files import refuse_link as refuse_link
 from audiorec.files.own_files import remove_leftovers as remove_leftovers

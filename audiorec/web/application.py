@@ -16,7 +16,7 @@ and ``/api/renew`` opens the new one; requests about rows of the previous editio
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,8 @@ class BrowsePage:
         Counts wrong tokens.
     names : tuple of str
         Host names that the server accepts; see `Guard`.
+    growing : callable, optional
+        See `audiorec.web.server.serve`.
     """
 
     def __init__(
@@ -213,8 +215,10 @@ class BrowsePage:
         guesses: Guesses,
         proposals: RecommendationPages | None = None,
         names: tuple[str, ...] = (),
+        growing: Callable[[], Mapping[str, int] | None] | None = None,
     ) -> None:
         self.sound, self._keys = sound, keys
+        self._growing = growing
         self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
         self.saver = lists.Saver(shelf)
@@ -254,7 +258,12 @@ class BrowsePage:
 
     def _running(self) -> dict[str, Any]:
         path = self.shelf.library.path
-        return {"running": running(path), "store": store_mark(path)}
+        return {
+            "running": running(path),
+            "store": store_mark(path),
+            "follows": self._growing is not None,
+            "growing": self._growing() if self._growing else None,
+        }
 
     def _routes(self) -> list[Route]:
         gets: dict[str, Callable[[Request], Any]] = {

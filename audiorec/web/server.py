@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +84,7 @@ def serve(
     names: Sequence[str] = (),
     projection: MapKind = "pca",
     token: str | None = None,
+    growing: Callable[[], Mapping[str, int] | None] | None = None,
     ready: Callable[[str], None] = print,
     close: Callable[[], object] = lambda: None,
     ends_process: bool = False,
@@ -109,6 +110,9 @@ def serve(
         Projection of the map.
     token : str, optional
         By default a new random one.
+    growing : callable, optional
+        Returns the songs ``done`` and ``total`` while the library grows, else None. The page then
+        shows new songs by itself, instead of asking first.
     ready : callable
         Called with the address, including the token, once requests are answered.
     close : callable
@@ -155,6 +159,7 @@ def serve(
             guesses=gate.guesses,
             proposals=proposals,
             names=(host, *names),
+            growing=growing,
         )
         ending.callback(page.close)
         address = f"{address_of_listener(host, listener)}#token={keys.token}"

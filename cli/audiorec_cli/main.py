@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import takewhile
 from typing import Any
@@ -18,7 +18,7 @@ from audiorec_cli.shared.streams import guard_streams, lost_output
 # Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
     "Library": (
-        *("extract", "info", "classify", "retag"),
+        *("start", "extract", "info", "classify", "retag"),
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
@@ -32,8 +32,12 @@ PANELS = {
     ),
 }
 FOLDERS = dict(zip(PANELS, ("library", "listen", "recommend", "train"), strict=True))
+# What `audiorec --help` lists; `audiorec help all` lists the rest as well.
+FIRST = ("start", "similar", "playlist", "duplicates", "classify", "browse", "doctor")
+HELP_ALL = ["help", "all"]
 # Commands that work on local files alone, and what they do with them.
 HERE = {
+    "start": "listens to a local folder",
     "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
     "retag": "writes to local songs",
     "browse": "shows a local library",
@@ -86,6 +90,16 @@ class Root(CommandGroup):
         """Return the commands panel by panel."""
         return list(self.commands)
 
+    def described(self, ctx: Any) -> Sequence[str]:
+        """Return the commands that an owner wants first; after ``audiorec help all``, all."""
+        return self.list_commands(ctx) if ctx.obj == HELP_ALL else FIRST
+
+    def named(self, ctx: Any) -> list[tuple[str, str]]:
+        """Return the other commands by panel."""
+        first = set(self.described(ctx))
+        rest = {panel: [n for n in names if n not in first] for panel, names in PANELS.items()}
+        return [(panel, ", ".join(names)) for panel, names in rest.items() if names]
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; for an old name, print the new one and exit with 2."""
         given = tuple(part for arg in args for part in _parts(arg))
@@ -131,9 +145,9 @@ app = group(
 
     Examples
     --------
+    audiorec start ~/Music                 # a page to browse, play and make lists
     audiorec extract ~/Music               # a vector for every song: vecs.parquet
     audiorec similar ~/Music/song.mp3      # the songs that sound most like it
-    audiorec playlist jazz-vibraphone.mp3 --m3u8 hour.m3u8
     """,
     cls=Root,
     name="audiorec",
@@ -177,8 +191,15 @@ def _call(arguments: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(app, {}, "audiorec", COMPLETION, shell)
+    given = arguments
+    if arguments[:1] == HELP_ALL[:1]:  # help similar: as similar --help
+        arguments = [*(arguments[1:] if arguments != HELP_ALL else ()), "--help"]
     context = app.make_context(
-        "audiorec", arguments, default_map=defaults(app, arguments), auto_envvar_prefix=PREFIX
+        "audiorec",
+        arguments,
+        default_map=defaults(app, arguments),
+        auto_envvar_prefix=PREFIX,
+        obj=given,
     )
     with context:
         app.invoke(context)

@@ -23,6 +23,7 @@ from needs import needs
 from audiorec.options import argument, chooses
 from audiorec.tagger.added import write_added
 from audiorec.tagger.backbone_spec import read_spec
+from audiorec_cli.main import FIRST, app
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import Command, CommandGroup, command, examples, group
 
@@ -40,7 +41,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
-    r"classify|tags|doctor|shards|heads|index|browse|serve|"
+    r"start|classify|tags|doctor|shards|heads|index|browse|serve|"
     r"recall (users|songs|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|"
     r"federated (train|audit|release|align .*--yes)|"
@@ -87,6 +88,25 @@ def test_every_command_stands_in_a_panel():
     assert titles == [
         *("Examples", "Library", "Listen", "Recommend", "Train and scale", "Options"),
     ]
+
+
+def test_the_first_page_describes_few_commands_and_names_all():
+    text = page_text(*PAGES["audiorec"], obj=("--help",))
+    assert max(map(len, text.splitlines())) <= 80
+    described = re.findall(r"^  ([a-z][a-z-]+)  +[A-Z]", text, re.MULTILINE)
+    assert described == list(FIRST)
+    rest = text.partition("help all):")[2].partition("Options:")[0]
+    assert set(re.findall(r"[a-z][a-z-]+", rest)) >= set(app.commands) - set(described)
+
+
+@pytest.mark.parametrize(
+    ("asked", "title"),
+    [("help", "audiorec"), ("help similar", "audiorec similar"), ("help store merge", "")],
+)
+def test_help_shows_a_page(asked, title, audiorec):
+    code, out, _ = audiorec(*asked.split())
+    assert code == 0
+    assert out.startswith(f"Usage: {title}")
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

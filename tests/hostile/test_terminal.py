@@ -123,6 +123,7 @@ CASES = {
         (ABSENT,),
         ("songs", "--id-from", "tag:isrc", "--dry-run"),
     ],
+    "start": [(ABSENT,), ("songs", "--out", STORE), (f"songs/{LINES}",)],
     "manifest": [("songs", "-o", f"m{ODD}.parquet"), ("songs", "-o", "m.csv", "--json")],
     "shards": [
         (ABSENT, "0/2", "-o", "p"),

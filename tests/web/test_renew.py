@@ -114,3 +114,22 @@ def test_a_store_that_cannot_be_read_leaves_the_page_as_it_was(store):
         assert json.loads(ask(address, "/api/library")[1]) == about
         store.unlink()
         assert json.loads(ask(address, "/api/running")[1])["store"] == ""
+
+
+def test_a_library_that_grows_is_shown_while_nobody_touches_the_page(open_page, store):
+    script = "from audiorec.web import server\nserve = server.serve\n"
+    script += (
+        "server.serve = lambda *a, **k: serve(*a, growing=lambda: {'done': 6, 'total': 8}, **k)"
+    )
+    with browsing(store, script=script) as address:
+        page = open_page(address)
+        page.wait_for_selector(".growing:has-text('6 of 8')")
+        replace(store)
+        page.wait_for_timeout(4_100)
+        page.evaluate(LOOK)
+        until(page, f"document.querySelectorAll('{ROWS}').length === 7")
+        assert page.locator(".changes").count() == 0
+        page.mouse.move(200, 200)
+        replace(store)
+        page.evaluate(LOOK)
+        page.wait_for_selector(".changes")  # someone is at work there: it asks

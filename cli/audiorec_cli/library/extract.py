@@ -147,7 +147,7 @@ def extract(
         raise no_songs()
     if dry_run or (upgrade and not work.quiet):
         plan = preview(sources, outputs, config=config, options=options)
-        _print_plan(plan, outputs, config, work, listed=dry_run)
+        print_plan(plan, outputs, config, work, listed=dry_run)
     if dry_run:
         return
     with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
@@ -309,7 +309,7 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
         say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
 
 
-def _print_plan(
+def print_plan(
     plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction, *, listed: bool
 ) -> None:
     """Print what a run would do and how long it would take; if `listed`, the songs to stdout."""
@@ -347,11 +347,15 @@ def _print_plan(
         )
         return
     size = file_size(sum(max(source.size, 0) for source in todo))
+    others = {
+        "unchanged": len(plan.unchanged),
+        "under a new id": len(plan.relabelled),
+        "failed before": len(plan.failed_before),
+        "cannot be read": len(unseen),
+    }
     say(
-        f"{counted(len(todo), 'song')} to open ({size}, {duration(found.audio_s)} of audio), "
-        f"{len(plan.unchanged)} unchanged, {len(plan.relabelled)} under a new id, "
-        f"{len(plan.failed_before)} failed before"
-        + (f", {len(unseen)} cannot be read" if unseen else "")
+        f"{counted(len(todo), 'song')} to open ({size}, {duration(found.audio_s)} of audio)"
+        + "".join(f", {count} {what}" for what, count in others.items() if count)
     )
     if todo:
         known = {"record": "by the last run", "measured": "by a few of the songs"}

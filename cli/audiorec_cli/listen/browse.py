@@ -1,13 +1,17 @@
 """``audiorec browse``: show a library and its recommendations in the browser."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.options import chooses, connects, loads, reads
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
 
 
 def browse(
@@ -63,8 +67,6 @@ def browse(
     audiorec browse --vectors vecs.parquet --root ~/Music
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
-    from audiorec.web.server import LOOPBACK, Opener, serve
-
     if interactions is not None:
         check(interactions, InputKind.LOG)
     store = open_vectors(vectors, empty=False)
@@ -73,9 +75,19 @@ def browse(
         from audiorec.listening.interactions import read_interactions
 
         log = read_interactions(interactions)
-    roots = root or [store.path.resolve().parent]
     if host is not None:
         say("note: other machines can reach this page; whoever has the address can use it")
+    settings: dict[str, Any] = {"host": host} if host else {}
+    settings |= {"recall": recall, "log": log, "names": host_name or (), "projection": projection}
+    roots = root or [store.path.resolve().parent]
+    show(store, roots, port=port, no_open=no_open, **settings)
+
+
+def show(
+    store: "Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
+) -> None:
+    """Serve the page until Ctrl-C; print its address, and open it in the browser."""
+    from audiorec.web.server import Opener, serve
 
     opener = Opener()
 
@@ -85,16 +97,4 @@ def browse(
         if not no_open:
             opener.open(address)
 
-    serve(
-        store,
-        roots,
-        recall=recall,
-        log=log,
-        host=host or LOOPBACK,
-        port=port,
-        names=host_name or (),
-        projection=projection,
-        ready=ready,
-        close=opener.close,
-        ends_process=True,
-    )
+    serve(store, roots, port=port, ready=ready, close=opener.close, ends_process=True, **settings)

@@ -8,7 +8,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from audiorec_cli.shared.options import ADVANCED, COMMON
 from audiorec_cli.shared.places import day_fields, places
 from audiorec_cli.shared.settings import described
 
+OTHERS = "More commands (audiorec help all)"
 SETTINGS = "Settings"  # the panel of what --set changes
 Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -106,6 +107,14 @@ class CommandGroup(click.Group):
 
     panel = ""
 
+    def described(self, ctx: click.Context) -> Sequence[str]:
+        """Return the commands that the page describes."""
+        return self.list_commands(ctx)
+
+    def named(self, ctx: click.Context) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Return a title and names for each panel of commands that the page only names."""
+        return []
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""
         _draw(self, ctx, formatter)
@@ -185,11 +194,15 @@ def _panels(command: Any, ctx: click.Context) -> Panels:
     if sets := getattr(command, "sets", ()):
         panels[SETTINGS] = list(described(sets, but=[p.name for p in command.params]))
     own: Panels = {name: panels.pop(name) for name in ("Arguments", "Options") if name in panels}
-    is_group = isinstance(command, click.Group)
-    for name in command.list_commands(ctx) if is_group else ():
+    is_group = isinstance(command, CommandGroup)
+    others = command.named(ctx) if is_group else []
+    for name in command.described(ctx) if is_group else ():
         member = command.commands[name]
         first = _parts(member.help)[0].partition("\n\n")[0]
-        panels.setdefault(member.panel or "Commands", []).append((name, first.replace("\n", " ")))
+        title = "Commands" if others else member.panel or "Commands"
+        panels.setdefault(title, []).append((name, first.replace("\n", " ")))
+    if others:
+        panels[OTHERS] = others
     for last in (ADVANCED, SETTINGS, COMMON):
         if last in panels:
             panels[last] = panels.pop(last)

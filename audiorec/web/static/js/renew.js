@@ -9,14 +9,31 @@ import { moveSongs } from "./player.js";
 import { page, say, use } from "./store.js";
 
 const POLL = 10_000; // milliseconds
+const POLL_GROWING = 3_000;
+const STILL = 4_000; // nobody has touched the page for this long
 
 export function watchLibrary() {
+  let timer = 0;
+  let touched = performance.now();
+  for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+    addEventListener(name, () => { touched = performance.now(); }, { passive: true, capture: true });
+  }
   const look = async () => {
-    if (document.visibilityState !== "visible" || !page.get().library) return;
-    const answer = await getJson("/api/running").catch(() => null);
-    if (answer) page.set({ onDisk: answer.store });
+    clearTimeout(timer);
+    let growing = null;
+    if (document.visibilityState === "visible" && page.get().library) {
+      const answer = await getJson("/api/running").catch(() => null);
+      if (answer) {
+        ({ growing } = answer);
+        page.set({ onDisk: answer.store, growing });
+        const isNew = answer.store && answer.store !== page.get().library.about.edition;
+        if (answer.follows && isNew && performance.now() - touched > STILL) await showAnew().catch(() => null);
+      }
+    }
+    clearTimeout(timer);
+    timer = setTimeout(look, growing ? POLL_GROWING : POLL);
   };
-  setInterval(look, POLL);
+  look();
   document.addEventListener("visibilitychange", look);
   addEventListener(OLD, look); // another window has already loaded the new one
 }
@@ -27,7 +44,11 @@ export function Changed() {
   const later = use((s) => s.later);
   const [isOpening, setIsOpening] = useState(false);
   const [failure, setFailure] = useState("");
-  if (!onDisk || onDisk === edition || onDisk === later) return null;
+  const growing = use((s) => s.growing);
+  if (!onDisk || onDisk === edition || onDisk === later) {
+    if (!growing || growing.done >= growing.total) return null;
+    return html`<p class="growing" role="status">Listening to your songs: ${growing.done} of ${growing.total}</p>`;
+  }
   const show = async () => {
     setIsOpening(true);
     try {

@@ -1,0 +1,262 @@
+"""``audiorec start``: from a folder of songs to the page, in one command."""
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import click
+
+from audiorec.distribution import install_command
+from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
+from audiorec.options import argument, chooses, connects, writes
+from audiorec_cli.library.extract import no_songs, print_plan, say_unseen
+from audiorec_cli.listen.browse import show
+from audiorec_cli.shared.console import Exit, counted, file_size, say
+from audiorec_cli.shared.extraction import Extraction
+from audiorec_cli.shared.options import JobsOption
+from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
+from audiorec_cli.shared.watching import NEVER_TOO_MANY
+
+if TYPE_CHECKING:
+    from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.plan import Plan
+    from audiorec.extraction.run import RunOptions
+    from audiorec.runs.report import RunProgress
+    from audiorec.store.journal import Outputs
+
+LIBRARIES = "libraries"  # folder of the stores, in the user's data folder
+STORE, SCORES = "vecs.parquet", "scores.parquet"
+WORKER_BYTES = 120 << 20  # docs/performance.md
+SONG_BYTES = 7_000  # on disk: a row of the store, and the scores of four minutes
+LAST_S = 1.0  # for the songs in flight, at the end
+
+
+def start(
+    folder: Annotated[Path, argument(metavar="FOLDER", help="Your music.")],
+    out: Annotated[
+        Path | None,
+        writes(
+            "--out",
+            "-o",
+            metavar="STORE",
+            help="The store [default: one for each folder, in your data folder].",
+        ),
+    ] = None,
+    jobs: JobsOption = 0,
+    once: Annotated[
+        bool, chooses("--once", help="Do not watch the folder for new songs afterwards.")
+    ] = False,
+    port: Annotated[
+        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
+    ] = 0,
+    no_open: Annotated[
+        bool, connects("--no-open", help="Print the address without opening a browser.")
+    ] = False,
+) -> None:
+    """Listen to a folder of songs, and open a page to browse, play and make lists while it runs.
+
+    The first songs are on the page within seconds, the others follow. The folder is only read. The
+    same command later resumes, and adds what is new. Ctrl-C ends it; the store stays. The page needs the extra web: without it, the store is made all the same.
+
+    Examples
+    --------
+    audiorec start ~/Music
+    audiorec start ~/Music --jobs 4 --no-open
+    audiorec start fixtures/audio --out first.parquet
+    """
+    from audiorec.extraction.run import make_outputs
+    from audiorec.library.library import open_store
+
+    if not folder.is_dir():
+        raise MissingFileError(f"{folder}: is not a folder; give the folder of your songs")
+    folder = folder.resolve()
+    path = out or own_store(folder)
+    refuse_other_folder(path, folder)
+    grower = Grower(
+        folder, make_outputs(path, scores=path.with_name(SCORES)), Extraction(jobs=jobs)
+    )
+    sources = grower.look()
+    say_unseen(sources)
+    if not sources:
+        raise no_songs()
+    plan = grower.plan(sources)
+    print_plan(plan, grower.outputs, grower.config, grower.work, listed=False)
+    _say_room(plan, path, jobs)
+    has_web = _has_web()
+    if not (has_web and path.exists()):
+        with graceful_stop("the songs in flight are", quiet=False) as stop:
+            grower.add(sources, stop, only_first=has_web)
+            if stop.is_set():
+                raise stopped()
+    if not path.exists() or not len(open_store(path)):
+        say(f"error: none of the files there could be used: {grower.outputs.errors}")
+        raise click.exceptions.Exit(Exit.NOTHING_USABLE)
+    if not has_web:
+        say(f"now: audiorec similar SONG --vectors {quote(str(path))}")
+        return
+    with grower.in_background(watches=not once):
+        show(
+            open_store(path),
+            [folder],
+            port=port,
+            no_open=no_open,
+            growing=lambda: grower.growing,
+        )
+
+
+def own_store(folder: Path) -> Path:
+    """Return the path of a folder's own store in the user's data folder."""
+    from audiorec.files.own_files import own_data_folder
+
+    digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    name = re.sub(r"[^\w-]+", "-", folder.name).strip("-")[:40] or "music"
+    place = own_data_folder() / LIBRARIES / f"{name}-{digest}"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place / STORE
+
+
+def refuse_other_folder(path: Path, folder: Path) -> None:
+    """Refuse a store that holds songs from elsewhere, so that libraries are never mixed."""
+    from audiorec.extraction.catalogue import uri_of
+    from audiorec.library.library import open_store
+
+    if not path.exists():
+        return
+    root = uri_of(str(folder)).rstrip("/") + "/"
+    for uri in open_store(path).column("uri").to_pylist():
+        if not uri.startswith(root):
+            raise InputError(
+                f"{path}: holds songs from elsewhere, such as {uri}; name another store with --out"
+            )
+
+
+@dataclass(slots=True)
+class Grower:
+    """Extracts a folder part by part, so that a page can show the first songs early.
+
+    Attributes
+    ----------
+    folder : Path
+    outputs : Outputs
+    work : Extraction
+        Options of the extraction.
+    done, total : int
+        Songs that were heard, and songs to hear, since the last look at the folder.
+    """
+
+    folder: Path
+    outputs: "Outputs"
+    work: Extraction
+    done: int = 0
+    total: int = 0
+    config: "ExtractorConfig" = field(init=False)
+    options: "RunOptions" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config = self.work.config()
+        self.options = replace(self.work.run_options(), max_failures=NEVER_TOO_MANY)
+
+    def look(self) -> "list[Source]":
+        """List the songs of the folder."""
+        from audiorec.extraction.catalogue import find_songs
+
+        return find_songs([str(self.folder)])
+
+    def plan(self, sources: "Sequence[Source]") -> "Plan":
+        """Return what is to be done."""
+        from audiorec.extraction.run import preview
+
+        return preview(sources, self.outputs, config=self.config, options=self.options)
+
+    def add(
+        self, sources: "Sequence[Source]", stop: threading.Event, *, only_first: bool = False
+    ) -> bool | None:
+        """Extract what is new, part by part; None if another run writes to the store."""
+        from audiorec.extraction.run import run
+        from audiorec.extraction.watch import growing_parts
+
+        todo = self.plan(sources).todo
+        self.done, self.total = 0, len(todo)
+        with progress_display(quiet=not todo) as shown:
+            for part in growing_parts(sources, todo):
+                before = self.done
+
+                def told(at: "RunProgress", before: int = before) -> None:
+                    self.done = before + at.done
+                    if shown is not None:
+                        shown(replace(at, done=self.done, total=self.total))
+
+                try:
+                    report = run(
+                        part,
+                        self.outputs,
+                        config=self.config,
+                        options=self.options,
+                        progress=told,
+                        stop=stop,
+                    )
+                except BusyStoreError as error:
+                    say(f"{error}; will retry later")
+                    return None
+                if only_first or stop.is_set():
+                    return True
+        if todo:
+            failed = report.failed + report.failed_before
+            lost = f"; {failed} could not be used: {self.outputs.errors}" if failed else ""
+            say(f"{counted(len(sources) - failed, 'song')} in {self.outputs.vectors}{lost}")
+        return True
+
+    @property
+    def growing(self) -> dict[str, int] | None:
+        """Songs done and in all; None while nothing is to be done."""
+        return {"done": self.done, "total": self.total} if self.done < self.total else None
+
+    @contextmanager
+    def in_background(self, *, watches: bool) -> Iterator[None]:
+        """Go on in a thread while the block runs; with `watches` also with songs to come."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._go_on, args=(stop, watches), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=LAST_S)
+
+    def _go_on(self, stop: threading.Event, watches: bool) -> None:
+        from audiorec.extraction.watch import best_change_source, watch
+
+        try:
+            if not watches:
+                self.add(self.look(), stop)
+                return
+            with best_change_source([self.folder], stop, say) as notices:
+                watch(self.look, partial(self.add, stop=stop), notices=notices, stop=stop, say=say)
+        except AudiorecError as error:
+            say(f"error: no more songs are added: {error}")
+
+
+def _say_room(plan: "Plan", path: Path, jobs: int) -> None:
+    """Say what the new songs take of memory and disk."""
+    if todo := len(plan.todo):
+        memory = (1 + min(jobs or os.cpu_count() or 1, todo)) * WORKER_BYTES
+        size = file_size(todo * SONG_BYTES)
+        say(f"about {file_size(memory)} of memory, and {size} of disk in {path.parent}")
+
+
+def _has_web() -> bool:
+    """Whether the page can be served; if not, say what it needs."""
+    if all(map(find_spec, ("starlette", "uvicorn"))):
+        return True
+    say(f"note: the page needs the extra web: {install_command('web')}")
+    return False

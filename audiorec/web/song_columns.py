@@ -255,13 +255,20 @@ class SongColumns:
         return self._spread(project(self.library.space(use_index=False).matrix, "pca"))
 
     def _spread(self, found: FloatArray) -> FloatArray:
-        """Scale map positions to about -1 to 1: shape (n, 2), NaN for songs without a position."""
+        """Spread map positions over -1 to 1: shape (n, 2), NaN for songs without a position.
+
+        Each axis is half as it was projected and half even, so that dense regions get room and
+        outliers do not set the scale.
+        """
         places = np.full((len(self.library), 2), np.nan, np.float32)
         space = self.library.space(use_index=False)
         if not len(found):
             return places
-        reach = float(np.quantile(np.abs(found), 0.999)) or 1.0  # outliers do not set the scale
-        places[space.rows] = np.clip(found / (reach or 1.0), -1.15, 1.15)
+        low, high = np.quantile(found, (0.005, 0.995), axis=0)
+        scaled = 2 * (found - low) / np.where(high > low, high - low, 1.0) - 1
+        ranks = np.argsort(np.argsort(found, axis=0, kind="stable"), axis=0, kind="stable")
+        even = 2 * ranks / max(1, len(found) - 1) - 1
+        places[space.rows] = (np.clip(scaled, -1.1, 1.1) + even) / 2
         return places
 
     @cached_property

@@ -422,3 +422,29 @@ def test_the_state_of_the_store(page):
     page.click(".counts >> text=good")
     page.wait_for_selector(ROWS)
     assert page.locator(ROWS).count() == N
+
+
+def test_the_map_fills_its_space_names_regions_and_narrows_with_a_search(page):
+    places = """() => Promise.resolve().then(() => { const map = window.songMap;
+      const { x, y, mask } = map.songs; const { width, height } = map.size;
+      return [...x].map((at, row) => [at, row]).filter(([, row]) => mask[row] && x[row] === x[row])
+        .map(([at, row]) => map.toScreen(at, y[row]).map((v, i) => v / [width, height][i])); })"""
+    spread = page.evaluate(places)
+    for axis in zip(*spread, strict=True):
+        assert max(axis) - min(axis) > 0.7
+        assert 0 <= min(axis) < max(axis) <= 1
+    until(page, "window.songMap.names.length > 0")
+    assert {one["name"] for one in page.evaluate("window.songMap.names")} <= {
+        "jazz",
+        "metal",
+        "pop",
+    }
+    page.fill("#find", "ayla vib")
+    until(page, "window.songMap.view.zoom > 1")
+    assert all(0 <= value <= 1 for pair in page.evaluate(places) for value in pair)
+    page.fill("#find", "")
+    until(page, "window.songMap.view.zoom === 1")
+    choose(page, "Louder")
+    page.wait_for_selector(".near li")
+    near = page.locator(".near li").count()
+    until(page, f"window.songMap.songs.near.length === {near}")

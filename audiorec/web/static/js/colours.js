@@ -19,6 +19,8 @@ export const faint = () => (isDark() ? "#3a414d" : "#d3d7de");
 export const rest = () => (isDark() ? "#5c6573" : "#a3a9b4");
 export const ink = () => (isDark() ? "#f2f4f8" : "#14171c");
 
+export const paper = () => (isDark() ? "#14171c" : "#ffffff");
+
 export function groupColour(place, last) {
   if (place === last) return rest();
   const colours = isDark() ? DARK : LIGHT;

@@ -5,6 +5,7 @@ import { amountColour, dotColours, extent, groupColour, onTheme } from "./colour
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
 import { SongMap } from "./map.js";
+import { regions } from "./regions.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
 
@@ -20,6 +21,8 @@ export function MapView() {
   const selected = use((s) => s.selected);
   const other = use((s) => s.other);
   const maps = use((s) => s.maps);
+  const near = use((s) => s.near);
+  const isSearch = use((s) => Boolean(s.text || s.onlyBits));
   const row = use((s) => s.row, playing);
   const [theme, setTheme] = useState(0);
   const [circling, setCircling] = useState(false);
@@ -43,6 +46,14 @@ export function MapView() {
     map.current.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
   }, [dots, mask, marks, selected, other, row, maps]);
   useEffect(() => { if (selected >= 0) map.current.show(selected); }, [selected]);
+  useEffect(() => { map.current.set({ near }); }, [near]);
+  useEffect(() => { map.current.set({ names: (drawn) => named(library, colour, drawn) }); }, [library, colour, theme]);
+  const searched = useRef(false);
+  useEffect(() => {
+    if (isSearch) map.current.fit(mask);
+    else if (searched.current) map.current.reset();
+    searched.current = isSearch;
+  }, [isSearch, mask]);
   usePointers(canvas, map, circling, setCircling, setTip);
 
   return html`<section class="map" aria-labelledby="map-title">
@@ -69,6 +80,16 @@ export function MapView() {
       <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
     : html`<${Legend} library=${library} colour=${colour} theme=${theme} />`}
   </section>`;
+}
+
+// The names of what lies together, by the groups that colour the dots.
+function named(library, colour, map) {
+  const groups = library.groups(colour);
+  const { x, y, mask } = map.songs;
+  if (!mask || !(groups || map.view.zoom > 1)) return [];
+  const { width, height } = map.size;
+  const view = (at, up) => map.toScreen(at, up).map((pixels, place) => pixels / [width, height][place]);
+  return regions(library, { x, y, mask, view, groups: groups || { code: () => -1, names: [] }, zoom: map.view.zoom });
 }
 
 function onKey(event, map) {

@@ -1,8 +1,11 @@
 // The map: every song is a dot, drawn into one image in memory. 100,000 dots take a few milliseconds.
 
-import { faint, groupColour, ink, packed } from "./colours.js";
+import { faint, groupColour, ink, packed, paper } from "./colours.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
+const SPAN = 2.25; // units of the map that are seen at zoom 1, across and down
+const ROOM = 1.3; // around songs that are fitted
+const STILL = 120; // milliseconds without a movement, after which names are placed anew
 
 export class SongMap {
   constructor(canvas) {
@@ -13,11 +16,23 @@ export class SongMap {
     this.waiting = 0;
     this.lastMs = 0;
     this.songs = null;
+    this.names = [];
+    this.placing = 0;
   }
 
   set(change) {
     this.songs = { ...this.songs, ...change };
     this.later();
+    this.placeLater();
+  }
+
+  // Names are placed when the map rests; while it moves, they move along.
+  placeLater() {
+    clearTimeout(this.placing);
+    this.placing = setTimeout(() => {
+      this.names = this.songs?.names && !this.songs.marks ? this.songs.names(this) : [];
+      this.later();
+    }, STILL);
   }
 
   resize() {
@@ -33,41 +48,64 @@ export class SongMap {
     }
     this.size = { width: clientWidth, height: clientHeight, ratio };
     this.later();
+    this.placeLater();
   }
 
-  // Pixels per unit of the map.
+  // Pixels per unit of the map, across and down: the songs fill the space there is.
   get scale() {
-    return (Math.min(this.size.width, this.size.height) / 2.25) * this.view.zoom;
+    const { width, height } = this.size;
+    return [(width / SPAN) * this.view.zoom, (height / SPAN) * this.view.zoom];
   }
 
   toScreen(x, y) {
     const { width, height } = this.size;
-    return [width / 2 + (x - this.view.x) * this.scale, height / 2 - (y - this.view.y) * this.scale];
+    const [across, down] = this.scale;
+    return [width / 2 + (x - this.view.x) * across, height / 2 - (y - this.view.y) * down];
   }
 
   toMap(left, top) {
     const { width, height } = this.size;
-    return [this.view.x + (left - width / 2) / this.scale, this.view.y - (top - height / 2) / this.scale];
+    const [across, down] = this.scale;
+    return [this.view.x + (left - width / 2) / across, this.view.y - (top - height / 2) / down];
   }
 
   pan(dx, dy) {
-    this.view.x = bounded(this.view.x - dx / this.scale);
-    this.view.y = bounded(this.view.y + dy / this.scale);
+    const [across, down] = this.scale;
+    this.look({ x: this.view.x - dx / across, y: this.view.y + dy / down });
+  }
+
+  look(change) {
+    const { x, y, zoom } = { ...this.view, ...change };
+    this.view = { x: bounded(x), y: bounded(y), zoom: Math.min(400, Math.max(0.8, zoom)) };
     this.later();
+    this.placeLater();
   }
 
   zoomAt(factor, left = this.size.width / 2, top = this.size.height / 2) {
     const [x, y] = this.toMap(left, top);
-    this.view.zoom = Math.min(400, Math.max(0.8, this.view.zoom * factor));
+    this.look({ zoom: this.view.zoom * factor });
     const [u, v] = this.toMap(left, top);
-    this.view.x = bounded(this.view.x + x - u);
-    this.view.y = bounded(this.view.y + y - v);
-    this.later();
+    this.look({ x: this.view.x + x - u, y: this.view.y + y - v });
   }
 
   reset() {
-    this.view = { x: 0, y: 0, zoom: 1 };
-    this.later();
+    this.look({ x: 0, y: 0, zoom: 1 });
+  }
+
+  // Show the songs of a mask, as large as they fit; all of them if there are none.
+  fit(mask) {
+    const { x, y } = this.songs;
+    const [low, high] = [[Infinity, Infinity], [-Infinity, -Infinity]];
+    for (let row = 0; row < x.length; row++) {
+      if (!mask[row] || x[row] !== x[row]) continue;
+      [x[row], y[row]].forEach((value, at) => {
+        low[at] = Math.min(low[at], value);
+        high[at] = Math.max(high[at], value);
+      });
+    }
+    if (low[0] > high[0]) return this.reset();
+    const wide = Math.max(high[0] - low[0], high[1] - low[1], 0.2) * ROOM;
+    return this.look({ x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, zoom: Math.max(1, SPAN / wide) });
   }
 
   // Scroll a song into view if it is outside.
@@ -75,10 +113,7 @@ export class SongMap {
     const [x, y] = [this.songs.x[row], this.songs.y[row]];
     const [left, top] = this.toScreen(x, y);
     const { width, height } = this.size;
-    if (!(left > 20 && left < width - 20 && top > 20 && top < height - 20) && x === x) {
-      this.view.x = x;
-      this.view.y = y;
-    }
+    if (!(left > 20 && left < width - 20 && top > 20 && top < height - 20) && x === x) this.look({ x, y });
     this.later();
   }
 
@@ -121,9 +156,9 @@ export class SongMap {
   dot(x, y, colour, disc) {
     const { width, height } = this.canvas;
     const ratio = this.size.ratio;
-    const scale = this.scale * ratio;
-    const left = Math.round(width / 2 + (x - this.view.x) * scale);
-    const top = Math.round(height / 2 - (y - this.view.y) * scale);
+    const [across, down] = this.scale;
+    const left = Math.round(width / 2 + (x - this.view.x) * across * ratio);
+    const top = Math.round(height / 2 - (y - this.view.y) * down * ratio);
     const reach = disc.length >> 1;
     if (!(left >= reach && top >= reach && left < width - reach && top < height - reach)) return;
     for (let line = 0; line < disc.length; line++) {
@@ -139,8 +174,10 @@ export class SongMap {
     const context = this.context;
     context.save();
     context.scale(this.size.ratio, this.size.ratio);
-    context.lineWidth = 2;
     context.strokeStyle = ink();
+    this.drawNear(context);
+    this.drawNames(context);
+    context.lineWidth = 2;
     const reach = this.radius / this.size.ratio + 4;
     const ring = (row, radius, dash = []) => {
       if (row === undefined || row < 0 || !(this.songs.x[row] === this.songs.x[row])) return;
@@ -163,14 +200,59 @@ export class SongMap {
     context.restore();
   }
 
+  // Lines from the chosen song to those that sound like it, each with its dot on top.
+  drawNear(context) {
+    const { selected, near, x, y } = this.songs;
+    if (selected < 0 || !near?.length || x[selected] !== x[selected]) return;
+    const from = this.toScreen(x[selected], y[selected]);
+    context.lineWidth = 1;
+    for (const row of near) {
+      if (x[row] !== x[row]) continue;
+      const to = this.toScreen(x[row], y[row]);
+      context.globalAlpha = 0.45;
+      context.beginPath();
+      context.moveTo(...from);
+      context.lineTo(...to);
+      context.stroke();
+      context.globalAlpha = 1;
+      context.beginPath();
+      context.arc(...to, this.radius / this.size.ratio + 1.5, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  // Names of regions; one that would cover another is left out.
+  drawNames(context) {
+    const taken = [];
+    context.font = "600 13px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    for (const { name, x, y, group } of this.names) {
+      const [left, top] = this.toScreen(x, y);
+      const half = context.measureText(name).width / 2 + 4;
+      const box = [left - half, top - 10, left + half, top + 10];
+      const isFree = taken.every((one) => box[0] > one[2] || box[2] < one[0] || box[1] > one[3] || box[3] < one[1]);
+      if (!isFree || box[0] < 0 || box[2] > this.size.width) continue;
+      taken.push(box);
+      context.lineWidth = 4;
+      context.strokeStyle = paper();
+      context.strokeText(name, left, top);
+      context.fillStyle = group < 0 ? ink() : groupColour(group, -1);
+      context.fillText(name, left, top);
+    }
+    context.strokeStyle = ink();
+  }
+
   // The song under the pointer, or -1.
   pick(left, top) {
     const { x, y, mask, marks } = this.songs;
     const [u, v] = this.toMap(left, top);
+    const [across, down] = this.scale;
     let best = -1;
-    let least = (NEAR / this.scale) ** 2;
+    let least = NEAR ** 2;
     for (let row = 0; row < x.length; row++) {
-      const far = (x[row] - u) ** 2 + (y[row] - v) ** 2;
+      const far = ((x[row] - u) * across) ** 2 + ((y[row] - v) * down) ** 2;
       if (far < least && (marks ? marks.has(row) : mask[row])) {
         least = far;
         best = row;

@@ -97,6 +97,10 @@ function Buttons({ row, song }) {
 function Near({ row }) {
   const library = use((s) => s.library);
   const [answer, error, isLoading] = useAnswer(() => ofSong(row, "near?k=12"), [row]);
+  useEffect(() => {
+    page.set({ near: answer ? answer.near.map((one) => one.row) : [] });
+    return () => page.set({ near: [] });
+  }, [answer, row]);
   return html`<section class="near" aria-labelledby="near-title">
     <h3 id="near-title">Sounds like it</h3>
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}

@@ -38,6 +38,7 @@ export const page = makeStore({
   mask: null, // Uint8Array: what is listed
   maps: 0, // how often songs were given new places
   selected: -1,
+  near: [], // what sounds like the selected song
   other: -1, // the song that the selected one is compared with
   marks: null, // Map of row to a number of a group: shown on the map
   onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed

@@ -2,6 +2,8 @@
 
 two songs          ──path_of──────▶ a path from one to the other
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
+songs, skips       ──radio_of─────▶ what a radio plays next
+rows               ──m3u8_of──────▶ a playlist as text
 rows, a file name  ──`Saver`──────▶ an .m3u8 where the user says; can be undone
 """
 
@@ -16,11 +18,12 @@ import numpy as np
 
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
-from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
-from audiorec.search.questions import SPREAD
+from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
+from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
+RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
 MAX_MINUTES = 24 * 60.0
 MAX_OLD = 4 << 20  # bytes of a replaced playlist, kept in memory for undo
@@ -85,6 +88,47 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         document["scores"] = np.round(np.asarray(scores, np.float64), 3).tolist()
         document["distance"] = found.curve_distance
     return document
+
+
+def radio_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
+    """Return the next songs of a radio: rows near those heard, away from those skipped.
+
+    Parameters
+    ----------
+    shelf : SongColumns
+    wish : mapping
+        ``seeds``: rows of songs that were heard; ``skipped``: rows of songs that were not; both
+        newest last; ``played``: rows that are not played again.
+
+    Raises
+    ------
+    InputError
+        If there are no seeds, or the library has no such song.
+    """
+    library = shelf.library
+    seeds, skipped, played = (
+        rows_in(wish.get(name, []), len(library)) for name in ("seeds", "skipped", "played")
+    )
+    if not seeds:
+        raise InputError("choose a song to start with")
+    question = SimilarQuestion(
+        seeds=seeds[:1] + seeds[1:][-3:],
+        less_like=skipped[-2:],
+        k=RADIO,
+        minimum=-1.0,  # rather something else than silence
+        choice=replace(SPREAD, exclude_ids={library.ids[row] for row in (*played, *skipped)}),
+    )
+    with shelf.reading():
+        found = library.ask(question)
+    return {"rows": found.rows.tolist()}
+
+
+def m3u8_of(shelf: SongColumns, rows: Sequence[int]) -> Document:
+    """Return a playlist as text, with absolute paths: a browser keeps it anywhere."""
+    with shelf.lock:
+        songs = shelf.library.rows(list(rows))
+    text, left_out = render_m3u8(map(PlaylistEntry.of, songs), folder=None)
+    return {"text": text, "left_out": len(left_out)}
 
 
 def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:

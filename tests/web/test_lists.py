@@ -10,7 +10,7 @@ from made_library import series, song, write_library
 
 from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreError
 from audiorec.library.library import open_store
-from audiorec.web.lists import Saver, path_of, playlist_of, rows_in
+from audiorec.web.lists import Saver, m3u8_of, path_of, playlist_of, radio_of, rows_in
 from audiorec.web.song_columns import SongColumns
 
 OLD = b"#EXTM3U\nold.mp3\n"
@@ -165,3 +165,22 @@ def test_rows_are_rows_or_an_error(value):
     except InputError:
         return
     assert all(type(row) is int and 0 <= row < 5 for row in rows)
+
+
+def test_a_radio_plays_neither_what_was_played_nor_what_was_skipped(shelf):
+    first = radio_of(shelf, {"seeds": [0]})["rows"]
+    assert first
+    assert 0 not in first
+    later = radio_of(shelf, {"seeds": [0], "played": [0, *first[:2]], "skipped": [first[2]]})
+    assert not {0, *first[:3]} & set(later["rows"])
+    with pytest.raises(InputError, match="choose a song"):
+        radio_of(shelf, {"seeds": []})
+    with pytest.raises(InputError, match="no such song"):
+        radio_of(shelf, {"seeds": [0], "skipped": [99]})
+
+
+def test_a_playlist_for_a_browser_has_whole_paths(shelf, tmp_path):
+    found = m3u8_of(shelf, [2, 0])
+    assert found["left_out"] == 0
+    paths = [str(tmp_path / name) for name in ("s2.mp3", "s0.mp3")]
+    assert found["text"].splitlines()[2::2] == paths

@@ -448,3 +448,54 @@ def test_the_map_fills_its_space_names_regions_and_narrows_with_a_search(page):
     page.wait_for_selector(".near li")
     near = page.locator(".near li").count()
     until(page, f"window.songMap.songs.near.length === {near}")
+
+
+def bodies_of(page, path):
+    """Return a list that gets the body of each request to a path."""
+    found = []
+    page.on("request", lambda r: r.url.endswith(path) and found.append(json.loads(r.post_data)))
+    return found
+
+
+def test_a_drawn_list_keeps_the_song_that_it_is_made_from(page):
+    asked = bodies_of(page, "/api/playlist")
+    choose(page, "Prelude")
+    page.click("text=Make a list from it")
+    page.click("text=Along a curve")
+    for _ in range(3):
+        page.click("text=Make the list")
+        page.wait_for_selector(".listed li:nth-child(2)")
+        made = listed(page)
+        page.locator(".curve").focus() if page.locator(".curve[tabindex]").count() else None
+    assert len({json.dumps(body["seeds"]) for body in asked}) == 1
+    page.click("text=Make the list")
+    until(page, "!document.querySelector('.making .main').disabled")
+    assert listed(page) == made
+    assert page.inner_text(".seeds") == "Prelude"
+    with page.expect_download() as loading:
+        page.click("text=Download")
+    assert Path(loading.value.path()).read_text().startswith("#EXTM3U")
+    page.click("[title='Make it without Prelude']")
+    assert page.inner_text(".seeds") != "" or page.locator(".seeds").count() == 0
+
+
+def test_a_radio_goes_on_and_a_skip_counts(page):
+    asked = bodies_of(page, "/api/radio")
+    choose(page, "Vibes")
+    page.click(".song >> text=Radio")
+    wait_for_sound(page)
+    until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 2)")
+    first = page.evaluate("import('/js/player.js').then(p => p.playing.get().queue)")
+    page.click("text=Up next")
+    assert page.locator(".up-next li").count() == len(first) - 1
+    page.locator(".up-next [title^='Do not play']").last.click()
+    assert page.locator(".up-next li").count() == len(first) - 2
+    page.click("button[title='Next song']")
+    until(page, f"import('/js/player.js').then(p => p.playing.get().row === {first[1]})")
+    wait_for_sound(page)
+    page.click("button[title='Next song']")
+    until(page, "import('/js/radio.js').then(r => r.radio.get().skipped.length >= 1)")
+    until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 3)")
+    assert asked[-1]["skipped"]
+    page.click("text=Stop radio")
+    assert page.locator("text=Stop radio").count() == 0

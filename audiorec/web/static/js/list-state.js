@@ -4,6 +4,7 @@ import { makeStore } from "./store.js";
 
 export const list = makeStore({
   songs: [], // rows, in playing order
+  seeds: [], // songs that a list is made from; they stay until they are removed
   locked: new Set(),
   notes: [],
   scores: null, // score of each song, if the list follows a curve
@@ -13,8 +14,8 @@ export const list = makeStore({
 const MOST_PAST = 50;
 
 export function change(next) {
-  const { songs, locked, notes, scores, curve, past } = list.get();
-  const before = { songs, locked, notes, scores, curve };
+  const { songs, seeds, locked, notes, scores, curve, past } = list.get();
+  const before = { songs, seeds, locked, notes, scores, curve };
   list.set({ notes: [], scores: null, curve: null, ...next, past: [...past.slice(-MOST_PAST), before] });
 }
 
@@ -29,7 +30,7 @@ export function moveList(moved) {
   const anew = (state) => {
     const songs = there(state.songs);
     const isWhole = songs.length === state.songs.length;
-    return { ...state, songs, locked: new Set(there(state.locked)), scores: isWhole ? state.scores : null };
+    return { ...state, songs, seeds: there(state.seeds), locked: new Set(there(state.locked)), scores: isWhole ? state.scores : null };
   };
   const { past, ...now } = list.get();
   list.set({ ...anew(now), past: past.map(anew) });
@@ -39,6 +40,15 @@ export function addToList(rows) {
   const { songs } = list.get();
   const fresh = rows.filter((row) => !songs.includes(row));
   if (fresh.length) change({ songs: [...songs, ...fresh] });
+}
+
+export function seedFrom(row) {
+  addToList([row]);
+  list.set({ seeds: [row] });
+}
+
+export function dropSeed(row) {
+  list.set({ seeds: list.get().seeds.filter((one) => one !== row) });
 }
 
 export function drop(row) {

@@ -6,7 +6,7 @@ import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
-import { change, drop, flipLock, list, move, undo, withLocked } from "./list-state.js";
+import { change, drop, dropSeed, flipLock, list, move, undo, withLocked } from "./list-state.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
 
@@ -23,7 +23,8 @@ export function ListsView() {
     <section class="made" aria-labelledby="made-title">
       <div class="above"><h2 id="made-title">Your list <span class="quiet">${count(songs.length, "song")}, ${clock(seconds)}</span></h2>
         <${Actions} songs=${songs} /></div>
-      ${notes.map((note) => html`<p class="note">${note}</p>`)}
+      ${notes.length > 1 ? html`<details class="note"><summary>${count(notes.length, "remark")} on this list</summary>
+        <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul></details>` : notes.map((note) => html`<p class="note">${note}</p>`)}
       ${songs.length ? html`<${Songs} songs=${songs} library=${library} />`
         : html`<p class="quiet empty">Nothing yet. Choose songs in the library with “Add to list”, then make a list from them here.</p>`}
       <${Saving} songs=${songs} />
@@ -32,7 +33,7 @@ export function ListsView() {
 
 function Maker() {
   const library = use((s) => s.library);
-  const { songs, locked, curve, scores } = use((s) => s, list);
+  const { songs, seeds: pinned, locked, curve, scores } = use((s) => s, list);
   const [way, setWay] = useState("near");
   const [minutes, setMinutes] = useState(60);
   const [steps, setSteps] = useState(6);
@@ -43,7 +44,9 @@ function Maker() {
   const [isBusy, setBusy] = useState(false);
   const timer = useRef(0);
   const turn = useRef(0);
-  const seeds = locked.size ? songs.filter((row) => locked.has(row)) : songs.slice(0, 1);
+  const lockedSongs = songs.filter((row) => locked.has(row) && !pinned.includes(row));
+  const chosen = [...pinned, ...lockedSongs];
+  const seeds = chosen.length ? chosen : songs.slice(0, 1);
 
   const make = async (wish = {}) => {
     const mine = ++turn.current;
@@ -54,7 +57,7 @@ function Maker() {
       if (mine !== turn.current) return;
       const rows = way === "path" ? answer.rows : withLocked(answer.rows, songs, locked);
       const drawn = way === "curve" ? { class: wish.name || name, points: wish.points || points } : null;
-      change({ songs: rows, notes: answer.notes, scores: answer.scores || null, curve: drawn });
+      change({ songs: rows, seeds: way === "path" ? pinned : seeds, notes: answer.notes, scores: answer.scores || null, curve: drawn });
       say(`A list of ${count(rows.length, "song")}`);
     } catch (error) {
       if (mine === turn.current) setFailure(error.message);
@@ -79,7 +82,10 @@ function Maker() {
   const dots = curve && scores ? placed(songs, scores, library, curve.class) : null;
   return html`<div class="ways" role="group" aria-label="How">${WAYS.map(([one, words]) => html`
       <button aria-pressed=${way === one} onClick=${() => { setWay(one); setFailure(""); }}>${words}</button>`)}</div>
-    <p class="quiet">${explained(way, seeds, songs, locked, library)}</p>
+    <p class="quiet">${explained(way, seeds)}</p>
+    ${way !== "path" && seeds.length > 0 && html`<ul class="seeds" aria-label="Made from">${seeds.map((row) => html`<li key=${row}>
+      <bdi>${library.title(row)}</bdi>${pinned.includes(row) && html`
+      <button class="icon" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)}><${Icon} name="close" /></button>`}</li>`)}</ul>`}
     ${way === "curve" && html`<label>How much
       <select value=${name} onChange=${(e) => { setName(e.target.value); redraw({ name: e.target.value }); }}>
         ${library.about.classes.map((one) => html`<option value=${one}>${library.about.words[one]}</option>`)}</select></label>
@@ -95,12 +101,10 @@ function Maker() {
     <button class="main" disabled=${isBusy} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
 }
 
-function explained(way, seeds, songs, locked, library) {
-  const named = seeds.slice(0, 3).map((row) => library.title(row)).join(", ");
+function explained(way, seeds) {
   if (way === "path") return "A smooth path from the first song of your list to the last.";
   if (!seeds.length) return "Starts with the songs of your list: add one in the library.";
-  const more = seeds.length > 3 ? ` and ${seeds.length - 3} more` : "";
-  return `${locked.size ? "Keeps the locked songs" : "Starts with"} ${named}${more}; lock songs to keep more of them.`;
+  return "Made from these; lock songs of the list to keep them, and to make it from them as well.";
 }
 
 // The drawing spans the range of a class in this library.
@@ -130,7 +134,7 @@ function Actions({ songs }) {
   return html`<div class="buttons">
     <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
-    <button disabled=${!songs.length} onClick=${() => change({ songs: [], locked: new Set() })}>Clear</button></div>`;
+    <button disabled=${!songs.length} onClick=${() => change({ songs: [], seeds: [], locked: new Set() })}>Clear</button></div>`;
 }
 
 function Songs({ songs, library }) {
@@ -180,6 +184,18 @@ function Saving({ songs }) {
       setSaid({ failure: error.message, mayReplace: error.status === EXISTS });
     }
   };
+  const download = async (wanted) => {
+    try {
+      const { text } = await postJson("/api/m3u8", { rows: songs });
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: "audio/x-mpegurl" }));
+      link.download = wanted.split(/[/\\]/).pop() || "list.m3u8";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    } catch (error) {
+      setSaid({ failure: error.message });
+    }
+  };
   const takeBack = async () => {
     try {
       const done = await postJson("/api/undo", {});
@@ -191,6 +207,7 @@ function Saving({ songs }) {
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
     <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
+    <button type="button" disabled=${!songs.length} onClick=${() => download(name)}>Download</button>
     <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
     ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}

@@ -3,13 +3,16 @@
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Icon } from "./icons.js";
 import { clock } from "./library.js";
-import { now, playing, seek, setVolume, step, toggle } from "./player.js";
+import { radio, stopRadio } from "./radio.js";
+import { now, play, playing, seek, setVolume, step, toggle, unqueue } from "./player.js";
 import { page, use } from "./store.js";
 
 export function PlayerBar() {
   const { row, queue, isPaused, isLoading, failure, decoded, length, volume } = use((s) => s, playing);
   const library = use((s) => s.library);
+  const { isOn: isRadio, failure: radioFailure } = use((s) => s, radio);
   const [at, setAt] = useState(0);
+  const [isOpen, setOpen] = useState(false);
   useEffect(() => {
     const timer = setInterval(() => setAt(now()), 250);
     return () => clearInterval(timer);
@@ -31,7 +34,7 @@ export function PlayerBar() {
       <span class="quiet"><bdi>${row >= 0 ? library.artist(row) : ""}</bdi>
         ${decoded && html` <span class="badge" title="Your browser does not play this format, so audiorec decodes it">
           decoded from ${decoded}</span>`}</span>
-      ${failure && html`<p class="failure" role="alert">${failure}</p>`}
+      ${(failure || radioFailure) && html`<p class="failure" role="alert">${failure || radioFailure}</p>`}
     </div>
     <div class="seek">
       <span class="time">${clock(at)}</span>
@@ -40,8 +43,26 @@ export function PlayerBar() {
         disabled=${row < 0} onInput=${(e) => { seek(Number(e.target.value)); setAt(now()); }} />
       <span class="time">${isLoading ? "…" : clock(length)}</span>
     </div>
+    <div class="more">
+      ${isRadio && html`<button class="small" title="Play no more songs that sound alike" onClick=${stopRadio}>Stop radio</button>`}
+      <button class="small" aria-expanded=${isOpen} disabled=${row < 0} onClick=${() => setOpen(!isOpen)}>Up next</button>
+    </div>
+    ${isOpen && row >= 0 && html`<${Next} rows=${queue.slice(place + 1)} library=${library} queue=${queue} />`}
     <label class="volume"><span class="hidden">Volume</span>
       <input type="range" min="0" max="1" step="0.05" value=${volume}
         onInput=${(e) => setVolume(Number(e.target.value))} /></label>
   </footer>`;
+}
+
+const MOST = 50; // songs of the queue that are drawn
+
+function Next({ rows, library, queue }) {
+  return html`<section class="up-next" aria-label="Up next">
+    ${!rows.length && html`<p class="quiet">Nothing follows this song.</p>`}
+    <ol class="songs">${rows.slice(0, MOST).map((row) => html`<li key=${row}>
+      <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue })}><${Icon} name="play" /></button>
+      <div class="names"><span class="title"><bdi>${library.title(row)}</bdi></span> <span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
+      <button class="icon" title=${`Do not play ${library.title(row)}`} onClick=${() => unqueue(row)}><${Icon} name="close" /></button></li>`)}</ol>
+    ${rows.length > MOST && html`<p class="quiet">and ${(rows.length - MOST).toLocaleString("en")} more</p>`}
+  </section>`;
 }

@@ -112,6 +112,10 @@ export function toggle() {
   }
 }
 
+export function unqueue(row) {
+  playing.set({ queue: playing.get().queue.filter((one) => one !== row) });
+}
+
 export function step(by) {
   const { queue, row } = playing.get();
   const next = queue[queue.indexOf(row) + by];

@@ -6,6 +6,7 @@ import { filter } from "./finder.js";
 import { count, loadLibrary } from "./library.js";
 import { moveList } from "./list-state.js";
 import { moveSongs } from "./player.js";
+import { moveRadio } from "./radio.js";
 import { page, say, use } from "./store.js";
 
 const POLL = 10_000; // milliseconds
@@ -75,6 +76,7 @@ async function showAnew() {
   const { selected, colour, only } = page.get();
   take(library, { selected: moved(selected), colour, only });
   moveList(moved);
+  moveRadio(moved);
   moveSongs(moved);
   say(`The library now has ${count(library.n, "song")}`);
 }

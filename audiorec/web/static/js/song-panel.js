@@ -5,9 +5,10 @@ import { getJson, ofSong } from "./api.js";
 import { Compare } from "./compare.js";
 import { Icon } from "./icons.js";
 import { clock } from "./library.js";
-import { addToList, list } from "./list-state.js";
+import { addToList, list, seedFrom } from "./list-state.js";
 import { Numbers } from "./numbers.js";
 import { play, playing, toggle, whyNot } from "./player.js";
+import { startRadio } from "./radio.js";
 import { Scores } from "./scores.js";
 import { page, say, use, useAnswer } from "./store.js";
 
@@ -90,7 +91,8 @@ function Buttons({ row, song }) {
       <${Icon} name=${isPlaying ? "pause" : "play"} /> ${isPlaying ? "Pause" : "Play"}</button>
     <button disabled=${isListed} onClick=${() => { addToList([row]); say(`${library.title(row)} is in your list`); }}>
       <${Icon} name="plus" /> ${isListed ? "In your list" : "Add to list"}</button>
-    <button onClick=${() => { addToList([row]); page.set({ view: "lists" }); }}>Make a list from it</button>
+    <button onClick=${() => { seedFrom(row); page.set({ view: "lists" }); }}>Make a list from it</button>
+    <button disabled=${!song?.sound.url} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio(row)}>Radio</button>
   </div>`;
 }
 

@@ -75,6 +75,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
     known = ~np.isnan(log.played_ratio[listened])
     return {
         "simulated": log.simulated,
+        "kind": "counts" if log.is_counted else "events",
         "rows": log.rows_read,
         "usable": len(log),
         "users": len(log.user_ids),

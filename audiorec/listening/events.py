@@ -252,7 +252,7 @@ class Interactions:
     user, song : ndarray, shape (P,), int32
         Indices into `user_ids` and `song_ids`.
     timestamp : ndarray, shape (P,), float64
-        Seconds since 1970, UTC; NaN if only the order in a session or list is known.
+        Seconds since 1970, UTC; NaN if only the order in a session or list is known, or counts.
     event : ndarray, shape (P,), int8
         Indices into `EVENTS`.
     played_ratio : ndarray, shape (P,), float32
@@ -298,6 +298,12 @@ class Interactions:
         return len(self.user)
 
     @property
+    def is_counted(self) -> bool:
+        """Whether rows are counts of plays: no row has a time, a session or a list."""
+        placed = any(name in self.labels for name in PLACES)
+        return len(self) > 0 and not placed and bool(np.isnan(self.timestamp).all())
+
+    @property
     def user_id(self) -> Any:
         """User id of each row, as a `pyarrow.DictionaryArray`."""
         return _dictionary(self.user, self.user_ids)
@@ -315,12 +321,13 @@ class Interactions:
 
     def to_table(self) -> Any:
         """Return a `pyarrow.Table` of the six columns of `SCHEMA`, strings dictionary-encoded."""
-        stamps = np.rint(self.timestamp * MICROSECONDS).astype(np.int64)
+        unknown = np.isnan(self.timestamp)
+        stamps = np.rint(np.where(unknown, 0, self.timestamp) * MICROSECONDS).astype(np.int64)
         ratio = pa.array(self.played_ratio, mask=np.isnan(self.played_ratio))
         columns = {
             "user_id": self.user_id,
             "song_id": self.song_id,
-            "timestamp": pa.array(stamps).cast(pa.timestamp("us", tz="UTC")),
+            "timestamp": pa.array(stamps, mask=unknown).cast(pa.timestamp("us", tz="UTC")),
             "event": _dictionary(self.event.astype(np.int32), EVENTS),
             "played_ratio": ratio,
             "weight": pa.array(self.weight),

@@ -4,7 +4,8 @@
     plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
 
 One row is one event: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play, finish, skip, like,
-dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. Files are read in blocks.
+dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. A file without a
+``timestamp`` holds counts: ``weight`` plays of a song by a user. Files are read in blocks.
 Every row is checked, and all problems are reported in one error with the numbers of the first rows
 of each kind; rows are numbered from 1, without the header.
 
@@ -168,13 +169,15 @@ def _file_blocks(
     with input_errors(path, FAILURE):
         if path.name.lower().endswith(CSV_ENDS):
             check_csv_header(path, FAILURE)
-            batches = _csv_batches(path, notes)
+            batches = _csv_batches(path, notes, alone=not log.is_folder)
         elif path.suffix.lower() in PARQUET_ENDS:
             if log.is_folder:
                 about = replace(about, unit=_unit_of(file))
             batches = _parquet_batches(file, notes, strict=log.is_folder)
         else:
-            raise InputError(f"{path}: a log must be a .parquet, .csv or .csv.gz file")
+            raise InputError(
+                f"{path}: a log must be a .parquet, .csv or .csv.gz file: {columns_of_logs()}"
+            )
         for batch in batches:
             batch.validate(full=True)
             yield replace(about, table=batch, first=first)
@@ -188,7 +191,8 @@ def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Ite
         schema = opened.schema_arrow
         notes.simulated = notes.simulated or _says_simulated(schema.metadata or {})
         said = {n: v for n, v in file.keys.items() if n in KNOWN and n not in schema.names}
-        names = [n for n in _known_columns([*schema.names, *said], path) if n not in said]
+        known = _known_columns([*schema.names, *said], path, alone=not strict)
+        names = [name for name in known if name not in said]
         for name in names if strict else set(TEXT_COLUMNS) & set(names):
             _check_type(schema.field(name), path)
         for batch in opened.iter_batches(batch_size=BLOCK_ROWS, columns=names):
@@ -227,7 +231,7 @@ def _says_simulated(metadata: Mapping[bytes, bytes]) -> bool:
     return isinstance(content, dict) and content.get("simulated") is True
 
 
-def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
+def _csv_batches(path: Path, notes: ReadingNotes, *, alone: bool) -> Iterator[Any]:
     def skip(row: Any) -> str:
         notes.skip(row.number - 1, row.text)  # the header is row 1
         return "skip"
@@ -243,25 +247,34 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
                 column_types=texts, null_values=[""], strings_can_be_null=True
             ),
         )
-        names = _known_columns(reader.schema.names, path)
+        names = _known_columns(reader.schema.names, path, alone=alone)
         for batch in reader:
             yield batch.select(names)
 
 
-def _known_columns(names: list[str], path: Path) -> list[str]:
+def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
+    """Return the columns to read; `alone`: the file is no part of a folder of days."""
+    needed = set(COLUMNS)
     # A session or list without a user is its own user, and is ordered even without times.
-    has_place = any(name in names for name in (*PLACES, *OLD_NAMES))
+    if any(name in names for name in (*PLACES, *OLD_NAMES)):
+        needed -= {"user_id", "timestamp"}
+    elif alone and "timestamp" not in names:  # counts
+        needed -= {"timestamp", "event"}
     for name in KNOWN:
-        needed = name in COLUMNS and not (has_place and name in ("user_id", "timestamp"))
-        if names.count(name) > 1 or (needed and name not in names):
+        if names.count(name) > 1 or (name in needed and name not in names):
             raise InputError(
                 f"{path}: column {name!r} is missing or duplicated; the columns are "
-                f"{column_list(names)}"
+                f"{column_list(names)}; {columns_of_logs()}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:
             raise InputError(f"{path}: columns {old!r} and {new!r} mean the same: leave one out")
     return [name for name in KNOWN if name in names]
+
+
+def columns_of_logs() -> str:
+    """Return which columns a log has, for a message."""
+    return f"a log has {', '.join(COLUMNS)}; one of play counts user_id, song_id, weight"
 
 
 def _check_type(field: Any, path: Path) -> None:
@@ -432,7 +445,7 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     users = pc.coalesce(_filled(block.text("user_id")), *(_filled(labels[n]) for n in PLACES))
     songs, no_song = block.text("song_id"), _empty(block.text("song_id"))
     note(ProblemKind.USER, _empty(users), block.text("user_id"))
-    events = _event_codes(block.column("event"), no_song)
+    events = _event_codes(block, no_song)
     of_artist = events >= len(EVENTS)
     note(ProblemKind.SONG, no_song & ~of_artist, songs)
     note(ProblemKind.ARTIST, of_artist & _empty(labels["artist_id"]), labels["artist_id"])
@@ -440,7 +453,8 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     times, units = to_times(block.column("timestamp"))
     has_place = ~_empty(labels[PLACES[0]]) | ~_empty(labels[PLACES[1]])
     has_time = block.column("timestamp").is_valid().to_numpy(zero_copy_only=False)
-    units[~has_time & has_place] = NO_TIME
+    is_counted = "timestamp" not in block.table.schema.names
+    units[~has_time & (has_place | is_counted)] = NO_TIME
     note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column("timestamp"))
     note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column("timestamp"))
     if block.unit is not None:
@@ -536,9 +550,11 @@ def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     return columns | {name: columns[name][~again] for name in names}
 
 
-def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
-    """Return indices into ``EVENTS + ARTIST_EVENTS``; -1 if unknown."""
-    column = without_dictionary(column)
+def _event_codes(block: LogBlock, no_song: BoolArray) -> npt.NDArray[np.int8]:
+    """Return indices into ``EVENTS + ARTIST_EVENTS``, -1 if unknown; plays if there is none."""
+    if "event" not in block.table.schema.names:
+        return np.full(len(block), EVENTS.index("play"), np.int8)
+    column = without_dictionary(block.column("event"))
     of_song, of_artist = (
         pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
         for names in (EVENTS, ARTIST_EVENTS)

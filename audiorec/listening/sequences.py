@@ -217,7 +217,8 @@ class Sequences(Ragged):
     time : ndarray, shape (P,), float64
         Seconds since 1970, ascending in each sequence; NaN if unknown.
     weight : ndarray, shape (P,), float32, optional
-        Weight of each entry, above 0; None if all entries count the same, as for plays.
+        Weight of each entry, above 0: in a log of counts the plays of a song. None if all entries
+        count the same, as for plays.
     session : ndarray, shape (P,), int32, optional
         Session number of each play, from ``session_id``; -1 if it has none.
     """
@@ -244,6 +245,11 @@ class Sequences(Ragged):
 
     def __getitem__(self, row: int) -> Int32Array:
         return self.song[self.starts[row] : self.starts[row + 1]]
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether entries are counts of plays, which have no order."""
+        return self.weight is not None and bool(np.isnan(self.time).all())
 
     @classmethod
     def from_lists(
@@ -336,6 +342,9 @@ def to_sequences(
 ) -> Sequences:
     """Sort plays or list entries into sequences; rows without a time keep their file order.
 
+    A log of counts has one entry for each user and song, weighted by its plays; the most played
+    song comes last.
+
     Parameters
     ----------
     log : Interactions
@@ -364,6 +373,8 @@ def to_sequences(
     if by not in get_args(By):
         raise InputError(f"by must be one of {', '.join(get_args(By))}, got {by!r}")
     log = without_noise(log, filters)
+    if log.is_counted and by == "user":
+        return _counts_of(log)
     wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
     owner: npt.NDArray[Any] = log.user
     owner_ids = log.user_ids
@@ -380,6 +391,22 @@ def to_sequences(
     session = None if named is None else named.number[rows].astype(np.int32)
     columns = (log.song[rows], log.timestamp[rows])
     return Sequences(owner_ids, log.song_ids, starts, *columns, session=session)
+
+
+def _counts_of(log: Interactions) -> Sequences:
+    """Return the songs of each user of a log of counts, the most played last, ties by id."""
+    rows = np.flatnonzero(is_finished(log))
+    n = max(1, len(log.song_ids))
+    pair, place = np.unique(
+        log.user[rows].astype(np.int64) * n + log.song[rows], return_inverse=True
+    )
+    weight = np.bincount(place, log.weight[rows], len(pair))
+    order = np.lexsort((pair, weight, pair // n))
+    user, song = pair[order] // n, (pair[order] % n).astype(np.int32)
+    starts = offsets(np.bincount(user, minlength=len(log.user_ids)))
+    never = np.full(len(order), np.nan)
+    counts = weight[order].astype(np.float32)
+    return Sequences(log.user_ids, log.song_ids, starts, song, never, counts)
 
 
 def favourites_of(log: Interactions) -> Sequences:

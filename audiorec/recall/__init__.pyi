@@ -49,6 +49,8 @@ from audiorec.recall.sequence.youtube_dnn.examples import YouTubeDNNRecipe as Yo
 from audiorec.recall.serving.fuse import fuse as fuse
 from audiorec.recall.serving.job import fuse_files as fuse_files
 from audiorec.recall.serving.rules import FusionRecipe as FusionRecipe
+from audiorec.recall.simple.als import ALS as ALS
+from audiorec.recall.simple.als import ALSRecipe as ALSRecipe
 from audiorec.recall.simple.counts import Popular as Popular
 from audiorec.recall.simple.counts import PopularRecipe as PopularRecipe
 from audiorec.recall.simple.counts import Replay as Replay

@@ -82,6 +82,27 @@ def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch)
     assert found[0] == found[1]
 
 
+def test_counts_are_checked_and_judged_without_an_order(log, audiorec):
+    rows = [f"u{u},s{(u * 3 + n) % 9},{n + 1}" for u in range(12) for n in range(6)]
+    Path("counts.csv").write_text("user_id,song_id,weight\n" + "\n".join(rows) + "\n")
+    code, out, err = audiorec(*"listening check counts.csv".split())
+    assert (code, out.splitlines()[1]) == (0, "kind\tcounts")
+    assert "no timestamp: a log of counts, which has no order" in err
+    assert "--split random" in err
+    code, out, err = audiorec(*"recall evaluate popular als -i counts.csv --k 2 5".split())
+    assert code == 0, err
+    assert out.splitlines()[0].split("\t")[2:4] == ["hit_rate@5", "recall@5"]
+    assert "split random, 12 queries, lists of 5" in err
+    code, _, err = audiorec(*"recall evaluate rules -i counts.csv --split last".split())
+    assert code == 2
+    assert "split last needs the order of plays, and a log of counts has none" in err
+
+
+def test_a_pipe_says_for_whom_a_channel_was_judged(log, audiorec):
+    _, _, err = audiorec(*"recall evaluate popular -i plays.csv --split last --keep-heard".split())
+    assert "popular: split last, 4 queries" in err
+
+
 def test_a_block_that_is_lost_ends_the_command_with_3(log, audiorec, monkeypatch):
     audiorec(*"recall train popular -i plays.csv --out model".split())
 

@@ -6,12 +6,13 @@
 ``sessions``   judged: the newest sequences; wanted: the last play of each
 ``users``      judged: a tenth of the users; history: the first 80 % (as in ComiRec)
 ``lists``      wanted: a fifth of each list; near-copies of a list hide the same songs
+``random``     wanted: a fifth of the songs of each owner, drawn by seed; no order is needed
 =============  ========================================================================
 
 Only ``time`` guarantees that no training play is later than a wanted one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -21,7 +22,8 @@ from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.types import BoolArray, IdMap, Int64Array
 
-SplitName = Literal["last", "time", "sessions", "users", "lists"]
+SplitName = Literal["last", "time", "sessions", "users", "lists", "random"]
+IN_ORDER = ("last", "time", "sessions", "users")
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 NEWEST = 0.1  # share of plays (time) or of sequences (sessions)
 JUDGED_USERS = 0.1
@@ -69,14 +71,14 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     Parameters
     ----------
     plays : Sequences
-    name : {"last", "time", "sessions", "users", "lists"}
+    name : {"last", "time", "sessions", "users", "lists", "random"}
     seed : int
         Seed for drawing users and hidden songs.
 
     Raises
     ------
     InputError
-        If the rule needs times and some are missing, or if no query remains.
+        If the rule needs an order or times that the plays lack, or if no query remains.
 
     Examples
     --------
@@ -85,6 +87,11 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     ([2, 1], [2], 1)
     """
     rng = np.random.default_rng(seed)
+    if plays.is_counted and name in IN_ORDER:
+        raise InputError(
+            f"split {name} needs the order of plays, and a log of counts has none (no timestamp); "
+            "hide songs at random: --split random"
+        )
     match name:
         case "last":
             return _last(plays)
@@ -95,7 +102,9 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
         case "users":
             return _users(plays, rng)
         case "lists":
-            return _lists(plays, rng)
+            return _hidden(name, plays, list_groups(plays), rng)
+        case "random":
+            return _hidden(name, plays, np.arange(len(plays)), rng)
     raise InputError(f"unknown split {name!r}; there are: {', '.join(SPLITS)}")
 
 
@@ -138,7 +147,9 @@ def _last(plays: Sequences) -> JudgingSplit:
 
 def _time(plays: Sequences) -> JudgingSplit:
     if not len(plays.song) or np.isnan(plays.time).any():
-        raise InputError("split time needs a time for every play; use last, sessions or users")
+        raise InputError(
+            "split time needs a time for every play; use last, sessions, users or random"
+        )
     moment = np.quantile(plays.time, 1 - NEWEST, method="higher")
     later = plays.time >= moment
     owner = plays.owner
@@ -186,12 +197,14 @@ def _users(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
     )
 
 
-def _lists(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
-    group = list_groups(plays)
+def _hidden(
+    name: SplitName, plays: Sequences, group: Int64Array, rng: np.random.Generator
+) -> JudgingSplit:
+    """Hide a fifth of the songs of each group of owners, (U,), from all of them."""
     n = len(plays.song_ids)
     key = group[plays.owner] * n + plays.song
     entries, place = np.unique(key, return_inverse=True)
-    # A song hidden in one list is hidden in all its near-copies.
+    # A song hidden in one list is hidden in all its near-copies, and all plays of it are.
     hidden = np.zeros(len(entries), np.bool_)
     start = np.searchsorted(entries, np.arange(group.max(initial=-1) + 2) * n)
     for first, stop in pairwise(start.tolist()):
@@ -200,14 +213,7 @@ def _lists(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
     hides = hidden[place]
     kept = np.bincount(plays.owner[~hides], minlength=len(plays)) > 0
     asked = np.flatnonzero(kept & (np.bincount(plays.owner[hides], minlength=len(plays)) > 0))
-    found = _cut("lists", plays, hides, asked)
-    return JudgingSplit(
-        name="lists",
-        learn=found.learn,
-        histories=found.histories,
-        wanted=found.wanted,
-        cluster=group[asked],
-    )
+    return replace(_cut(name, plays, hides, asked), cluster=group[asked])
 
 
 def list_groups(lists: Sequences) -> Int64Array:

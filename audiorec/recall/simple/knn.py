@@ -8,10 +8,13 @@ Row r of `values` is ``values[starts[r]:starts[r + 1]]``.
 
 Item kNN: songs whose listeners overlap with those of the history's songs.
 
-    owners x songs (0 or 1) ──fit──▶ cosine of each song with its nearest songs
+    owners x songs, weights ──fit──▶ cosine of each song with its nearest songs
     history ──────────────────▶ sum of the rows of its songs
 
-The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``.
+The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``. With
+tf-idf an owner of many songs says less about each of them, and plays of a song count by their root.
+With bm25 plays count up to a limit, which is lower for songs with many plays; the songs' products
+are compared, so popular songs come first.
 
 EASE: a linear model from the songs of a history to all songs, solved in closed form.
 
@@ -36,7 +39,7 @@ Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorit
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -94,14 +97,18 @@ class Wanted:
 
 BLOCK_SONGS = 1_024
 BLOCK_HISTORIES = 256
+Weighting = Literal["cosine", "tf-idf", "bm25"]
+BM25_LIMIT, BM25_LENGTH = 1.2, 0.75  # the usual k1 and b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemKnnRecipe:
-    """Neighbours per song, shrinkage, and the length of history that is used.
+    """Neighbours per song, how they are weighted, and the length of history that is used.
 
     Attributes
     ----------
+    weighting : {"cosine", "tf-idf", "bm25"}
+        What a play weighs: each the same; less from owners of many songs; or up to a limit.
     neighbours : int
         Neighbours kept per song, the most similar ones.
     shrink : float
@@ -110,11 +117,14 @@ class ItemKnnRecipe:
         Number of newest songs of the history whose neighbours count.
     """
 
+    weighting: Weighting = "cosine"
     neighbours: int = 200
     shrink: float = 10.0
     history: int = 100
 
     def __post_init__(self) -> None:
+        if self.weighting not in get_args(Weighting):
+            raise InputError(f"weighting must be one of {', '.join(get_args(Weighting))}")
         if min(self.neighbours, self.history) < 1 or self.shrink < 0:
             raise InputError("neighbours and history must be at least 1, shrink at least 0")
 
@@ -128,20 +138,22 @@ class ItemKnn(CountingChannel[ItemKnnRecipe]):
     ARRAYS = ("starts", "near", "weights")
 
     def _count(self, data: RecallData) -> None:
-        matrix = owner_song(data.plays, len(data.song_ids))
-        owners = np.asarray(matrix.sum(axis=0)).ravel()
+        matrix = weighted(data.plays, len(data.song_ids), self.recipe.weighting)
+        size = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
+        if self.recipe.weighting == "bm25":
+            size = np.zeros_like(size)  # products, not cosines
         by_song = matrix.T.tocsr()
         parts = []
-        for first in range(0, len(owners), BLOCK_SONGS):
+        for first in range(0, len(size), BLOCK_SONGS):
             both = (by_song[first : first + BLOCK_SONGS] @ matrix).tocoo()
             row = both.row + first
-            cosine = both.data / (np.sqrt(owners[row] * owners[both.col]) + self.recipe.shrink)
+            cosine = both.data / (np.sqrt(size[row] * size[both.col]) + self.recipe.shrink)
             other = row != both.col
             parts.append(
                 _nearest(row[other], both.col[other], cosine[other], self.recipe.neighbours)
             )
         row, self.near, self.weights = (np.concatenate(p) for p in zip(*parts, strict=True))
-        self.starts = np.searchsorted(row, np.arange(len(owners) + 1))
+        self.starts = np.searchsorted(row, np.arange(len(size) + 1))
 
     def _similarities(self, queries: Queries) -> FloatArray:
         from scipy.sparse import csr_array
@@ -185,13 +197,44 @@ def cosines(
     return table.grid(proposed, songs, offsets(np.diff(starts)[own]), values).T
 
 
-def owner_song(plays: Sequences, n_songs: int) -> Any:
-    """Return which owner played which song: `scipy.sparse.csr_array` (U, S) of ones, float32."""
+def owner_song(plays: Sequences, n_songs: int, *, counted: bool = False) -> Any:
+    """Return which owner played which song: `scipy.sparse.csr_array` (U, S), float32.
+
+    Values are 1 or, if `counted`, the number of plays or the sum of their weights.
+    """
     from scipy.sparse import csr_array
 
-    pair = np.unique(plays.owner * n_songs + plays.song)
-    ones = np.ones(len(pair), np.float32)
-    return csr_array((ones, (pair // n_songs, pair % n_songs)), shape=(len(plays), n_songs))
+    key = plays.owner * n_songs + plays.song
+    pair, place = np.unique(key, return_inverse=True) if counted else (np.unique(key), None)
+    values = np.ones(len(pair)) if place is None else np.bincount(place, plays.weight)
+    cells = (pair // n_songs, pair % n_songs)
+    return csr_array((values.astype(np.float32), cells), shape=(len(plays), n_songs))
+
+
+def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
+    """Return owners x songs with the weights of a weighting, of mean square 1 (`ItemKnnRecipe`).
+
+    Examples
+    --------
+    >>> plays = Sequences.from_lists([["a"], ["a", "b"], ["c", "c", "c"]])
+    >>> weighted(plays, 3, "tf-idf").toarray().round(2)
+    array([[0.91, 0.  , 0.  ],
+           [0.6 , 0.6 , 0.  ],
+           [0.  , 0.  , 1.57]], dtype=float32)
+    """
+    matrix = owner_song(plays, n_songs, counted=weighting != "cosine")
+    if weighting == "cosine":
+        return matrix
+    rare = np.log(1 + n_songs / np.diff(matrix.indptr).clip(1)).astype(np.float32)
+    if weighting == "tf-idf":
+        matrix.data = np.sqrt(matrix.data)
+    else:
+        length = np.asarray(matrix.sum(axis=0)).ravel()
+        length = (1 - BM25_LENGTH + BM25_LENGTH * length / length.mean())[matrix.indices]
+        matrix.data = matrix.data * (BM25_LIMIT + 1) / (BM25_LIMIT * length + matrix.data)
+    matrix.data = matrix.data * np.repeat(rare, np.diff(matrix.indptr))
+    matrix.data = (matrix.data / np.sqrt(np.mean(matrix.data**2))).astype(np.float32)
+    return matrix
 
 
 def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:

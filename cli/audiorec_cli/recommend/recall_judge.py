@@ -1,5 +1,6 @@
 """``audiorec recall evaluate``: measure channels on one split."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
 
-SplitName = Literal["last", "time", "sessions", "users", "lists", "artists", "all-artists"]
+SplitName = Literal[
+    "last", "time", "sessions", "users", "lists", "random", "artists", "all-artists"
+]
 OF_ARTISTS = ("artists", "all-artists")
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
 SEEN = 5e-5  # smallest difference visible in four digits
@@ -38,7 +41,10 @@ class JudgeOptions(TrainingOptions):
     interactions: LogOption
     split: Annotated[
         SplitName | None,
-        chooses(help="How to split the log [default: time if every play has one, else last]."),
+        chooses(
+            help="How to split the log [default: time if every play has one; random for a log of "
+            "counts; else last]."
+        ),
     ] = None
     k: Annotated[
         list[int] | None,
@@ -77,8 +83,8 @@ class JudgeOptions(TrainingOptions):
             wanted, cluster = read_targets(self.targets)
             known = self.of(self.test_histories, by if trained else "user")
             return given_split(plays, known, wanted, cluster)
-        timed = not np.isnan(plays.time).any()
-        chosen: Any = self.split or ("time" if timed else "last")
+        usual = "last" if np.isnan(plays.time).any() else "time"
+        chosen: Any = self.split or ("random" if plays.is_counted else usual)
         return split(plays, chosen, seed=self.seed)
 
 
@@ -221,7 +227,8 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
         for name in names
         for way, found in _ways(verdict, [(name, k) for k in ks])
     ]
-    title = f"{verdict.channel}: split {split}, {verdict.n_queries:,} queries"
+    title = f"{verdict.channel}: {_about(verdict, split)}"
+    _say_title(title)
     print_table(("measure", "repeats", *(f"@{k}" for k in ks)), rows, title=title)
     widest = verdict.means["recall", ks[0]]
     say(f"recall@{ks[0]} {widest}: 95 % bootstrap interval over users or sessions")
@@ -251,8 +258,26 @@ def _print_comparison(
             row = (figures.get((name, k)) for name in SHOWN)
             rows.append((verdict.channel, way, *row, lag))
             lag = ""  # only in the first row of a channel
-    title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
-    print_table(("channel", "repeats", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
+    title = f"{_about(found[0], cut.name)}, lists of {k}"
+    measures = [f"{name}@{k}" for name in SHOWN]
+    heads = ("channel", "repeats", *measures, f"{by[0]}@{k} behind the best")
+    _say_title(title)
+    print_table(heads, rows, title=title, digits=FIGURE_DIGITS)
+    for verdict in found:
+        say(f"{verdict.channel}: {verdict.notes()[0]}")
+
+
+def _about(verdict: "Judgement", split: str) -> str:
+    """Return the split and the number of queries, with the share that has no history."""
+    nobody = verdict.user_strata["no history"][1]
+    without = f" ({nobody / verdict.n_queries:.1%} without a history)" if nobody else ""
+    return f"split {split}, {verdict.n_queries:,} queries{without}"
+
+
+def _say_title(title: str) -> None:
+    """Say what is judged where the table has no title: in a pipe."""
+    if not sys.stdout.isatty():
+        say(title)
 
 
 def _ways(

@@ -115,6 +115,8 @@ class ListeningOptions:
         how = self.how
         if how.rule is not None:
             raise InputError("--reading rule=FILE defines liked songs: it needs --likes")
+        if read.is_counted:
+            say("note: no timestamp: a log of counts; songs have no order, the most played is last")
         return how.plays(read, by or self.by or "user")
 
     def asked_by(self, *channels: "Channel") -> PlaysOf:

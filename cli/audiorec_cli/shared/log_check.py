@@ -9,6 +9,11 @@ from audiorec_cli.shared.console import out, print_table, say
 if TYPE_CHECKING:
     from audiorec.listening.rule import Rule
 
+COUNTS = (
+    "no timestamp: a log of counts, which has no order. Channels and splits that need one do not "
+    "fit: recall evaluate als item-knn --split random"
+)
+
 
 def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
     """Read a log; count its content, its matches with a store, and likes by a rule."""
@@ -77,7 +82,7 @@ def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, obj
 
 def print_log_check(document: dict[str, Any]) -> None:
     """Print the result of `counted_log`."""
-    plain = ("rows", "usable", "users", "songs", "first", "last", "duplicates")
+    plain = ("kind", "rows", "usable", "users", "songs", "first", "last", "duplicates")
     rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
     rows += [(f"event {name}", count) for name, count in document["events"].items()]
     rows += [
@@ -99,5 +104,7 @@ def print_log_check(document: dict[str, Any]) -> None:
             f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}{of_file}), "
             f"for example {problem['example']!r}"
         )
+    if document["kind"] == "counts":
+        say(f"note: {COUNTS}")
     if document["simulated"]:
         say("note: simulated listening")

@@ -11,9 +11,8 @@ from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import channel_class
 
-COUNTED = (
-    "popular replay rules vs-knn item-knn ease recent-likes nearest-audio nearest-artist".split()
-)
+COUNTED = ("als", *"popular replay rules vs-knn item-knn ease recent-likes".split())
+COUNTED += ("nearest-audio", "nearest-artist")
 
 
 def by_sorting(similar, mask, k):

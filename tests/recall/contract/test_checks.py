@@ -475,7 +475,7 @@ def test_a_model_is_loaded_whatever_it_is(tmp_path):
         WeightsError, match="expected a model of kind recall/popular, got recall/rules"
     ):
         Popular.load(tmp_path / "rules")
-    with pytest.raises(InputError, match="unknown channel 'sasrex'; there are: comirec-sa, "):
+    with pytest.raises(InputError, match="unknown channel 'sasrex'; there are: als, comirec-sa, "):
         channel_class("sasrex")
 
 

@@ -48,6 +48,34 @@ def test_sessions_learns_from_older_ones_alone():
     assert named(found.histories), named(found.wanted) == ([["a"]], [["b"]])
 
 
+def counts(lists, weights):
+    plays = Sequences.from_lists(lists)
+    return replace(plays, weight=np.array(weights, np.float32))
+
+
+def test_random_hides_a_fifth_of_the_songs_of_each_user():
+    lists = [[f"s{s}" for s in range(10)] * 2, ["a", "b", "c"], ["a", "b"]]
+    found = split(Sequences.from_lists(lists), "random", seed=1)
+    assert found.histories.owner_ids == ("0", "1")  # of two songs none is hidden
+    assert [len(set(songs)) for songs in named(found.wanted)] == [2, 1]
+    assert found.wanted.lengths.tolist() == [4, 1]  # every play of a hidden song is
+    for hidden, known in zip(named(found.wanted), named(found.histories), strict=True):
+        assert set(hidden).isdisjoint(known)
+    again = split(Sequences.from_lists([one[::-1] for one in lists]), "random", seed=1)
+    hides = [set(songs) for songs in named(found.wanted)]
+    assert [set(songs) for songs in named(again.wanted)] == hides  # the order decides nothing
+    other = split(Sequences.from_lists(lists), "random", seed=2)
+    assert [set(songs) for songs in named(other.wanted)] != hides
+
+
+@pytest.mark.parametrize("name", ["last", "time", "sessions", "users"])
+def test_counts_have_no_order_to_split_by(name):
+    plays = counts([["a", "b", "c"], ["a"]], [1, 2, 3, 4])
+    with pytest.raises(InputError, match=rf"split {name} needs the order .* --split random"):
+        split(plays, name)
+    assert split(plays, "random").learn.weight.tolist() != []
+
+
 def test_users_are_judged_who_were_not_learnt_from():
     lists = [[f"s{s}" for s in range(10)] for _ in range(30)]
     found = split(Sequences.from_lists(lists), "users", seed=3)

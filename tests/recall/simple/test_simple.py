@@ -108,6 +108,29 @@ def test_item_knn_is_a_shrunk_cosine():
     assert both == pytest.approx({"a": ab + ac}, abs=1e-4)
 
 
+def test_item_knn_by_tf_idf_trusts_owners_of_few_songs():
+    lists = ["a", "b"], ["a", "c", "c", "c", "d", "e"]
+    channel = fitted(ItemKnn(ItemKnnRecipe(weighting="tf-idf", shrink=1.0)), *lists)
+    few, many = np.log(1 + 5 / 2), np.log(1 + 5 / 4)
+    scale = (2 * few**2 + 3 * many**2 + 3 * many**2) / 6  # c counts by the root of its three plays
+    size = {"a": few**2 + many**2, "b": few**2, "c": 3 * many**2, "d": many**2}
+    size = {song: value / scale for song, value in size.items()}
+    both = {"b": few**2, "c": np.sqrt(3) * many**2, "d": many**2, "e": many**2}
+    size["e"] = size["d"]
+    expected = {s: both[s] / scale / (np.sqrt(size["a"] * size[s]) + 1) for s in both}
+    assert proposed(channel, ["a"]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_item_knn_by_bm25_compares_products():
+    channel = fitted(ItemKnn(ItemKnnRecipe(weighting="bm25", shrink=2.0)), ["a", "b"], ["a", "c"])
+    rare = np.log(1 + 3 / 2)
+    length = np.array([2, 1, 1]) / (4 / 3)  # a, b, c
+    tf = 2.2 / (1.2 * (0.25 + 0.75 * length) + 1)
+    scale = rare**2 * (2 * tf[0] ** 2 + 2 * tf[1] ** 2) / 4
+    value = rare**2 * tf[0] * tf[1] / scale / 2
+    assert proposed(channel, ["a"]) == pytest.approx({"b": value, "c": value}, abs=1e-4)
+
+
 def test_item_knn_in_blocks_is_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     lists = [[f"s{s}" for s in rng.integers(0, 30, 8)] for _ in range(40)]
@@ -161,6 +184,7 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
         (RulesRecipe, {"fade": 1.5}),
         (VsKnnRecipe, {"neighbours": 0}),
         (ItemKnnRecipe, {"shrink": -1}),
+        (ItemKnnRecipe, {"weighting": "idf"}),
         (EASERecipe, {"regularisation": 0}),
     ],
 )

@@ -1,0 +1,197 @@
+"""Alternating least squares for implicit feedback (ALS): users and songs as factors of the plays.
+
+    owners x songs, weights ──fit──▶ songs (S, F), owners in turn
+    history ──▶ user (F,) ──▶ user · song
+
+Every pair of an owner and a song should be 1 if it was played and 0 if not; pairs that were not
+played are many and count less. For one side at a time this is a ridge regression for each row:
+
+    (Y'WY + rest Y'Y + ridge I) x = Y'w
+
+where Y holds the other side, w the weights of the row's plays, ``rest`` is the weight of a pair
+that was not played, and the ridge grows with the number of plays. A few steps of conjugate
+gradients from the last solution suffice, so no row needs a matrix of its own. A model stores songs
+only: the same equation turns a history into a user.
+
+Source: Hu, Koren and Volinsky, *Collaborative filtering for implicit feedback datasets*, 2008; the
+weights and the ridge as in Rendle and others, *Revisiting the performance of iALS*, 2022.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.channel import CountingChannel
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.simple.knn import owner_song
+from audiorec.types import FloatArray, Int32Array, Int64Array, entries
+
+STEPS = 3  # of conjugate gradients, from the solution of the last iteration
+CELLS = 1 << 20  # numbers of a block of padded rows: 4 MB
+TINY = np.finfo(np.float32).tiny
+START = 0.1  # standard deviation of the first factors, times 1 / sqrt(F)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ALSRecipe:
+    """Size of the factors, and what plays and other songs weigh.
+
+    Attributes
+    ----------
+    factors : int
+        Numbers per song and user.
+    iterations : int
+        Times that users and songs are computed from each other.
+    unseen : float
+        Weight of all pairs of users and songs, relative to the weight of all plays.
+    regularisation : float
+        Ridge for each play of a user, and for each of a song.
+    seed : int
+        Seed of the first factors.
+    """
+
+    factors: int = 64
+    iterations: int = 15
+    unseen: float = 8.0
+    regularisation: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.factors, self.iterations) < 1 or self.seed < 0:
+            raise InputError("factors and iterations must be at least 1, and seed at least 0")
+        if not min(self.unseen, self.regularisation) > 0:
+            raise InputError("unseen and regularisation must be above 0")
+
+
+class ALS(CountingChannel[ALSRecipe]):
+    """Songs near the user in factors of who played what (implicit ALS)."""
+
+    name = "als"
+    reason = ReasonKind.TASTE
+    Recipe = ALSRecipe
+    ARRAYS = ("factors", "rest")
+
+    def _count(self, data: RecallData) -> None:
+        plays = _weighted(data.plays, len(data.song_ids))
+        mean = float(plays.sum()) / (plays.shape[0] * plays.shape[1])
+        self.rest = np.array([self.recipe.unseen * mean], np.float32)
+        by_owner, by_song = (
+            _Rows.of(side, self.recipe.factors) for side in (plays, plays.T.tocsr())
+        )
+        rng = np.random.default_rng(self.recipe.seed)
+        scale = START / np.sqrt(self.recipe.factors)
+        owners, songs = (
+            scale * rng.standard_normal((n, self.recipe.factors), np.float32) for n in plays.shape
+        )
+        for _ in range(self.recipe.iterations):
+            owners = self._solved(owners, songs, by_owner)
+            songs = self._solved(songs, owners, by_song)
+        self.factors = songs
+
+    def _solved(self, start: FloatArray, other: FloatArray, plays: "_Rows") -> FloatArray:
+        """Return one side (n, F), from its last solution and the other side (m, F)."""
+        common = self.rest * (other.T @ other)
+        ridge = self._ridge(plays.lengths, len(other))
+        found = np.zeros_like(start)
+        for rows, column, weight in plays.blocks:
+            found[rows] = _descended(start[rows], other[column], weight, common, ridge[rows])
+        return found
+
+    def _ridge(self, plays: Any, n_others: int) -> FloatArray:
+        """Return the ridge of rows with so many plays: (n,) float32."""
+        ridge = self.recipe.regularisation * (plays + self.rest * n_others)
+        return np.asarray(ridge, np.float32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        users = np.zeros((len(histories), self.recipe.factors), np.float32)
+        for row, matrix, target, _ in self._equations(histories):
+            users[row] = np.linalg.solve(matrix, target.sum(axis=0))
+        found: FloatArray = users @ self.factors.T
+        found[histories.lengths == 0] = -np.inf
+        found[:, self.is_cold] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that adds most to the similarity of each candidate."""
+        found = np.full(song.shape, -1, np.int64)
+        for row, matrix, target, own in self._equations(histories):
+            there = song[row] >= 0
+            given = np.linalg.solve(matrix, target.T).T @ self.factors[song[row, there]].T
+            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return found
+
+    def _equations(
+        self, histories: Sequences
+    ) -> Iterator[tuple[int, FloatArray, FloatArray, Int64Array]]:
+        """Yield row, matrix (F, F), weighted songs (n, F) and their numbers of each history."""
+        weights = _weighted(histories, len(self.song_ids))
+        common = self.rest * (self.factors.T @ self.factors)
+        ridge = self._ridge(np.diff(weights.indptr), len(self.song_ids))
+        for row in np.flatnonzero(np.diff(weights.indptr)).tolist():
+            part = slice(weights.indptr[row], weights.indptr[row + 1])
+            own = weights.indices[part].astype(np.int64)
+            near = self.factors[own]
+            target = weights.data[part, None] * near
+            matrix = common + near.T @ target
+            matrix[np.diag_indices(len(matrix))] += ridge[row]
+            yield row, matrix, target, own
+
+
+def _weighted(plays: Sequences, n_songs: int) -> Any:
+    """Return owners x songs with ``log2(1 + plays)``, so that three plays count twice as one."""
+    counts = owner_song(plays, n_songs, counted=True)
+    counts.data = np.log2(1 + counts.data).astype(np.float32)
+    return counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The rows of a sparse matrix in blocks of similar length, padded with weight 0."""
+
+    lengths: Int64Array  # (n,)
+    blocks: list[tuple[Int64Array, Int32Array, FloatArray]]  # rows (b,), columns and values (b, L)
+
+    @classmethod
+    def of(cls, matrix: Any, width: int) -> "_Rows":
+        """Cut a csr matrix into blocks of `CELLS` numbers, where an entry is `width` numbers."""
+        lengths = np.diff(matrix.indptr).astype(np.int64)
+        order = np.argsort(lengths, kind="stable")
+        order, blocks = order[lengths[order] > 0], []
+        while len(order):
+            longest = int(lengths[order[-1]])
+            many = min(len(order), max(1, CELLS // (longest * width)))
+            rows, order = order[-many:], order[:-many]
+            there = np.arange(longest) < lengths[rows][:, None]
+            place = entries(matrix.indptr[rows].astype(np.int64), lengths[rows])
+            column, value = np.zeros(there.shape, np.int32), np.zeros(there.shape, np.float32)
+            column[there], value[there] = matrix.indices[place], matrix.data[place]
+            blocks.append((rows, column, value))
+        return cls(lengths, blocks)
+
+
+def _descended(
+    start: FloatArray, near: FloatArray, weight: FloatArray, common: FloatArray, ridge: FloatArray
+) -> FloatArray:
+    """Return rows (b, F) after `STEPS` of conjugate gradients; their songs are `near` (b, L, F)."""
+
+    def times(rows: FloatArray) -> FloatArray:
+        played = weight * (near @ rows[:, :, None])[:, :, 0]
+        return rows @ common + ridge[:, None] * rows + (played[:, None] @ near)[:, 0]
+
+    found = start
+    rest = (weight[:, None] @ near)[:, 0] - times(found)
+    step, left = rest, (rest * rest).sum(axis=1)
+    for _ in range(STEPS):
+        moved = times(step)
+        length = left / np.maximum((step * moved).sum(axis=1), TINY)
+        found = found + length[:, None] * step
+        rest = rest - length[:, None] * moved
+        now = (rest * rest).sum(axis=1)
+        step, left = rest + (now / np.maximum(left, TINY))[:, None] * step, now
+    return np.asarray(found, np.float32)

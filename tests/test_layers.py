@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "simulation": LISTENING,
     "recall": FILES
     | {"learning", "recall.contract", "runs"},  # the registry: families by entry point
-    "recall.contract": LISTENING | {"learning", "search"},
+    "recall.contract": LISTENING | {"evaluation", "learning", "search"},
     "recall.simple": FAMILY,
     "recall.graph": FAMILY,
     "recall.sequence": FAMILY,

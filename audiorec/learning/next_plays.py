@@ -127,6 +127,7 @@ def causal_mask(length: int) -> BoolArray:
     return np.triu(np.ones((length, length), np.bool_), 1)
 
 
+NEW = "new_ndcg@100"  # figure: NDCG of a hundred songs that are new to their owner
 HoldOut = Literal["auto", "sequences", "plays"]
 MOST_FAVOURITES = 50  # newest favourites used per owner
 MANY_OWNERS = 200  # least number of owners with two plays to hold out whole owners
@@ -256,6 +257,19 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
         return HeldPlays(np.ones(len(place), np.bool_), ends & (place > 0))
     judged = place >= np.repeat(lengths - last, lengths)
     return HeldPlays(~judged, judged & (place > 0))
+
+
+def ndcg_of_new(ranks: npt.NDArray[np.floating]) -> float:
+    """Return the figure `NEW` from the ranks of plays; NaN stands for a repeat.
+
+    Examples
+    --------
+    >>> ndcg_of_new(np.array([1.0, 3.0, 101.0, np.nan]))
+    0.5
+    """
+    known = ranks[~np.isnan(ranks)]
+    gains = np.where(known <= 100, 1 / np.log2(1 + known), 0.0)
+    return float(np.mean(gains)) if len(known) else 0.0
 
 
 def windows(

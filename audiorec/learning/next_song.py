@@ -34,6 +34,7 @@ from audiorec.learning.machine import generator, import_torch, one_thread, torch
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
+    NEW,
     HeldPlays,
     NextPlays,
     NextSongRecipe,
@@ -41,6 +42,7 @@ from audiorec.learning.next_plays import (
     even_batches,
     histories,
     hold_out,
+    ndcg_of_new,
     training_windows,
     windows,
 )
@@ -144,10 +146,13 @@ class NextSongLearner:
 
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Rank all learnt songs for the validation plays; return the metrics."""
-        ranks = self.ranks(*self._judged) if self._judged is not None else np.ones(1)
+        ranks, new = np.ones(1, np.float32), np.ones(1, np.float32)
+        if self._judged is not None:
+            ranks, new = self.ranks(*self._judged), self.ranks(*self._judged, new=True)
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
         # NDCG over all ranks is smoother than with a cut-off, so it selects more reliably.
         line["ndcg"] = float(np.mean(1 / np.log2(1 + ranks)))
+        line[NEW] = ndcg_of_new(new)
         for k in SHOWN_AT:
             line[f"hit_rate@{k}"] = float(np.mean(ranks <= k))
             line[f"mrr@{k}"] = float(np.mean(np.where(ranks <= k, 1 / ranks, 0)))
@@ -158,11 +163,12 @@ class NextSongLearner:
         """Return the mean NDCG of the validation plays over all ranks."""
         return float(line["ndcg"])
 
-    def ranks(self, owner: Int64Array, place: Int64Array) -> FloatArray:
+    def ranks(self, owner: Int64Array, place: Int64Array, *, new: bool = False) -> FloatArray:
         """Return the ranks of plays (n,) among all learnt songs: from 1, inf if not learnt.
 
         Each play is predicted from those before it. Songs of equal similarity share their mean
-        rank.
+        rank. With `new`, songs of the history have no rank: the rank of a play among the others,
+        NaN for a repeat.
         """
         was_training = self.model.training
         self.model.eval()
@@ -188,12 +194,25 @@ class NextSongLearner:
                 similar = similar.masked_fill(closed, -torch.inf)
                 target = torch.from_numpy(self.plays.song[place[rows]]).to(unit.device)
                 own = similar.gather(1, target[:, None])
+                heard = self._heard(similar, asked) if new else None
+                if heard is not None:
+                    similar = similar.masked_fill(heard, -torch.inf)
                 above = (similar > own).sum(1)
                 equal = (similar == own).sum(1)
                 rank = (1 + above + (equal - 1) / 2).cpu().numpy()
                 found[rows] = np.where((own > -torch.inf)[:, 0].cpu().numpy(), rank, np.inf)
+                if heard is not None:
+                    again_rows = heard.gather(1, target[:, None])[:, 0].cpu().numpy()
+                    found[rows][again_rows] = np.nan
         self.model.train(was_training)
         return found.astype(np.float32)
+
+    def _heard(self, similar: Tensor, batch: Tensors) -> Tensor:
+        """Return which songs are in the history of each row: bool, like `similar`."""
+        heard = torch.zeros_like(similar, dtype=torch.bool)
+        row, place = batch.there.nonzero(as_tuple=True)
+        heard[row, batch.songs[row, place]] = True
+        return heard
 
     def _add_again(self, similar: Tensor, batch: Tensors, again: Tensor) -> None:
         """Add the model's terms for songs of the histories to the cosines (B, S), in place."""

@@ -194,8 +194,10 @@ def test_a_fusion_says_what_is_not_known_and_warns_of_what_is(log, audiorec):
         ask = f"recall candidates {name} -i plays.csv --keep-heard --out {name}.parquet"
         assert audiorec(*ask.split())[0] == 0
     fuse = "recall fuse rules.parquet popular.parquet --out f.parquet"
-    said = "note: not compared with each channel alone, which may be better: recall tune does"
-    assert said in audiorec(*fuse.split())[2]
+    (log / "theirs.csv").write_text("user_id,song_id\nu0,s1\n")
+    err = audiorec(*"recall fuse rules.parquet theirs.csv --out f.parquet".split())[2]
+    assert "note: all channels weigh the same, which may be worse than one alone" in err
+    assert "theirs.csv has no validation figure; give weights, or learn them" in err
     learnt = {
         "schema": "audiorec/recall-tuned/1",
         "entry": "",

@@ -49,6 +49,7 @@ class ReasonKind(StrEnum):
     EXTERNAL = "external"
 
 
+FIGURES_KEY = b"audiorec.figures"  # metadata: validation figures of the channel, as JSON
 SCHEMA = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),

@@ -131,7 +131,7 @@ class Trained:
 
     def words(self) -> str:
         """Return the length of the training as a sentence for the model card."""
-        if not self:
+        if not self.steps:
             return ""
         return (
             f"{self.epochs} epochs (the best number on the validation part), retrained on all "
@@ -142,7 +142,7 @@ class Trained:
 def versions(trained: Trained) -> dict[str, str]:
     """Return the versions of the packages that made a model; torch only if it was used."""
     found = {}
-    for name in PACKAGES if trained else PACKAGES[:-1]:
+    for name in PACKAGES if trained.steps else PACKAGES[:-1]:
         with suppress(PackageNotFoundError):  # a model may be saved again without torch
             found[name] = version_of(name)
     return found

@@ -33,6 +33,7 @@ from audiorec.listening.sequences import favourites_of
 from audiorec.listening.side import fill_missing, read_side, read_triples, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData, Sound
+from audiorec.recall.contract.validation import validated
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
@@ -201,6 +202,7 @@ def train_channel(
         folder = RunFolder(out, RUN_FILES)
         try:
             channel.fit(data, work=folder.path, progress=progress, stop=stop)
+            channel.trained = channel.trained or validated(channel, data)
             model_id = channel.save(out) if channel.song_ids else None
             if model_id is not None:
                 folder.clear()

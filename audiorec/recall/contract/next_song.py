@@ -32,6 +32,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.validation import NEWEST_PART
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, unit
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _codes(texts: list[str | None], values: tuple[str, ...]) -> Int64Array:
 ROWS = 1_024  # histories per batch
 EVIDENCE_FROM = 50  # newest songs of a history that may become evidence
 NET = "net."  # prefix of the network's tensors in a bundle
-JUDGED_ON = "the newest part of the listening, by full rank; it chose the number of epochs"
+JUDGED_ON = f"{NEWEST_PART}; it chose the number of epochs"
 R = TypeVar("R", bound=NextSongRecipe)
 
 

@@ -27,7 +27,10 @@ FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
 TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
 WeightsOption = Annotated[
     str,
-    chooses(metavar="W,W,...", help="Weights in the order of the tables [default: equal]."),
+    chooses(
+        metavar="W,W,...",
+        help="Weights in the order of the tables [default: by validation figures].",
+    ),
 ]
 
 
@@ -138,7 +141,7 @@ def fuse(
 
     own = ("k", "weights")
     of_recipe, of_fuse = values_for(settings, FusionRecipe, FuseSettings, but=own)
-    recipe, below = _recipe(tables, k, _weights(weights), of_recipe, tuned)
+    recipe, note = _recipe(tables, k, _weights(weights), of_recipe, tuned)
     how = FuseSettings(**of_fuse)
     if how.short_share is not None:
         recipe = _with_horizons(recipe, tables, how.short_share)
@@ -164,10 +167,8 @@ def fuse(
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())
     say(f"{report.rows:,} songs for {report.users:,} users: {output}; by channel: {parts}")
-    if below:
-        say(f"warning: {below}")
-    elif tuned is None and len(tables) > 1:
-        say("note: not compared with each channel alone, which may be better: recall tune does")
+    if note:
+        say(note)
 
 
 def _with_horizons(
@@ -192,13 +193,15 @@ def _recipe(
     settings: dict[str, Any],
     tuned: Path | None,
 ) -> "tuple[FusionRecipe, str]":
-    """Return the settings, from the options or a tuned file, and a warning of the latter."""
+    """Return the settings, from the options, figures or a tuned file, and what to say of them."""
+    from audiorec.recall.serving.figures import weights_by_worth
     from audiorec.recall.serving.rules import FusionRecipe
 
     if tuned is None:
+        weights, note = (weights, "") if weights else weights_by_worth(tables)
         recipe = FusionRecipe(k=k, weights=weights, **settings)
         recipe.weights_of(len(tables))
-        return recipe, ""
+        return recipe, note and f"note: {note}"
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tuned import read_tuned
 
@@ -207,7 +210,8 @@ def _recipe(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
     learnt = read_tuned(tuned)
-    return learnt.for_channels(channels_of(tables), k=k), learnt.below
+    below = learnt.below and f"warning: {learnt.below}"
+    return learnt.for_channels(channels_of(tables), k=k), below
 
 
 def tune(

@@ -90,6 +90,8 @@ def run(
         print_json(record)
     if n := record["default_users"]:
         say(f"{n:,} users get the default list, what is popular now: no channel has songs for them")
+    if note := night.weighed()[1]:
+        say(f"note: {note}")
     _say_judged(record["judged"], night.learnt_below())
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
     say(

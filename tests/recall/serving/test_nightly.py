@@ -17,6 +17,7 @@ from made_engines import travelling
 
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.recall.registry import channel_class
+from audiorec.recall.serving.figures import worth_of
 from audiorec.recall.serving.nightly import job as nightly
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.judged import fused_below
@@ -134,6 +135,21 @@ def test_settings_that_were_learnt_and_shares_of_horizons(home):
     shares = NightlyPlan.read(home / "recall.toml").recipe().weights
     short = [channel_class(name).horizon == "short" for name in CHANNELS]
     assert [weight > 0 for weight in shares] == short
+
+
+def test_channels_weigh_by_their_figures_unless_the_plan_says_how(home):
+    job = job_in(home)
+    weights = job.run()["fusion"]["weights"]
+    worth = [worth_of(home / "serving" / "candidates" / f"{name}.parquet") for name in CHANNELS]
+    assert weights == pytest.approx([(one / max(worth)) ** 8 for one in worth], rel=1e-3)
+    assert job.weighed()[1] == ""
+    write_config(home, weights={"popular": 0.5})
+    assert job_in(home).run()["fusion"]["weights"] == [0.5, 1.0, 1.0]
+    (home / "theirs.csv").write_text("user_id,song_id\nu0,s01\n")
+    write_config(home, channels=["rules", "external:theirs.csv"])
+    job = job_in(home)
+    assert job.run()["fusion"]["weights"] == [1.0, 1.0]
+    assert "external-theirs.parquet has no validation figure" in job.weighed()[1]
 
 
 def test_what_killed_jobs_left_goes_after_an_hour(home):

@@ -21,7 +21,7 @@ The page holds no times, so the same files give the same page.
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,7 @@ from audiorec.recall.serving.exclusions import (
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
+from audiorec.recall.serving.figures import weights_by_worth
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.judged import judge_last_night
@@ -93,7 +94,7 @@ from audiorec.recall.serving.nightly.state import (
     read_json,
     write_json,
 )
-from audiorec.recall.serving.rules import Exclusions, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.search.searchable import SearchableStore
@@ -343,15 +344,28 @@ class NightlyJob:
         tuned = self.plan.tuned
         return "" if tuned is None else read_tuned(tuned).below
 
+    def weighed(self) -> tuple[FusionRecipe, str]:
+        """Return the settings of the fusion with its weights, and a note if these are equal.
+
+        Without weights in the plan, channels weigh by their validation figures, which stand in
+        their candidates (`audiorec.recall.serving.figures`).
+        """
+        recipe = self.plan.recipe()
+        if not self.plan.is_unweighed:
+            return recipe, ""
+        weights, note = weights_by_worth([self._lists(name) for name in self.plan.channels])
+        return replace(recipe, weights=weights or recipe.weights), note
+
     def proposed(self) -> dict[str, int]:
         """Return the number of candidates of each channel, over all users.
 
-        Channels of weight 0 are left out, since they contribute no song to the lists.
+        Channels of less than half the largest weight are left out, since a song counts for the
+        channel that gives it most weight: they may have none in the lists.
         """
-        weights = self.plan.recipe().weights or (1.0,) * len(self.plan.channels)
+        weights = self.weighed()[0].weights
         found = {}
         for name, weight in zip(self.plan.channels, weights, strict=True):
-            if weight:
+            if weight >= max(weights) / 2:
                 with TableFile.open(self._lists(name)) as file:
                     found[name] = len(file)
         return found
@@ -403,7 +417,7 @@ class NightlyJob:
         tables = [self._lists(name) for name in self.plan.channels]
         by = {} if engine is None else {"engine": engine, "stop": stop}
         rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **by}
-        done = fuse_files(tables, out, self.plan.recipe(), **rules)
+        done = fuse_files(tables, out, self.weighed()[0], **rules)
         if done is None:
             return None
         fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
@@ -494,7 +508,7 @@ class NightlyJob:
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),
             "channels": {one["values"]: one["counts"] for one in counts},
             "judged": read_json(self.plan.out / JUDGED),
-            "fusion": json.loads(json.dumps(asdict(self.plan.recipe()))),
+            "fusion": json.loads(json.dumps(asdict(self.weighed()[0]))),
         }
         write_json(path, record)
         return record

@@ -76,7 +76,8 @@ class NightlyPlan:
     settings : mapping of str to mapping
         Recipe settings, by channel.
     weights : mapping of str to float
-        By channel; 1 for channels that are not named.
+        By channel; 1 for channels that are not named. By default, and without `short_share` and
+        `tuned`, channels weigh by their validation figures.
     short_share : float, optional
         Share of the total weight for channels of short horizon.
     fusion : mapping
@@ -190,6 +191,11 @@ class NightlyPlan:
             made.recipe = replace(made.recipe, table=str(self.tables[name]))
         channel: Channel = made
         return channel
+
+    @property
+    def is_unweighed(self) -> bool:
+        """Whether the weights of channels are left to their validation figures."""
+        return not self.weights and self.short_share is None and self.tuned is None
 
     def recipe(self) -> FusionRecipe:
         """Return the settings of the fusion."""

@@ -26,14 +26,16 @@ Warn after a run if it differs from the runs before it.
     run, runs before ──run_warnings──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
 
 A run is compared with the last completed run of the same job into the same output that has enough
-data. There are four kinds of warning:
+data. There are five kinds of warning:
 
 - **failures**: at least twice the share of songs, at least one in a hundred more, and a difference
   that chance makes less than once in a thousand runs (Fisher's exact test);
 - **scores** that drifted (`audiorec.runs.drift`);
 - **less**: fewer than half as many rows, songs, users or lists;
 - **channels** of recall that proposed nothing, or less than a tenth as much; or that have no song
-  in the lists.
+  in the lists; or that propose songs to a quarter fewer of the users;
+- **lists** of recall that share hardly a song with those before, whose songs are far more or less
+  popular, or that have far more or fewer different songs.
 """
 
 import hashlib
@@ -516,6 +518,10 @@ MORE_FAILURES = 0.01  # share of the songs
 CHANCE = 0.001
 WATCHED = ("rows", "songs", "users", "lists", "sequences")
 ENOUGH = 20  # smaller counts may halve by chance
+FEWER_ANSWERED = 0.75  # of the share of users before
+FEWEST_KEPT = 0.5  # of the songs in lists
+FACTORS = {"lists/popularity": 1.5, "lists/songs": 1.5}  # up or down
+WORDS = {"lists/popularity": "plays of a song in the lists", "lists/songs": "songs in the lists"}
 CHANNELS = {"proposed/": "proposed {n} songs", "channels/": "has {n} songs in the lists"}
 
 
@@ -528,7 +534,7 @@ def run_warnings(run: JobRun, before: Sequence[JobRun]) -> list[str]:
     found = _failures(run, _last(earlier, lambda r: r.counts.get("opened", 0) >= LEAST_SONGS))
     found += _scores(run, _last(earlier, lambda r: r.scores.independent >= LEAST_INDEPENDENT))
     found += _less(run, last)
-    return found + _channels(run, last)
+    return found + _channels(run, last) + _lists(run, last)
 
 
 def _last(runs: Sequence[JobRun], fits: Callable[[JobRun], bool]) -> JobRun | None:
@@ -615,4 +621,25 @@ def _channels(run: JobRun, last: JobRun | None) -> list[str]:
                 was = f", {usual:,.0f} {_when(last)}" if usual and last is not None else ""
                 told = says.format(n=f"{n:,.0f}" if n else "no")
                 found.append(f"channel {name.removeprefix(beginning)} {told}{was}")
+    return found
+
+
+def _lists(run: JobRun, last: JobRun | None) -> list[str]:
+    """Return how lists of recall, and the users whom channels answer, differ from the last run."""
+    if last is None or last.counts.get("users", 0) < ENOUGH:
+        return []
+    now, then, found = run.counts, last.counts, []
+    if (kept := now.get("lists/kept", 1.0)) < FEWEST_KEPT:
+        found.append(f"{kept:.1%} of the songs in the lists are those {_when(last)}")
+    for name, factor in FACTORS.items():
+        if (usual := then.get(name, 0)) and not 1 / factor <= now.get(
+            name, usual
+        ) / usual <= factor:
+            found.append(f"{now[name]:,.0f} {WORDS[name]}, {usual:,.0f} {_when(last)}")
+    for name, n in now.items():
+        kind, _, channel = name.partition("/")
+        share, usual = n / max(1, now.get("users", 0)), then.get(name, 0) / then["users"]
+        if kind == "answered" and share < FEWER_ANSWERED * usual:
+            was = f"{usual:.1%} {_when(last)}"
+            found.append(f"channel {channel} has songs for {share:.1%} of the users, {was}")
     return found

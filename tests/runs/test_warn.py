@@ -68,6 +68,38 @@ def test_channels_that_say_nothing():
     ]
 
 
+LISTS = {"users": 100, "lists/kept": 0.98, "lists/songs": 300, "lists/popularity": 80.0}
+USUAL = {**LISTS, "answered/rules": 100, "answered/ease": 40}
+
+
+@pytest.mark.parametrize(
+    ("news", "told"),
+    [
+        ({"lists/kept": 0.49}, f"49.0% of the songs in the lists are those {WHEN}"),
+        ({"lists/popularity": 121}, f"121 plays of a song in the lists, 80 {WHEN}"),
+        ({"lists/popularity": 53}, f"53 plays of a song in the lists, 80 {WHEN}"),
+        ({"lists/songs": 451}, f"451 songs in the lists, 300 {WHEN}"),
+        ({"lists/songs": 199}, f"199 songs in the lists, 300 {WHEN}"),
+        (
+            {"answered/ease": 29},
+            f"channel ease has songs for 29.0% of the users, 40.0% {WHEN}",
+        ),
+        ({"lists/kept": 0.51, "lists/popularity": 119, "lists/songs": 201}, ""),
+        ({"answered/ease": 31, "answered/new": 1}, ""),
+        ({"users": 130, "answered/ease": 52}, ""),  # more users, who are answered as before
+    ],
+)
+def test_lists_that_are_unlike_those_of_the_last_run(news, told):
+    now = made_run(counts={**USUAL, "answered/rules": news.get("users", 100), **news})
+    assert run_warnings(now, [made_run(counts=USUAL)]) == ([told] if told else [])
+
+
+def test_a_first_run_has_nothing_to_be_unlike():
+    assert run_warnings(made_run(counts={**USUAL, "lists/kept": 0.0}), []) == []
+    few = made_run(counts={**USUAL, "users": 19})
+    assert run_warnings(made_run(counts={**USUAL, "lists/kept": 0.0}), [few]) == []
+
+
 def test_only_runs_of_the_same_job_that_went_through_are_compared():
     now = made_run(counts={"rows": 10})
     for other in ({"job": "recall fuse"}, {"exit_code": 130}, {"exit_code": 4, "error": "no"}):

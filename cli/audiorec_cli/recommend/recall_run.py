@@ -81,6 +81,7 @@ def run(
             raise stopped()
         done.count(users=record["users"], rows=record["rows"], cold=record["cold"])
         done.count(default_users=record["default_users"])
+        done.count(**record["lists"])
         proposed = night.proposed()
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}

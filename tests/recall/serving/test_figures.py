@@ -47,7 +47,7 @@ def test_a_channel_is_judged_by_what_comes_next(plays):
 
 
 def test_the_figure_worked_out_by_hand():
-    """The last plays of users with three are held out; the other users have played d more than c."""
+    """The last of three plays is held out; the other users have played d more than c."""
     lists = [["a", "b", "c"]] * 9 + [["a", "b", "d"]] * 20 + [["d", "c"]] * 2 + [["d"]]
     found = validated(Popular(), RecallData(Sequences.from_lists(lists)))
     gains = 9 / np.log2(1 + 2) + 20 / np.log2(1 + 1)  # a and b are left out as heard

@@ -16,14 +16,16 @@ import pytest
 from made_engines import travelling
 
 from audiorec.errors import InputError, LostBlocksError, StoreError
+from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import channel_class
 from audiorec.recall.serving.figures import worth_of
 from audiorec.recall.serving.nightly import job as nightly
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.judged import fused_below
+from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.plan import NightlyPlan
 from audiorec.recall.serving.nightly.shown import EXPOSED, EXPOSURES
-from audiorec.recall.serving.nightly.state import FUSED, RECORD, STATE
+from audiorec.recall.serving.nightly.state import FUSE, FUSED, LAST, RECORD, STATE
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -150,6 +152,56 @@ def test_channels_weigh_by_their_figures_unless_the_plan_says_how(home):
     job = job_in(home)
     assert job.run()["fusion"]["weights"] == [1.0, 1.0]
     assert "external-theirs.parquet has no validation figure" in job.weighed()[1]
+
+
+def test_a_night_is_compared_with_the_last(home):
+    first = job_in(home).run()["lists"]
+    lists = pq.read_table(home / "serving" / FUSED)
+    assert first["lists/songs"] == len(lists.column("song_id").unique())
+    assert first["answered/rules"] == 8
+    assert "lists/kept" not in first
+    assert job_in(home).run()["lists"] == first  # nothing new: nothing is compared again
+    write_log(home / "plays.csv", days=7)
+    found = job_in(home).run()["lists"]
+    before, now = (
+        set(zip(*(table.column(n).to_pylist() for n in ("user_id", "song_id")), strict=True))
+        for table in (lists, pq.read_table(home / "serving" / FUSED))
+    )
+    assert found["lists/kept"] == pytest.approx(len(before & now) / len(before))
+    assert 0 < found["lists/kept"] < 1
+    assert not (home / "serving" / LAST).exists()
+
+
+def test_a_night_that_was_killed_is_compared_with_the_last_whole_one(home, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    for folder in (home, other):
+        write_log(folder / "plays.csv")
+        write_config(folder)
+        job_in(folder).run()
+        write_log(folder / "plays.csv", days=7)
+    whole = job_in(other).run()
+    job = job_in(home)
+    keep, fused = job._keep, job._state["steps"][FUSE]
+
+    def killed_after_fuse(news):
+        if news.get("steps", {}).get(FUSE, fused) != fused:
+            raise KeyboardInterrupt
+        keep(news)
+
+    job._keep = killed_after_fuse
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    assert (home / "serving" / LAST).exists()  # the new lists stand in place of the old ones
+    assert job_in(home).run() == whole
+    assert not (home / "serving" / LAST).exists()
+
+
+def test_the_lists_of_a_day_are_compared_with_those_of_the_day_before(home):
+    for day in ("2026-01-05", "2026-01-06"):
+        night = open_night(home / "recall.toml", parse_day(day, "day"))
+        found = night.job.run()["lists"]
+        assert ("lists/kept" in found) == (day == "2026-01-06")
+    assert 0 < found["lists/kept"] <= 1
 
 
 def test_what_killed_jobs_left_goes_after_an_hour(home):

@@ -19,8 +19,10 @@ The page holds no times, so the same files give the same page.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,7 +36,7 @@ import pyarrow.compute as pc
 
 from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, write_errors
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.events import Interactions
@@ -69,6 +71,7 @@ from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.figures import weights_by_worth
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.nightly.change import change_of
 from audiorec.recall.serving.nightly.judged import judge_last_night
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
 from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
@@ -79,6 +82,7 @@ from audiorec.recall.serving.nightly.state import (
     FUSED,
     JUDGE,
     JUDGED,
+    LAST,
     NEWCOMERS,
     NOBODY,
     NOTE,
@@ -336,6 +340,7 @@ class NightlyJob:
             done = {"made_from": step.made_from, "cpu_s": round(cpu_seconds() - started, 2)}
             done |= {"model_id": model_id} if model_id else {}
             done |= {} if step.name == NOTE else {"bytes": bytes_of(step.out)}
+            done |= {"lists": self._change()} if step.name == FUSE else {}
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
         return self._recorded()
 
@@ -415,6 +420,7 @@ class NightlyJob:
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
         excluded, inputs = self._excluded(), self._inputs
         tables = [self._lists(name) for name in self.plan.channels]
+        self._keep_last(out)
         by = {} if engine is None else {"engine": engine, "stop": stop}
         rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **by}
         done = fuse_files(tables, out, self.weighed()[0], **rules)
@@ -422,6 +428,26 @@ class NightlyJob:
             return None
         fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
         return ""
+
+    def _keep_last(self, out: Path) -> None:
+        """Give the lists of the last whole night a second name until the run is over."""
+        last = self.plan.out / LAST
+        refuse_link(last)
+        is_whole = self._before is None and (self.plan.out / RECORD).is_file()
+        if is_whole and out.is_file() and not last.exists():
+            with suppress(OSError):  # a file system without hard links: no comparison
+                os.link(out, last)
+
+    def _change(self) -> dict[str, float]:
+        """Compare the lists with those of the last night."""
+        last = self.plan.out / LAST
+        if self._before is not None and self._before.lists is not None:
+            last = self._before.lists / FUSED
+        lists = {name: self._lists(name) for name in self.plan.channels}
+        fused, facts = self.plan.out / FUSED, self._inputs.facts
+        with suppress(DamagedFileError, StoreError):  # of the last night: it is made again
+            return change_of(lists, fused, last if last.is_file() else None, facts)
+        return change_of(lists, fused, None, facts)
 
     def _excluded(self) -> Exclusions:
         """Return the songs and artists that users do not get: heard, disliked, shown lately."""
@@ -483,6 +509,7 @@ class NightlyJob:
     def _recorded(self) -> dict[str, Any]:
         """Write and return the record of the run: inputs, models, and counts of the lists."""
         path = self.plan.out / RECORD
+        (self.plan.out / LAST).unlink(missing_ok=True)
         if (found := read_json(path)).get("run_id") == self.run_id:
             return found
         steps = self._state["steps"]
@@ -508,6 +535,7 @@ class NightlyJob:
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),
             "channels": {one["values"]: one["counts"] for one in counts},
             "judged": read_json(self.plan.out / JUDGED),
+            "lists": steps[FUSE].get("lists", {}),
             "fusion": json.loads(json.dumps(asdict(self.weighed()[0]))),
         }
         write_json(path, record)

@@ -31,6 +31,7 @@ CHANNELS = {  # what each learns from, and what keeps it small
     "rules": ("", ()),
     "vs-knn": ("", ()),
     "item-knn": ("", ()),
+    "als": ("", ("factors=4",)),
     "ease": ("", ()),
     "recent-likes": ("-v vecs.parquet", ()),
     "nearest-audio": ("-v vecs.parquet", ()),

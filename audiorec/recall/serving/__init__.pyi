@@ -10,6 +10,7 @@ from audiorec.recall.serving.exclusions import excluded_by as excluded_by
 from audiorec.recall.serving.exclusions import joined_sequences as joined_sequences
 from audiorec.recall.serving.exclusions import read_exposures as read_exposures
 from audiorec.recall.serving.exclusions import traits_of as traits_of
+from audiorec.recall.serving.figures import weights_by_worth as weights_by_worth
 from audiorec.recall.serving.job import FusedReport as FusedReport
 from audiorec.recall.serving.job import SplitFusion as SplitFusion
 from audiorec.recall.serving.job import fuse_files as fuse_files

@@ -81,7 +81,7 @@ class ALS(CountingChannel[ALSRecipe]):
         mean = float(plays.sum()) / (plays.shape[0] * plays.shape[1])
         self.rest = np.array([self.recipe.unseen * mean], np.float32)
         by_owner, by_song = (
-            _Rows.of(side, self.recipe.factors) for side in (plays, plays.T.tocsr())
+            _PaddedRows.of(side, self.recipe.factors) for side in (plays, plays.T.tocsr())
         )
         rng = np.random.default_rng(self.recipe.seed)
         scale = START / np.sqrt(self.recipe.factors)
@@ -93,7 +93,7 @@ class ALS(CountingChannel[ALSRecipe]):
             songs = self._solved(songs, owners, by_song)
         self.factors = songs
 
-    def _solved(self, start: FloatArray, other: FloatArray, plays: "_Rows") -> FloatArray:
+    def _solved(self, start: FloatArray, other: FloatArray, plays: "_PaddedRows") -> FloatArray:
         """Return one side (n, F), from its last solution and the other side (m, F)."""
         common = self.rest * (other.T @ other)
         ridge = self._ridge(plays.lengths, len(other))
@@ -151,14 +151,14 @@ def _weighted(plays: Sequences, n_songs: int) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class _PaddedRows:
     """The rows of a sparse matrix in blocks of similar length, padded with weight 0."""
 
     lengths: Int64Array  # (n,)
     blocks: list[tuple[Int64Array, Int32Array, FloatArray]]  # rows (b,), columns and values (b, L)
 
     @classmethod
-    def of(cls, matrix: Any, width: int) -> "_Rows":
+    def of(cls, matrix: Any, width: int) -> "_PaddedRows":
         """Cut a csr matrix into blocks of `CELLS` numbers, where an entry is `width` numbers."""
         lengths = np.diff(matrix.indptr).astype(np.int64)
         order = np.argsort(lengths, kind="stable")

@@ -36,9 +36,10 @@ MAY_IMPORT = {
     "listening": LISTENING,
     "labelling": EXTRACTION | {"evaluation", "learning"},
     "playlists": SEARCH,
+    "words": SEARCH | {"playlists"},
     "plots": SEARCH | {"evaluation"},
     "retagging": SEARCH | EXTRACTION | {"library"},
-    "library": SEARCH | EXTRACTION | {"playlists", "plots", "library"},
+    "library": SEARCH | EXTRACTION | {"playlists", "plots", "words", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
     "recall": FILES
@@ -53,7 +54,7 @@ MAY_IMPORT = {
     "recall.cold_start": FAMILY,
     "recall.judging": JOINS,
     "recall.serving": JOINS | {"recall.judging"},  # weights are judged
-    "web": JOINS | {"recall.serving", "playlists", "library"},
+    "web": JOINS | {"recall.serving", "playlists", "words", "library"},
 }
 COMMANDS = ROOT.parent / "cli" / "audiorec_cli"
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]

@@ -12,8 +12,10 @@ is enough. Calls without a library open the store each time: by default $AUDIORE
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -34,10 +36,13 @@ from audiorec.playlists.answers import (
 )
 from audiorec.search.choice import Chosen
 from audiorec.search.duplicates import Group
+from audiorec.search.filters import text_codes
 from audiorec.search.questions import (
     MINIMUM,
     SPREAD,
+    Also,
     Choice,
+    FindQuestion,
     PathQuestion,
     PlaylistQuestion,
     Question,
@@ -47,7 +52,10 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, normalised_name
+from audiorec.words.find import DescribedSongs, find_songs
+from audiorec.words.hearing import Hearing
+from audiorec.words.sentence import read_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,21 +182,24 @@ class Library(SearchableStore):
     def ask(
         self, question: PlaylistQuestion, *, chosen: Chosen | None = None
     ) -> PlaylistOfSongs: ...
+    @overload
+    def ask(self, question: FindQuestion, *, chosen: Chosen | None = None) -> DescribedSongs: ...
     def ask(
-        self, question: Question, *, chosen: Chosen | None = None
-    ) -> SimilarSongs | PathOfSongs | PlaylistOfSongs:
+        self, question: Question | FindQuestion, *, chosen: Chosen | None = None
+    ) -> SimilarSongs | PathOfSongs | PlaylistOfSongs | DescribedSongs:
         """Answer a question about the library, as commands and servers ask it.
 
         Parameters
         ----------
-        question : SimilarQuestion, PathQuestion or PlaylistQuestion
-            Its seeds are ids, unique parts of them, audio files, or rows.
+        question : SimilarQuestion, PathQuestion, PlaylistQuestion or FindQuestion
+            Its seeds are ids, unique parts of them, audio files, or rows; a `FindQuestion` has a
+            sentence instead.
         chosen : Chosen, optional
             The question's choice, if it was already applied to this library.
 
         Returns
         -------
-        answer : SimilarSongs, PathOfSongs or PlaylistOfSongs
+        answer : SimilarSongs, PathOfSongs, PlaylistOfSongs or DescribedSongs
             The songs in order; ``to_dict`` is the answer as a document, ``to_m3u8`` writes a
             playlist file, and ``remarks`` are for a person.
 
@@ -197,7 +208,8 @@ class Library(SearchableStore):
         UnknownSongError, SongError
             If a seed names no song, or several; if its file cannot be read.
         InputError
-            If there is no seed, a path has other than two, or a value is out of range.
+            If there is no seed, a path has other than two, a value is out of range, or nothing of
+            a sentence is understood.
 
         Examples
         --------
@@ -207,6 +219,8 @@ class Library(SearchableStore):
         >>> [(n.song_id, round(n.similarity, 2)) for n in library.ask(two)]
         [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
         """
+        if isinstance(question, FindQuestion):
+            return self._found(question, chosen)
         near = isinstance(question, SimilarQuestion)
         space = self.space(question.by, use_index=near)
         if isinstance(question, PathQuestion):
@@ -224,6 +238,47 @@ class Library(SearchableStore):
             chosen=self.chosen(question.choice) if chosen is None else chosen,
         )
         return ANSWERS[type(question)](asked)
+
+    @cached_property
+    def hearing(self) -> Hearing:
+        """What is heard in the songs: computed for the first sentence, then kept."""
+        return Hearing(self)
+
+    def _found(self, question: FindQuestion, chosen: Chosen | None) -> DescribedSongs:
+        """Answer a sentence; its facts are conditions beside those of the choice."""
+        sentence = read_sentence(question.text, self._artists)
+        if chosen is None:
+            choice = question.choice
+            only = [*([choice.only] if choice.only else []), *sentence.conditions.values()]
+            also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
+            chosen = self.chosen(replace(choice, only=", ".join(only) or None, also=also))
+        return find_songs(self, question, hearing=self.hearing, sentence=sentence, chosen=chosen)
+
+    @cached_property
+    def _artists(self) -> frozenset[str]:
+        return frozenset(map(normalised_name, text_codes(self, "artist")[1]))
+
+    def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> DescribedSongs:  # noqa: B008
+        """Return the `k` songs that a sentence describes best, like ``audiorec find``; see `ask`.
+
+        Parameters
+        ----------
+        text : str
+            For example ``calm piano at night, no drums``.
+        k : int
+        choice : Choice
+            Which songs may be listed.
+
+        Examples
+        --------
+        >>> library = open_store("fixtures/formats/vecs-v1.parquet")  # has no embedding
+        >>> library.find("calm piano")
+        Traceback (most recent call last):
+        audiorec.errors.InputError: fixtures/formats/vecs-v1.parquet: songs cannot be found by \
+        words: its songs have no embedding; add what is needed: audiorec extract FOLDER --upgrade \
+        --out fixtures/formats/vecs-v1.parquet
+        """
+        return self.ask(FindQuestion(text=text, k=k, choice=choice))
 
     def path_between(
         self,

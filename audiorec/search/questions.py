@@ -3,6 +3,7 @@
     SimilarQuestion(seeds=("etude",))         ──Library.ask──▶ `SimilarSongs`
     PathQuestion(seeds=("etude", "prelude"))  ──Library.ask──▶ `PathOfSongs`
     PlaylistQuestion(seeds=("etude",))        ──Library.ask──▶ `PlaylistOfSongs`
+    FindQuestion(text="calm piano, no drums") ──Library.ask──▶ `DescribedSongs`
 
 Commands, the page and the servers all ask these questions. Importing this module loads no numpy.
 """
@@ -200,3 +201,28 @@ class PlaylistQuestion(Question):
     ] = 3
     choice: Choice = SPREAD
     mean: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindQuestion:
+    """Which songs a sentence describes.
+
+    Attributes
+    ----------
+    text : str
+        For example ``calm piano at night, no drums``.
+    k : int
+        Number of songs; fewer if fewer are eligible.
+    why : bool
+        Whether the answer says how the sentence was understood, and what each song has of it.
+    choice : Choice
+        Which songs may be listed. Speech, noise and jingles also are if the sentence asks for
+        something of the kind.
+    """
+
+    text: str = ""
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
+    why: Annotated[
+        bool, chooses(help="Say how the sentence was understood, and what each song has of it.")
+    ] = False
+    choice: Choice = Choice()

@@ -22,8 +22,8 @@ PANELS = {
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
-        *("similar", "neighbours", "path", "playlist"),
-        *("playlists", "browse", "serve"),
+        *("similar", "find", "neighbours", "path"),
+        *("playlist", "playlists", "browse", "serve"),
     ),
     "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
     "Train and scale": (

@@ -132,6 +132,7 @@ CASES = {
         (ABSENT, "1", "-o", "p"),
     ],
     "similar": [(IDS[0],), (IDS[0], "--json", "--why"), (IDS[0], "--m3u8", "-"), (LINES,)],
+    "find": [("piano", "-v", ABSENT), (LINES,), ("piano", LINES, "--json")],
     "neighbours": [("-o", f"n{ODD}.parquet", "--json"), ("-o", "n.parquet", "-v", ABSENT)],
     "path": [(IDS[0], IDS[1]), (IDS[0], IDS[1], "--json"), (IDS[0], LINES)],
     "playlist": [(IDS[0], "-m", "1"), (IDS[0], "--json"), (IDS[0], "--m3u8", f"l{ODD}.m3u8")],

@@ -1,0 +1,242 @@
+"""Find the songs that a sentence describes.
+
+    Sentence, Hearing ──scored──▶ (terms, n): shares ──find_songs──▶ `DescribedSongs`
+
+A term's value is the weighted sum of what it makes one hear, standardised over the library, so that
+all terms count alike. What is denied only takes away, from songs that have more of it than half of
+what follows from the wanted: in "metal, no rock" metal stays in place, though all metal is rock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.playlists.answers import ForPlayers
+from audiorec.search.choice import Chosen
+from audiorec.search.diversify import Ranking, select
+from audiorec.search.questions import FindQuestion
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Neighbours
+from audiorec.types import Float64Array, FloatArray
+from audiorec.words.hearing import Hearing, standardised
+from audiorec.words.sentence import Sentence, Term
+
+FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
+SHOWN = 3  # things named as heard for one term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """A term, and what of it can be heard in the songs of this store."""
+
+    term: Term
+    heard: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """Return for example ``no drums: less Drum kit, Drum, Percussion``."""
+        names = sorted(self.heard, key=lambda name: -abs(self.heard[name]))
+        first = [n if self.heard[n] > 0 else f"less {n}" for n in names[:SHOWN]]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        said = f"no {self.term.said}" if self.term.denied else self.term.said
+        return f"{said}: {', '.join(first)}{more}"
+
+
+def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
+    """Return the terms of which something can be heard in this store."""
+    found = (
+        Understood(term=term, heard={n: w for n, w in term.heard.items() if n in hearing})
+        for term in sentence.terms
+    )
+    return tuple(one for one in found if one.heard)
+
+
+def values(one: Understood, hearing: Hearing) -> FloatArray:
+    """Return by how much each song is what a term says: (n,), of deviation 1."""
+    total = sum(
+        weight * hearing.column(name).astype(np.float64) for name, weight in one.heard.items()
+    )
+    return standardised(np.asarray(total, np.float64), hearing.known)
+
+
+def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
+    """Return what each term adds to each song's value: (terms, n), float64.
+
+    Wanted terms add their share of 1. A denied one adds nothing, or less.
+    """
+    raw = np.stack([values(one, hearing) for one in terms]).astype(np.float64)
+    denied = np.array([one.term.denied for one in terms])
+    weights = np.array([one.term.weight for one in terms])
+    shares = weights / max(weights[~denied].sum(), 1.0)
+    wanted = shares[~denied] @ raw[~denied] if (~denied).any() else np.zeros(raw.shape[1])
+    for place in np.flatnonzero(denied):
+        raw[place] = -np.maximum(_beyond(raw[place], wanted, hearing), 0.0)
+    raw[~denied] *= shares[~denied, None]
+    return raw
+
+
+def _beyond(denied: Float64Array, wanted: Float64Array, hearing: Hearing) -> Float64Array:
+    """Return how much more of what is denied songs have than follows from what is wanted."""
+    there = hearing.known
+    square = float(wanted[there] @ wanted[there])
+    slope = max(0.0, float(denied[there] @ wanted[there]) / square) if square else 0.0
+    return standardised(denied - FOLLOWS * slope * wanted, there).astype(np.float64)
+
+
+class DescribedSongs(Neighbours, ForPlayers):
+    """The songs that a sentence describes, best first, and how it was understood.
+
+    Attributes
+    ----------
+    question : FindQuestion
+    sentence : Sentence
+    terms : tuple of Understood
+    shares : ndarray, shape (terms, k)
+        What each term adds to each song's similarity.
+    """
+
+    def __init__(
+        self,
+        store: SearchableStore,
+        question: FindQuestion,
+        ranking: Ranking,
+        *,
+        sentence: Sentence,
+        terms: tuple[Understood, ...],
+        shares: Float64Array,
+        chosen: Chosen,
+    ) -> None:
+        super().__init__(store, *ranking)
+        self.question, self.sentence, self.terms, self.shares = question, sentence, terms, shares
+        self._store, self._chosen = store, chosen
+
+    @property
+    def reasons(self) -> list[str]:
+        """What each song has of what was asked, in one line each."""
+        return [
+            ", ".join(
+                f"{share:+.2f} {'no ' * one.term.denied}{one.term.said}"
+                for one, share in zip(self.terms, shares, strict=True)
+            )
+            for shares in self.shares.T.tolist()
+        ]
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the list, one line each."""
+        lines = [f"note: understood {one}" for one in self.terms] if self.question.why else []
+        lines += [f"note: only {c} ({said})" for said, c in self.sentence.conditions.items()]
+        if self.sentence.unknown:
+            lines.append(f"note: not understood: {', '.join(self.sentence.unknown)}")
+        lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
+        if self._chosen.unmet:
+            lines.append(f"note: {self._chosen.unmet}")
+        if len(self) < self.question.k:
+            many = "song" if len(self) == 1 else "songs"
+            lines.append(
+                f"{len(self)} {many} instead of {self.question.k}: the store has no more eligible "
+                "songs"
+            )
+        return lines
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the columns of the songs to play, in order."""
+        return self.songs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a document of JSON values; with reasons if they were asked for."""
+        fields = ("uri", "artist", "title", "album", "duration_s", "status")
+        reasons = self._shares() if self.question.why else []
+        songs = [
+            {
+                "rank": rank,
+                "song_id": n.song_id,
+                "similarity": round(n.similarity, 6),
+                **{f: n.row.get(f) for f in fields},
+                **({"why": reasons[rank - 1]} if reasons else {}),
+            }
+            for rank, n in enumerate(self, start=1)
+        ]
+        return {
+            "schema": "audiorec/find/1",
+            "query": self.question.text,
+            "by": "words",
+            "vectors": str(self._store.path),
+            "extractor_id": self._store.metadata.extractor_id,
+            "understood": [
+                {"words": one.term.said, "denied": one.term.denied, "heard": dict(one.heard)}
+                for one in self.terms
+            ],
+            "conditions": dict(self.sentence.conditions),
+            "not_understood": list(self.sentence.unknown),
+            "songs": songs,
+        }
+
+    def _shares(self) -> list[dict[str, float]]:
+        names = [f"{'no ' * one.term.denied}{one.term.said}" for one in self.terms]
+        return [
+            {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
+            for shares in self.shares.T.tolist()
+        ]
+
+
+def find_songs(
+    store: SearchableStore,
+    question: FindQuestion,
+    *,
+    hearing: Hearing,
+    sentence: Sentence,
+    chosen: Chosen,
+) -> DescribedSongs:
+    """Return the songs that a sentence describes.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    question : FindQuestion
+    hearing : Hearing
+        Of this store.
+    sentence : Sentence
+        The question's text, read.
+    chosen : Chosen
+        The eligible songs and the limits.
+
+    Raises
+    ------
+    InputError
+        If nothing of the sentence is understood.
+    """
+    terms = understood(sentence, hearing)
+    if not terms and not sentence.conditions:
+        raise InputError(_nothing(sentence))
+    n = len(store)
+    shares = scored(terms, hearing) if terms else np.zeros((0, n))
+    total = shares.sum(axis=0)
+    allowed = np.flatnonzero(chosen.allowed & hearing.known)
+
+    def best(m: int) -> Ranking:
+        order = allowed[np.lexsort((allowed, -total[allowed]))[:m]]
+        return order, total[order]
+
+    rows, similarities = select(best, question.k, limits=chosen.limits)
+    return DescribedSongs(
+        store,
+        question,
+        (rows, similarities),
+        sentence=sentence,
+        terms=terms,
+        shares=shares[:, rows],
+        chosen=chosen,
+    )
+
+
+def _nothing(sentence: Sentence) -> str:
+    """Say that a sentence has nothing that sound tells."""
+    words = ", ".join(sentence.unknown) or sentence.text.strip() or "(empty)"
+    return (
+        f"nothing in this sentence is something that sound tells: {words}; name instruments, "
+        'genres, moods, voices, sounds or uses, for example: "calm piano at night, no drums"'
+    )

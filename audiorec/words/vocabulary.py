@@ -1,0 +1,173 @@
+"""What words mean: a table of concepts, and what captions taught.
+
+    data/words.csv  ──concepts──▶ `Concept`: words, what is heard, what a "no" before it means
+    "Calm piano, 钢琴"  ──tokens──▶ ["calm", "piano", ",", "钢", "琴"]
+
+A row of the table has the words of one concept, separated by semicolons, and what is to be heard in
+a song: labels of `audiorec.words.labels`, tags (``tag.rock``), classes (``genre.jazz``,
+``version.vocal``), ``version.voiced`` (with a voice), ``bpm`` and ``loud``, each with a weight, by
+default 1. The column ``denied`` has what "no" denies if that is something else. The column
+``sounds`` says whether speech, noise and jingles may be what is meant.
+"""
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from audiorec.errors import WeightsError
+from audiorec.types import FloatArray, Int64Array
+from audiorec.words.labels import check_file, words_data
+
+TABLE = "words.csv"
+CAPTIONS = "captions.safetensors"
+CAPTIONS_SHA256 = "81604927d05b86a9ff7bfeeafa9156b14b5ce5a77114cd503617dbc9f0de8d14"
+CAPTIONS_KEY = "audiorec_captions"
+Phrase = tuple[str, ...]
+
+# Marks that end a clause are tokens; of Han characters each is one.
+_TOKEN = re.compile(r"[^\W_\u3400-\u9fff]+(?:['&][^\W_\u3400-\u9fff]+)*|[\u3400-\u9fff]|[,.;:!?、]")
+_WEIGHT = re.compile(r"(.*\S)\s+(-?\d*\.?\d+)")
+_KEPT = {"news", "keys", "always", "perhaps", "yes", "gas", "bus"}  # not plurals
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a text in lower case, without accents; marks are words of their own.
+
+    Examples
+    --------
+    >>> tokens("Hip-Hop, café 钢琴!")
+    ['hip', 'hop', ',', 'cafe', '钢', '琴', '!']
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    bare = "".join(c for c in plain if not unicodedata.combining(c))
+    return _TOKEN.findall(bare.replace("\u2019", "'").replace("。", "."))
+
+
+def stem(word: str) -> str:
+    """Return a word without the ending of its plural.
+
+    Examples
+    --------
+    >>> stem("drums"), stem("melodies"), stem("bass"), stem("news")
+    ('drum', 'melody', 'bass', 'news')
+    """
+    if len(word) < 4 or word in _KEPT or word.endswith(("ss", "us", "is")):
+        return word
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def key(words: Iterable[str]) -> Phrase:
+    """Return how a phrase is looked up."""
+    return tuple(map(stem, words))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """One row of the table.
+
+    Attributes
+    ----------
+    words : tuple of str
+        How it is called; the first is its name.
+    heard : mapping of str to float
+        What a song with it has, and how much each counts.
+    denied : mapping of str to float
+        What a song without it lacks.
+    sounds : bool
+        Whether what is not music may be meant.
+    """
+
+    words: tuple[str, ...]
+    heard: Mapping[str, float]
+    denied: Mapping[str, float]
+    sounds: bool
+
+
+@cache
+def concepts() -> tuple[Concept, ...]:
+    """Return the rows of the shipped table."""
+    text = check_file(words_data() / TABLE, "").decode()
+    return tuple(
+        Concept(
+            words=tuple(word.strip() for word in row["words"].split(";")),
+            heard=_weights(row["heard"]),
+            denied=_weights(row["denied"])
+            or {name: weight for name, weight in _weights(row["heard"]).items() if weight > 0},
+            sounds=row["sounds"] == "yes",
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+@cache
+def phrases() -> dict[Phrase, Concept]:
+    """Return the concept of each phrase of the table."""
+    return {key(tokens(word)): concept for concept in concepts() for word in concept.words}
+
+
+def _weights(text: str) -> dict[str, float]:
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        weighted = _WEIGHT.fullmatch(part)
+        name, weight = weighted.groups() if weighted else (part, "1")
+        found[name] = float(weight)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Captions:
+    """What captions say of words.
+
+    Attributes
+    ----------
+    places : mapping of tuple of str to int
+        The row of each word or pair of words.
+    labels : tuple of str, length L
+    which : ndarray, shape (n, m), int64
+        For each phrase the places of m labels.
+    weights : ndarray, shape (n, m), float32
+        What each of them counts; 0 for none.
+    """
+
+    places: Mapping[Phrase, int]
+    labels: tuple[str, ...]
+    which: Int64Array
+    weights: FloatArray
+
+    def heard(self, phrase: Phrase) -> dict[str, float]:
+        """Return what a phrase makes one hear; empty if no caption has it."""
+        place = self.places.get(phrase)
+        if place is None:
+            return {}
+        pairs = zip(self.which[place].tolist(), self.weights[place].tolist(), strict=True)
+        return {self.labels[label]: weight for label, weight in pairs if weight}
+
+
+@cache
+def shipped_captions() -> Captions:
+    """Return the shipped weights, their checksum verified.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged.
+    """
+    path = words_data() / CAPTIONS
+    check_file(path, CAPTIONS_SHA256)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            about = json.loads((file.metadata() or {})[CAPTIONS_KEY])
+            weights = file.get_tensor("weights").astype(np.float32)
+            which = file.get_tensor("which").astype(np.int64)
+        rows = {tuple(said.split()): place for place, said in enumerate(about["phrases"])}
+        labels = tuple(about["labels"])
+        return Captions(places=rows, labels=labels, which=which, weights=weights)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged: {error!r}") from error

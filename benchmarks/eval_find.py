@@ -1,0 +1,278 @@
+"""Judge the search in words: precision among the first ten of sentences with known answers.
+
+    PYTHONPATH=scripts:benchmarks python benchmarks/eval_find.py MUSIC DATA --cache CACHE
+        --work WORK --half build|once [--each]
+
+DATA holds the labelled corpora, MUSIC the packages that the labels are learnt from, CACHE what was
+heard in them (`scripts/train_labels.py`). WORK keeps the pool (`find_pool`) and its stores. The
+sentences are those of ``find_sentences.csv``; the half "once" is for looking at once.
+
+The labels are learnt again without the clips that are asked for, and the genre head, which knows
+GTZAN, is not asked; the version head is the shipped one, which has learnt from some of these clips.
+Variants: no head at all, the table without captions, captions without the table, the labels of the
+teacher itself, and everything as shipped. One JSON line a variant and kind: P@10 with a 95 %
+bootstrap interval over sentences, and what chance gives. Where fewer than ten songs are right, P is
+counted among as many. Of the pairs with and without "no" it says how often the denied thing stands
+among the first ten, beside its rate in the library, and the precision of both sentences.
+"""
+
+import argparse
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from find_pool import GTZAN, clips_of_pool, write_pool
+from label_data import WINDOW_S, hear, read, teacher_logits, windows
+from train_labels import LEAST, explained, label_names, learn
+
+from audiorec.extraction.run import extract
+from audiorec.library.library import Library, open_store
+from audiorec.search.questions import Choice, FindQuestion
+from audiorec.types import FloatArray
+from audiorec.words.find import find_songs
+from audiorec.words.hearing import Hearing
+from audiorec.words.labels import TAG, Labels
+from audiorec.words.sentence import Sentence, read_sentence
+from audiorec.words.vocabulary import Captions
+
+K, DRAWS = 10, 2_000
+SENTENCES = Path(__file__).parent / "find_sentences.csv"
+NO_CAPTIONS = Captions(
+    places={}, labels=(), which=np.zeros((0, 0), np.int64), weights=np.zeros((0, 0), np.float32)
+)
+Reads = Callable[[str], Sentence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One sentence with its truth: what counts as right, and what was denied."""
+
+    half: str
+    kind: str
+    pool: str
+    text: str
+    right: frozenset[str]
+    denied: frozenset[str]
+
+
+def sentences(half: str) -> list[Asked]:
+    """Return the sentences of one half, in order."""
+    with SENTENCES.open(newline="") as file:
+        return [
+            Asked(
+                half=row["half"],
+                kind=row["kind"],
+                pool=row["pool"],
+                text=row["sentence"],
+                right=frozenset(row["right"].split("|")),
+                denied=frozenset(filter(None, row["denied"].split("|"))),
+            )
+            for row in csv.DictReader(file)
+            if row["half"] == half
+        ]
+
+
+class Pool:
+    """Some songs with what they are, and how they are heard."""
+
+    def __init__(self, store: Path, what: dict[str, frozenset[str]]) -> None:
+        self.library: Library = open_store(store)
+        self.what = [what[song_id] for song_id in self.library.ids]
+
+    def among(self, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Return which songs are any of what is wanted."""
+        return np.array([bool(wanted & of) for of in self.what])
+
+    def rows(self, text: str, reads: Reads, hearing: Hearing) -> list[int]:
+        """Return the songs that a sentence finds, best first."""
+        sentence = reads(text)
+        choice = Choice(also=("non-music",) if sentence.sounds else ())
+        found = find_songs(
+            self.library,
+            FindQuestion(text=text, k=K),
+            hearing=hearing,
+            sentence=sentence,
+            chosen=self.library.chosen(choice),
+        )
+        return found.rows.tolist()
+
+
+class WithoutGenre(Hearing):
+    """What is heard, without the genre head."""
+
+    def __contains__(self, name: str) -> bool:
+        return not name.startswith("genre.") and super().__contains__(name)
+
+
+class WithoutHeads(WithoutGenre):
+    """What is heard, without any head."""
+
+    def __contains__(self, name: str) -> bool:
+        return not name.startswith("version.") and super().__contains__(name)
+
+
+class ByTeacher(WithoutGenre):
+    """What is heard, with the teacher's own labels; tags are the network's."""
+
+    def __init__(self, library: Library, labels: Labels, heard: FloatArray) -> None:
+        super().__init__(library, labels)
+        _, z = self._heard
+        own = sum(not name.startswith(TAG) for name in labels.names)
+        scaled = (heard - heard.mean(axis=0)) / heard.std(axis=0)
+        z[:own] = np.clip(scaled.T, -4, 4)
+
+
+def captions_alone(text: str) -> Sentence:
+    """Read a sentence without the table of words."""
+    with patch("audiorec.words.sentence.phrases", dict):
+        return read_sentence(text)
+
+
+def precision(rows: Sequence[int], right: npt.NDArray[np.bool_]) -> float:
+    """Return the share of right songs among the first ten, or as many as are right."""
+    places = min(K, int(right.sum()))
+    return float(right[list(rows[:places])].sum() / places)
+
+
+def interval(values: Sequence[float]) -> list[float]:
+    """Return a 95 % bootstrap interval of the mean."""
+    exact = np.asarray(values)
+    rng = np.random.default_rng(0)
+    means = exact[rng.integers(len(exact), size=(DRAWS, len(exact)))].mean(axis=1)
+    return np.percentile(means, [2.5, 97.5]).round(3).tolist()
+
+
+def judge(
+    asked: Sequence[Asked], pools: dict[str, Pool], hears: dict[str, Hearing], reads: Reads
+) -> tuple[dict[str, list[float]], dict[str, list[float]], list[dict[str, object]]]:
+    """Return the precision of each kind's sentences, the chance, and each sentence."""
+    found, chance, each = defaultdict(list), defaultdict(list), []
+    for one in asked:
+        pool = pools[one.pool]
+        right = pool.among(one.right)
+        try:
+            rows = pool.rows(one.text, reads, hears[one.pool])
+        except ValueError:
+            rows = []
+        value = precision(rows, right) if rows else 0.0
+        line = {"kind": one.kind, "text": one.text, "p": round(value, 2)}
+        if one.denied:
+            denied = pool.among(one.denied - one.right)
+            shown = float(denied[rows].mean()) if rows else 0.0
+            line |= {"denied": shown, "rate": round(float(denied.mean()), 3)}
+        each.append(line)
+        found[one.kind].append(value)
+        chance[one.kind].append(float(right.mean()))
+    return found, chance, each
+
+
+def report(name: str, half: str, judged: tuple[dict[str, list[float]], ...]) -> None:
+    """Print a line for each kind."""
+    found, chance, each = judged
+    for kind, values in found.items():
+        line = {"variant": name, "half": half, "kind": kind, "sentences": len(values)}
+        line |= {"p_at_10": round(float(np.mean(values)), 3), "interval": interval(values)}
+        line |= {"chance": round(float(np.mean(chance[kind])), 3)}
+        if kind == "negation":
+            line |= _pairs([one for one in each if one["kind"] == kind])
+        print(json.dumps(line))
+
+
+def _pairs(each: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Say what "no" does, from pairs of sentences: without it, with it."""
+    plain, negated = each[::2], each[1::2]
+    return {
+        "plain": round(float(np.mean([one["p"] for one in plain])), 3),
+        "negated": round(float(np.mean([one["p"] for one in negated])), 3),
+        "denied_in_ten": round(float(np.mean([one["denied"] for one in negated])), 3),
+        "denied_in_library": round(float(np.mean([one["rate"] for one in negated])), 3),
+        "pairs_at_most_at_rate": sum(one["denied"] <= one["rate"] for one in negated),
+    }
+
+
+def refitted(music: Path, data: Path, cache_folder: Path, asked_for: set[str]) -> Labels:
+    """Learn the labels from what is cached, without the clips of the pool."""
+    every = hear(windows(music, data), data, cache_folder)
+    kept = np.array([Path(file).stem not in asked_for for file in every.file])
+    kept &= every.corpus != "mixed"  # may hold clips of the pool
+    return learn(every.take(kept), label_names(data), explained(every) >= LEAST)
+
+
+def teacher(clips: Sequence[Path], data: Path, kept: Path) -> FloatArray:
+    """Return the teacher's mean logits of whole clips, from a file once they are there."""
+    if not kept.exists():
+        np.save(kept, np.stack([_teacher_of(path, data) for path in clips]))
+    found: FloatArray = np.load(kept)
+    return found
+
+
+def _teacher_of(path: Path, data: Path) -> FloatArray:
+    starts = [0.0, *np.arange(WINDOW_S, soundfile.info(path).duration - 1, WINDOW_S).tolist()]
+    said = [teacher_logits(*read(path, start), data) for start in starts]
+    return np.mean(said, axis=0, dtype=np.float32)
+
+
+def main() -> None:
+    """Prepare the pool, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("music", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--half", choices=("build", "once"), required=True)
+    parser.add_argument("--each", action="store_true", help="print each sentence as well")
+    args = parser.parse_args()
+    clips = clips_of_pool(args.data)
+    folder = args.work / "pool"
+    write_pool(clips, folder)
+    what = {clip.name: clip.what for clip in clips}
+    what |= {clip.name.removeprefix(f"{GTZAN}/"): clip.what for clip in clips}
+    pools = {}
+    for name, songs in ((GTZAN, folder / GTZAN), ("kinds", folder)):
+        store = args.work / f"{name}.parquet"
+        if not store.exists():
+            extract([songs], out=store)
+        pools[name] = Pool(store, what)
+    asked = sentences(args.half)
+    names = label_names(args.data)
+    labels = refitted(args.music, args.data, args.cache, {c.path.stem for c in clips})
+    places = [names.index(name) for name in labels.names if not name.startswith(TAG)]
+    heard = {}
+    for name, pool in pools.items():
+        files = [Path(uri) for uri in pool.library.column("uri").to_pylist()]
+        heard[name] = teacher(files, args.data, args.work / f"teacher-{name}.npy")[:, places]
+    own = {name: WithoutGenre(pool.library, labels) for name, pool in pools.items()}
+    taught = {n: ByTeacher(pool.library, labels, heard[n]) for n, pool in pools.items()}
+    shipped = {name: Hearing(pool.library) for name, pool in pools.items()}
+    bare = {name: WithoutHeads(pool.library, labels) for name, pool in pools.items()}
+    no_captions = partial(read_sentence, captions=NO_CAPTIONS)
+    variants = {
+        "refitted": (own, read_sentence),
+        "refitted, no heads": (bare, read_sentence),
+        "refitted, no captions": (own, no_captions),
+        "refitted, captions alone": (own, captions_alone),
+        "labels of the teacher": (taught, read_sentence),
+        "shipped": (shipped, read_sentence),
+    }
+    for name, (hears, reads) in variants.items():
+        judged = judge(asked, pools, hears, reads)
+        report(name, args.half, judged)
+        if args.each and name == "refitted":
+            for line in judged[2]:
+                print(json.dumps(line, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""``audiorec find "calm piano, no drums"``: list the songs that a sentence describes."""
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from audiorec.options import argument
+from audiorec.search.questions import FindQuestion
+from audiorec_cli.shared.console import duration, out, print_table
+from audiorec_cli.shared.m3u8 import ListForm
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.words.find import DescribedSongs
+
+COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
+SentenceArgument = Annotated[
+    list[str], argument(metavar="WORDS", help="What the songs should be like, in words.")
+]
+
+
+def find(
+    words: SentenceArgument,
+    vectors: VectorsOption = None,
+    *,
+    asked: FindQuestion,
+    form: ListForm,
+) -> None:
+    """List the songs that a sentence describes, in English or Chinese.
+
+    Understood are genres, instruments, voices, moods, uses and sounds; tempo, key, length and
+    artist; and what is not wanted. Titles and lyrics are not searched. --why says how each word was
+    understood.
+
+    Examples
+    --------
+    audiorec find "calm piano at night, no drums"
+    audiorec find "fast rock with a woman singing, under four minutes" --why
+    audiorec find 安静的钢琴 --max-per-artist 2 --m3u8 quiet.m3u8
+    """
+    form.check()
+    store = open_vectors(vectors, empty=False)
+    found = store.ask(replace(asked, text=" ".join(words)))
+    form.show(found, lambda: _print(found))
+
+
+def _print(found: "DescribedSongs") -> None:
+    """Print a table, with reasons in a column for a pipe, or on lines below it for a terminal."""
+    reasons = found.reasons if found.question.why else []
+    beside = () if sys.stdout.isatty() else reasons
+    rows = [
+        (
+            *(rank, one.similarity, one.song_id, one.row["artist"], one.row["title"]),
+            duration(float(one.row["duration_s"])),
+            *beside[rank - 1 : rank],
+        )
+        for rank, one in enumerate(found, start=1)
+    ]
+    title = f"songs for: {found.question.text}"
+    print_table((*COLUMNS, "why") if beside else COLUMNS, rows, title=title)
+    if reasons and not beside:
+        for rank, reason in enumerate(reasons, start=1):
+            out(f"{rank}: {reason}")

@@ -1,0 +1,120 @@
+"""Songs found by a sentence, and what a library must have for it."""
+
+import numpy as np
+import pytest
+from good_store import write_good_store
+from made_words import HEARD, embedding_of, write_heard
+
+from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
+from audiorec.library.library import open_store
+from audiorec.search.questions import Choice, FindQuestion
+from audiorec.tagger.backbone import load_backbone
+from audiorec.tagger.vectors import shipped_sound
+from audiorec.words.labels import Labels, shipped_labels
+
+
+def expit(x):
+    return 1 / (1 + np.exp(-x))
+
+
+ALL = Choice(also=("non-music",))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return open_store(write_heard(tmp_path_factory.mktemp("heard")))
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("solo piano", "piano.flac"),
+        ("钢琴", "piano.flac"),
+        ("drums", "drums.flac"),
+        ("death metal", "metal.flac"),
+        ("someone talking", "speech.flac"),
+        ("animals", "animal.flac"),
+        ("saxophone", "sax.flac"),
+    ],
+)
+def test_what_is_asked_for_comes_first(library, text, first):
+    assert library.find(text, 3, choice=ALL)[0].song_id == first
+
+
+def test_what_is_denied_takes_away_and_never_adds(library):
+    with_drums = library.find("metal", 6, choice=ALL)
+    without = library.find("metal, no drums", 6, choice=ALL)
+    assert without[0].song_id == "metal.flac"
+    place = {"with": list(with_drums.song_ids), "without": list(without.song_ids)}
+    assert place["without"].index("drums.flac") >= place["with"].index("drums.flac")
+    assert (without.shares[1] <= 0).all()
+
+
+def test_shares_add_up_to_the_similarity(library):
+    found = library.find("calm saxophone without drums", 6, choice=ALL)
+    assert np.allclose(found.shares.sum(axis=0), found.similarities)
+    assert "no drums" in found.reasons[0]
+
+
+def test_the_document_says_what_was_understood(library):
+    asked = FindQuestion(text="piano by Nobody under nine minutes", k=2, why=True, choice=ALL)
+    document = library.ask(asked).to_dict()
+    assert document["schema"] == "audiorec/find/1"
+    assert [one["words"] for one in document["understood"]] == ["piano"]
+    assert document["conditions"] == {"under nine minutes": "duration<=9:00"}
+    assert document["not_understood"] == ["nobody"]
+    assert document["songs"][0]["why"].keys() == {"piano"}
+    assert [song["rank"] for song in document["songs"]] == [1, 2]
+
+
+def test_what_is_no_music_is_listed_only_if_it_is_asked_for(library):
+    music = set(np.array(library.ids)[library.music])
+    assert set(library.find("piano", 9).song_ids) == music
+    assert set(library.find("speech", 9).song_ids) == set(HEARD)
+
+
+def test_nothing_understood_is_an_error(library):
+    with pytest.raises(InputError, match="nothing in this sentence is something that sound tells"):
+        library.find("Abbey Road")
+    with pytest.raises(InputError, match="empty"):
+        library.find(" ")
+
+
+def test_a_store_without_an_embedding_says_what_to_run(tmp_path):
+    library = open_store(write_good_store(tmp_path))
+    with pytest.raises(InputError, match="extract FOLDER --upgrade"):
+        library.find("piano")
+
+
+def test_one_song_and_an_unknown_embedding(tmp_path):
+    path = write_heard(tmp_path, {"a.flac": "Piano"})
+    assert open_store(path).find("piano", choice=ALL)[0].song_id == "a.flac"
+
+
+def test_a_label_is_heard_where_it_is_and_tags_are_those_of_the_network(tmp_path):
+    labels = shipped_labels()
+    rows = np.stack([embedding_of("Piano"), embedding_of("Speech")])
+    heard = (labels.logits(rows) - labels.usual) / labels.spread
+    for name, one in (("Piano", heard[0]), ("Speech", heard[1])):
+        assert one[labels.names.index(name)] == one[: len(labels.matrix.T)].max()
+    noise = np.random.default_rng(0).random((1, 187, 96), np.float32)
+    said = load_backbone("msd").features(noise)
+    own = shipped_sound().embedding(said.penultimate, said.mean_pool, said.max_pool)
+    assert np.allclose(expit(labels.logits(own)[:, -50:]), said.tags, atol=5e-3)
+    with pytest.raises(ShapeError, match="embedding must have shape"):
+        labels.logits(rows[:, :-1])
+    sha256 = labels.save(tmp_path / "labels.safetensors")
+    again = Labels.load(tmp_path / "labels.safetensors", sha256=sha256)
+    assert np.array_equal(again.matrix, labels.matrix)
+    assert again.names == labels.names
+
+
+def test_a_damaged_or_missing_file_is_refused(tmp_path):
+    path = tmp_path / "labels.safetensors"
+    with pytest.raises(MissingWeightsError, match="reinstall"):
+        Labels.load(path)
+    path.write_bytes(b"no labels")
+    with pytest.raises(WeightsError, match="damaged"):
+        Labels.load(path)
+    with pytest.raises(WeightsError, match="replaced"):
+        Labels.load(path, sha256="ab" * 32)

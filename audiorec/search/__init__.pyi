@@ -1,4 +1,5 @@
 from audiorec.search import all_pairs as all_pairs
+from audiorec.search import stored_labels as stored_labels
 from audiorec.search import tag_means as tag_means
 from audiorec.search.atlas import MapKind as MapKind
 from audiorec.search.atlas import project as project

@@ -35,12 +35,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
+from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
-from audiorec.tagger.weights import data_folder
+from audiorec.tagger.weights import data_folder, read_shipped
 from audiorec.types import STATISTICS, Float64Array, FloatArray, Int64Array
 
 # A column counts as constant if its largest deviation from the mean is below this share of its
@@ -314,27 +313,10 @@ class SoundProjection:
             If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
             says, or of another format.
         """
+        about, tensors, found = read_shipped(
+            Path(path), METADATA_KEY, FORMAT_VERSION, what="the projection", sha256=sha256
+        )
         try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
-            raise kind(
-                f"{path}: cannot read the projection ({error.strerror}); reinstall audiorec"
-            ) from error
-        found = hashlib.sha256(content).hexdigest()
-        if sha256 and found != sha256:
-            raise WeightsError(
-                f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
-                "damaged or replaced; reinstall audiorec"
-            )
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                about = json.loads((file.metadata() or {})[METADATA_KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["format_version"] != FORMAT_VERSION:
-                raise ValueError(
-                    f"format {about['format_version']!r}; this audiorec reads {FORMAT_VERSION}"
-                )
             return cls(
                 backbone_sha256=str(about["backbone_sha256"]),
                 front_end=str(about["front_end"]),
@@ -342,7 +324,7 @@ class SoundProjection:
                 sha256=found,
                 **tensors,
             )
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
+        except (KeyError, TypeError, ShapeError) as error:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
@@ -128,6 +129,52 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
             "the file was damaged or replaced; reinstall audiorec"
         )
     return path
+
+
+def read_shipped(
+    path: Path, key: str, version: int, *, what: str, sha256: str = ""
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], str]:
+    """Return metadata, tensors and checksum of a small safetensors file such as is shipped.
+
+    Parameters
+    ----------
+    path : Path
+    key : str
+        Of the metadata, a JSON object with ``format_version``.
+    version : int
+        The only format that is read.
+    what : str
+        What the file is, for messages.
+    sha256 : str, optional
+        What the file must have.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
+        says, or of another format.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
+        raise kind(f"{path}: cannot read {what} ({error.strerror}); reinstall audiorec") from error
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256:
+        raise WeightsError(
+            f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
+            "damaged or replaced; reinstall audiorec"
+        )
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            about = json.loads((file.metadata() or {})[key])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        given = about["format_version"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged: {error!r}") from error
+    if given != version:
+        raise WeightsError(f"{path}: damaged: format {given!r}; this audiorec reads {version}")
+    return about, tensors, found
 
 
 def data_folder() -> Path:

@@ -1,0 +1,213 @@
+"""Genre and styles of whole songs, and whether they are sure: a head over stored columns.
+
+    embedding (N, 624), heard_tags (N, 50)  ──SongLabels.of──▶ `FoundLabels`
+
+The vector's genre numbers come from a head that hears three seconds at a time, and always add up
+to one. This head reads what a store keeps of a whole song, so it decodes nothing, and may answer
+that a song is none of its ten genres: it knows styles beside them, and a last class has learnt from
+speech, noise and opera. A genre is clear if its probability reaches a limit from which, on music by
+makers that the head never heard, at least four of five answers are right
+(``docs/model_cards/song_labels.md``); so is a style.
+
+``scripts/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better one
+changes what is shown of a store, and nothing in it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from audiorec.errors import ShapeError, WeightsError
+from audiorec.tagger.features import OUTPUT_WIDTHS
+from audiorec.tagger.heads import softmax
+from audiorec.tagger.weights import data_folder, read_shipped
+from audiorec.types import BoolArray, Float64Array, FloatArray
+
+FILE = "song_labels.safetensors"
+SHA256 = "63552589d96637483cb6aa61de5bf51cc566ab4d5e73094543557e66cb73998b"
+METADATA_KEY = "audiorec_song_labels"
+FORMAT_VERSION = 1
+EMBEDDING = 624  # numbers of a song: `audiorec.tagger.vectors.SoundProjection.embedding`
+TAGS = OUTPUT_WIDTHS["tags"]
+WIDTH = EMBEDDING + TAGS
+CLIP = 4.0  # standard deviations beyond which a number says no more
+
+Numbers = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundLabels:
+    """Labels of N songs.
+
+    Attributes
+    ----------
+    genre : ndarray, shape (N, C), float32
+        Probabilities of the genres. What a row lacks to 1 are the styles, and none of both.
+    genre_clear : ndarray, shape (N,), bool
+        Whether the likeliest genre is sure enough to be stated without a second one.
+    styles : ndarray, shape (N, S), float32
+        Probabilities of the styles outside the genres.
+    style_clear : ndarray, shape (N, S), bool
+        Whether a style is sure enough to be stated.
+
+    Songs without an embedding (NaN) have NaN for probabilities, and nothing of them is clear.
+    """
+
+    genre: FloatArray
+    genre_clear: BoolArray
+    styles: FloatArray
+    style_clear: BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SongLabels:
+    """A linear head for genres and styles.
+
+    Attributes
+    ----------
+    genres : tuple of str, length C
+        In the order of the vector's genre classes.
+    styles : tuple of str, length S
+    backbone_sha256, front_end : str
+        Checksum of the network and fingerprint of the front end whose columns it reads.
+    centre, scale : ndarray, shape (D,), float32
+        Standardisation of the embedding and the roots of the tags: ``(x - centre) / scale``.
+    weight, bias : ndarray, shapes (D, C + S + 1) and (C + S + 1,), float32
+        Calibrated: logits of the genres, of the styles, and of none of both.
+    genre_limit : float
+        Probability from which a genre is clear.
+    style_limits : ndarray, shape (S,), float32
+        The same for each style; above 1 for one that is never clear.
+    sha256 : str
+        Checksum of the file it was read from; empty before it is saved.
+    """
+
+    genres: tuple[str, ...]
+    styles: tuple[str, ...]
+    backbone_sha256: str
+    front_end: str
+    centre: FloatArray
+    scale: FloatArray
+    weight: FloatArray
+    bias: FloatArray
+    genre_limit: float
+    style_limits: FloatArray
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        outputs = len(self.genres) + len(self.styles) + 1
+        shapes = {"centre": (WIDTH,), "scale": (WIDTH,), "weight": (WIDTH, outputs)}
+        shapes |= {"bias": (outputs,), "style_limits": (len(self.styles),)}
+        for name, shape in shapes.items():
+            values = getattr(self, name)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise ShapeError(f"{name} must be finite and of shape {shape}, got {values.shape}")
+        if not (self.scale > 0).all():
+            raise ShapeError("scale must be positive everywhere")
+
+    def of(self, embedding: Numbers, heard_tags: Numbers) -> FoundLabels:
+        """Label songs.
+
+        Parameters
+        ----------
+        embedding : ndarray, shape (N, 624)
+            As stored; NaN for a song without.
+        heard_tags : ndarray, shape (N, 50)
+            As stored: mean tags.
+
+        Returns
+        -------
+        found : FoundLabels
+
+        Raises
+        ------
+        ShapeError
+            If an array has another shape.
+
+        Examples
+        --------
+        >>> found = SongLabels.shipped().of(np.zeros((2, 624)), np.full((2, 50), 0.1))
+        >>> found.genre.shape, found.genre_clear.shape
+        ((2, 10), (2,))
+        """
+        x = (columns(embedding, heard_tags) - self.centre) / self.scale
+        logits = np.clip(x, -CLIP, CLIP) @ self.weight.astype(np.float64) + self.bias
+        probabilities = softmax(logits).astype(np.float32)
+        size = len(self.genres)
+        genre, styles = probabilities[:, :size], probabilities[:, size:-1]
+        return FoundLabels(
+            genre=genre,
+            genre_clear=genre.max(axis=1, initial=0.0) >= self.genre_limit,
+            styles=styles,
+            style_clear=styles >= self.style_limits,
+        )
+
+    def save(self, path: Path | str) -> str:
+        """Write this to one safetensors file and return the file's SHA-256."""
+        about = {
+            "format_version": FORMAT_VERSION,
+            "genres": self.genres,
+            "styles": self.styles,
+            "backbone_sha256": self.backbone_sha256,
+            "front_end": self.front_end,
+            "genre_limit": self.genre_limit,
+        }
+        names = ("centre", "scale", "weight", "bias", "style_limits")
+        tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in names}
+        content = save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
+        Path(path).write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path | str, *, sha256: str = "") -> "SongLabels":
+        """Read a file written by `save`; `sha256` is what the file must have, if given.
+
+        Raises
+        ------
+        WeightsError
+            If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
+            says, or of another format.
+        """
+        about, tensors, found = read_shipped(
+            Path(path), METADATA_KEY, FORMAT_VERSION, what="the labels of songs", sha256=sha256
+        )
+        try:
+            return cls(
+                genres=tuple(map(str, about["genres"])),
+                styles=tuple(map(str, about["styles"])),
+                backbone_sha256=str(about["backbone_sha256"]),
+                front_end=str(about["front_end"]),
+                genre_limit=float(about["genre_limit"]),
+                sha256=found,
+                **tensors,
+            )
+        except (KeyError, TypeError, ValueError, ShapeError) as error:
+            raise WeightsError(f"{path}: damaged: {error!r}") from error
+
+    @classmethod
+    def shipped(cls) -> "SongLabels":
+        """Return the shipped head, its checksum verified; see `load`."""
+        return _shipped()
+
+
+def columns(embedding: Numbers, heard_tags: Numbers) -> Float64Array:
+    """Return what the head reads of songs: (N, 674), float64."""
+    if embedding.ndim != 2 or embedding.shape[1] != EMBEDDING:
+        raise ShapeError(f"embedding must have shape (N, {EMBEDDING}), got {embedding.shape}")
+    if heard_tags.shape != (len(embedding), TAGS):
+        raise ShapeError(
+            f"heard_tags must have shape ({len(embedding)}, {TAGS}), got {heard_tags.shape}"
+        )
+    roots = np.sqrt(np.maximum(heard_tags.astype(np.float64), 0.0))
+    return np.concatenate([embedding.astype(np.float64), roots], axis=1)
+
+
+@cache
+def _shipped() -> SongLabels:
+    return SongLabels.load(data_folder() / FILE, sha256=SHA256)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import audiorec
-from audiorec.search import Choice
+from audiorec.search import Choice, SimilarQuestion, sentence
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
 report = audiorec.extract("fixtures/audio", out=out / "vecs.parquet", scores=out / "scores.parquet")
@@ -33,12 +33,12 @@ print(near)
 choice = Choice(only="genre=jazz|electronic", per_artist=1)
 print(library.similar("jazz-vibraphone.mp3", k=5, choice=choice))
 
-# %% Why are they alike? By vector, a similarity is a sum over the classes.
-space = library.space("vector")
-row = [library.row_number(library.resolve("jazz-vibraphone.mp3"))]
-first = library.similar("jazz-vibraphone.mp3", k=1, by="vector")
-why = space.why(space.units(row)[0], library.read_rows(row)[0], first)[0]
-print({name: round(part, 3) for name, part in list(why.by_class.items())[:3]})
+# %% How close are they, and why? What is certain of both, the rarest in this library first.
+answer = library.ask(SimilarQuestion(seeds=["jazz-vibraphone.mp3"], k=5))
+for song_id, percent, reasons in zip(
+    answer.song_ids, answer.beside.percent, answer.beside.reasons, strict=True
+):
+    print(f"{song_id}, closer than {percent} of all pairs: {sentence(reasons)}")
 
 # %% Or like a file that the library does not have; here one that it has, so it finds that song.
 print(audiorec.similar("fixtures/audio/metal-band-with-woman-singing.mp3", k=3, vectors=library))

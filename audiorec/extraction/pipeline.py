@@ -158,7 +158,8 @@ class Extractor:
     ) -> "Extractor":
         """Return the extractor of a store: its spec and network, with `heads` or the default ones.
 
-        With `sound`, it also makes the lists beside the vector, by which songs are compared.
+        With `sound`, it also makes the lists beside the vector, by which songs are compared, and
+        tempo and key, if the store has them.
 
         Raises
         ------
@@ -176,7 +177,12 @@ class Extractor:
                 f"{made}, before songs were normalised in loudness: extract it again "
                 "(audiorec extract FOLDER --out NEW.parquet)"
             )
-        extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec, sound=sound))
+        metered = sound and bool(metadata.attributes)
+        extractor = cls(
+            ExtractorConfig(
+                heads=heads, backbone=folder, spec=spec, sound=sound, attributes=metered
+            )
+        )
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "

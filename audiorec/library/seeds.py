@@ -176,7 +176,9 @@ class _Opener:
             return row, f"{path} is a copy of {store.ids[row]}"
         unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
         why = why_vector_not_music(store, song.vector, status, len(song.series))
-        return SeedSong(path, None, unit, OpenedSong(_entry(path, song), song.vector, why))
+        return SeedSong(
+            path, None, unit, OpenedSong(_entry(path, song), song.vector, why, song.lists)
+        )
 
     @cached_property
     def _reader(self) -> "Reader[Song]":
@@ -198,4 +200,7 @@ def _entry(path: str, song: "Song") -> dict[str, Any]:
         "title": song.tags.title,
         "album": song.tags.album,
         "status": str(song.info.status),
+        "segments": len(song.series),
+        "loudness_lufs": song.loudness_lufs,
+        **song.attributes,
     }

@@ -1,5 +1,6 @@
 from audiorec.playlists.answers import AnsweredSongs as AnsweredSongs
 from audiorec.playlists.answers import Asked as Asked
+from audiorec.playlists.answers import Beside as Beside
 from audiorec.playlists.answers import OpenedSong as OpenedSong
 from audiorec.playlists.answers import PathOfSongs as PathOfSongs
 from audiorec.playlists.answers import PlaylistOfSongs as PlaylistOfSongs

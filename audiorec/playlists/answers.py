@@ -9,11 +9,11 @@ table, as a document (`to_dict`), as a playlist file (`to_m3u8`), with `remarks`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,16 @@ from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
 from audiorec.search.choice import Chosen, why_not_music
-from audiorec.search.explain import Explanation
+from audiorec.search.closeness import percent_words
+from audiorec.search.explain import Reason, reasons_for
+from audiorec.search.facts import SureFacts
 from audiorec.search.filters import name_codes
-from audiorec.search.near import away_from, near_seeds, together
+from audiorec.search.near import near_seeds, together
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, Question, SimilarQuestion
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours, Space, mean_direction
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import Float64Array, FloatArray, Int64Array, Numbers
 
 TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
 MOST_ROWS = 60  # rows per table; further rows are only counted
@@ -75,7 +77,7 @@ TAGS = ("artist", "title", "album", "duration_s")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenedSong:
-    """A song that is not in the store: the columns it would have, its vector (V,), and a remark.
+    """A song that is not in the store: the columns and lists it would have, its vector (V,).
 
     `why_not_music` is empty for music.
     """
@@ -83,6 +85,7 @@ class OpenedSong:
     entry: dict[str, Any]
     vector: FloatArray
     why_not_music: str
+    lists: Mapping[str, Numbers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,16 +143,38 @@ class Asked:
         stored = iter(self.store.rows(self.rows))
         return [next(stored) if s.opened is None else s.opened.entry for s in self.seeds]
 
-    def vectors(self, seeds: Sequence[SeedSong]) -> FloatArray:
-        """Return the vectors of some seeds: shape (Q, V)."""
-        stored = iter(self.store.read_rows([s.row for s in seeds if s.row is not None]))
-        return np.stack([next(stored) if s.opened is None else s.opened.vector for s in seeds])
+    @cached_property
+    def facts(self) -> list[SureFacts]:
+        """What is certain about the seeds."""
+        stored = iter(self.store.facts.of_rows(self.rows))
+        return [
+            next(stored) if one.opened is None else _opened_facts(self.store, one.opened)
+            for one in self.seeds
+        ]
 
-    def remarks(self, rows: Sequence[int], notes: Sequence[str] = ()) -> Iterator[str]:
+    def nearest(self, rows: Int64Array) -> tuple[Int64Array, Float64Array]:
+        """Return each song's nearest seed, by place, and its similarity to that seed: (m,) each."""
+        if not len(rows):
+            return np.empty(0, np.int64), np.empty(0)
+        near = self.space.units(rows).astype(np.float64) @ self.units.T.astype(np.float64)
+        return near.argmax(axis=1), near.max(axis=1)
+
+    def beside_seeds(self, rows: Int64Array) -> "Beside":
+        """Compare songs with the seed that is nearest to each."""
+        seeds, similarities = self.nearest(rows)
+        return Beside(
+            self.store,
+            rows=rows,
+            closer_than=self.store.closer_than(self.space, similarities),
+            others=lambda: [self.facts[seed] for seed in seeds],
+        )
+
+    def remarks(self, rows: Sequence[int]) -> Iterator[str]:
         """Yield what to tell a person about a list of `rows`, one line each."""
         yield from (f"note: {s.note}" for s in (*self.seeds, *self.less_like) if s.note)
         basis = self.store.default_space(self.question.by)
-        yield from (f"note: {note}" for note in (basis.note, self.space.note, *notes) if note)
+        some = basis.note if basis.by == "sound" else ""  # that all lack it is told once
+        yield from (f"note: {note}" for note in (some, self.space.note) if note)
         other = "non-music" in self.question.choice.also
         if not other and not isinstance(self.question, PathQuestion):
             yield from self._no_music()
@@ -173,6 +198,55 @@ class Asked:
                     f"note: {seed.name} is not music ({why}); --also non-music also searches such "
                     "sounds"
                 )
+
+
+def _opened_facts(store: SearchableStore, song: OpenedSong) -> SureFacts:
+    lists = {name: np.asarray(values)[None] for name, values in song.lists.items()}
+    return store.facts.of_songs([song.entry], song.vector[None], lists)[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """Songs of a list, each beside one other song: how close the two are, and why.
+
+    Attributes
+    ----------
+    store : SearchableStore
+    rows : ndarray, shape (m,), int64
+    closer_than : ndarray, shape (m,), float64
+        Share of the library's pairs that are less similar than the two; NaN for none.
+    others : callable
+        Returns the facts of the m other songs, None where there is no other.
+    """
+
+    store: SearchableStore = field(kw_only=False)
+    rows: Int64Array
+    closer_than: Float64Array
+    others: Callable[[], Sequence[SureFacts | None]] = field(repr=False)
+
+    @cached_property
+    def reasons(self) -> list[tuple[Reason, ...]]:
+        """Why each song goes with the other: what both have in common, the rarest first."""
+        pairs = zip(self.others(), self.store.facts.of_rows(self.rows), strict=True)
+        usual = self.store.usual
+        return [() if one is None else reasons_for(one, song, usual) for one, song in pairs]
+
+    def fields(self, place: int, *, why: bool) -> dict[str, Any]:
+        """Return what a document says of one song."""
+        said: dict[str, Any] = {"closer_than": self.shares[place]}
+        if why:
+            said["why"] = [reason.to_dict() for reason in self.reasons[place]]
+        return said
+
+    @cached_property
+    def shares(self) -> list[float | None]:
+        """How close each two are, as JSON values: 0 to 1, None for none."""
+        return [None if np.isnan(one) else round(float(one), 4) for one in self.closer_than]
+
+    @property
+    def percent(self) -> list[str]:
+        """How close each two are, for a table."""
+        return [percent_words(float(share)) for share in self.closer_than]
 
 
 class AnsweredSongs(Protocol):
@@ -231,45 +305,16 @@ class SimilarSongs(Neighbours, ForPlayers):
         """What was asked."""
         return cast("SimilarQuestion", self.asked.question)
 
-    @property
-    def explained_by(self) -> Literal["vector", "mean"]:
-        """The space whose classes explain a similarity: its own, or else the vector."""
-        return "mean" if self.by == "mean" else "vector"
-
     @cached_property
-    def reasons(self) -> list[Explanation]:
-        """Why each song is similar, by classes, whatever the songs were compared by.
-
-        A song is explained beside its nearest seed; with songs to avoid, or near the mean of the
-        seeds, beside the mean.
-        """
-        asked, of = self.asked, self.explained_by
-        # Found through an index of this space, if there is one: it knows the scaling.
-        plain = asked.space if self.by == of else asked.store.space(of, use_index=False)
-
-        def direction(seeds: Sequence[SeedSong]) -> FloatArray:
-            return mean_direction(plain.prepare(asked.vectors(seeds)))
-
-        seeds, away = asked.seeds, asked.less_like
-        if not (self.question.mean or away):
-            near = asked.space.units(self.rows) @ asked.units.T if len(self) else np.empty((0, 1))
-            pairs = ((seeds[s], self[n : n + 1]) for n, s in enumerate(near.argmax(axis=1)))
-            return [
-                plain.why(direction([seed]), asked.vectors([seed])[0], one)[0]
-                for seed, one in pairs
-            ]
-        unit = away_from(direction(seeds), direction(away)) if away else direction(seeds)
-        vector = np.mean(asked.vectors(seeds), axis=0, dtype=np.float64)
-        return plain.why(unit, np.asarray(vector, np.float32), self)
+    def beside(self) -> Beside:
+        """Each song beside its nearest seed."""
+        return self.asked.beside_seeds(self.rows)
 
     @cached_property
     def remarks(self) -> list[str]:
         """What to tell a person about the list, one line each."""
         asked, question, store = self.asked, self.question, self.asked.store
-        notes = []
-        if question.why and self.by != self.explained_by:
-            notes = [f"compared by {self.by}; the reasons are by classes of the vector"]
-        lines = list(asked.remarks([*asked.taken, *self.rows.tolist()], notes))
+        lines = list(asked.remarks([*asked.taken, *self.rows.tolist()]))
         unlike = len(_near(asked, -1.0)) - len(self) if len(self) < question.k else 0
         if unlike:
             have = "song has" if unlike == 1 else "songs have"
@@ -289,21 +334,20 @@ class SimilarSongs(Neighbours, ForPlayers):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as a document of JSON values; with reasons if they were asked for."""
-        why = self.question.why
         fields = ("uri", "artist", "title", "album", "duration_s", "status")
         songs = [
             {
                 "rank": rank,
                 "song_id": n.song_id,
                 "similarity": round(n.similarity, 6),
+                **self.beside.fields(rank - 1, why=self.question.why),
                 **{f: n.row.get(f) for f in fields},
-                **({"why": self.reasons[rank - 1].to_dict()} if why else {}),
             }
             for rank, n in enumerate(self, start=1)
         ]
         names = [seed.name for seed in self.asked.seeds]
         away = [seed.name for seed in self.asked.less_like]
-        document = {"schema": "audiorec/similar/1", "query": " + ".join(names), "seeds": names}
+        document = {"schema": "audiorec/similar/2", "query": " + ".join(names), "seeds": names}
         return {
             **document,
             "by": self.by,
@@ -311,7 +355,6 @@ class SimilarSongs(Neighbours, ForPlayers):
             **_source(self.asked.store),
             "songs": songs,
             "minimum": self.question.minimum,
-            **({"why_by": self.explained_by} if why else {}),
             **({"less_like": away} if away else {}),
         }
 
@@ -395,6 +438,19 @@ class PathOfSongs(SongList):
         step = np.append(np.nan, self.path.steps)
         return {"step": step, "position": self.path.position, **super().columns()}
 
+    @cached_property
+    def beside(self) -> Beside:
+        """Each song beside the one before it; the first has none."""
+        step = np.append(np.nan, self.path.steps)
+        return Beside(
+            self.store,
+            rows=self.rows,
+            closer_than=np.where(
+                np.isnan(step), np.nan, self.store.closer_than(self.asked.space, step)
+            ),
+            others=lambda: [None, *self.store.facts.of_rows(self.rows[:-1])],
+        )
+
     @property
     def remarks(self) -> list[str]:
         """What to tell a person about the path, one line each."""
@@ -408,6 +464,7 @@ class PathOfSongs(SongList):
                 "place": place,
                 **song,
                 "step": round(float(path.steps[place - 1]), 6) if place else None,
+                **self.beside.fields(place, why=self.asked.question.why),
                 "to_start": round(float(path.to_start[place]), 6),
                 "to_end": round(float(path.to_end[place]), 6),
                 "position": round(float(path.position[place]), 6),
@@ -458,6 +515,18 @@ class PlaylistOfSongs(SongList):
         first = {"start_s": start, "similarity": self.similarities}
         return {**first, **columns, **self.curve_scores}
 
+    @cached_property
+    def beside(self) -> Beside:
+        """Each song beside its nearest seed; a seed has none."""
+        found = self.asked.beside_seeds(self.rows)
+        own = np.isin(self.rows, self.asked.rows)
+
+        def others() -> list[SureFacts | None]:
+            return [None if is_seed else s for is_seed, s in zip(own, found.others(), strict=True)]
+
+        share = np.where(own, np.nan, found.closer_than)
+        return replace(found, closer_than=share, others=others)
+
     @property
     def remarks(self) -> list[str]:
         """What to tell a person about the playlist, one line each."""
@@ -469,7 +538,8 @@ class PlaylistOfSongs(SongList):
         for place, song in enumerate(self._documents()):
             scores = [round(float(scores[place]), 6) for scores in self.curve_scores.values()]
             similarity = round(float(self.similarities[place]), 6)
-            row = {**song, "similarity": similarity, "curve_scores": scores}
+            beside = self.beside.fields(place, why=self.asked.question.why)
+            row = {**song, "similarity": similarity, **beside, "curve_scores": scores}
             songs.append({"place": place + 1, **row})
         source, distance = _source(self.store), self.curve_distance
         return {

@@ -1,209 +1,264 @@
-"""Explain a similarity: the contribution of each class and statistic.
+"""Say why two songs go together, as a person would: by facts that are true of both.
 
-    query (W,), song (W,)  ──explain──▶  contributions that add up to the similarity
+    facts of two songs, `Usual` ──reasons_for──▶ [`Reason`, ...] ──sentence──▶ "both reggae, ..."
 
-The similarity is a sum of products, one per column of the weighted vectors. A product is positive
-if both songs lie on the same side of the store's average, and negative if they lie on different
-sides.
+What both songs have in common comes first, the rarest in the library first; what all songs of the
+library have is no reason. Then comes the difference that is heard most, if any. No more than three
+parts are said, and none where nothing is certain: every part can be checked against the store.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 
-from audiorec.errors import ShapeError
-from audiorec.search.scaling import LOG_ODDS_FLOOR, Scaling
-from audiorec.types import Float64Array, FloatArray
+from audiorec.search.facts import SureFacts
+from audiorec.types import SCALES, TONICS, normalised_name
 
-if TYPE_CHECKING:
-    from audiorec.store.schema import StoreMetadata
-
-TOP = 3  # classes named in a sentence
+Kind = Literal["artist", "year", "genre", "style", "version", "singer", "tempo", "key", "loudness"]
+Value = str | float | None
+MOST_PARTS = 3
+COMMON = 0.5  # what more of the library have is no reason
+NEAR_TEMPO = 1.04  # ratio of two tempos that are alike
+OTHER_TEMPO = 1.25  # ratio of two tempos that differ; twice as fast may be the same beat
+QUIET, LOUD = -23.0, -8.0  # LUFS: below the level of broadcasts; as loud as records get
+OTHER_LEVEL = 8.0  # dB
+RELATIVE = 3  # semitones from a minor key up to its relative major
+WORDS = {"hiphop": "hip-hop", "rnb": "R&B", "voice": "with a voice", "voice alone": "a voice alone"}
+SINGERS = {"woman": "a woman's voice", "man": "a man's voice"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """The contribution of one column to the similarity of a song and a query."""
-
-    name: str  # the class, as ``head/class``
-    statistic: str
-    contribution: float  # added to the similarity; negative where the two differ
-    # Values before scaling: of the query (the mean over several seeds), of the song, and the
-    # store's average (for log-odds columns, the average of the log-odds, converted back).
-    query: float
-    song: float
-    usual: float
-
-    def __str__(self) -> str:
-        """Return for example ``mean both high: 0.62, 0.58; usual 0.12``."""
-        sides = "both high" if self.song > self.usual else "both low"
-        relation = sides if self.contribution >= 0 else "apart"
-        numbers = f"{_short(self.query)}, {_short(self.song)}; usual {_short(self.usual)}"
-        return f"{self.statistic} {relation}: {numbers}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """A similarity broken down into contributions.
+    """One thing that two songs have in common, or one in which they differ.
 
     Attributes
     ----------
-    similarity : float
-        The sum of all contributions.
-    reasons : tuple of Reason
-        One for each column of weight above 0, largest absolute contribution first.
+    kind : str
+        What is compared; see `Kind`.
+    words : str
+        For a reader, as part of a sentence.
+    values : tuple
+        What the first song has, and what the second.
+    share : float or None
+        Share of the library's songs that have it too, 0 to 1; None for a difference.
     """
 
-    similarity: float
-    reasons: tuple[Reason, ...]
+    kind: Kind
+    words: str
+    values: tuple[Value, Value]
+    share: float | None = None
 
     @property
-    def by_class(self) -> Mapping[str, float]:
-        """Contributions summed over the statistics of each class, largest first."""
-        return _sums((reason.name, reason.contribution) for reason in self.reasons)
-
-    @property
-    def by_statistic(self) -> Mapping[str, float]:
-        """Contributions summed over the classes, per statistic, largest first."""
-        return _sums((reason.statistic, reason.contribution) for reason in self.reasons)
+    def in_common(self) -> bool:
+        """Whether both songs have it."""
+        return self.share is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contributions as JSON values, rounded to six places."""
-        names = {"name": "class"}
-        return {
-            "by_class": {name: round(v, 6) for name, v in self.by_class.items()},
-            "by_statistic": {name: round(v, 6) for name, v in self.by_statistic.items()},
-            "reasons": [
-                {
-                    names.get(field, field): round(v, 6) if isinstance(v, float) else v
-                    for field, v in asdict(reason).items()
-                }
-                for reason in self.reasons
-            ],
-        }
+        """Return the reason as JSON values; numbers are rounded to three places."""
 
-    @property
-    def short(self) -> str:
-        """The classes with the largest contributions, and the sum of the others, in one line.
+        def plain(value: Any) -> Any:
+            return round(value, 3) if isinstance(value, float) else value
 
-        For example ``+0.31 metal, +0.22 rock, -0.05 vocal, +0.12 others``.
-        """
-        sums, names = self.by_class, self._largest
-        parts = [f"{sums[name]:+.2f} {_label(name)}" for name in names[:TOP]]
-        if len(names) > TOP:
-            parts.append(f"{sum(sums[name] for name in names[TOP:]):+.2f} others")
-        return ", ".join(parts)
-
-    def __str__(self) -> str:
-        """Return the largest contributions, each with an example column.
-
-        The example is the mean score, unless its sign differs from the class's sum: then it is
-        the column that contributes most in the direction of the sum.
-        """
-        sums, names = self.by_class, self._largest
-        parts = [
-            f"{sums[name]:+.2f} {_label(name)} ({self._example(name, sums[name])})"
-            for name in names[:TOP]
-        ]
-        if others := names[TOP:]:
-            rest = sum(sums[name] for name in others)
-            parts.append(f"{rest:+.2f} {len(others)} other classes")
-        return "; ".join(parts)
-
-    @property
-    def _largest(self) -> list[str]:
-        """The classes, largest absolute contribution first."""
-        sums = self.by_class
-        return sorted(sums, key=lambda name: -abs(sums[name]))
-
-    def _example(self, name: str, total: float) -> Reason:
-        own = [reason for reason in self.reasons if reason.name == name]
-        own.sort(key=lambda reason: reason.contribution, reverse=total >= 0)
-        means = [r for r in own if r.statistic == "mean" and r.contribution * total > 0]
-        return (means or own)[0]
+        fields = {name: plain(value) for name, value in asdict(self).items()}
+        return {**fields, "values": [plain(value) for value in self.values]}
 
 
-def explain(
-    query_unit: FloatArray,
-    song_unit: FloatArray,
-    *,
-    scaling: Scaling,
-    query: FloatArray,
-    song: FloatArray,
-    metadata: "StoreMetadata",
-) -> Explanation:
-    """Break down the similarity of a song and a query by column.
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Facts of a library's songs, or of a sample of them: how rare is what two songs share."""
 
-    Parameters
-    ----------
-    query_unit, song_unit : ndarray, shape (W,)
-        Prepared by `scaling`; their product is the similarity.
-    query, song : ndarray, shape (V,)
-        The vectors as stored.
-    metadata : StoreMetadata
-        Names of classes and statistics.
+    songs: Sequence[SureFacts]
 
-    Raises
-    ------
-    ShapeError
-        If the shapes do not match.
+    def share(self, has: Callable[[SureFacts], bool]) -> float:
+        """Return the share of songs that have something, 0 to 1."""
+        return sum(map(has, self.songs)) / max(1, len(self.songs))
+
+
+@dataclass(frozen=True, slots=True)
+class _InCommon:
+    """A fact of both songs, and whether any song has it."""
+
+    kind: Kind
+    words: str
+    values: tuple[Value, Value]
+    has: Callable[[SureFacts], bool]
+
+
+def reasons_for(first: SureFacts, second: SureFacts, usual: Usual) -> tuple[Reason, ...]:
+    """Return what two songs have in common, the rarest first, then what sets them apart.
 
     Examples
     --------
-    >>> from audiorec.search.searchable import SearchableStore
-    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> space = store.space("mean")
-    >>> why = explain(
-    ...     *space.units([0, 1]),
-    ...     scaling=space.scaling,
-    ...     query=store.vectors[0],
-    ...     song=store.vectors[1],
-    ...     metadata=store.metadata,
-    ... )
-    >>> round(why.similarity, 2), why.reasons[0].name
-    (0.91, 'genre/blues')
+    >>> one = SureFacts(genre="jazz", version="instrumental", bpm=120.0, loudness_lufs=-12.0)
+    >>> other = SureFacts(genre="jazz", version="voice", singer="woman", bpm=122.0)
+    >>> library = Usual([one, other, *[SureFacts(genre="rock")] * 8])
+    >>> sentence(reasons_for(one, other, library))
+    'both jazz, 120 and 122 BPM; but with a voice'
     """
-    products = query_unit.astype(np.float64) * song_unit.astype(np.float64)
-    columns, usual = scaling.columns, _usual(scaling)
-    expected = (columns.shape, (scaling.width,), (scaling.width,))
-    if (products.shape, query.shape, song.shape) != expected:
-        got = (products.shape, query.shape, song.shape)
-        raise ShapeError(f"units and vectors of shapes {expected} expected, got {got}")
-    statistics = metadata.statistics
-    reasons = [
-        Reason(
-            name=metadata.classes[column // len(statistics)],
-            statistic=statistics[column % len(statistics)],
-            contribution=float(product),
-            query=float(query[column]),
-            song=float(song[column]),
-            usual=float(middle),
-        )
-        for column, product, middle in zip(columns.tolist(), products, usual, strict=True)
+    found = [
+        Reason(kind=one.kind, words=one.words, values=one.values, share=usual.share(one.has))
+        for one in _in_common(first, second)
     ]
-    reasons.sort(key=lambda reason: -abs(reason.contribution))
-    return Explanation(similarity=float(products.sum()), reasons=tuple(reasons))
+    rare = sorted((r for r in found if r.share is not None and r.share <= COMMON), key=_rarity)
+    apart = next(_apart(first, second), None)
+    if apart is None:
+        return tuple(rare[:MOST_PARTS])
+    return (*rare[: MOST_PARTS - 1], apart)
 
 
-def _label(name: str) -> str:
-    return name.partition("/")[2] or name
+def sentence(reasons: Sequence[Reason]) -> str:
+    """Return reasons as one sentence; empty if the songs have nothing certain in common.
+
+    Examples
+    --------
+    >>> both = [
+    ...     Reason(kind="style", words="both reggae", values=("reggae", "reggae"), share=0.1),
+    ...     Reason(kind="version", words="both instrumental", values=("", ""), share=0.3),
+    ... ]
+    >>> sentence(both)
+    'both reggae, instrumental'
+    """
+    shared = [reason.words for reason in reasons if reason.in_common]
+    if not shared:
+        return ""
+    told = list(shared[:1])
+    for words in shared[1:]:
+        again = any(one.startswith("both ") for one in told)
+        told.append(words.removeprefix("both ") if again else words)
+    apart = [reason.words for reason in reasons if not reason.in_common]
+    return "; but ".join([", ".join(told), *apart])
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 0.1 else "<0.001" if value < 0.001 else f"{value:.3f}"
+def _rarity(reason: Reason) -> float:
+    return 1.0 if reason.share is None else reason.share
 
 
-def _usual(scaling: Scaling) -> Float64Array:
-    """Return the centre of each column, with log-odds converted back to probabilities."""
-    odds = np.exp(np.where(scaling.log_odds, scaling.centre, 0.0))
-    probability = (odds * (1.0 + LOG_ODDS_FLOOR) - LOG_ODDS_FLOOR) / (1.0 + odds)
-    return np.where(scaling.log_odds, probability, scaling.centre)
+def _in_common(first: SureFacts, second: SureFacts) -> Iterator[_InCommon]:
+    """Yield what is true of both songs."""
+    yield from _tags_in_common(first, second)
+    kinds: tuple[Kind, ...] = ("genre", "version")
+    for kind in kinds:
+        value = getattr(first, kind)
+        said = kind == "version" and first.singer == second.singer != ""  # the singer says it
+        if value and value == getattr(second, kind) and not said:
+            words = f"both {word(value)}"
+            yield _InCommon(kind, words, (value, value), _equals(kind, value))
+    for style in (style for style in first.styles if style in second.styles):
+        yield _InCommon("style", f"both {word(style)}", (style, style), _has_style(style))
+    if first.singer and first.singer == second.singer:
+        both = (first.singer, second.singer)
+        yield _InCommon("singer", SINGERS[first.singer], both, _equals("singer", first.singer))
+    yield from _numbers_in_common(first, second)
 
 
-def _sums(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for name, value in parts:
-        totals[name] = totals.get(name, 0.0) + value
-    return dict(sorted(totals.items(), key=lambda item: -item[1]))
+def _tags_in_common(first: SureFacts, second: SureFacts) -> Iterator[_InCommon]:
+    name = normalised_name(first.artist)
+    if name and name == normalised_name(second.artist):
+        both = (first.artist, second.artist)
+        yield _InCommon(
+            "artist", f"both by {first.artist}", both, lambda s: normalised_name(s.artist) == name
+        )
+    if first.year and first.year == second.year:
+        year = first.year
+        yield _InCommon("year", f"both of {year}", (year, year), _equals("year", year))
+
+
+def _numbers_in_common(first: SureFacts, second: SureFacts) -> Iterator[_InCommon]:
+    if first.bpm and second.bpm and _ratio(first.bpm, second.bpm) <= NEAR_TEMPO:
+        a, b = first.bpm, second.bpm
+        words = f"{a:.0f} and {b:.0f} BPM" if round(a) != round(b) else f"both {a:.0f} BPM"
+        yield _InCommon("tempo", words, (a, b), lambda s: _near_tempo(s.bpm, a, b))
+    one, other = _key_name(first), _key_name(second)
+    if one and one == other:
+        same = _equals("key", first.key), _equals("scale", first.scale)
+        yield _InCommon("key", f"both in {one}", (one, other), lambda s: all(f(s) for f in same))
+    elif one and other and _relative(first) == _relative(second):
+        pitch = _relative(first)
+        words = f"in the relative keys {one} and {other}"
+        yield _InCommon("key", words, (one, other), lambda s: bool(s.key) and _relative(s) == pitch)
+    both = (first.loudness_lufs, second.loudness_lufs)
+    levels = f"({_level(first):.0f} and {_level(second):.0f} LUFS)"
+    for name, has in (("quiet", _is_quiet), ("loud", _is_loud)):
+        if has(first) and has(second):
+            yield _InCommon("loudness", f"both {name} {levels}", both, has)
+
+
+def _apart(first: SureFacts, second: SureFacts) -> Iterator[Reason]:
+    """Yield in what the second song differs from the first, what is heard most first."""
+    if first.version and second.version and first.version != second.version:
+        versions = (first.version, second.version)
+        yield Reason(kind="version", words=word(second.version), values=versions)
+    if first.singer and second.singer and first.singer != second.singer:
+        singers = (first.singer, second.singer)
+        yield Reason(kind="singer", words=SINGERS[second.singer], values=singers)
+    alike = set(first.styles) & set(second.styles)
+    if first.genre and second.genre and first.genre != second.genre and not alike:
+        words = f"{word(second.genre)}, not {word(first.genre)}"
+        yield Reason(kind="genre", words=words, values=(first.genre, second.genre))
+    if first.bpm and second.bpm and _other_tempo(first.bpm, second.bpm):
+        way = "faster" if second.bpm > first.bpm else "slower"
+        words = f"{way} ({second.bpm:.0f}, not {first.bpm:.0f} BPM)"
+        yield Reason(kind="tempo", words=words, values=(first.bpm, second.bpm))
+    rise = _level(second) - _level(first)
+    if abs(rise) >= OTHER_LEVEL:
+        words = f"{abs(rise):.0f} dB {'louder' if rise > 0 else 'quieter'}"
+        yield Reason(
+            kind="loudness", words=words, values=(first.loudness_lufs, second.loudness_lufs)
+        )
+
+
+def word(label: str) -> str:
+    """Return a class, a style or a version as part of a sentence.
+
+    Examples
+    --------
+    >>> word("hiphop"), word("voice alone"), word("jazz")
+    ('hip-hop', 'a voice alone', 'jazz')
+    """
+    return WORDS.get(label, label.replace("_", " "))
+
+
+def _equals(name: str, value: Value) -> Callable[[SureFacts], bool]:
+    return lambda song: bool(getattr(song, name) == value)
+
+
+def _has_style(style: str) -> Callable[[SureFacts], bool]:
+    return lambda song: style in song.styles
+
+
+def _ratio(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)
+
+
+def _near_tempo(bpm: float | None, one: float, other: float) -> bool:
+    return bpm is not None and max(_ratio(bpm, one), _ratio(bpm, other)) <= NEAR_TEMPO
+
+
+def _other_tempo(one: float, other: float) -> bool:
+    ratio = _ratio(one, other)
+    return ratio >= OTHER_TEMPO and _ratio(ratio, 2.0) > NEAR_TEMPO
+
+
+def _level(song: SureFacts) -> float:
+    """Return the loudness in LUFS, NaN if it is unknown: every comparison with it fails."""
+    return np.nan if song.loudness_lufs is None else song.loudness_lufs
+
+
+def _is_quiet(song: SureFacts) -> bool:
+    return _level(song) <= QUIET
+
+
+def _is_loud(song: SureFacts) -> bool:
+    return _level(song) >= LOUD
+
+
+def _key_name(song: SureFacts) -> str:
+    return f"{song.key} {song.scale}" if song.key else ""
+
+
+def _relative(song: SureFacts) -> int:
+    """Return the tonic of a song's key if it were major: A minor and C major are 0."""
+    place = TONICS.index(song.key) + (RELATIVE if song.scale == SCALES[1] else 0)
+    return place % len(TONICS)

@@ -111,12 +111,15 @@ class Question:
         Which songs may be listed.
     heads : tuple of path
         The heads of the store, if not the shipped ones: they score files that are not in it.
+    why : bool
+        Whether the answer's document says why each song is in the list.
     """
 
     seeds: Collection[str | int] = ()
     by: Compared = "auto"
     choice: Choice = Choice()
     heads: tuple[Path, ...] = ()
+    why: Annotated[bool, chooses(help="Say why: what two songs have in common.")] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +130,6 @@ class SimilarQuestion(Question):
     ----------
     k : int
         Number of songs; fewer if fewer are eligible.
-    why : bool
-        Whether the answer's document explains each similarity.
     diversity : float
         From 0, the nearest songs, to 1, songs as unlike each other as possible.
     minimum : float
@@ -140,7 +141,6 @@ class SimilarQuestion(Question):
     """
 
     k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
-    why: Annotated[bool, chooses(help="Explain each similarity.")] = False
     diversity: Annotated[
         float,
         chooses(min=0, max=1, help="0: the nearest songs; 1: the most varied.", panel=ADVANCED),

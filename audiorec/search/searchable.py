@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownFileError, UnknownSongError
 from audiorec.files.arrow import string_array
 from audiorec.search.choice import Chooser, Chosen
+from audiorec.search.closeness import Closeness
 from audiorec.search.duplicates import Group, find_duplicates, series_beside
+from audiorec.search.explain import Usual
+from audiorec.search.facts import FactReader
 from audiorec.search.index import find_index
 from audiorec.search.near import near_each
 from audiorec.search.questions import MINIMUM, Choice
@@ -34,9 +38,10 @@ from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore, unique_match
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
 ROOTED = ("/", "~", "./", "../")  # prefixes of paths; ids never start with them
+SAMPLE = 2_000  # songs from which it is counted how many have a fact
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # a file name's extension
 
 
@@ -139,6 +144,7 @@ class SearchableStore(VectorStore):
         self._spaces: dict[object, Space] = {}
         self._auto: SpaceChoice | None = None
         self._chooser = Chooser(self)
+        self._closeness: dict[Space, Closeness] = {}
 
     def resolve(self, query: str) -> str:
         """Return the id of the song that `query` names; see `song_named`.
@@ -170,6 +176,30 @@ class SearchableStore(VectorStore):
     def copies(self, rows: Sequence[int] | Int64Array) -> int:
         """Return how many further songs have the same audio, by content hash, as `rows`."""
         return self._chooser.copies(np.asarray(rows, np.int64))
+
+    @cached_property
+    def facts(self) -> FactReader:
+        """Reads what is certain about the store's songs."""
+        return FactReader(self)
+
+    @cached_property
+    def usual(self) -> Usual:
+        """The facts of the store's music, or of 2,000 songs of it, each time the same."""
+        rows = np.flatnonzero(self.music)
+        if len(rows) > SAMPLE:
+            rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
+        return Usual(self.facts.of_rows(rows))
+
+    def closer_than(self, space: Space, similarities: FloatArray | Float64Array) -> Float64Array:
+        """Return the share of pairs of the store's music that are less similar in a space.
+
+        The pairs are sampled once per space, the same each time; see `Closeness`. In a store
+        without two pieces of music they are of all its songs.
+        """
+        if space not in self._closeness:
+            music = space.rows[self.music[space.rows]]
+            self._closeness[space] = Closeness.of(space, music if len(music) > 1 else space.rows)
+        return self._closeness[space].closer_than(similarities)
 
     def similar(
         self,

@@ -25,7 +25,6 @@ from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table
-from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
 from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting
 from audiorec.search.topk import Found, nearest
@@ -420,16 +419,6 @@ class Space:
         if not whole:
             rows = np.where(rows >= 0, np.append(self.rows, -1)[rows], -1)
         return Neighbours(self.store, rows, similarities, by=self.by)
-
-    def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
-        """Explain how similar each found song is to a query's unit (W,) and vector (V,).
-
-        Only in a space of vectors or means: other numbers have no classes. Songs that were found in
-        another space are explained by their similarity in this one.
-        """
-        made: dict[str, Any] = {"scaling": self.scaling, "metadata": self.store.metadata}
-        both = zip(self.units(found.rows), self.store.read_rows(found.rows), strict=True)
-        return [explain(unit, own, query=vector, song=song, **made) for own, song in both]
 
     @cached_property
     def _loaded(self) -> LoadedUnits:

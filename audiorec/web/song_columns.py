@@ -9,7 +9,6 @@ Stored by column, 100,000 songs are a few megabytes, which a browser reads in a 
 The map is computed while the page is opening, and kept.
 
     "version/vocal_accompaniment" ──class_words──▶ "singing with instruments"
-    `Explanation`                 ──near_words───▶ ["both are strong in jazz", ...]
 """
 
 import gzip
@@ -26,7 +25,6 @@ import pyarrow as pa
 
 from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, project, top_classes
-from audiorec.search.explain import Explanation, Reason
 from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.store.schema import schema_of
@@ -39,19 +37,6 @@ CLASSES = {
     "version/other": "speech or noise",
     "genre/hiphop": "hip-hop",
 }
-# What two songs have in common if both score high for a class, and if both score low.
-BOTH_MUCH = {
-    "version/vocal": "both are voice alone",
-    "version/instrumental": "both are instruments alone",
-    "version/vocal_accompaniment": "both have singing with instruments",
-    "version/other": "both are speech or noise",
-}
-BOTH_LITTLE = {
-    "version/vocal": "neither is voice alone",
-    "version/instrumental": "neither is instruments alone",
-    "version/vocal_accompaniment": "neither has singing with instruments",
-    "version/other": "neither is speech or noise",
-}
 STATISTICS = {
     "max": ("highest", "How strongly it shows at its strongest moment."),
     "min": ("lowest", "How strongly it shows at its weakest moment."),
@@ -60,8 +45,6 @@ STATISTICS = {
     "kurtosis": ("surprise", "High if it shows only in a few rare moments."),
     "skewness": ("lean", "Above 0: mostly low with peaks. Below 0: mostly high with gaps."),
 }
-LEAST = 0.02  # contributions to a similarity below this are not mentioned
-MOST_WORDS = 3
 
 
 def class_words(name: str) -> str:
@@ -73,36 +56,6 @@ def class_words(name: str) -> str:
     ('jazz', 'voice alone')
     """
     return CLASSES.get(name, name.partition("/")[2].replace("_", " ") or name)
-
-
-def near_words(explanation: Explanation) -> list[str]:
-    """Say what makes two songs similar and what sets them apart, most important first."""
-    sums = explanation.by_class
-    order = sorted(sums, key=lambda name: -abs(sums[name]))
-    best = [name for name in order[:MOST_WORDS] if abs(sums[name]) >= LEAST]
-    return [_sentence(name, sums[name], explanation) for name in best]
-
-
-def _sentence(name: str, total: float, explanation: Explanation) -> str:
-    words = class_words(name)
-    if total < 0:
-        return f"{words} sets them apart"
-    own = [r for r in explanation.reasons if r.name == name and r.contribution > 0]
-    best = max(own, key=lambda reason: (reason.statistic == "mean", reason.contribution))
-    return _alike(best, words)
-
-
-def _alike(reason: Reason, words: str) -> str:
-    high = reason.song > reason.usual
-    if reason.statistic in ("mean", "max"):
-        known = BOTH_MUCH if high else BOTH_LITTLE
-        usual = f"both are strong in {words}" if high else f"both have little {words}"
-        return known.get(reason.name, usual)
-    if reason.statistic == "min":
-        return f"both have {words} {'throughout' if high else 'only at times'}"
-    if reason.statistic == "variance":
-        return f"in both, {words} {'comes and goes' if high else 'stays the same'}"
-    return f"{words} comes {'in rare moments' if high else 'evenly'} in both"
 
 
 NONE = 255  # code of a song without a class

@@ -18,11 +18,12 @@ import numpy as np
 from audiorec.errors import SongError
 from audiorec.library.library import Library, open_store
 from audiorec.library.readings import each_reading, scores_beside
+from audiorec.search.closeness import percent_words
+from audiorec.search.explain import reasons_for, sentence
 from audiorec.search.questions import Choice, SimilarQuestion
-from audiorec.search.space import Neighbours
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
-from audiorec.web.song_columns import STATISTICS, SongColumns, class_words, near_words
+from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
 from audiorec.web.sound import Roots
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
@@ -93,15 +94,17 @@ class SongView:
         question = SimilarQuestion(seeds=(row,), k=k, choice=Choice(only=only))
         with self._shelf.reading():
             found = self._library.ask(question)
+            beside = found.beside
         with self._shelf.lock:
-            reasons = found.reasons if self._has_means else []
+            reasons = beside.reasons
         return {
             "by": found.by,
             "near": [
                 {
                     "row": int(found.rows[n]),
                     "similarity": round(one.similarity, 4),
-                    "why": near_words(reasons[n]) if reasons else [],
+                    "closer": beside.percent[n],
+                    "why": sentence(reasons[n]),
                 }
                 for n, one in enumerate(found)
             ],
@@ -145,13 +148,21 @@ class SongView:
         self._copies = found
 
     def compare(self, first: int, second: int) -> Document:
-        """Return what makes two songs similar and what sets them apart."""
+        """Return how close two songs are, what they have in common, and what sets them apart."""
+        library = self._library
         with self._shelf.lock:
-            space = self._library.space(use_index=False)
+            space = library.space(use_index=False)
             units = space.units([first, second])
             similarity = float(units[0] @ units[1])
-            classes = self._class_parts(first, second)
-        return {"similarity": round(similarity, 4), "by": space.by, "classes": classes}
+            share = float(library.closer_than(space, np.array([similarity]))[0])
+            one, other = library.facts.of_rows([first, second])
+            reasons = reasons_for(one, other, library.usual)
+        return {
+            "similarity": round(similarity, 4),
+            "closer": percent_words(share),
+            "by": space.by,
+            "reasons": [{**reason.to_dict(), "in_common": reason.in_common} for reason in reasons],
+        }
 
     def _scores(self) -> tuple[SeriesFile | None, str]:
         """Return the scores file beside the store, opened once, or why there is none."""
@@ -172,27 +183,6 @@ class SongView:
             "url": f"/audio/{row}?key={self._keys.key(f'/audio/{row}')}",
             "cover": f"/cover/{row}?key={self._keys.key(f'/cover/{row}')}",
         }
-
-    def _class_parts(self, first: int, second: int) -> list[Document]:
-        """Return each class with its contribution to the similarity, and both mean scores."""
-        if not self._has_means:
-            return []
-        space = self._library.space("vector", use_index=False)
-        statistics = self._library.metadata.statistics
-        rows = np.asarray([second], np.int64)
-        found = Neighbours(self._library, rows, np.zeros(1), by="vector")
-        vectors = self._library.read_rows([first, second])
-        why = space.why(space.units([first])[0], vectors[0], found)[0]
-        means = vectors[:, statistics.index("mean") :: len(statistics)]
-        places = {name: n for n, name in enumerate(self._library.metadata.classes)}
-        return [
-            {
-                "class": class_words(name),
-                "part": round(part, 4),
-                "means": [round(float(m[places[name]]), 3) for m in means],
-            }
-            for name, part in why.by_class.items()
-        ]
 
 
 def _plain(value: Any) -> Any:

@@ -161,16 +161,16 @@ def test_similar_prints_a_table_for_a_pipe(home):
     result = audiorec("similar", "one.flac", "--k", "3", *EVERYTHING, cwd=home)
     assert result.returncode == 0, result.stderr
     lines = [line.split("\t") for line in result.stdout.splitlines()]
-    assert lines[0] == ["rank", "similarity", "song_id", "artist", "title", "length"]
+    assert lines[0] == ["rank", "closer_than", "song_id", "artist", "title", "length"]
     assert [line[0] for line in lines[1:]] == ["1", "2", "3"]
     assert "a/one.flac" not in [line[2] for line in lines[1:]]
-    similarities = [float(line[1]) for line in lines[1:]]
-    assert similarities == sorted(similarities, reverse=True)
+    shares = [float(line[1]) for line in lines[1:]]
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_similar_json_names_the_query_and_the_store(home):
     document = json.loads(audiorec("similar", "a/one.flac", "--json", *EVERYTHING, cwd=home).stdout)
-    assert (document["schema"], document["query"]) == ("audiorec/similar/1", "a/one.flac")
+    assert (document["schema"], document["query"]) == ("audiorec/similar/2", "a/one.flac")
     assert document["exact"] is True
     assert len(document["songs"]) == 4
 

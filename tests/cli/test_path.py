@@ -25,7 +25,7 @@ def test_the_position_rises_from_one_song_to_the_other(in_library):
 def test_a_table_for_a_pipe(in_library):
     _, out, _ = in_library("path", "song 00", "song 07.ogg", "-n", "2")
     lines = [line.split("\t") for line in out.splitlines()]
-    assert lines[0][:4] == ["place", "step", "position", "song_id"]
+    assert lines[0][:4] == ["place", "closer_than", "position", "song_id"]
     assert [line[0] for line in lines[1:]] == ["0", "1", "2", "3"]
     assert lines[1][1] == ""
 

@@ -40,7 +40,7 @@ def test_the_table_shows_the_curves(in_library):
     _, out, _ = in_library("playlist", "song 00", "-m", "10", "--curve", "genre.jazz:arc")
     lines = [line.split("\t") for line in out.splitlines()]
     assert lines[0] == [
-        *("start", "similarity", "song_id", "artist", "title", "length", "genre.jazz"),
+        *("start", "closer_than", "song_id", "artist", "title", "length", "genre.jazz"),
     ]
     assert lines[1][0] == "0:00"
 

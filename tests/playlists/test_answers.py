@@ -110,7 +110,7 @@ def test_a_question_by_names_by_files_and_by_rows_has_one_answer(store):
     assert found == store.ask(replace(asked, seeds=[*ids, "song 10.flac"]))
     assert [s.name for s in found.asked.seeds] == ids
     assert not {*rows, store.row_number("album 0/song 00.flac")} & set(found.rows.tolist())
-    assert len(found.reasons) == len(found) == 5
+    assert len(found.beside.reasons) == len(found) == 5
 
 
 def test_an_answer_is_a_document_a_playlist_and_remarks(store, tmp_path):

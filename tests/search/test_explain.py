@@ -1,91 +1,137 @@
-"""`audiorec.search.explain`: the parts of a similarity add up to it."""
+"""`audiorec.search.explain`: reasons are true of both songs, the rarest first, three at most."""
+
+from dataclasses import replace
 
 import pytest
-from made_library import metadata, series, song, write_library
+from hypothesis import given
+from hypothesis import strategies as st
 
-from audiorec.errors import ShapeError
-from audiorec.library.library import Library
-from audiorec.search.explain import Explanation, Reason, explain
+from audiorec.search.explain import COMMON, MOST_PARTS, Usual, reasons_for, sentence
+from audiorec.search.facts import SureFacts
+from audiorec.types import SCALES, TONICS
+
+REGGAE = SureFacts(
+    artist="Marcia Griffiths",
+    styles=("reggae",),
+    version="voice",
+    singer="woman",
+    bpm=74.0,
+    key="A",
+    scale="minor",
+    loudness_lufs=-14.0,
+)
+OTHERS = [
+    *[SureFacts(genre="rock", version="voice", singer="man", bpm=120.0)] * 16,
+    *[SureFacts(genre="jazz", version="instrumental", bpm=76.0)] * 2,
+]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    made = [song(f"{i}", series(i, genre=(i % 3, 2 - i % 2, 0))) for i in range(12)]
-    return Library.open(write_library(tmp_path_factory.mktemp("why"), made))
+def told(first, second, others=OTHERS):
+    return sentence(reasons_for(first, second, Usual([first, second, *others])))
 
 
-def why(store, a, b, by="vector"):
-    space = store.space(by)
-    return explain(
-        *space.units([a, b]),
-        scaling=space.scaling,
-        query=store.vectors[a],
-        song=store.vectors[b],
-        metadata=store.metadata,
+def test_the_rarest_shared_thing_comes_first():
+    other = replace(REGGAE, artist="Dawn Penn", bpm=76.0, key="")
+    assert told(REGGAE, other) == "both reggae, a woman's voice, 74 and 76 BPM"
+    slower = [replace(song, bpm=75.0) for song in OTHERS]
+    assert told(REGGAE, other, slower) == "both reggae, a woman's voice"  # now 75 BPM is nothing
+    again = replace(other, artist=" marcia  GRIFFITHS")
+    singers = [*OTHERS, SureFacts(styles=("reggae",), singer="woman")]
+    assert told(REGGAE, again, singers).startswith("both by Marcia Griffiths")
+
+
+def test_what_most_songs_have_is_no_reason():
+    one, other = SureFacts(version="instrumental"), SureFacts(version="instrumental")
+    assert reasons_for(one, other, Usual([one, other])) == ()
+    few = [SureFacts()] * 2
+    assert told(one, other, few) == "both instrumental"
+    assert told(one, other, few[:1]) == ""
+
+
+def test_a_difference_takes_the_third_place():
+    other = replace(REGGAE, singer="man", bpm=76.0, key="F")
+    found = reasons_for(REGGAE, other, Usual([REGGAE, other, *OTHERS]))
+    assert sentence(found) == "both by Marcia Griffiths, reggae; but a man's voice"
+    assert [(r.kind, r.values, r.in_common) for r in found] == [
+        ("artist", ("Marcia Griffiths", "Marcia Griffiths"), True),
+        ("style", ("reggae", "reggae"), True),
+        ("singer", ("woman", "man"), False),
+    ]
+    assert found[1].share == pytest.approx(2 / 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": "instrumental", "singer": ""}, "instrumental"),
+        ({"version": "voice alone", "singer": ""}, "a voice alone"),
+        ({"bpm": 100.0}, "faster (100, not 74 BPM)"),
+        ({"bpm": 50.0}, "slower (50, not 74 BPM)"),
+        ({"bpm": 148.0}, ""),  # twice as fast: perhaps the same beat
+        ({"bpm": 90.0}, ""),
+        ({"loudness_lufs": -23.4}, "9 dB quieter"),
+        ({"loudness_lufs": None}, ""),
+    ],
+)
+def test_what_sets_two_songs_apart(changes, words):
+    other = replace(REGGAE, **changes)
+    apart = [r for r in reasons_for(REGGAE, other, Usual([*OTHERS])) if not r.in_common]
+    assert [reason.words for reason in apart] == [words] * bool(words)
+
+
+def test_genres_differ_unless_a_style_is_shared():
+    jazz, blues = SureFacts(genre="jazz"), SureFacts(genre="blues")
+    (apart,) = reasons_for(jazz, blues, Usual([jazz, blues]))
+    assert (apart.kind, apart.words) == ("genre", "blues, not jazz")
+    both = replace(jazz, styles=("soul",)), replace(blues, styles=("soul",))
+    assert [r.kind for r in reasons_for(*both, Usual([*both, jazz, blues]))] == ["style"]
+
+
+def test_keys_and_levels():
+    minor = SureFacts(key="A", scale="minor", loudness_lufs=-26.0)
+    major = SureFacts(key="C", scale="major", loudness_lufs=-24.0)
+    others = [SureFacts()] * 3
+    assert told(minor, replace(minor), others) == "both in A minor, quiet (-26 and -26 LUFS)"
+    assert told(minor, major, others) == (
+        "in the relative keys A minor and C major, both quiet (-26 and -24 LUFS)"
     )
+    assert told(replace(minor, scale="major"), major, others) == "both quiet (-26 and -24 LUFS)"
 
 
-@pytest.mark.parametrize("by", ["vector", "mean"])
-def test_contributions_add_up_to_the_similarity(store, by):
-    found = store.similar(store.ids[0], 11, by=by)
-    for neighbour in found:
-        explanation = why(store, 0, store.row_number(neighbour.song_id), by)
-        assert explanation.similarity == pytest.approx(neighbour.similarity, abs=1e-6)
-        for parts in (
-            [reason.contribution for reason in explanation.reasons],
-            explanation.by_class.values(),
-            explanation.by_statistic.values(),
-        ):
-            assert sum(parts) == pytest.approx(explanation.similarity, abs=1e-9)
+def test_nothing_certain_gives_nothing():
+    assert reasons_for(SureFacts(), SureFacts(), Usual([])) == ()
+    assert sentence(()) == ""
 
 
-def test_each_reason_names_its_own_number(store):
-    vectors = store.vectors.reshape(len(store), 5, 6)
-    statistics = store.metadata.statistics
-    for reason in why(store, 2, 7).reasons:
-        at = store.metadata.classes.index(reason.name), statistics.index(reason.statistic)
-        assert reason.query == pytest.approx(vectors[2][at])
-        assert reason.song == pytest.approx(vectors[7][at])
-        high = reason.song > reason.usual, reason.query > reason.usual
-        assert (high[0] == high[1]) == (reason.contribution > 0)
+FACTS = st.builds(
+    SureFacts,
+    artist=st.sampled_from(["", "Ada", "ada ", "Bo"]),
+    year=st.sampled_from([None, 1977, 1978]),
+    genre=st.sampled_from(["", "jazz", "rock"]),
+    styles=st.lists(st.sampled_from(["soul", "reggae"]), unique=True).map(tuple),
+    version=st.sampled_from(["", "instrumental", "voice"]),
+    singer=st.sampled_from(["", "woman", "man"]),
+    bpm=st.none() | st.floats(40, 250),
+    key=st.sampled_from(["", *TONICS]),
+    scale=st.sampled_from(SCALES),
+    loudness_lufs=st.none() | st.floats(-40, 0),
+)
 
 
-def test_the_largest_part_comes_first_whatever_its_sign(store):
-    sizes = [abs(reason.contribution) for reason in why(store, 0, 1).reasons]
-    assert sizes == sorted(sizes, reverse=True)
-
-
-def reason(contribution, song, **changes):
-    values = {"name": "genre/jazz", "statistic": "mean", "query": 0.5, "usual": 0.25}
-    return Reason(contribution=contribution, song=song, **(values | changes))
-
-
-def test_in_words():
-    reasons = (
-        reason(0.4, 0.625),
-        reason(-0.25, 0.125, name="version/vocal", statistic="max"),
-        reason(0.125, 0.0, query=0.0625, statistic="min"),
-        reason(0.0625, 0.5, name="genre/pop"),
-        reason(-0.03125, 0.5, name="genre/metal"),
-        reason(0.015625, 0.5, name="version/other"),
-    )
-    text = str(Explanation(similarity=sum(r.contribution for r in reasons), reasons=reasons))
-    assert text == (
-        "+0.53 jazz (mean both high: 0.50, 0.62; usual 0.25); "
-        "-0.25 vocal (max apart: 0.50, 0.12; usual 0.25); "
-        "+0.06 pop (mean both high: 0.50, 0.50; usual 0.25); "
-        "-0.02 2 other classes"
-    )
-    assert str(reasons[2]) == "min both low: 0.062, <0.001; usual 0.25"
-
-
-def test_refuses_units_of_another_space(store):
-    space = store.space("mean")
-    with pytest.raises(ShapeError, match="expected, got"):
-        explain(
-            *store.space("vector").units([0, 1]),
-            scaling=space.scaling,
-            query=store.vectors[0],
-            song=store.vectors[1],
-            metadata=metadata(),
-        )
+@given(FACTS, FACTS, st.lists(FACTS, max_size=6))
+def test_every_reason_is_true(first, second, others):
+    found = reasons_for(first, second, Usual([first, second, *others]))
+    assert len(found) <= MOST_PARTS
+    shares = [reason.share for reason in found if reason.in_common]
+    assert shares == sorted(shares)
+    assert all(0 < share <= COMMON for share in shares)
+    for reason in found:
+        if reason.kind in ("genre", "version", "singer", "year"):
+            assert reason.values == (getattr(first, reason.kind), getattr(second, reason.kind))
+            assert reason.in_common == (reason.values[0] == reason.values[1])
+        if reason.kind == "tempo":
+            ratio = max(reason.values) / min(reason.values)
+            assert reason.values == (first.bpm, second.bpm)
+            assert ratio <= 1.04 if reason.in_common else ratio >= 1.25
+        if reason.kind == "style":
+            assert reason.values[0] in set(first.styles) & set(second.styles)

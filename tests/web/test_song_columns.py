@@ -16,7 +16,7 @@ from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.web.access import AddressKeys
 from audiorec.web.application import store_state
-from audiorec.web.song_columns import SongColumns, class_words, packed, songs_by_id
+from audiorec.web.song_columns import SongColumns, packed, songs_by_id
 from audiorec.web.song_view import SongView
 from audiorec.web.sound import Roots
 
@@ -120,11 +120,13 @@ def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
     near = view.near(2, 3)["near"]
     found = shelf.library.similar("s2", 3)
     assert [one["row"] for one in near] == found.rows.tolist()
-    assert all(one["why"] for one in near)
-    both = view.compare(0, 1)
-    assert {one["class"] for one in both["classes"]} == {class_words(name) for name in CLASSES}
-    parts = sum(one["part"] for one in both["classes"])
-    assert parts == pytest.approx(both["similarity"], abs=2e-3)
+    for one in near:  # the list and the comparison say the same of a pair
+        both = view.compare(2, one["row"])
+        assert (both["similarity"], both["closer"]) == (one["similarity"], one["closer"])
+        shared = [reason["words"] for reason in both["reasons"] if reason["in_common"]]
+        assert bool(shared) == bool(one["why"])
+        assert all(words.removeprefix("both ") in one["why"] for words in shared)
+    assert any(one["why"] for one in near)
 
 
 def test_the_condition_of_a_store(shelf, tmp_path):

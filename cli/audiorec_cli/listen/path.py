@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from audiorec.options import argument
 from audiorec.search.questions import PathQuestion
-from audiorec_cli.shared.console import duration, print_table
+from audiorec_cli.shared.beside import print_songs
+from audiorec_cli.shared.console import duration
+from audiorec_cli.shared.hints import hint_once
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.playlists.answers import PathOfSongs
 
-COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
+COLUMNS = ("place", "position", "song_id", "artist", "title", "length")
 
 
 def path(
@@ -38,16 +40,17 @@ def path(
     store = open_vectors(vectors, empty=False, by=asked.by)
     found = store.ask(replace(asked, seeds=(start, end)))
     form.show(found, lambda: _print(found))
+    hint_once(store, asked.by, silent=form.json)
 
 
 def _print(found: "PathOfSongs") -> None:
-    steps = [None, *map(float, found.path.steps)]
     rows = [
         (
-            *(place, steps[place], float(found.path.position[place])),
+            *(place, float(found.path.position[place])),
             *(row["song_id"], row["artist"], row["title"], duration(float(row["duration_s"]))),
         )
         for place, row in enumerate(found.songs)
     ]
     start, end = (seed.name for seed in found.asked.seeds)
-    print_table(COLUMNS, rows, title=f"from {start} to {end}, by {found.by}")
+    title = f"from {start} to {end}, by {found.by}"
+    print_songs(COLUMNS, rows, found.beside, why=found.asked.question.why, title=title)

@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiorec.search.questions import PlaylistQuestion
-from audiorec_cli.shared.console import duration, print_table
+from audiorec_cli.shared.beside import print_songs
+from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.hints import hint_once
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.seeds import FromOption, SeedsArgument, seed_names
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -13,7 +15,7 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.playlists.answers import PlaylistOfSongs
 
-COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
+COLUMNS = ("start", "song_id", "artist", "title", "length")
 
 
 def playlist(
@@ -41,6 +43,7 @@ def playlist(
     seeds = seed_names(songs, listed)
     found = store.ask(replace(asked, seeds=seeds, heads=chosen_heads(head)))
     form.show(found, lambda: _print(found))
+    hint_once(store, asked.by, silent=form.json)
 
 
 def _print(found: "PlaylistOfSongs") -> None:
@@ -48,10 +51,11 @@ def _print(found: "PlaylistOfSongs") -> None:
     for place, row in enumerate(found.songs):
         scores = (float(scores[place]) for scores in found.curve_scores.values())
         length = float(row["duration_s"])
-        similarity = float(found.similarities[place])
         song = row["song_id"], row["artist"], row["title"]
-        rows.append((duration(at), similarity, *song, duration(length), *scores))
+        rows.append((duration(at), *song, duration(length), *scores))
         at += length
     near = " + ".join(seed.name for seed in found.asked.seeds)
     title = f"{duration(found.playlist.seconds)} near {near}, by {found.by}"
-    print_table((*COLUMNS, *found.curve_scores), rows, title=title)
+    columns = (*COLUMNS, *found.curve_scores)
+    why = found.asked.question.why
+    print_songs(columns, rows, found.beside, why=why, title=title)

@@ -1,12 +1,13 @@
 """``audiorec similar SONG...``: list the songs that sound most like some songs."""
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiorec.search.questions import SimilarQuestion
-from audiorec_cli.shared.console import duration, out, print_table
+from audiorec_cli.shared.beside import print_songs
+from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.hints import hint_once
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.seeds import FromOption, SeedsArgument, seed_names
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -14,7 +15,7 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.playlists.answers import SimilarSongs
 
-COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
+COLUMNS = ("rank", "song_id", "artist", "title", "length")
 
 
 def similar(
@@ -28,9 +29,10 @@ def similar(
 ) -> None:
     """List the songs nearest to one or several songs of the store, or to any audio files.
 
-    Several seeds vote, and each of their tastes gets its share. They are not listed, but come
-    first in a playlist, and count towards the limits per artist and album. For all songs of the
-    store at once, see audiorec neighbours.
+    How close a song is to the nearest seed is told by the pairs of songs of this store that are
+    less similar. Several seeds vote, and each of their tastes gets its share. They are not listed,
+    but come first in a playlist, and count towards the limits per artist and album. For all songs
+    of the store at once, see audiorec neighbours.
 
     Examples
     --------
@@ -43,17 +45,14 @@ def similar(
     seeds = seed_names(songs, listed)
     found = store.ask(replace(asked, seeds=seeds, heads=chosen_heads(head)))
     form.show(found, lambda: _print(found))
+    hint_once(store, asked.by, silent=form.json)
 
 
 def _print(found: "SimilarSongs") -> None:
-    """Print a table, with reasons in a column for a pipe, or on lines below it for a terminal."""
-    reasons = [one.short for one in found.reasons] if found.question.why else []
-    beside = () if sys.stdout.isatty() else reasons
     rows = [
         (
-            *(rank, one.similarity, one.song_id, one.row["artist"], one.row["title"]),
+            *(rank, one.song_id, one.row["artist"], one.row["title"]),
             duration(float(one.row["duration_s"])),
-            *beside[rank - 1 : rank],
         )
         for rank, one in enumerate(found, start=1)
     ]
@@ -62,7 +61,4 @@ def _print(found: "SimilarSongs") -> None:
         for named in (found.asked.seeds, found.asked.less_like)
     )
     title = f"similar to {seeds}{f', less like {away}' if away else ''}, by {found.by}"
-    print_table((*COLUMNS, "why") if beside else COLUMNS, rows, title=title)
-    if reasons and not beside:
-        for rank, reason in enumerate(reasons, start=1):
-            out(f"{rank}: {reason}")
+    print_songs(COLUMNS, rows, found.beside, why=found.question.why, title=title)

@@ -11,21 +11,16 @@ export function Compare({ first, second }) {
   const library = use((s) => s.library);
   const [answer, error] = useAnswer(() => getJson(`/api/compare/${first}/${second}`), [first, second]);
   const close = () => page.set({ other: -1 });
-  const parts = answer ? [...answer.classes].sort((a, b) => Math.abs(b.part) - Math.abs(a.part)) : [];
-  const most = Math.max(0.01, ...parts.map((one) => Math.abs(one.part)));
   return html`<section class="song compare" aria-labelledby="song-title">
     <div class="head"><div class="names"><h2 id="song-title" tabindex="-1">Two songs side by side</h2>
-      ${answer && html`<p class="said">Similarity ${Math.round(100 * answer.similarity)} of 100</p>`}</div>
+      ${answer && html`<p class="said">Closer than ${answer.closer} of all pairs of songs here</p>`}</div>
       <button class="icon" title="Close the comparison" onClick=${close}><${Icon} name="close" /></button></div>
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${[first, second].map((row) => html`<${One} key=${row} row=${row} library=${library} />`)}
     <h3>What they have in common, and what sets them apart</h3>
-    <ul class="parts">${parts.map((one) => html`<li>
-      <span class="name"><bdi>${one.class}</bdi></span>
-      <span class="bar" aria-hidden="true"><span class=${one.part < 0 ? "apart" : "together"}
-        style=${{ width: `${(50 * Math.abs(one.part)) / most}%` }}></span></span>
-      <span class="quiet">${one.part < 0 ? "apart" : "together"}: ${percent(one.means[0])} and ${percent(one.means[1])}</span>
-    </li>`)}</ul>
+    ${answer && !answer.reasons.length && html`<p class="quiet">Nothing that is certain.</p>`}
+    <ul class="parts">${answer?.reasons.map((one) => html`<li>
+      <span class="quiet">${one.in_common ? "in common" : "the second"}</span> <bdi>${one.words}</bdi></li>`)}</ul>
   </section>`;
 }
 
@@ -38,5 +33,3 @@ function One({ row, library }) {
       <span class="quiet"><bdi>${library.artist(row)}</bdi></span></p>
     <${Scores} row=${row} song=${song} compact=${true} /></div>`;
 }
-
-const percent = (mean) => `${Math.round(100 * mean)}\u00a0%`;

@@ -108,16 +108,15 @@ function Near({ row }) {
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
     ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
-    ${answer?.by === "sound" && answer.near.length > 0 && html`<p class="quiet">Compared by sound; the reasons are classes of the vector.</p>`}
     <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
       <button class="icon" title=${`Play ${library.title(one.row)}`}
         onClick=${() => play(one.row, { queue: answer.near.map((n) => n.row) })}><${Icon} name="play" /></button>
       <div class="names">
         <button class="plain title" onClick=${() => page.set({ selected: one.row })}><bdi>${library.title(one.row)}</bdi></button>
         <span class="quiet"><bdi>${library.artist(one.row)}</bdi></span>
-        <span class="why">${one.why.join("; ")}</span>
+        <span class="why"><bdi>${one.why}</bdi></span>
       </div>
-      <span class="alike" title="How alike they sound: 100 is the same">${Math.round(100 * one.similarity)}</span>
+      <span class="alike" title=${`Closer than ${one.closer} of all pairs of songs here`}>${one.closer}</span>
       <button class="small" title=${`Compare with ${library.title(one.row)}`}
         onClick=${() => page.set({ other: one.row })}>Compare</button></li>`)}</ol>
   </section>`;

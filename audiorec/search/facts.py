@@ -1,0 +1,212 @@
+"""What is certain about songs: artist, genre, voice, tempo and key, each only where it is sure.
+
+    store, rows ──song_facts──▶ [`SureFacts`, ...]   one for each row
+    store ──`FactReader`──▶ the same for several calls, and for songs that are not in the store
+
+Reasons and names of playlists are made of these facts, so each has a limit in absolute terms: it
+depends on the song alone, not on the library. A song that is not music has its tags only. How often
+facts are right: docs/decisions/0059.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from audiorec.search.choice import HEAD, why_vector_not_music
+from audiorec.store.store import VectorStore
+from audiorec.tagger.weights import MSD
+from audiorec.types import SCALES, TONICS, FloatArray, Int64Array, Numbers
+
+Version = Literal["", "instrumental", "voice", "voice alone"]
+Singer = Literal["", "woman", "man"]
+
+SURE = 0.9  # confidence of a tempo or a key; of those above it 97 in 100 are right
+# Mean scores of the version head, and of its two classes with a voice together.
+INSTRUMENTAL, VOICED, ALONE = 0.75, 0.7, 0.6
+# Mean of the backbone's tag "female vocalists" in songs with voice and instruments.
+WOMAN, MAN = 0.12, 0.05
+TAGS = "heard_tags"
+WOMAN_TAG = MSD.tags.index("female vocalists")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SureFacts:
+    """What is certain about one song; a fact that is not certain is empty or None.
+
+    Attributes
+    ----------
+    artist : str
+        As its tag has it.
+    year : int or None
+        From a column ``year`` of the store.
+    genre : str
+        A class of the genre head.
+    styles : tuple of str
+    version : {"", "instrumental", "voice", "voice alone"}
+    singer : {"", "woman", "man"}
+        Whose voice it is; only of a voice with instruments.
+    bpm : float or None
+        Right within 4 %, or by a factor of two.
+    key, scale : str
+    loudness_lufs : float or None
+    """
+
+    artist: str = ""
+    year: int | None = None
+    genre: str = ""
+    styles: tuple[str, ...] = ()
+    version: Version = ""
+    singer: Singer = ""
+    bpm: float | None = None
+    key: str = ""
+    scale: str = ""
+    loudness_lufs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeardSongs:
+    """What the networks heard of whole songs.
+
+    `women` (n,) is the mean of the tag of women's voices, NaN for a song without.
+    """
+
+    women: FloatArray
+
+    @classmethod
+    def nothing(cls, n: int) -> "_HeardSongs":
+        return cls(np.full(n, np.nan, np.float32))
+
+    def put(self, rows: Int64Array, tags: Numbers) -> None:
+        """Fill in some songs from their lists."""
+        if tags.shape[1] == len(MSD.tags):
+            self.women[rows] = tags[:, WOMAN_TAG]
+
+
+class FactReader:
+    """Reads what is certain about songs of a store; what networks heard is read once, for all."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    def of_rows(self, rows: Sequence[int] | Int64Array) -> list[SureFacts]:
+        """Return what is certain about some songs, in the order of `rows`."""
+        numbers = np.asarray(rows, np.int64)
+        if not len(numbers):
+            return []
+        songs, vectors = self._store.rows(numbers.tolist()), self._store.read_rows(numbers)
+        return self._facts(songs, vectors, self._heard, numbers)
+
+    def of_songs(
+        self,
+        songs: Sequence[Mapping[str, Any]],
+        vectors: FloatArray,
+        lists: Mapping[str, Numbers],
+    ) -> list[SureFacts]:
+        """Return what is certain about songs that were extracted like those of the store.
+
+        Parameters
+        ----------
+        songs : sequence of mapping
+            Their columns; those that are missing are unknown.
+        vectors : ndarray, shape (n, V)
+        lists : mapping of str to ndarray, shape (n, W)
+            Lists beside the vector, by column; empty for songs without.
+        """
+        heard, places = _HeardSongs.nothing(len(songs)), np.arange(len(songs))
+        if TAGS in lists:
+            heard.put(places, lists[TAGS])
+        return self._facts(songs, vectors, heard, places)
+
+    @cached_property
+    def _heard(self) -> _HeardSongs:
+        """What was heard of all songs of the store."""
+        heard = _HeardSongs.nothing(len(self._store))
+        if TAGS in self._store.metadata.lists:
+            for rows, tags in self._store.list_blocks(TAGS):
+                heard.put(rows, tags)
+        return heard
+
+    def _facts(
+        self,
+        songs: Sequence[Mapping[str, Any]],
+        vectors: FloatArray,
+        heard: _HeardSongs,
+        places: Int64Array,
+    ) -> list[SureFacts]:
+        means = _version_means(self._store, vectors)
+        found = []
+        for n, (song, place) in enumerate(zip(songs, places, strict=True)):
+            status, segments = str(song.get("status") or "ok"), int(song.get("segments") or 0)
+            tags = _of_tags(song)
+            if why_vector_not_music(self._store, vectors[n], status, segments):
+                found.append(tags)
+                continue
+            version = _version({name: float(values[n]) for name, values in means.items()})
+            singer = _singer(version, float(heard.women[place]))
+            found.append(replace(tags, version=version, singer=singer, **_measured(song)))
+        return found
+
+
+def song_facts(store: VectorStore, rows: Sequence[int] | Int64Array) -> list[SureFacts]:
+    """Return what is certain about some songs of a store, in the order of `rows`.
+
+    Examples
+    --------
+    >>> from audiorec.search.searchable import SearchableStore
+    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
+    >>> [facts.artist for facts in song_facts(store, [0, 1])]
+    ['Anna', 'Anna']
+    """
+    return FactReader(store).of_rows(rows)
+
+
+def _of_tags(song: Mapping[str, Any]) -> SureFacts:
+    year = song.get("year")
+    return SureFacts(
+        artist=" ".join((song.get("artist") or "").split()),
+        year=year if isinstance(year, int) else None,
+    )
+
+
+def _measured(song: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tempo and key, where they are certain, and loudness."""
+    bpm, key, scale = song.get("bpm") or 0.0, song.get("key"), song.get("scale")
+    has_beat = bpm > 0 and (song.get("bpm_confidence") or 0.0) >= SURE
+    in_key = (song.get("key_confidence") or 0.0) >= SURE and key in TONICS and scale in SCALES
+    return {
+        "bpm": float(bpm) if has_beat else None,
+        "key": str(key) if in_key else "",
+        "scale": str(scale) if in_key else "",
+        "loudness_lufs": song.get("loudness_lufs"),
+    }
+
+
+def _version(means: Mapping[str, float]) -> Version:
+    alone = means.get("vocal", 0.0)
+    if alone >= ALONE:
+        return "voice alone"
+    if means.get("instrumental", 0.0) >= INSTRUMENTAL:
+        return "instrumental"
+    return "voice" if alone + means.get("vocal_accompaniment", 0.0) >= VOICED else ""
+
+
+def _singer(version: Version, woman: float) -> Singer:
+    """Say whose voice is heard; the tag takes a voice alone for a woman's."""
+    if version != "voice":
+        return ""
+    return "woman" if woman >= WOMAN else "man" if woman <= MAN else ""
+
+
+def _version_means(store: VectorStore, vectors: FloatArray) -> dict[str, FloatArray]:
+    classes, statistics = store.metadata.classes, store.metadata.statistics
+    if "mean" not in statistics:
+        return {}
+    mean = statistics.index("mean")
+    return {
+        name.partition("/")[2]: vectors[:, place * len(statistics) + mean]
+        for place, name in enumerate(classes)
+        if name.startswith(f"{HEAD}/")
+    }

@@ -1,0 +1,41 @@
+"""How close the songs of a list are to others, and why: columns of its table, lines below it."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from audiorec.search.explain import sentence
+from audiorec_cli.shared.console import cell, out, print_table
+
+if TYPE_CHECKING:
+    from audiorec.playlists.answers import Beside
+
+CLOSER = "closer_than"
+
+
+def print_songs(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    beside: "Beside",
+    *,
+    why: bool,
+    title: str,
+) -> None:
+    """Print songs with how close each is after the first column; with reasons if asked.
+
+    In a pipe it is a share from 0 to 1, and reasons are the last column; on a terminal it is in
+    percent, and reasons are lines below the table, each after the first cell of its row.
+    """
+    drawn = sys.stdout.isatty()
+    shares = beside.percent if drawn else beside.shares
+    reasons = [sentence(found) for found in beside.reasons] if why else []
+    last = reasons if why and not drawn else [None] * len(rows)
+    made = [
+        (row[0], share, *row[1:], *([reason] if reason is not None else []))
+        for row, share, reason in zip(rows, shares, last, strict=True)
+    ]
+    names = (columns[0], CLOSER, *columns[1:], *(["why"] if why and not drawn else []))
+    print_table(names, made, title=title)
+    for row, reason in zip(rows if drawn else (), reasons, strict=False):
+        if reason:
+            out(f"{cell(row[0])}: {reason}")

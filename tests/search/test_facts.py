@@ -1,0 +1,90 @@
+"""`audiorec.search.facts`: what is certain about a song is said, and nothing else."""
+
+import numpy as np
+import pytest
+from made_library import CLASSES, series, song, write_library
+from made_sound import add_lists
+
+from audiorec.library.library import Library
+from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
+
+VOICE, BAND = (4, -4), (-4, 4)
+
+
+def tags(woman):
+    values = np.full(50, 0.01)
+    values[WOMAN_TAG] = woman
+    return values
+
+
+def facts(folder, songs, **lists):
+    path = write_library(folder, songs)
+    if lists:
+        add_lists(path, **lists)
+    store = Library.open(path)
+    return dict(zip(store.ids, song_facts(store, range(len(store))), strict=True))
+
+
+def test_tempo_and_key_need_confidence(tmp_path):
+    sure = {
+        "bpm": 74.2,
+        "bpm_confidence": 0.91,
+        "key": "A",
+        "scale": "minor",
+        "key_confidence": 0.91,
+    }
+    unsure = {**sure, "bpm_confidence": 0.89, "key_confidence": 0.89}
+    odd = {**sure, "bpm": None, "key": "H"}
+    found = facts(
+        tmp_path,
+        [song(n, series(1), **row) for n, row in (("a", sure), ("b", unsure), ("c", odd))],
+    )
+    assert (found["a"].bpm, found["a"].key, found["a"].scale) == (pytest.approx(74.2), "A", "minor")
+    assert (found["b"].bpm, found["b"].key, found["b"].scale) == (None, "", "")
+    assert (found["c"].bpm, found["c"].key) == (None, "")
+
+
+def test_version_and_a_tag_as_it_is_written(tmp_path):
+    found = facts(
+        tmp_path,
+        [
+            song("alone", series(1, version=VOICE), artist="  Ada\n Lee "),
+            song("band", series(2, version=BAND)),
+            song("either", series(3), loudness_lufs=-9.5),
+        ],
+    )
+    assert [found[name].version for name in ("alone", "band", "either")] == [
+        *("voice alone", "instrumental", ""),
+    ]
+    assert found["alone"].artist == "Ada Lee"
+    assert found["either"].loudness_lufs == pytest.approx(-9.5)
+
+
+def test_a_silent_or_short_song_has_its_tags_only(tmp_path):
+    more = {"artist": "Ada", "bpm": 100.0, "bpm_confidence": 1.0}
+    found = facts(
+        tmp_path,
+        [
+            song("short", series(1, version=BAND, segments=2), **more),
+            song("silent", series(2, version=BAND), status="silent", **more),
+        ],
+    )
+    for one in found.values():
+        assert (one.artist, one.version, one.bpm) == ("Ada", "", None)
+
+
+def test_whose_voice_it_is_is_said_of_a_voice_with_a_band_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "made_library.CLASSES",
+        ("version/vocal_accompaniment", "version/instrumental", *CLASSES[2:]),
+    )
+    sung, none = series(1, version=VOICE), series(2, version=BAND)
+    songs = [song("a", sung), song("b", sung), song("c", sung), song("d", sung), song("e", none)]
+    heard = [tags(WOMAN + 0.01), tags(MAN - 0.01), tags((MAN + WOMAN) / 2), None, tags(WOMAN + 0.1)]
+    found = facts(tmp_path, songs, heard_tags=heard)
+    assert [found[name].singer for name in "abcde"] == ["woman", "man", "", "", ""]
+    assert found["a"].version == "voice"
+
+
+def test_a_store_without_means_has_no_version(tmp_path):
+    assert song_facts(Library.open("fixtures/formats/vecs-v1.parquet"), []) == []

@@ -29,7 +29,8 @@ from audiorec.playlists.clusters import (
     match_earlier,
     update_groups,
 )
-from audiorec.playlists.library_lists import group_properties, name_groups
+from audiorec.playlists.names import GroupName, ListToName, name_groups
+from audiorec.search.facts import SureFacts, song_facts
 
 NEW_SHARE = 0.05
 CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))
@@ -66,12 +67,35 @@ def by_density(units: np.ndarray, sizes: Sizes) -> tuple[np.ndarray, float]:
     return found.astype(np.int64), noise
 
 
+def named(
+    units: np.ndarray,
+    facts: list[SureFacts],
+    rows: np.ndarray,
+    groups: np.ndarray,
+    kept: dict[int, GroupName] | None = None,
+) -> list[GroupName]:
+    """Name groups of some songs; a song is called by its row."""
+    lists = []
+    for group in range(int(groups.max()) + 1):
+        places = np.flatnonzero(groups == group)
+        typical = places[int((units[places] @ units[places].mean(axis=0)).argmax())]
+        lists.append(
+            ListToName(
+                songs=[facts[rows[place]] for place in places],
+                ids=[str(rows[place]) for place in places],
+                typical=str(rows[typical]),
+                title=str(rows[typical]),
+            )
+        )
+    return name_groups(lists, kept=kept)
+
+
 def churn(units, words, rows, sizes, rng, way) -> tuple[float, float]:
     """Return the share of known songs that moved, and of names that are new."""
     new = rng.choice(len(units), max(1, round(NEW_SHARE * len(units))), replace=False)
     there = np.setdiff1d(np.arange(len(units)), new)
     first = divide(units[there], sizes)
-    names = name_groups(words, first, rows[there])
+    names = named(units[there], words, rows[there], first)
     before = np.full(len(units), NEW, np.int64)
     before[there] = first
     after = divide(units, sizes)
@@ -79,12 +103,13 @@ def churn(units, words, rows, sizes, rng, way) -> tuple[float, float]:
         after, _ = update_groups(units, before, sizes)
     goes_on = match_earlier(after, before)
     kept = {} if way == "anew, unmatched" else {g: names[b] for g, b in goes_on.items()}
-    again = name_groups(words, after, rows, kept=kept)
+    again = named(units, words, rows, after, kept)
     if way == "anew, unmatched":  # a list is its name
-        where = {name: group for group, name in enumerate(names)}
-        goes_on = {g: where.get(name, NEW) for g, name in enumerate(again)}
+        where = {name.text: group for group, name in enumerate(names)}
+        goes_on = {g: where.get(name.text, NEW) for g, name in enumerate(again)}
     moved = np.mean([goes_on.get(int(after[t]), NEW) != before[t] for t in there])
-    return float(moved), float(np.mean([name not in names for name in again]))
+    known = {name.text for name in names}
+    return float(moved), float(np.mean([name.text not in known for name in again]))
 
 
 def grown(
@@ -127,7 +152,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     asked = parser.parse_args()
     store, sizes, rng = open_store(asked.store), Sizes(asked.size), np.random.default_rng(0)
-    words = group_properties(store)
+    words = song_facts(store, range(len(store)))
     rows = np.asarray(sorted(range(len(store)), key=store.ids.__getitem__))
     genres = np.asarray([Path(store.ids[row]).parts[0] for row in rows])
     print("| by | method | lists | sizes | noise | purity | by chance |")
@@ -162,7 +187,8 @@ def main() -> None:
     print(f"{interval(first, rng)}, five nights later {interval(last, rng)}")
     print("\n| by | curve | distance | similarity to the song | to the previous |")
     print("|---|---|---|---|---|", *curve_lines(store, np.random.default_rng(0)), sep="\n")
-    print("\nnames:", "; ".join(name_groups(words, divide(units, sizes), rows)))
+    names = named(units, words, rows, divide(units, sizes))
+    print("\nnames:", "; ".join(name.text for name in names))
     print(f"{time.process_time():.1f} CPU-seconds", file=sys.stderr)
 
 

@@ -26,6 +26,7 @@ from audiorec.playlists.m3u8 import PlaylistEntry as PlaylistEntry
 from audiorec.playlists.m3u8 import missing_files as missing_files
 from audiorec.playlists.m3u8 import render_m3u8 as render_m3u8
 from audiorec.playlists.m3u8 import write_m3u8 as write_m3u8
+from audiorec.playlists.names import GroupName as GroupName
 from audiorec.playlists.path import Path as Path
 from audiorec.playlists.path import find_path as find_path
 from audiorec.playlists.playlist import Playlist as Playlist

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,8 @@ def _written(
             file=files[one.name],
             songs=tuple(one.song_ids.tolist()),
             digests=(hashlib.sha256(texts[one.name]).hexdigest(),),
+            says=one.told.says,
+            around=one.told.around,
         )
         for one in divided.lists
     ]
@@ -135,7 +137,7 @@ def _while_writing(
     for one in now:
         before = old[one.file].digests if one.file in old else ()
         digests = tuple(dict.fromkeys((*before, *one.digests)))
-        both.append(ListFile(name=one.name, file=one.file, songs=one.songs, digests=digests))
+        both.append(replace(one, digests=digests))
     names = {one.name.casefold() for one in now}
     for one in gone:  # under unique names, in case the next run starts from here
         name, number = one.name, 1
@@ -158,7 +160,7 @@ def _file_names(
     files: dict[str, str] = {}
     used = set(there)
     for one in lists:
-        file = by_name.get(one.went_on or "")
+        file = by_name.get(one.name) if one.name == one.went_on else None
         if file in ours and file is not None:
             files[one.name] = file
             used.add(file.casefold())
@@ -201,6 +203,8 @@ def _write_index(divided: "DividedLibrary", folder: Path, lists: Sequence[ListFi
                 "file": one.file,
                 "songs": list(one.songs),
                 "digests": list(one.digests),
+                "says": [list(part) for part in one.says],
+                "around": one.around,
             }
             for one in lists
         ],

@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
 def test_lists_and_the_next_night(home, audiorec):
     code, out, _ = audiorec("playlists", "--size", "6")
     assert code == 0
-    assert out.splitlines()[0] == "name\tsongs\tlength\tmost typical"
+    assert out.splitlines()[0] == "name\thave it\tsongs\tlength\tmost typical"
     assert not list(home.glob("**/*.m3u8"))
     code, out, err = audiorec("playlists", "--size", "6", "--out", "lists", "--json")
     first = json.loads(out)
@@ -27,6 +27,7 @@ def test_lists_and_the_next_night(home, audiorec):
     assert "lists written" in err
     files = {path.name for path in (home / "lists").glob("*.m3u8")}
     assert files == {one["file"] for one in first["lists"]}
+    assert all(one["share"] is None or one["share"] >= 0.5 for one in first["lists"])
     code, out, err = audiorec("playlists", "--size", "6", "--out", "lists", "--json")
     again = json.loads(out)
     assert [one["songs"] for one in again["lists"]] == [one["songs"] for one in first["lists"]]

@@ -23,7 +23,8 @@ VOICE, NONE = (2, -2), (-2, 2)
 
 
 def songs_of(kind, genre, version, count, first=0, **more):
-    """Rows of songs of one kind, with files that might be there."""
+    """Rows of songs of one kind and artist, with files that might be there."""
+    more = {"artist": kind.title()} | more
     return [
         song(
             f"{kind}/{n:02}.mp3",
@@ -62,11 +63,11 @@ def kinds(divided):
     return {one.name: {i.partition("/")[0] for i in one.song_ids} for one in divided}
 
 
-def test_lists_are_named_by_genre_and_version(library):
+def test_lists_are_named_by_artist_and_version(library):
     found = kinds(divide_library(library(), size=10))
     assert found == {
         "Jazz, instrumental": {"jazz"},
-        "Jazz, voices alone": {"sungjazz"},
+        "Sungjazz, voices alone": {"sungjazz"},
         "Metal, voices alone": {"metal"},
         "Pop, instrumental": {"pop"},
     }
@@ -88,23 +89,26 @@ def test_no_two_lists_have_one_name(library):
     assert sum(name.startswith("jazz") for name in names) > 3
 
 
-def test_a_name_may_come_from_an_artist(library):
-    def flat(kind, artist):
-        return songs_of(kind, JAZZ, NONE, 10, artist=artist)
+def test_a_name_says_what_most_songs_have_and_the_share_is_told(library):
+    divided = divide_library(library(), size=10)
+    assert {one.told.share for one in divided} == {1.0}
+    assert ("version", "instrumental") in divided["Pop, instrumental"].told.says
 
-    from audiorec.playlists.library_lists import GroupProperties, name_groups
 
-    words = GroupProperties(
-        heads={"genre": (("jazz", "pop"), np.tile([[0.9, 0.1]], (4, 1)).astype(np.float32))},
-        tags=(),
-        tag_values=np.zeros((4, 0), np.float32),
-        artists=np.array([0, 0, 1, 1], np.int32),
-        artist_names=["Ada", "Bob"],
-    )
-    found = name_groups(words, np.array([0, 0, 1, 1]), np.arange(4))
-    assert found == ["Jazz, around Ada", "Jazz, around Bob"]
-    again = name_groups(words, np.array([0, 0, 1, 1]), np.arange(4), kept={1: "JAZZ"})
-    assert again == ["Jazz, around Ada", "JAZZ"]
+def test_an_earlier_name_that_is_no_longer_true_goes_and_its_file_too(library, tmp_path):
+    folder = tmp_path / "lists"
+    write_lists(divide_library(library(), size=10), folder)
+    rows = [
+        ({**row, "artist": "Zoe"} if row["song_id"].startswith("pop/") else row, scores)
+        for row, scores in LIBRARY
+    ]
+    again = divide_library(library(rows), size=10, earlier=read_lists(folder))
+    assert again["Zoe, instrumental"].went_on == "Pop, instrumental"
+    assert (again.moved, again.new) == (0, 0)
+    write_lists(again, folder)
+    assert not (folder / "Pop, instrumental.m3u8").exists()
+    assert (folder / "Zoe, instrumental.m3u8").is_file()
+    assert read_lists(folder).lists[-1].says == (("artist", "Zoe"), ("version", "instrumental"))
 
 
 def test_the_order_of_the_rows_decides_nothing(library):

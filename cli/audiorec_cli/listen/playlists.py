@@ -8,15 +8,16 @@ from audiorec.errors import InputError
 from audiorec.options import chooses, deletes, writes
 from audiorec.search.questions import AlsoOption, Choice, Compared, ExcludeOption, OnlyOption
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
+from audiorec_cli.shared.hints import hint_once
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import ADVANCED, JsonOption
-from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, say_non_music
+from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_non_music
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary
     from audiorec.playlists.list_folder import WrittenLists
 
-COLUMNS = ("name", "songs", "length", "most typical")
+COLUMNS = ("name", "have it", "songs", "length", "most typical")
 
 
 @recorded("playlists", "output")
@@ -51,8 +52,9 @@ def playlists(
 ) -> None:
     """Divide the whole library into named playlists, by sound.
 
-    With --out, lists are files, which the next run updates: songs stay in their list, new ones
-    join the nearest, names stay. Files that others wrote or edited are left alone.
+    A name says what at least half of its songs have, or names the most typical song. With --out,
+    lists are files, which the next run updates: songs stay in their list, new ones join the
+    nearest, names stay while they are true. Files that others wrote or edited are left alone.
 
     Examples
     --------
@@ -82,11 +84,14 @@ def playlists(
         print_json(_document(divided, written))
     else:
         rows = [
-            (one.name, len(one), duration(sum(s["duration_s"] for s in one.songs)), one.song_ids[0])
+            (
+                *(one.name, _share(one.told.share), len(one)),
+                *(duration(sum(s["duration_s"] for s in one.songs)), one.song_ids[0]),
+            )
             for one in divided
         ]
         print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
-    say_basis(store, by)
+    hint_once(store, by, silent=json)
     say_non_music(divided.not_music)
     if divided.copies:
         copies = counted(divided.copies, "copy", "copies")
@@ -98,6 +103,11 @@ def playlists(
         say(f"{counted(divided.new, 'new song')}, {divided.moved} moved to another list")
     if output is not None and written is not None:
         _say_written(written, output)
+
+
+def _share(share: float | None) -> str:
+    """Return the share of songs that have what the name says."""
+    return "" if share is None else f"{100 * share:.0f} %"
 
 
 def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict[str, Any]:
@@ -118,6 +128,7 @@ def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict
                 "name": one.name,
                 "file": files.get(one.name),
                 "went_on": one.went_on,
+                "share": None if one.told.share is None else round(one.told.share, 4),
                 "seconds": round(sum(float(s["duration_s"]) for s in one.songs), 3),
                 "songs": one.song_ids.tolist(),
             }

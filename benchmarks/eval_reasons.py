@@ -26,8 +26,10 @@ from audiorec import open_store
 from audiorec.playlists.library_lists import divide_library
 from audiorec.search.explain import Reason, reasons_for, sentence
 from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
+from audiorec.tagger import SongLabels
 from audiorec.tagger.weights import MSD
 
+LISTS = ("embedding", "heard_tags")
 WOMEN = """
 3LW; Aaliyah; Alanis Morissette; Alicia Bridges; Amii Stewart; Ani DiFranco; Anita Ward
 Aretha Franklin, Celine Dion, Mariah Carey, Shania Twain & Gloria Estefan
@@ -178,8 +180,15 @@ def is_true(reason: Reason, columns: Columns, rows: tuple[int, int]) -> bool:
 
 
 def _label_is_true(reason: Reason, columns: Columns, rows: tuple[int, int]) -> bool:
-    """Check a genre or a style against the labels of the stored embedding."""
-    raise NotImplementedError(reason.kind)
+    """Check a genre or a style by the labels of both songs' own columns."""
+    head = SongLabels.shipped()
+    lists = [np.asarray([columns.get(name, row) for row in rows]) for name in LISTS]
+    found = head.of(*lists)
+    if reason.kind == "style":
+        at = head.styles.index(str(reason.values[0]))
+        return bool(found.style_clear[:, at].all())
+    told = [head.genres[at] for at in found.genre.argmax(axis=1)]
+    return told == list(reason.values) and bool(found.genre_clear.all())
 
 
 def reasons(path: Path, pairs: int, seed: int) -> None:

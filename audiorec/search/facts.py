@@ -16,9 +16,19 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.search.choice import HEAD, why_vector_not_music
+from audiorec.search.stored_labels import has_labels, stored_labels
 from audiorec.store.store import VectorStore
+from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.weights import MSD
-from audiorec.types import SCALES, TONICS, FloatArray, Int64Array, Numbers
+from audiorec.types import (
+    SCALES,
+    TONICS,
+    BoolArray,
+    FloatArray,
+    Int32Array,
+    Int64Array,
+    Numbers,
+)
 
 Version = Literal["", "instrumental", "voice", "voice alone"]
 Singer = Literal["", "woman", "man"]
@@ -28,7 +38,8 @@ SURE = 0.9  # confidence of a tempo or a key; of those above it 97 in 100 are ri
 INSTRUMENTAL, VOICED, ALONE = 0.75, 0.7, 0.6
 # Mean of the backbone's tag "female vocalists" in songs with voice and instruments.
 WOMAN, MAN = 0.12, 0.05
-TAGS = "heard_tags"
+EMBEDDING, TAGS = "embedding", "heard_tags"
+BLOCK = 8_192  # songs whose embeddings are in memory at once
 WOMAN_TAG = MSD.tags.index("female vocalists")
 
 
@@ -68,21 +79,38 @@ class SureFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HeardSongs:
-    """What the networks heard of whole songs.
+    """What the networks heard of n whole songs.
 
-    `women` (n,) is the mean of the tag of women's voices, NaN for a song without.
+    `women` (n,) is the mean of the tag of women's voices, NaN for a song without; `genres` (n,) and
+    `styles` (n, S) are those that are clear: a class number, -1 for none, and whether it has each.
     """
 
     women: FloatArray
+    genres: Int32Array
+    styles: BoolArray
 
     @classmethod
-    def nothing(cls, n: int) -> "_HeardSongs":
-        return cls(np.full(n, np.nan, np.float32))
+    def of(cls, n: int, tags: Numbers | None, labels: FoundLabels | None) -> "_HeardSongs":
+        """Keep what facts need of lists and labels; either may be missing."""
+        women = np.full(n, np.nan, np.float32)
+        if tags is not None and tags.shape[1] == len(MSD.tags):
+            women = tags[:, WOMAN_TAG].astype(np.float32)
+        if labels is None:
+            return cls(women, np.full(n, -1, np.int32), np.zeros((n, 0), np.bool_))
+        best = labels.genre.argmax(axis=1)
+        genres = np.where(labels.genre_clear, best, -1).astype(np.int32)
+        return cls(women, genres, labels.style_clear)
 
-    def put(self, rows: Int64Array, tags: Numbers) -> None:
-        """Fill in some songs from their lists."""
-        if tags.shape[1] == len(MSD.tags):
-            self.women[rows] = tags[:, WOMAN_TAG]
+    def labels_of(self, place: int) -> dict[str, Any]:
+        """Return the clear genre and styles of one song."""
+        genre, styles = int(self.genres[place]), np.flatnonzero(self.styles[place])
+        if genre < 0 and not len(styles):
+            return {}
+        names = SongLabels.shipped()
+        return {
+            "genre": names.genres[genre] if genre >= 0 else "",
+            "styles": tuple(names.styles[style] for style in styles),
+        }
 
 
 class FactReader:
@@ -115,19 +143,30 @@ class FactReader:
         lists : mapping of str to ndarray, shape (n, W)
             Lists beside the vector, by column; empty for songs without.
         """
-        heard, places = _HeardSongs.nothing(len(songs)), np.arange(len(songs))
-        if TAGS in lists:
-            heard.put(places, lists[TAGS])
-        return self._facts(songs, vectors, heard, places)
+        labels = None
+        if has_labels(self._store) and {EMBEDDING, TAGS} <= lists.keys():
+            labels = SongLabels.shipped().of(lists[EMBEDDING], lists[TAGS])
+        heard = _HeardSongs.of(len(songs), lists.get(TAGS), labels)
+        return self._facts(songs, vectors, heard, np.arange(len(songs)))
 
     @cached_property
     def _heard(self) -> _HeardSongs:
-        """What was heard of all songs of the store."""
-        heard = _HeardSongs.nothing(len(self._store))
-        if TAGS in self._store.metadata.lists:
-            for rows, tags in self._store.list_blocks(TAGS):
-                heard.put(rows, tags)
-        return heard
+        """What was heard of all songs of the store, read in blocks."""
+        n = len(self._store)
+        blocks = [self._heard_block(np.arange(at, min(at + BLOCK, n))) for at in range(0, n, BLOCK)]
+        return _HeardSongs(
+            np.concatenate([block.women for block in blocks]),
+            np.concatenate([block.genres for block in blocks]),
+            np.concatenate([block.styles for block in blocks]),
+        )
+
+    def _heard_block(self, rows: Int64Array) -> _HeardSongs:
+        tags, width = None, self._store.metadata.lists.get(TAGS, 0)
+        if width:
+            there, found = self._store.list_rows(TAGS, rows)
+            tags = np.full((len(rows), width), np.nan, np.float32)
+            tags[there] = found
+        return _HeardSongs.of(len(rows), tags, stored_labels(self._store, rows))
 
     def _facts(
         self,
@@ -146,7 +185,8 @@ class FactReader:
                 continue
             version = _version({name: float(values[n]) for name, values in means.items()})
             singer = _singer(version, float(heard.women[place]))
-            found.append(replace(tags, version=version, singer=singer, **_measured(song)))
+            told = {**heard.labels_of(int(place)), **_measured(song)}
+            found.append(replace(tags, version=version, singer=singer, **told))
         return found
 
 

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from made_library import CLASSES, series, song, write_library
-from made_sound import add_lists
+from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
 from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
+from audiorec.search.stored_labels import WIDTHS
+from audiorec.tagger.song_labels import FoundLabels, SongLabels
+from audiorec.tagger.vectors import shipped_sound
 
 VOICE, BAND = (4, -4), (-4, 4)
 
@@ -88,3 +91,40 @@ def test_whose_voice_it_is_is_said_of_a_voice_with_a_band_alone(tmp_path, monkey
 
 def test_a_store_without_means_has_no_version(tmp_path):
     assert song_facts(Library.open("fixtures/formats/vecs-v1.parquet"), []) == []
+
+
+class Head:
+    """Takes the first number of an embedding for the clear genre, and the second for a style."""
+
+    genres, styles = ("jazz", "rock"), ("disco", "reggae")
+
+    def of(self, embedding, _tags):
+        said = np.nan_to_num(embedding[:, :2], nan=-1.0).astype(int)
+        genre, style = (said[:, :1] == [0, 1]), (said[:, 1:] == [0, 1])
+        return FoundLabels(genre.astype(np.float32), genre.any(axis=1), style * 1.0, style)
+
+
+def embedding(genre, style):
+    return np.float32([genre, style, *[0.0] * (WIDTHS["embedding"] - 2)])
+
+
+def test_clear_genres_and_styles_of_stored_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(SongLabels, "shipped", classmethod(lambda _: Head()))
+    made = {"a": embedding(0, -1), "b": embedding(-1, 1), "c": embedding(1, 0), "d": None}
+    path = write_library(tmp_path, [song(name, series(1)) for name in made])
+    lists = {
+        "sound": [None if one is None else random_sound(1, width=128)[0] for one in made.values()],
+        "embedding": list(made.values()),
+        "heard_tags": [None if one is None else tags(0.3) for one in made.values()],
+    }
+    store = Library.open(add_lists(path, sound_id=shipped_sound().sha256[:16], **lists))
+    found = store.facts.of_rows([3, 2, 1, 0])
+    assert [(one.genre, one.styles) for one in found] == [
+        *(("", ()), ("rock", ("disco",)), ("", ("reggae",)), ("jazz", ())),
+    ]
+    outside = {name: np.asarray(values[2:3]) for name, values in lists.items()}
+    entry = {"status": "ok", "segments": 20}
+    (file,) = store.facts.of_songs([entry], store.read_rows([0]), outside)
+    assert (file.genre, file.styles) == ("rock", ("disco",))
+    other = add_lists(write_library(tmp_path, [song("a", series(1))]), heard_tags=[tags(0.3)])
+    assert song_facts(Library.open(other), [0])[0].genre == ""  # made by another network

@@ -26,6 +26,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.one_user.reasons import reason_phrase
+from audiorec.search.explain import sentence
 from audiorec.search.questions import Also, Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.apis.forms import Document, FormField, NotThereError, Operation, Values, openapi
@@ -59,6 +60,11 @@ _SONG = {
     "alias": {**_TEXT_OR_NONE, "description": "Alias from the user's own table."},
 }
 _SIMILARITY = {**_UNIT, "description": "From 0 (unlike) to 1 (the same)."}
+_CLOSER = {
+    "type": ["number", "null"],
+    "description": "Share of the library's pairs that are less similar; null for seeds and paths.",
+}
+_WHY = {**_TEXT_OR_NONE, "description": "What the two have in common; null unless asked for."}
 SCHEMAS: dict[str, Any] = {
     "Problem": _object(error=_TEXT),
     "Store": _object(
@@ -72,7 +78,7 @@ SCHEMAS: dict[str, Any] = {
         version=_TEXT,
     ),
     "SongWithGenre": _object(**_SONG, genre=_TEXT_OR_NONE),
-    "SimilarSong": _object(**_SONG, similarity=_SIMILARITY),
+    "SimilarSong": _object(**_SONG, similarity=_SIMILARITY, closer_than=_CLOSER, why=_WHY),
     "SimilarSongs": _object(songs=_list("SimilarSong")),
     "NotedSongs": _object(songs=_list("SimilarSong"), notes=_TEXTS),
     "ProposedSong": _object(
@@ -139,6 +145,9 @@ _CHOICE = (
         usual=False,
     ),
 )
+_WITH_REASONS = FormField(
+    name="why", about="Say what each song and its nearest seed share.", kind="flag", usual=False
+)
 
 
 def store(snapshot: Snapshot, _: Values) -> Document:
@@ -172,7 +181,7 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
     found = near(
         snapshot, seeds, values["k"], choice=_choice(values), diversity=values["diversity"]
     )
-    return {"songs": _found(snapshot, found)}
+    return {"songs": _found(snapshot, found, why=values["why"])}
 
 
 def path(snapshot: Snapshot, values: Values) -> Document:
@@ -193,7 +202,9 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
     )
     curves = [values["curve"]] if values["curve"] else []
     found = long_list(snapshot, seeds, minutes=values["minutes"], curves=curves, choice=choice)
-    near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64))
+    with snapshot.lock:
+        beside = found.beside
+    near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64), beside)
     return {"songs": _found(snapshot, near_by), "notes": list(found.notes)}
 
 
@@ -372,10 +383,18 @@ def _songs(snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:
     ]
 
 
-def _found(snapshot: Snapshot, found: FoundSongs) -> list[Document]:
-    songs = _songs(snapshot, found.rows.tolist())
-    pairs = zip(songs, found.similarities.tolist(), strict=True)
-    return [{**one, "similarity": round(similarity, 6)} for one, similarity in pairs]
+def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[Document]:
+    songs, nothing = _songs(snapshot, found.rows.tolist()), [None] * len(found)
+    shares: Sequence[float | None] = found.beside.shares if found.beside else nothing
+    said: Sequence[str | None] = nothing
+    if why and found.beside:
+        with snapshot.lock:
+            said = [sentence(reasons) for reasons in found.beside.reasons]
+    told = zip(songs, found.similarities.tolist(), shares, said, strict=True)
+    return [
+        {**one, "similarity": round(similarity, 6), "closer_than": share, "why": words}
+        for one, similarity, share, words in told
+    ]
 
 
 def _choice(values: Values) -> Choice:
@@ -415,7 +434,7 @@ OPERATIONS = (
         name="similar",
         about="Songs near one song.",
         answer=similar,
-        fields=(_text("id", _WHICH), _K, *_CHOICE),
+        fields=(_text("id", _WHICH), _K, *_CHOICE, _WITH_REASONS),
         answers="SimilarSongs",
     ),
     Operation(
@@ -424,7 +443,7 @@ OPERATIONS = (
         name="similarToSeveral",
         about="Songs near the mean of several songs.",
         answer=similar,
-        fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE),
+        fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE, _WITH_REASONS),
         answers="SimilarSongs",
     ),
     Operation(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.answers import PlaylistOfSongs
+from audiorec.playlists.answers import Beside, PlaylistOfSongs
 from audiorec.search.choice import Chosen
 from audiorec.search.questions import (
     MINIMUM,
@@ -41,10 +41,13 @@ class FoundSongs:
     rows : ndarray, shape (m,), int64
     similarities : ndarray, shape (m,), float64
         From 0 (unlike) to 1 (the same).
+    beside : Beside, optional
+        Each song beside its nearest seed.
     """
 
     rows: Int64Array
     similarities: Float64Array
+    beside: Beside | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,7 +91,8 @@ def near(
     )
     with _reading(snapshot, space):
         found = library.ask(question, chosen=allowed)
-    return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0))
+        beside = found.beside
+    return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0), beside)
 
 
 def comparable(space: Space, rows: Sequence[int]) -> Sequence[int]:

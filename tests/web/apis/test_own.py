@@ -7,6 +7,8 @@ from needs import needs
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 from web_server import write_recall
 
+from audiorec.search.explain import sentence
+from audiorec.search.questions import SimilarQuestion
 from audiorec.web.apis.own import OPERATIONS
 from audiorec.web.apis.own import document as openapi
 from audiorec.web.apis.snapshot import StaleSnapshotError
@@ -40,6 +42,20 @@ def test_similar_songs_by_id_or_by_alias(snapshot):
     assert [s["song_id"] for s in found["songs"]] == IDS[1:3]
     assert [s["alias"] for s in found["songs"]] == [server_id(1), server_id(2)]
     assert get(snapshot, "similar", id=server_id(0), k=2)[1] == found
+
+
+def test_how_close_songs_are_and_why_if_asked(snapshot):
+    _, found = get(snapshot, "similar", id=IDS[0], k=5)
+    shares = [song["closer_than"] for song in found["songs"]]
+    assert shares == sorted(shares, reverse=True)
+    assert all(0 <= share <= 1 for share in shares)
+    assert {song["why"] for song in found["songs"]} == {None}
+    _, told = get(snapshot, "similar", id=IDS[0], k=5, why="true")
+    assert [song["closer_than"] for song in told["songs"]] == shares
+    assert all(isinstance(song["why"], str) for song in told["songs"])
+    listed = snapshot.library.ask(SimilarQuestion(seeds=(IDS[0],), k=5)).beside
+    assert [song["why"] for song in told["songs"]] == [sentence(one) for one in listed.reasons]
+    assert shares == listed.shares
 
 
 def test_conditions_and_limits_are_those_of_the_command_line(snapshot):

@@ -138,7 +138,7 @@ def hear_a_moment(page, hand):
 
 def what_sounds_like_it(page, hand):
     hand.song("Louder")
-    assert "both by Muldjord" in page.wait_for_selector(".near .why").inner_text()
+    assert "both by Dread" in page.wait_for_selector(".near .why").inner_text()
 
 
 def compare_two(page, hand):

@@ -367,8 +367,8 @@ def _lengths(sources: Sequence[Source]) -> dict[str, float]:
     step = max(1, len(sources) / HEADERS)
     read = [sources[int(place * step)] for place in range(min(HEADERS, len(sources)))]
     lengths = {source.path: header_duration_s(source.path) or 0.0 for source in read}
-    seconds: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
+    sizes: dict[str, int] = defaultdict(int)
     for source in read:
         seconds[_format(source)] += lengths[source.path]
         sizes[_format(source)] += max(source.size, 0)

@@ -33,7 +33,7 @@ PANELS = {
 }
 FOLDERS = dict(zip(PANELS, ("library", "listen", "recommend", "train"), strict=True))
 # What `audiorec --help` lists; `audiorec help all` lists the rest as well.
-FIRST = ("start", "similar", "playlist", "duplicates", "classify", "browse", "doctor")
+FIRST = ("start", "find", "similar", "playlist", "duplicates", "classify", "browse", "doctor")
 HELP_ALL = ["help", "all"]
 # Commands that work on local files alone, and what they do with them.
 HERE = {

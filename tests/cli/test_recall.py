@@ -386,7 +386,10 @@ def test_the_list_of_channels(audiorec):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("train sasrex -i plays.csv --out m", "unknown channel 'sasrex'; there are: als, comirec-sa,"),
+        (
+            "train sasrex -i plays.csv --out m",
+            "unknown channel 'sasrex'; there are: als, comirec-sa,",
+        ),
         ("train nearest-audio -i plays.csv --out m", "give --vectors"),
         ("train external -i plays.csv --out m", "name the table of candidates, as external:FILE"),
         ("train external:plays.csv -i plays.csv --out m", "same song twice"),

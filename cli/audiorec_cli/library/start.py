@@ -66,7 +66,8 @@ def start(
     """Listen to a folder of songs, and open a page to browse, play and make lists while it runs.
 
     The first songs are on the page within seconds, the others follow. The folder is only read. The
-    same command later resumes, and adds what is new. Ctrl-C ends it; the store stays. The page needs the extra web: without it, the store is made all the same.
+    same command later resumes, and adds what is new. Ctrl-C ends it; the store stays. The page
+    needs the extra web: without it, the store is made all the same.
 
     Examples
     --------

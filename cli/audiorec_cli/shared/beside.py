@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from audiorec.search.explain import sentence
 from audiorec_cli.shared.console import cell, out, print_table
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def print_songs(
     In a pipe it is a share from 0 to 1, and reasons are the last column; on a terminal it is in
     percent, and reasons are lines below the table, each after the first cell of its row.
     """
+    from audiorec.search.explain import sentence
+
     drawn = sys.stdout.isatty()
     shares = beside.percent if drawn else beside.shares
     reasons = [sentence(found) for found in beside.reasons] if why else []

@@ -12,6 +12,7 @@ from library_commands import assert_opens, files_in, read_m3u8
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
+from audiorec.search.closeness import percent_words
 from audiorec.search.questions import SimilarQuestion
 from audiorec_cli.shared.seeds import _lines
 
@@ -187,6 +188,21 @@ def test_why_says_what_is_true_of_both_and_changes_no_order(in_library, music):
     lines = listed(in_library("similar", "song 00", "-k", "20", "--why")[1])
     assert [line["why"] for line in lines if f"both by {artist}" in line["why"]]
     assert "speech" not in json.dumps(told)
+
+
+def test_a_person_reads_percent_and_reasons_below_the_table(in_library, monkeypatch):
+    told = json.loads(in_library("similar", "song 00", "-k", "20", "--why", "--json")[1])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, out, err = in_library("similar", "song 00", "-k", "20", "--why")
+    lines = out.splitlines()
+    assert (code, lines[1].split()[:2]) == (0, ["rank", "closer"]), err
+    assert max(map(len, lines)) <= 80
+    first = percent_words(told["songs"][0]["closer_than"])
+    assert first in next(line for line in lines if line.split()[:1] == ["1"])
+    reasoned = [n for n, one in enumerate(told["songs"], 1) if any(r["share"] for r in one["why"])]
+    assert [n for n in range(1, 21) if any(line.startswith(f"{n}: ") for line in lines)] == reasoned
 
 
 def test_songs_that_are_not_alike_are_cut_and_counted(in_library, music):

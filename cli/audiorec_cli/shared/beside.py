@@ -1,15 +1,17 @@
 """How close the songs of a list are to others, and why: columns of its table, lines below it."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audiorec_cli.shared.console import cell, out, print_table
+from audiorec_cli.shared.table import fold
 
 if TYPE_CHECKING:
     from audiorec.playlists.answers import Beside
 
-CLOSER = "closer_than"
+CLOSER = "closer_than"  # "closer" on a terminal, where it is in percent
 
 
 def print_songs(
@@ -27,7 +29,7 @@ def print_songs(
     """
     from audiorec.search.explain import sentence
 
-    drawn = sys.stdout.isatty()
+    drawn, width = sys.stdout.isatty(), shutil.get_terminal_size().columns
     shares = beside.percent if drawn else beside.shares
     reasons = [sentence(found) for found in beside.reasons] if why else []
     last = reasons if why and not drawn else [None] * len(rows)
@@ -35,8 +37,10 @@ def print_songs(
         (row[0], share, *row[1:], *([reason] if reason is not None else []))
         for row, share, reason in zip(rows, shares, last, strict=True)
     ]
-    names = (columns[0], CLOSER, *columns[1:], *(["why"] if why and not drawn else []))
+    closer = CLOSER.partition("_")[0] if drawn else CLOSER
+    names = (columns[0], closer, *columns[1:], *(["why"] if why and not drawn else []))
     print_table(names, made, title=title)
     for row, reason in zip(rows if drawn else (), reasons, strict=False):
         if reason:
-            out(f"{cell(row[0])}: {reason}")
+            for line in fold(f"{cell(row[0])}: {reason}", width):
+                out(line)

@@ -5,7 +5,7 @@
 
 A similarity of 0.8 is much in one space and little in another, so people are told how many pairs
 of their library are less similar. The pairs are those of a sample of songs, which is the same every
-time; the share is off by less than a point.
+time; the share is off by two points at most.
 """
 
 from dataclasses import dataclass

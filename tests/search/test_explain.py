@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_library import series, song, write_library
 
+from audiorec.library.library import Library
 from audiorec.search.explain import COMMON, MOST_PARTS, Usual, reasons_for, sentence
 from audiorec.search.facts import SureFacts
+from audiorec.search.questions import SimilarQuestion
 from audiorec.types import SCALES, TONICS
 
 REGGAE = SureFacts(
@@ -135,3 +139,53 @@ def test_every_reason_is_true(first, second, others):
             assert ratio <= 1.04 if reason.in_common else ratio >= 1.25
         if reason.kind == "style":
             assert reason.values[0] in set(first.styles) & set(second.styles)
+
+
+def test_reasons_of_a_store_are_true_of_its_columns(tmp_path):
+    rng = np.random.default_rng(5)
+    songs = [
+        song(
+            f"{n:02}",
+            series(n, version=(4, -4) if n % 3 else (-4, 4)),
+            artist=("Ada", "ADA ", "Bo", None)[n % 4],
+            bpm=float(rng.uniform(60, 180)),
+            bpm_confidence=float(rng.uniform(0.8, 1)),
+            key=TONICS[n % 3],
+            scale=SCALES[n % 2],
+            key_confidence=float(rng.uniform(0.8, 1)),
+            loudness_lufs=float(rng.uniform(-30, -5)),
+        )
+        for n in range(40)
+    ]
+    store = Library.open(write_library(tmp_path, songs))
+    found = 0
+    for asked in store.ids:
+        answer = store.ask(SimilarQuestion(seeds=(asked,), k=5, minimum=-1))
+        for song_id, reasons in zip(answer.song_ids, answer.beside.reasons, strict=True):
+            rows = store.row(asked), store.row(song_id)
+            found += len(reasons)
+            assert all(is_true(reason, *rows) for reason in reasons)
+    assert found > 200
+
+
+def is_true(reason, first, second):
+    """Check a reason by the columns of two songs, which are compared here once more."""
+    values = [row.get(reason.kind) for row in (first, second)]
+    if reason.kind == "artist":
+        return values[0].strip().lower() == values[1].strip().lower()
+    if reason.kind == "tempo":
+        slow, fast = sorted(row["bpm"] for row in (first, second))
+        sure = min(row["bpm_confidence"] for row in (first, second)) >= 0.9
+        return sure and (fast <= 1.04 * slow if reason.in_common else fast >= 1.25 * slow)
+    if reason.kind == "key":
+        sure = min(row["key_confidence"] for row in (first, second)) >= 0.9
+        steps = {TONICS.index(r["key"]) + 3 * (r["scale"] == "minor") for r in (first, second)}
+        return sure and len({step % 12 for step in steps}) == 1
+    if reason.kind == "loudness":
+        levels = sorted(row["loudness_lufs"] for row in (first, second))
+        if not reason.in_common:
+            return levels[1] - levels[0] >= 8
+        return levels[1] <= -23 or levels[0] >= -8
+    is_alone = [int(row["song_id"]) % 3 > 0 for row in (first, second)]
+    said = ["voice alone" if alone else "instrumental" for alone in is_alone]
+    return reason.kind == "version" and said == list(reason.values)

@@ -8,7 +8,7 @@ parts are said, and none where nothing is certain: every part can be checked aga
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from audiorec.types import SCALES, TONICS, normalised_name
 
 Kind = Literal["artist", "year", "genre", "style", "version", "singer", "tempo", "key", "loudness"]
 Value = str | float | None
+MEASURED: tuple[Kind, ...] = ("tempo", "loudness")  # of two songs, hardly ever of two others
 MOST_PARTS = 3
 COMMON = 0.5  # what more of the library have is no reason
 NEAR_TEMPO = 1.04  # ratio of two tempos that are alike
@@ -70,10 +71,19 @@ class Usual:
     """Facts of a library's songs, or of a sample of them: how rare is what two songs share."""
 
     songs: Sequence[SureFacts]
+    _counted: dict[tuple[str, str] | None, float] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
-    def share(self, has: Callable[[SureFacts], bool]) -> float:
-        """Return the share of songs that have something, 0 to 1."""
-        return sum(map(has, self.songs)) / max(1, len(self.songs))
+    def share(self, fact: "_InCommon") -> float:
+        """Return the share of songs that have a fact, 0 to 1; names are counted once."""
+        named = (fact.kind, fact.words) if fact.kind not in MEASURED else None
+        if named in self._counted:
+            return self._counted[named]
+        share = sum(map(fact.has, self.songs)) / max(1, len(self.songs))
+        if named is not None:
+            self._counted[named] = share
+        return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,12 @@ def reasons_for(first: SureFacts, second: SureFacts, usual: Usual) -> tuple[Reas
     'both jazz, 120 and 122 BPM; but with a voice'
     """
     found = [
-        Reason(kind=one.kind, words=one.words, values=one.values, share=usual.share(one.has))
+        Reason(
+            kind=one.kind,
+            words=one.words,
+            values=one.values,
+            share=usual.share(one),
+        )
         for one in _in_common(first, second)
     ]
     rare = sorted((r for r in found if r.share is not None and r.share <= COMMON), key=_rarity)

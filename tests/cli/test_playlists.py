@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
 def test_lists_and_the_next_night(home, audiorec):
     code, out, _ = audiorec("playlists", "--size", "6")
     assert code == 0
-    assert out.splitlines()[0] == "name\thave it\tsongs\tlength\tmost typical"
+    assert out.splitlines()[0] == "name\tshare\tsongs\tlength\tmost typical"
     assert not list(home.glob("**/*.m3u8"))
     code, out, err = audiorec("playlists", "--size", "6", "--out", "lists", "--json")
     first = json.loads(out)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary
     from audiorec.playlists.list_folder import WrittenLists
 
-COLUMNS = ("name", "have it", "songs", "length", "most typical")
+COLUMNS = ("name", "share", "songs", "length", "most typical")
 
 
 @recorded("playlists", "output")

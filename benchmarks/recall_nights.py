@@ -13,6 +13,19 @@ impressions    the app reports the first ten places that a user who came has see
 whole          no impressions: whole lists count as shown
 =============  ==================================================================================
 
+``--faults`` runs two nights of the plan *nothing* and a third whose log has one of these faults,
+and prints what the record of the lists says beside the night before: the thresholds of
+`audiorec.runs.record.run_warnings` lie between faults and usual nights.
+
+========  =========================================================
+none      nothing is wrong: the usual third night
+half      half of the rows are lost, drawn by seed
+old       the newer half of each user's rows is lost
+renamed   all songs have other ids
+popular   every channel but ``popular`` has weight 0
+empty     the histories of half of the users hold unknown songs only
+========  =========================================================
+
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
 still there, the mean plays of a song in the first ten places, and the hit rate at 10 of users who
 did not come, its difference to the first night (paired by user), and that of users who came; with
@@ -22,6 +35,7 @@ intervals of 95 % over users. DATA holds ``ml100k/``.
 import argparse
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +47,11 @@ from table import tables
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.serving.nightly.places import open_night
+from audiorec.runs.record import run_warnings
+from audiorec_cli.shared.jobs import made_run
 
 CHANNELS = ("popular", "rules", "item-knn", "ease")
+NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)  # when a run started
 COME = 0.1  # share of the users who come every day
 SHOWN = 10  # places that a user sees
 DAY_S = 86_400
@@ -124,6 +141,63 @@ def run_plan(data: Path, out: Path, name: str, nights: int) -> list[tuple[str, .
     return lines
 
 
+def faulty(rows: list[tuple[str, str, int]], fault: str) -> list[tuple[str, str, int]]:
+    """Return the rows of a log with a fault."""
+    drawn = np.random.default_rng(0).random(len(rows)) < 1 / 2
+    if fault == "half":
+        return [row for row, is_kept in zip(rows, drawn, strict=True) if is_kept]
+    if fault == "old":
+        middle = np.median([at for _, _, at in rows])
+        return [row for row in rows if row[2] <= middle]
+    if fault == "renamed":
+        return [(user, f"new-{song}", at) for user, song, at in rows]
+    if fault == "empty":
+        users = {user: n % 2 for n, user in enumerate(sorted({user for user, _, _ in rows}))}
+        return [(u, f"{u}-{s}" if users[u] else s, at) for u, s, at in rows]
+    return rows
+
+
+def run_faults(data: Path, out: Path) -> Iterator[dict[str, object]]:
+    """Yield, for each fault, how the third night differs from the second."""
+    plays = plays_of(data)
+    come = set(np.random.default_rng(0).permutation(sorted(plays))[: round(COME * len(plays))])
+    nights = list(logs(plays, come, 3))
+    for fault in ("none", "half", "old", "renamed", "popular", "empty"):
+        folder = out / fault
+        folder.mkdir(parents=True)
+        counts = []
+        for night, rows in enumerate(nights, start=1):
+            is_last = night == len(nights)
+            weights = "[recall.weights]\n" + "".join(f"{n} = 0\n" for n in CHANNELS[1:])
+            more = weights if is_last and fault == "popular" else ""
+            (folder / "recall.toml").write_text(
+                f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\n'
+                f"channels = {json.dumps(CHANNELS)}\n{more}"
+            )
+            write_log(folder / "plays.parquet", faulty(rows, fault) if is_last else rows)
+            record = open_night(folder / "recall.toml").job.run()
+            counts.append({"users": record["users"], **record["lists"]})
+        yield {"fault": fault, **differences(counts[-2], counts[-1])}
+
+
+def differences(before: dict[str, float], now: dict[str, float]) -> dict[str, object]:
+    """Return what is compared of two nights, and the warnings."""
+    shares = [
+        (now[name] / now["users"]) / (before[name] / before["users"])
+        for name in before
+        if name.startswith("answered/")
+    ]
+    last, this = (made_run("", "", NOBODY_KNOWS, 0, counts=of) for of in (before, now))
+    warned = run_warnings(this, [last])
+    return {
+        "pairs_kept": round(now.get("lists/kept", 1.0), 3),
+        "popularity,_times": round(now["lists/popularity"] / before["lists/popularity"], 2),
+        "songs,_times": round(now["lists/songs"] / before["lists/songs"], 2),
+        "users_answered,_least": round(min(shares), 2),
+        "warnings": len(warned),
+    }
+
+
 NO_LISTS = pa.table(
     {"user_id": pa.array([], pa.string()), "song_id": pa.array([], pa.string()),
      "rank": pa.array([], pa.int32())}
@@ -147,8 +221,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--nights", type=int, default=3)
+    parser.add_argument("--faults", action="store_true")
     parser.add_argument("--plan", choices=PLANS, action="append")
     arguments = parser.parse_args()
+    if arguments.faults:
+        found = run_faults(arguments.data, arguments.out)
+        print("\n".join(tables(json.dumps(one) for one in found)))
+        return
     lines = [
         line
         for name in arguments.plan or PLANS

@@ -188,6 +188,30 @@ def test_a_night_with_a_table_of_ones_own_and_newcomers(log, audiorec):
     assert ids == {"u0", "u1", "u2", "shy", *(f"n{n}" for n in range(9))}
 
 
+def test_newcomers_have_a_list_from_every_command(log, audiorec):
+    """Those with a profile alone, and those of whom nothing is known; by country where known."""
+    plays = [("f", song, 20) for song in "bbz"] + [("d", song, 30) for song in "aaz"]
+    rows = [f"{who}{n},{song},2026-01-01,finish" for who, song, many in plays for n in range(many)]
+    (log / "many.csv").write_text("user_id,song_id,timestamp,event\n" + "\n".join(rows) + "\n")
+    people = [f"f{n},FR" for n in range(20)] + [f"n{n},{'FR' if n % 2 else 'IS'}" for n in range(9)]
+    (log / "people.csv").write_text("user_id,country\n" + "\n".join(people) + "\n")
+    audiorec(*"recall train item-knn -i many.csv --out m -q".split())
+    ask = "recall candidates m -i many.csv --profiles people.csv --keep-heard --k 1 --out c.parquet"
+    code, _, err = audiorec(*ask.split())
+    assert code == 0, err
+    found = {row["user_id"]: row["song_id"] for row in pq.read_table("c.parquet").to_pylist()}
+    assert {user: found[user] for user in ("n0", "n1")} == {"n0": "a", "n1": "b"}
+    assert {f"n{n}" for n in range(9)} <= set(found)
+    assert "item-knn does not use profiles: who has no history gets a default list" in err
+    code, _, err = audiorec(*"recall candidates m --profiles people.csv --out d.parquet".split())
+    assert (code, "give --interactions" in err) == (2, True)
+    for user, first in (("n1", "b"), ("n0", "a"), ("nobody", "a")):
+        words = f"recommend {user} -i many.csv --profiles people.csv --k 1 --json"
+        code, out, err = audiorec(*words.split())
+        assert code == 0, err
+        assert (json.loads(out)["song_id"], json.loads(out)["channel"]) == (first, "default")
+
+
 def test_a_fusion_says_what_is_not_known_and_warns_of_what_is(log, audiorec):
     for name in ("rules", "popular"):
         assert audiorec(*f"recall train {name} -i plays.csv --out {name} -q".split())[0] == 0

@@ -4,7 +4,8 @@ song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_
 
 The default list: songs for users without a history.
 
-    log, entry ──DefaultList.of──▶ songs by recent plays ──rows──▶ candidates of channel ``default``
+    log, entry, profiles ──DefaultList.of──▶ songs by recent plays
+    users ──rows──▶ candidates of channel ``default``, by country or language where known
 
 Its rows yield to those of every channel: they count only where no channel proposes a song by what
 is known of the user (`audiorec.recall.serving.fuse`).
@@ -15,8 +16,8 @@ candidates.parquet  ──read_candidates──▶ `Lists`: ranked songs of each
 targets.parquet     ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.events import Interactions
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import DAY_S, Sequences, is_finished
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, string_array
 
@@ -138,6 +140,10 @@ BATCH_ROWS = 1 << 16
 HALF_LIFE_DAYS = 7.0  # a play of the last week counts twice one of the week before
 
 
+PLACES = ("country", "language")  # of a profile, the first that the table has
+FEWEST_USERS = 20  # with finished plays; a smaller group has no list of its own
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DefaultList:
     """Songs that are popular now, best first.
@@ -147,40 +153,65 @@ class DefaultList:
     song_ids : pyarrow.StringArray, length n
     weight : ndarray, shape (n,), float32
         Finished plays, each halved for every week of its age; never increasing.
+    of_place : mapping of str to DefaultList
+        The lists of countries or languages.
+    place_of : mapping of str to str
+        The country or language of users; all others get this list.
     """
 
     song_ids: Any
     weight: FloatArray
+    of_place: Mapping[str, "DefaultList"] = field(default_factory=dict)
+    place_of: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.weight)
 
     @classmethod
-    def of(cls, log: Interactions, entry: str = "") -> "DefaultList":
+    def of(
+        cls, log: Interactions, entry: str = "", people: Profiles | None = None
+    ) -> "DefaultList":
         """Rank the songs of a log by recent finished plays in one product.
 
         Songs that nobody finished in the product follow, by plays in all products; so do all songs
         if the log does not say where plays came from. Songs of equal weight are sorted by id. Plays
-        without a time count as new.
+        without a time count as new. Where `people` says which country or language users have, each
+        has a list that begins with what its own users play, if they are `FEWEST_USERS`.
         """
         weight = np.where(is_finished(log), _freshness(log.timestamp), 0.0)
-        n = len(log.song_ids)
-        every = np.bincount(log.song, weight, n)
-        own = np.bincount(log.song, weight * _is_of(log, entry), n)
-        order = np.lexsort((np.arange(n), -every, -own))
-        order = order[every[order] > 0]
-        songs = string_array(log.song_ids).take(integers(order))
-        # A song of the product weighs more than any other.
-        shown = np.where(own > 0, own + every.max(initial=0.0), every)
-        return cls(songs, shown[order].astype(np.float32))
+        whole = _ranked(log, weight, weight * _is_of(log, entry))
+        place_of = _places(people)
+        places = [place_of.get(user, "") for user in log.user_ids]
+        heard = np.bincount(log.user, weight, len(places)) > 0
+        found = {}
+        for place in sorted(set(places) - {""}):
+            there = np.array([one == place for one in places], np.bool_)
+            if (there & heard).sum() >= FEWEST_USERS:
+                found[place] = _ranked(log, weight, weight * there[log.user])
+        return cls(*whole, {p: cls(*of) for p, of in found.items()}, place_of if found else {})
 
     def among(self, allowed: Collection[str]) -> "DefaultList":
         """Keep only the given songs."""
         kept = np.array([song in allowed for song in self.song_ids.to_pylist()], np.bool_)
-        return DefaultList(self.song_ids.filter(pa.array(kept)), self.weight[kept])
+        lists = {place: of.among(allowed) for place, of in self.of_place.items()}
+        songs = self.song_ids.filter(pa.array(kept))
+        return DefaultList(songs, self.weight[kept], lists, self.place_of)
 
     def rows(self, user_ids: Sequence[str], k: int) -> Any:
         """Return the first `k` songs for each user, as a table of candidates."""
+        if not self.place_of:
+            return self._rows(user_ids, k)
+        own: dict[str, list[str]] = {}
+        for user in user_ids:
+            own.setdefault(self.place_of.get(user, ""), []).append(user)
+        parts = [self.of_place.get(place, self)._rows(users, k) for place, users in own.items()]
+        both = pa.concat_tables([SCHEMA.empty_table(), *parts])
+        at = {user: n for n, user in enumerate(user_ids)}
+        order = np.array([at[user] for user in both.column("user_id").to_pylist()], np.int64)
+        return both.take(integers(np.argsort(order, kind="stable")))
+
+    def _rows(self, user_ids: Sequence[str], k: int) -> Any:
+        """Return the same list for each user."""
         k = min(k, len(self))
         n = k * len(user_ids)
         place = np.tile(np.arange(k), len(user_ids))
@@ -199,6 +230,27 @@ class DefaultList:
         }
         arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _ranked(log: Interactions, weight: Float64Array, first: Float64Array) -> tuple[Any, FloatArray]:
+    """Return songs by the sum of `first` over their events, then by that of `weight`; both (P,)."""
+    n = len(log.song_ids)
+    every, own = np.bincount(log.song, weight, n), np.bincount(log.song, first, n)
+    order = np.lexsort((np.arange(n), -every, -own))
+    order = order[every[order] > 0]
+    songs = string_array(log.song_ids).take(integers(order))
+    # A song that comes first weighs more than any other.
+    shown = np.where(own > 0, own + every.max(initial=0.0), every)
+    return songs, shown[order].astype(np.float32)
+
+
+def _places(people: Profiles | None) -> dict[str, str]:
+    """Return the country or language of the users of whom it is known."""
+    known = {} if people is None else people.categories
+    name = next((name for name in PLACES if name in known), None)
+    if people is None or name is None:
+        return {}
+    return {user: of for user, of in zip(people.user_ids, known[name], strict=True) if of}
 
 
 def default_users(path: Path) -> int:

@@ -262,7 +262,7 @@ def candidates(
     queries = asked.queries(interactions, channel, users)
     songs = None
     if interactions is not None and not queries.histories.lengths.all():
-        songs = DefaultList.of(asked.read(interactions))
+        songs = DefaultList.of(asked.read(interactions), people=queries.profiles)
     cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     with engines.work(quiet=quiet) as work:

@@ -46,6 +46,10 @@ class RecommenderOptions:
         Path | None,
         reads(metavar="FILE", help="Song metadata: title, artist, album, genre.", panel=KNOWN),
     ] = None
+    profiles: Annotated[
+        Path | None,
+        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
+    ] = None
     lists: Annotated[
         Path | None,
         reads(log=True, help="Playlists made by users [default: those in LOG].", panel=KNOWN),
@@ -61,6 +65,7 @@ class RecommenderOptions:
     def recommender(self, interactions: Path) -> "Recommender":
         """Read all inputs and return the recommender."""
         from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.profiles import read_profiles
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
         from audiorec.recall.contract.data import Sound
@@ -84,6 +89,7 @@ class RecommenderOptions:
             store=open_vectors(found) if found else None,
             sound=Sound.of_embeddings(heard) if heard is not None else None,
             known=read_side(self.side) if self.side else None,
+            people=read_profiles(self.profiles) if self.profiles else None,
             models=self.models,
             lists=made,
             tuned=read_tuned(self.tuned) if self.tuned else None,

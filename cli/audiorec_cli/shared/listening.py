@@ -169,7 +169,11 @@ class QueryOptions(ListeningOptions):
         from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
-            raise InputError(f"{channel.name} does not use profiles: leave --profiles out")
+            if log is None:
+                raise InputError(f"{channel.name} does not use profiles: give --interactions")
+            say(
+                f"note: {channel.name} does not use profiles: who has no history gets a default list"
+            )
         people = read_profiles(self.profiles) if self.profiles else None
         known, followed, liked, read = Sequences.from_lists([], []), None, None, None
         if log is not None:

@@ -340,7 +340,7 @@ def test_a_table_of_ones_own_is_a_channel_of_the_night(home, tmp_path_factory):
 
 def test_everybody_has_a_list(home):
     """Newcomers with a profile, users who only skipped or blocked, and songs that they blocked."""
-    newcomers = [f"new{n}" for n in range(20)]
+    newcomers = [f"new{n}" for n in range(1_000)]
     rows = ["user_id,country", "u1,fr", *(f"{user},de" for user in newcomers)]
     (home / "profiles.csv").write_text("\n".join(rows) + "\n")
     with (home / "plays.csv").open("a") as log:
@@ -349,8 +349,8 @@ def test_everybody_has_a_list(home):
     for channels in (["rules", "item-knn"], ["popular", "rules"]):
         write_config(home, channels=channels, profiles="profiles.csv")
         record = job_in(home).run()
-        assert (record["users"], record["default_users"]) == (8 + 20 + 1, 21)
-        assert record["channels"]["default"] == 21 * 5
+        assert (record["users"], record["default_users"]) == (8 + 1_000 + 1, 1_001)
+        assert record["channels"]["default"] == 1_001 * 5
         lists = pq.read_table(home / "serving" / FUSED)
         assert lists.column("user_id").to_pylist() == sorted(lists.column("user_id").to_pylist())
         found = [row for row in lists.to_pylist() if row["channel"] == "default"]
@@ -364,7 +364,7 @@ def test_everybody_has_a_list(home):
         assert [(row["user_id"], row["song_id"], row["rank"]) for row in rest] == [
             ("", song, place) for place, song in enumerate(one, 1)
         ]
-    assert "- users with the default list: 21" in (home / "serving" / "report.md").read_text()
+    assert "- users with the default list: 1,001" in (home / "serving" / "report.md").read_text()
 
 
 def test_the_lists_of_the_last_night_are_judged_by_what_was_played_since(home):

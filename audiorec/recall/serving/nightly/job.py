@@ -235,7 +235,7 @@ class NightlyInputs:
         """Return who gets the default list, and which songs it holds."""
         plan = self.plan
         return DefaultRule(
-            default=DefaultList.of(self.log, plan.entry),
+            default=DefaultList.of(self.log, plan.entry, self.context.profiles),
             recipe=plan.recipe(),
             depth=plan.depth,
             facts=self.facts,

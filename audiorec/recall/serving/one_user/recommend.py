@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.likes import follows, likes
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.candidates import DefaultList
@@ -158,6 +159,8 @@ class Recommender:
         Sound of songs, used if there is no store.
     known : SongSide, optional
         Side information: artists and, as ``title``, titles of songs without a tag.
+    people : Profiles, optional
+        Profiles of users, for trained models that use them and for default lists by country.
     models : path, optional
         A folder of models that `Channel.save` wrote, used in place of fitting these channels to
         the log.
@@ -173,6 +176,7 @@ class Recommender:
     store: SearchableStore | None = None
     sound: Sound | None = None
     known: SongSide | None = None
+    people: Profiles | None = None
     models: Path | None = None
     lists: Sequences | None = None
     tuned: TunedFile | None = None
@@ -288,7 +292,7 @@ class Recommender:
     def _default(self, entry: str) -> DefaultList:
         """Return the songs of users without a history, in one product."""
         if entry not in self._defaults:
-            self._defaults[entry] = DefaultList.of(self.log, entry)
+            self._defaults[entry] = DefaultList.of(self.log, entry, self.people)
         return self._defaults[entry]
 
     @cached_property
@@ -484,7 +488,8 @@ class Recommender:
         history = self.plays.of_owners([user_id])
         hidden = None if channel.name == "replay" else history
         said = None if self._likes is None else self._likes.of_owners([user_id])
-        asked = Queries(history, self._follows.of_owners([user_id]), likes=said)
+        profile = None if self.people is None else self.people.for_users([user_id])
+        asked = Queries(history, self._follows.of_owners([user_id]), profile, likes=said)
         found = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
         return found.to_table([user_id], channel=channel.name, model_id=channel.model_id)
 

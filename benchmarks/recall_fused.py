@@ -68,7 +68,7 @@ def hetrec(data: Path, work: Path) -> JudgingSplit:
 SETS: dict[str, tuple[Callable[[Path, Path], JudgingSplit], bool, tuple[str, ...]]] = {
     "ml100k": (ml100k, False, ("popular", "rules", "vs-knn", *KNN, "ease", "als")),
     "nowplaying": (prefixes, True, ("popular", "rules", "vs-knn", *KNN, "als")),
-    "hetrec": (hetrec, False, ("popular", "rules", "vs-knn", *KNN, "ease", "als")),
+    "hetrec": (hetrec, False, ("popular", "rules", *KNN, "als")),
 }
 
 

@@ -171,9 +171,8 @@ class QueryOptions(ListeningOptions):
         if self.profiles is not None and "profile" not in channel.serves:
             if log is None:
                 raise InputError(f"{channel.name} does not use profiles: give --interactions")
-            say(
-                f"note: {channel.name} does not use profiles: who has no history gets a default list"
-            )
+            rest = "who has no history gets a default list"
+            say(f"note: {channel.name} does not use profiles: {rest}")
         people = read_profiles(self.profiles) if self.profiles else None
         known, followed, liked, read = Sequences.from_lists([], []), None, None, None
         if log is not None:

@@ -17,15 +17,15 @@ from audiorec.files.tables import TableFile
 from audiorec.learning.next_plays import NEW
 from audiorec.recall.contract.candidates import FIGURES_KEY
 
-POWER = 8  # of a figure, relative to the best one
+POWER = 16  # of a figure relative to the best one: smaller ones let weak channels do harm
 MAX_BYTES = 1 << 16
 
 
 def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
     """Return the weights of tables by their channels' figures, and a note if they are equal.
 
-    Weights are empty, which means equal, unless every table has a figure. A channel with four
-    fifths of the best figure has a sixth of its weight.
+    Weights are empty, which means equal, unless every table has a figure. A channel with nine
+    tenths of the best figure has a fifth of its weight.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def test_weights_fall_with_the_figure(lists):
     weights, note = weights_by_worth([lists["popular"], lists["rules"]])
     worth = worth_of(lists["popular"]) / worth_of(lists["rules"])
     assert note == ""
-    assert weights == (pytest.approx(worth**8, rel=1e-3), 1.0)
+    assert weights == (pytest.approx(worth**16, rel=1e-3), 1.0)
 
 
 def without(path: Path, **metadata: bytes) -> Path:

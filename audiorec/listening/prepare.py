@@ -38,6 +38,8 @@ from audiorec.listening.casting import DATE, UNIT_NAMES
 from audiorec.listening.events import (
     EVENTS,
     NAMED_ROWS,
+    OLD_NAMES,
+    PLACES,
     Interactions,
     ProblemKind,
     ReadingNotes,
@@ -69,7 +71,7 @@ from audiorec.listening.log_files import (
     log_files,
     log_name,
 )
-from audiorec.listening.sequences import LABEL_OF, PER_USER, Sequences, to_sequences
+from audiorec.listening.sequences import LABEL_OF, PER_USER, Sequences, in_order, without_noise
 from audiorec.spec import fingerprint
 from audiorec.types import Int32Array, StageProgress, string_array
 
@@ -255,7 +257,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
         weight=np.ones(n_rows, np.float32),
         labels={} if label is None else {label: TextColumn(owner[of_song], owner_ids)},
     )
-    return to_sequences(log, by=spec.by, filters=spec.filters)
+    return in_order(without_noise(log, spec.filters), spec.by)
 
 
 def sequences_table(found: Sequences) -> Any:
@@ -447,6 +449,11 @@ def _spill(
     notes, rows_read, total = ReadingNotes(), 0, _rows_in(path)
     spill = Spill(run.path, spec)
     for block in interaction_blocks(path, notes):
+        if not {"timestamp", *PLACES, *OLD_NAMES} & set(block.table.schema.names):
+            raise InputError(
+                f"{path}: no timestamp: a log of counts, which has no sequences to prepare; "
+                "train on the log itself"
+            )
         rows, columns = clean_block(block, notes)
         rows_read += rows
         spill.add(columns)

@@ -359,7 +359,7 @@ def to_sequences(
     Raises
     ------
     InputError
-        If `by` or a filter is unknown.
+        If `by` or a filter is unknown, or sessions are asked of a log of counts.
 
     Examples
     --------
@@ -373,8 +373,15 @@ def to_sequences(
     if by not in get_args(By):
         raise InputError(f"by must be one of {', '.join(get_args(By))}, got {by!r}")
     log = without_noise(log, filters)
+    if log.is_counted and by == "session":
+        raise InputError("a log of counts has no sessions (no timestamp): leave by=session out")
     if log.is_counted and by == "user":
         return _counts_of(log)
+    return in_order(log, by, gap_s)
+
+
+def in_order(log: Interactions, by: By = "user", gap_s: float = SESSION_GAP_S) -> Sequences:
+    """Sort plays or list entries into sequences, as `to_sequences` of a log that has an order."""
     wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
     owner: npt.NDArray[Any] = log.user
     owner_ids = log.user_ids

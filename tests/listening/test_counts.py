@@ -7,7 +7,9 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.listening.check import describe
+from audiorec.listening.feed import read_prepared
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.sequences import to_sequences
 
 COUNTS = "user_id,song_id,weight\nana,b,2\nana,a,7\nben,a,1\nana,c,1\nana,c,4\n"
@@ -43,6 +45,22 @@ def test_the_order_of_the_file_decides_nothing(counts, tmp_path):
     one, two = (to_sequences(read_interactions(path)) for path in (counts, again))
     assert one.song.tolist() == two.song.tolist()
     assert one.weight.tolist() == two.weight.tolist()
+
+
+def test_counts_have_no_sessions_and_nothing_to_prepare(counts, tmp_path):
+    with pytest.raises(InputError, match="a log of counts has no sessions"):
+        to_sequences(read_interactions(counts), by="session")
+    with pytest.raises(InputError, match=r"counts\.csv: no timestamp: a log of counts, which has"):
+        prepare(counts, tmp_path / "prepared", PrepareSpec())
+
+
+def test_a_bucket_of_plays_without_times_keeps_their_order(tmp_path):
+    path = tmp_path / "sessions.csv"
+    rows = [f"ana,s,{song},play" for song in "bab"]
+    path.write_text("user_id,session_id,song_id,event\n" + "\n".join(rows) + "\n")
+    prepare(path, tmp_path / "prepared", PrepareSpec(buckets=1))
+    plays = read_prepared(tmp_path / "prepared").whole()
+    assert [plays.song_ids[s] for s in plays[0]] == ["b", "a", "b"]
 
 
 def test_what_is_no_play_is_none_in_counts_either(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 from good_store import write_good_store
 from made_sound import add_lists
 
+from audiorec.store.store import VectorStore
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.words.labels import shipped_labels
 
@@ -38,8 +39,10 @@ def _inverse():
 def write_heard(folder, heard=HEARD):
     """Write a store with an embedding for each song; returns its path."""
     path = write_good_store(folder, tuple(heard))
-    return add_lists(
-        path,
-        sound_id=shipped_labels().sound_sha256[:16],
-        embedding=[embedding_of(name) for _, name in sorted(heard.items())],
-    )
+    return add_heard(path, [name for _, name in sorted(heard.items())])
+
+
+def add_heard(path, names):
+    """Give the songs of a store embeddings in which labels are heard, in the order of its songs."""
+    rows = [embedding_of(name) for name, _ in zip(names, VectorStore.open(path).ids)]  # noqa: B905
+    return add_lists(path, sound_id=shipped_labels().sound_sha256[:16], embedding=rows)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from made_backbone import write_backbone
 from made_exports import write_lastfm_csv, write_navidrome, write_spotify
 from made_library import series, song, write_library
 from made_runs import two_nights
+from made_words import HEARD, add_heard
 from needs import needs
 
 from audiorec.options import argument, chooses
@@ -254,6 +256,8 @@ def test_an_example_works(line, home, audiorec):
         needs("cryptography")
     if "--projection" in words:
         needs("sklearn")
+    if words[0] == "find":
+        add_heard(home / "vecs.parquet", cycle(HEARD.values()))
     if "--users" in words:  # new songs in the space of the users
         new_songs(home)
     code, _, err = audiorec(*words)

@@ -28,15 +28,18 @@ BY_CAPTIONS = 0.5  # what a word counts that only captions know
 
 _FILLERS = key(
     """
-    a an the some any of and or to for in on at by from is are be was i we you it that this these
-    those want wanted would like hear listen find show play please give me us something somebody
-    someone anything everything song track tune piece record sound sounding very really too much
-    more most less lot lots while my your his her their its over under through when where who
-    which whose what how as so just only alone together kind type style good great best nice
-    perfect favourite favorite new with there people can could should will does do did has have
-    had outside inside played plays playing made make makes put goes go full feel feeling vibe
-    mood 一 个 首 些 的 歌 曲 想 听 要 我 适 合 给 点 有 和 与 在 是 很 来 用 了 上 里 时 候
-    那 种 这
+    a an the some any of and or to for in on at by from is are be was i we you it that this
+    these those want wanted would like hear listen find show play please give me us
+    something somebody someone anything everything song track tune piece record sound
+    sounding very really too much more most less lot lots while my your his her their its
+    over under through when where who which whose what how as so just only alone together
+    kind type style good great best nice perfect favourite favorite new with there people
+    can could should will does do did has have had tempo quality melody rhythm medium
+    moderate steady simple recording performance audio modern contemporary every day today
+    full outside inside played plays playing made make makes put goes go feel feeling vibe
+    mood
+    一 个 首 些 的 歌 曲 想 听 要 我 适 合 给 点 有 和 与 在 是
+    很 来 用 了 上 里 时 候 那 种 这
     """.split()
 )
 _DENIALS = {

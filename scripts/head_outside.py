@@ -15,6 +15,8 @@ import numpy.typing as npt
 from audiorec.types import Int64Array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from head_features import Table
 
 StrArray = npt.NDArray[np.str_]
@@ -64,20 +66,21 @@ MAKERS = (
 )
 
 
-def pieces(tables: "list[Table]") -> "tuple[Table, StrArray]":
-    """Return the rows of all pieces, and the genre of each row.
+def pieces(tables: "list[Table]", makers: "Sequence[Maker]" = MAKERS) -> "tuple[Table, StrArray]":
+    """Return the rows of all pieces of some makers, and the genre of each row.
 
     Parameters
     ----------
     tables : list of Table
-        With the corpora of `MAKERS` among theirs.
+        With the corpora of the makers among theirs.
+    makers : sequence of Maker
     """
     from head_features import concatenate  # needs PyTorch; the page of the figures does not
 
     found, genres = [], []
     for table in tables:
         stem = np.array([track.rsplit("/", 1)[1] for track in table.track])
-        for maker in MAKERS:
+        for maker in makers:
             here = table.corpus == maker.corpus
             if maker.marks:
                 here &= np.any([np.char.find(stem, mark) >= 0 for mark in maker.marks], axis=0)

@@ -122,6 +122,24 @@ ELSEWHERE = (
     Corpus("and-its-all", VOCAL, "csoundqt-examples", "**/AndItsAll.wav", whole=True),
     Corpus("choir-quartet", VOCAL, "libsoni==1.1.0", "**/demo_f0/DCS_LI_Quartet*.wav", whole=True),
 )
+# Pieces in soundtracks whose files name their genre; only the head for whole songs reads them.
+TAGGED = (
+    Corpus("cello", UNLABELLED, "freedink-data", "**/1.ogg"),
+    Corpus("k-pone", UNLABELLED, "openclonk-data", "**/Motorway.ogg"),
+    Corpus("k-pone", UNLABELLED, "openclonk-data", "**/TheSkylands.ogg"),
+    Corpus("k-pone", UNLABELLED, "openclonk-data", "**/@CrushedIceCocktail.ogg"),
+    Corpus("middle-finger", UNLABELLED, "widelands-data", "**/ingame_1[567].ogg"),
+    Corpus("hasi50", UNLABELLED, "widelands-data", "**/ingame_28.ogg"),
+    Corpus("flute", UNLABELLED, "warmux-data", "**/Divertissement_pour_flute.ogg"),
+    Corpus("eliminator", UNLABELLED, "megaglest-data", "**/romans.ogg"),
+    Corpus("tgfcoder", UNLABELLED, "starfighter-data", "**/frozen_jam.ogg"),
+    Corpus("askyel", UNLABELLED, "naev-data", "**/eureka.ogg"),
+    Corpus("askyel", UNLABELLED, "naev-data", "**/terminal.ogg"),
+    Corpus("parapraxis", UNLABELLED, "nexuiz-music", "**/digital-pursuit.ogg"),
+    Corpus("dj-helium", UNLABELLED, "supertuxkart-data", "**/valley.ogg"),
+)
+# Drums alone, which are none of the genres.
+LOOPS = (Corpus("sonic-pi-loops", OTHER, "sonic-pi-samples", "**/loop_*.flac"),)
 # Music that only the projection of sound learns from: packages of Debian, a soundtrack each.
 SOUNDTRACKS = (
     "ardentryst", "btanks-data", "edgar-data", "freedink-data", "freeorion-data",

@@ -23,12 +23,19 @@ NEVER = 2.0  # the limit of a style of which too few answers are right at any
 Figures = dict[str, Any]
 
 
-def shares(probabilities: Float64Array, genre: Int64Array, limit: float) -> Figures:
-    """Return how many rows, which share is right first, among two, clear, and right if clear."""
+def shares(
+    probabilities: Float64Array, genre: Int64Array, limit: float, long: BoolArray | None = None
+) -> Figures:
+    """Return how many rows, which share is right first, among two, clear, and right if clear.
+
+    `long` are the rows that may be clear; all by default.
+    """
     ten = probabilities[:, : len(GENRES)]
     order = np.argsort(-ten, axis=1, kind="stable")
     first, two = order[:, 0] == genre, (order[:, :2] == genre[:, None]).any(axis=1)
     clear = ten.max(axis=1) >= limit
+    if long is not None:
+        clear &= long
     return {
         "rows": len(genre),
         "first": _share(first),
@@ -40,19 +47,21 @@ def shares(probabilities: Float64Array, genre: Int64Array, limit: float) -> Figu
     }
 
 
-def curve(probabilities: Float64Array, genre: Int64Array) -> list[Figures]:
+def curve(
+    probabilities: Float64Array, genre: Int64Array, long: BoolArray | None = None
+) -> list[Figures]:
     """Return the share clear and the share right among them at every limit of the grid."""
-    return [{"limit": limit, **shares(probabilities, genre, limit)} for limit in GRID]
+    return [{"limit": limit, **shares(probabilities, genre, limit, long)} for limit in GRID]
 
 
-def limit_of(outside: Figures, inside: Sequence[Figures]) -> float:
+def limit_of(music: Sequence[Figures], *others: Sequence[Figures]) -> float:
     """Return the lowest limit of the grid at which clear answers are right often enough.
 
-    Outside, the lower bound of the share right must reach `RIGHT`; inside, each share itself.
+    Of `music` the lower bound of the share right must reach `RIGHT`, of the others each share.
     """
-    for i, found in enumerate(outside):
-        inner = [each[i]["right_if_clear"] for each in inside]
-        if found["right_if_clear_95"][0] >= RIGHT and min(inner) >= RIGHT:
+    for i, found in enumerate(music):
+        shares_right = [each[i]["right_if_clear"] for each in others]
+        if found["right_if_clear_95"][0] >= RIGHT and min(shares_right, default=1.0) >= RIGHT:
             return float(found["limit"])
     return NEVER
 

@@ -21,15 +21,16 @@ import numpy.typing as npt
 from head_data import OTHER
 from head_features import Table
 from head_genre import FOLK, FOLK_SHARE, GENRES, folk_tag
-from head_gtzan import GTZAN_GENRES, Taggrams, artists_of, balanced
-from head_linear import SoftmaxRegression, fit_softmax_regression
-from head_outside import is_loop
+from head_gtzan import GTZAN_GENRES, ROWS_PER_SEGMENT, Taggrams, artists_of, balanced
+from head_linear import SoftmaxRegression, fit_linear, fit_softmax_regression
+from head_outside import Maker, is_loop
+from head_yardstick import GENRE_RECIPE
 from scipy.optimize import minimize_scalar
 
 from audiorec.labelling.train import grouped_folds
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.heads import softmax
-from audiorec.tagger.song_labels import CLIP, EMBEDDING, SongLabels, columns
+from audiorec.tagger.song_labels import CLEAR_SEGMENTS, CLIP, EMBEDDING, SongLabels, columns
 from audiorec.tagger.vectors import BLOCKS, shipped_sound
 from audiorec.tagger.weights import MSD
 from audiorec.types import Float64Array, Int64Array
@@ -37,12 +38,26 @@ from audiorec.types import Float64Array, Int64Array
 STYLES = ("disco", "reggae")  # outside the ten, of the labelled lists
 CLASSES = (*GENRES, *STYLES, "none")
 NONE = len(CLASSES) - 1
-L2 = 1.0
+L2 = 2.0
 RIDGE = 30.0  # of the estimate of an embedding, in rows
 SMALLEST = 1e-4  # a tag's probability; a smaller one is noise
 FOLDS = 5
-WHOLE, PART = 10_000, 6  # segments of a row
+WHOLE, PART = 10_000, CLEAR_SEGMENTS  # segments of a row
 LOOP_WEIGHT = 0.25
+# Makers of the pieces that only this head reads (`head_packages.TAGGED`).
+TAGGED_MAKERS = (
+    Maker(corpus="cello", genre="classical"),
+    Maker(corpus="eliminator", genre="classical"),
+    Maker(corpus="flute", genre="classical"),
+    Maker(corpus="hasi50", genre="folk"),
+    Maker(corpus="middle-finger", genre="metal"),
+    Maker(corpus="tgfcoder", genre="blues"),
+    Maker(corpus="k-pone", genre="rock", marks=("Motorway", "TheSkylands")),
+    Maker(corpus="k-pone", genre="electronic", marks=("Cocktail",)),
+    Maker(corpus="askyel", genre="electronic"),
+    Maker(corpus="dj-helium", genre="electronic"),
+    Maker(corpus="parapraxis", genre="electronic"),
+)
 NO_GENRE = ("jingju_arias",)  # music outside the ten
 StrArray = npt.NDArray[np.str_]
 
@@ -58,12 +73,14 @@ class SongRows:
         tags are known.
     genre : ndarray, shape (n,), int64
         Index in `CLASSES`.
+    segments : ndarray, shape (n,), int64
     corpus, group, track : ndarray, shape (n,), str
         What is left out together: a maker or an artist is a group.
     """
 
     columns: Float64Array
     genre: Int64Array
+    segments: Int64Array
     corpus: StrArray
     group: StrArray
     track: StrArray
@@ -109,6 +126,7 @@ def recordings(table: Table, genre: Int64Array, group: StrArray, *, part: int = 
     return SongRows(
         columns=columns(embedding, means(table.msd.tags).astype(np.float16)),
         genre=genre[first],
+        segments=np.bincount(number),
         corpus=table.corpus[first],
         group=group[first],
         track=table.track[first],
@@ -126,10 +144,12 @@ def of_taggrams(taggrams: Taggrams) -> SongRows:
     """Return one row per track of which only the tags are known."""
     tracks, first = np.unique(taggrams.track, return_index=True)
     mean = np.array([taggrams.tags[taggrams.track == track].mean(axis=0) for track in tracks])
+    rows = np.array([np.count_nonzero(taggrams.track == track) for track in tracks])
     known = columns(np.full((len(tracks), EMBEDDING), np.nan), mean.astype(np.float16))
     return SongRows(
         columns=known,
         genre=np.array([CLASSES.index(GTZAN_GENRES[i]) for i in taggrams.genre[first]], np.int64),
+        segments=rows // ROWS_PER_SEGMENT,
         corpus=np.full(len(tracks), "taggrams"),
         group=taggrams.artist[first],
         track=tracks,
@@ -182,11 +202,11 @@ def targets(rows: SongRows) -> Float64Array:
     return found
 
 
-def fit(rows: SongRows, *, l2: float = L2) -> SoftmaxRegression:
+def fit(rows: SongRows) -> SoftmaxRegression:
     """Fit the classes to labelled rows; a class counts the same, however many rows it has."""
     full = with_embedding(rows, rows)
     weights = balanced(full.group, full.genre)
-    return fit_softmax_regression(full.columns, targets(full), weights, l2=l2, clip=CLIP)
+    return fit_softmax_regression(full.columns, targets(full), weights, l2=L2, clip=CLIP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,7 +224,9 @@ class Songs:
     sounds : SongRows
         None of the classes.
     parts : SongRows
-        Parts of 18 s of half minutes and pieces, only to learn from.
+        Parts of 21 s of half minutes and pieces, only to learn from.
+    tagged : SongRows
+        Pieces of single makers, only to judge by: one of them must not stand for a genre.
     """
 
     half: SongRows
@@ -213,6 +235,7 @@ class Songs:
     outside: SongRows
     sounds: SongRows
     parts: SongRows
+    tagged: SongRows
 
     @property
     def gtzan(self) -> SongRows:
@@ -221,7 +244,7 @@ class Songs:
 
     @property
     def all(self) -> SongRows:
-        """All rows."""
+        """All rows that are learnt from."""
         return joined([self.gtzan, self.outside, self.sounds, self.parts])
 
 
@@ -237,16 +260,35 @@ class LeftOut:
         return softmax(self.logits / temperature)
 
 
-def makers_left_out(songs: Songs, *, l2: float = L2) -> LeftOut:
+Logits = Callable[[SongRows], Float64Array]  # rows ▶ (n, classes)
+Learn = Callable[[SongRows], Logits]
+
+
+def learn(rows: SongRows) -> Logits:
+    """Fit to rows, and return what gives the logits of others."""
+    model = fit(rows)
+    return lambda others: model.logits(with_embedding(others, rows).columns)
+
+
+def learn_tags(rows: SongRows) -> Logits:
+    """Fit as the head of the vector is: ten genres, by tags alone."""
+    known = rows.rows(rows.genre < len(GENRES))
+    wanted, weights = targets(known)[:, : len(GENRES)], balanced(known.group, known.genre)
+    model = fit_linear(known.tags, wanted, weights, recipe=GENRE_RECIPE)
+    return lambda others: model.logits(others.tags)
+
+
+def makers_left_out(songs: Songs, how: Learn = learn) -> LeftOut:
     """Judge each piece of another maker by a fit that heard nothing of that maker."""
-    return left_out(songs.outside, songs.outside.group, _groups, songs.all, l2=l2)
+    rows = joined([songs.outside, songs.tagged])
+    return left_out(rows, rows.group, _groups, songs.all, how)
 
 
-def gtzan_left_out(songs: Songs, *, by_track: bool = False, l2: float = L2) -> LeftOut:
+def gtzan_left_out(songs: Songs, how: Learn = learn, *, by_track: bool = False) -> LeftOut:
     """Judge GTZAN's rows in five folds along artists, or along tracks."""
     rows, name = songs.gtzan, _tracks if by_track else _groups
     fold = grouped_folds(name(rows), rows.genre, folds=FOLDS, seed=0)
-    return left_out(rows, fold, name, songs.all, l2=l2)
+    return left_out(rows, fold, name, songs.all, how)
 
 
 def left_out(
@@ -254,16 +296,17 @@ def left_out(
     fold: npt.NDArray[Any],
     name: Callable[[SongRows], StrArray],
     every: SongRows,
-    *,
-    l2: float,
+    how: Learn,
 ) -> LeftOut:
     """Judge the rows of each fold by a fit to all rows of other names."""
-    logits = np.zeros((len(rows), len(CLASSES)))
+    parts = {}
     for held in np.unique(fold):
         judged = rows.rows(fold == held)
         heard = every.rows(~np.isin(name(every), name(judged)))
-        judged = with_embedding(judged, heard)
-        logits[fold == held] = fit(heard, l2=l2).logits(judged.columns)
+        parts[held] = how(heard)(judged)
+    logits = np.zeros((len(rows), next(iter(parts.values())).shape[1]))
+    for held, found in parts.items():
+        logits[fold == held] = found
     return LeftOut(rows=rows, logits=logits)
 
 

@@ -11,8 +11,8 @@ target=$1
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$target/.packages"
 sources=$(PYTHONPATH="$here" uv run --quiet --project "$here/.." python -c \
-  'from head_packages import FETCHED, SOUNDTRACKS
-print(*sorted({c.source for c in FETCHED} | set(SOUNDTRACKS)))')
+  'from head_packages import FETCHED, LOOPS, SOUNDTRACKS
+print(*sorted({c.source for c in (*FETCHED, *LOOPS)} | set(SOUNDTRACKS)))')
 target=$(cd "$target" && pwd)
 for source in $sources; do
   name=${source%%==*}

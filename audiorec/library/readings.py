@@ -12,6 +12,7 @@ Mean scores, segments and status come from ``vecs.parquet``; which segments have
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,20 @@ from audiorec.files.arrow import floats, matrix
 from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import html_table, text_table
 from audiorec.library.seeds import unchanged_rows
+from audiorec.search.stored_labels import stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.tagger.reading import Reading, read_means, read_scores, voiced_share
+from audiorec.tagger.reading import GENRE, Reading, read_means, read_scores, voiced_share
+from audiorec.tagger.song_labels import SongLabels
 from audiorec.tagger.weights import MSD
 from audiorec.types import Int64Array, ScoreSeries, Status
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.pipeline import Song
 
 BLOCK_ROWS = 1_024  # songs whose score series are held in memory
 
@@ -82,7 +86,8 @@ def each_reading(
         songs = store.rows(block.tolist())
         known = {s["song_id"] for s in songs if series is not None and s["song_id"] in series}
         scores = series.read(known) if series is not None and known else {}
-        for song, mean in zip(songs, means, strict=True):
+        labels = stored_labels(store, block)
+        for n, (song, mean) in enumerate(zip(songs, means, strict=True)):
             found = scores.get(song["song_id"])
             yield read_means(
                 store.metadata.classes,
@@ -90,7 +95,24 @@ def each_reading(
                 segments=song["segments"],
                 status=Status(song["status"]),
                 voiced=None if found is None else voiced_share(store.metadata.classes, found),
+                label=None if labels is None else SongLabels.shipped().label(labels, n),
             )
+
+
+def reading_of(song: "Song") -> Reading:
+    """Return the reading of a decoded song.
+
+    Parameters
+    ----------
+    song : Song
+        Of an extractor with ``sound``; without, its genre is that of its scores, and not clear.
+    """
+    labels, lists = SongLabels.shipped(), song.lists
+    label = None
+    if labels.fits(song.series.classes) and "heard_tags" in lists:
+        found = labels.of(lists["embedding"][None], lists["heard_tags"][None])
+        label = labels.label(found.heard_long(np.array([len(song.series)])), 0)
+    return read_scores(song.series, song.info.status, label=label)
 
 
 def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
@@ -160,8 +182,9 @@ class Readings(dict[str, Reading]):
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame`, indexed by ``song_id``.
 
-        Columns: for each head its class and that class's mean score (``genre``,
-        ``genre_score``), then ``voiced``, ``segments`` and ``remark``.
+        Columns: for each head its class and that class's score (``genre``, ``genre_score``),
+        whether the genre is clear (``genre_clear``), ``styles``, ``voiced``, ``segments`` and
+        ``remark``.
 
         Raises
         ------
@@ -284,22 +307,26 @@ def _read(
     known = iter(readings(store, [row for row in rows if row is not None]) if store else ())
     opened = [source.path for source, row in zip(sources, rows, strict=True) if row is None]
     workers = max(1, min(jobs or os.cpu_count() or 1, len(opened)))
-    with song_reader(config, jobs=workers) as reader:
+    with song_reader(replace(config, sound=True), jobs=workers) as reader:
         songs = reader.read_each(opened)
         for row in rows:
             song = next(songs) if row is None else next(known)
             if isinstance(song, (SongError, Reading)):
                 yield song
             else:
-                yield read_scores(song.series, song.info.status)
+                yield reading_of(song)
 
 
 def _columns(reading: Reading) -> dict[str, Any]:
     """Return the columns of a reading: each head's class and score, then the rest."""
     columns: dict[str, Any] = {}
     for head, label in reading.best.items():
+        scores = reading.likely if head == GENRE else reading.scores[head]
         columns[head] = label
-        columns[f"{head}_score"] = None if label is None else reading.scores[head][label]
+        columns[f"{head}_score"] = None if label is None else scores[label]
+    if GENRE in reading.best:
+        columns["genre_clear"] = reading.genre_clear
+        columns["styles"] = " ".join(reading.styles)
     return {
         **columns,
         "voiced": reading.voiced,

@@ -84,11 +84,12 @@ def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[st
 
 
 def wanted_fields(
-    store: VectorStore, fields: Sequence[str], rows: Int64Array
-) -> list[dict[str, tuple[str, ...]]]:
+    store: VectorStore, fields: Sequence[str], rows: Int64Array, *, unclear: bool = False
+) -> tuple[list[dict[str, tuple[str, ...]]], int]:
     """Return one mapping of field to values for each song; fields without a value are omitted.
 
-    Raises `AudiorecError` if moods are requested and the store has no `heard_tags`.
+    A genre that is not clear is omitted too unless `unclear` is set; the second result says how
+    many were. Raises `AudiorecError` if moods are requested and the store has no `heard_tags`.
 
     Parameters
     ----------
@@ -98,13 +99,15 @@ def wanted_fields(
     rows : ndarray, shape (m,), int64
     """
     moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
-    found = []
+    found, left_out = [], 0
     for row, reading in zip(rows.tolist(), each_reading(store, rows, None), strict=True):
+        is_unclear = reading.genre_clear is False and not unclear
+        left_out += is_unclear and any(GENRE in field.lower() for field in fields)
         values: dict[str, tuple[str, ...]] = {}
         for wanted in fields:
             name = wanted.removeprefix(OWN).lower()
             if name != MOOD:
-                label = reading.best.get(name)
+                label = None if name == GENRE and is_unclear else reading.best.get(name)
                 text = label if label is None or wanted != GENRE else _spelled(label)
                 words: tuple[str, ...] = () if text is None else (_plain(text),)
             else:
@@ -112,7 +115,7 @@ def wanted_fields(
             if words:
                 values[wanted] = words
         found.append(values)
-    return found
+    return found, left_out
 
 
 def _plain(text: str) -> str:
@@ -186,11 +189,14 @@ class Retagging:
         Input of `audiorec.retagging.job.restore`; None if nothing was written.
     elsewhere : int
         Songs of the store outside the roots, which were skipped.
+    unclear : int
+        Songs that get no genre because theirs is not clear.
     """
 
     songs: tuple[Retagged, ...]
     undo_file: Path | None = None
     elsewhere: int = 0
+    unclear: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -209,6 +215,7 @@ def retag(
     fields: Sequence[str] | None = None,
     write: bool = False,
     replace: bool = False,
+    unclear: bool = False,
     keep_mtime: bool = False,
     undo_file: str | Path | None = None,
     jobs: int = 1,
@@ -229,6 +236,8 @@ def retag(
         Write to the files. A field that already has a value is kept.
     replace : bool
         Overwrite fields that have another value.
+    unclear : bool
+        Write a genre that is not clear as well (`audiorec.tagger.song_labels`).
     keep_mtime : bool
         Keep the files' modification times; by default they change, so that music servers notice.
     undo_file : path, optional
@@ -260,7 +269,7 @@ def retag(
     chosen, elsewhere = _below(store, places)
     rows = np.asarray([row for row, _, _ in chosen], np.int64)
     hashes = store.column("content_hash").to_pylist()
-    wanted = wanted_fields(store, names, rows)
+    wanted, left_out = wanted_fields(store, names, rows, unclear=unclear)
     changes = [
         Change(
             root=root,
@@ -285,7 +294,7 @@ def retag(
         if undo_path.stat().st_size == 0:
             undo_path.unlink()
         undo_path = None
-    return Retagging(songs=tuple(songs), undo_file=undo_path, elsewhere=elsewhere)
+    return Retagging(songs=tuple(songs), undo_file=undo_path, elsewhere=elsewhere, unclear=left_out)
 
 
 def checked_roots(roots: Sequence[str | Path]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
 from audiorec.search.space import choose_space, open_space
+from audiorec.search.stored_labels import with_labels
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 
@@ -125,7 +126,8 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
 def top_classes(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
     """Return each head's classes, and the number of every song's top class: (n,), int64.
 
-    The top class has the highest mean score. Without mean statistics the result is empty.
+    The top class has the highest mean score; the genre is that of the whole song where it is known
+    (`audiorec.search.stored_labels`). Without mean statistics the result is empty.
     """
     metadata = store.metadata
     if "mean" not in metadata.statistics:
@@ -137,7 +139,7 @@ def top_classes(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Arr
     return {
         head: (
             tuple(metadata.classes[n].partition("/")[2] for n in numbers),
-            means[:, numbers].argmax(axis=1),
+            with_labels(store, head, means[:, numbers].argmax(axis=1)),
         )
         for head, numbers in heads.items()
     }

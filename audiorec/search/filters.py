@@ -8,7 +8,8 @@
 ===============  ==================  ======================================================
 name             operators           value
 ===============  ==================  ======================================================
-a head           ``= !=``            a class: the one with the highest mean score
+a head           ``= !=``            a class: the likeliest one of the song
+style            ``= !=``            a style that is clear: ``disco``; ``""`` for none
 a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
                                      ``jazz`` if no other head has one
 artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
@@ -53,8 +54,10 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
 from audiorec.runs.timing import punctual
+from audiorec.search.stored_labels import stored_labels, with_labels
 from audiorec.store.schema import ATTRIBUTE, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
+from audiorec.tagger.song_labels import SongLabels
 from audiorec.types import (
     SCALES,
     TONICS,
@@ -122,7 +125,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
-DURATION = "duration"
+DURATION, STYLE = "duration", "style"
 MAX_LETTERS = 10_000  # of all conditions together
 MAX_VALUES = 200  # of all conditions together
 WILDCARDS = "*?"
@@ -342,6 +345,8 @@ class _Tests:
             return _number(condition, seconds, _seconds)
         if name in self.heads:
             return self._head(condition)
+        if name == STYLE:
+            return self._style(condition)
         if name not in self.labels and is_attribute(self.store, name):
             return self._attribute(condition)
         if "." in name or "/" in name or name in self.labels:
@@ -353,7 +358,7 @@ class _Tests:
         example = self.store.metadata.classes[0].replace("/", ".", 1)
         raise InputError(
             f"{condition}: unknown name {name!r}; there are the heads {', '.join(self.heads)}, "
-            f"their classes, such as {example}, and {', '.join((*TEXT_COLUMNS, DURATION))}"
+            f"their classes, such as {example}, and {', '.join((*TEXT_COLUMNS, DURATION, STYLE))}"
         )
 
     @cached_property
@@ -361,7 +366,7 @@ class _Tests:
         return mean_scores(self.store)
 
     def _head(self, condition: Condition) -> BoolArray:
-        """Compare the class with the highest mean score; ties go to the first."""
+        """Compare the likeliest class; ties of mean scores go to the first."""
         labels = self.heads[condition.name]
         _check_operator(condition)
         for value in condition.values:
@@ -372,7 +377,21 @@ class _Tests:
         names = self.store.metadata.classes
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
         wanted = [labels.index(value) for value in condition.values]
-        return _signed(condition, np.isin(self._means[:, columns].argmax(axis=1), wanted))
+        best = with_labels(self.store, condition.name, self._means[:, columns].argmax(axis=1))
+        return _signed(condition, np.isin(best, wanted))
+
+    def _style(self, condition: Condition) -> BoolArray:
+        """Compare the styles that are clear; none are in a store without labels."""
+        _check_operator(condition)
+        names, found = SongLabels.shipped().styles, stored_labels(self.store)
+        clear = np.zeros((len(self.store), len(names))) if found is None else found.style_clear
+        fits = np.zeros(len(self.store), np.bool_)
+        for value in condition.values:
+            if value and value not in names:
+                there = ", ".join(names)
+                raise InputError(f"{condition}: unknown style {value!r}; there are: {there}")
+            fits |= clear[:, names.index(value)] > 0 if value else ~clear.any(axis=1)
+        return _signed(condition, fits)
 
     def _attribute(self, condition: Condition) -> BoolArray:
         """Compare tempo, key or a mood; an unknown value meets only ``!=``."""

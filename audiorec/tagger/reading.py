@@ -4,15 +4,18 @@
     means (H,), segments, Status ──read_means──▶ the same `Reading`, from a store's row
 
 A song that is silent, shorter than three segments, or more likely not music than music gets no
-genre.
+genre. The genre is that of the whole song (`audiorec.tagger.song_labels`) where it is known, and
+says whether it is sure; by the scores alone it never is.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from audiorec.files.visible import visible
+from audiorec.tagger.song_labels import SongLabel, SongLabels
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
@@ -22,6 +25,8 @@ NOT_MUSIC = "other"
 PERHAPS = "perhaps not music"
 FIRST = 3  # classes shown for a head with more than `FEW`
 FEW = 4
+TWO = 2  # genres that an unclear song may have
+GENRE, UNCLEAR = "genre", "unclear"
 EVEN = 0.5  # from this score on, "not music" outweighs all music classes together
 
 
@@ -40,6 +45,11 @@ class Reading:
     segments : int
     remark : str
         Why a class is missing or may be wrong; empty otherwise.
+    genre_clear : bool or None
+        Whether the genre is sure enough to be stated alone; None if there is none, or it is the
+        answer of a head of your own, of which nobody measured when it is right.
+    label : SongLabel or None
+        Genre and styles of the whole song; None if they are not known or would not be reliable.
     """
 
     best: Mapping[str, str | None]
@@ -47,22 +57,81 @@ class Reading:
     voiced: float | None
     segments: int
     remark: str = ""
+    genre_clear: bool | None = None
+    label: SongLabel | None = None
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles outside the genres that are clear."""
+        return () if self.label is None else self.label.styles
+
+    @property
+    def likely(self) -> Mapping[str, float]:
+        """Genres and styles of the song, or else its genre scores, the likeliest first."""
+        if self.best.get(GENRE) is None:
+            return {}
+        return self.scores[GENRE] if self.label is None else self.label.likely
+
+    def genre_facts(self) -> dict[str, Any]:
+        """Return the genre as plain values; empty for a song without one.
+
+        Keys: ``words`` (`genre_words`), ``clear``, ``likely`` (probabilities of the first three
+        genres and styles), ``styles``.
+        """
+        if not self.genre_words:
+            return {}
+        likely = dict(list(self.likely.items())[:FIRST])
+        return {
+            "words": self.genre_words,
+            "clear": self.genre_clear,
+            "likely": {name: round(value, 4) for name, value in likely.items()},
+            "styles": list(self.styles),
+        }
+
+    @property
+    def genre_words(self) -> str:
+        """What to call the song: ``jazz``, or ``unclear: blues or rock``; empty without a genre.
+
+        Just ``unclear`` if it is rather none of the genres and styles.
+
+        Examples
+        --------
+        >>> label = SongLabel(
+        ...     likely={"rock": 0.5, "blues": 0.4}, genre="rock", genre_clear=False, styles=()
+        ... )
+        >>> Reading(
+        ...     best={"genre": "rock"}, scores={}, voiced=None, segments=9, genre_clear=False,
+        ...     label=label,
+        ... ).genre_words
+        'unclear: rock or blues'
+        """
+        if self.styles:
+            return self.styles[0]
+        first = list(self.likely)[:TWO]
+        if not first or self.genre_clear is not False:
+            return "".join(first[:1])
+        rather_none = sum(self.likely.values()) < EVEN
+        return UNCLEAR if rather_none else f"{UNCLEAR}: {' or '.join(first)}"
 
     def __repr__(self) -> str:
         """Return a summary in one line."""
         heads = []
         for head, scores in self.scores.items():
             if self.best.get(head) is not None:
-                first = list(scores.items())[: FIRST if len(scores) > FEW else 1]
+                kept = self.likely if head == GENRE else scores
+                first = list(kept.items())[: FIRST if len(scores) > FEW else 1]
                 named = ", ".join(f"{label} {score:.2f}" for label, score in first)
-                heads.append(f"{head} {named}")
+                unclear = "unclear " if head == GENRE and self.genre_clear is False else ""
+                heads.append(f"{unclear}{head} {named}")
         voiced = [] if self.voiced is None else [f"voiced {self.voiced:.2f}"]
         remark = [self.remark] if self.remark else []
         parts = [*heads, *voiced, f"{self.segments} segment{'s' * (self.segments != 1)}", *remark]
         return visible(f"Reading({'; '.join(parts)})")
 
 
-def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
+def read_scores(
+    series: ScoreSeries, status: Status = Status.OK, *, label: SongLabel | None = None
+) -> Reading:
     """Interpret a score series.
 
     Parameters
@@ -71,6 +140,8 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
         One or more segments.
     status : Status
         Status of the audio.
+    label : SongLabel, optional
+        Genre and styles of the whole song.
 
     Examples
     --------
@@ -88,6 +159,7 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
         segments=len(series),
         status=status,
         voiced=voiced_share(series.classes, series.scores),
+        label=label,
     )
 
 
@@ -98,6 +170,7 @@ def read_means(
     segments: int,
     status: Status = Status.OK,
     voiced: float | None = None,
+    label: SongLabel | None = None,
 ) -> Reading:
     """Interpret the mean scores of a song, shape (H,), as stored in its vector.
 
@@ -110,16 +183,30 @@ def read_means(
     """
     heads: dict[str, dict[str, float]] = {}
     for name, value in zip(classes, means, strict=True):
-        head, _, label = name.partition("/")
-        heads.setdefault(head, {})[label] = float(value)
+        head, _, word = name.partition("/")
+        heads.setdefault(head, {})[word] = float(value)
     scores = {h: dict(sorted(s.items(), key=lambda item: -item[1])) for h, s in heads.items()}
     best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
     remark = _remark(segments, status, scores.get("version", {}))
     if remark and remark != PERHAPS:
-        best = {head: None if head != "version" else label for head, label in best.items()}
+        best = {head: None if head != "version" else word for head, word in best.items()}
     if status is Status.SILENT:
         best = dict.fromkeys(best)
-    return Reading(best=best, scores=scores, voiced=voiced, segments=segments, remark=remark)
+    clear: bool | None = None
+    label = label if best.get(GENRE) else None
+    if label is not None:
+        best[GENRE] = label.genre
+    if best.get(GENRE) and SongLabels.shipped().fits(classes):
+        clear = label is not None and label.genre_clear and not remark
+    return Reading(
+        best=best,
+        scores=scores,
+        voiced=voiced,
+        segments=segments,
+        remark=remark,
+        genre_clear=clear,
+        label=label,
+    )
 
 
 def voiced_share(classes: Sequence[str], scores: FloatArray) -> float | None:

@@ -7,7 +7,7 @@ to one. This head reads what a store keeps of a whole song, so it decodes nothin
 that a song is none of its ten genres: it knows styles beside them, and a last class has learnt from
 speech, noise and opera. A genre is clear if its probability reaches a limit from which, on music by
 makers that the head never heard, at least four of five answers are right
-(``docs/model_cards/song_labels.md``); so is a style.
+(``docs/model_cards/song_labels.md``); so is a style. Nothing is clear of less than 20 s.
 
 ``scripts/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better one
 changes what is shown of a store, and nothing in it.
@@ -15,7 +15,8 @@ changes what is shown of a store, and nothing in it.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -27,15 +28,17 @@ from audiorec.errors import ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.heads import softmax
 from audiorec.tagger.weights import data_folder, read_shipped
-from audiorec.types import BoolArray, Float64Array, FloatArray
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 FILE = "song_labels.safetensors"
-SHA256 = "63552589d96637483cb6aa61de5bf51cc566ab4d5e73094543557e66cb73998b"
+SHA256 = "2f0b004b7d6d4466dc2aad72acfd253198f1f7abc459ee7241ca15f8077329c4"
 METADATA_KEY = "audiorec_song_labels"
 FORMAT_VERSION = 1
 EMBEDDING = 624  # numbers of a song: `audiorec.tagger.vectors.SoundProjection.embedding`
 TAGS = OUTPUT_WIDTHS["tags"]
 WIDTH = EMBEDDING + TAGS
+CLEAR_SEGMENTS = 7  # a song of which less is heard, 20 s, may be a loop or the bridge of a song
+HEAD = "genre/"  # of the score columns
 CLIP = 4.0  # standard deviations beyond which a number says no more
 
 Numbers = npt.NDArray[np.floating]
@@ -63,6 +66,36 @@ class FoundLabels:
     genre_clear: BoolArray
     styles: FloatArray
     style_clear: BoolArray
+
+    def heard_long(self, segments: Int64Array) -> "FoundLabels":
+        """Return the same, with nothing clear of songs of fewer than `CLEAR_SEGMENTS`."""
+        long = segments >= CLEAR_SEGMENTS
+        return replace(
+            self,
+            genre_clear=self.genre_clear & long,
+            style_clear=self.style_clear & long[:, None],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongLabel:
+    """Labels of one song, by name.
+
+    Attributes
+    ----------
+    likely : mapping of str to float
+        Probability of each genre and style, the likeliest first.
+    genre : str
+        The likeliest of the genres.
+    genre_clear : bool
+    styles : tuple of str
+        Those that are clear.
+    """
+
+    likely: Mapping[str, float]
+    genre: str
+    genre_clear: bool
+    styles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,6 +180,25 @@ class SongLabels:
             styles=styles,
             style_clear=styles >= self.style_limits,
         )
+
+    def label(self, found: FoundLabels, number: int) -> SongLabel | None:
+        """Return the labels of one of the songs found; None for one without an embedding."""
+        genre, styles = found.genre[number], found.styles[number]
+        if not np.isfinite(genre).all():
+            return None
+        values = np.concatenate([genre, styles]).tolist()
+        named = zip((*self.genres, *self.styles), values, strict=True)
+        return SongLabel(
+            likely=dict(sorted(named, key=lambda item: -item[1])),
+            genre=self.genres[int(genre.argmax())],
+            genre_clear=bool(found.genre_clear[number]),
+            styles=tuple(np.array(self.styles)[found.style_clear[number]].tolist()),
+        )
+
+    def fits(self, classes: Sequence[str]) -> bool:
+        """Return whether score columns, such as ``genre/jazz``, have these very genres."""
+        own = (name.removeprefix(HEAD) for name in classes if name.startswith(HEAD))
+        return tuple(own) == self.genres
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file and return the file's SHA-256."""

@@ -27,6 +27,7 @@ from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
+from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
 from audiorec.types import FloatArray, string_array
 
@@ -177,6 +178,9 @@ class SongColumns:
         }
         for head, (_, best) in self._likeliest.items():
             columns[f"head:{head}"] = best.astype(np.uint8)
+        labels = stored_labels(self.library)
+        if labels is not None:
+            columns["genre_clear"] = labels.genre_clear.astype(np.uint8)
         if "mean" in self.library.metadata.statistics:
             means = mean_scores(self.library)
             columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()

@@ -62,6 +62,7 @@ class SongView:
         if reading is not None:
             document["reading"] = {
                 "best": dict(reading.best),
+                "genre": reading.genre_facts(),
                 "scores": {h: _rounded(s) for h, s in reading.scores.items()},
                 "voiced": reading.voiced,
                 "remark": reading.remark,

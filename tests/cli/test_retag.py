@@ -56,7 +56,9 @@ def test_by_default_nothing_is_written(home, audiorec):
 def test_tags_go_in_nothing_is_decoded_again_and_the_undo_gives_all_back(home, audiorec):
     before = contents(home)
     vectors = read_vectors(home)
-    code, out, _ = audiorec("retag", "music/in", "--write", "--field", "genre", "--json")
+    code, out, _ = audiorec(
+        "retag", "music/in", "--write", "--field", "genre", "--unclear", "--json"
+    )
     done = json.loads(out)
     assert code == 0
     assert done["schema"] == "audiorec/retag/1"
@@ -78,6 +80,24 @@ def test_tags_go_in_nothing_is_decoded_again_and_the_undo_gives_all_back(home, a
     code, out, _ = audiorec("retag", "music", "--undo", undo, "--write")
     assert (code, out.count("restored")) == (0, 2)
     assert contents(home) == before
+
+
+def test_a_genre_that_is_not_clear_is_written_only_on_request(home, audiorec, monkeypatch):
+    from audiorec.library.library import open_store
+
+    reading = open_store("vecs.parquet").classify("in/blues-band.mp3")
+    assert reading.genre_clear is False
+    code, out, err = audiorec("retag", "music/in/blues-band.mp3", "--json")
+    (song,) = json.loads(out)["songs"]
+    assert (code, list(song["put"])) == (0, ["AUDIOREC_VERSION"])
+    assert json.loads(out)["unclear"] == 1
+    assert "1 song with an unclear genre: none is written; to write it, add --unclear" in err
+    _, out, err = audiorec("retag", "music/in/blues-band.mp3", "--unclear", "--json")
+    (song,) = json.loads(out)["songs"]
+    assert song["put"]["AUDIOREC_GENRE"] == [reading.best["genre"]]
+    assert (json.loads(out)["unclear"], "unclear" in err) == (0, False)
+    _, out, err = audiorec("retag", "music/in/blues-band.mp3", "--field", "AUDIOREC_VERSION")
+    assert "unclear" not in err
 
 
 def read_vectors(home):

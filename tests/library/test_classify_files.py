@@ -30,9 +30,8 @@ def folder(tmp_path):
 def test_files_are_read_as_their_scores(folder):
     found = audiorec.classify(folder, jobs=2)
     assert list(found) == ["jazz-vibraphone.mp3", "silence.flac"]
-    assert found["jazz-vibraphone.mp3"] == read_scores(
-        audiorec.scores(folder / "jazz-vibraphone.mp3")
-    )
+    song = found["jazz-vibraphone.mp3"]
+    assert song == read_scores(audiorec.scores(folder / "jazz-vibraphone.mp3"), label=song.label)
     assert found["silence.flac"].remark == "silent"
     assert audiorec.classify([folder / "silence.flac"])["silence.flac"].remark == "silent"
 
@@ -100,7 +99,7 @@ def test_a_frame():
     frame = Readings([("a.mp3", reading()), ("b.mp3", reading(remark="silent"))]).to_pandas()
     assert frame.index.tolist() == ["a.mp3", "b.mp3"]
     assert list(frame.columns) == (
-        "version version_score genre genre_score voiced segments remark".split()
+        "version version_score genre genre_score genre_clear styles voiced segments remark".split()
     )
     assert frame.loc["a.mp3", "genre_score"] == 0.5
     assert frame["genre"].isna().tolist() == [False, True]

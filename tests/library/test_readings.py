@@ -24,13 +24,14 @@ def store(tmp_path_factory):
 def test_a_row_reads_as_its_file_does(store):
     found = dict(zip(store.ids, readings(store), strict=True))
     for name in CLIPS:
-        status = store.row(name)["status"]
-        assert found[name] == read_scores(
-            audiorec.scores(f"fixtures/audio/{name}"), audiorec.types.Status(status)
-        )
+        status = audiorec.types.Status(store.row(name)["status"])
+        series = audiorec.scores(f"fixtures/audio/{name}")
+        assert found[name] == read_scores(series, status, label=found[name].label)
+    assert found == dict(audiorec.classify([f"fixtures/audio/{name}" for name in CLIPS]))
     said = [found[name].remark for name in sorted(CLIPS)]
     assert all(map(str.startswith, said, REMARKS))
     assert found["jazz-vibraphone.mp3"].voiced is not None
+    assert found["jazz-vibraphone.mp3"].label.genre == "jazz"
 
 
 def test_rows_come_in_the_order_asked_for(store):

@@ -26,7 +26,7 @@ def tags(**means):
 def test_up_to_two_moods_the_strongest_first(path):
     heard = [tags(sad=0.2, Mellow=0.3, happy=0.15), tags(sad=0.09), None]
     add_lists(path, heard_tags=heard)
-    found = wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))
+    found, _ = wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))
     assert found == [{"mood": ("mellow", "sad")}, {}, {}]
 
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 MODEL = "musicnn_msd"
 TOP = 3  # genres per song
+GENRE = "genre"
+GENRE_COLUMNS = ("genre_clear", "styles")
+UNCLEAR_WIDTH = 22  # of "unclear: blues or rock"; longer ones fold
 REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
 SONG_WIDTH = 40
 
@@ -80,9 +83,9 @@ def classify(
 ) -> None:
     """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
-    Songs of the store are not decoded. Silence, speech and songs under three segments are
-    reported as such and get no genre. --tags prints the backbone's own tags of a song, segment by
-    segment, instead.
+    A genre that is not sure is shown as "unclear: blues or rock". Songs of the store are not
+    decoded. Silence, speech and songs under three segments get no genre. --tags prints the
+    backbone's own tags of a song, segment by segment, instead.
 
     Examples
     --------
@@ -120,11 +123,11 @@ def _agreed(
     from audiorec.extraction.backbones import extractor_config
     from audiorec.extraction.pipeline import Extractor
 
-    asked = extractor_config(heads, backbone)
+    asked = replace(extractor_config(heads, backbone), sound=True)
     if store is None:
         return None, found, asked
     try:
-        config = Extractor.for_store(store.metadata, heads=heads).config
+        config = Extractor.for_store(store.metadata, heads=heads, sound=True).config
         if backbone is not None and config.backbone != asked.backbone:
             raise SpecMismatchError(f"made by another backbone than {backbone!r}")
         return store, found, config
@@ -144,7 +147,7 @@ def _read(
 ) -> "Iterator[Line]":
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
-    from audiorec.tagger.reading import read_scores
+    from audiorec.library.readings import reading_of
 
     known = _known_readings(store, [one.row for one in found if one.row is not None])
     opened = [one.source.path for one in found if one.source is not None and one.is_opened]
@@ -164,7 +167,7 @@ def _read(
                 say(f"error: {song}")
                 failed.append(one.name)
                 continue
-            yield one.name, "file", read_scores(song.series, song.info.status)
+            yield one.name, "file", reading_of(song)
             flush()  # songs take seconds each: hand them to a pipe at once
 
 
@@ -201,6 +204,7 @@ def _document(line: "Line") -> dict[str, Any]:
         "song": name,
         "source": source,
         **dict(reading.best),
+        **_genre(reading),
         "scores": {head: dict(scores) for head, scores in reading.scores.items()},
         "voiced": reading.voiced,
         "segments": reading.segments,
@@ -208,16 +212,30 @@ def _document(line: "Line") -> dict[str, Any]:
     }
 
 
+def _genre(reading: "Reading") -> dict[str, Any]:
+    """Return what is known of the genre beside its name; nothing without a head for genres."""
+    if GENRE not in reading.best:
+        return {}
+    likely = dict(list(reading.likely.items())[:TOP])
+    return {
+        "genre_clear": reading.genre_clear,
+        "genre_likely": likely,
+        "styles": list(reading.styles),
+    }
+
+
 def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
     """Return the columns: the best classes of each head, of which a terminal shows one."""
     columns = [Column("song", width=SONG_WIDTH)]
+    has_genre = reading is not None and GENRE in reading.best
     for head, scores in reading.scores.items() if reading else ():
-        longest = max([len(head), *map(len, scores)])
+        longest = max([len(head), *map(len, scores), UNCLEAR_WIDTH * (head == GENRE)])
         for name, shown in [(head, True), *((f"{head}_{n}", False) for n in _more(head))]:
             columns.append(Column(name, width=longest, word=WORD, shown=shown))
             columns.append(Column(f"{name}_score", "score", width=5, right=True, shown=shown))
     columns += [
         Column("voiced", width=6, right=True),
+        *([Column(name, shown=False) for name in GENRE_COLUMNS] if has_genre else []),
         Column("segments", width=8, right=True, shown=False),
         Column("remark", width=REMARK_WIDTH, word=7),
     ]
@@ -233,23 +251,29 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
     row: list[object] = [name]
     for head in heads:
         count = len(_more(head)) + 1
-        best: list[Any] = list(reading.scores[head].items())[:count] if reading.best[head] else []
+        kept = reading.likely if head == GENRE else reading.scores[head]
+        best: list[Any] = list(kept.items())[:count] if reading.best[head] else []
         for label, score in best + [(None, None)] * (count - len(best)):
             row += [label, score]
+        if head == GENRE and sys.stdout.isatty():
+            row[-2 * count] = reading.genre_words
     # On a terminal `not music` is enough, without the explanation.
     remark = reading.remark.partition(":")[0] if sys.stdout.isatty() else reading.remark
-    return [*row, reading.voiced, reading.segments, remark]
+    genre = [reading.genre_clear, " ".join(reading.styles)] if GENRE in heads else []
+    return [*row, reading.voiced, *genre, reading.segments, remark]
 
 
 def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
     """Print one row per song, one column per class score; the first song determines the columns."""
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
-    out_lines(_csv_line(["song", *heads, "voiced", "segments", "remark", *names]))
+    beside = GENRE_COLUMNS if GENRE in heads else ()
+    out_lines(_csv_line(["song", *heads, *beside, "voiced", "segments", "remark", *names]))
     for song, _, reading in lines:
         values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
         best = [reading.best[h] or "" for h in heads]
-        row = [song, *best, reading.voiced, reading.segments, reading.remark, *values]
+        genre = [reading.genre_clear, " ".join(reading.styles)] if beside else []
+        row = [song, *best, *genre, reading.voiced, reading.segments, reading.remark, *values]
         out_lines(_csv_line(row))
 
 

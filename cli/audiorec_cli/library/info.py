@@ -180,7 +180,29 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
         head, _, label = name.partition("/")
         mean_scores.setdefault(head, {})[label] = round(float(value), 4)
     ordered = {h: dict(sorted(s.items(), key=lambda i: -i[1])) for h, s in mean_scores.items()}
-    return {"schema": "audiorec/song/1", **store.row(song_id), "mean_scores": ordered}
+    facts = {"genre": store.classify(song_id).genre_facts(), **_part(store, song_id)}
+    return {"schema": "audiorec/song/1", **store.row(song_id), **facts, "mean_scores": ordered}
+
+
+def _part(store: "Library", song_id: str) -> dict[str, Any]:
+    """Return where a song is most itself, of its scores beside the store; empty without them."""
+    from audiorec.library.readings import scores_beside
+    from audiorec.tagger.typical import typical_part
+
+    file, _ = scores_beside(store)
+    if file is None or song_id not in file:
+        return {}
+    start, end = typical_part(file.series(song_id), duration_s=store.row(song_id)["duration_s"])
+    return {"most_itself": {"start_s": start, "end_s": end}}
+
+
+def _genre(facts: Mapping[str, Any]) -> str:
+    """Format the genre: in words, then how likely the first ones are."""
+    return f"{facts['words']} ({_text(facts['likely'])})"
+
+
+def _span(part: Mapping[str, float]) -> str:
+    return f"{duration(part['start_s'])} to {duration(part['end_s'])}"
 
 
 def _moment(ns: int) -> str:
@@ -219,6 +241,8 @@ SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "duration_s": ("duration", duration),
     "claimed_s": ("duration by its header", duration),
     "loudness_lufs": ("loudness", "{:.1f} LUFS".format),
+    "genre": ("genre", _genre),
+    "most_itself": ("most itself from", _span),
 }
 
 

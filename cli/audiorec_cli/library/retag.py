@@ -8,7 +8,7 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
-from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
 from audiorec_cli.shared.extraction import limits_of
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
@@ -43,6 +43,9 @@ def retag(
     replace: Annotated[
         bool, writes("--replace", help="Overwrite fields that have another value.")
     ] = False,
+    unclear: Annotated[
+        bool, chooses("--unclear", help="Write genres that are not clear as well.")
+    ] = False,
     undo: Annotated[
         Path | None,
         writes(
@@ -70,9 +73,9 @@ def retag(
 ) -> None:
     """Write version, genre and mood into the tags of a store's songs; a dry run by default.
 
-    Existing fields and all other tags are kept. A file is replaced atomically by a copy verified to
-    hold the same audio; --undo restores every file byte for byte. Needs the extra retag, which
-    installs mutagen (GPL).
+    Existing fields and all other tags are kept; genres are written where they are clear. A file is
+    replaced atomically by a copy verified to hold the same audio; --undo restores every file byte
+    for byte. Needs the extra retag, which installs mutagen (GPL).
 
     Examples
     --------
@@ -83,7 +86,7 @@ def retag(
     from audiorec.retagging.job import restore
     from audiorec.retagging.job import retag as retag_songs
 
-    if undo is not None and (fields or replace or save_undo or keep_mtime):
+    if undo is not None and (fields or replace or unclear or save_undo or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
     output = f"{store.path}.retag" if undo is None else undo
@@ -103,6 +106,7 @@ def retag(
                         fields=fields or None,
                         write=write,
                         replace=replace,
+                        unclear=unclear,
                         keep_mtime=keep_mtime,
                         undo_file=save_undo,
                         jobs=jobs,
@@ -131,6 +135,7 @@ def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
             "undo_file": str(done.undo_file) if done.undo_file else None,
             "counts": done.counts,
             "elsewhere": done.elsewhere,
+            "unclear": done.unclear,
             "songs": [
                 {
                     "song_id": song.song_id,
@@ -153,6 +158,9 @@ def _say_summary(done: "Retagging", *, write: bool) -> None:
     say(", ".join(f"{count} {state}" for state, count in done.counts.items()))
     if done.elsewhere:
         say(f"{done.elsewhere} songs of the store lie elsewhere and were skipped")
+    if done.unclear:
+        songs = counted(done.unclear, "song")
+        say(f"{songs} with an unclear genre: none is written; to write it, add --unclear")
     if not write:
         say("dry run: nothing was written; to write, add --write")
     elif done.undo_file is not None:

@@ -72,12 +72,15 @@ export class Library {
     return this.numbers.duration[row];
   }
 
-  // "jazz" for the most likely class of a head; empty if a song is not music.
+  // "jazz" for the most likely class of a head, "jazz?" for a genre that is not sure; empty if a
+  // song is not music.
   best(head, row) {
     if (head !== "version" && !this.numbers.music[row]) return "";
     const code = this.numbers[`head:${head}`]?.[row];
     const name = this.about.heads[head]?.[code];
-    return name === undefined ? "" : this.words(head, name);
+    if (name === undefined) return "";
+    const isUnclear = head === "genre" && this.numbers.genre_clear?.[row] === 0;
+    return this.words(head, name) + (isUnclear ? "?" : "");
   }
 
   words(head, name) {

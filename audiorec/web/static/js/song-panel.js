@@ -66,8 +66,9 @@ function Song({ row }) {
 
 function Said({ song, library }) {
   if (!song?.reading) return html`<p class="said quiet">…</p>`;
-  const { best, remark, voiced } = song.reading;
-  const parts = Object.entries(best).filter(([, name]) => name).map(([head, name]) => library.words(head, name));
+  const { best, genre, remark, voiced } = song.reading;
+  const known = Object.entries(best).filter(([, name]) => name);
+  const parts = known.map(([head, name]) => (head === "genre" ? genre.words : library.words(head, name)));
   if (voiced !== null && voiced !== undefined && !remark) parts.push(voiced ? `a voice in ${Math.round(100 * voiced)} % of it` : "no voice");
   return html`<p class="said">${remark || parts.reverse().join(" · ") || "nothing certain"}</p>`;
 }

@@ -1,0 +1,106 @@
+"""`audiorec.search.stored_labels`: a store's songs, labelled by the columns that it keeps."""
+
+import numpy as np
+import pytest
+from made_labels import add_labels, use_hand_head
+from made_library import series, song, write_library
+from made_sound import add_lists
+
+from audiorec.errors import InputError
+from audiorec.library.readings import readings
+from audiorec.search.atlas import top_classes
+from audiorec.search.filters import matching, parse_conditions
+from audiorec.search.stored_labels import stored_labels
+from audiorec.store.store import VectorStore
+
+SONGS = ({"jazz": 0.9}, {"metal": 0.5, "pop": 0.45}, {"disco": 0.9}, None)
+METAL = (0.0, 9.0, 0.0)  # what the vectors of all songs say
+
+
+@pytest.fixture
+def path(tmp_path):
+    rows = [song(name, series(n, genre=METAL, segments=9)) for n, name in enumerate("abcd")]
+    return write_library(tmp_path, rows)
+
+
+@pytest.fixture
+def store(path, monkeypatch):
+    use_hand_head(monkeypatch)
+    return VectorStore.open(add_labels(path, SONGS))
+
+
+def test_songs_in_order_and_those_without_columns(store):
+    found = stored_labels(store)
+    assert found.genre_clear.tolist() == [True, False, False, False]
+    assert found.style_clear[:, 0].tolist() == [False, False, True, False]
+    assert np.isnan(found.genre).all(axis=1).tolist() == [False, False, False, True]
+    some = stored_labels(store, [3, 0])
+    np.testing.assert_array_equal(some.genre[1], found.genre[0])
+    assert np.isnan(some.genre[0]).all()
+    assert stored_labels(store, []).genre.shape == (0, 3)
+
+
+def test_a_store_without_the_columns_has_no_labels(path, monkeypatch):
+    assert stored_labels(VectorStore.open(path)) is None
+    use_hand_head(monkeypatch)
+    add_lists(path, sound_id="another network", heard_tags=[np.zeros(50)] * 4)
+    assert stored_labels(VectorStore.open(path)) is None
+
+
+def test_genres_of_a_head_of_ones_own_are_left_alone(path):
+    add_labels(path, SONGS)  # three genres, which are not those of the shipped head
+    store = VectorStore.open(path)
+    assert stored_labels(store) is None
+    assert {reading.genre_words for reading in readings(store)} == {"metal"}
+    assert {reading.genre_clear for reading in readings(store)} == {None}
+
+
+def test_readings_say_what_is_sure(store):
+    found = readings(store)
+    unclear = "unclear: metal or pop"  # the last song by its vector alone
+    assert [one.genre_words for one in found] == ["jazz", unclear, "disco", unclear]
+    assert [one.genre_clear for one in found] == [True, False, False, False]
+    assert [one.best["genre"] for one in found] == ["jazz", "metal", "jazz", "metal"]
+    assert [one.styles for one in found] == [(), (), ("disco",), ()]
+    assert found[0].genre_facts() == {
+        "words": "jazz",
+        "clear": True,
+        "likely": {"jazz": 0.9995, "metal": 0.0001, "pop": 0.0001},
+        "styles": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("conditions", "meet"),
+    [
+        ("genre=jazz", "ac"),
+        ("genre=metal", "bd"),
+        ("genre!=jazz", "bd"),
+        ("style=disco", "c"),
+        ("style!=disco", "abd"),
+        ('style=""', "abd"),
+        ('style=disco|""', "abcd"),
+        ("genre=jazz, style!=disco", "a"),
+        ("genre.metal>0.5", "abcd"),  # scores stay those of the vector
+    ],
+)
+def test_conditions_go_by_the_labels(store, conditions, meet):
+    mask = matching(store, parse_conditions(conditions))
+    assert "".join(np.array(store.ids)[mask]) == meet
+
+
+def test_conditions_that_cannot_be(store, path):
+    with pytest.raises(InputError, match=r"unknown style 'polka'; there are: disco"):
+        matching(store, parse_conditions("style=polka"))
+    with pytest.raises(InputError, match=r"compare style with = or !="):
+        matching(store, parse_conditions("style>disco"))
+
+
+def test_no_song_of_a_store_without_labels_has_a_style(path):
+    mask = matching(VectorStore.open(path), parse_conditions("style=disco"))
+    assert not mask.any()
+
+
+def test_the_map_and_the_page_name_the_same_genre(store):
+    names, numbers = top_classes(store)["genre"]
+    assert [names[n] for n in numbers] == ["jazz", "metal", "jazz", "metal"]

@@ -46,7 +46,7 @@ def test_one_song_by_name():
     first, second = head.label(labels, 0), head.label(labels, 1)
     assert list(first.likely)[:2] == ["metal", "pop"]
     assert (first.genre, first.genre_clear, first.styles) == ("metal", False, ())
-    assert (list(second.likely)[0], second.genre, second.styles) == ("disco", "jazz", ("disco",))
+    assert (next(iter(second.likely)), second.genre, second.styles) == ("disco", "jazz", ("disco",))
 
 
 def test_a_song_without_an_embedding_is_not_labelled():
@@ -139,5 +139,5 @@ def test_the_shipped_head_is_of_the_shipped_network_and_genres():
     assert labels.backbone_sha256 == MSD.sha256 == shipped_sound().backbone_sha256
     assert labels.front_end == genre.front_end
     assert 0.5 <= labels.genre_limit < 1
-    assert EMBEDDING == shipped_sound().size
+    assert shipped_sound().size == EMBEDDING
     assert (data_folder() / "song_labels.safetensors").stat().st_size < 64_000

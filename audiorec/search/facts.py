@@ -145,7 +145,8 @@ class FactReader:
         """
         labels = None
         if has_labels(self._store) and {EMBEDDING, TAGS} <= lists.keys():
-            labels = SongLabels.shipped().of(lists[EMBEDDING], lists[TAGS])
+            segments = np.asarray([song.get("segments") or 0 for song in songs], np.int64)
+            labels = SongLabels.shipped().of(lists[EMBEDDING], lists[TAGS]).heard_long(segments)
         heard = _HeardSongs.of(len(songs), lists.get(TAGS), labels)
         return self._facts(songs, vectors, heard, np.arange(len(songs)))
 

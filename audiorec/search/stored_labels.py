@@ -38,11 +38,12 @@ def stored_labels(
     """
     if not has_labels(store):
         return None
-    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
     if numbers is not None:
         chosen = np.asarray(numbers, np.int64)
         read = (store.list_rows(name, chosen) for name in WIDTHS)
-        return _labelled(segments[chosen], *read)
+        heard = [row["segments"] for row in store.rows(chosen.tolist())]
+        return _labelled(np.asarray(heard, np.int64), *read)
+    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
     blocks = zip(*(store.list_blocks(name) for name in WIDTHS), strict=True)
     bounds = zip(store.group_starts[:-1], store.group_starts[1:], strict=True)
     parts = []

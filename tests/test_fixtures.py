@@ -176,3 +176,15 @@ def test_voices_of_a_piece_end_together(music, name):
         for voice in getattr(music, name).voices
     ]
     assert lengths == pytest.approx([lengths[0]] * len(lengths), abs=0.01)
+
+
+def test_a_genre_that_is_clear_is_the_one_that_was_claimed():
+    import audiorec
+
+    claimed = {row.file.strip("`"): row.genre for row in readme_rows()}
+    found = audiorec.classify(FOLDER)
+    clear = {name: reading.genre_words for name, reading in found.items() if reading.genre_clear}
+    assert clear  # and be it one without a claim
+    wrong = {n: words for n, words in clear.items() if claimed[n] not in (words, "none claimed")}
+    assert wrong == {}
+    assert not any(reading.styles for reading in found.values())

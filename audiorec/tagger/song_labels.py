@@ -169,8 +169,11 @@ class SongLabels:
         >>> found.genre.shape, found.genre_clear.shape
         ((2, 10), (2,))
         """
-        x = (columns(embedding, heard_tags) - self.centre) / self.scale
-        logits = np.clip(x, -CLIP, CLIP) @ self.weight.astype(np.float64) + self.bias
+        x = columns(embedding, heard_tags)  # changed in place: a library has millions of numbers
+        x -= self.centre
+        x /= self.scale
+        np.clip(x, -CLIP, CLIP, out=x)
+        logits = x @ self.weight.astype(np.float64) + self.bias
         probabilities = softmax(logits).astype(np.float32)
         size = len(self.genres)
         genre, styles = probabilities[:, :size], probabilities[:, size:-1]
@@ -256,8 +259,10 @@ def columns(embedding: Numbers, heard_tags: Numbers) -> Float64Array:
         raise ShapeError(
             f"heard_tags must have shape ({len(embedding)}, {TAGS}), got {heard_tags.shape}"
         )
-    roots = np.sqrt(np.maximum(heard_tags.astype(np.float64), 0.0))
-    return np.concatenate([embedding.astype(np.float64), roots], axis=1)
+    found = np.empty((len(embedding), WIDTH))
+    found[:, :EMBEDDING] = embedding
+    found[:, EMBEDDING:] = np.sqrt(np.maximum(heard_tags.astype(np.float64), 0.0))
+    return found
 
 
 @cache

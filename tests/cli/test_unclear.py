@@ -1,0 +1,79 @@
+"""A genre that is not sure: what ``classify`` and ``info`` say of it."""
+
+import csv
+import io
+import json
+
+import pytest
+from command import run_command
+from made_labels import add_labels, use_hand_head
+from made_library import series, song, write_library
+
+SONGS = {
+    "a jazz": {"jazz": 0.9},
+    "b either": {"metal": 0.5, "pop": 0.45},
+    "c disco": {"disco": 0.9},
+}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """The commands in a folder with a store of three songs, which a head by hand labels."""
+    use_hand_head(monkeypatch)
+    rows = [song(name, series(n, segments=9)) for n, name in enumerate(SONGS)]
+    write_library(tmp_path, rows, scores=True)
+    add_labels(tmp_path / "vecs.parquet", list(SONGS.values()))
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run_command(monkeypatch, capfd, *arguments)
+
+
+def test_json_has_the_likeliest_and_whether_one_is_clear(run):
+    code, out, err = run("classify", "--json")
+    assert (code, err) == (0, "")
+    jazz, either, disco = json.loads(out)["songs"]
+    assert (jazz["genre"], jazz["genre_clear"], jazz["styles"]) == ("jazz", True, [])
+    assert (either["genre"], either["genre_clear"]) == ("metal", False)
+    assert list(either["genre_likely"]) == ["metal", "pop", "jazz"]
+    assert 0.6 < either["genre_likely"]["metal"] < 0.7
+    assert (disco["genre_clear"], disco["styles"]) == (False, ["disco"])
+
+
+def test_a_pipe_has_a_column_for_each_value(run):
+    _, out, _ = run("classify")
+    rows = list(csv.DictReader(io.StringIO(out), delimiter="\t"))
+    assert [row["genre"] for row in rows] == ["jazz", "metal", "disco"]
+    assert [row["genre_2"] for row in rows][1] == "pop"
+    assert [row["genre_clear"] for row in rows] == ["True", "False", "False"]
+    assert [row["styles"] for row in rows] == ["", "", "disco"]
+    _, out, _ = run("classify", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["genre_clear"] for row in rows] == ["True", "False", "False"]
+
+
+def test_a_terminal_names_two(run, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    _, out, _ = run("classify")
+    assert "unclear: metal or pop" in " ".join(out.split())
+    assert "genre_clear" not in out
+
+
+def test_info_says_it_in_words_and_where_the_song_is_most_itself(run):
+    code, out, _ = run("info", "either")
+    assert code == 0
+    assert "genre: unclear: metal or pop (metal 0.6" in out
+    assert "most itself from: 0:0" in out
+    _, out, _ = run("info", "either", "--json")
+    document = json.loads(out)
+    assert document["genre"]["words"] == "unclear: metal or pop"
+    assert document["genre"]["clear"] is False
+    part = document["most_itself"]
+    assert part["end_s"] - part["start_s"] == 20
+    assert part["end_s"] <= document["duration_s"]
+
+
+def test_without_scores_nothing_is_said_of_a_part(run, tmp_path):
+    (tmp_path / "scores.parquet").unlink()
+    code, out, _ = run("info", "jazz")
+    assert (code, "most itself" in out) == (0, False)
+    assert "genre: jazz (jazz 1.00" in out

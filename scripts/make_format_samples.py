@@ -5,10 +5,10 @@
 Samples lie in ``fixtures/formats`` and are opened by the tests of every later version
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
-it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, embeddings of
-several interests, what an import sets aside, a record of runs, a head, an index in pieces. Those of
-older versions were made by the versions themselves. Needs the group ``full``; a name, or its
-beginning, makes that one alone.
+it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, copies,
+embeddings of several interests, what an import sets aside, a record of runs, a head, an index in
+pieces. Those of older versions were made by the versions themselves. Needs the group ``full``; a
+name, or its beginning, makes that one alone.
 """
 
 import json
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import soundfile
 from made_listening import write_catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -173,6 +174,16 @@ def make_aliases(home: Path, target: Path) -> None:
     shutil.copy(home / "aliases.parquet", target)
 
 
+def make_copies(home: Path, target: Path) -> None:
+    """Extract a song in two encodings, and write that they are one recording."""
+    (home / "pairs").mkdir()
+    for ending in ("flac", "mp3"):
+        audio, rate = soundfile.read(ROOT / "fixtures" / "audio" / "jazz-vibraphone.mp3")
+        soundfile.write(home / "pairs" / f"song.{ending}", audio, rate)
+    audiorec(home, "extract pairs --out pairs.parquet -q -j1")
+    shutil.copy(home / "pairs.copies.parquet", target)
+
+
 def make_unmatched(home: Path, target: Path) -> None:
     """Import a history whose songs the store does not have, and rows that are none."""
     rows = ["artist,album,track,uts", "Ayla,One,Two,1709294400", "Ayla,One,,1709294400", ""]
@@ -260,6 +271,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "playlists-v1": make_playlists,
     "undo-v1.jsonl": make_undo,
     "aliases-v1.parquet": make_aliases,
+    "copies-v1.parquet": make_copies,
     "unmatched-v1.parquet": make_unmatched,
     "rejected-v1.parquet": make_unmatched,
     "exposures-v1.parquet": make_exposures,

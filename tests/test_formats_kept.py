@@ -32,6 +32,7 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.parquet import open_checked
+from audiorec.store.recordings import LinksFile
 from audiorec.store.schema import Kind
 from audiorec.tagger.heads import Head
 
@@ -129,6 +130,7 @@ OPENERS = {
     "features": store_file(Kind.FEATURES),
     "errors": store_file(Kind.ERRORS),
     "aliases": read_aliases,
+    "copies": lambda path: LinksFile.read(path).links[0],
     "index": index,
     "head": head,
     "manifest": manifest,

@@ -2,6 +2,7 @@
 
     sources ──plan──▶ todo ──worker processes──▶ journal ──commit──▶ vecs.parquet
                                                                      vecs.errors.parquet
+                                                                     vecs.copies.parquet
                                                                      (scores, features)
 
 Every song is written to the journal as soon as it is done; the final files are replaced once, at
@@ -50,6 +51,7 @@ from audiorec.runs.workers import Answer, Workers
 from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.parquet import open_checked
+from audiorec.store.recordings import update_links
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
 
 
@@ -348,6 +350,8 @@ class _Extraction:
             with self._writing():
                 dropped = self._dropped(sources, moved)
                 self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
+                if self.options.by_content:  # else it is a part of a store, which merging compares
+                    update_links(self.journal.outputs.vectors)
         self.report.wall_s = time.monotonic() - started
         return self.report
 

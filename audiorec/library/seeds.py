@@ -11,6 +11,7 @@ the store's songs, in a worker process.
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -85,7 +86,7 @@ def read_seeds(
     """
     with _Opener(space, heads) as opener:
         found = [_row(store, name) for name in names]
-        opened = [opener.seed(one) if isinstance(one, str) else (one, "") for one in found]
+        opened = [opener.seed(one) if isinstance(one, str) else one for one in found]
     if not opened:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
     rows = [one[0] for one in opened if not isinstance(one, SeedSong)]
@@ -93,7 +94,19 @@ def read_seeds(
     seeds = [
         one if isinstance(one, SeedSong) else _known(store, *one, next(units)) for one in opened
     ]
-    return list({seed.name: seed for seed in seeds}.values())
+    return _each_once(store, list({seed.name: seed for seed in seeds}.values()))
+
+
+def _each_once(store: SearchableStore, seeds: Sequence[SeedSong]) -> list[SeedSong]:
+    """Return the seeds without further copies of one recording; the first says which it is."""
+    kept: dict[object, SeedSong] = {}
+    for seed in seeds:
+        code = -1 if seed.row is None else int(store.recordings.codes[seed.row])
+        first = kept.setdefault(seed.name if code < 0 else code, seed)
+        if first is not seed:
+            note = "; ".join(filter(None, [first.note, f"{seed.name} is a copy of {first.name}"]))
+            kept[code] = replace(first, note=note)
+    return list(kept.values())
 
 
 def _known(store: SearchableStore, row: int, note: str, unit: FloatArray) -> SeedSong:
@@ -110,8 +123,8 @@ def seeds_of_store(
     InputError
         If a file is not a song of the store, or not two songs are named.
     """
-    rows = [(_row(store, name)) for name in names]
-    known = [_copy(store, row) if isinstance(row, str) else (row, "") for row in rows]
+    found = [_row(store, name) for name in names]
+    known = [_copy(store, one) if isinstance(one, str) else one for one in found]
     if len(known) != 2:
         raise InputError(f"a path has two ends: name two songs, got {len(known)}")
     units = space.units([row for row, _ in known])
@@ -120,18 +133,23 @@ def seeds_of_store(
 
 def find_id(store: SearchableStore, name: str) -> str | None:
     """Return the id that a name refers to; None for a file that is not in the store."""
+    return _found(store, name)[0]
+
+
+def _found(store: SearchableStore, name: str) -> tuple[str | None, str]:
+    """Return the id that a name refers to, and a note if several copies have it."""
     if stored_spelling(name) not in store and Path(name).expanduser().is_file():
-        return song_of_file(store, name)
+        return song_of_file(store, name), ""
     of_path = store.find_uri(stored_spelling(name)) if Path(name).is_absolute() else None
-    return store.resolve(name) if of_path is None else of_path
+    return store.resolve_noted(name) if of_path is None else (of_path, "")
 
 
-def _row(store: SearchableStore, name: str | int) -> int | str:
-    """Return the row of a song; a file that is not in the store is returned as it is."""
+def _row(store: SearchableStore, name: str | int) -> tuple[int, str] | str:
+    """Return the row of a song, and a note; a file that is not in the store as it is."""
     if isinstance(name, int):
-        return name
-    song_id = find_id(store, name)
-    return name if song_id is None else store.row_number(song_id)
+        return name, ""
+    song_id, note = _found(store, name)
+    return name if song_id is None else (store.row_number(song_id), note)
 
 
 def _copy(store: SearchableStore, path: str) -> tuple[int, str]:

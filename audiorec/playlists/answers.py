@@ -185,9 +185,8 @@ class Asked:
         if (count := self.chosen.not_music - shown) > 0:
             are = "songs that are" if count > 1 else "song that is"
             yield f"{count} {are} not music left out (--also non-music)"
-        if "copies" not in self.question.choice.also and (copies := self.store.copies(rows)):
-            found = f"{copies} {'copy' if copies == 1 else 'copies'}"
-            yield f"{found} of these songs left out (--also copies shows them)"
+        if said := self.store.copies_left_out(rows, self.question.choice):
+            yield said
 
     def _no_music(self) -> Iterator[str]:
         for seed in self.seeds:
@@ -342,6 +341,7 @@ class SimilarSongs(Neighbours, ForPlayers):
                 "similarity": round(n.similarity, 6),
                 **self.beside.fields(rank - 1, why=self.question.why),
                 **{f: n.row.get(f) for f in fields},
+                "copies": self.asked.store.copies_of(int(self.rows[rank - 1])),
             }
             for rank, n in enumerate(self, start=1)
         ]
@@ -414,7 +414,10 @@ class SongList(ForPlayers):
 
     def _documents(self) -> Iterator[dict[str, Any]]:
         fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
-        return ({f: song[f] for f in fields} for song in self.songs)
+        return (
+            {**{f: song[f] for f in fields}, "copies": self.store.copies_of(row)}
+            for row, song in zip(self.rows.tolist(), self.songs, strict=True)
+        )
 
     def __repr__(self) -> str:
         return list_text(self.columns(), self.notes)

@@ -28,13 +28,12 @@ from audiorec.playlists.clusters import (
     update_groups,
 )
 from audiorec.playlists.names import GroupName, ListToName, Part, name_groups, plain
-from audiorec.search.duplicates import find_duplicates, series_beside
 from audiorec.search.filters import UNKNOWN, name_codes
 from audiorec.search.questions import Choice
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Int64Array
+from audiorec.types import Int64Array
 
 INDEX = "playlists.json"
 SCHEMA = "audiorec/playlists-folder/1"
@@ -282,9 +281,8 @@ def divide_library(
     compared = chosen.allowed & there
     if not compared.any():
         raise InputError(f"{store.path}: no eligible songs for a playlist")
-    copies = np.zeros(len(store), np.bool_) if "copies" in choice.also else _copies(store, compared)
     # Sorted by id, so that the result does not depend on the order of rows in the store.
-    rows = np.asarray(sorted(np.flatnonzero(compared & ~copies), key=store.ids.__getitem__))
+    rows = np.asarray(sorted(np.flatnonzero(compared), key=store.ids.__getitem__))
     before = _before(store, rows, earlier)
     same = earlier is not None and earlier.fits(store, space.by, size)
     songs = units[rows]
@@ -324,7 +322,7 @@ def divide_library(
         by=space.by,
         size=size,
         not_music=chosen.not_music,
-        copies=int(copies.sum()),
+        copies=chosen.copies,
         not_compared=int((chosen.allowed & ~there).sum()),
         new=int((~known).sum()) if earlier is not None else 0,
         moved=int((known & ~stayed).sum()),
@@ -379,31 +377,3 @@ def _as_before(
     places = {song_id: place for place, song_id in enumerate(before)}
     found = [places.get(store.ids[rows[n]], len(before)) for n in order]
     return order[np.argsort(found, kind="stable")]
-
-
-def _copies(store: SearchableStore, compared: BoolArray) -> BoolArray:
-    """Return which songs have the same audio as a better eligible song: shape (n,), bool."""
-    series, _ = series_beside(store)
-    extra = np.zeros(len(store), np.bool_)
-    for group in _duplicates(store, series):
-        rows = [row for row in group if compared[row]]
-        songs = dict(zip(rows, store.rows(rows), strict=True))
-        if rows:
-            best = min(rows, key=lambda row: _worse(songs[row]))
-            extra[[row for row in rows if row != best]] = True
-    return extra
-
-
-def _duplicates(store: SearchableStore, series: Sequence[Any]) -> list[tuple[int, ...]]:
-    try:
-        return [group.rows for group in find_duplicates(store, series)]
-    except InputError:  # lacks statistics: fall back to content hashes
-        by_hash: dict[str, list[int]] = {}
-        for row, content in enumerate(store.column("content_hash").to_pylist()):
-            by_hash.setdefault(content, []).append(row)
-        return [tuple(rows) for rows in by_hash.values() if len(rows) > 1]
-
-
-def _worse(song: dict[str, Any]) -> tuple[float, str]:
-    """Sort key of copies: higher bytes per second first, then by id."""
-    return -song["size"] / max(float(song["duration_s"]), 1.0), song["song_id"]

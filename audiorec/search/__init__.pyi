@@ -11,6 +11,9 @@ from audiorec.search.choice import why_not_music as why_not_music
 from audiorec.search.choice import why_vector_not_music as why_vector_not_music
 from audiorec.search.closeness import Closeness as Closeness
 from audiorec.search.closeness import percent_words as percent_words
+from audiorec.search.copies import Recordings as Recordings
+from audiorec.search.copies import quality as quality
+from audiorec.search.copies import recordings_of as recordings_of
 from audiorec.search.diversify import Limit as Limit
 from audiorec.search.duplicates import Group as Group
 from audiorec.search.duplicates import find_duplicates as find_duplicates
@@ -47,6 +50,7 @@ from audiorec.search.questions import Choice as Choice
 from audiorec.search.questions import Compared as Compared
 from audiorec.search.questions import ExcludeOption as ExcludeOption
 from audiorec.search.questions import FindQuestion as FindQuestion
+from audiorec.search.questions import OneVersionOption as OneVersionOption
 from audiorec.search.questions import OnlyOption as OnlyOption
 from audiorec.search.questions import PathQuestion as PathQuestion
 from audiorec.search.questions import PlaylistQuestion as PlaylistQuestion

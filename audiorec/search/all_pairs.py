@@ -2,7 +2,9 @@
 
     store ──all_pairs──▶ neighbours.parquet: song_id, rank, neighbour_id, similarity
 
-Songs are processed in blocks. Similarities and their order equal those of `similar`.
+Songs are processed in blocks. Similarities and their order equal those of `similar`. Every song has
+rows, since other programs look up any id; among its neighbours each recording stands once, as its
+best copy, and no copy of the song itself.
 """
 
 import hashlib
@@ -20,13 +22,15 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.tables import run_blocks
 from audiorec.search.choice import is_music
+from audiorec.search.copies import best_of, recordings_of
+from audiorec.search.filters import UNKNOWN
 from audiorec.search.questions import Also
 from audiorec.search.scaling import By
 from audiorec.search.space import Space, choose_space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Int64Array, Progress
+from audiorec.types import BoolArray, Int32Array, Int64Array, Progress
 
 BLOCK_SONGS = 4_096
 
@@ -57,7 +61,7 @@ def all_pairs(
         that lack what is compared are left out.
     also : collection of {"copies", "non-music"}
         With non-music, speech, noise, silence and jingles get rows as well, and can be neighbours;
-        see `is_music`. Copies always are.
+        see `is_music`. With copies, all copies of a recording can be.
     progress : callable of (done, total), optional
         Counts blocks of 4,096 songs.
     stop : threading.Event, optional
@@ -82,10 +86,13 @@ def all_pairs(
         raise InputError(f"{out}: is the store itself; name another file")
     compared = choose_space(store, by)
     space = open_space(store, compared)
-    allowed = None if "non-music" in also else is_music(store)
-    asked = np.flatnonzero(
-        np.ones(len(space), np.bool_) if allowed is None else allowed[space.rows]
-    )
+    allowed = np.ones(len(store), np.bool_) if "non-music" in also else is_music(store)
+    asked = np.flatnonzero(allowed[space.rows])
+    codes = np.full(len(store), UNKNOWN, np.int32)
+    if "copies" not in also:
+        recordings = recordings_of(store)
+        codes = recordings.codes
+        allowed &= best_of(codes, recordings.rank, allowed)
     scaling = space.scaling.to_dict()
     job = {
         "store": store.fingerprint_of("sound" if compared.by == "sound" else "vector"),
@@ -93,7 +100,7 @@ def all_pairs(
         "by": compared.by,
         "scaling": scaling,
         "songs": len(space),
-        "asked": hashlib.sha256(asked.tobytes()).hexdigest(),
+        "asked": hashlib.sha256(asked.tobytes() + allowed.tobytes()).hexdigest(),
     }
     if compared.table is not None:  # the table has no fingerprint; its column sums act as one
         job["sums"] = space.matrix.sum(axis=0, dtype=np.float64).tolist()
@@ -101,7 +108,7 @@ def all_pairs(
         Path(out),
         -(-len(asked) // BLOCK_SONGS),
         lambda number: _block(
-            space, asked[number * BLOCK_SONGS :][:BLOCK_SONGS], min(k, len(asked) - 1), allowed
+            space, asked[number * BLOCK_SONGS :][:BLOCK_SONGS], k, allowed, codes
         ),
         schema=_schema(store, compared.by, k),
         fingerprint=fingerprint(job),
@@ -110,18 +117,20 @@ def all_pairs(
     )
 
 
-def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray | None) -> Any:
-    """Return the table rows of the songs at `places` in the space, `k` per song."""
+def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray, codes: Int32Array) -> Any:
+    """Return the table rows of the songs at `places` in the space, up to `k` per song."""
     own, store = space.rows[places], space.store
-    rows, similarities = np.empty((len(own), 0), np.int64), np.empty((len(own), 0))
-    if k:
-        found = space.search(space.matrix[places], k, allowed=allowed, own=own)
-        rows, similarities = found.rows[:, :k], found.similarities[:, :k]
+    # One more, as the best copy of the song itself may be among them.
+    found = space.search(space.matrix[places], k + 1, allowed=allowed, own=own)
+    kept = found.rows >= 0
+    kept &= (codes[own] == UNKNOWN)[:, None] | (codes[found.rows] != codes[own][:, None])
+    rank = np.cumsum(kept, axis=1)
+    kept &= rank <= k
     columns = [
-        store.id_array.take(integers(np.repeat(own, k))),
-        arrow_array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(own)), pa.int32()),
-        store.id_array.take(integers(rows.ravel())),
-        arrow_array(similarities.ravel().astype(np.float32), pa.float32()),
+        store.id_array.take(integers(np.repeat(own, kept.sum(axis=1)))),
+        arrow_array(rank[kept].astype(np.int32), pa.int32()),
+        store.id_array.take(integers(found.rows[kept])),
+        arrow_array(found.similarities[kept].astype(np.float32), pa.float32()),
     ]
     return pa.Table.from_arrays(columns, schema=_schema(store, space.by, k))
 

@@ -3,11 +3,12 @@
     Choice(only="genre=jazz", per_artist=2)  ──Chooser(store).chosen──▶ `Chosen`: allowed, limits
     store ──is_music──▶ (n,) bool            ──why_not_music──▶ the reason in words
 
-Songs that are not music, and further copies of the same audio, are left out unless asked for. A
-song is not music if its audio is silent; if its mean score of *other* (speech, noise, other sound)
-is at least one half and the highest of its version head; or if it is a jingle, shorter than three
-segments. `audiorec.tagger.reading` withholds labels by the same rules. In a store whose heads lack
-the class *other*, status and length decide.
+Songs that are not music, and all copies of a recording but the best eligible one
+(`audiorec.search.copies`), are left out unless asked for. A song is not music if its audio is
+silent; if its mean score of *other* (speech, noise, other sound) is at least one half and the
+highest of its version head; or if it is a jingle, shorter than three segments.
+`audiorec.tagger.reading` withholds labels by the same rules. In a store whose heads lack the class
+*other*, status and length decide.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiorec.search.copies import Recordings, VersionsOf, best_of, recordings_of
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import (
     UNKNOWN,
@@ -121,6 +123,8 @@ class Chosen:
         Patterns of `Choice.exclude` that match no id.
     unmet : str
         If no song meets all conditions, how many meet each; else empty.
+    copies : int
+        Number of songs left out only because a better copy is eligible.
     """
 
     allowed: BoolArray
@@ -128,6 +132,7 @@ class Chosen:
     not_music: int
     idle: tuple[str, ...]
     unmet: str = ""
+    copies: int = 0
 
 
 class Chooser:
@@ -136,6 +141,8 @@ class Chooser:
     def __init__(self, store: VectorStore) -> None:
         self._store = store
         self._music: BoolArray | None = None
+        self._recordings: Recordings | None = None
+        self._versions: VersionsOf | None = None
         self._kinds: dict[str, tuple[Int32Array, int]] = {}
 
     @property
@@ -145,6 +152,20 @@ class Chooser:
             self._music = is_music(self._store)
             self._music.flags.writeable = False
         return self._music
+
+    @property
+    def recordings(self) -> Recordings:
+        """Which songs are one recording; see `recordings_of`."""
+        if self._recordings is None:
+            self._recordings = recordings_of(self._store)
+        return self._recordings
+
+    @property
+    def versions(self) -> VersionsOf:
+        """Which songs are versions of one title."""
+        if self._versions is None:
+            self._versions = VersionsOf(self._store, self.recordings)
+        return self._versions
 
     def chosen(self, choice: Choice) -> Chosen:
         """Return the eligible songs and the limits.
@@ -165,15 +186,18 @@ class Chooser:
         before = int(allowed.sum())
         if "non-music" not in choice.also:
             allowed &= self.music
-        limits = [
-            self._limit("artist", choice.per_artist),
-            self._limit("album", choice.per_album),
-            None if "copies" in choice.also else self._limit("content_hash", 1),
-        ]
+        music = int(allowed.sum())
+        limits = [self._limit("artist", choice.per_artist), self._limit("album", choice.per_album)]
+        if "copies" not in choice.also:
+            of = self.versions if choice.one_version else self.recordings
+            allowed &= best_of(of.codes, of.rank, allowed)
+            # For the copies of the question's own songs.
+            limits.append(Limit(of.codes, 1) if (of.codes != UNKNOWN).any() else None)
         return Chosen(
             allowed=allowed,
             limits=tuple(limit for limit in limits if limit is not None),
-            not_music=before - int(allowed.sum()),
+            not_music=before - music,
+            copies=music - int(allowed.sum()),
             idle=idle,
             unmet=unmet,
         )
@@ -184,29 +208,21 @@ class Chooser:
         counts = [f"{int(matching(self._store, [c]).sum())} meet {c}" for c in conditions]
         return f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
 
-    def copies(self, rows: Int64Array) -> int:
-        """Return how many further songs of the store have the same audio as `rows`."""
-        codes, _ = self._kind("content_hash")
+    def copies(self, rows: Int64Array, *, one_version: bool = False) -> int:
+        """Return how many further songs of the store are copies, or versions, of `rows`."""
+        codes = (self.versions if one_version else self.recordings).codes
         shown = np.zeros(len(codes), np.bool_)
         shown[rows] = True
-        is_known = codes != UNKNOWN
-        is_shown = np.zeros(codes.max(initial=0) + 1, np.bool_)
-        is_shown[codes[shown & is_known]] = True
-        return int(is_shown[codes[is_known]].sum() - (shown & is_known).sum())
+        return int((np.isin(codes, codes[shown & (codes != UNKNOWN)]) & ~shown).sum())
 
     def _limit(self, column: str, most: int | None) -> Limit | None:
         if not most:
             return None
-        kinds, largest = self._kind(column)
-        name = "" if column == "content_hash" else column
-        return Limit(kinds, most, name) if largest > most else None
-
-    def _kind(self, column: str) -> tuple[Int32Array, int]:
-        """Return each song's code in a column, and the size of the largest group."""
         if column not in self._kinds:
-            store = self._store
-            exact = column == "content_hash"
-            codes = text_codes(store, column)[0] if exact else name_codes(store, column)
-            counts = np.bincount(codes[codes != UNKNOWN], minlength=1)
-            self._kinds[column] = codes, int(counts.max())
-        return self._kinds[column]
+            codes = name_codes(self._store, column)
+            self._kinds[column] = (
+                codes,
+                int(np.bincount(codes[codes != UNKNOWN], minlength=1).max()),
+            )
+        kinds, largest = self._kinds[column]
+        return Limit(kinds, most, column) if largest > most else None

@@ -1,20 +1,19 @@
-"""Find the same audio stored more than once in a library; nothing is merged or removed.
+"""Find recordings that a library holds more than once; nothing is merged or removed.
 
-    store ──same content_hash──────────────────────────────────────▶ identical
-          ──lengths, scores, version agree──▶ candidates ──series agree──▶ same
-                                      ──no series, embeddings (or scores) agree──▶ likely
+    store ──same content_hash─────────────────────────────▶ identical
+          ──linked by lengths, versions and sounds────────▶ likely
+          ──scores agree──▶ candidates ──series agree─────▶ same
+                                       ──neither series nor sound──▶ likely
 
-A vector discards the order of time, so two songs of one kind can have nearly equal vectors, but
-their score series still differ. The *mismatch* of two series is the squared distance between
-them, relative to the variation of both around their own means: 0 for equal series, 1 or more for
-unrelated ones. A song and its instrumental version share most of their movement, but not the scores
-of the version head, so these have to agree as well.
-
-The cost grows with the number of songs of nearly equal length, not with the square of the
-library. If all songs are of one length it is quadratic, in blocks of bounded memory.
+Links are those that lists use (`audiorec.store.recordings`), read from the file beside the store,
+or found now if it is not complete. Series confirm them, and find copies of a narrow band: two songs
+of one kind have nearly equal vectors, but their series still differ. The *mismatch* of two series
+is the squared distance between them, relative to the variation of both around their own means: 0
+for equal series, 1 or more for unrelated ones. A song and its instrumental version share most of
+their movement, but not the scores of the version head, so these have to agree as well.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -23,27 +22,30 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
-from audiorec.search.filters import text_codes
+from audiorec.search.copies import agreeing, quality, same_audio, why_kept
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
+from audiorec.store.recordings import (
+    Links,
+    by_scores,
+    find_links,
+    has_compared,
+    is_comparable,
+    log_odds,
+    near_pairs,
+    of_one_version,
+    read_links,
+    score_differences,
+)
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.types import Float64Array, FloatArray, Status
+from audiorec.types import Int64Array
 
 # Figures: docs/decisions/0008-playlists-and-duplicates.md.
-LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
-MIN_SEGMENTS = 4  # shorter series are too short to tell songs apart
 CANDIDATE = 1.25  # largest rms difference of the log-odds of mean, max and min
-LIKELY = 0.25  # the same, where neither series nor embeddings are available
-ALIKE = 0.025  # largest distance of two embeddings, where no series is available
-OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
-MISMATCH = {Kind.FEATURES: 0.5, Kind.SCORES: 0.25}
+LIKELY = 0.25  # the same, where neither series nor sound is available
+MISMATCH = {Kind.FEATURES: 0.36, Kind.SCORES: 0.25}
 HOPELESS = 0.8  # mismatch of scores above which features are not read
-PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are of one length
-COMPARED = ("max", "min", "mean")
-EMBEDDING = "embedding"
-FLOOR = 1e-4  # clips log-odds of scores near 0 and 1; the limits above depend on it
-CELLS = 4 << 20  # distances computed at a time
 SERIES_BYTES = 256 << 20  # series held in memory at a time
 
 
@@ -52,23 +54,24 @@ class SameAudio(StrEnum):
 
     IDENTICAL = "identical"  # the same audio packets
     SAME = "same"  # another encoding: the series agree over time
-    LIKELY = "likely"  # lengths, vectors and embeddings agree; no series to compare
+    LIKELY = "likely"  # lengths, versions and sounds agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two songs that are the same audio."""
+    """Two songs that are one recording."""
 
     rows: tuple[int, int]  # rows of the store
     verdict: SameAudio
     length_difference_s: float
     difference: float  # rms difference of the log-odds of mean, largest and smallest scores
+    distance: float | None  # of their embeddings, where these agree
     mismatch: float | None = None  # of the series; None if no series was compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Songs with the same audio, linked by pairs.
+    """Copies of one recording, linked by pairs.
 
     Attributes
     ----------
@@ -79,16 +82,22 @@ class Group:
         Of the weakest link needed to connect the group.
     pairs : tuple of Pair
         The links, most certain first.
+    kept : str
+        Id of the best copy, which lists show.
+    why : str
+        What it has over the next best.
     """
 
     song_ids: tuple[str, ...]
     rows: tuple[int, ...] = field(repr=False)
     verdict: SameAudio
     pairs: tuple[Pair, ...] = field(repr=False)
+    kept: str = ""
+    why: str = field(default="", repr=False)
 
 
 def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> list[Group]:
-    """Find groups of songs with the same audio, most certain first, then by their first row.
+    """Find groups of songs that are one recording, most certain first, then by their first row.
 
     Parameters
     ----------
@@ -98,25 +107,45 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
 
     Notes
     -----
-    Songs with different hashes pair up only if their lengths differ by at most
-    `LENGTH_TOLERANCE_S`, the mean scores of a head called ``version`` differ by at most
-    `OTHER_VERSION`, both have at least `MIN_SEGMENTS` segments, and neither is silent. Copies
-    that start later, end earlier, or run at another speed are not found.
-
-    Raises
-    ------
-    InputError
-        If the store's vectors lack one of the statistics `COMPARED`.
+    Two songs are never one recording if their titles name two versions, the scores of a head called
+    ``version`` differ, one is silent or shorter than four segments, or their lengths differ by more
+    than 2.5 seconds. Copies at another speed are not found.
     """
-    songs = _Audio(store)
-    pairs = list(_identical(songs))
-    candidates = [
-        (a, b)
-        for a, b in _candidates(songs)
-        if songs.hashes[a] != songs.hashes[b] and songs.are_one_version(a, b)
+    seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    links = read_links(store)
+    if links is None or links.missing:
+        links = find_links(store, np.arange(len(store)))
+    agreed = _agreed(store, links)
+    by_series = _agreed(store, _by_series(store, series))
+    verdicts = dict.fromkeys(agreed, SameAudio.LIKELY)
+    verdicts |= {
+        pair: SameAudio.LIKELY if np.isnan(apart) else SameAudio.SAME
+        for pair, apart in by_series.items()
+    }
+    identical = [(a, b) for a, b in same_audio(store).tolist()]
+    verdicts |= dict.fromkeys(identical, SameAudio.IDENTICAL)
+    differences = np.full(len(verdicts), np.nan, np.float32)
+    if has_compared(store):
+        differences = score_differences(store, np.asarray(list(verdicts)).reshape(-1, 2))
+    pairs = [
+        Pair(
+            rows=pair,
+            verdict=verdict,
+            length_difference_s=float(abs(seconds[pair[0]] - seconds[pair[1]])),
+            difference=difference,
+            distance=agreed.get(pair),
+            mismatch=None if verdict is not SameAudio.SAME else by_series[pair],
+        )
+        for (pair, verdict), difference in zip(verdicts.items(), differences.tolist(), strict=True)
     ]
-    pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
     return _groups(store, pairs)
+
+
+def _agreed(store: VectorStore, links: Links) -> dict[tuple[int, int], float]:
+    """Return the distances of the linked pairs that titles allow."""
+    good = agreeing(store, links)
+    pairs = [(a, b) for a, b in links.pairs[good].tolist()]
+    return dict(zip(pairs, links.distance[good].tolist(), strict=True))
 
 
 def series_beside(
@@ -160,174 +189,43 @@ def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
     return float(((x - y) ** 2).sum() / moves) if moves > 0 else float("inf")
 
 
-class _Audio:
-    """The columns of a store that the search uses: lengths, hashes, and scores as log-odds."""
+def _by_series(store: VectorStore, series: Sequence[SeriesFile]) -> Links:
+    """Return the pairs whose series agree, and their mismatches; features decide over scores.
 
-    def __init__(self, store: VectorStore) -> None:
-        statistics = store.metadata.statistics
-        missing = [name for name in COMPARED if name not in statistics]
-        if missing:
-            raise InputError(f"{store.path}: its vectors have no {', '.join(missing)}")
-        places = [statistics.index(name) for name in COMPARED]
-        classes = store.metadata.classes
-        versions = [name.startswith("version/") for name in classes]
-        log_odds = [np.empty((0, len(classes) * len(places)), np.float32)]
-        means = [np.empty((0, sum(versions)), np.float32)]
-        for block in store.blocks():
-            values = block.reshape(len(block), len(classes), -1)[:, :, places]
-            log_odds.append(_log_odds(values).reshape(len(block), -1))
-            means.append(values[:, versions, COMPARED.index("mean")])
-        self.log_odds, self.version = np.concatenate(log_odds), np.concatenate(means)
-        self.seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
-        self.hashes, _ = text_codes(store, "content_hash")
-        segments = np.asarray(store.column("segments").to_pylist(), np.int64)
-        codes, statuses = text_codes(store, "status")
-        silent = np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
-        self.comparable = (segments >= MIN_SEGMENTS) & ~silent
-
-    def pair(
-        self, rows: tuple[int, int], verdict: SameAudio, mismatch: float | None = None
-    ) -> Pair:
-        a, b = rows
-        return Pair(
-            rows=rows,
-            verdict=verdict,
-            length_difference_s=float(abs(self.seconds[a] - self.seconds[b])),
-            difference=self.difference(rows),
-            mismatch=mismatch,
-        )
-
-    def are_one_version(self, a: int, b: int) -> bool:
-        """Whether the version head says the same of both; without such a head it does."""
-        return bool(np.abs(self.version[a] - self.version[b]).sum() / 2 <= OTHER_VERSION)
-
-    def difference(self, rows: tuple[int, int]) -> float:
-        a, b = (self.log_odds[row].astype(np.float64) for row in rows)
-        return float(np.sqrt(((a - b) ** 2).mean()))
-
-
-def _log_odds(p: npt.NDArray[np.floating]) -> FloatArray:
-    q = np.clip(p.astype(np.float64), 0.0, 1.0)
-    return np.log((q + FLOOR) / (1.0 + FLOOR - q)).astype(np.float32)
-
-
-def _identical(songs: _Audio) -> Iterator[Pair]:
-    """Link each song to the previous one with the same hash."""
-    order = np.argsort(songs.hashes, kind="stable")
-    hashes = songs.hashes[order]
-    for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
-        yield songs.pair((int(order[place]), int(order[place + 1])), SameAudio.IDENTICAL)
-
-
-def _candidates(songs: _Audio) -> list[tuple[int, int]]:
-    """Return pairs of rows whose lengths and scores agree, lower row first.
-
-    Songs are sorted by length, so each block is compared with one window of songs. Only the
-    `PARTNERS` nearest of each song are kept.
+    Where a song has neither series nor sound, nearly equal scores have to do: NaN.
     """
-    rows = np.flatnonzero(songs.comparable)
-    rows = rows[np.argsort(songs.seconds[rows], kind="stable")]
-    seconds = songs.seconds[rows]
-    low = np.searchsorted(seconds, seconds - LENGTH_TOLERANCE_S, side="left")
-    high = np.searchsorted(seconds, seconds + LENGTH_TOLERANCE_S, side="right")
-    left, right = _halved(songs.log_odds[rows])
-    least = -0.5 * CANDIDATE**2 * songs.log_odds.shape[1]
-    found: set[tuple[int, int]] = set()
-    start = 0
-    while start < len(rows):
-        end = start + 1
-        while end < len(rows) and (end + 1 - start) * (high[end] - low[start]) <= CELLS:
-            end += 1
-        window = slice(low[start], high[end - 1])
-        closeness = left[start:end] @ right[window].T
-        for a, b in _near(closeness, least, seconds[start:end], seconds[window]):
-            one, other = int(rows[start + a]), int(rows[low[start] + b])
-            if one != other:
-                found.add((min(one, other), max(one, other)))
-        start = end
-    return sorted(found)
+    none = Links(pairs=np.empty((0, 2), np.int64), distance=np.empty(0, np.float32))
+    comparable = is_comparable(store)
+    whole = store.songs_with("sound") == len(store)
+    if not has_compared(store) or (whole and not series):
+        return none
+    limit = CANDIDATE if series else LIKELY
+    found = near_pairs(store, by_scores(store, limit), np.flatnonzero(comparable), comparable)
+    found = found[of_one_version(store, found)]
+    left = [(a, b) for a, b in found.tolist()]
+    decided: dict[tuple[int, int], tuple[Kind, float]] = {}
+    for file in sorted(series, key=lambda file: file.kind == Kind.FEATURES):
+        decided |= {pair: (file.kind, apart) for pair, apart in _mismatches(store, left, file)}
+        left = [pair for pair in left if pair not in decided or decided[pair][1] <= HOPELESS]
+    kept = {pair: apart for pair, (kind, apart) in decided.items() if apart <= MISMATCH[kind]}
+    kept |= dict.fromkeys(_nearly_equal(store, found, decided), float("nan"))
+    if not kept:
+        return none
+    return Links(
+        pairs=np.asarray(list(kept), np.int64), distance=np.asarray(list(kept.values()), np.float32)
+    )
 
 
-def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return two matrices whose product is -1/2 times the squared distances."""
-    half = (vectors * vectors).sum(axis=1, keepdims=True) / 2
-    one = np.ones_like(half)
-    return np.hstack([vectors, -half, one]), np.hstack([vectors, one, -half])
-
-
-def _near(
-    closeness: FloatArray,
-    least: float,
-    seconds: Float64Array,
-    others: Float64Array,
-) -> list[tuple[int, int]]:
-    """Return positions (row, column) of agreeing pairs, only the nearest few of each row."""
-    places = np.flatnonzero(closeness >= least)
-    a, b = np.divmod(places, closeness.shape[1])
-    agree = np.abs(seconds[a] - others[b]) <= LENGTH_TOLERANCE_S
-    a, b, values = a[agree], b[agree], closeness.ravel()[places[agree]]
-    order = np.lexsort((-values, a))
-    a, b = a[order], b[order]
-    # Rank of each pair within its row: the sort has grouped the rows, nearest first.
-    firsts = np.searchsorted(a, a, side="left")
-    kept = np.arange(len(a)) - firsts <= PARTNERS  # one more, as the song itself is among them
-    return list(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
-
-
-def _judged(
-    store: VectorStore,
-    songs: _Audio,
-    candidates: list[tuple[int, int]],
-    series: Sequence[SeriesFile],
-) -> Iterator[Pair]:
-    """Compare the series of the candidate pairs; yield those with the same audio."""
-    scores = next((file for file in series if file.kind == Kind.SCORES), None)
-    features = next((file for file in series if file.kind == Kind.FEATURES), None)
-    by_scores = dict(_mismatches(store, candidates, scores)) if scores else {}
-    left = [pair for pair in candidates if by_scores.get(pair, 0.0) <= HOPELESS]
-    by_features = dict(_mismatches(store, left, features)) if features else {}
-    unknown = [pair for pair in left if pair not in by_features and pair not in by_scores]
-    apart = embedding_distances(store, unknown)
-    for pair in left:
-        if pair in by_features:
-            found, limit = by_features[pair], MISMATCH[Kind.FEATURES]
-        elif pair in by_scores:
-            found, limit = by_scores[pair], MISMATCH[Kind.SCORES]
-        else:
-            alike = apart[pair] <= ALIKE if pair in apart else songs.difference(pair) <= LIKELY
-            if alike:
-                yield songs.pair(pair, SameAudio.LIKELY)
-            continue
-        if found <= limit:
-            yield songs.pair(pair, SameAudio.SAME, found)
-
-
-def embedding_distances(
-    store: VectorStore, pairs: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], float]:
-    """Return how far the embeddings of pairs of rows lie apart, from 0 to 1.
-
-    The sum of the differences relative to the sum of both: 0 if they are equal. Pairs of which a
-    song was extracted without an embedding are left out.
-    """
-    if not store.songs_with(EMBEDDING):
-        return {}
-    most = max(1, SERIES_BYTES // (32 * store.metadata.lists[EMBEDDING]))
-    found: dict[tuple[int, int], float] = {}
-    for start in range(0, len(pairs), most):
-        block = np.asarray(pairs[start : start + most], np.int64)
-        rows, places = np.unique(block, return_inverse=True)
-        there, values = store.list_rows(EMBEDDING, rows)
-        at = np.full(len(rows), -1)
-        at[there] = np.arange(len(there))
-        places = at[places.reshape(-1, 2)]
-        both = np.flatnonzero((places >= 0).all(axis=1))
-        one, other = (values[of].astype(np.float32) for of in places[both].T)
-        total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
-        apart = np.abs(one - other).sum(axis=1) / np.where(total > 0, total, 1.0)
-        apart[total == 0] = 1.0  # silence, which is not compared
-        found |= {pairs[start + n]: float(d) for n, d in zip(both.tolist(), apart, strict=True)}
-    return found
+def _nearly_equal(
+    store: VectorStore, found: Int64Array, decided: Collection[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of nearly equal scores of which a song has neither series nor sound."""
+    sound = np.zeros(len(store), np.bool_)
+    if store.songs_with("sound"):
+        sound[store.read_list("sound")[0]] = True
+    found = found[~sound[found].all(axis=1)]
+    near = found[score_differences(store, found) <= LIKELY]
+    yield from ((a, b) for a, b in near.tolist() if (a, b) not in decided)
 
 
 def _mismatches(
@@ -358,7 +256,7 @@ def _compared(
 ) -> Iterator[tuple[tuple[int, int], float]]:
     series = file.read([store.ids[row] for row in sorted(songs)])
     if file.kind == Kind.SCORES:
-        series = {song_id: _log_odds(scores) for song_id, scores in series.items()}
+        series = {song_id: log_odds(scores) for song_id, scores in series.items()}
     for a, b in pairs:
         yield (a, b), mismatch(series[store.ids[a]], series[store.ids[b]])
 
@@ -382,7 +280,14 @@ def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
             rows=tuple(sorted(rows)),
             verdict=needed[-1].verdict,
             pairs=tuple(links),
+            **_kept(store, rows),
         )
         for rows, links, needed in {id(group): group for group in group_of.values()}.values()
     ]
     return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))
+
+
+def _kept(store: VectorStore, rows: Sequence[int]) -> dict[str, str]:
+    """Return the best copy of a group, and what it has over the next best."""
+    best, *others = sorted(store.rows(sorted(rows)), key=quality)
+    return {"kept": best["song_id"], "why": why_kept(best, others)}

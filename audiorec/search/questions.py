@@ -33,9 +33,13 @@ AlsoOption = Annotated[
     Collection[Also],
     chooses(
         metavar="copies|non-music",
-        help="Allow copies of the same audio; allow speech, noise, silence and jingles.",
+        help="Allow copies of a recording; allow speech, noise, silence and jingles.",
         panel=ADVANCED,
     ),
+]
+OneVersionOption = Annotated[
+    bool,
+    chooses("--one-version", help="List one version of a title: live ones and others are copies."),
 ]
 Compared = Annotated[
     str | Path,
@@ -60,15 +64,18 @@ class Choice:
     per_artist, per_album : int, optional
         Maximum number of songs per artist or album, the query's own included; 0: no limit.
     also : collection of {"copies", "non-music"}
-        What is left out otherwise: the same audio (`content_hash`) more than once; speech, noise,
-        silence and jingles.
+        What is left out otherwise: further copies of a recording, such as other encodings, and
+        those of the question's own songs; speech, noise, silence and jingles.
+    one_version : bool
+        Whether live, remastered, edited, instrumental, acoustic and demo versions of one title by
+        one artist count as one recording.
     exclude_ids : collection of str
         Exact ids to leave out; unknown ones are ignored.
 
     Raises
     ------
     InputError
-        If a limit is negative, or `also` has another word.
+        If a limit is negative, `also` has another word, or copies with `one_version`.
     """
 
     only: OnlyOption = None
@@ -84,6 +91,7 @@ class Choice:
         ),
     ] = None
     also: AlsoOption = ()
+    one_version: OneVersionOption = False
     exclude_ids: Collection[str] = ()
 
     def __post_init__(self) -> None:
@@ -92,6 +100,8 @@ class Choice:
                 raise InputError(f"{name} must be at least 1, or 0 for no limit, got {most}")
         if wrong := set(self.also) - {"copies", "non-music"}:
             raise InputError(f"also must be copies or non-music, got {min(wrong)!r}")
+        if self.one_version and "copies" in self.also:
+            raise InputError("one version and also copies contradict each other: choose one")
 
 
 SPREAD = Choice(per_artist=2)  # default of playlists: at most two songs per artist

@@ -21,10 +21,18 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, ShapeError, StoreError, UnknownFileError, UnknownSongError
+from audiorec.errors import (
+    InputError,
+    SeveralSongsError,
+    ShapeError,
+    StoreError,
+    UnknownFileError,
+    UnknownSongError,
+)
 from audiorec.files.arrow import string_array
 from audiorec.search.choice import Chooser, Chosen
 from audiorec.search.closeness import Closeness
+from audiorec.search.copies import Recordings
 from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.explain import Usual
 from audiorec.search.facts import FactReader
@@ -149,12 +157,26 @@ class SearchableStore(VectorStore):
     def resolve(self, query: str) -> str:
         """Return the id of the song that `query` names; see `song_named`.
 
+        Of several songs that are one recording, it is the best copy.
+
         Examples
         --------
         >>> SearchableStore.open("fixtures/formats/vecs-v1.parquet").resolve("etude")
         'piano/etude.flac'
         """
-        return song_named(self, query)
+        return self.resolve_noted(query)[0]
+
+    def resolve_noted(self, query: str) -> tuple[str, str]:
+        """Return the id of the song that `query` names, and a note if it is one of its copies."""
+        try:
+            return song_named(self, query), ""
+        except SeveralSongsError as error:
+            rows = [self.row_number(name) for name in error.near]
+            best = self.recordings.best(rows) if error.count == len(rows) else None
+            if best is None:
+                raise
+            name = str(self.id_array[best].as_py())
+            return name, f"{query} names {len(rows)} copies of one recording; {name} is used"
 
     def row(self, song_id: str) -> dict[str, Any]:
         """Return a song's columns without the vector; a unique part of its id is enough."""
@@ -173,9 +195,28 @@ class SearchableStore(VectorStore):
         """Return the eligible songs and the limits; see `Choice`."""
         return self._chooser.chosen(choice)
 
-    def copies(self, rows: Sequence[int] | Int64Array) -> int:
-        """Return how many further songs have the same audio, by content hash, as `rows`."""
-        return self._chooser.copies(np.asarray(rows, np.int64))
+    @property
+    def recordings(self) -> Recordings:
+        """Which songs are one recording; see `audiorec.search.copies.recordings_of`."""
+        return self._chooser.recordings
+
+    def copies(self, rows: Sequence[int] | Int64Array, *, one_version: bool = False) -> int:
+        """Return how many further songs are copies, or versions of one title, of `rows`."""
+        return self._chooser.copies(np.asarray(rows, np.int64), one_version=one_version)
+
+    def copies_left_out(self, rows: Sequence[int], choice: Choice) -> str:
+        """Say how many copies, or versions, of some songs a choice leaves out; empty for none."""
+        if "copies" in choice.also or not (
+            count := self.copies(rows, one_version=choice.one_version)
+        ):
+            return ""
+        one, many = ("version", "versions") if choice.one_version else ("copy", "copies")
+        how = "--one-version" if choice.one_version else "--also copies shows them"
+        return f"{count} {one if count == 1 else many} of these songs left out ({how})"
+
+    def copies_of(self, row: int) -> list[str]:
+        """Return the ids of the other copies of a song, best first."""
+        return [str(self.id_array[other].as_py()) for other in self.recordings.of(row)]
 
     @cached_property
     def facts(self) -> FactReader:

@@ -55,6 +55,7 @@ from audiorec.store.commit import (
     tidy,
 )
 from audiorec.store.parquet import Checked, open_checked, write_batches
+from audiorec.store.recordings import update_links
 from audiorec.store.records import RECORD_FILES
 from audiorec.store.schema import MARKS, Kind, StoreMetadata, schema_of
 
@@ -345,7 +346,8 @@ def combine(
     """Combine the parts of each kind into one file; return the number of rows by kind.
 
     All files are replaced together, or none. `outputs` names one file for each kind in `parts`;
-    see `without_duplicates` for `on_duplicate`. An empty errors file is not created.
+    see `without_duplicates` for `on_duplicate`. An empty errors file is not created. Audio that
+    meets in the new store for the first time is compared (`update_links`).
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
@@ -370,6 +372,8 @@ def combine(
             if kind in parts and (rows[kind] or kind != Kind.ERRORS or targets[kind].exists())
         }
         commit_staged(placed, folder)
+    if Kind.VECTORS in placed:
+        update_links(outputs[Kind.VECTORS])
     return rows
 
 

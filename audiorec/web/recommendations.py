@@ -375,7 +375,9 @@ class RecommendationPages:
 
     @cached_property
     def _closed(self) -> Exclusions:
-        return Exclusions() if self._log is None else excluded_by(self._log)
+        if self._log is None:
+            return Exclusions()
+        return excluded_by(self._log, facts=self._facts)
 
     @cached_property
     def _titles(self) -> dict[str, str]:

@@ -4,11 +4,10 @@ row ──`SongView`──▶ .song      tags, classes, location, and whether it
                     .scores    its scores over time
                     .near      similar songs, and why
                     .numbers   its 84 numbers, and how unusual each one is in this library
-                    .copies    songs with the same audio
+                    .copies    the other copies of its recording
 two rows ──compare──▶ what makes them similar and what sets them apart
 """
 
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import SongError
-from audiorec.library.library import Library, open_store
+from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, scores_beside
 from audiorec.search.closeness import percent_words
 from audiorec.search.explain import reasons_for, sentence
@@ -28,7 +27,6 @@ from audiorec.web.sound import Roots
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
 LONGEST = 500  # letters of a value that is not a plain one
-PATIENCE_S = 1.0  # how long a request waits for the search for duplicates
 Document = dict[str, Any]
 
 
@@ -46,9 +44,6 @@ class SongView:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
         self._series: tuple[SeriesFile | None, str] | None = None
-        self._copies: dict[int, list[tuple[int, str]]] = {}
-        self._finder: threading.Thread | None = None
-        self._finding = threading.Lock()
 
     def song(self, row: int) -> Document:
         """Return a song's columns, playback addresses, and classes."""
@@ -130,23 +125,11 @@ class SongView:
         }
 
     def copies(self, row: int) -> Document:
-        """Return the songs with the same audio; ``pending`` while the search is running."""
-        with self._finding:
-            if self._finder is None:
-                self._finder = threading.Thread(target=self._find_copies, daemon=True)
-                self._finder.start()
-        self._finder.join(PATIENCE_S)
-        if self._finder.is_alive():
-            return {"copies": [], "pending": True}
-        return {"copies": [{"row": r, "verdict": v} for r, v in self._copies.get(row, [])]}
-
-    def _find_copies(self) -> None:
-        """Search the whole library for duplicates; slow, so it uses its own reader and no lock."""
-        found: dict[int, list[tuple[int, str]]] = {}
-        for group in open_store(self._library.path).duplicates():
-            for one in group.rows:
-                found[one] = [(r, str(group.verdict)) for r in group.rows if r != one]
-        self._copies = found
+        """Return the other copies of a song, best first, and whether the song is the best one."""
+        with self._shelf.lock:
+            recordings = self._library.recordings
+        others = recordings.of(row)
+        return {"copies": others, "best": recordings.best([row, *others]) in (row, None)}
 
     def compare(self, first: int, second: int) -> Document:
         """Return how close two songs are, what they have in common, and what sets them apart."""

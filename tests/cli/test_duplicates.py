@@ -12,10 +12,10 @@ def test_a_copy_is_found_and_nothing_else(in_library):
     code, out, err = in_library("duplicates")
     assert code == 0, err
     lines = [line.split("\t") for line in out.splitlines()]
-    assert lines[0][:4] == ["group", "verdict", "mismatch", "song_id"]
+    assert lines[0][:4] == ["group", "verdict", "distance", "song_id"]
     assert [line[:2] for line in lines[1:]] == [["1", "identical"]] * 2
     assert {line[3] for line in lines[1:]} == {"album 3/song 07.ogg", "copies/song 7b.mp3"}
-    assert "31 songs, 1 group of the same audio (1 identical), 1 surplus song" in err
+    assert "31 songs, 1 recording with copies (1 identical), 1 surplus song" in err
 
 
 def test_the_document_says_what_was_compared(in_library, music, tmp_path):
@@ -31,15 +31,10 @@ def test_the_document_says_what_was_compared(in_library, music, tmp_path):
     assert (document["schema"], document["checked_by"]) == ("audiorec/duplicates/1", ["scores"])
     (group,) = document["groups"]
     assert group["verdict"] == "same"
+    assert (group["kept"], group["why"]) == ("a.flac", "lossless")
     assert [s["song_id"] for s in group["songs"]] == ["a.flac", "b.mp3"]  # the best first
     (pair,) = group["pairs"]
     assert 0 < pair["mismatch"] < 0.25
-
-
-def test_without_series_it_says_that_it_is_only_likely(in_library, music, tmp_path):
-    shutil.copy(music / "vecs.parquet", tmp_path / "vecs.parquet")
-    _, _, err = in_library("duplicates", "-v", tmp_path / "vecs.parquet")
-    assert "only be likely; make them: audiorec extract" in err
 
 
 def test_odd_files_beside_the_store_are_passed_over_with_a_note(in_library, music, tmp_path):

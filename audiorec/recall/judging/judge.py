@@ -193,6 +193,7 @@ class Judgement:
     n_queries: int
     n_songs: int
     repeats: Repeats
+    copies: int  # wanted songs left out, as the user has heard a copy of them
     # one value per query, by measure and k
     per_query: Mapping[tuple[str, int], Float64Array] = field(repr=False)
     means: Mapping[tuple[str, int], Interval]
@@ -218,6 +219,7 @@ class Judgement:
             "queries": self.n_queries,
             "songs": self.n_songs,
             "repeats": self.repeats,
+            "copies_left_out": self.copies,
             "measures": measures,
             f"repeats_{_other(self.repeats)}": otherwise,
             "strata": {
@@ -243,6 +245,9 @@ class Judgement:
         parts = {**self.song_strata, **self.user_strata}
         shown = [f"{name} {value:.3f} ({n:,})" for name, (value, n) in parts.items() if n]
         lines = [f"recall@{k} of songs and users: {', '.join(shown)}"]
+        if self.copies:
+            are = "wanted songs are copies" if self.copies > 1 else "wanted song is a copy"
+            lines.append(f"{self.copies:,} {are} of heard songs, and left out (--count-copies)")
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 
@@ -255,6 +260,7 @@ def evaluate(
     trained: bool = False,
     context: Context = NOTHING,
     kinds: Labels | None = None,
+    copies: Mapping[str, str] | None = None,
     seed: int = 0,
     engine: Engine | None = None,
 ) -> Judgement:
@@ -277,6 +283,9 @@ def evaluate(
         Information on songs and users; its songs without a play may be proposed, too.
     kinds : mapping of str to mapping of str to str, optional
         Labels by kind and song id, such as ``{"artist": {...}}``, for `diversity`.
+    copies : mapping of str to str, optional
+        Recordings by song id, of the songs that have copies. Unless `keep_heard`, a wanted song is
+        left out if its user has heard a copy of it: who proposes it finds nothing new.
     seed : int
         Seed of the bootstrap.
     engine : callable, optional
@@ -292,7 +301,9 @@ def evaluate(
     """
     ks = sorted(set(ks))
     repeats: Repeats = "kept" if keep_heard else "left_out"
-    wanted: dict[Repeats, Sequences] = {"kept": split.wanted, "left_out": _not_heard(split)}
+    new = _not_heard(split)
+    unheard = new if not copies else _no_copies(new, split.histories, copies)
+    wanted: dict[Repeats, Sequences] = {"kept": split.wanted, "left_out": unheard}
     if not len(wanted[repeats].song):
         raise InputError("every wanted song is in its user's history; try --keep-heard")
     cost = Cost.started()
@@ -323,6 +334,7 @@ def evaluate(
         n_queries=len(split),
         n_songs=len(song_ids),
         repeats=repeats,
+        copies=0 if keep_heard else len(new.song) - len(unheard.song),
         per_query=found,
         means={at: clustered_interval(v, split.cluster, rng) for at, v in found.items()},
         otherwise={at: float(np.nanmean(v)) for at, v in other.items() if not np.isnan(v).all()},
@@ -345,6 +357,7 @@ def compare(
     trained: Sequence[Channel] = (),
     context: Context = NOTHING,
     kinds: Labels | None = None,
+    copies: Mapping[str, str] | None = None,
     seed: int = 0,
     engine: Engine | None = None,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
@@ -362,7 +375,7 @@ def compare(
     """
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
-    options |= {"kinds": kinds, "engine": engine}
+    options |= {"kinds": kinds, "copies": copies, "engine": engine}
     found = [
         evaluate(channel, split, trained=any(channel is one for one in trained), **options)
         for channel in channels
@@ -423,6 +436,18 @@ def _not_heard(split: JudgingSplit) -> Sequences:
     once = np.zeros(len(key), np.bool_)
     once[first] = True
     return wanted.keep(~heard & once)
+
+
+def _no_copies(wanted: Sequences, heard: Sequences, copies: Mapping[str, str]) -> Sequences:
+    """Return the wanted songs of which the user has not heard a copy."""
+    names = tuple(sorted(set(copies.values())))
+    numbers = IdMap(names)
+    keys = []
+    for of in (wanted, heard):
+        texts = [copies.get(song, "") for song in of.song_ids]
+        recording = numbers.rows(texts)[of.song]
+        keys.append(np.where(recording >= 0, of.owner * len(names) + recording, -1))
+    return wanted.keep((keys[0] < 0) | ~np.isin(keys[0], keys[1]))
 
 
 def _other(repeats: Repeats) -> Repeats:

@@ -6,10 +6,12 @@ from audiorec.recall.serving.entries import ENTRIES as ENTRIES
 from audiorec.recall.serving.entries import Product as Product
 from audiorec.recall.serving.everybody import DefaultRule as DefaultRule
 from audiorec.recall.serving.everybody import fill_default as fill_default
+from audiorec.recall.serving.exclusions import best_copies as best_copies
 from audiorec.recall.serving.exclusions import excluded_by as excluded_by
 from audiorec.recall.serving.exclusions import joined_sequences as joined_sequences
 from audiorec.recall.serving.exclusions import read_exposures as read_exposures
 from audiorec.recall.serving.exclusions import traits_of as traits_of
+from audiorec.recall.serving.exclusions import with_copies as with_copies
 from audiorec.recall.serving.figures import weights_by_worth as weights_by_worth
 from audiorec.recall.serving.job import FusedReport as FusedReport
 from audiorec.recall.serving.job import SplitFusion as SplitFusion

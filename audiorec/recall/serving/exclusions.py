@@ -25,9 +25,9 @@ from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.candidate_rows import nth
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
-from audiorec.search.duplicates import find_duplicates
+from audiorec.search.copies import recordings_of
 from audiorec.store.store import VectorStore
-from audiorec.types import IdMap, Int64Array, normalised_name
+from audiorec.types import IdMap, Int64Array, entries, normalised_name, string_array
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18
@@ -35,26 +35,68 @@ SHOWN = ("user_id", "song_id", "shown_at")
 
 
 def excluded_by(
-    log: Interactions, *, keep_heard: bool = False, shown: Sequences | None = None
+    log: Interactions,
+    *,
+    keep_heard: bool = False,
+    shown: Sequences | None = None,
+    facts: SongTraits | None = None,
 ) -> Exclusions:
     """Return the songs and artists that a log excludes for each user.
 
     Every song that a user played counts as heard, finished or skipped. Disliked songs (default
     interaction rule, the latest event counts), blocked songs, blocked artists and `shown` songs are
-    always excluded.
+    always excluded. So are their copies, where `facts` know recordings.
     """
     heard = np.flatnonzero(is_listening(log.event))
     blocked = np.flatnonzero(log.event == EVENTS.index("block"))
     lists = [_lists(log, blocked), to_liked(log).disliked, *([shown] if shown else [])]
     names = tuple(map(normalised_name, log.artists.artist_ids))
     banned = log.artists.event == ARTIST_EVENTS.index("block")
+    facts = facts or SongTraits()
     return Exclusions.of(
-        heard=None if keep_heard else _lists(log, heard),
-        never=joined_sequences(lists),
+        heard=None if keep_heard else with_copies(_lists(log, heard), facts),
+        never=with_copies(joined_sequences(lists), facts),
         artists=Sequences.from_pairs(
             log.artists.user[banned], log.artists.artist[banned], log.user_ids, names
         ),
     )
+
+
+def with_copies(lists: Sequences, facts: SongTraits) -> Sequences:
+    """Return lists with the other copies of their songs, as far as `facts` know recordings."""
+    recording = facts.groups.get("recording", np.empty(0, np.int64))
+    rows = np.flatnonzero(recording != UNKNOWN)
+    rows = rows[np.argsort(recording[rows], kind="stable")]
+    copied = tuple(facts.song_ids[row] for row in rows.tolist())
+    at = IdMap(copied).rows(lists.song_ids)[lists.song]
+    held, owner = at[at >= 0], lists.owner[at >= 0]
+    if not len(held):
+        return lists
+    codes = recording[rows]
+    first, last = (np.searchsorted(codes, codes[held], side=side) for side in ("left", "right"))
+    song_ids = tuple(sorted({*lists.song_ids, *copied}))
+    numbers = IdMap(song_ids)
+    return Sequences.from_pairs(
+        np.concatenate([lists.owner, np.repeat(owner, last - first)]),
+        np.concatenate(
+            [
+                numbers.rows(lists.song_ids)[lists.song],
+                numbers.rows(copied)[entries(first, last - first)],
+            ]
+        ),
+        lists.owner_ids,
+        song_ids,
+    )
+
+
+def best_copies(facts: SongTraits, song_ids: tuple[str, ...]) -> set[str]:
+    """Return the songs without all copies of a recording but the most played one."""
+    groups, plays = facts.columns(string_array(song_ids))
+    codes = groups.get("recording", np.full(len(song_ids), UNKNOWN))
+    order = np.lexsort((-plays, codes))
+    ordered = codes[order]
+    further = np.concatenate([[False], ordered[1:] == ordered[:-1]]) & (ordered != UNKNOWN)
+    return {song_ids[n] for n in order[~further].tolist()}
 
 
 def _lists(log: Interactions, rows: Int64Array) -> Sequences:
@@ -176,7 +218,7 @@ def traits_of(
     """Collect the traits of songs from plays, side information and a store.
 
     Artists are compared by plain name, albums within an artist. Copies of one recording are those
-    that `audiorec.search.duplicates` finds in the store.
+    that are kept with the store (`audiorec.search.copies`).
     """
     sources = [source for source in (plays, side) if source is not None]
     ids = {song for source in sources for song in source.song_ids}
@@ -213,7 +255,7 @@ def _codes(texts: list[str]) -> Int64Array:
 
 
 def _recordings(store: VectorStore, song_ids: tuple[str, ...]) -> Int64Array:
-    found = np.full(len(song_ids), UNKNOWN, np.int64)
-    for number, group in enumerate(find_duplicates(store)):
-        found[IdMap(song_ids).rows(group.song_ids)] = number
-    return found
+    """Return the recording number of each song; `UNKNOWN` for a song without a copy."""
+    codes = recordings_of(store).codes
+    rows = IdMap(store.id_array).rows(string_array(song_ids))
+    return np.append(codes, UNKNOWN)[rows].astype(np.int64)

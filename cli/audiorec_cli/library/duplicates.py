@@ -11,18 +11,17 @@ if TYPE_CHECKING:
     from audiorec.search.duplicates import Group
     from audiorec.store.features import SeriesFile
 
-COLUMNS = ("group", "verdict", "mismatch", "song_id", "codec", "rate", "size", "length")
-LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
+COLUMNS = ("group", "verdict", "distance", "song_id", "codec", "rate", "size", "length", "kept")
 
 
 def duplicates(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List songs with the same audio: copies, and other encodings.
+    """List the recordings that a library holds more than once, and the copy that lists show.
 
     identical: the same audio packets. same: scores or features agree over time. likely: lengths,
-    vectors and embeddings agree, without such files to compare. Nothing is changed.
+    versions and sounds agree. Nothing is changed.
 
     Examples
     --------
@@ -41,15 +40,14 @@ def duplicates(
         print_json(_document(store, groups, series))
     else:
         lines = [line for n, group in enumerate(groups, 1) for line in _lines(store, n, group)]
-        print_table(COLUMNS, lines, title="the same audio")
-    _say_summary(store, groups, series)
+        print_table(COLUMNS, lines, title="copies")
+    _say_summary(store, groups)
 
 
 def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, ...]]:
     lines: list[tuple[object, ...]] = []
     for row, song in _best_first(store, group):
-        found = [pair.mismatch for pair in group.pairs if row in pair.rows]
-        known = [value for value in found if value is not None]
+        known = [p.distance for p in group.pairs if row in p.rows and p.distance is not None]
         lines.append(
             (
                 number,
@@ -60,21 +58,18 @@ def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, 
                 song["source_rate"],
                 song["size"],
                 duration(float(song["duration_s"])),
+                group.why if song["song_id"] == group.kept else "",
             )
         )
     return lines
 
 
 def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, Any]]]:
-    """Return the songs of a group: lossless ones first, then by bytes per second."""
-    songs = list(zip(group.rows, store.rows(group.rows), strict=True))
+    """Return the rows and songs of a group, best first."""
+    from audiorec.search.copies import quality
 
-    def quality(item: tuple[int, dict[str, Any]]) -> tuple[bool, float, str]:
-        song = item[1]
-        density = song["size"] / max(float(song["duration_s"]), 1.0)
-        return not str(song["codec"]).startswith(LOSSLESS), -density, song["song_id"]
-
-    return sorted(songs, key=quality)
+    songs = zip(group.rows, store.rows(group.rows), strict=True)
+    return sorted(songs, key=lambda one: quality(one[1]))
 
 
 def _document(
@@ -89,6 +84,8 @@ def _document(
         "groups": [
             {
                 "verdict": group.verdict.value,
+                "kept": group.kept,
+                "why": group.why,
                 "songs": [{f: song[f] for f in fields} for _, song in _best_first(store, group)],
                 "pairs": [
                     {
@@ -96,6 +93,7 @@ def _document(
                         "verdict": pair.verdict.value,
                         "mismatch": None if pair.mismatch is None else round(pair.mismatch, 6),
                         "difference": round(pair.difference, 6),
+                        "distance": None if pair.distance is None else round(pair.distance, 6),
                         "length_difference_s": round(pair.length_difference_s, 3),
                     }
                     for pair in group.pairs
@@ -106,7 +104,7 @@ def _document(
     }
 
 
-def _say_summary(store: "Library", groups: "list[Group]", series: "list[SeriesFile]") -> None:
+def _say_summary(store: "Library", groups: "list[Group]") -> None:
     surplus = sum(len(group.rows) - 1 for group in groups)
     counts = ", ".join(
         f"{n} {verdict}"
@@ -114,11 +112,6 @@ def _say_summary(store: "Library", groups: "list[Group]", series: "list[SeriesFi
         if (n := sum(group.verdict == verdict for group in groups))
     )
     say(
-        f"{counted(len(store), 'song')}, {counted(len(groups), 'group')} of the same audio"
+        f"{counted(len(store), 'song')}, {counted(len(groups), 'recording')} with copies"
         + (f" ({counts}), {counted(surplus, 'surplus song')}" if groups else "")
     )
-    if not series:
-        say(
-            "note: without score series or features beside the store, other encodings can only be "
-            "likely; make them: audiorec extract ... --scores scores.parquet"
-        )

@@ -53,7 +53,7 @@ def info(
         if name in STORED and song is None:
             for line in info_lines(name, value):
                 out(line)
-        elif name != "schema" and value not in (None, {}):
+        elif name != "schema" and value not in (None, {}, []):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
             out(f"{label}: {shown(value)}")
@@ -135,7 +135,16 @@ def _describe(store: "Library") -> dict[str, Any]:
         **({"attributes": dict(metadata.attributes)} if metadata.attributes else {}),
         **{name: value for name, value in inventory(store.path).items() if name in STORED},
         **_index(store),
+        "copies": _copies(store),
     }
+
+
+def _copies(store: "Library") -> dict[str, int]:
+    """Count the songs that are a further copy of a recording, and those not compared yet."""
+    recordings = store.recordings
+    codes = recordings.codes[recordings.codes >= 0]
+    further = len(codes) - len(set(codes.tolist()))
+    return {"further": further, "not_compared": recordings.missing}
 
 
 def _index(store: "Library") -> dict[str, Any]:
@@ -181,7 +190,9 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
         mean_scores.setdefault(head, {})[label] = round(float(value), 4)
     ordered = {h: dict(sorted(s.items(), key=lambda i: -i[1])) for h, s in mean_scores.items()}
     facts = {"genre": store.classify(song_id).genre_facts(), **_part(store, song_id)}
-    return {"schema": "audiorec/song/1", **store.row(song_id), **facts, "mean_scores": ordered}
+    document = {"schema": "audiorec/song/1", **store.row(song_id), **facts}
+    copies = store.copies_of(store.row_number(song_id))
+    return {**document, "mean_scores": ordered, "copies": copies}
 
 
 def _part(store: "Library", song_id: str) -> dict[str, Any]:

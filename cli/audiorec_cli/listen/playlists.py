@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
 from audiorec.options import chooses, deletes, writes
-from audiorec.search.questions import AlsoOption, Choice, Compared, ExcludeOption, OnlyOption
+from audiorec.search.questions import (
+    AlsoOption,
+    Choice,
+    Compared,
+    ExcludeOption,
+    OneVersionOption,
+    OnlyOption,
+)
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.hints import hint_once
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -44,6 +51,7 @@ def playlists(
     json: JsonOption = False,
     by: Compared = "auto",
     also: AlsoOption = (),
+    one_version: OneVersionOption = False,
     absolute: Annotated[
         bool, chooses("--absolute", help="Use absolute paths, not relative ones.", panel=ADVANCED)
     ] = False,
@@ -75,7 +83,7 @@ def playlists(
         store,
         size=size,
         by=by,
-        choice=Choice(only=only, exclude=exclude, also=also),
+        choice=Choice(only=only, exclude=exclude, also=also, one_version=one_version),
         earlier=earlier,
     )
     written = write_lists(divided, output, absolute=absolute) if output is not None else None

@@ -32,6 +32,7 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.process_options import ProcessOptions
 from audiorec_cli.shared.progress import stopped
+from audiorec_cli.shared.stores import open_vectors
 from audiorec_cli.shared.training import (
     SetOption,
     as_given,
@@ -227,6 +228,10 @@ def candidates(
         float, chooses(min=0, max=1, help="Share of them that nobody has played.")
     ] = 0.0,
     keep_heard: HeardOption = False,
+    vectors: Annotated[
+        Path | None,
+        reads("--vectors", "-v", metavar="STORE", help="Its copies: one song, once heard."),
+    ] = None,
     allowed: Annotated[
         Path | None, reads(help="Only propose these songs: a file with one id per line.")
     ] = None,
@@ -255,6 +260,7 @@ def candidates(
     from audiorec.recall.contract.batch_recall import write_candidates
     from audiorec.recall.contract.candidates import DefaultList, default_users
     from audiorec.recall.registry import load_channel
+    from audiorec.recall.serving.exclusions import best_copies, traits_of, with_copies
 
     channel = load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
@@ -265,6 +271,13 @@ def candidates(
         songs = DefaultList.of(asked.read(interactions), people=queries.profiles)
     cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
+    eligible = None if only is None else {line.strip() for line in only if line.strip()}
+    heard = queries.histories
+    if vectors is not None:
+        facts = traits_of(queries.histories, None, open_vectors(vectors))
+        heard = with_copies(heard, facts)
+        known = channel.song_ids if eligible is None else tuple(sorted(eligible))
+        eligible = best_copies(facts, known)
     with engines.work(quiet=quiet) as work:
         rows = write_candidates(
             output,
@@ -272,8 +285,8 @@ def candidates(
             queries,
             max(1, k - cold),
             cold=cold,
-            exclude=None if keep_heard else queries.histories,
-            allowed=None if only is None else {line.strip() for line in only if line.strip()},
+            exclude=None if keep_heard else heard,
+            allowed=eligible,
             default=songs,
             needs_rows=True,
             engine=work.engine,

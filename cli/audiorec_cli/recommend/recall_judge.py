@@ -14,6 +14,7 @@ from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions
 from audiorec_cli.shared.options import ADVANCED, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.pictures import check_plot
+from audiorec_cli.shared.stores import open_vectors
 from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class JudgeOptions(TrainingOptions):
         chooses("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
     keep_heard: HeardOption = False
+    count_copies: Annotated[
+        bool,
+        chooses("--count-copies", help="Count copies of heard songs, which --vectors knows."),
+    ] = False
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
@@ -62,6 +67,17 @@ class JudgeOptions(TrainingOptions):
     def ks(self) -> list[int]:
         """Return the list lengths to evaluate, ascending."""
         return sorted(set(self.k or (10, 20, 50, 100, 200)))
+
+    @property
+    def copies(self) -> dict[str, str]:
+        """Return the recordings of songs that have copies in the store."""
+        from audiorec.search.copies import recordings_of
+
+        if self.vectors is None or self.count_copies:
+            return {}
+        store = open_vectors(self.vectors)
+        codes = recordings_of(store).codes.tolist()
+        return {song: str(n) for song, n in zip(store.ids, codes, strict=True) if n >= 0}
 
     def cut(self, *trained: "Channel") -> "JudgingSplit":
         """Read the log and split it; trained channels are judged on sequences as they know them."""
@@ -150,6 +166,7 @@ def evaluate(
             keep_heard=judging.keep_heard,
             trained=known,
             context=judging.context(),
+            copies=judging.copies,
             seed=judging.seed,
             engine=work.engine,
         )

@@ -90,8 +90,8 @@ class ExclusionOptions:
         if self.interactions is None:
             return traits_of(None, side, store), Exclusions.of(never=shown)
         log = read_interactions(self.interactions)
-        excluded = excluded_by(log, keep_heard=self.keep_heard, shown=shown)
-        return traits_of(to_sequences(log), side, store), excluded
+        facts = traits_of(to_sequences(log), side, store)
+        return facts, excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
 
 
 def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":

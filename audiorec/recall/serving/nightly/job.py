@@ -65,6 +65,7 @@ from audiorec.recall.serving.exclusions import (
     read_exposures,
     run_ids,
     traits_of,
+    with_copies,
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
@@ -411,7 +412,9 @@ class NightlyJob:
         else:
             model = load_channel(self.plan.out / "models" / name)
         queries = self._inputs.queries
-        heard = None if self.plan.keep_heard or name == REPLAY else queries.histories
+        heard = None
+        if not self.plan.keep_heard and name != REPLAY:
+            heard = with_copies(queries.histories, self._inputs.facts)
         cold = depth if self.plan.recipe().cold_share else 0
         by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
         rows = write_candidates(out, model, queries, depth, exclude=heard, cold=cold, **by)
@@ -465,6 +468,7 @@ class NightlyJob:
             self._inputs.log,
             keep_heard=plan.keep_heard,
             shown=joined_sequences(shown) if shown else None,
+            facts=self._inputs.facts,
         )
 
     def _report(self, out: Path) -> None:

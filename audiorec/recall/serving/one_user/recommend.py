@@ -34,7 +34,7 @@ from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.everybody import DefaultRule
-from audiorec.recall.serving.exclusions import excluded_by, traits_of
+from audiorec.recall.serving.exclusions import excluded_by, traits_of, with_copies
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.one_user.answers import (
     ListProposal,
@@ -217,7 +217,7 @@ class Recommender:
     @cached_property
     def excluded(self) -> Exclusions:
         """Songs and artists that the log excludes for each user."""
-        return excluded_by(self.log)
+        return excluded_by(self.log, facts=self._facts)
 
     def ask(self, question: RecommendQuestion) -> RecommendAnswer:
         """Answer a question: songs, a list for each interest, or playlists.
@@ -486,7 +486,7 @@ class Recommender:
     def _table(self, channel: Channel, user_id: str) -> Any:
         """Return the candidates of one channel for the user as a table."""
         history = self.plays.of_owners([user_id])
-        hidden = None if channel.name == "replay" else history
+        hidden = None if channel.name == "replay" else with_copies(history, self._facts)
         said = None if self._likes is None else self._likes.of_owners([user_id])
         profile = None if self.people is None else self.people.for_users([user_id])
         asked = Queries(history, self._follows.of_owners([user_id]), profile, likes=said)

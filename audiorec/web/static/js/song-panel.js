@@ -20,13 +20,6 @@ const NAMES = {
   uri: "File", song_id: "Id",
 };
 const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : shown(value));
-const VERDICTS = {
-  __proto__: null,
-  identical: "the same audio",
-  same: "the same recording in another encoding",
-  likely: "most likely the same recording",
-};
-
 export function SongPanel() {
   const selected = use((s) => s.selected);
   const other = use((s) => s.other);
@@ -126,17 +119,13 @@ function Near({ row }) {
 
 function Copies({ row }) {
   const library = use((s) => s.library);
-  const [again, setAgain] = useState(0);
-  const [answer] = useAnswer(() => getJson(`/api/song/${row}/copies`), [row, again]);
-  useEffect(() => { // the search takes a while in a large library
-    const timer = answer?.pending && setTimeout(() => setAgain(again + 1), 3000);
-    return () => clearTimeout(timer);
-  }, [answer]);
+  const [answer] = useAnswer(() => getJson(`/api/song/${row}/copies`), [row]);
   if (!answer?.copies.length) return null;
-  return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Duplicates</h3>
-    <ul class="songs">${answer.copies.map(({ row: one, verdict }) => html`<li key=${one}>
+  return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Copies of this recording</h3>
+    <p class="quiet">${answer.best ? "This is the best copy: lists show it alone." : "Lists show the first of these instead."}</p>
+    <ul class="songs">${answer.copies.map((one) => html`<li key=${one}>
       <div class="names"><button class="plain title" onClick=${() => page.set({ selected: one })}>
-        <bdi>${library.ids[one]}</bdi></button><span class="why">${VERDICTS[verdict] || verdict}</span></div></li>`)}</ul>
+        <bdi>${library.ids[one]}</bdi></button></div></li>`)}</ul>
   </section>`;
 }
 

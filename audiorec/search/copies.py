@@ -1,0 +1,226 @@
+"""Which songs of a store are one recording, or versions of one title, and which copy is the best.
+
+    store ──recordings_of──▶ `Recordings`: a number for each recording, and the rank of its copies
+          ──versions_of───▶ numbers (n,): live, remastered and acoustic versions share one
+
+Songs with the same audio, and those that the file beside the store links
+(`audiorec.store.recordings`), are one recording, unless their titles name two versions. Where the
+tags name two titles, half the distance is allowed. Of copies the best one is the one without
+damage, lossless, of the higher bit rate, longer.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audiorec.search.filters import UNKNOWN, name_codes, text_codes
+from audiorec.store.recordings import ALIKE, Links, read_links
+from audiorec.store.store import VectorStore
+from audiorec.store.titles import read_title, title_of
+from audiorec.types import BoolArray, Int32Array, Int64Array, Status
+
+LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
+NEAR = 0.3  # minimum similarity by sound of songs of one title and artist that name no version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recordings:
+    """The recordings of a store of which it has several copies.
+
+    Attributes
+    ----------
+    codes : ndarray, shape (n,), int32
+        A number for each recording; `UNKNOWN` for a song without a copy.
+    rank : ndarray, shape (n,), int64
+        From 0, the best song of the store, over all songs with a copy; the others have 0.
+    missing : int
+        Songs that were not compared, so that only the same audio counts as their copy.
+    """
+
+    codes: Int32Array
+    rank: Int64Array
+    missing: int
+
+    def of(self, row: int) -> list[int]:
+        """Return the other copies of a song, best first."""
+        if self.codes[row] == UNKNOWN:
+            return []
+        rows = np.flatnonzero(self.codes == self.codes[row])
+        return [int(r) for r in rows[np.argsort(self.rank[rows])] if r != row]
+
+    def best(self, rows: Sequence[int]) -> int | None:
+        """Return the best of the songs if all are one recording, else None."""
+        codes = set(self.codes[list(rows)].tolist())
+        if len(codes) != 1 or codes == {UNKNOWN}:
+            return None
+        return min(rows, key=self.rank.__getitem__)
+
+
+def recordings_of(store: VectorStore) -> Recordings:
+    """Return the recordings of a store; without the file beside it, those of one content hash."""
+    links = read_links(store)
+    pairs = same_audio(store)
+    missing = len(store)
+    if links is not None:
+        pairs = np.concatenate([pairs, links.pairs[agreeing(store, links)]])
+        missing = links.missing
+    codes = joined(len(store), pairs)
+    return Recordings(codes=codes, rank=_ranks(store, codes), missing=missing)
+
+
+def same_audio(store: VectorStore) -> Int64Array:
+    """Return pairs (m, 2) of the first row of each audio, and each further one."""
+    hashes, _ = text_codes(store, "content_hash")
+    _, first, number = np.unique(hashes, return_index=True, return_inverse=True)
+    pairs = np.column_stack([first[number], np.arange(len(hashes))])
+    further: Int64Array = pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
+    return further
+
+
+def agreeing(store: VectorStore, links: Links) -> BoolArray:
+    """Return which links the titles of both songs allow: shape (m,), bool."""
+    rows, places = np.unique(links.pairs, return_inverse=True)
+    songs = store.rows(rows.tolist()) if len(rows) else []
+    titles = [song["title"] for song in songs]
+    plain = [read_title(title).plain if title else "" for title in titles]
+    kinds = [title_of(song["title"], song["song_id"]).kinds for song in songs]
+    good = np.ones(len(links.pairs), np.bool_)
+    for n, (a, b) in enumerate(places.reshape(-1, 2).tolist()):
+        two_titles = bool(plain[a] and plain[b]) and plain[a] != plain[b]
+        good[n] = kinds[a] == kinds[b] and not (two_titles and links.distance[n] > ALIKE / 2)
+    return good
+
+
+def joined(n: int, pairs: Int64Array) -> Int32Array:
+    """Return a number for each group that pairs join: (n,), `UNKNOWN` for a row without a pair.
+
+    Examples
+    --------
+    >>> joined(6, np.array([[0, 3], [1, 2], [3, 5]])).tolist()
+    [0, 1, 1, 0, -1, 0]
+    """
+    parent: dict[int, int] = {}
+
+    def root(row: int) -> int:
+        while (above := parent.setdefault(row, row)) != row:
+            parent[row] = row = parent[above]
+        return row
+
+    for a, b in pairs.tolist():
+        low, high = sorted((root(a), root(b)))
+        parent[high] = low
+    codes = np.full(n, UNKNOWN, np.int32)
+    rows = sorted(parent)
+    roots = [root(row) for row in rows]
+    codes[rows] = np.unique(roots, return_inverse=True)[1]
+    return codes
+
+
+def _ranks(store: VectorStore, codes: Int32Array) -> Int64Array:
+    """Rank the songs with a copy, best first."""
+    rows = np.flatnonzero(codes != UNKNOWN)
+    rank = np.zeros(len(codes), np.int64)
+    if len(rows):
+        songs = store.rows(rows.tolist())
+        order = sorted(range(len(rows)), key=lambda n: quality(songs[n]))
+        rank[rows[order]] = np.arange(len(rows))
+    return rank
+
+
+def quality(song: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the sort key of copies: undamaged, lossless, higher bit rate, longer, by id."""
+    return (
+        song["status"] != Status.OK or song["packet_errors"] > 0,
+        not str(song["codec"]).startswith(LOSSLESS),
+        -kbit_s(song),
+        -float(song["duration_s"]),
+        song["song_id"],
+    )
+
+
+def kbit_s(song: dict[str, Any]) -> int:
+    """Return the bit rate of a song's file, in kbit/s."""
+    bits = 8 * int(song["size"])
+    return round(bits / 1000 / max(float(song["duration_s"]), 1.0))
+
+
+def why_kept(best: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+    """Say what the best copy has over the next best."""
+    next_best = min(others, key=quality)
+    ours, theirs = quality(best), quality(next_best)
+    said = (
+        "undamaged",
+        "lossless",
+        f"{kbit_s(best)} against {kbit_s(next_best)} kbit/s",
+        "longer",
+        "none is better: the first by id",
+    )
+    return next(said[n] for n in range(len(said)) if ours[n] != theirs[n])
+
+
+def best_of(codes: Int32Array, rank: Int64Array, allowed: BoolArray) -> BoolArray:
+    """Return which songs are the best allowed one of their group, or in none: shape (n,), bool."""
+    rows = np.flatnonzero(allowed & (codes != UNKNOWN))
+    rows = rows[np.lexsort((rank[rows], codes[rows]))]
+    first = np.unique(codes[rows], return_index=True)[1]
+    best: BoolArray = codes == UNKNOWN
+    best[rows[first]] = True
+    return best
+
+
+class VersionsOf:
+    """The versions of each title of a store: read when they are first asked for."""
+
+    def __init__(self, store: VectorStore, recordings: Recordings) -> None:
+        self._store, self._recordings = store, recordings
+
+    @cached_property
+    def codes(self) -> Int32Array:
+        """A number for each title of an artist, `UNKNOWN` for a song that is the only version."""
+        own = self._recordings.codes
+        order = np.argsort(own, kind="stable")
+        order = order[own[order] != UNKNOWN]
+        same = own[order][1:] == own[order][:-1]
+        pairs = [np.column_stack([order[:-1], order[1:]])[same], *self._by_title()]
+        return joined(len(own), np.concatenate(pairs))
+
+    @cached_property
+    def rank(self) -> Int64Array:
+        """From 0, the best: songs whose title names no version first, then the best copy."""
+        rows = np.flatnonzero(self.codes != UNKNOWN)
+        rank = np.zeros(len(self.codes), np.int64)
+        if len(rows):
+            songs = self._store.rows(rows.tolist())
+            keys = [(len(title_of(s["title"], s["song_id"]).kinds), quality(s)) for s in songs]
+            rank[rows[sorted(range(len(rows)), key=keys.__getitem__)]] = np.arange(len(rows))
+        return rank
+
+    def _by_title(self) -> Iterator[Int64Array]:
+        """Yield pairs of songs of one title and artist that are versions of each other."""
+        store = self._store
+        artists = name_codes(store, "artist")
+        groups: dict[tuple[int, str], list[tuple[int, bool]]] = {}
+        for row, title in enumerate(store.column("title").to_pylist()):
+            if title and artists[row] != UNKNOWN:
+                read = read_title(title)
+                key = int(artists[row]), read.plain
+                groups.setdefault(key, []).append((row, bool(read.kinds)))
+        for songs in groups.values():
+            if len(songs) > 1:
+                yield from self._pairs(songs)
+
+    def _pairs(self, songs: list[tuple[int, bool]]) -> Iterator[Int64Array]:
+        """Yield the pairs of which a title names a version, or that sound alike."""
+        rows = np.asarray([row for row, _ in songs], np.int64)
+        units, there = np.zeros((len(rows), 1), np.float32), np.empty(0, np.int64)
+        if self._store.songs_with("sound"):
+            there, values = self._store.list_rows("sound", rows)
+            units = np.zeros((len(rows), values.shape[1]), np.float32)
+            units[there] = values
+        named = np.asarray([kind for _, kind in songs])
+        alike = (units @ units.T >= NEAR) | named[:, None] | named[None]
+        a, b = np.nonzero(np.triu(alike, 1))
+        yield np.column_stack([rows[a], rows[b]])

@@ -1,0 +1,504 @@
+"""Which audio is of one recording: found as songs come in, and kept beside the store.
+
+    store, rows of new songs ──find_links──▶ `Links`: pairs of rows, and how far apart they are
+    "vecs.parquet" ──update_links──▶ "vecs.copies.parquet" ──read_links──▶ `Links`
+
+Copies are other encodings, levels and sample rates of a recording, and ones that begin up to 2.5
+seconds later. Two songs are linked if their lengths, the mean scores of their version heads, their
+sounds and their embeddings agree. Where title and artist are the same, more distance is allowed,
+since low bit rates cut away half of what is heard. A song and its instrumental version share drums
+and harmony, but neither the version nor the sound. Songs without sound are not compared: vectors
+alone take one song for another too often.
+
+Songs are compared in blocks sorted by length, each with the songs of nearly that length, so the
+cost grows with these and memory does not grow with the store. The file holds hashes of audio, not
+ids: a song that is renamed, moved or retagged keeps its copies, and only new audio is compared.
+
+======================  =============================================================
+column                  content
+======================  =============================================================
+content_hash            string, sorted: one row for each audio, and one for each link
+compared_by             string: sound, or hash where it has none, is silent or short
+copy_hash, distance     string, float32: the other audio; empty and 0 in a row for an audio
+======================  =============================================================
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.distribution import created_by
+from audiorec.errors import StoreError
+from audiorec.files.arrow import arrow_array, string_array
+from audiorec.files.own_files import refuse_link, write_errors
+from audiorec.files.tables import TableFile, write_plain
+from audiorec.spec import fingerprint
+from audiorec.store.schema import METADATA_KEY, metadata_object
+from audiorec.store.store import VectorStore
+from audiorec.store.titles import read_title
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    Status,
+    normalised_name,
+)
+
+# Figures: docs/decisions/0057-one-recording-once.md and 0008-playlists-and-duplicates.md.
+LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
+SHIFT_S = 2.5  # a copy may begin, or end, so much later
+MIN_SEGMENTS = 4  # shorter songs are too short to tell them apart
+SOUND = 0.1  # largest 1 - similarity by sound
+ALIKE = 0.05  # largest distance of two embeddings
+NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13  # both, of two songs of one title and artist
+OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
+PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are alike
+COMPARED = ("max", "min", "mean")
+FLOOR = 1e-4  # clips log-odds of scores near 0 and 1; the limits above depend on it
+BLOCK_SONGS = 8_192  # new songs that are compared at a time
+CELLS = 4 << 20  # distances computed at a time
+PAIRS = 4_096  # pairs whose embeddings are in memory at a time
+
+FORMAT_VERSION = 1
+SCHEMA = pa.schema(
+    [
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("compared_by", pa.string(), nullable=False),
+        pa.field("copy_hash", pa.string(), nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+    ]
+)
+RULE = fingerprint(
+    {
+        "length_s": (LENGTH_TOLERANCE_S, SHIFT_S),
+        "segments": MIN_SEGMENTS,
+        "apart": (SOUND, ALIKE, NAMED_SOUND, NAMED_ALIKE, OTHER_VERSION),
+        "partners": PARTNERS,
+    }
+)
+Blocks = Callable[[], Iterator[tuple[Int64Array, npt.NDArray[Any]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Links:
+    """Pairs of songs of a store that are one recording.
+
+    Attributes
+    ----------
+    pairs : ndarray, shape (m, 2), int64
+        Rows of the store, the lower one first.
+    distance : ndarray, shape (m,), float32
+        Of their embeddings, from 0 to 1.
+    missing : int
+        Songs of the store that have not been compared yet.
+    """
+
+    pairs: Int64Array
+    distance: FloatArray
+    missing: int = 0
+
+
+class Measure(NamedTuple):
+    """What pairs of songs are found by.
+
+    Attributes
+    ----------
+    blocks : callable
+        Yields rows (m,) and values (m, W) of the songs that have them, block by block.
+    limit : float
+        Largest Euclidean distance of two rows of values.
+    tolerance_s : float
+        Largest difference of two lengths.
+    """
+
+    blocks: Blocks
+    limit: float
+    tolerance_s: float
+
+
+def links_path(vectors: Path) -> Path:
+    """Return the path of the file with a store's copies.
+
+    Examples
+    --------
+    >>> links_path(Path("library/vecs.parquet")).as_posix()
+    'library/vecs.copies.parquet'
+    """
+    return vectors.with_name(f"{vectors.name.removesuffix('.parquet')}.copies.parquet")
+
+
+def update_links(vectors: Path) -> int:
+    """Compare the audio of a store that was not compared yet, and write the file beside it.
+
+    Returns
+    -------
+    compared : int
+        Number of new audio; the file is left untouched if there is none and none is gone.
+
+    Raises
+    ------
+    StoreError
+        If the store is damaged, or the file cannot be written.
+    """
+    store = VectorStore.open(vectors)
+    hashes, rows, by = _audio(store)
+    before = _usable(store)
+    known = {} if before is None else dict(before.compared)
+    new = [n for n, one in enumerate(hashes) if known.get(one) != by[n]]
+    if before is not None and not new and len(known) == len(hashes):
+        return 0
+    found = find_links(store, rows[np.asarray(new, np.int64)])
+    old = set(hashes) - {hashes[n] for n in new}  # and still there
+    names = store.column("content_hash").to_pylist()
+    links = [link for link in (before.links if before else ()) if old.issuperset(link[:2])]
+    links += [
+        (*sorted((names[a], names[b])), float(apart))
+        for (a, b), apart in zip(found.pairs.tolist(), found.distance.tolist(), strict=True)
+    ]
+    _write(store, dict(zip(hashes, by, strict=True)), sorted(set(links)))
+    return len(new)
+
+
+def read_links(store: VectorStore) -> Links | None:
+    """Read what is known of the copies in a store; None if its file is absent or of no use.
+
+    A song may have the audio of another one (``content_hash``); links are between the first rows
+    of each audio.
+    """
+    kept = _usable(store)
+    if kept is None:
+        return None
+    hashes, rows, by = _audio(store)
+    row_of = dict(zip(hashes, rows.tolist(), strict=True))
+    known = dict(kept.compared)
+    there = [link for link in kept.links if link[0] in row_of and link[1] in row_of]
+    return Links(
+        pairs=_pairs([(row_of[a], row_of[b]) for a, b, _ in there]),
+        distance=np.asarray([apart for *_, apart in there], np.float32),
+        missing=sum(known.get(one) != how for one, how in zip(hashes, by, strict=True)),
+    )
+
+
+class LinksFile(NamedTuple):
+    """What a file of copies says.
+
+    Attributes
+    ----------
+    about : mapping
+        Its metadata: extractor, projection of sound and limits, by which it is of use or not.
+    compared : list of (str, str)
+        Hashes of audio, and what they were compared by.
+    links : list of (str, str, float)
+        Hashes of two audio that are one recording, and their distance.
+    """
+
+    about: dict[str, Any]
+    compared: list[tuple[str, str]]
+    links: list[tuple[str, str, float]]
+
+    @classmethod
+    def read(cls, path: Path) -> "LinksFile":
+        """Read a file; raise `StoreError` if it is damaged or of another kind."""
+        with TableFile.open(path) as file:
+            about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+            table = file.read_as(SCHEMA)
+        rows = list(zip(*(table.column(n).to_pylist() for n in SCHEMA.names), strict=True))
+        compared = [(one, by) for one, by, other, _ in rows if not other]
+        return cls(about, compared, [(a, b, apart) for a, _, b, apart in rows if b])
+
+
+def _usable(store: VectorStore) -> LinksFile | None:
+    """Read the file beside a store; None if there is none, it is damaged, or of other limits."""
+    path = links_path(store.path)
+    refuse_link(path)  # the user did not name this file
+    try:
+        found = LinksFile.read(path)
+    except StoreError:
+        return None
+    ours = _about(store)
+    return found if ours.items() <= found.about.items() else None
+
+
+def _about(store: VectorStore) -> dict[str, Any]:
+    metadata = store.metadata
+    made = {"extractor_id": metadata.extractor_id, "sound_id": metadata.sound_id, "rule": RULE}
+    return {"kind": "copies", "format_version": FORMAT_VERSION, **made}
+
+
+def _write(
+    store: VectorStore, compared: dict[str, str], links: list[tuple[str, str, float]]
+) -> None:
+    path = links_path(store.path)
+    refuse_link(path)
+    about = {**_about(store), "created_by": created_by()}
+    rows = [(one, by, "", 0.0) for one, by in compared.items()]
+    rows += [(one, compared[one], other, apart) for one, other, apart in links]
+    rows.sort()
+    columns = [string_array([row[n] for row in rows]) for n in range(3)]
+    columns.append(arrow_array(np.asarray([row[3] for row in rows], np.float32), pa.float32()))
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
+    with write_errors(path):
+        write_plain(path, pa.Table.from_arrays(columns, schema=schema))
+
+
+def _audio(store: VectorStore) -> tuple[list[str], Int64Array, list[str]]:
+    """Return each audio of a store once: hash, first row, and what it can be compared by."""
+    names = store.column("content_hash").to_pylist()
+    rows = list({name: row for row, name in reversed(list(enumerate(names)))}.items())
+    comparable = is_comparable(store)
+    sound = np.zeros(len(store), np.bool_)
+    if store.songs_with("sound"):
+        sound[store.read_list("sound")[0]] = True
+    by = np.where(comparable & sound, "sound", "hash")
+    at = np.asarray([row for _, row in rows], np.int64)
+    return [name for name, _ in rows], at, by[at].tolist()
+
+
+def is_comparable(store: VectorStore) -> BoolArray:
+    """Return which songs are long enough, and not silent: shape (n,), bool."""
+    table = store.table(["segments", "status"])
+    silent = [status == Status.SILENT for status in table.column("status").to_pylist()]
+    segments = np.asarray(table.column("segments").to_pylist(), np.int64)
+    return (segments >= MIN_SEGMENTS) & ~np.asarray(silent, np.bool_)
+
+
+def find_links(store: VectorStore, rows: Int64Array) -> Links:
+    """Compare some songs with all songs of a store; audio of one hash is not compared.
+
+    Parameters
+    ----------
+    store : VectorStore
+    rows : ndarray, shape (m,), int64
+
+    Returns
+    -------
+    links : Links
+    """
+    comparable = is_comparable(store)
+    if not (store.songs_with("sound") and store.songs_with("embedding")):
+        return Links(pairs=_pairs([]), distance=np.empty(0, np.float32))
+    known = np.zeros(len(store), np.bool_)
+    known[store.read_list("sound")[0]] = True
+    rows = rows[(comparable & known)[rows]]
+    sounds = Measure(lambda: store.list_blocks("sound"), float(np.sqrt(2 * SOUND)), SHIFT_S)
+    pairs = near_pairs(store, sounds, rows, comparable)
+    pairs = pairs[embedding_distances(store, pairs) <= ALIKE]
+    named = _named_alike(store, rows, known & comparable)
+    pairs = np.unique(np.concatenate([pairs, named]), axis=0)
+    pairs = pairs[of_one_version(store, pairs)]
+    return Links(pairs=pairs, distance=embedding_distances(store, pairs))
+
+
+def has_compared(store: VectorStore) -> bool:
+    """Whether the vectors have the statistics by which scores are compared."""
+    return set(COMPARED) <= set(store.metadata.statistics)
+
+
+def by_scores(store: VectorStore, limit: float) -> Measure:
+    """Return the measure of the log-odds of scores, at most `limit` apart (root mean square)."""
+
+    def blocks() -> Iterator[tuple[Int64Array, FloatArray]]:
+        for start, block in zip(store.group_starts, store.blocks(), strict=False):
+            yield start + np.arange(len(block)), log_odds_of(store, block)
+
+    width = len(store.metadata.classes) * len(COMPARED)
+    return Measure(blocks, limit * float(np.sqrt(width)), LENGTH_TOLERANCE_S)
+
+
+def log_odds_of(store: VectorStore, vectors: FloatArray) -> FloatArray:
+    """Return the log-odds of the largest, smallest and mean scores of vectors: (m, 3 H)."""
+    metadata = store.metadata
+    places = [metadata.statistics.index(name) for name in COMPARED]
+    shape = (len(vectors), len(metadata.classes), len(metadata.statistics))
+    values = vectors.reshape(shape)[:, :, places]
+    return log_odds(values).reshape(len(vectors), len(metadata.classes) * len(COMPARED))
+
+
+def log_odds(p: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the log-odds of scores, clipped near 0 and 1."""
+    q = np.clip(p.astype(np.float64), 0.0, 1.0)
+    return np.log((q + FLOOR) / (1.0 + FLOOR - q)).astype(np.float32)
+
+
+def near_pairs(
+    store: VectorStore, measure: Measure, rows: Int64Array, comparable: BoolArray
+) -> Int64Array:
+    """Return pairs of one of `rows` and any comparable song that a measure finds: (m, 2).
+
+    Each once, the lower row first; only the `PARTNERS` nearest of each of `rows`.
+    """
+    seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    rows = rows[np.argsort(seconds[rows], kind="stable")]
+    blocks = (rows[start : start + BLOCK_SONGS] for start in range(0, len(rows), BLOCK_SONGS))
+    found = [_near_block(measure, block, seconds, comparable) for block in blocks]
+    pairs = np.concatenate([_pairs([]), *found])
+    hashes = np.asarray(store.column("content_hash").to_pylist(), object)
+    pairs = pairs[hashes[pairs[:, 0]] != hashes[pairs[:, 1]]]
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def _near_block(
+    measure: Measure, rows: Int64Array, seconds: Float64Array, comparable: BoolArray
+) -> Int64Array:
+    """Return the pairs of one block of rows, sorted by length, with all songs of a store."""
+    place = np.full(len(seconds), -1)
+    place[rows] = np.arange(len(rows))
+    parts = [_own(place[group], values) for group, values in measure.blocks()]
+    at = np.concatenate([part[0] for part in parts])
+    left = np.concatenate([part[1] for part in parts])
+    order = np.argsort(at)
+    rows, left = rows[at[order]], left[order]
+    if not len(rows):
+        return _pairs([])
+    low, high = seconds[rows[0]] - measure.tolerance_s, seconds[rows[-1]] + measure.tolerance_s
+    hits = np.empty((0, 3))  # place in `rows`, row, closeness
+    for group, values in measure.blocks():
+        near = comparable[group] & (seconds[group] >= low) & (seconds[group] <= high)
+        others = group[near]
+        order = np.argsort(seconds[others], kind="stable")
+        others, right = others[order], values[near][order].astype(np.float32)
+        hits = np.concatenate([hits, *_hits(measure, rows, left, others, right, seconds)])
+        hits = _nearest(hits)
+    return np.column_stack([rows[hits[:, 0].astype(np.int64)], hits[:, 1].astype(np.int64)])
+
+
+def _own(at: Int64Array, values: npt.NDArray[Any]) -> tuple[Int64Array, FloatArray]:
+    """Return the places that are not -1, and their values."""
+    own = at >= 0
+    return at[own], values[own].astype(np.float32)
+
+
+def _hits(
+    measure: Measure,
+    rows: Int64Array,
+    left: FloatArray,
+    others: Int64Array,
+    right: FloatArray,
+    seconds: Float64Array,
+) -> Iterator[Float64Array]:
+    """Yield place in `rows`, row and closeness of pairs; both sides are sorted by length."""
+    left, right = _halved(left)[0], _halved(right)[1]
+    of, with_ = seconds[rows], seconds[others]
+    first = np.searchsorted(with_, of - measure.tolerance_s, side="left")
+    last = np.searchsorted(with_, of + measure.tolerance_s, side="right")
+    start = 0
+    while start < len(rows):
+        end = start + 1
+        while end < len(rows) and (end + 1 - start) * (last[end] - first[start]) <= CELLS:
+            end += 1
+        closeness = left[start:end] @ right[first[start] : last[end - 1]].T
+        a, b = np.nonzero(closeness >= -0.5 * measure.limit**2)
+        close = closeness[a, b]
+        a, b = a + start, b + first[start]
+        agree = (np.abs(of[a] - with_[b]) <= measure.tolerance_s) & (rows[a] != others[b])
+        yield np.column_stack([a[agree], others[b[agree]], close[agree]])
+        start = end
+
+
+def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two matrices whose product is -1/2 times the squared distances."""
+    half = (vectors * vectors).sum(axis=1, keepdims=True) / 2
+    one = np.ones_like(half)
+    return np.hstack([vectors, -half, one]), np.hstack([vectors, one, -half])
+
+
+def _nearest(hits: Float64Array) -> Float64Array:
+    """Return the nearest few hits of each place."""
+    hits = hits[np.lexsort((hits[:, 1], -hits[:, 2], hits[:, 0]))]
+    firsts = np.searchsorted(hits[:, 0], hits[:, 0], side="left")
+    return hits[np.arange(len(hits)) - firsts < PARTNERS]
+
+
+def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int64Array:
+    """Return pairs of one of `rows` and any song of one title, artist and length: (m, 2)."""
+    table = store.table(["title", "artist", "content_hash", "duration_s"])
+    titles, artists, hashes, seconds = (column.to_pylist() for column in table.columns)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in np.flatnonzero(known).tolist():
+        if titles[row] and artists[row]:
+            key = normalised_name(artists[row]), read_title(titles[row]).plain
+            groups.setdefault(key, []).append(row)
+    new = np.zeros(len(store), np.bool_)
+    new[rows] = True
+    pairs = _pairs(
+        [
+            (a, b)
+            for group in groups.values()
+            for a, b in _next_to(sorted(group, key=seconds.__getitem__))
+            if (new[a] or new[b])
+            and hashes[a] != hashes[b]
+            and abs(seconds[a] - seconds[b]) <= SHIFT_S
+        ]
+    )
+    if not len(pairs):
+        return pairs
+    alike = embedding_distances(store, pairs) <= NAMED_ALIKE
+    near = _similarities(store, pairs) >= 1 - NAMED_SOUND
+    return pairs[alike & near]
+
+
+def _next_to(rows: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows that stand at most `PARTNERS` places apart."""
+    for place, row in enumerate(rows):
+        yield from ((row, other) for other in rows[place + 1 : place + 1 + PARTNERS])
+
+
+def _similarities(store: VectorStore, pairs: Int64Array) -> FloatArray:
+    """Return the similarity by sound of pairs of rows that have it: shape (m,)."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    one, other = store.list_rows("sound", rows)[1][places.reshape(-1, 2).T]
+    found: FloatArray = np.einsum("ij,ij->i", one, other)
+    return found
+
+
+def embedding_distances(store: VectorStore, pairs: Int64Array) -> FloatArray:
+    """Return how far the embeddings of pairs of rows lie apart, from 0 to 1: shape (m,).
+
+    The sum of the differences relative to the sum of both: 0 if they are equal; NaN where a song
+    was extracted without an embedding, or nothing sounds.
+    """
+    found = np.full(len(pairs), np.nan, np.float32)
+    for start in range(0, len(pairs), PAIRS):
+        block = pairs[start : start + PAIRS]
+        rows, places = np.unique(block, return_inverse=True)
+        there, values = store.list_rows("embedding", rows)
+        whole = np.full((len(rows), values.shape[1]), np.nan, np.float32)
+        whole[there] = values
+        one, other = whole[places.reshape(-1, 2).T]
+        total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
+        apart = np.abs(one - other).sum(axis=1)
+        np.divide(apart, total, out=found[start : start + PAIRS], where=total > 0)
+    return found
+
+
+def score_differences(store: VectorStore, pairs: Int64Array) -> FloatArray:
+    """Return the rms difference of the log-odds of scores of pairs of rows: shape (m,)."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    odds = log_odds_of(store, store.read_rows(rows)).astype(np.float64)
+    one, other = odds[places.reshape(-1, 2).T]
+    found: FloatArray = np.sqrt(((one - other) ** 2).mean(axis=1)).astype(np.float32)
+    return found
+
+
+def of_one_version(store: VectorStore, pairs: Int64Array) -> BoolArray:
+    """Return for which pairs of rows the version head says the same: shape (m,), bool."""
+    metadata = store.metadata
+    versions = [name.startswith("version/") for name in metadata.classes]
+    if "mean" not in metadata.statistics or not any(versions) or not len(pairs):
+        return np.ones(len(pairs), np.bool_)
+    rows, places = np.unique(pairs, return_inverse=True)
+    values = store.read_rows(rows).reshape(len(rows), len(versions), -1)
+    one, other = values[:, versions, metadata.statistics.index("mean")][places.reshape(-1, 2).T]
+    agree: BoolArray = np.abs(one - other).sum(axis=1) / 2 <= OTHER_VERSION
+    return agree
+
+
+def _pairs(rows: Sequence[tuple[int, int]]) -> Int64Array:
+    return np.sort(np.asarray(rows, np.int64).reshape(-1, 2), axis=1)

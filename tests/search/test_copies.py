@@ -1,0 +1,176 @@
+"""`audiorec.search.copies`: recordings of a store, the best copy of each, versions of a title."""
+
+import numpy as np
+import pytest
+from made_library import series, song, write_library
+from made_sound import add_lists
+
+from audiorec.errors import InputError
+from audiorec.library.library import Library
+from audiorec.search.copies import joined, quality, recordings_of, why_kept
+from audiorec.search.duplicates import SameAudio, find_duplicates
+from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
+from audiorec.store.recordings import update_links
+
+RNG = np.random.default_rng(4)
+DIRECTIONS = RNG.gamma(1.0, size=(12, 40))
+
+
+def with_sound(folder, made, of):
+    """A library of songs, each near the direction that `of` names; compared for copies."""
+    path = write_library(folder, made)
+    number = dict(zip((row["song_id"] for row, _ in made), of, strict=True))
+    values = []
+    for place, song_id in enumerate(Library.open(path).ids):
+        off = np.random.default_rng(place).normal(size=40)
+        values.append(DIRECTIONS[number[song_id]] * (1 + 0.02 * off))
+    sound = [v / np.linalg.norm(v) for v in values]
+    add_lists(path, embedding=values, sound=sound)
+    update_links(path)
+    return Library.open(path)
+
+
+@pytest.fixture
+def library(tmp_path):
+    """Two songs in several copies, and eight more."""
+    flac = {"codec": "flac", "size": 6_000_000}
+    made = [
+        song("one.mp3", series(0), codec="mp3", size=1_000_000, title="One", artist="A"),
+        song("one.flac", series(0), **flac, title="One", artist="A"),
+        song("one later.ogg", series(0), codec="vorbis", size=900_000, duration_s=58.0),
+        song("two.mp3", series(1), codec="mp3", size=2_000_000, title="Two", artist="B"),
+        song("two low.mp3", series(1), codec="mp3", size=500_000, title="Two", artist="B"),
+        *(song(f"more {i}", series(2 + i), title=f"More {i}", artist="C") for i in range(8)),
+    ]
+    return with_sound(tmp_path, made, [0, 0, 0, 1, 1, *range(2, 10)])
+
+
+def test_the_best_copy_is_shown_and_the_others_are_named(library):
+    best = recordings_of(library)
+    ids = library.ids
+    groups = [sorted(ids[r] for r in np.flatnonzero(best.codes == c)) for c in range(2)]
+    assert sorted(groups) == [["one later.ogg", "one.flac", "one.mp3"], ["two low.mp3", "two.mp3"]]
+    assert library.copies_of(ids.index("one.mp3")) == ["one.flac", "one later.ogg"]
+    assert library.copies_of(ids.index("more 0")) == []
+    found = library.ask(SimilarQuestion(seeds=("more 0",), k=20, minimum=-1))
+    listed = set(found.song_ids)
+    assert {"one.flac", "two.mp3"} <= listed
+    assert len(listed) == 9
+    assert "3 copies of these songs left out (--also copies shows them)" in found.remarks
+    songs = {song["song_id"]: song["copies"] for song in found.to_dict()["songs"]}
+    assert songs["one.flac"] == ["one.mp3", "one later.ogg"]
+    assert songs["more 1"] == []
+
+
+def test_no_list_has_a_recording_twice_nor_a_copy_of_its_seeds(library):
+    near = library.ask(SimilarQuestion(seeds=("one.mp3",), k=20, minimum=-1))
+    assert not {"one.flac", "one later.ogg"} & set(near.song_ids)
+    lists = library.ask(PlaylistQuestion(seeds=("one.mp3",), minutes=12))
+    ids = list(lists)
+    assert ids[0] == "one.mp3"
+    codes = library.recordings.codes[[library.row_number(i) for i in ids]]
+    assert max(np.unique(codes[codes >= 0], return_counts=True)[1]) == 1
+    path = library.ask(PathQuestion(seeds=("one.flac", "more 3"), steps=5))
+    assert not {"one.mp3", "one later.ogg"} & set(path)
+    admitted = library.ask(
+        SimilarQuestion(seeds=("one.mp3",), k=2, choice=Choice(also=("copies",)))
+    )
+    assert set(admitted.song_ids) == {"one.flac", "one later.ogg"}
+
+
+def test_where_the_best_copy_is_not_eligible_the_next_one_is(library):
+    choice = Choice(exclude=["one.flac"])
+    found = library.similar("more 0", 20, minimum=-1, choice=choice)
+    assert "one.mp3" in found.song_ids
+    assert "one later.ogg" not in found.song_ids
+
+
+def test_a_name_that_copies_share_is_the_best_one_with_a_note(library):
+    assert library.resolve("one") == "one.flac"
+    found = library.ask(SimilarQuestion(seeds=("one",), k=3))
+    assert "note: one names 2 copies of one recording; one.flac is used" in found.remarks
+    with pytest.raises(InputError, match="8 songs match 'more'"):
+        library.resolve("more")
+
+
+def test_two_copies_as_seeds_are_one(library):
+    lists = library.ask(PlaylistQuestion(seeds=("one.mp3", "one.flac"), minutes=6))
+    assert next(iter(lists)) == "one.mp3"
+    assert "one.flac" not in list(lists)
+    assert "note: one.flac is a copy of one.mp3" in lists.remarks
+
+
+def test_titles_that_name_two_versions_are_two_recordings(tmp_path):
+    made = [
+        song("a", series(0), title="Lithium", artist="N"),
+        song("b", series(0), title="Lithium (Instrumental)", artist="N"),
+        song("c - Live", series(0)),
+        song("d", series(0), title="Lithium", artist="N", duration_s=60.2),
+    ]
+    store = with_sound(tmp_path, made, [0, 0, 0, 0])
+    codes = store.recordings.codes
+    assert codes[0] == codes[3] >= 0
+    assert codes[1] == codes[2] == -1
+    (group,) = find_duplicates(store)
+    assert (group.song_ids, group.verdict) == (("a", "d"), SameAudio.LIKELY)
+
+
+def test_two_titles_halve_the_distance(tmp_path):
+    values = [DIRECTIONS[0], DIRECTIONS[0] * (1 + 0.09 * RNG.normal(size=40))]
+    for names, pairs in ((("One", "One"), 1), (("One", "Another"), 0), (("One", None), 1)):
+        made = [song(n, series(0), title=t) for n, t in zip("ab", names, strict=True)]
+        path = write_library(tmp_path, made)
+        add_lists(path, embedding=values, sound=[v / np.linalg.norm(v) for v in values])
+        update_links(path)
+        assert (recordings_of(Library.open(path)).codes >= 0).sum() == 2 * pairs
+
+
+def test_one_version_of_a_title(tmp_path):
+    made = [
+        song("a", series(0), title="Song", artist="Anna"),
+        song("b", series(0), title="Song (Live at Home)", artist="anna"),
+        song("c", series(0), title="Song - 2011 Remaster", artist="Anna"),
+        song("d", series(0), title="Song", artist="Berta"),
+        song("e", series(0), title="Song", artist="Anna"),  # another song of that name
+        song("f", series(0), title="More", artist="Anna"),
+    ]
+    store = with_sound(tmp_path, made[:4] + made[5:], [0, 5, 0, 1, 2])
+    every = store.similar("f", 9, minimum=-1)
+    assert len(every) == 4
+    one = store.ask(SimilarQuestion(seeds=("f",), k=9, minimum=-1, choice=Choice(one_version=True)))
+    assert sorted(one.song_ids) == ["a", "d"]
+    assert "2 versions of these songs left out (--one-version)" in one.remarks
+    seeds = SimilarQuestion(seeds=("b",), k=9, minimum=-1, choice=Choice(one_version=True))
+    assert sorted(store.ask(seeds).song_ids) == ["d", "f"]
+    with pytest.raises(InputError, match="contradict"):
+        Choice(one_version=True, also=("copies",))
+
+
+def test_a_store_without_the_file_goes_by_content_hash(tmp_path):
+    made = [song("a", series(0)), song("b", series(0), content_hash="hash of a")]
+    store = Library.open(write_library(tmp_path, [*made, song("c", series(0))]))
+    found = recordings_of(store)
+    assert (found.codes.tolist(), found.missing) == ([0, 0, -1], 3)
+
+
+def test_groups_join_and_the_rest_have_none():
+    assert joined(4, np.empty((0, 2), np.int64)).tolist() == [-1] * 4
+    assert joined(6, np.array([[4, 5], [0, 1], [1, 4]])).tolist() == [0, 0, -1, -1, 0, 0]
+
+
+def test_the_best_copy_and_why():
+    def copy(**columns):
+        usual = {"song_id": "x", "codec": "mp3", "size": 960_000, "duration_s": 60.0}
+        return {**usual, "status": "ok", "packet_errors": 0, **columns}
+
+    damaged = copy(song_id="damaged", codec="flac", packet_errors=2)
+    flac = copy(song_id="flac", codec="flac", size=5_000_000)
+    low, high = copy(song_id="low", size=480_000), copy(song_id="high")
+    longer = copy(song_id="longer", size=968_000, duration_s=60.5)
+    order = sorted([low, high, damaged, longer, flac], key=quality)
+    assert [one["song_id"] for one in order] == ["flac", "longer", "high", "low", "damaged"]
+    assert why_kept(flac, [low, damaged]) == "lossless"
+    assert why_kept(high, [low]) == "128 against 64 kbit/s"
+    assert why_kept(longer, [high]) == "longer"
+    assert why_kept(low, [damaged]) == "undamaged"
+    assert why_kept(high, [copy(song_id="second")]) == "none is better: the first by id"

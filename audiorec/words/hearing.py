@@ -3,12 +3,13 @@
     store ──Hearing──▶ .column("Piano") (n,)   .column("genre.jazz")   .column("bpm")
 
 Labels and tags come from the embedding; all of them are computed once and kept as float16, so that
-a question multiplies a few columns only. Classes of the heads are log-odds of their mean scores.
+a question multiplies a few columns only. Classes of the heads are log-odds: of versions by their
+mean scores, of genres and styles by `audiorec.tagger.song_labels`.
 A value says by how many standard deviations a song lies above the library's mean. In a small
 library, mean and deviation lean on those of the audio that the labels were learnt from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +17,10 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.filters import mean_scores
+from audiorec.search.stored_labels import has_labels
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
+from audiorec.tagger.song_labels import SongLabels
 from audiorec.types import BoolArray, Float64Array, FloatArray
 from audiorec.words.labels import Labels, shipped_labels
 
@@ -25,6 +28,7 @@ EMBEDDING = "embedding"
 LEAN = 30  # songs that the usual mean and deviation count for
 FLOOR = 1e-3  # of a mean score, before its log-odds
 LARGEST = 4.0  # standard deviations
+TOGETHER = 512  # songs whose labels are computed together: what fits into a processor's cache
 STILL = 1e-6  # a column that varies less says nothing
 
 
@@ -58,7 +62,8 @@ class Hearing:
 
     def __contains__(self, name: str) -> bool:
         """Return whether something of this name can be heard in songs of this store."""
-        return name in self._place or name in self._scores or name in ("bpm", "loud")
+        # Scores first: the first question computes them, whatever it asks for.
+        return name in self._scores or name in self._place or name in ("bpm", "loud")
 
     @cached_property
     def known(self) -> BoolArray:
@@ -79,24 +84,26 @@ class Hearing:
     def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16]]:
         """Which songs have an embedding, (n,), and all labels of all songs: (L, n)."""
         n, labels = len(self._store), self.labels
-        known, logits = np.zeros(n, np.bool_), np.zeros((len(labels.names), n), np.float32)
+        known, heard = np.zeros(n, np.bool_), np.zeros((len(labels.names), n), np.float16)
         for rows, values in self._store.list_blocks(EMBEDDING):
             known[rows] = True
-            logits[:, rows] = labels.logits(values).T
-        there = logits[:, known]
-        count = there.shape[1]
-        share = count / (count + LEAN)
-        mean = share * there.mean(axis=1) + (1 - share) * labels.usual
-        square = np.square(there - mean[:, None]).mean(axis=1)
-        spread = np.sqrt(share * square + (1 - share) * np.square(labels.spread))
-        logits -= mean[:, None]
-        logits /= np.maximum(spread, STILL)[:, None]
-        np.clip(logits, -LARGEST, LARGEST, out=logits)
-        return known, logits.astype(np.float16)
+            for part in parts(len(rows)):
+                z = (labels.logits(values[part]) - labels.usual) / np.maximum(labels.spread, STILL)
+                heard[:, rows[part]] = z.T
+        share = known.sum() / (known.sum() + LEAN)
+        for row in heard:  # one label at a time: there may be a million songs
+            there = row[known].astype(np.float64)
+            mean = share * there.mean()
+            spread = np.sqrt(share * np.square(there - mean).mean() + 1 - share)
+            row[known] = np.clip((there - mean) / spread, -LARGEST, LARGEST)
+        return known, heard
 
     @cached_property
     def _scores(self) -> Mapping[str, Float64Array]:
-        """The log-odds of the mean score of each class, and of a voice: (n,) each."""
+        """The log-odds of each class's mean score, of a voice, and of genres and styles: (n,) each.
+
+        Genres are those of whole songs, where the store has what they are read from.
+        """
         if "mean" not in self._store.metadata.statistics:
             return {}
         names = [name.replace("/", ".", 1) for name in self._store.metadata.classes]
@@ -105,7 +112,21 @@ class Hearing:
         voiced = [found[f"version.{name}"] for name in VOICED if f"version.{name}" in found]
         if voiced:
             found["version.voiced"] = np.sum(voiced, axis=0)
+        if has_labels(self._store):
+            found |= self._genres()
         return {name: log_odds(values) for name, values in found.items()}
+
+    def _genres(self) -> Mapping[str, Float64Array]:
+        """Return the probabilities of genres and styles of whole songs: (n,) each, NaN without."""
+        head = SongLabels.shipped()
+        names = (*head.genres, *head.styles)
+        found = np.full((len(names), len(self._store)), np.nan)
+        columns = (self._store.list_blocks(name) for name in (EMBEDDING, "heard_tags"))
+        for (rows, embedding), (_, tags) in zip(*columns, strict=True):
+            for part in parts(len(rows)):
+                songs = head.of(embedding[part], tags[part])
+                found[:, rows[part]] = np.concatenate([songs.genre, songs.styles], axis=1).T
+        return {f"genre.{name}": row for name, row in zip(names, found, strict=True)}
 
     def _number(self, name: str) -> Float64Array:
         """Return the logarithm of the tempo, or the loudness: (n,), NaN where unknown."""
@@ -116,6 +137,11 @@ class Hearing:
         numbers = np.asarray(values, np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log2(numbers) if name == "bpm" else numbers
+
+
+def parts(count: int) -> Iterator[slice]:
+    """Yield slices over so many songs, `TOGETHER` at a time."""
+    yield from (slice(start, start + TOGETHER) for start in range(0, count, TOGETHER))
 
 
 def log_odds(scores: Float64Array) -> Float64Array:

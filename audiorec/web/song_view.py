@@ -57,7 +57,7 @@ class SongView:
         if reading is not None:
             document["reading"] = {
                 "best": dict(reading.best),
-                "genre": reading.genre_facts(),
+                "genre": {**reading.genre_facts(), "words": _shown(reading.genre_words)},
                 "scores": {h: _rounded(s) for h, s in reading.scores.items()},
                 "voiced": reading.voiced,
                 "remark": reading.remark,
@@ -178,6 +178,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (str, int, bool)) or value is None:
         return value
     return str(value)[:LONGEST]  # for example a list, in a column that the user added
+
+
+def _shown(words: str) -> str:
+    """Return a genre in words as the page spells its classes."""
+    return " ".join(class_words(f"genre/{word}") for word in words.split())
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_labels import add_labels, use_hand_head
 from made_library import CLASSES, series, song, write_library
 from needs import needs
 
@@ -138,3 +139,23 @@ def test_the_condition_of_a_store(shelf, tmp_path):
     (tmp_path / "vecs.parquet.run.json").write_text("{")
     found = store_state(shelf.library)
     assert any("link" in note for note in found["notes"])
+
+
+def test_a_genre_says_whether_it_is_clear(tmp_path, monkeypatch):
+    use_hand_head(monkeypatch)
+    path = write_library(tmp_path, [song(name, series(1, segments=9)) for name in "abc"])
+    add_labels(path, [{"jazz": 0.9}, {"metal": 0.5, "pop": 0.45}, {"disco": 0.9}])
+    shelf = SongColumns(open_store(path))
+    numbers = unpacked(gzip.decompress(shelf.numbers))
+    assert numbers["genre_clear"].tolist() == [1, 0, 0]
+    names = shelf.heads["genre"]
+    assert [names[code] for code in numbers["head:genre"]] == ["jazz", "metal", "jazz"]
+    view = SongView(shelf, Roots([]), AddressKeys())
+    genres = [view.song(row)["reading"]["genre"] for row in range(3)]
+    assert [one["words"] for one in genres] == ["jazz", "unclear: metal or pop", "disco"]
+    assert [one["clear"] for one in genres] == [True, False, False]
+    assert list(genres[1]["likely"])[:2] == ["metal", "pop"]
+
+
+def test_a_store_without_labels_has_no_column_for_them(shelf):
+    assert "genre_clear" not in unpacked(gzip.decompress(shelf.numbers))

@@ -28,7 +28,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.simple.knn import owner_song
+from audiorec.recall.simple.knn import owner_plays
 from audiorec.types import FloatArray, Int32Array, Int64Array, entries
 
 STEPS = 3  # of conjugate gradients, from the solution of the last iteration
@@ -77,7 +77,7 @@ class ALS(CountingChannel[ALSRecipe]):
     ARRAYS = ("factors", "rest")
 
     def _count(self, data: RecallData) -> None:
-        plays = _weighted(data.plays, len(data.song_ids))
+        plays = owner_plays(data.plays, len(data.song_ids))
         mean = float(plays.sum()) / (plays.shape[0] * plays.shape[1])
         self.rest = np.array([self.recipe.unseen * mean], np.float32)
         by_owner, by_song = (
@@ -130,7 +130,7 @@ class ALS(CountingChannel[ALSRecipe]):
         self, histories: Sequences
     ) -> Iterator[tuple[int, FloatArray, FloatArray, Int64Array]]:
         """Yield row, matrix (F, F), weighted songs (n, F) and their numbers of each history."""
-        weights = _weighted(histories, len(self.song_ids))
+        weights = owner_plays(histories, len(self.song_ids))
         common = self.rest * (self.factors.T @ self.factors)
         ridge = self._ridge(np.diff(weights.indptr), len(self.song_ids))
         for row in np.flatnonzero(np.diff(weights.indptr)).tolist():
@@ -141,13 +141,6 @@ class ALS(CountingChannel[ALSRecipe]):
             matrix = common + near.T @ target
             matrix[np.diag_indices(len(matrix))] += ridge[row]
             yield row, matrix, target, own
-
-
-def _weighted(plays: Sequences, n_songs: int) -> Any:
-    """Return owners x songs with ``log2(1 + plays)``, so that three plays count twice as one."""
-    counts = owner_song(plays, n_songs, counted=True)
-    counts.data = np.log2(1 + counts.data).astype(np.float32)
-    return counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

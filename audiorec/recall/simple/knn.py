@@ -12,9 +12,9 @@ Item kNN: songs whose listeners overlap with those of the history's songs.
     history ──────────────────▶ sum of the rows of its songs
 
 The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``. With
-tf-idf an owner of many songs says less about each of them, and plays of a song count by their root.
-With bm25 plays count up to a limit, which is lower for songs with many plays; the songs' products
-are compared, so popular songs come first.
+tf-idf and bm25 plays count by their logarithm, and an owner of many songs says less about each of
+them; with bm25 plays count up to a limit, which is lower for songs with many plays, and the songs'
+products are compared, so popular songs come first.
 
 EASE: a linear model from the songs of a history to all songs, solved in closed form.
 
@@ -159,7 +159,8 @@ class ItemKnn(CountingChannel[ItemKnnRecipe]):
         from scipy.sparse import csr_array
 
         n = len(self.song_ids)
-        own = owner_song(queries.histories.newest(self.recipe.history), n)
+        known = queries.histories.newest(self.recipe.history)
+        own = (owner_song if self.recipe.weighting == "cosine" else owner_plays)(known, n)
         near = csr_array((self.weights, self.near, self.starts), shape=(n, n))
         found = np.empty((own.shape[0], n), np.float32)
         for first in range(0, len(found), BLOCK_HISTORIES):
@@ -197,18 +198,22 @@ def cosines(
     return table.grid(proposed, songs, offsets(np.diff(starts)[own]), values).T
 
 
-def owner_song(plays: Sequences, n_songs: int, *, counted: bool = False) -> Any:
-    """Return which owner played which song: `scipy.sparse.csr_array` (U, S), float32.
-
-    Values are 1 or, if `counted`, the number of plays or the sum of their weights.
-    """
+def owner_song(plays: Sequences, n_songs: int) -> Any:
+    """Return which owner played which song: `scipy.sparse.csr_array` (U, S) of ones, float32."""
     from scipy.sparse import csr_array
 
+    pair = np.unique(plays.owner * n_songs + plays.song)
+    ones = np.ones(len(pair), np.float32)
+    return csr_array((ones, (pair // n_songs, pair % n_songs)), shape=(len(plays), n_songs))
+
+
+def owner_plays(plays: Sequences, n_songs: int) -> Any:
+    """Return ``log2(1 + plays)`` of owners and songs, as `owner_song`: three count as twice one."""
+    found = owner_song(plays, n_songs)
     key = plays.owner * n_songs + plays.song
-    pair, place = np.unique(key, return_inverse=True) if counted else (np.unique(key), None)
-    values = np.ones(len(pair)) if place is None else np.bincount(place, plays.weight)
-    cells = (pair // n_songs, pair % n_songs)
-    return csr_array((values.astype(np.float32), cells), shape=(len(plays), n_songs))
+    counts = np.bincount(np.unique(key, return_inverse=True)[1], plays.weight)
+    found.data = np.log2(1 + counts).astype(np.float32)
+    return found
 
 
 def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
@@ -218,13 +223,13 @@ def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
     --------
     >>> plays = Sequences.from_lists([["a"], ["a", "b"], ["c", "c", "c"]])
     >>> weighted(plays, 3, "tf-idf").toarray().round(2)
-    array([[0.91, 0.  , 0.  ],
-           [0.6 , 0.6 , 0.  ],
-           [0.  , 0.  , 1.57]], dtype=float32)
+    array([[1.02, 0.  , 0.  ],
+           [0.67, 0.67, 0.  ],
+           [0.  , 0.  , 1.44]], dtype=float32)
     """
-    matrix = owner_song(plays, n_songs, counted=weighting != "cosine")
     if weighting == "cosine":
-        return matrix
+        return owner_song(plays, n_songs)
+    matrix = owner_plays(plays, n_songs)
     rare = np.log(1 + n_songs / np.diff(matrix.indptr).clip(1)).astype(np.float32)
     if weighting == "tf-idf":
         matrix.data = np.sqrt(matrix.data)

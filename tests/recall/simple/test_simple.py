@@ -112,10 +112,10 @@ def test_item_knn_by_tf_idf_trusts_owners_of_few_songs():
     lists = ["a", "b"], ["a", "c", "c", "c", "d", "e"]
     channel = fitted(ItemKnn(ItemKnnRecipe(weighting="tf-idf", shrink=1.0)), *lists)
     few, many = np.log(1 + 5 / 2), np.log(1 + 5 / 4)
-    scale = (2 * few**2 + 3 * many**2 + 3 * many**2) / 6  # c counts by the root of its three plays
-    size = {"a": few**2 + many**2, "b": few**2, "c": 3 * many**2, "d": many**2}
+    scale = (2 * few**2 + 3 * many**2 + 2 * many**2) / 6  # three plays of c count as two
+    size = {"a": few**2 + many**2, "b": few**2, "c": 2 * many**2, "d": many**2}
     size = {song: value / scale for song, value in size.items()}
-    both = {"b": few**2, "c": np.sqrt(3) * many**2, "d": many**2, "e": many**2}
+    both = {"b": few**2, "c": np.sqrt(2) * many**2, "d": many**2, "e": many**2}
     size["e"] = size["d"]
     expected = {s: both[s] / scale / (np.sqrt(size["a"] * size[s]) + 1) for s in both}
     assert proposed(channel, ["a"]) == pytest.approx(expected, abs=1e-4)

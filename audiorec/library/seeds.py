@@ -17,6 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,12 +28,16 @@ from audiorec.playlists.answers import OpenedSong, SeedSong
 from audiorec.search.choice import why_vector_not_music
 from audiorec.search.searchable import SearchableStore, song_of_file, stored_spelling
 from audiorec.search.space import Space
+from audiorec.store.recordings import copies_of_song
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song
     from audiorec.extraction.reader import Reader
+
+
+NEAREST = 5  # songs that a file may be another encoding of
 
 
 def unchanged_rows(store: VectorStore, files: Sequence[Source]) -> list[int | None]:
@@ -193,10 +198,21 @@ class _Opener:
         if row is not None:
             return row, f"{path} is a copy of {store.ids[row]}"
         unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
+        if space.by == "sound" and (found := self._other_encoding(unit, song)) is not None:
+            return found, f"{path} is a copy of {store.ids[found]}"
         why = why_vector_not_music(store, song.vector, status, len(song.series))
         return SeedSong(
             path, None, unit, OpenedSong(_entry(path, song), song.vector, why, song.lists)
         )
+
+    def _other_encoding(self, unit: FloatArray, song: "Song") -> int | None:
+        """Return the row of the nearest song of which a file is another encoding, if any."""
+        near = self._space.search(unit[None], NEAREST)[0].rows
+        seconds, embedding = float(song.info.duration_s), song.lists["embedding"]
+        found = copies_of_song(
+            self._space.store, near[near >= 0], np.asarray(embedding), song.vector, seconds
+        )
+        return int(found[0]) if len(found) else None
 
     @cached_property
     def _reader(self) -> "Reader[Song]":

@@ -36,6 +36,7 @@ from audiorec.store.recordings import (
     of_one_version,
     read_links,
     score_differences,
+    with_sound,
 )
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -220,10 +221,7 @@ def _nearly_equal(
     store: VectorStore, found: Int64Array, decided: Collection[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs of nearly equal scores of which a song has neither series nor sound."""
-    sound = np.zeros(len(store), np.bool_)
-    if store.songs_with("sound"):
-        sound[store.read_list("sound")[0]] = True
-    found = found[~sound[found].all(axis=1)]
+    found = found[~with_sound(store)[found].all(axis=1)]
     near = found[score_differences(store, found) <= LIKELY]
     yield from ((a, b) for a, b in near.tolist() if (a, b) not in decided)
 

@@ -112,6 +112,8 @@ class Measure(NamedTuple):
     ----------
     blocks : callable
         Yields rows (m,) and values (m, W) of the songs that have them, block by block.
+    take : callable
+        Returns which of some rows have values, by place (m,), and these values (m, W).
     limit : float
         Largest Euclidean distance of two rows of values.
     tolerance_s : float
@@ -119,6 +121,7 @@ class Measure(NamedTuple):
     """
 
     blocks: Blocks
+    take: Callable[[Int64Array], tuple[Int64Array, npt.NDArray[Any]]]
     limit: float
     tolerance_s: float
 
@@ -252,11 +255,7 @@ def _audio(store: VectorStore) -> tuple[list[str], Int64Array, list[str]]:
     """Return each audio of a store once: hash, first row, and what it can be compared by."""
     names = store.column("content_hash").to_pylist()
     rows = list({name: row for row, name in reversed(list(enumerate(names)))}.items())
-    comparable = is_comparable(store)
-    sound = np.zeros(len(store), np.bool_)
-    if store.songs_with("sound"):
-        sound[store.read_list("sound")[0]] = True
-    by = np.where(comparable & sound, "sound", "hash")
+    by = np.where(is_comparable(store) & with_sound(store), "sound", "hash")
     at = np.asarray([row for _, row in rows], np.int64)
     return [name for name, _ in rows], at, by[at].tolist()
 
@@ -267,6 +266,15 @@ def is_comparable(store: VectorStore) -> BoolArray:
     silent = [status == Status.SILENT for status in table.column("status").to_pylist()]
     segments = np.asarray(table.column("segments").to_pylist(), np.int64)
     return (segments >= MIN_SEGMENTS) & ~np.asarray(silent, np.bool_)
+
+
+def with_sound(store: VectorStore) -> BoolArray:
+    """Return which songs have a sound: shape (n,), bool."""
+    count = store.songs_with("sound")
+    found = np.full(len(store), count == len(store) > 0)
+    if 0 < count < len(store):
+        found[store.read_list("sound")[0]] = True
+    return found
 
 
 def find_links(store: VectorStore, rows: Int64Array) -> Links:
@@ -284,10 +292,14 @@ def find_links(store: VectorStore, rows: Int64Array) -> Links:
     comparable = is_comparable(store)
     if not (store.songs_with("sound") and store.songs_with("embedding")):
         return Links(pairs=_pairs([]), distance=np.empty(0, np.float32))
-    known = np.zeros(len(store), np.bool_)
-    known[store.read_list("sound")[0]] = True
+    known = with_sound(store)
     rows = rows[(comparable & known)[rows]]
-    sounds = Measure(lambda: store.list_blocks("sound"), float(np.sqrt(2 * SOUND)), SHIFT_S)
+    sounds = Measure(
+        lambda: store.list_blocks("sound"),
+        lambda rows: store.list_rows("sound", rows),
+        float(np.sqrt(2 * SOUND)),
+        SHIFT_S,
+    )
     pairs = near_pairs(store, sounds, rows, comparable)
     pairs = pairs[embedding_distances(store, pairs) <= ALIKE]
     named = _named_alike(store, rows, known & comparable)
@@ -309,7 +321,12 @@ def by_scores(store: VectorStore, limit: float) -> Measure:
             yield start + np.arange(len(block)), log_odds_of(store, block)
 
     width = len(store.metadata.classes) * len(COMPARED)
-    return Measure(blocks, limit * float(np.sqrt(width)), LENGTH_TOLERANCE_S)
+    limit *= float(np.sqrt(width))
+    return Measure(blocks, lambda rows: _odds(store, rows), limit, LENGTH_TOLERANCE_S)
+
+
+def _odds(store: VectorStore, rows: Int64Array) -> tuple[Int64Array, FloatArray]:
+    return np.arange(len(rows)), log_odds_of(store, store.read_rows(rows))
 
 
 def log_odds_of(store: VectorStore, vectors: FloatArray) -> FloatArray:
@@ -348,13 +365,8 @@ def _near_block(
     measure: Measure, rows: Int64Array, seconds: Float64Array, comparable: BoolArray
 ) -> Int64Array:
     """Return the pairs of one block of rows, sorted by length, with all songs of a store."""
-    place = np.full(len(seconds), -1)
-    place[rows] = np.arange(len(rows))
-    parts = [_own(place[group], values) for group, values in measure.blocks()]
-    at = np.concatenate([part[0] for part in parts])
-    left = np.concatenate([part[1] for part in parts])
-    order = np.argsort(at)
-    rows, left = rows[at[order]], left[order]
+    there, values = measure.take(rows)
+    rows, left = rows[there], values.astype(np.float32)
     if not len(rows):
         return _pairs([])
     low, high = seconds[rows[0]] - measure.tolerance_s, seconds[rows[-1]] + measure.tolerance_s
@@ -367,12 +379,6 @@ def _near_block(
         hits = np.concatenate([hits, *_hits(measure, rows, left, others, right, seconds)])
         hits = _nearest(hits)
     return np.column_stack([rows[hits[:, 0].astype(np.int64)], hits[:, 1].astype(np.int64)])
-
-
-def _own(at: Int64Array, values: npt.NDArray[Any]) -> tuple[Int64Array, FloatArray]:
-    """Return the places that are not -1, and their values."""
-    own = at >= 0
-    return at[own], values[own].astype(np.float32)
 
 
 def _hits(
@@ -472,9 +478,15 @@ def embedding_distances(store: VectorStore, pairs: Int64Array) -> FloatArray:
         whole = np.full((len(rows), values.shape[1]), np.nan, np.float32)
         whole[there] = values
         one, other = whole[places.reshape(-1, 2).T]
-        total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
-        apart = np.abs(one - other).sum(axis=1)
-        np.divide(apart, total, out=found[start : start + PAIRS], where=total > 0)
+        found[start : start + PAIRS] = _apart(one, other)
+    return found
+
+
+def _apart(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Return the distances of embeddings (m, E), NaN where both are 0."""
+    total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
+    found = np.full(len(total), np.nan, np.float32)
+    np.divide(np.abs(one - other).sum(axis=1), total, out=found, where=total > 0)
     return found
 
 
@@ -489,15 +501,43 @@ def score_differences(store: VectorStore, pairs: Int64Array) -> FloatArray:
 
 def of_one_version(store: VectorStore, pairs: Int64Array) -> BoolArray:
     """Return for which pairs of rows the version head says the same: shape (m,), bool."""
-    metadata = store.metadata
-    versions = [name.startswith("version/") for name in metadata.classes]
-    if "mean" not in metadata.statistics or not any(versions) or not len(pairs):
-        return np.ones(len(pairs), np.bool_)
     rows, places = np.unique(pairs, return_inverse=True)
-    values = store.read_rows(rows).reshape(len(rows), len(versions), -1)
-    one, other = values[:, versions, metadata.statistics.index("mean")][places.reshape(-1, 2).T]
-    agree: BoolArray = np.abs(one - other).sum(axis=1) / 2 <= OTHER_VERSION
-    return agree
+    one, other = _versions(store, store.read_rows(rows))[places.reshape(-1, 2).T]
+    return _same_version(one, other)
+
+
+def copies_of_song(
+    store: VectorStore, rows: Int64Array, embedding: FloatArray, vector: FloatArray, seconds: float
+) -> Int64Array:
+    """Return those of some rows that are one recording with a song that is not in the store.
+
+    `rows` are near to it by sound; `embedding` (E,), `vector` (V,) and length are those of the
+    song.
+    """
+    lengths = np.asarray([row["duration_s"] for row in store.rows(rows.tolist())], np.float64)
+    rows = rows[np.abs(lengths - seconds) <= SHIFT_S]
+    rows = rows[is_comparable(store)[rows]]
+    there, values = store.list_rows("embedding", rows)
+    ours = embedding.astype(np.float16)[None]
+    rows = rows[there][_apart(values.astype(np.float32), ours.astype(np.float32)) <= ALIKE]
+    versions = _versions(store, store.read_rows(rows))
+    return rows[_same_version(versions, _versions(store, vector[None]))]
+
+
+def _versions(store: VectorStore, vectors: FloatArray) -> FloatArray:
+    """Return the mean scores of the version head of vectors: (m, 4); no column without it."""
+    metadata = store.metadata
+    of_head = [name.startswith("version/") for name in metadata.classes]
+    if "mean" not in metadata.statistics:
+        return np.empty((len(vectors), 0), np.float32)
+    values = vectors.reshape(len(vectors), len(of_head), len(metadata.statistics))
+    means: FloatArray = values[:, of_head, metadata.statistics.index("mean")]
+    return means
+
+
+def _same_version(one: FloatArray, other: FloatArray) -> BoolArray:
+    same: BoolArray = np.abs(one - other).sum(axis=1) / 2 <= OTHER_VERSION
+    return same
 
 
 def _pairs(rows: Sequence[tuple[int, int]]) -> Int64Array:

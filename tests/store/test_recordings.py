@@ -187,5 +187,6 @@ def test_blocks_find_what_all_distances_find(tmp_path_factory, seed, n, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recordings, "BLOCK_SONGS", block)
         patch.setattr(recordings, "CELLS", 7)
-        found = near_pairs(store, Measure(blocks, 1.5, 2.0), rows, np.ones(n, bool))
+        measure = Measure(blocks, lambda rows: (np.arange(len(rows)), values[rows]), 1.5, 2.0)
+        found = near_pairs(store, measure, rows, np.ones(n, bool))
     assert {(a, b) for a, b in found.tolist()} == expected

@@ -197,3 +197,16 @@ def test_a_trained_channel_is_judged_as_it_is():
     verdict = evaluate(channel, split(plays, "last"), ks=[1], trained=True)
     assert verdict.n_songs == 1
     assert verdict.per_query["recall", 1].tolist() == [0.0, 1.0]
+
+
+def test_a_copy_of_a_heard_song_is_not_asked_for():
+    learn = Sequences.from_lists([["a", "x"], ["b", "x"], ["c", "y"]], ["u", "v", "w"])
+    wanted = Sequences.from_lists([["a mp3", "y"], ["y"], ["c ogg"]], ["u", "v", "w"])
+    cut = given_split(learn, learn, wanted, np.arange(3))
+    copies = {"a": "0", "a mp3": "0", "c": "1", "c ogg": "1"}
+    counted, judged = (evaluate(Popular(), cut, ks=(2,), copies=c) for c in (None, copies))
+    assert (counted.copies, judged.copies) == (0, 2)
+    assert counted.means["recall", 2].value < judged.means["recall", 2].value
+    assert judged.to_dict()["copies_left_out"] == 2
+    assert any("2 wanted songs are copies of heard songs" in note for note in judged.notes())
+    assert evaluate(Popular(), cut, ks=(2,), copies=copies, keep_heard=True).copies == 0

@@ -16,10 +16,12 @@ from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.exclusions import (
+    best_copies,
     excluded_by,
     joined_sequences,
     read_exposures,
     traits_of,
+    with_copies,
 )
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.job import fuse_files
@@ -326,3 +328,39 @@ def test_lists_of_several_sources_are_joined():
     assert [found[row].tolist() for row in range(2)] == [[0, 1], [0]]
     assert len(joined_sequences([])) == 0
     assert traits_of().song_ids == ()
+
+
+COPIES = facts(recording={"a": 0, "a mp3": 0, "a ogg": 0, "b": 1, "b mp3": 1, "c": -1})
+
+
+def test_a_copy_of_a_heard_or_disliked_song_is_excluded():
+    heard = Sequences.from_lists([["a mp3", "c", "d"], ["c"], []], ["u", "v", "w"])
+    found = with_copies(heard, COPIES)
+    lists = {
+        user: sorted(found.song_ids[n] for n in found[row])
+        for row, user in enumerate(found.owner_ids)
+    }
+    assert lists == {"u": ["a", "a mp3", "a mp3", "a ogg", "c", "d"], "v": ["c"], "w": []}
+    assert with_copies(heard, NO_FACTS) is heard
+    log = log_of(("u", "a mp3", 5, "play"), ("u", "b", 5, "dislike"))
+    without, known = excluded_by(log), excluded_by(log, facts=COPIES)
+    assert not without.heard.holds("u", "a")
+    assert known.heard.holds("u", "a")
+    assert known.never.holds("u", "b mp3")
+    assert not known.never.holds("u", "c")
+    table = table_of("one", {"u": ["a", "b mp3", "c"]})
+    assert fused(table, facts=COPIES, excluded=known) == {"u": ["c"]}
+
+
+def test_of_the_copies_that_a_model_knows_the_most_played_one_is_proposed():
+    played = SongTraits(
+        song_ids=COPIES.song_ids,
+        groups=COPIES.groups,
+        plays=np.array([{"a ogg": 5, "b": 1}.get(song, 0) for song in COPIES.song_ids]),
+    )
+    assert best_copies(played, ("a", "a ogg", "b", "b mp3", "c", "new")) == {
+        "a ogg",
+        "b",
+        "c",
+        "new",
+    }

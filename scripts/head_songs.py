@@ -162,6 +162,11 @@ def of_pieces(table: Table, genre: StrArray, *, part: int = WHOLE) -> SongRows:
     return recordings(table, index, table.corpus, part=part)
 
 
+def of_music(table: Table) -> SongRows:
+    """Return the rows of music whose genre nobody named."""
+    return recordings(table, np.full(len(table), NONE), table.corpus)
+
+
 def of_sounds(table: Table) -> SongRows:
     """Return the rows of what is none of the ten: speech, noise, music of other kinds."""
     known = table.rows((table.label == OTHER) | np.isin(table.corpus, NO_GENRE))
@@ -227,6 +232,8 @@ class Songs:
         Parts of 21 s of half minutes and pieces, only to learn from.
     tagged : SongRows
         Pieces of single makers, only to judge by: one of them must not stand for a genre.
+    unnamed : SongRows
+        Music whose makers name no genre, of which nothing is learnt.
     """
 
     half: SongRows
@@ -236,6 +243,7 @@ class Songs:
     sounds: SongRows
     parts: SongRows
     tagged: SongRows
+    unnamed: SongRows
 
     @property
     def gtzan(self) -> SongRows:
@@ -281,12 +289,12 @@ def learn_tags(rows: SongRows) -> Logits:
 def makers_left_out(songs: Songs, how: Learn = learn) -> LeftOut:
     """Judge each piece of another maker by a fit that heard nothing of that maker."""
     rows = joined([songs.outside, songs.tagged])
-    return left_out(rows, rows.group, _groups, songs.all, how)
+    return left_out(rows, rows.group, groups_of, songs.all, how)
 
 
 def gtzan_left_out(songs: Songs, how: Learn = learn, *, by_track: bool = False) -> LeftOut:
     """Judge GTZAN's rows in five folds along artists, or along tracks."""
-    rows, name = songs.gtzan, _tracks if by_track else _groups
+    rows, name = songs.gtzan, _tracks if by_track else groups_of
     fold = grouped_folds(name(rows), rows.genre, folds=FOLDS, seed=0)
     return left_out(rows, fold, name, songs.all, how)
 
@@ -310,7 +318,8 @@ def left_out(
     return LeftOut(rows=rows, logits=logits)
 
 
-def _groups(rows: SongRows) -> StrArray:
+def groups_of(rows: SongRows) -> StrArray:
+    """Return what is left out together."""
     return rows.group
 
 

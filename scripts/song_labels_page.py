@@ -28,8 +28,7 @@ def page(found: Figures) -> str:
         limit=f"{found['limit']:.2f}",
         table="\n".join(judged(name, of, found) for name, of in rows.items()),
         curve="\n".join(risk(*points) for points in points_of(found)),
-        none_rows=found["outside of the ten"]["rows"],
-        none_clear=percent(found["outside of the ten"]["clear"]),
+        without="\n".join(without(name, of) for name, of in found["without a genre"].items()),
         styles="\n".join(style(name, of) for name, of in styles),
         test=row("GTZAN test, by tags", test["all"]["rows"], "", *numbers(test["all"])[1:]),
         test_none=percent(test["none of the ten, clear"]),
@@ -39,6 +38,7 @@ def page(found: Figures) -> str:
 
 
 TEN = "GTZAN's ten, {}"
+NAMES = {"jingju_arias": "Beijing opera", "sonic-pi-loops": "drum and other loops"}
 
 
 def judged(name: str, curve: list[Figures], found: Figures) -> str:
@@ -77,6 +77,13 @@ def style(name: str, found: Figures) -> str:
         f"{at['limit']:.2f}", percent(at["found"]), percent(at["right"])
     )  # fmt: skip
     return row(name, found["songs"], found["artists"], *shown)
+
+
+def without(name: str, found: Figures) -> str:
+    """Return the row of a set of songs without a genre of the ten."""
+    most = sorted(found["as"].items(), key=lambda item: -item[1])
+    named = ", ".join(f"{genre} {count}" for genre, count in most)
+    return row(NAMES.get(name, name), found["rows"], percent(found["clear"]), named)
 
 
 def percent(share: float) -> str:

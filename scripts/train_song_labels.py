@@ -11,6 +11,7 @@ network says of each clip. `--out` gets ``song_labels.safetensors``, whose SHA-2
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from head_features import Extractor
 from head_genre import GENRES
 from head_gtzan import GTZAN_GENRES, load_taggrams
 from head_outside import MAKERS, pieces
-from head_packages import CORPORA, ELSEWHERE, LOOPS, SONGS, TAGGED, package_clips
+from head_packages import CORPORA, ELSEWHERE, LOOPS, MUSIC, SONGS, TAGGED, package_clips
 from head_song_figures import curve, limit_of, outside_parts, shares, style_figures
 from head_songs import (
     CLASSES,
@@ -29,13 +30,16 @@ from head_songs import (
     TAGGED_MAKERS,
     LeftOut,
     Songs,
+    groups_of,
     gtzan_left_out,
     head_of,
     joined,
     learn,
     learn_tags,
+    left_out,
     makers_left_out,
     of_gtzan,
+    of_music,
     of_pieces,
     of_sounds,
     of_taggrams,
@@ -85,6 +89,7 @@ def read(extractor: Extractor, data: Path, extra: Path) -> Songs:
         *(c for c in (*version_clips(data), *voices) if c.label == OTHER or c.corpus in NO_GENRE),
         *package_clips(extra, LOOPS),
     ]
+    unnamed = [c for c in MUSIC if c.name not in makers]
     half = clean_table(extractor, gtzan_clips(data))
     outside = pieces([clean_table(extractor, made)])
     tagged = pieces([clean_table(extractor, package_clips(extra, TAGGED))], TAGGED_MAKERS)
@@ -97,6 +102,7 @@ def read(extractor: Extractor, data: Path, extra: Path) -> Songs:
         sounds=of_sounds(clean_table(extractor, sounds)),
         parts=joined(parts),
         tagged=of_pieces(*tagged),
+        unnamed=of_music(clean_table(extractor, package_clips(extra, unnamed))),
     )
 
 
@@ -119,7 +125,7 @@ def judged(songs: Songs, temperature: float, outside: LeftOut, artists: LeftOut)
         "outside": curves,
         "inside": inside,
         "before": before(songs, parts),
-        "outside of the ten": _no_genre(artists, temperature, limit),
+        "without a genre": without_genre(songs, artists, temperature, limit),
         "styles": style_figures(artists, artists.calibrated(temperature)),
     }
 
@@ -165,11 +171,29 @@ def _of_corpus(folds: LeftOut, corpus: str, temperature: float) -> tuple[Any, An
     return folds.calibrated(temperature)[part], folds.rows.genre[part]
 
 
-def _no_genre(folds: LeftOut, temperature: float, limit: float) -> dict[str, Any]:
-    """Return how many songs of no class of the ten are clear all the same."""
-    part = folds.rows.genre >= len(GENRES)
-    found = shares(folds.calibrated(temperature)[part], folds.rows.genre[part], limit)
-    return {name: found[name] for name in ("rows", "clear")}
+def without_genre(
+    songs: Songs, artists: LeftOut, temperature: float, limit: float
+) -> dict[str, Figures]:
+    """Return how many songs of no class of the ten are clear all the same, by corpus.
+
+    Of GTZAN's styles the artists were left out, of sounds their corpus; of music whose makers name
+    no genre nothing is ever learnt.
+    """
+    sounds = left_out(songs.sounds, songs.sounds.group, groups_of, songs.all, learn)
+    styles = artists.rows.genre >= len(GENRES)
+    sets = {"disco and reggae": (artists.rows.rows(styles), artists.logits[styles])}
+    for corpus in np.unique(sounds.rows.corpus):
+        part = sounds.rows.corpus == corpus
+        sets[str(corpus)] = (sounds.rows.rows(part), sounds.logits[part])
+    sets["music without a genre"] = (songs.unnamed, learn(songs.all)(songs.unnamed))
+    found = {}
+    for name, (rows, logits) in sets.items():
+        said = LeftOut(rows=rows, logits=logits).calibrated(temperature)
+        clear = said[:, : len(GENRES)].max(axis=1) >= limit
+        first = Counter(GENRES[i] for i in said[clear, : len(GENRES)].argmax(axis=1))
+        share = round(float(clear.mean()), 3)
+        found[name] = {"rows": len(rows), "clear": share, "as": dict(sorted(first.items()))}
+    return found
 
 
 if __name__ == "__main__":

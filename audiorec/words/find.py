@@ -111,7 +111,7 @@ class DescribedSongs(Neighbours, ForPlayers):
     ) -> None:
         super().__init__(store, *ranking)
         self.question, self.sentence, self.terms, self.shares = question, sentence, terms, shares
-        self._store, self._chosen = store, chosen
+        self._library, self._chosen = store, chosen
 
     @property
     def reasons(self) -> list[str]:
@@ -134,6 +134,11 @@ class DescribedSongs(Neighbours, ForPlayers):
         lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
         if self._chosen.unmet:
             lines.append(f"note: {self._chosen.unmet}")
+        if self._chosen.not_music:
+            are = "songs that are" if self._chosen.not_music > 1 else "song that is"
+            lines.append(f"{self._chosen.not_music} {are} not music left out (--also non-music)")
+        if said := self._library.copies_left_out(self.rows.tolist(), self.question.choice):
+            lines.append(said)
         if len(self) < self.question.k:
             many = "song" if len(self) == 1 else "songs"
             lines.append(
@@ -156,6 +161,7 @@ class DescribedSongs(Neighbours, ForPlayers):
                 "song_id": n.song_id,
                 "similarity": round(n.similarity, 6),
                 **{f: n.row.get(f) for f in fields},
+                "copies": self._library.copies_of(int(self.rows[rank - 1])),
                 **({"why": reasons[rank - 1]} if reasons else {}),
             }
             for rank, n in enumerate(self, start=1)
@@ -164,8 +170,8 @@ class DescribedSongs(Neighbours, ForPlayers):
             "schema": "audiorec/find/1",
             "query": self.question.text,
             "by": "words",
-            "vectors": str(self._store.path),
-            "extractor_id": self._store.metadata.extractor_id,
+            "vectors": str(self._library.path),
+            "extractor_id": self._library.metadata.extractor_id,
             "understood": [
                 {"words": one.term.said, "denied": one.term.denied, "heard": dict(one.heard)}
                 for one in self.terms

@@ -31,9 +31,13 @@ def test_a_document_has_songs_as_similar_has(in_folder):
     document = json.loads(out)
     assert code == 0
     assert document["songs"][0]["song_id"] == "drums.flac"
-    assert {"rank", "song_id", "similarity", "uri", "artist", "title"} <= document["songs"][
-        0
-    ].keys()
+    names = {"rank", "song_id", "similarity", "uri", "artist", "title", "copies"}
+    assert names <= document["songs"][0].keys()
+
+
+def test_what_is_left_out_is_counted(in_folder):
+    _, _, err = in_folder("find", "piano")
+    assert "not music left out (--also non-music)" in err
 
 
 def test_a_playlist(in_folder, tmp_path):

@@ -11,6 +11,7 @@ library, mean and deviation lean on those of the audio that the labels were lear
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
@@ -59,26 +60,32 @@ class Hearing:
             )
         self._place = {name: place for place, name in enumerate(self.labels.names)}
         self._columns: dict[str, FloatArray] = {}
+        self._lock = RLock()  # a server's threads wait for the first question of all
 
     def __contains__(self, name: str) -> bool:
         """Return whether something of this name can be heard in songs of this store."""
         # Scores first: the first question computes them, whatever it asks for.
-        return name in self._scores or name in self._place or name in ("bpm", "loud")
+        with self._lock:
+            return name in self._scores or name in self._place or name in ("bpm", "loud")
 
     @cached_property
     def known(self) -> BoolArray:
         """Which songs have an embedding: shape (n,)."""
-        return self._heard[0]
+        with self._lock:
+            return self._heard[0]
 
     def column(self, name: str) -> FloatArray:
         """Return by how much each song has it: (n,), float32; 0 for the library's mean."""
-        if name not in self._columns:
-            if name in self._place:
-                self._columns[name] = self._heard[1][self._place[name]].astype(np.float32)
-            else:
-                values = self._number(name) if name in ("bpm", "loud") else self._scores[name]
-                self._columns[name] = standardised(values, self.known)
-        return self._columns[name]
+        with self._lock:
+            if name not in self._columns:
+                if name in self._place:
+                    found = self._heard[1][self._place[name]].astype(np.float32)
+                else:
+                    number = name in ("bpm", "loud")
+                    values = self._number(name) if number else self._scores[name]
+                    found = standardised(values, self.known)
+                self._columns[name] = found
+            return self._columns[name]
 
     @cached_property
     def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16]]:

@@ -1,9 +1,10 @@
-"""The three endpoints of AudioMuse-AI that its plugins for music servers call.
+"""The four endpoints of AudioMuse-AI that its plugins for music servers call.
 
 =======================  =======================================================================
 ``/api/similar_tracks``  ``item_id``, or ``title`` and ``artist``; ``n``, ``eliminate_duplicates``
 ``/api/find_path``       ``start_song_id``, ``end_song_id``, ``max_steps``
 ``/api/similar_artists`` ``artist`` or ``artist_id``, ``n``, ``include_component_matches``
+``/api/clap/search``     ``query`` and ``limit`` of a JSON body: songs that a sentence describes
 =======================  =======================================================================
 
 A distance is 1 - similarity, since the plugins subtract it from 1 again. Their other parameters
@@ -17,11 +18,12 @@ from audiorec.errors import InputError, UnknownSongError
 from audiorec.search.questions import Choice
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import FoundSongs, near, way
+from audiorec.web.apis.searches import FoundSongs, as_found, described, near, way
 from audiorec.web.apis.snapshot import NearArtist, Snapshot
 
 PER_ARTIST = 3  # songs per artist with eliminate_duplicates, as in AudioMuse
 STEPS = 25
+SENTENCE_SONGS = 100
 UNKNOWN = "unknown"  # AudioMuse's name for an album without a name
 
 
@@ -74,11 +76,27 @@ def similar_artists(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     return ApiReply.json([_artist(snapshot, one, with_songs=with_songs) for one in found])
 
 
+def clap_search(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
+    """Return the songs that a sentence describes; the name is AudioMuse's, the method is not."""
+    try:
+        body = asked.document()
+        query, limit = body.get("query"), body.get("limit", SENTENCE_SONGS)
+        if not isinstance(query, str) or not query.strip() or type(limit) is not int:
+            return _wrong("query must be a text, and limit a whole number", 400)
+        found = described(snapshot, query, limit)
+    except InputError as error:
+        return _wrong(str(error), 400)
+    tracks = _tracks(snapshot, as_found(found), snapshot.names.usual)
+    results = [{**track, "similarity": round(1 - track["distance"], 6)} for track in tracks]
+    return ApiReply.json({"query": query, "results": results, "count": len(results)})
+
+
 HANDLERS: dict[str, Handler] = {
     "/api/similar_tracks": similar_tracks,
     "/api/find_path": find_path,
     "/api/similar_artists": similar_artists,
 }
+POSTS: dict[str, Handler] = {"/api/clap/search": clap_search}
 
 
 def _many(asked: ApiRequest, usual: int) -> int:

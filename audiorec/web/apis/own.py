@@ -5,6 +5,7 @@
 ``GET /v1/song``       one song
 ``GET /v1/similar``    songs near one song
 ``POST /v1/similar``   songs near the mean of several
+``GET /v1/find``       songs that a sentence describes
 ``GET /v1/path``       a path from one song to another
 ``POST /v1/playlist``  a playlist of songs near some, along a curve
 ``POST /v1/recommend`` songs for a user of ``recall run``, or for a history in the request
@@ -31,7 +32,15 @@ from audiorec.search.questions import Also, Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.apis.forms import Document, FormField, NotThereError, Operation, Values, openapi
 from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import FoundSongs, comparable, long_list, near, way
+from audiorec.web.apis.searches import (
+    FoundSongs,
+    as_found,
+    comparable,
+    described,
+    long_list,
+    near,
+    way,
+)
 from audiorec.web.apis.snapshot import Snapshot
 
 _TEXT = {"type": "string"}
@@ -182,6 +191,15 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
         snapshot, seeds, values["k"], choice=_choice(values), diversity=values["diversity"]
     )
     return {"songs": _found(snapshot, found, why=values["why"])}
+
+
+def find(snapshot: Snapshot, values: Values) -> Document:
+    """Find songs that a sentence describes."""
+    found = described(snapshot, values["text"], values["k"], choice=_choice(values))
+    songs = _found(snapshot, as_found(found))
+    for song, reason in zip(songs, found.reasons, strict=True):
+        song["why"] = reason if values["why"] else None
+    return {"songs": songs, "notes": found.remarks}
 
 
 def path(snapshot: Snapshot, values: Values) -> Document:
@@ -445,6 +463,21 @@ OPERATIONS = (
         answer=similar,
         fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE, _WITH_REASONS),
         answers="SimilarSongs",
+    ),
+    Operation(
+        path="/v1/find",
+        method="get",
+        name="find",
+        about="Songs that a sentence describes, with how it was understood.",
+        answer=find,
+        fields=(
+            _text("text", "What the songs should be like: calm piano, no drums."),
+            _K,
+            *(field for field in _CHOICE if field.name != "diversity"),
+            _WITH_REASONS,
+        ),
+        answers="NotedSongs",
+        not_found=False,
     ),
     Operation(
         path="/v1/path",

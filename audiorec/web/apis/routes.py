@@ -62,7 +62,9 @@ def all_routes() -> dict[str, Route]:
 
 def audiomuse_routes() -> dict[str, Route]:
     """Return the routes of AudioMuse-AI's plugins by path."""
-    return {path: Route("audiomuse", {"GET": one}) for path, one in audiomuse.HANDLERS.items()}
+    routes = {path: Route("audiomuse", {"GET": one}) for path, one in audiomuse.HANDLERS.items()}
+    posts = audiomuse.POSTS.items()
+    return routes | {path: Route("audiomuse", {"POST": one}) for path, one in posts}
 
 
 def bliss_routes() -> dict[str, Route]:

@@ -3,6 +3,7 @@
 songs      ──near──────▶ similar songs, nearest first
 two songs  ──way───────▶ a path from one to the other, both included
 songs      ──long_list─▶ a playlist of songs near them
+a sentence ──described─▶ songs that it describes, best first
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from audiorec.search.questions import (
     MINIMUM,
     SPREAD,
     Choice,
+    FindQuestion,
     PathQuestion,
     PlaylistQuestion,
     SimilarQuestion,
@@ -26,6 +28,8 @@ from audiorec.search.space import Space
 from audiorec.types import Float64Array, Int64Array
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.snapshot import Snapshot
+from audiorec.words.find import DescribedSongs
+from audiorec.words.hearing import LARGEST
 
 MOST_SONGS = 500  # per response
 MOST_SEEDS = 200
@@ -148,6 +152,20 @@ def long_list(
         choice=tellable(snapshot, seeds[0], choice or SPREAD),
     )
     return snapshot.library.ask(question)
+
+
+def described(
+    snapshot: Snapshot, text: str, k: int, *, choice: Choice | None = None
+) -> DescribedSongs:
+    """Return up to `k` songs that a sentence describes; raises `InputError` if none is told."""
+    chosen = tellable(snapshot, snapshot.names.usual, choice)
+    question = FindQuestion(text=text, k=max(1, min(k, MOST_SONGS)), choice=chosen)
+    return snapshot.library.ask(question)
+
+
+def as_found(songs: DescribedSongs) -> FoundSongs:
+    """Return the songs of a sentence, 1 for those four deviations above the library's mean."""
+    return FoundSongs(songs.rows, np.clip(songs.similarities / LARGEST, 0.0, 1.0))
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:

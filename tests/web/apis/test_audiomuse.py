@@ -6,9 +6,10 @@ The parameters and the fields are those of `audiomuse_api.go` and `main.go` of t
 """
 
 import pytest
+from made_words import add_heard
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 
-from audiorec.web.apis.audiomuse import HANDLERS
+from audiorec.web.apis.audiomuse import HANDLERS, POSTS
 
 PLUGIN = {"eliminate_duplicates": "true", "radius_similarity": "true", "server": "navidrome"}
 
@@ -114,3 +115,30 @@ def test_a_server_has_its_own_ids_of_artists(tmp_path):
     snapshot = snapshot_of(store, artists=table)
     found = document(ask(snapshot, "similar_artists", artist="7f3a", n=5))
     assert [(a["artist"], a["artist_id"]) for a in found] == [("Cee", "91bc"), ("Bob", None)]
+
+
+def search(snapshot, **body):
+    reply = POSTS["/api/clap/search"](snapshot, asked("/api/clap/search", body=body))
+    return reply.status, document(reply)
+
+
+def test_a_sentence_finds_songs_by_the_ids_of_the_server(tmp_path):
+    heard = ["Piano", "Piano", "Saxophone", *["Heavy metal"] * 2, *["Speech"] * 3]
+    snapshot = snapshot_of(add_heard(write_served(tmp_path), heard))
+    status, found = search(snapshot, query="a saxophone", limit=3)
+    assert (status, found["query"], found["count"]) == (200, "a saxophone", 3)
+    first = found["results"][0]
+    assert (first["item_id"], first["title"]) == (server_id(2), "Red")
+    assert 0 <= first["similarity"] <= 1
+    assert {"item_id", "title", "author", "album", "similarity"} <= set(first)
+
+
+@pytest.mark.parametrize("body", [{}, {"query": " "}, {"query": "jazz", "limit": "x"}])
+def test_a_sentence_that_is_none_is_refused(snapshot, body):
+    assert search(snapshot, **body)[0] == 400
+
+
+def test_a_store_without_an_embedding_says_what_to_run(snapshot):
+    status, found = search(snapshot, query="jazz")
+    assert status == 400
+    assert "extract FOLDER --upgrade" in str(found)

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from made_words import add_heard
 from needs import needs
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 from web_server import write_recall
@@ -209,3 +210,14 @@ def test_each_operation_is_described():
     assert {(path, m) for path, ops in made["paths"].items() for m in ops} == {
         (o.path, o.method) for o in OPERATIONS
     }
+
+
+def test_a_sentence_finds_songs_and_says_how_it_was_understood(tmp_path):
+    heard = ["Piano", "Piano", "Saxophone", *["Heavy metal"] * 2, *["Speech"] * 3]
+    snapshot = snapshot_of(add_heard(write_served(tmp_path), heard))
+    status, found = get(snapshot, "find", text="saxophone zzz", k=3, why="true")
+    assert status == 200
+    assert found["songs"][0]["song_id"] == IDS[2]
+    assert "saxophone" in found["songs"][0]["why"]
+    assert "note: not understood: zzz" in found["notes"]
+    assert get(snapshot, "find", text="Abbey Road")[0] == 400

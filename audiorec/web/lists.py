@@ -18,7 +18,9 @@ import numpy as np
 
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
+from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
 from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
+from audiorec.search.explain import sentence
 from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
@@ -44,7 +46,7 @@ def path_of(shelf: SongColumns, start: int, end: int, *, steps: int) -> Document
         raise InputError("choose between 0 and 100 songs between the two")
     with shelf.reading():
         found = library.path_between(library.ids[start], library.ids[end], steps=steps)
-    return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
+    return _document(shelf, found)
 
 
 def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
@@ -82,7 +84,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
             curve=[curve] if curve else (),
             choice=replace(SPREAD, only=only or None, exclude=left_out),
         )
-    document: Document = {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
+    document = _document(shelf, found)
     if curve:
         scores = next(iter(found.curve_scores.values()))
         document["scores"] = np.round(np.asarray(scores, np.float64), 3).tolist()
@@ -129,6 +131,13 @@ def m3u8_of(shelf: SongColumns, rows: Sequence[int]) -> Document:
         songs = shelf.library.rows(list(rows))
     text, left_out = render_m3u8(map(PlaylistEntry.of, songs), folder=None)
     return {"text": text, "left_out": len(left_out)}
+
+
+def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs) -> Document:
+    """Return a list with what each song has in common with the one it was found by."""
+    with shelf.lock:
+        why = [sentence(reasons) for reasons in found.beside.reasons]
+    return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes), "why": why}
 
 
 def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:

@@ -10,6 +10,8 @@ from made_library import series, song, write_library
 
 from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreError
 from audiorec.library.library import open_store
+from audiorec.search.explain import sentence
+from audiorec.search.questions import PathQuestion
 from audiorec.web.lists import Saver, m3u8_of, path_of, playlist_of, radio_of, rows_in
 from audiorec.web.song_columns import SongColumns
 
@@ -120,9 +122,13 @@ def test_nothing_but_a_playlist_is_replaced(shelf, tmp_path):
 def test_a_path_and_a_list_with_a_curve(shelf):
     found = path_of(shelf, 0, 5, steps=2)
     assert (found["rows"][0], found["rows"][-1]) == (0, 5)
+    steps = shelf.library.ask(PathQuestion(seeds=(0, 5), steps=2)).beside.reasons
+    assert found["why"] == [sentence(reasons) for reasons in steps]
+    assert found["why"][0] == ""  # nothing comes before the first song
     curve = {"class": "genre/metal", "points": [0.1, 0.5, 0.9]}
     found = playlist_of(shelf, {"seeds": [0], "minutes": 3, "curve": curve})
-    assert len(found["scores"]) == len(found["rows"])
+    assert len(found["scores"]) == len(found["rows"]) == len(found["why"])
+    assert found["why"][found["rows"].index(0)] == ""  # a seed goes with itself
     assert not any("genre/" in note for note in found["notes"])
     dropped = playlist_of(shelf, {"seeds": [0], "minutes": 4, "without": [1, 2]})
     assert not {1, 2} & set(dropped["rows"])

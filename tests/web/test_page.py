@@ -348,6 +348,16 @@ def test_a_path_between_two(page):
     assert listed(page) == ["Vibes", "Louder"]
 
 
+def test_a_made_list_says_why_until_it_is_changed(page):
+    start_list(page, "Vibes")
+    page.fill("label:has-text('Minutes') input", "2")
+    page.click("text=Make the list")
+    until(page, "document.querySelectorAll('.listed .why').length > 0")
+    assert "both by Ayla" in page.inner_text(".listed li:has-text('Vibes, later') .why")
+    page.click("button[title='Remove Vibes, later']")
+    assert page.locator(".listed .why").count() == 0
+
+
 def test_a_list_reordered_locked_dropped_and_undone(page):
     start_list(page, "Vibes", "Louder", "Prelude")
     page.focus("button[title^='Move Prelude']")

@@ -9,14 +9,15 @@ export const list = makeStore({
   notes: [],
   scores: null, // score of each song, if the list follows a curve
   curve: null, // { class, points } that the list was made for
+  why: {}, // by row, what a song has in common with the one it was found by
   past: [],
 });
 const MOST_PAST = 50;
 
 export function change(next) {
-  const { songs, seeds, locked, notes, scores, curve, past } = list.get();
-  const before = { songs, seeds, locked, notes, scores, curve };
-  list.set({ notes: [], scores: null, curve: null, ...next, past: [...past.slice(-MOST_PAST), before] });
+  const { songs, seeds, locked, notes, scores, curve, why, past } = list.get();
+  const before = { songs, seeds, locked, notes, scores, curve, why };
+  list.set({ notes: [], scores: null, curve: null, why: {}, ...next, past: [...past.slice(-MOST_PAST), before] });
 }
 
 export function undo() {
@@ -30,7 +31,7 @@ export function moveList(moved) {
   const anew = (state) => {
     const songs = there(state.songs);
     const isWhole = songs.length === state.songs.length;
-    return { ...state, songs, seeds: there(state.seeds), locked: new Set(there(state.locked)), scores: isWhole ? state.scores : null };
+    return { ...state, songs, seeds: there(state.seeds), locked: new Set(there(state.locked)), scores: isWhole ? state.scores : null, why: {} };
   };
   const { past, ...now } = list.get();
   list.set({ ...anew(now), past: past.map(anew) });

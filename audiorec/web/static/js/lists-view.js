@@ -57,7 +57,8 @@ function Maker() {
       if (mine !== turn.current) return;
       const rows = way === "path" ? answer.rows : withLocked(answer.rows, songs, locked);
       const drawn = way === "curve" ? { class: wish.name || name, points: wish.points || points } : null;
-      change({ songs: rows, seeds: way === "path" ? pinned : seeds, notes: answer.notes, scores: answer.scores || null, curve: drawn });
+      const why = Object.fromEntries(answer.rows.map((row, at) => [row, answer.why[at]]));
+      change({ songs: rows, seeds: way === "path" ? pinned : seeds, notes: answer.notes, scores: answer.scores || null, curve: drawn, why });
       say(`A list of ${count(rows.length, "song")}`);
     } catch (error) {
       if (mine === turn.current) setFailure(error.message);
@@ -139,6 +140,7 @@ function Actions({ songs }) {
 
 function Songs({ songs, library }) {
   const locked = use((s) => s.locked, list);
+  const why = use((s) => s.why, list);
   const isPlaying = use((s) => s.row, playing);
   const [dragged, setDragged] = useState(-1);
   const [focus, setFocus] = useState(null);
@@ -162,7 +164,8 @@ function Songs({ songs, library }) {
     <span class="number quiet">${at + 1}</span>
     <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Icon} name="play" /></button>
     <div class="names"><button class="plain title" onClick=${() => page.set({ selected: row, view: "library", pane: "song" })}><bdi>${library.title(row)}</bdi></button>
-      <span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
+      <span class="quiet"><bdi>${library.artist(row)}</bdi></span>
+      ${why[row] && html`<span class="why"><bdi>${why[row]}</bdi></span>`}</div>
     <span class="time quiet">${clock(library.length(row))}</span>
     <button class="icon handle" title=${`Move ${library.title(row)}: arrow keys up and down`} onKeyDown=${(e) => onKey(e, at)}>
       <${Icon} name="up" /><${Icon} name="down" /></button>

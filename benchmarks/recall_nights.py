@@ -23,7 +23,7 @@ half      half of the rows are lost, drawn by seed
 old       the newer half of each user's rows is lost
 renamed   all songs have other ids
 popular   every channel but ``popular`` has weight 0
-empty     the histories of half of the users hold unknown songs only
+gone      all rows of half of the users name one song
 ========  =========================================================
 
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
@@ -151,9 +151,9 @@ def faulty(rows: list[tuple[str, str, int]], fault: str) -> list[tuple[str, str,
         return [row for row in rows if row[2] <= middle]
     if fault == "renamed":
         return [(user, f"new-{song}", at) for user, song, at in rows]
-    if fault == "empty":
+    if fault == "gone":
         users = {user: n % 2 for n, user in enumerate(sorted({user for user, _, _ in rows}))}
-        return [(u, f"{u}-{s}" if users[u] else s, at) for u, s, at in rows]
+        return [(u, "gone" if users[u] else s, at) for u, s, at in rows]
     return rows
 
 
@@ -162,7 +162,7 @@ def run_faults(data: Path, out: Path) -> Iterator[dict[str, object]]:
     plays = plays_of(data)
     come = set(np.random.default_rng(0).permutation(sorted(plays))[: round(COME * len(plays))])
     nights = list(logs(plays, come, 3))
-    for fault in ("none", "half", "old", "renamed", "popular", "empty"):
+    for fault in ("none", "half", "old", "renamed", "popular", "gone"):
         folder = out / fault
         folder.mkdir(parents=True)
         counts = []
@@ -225,8 +225,11 @@ def main() -> None:
     parser.add_argument("--plan", choices=PLANS, action="append")
     arguments = parser.parse_args()
     if arguments.faults:
-        found = run_faults(arguments.data, arguments.out)
-        print("\n".join(tables(json.dumps(one) for one in found)))
+        found = []
+        for one in run_faults(arguments.data, arguments.out):
+            found.append(json.dumps(one))
+            print(found[-1], flush=True)
+        print("\n".join(tables(found)))
         return
     lines = [
         line

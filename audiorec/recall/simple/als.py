@@ -13,7 +13,7 @@ that was not played, and the ridge grows with the number of plays. A few steps o
 gradients from the last solution suffice, so no row needs a matrix of its own. A model stores songs
 only: the same equation turns a history into a user.
 
-Source: Hu, Koren and Volinsky, *Collaborative filtering for implicit feedback datasets*, 2008; the
+Source: Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback", ICDM 2008; the
 weights and the ridge as in Rendle and others, *Revisiting the performance of iALS*, 2022.
 """
 
@@ -171,7 +171,7 @@ class _PaddedRows:
 def _descended(
     start: FloatArray, near: FloatArray, weight: FloatArray, common: FloatArray, ridge: FloatArray
 ) -> FloatArray:
-    """Return rows (b, F) after `STEPS` of conjugate gradients; their songs are `near` (b, L, F)."""
+    """Return rows (n, F) after `STEPS` of conjugate gradients; their songs are `near` (n, L, F)."""
 
     def times(rows: FloatArray) -> FloatArray:
         played = weight * (near @ rows[:, :, None])[:, :, 0]

@@ -1,6 +1,5 @@
 from audiorec.playlists.answers import AnsweredSongs as AnsweredSongs
 from audiorec.playlists.answers import Asked as Asked
-from audiorec.playlists.answers import Beside as Beside
 from audiorec.playlists.answers import OpenedSong as OpenedSong
 from audiorec.playlists.answers import PathOfSongs as PathOfSongs
 from audiorec.playlists.answers import PlaylistOfSongs as PlaylistOfSongs
@@ -10,6 +9,7 @@ from audiorec.playlists.answers import SongList as SongList
 from audiorec.playlists.answers import path_between as path_between
 from audiorec.playlists.answers import playlist_near as playlist_near
 from audiorec.playlists.answers import similar_songs as similar_songs
+from audiorec.playlists.beside import Beside as Beside
 from audiorec.playlists.curves import SHAPES as SHAPES
 from audiorec.playlists.curves import Curve as Curve
 from audiorec.playlists.curves import deviations as deviations

@@ -9,7 +9,7 @@ table, as a document (`to_dict`), as a playlist file (`to_m3u8`), with `remarks`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -22,13 +22,12 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table, visible
+from audiorec.playlists.beside import Beside
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
 from audiorec.search.choice import Chosen, why_not_music
-from audiorec.search.closeness import percent_words
-from audiorec.search.explain import Reason, reasons_for
 from audiorec.search.facts import SureFacts
 from audiorec.search.filters import name_codes
 from audiorec.search.near import near_seeds, together
@@ -159,7 +158,7 @@ class Asked:
         near = self.space.units(rows).astype(np.float64) @ self.units.T.astype(np.float64)
         return near.argmax(axis=1), near.max(axis=1)
 
-    def beside_seeds(self, rows: Int64Array) -> "Beside":
+    def beside_seeds(self, rows: Int64Array) -> Beside:
         """Compare songs with the seed that is nearest to each."""
         seeds, similarities = self.nearest(rows)
         return Beside(
@@ -202,50 +201,6 @@ class Asked:
 def _opened_facts(store: SearchableStore, song: OpenedSong) -> SureFacts:
     lists = {name: np.asarray(values)[None] for name, values in song.lists.items()}
     return store.facts.of_songs([song.entry], song.vector[None], lists)[0]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Beside:
-    """Songs of a list, each beside one other song: how close the two are, and why.
-
-    Attributes
-    ----------
-    store : SearchableStore
-    rows : ndarray, shape (m,), int64
-    closer_than : ndarray, shape (m,), float64
-        Share of the library's pairs that are less similar than the two; NaN for none.
-    others : callable
-        Returns the facts of the m other songs, None where there is no other.
-    """
-
-    store: SearchableStore = field(kw_only=False)
-    rows: Int64Array
-    closer_than: Float64Array
-    others: Callable[[], Sequence[SureFacts | None]] = field(repr=False)
-
-    @cached_property
-    def reasons(self) -> list[tuple[Reason, ...]]:
-        """Why each song goes with the other: what both have in common, the rarest first."""
-        pairs = zip(self.others(), self.store.facts.of_rows(self.rows), strict=True)
-        usual = self.store.usual
-        return [() if one is None else reasons_for(one, song, usual) for one, song in pairs]
-
-    def fields(self, place: int, *, why: bool) -> dict[str, Any]:
-        """Return what a document says of one song."""
-        said: dict[str, Any] = {"closer_than": self.shares[place]}
-        if why:
-            said["why"] = [reason.to_dict() for reason in self.reasons[place]]
-        return said
-
-    @cached_property
-    def shares(self) -> list[float | None]:
-        """How close each two are, as JSON values: 0 to 1, None for none."""
-        return [None if np.isnan(one) else round(float(one), 4) for one in self.closer_than]
-
-    @property
-    def percent(self) -> list[str]:
-        """How close each two are, for a table."""
-        return [percent_words(float(share)) for share in self.closer_than]
 
 
 class AnsweredSongs(Protocol):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.answers import Beside, PlaylistOfSongs
+from audiorec.playlists.answers import PlaylistOfSongs
+from audiorec.playlists.beside import Beside
 from audiorec.search.choice import Chosen
 from audiorec.search.questions import (
     MINIMUM,

@@ -9,7 +9,7 @@ from audiorec_cli.shared.console import cell, out, print_table
 from audiorec_cli.shared.table import fold
 
 if TYPE_CHECKING:
-    from audiorec.playlists.answers import Beside
+    from audiorec.playlists.beside import Beside
 
 CLOSER = "closer_than"  # "closer" on a terminal, where it is in percent
 

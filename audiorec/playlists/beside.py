@@ -1,0 +1,64 @@
+"""Songs of a list, each beside one other song: how close the two are, and why.
+
+    rows, similarities, facts of the others ──`Beside`──▶ .percent, .reasons   for each song
+
+The other song is the nearest seed, or in a path the song before. Commands, the page and the servers
+render the same object.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audiorec.search.closeness import percent_words
+from audiorec.search.explain import Reason, reasons_for
+from audiorec.search.facts import SureFacts
+from audiorec.search.searchable import SearchableStore
+from audiorec.types import Float64Array, Int64Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """Songs of a list, each beside one other song: how close the two are, and why.
+
+    Attributes
+    ----------
+    store : SearchableStore
+    rows : ndarray, shape (m,), int64
+    closer_than : ndarray, shape (m,), float64
+        Share of the library's pairs that are less similar than the two; NaN for none.
+    others : callable
+        Returns the facts of the m other songs, None where there is no other.
+    """
+
+    store: SearchableStore = field(kw_only=False)
+    rows: Int64Array
+    closer_than: Float64Array
+    others: Callable[[], Sequence[SureFacts | None]] = field(repr=False)
+
+    @cached_property
+    def reasons(self) -> list[tuple[Reason, ...]]:
+        """Why each song goes with the other: what both have in common, the rarest first."""
+        pairs = zip(self.others(), self.store.facts.of_rows(self.rows), strict=True)
+        usual = self.store.usual
+        return [() if one is None else reasons_for(one, song, usual) for one, song in pairs]
+
+    def fields(self, place: int, *, why: bool) -> dict[str, Any]:
+        """Return what a document says of one song."""
+        said: dict[str, Any] = {"closer_than": self.shares[place]}
+        if why:
+            said["why"] = [reason.to_dict() for reason in self.reasons[place]]
+        return said
+
+    @cached_property
+    def shares(self) -> list[float | None]:
+        """How close each two are, as JSON values: 0 to 1, None for none."""
+        return [None if np.isnan(one) else round(float(one), 4) for one in self.closer_than]
+
+    @property
+    def percent(self) -> list[str]:
+        """How close each two are, for a table."""
+        return [percent_words(float(share)) for share in self.closer_than]

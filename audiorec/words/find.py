@@ -108,10 +108,11 @@ class DescribedSongs(Neighbours, ForPlayers):
         terms: tuple[Understood, ...],
         shares: Float64Array,
         chosen: Chosen,
+        unheard: int = 0,
     ) -> None:
         super().__init__(store, *ranking)
         self.question, self.sentence, self.terms, self.shares = question, sentence, terms, shares
-        self._library, self._chosen = store, chosen
+        self._library, self._chosen, self._unheard = store, chosen, unheard
 
     @property
     def reasons(self) -> list[str]:
@@ -134,6 +135,12 @@ class DescribedSongs(Neighbours, ForPlayers):
         lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
         if self._chosen.unmet:
             lines.append(f"note: {self._chosen.unmet}")
+        if self._unheard:
+            have = "songs have" if self._unheard > 1 else "song has"
+            lines.append(
+                f"note: {self._unheard} {have} no embedding and cannot be found; add it: audiorec "
+                f"extract FOLDER --upgrade --out {self._library.path}"
+            )
         if self._chosen.not_music:
             are = "songs that are" if self._chosen.not_music > 1 else "song that is"
             lines.append(f"{self._chosen.not_music} {are} not music left out (--also non-music)")
@@ -236,6 +243,7 @@ def find_songs(
         terms=terms,
         shares=shares[:, rows],
         chosen=chosen,
+        unheard=n - int(hearing.known.sum()),
     )
 
 

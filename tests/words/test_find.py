@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from good_store import write_good_store
+from made_sound import add_lists
 from made_words import HEARD, embedding_of, write_heard
 
 from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
@@ -118,3 +119,12 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
         Labels.load(path)
     with pytest.raises(WeightsError, match="replaced"):
         Labels.load(path, sha256="ab" * 32)
+
+
+def test_songs_without_an_embedding_are_counted_and_never_found(tmp_path):
+    path = write_good_store(tmp_path)
+    rows = [embedding_of("Piano"), None, embedding_of("Speech"), None]
+    sound_id = shipped_labels().sound_sha256[:16]
+    found = open_store(add_lists(path, sound_id=sound_id, embedding=rows)).find("piano", choice=ALL)
+    assert len(found) == 2
+    assert "2 songs have no embedding and cannot be found" in str(found.remarks)

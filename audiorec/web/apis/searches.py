@@ -30,10 +30,10 @@ from audiorec.types import Float64Array, Int64Array
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.snapshot import Snapshot
 from audiorec.words.find import DescribedSongs
-from audiorec.words.hearing import LARGEST
 
 MOST_SONGS = 500  # per response
 MOST_SEEDS = 200
+FAR = 4.0  # standard deviations above the library's mean: as much as is told
 SAME = 1e-6  # songs with 1 - cosine below this sound the same; there is no path between them
 
 
@@ -166,7 +166,7 @@ def described(
 
 def as_found(songs: DescribedSongs) -> FoundSongs:
     """Return the songs of a sentence, 1 for those four deviations above the library's mean."""
-    return FoundSongs(songs.rows, np.clip(songs.similarities / LARGEST, 0.0, 1.0))
+    return FoundSongs(songs.rows, np.clip(songs.similarities / FAR, 0.0, 1.0))
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:

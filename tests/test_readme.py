@@ -19,6 +19,7 @@ NEEDS = {
     "recall train youtube-dnn": "torch",
     "plot ": "matplotlib",
     "browse": "starlette",
+    "start": "starlette",
 }  # a command, and what its extra brings
 # Fewer days and epochs than a person would wait for.
 BUDGET = {
@@ -27,6 +28,7 @@ BUDGET = {
     "recall train user-audio": "--epochs 1",
     "extract": "--jobs 1 --quiet",
     "browse": "--no-open",
+    "start": "--no-open --once --jobs 1",
 }
 SAID = {  # by a command: what its reader is told
     "cold-start audience": [
@@ -86,6 +88,8 @@ def folder(tmp_path_factory):
     home = tmp_path_factory.mktemp("newcomer")
     for name in ("audio", "codecs"):
         shutil.copytree(ROOT / "fixtures" / name, home / "fixtures" / name)
+    (home / "Music").mkdir()
+    shutil.copy(CLIPS / "classical-piano.flac", home / "Music")
     return home
 
 
@@ -94,6 +98,7 @@ def paste(folder, pasted, monkeypatch, capsys):
     """Return what pastes a block, after the blocks that it goes on from."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("AUDIOREC_DATA", str(folder / "data"))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
 
     def once(name):
@@ -125,7 +130,7 @@ def test_a_block_works_when_pasted(name, paste, monkeypatch):
     for command, package in NEEDS.items():
         if f"audiorec {command}" in BLOCKS[name]:
             needs(package)
-    if "browse" in BLOCKS[name]:  # which would serve until somebody ends it: tests/web does that
+    if re.search("audiorec (browse|start)", BLOCKS[name]):  # which would serve until somebody ends it: tests/web does that
         told = "http://127.0.0.1/"
         monkeypatch.setattr("audiorec.web.server.serve", lambda *_, ready, **__: ready(told))
     assert commands(BLOCKS[name])
@@ -154,6 +159,7 @@ def test_no_command_of_a_block_writes_where_a_reader_keeps_a_library():
         line = " ".join(words)
         assert not re.search(r"(?<![\w/])vecs\.parquet", line), line
         reads_no_store = (
+            "start ~/Music",  # which has a store of its own
             "classify fixtures",
             "listening",
             "recall",

@@ -130,7 +130,8 @@ def test_a_block_works_when_pasted(name, paste, monkeypatch):
     for command, package in NEEDS.items():
         if f"audiorec {command}" in BLOCKS[name]:
             needs(package)
-    if re.search("audiorec (browse|start)", BLOCKS[name]):  # which would serve until somebody ends it: tests/web does that
+    # Which would serve until somebody ends it: tests/web does that.
+    if re.search("audiorec (browse|start)", BLOCKS[name]):
         told = "http://127.0.0.1/"
         monkeypatch.setattr("audiorec.web.server.serve", lambda *_, ready, **__: ready(told))
     assert commands(BLOCKS[name])

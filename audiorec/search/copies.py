@@ -6,7 +6,7 @@
 Songs with the same audio, and those that the file beside the store links
 (`audiorec.store.recordings`), are one recording, unless their titles name two versions. Where the
 tags name two titles, half the distance is allowed. Of copies the best one is the one without
-damage, lossless, of the higher bit rate, longer.
+damage, lossless, of the higher rate, longer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -131,12 +131,18 @@ def _ranks(store: VectorStore, codes: Int32Array) -> Int64Array:
 
 
 def quality(song: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the sort key of copies: undamaged, lossless, higher bit rate, longer, by id."""
+    """Return the sort key of copies: undamaged, lossless, higher rate, longer, more bits, by id.
+
+    The rate is that of the bits, or of the samples where nothing is lost: there the bits say how
+    loud and how dense the music is.
+    """
+    lossless = str(song["codec"]).startswith(LOSSLESS)
     return (
         song["status"] != Status.OK or song["packet_errors"] > 0,
-        not str(song["codec"]).startswith(LOSSLESS),
+        not lossless,
+        -(song["source_rate"] if lossless else kbit_s(song)),
+        -round(float(song["duration_s"])),
         -kbit_s(song),
-        -float(song["duration_s"]),
         song["song_id"],
     )
 
@@ -151,11 +157,14 @@ def why_kept(best: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
     """Say what the best copy has over the next best."""
     next_best = min(others, key=quality)
     ours, theirs = quality(best), quality(next_best)
+    bits = f"{kbit_s(best)} against {kbit_s(next_best)} kbit/s"
+    rates = f"{best['source_rate']:,} against {next_best['source_rate']:,} Hz"
     said = (
         "undamaged",
         "lossless",
-        f"{kbit_s(best)} against {kbit_s(next_best)} kbit/s",
+        bits if ours[1] else rates,
         "longer",
+        bits,
         "none is better: the first by id",
     )
     return next(said[n] for n in range(len(said)) if ours[n] != theirs[n])

@@ -161,16 +161,22 @@ def test_groups_join_and_the_rest_have_none():
 def test_the_best_copy_and_why():
     def copy(**columns):
         usual = {"song_id": "x", "codec": "mp3", "size": 960_000, "duration_s": 60.0}
-        return {**usual, "status": "ok", "packet_errors": 0, **columns}
+        return {**usual, "status": "ok", "packet_errors": 0, "source_rate": 44_100, **columns}
 
     damaged = copy(song_id="damaged", codec="flac", packet_errors=2)
     flac = copy(song_id="flac", codec="flac", size=5_000_000)
     low, high = copy(song_id="low", size=480_000), copy(song_id="high")
-    longer = copy(song_id="longer", size=968_000, duration_s=60.5)
+    longer = copy(song_id="longer", size=992_000, duration_s=62.0)
     order = sorted([low, high, damaged, longer, flac], key=quality)
     assert [one["song_id"] for one in order] == ["flac", "longer", "high", "low", "damaged"]
     assert why_kept(flac, [low, damaged]) == "lossless"
     assert why_kept(high, [low]) == "128 against 64 kbit/s"
     assert why_kept(longer, [high]) == "longer"
+    # Of lossless copies more bits a second are no better than a longer one, or a higher rate.
+    cut = copy(song_id="cut", codec="flac", size=6_000_000, duration_s=58.0)
+    half = copy(song_id="half", codec="flac", size=7_000_000, source_rate=22_050)
+    assert sorted([half, cut, flac], key=quality) == [flac, cut, half]
+    assert why_kept(flac, [cut]) == "longer"
+    assert why_kept(cut, [half]) == "44,100 against 22,050 Hz"
     assert why_kept(low, [damaged]) == "undamaged"
     assert why_kept(high, [copy(song_id="second")]) == "none is better: the first by id"

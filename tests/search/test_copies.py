@@ -1,12 +1,16 @@
 """`audiorec.search.copies`: recordings of a store, the best copy of each, versions of a title."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_library import series, song, write_library
 from made_sound import add_lists
+from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
+from audiorec.playlists.library_lists import divide_library
+from audiorec.search.all_pairs import all_pairs
 from audiorec.search.copies import joined, quality, recordings_of, why_kept
 from audiorec.search.duplicates import SameAudio, find_duplicates
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
@@ -180,3 +184,29 @@ def test_the_best_copy_and_why():
     assert why_kept(cut, [half]) == "44,100 against 22,050 Hz"
     assert why_kept(low, [damaged]) == "undamaged"
     assert why_kept(high, [copy(song_id="second")]) == "none is better: the first by id"
+
+
+def test_neighbours_name_each_recording_once_and_every_song_has_rows(library, tmp_path):
+    all_pairs(library, tmp_path / "n.parquet", k=20, by="sound")
+    rows = pq.read_table(tmp_path / "n.parquet").to_pylist()
+    found = {song: [r["neighbour_id"] for r in rows if r["song_id"] == song] for song in library}
+    own = {"one.mp3", "one.flac", "one later.ogg"}
+    for name in own:
+        assert not own & set(found[name])
+        assert "two.mp3" in found[name]
+        assert "two low.mp3" not in found[name]
+    assert {len(songs) for songs in found.values()} == {9}
+    ranks = [r["rank"] for r in rows if r["song_id"] == "one.mp3"]
+    assert ranks == list(range(1, 10))
+    similar = library.similar("more 2", 20, by="sound", minimum=-1).song_ids.tolist()
+    assert found["more 2"] == similar
+    all_pairs(library, tmp_path / "all.parquet", k=20, by="sound", also=("copies",))
+    assert len(pq.read_table(tmp_path / "all.parquet")) == len(library) * (len(library) - 1)
+
+
+def test_a_divided_library_has_each_recording_once(library):
+    needs("sklearn")
+    divided = divide_library(library, size=5)
+    listed = [song for one in divided for song in one.song_ids]
+    assert sorted(listed) == ["more " + str(i) for i in range(8)] + ["one.flac", "two.mp3"]
+    assert divided.copies == 3

@@ -1,0 +1,44 @@
+"""The copies of a song on the page."""
+
+import pytest
+from made_library import series, song
+from needs import needs
+from web_server import write_music
+
+from audiorec.library.library import open_store
+
+
+@pytest.fixture
+def view(tmp_path):
+    """What the page says of the songs of a store, and the number of each."""
+    needs("starlette")
+    from audiorec.web.access import AddressKeys
+    from audiorec.web.song_columns import SongColumns
+    from audiorec.web.song_view import SongView
+    from audiorec.web.sound import Roots
+
+    copy = song(
+        "zz.flac",
+        series(0, segments=6),
+        content_hash="hash of jazz-vibraphone.mp3",
+        source_rate=96_000,
+        artist="Ayla",
+    )
+    library = open_store(write_music(tmp_path, more=[copy]))
+    return SongView(SongColumns(library), Roots([tmp_path]), AddressKeys()), library.row_number
+
+
+def test_the_panel_names_the_copies_and_which_one_lists_show(view):
+    shown, row = view
+    mp3, flac = row("jazz-vibraphone.mp3"), row("zz.flac")
+    assert shown.copies(mp3) == {"copies": [flac], "best": False}
+    assert shown.copies(flac) == {"copies": [mp3], "best": True}
+    assert shown.copies(row("blues-band.mp3")) == {"copies": [], "best": True}
+
+
+def test_similar_songs_on_the_page_are_no_copies(view):
+    shown, row = view
+    near = [one["row"] for one in shown.near(row("jazz-vibraphone.mp3"), 20)["near"]]
+    assert row("zz.flac") not in near
+    near = [one["row"] for one in shown.near(row("jazz-vibraphone-later.ogg"), 20)["near"]]
+    assert row("jazz-vibraphone.mp3") not in near

@@ -289,6 +289,7 @@ class BrowsePage:
         }
         posts: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
+            "/api/words": lambda wish: lists.described_by(self.shelf, wish),
             "/api/radio": lambda wish: lists.radio_of(self.shelf, wish),
             "/api/m3u8": lambda wish: lists.m3u8_of(
                 self.shelf, lists.rows_in(wish.get("rows"), len(self.shelf.library))

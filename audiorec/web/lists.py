@@ -2,6 +2,7 @@
 
 two songs          ──path_of──────▶ a path from one to the other
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
+a sentence         ──described_by─▶ the songs that it describes
 songs, skips       ──radio_of─────▶ what a radio plays next
 rows               ──m3u8_of──────▶ a playlist as text
 rows, a file name  ──`Saver`──────▶ an .m3u8 where the user says; can be undone
@@ -25,6 +26,7 @@ from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
+MOST_LETTERS, MOST_FOUND = 500, 200  # of a sentence, and songs for it
 RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
 MAX_MINUTES = 24 * 60.0
@@ -123,6 +125,33 @@ def radio_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     with shelf.reading():
         found = library.ask(question)
     return {"rows": found.rows.tolist()}
+
+
+def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
+    """Return the songs that a sentence describes, best first, and what was understood.
+
+    Parameters
+    ----------
+    shelf : SongColumns
+    wish : mapping
+        ``text``: the sentence, of at most 500 characters.
+
+    Raises
+    ------
+    InputError
+        If nothing of the sentence is understood, or the songs have no embedding.
+    """
+    text = wish.get("text")
+    if not isinstance(text, str) or len(text) > MOST_LETTERS:
+        raise InputError(f"a sentence has at most {MOST_LETTERS} characters")
+    with shelf.reading():
+        found = shelf.library.find(text, k=MOST_FOUND)
+    said = [f"{'no ' * one.term.denied}{one.term.said}" for one in found.terms]
+    return {
+        "rows": found.rows.tolist(),
+        "understood": [*said, *found.sentence.conditions],
+        "unknown": list(found.sentence.unknown),
+    }
 
 
 def m3u8_of(shelf: SongColumns, rows: Sequence[int]) -> Document:

@@ -8,7 +8,20 @@ import pyarrow as pa
 import pytest
 from pyarrow.parquet import read_table as read_parquet
 from pyarrow.parquet import write_table as write_parquet
-from web_server import LONG, ROWS, SONGS, browsing, choose, split_address, until, write_music
+from web_server import (
+    AUDIO,
+    LONG,
+    ROWS,
+    SONGS,
+    browsing,
+    choose,
+    split_address,
+    until,
+    write_music,
+)
+
+from audiorec.extraction.run import extract
+from audiorec.library.library import open_store
 
 N = len(SONGS)
 
@@ -510,3 +523,23 @@ def test_a_radio_goes_on_and_a_skip_counts(page):
     assert asked[-1]["skipped"]
     page.click("text=Stop radio")
     assert page.locator("text=Stop radio").count() == 0
+
+
+def test_songs_are_found_by_what_they_sound_like(open_page, tmp_path):
+    store = tmp_path / "vecs.parquet"
+    extract([AUDIO / song[0] for song in SONGS], out=store, jobs=1)
+    with browsing(store, "--root", AUDIO) as address:
+        page = open_page(address, allow=["400"])
+        page.click("text=By sound")
+        page.fill("#find", "heavy metal")
+        page.wait_for_selector(".heard:has-text('heavy metal')")
+        wanted = [song.row["title"] for song in open_store(store).find("heavy metal", 200)]
+        until(page, f"document.querySelectorAll('{ROWS}').length === {len(wanted)}")
+        assert titles(page) == wanted
+        page.fill("#find", "abbey road")
+        page.wait_for_selector(".heard.failure")
+        page.fill("#find", "")
+        until(page, "document.querySelector('.heard') === null")
+        page.click("text=By sound")
+        page.fill("#find", "ezer")
+        until(page, f"document.querySelectorAll('{ROWS}').length === 1")

@@ -1,7 +1,7 @@
 // Search for songs: by words, and by conditions in the syntax of the command line, with a builder.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { getBytes } from "./api.js";
+import { getBytes, postJson } from "./api.js";
 import { label } from "./library.js";
 import { page, use } from "./store.js";
 
@@ -14,6 +14,7 @@ export function Finder() {
   const failure = use((s) => s.onlyError);
   const typed = use((s) => s.typed);
   const written = use((s) => s.written);
+  const byWords = use((s) => s.byWords);
   const [isOpen, setOpen] = useState(false);
   const shown = written ?? only;
   const box = useRef(null);
@@ -28,8 +29,9 @@ export function Finder() {
   }, [isOpen]);
   return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder="Find title, artist, album…" value=${typed ?? text} autocomplete="off" spellcheck=${false}
+      <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
         onInput=${(e) => find(e.target.value)} /></label>
+    <button aria-pressed=${byWords} title="Find songs by a description of what they sound like" onClick=${flipWords}>By sound</button>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
       Conditions${only ? " (on)" : ""}</button>
     ${isOpen && html`<div id="conditions" class="conditions">
@@ -67,7 +69,39 @@ function later(field, wish, act) {
 }
 
 function find(wish) {
-  later("typed", wish, () => page.set({ text: wish, typed: null }));
+  later("typed", wish, () => {
+    page.set({ text: wish, typed: null });
+    if (page.get().byWords) describe(wish);
+  });
+}
+
+function flipWords() {
+  const { byWords, text } = page.get();
+  forgetHeard({ byWords: !byWords });
+  if (!byWords) describe(text);
+  document.getElementById("find")?.focus();
+}
+
+// Ask for the songs that a sentence describes, unless another was typed meanwhile.
+export async function describe(text) {
+  if (!text.trim()) {
+    forgetHeard();
+    return;
+  }
+  const isLate = () => page.get().text !== text || !page.get().byWords;
+  try {
+    const answer = await postJson("/api/words", { text });
+    const bits = new Uint8Array(page.get().library.n);
+    for (const row of answer.rows) bits[row] = 1;
+    if (!isLate()) page.set({ heard: { text, bits, ...answer }, sort: { by: "heard", down: false } });
+  } catch (error) {
+    if (!isLate()) forgetHeard({ heard: { text, failure: error.message } });
+  }
+}
+
+function forgetHeard(change = {}) {
+  const { sort } = page.get();
+  page.set({ heard: null, sort: sort.by === "heard" ? { by: "artist", down: false } : sort, ...change });
 }
 
 function ask(wish) {
@@ -76,7 +110,7 @@ function ask(wish) {
 
 export function showAll() {
   filter("");
-  page.set({ text: "", typed: null, hidden: new Set(), lasso: null });
+  forgetHeard({ text: "", typed: null, hidden: new Set(), lasso: null });
 }
 
 let asked = 0;

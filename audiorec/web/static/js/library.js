@@ -160,9 +160,9 @@ export class Library {
   }
 
   // Which songs are shown: by words, conditions, hidden classes and the circled region.
-  mask({ text, onlyBits, hidden, lasso, colour }) {
-    const mask = new Uint8Array(this.n).fill(1);
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  mask({ text, byWords, heard, onlyBits, hidden, lasso, colour }) {
+    const mask = heard?.bits ? heard.bits.slice() : new Uint8Array(this.n).fill(1);
+    const words = byWords ? [] : text.toLowerCase().split(/\s+/).filter(Boolean);
     if (words.length) {
       const haystack = this.haystack;
       for (let row = 0; row < this.n; row++) {

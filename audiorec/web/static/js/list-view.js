@@ -15,6 +15,7 @@ export function ListView() {
   const rows = use((s) => s.rows);
   const sort = use((s) => s.sort);
   const selected = use((s) => s.selected);
+  const heard = use((s) => s.heard);
   const isPlaying = use((s) => s.row, playing);
   const box = useRef(null);
   const [span, setSpan] = useState([0, 40]);
@@ -70,6 +71,7 @@ export function ListView() {
     <div class="above">
       <h2 id="list-title">${count(rows.length, "song")}
         ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h2>
+      ${heard && html`<${Heard} heard=${heard} />`}
       <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
         <kbd>I</kbd> about the song</p>
     </div>
@@ -95,12 +97,19 @@ export function ListView() {
     </div>
     <label class="sorter">Sort by
       <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: false } })}>
+        ${heard?.rows && html`<option value="heard">Best match</option>`}
         ${columns.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
         ${library.colours.filter(([by]) => /^(class|own):/.test(by)).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
       </select>
       <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
         Reverse</button></label>
   </section>`;
+}
+
+function Heard({ heard }) {
+  if (heard.failure) return html`<p class="failure heard" role="alert">${heard.failure}</p>`;
+  const unknown = heard.unknown.length ? `; not understood: ${heard.unknown.join(", ")}` : "";
+  return html`<p class="heard quiet" role="status">by sound: <bdi>${heard.understood.join(", ")}${unknown}</bdi></p>`;
 }
 
 const short = (by) => by.replace(/:.*/, "");

@@ -74,14 +74,15 @@ function Said() {
 function keepRows() {
   let before = {};
   const look = (state) => {
-    const { library, text, onlyBits, hidden, lasso, sort, colour } = state;
+    const { library, heard, sort } = state;
     if (!library) return;
     const isNew = (names) => names.some((name) => before[name] !== state[name]);
-    const masks = isNew(["library", "text", "onlyBits", "hidden", "lasso", "colour"]);
+    const masks = isNew(["library", "text", "byWords", "heard", "onlyBits", "hidden", "lasso", "colour"]);
     if (!masks && !isNew(["sort"])) return;
-    before = { library, text, onlyBits, hidden, lasso, sort, colour };
+    before = state;
     const mask = masks ? library.mask(state) : state.mask;
-    page.set({ mask, rows: library.order(mask, sort) });
+    const rows = sort.by === "heard" ? Uint32Array.from((heard?.rows || []).filter((row) => mask[row])) : library.order(mask, sort);
+    page.set({ mask, rows });
   };
   page.listen(look);
 }

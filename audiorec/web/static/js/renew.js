@@ -86,7 +86,7 @@ export function take(library, { selected = -1, colour = "", only = "" } = {}) {
   const isThere = library.colours.some(([name]) => name === colour);
   document.title = `${count(library.n, "song")} · audiorec`;
   page.set({
-    library, selected, colour: isThere ? colour : first, other: -1, lasso: null, marks: null, hidden: new Set(), onlyBits: null,
+    library, heard: null, byWords: false, selected, colour: isThere ? colour : first, other: -1, lasso: null, marks: null, hidden: new Set(), onlyBits: null,
   });
   if (only) filter(only);
   library.prepareSearch();

@@ -99,7 +99,7 @@ function Near({ row }) {
   }, [answer, row]);
   return html`<section class="near" aria-labelledby="near-title">
     <h3 id="near-title">Sounds like it</h3>
-    ${answer?.near.length > 0 && html`<p class="quiet">Closer to it than so many of all pairs of songs here:</p>`}
+    ${answer?.near.length > 0 && html`<p class="quiet">99 %: of a hundred pairs of songs here, 99 are less alike.</p>`}
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
     ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}

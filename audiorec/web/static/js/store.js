@@ -26,6 +26,8 @@ export const page = makeStore({
   pane: "list", // on a narrow screen: map, list or song
   text: "",
   typed: null, // words that are typed and not yet searched for
+  byWords: false, // whether what is typed is a description of sound
+  heard: null, // { text, rows, bits, understood, unknown } or { text, failure }: its answer
   only: "",
   written: null, // conditions that are written and not yet asked for, or refused
   onlyBits: null,

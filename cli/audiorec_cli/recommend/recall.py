@@ -230,7 +230,9 @@ def candidates(
     keep_heard: HeardOption = False,
     vectors: Annotated[
         Path | None,
-        reads("--vectors", "-v", metavar="STORE", help="Store: a copy of a heard song is heard too."),
+        reads(
+            "--vectors", "-v", metavar="STORE", help="Store: a copy of a heard song is heard too."
+        ),
     ] = None,
     allowed: Annotated[
         Path | None, reads(help="Only propose these songs: a file with one id per line.")

@@ -26,7 +26,8 @@ from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
-MOST_LETTERS, MOST_FOUND = 500, 200  # of a sentence, and songs for it
+MOST_LETTERS = 500  # of a sentence
+FEWEST, MOST, PART = 20, 200, 5  # songs for a sentence: a fifth of the library within limits
 RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
 MAX_MINUTES = 24 * 60.0
@@ -145,7 +146,7 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if not isinstance(text, str) or len(text) > MOST_LETTERS:
         raise InputError(f"a sentence has at most {MOST_LETTERS} characters")
     with shelf.reading():
-        found = shelf.library.find(text, k=MOST_FOUND)
+        found = shelf.library.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
     said = [f"{'no ' * one.term.denied}{one.term.said}" for one in found.terms]
     return {
         "rows": found.rows.tolist(),

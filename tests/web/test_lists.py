@@ -12,7 +12,7 @@ from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreE
 from audiorec.library.library import open_store
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion
-from audiorec.web.lists import Saver, m3u8_of, path_of, playlist_of, radio_of, rows_in
+from audiorec.web.lists import Saver, described_by, m3u8_of, path_of, playlist_of, radio_of, rows_in
 from audiorec.web.song_columns import SongColumns
 
 OLD = b"#EXTM3U\nold.mp3\n"
@@ -190,3 +190,14 @@ def test_a_playlist_for_a_browser_has_whole_paths(shelf, tmp_path):
     assert found["left_out"] == 0
     paths = [str(tmp_path / name) for name in ("s2.mp3", "s0.mp3")]
     assert found["text"].splitlines()[2::2] == paths
+
+
+@pytest.mark.parametrize("text", [None, 3, "la" * 300, ["piano"]])
+def test_a_sentence_is_a_short_text(shelf, text):
+    with pytest.raises(InputError, match="at most 500"):
+        described_by(shelf, {"text": text})
+
+
+def test_a_library_without_embeddings_says_what_to_run(shelf):
+    with pytest.raises(InputError, match="--upgrade"):
+        described_by(shelf, {"text": "piano"})

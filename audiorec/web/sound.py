@@ -2,7 +2,7 @@
 
     uri ──`SoundFiles.about`──▶ container and codec
         ──`SoundFiles.open`───▶ the file itself, or decoded to WAV   (kept while the server runs)
-        ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ the picture in its tags
+        ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ its cover
 
 On Linux a worker gets the file descriptor that was opened below a root instead of the file's name,
 so that it reads exactly the file that was checked.
@@ -164,6 +164,12 @@ def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
             yield piece
 
 
+# Files beside a song that hold its cover, as players name them.
+BESIDE = [
+    f"{name}{ending}"
+    for name in ("cover", "folder", "front", "Cover", "Folder", "Front")
+    for ending in (".jpg", ".jpeg", ".png")
+]
 PROBE, WAV, WAVE, COVER = "probe", "wav", "wave", "cover"
 HANDLER = "audiorec.web.sound:handler"
 LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
@@ -197,6 +203,14 @@ class CoverImage:
 
     data: bytes
     media_type: str
+
+
+def _picture(data: bytes | None) -> CoverImage | None:
+    """Return a picture whose first bytes say that it is one."""
+    for start, media_type in _PICTURES.items():
+        if data and data.startswith(start):
+            return CoverImage(data, media_type)
+    return None
 
 
 class SoundFiles:
@@ -255,13 +269,18 @@ class SoundFiles:
             return found
 
     def cover(self, uri: str) -> CoverImage | None:
-        """Return the picture in a song's tags; None if there is no JPEG or PNG."""
+        """Return the picture in a song's tags, or else in its folder; None without JPEG or PNG."""
         with self.roots.open(uri) as file:
             self._about(uri, file)
             data: bytes | None = self._ask(uri, file, COVER)
-        for start, media_type in _PICTURES.items():
-            if data and data.startswith(start):
-                return CoverImage(data, media_type)
+        return _picture(data) or self._beside(uri)
+
+    def _beside(self, uri: str) -> CoverImage | None:
+        folder = uri.rpartition("/")[0]
+        for name in BESIDE:
+            with suppress(SongError), self.roots.open(f"{folder}/{name}") as file:
+                if os.fstat(file.fileno()).st_size <= MAX_COVER:
+                    return _picture(file.read(MAX_COVER))
         return None
 
     def _about(self, uri: str, file: BinaryIO) -> Playable:

@@ -319,3 +319,12 @@ def test_a_cover_is_a_picture_by_its_bytes(tmp_path):
                 else:
                     assert (found.status_code, found.content) == (204, b"")
                 assert client.get(sound["url"], headers={"Range": "bytes=0-1"}).status_code == 206
+            none = client.get(f"/api/song/{ids.index('none.mp3')}").json()["sound"]["cover"]
+            beside = home / "music" / "folder.png"
+            for data, status in ((png, 200), (b"<script>", 204), (png + b"x" * (9 << 20), 204)):
+                beside.write_bytes(data)
+                assert client.get(none).status_code == status
+            beside.unlink()
+            (home / "cover.png").write_bytes(png)
+            beside.symlink_to(home / "cover.png")  # a link may lead anywhere
+            assert client.get(none).status_code == 204

@@ -255,7 +255,7 @@ def test_show_says_what_there_is(home, audiorec):
     assert f"your own file: {home}; options set: 2" in err
     code, _, err = audiorec("config", "show", "simlar")
     assert code == 2
-    assert "no command 'simlar'; there are: extract," in err
+    assert "no command 'simlar'; there are: start," in err
 
 
 def test_variables_of_lists_and_flags(monkeypatch):

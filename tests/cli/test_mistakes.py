@@ -26,6 +26,8 @@ CODES = {MISSING: 2, DAMAGED: 4, OTHER: 4}
 # A command line for each command; {kind} is a file that it reads.
 LINES = [
     "info -v {store}",
+    "find piano -v {store}",
+    "start {folder}",
     "similar a/one.flac -v {store}",
     "similar a/one.flac --from {list}",
     "similar a/one.flac --by {songs}",

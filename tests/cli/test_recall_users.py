@@ -129,7 +129,7 @@ def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
         ("train youtube-dnn -i plays.csv --likes -o m --set id_width=0".split(),
             2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
-        (["list", "popular-music"], 2, "unknown channel 'popular-music'; there are: comirec-sa"),
+        (["list", "popular-music"], 2, "unknown channel 'popular-music'; there are: als"),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, message):

@@ -199,7 +199,8 @@ def test_merge_with_what_stands_beside(home, audiorec):
     out = "new/all.parquet"
     code, printed, _ = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--json")
     assert (code, json.loads(printed)["rows"]) == (0, {out: 5})
-    assert [p.name for p in (home / "new").iterdir()] == ["all.parquet"]
+    made = {p.name for p in (home / "new").iterdir()}
+    assert made == {"all.parquet", "all.copies.parquet"}
     code, _, err = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--beside")
     assert (code, "all.parquet: exists; replace it with --overwrite" in err) == (2, True)
     code, _, err = audiorec(

@@ -123,7 +123,8 @@ class Command:
         """The output is that of an undisturbed run, and nothing else lies beside it."""
         assert rows(self.out) == self.expected
         left = {path.name for path in self.out.parent.iterdir()}
-        assert left <= {self.out.name, f"{self.out.name}.run.json", "vecs.errors.parquet"}
+        beside = {f"{self.out.name}.run.json", "vecs.errors.parquet", "vecs.copies.parquet"}
+        assert left <= {self.out.name, *beside}
 
 
 def rows(path: Path) -> list[dict]:

@@ -58,7 +58,9 @@ def test_a_run_is_committed_whatever_became_of_the_streams(home, how, asked, tmp
     assert "Traceback" not in run.stderr
     # Without --json there is no data to lose.
     assert run.returncode == (code if asked else 0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["vecs.parquet", "vecs.parquet.run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("vecs.copies.parquet", "vecs.parquet", "vecs.parquet.run.json"),
+    ]
     assert verify(store).is_good
 
 

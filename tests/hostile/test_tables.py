@@ -497,7 +497,7 @@ def test_a_damaged_column_beside_those_that_are_read_does_no_harm(tmp_path):
 
 def test_a_message_names_columns_and_not_all_of_a_long_one(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_bytes(b"user_id,song_id," + bytes(9_000) + b"\nu,s,1\n")
+    path.write_bytes(b"user_id,sung_id," + bytes(9_000) + b"\nu,s,1\n")
     for read in (read_interactions, read_labels):
         with pytest.raises(InputError) as caught:
             read(path)

@@ -90,5 +90,5 @@ def test_refusals(tmp_path):
         read(tmp_path, "user_id,song_id,timestamp,event,session_id\n,a,2024-01-01,finish,\n")
     with pytest.raises(InputError, match="'list_id' mean the same: leave one out"):
         read(tmp_path, "user_id,song_id,event,list_id,playlist_id\nu,a,playlist,1,1\n")
-    with pytest.raises(InputError, match="column 'timestamp' is missing"):
-        read(tmp_path, "user_id,song_id,event\nu,a,finish\n")
+    with pytest.raises(InputError, match="column 'event' is missing"):
+        read(tmp_path, "user_id,song_id,timestamp\nu,a,2024-01-01\n")

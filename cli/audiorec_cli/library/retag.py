@@ -44,7 +44,7 @@ def retag(
         bool, writes("--replace", help="Overwrite fields that have another value.")
     ] = False,
     unclear: Annotated[
-        bool, chooses("--unclear", help="Write genres that are not clear as well.")
+        bool, writes("--unclear", help="Write genres that are not clear as well.")
     ] = False,
     undo: Annotated[
         Path | None,

@@ -86,12 +86,13 @@ def run(
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
         done.count(**{f"channels/{name}": n for name, n in shown.items()})
+        note = night.weighed()[1]  # read from the lists, which may be sent elsewhere
         outputs().deliver()
     if json:
         print_json(record)
     if n := record["default_users"]:
         say(f"{n:,} users get the default list, what is popular now: no channel has songs for them")
-    if note := night.weighed()[1]:
+    if note:
         say(f"note: {note}")
     _say_judged(record["judged"], night.learnt_below())
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))

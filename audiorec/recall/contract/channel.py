@@ -87,6 +87,11 @@ class Trained:
     def __bool__(self) -> bool:
         return bool(self.figures or self.steps)
 
+    @property
+    def is_network(self) -> bool:
+        """Whether a network was trained; what only counts has figures alone."""
+        return bool(self.epochs or self.steps)
+
     @classmethod
     def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
         """Build from the result of a finished `audiorec.learning.fit.fit_refit`."""
@@ -131,7 +136,7 @@ class Trained:
 
     def words(self) -> str:
         """Return the length of the training as a sentence for the model card."""
-        if not self.steps:
+        if not self.is_network:
             return ""
         return (
             f"{self.epochs} epochs (the best number on the validation part), retrained on all "
@@ -142,7 +147,7 @@ class Trained:
 def versions(trained: Trained) -> dict[str, str]:
     """Return the versions of the packages that made a model; torch only if it was used."""
     found = {}
-    for name in PACKAGES if trained.steps else PACKAGES[:-1]:
+    for name in PACKAGES if trained.is_network else PACKAGES[:-1]:
         with suppress(PackageNotFoundError):  # a model may be saved again without torch
             found[name] = version_of(name)
     return found

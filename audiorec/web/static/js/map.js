@@ -3,7 +3,8 @@
 import { faint, groupColour, ink, packed, paper } from "./colours.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
-const SPAN = 2.25; // units of the map that are seen at zoom 1, across and down
+const SPAN = 2.4; // units of the map that are seen at zoom 1, across and down
+const EDGE = 20; // pixels: a chosen song is at least so far from the edge
 const ROOM = 1.3; // around songs that are fitted
 const STILL = 120; // milliseconds without a movement, after which names are placed anew
 
@@ -110,10 +111,12 @@ export class SongMap {
 
   // Scroll a song into view if it is outside.
   show(row) {
-    const [x, y] = [this.songs.x[row], this.songs.y[row]];
-    const [left, top] = this.toScreen(x, y);
-    const { width, height } = this.size;
-    if (!(left > 20 && left < width - 20 && top > 20 && top < height - 20) && x === x) this.look({ x, y });
+    const place = this.toScreen(this.songs.x[row], this.songs.y[row]);
+    const [dx, dy] = [this.size.width, this.size.height].map((size, axis) => {
+      const inside = Math.min(Math.max(place[axis], EDGE), size - EDGE);
+      return inside - place[axis];
+    });
+    if (dx || dy) this.pan(dx || 0, dy || 0); // a song without a place gives NaN
     this.later();
   }
 

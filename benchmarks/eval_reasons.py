@@ -204,7 +204,8 @@ def reasons(path: Path, pairs: int, seed: int) -> None:
         if not len(near):
             continue
         both = (int(row), int(rng.choice(near)))
-        found = reasons_for(*store.facts.of_rows(both), store.usual)
+        first, second = store.facts.of_rows(both)
+        found = reasons_for(first, second, store.usual)
         none.setdefault(store.ids[row].partition("/")[0], []).append(not sentence(found))
         for reason in found:
             kinds[f"{reason.kind} {'shared' if reason.in_common else 'apart'}"] += 1

@@ -129,7 +129,7 @@ def test_a_library_that_grows_is_shown_while_nobody_touches_the_page(open_page, 
         page.evaluate(LOOK)
         until(page, f"document.querySelectorAll('{ROWS}').length === 7")
         assert page.locator(".changes").count() == 0
-        page.mouse.move(200, 200)
+        page.evaluate("setInterval(() => dispatchEvent(new Event('pointermove')), 200)")
         replace(store)
         page.evaluate(LOOK)
         page.wait_for_selector(".changes")  # someone is at work there: it asks

@@ -13,8 +13,6 @@ makers that the head never heard, at least four of five answers are right
 changes what is shown of a store, and nothing in it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,12 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.heads import softmax
-from audiorec.tagger.weights import data_folder, read_shipped
+from audiorec.tagger.weights import data_folder, read_shipped, write_shipped
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 FILE = "song_labels.safetensors"
@@ -215,9 +212,7 @@ class SongLabels:
         }
         names = ("centre", "scale", "weight", "bias", "style_limits")
         tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in names}
-        content = save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
-        Path(path).write_bytes(content)
-        return hashlib.sha256(content).hexdigest()
+        return write_shipped(path, METADATA_KEY, about, tensors)
 
     @classmethod
     def load(cls, path: Path | str, *, sha256: str = "") -> "SongLabels":

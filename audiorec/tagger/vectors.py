@@ -26,8 +26,6 @@ The projection reads the embedding as it is stored, rounded to float16, so that 
 same for a row of a store as it gave when the song was extracted.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,11 +33,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
-from audiorec.tagger.weights import data_folder, read_shipped
+from audiorec.tagger.weights import data_folder, read_shipped, write_shipped
 from audiorec.types import STATISTICS, Float64Array, FloatArray, Int64Array
 
 # A column counts as constant if its largest deviation from the mean is below this share of its
@@ -293,9 +290,7 @@ class SoundProjection:
             for name in ("centre", "scale", "matrix", "bias")
         }
         tensors["living"] = self.living.astype(np.int32)
-        content = save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
-        Path(path).write_bytes(content)
-        return hashlib.sha256(content).hexdigest()
+        return write_shipped(path, METADATA_KEY, about, tensors)
 
     @classmethod
     def load(cls, path: Path | str, *, sha256: str = "") -> "SoundProjection":

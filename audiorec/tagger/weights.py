@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.spec import MelSpec, fingerprint
@@ -131,6 +132,34 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
     return path
 
 
+def read_checked(path: Path, *, what: str = "it", sha256: str = "") -> tuple[bytes, str]:
+    """Return the content and checksum of a shipped file, which must have `sha256` if it is given.
+
+    Raise `WeightsError` if it is another one, `MissingWeightsError` if there is none.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
+        raise kind(f"{path}: cannot read {what} ({error.strerror}); reinstall audiorec") from error
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256:
+        raise WeightsError(
+            f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
+            "damaged or replaced; reinstall audiorec"
+        )
+    return content, found
+
+
+def write_shipped(
+    path: Path | str, key: str, about: Mapping[str, Any], tensors: dict[str, npt.NDArray[Any]]
+) -> str:
+    """Write a file that `read_shipped` reads; return its SHA-256."""
+    content = save(tensors, {key: json.dumps(about, sort_keys=True)})
+    Path(path).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
 def read_shipped(
     path: Path, key: str, version: int, *, what: str, sha256: str = ""
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], str]:
@@ -154,17 +183,7 @@ def read_shipped(
         If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
         says, or of another format.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
-        raise kind(f"{path}: cannot read {what} ({error.strerror}); reinstall audiorec") from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 and found != sha256:
-        raise WeightsError(
-            f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
-            "damaged or replaced; reinstall audiorec"
-        )
+    _, found = read_checked(path, what=what, sha256=sha256)
     try:
         with safe_open(str(path), framework="numpy") as file:
             about = json.loads((file.metadata() or {})[key])

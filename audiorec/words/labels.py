@@ -8,21 +8,17 @@ those that do not carry over to other corpora are left out. Tags are the backbon
 which reads the penultimate that the embedding begins with.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from audiorec.errors import MissingWeightsError, ShapeError, WeightsError
+from audiorec.errors import ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.vectors import Half, shipped_sound
-from audiorec.tagger.weights import MSD
+from audiorec.tagger.weights import MSD, read_shipped, write_shipped
 from audiorec.types import FloatArray
 
 FILE = "labels_msd.safetensors"
@@ -95,9 +91,7 @@ class Labels:
         others = ("tags", "bias", "usual", "spread")
         tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in others}
         tensors["matrix"] = self.matrix.astype(np.float16)
-        content = save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
-        Path(path).write_bytes(content)
-        return hashlib.sha256(content).hexdigest()
+        return write_shipped(path, METADATA_KEY, about, tensors)
 
     @classmethod
     def load(cls, path: Path | str, *, sha256: str = "") -> "Labels":
@@ -109,34 +103,15 @@ class Labels:
             If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
             says, or of another format.
         """
-        check_file(Path(path), sha256)
+        about, tensors, _ = read_shipped(
+            Path(path), METADATA_KEY, FORMAT_VERSION, what="the labels of sounds", sha256=sha256
+        )
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                about = json.loads((file.metadata() or {})[METADATA_KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format {about['format_version']!r}, not {FORMAT_VERSION}")
             tensors["matrix"] = tensors["matrix"].astype(np.float32)
             names, sound = tuple(map(str, about["names"])), str(about["sound_sha256"])
             return cls(names=names, sound_sha256=sound, **tensors)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
+        except (KeyError, TypeError, ValueError, ShapeError) as error:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
-
-
-def check_file(path: Path, sha256: str) -> bytes:
-    """Return the content of a shipped file; raise `WeightsError` if it is another one."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
-        raise kind(f"{path}: cannot read it ({error.strerror}); reinstall audiorec") from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 and found != sha256:
-        raise WeightsError(
-            f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was damaged "
-            "or replaced; reinstall audiorec"
-        )
-    return content
 
 
 def words_data() -> Path:

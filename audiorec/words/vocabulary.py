@@ -22,8 +22,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from audiorec.errors import WeightsError
+from audiorec.tagger.weights import read_checked
 from audiorec.types import FloatArray, Int64Array
-from audiorec.words.labels import check_file, words_data
+from audiorec.words.labels import words_data
 
 TABLE = "words.csv"
 CAPTIONS = "captions.safetensors"
@@ -93,7 +94,7 @@ class Concept:
 @cache
 def concepts() -> tuple[Concept, ...]:
     """Return the rows of the shipped table."""
-    text = check_file(words_data() / TABLE, "").decode()
+    text = read_checked(words_data() / TABLE)[0].decode()
     return tuple(
         Concept(
             words=tuple(word.strip() for word in row["words"].split(";")),
@@ -160,7 +161,7 @@ def shipped_captions() -> Captions:
         If the file is missing or damaged.
     """
     path = words_data() / CAPTIONS
-    check_file(path, CAPTIONS_SHA256)
+    read_checked(path, sha256=CAPTIONS_SHA256)
     try:
         with safe_open(str(path), framework="numpy") as file:
             about = json.loads((file.metadata() or {})[CAPTIONS_KEY])

@@ -209,7 +209,7 @@ class Grower:
                 except BusyStoreError as error:
                     say(f"{error}; will retry later")
                     return None
-                if only_first or stop.is_set():
+                if stop.is_set() or (only_first and len(part) < len(sources)):
                     return True
         if todo:
             failed = report.failed + report.failed_before

@@ -7,7 +7,7 @@
 A case is a small network in which something was changed: tensors that lie in another file, parts
 given twice, under other numbers or as other kinds, functions, foreign domains, all written in the
 odd ways that protobuf has (numbers longer than they have to be, tags of more than 32 bits, groups),
-or with changed bytes. It is read, written anew and run as `audiorec backbones add` does it, in a
+or with changed bytes. It is read, written anew and run as `audiorec backbones` does it, in a
 child of ``audiorec.runs.workers`` in a folder with canaries: files that the models name. A finding
 is a canary that was opened (the kernel tells), a model that the package onnx reads otherwise than
 it was read here, an exception that no one foresaw, or a dead child. ``--unchecked`` runs the models

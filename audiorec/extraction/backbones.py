@@ -108,7 +108,7 @@ def packaged(name: str) -> tuple[Path, Path]:
         there = ", ".join(sorted(theirs)) or "none"
         raise InputError(
             f"no installed package brings the backbone {name!r} (there are: {there}); to add a "
-            "file, give its spec: audiorec backbones add MODEL.onnx --spec SPEC.json"
+            "file, give its spec: audiorec backbones MODEL.onnx --spec SPEC.json"
         )
     folder = Path(str(BACKBONES[name]))
     return folder / PACKAGED[0], folder / PACKAGED[1]

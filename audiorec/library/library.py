@@ -367,7 +367,7 @@ class Library(SearchableStore):
         seed: int = 0,
         title: str = "",
     ) -> "Figure":
-        """Draw a two-dimensional map of the library, like ``audiorec plot library``.
+        """Draw a two-dimensional map of the library, like ``audiorec plot``.
 
         Parameters
         ----------

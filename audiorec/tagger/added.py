@@ -163,7 +163,7 @@ def find_added(named: str) -> AddedBackbone:
         there = ", ".join(added_names()) or "none"
         raise MissingWeightsError(
             f"there is no added backbone {named!r} (added: {there}); add one: audiorec backbones "
-            "add MODEL.onnx --spec SPEC.json"
+            "MODEL.onnx --spec SPEC.json"
         )
     return open_added(backbones_folder() / named)
 

@@ -43,6 +43,8 @@ HERE = {
     "browse": "shows a local library",
     "serve": "serves a local library",
     "index": "writes an index beside a local store",
+    "backbones": "registers a local network",
+    "config": "trusts a local folder",
 }
 
 
@@ -63,10 +65,9 @@ class Commands(Mapping[str, Any]):
             found: Any = getattr(module, "app", None)
             if found is None:
                 alone = click.Group()
-                sets = getattr(module, "SETTINGS", ())
-                command(alone, name, here=HERE.get(name, ""), sets=sets)(
-                    getattr(module, name.replace("-", "_"))
-                )
+                own: Any = {"sets": getattr(module, "SETTINGS", ()), "here": HERE.get(name, "")}
+                own["context_settings"] = getattr(module, "CONTEXT", None)
+                command(alone, name, **own)(getattr(module, name.replace("-", "_")))
                 found = alone.commands[name]
             found.name, found.panel = name, panel
             self._loaded[name] = found

@@ -20,34 +20,34 @@ def home(tmp_path, monkeypatch):
 
 
 def rows(audiorec):
-    code, out, _ = audiorec("backbones", "list", "--json")
+    code, out, _ = audiorec("backbones", "--json")
     assert code == 0
     return {row["name"]: row for row in json.loads(out)["backbones"]}
 
 
 def test_the_list_has_the_shipped_ones_and_those_that_were_added(home, audiorec):
     assert [row["from"] for row in rows(audiorec).values()] == ["shipped"]
-    code, out, err = audiorec("backbones", "add", "tiny.onnx", "--spec", "tiny.json")
+    code, out, err = audiorec("backbones", "tiny.onnx", "--spec", "tiny.json")
     assert (code, out) == (0, "")
     assert "added tiny " in err
     assert "audiorec extract FOLDER --backbone tiny --out tiny.parquet" in err
     found = rows(audiorec)["tiny"]
     assert found["outputs"] == {"tiny.scores": 3, "tiny.embedding": 40}
     assert (found["sample_rate"], found["segment_s"], found["licence"]) == (8_000, 3.0, "CC0-1.0")
-    code, out, _ = audiorec("backbones", "list")
+    code, out, _ = audiorec("backbones")
     last = out.splitlines()[-1].split("\t")
     assert last[:2] == ["tiny", "added"]
     assert last[3:6] == ["8000", "3 s", "scores 3, embedding 40"]
     (home / "own" / "backbones" / "tiny" / "spec.json").write_text("{}")
     assert "changed since" in rows(audiorec)["tiny"]["problem"]
-    code, out, err = audiorec("backbones", "list")
+    code, out, err = audiorec("backbones")
     assert code == 0
     assert "tiny\tadded\tcannot be used" in out
     assert "warning: " in err
 
 
 def test_adding_twice_needs_a_word_and_removing_ends_it(home, audiorec):
-    add = ("backbones", "add", "tiny.onnx", "--spec", "tiny.json")
+    add = ("backbones", "tiny.onnx", "--spec", "tiny.json")
     assert audiorec(*add)[0] == 0
     code, _, err = audiorec(*add)
     assert code == 2
@@ -56,17 +56,19 @@ def test_adding_twice_needs_a_word_and_removing_ends_it(home, audiorec):
     assert code == 0
     assert json.loads(out)["schema"] == "audiorec/backbone/1"
     assert json.loads(out)["folder"] == str(home / "own" / "backbones" / "tiny")
-    code, out, err = audiorec("backbones", "remove", "tiny")
+    code, out, err = audiorec("backbones", "--remove", "tiny")
     assert (code, out) == (0, "")
     assert "removed tiny" in err
     assert "tiny" not in rows(audiorec)
-    code, _, err = audiorec("backbones", "remove", "tiny")
+    code, _, err = audiorec("backbones", "--remove", "tiny")
     assert code == 2
-    assert "there is no added backbone 'tiny' (added: none); add one: audiorec backbones add" in err
+    assert (
+        "there is no added backbone 'tiny' (added: none); add one: audiorec backbones MODEL" in err
+    )
 
 
 def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):
-    assert audiorec("backbones", "add", "tiny.onnx", "--spec", "tiny.json")[0] == 0
+    assert audiorec("backbones", "tiny.onnx", "--spec", "tiny.json")[0] == 0
     files = ("--out", "t/vecs.parquet", "--features", "t/features.parquet", "-j", "1", "-q")
     (home / "t").mkdir()
     code, _, err = audiorec("extract", "songs", "--backbone", "tiny", *files)
@@ -89,7 +91,7 @@ def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):
 
 
 def test_classify_says_what_a_network_says(home, audiorec):
-    assert audiorec("backbones", "add", "tiny.onnx", "--spec", "tiny.json")[0] == 0
+    assert audiorec("backbones", "tiny.onnx", "--spec", "tiny.json")[0] == 0
     code, out, err = audiorec("classify", "songs/0.wav", "--backbone", "tiny", "--json")
     assert code == 0, err
     (song,) = json.loads(out)["songs"]
@@ -100,7 +102,7 @@ def test_classify_says_what_a_network_says(home, audiorec):
 
 
 def test_a_folder_elsewhere_goes_by_its_path(home, audiorec):
-    assert audiorec("backbones", "add", "tiny.onnx", "--spec", "tiny.json")[0] == 0
+    assert audiorec("backbones", "tiny.onnx", "--spec", "tiny.json")[0] == 0
     (home / "own" / "backbones" / "tiny").rename(home / "moved")
     code, out, err = audiorec("classify", "songs/0.wav", "--backbone", "./moved", "--json")
     assert code == 0, err
@@ -116,14 +118,14 @@ def test_a_network_that_a_package_brings_is_added_by_its_name(home, audiorec, mo
     entries = {"tiny": "tiny_net_b:FOLDER", "msd": "tiny_net_b:FOLDER"}
     install(home / "site", "tiny_net_b", code, "audiorec.backbones", entries)
     monkeypatch.syspath_prepend(str(home / "site"))
-    code, _, err = audiorec("backbones", "list")
-    assert (code, "tiny_net_b 1.0 brings tiny: audiorec backbones add tiny" in err) == (0, True)
-    code, _, err = audiorec("backbones", "add", "tiny")
+    code, _, err = audiorec("backbones")
+    assert (code, "tiny_net_b 1.0 brings tiny: audiorec backbones tiny" in err) == (0, True)
+    code, _, err = audiorec("backbones", "tiny")
     assert code == 0, err
     assert rows(audiorec)["tiny"]["from"] == "added"
     assert rows(audiorec)["msd"]["from"] == "shipped"
-    code, _, err = audiorec("backbones", "list")
+    code, _, err = audiorec("backbones")
     assert "brings" not in err
-    code, _, err = audiorec("backbones", "add", "tiny.onnx")
+    code, _, err = audiorec("backbones", "tiny.onnx")
     assert code == 2
     assert "no installed package brings the backbone 'tiny.onnx' (there are: tiny)" in err

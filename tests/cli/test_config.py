@@ -160,7 +160,7 @@ def test_the_nearest_table_counts():
 
 
 def shown(audiorec, *words):
-    code, out, err = audiorec("config", "show", "--json", *words)
+    code, out, err = audiorec("config", "--json", *words)
     assert code == 0, err
     rows = json.loads(out)["options"]
     return {row["option"]: (row["value"], row["origin"]) for row in rows}
@@ -174,7 +174,7 @@ def test_the_command_line_wins_then_the_environment_then_the_folder_then_the_use
     Path("audiorec.toml").write_text("[similar]\nk = 3\nminimum = 0.3\ndiversity = 0.3\n")
     before = shown(audiorec, "similar")
     assert before["minimum"] == (0.2, str(home))  # the folder is not trusted
-    assert audiorec("config", "trust")[0] == 0
+    assert audiorec("config", "--trust", ".")[0] == 0
     monkeypatch.setenv("AUDIOREC_SIMILAR_K", "4")
     monkeypatch.setenv("AUDIOREC_SIMILAR_MINIMUM", "0.4")
     found = shown(audiorec, "similar", "etude", "--k", "5")
@@ -246,14 +246,14 @@ def test_the_users_file_may_be_a_link(home, audiorec, tmp_path):
 
 def test_show_says_what_there_is(home, audiorec):
     home.write_text('[extract]\njobs = 2\nexclude = ["*.wav", "live/*"]\n')
-    code, out, err = audiorec("config", "show")
+    code, out, err = audiorec("config")
     assert code == 0
     assert out.splitlines()[1:] == [
         f"extract\texclude\t*.wav, live/*\t{home}",
         f"extract\tjobs\t2\t{home}",
     ]
     assert f"your own file: {home}; options set: 2" in err
-    code, _, err = audiorec("config", "show", "simlar")
+    code, _, err = audiorec("config", "simlar")
     assert code == 2
     assert "no command 'simlar'; there are: start," in err
 

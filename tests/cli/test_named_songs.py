@@ -10,7 +10,7 @@ COMMANDS = {
     "info": "info {}",
     "classify": "classify {}",
     "tags": "classify {} --tags 3",
-    "plot": "plot song {} --out song.png",
+    "plot": "plot {} --out song.png",
 }
 
 

@@ -40,20 +40,20 @@ def text_of(svg):
 
 
 def test_a_song_of_the_store_is_drawn_from_its_scores(drawn, music):
-    document, svg = drawn("song", "song 04")
+    document, svg = drawn("song 04")
     assert svg.startswith(SVG)
     assert document["song"] == "album 0/song 04.m4a"
     assert (document["segments"], document["waveform"]) == (20, False)
     store = VectorStore.open(music / "vecs.parquet")
     means = store.vector(document["song"]).reshape(5, 6)[:, 2]
     assert list(document["mean_scores"].values()) == pytest.approx(means.tolist(), abs=1e-4)
-    assert "Bjørk: Song 5  (1:00, 20 segments)" in text_of(drawn("song", "song 05")[1])
+    assert "Bjørk: Song 5  (1:00, 20 segments)" in text_of(drawn("song 05")[1])
 
 
 def test_a_song_whose_file_cannot_be_used_is_drawn_without_its_waveform(in_library, tmp_path):
     # Half a second of audio is too short for a waveform to be read; a copy has no file at all.
     for song in (FIRST, "copies/song 7b.mp3"):
-        code, out, err = in_library("plot", "song", song, "-o", tmp_path / "a.png")
+        code, out, err = in_library("plot", song, "-o", tmp_path / "a.png")
         assert (code, out) == (0, "")
         assert err.startswith("note: drawn without its waveform: ")
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
@@ -63,7 +63,7 @@ def test_a_file_needs_no_store(audiorec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     write_song(tmp_path / "my song.wav", seed=3, seconds=7.0)
-    code, out, err = audiorec("plot", "song", "my song.wav", "-o", "a.svg", "--json")
+    code, out, err = audiorec("plot", "my song.wav", "-o", "a.svg", "--json")
     assert (code, err) == (0, "written: a.svg\n")
     document = json.loads(out)
     assert (document["song"], document["segments"], document["waveform"]) == (
@@ -73,7 +73,7 @@ def test_a_file_needs_no_store(audiorec, tmp_path, monkeypatch):
     )
     assert len(document["mean_scores"]) == 14
     assert "my song.wav  (0:07, 2 segments)" in text_of((tmp_path / "a.svg").read_bytes())
-    code, out, err = audiorec("plot", "song", "my song.wav", "my song.wav", "-o", "b.png")
+    code, out, err = audiorec("plot", "my song.wav", "my song.wav", "-o", "b.png")
     assert (code, out) == (0, "")
     assert "no similarity" in err
 
@@ -81,7 +81,7 @@ def test_a_file_needs_no_store(audiorec, tmp_path, monkeypatch):
 def test_a_song_that_is_neither_file_nor_in_a_store(audiorec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
-    code, _, err = audiorec("plot", "song", "nobody", "-o", "a.png")
+    code, _, err = audiorec("plot", "nobody", "-o", "a.png")
     assert code == 2
     assert "audiorec extract FOLDER" in err
 
@@ -89,7 +89,7 @@ def test_a_song_that_is_neither_file_nor_in_a_store(audiorec, tmp_path, monkeypa
 def test_a_store_without_scores_of_another_extractor(music, audiorec, tmp_path, monkeypatch):
     shutil.copy(music / "vecs.parquet", tmp_path)
     monkeypatch.chdir(tmp_path)
-    code, _, err = audiorec("plot", "song", "song 04", "-o", "a.png")
+    code, _, err = audiorec("plot", "song 04", "-o", "a.png")
     assert code == 2
     assert "--head" in err
     assert not (tmp_path / "a.png").exists()
@@ -99,14 +99,14 @@ def test_two_songs_are_as_similar_as_similar_says(drawn, in_library):
     _, out, _ = in_library("similar", FIRST, "--k", "40", "--by", "mean", "--json")
     near = {s["song_id"]: s["similarity"] for s in json.loads(out)["songs"]}
     found = next(iter(near))
-    document, svg = drawn("song", FIRST, found, "--by", "mean")
+    document, svg = drawn(FIRST, found, "--by", "mean")
     assert document["similarity"] == pytest.approx(near[found], abs=1e-5)
     assert (document["by"], document["songs"]) == ("mean", [FIRST, found])
     assert f"similarity {near[found]:.2f}" in text_of(svg)
 
 
 def test_the_similarity_is_printed(in_library, tmp_path):
-    code, out, err = in_library("plot", "song", FIRST, SECOND, "-o", tmp_path / "a.png")
+    code, out, err = in_library("plot", FIRST, SECOND, "-o", tmp_path / "a.png")
     assert code == 0
     assert err.endswith(f"written: {tmp_path / 'a.png'}\n")
     assert "compared by vector: this store has no sound" in err
@@ -114,20 +114,20 @@ def test_the_similarity_is_printed(in_library, tmp_path):
 
 
 def test_a_library_is_counted(drawn):
-    document, svg = drawn("library")
+    document, svg = drawn()
     assert document["songs"] == 31
     assert sum(document["colours"].values()) + document["no_music"] == 31
     assert document["projection"] == "pca"
     assert len(document["hubs"]) == sum(n > 0 for n in document["colours"].values())
     assert "vecs.parquet  (31 songs)" in text_of(svg)
     assert document["by"] == "vector"
-    other, _ = drawn("library", "--by", "mean")
+    other, _ = drawn("--by", "mean")
     assert other["by"] == "mean"
 
 
 def test_the_same_call_writes_the_same_bytes(drawn):
     for form in ("png", "svg"):
-        pictures = [drawn("library", name=f"{n}.{form}")[1] for n in range(2)]
+        pictures = [drawn(name=f"{n}.{form}")[1] for n in range(2)]
         assert pictures[0] == pictures[1]
 
 
@@ -135,13 +135,13 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
     from matplotlib.image import imread
 
     size = ("--size", "8x5@50")
-    for command in (("song", FIRST), ("song", FIRST, SECOND), ("library",)):
+    for command in ((FIRST,), (FIRST, SECOND), ()):
         path = tmp_path / f"{len(command)}.png"
         assert in_library("plot", *command, "-o", path, *size)[0] == 0
         assert imread(path).shape[:2] == (250, 400)
 
 
-@pytest.mark.parametrize("command", [("song", FIRST), ("song", FIRST, SECOND), ("library",)])
+@pytest.mark.parametrize("command", [(FIRST,), (FIRST, SECOND), ()])
 @pytest.mark.parametrize(
     ("out", "more", "told"),
     [
@@ -170,6 +170,21 @@ def test_a_mistake_writes_nothing(in_library, music, command, out, more, told):
 
 def test_a_missing_extra_is_named_before_any_work(in_library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    code, out, err = in_library("plot", "song", "nobody", "-o", tmp_path / "a.png")
+    code, out, err = in_library("plot", "nobody", "-o", tmp_path / "a.png")
     assert (code, out) == (2, "")
     assert 'pip install "librosa' in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((FIRST, SECOND, FIRST), "3 songs: give one, or two to compare"),
+        (("--user", "u1"), "--user and --interactions go together"),
+        (("-i", "plays.csv"), "--user and --interactions go together"),
+        (("--user", "u1", "-i", "plays.csv", FIRST), "--user draws the whole store, not"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(in_library, tmp_path, words, said):
+    code, out, err = in_library("plot", *words, "-o", tmp_path / "a.png")
+    assert (code, out, said in err) == (2, "", True), err
+    assert not (tmp_path / "a.png").exists()

@@ -59,7 +59,7 @@ def test_what_acts_is_refused_even_to_be_trusted(plant, music, audiorec):
     Path("audiorec.toml").write_text(PLANTS[plant])
     before = sorted(map(str, Path().iterdir()))
     assert found(audiorec)[0] == 3
-    code, out, err = audiorec("config", "trust")
+    code, out, err = audiorec("config", "--trust", ".")
     assert (code, out) == (2, "")
     assert "may not set this" in err or "would apply to all commands" in err
     assert found(audiorec)[0] == 3
@@ -72,7 +72,7 @@ def test_it_counts_after_trust_and_not_after_a_change(music, audiorec):
     file.write_text("[similar]\nk = 2\n")
     assert found(audiorec) == (3, pytest.approx(found(audiorec)[1]))
     assert "./audiorec.toml is not trusted and was not read" in found(audiorec)[1]
-    assert audiorec("config", "trust")[0] == 0
+    assert audiorec("config", "--trust", ".")[0] == 0
     assert found(audiorec)[0] == 2
     file.write_text("[similar]\nk = 1\n")
     count, err = found(audiorec)
@@ -80,13 +80,13 @@ def test_it_counts_after_trust_and_not_after_a_change(music, audiorec):
     assert "changed since it was trusted" in err
     file.write_text("[similar]\nk = 2\n")
     assert found(audiorec)[0] == 2
-    assert audiorec("config", "trust", "--revoke")[0] == 0
+    assert audiorec("config", "--revoke", ".")[0] == 0
     assert found(audiorec)[0] == 3
 
 
 def test_trust_is_of_one_folder(music, audiorec, tmp_path, monkeypatch):
     Path("audiorec.toml").write_text("[similar]\nk = 2\n")
-    assert audiorec("config", "trust", str(music))[0] == 0
+    assert audiorec("config", "--trust", str(music))[0] == 0
     deeper = music / "deeper"
     deeper.mkdir()
     write_library(deeper, [song(f"{n}.flac", series(n)) for n in range(4)])
@@ -111,7 +111,7 @@ def test_what_is_no_file_is_not_read(kind, music, audiorec, tmp_path):
     else:
         file.write_bytes(b"\xff\xfe")
     assert found(audiorec)[0] == 3
-    code, _, err = audiorec("config", "trust")
+    code, _, err = audiorec("config", "--trust", ".")
     assert code == 4
     assert len(err.splitlines()) == 1
     assert found(audiorec)[0] == 3
@@ -119,7 +119,7 @@ def test_what_is_no_file_is_not_read(kind, music, audiorec, tmp_path):
 
 def test_a_table_of_trust_that_was_changed_trusts_nothing(music, audiorec, tmp_path):
     Path("audiorec.toml").write_text("[similar]\nk = 2\n")
-    assert audiorec("config", "trust")[0] == 0
+    assert audiorec("config", "--trust", ".")[0] == 0
     kept = tmp_path / "config" / "audiorec" / "trusted.json"
     assert kept.parent.stat().st_mode & 0o077 == 0
     content = json.loads(kept.read_text())

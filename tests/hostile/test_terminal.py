@@ -164,20 +164,14 @@ CASES = {
         *(("songs",), ("songs", "--json"), ("songs", "--format", "csv")),
         *((f"songs/broken{LINES}.mp3", "--tags", "3"), (ABSENT, "--tags", "3")),
     ],
-    "plot song": [
+    "plot": [
         *((IDS[0], "-o", f"s{ODD}.png", "--json"), (LINES, "-o", "s.png")),
         *((IDS[0], IDS[1], "-o", f"c{ODD}.svg", "--json"), (ABSENT, "b", "-o", "c.png")),
         (IDS[0], "-o", "s.png", "--size", ODD),
-    ],
-    "plot user": [
-        (ODD, "-i", "good.csv", "-o", "u.png"),
-        (f"u0{LINES}", "-i", "good.csv", "-o", f"u{ODD}.svg", "--json"),
-    ],
-    "plot report": [(ABSENT, "-o", "r.png"), ("good.csv", "-o", f"r{ODD}.png")],
-    "plot library": [
-        ("-o", f"m{ODD}.svg", "--json"),
-        ("-o", f"m{ODD}"),
-        ("-v", ABSENT, "-o", "m.png"),
+        ("--user", ODD, "-i", "good.csv", "-o", "u.png"),
+        ("--user", f"u0{LINES}", "-i", "good.csv", "-o", f"u{ODD}.svg", "--json"),
+        *((f"{ABSENT}.json", "-o", "r.png"), ("good.csv", "-o", f"r{ODD}.png")),
+        *(("-o", f"m{ODD}.svg", "--json"), ("-o", f"m{ODD}"), ("-v", ABSENT, "-o", "m.png")),
     ],
     "info": [(), ("--json",), (IDS[0],), (IDS[0], "--json"), (LINES,)],
     "listening simulate": [("--vectors", ABSENT, "--out", "world")],
@@ -202,15 +196,15 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
-    "backbones list": [(), ("--json",)],
-    "backbones add": [
-        (ABSENT, "--spec", ABSENT),
-        ("tiny.onnx", "--spec", "tiny.json"),
+    "backbones": [
+        *((), ("--json",), (ABSENT, "--spec", ABSENT), ("tiny.onnx", "--spec", "tiny.json")),
         ("tiny.onnx", "--spec", "tiny.json", "--replace", "--json"),
+        *(("--remove", LINES), ("--remove", "tiny"), ("--remove", "tiny", "--json")),
     ],
-    "backbones remove": [(LINES,), ("tiny",), ("tiny", "--json")],
-    "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
-    "config trust": [(ABSENT,), (".", "--revoke", "--json")],
+    "config": [
+        *((), (ODD,), ("--json", "similar", LINES, "--only", ODD)),
+        *(("--trust", ABSENT), ("--json", "--revoke", ".")),
+    ],
     "runs": [
         *((), ("--json",), ("--in", ABSENT), ("--in", "odd.parquet", "--last", "1")),
         *(("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)),

@@ -67,8 +67,8 @@ def test_the_commands_of_a_page_are_those_that_draw_its_pictures():
     page = (ROOT / "docs" / "plots.md").read_text()
     found = dict(pictures.plots(page))
     assert set(found) == {"song.png", "compare.png", "library.png"}
-    assert found["library.png"] == ["plot", "library", "--size", "@80"]
-    assert found["song.png"][:2] == ["plot", "song"]
+    assert found["library.png"] == ["plot", "--size", "@80"]
+    assert found["song.png"][:2] == ["plot", "man-singing-with-guitar.mp3"]
 
 
 def test_every_picture_of_the_pages_is_drawn_or_said_to_be_measured():

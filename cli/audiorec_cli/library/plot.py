@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, SongError
 from audiorec.options import argument, chooses, reads
+from audiorec.search.atlas import MapKind
 from audiorec.search.questions import Compared
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.pictures import PictureOptions
 from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, vectors_path
 
@@ -29,49 +29,64 @@ if TYPE_CHECKING:
 MAX_REPORT = 64 << 20  # bytes
 
 
-app = group(
-    """Draw songs, libraries, users and reports as PNG, SVG or HTML (extra plot).
-
-    Examples
-    --------
-    audiorec plot song jazz-vibraphone.mp3 --out song.png
-    audiorec plot song jazz-vibraphone.mp3 blues-band.mp3 --out two.png
-    audiorec plot library --out map.svg
-    """
-)
-
-SONG = "A song id, a unique part of one, or an audio file."
-
-
-@command(app)
-def song(
-    song: Annotated[str, argument(metavar="SONG", help=SONG)],
-    other: Annotated[
-        str | None, argument(metavar="OTHER", help="A song to compare it with.")
+def plot(
+    what: Annotated[
+        list[str] | None,
+        argument(
+            metavar="WHAT",
+            help="A song or two, by id, a part of one, or file; or reports of recall evaluate "
+            "--json. Without it: the whole store.",
+        ),
     ] = None,
     *,
     picture: PictureOptions,
+    user: Annotated[
+        str | None, chooses(metavar="USER", help="Draw the plays of this user of --interactions.")
+    ] = None,
+    interactions: Annotated[
+        Path | None,
+        reads("--interactions", "-i", metavar="PLAYS", help="For --user: the listening log."),
+    ] = None,
     vectors: VectorsOption = None,
     by: Compared = "auto",
+    projection: Annotated[MapKind, chooses(help="Projection of the whole store.")] = "pca",
+    k: Annotated[
+        int | None,
+        chooses("--k", "-k", min=1, help="For reports: length of the lists [default: longest]."),
+    ] = None,
     json: JsonOption = False,
     head: StoreHeadOption = None,
 ) -> None:
-    """Draw a song's scores over time below its waveform, or two songs side by side.
+    """Draw a library, a song, two songs, a user or reports as PNG, SVG or HTML (extra plot).
 
-    Scores of a song in the store come from scores.parquet beside it; without that file, and for
-    any other audio file, the song is scored now. Of two songs, the similarity is told as well.
+    A library is a map: nearby songs sound alike, colour is genre, marker is version. A song is its
+    scores over time below its waveform; two are drawn side by side, with their similarity. A user
+    is plays on the map, with shares over long and short horizons. Reports show each measure of
+    their channels with its interval.
 
     Examples
     --------
-    audiorec plot song jazz-vibraphone.mp3 --out song.png
-    audiorec plot song jazz-vibraphone.mp3 blues-band.mp3 --out two.svg
-    audiorec plot song blues-band.mp3 --out song.png --size 16x6@200 --json
+    audiorec plot --out map.svg
+    audiorec plot jazz-vibraphone.mp3 blues-band.mp3 --out two.png --json
+    audiorec plot --user u1 -i plays.csv --out user.html
     """
-    heads = chosen_heads(head)
-    if other is None:
-        document = _draw_one(song, picture, vectors, heads)
+    words = what or []
+    if (user is None) != (interactions is None):
+        raise InputError("--user and --interactions go together: a user, and a log")
+    if user is not None and interactions is not None:
+        if words:
+            raise InputError(f"--user draws the whole store, not {words[0]!r}")
+        document = _draw_user(user, interactions, picture, vectors)
+    elif words and all(word.endswith(".json") for word in words):
+        document = _draw_reports([Path(word) for word in words], picture, k)
+    elif not words:
+        document = _draw_library(picture, vectors, by, projection)
+    elif len(words) == 1:
+        document = _draw_one(words[0], picture, vectors, chosen_heads(head))
+    elif len(words) == 2:
+        document = _draw_two((words[0], words[1]), picture, vectors, chosen_heads(head), by)
     else:
-        document = _draw_two((song, other), picture, vectors, heads, by)
+        raise InputError(f"{len(words)} songs: give one, or two to compare")
     if json:
         print_json(document)
     elif document.get("similarity") is not None:
@@ -131,27 +146,9 @@ def _draw_two(
     }
 
 
-@command(app)
-def library(
-    *,
-    picture: PictureOptions,
-    vectors: VectorsOption = None,
-    projection: Annotated[
-        Literal["pca", "tsne", "umap"], chooses(help="Projection method.")
-    ] = "pca",
-    by: Compared = "auto",
-    json: JsonOption = False,
-) -> None:
-    """Draw a map of a store: nearby songs sound alike; colour is genre, marker is version.
-
-    Songs that are near to many others are labelled.
-
-    Examples
-    --------
-    audiorec plot library --out map.png
-    audiorec plot library --out map.svg --by vector
-    audiorec plot library --out map.png --projection tsne --json
-    """
+def _draw_library(
+    picture: PictureOptions, vectors: Path | None, by: str | Path, projection: MapKind
+) -> dict[str, Any]:
     from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
 
     size = picture.check(MAP_SIZE)
@@ -160,29 +157,12 @@ def library(
     say_basis(store, by)
     found = map_library(space, projection=projection)
     picture.write(draw_map(found, title=store.path.name, size=size))
-    if json:
-        print_json(_map_document(found, store, picture.out))
+    return _map_document(found, store, picture.out)
 
 
-@command(app)
-def user(
-    user: Annotated[str, argument(metavar="USER", help="A user id of the log.")],
-    interactions: Annotated[
-        Path, reads("--interactions", "-i", metavar="PLAYS", help="The listening log.")
-    ],
-    *,
-    picture: PictureOptions,
-    vectors: VectorsOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Draw a user's plays on the map of the library, and shares over long and short horizons.
-
-    Examples
-    --------
-    audiorec plot user u1 -i plays.csv --out user.png
-    audiorec plot user u1 -i plays.parquet --vectors vecs.parquet --out user.html
-    audiorec plot user u2 -i plays.csv --out user.svg --json
-    """
+def _draw_user(
+    user: str, interactions: Path, picture: PictureOptions, vectors: Path | None
+) -> dict[str, Any]:
     import numpy as np
 
     from audiorec.listening.interactions import read_interactions
@@ -203,40 +183,17 @@ def user(
     counts = np.bincount(own.among(store.ids).song, minlength=len(store))[found.rows]
     shares = portraits(own, side_of_store(store)).to_pylist()
     picture.write(user_figure(found, counts.astype(np.int64), shares, title=user, size=size))
-    if json:
-        kept = [{n: v for n, v in row.items() if n != "user_id"} for row in shares]
-        document = {
-            "schema": "audiorec/plot-user/1",
-            "picture": str(picture.out),
-            "user_id": user,
-            "songs": int(np.count_nonzero(counts)),
-            "plays": int(counts.sum()),
-            "shares": kept,
-        }
-        print_json(document)
+    return {
+        "schema": "audiorec/plot-user/1",
+        "picture": str(picture.out),
+        "user_id": user,
+        "songs": int(np.count_nonzero(counts)),
+        "plays": int(counts.sum()),
+        "shares": [{n: v for n, v in row.items() if n != "user_id"} for row in shares],
+    }
 
 
-@command(app)
-def report(
-    files: Annotated[
-        list[Path],
-        argument(metavar="REPORT...", help="Output of recall evaluate --json."),
-    ],
-    *,
-    picture: PictureOptions,
-    k: Annotated[
-        int | None, chooses("--k", "-k", min=1, help="Length of the lists [default: longest].")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Draw reports of channels side by side: each measure with its interval.
-
-    Examples
-    --------
-    audiorec plot report report.json --out report.png
-    audiorec plot report report.json --k 10 --out report.svg
-    audiorec plot report report.json --out report.html --json
-    """
+def _draw_reports(files: Sequence[Path], picture: PictureOptions, k: int | None) -> dict[str, Any]:
     from audiorec.plots.report import report_figure, report_rows
 
     usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
@@ -247,14 +204,12 @@ def report(
     if picture.inches is not None:
         figure.set_size_inches(*picture.inches)
     picture.write(figure)
-    if json:
-        document = {
-            "schema": "audiorec/plot-report/1",
-            "picture": str(picture.out),
-            "k": size,
-            "channels": list(rows),
-        }
-        print_json(document)
+    return {
+        "schema": "audiorec/plot-report/1",
+        "picture": str(picture.out),
+        "k": size,
+        "channels": list(rows),
+    }
 
 
 def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str, Any]:

@@ -176,11 +176,11 @@ def say_standing(standing: "TrustStatus") -> None:
     from audiorec.files.own_settings import FILE, TrustStatus
 
     if standing is TrustStatus.UNKNOWN:
-        say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config trust")
+        say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config --trust .")
     elif standing is TrustStatus.CHANGED:
         say(
             f"note: ./{FILE} has changed since it was trusted and was not read; trust it: "
-            "audiorec config trust"
+            "audiorec config --trust ."
         )
 
 

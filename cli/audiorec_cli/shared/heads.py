@@ -24,7 +24,7 @@ BackboneOption = Annotated[
     str | None,
     loads(
         metavar="NAME",
-        help="An added backbone, by name or folder (audiorec backbones list).",
+        help="An added backbone, by name or folder (audiorec backbones).",
         panel=ADVANCED,
     ),
 ]

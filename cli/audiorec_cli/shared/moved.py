@@ -37,7 +37,17 @@ COMMANDS = {
     ("index", "build"): "index",
     ("tags", "--model"): "classify SONG --tags 3 (one network; docs/backbones.md adds the other)",
     ("tags",): "classify SONG --tags 3",
-    ("plot", "compare"): "plot song A B",
+    ("plot", "compare"): "plot A B",
+    ("plot", "song"): "plot SONG",
+    ("plot", "library"): "plot",
+    ("plot", "user"): "plot --user USER --interactions LOG",
+    ("plot", "report"): "plot REPORT.json",
+    ("backbones", "list"): "backbones",
+    ("backbones", "add"): "backbones MODEL --spec FILE",
+    ("backbones", "remove"): "backbones NAME --remove",
+    ("config", "show"): "config",
+    ("config", "trust", "--revoke"): "config --revoke FOLDER",
+    ("config", "trust"): "config --trust FOLDER",
     ("duplicates", "--scores"): "duplicates (it reads scores.parquet beside the store)",
     ("duplicates", "--features"): "duplicates (it reads features.parquet beside the store)",
     ("similar", "--why-long"): "similar --why --json (all contributions)",
@@ -58,11 +68,9 @@ COMMANDS = {
     ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
 }
 # Old options of several commands, and what replaces them.
-SEARCHES = (
-    *(("similar",), ("neighbours",), ("path",), ("playlist",), ("playlists",)),
-    *(("plot", "song"), ("plot", "library")),
+SEARCHES = tuple(
+    (name,) for name in ("similar", "neighbours", "path", "playlist", "playlists", "plot")
 )
-DRAWINGS = tuple(("plot", name) for name in ("song", "library", "user", "report"))
 SONG_LISTS = (("similar",), ("path",), ("playlist",), ("playlists",))
 EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...] = (
     (
@@ -79,14 +87,14 @@ EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...
         {("--include-non-music",): "--also non-music", ("--keep-duplicates",): "--also copies"},
     ),
     (
-        DRAWINGS,
+        (("plot",),),
         {
             (old,): "--size 16x9@200 (inches, dots per inch)"
             for old in ("--width", "--height", "--dpi")
         },
     ),
     (
-        (("plot", "song"), ("store", "verify")),
+        (("plot",), ("store", "verify")),
         {("--scores",): "(it reads scores.parquet beside the store)"},
     ),
     (
@@ -191,7 +199,7 @@ def moved() -> dict[tuple[str, ...], str]:
             old, _, new = name.partition(":")
             setting = (new or old).replace("-", "_")
             found[f"{command} --{old}"] = f"{command} --set {setting}=VALUE"
-    for command in ("browse", "plot user"):
+    for command in ("browse", "plot"):
         reads = f"{command} (it reads the whole log)"
         found |= {f"{command} {old}": reads for old in ("--since", "--until", "--utc-offset")}
     for old, new, commands in SHARED:

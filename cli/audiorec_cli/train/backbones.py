@@ -3,62 +3,25 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec.options import argument, loads, writes
+from audiorec.errors import InputError
+from audiorec.options import argument, deletes, loads, writes
 from audiorec_cli.shared.console import file_size, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.pages import command, group
 
 if TYPE_CHECKING:
     from audiorec.tagger.added import AddedBackbone
 
 SHOWN = 12  # digits of a checksum
 
-app = group(
-    """List the networks that compute features, and add your own.
 
-    Examples
-    --------
-    audiorec backbones list
-    audiorec backbones add mn04_as.onnx --spec mn04.json
-    audiorec extract ~/Music --backbone mn04 --out mn04.parquet
-    """
-)
-
-
-@command(app, "list")
-def list_(json: JsonOption = False) -> None:
-    """List the networks: first the shipped ones, then those added.
-
-    Examples
-    --------
-    audiorec backbones list
-    audiorec backbones list --json
-    audiorec extract ~/Music --backbone mn04 --out mn04.parquet
-    """
-    from audiorec.extraction.backbones import BACKBONES
-    from audiorec.runs.entry_points import maker
-    from audiorec.tagger.added import backbones_folder
-
-    rows = [*_shipped(), *_added()]
-    if json:
-        about = {"schema": "audiorec/backbones/1", "folder": str(backbones_folder())}
-        print_json({**about, "backbones": rows})
-        return
-    for entry in BACKBONES.others():
-        if entry.name not in {row["name"] for row in rows}:
-            say(f"note: {maker(entry)} brings {entry.name}: audiorec backbones add {entry.name}")
-    columns = ("name", "from", "checksum", "Hz", "segment", "outputs", "size", "licence")
-    print_table(columns, [_cells(row) for row in rows], title="backbones")
-
-
-@command(app, here="registers a local network")
-def add(
+def backbones(
     model: Annotated[
-        Path,
+        Path | None,
         argument(
-            metavar="MODEL", help="A single ONNX file, or a backbone of an installed package."
+            metavar="MODEL",
+            help="A single ONNX file, or a backbone of an installed package, to add.",
         ),
-    ],
+    ] = None,
     spec: Annotated[
         Path | None,
         loads("--spec", metavar="FILE", help="The file's front end and outputs, as JSON."),
@@ -66,51 +29,70 @@ def add(
     replace: Annotated[
         bool, writes("--replace", help="Replace an added network of the same name.")
     ] = False,
+    remove: Annotated[
+        str | None,
+        deletes("--remove", metavar="NAME", help="Remove an added network; stores are kept."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Add a network: any ONNX model whose front end you can specify (docs/backbones.md).
+    """List the networks that compute features, and add your own.
 
-    It is opened in a separate process, tested on synthetic audio, and stored with its spec in your
-    data folder. Then --backbone NAME selects it in extract, classify, heads train and shards.
+    Any ONNX model will do whose front end you can specify (docs/backbones.md). It is opened in a
+    separate process, tested on synthetic audio, and stored with its spec in your data folder. Then
+    --backbone NAME selects it in extract, classify, heads train and shards.
 
     Examples
     --------
-    audiorec backbones add mn04_as.onnx --spec mn04.json
-    audiorec backbones add mn04_as.onnx --spec mn04.json --replace
-    audiorec backbones add model.onnx --spec spec.json --json
+    audiorec backbones
+    audiorec backbones mn04_as.onnx --spec mn04.json
+    audiorec backbones --remove mn04
     """
+    if model is None and (spec or replace):
+        raise InputError("--spec and --replace need a model: audiorec backbones MODEL --spec FILE")
+    if model is not None and remove is not None:
+        raise InputError("give a model to add or --remove NAME, not both")
+    if model is not None:
+        document = _add(model, spec, replace=replace)
+    elif remove is not None:
+        document = _remove(remove)
+    else:
+        document = _list(shown=not json)
+    if json:
+        print_json(document)
+
+
+def _list(*, shown: bool) -> dict[str, Any]:
+    from audiorec.extraction.backbones import BACKBONES
+    from audiorec.runs.entry_points import maker
+    from audiorec.tagger.added import backbones_folder
+
+    rows = [*_shipped(), *_added()]
+    if shown:
+        for entry in BACKBONES.others():
+            if entry.name not in {row["name"] for row in rows}:
+                say(f"note: {maker(entry)} brings {entry.name}: audiorec backbones {entry.name}")
+        columns = ("name", "from", "checksum", "Hz", "segment", "outputs", "size", "licence")
+        print_table(columns, [_cells(row) for row in rows], title="backbones")
+    return {"schema": "audiorec/backbones/1", "folder": str(backbones_folder()), "backbones": rows}
+
+
+def _add(model: Path, spec: Path | None, *, replace: bool) -> dict[str, Any]:
     from audiorec.extraction.backbones import add_backbone, packaged
 
     files = packaged(str(model)) if spec is None else (model, spec)
     added = add_backbone(*files, replace=replace)
-    if json:
-        print_json({"schema": "audiorec/backbone/1", **_row(added), "folder": str(added.folder)})
-        return
     outputs = ", ".join(f"{name} ({width})" for name, width in added.outputs.items())
     say(f"added {added.name} {added.sha256[:SHOWN]}: {outputs}; in {added.folder}")
     say(f"use it: audiorec extract FOLDER --backbone {added.name} --out {added.name}.parquet")
+    return {"schema": "audiorec/backbone/1", **_row(added), "folder": str(added.folder)}
 
 
-@command(app)
-def remove(
-    name: Annotated[str, argument(metavar="NAME", help="Name of an added network.")],
-    json: JsonOption = False,
-) -> None:
-    """Remove an added network; stores and heads made with it are kept.
-
-    Examples
-    --------
-    audiorec backbones remove jamendo
-    audiorec backbones remove jamendo --json
-    audiorec backbones list
-    """
+def _remove(name: str) -> dict[str, Any]:
     from audiorec.tagger.added import remove_added
 
     folder = remove_added(name)
-    if json:
-        print_json({"schema": "audiorec/backbone-removed/1", "name": name, "folder": str(folder)})
-        return
     say(f"removed {name}: {folder}")
+    return {"schema": "audiorec/backbone-removed/1", "name": name, "folder": str(folder)}
 
 
 def _shipped() -> list[dict[str, Any]]:

@@ -6,50 +6,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses
+from audiorec.options import argument, writes
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.pages import command, group
 
 if TYPE_CHECKING:
     from audiorec_cli.shared.configured import Configurable, Settings
 
 COMMAND_LINE, DEFAULT = "command line", "default"
-WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-app = group(
-    """Show settings from files and the environment with their origin; trust a folder's settings.
-
-    Examples
-    --------
-    audiorec config show
-    audiorec config show similar --k 5
-    audiorec config trust ~/Music
-    """
-)
+CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
-@command(app, context_settings=WORDS)
-def show(
+def config(
     ctx: click.Context,
     words: Annotated[
         list[str] | None,
         argument(metavar="COMMAND", help="A command, optionally with options."),
     ] = None,
+    trusted: Annotated[
+        Path | None,
+        writes("--trust", metavar="FOLDER", help="Trust the audiorec.toml of this folder."),
+    ] = None,
+    revoked: Annotated[
+        Path | None,
+        writes("--revoke", metavar="FOLDER", help="Trust it no more; it need not exist."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the values of options and where each comes from: command line, file or default.
+    """Show settings with their origin: command line, file or default; trust a folder's settings.
 
     Without COMMAND, shows everything set by files and the environment; with it, all of its options.
     Precedence, highest first: the command line, the environment (AUDIOREC_SIMILAR_K), audiorec.toml
     in the current folder if it is trusted, your own settings file, the default.
 
+    A trusted file applies to commands run in its folder until it changes. It can never set options
+    that write, delete, load a model, use the network or lift a limit: such a file is refused.
+
     Examples
     --------
-    audiorec config show
-    audiorec config show similar
-    audiorec config show recall train
+    audiorec config
+    audiorec config similar --k 5
+    audiorec config --trust ~/Music
     """
+    if (words is not None and words != []) + (trusted is not None) + (revoked is not None) > 1:
+        raise InputError("give one of: a command, --trust FOLDER, --revoke FOLDER")
+    if trusted is not None:
+        _trust(ctx, trusted, json=json)
+    elif revoked is not None:
+        _revoke(revoked, json=json)
+    else:
+        _show(ctx, words or [], json=json)
+
+
+def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
     from audiorec.files.own_settings import user_file
     from audiorec_cli.shared.configured import configurable, configured, of_environment
 
@@ -77,44 +86,26 @@ def show(
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
 
 
-@command(app, here="trusts a local folder")
-def trust(
-    ctx: click.Context,
-    folder: Annotated[
-        Path, argument(metavar="FOLDER", help="Folder of audiorec.toml [default: this one].")
-    ] = Path(),
-    forget: Annotated[
-        bool, chooses("--revoke", help="Revoke the trust; the file need not exist.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Trust a folder's audiorec.toml, so that it applies to commands run in that folder.
+def _revoke(folder: Path, *, json: bool) -> None:
+    from audiorec.files.own_settings import revoke
 
-    Prints what it sets. If the file changes, it has to be trusted again. It can never set options
-    that write, delete, load a model, use the network or lift a limit: such a file is refused.
+    was = revoke(folder)
+    if json:
+        print_json({"schema": "audiorec/config-revoke/1", "revoked": was})
+    say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
 
-    Examples
-    --------
-    audiorec config trust
-    audiorec config trust ~/Music
-    audiorec config trust ~/Music --revoke
-    """
+
+def _trust(ctx: click.Context, folder: Path, *, json: bool) -> None:
+    """Trust a folder's file, and print what it sets."""
     from audiorec.files.own_settings import (
         SettingsLayer,
         SettingsOwner,
         parsed_settings,
         read_folder_file,
-        revoke,
     )
     from audiorec.files.own_settings import trust as trust_file
     from audiorec_cli.shared.configured import configurable, of_layer
 
-    if forget:
-        was = revoke(folder)
-        if json:
-            print_json({"schema": "audiorec/config-revoke/1", "revoked": was})
-        say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
-        return
     path, data = read_folder_file(folder)
     layer = SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data))
     found = of_layer(layer, configurable(ctx.find_root().command))

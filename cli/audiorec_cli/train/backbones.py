@@ -45,7 +45,7 @@ def backbones(
     --------
     audiorec backbones
     audiorec backbones mn04_as.onnx --spec mn04.json
-    audiorec backbones --remove mn04
+    audiorec backbones --remove jamendo
     """
     if model is None and (spec or replace):
         raise InputError("--spec and --replace need a model: audiorec backbones MODEL --spec FILE")

@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +31,22 @@ from audiorec.recall.contract.space import SharedSpace
 K = 10
 N_SONGS, N_NEW, N_USERS = 40, 6, 60
 Make = Callable[[], Channel]
-Check = Callable[[Make, RecallData], bool]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A channel to check, and what it learns from; `fitted` is fitted once and then only asked."""
+
+    make: Make
+    data: RecallData
+
+    @cached_property
+    def fitted(self) -> Channel:
+        """The channel, fitted to the data."""
+        return self.make().fit(self.data)
+
+
+Check = Callable[[Trial], bool]
 
 
 def check_channel(make: Make, data: RecallData | None = None) -> None:
@@ -50,14 +66,14 @@ def check_channel(make: Make, data: RecallData | None = None) -> None:
     ContractError
         With one sentence for each violated rule.
     """
-    world = data or synthetic_listening()
+    trial = Trial(make, data or synthetic_listening())
     waived = make().waived
     broken = [f"it waives an unknown rule: {rule!r}" for rule in waived if rule not in CHECKS]
     for rule, check in CHECKS.items():
         if rule in waived:
             continue
         try:
-            held = check(make, world)
+            held = check(trial)
         except Exception as error:  # noqa: BLE001 - any exception means that the rule is violated
             broken.append(f"{rule} (it raised {type(error).__name__}: {error})")
             continue
@@ -113,28 +129,28 @@ def _same(one: Candidates, other: Candidates) -> bool:
     return same and one.song_ids == other.song_ids
 
 
-def _says_what_it_is(make: Make, data: RecallData) -> bool:  # noqa: ARG001
-    channel = make()
+def _says_what_it_is(trial: Trial) -> bool:
+    channel = trial.make()
     serves = channel.serves and channel.serves <= set(get_args(Serves))
     told = channel.name and channel.people and (type(channel).__doc__ or "").strip()
     return bool(serves and told) and channel.horizon in get_args(Horizon)
 
 
-def _recipe_is_left_alone(make: Make, data: RecallData) -> bool:
-    channel = make()
+def _recipe_is_left_alone(trial: Trial) -> bool:
+    channel = trial.make()
     before = repr(getattr(channel, "recipe", None))
-    fitted = channel.fit(data)
-    _recalled(fitted, data)
+    fitted = channel.fit(trial.data)
+    _recalled(fitted, trial.data)
     recipe = getattr(channel, "recipe", None)
     about: Any = getattr(recipe, "__dataclass_params__", None)
     frozen = about is None or about.frozen
     return fitted is channel and frozen and repr(recipe) == before
 
 
-def _data_is_left_alone(make: Make, data: RecallData) -> bool:
-    ours = replace(data)  # without cached properties
+def _data_is_left_alone(trial: Trial) -> bool:
+    ours = replace(trial.data)  # without cached properties
     before = _content(ours)
-    _recalled(make().fit(ours), ours, exclude=ours.sequences, cold=3)
+    _recalled(trial.make().fit(ours), ours, exclude=ours.sequences, cold=3)
     return _content(ours) == before
 
 
@@ -146,24 +162,24 @@ def _content(data: RecallData) -> list[bytes]:
     return [ids.encode(), *(array.tobytes() for array in arrays)]
 
 
-def _learns_nothing_before_fit(make: Make, data: RecallData) -> bool:
+def _learns_nothing_before_fit(trial: Trial) -> bool:
     try:
-        _recalled(make(), data)
+        _recalled(trial.make(), trial.data)
     except InputError:
         return True
     return False
 
 
-def _refuses_empty_data(make: Make, data: RecallData) -> bool:
+def _refuses_empty_data(trial: Trial) -> bool:
     try:
-        make().fit(RecallData(Sequences.from_lists([[]]), data.new_songs))
+        trial.make().fit(RecallData(Sequences.from_lists([[]]), trial.data.new_songs))
     except InputError:
         return True
     return False
 
 
-def _lists_are_ordered(make: Make, data: RecallData) -> bool:
-    found = _recalled(make().fit(data), data, cold=N_NEW)
+def _lists_are_ordered(trial: Trial) -> bool:
+    found = _recalled(trial.fitted, trial.data, cold=N_NEW)
     for song, similarity, cold in zip(found.song, found.similarity, found.cold, strict=True):
         there = song >= 0
         if len(set(song[there].tolist())) != there.sum() or np.isnan(similarity[there]).any():
@@ -175,21 +191,29 @@ def _lists_are_ordered(make: Make, data: RecallData) -> bool:
     return bool((found.song >= 0).any())
 
 
-def _save_and_load_change_nothing(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
+def _asking_changes_nothing(trial: Trial) -> bool:
+    # The rules that follow ask one fitted channel in turn.
+    before = _recalled(trial.fitted, trial.data)
+    _recalled(trial.fitted, trial.data, 3, exclude=trial.data.sequences, cold=3)
+    again = [_recalled(trial.fitted, trial.data) for _ in range(2)]
+    return all(_same(before, one) for one in again)
+
+
+def _save_and_load_change_nothing(trial: Trial) -> bool:
+    channel = trial.fitted
     with _saved(channel) as path:
         loaded = type(channel).load(path)
-        return _same(_recalled(channel, data, cold=3), _recalled(loaded, data, cold=3))
+        return _same(_recalled(channel, trial.data, cold=3), _recalled(loaded, trial.data, cold=3))
 
 
-def _second_fit_refits(make: Make, data: RecallData) -> bool:
-    once = make().fit(data)
-    again = make().fit(synthetic_listening(seed=1)).fit(data)
-    return _same(_recalled(once, data), _recalled(again, data))
+def _second_fit_refits(trial: Trial) -> bool:
+    once = trial.make().fit(trial.data)
+    again = trial.make().fit(synthetic_listening(seed=1)).fit(trial.data)
+    return _same(_recalled(once, trial.data), _recalled(again, trial.data))
 
 
-def _one_query_equals_a_batch(make: Make, data: RecallData) -> bool:
-    channel, queries = make().fit(data), _asked(data)
+def _one_query_equals_a_batch(trial: Trial) -> bool:
+    channel, queries = trial.fitted, _asked(trial.data)
     whole = channel.recall(queries, K)
     for row in (0, 1, len(queries) - 1):
         one = channel.recall(queries.take(np.array([row])), K)
@@ -199,8 +223,8 @@ def _one_query_equals_a_batch(make: Make, data: RecallData) -> bool:
     return True
 
 
-def _cold_songs_are_apart(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
+def _cold_songs_are_apart(trial: Trial) -> bool:
+    channel, data = trial.fitted, trial.data
     plain, both = _recalled(channel, data), _recalled(channel, data, cold=3)
     new = set(data.new_songs)
     if any(song in new for row in range(len(plain)) for song in plain.of(row)):
@@ -215,17 +239,17 @@ def _cold_songs_are_apart(make: Make, data: RecallData) -> bool:
     )
 
 
-def _new_songs_get_a_place(make: Make, data: RecallData) -> bool:
+def _new_songs_get_a_place(trial: Trial) -> bool:
     # Serving new songs is optional, but a channel that claims it must propose some.
-    channel = make().fit(data)
-    if "cold_song" not in channel.serves or not data.new_songs:
+    channel = trial.fitted
+    if "cold_song" not in channel.serves or not trial.data.new_songs:
         return True
-    return bool(_recalled(channel, data, cold=3).cold.any())
+    return bool(_recalled(channel, trial.data, cold=3).cold.any())
 
 
-def _a_profile_is_enough(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
-    people = data.context.profiles
+def _a_profile_is_enough(trial: Trial) -> bool:
+    channel = trial.fitted
+    people = trial.data.context.profiles
     if "profile" not in channel.serves or people is None:
         return True
     known, nobody = people.user_ids[:2], Sequences.from_lists([[]], ["newcomer-0001"])
@@ -236,18 +260,18 @@ def _a_profile_is_enough(make: Make, data: RecallData) -> bool:
     return all(found.of(row) for row in range(len(found)))
 
 
-def _evidence_is_of_the_history(make: Make, data: RecallData) -> bool:
-    found = _recalled(make().fit(data), data, cold=3)
+def _evidence_is_of_the_history(trial: Trial) -> bool:
+    found = _recalled(trial.fitted, trial.data, cold=3)
     for row, evidence in enumerate(found.evidence):
-        heard = {data.sequences.song_ids[song] for song in data.sequences[row]}
+        heard = {trial.data.sequences.song_ids[song] for song in trial.data.sequences[row]}
         named = [found.song_ids[song] for song in evidence[evidence >= 0].tolist()]
         if not heard.issuperset(named) or (evidence[found.song[row] < 0] >= 0).any():
             return False
     return True
 
 
-def _users_and_songs_share_a_space(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
+def _users_and_songs_share_a_space(trial: Trial) -> bool:
+    channel, data = trial.fitted, trial.data
     if not isinstance(channel, SharedSpace):
         return True
     queries = _asked(data)
@@ -268,8 +292,8 @@ def _users_and_songs_share_a_space(make: Make, data: RecallData) -> bool:
         return good and np.array_equal(loaded.embed_users(queries), users)
 
 
-def _exclude_holds(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
+def _exclude_holds(trial: Trial) -> bool:
+    channel, data = trial.fitted, trial.data
     found = _recalled(channel, data, exclude=data.sequences)
     everything = _recalled(channel, data, N_SONGS)
     for row in range(len(found)):
@@ -279,24 +303,27 @@ def _exclude_holds(make: Make, data: RecallData) -> bool:
     return True
 
 
-def _allowed_holds(make: Make, data: RecallData) -> bool:
-    channel, few = make().fit(data), data.sequences.song_ids[::3]
-    found, everything = (_recalled(channel, data, N_SONGS, allowed=a) for a in (few, None))
+def _allowed_holds(trial: Trial) -> bool:
+    channel, few = trial.fitted, trial.data.sequences.song_ids[::3]
+    found, everything = (_recalled(channel, trial.data, N_SONGS, allowed=a) for a in (few, None))
     for row in range(len(found)):
         if found.of(row) != [song for song in everything.of(row) if song in few]:
             return False
     return True
 
 
-def _k_beyond_the_catalogue(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
-    few, many = _recalled(channel, data, N_SONGS), _recalled(channel, data, 10 * N_SONGS)
+def _k_beyond_the_catalogue(trial: Trial) -> bool:
+    channel = trial.fitted
+    few, many = (
+        _recalled(channel, trial.data, N_SONGS),
+        _recalled(channel, trial.data, 10 * N_SONGS),
+    )
     return all(few.of(row) == many.of(row) for row in range(len(few)))
 
 
-def _a_shorter_list_is_the_beginning(make: Make, data: RecallData) -> bool:
+def _a_shorter_list_is_the_beginning(trial: Trial) -> bool:
     # Where a list ends within songs of equal similarity, those with the lowest ids come first.
-    channel = make().fit(data)
+    channel, data = trial.fitted, trial.data
     everything = _recalled(channel, data, N_SONGS)
     return all(
         _recalled(channel, data, k).of(row) == everything.of(row)[:k]
@@ -305,10 +332,14 @@ def _a_shorter_list_is_the_beginning(make: Make, data: RecallData) -> bool:
     )
 
 
-def _recall_and_judge_agree(make: Make, data: RecallData) -> bool:
+def _recall_and_judge_agree(trial: Trial) -> bool:
     # The judge ranks the output of `blocks`, users get that of `recall`: both must agree.
-    channel, queries = make().fit(data), _asked(data)
-    for options in ({}, {"exclude": data.sequences}, {"allowed": data.sequences.song_ids[::3]}):
+    channel, queries = trial.fitted, _asked(trial.data)
+    for options in (
+        {},
+        {"exclude": trial.data.sequences},
+        {"allowed": trial.data.sequences.song_ids[::3]},
+    ):
         found = channel.recall(queries, K, **options)
         blocks = channel.blocks(queries, **options)
         best = np.concatenate([top_songs(block, ~channel.is_cold, K)[0] for block in blocks])
@@ -317,20 +348,20 @@ def _recall_and_judge_agree(make: Make, data: RecallData) -> bool:
     return True
 
 
-def _nobody_and_unknown_songs(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
-    first = [data.sequences.song_ids[song] for song in data.sequences[0].tolist()]
+def _nobody_and_unknown_songs(trial: Trial) -> bool:
+    channel = trial.fitted
+    first = [trial.data.sequences.song_ids[song] for song in trial.data.sequences[0].tolist()]
     asked = Sequences.from_lists([[], ["never-seen"], first, ["never-seen", *first]])
     found = channel.recall(Queries(asked), K)
     nobody = channel.recall(Queries(Sequences.from_lists([])), K)
     return found.of(0) == found.of(1) and found.of(2) == found.of(3) and len(nobody) == 0
 
 
-def _bundle_holds_no_user(make: Make, data: RecallData) -> bool:
-    with _saved(make().fit(data)) as path:
+def _bundle_holds_no_user(trial: Trial) -> bool:
+    with _saved(trial.fitted) as path:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         content = b"".join(file.name.encode() + file.read_bytes() for file in files)
-    return not _named(content, data.sequences.owner_ids)
+    return not _named(content, trial.data.sequences.owner_ids)
 
 
 def _named(content: bytes, user_ids: Sequence[str]) -> bool:
@@ -339,17 +370,17 @@ def _named(content: bytes, user_ids: Sequence[str]) -> bool:
     return any(user.encode() in text for user in user_ids for text in spelled)
 
 
-def _threads_agree(make: Make, data: RecallData) -> bool:
+def _threads_agree(trial: Trial) -> bool:
     with ThreadPoolExecutor(4) as pool:
-        channel = pool.submit(lambda: make().fit(data)).result()
-        expected = _recalled(channel, data)
+        channel = pool.submit(lambda: trial.make().fit(trial.data)).result()
+        expected = _recalled(channel, trial.data)
         return all(
-            _same(expected, f) for f in pool.map(lambda _: _recalled(channel, data), range(8))
+            _same(expected, f) for f in pool.map(lambda _: _recalled(channel, trial.data), range(8))
         )
 
 
-def _loads_without_torch(make: Make, data: RecallData) -> bool:
-    channel = make().fit(data)
+def _loads_without_torch(trial: Trial) -> bool:
+    channel = trial.fitted
     if not channel.light:
         return True
     kind = type(channel)
@@ -371,6 +402,7 @@ CHECKS: dict[str, Check] = {
     "fit returns the channel, and its recipe stays as it was": _recipe_is_left_alone,
     "before fit, recall is an InputError": _learns_nothing_before_fit,
     "data without a play is an InputError": _refuses_empty_data,
+    "what was asked before changes nothing": _asking_changes_nothing,
     "lists are ordered by similarity, equals by id, no song twice": _lists_are_ordered,
     "save and load change nothing": _save_and_load_change_nothing,
     "a second fit begins anew": _second_fit_refits,

@@ -6,9 +6,10 @@
 
 The environments of the two Pythons are described in `benchmarks/peers/README.md`. A round runs
 every peer once, in an order that turns from round to round, so that a slow minute of the machine
-falls on all of them. One JSON line a format and peer: seconds of audio per CPU-second of one
-thread, as minimum, median and maximum over the rounds; start-up and peak memory; the speed of
-audiorec as it is used over the peer's, round by round. Before anything is timed, the answers are
+falls on all of them. One JSON line for each format and peer: seconds of audio per CPU-second of one
+thread, as minimum, median and maximum over the rounds; seconds of audio per second of wall time, of
+one process and of two that run side by side; start-up and peak memory; the speed of a plain
+``extract`` over the peer's, round by round. Before anything is timed, the answers are
 checked: the three that run MSD_musicnn must give the same tags, the others finite numbers of their
 number. A peer that cannot read a format has a line that says so.
 """
@@ -19,6 +20,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,12 +32,12 @@ from bench_pipeline import make_song, report
 from audiorec.audio.decode import decode
 
 RUNNER = Path(__file__).with_name("peers") / "run_peer.py"
-OURS = ("audiorec", "audiorec-features", "audiorec-tags", "audiorec-hop6")
+OURS = ("audiorec", "audiorec-vector", "audiorec-tags", "audiorec-hop6")
 TENSORFLOW = ("musicnn",)
 THEIRS = ("essentia-musicnn", "bliss", "librosa", "opensmile-egemaps", "opensmile-compare")
 WIDTHS = {
-    "audiorec": 84,
-    "audiorec-features": 84,
+    "audiorec": 84 + 128,
+    "audiorec-vector": 84,
     "audiorec-tags": 50,
     "audiorec-hop6": 84,
     "essentia-musicnn": 50,
@@ -60,6 +62,14 @@ def run(python: str, peer: str, song: Path, warm: Path, graph: str) -> dict[str,
         sys.exit(f"error: {peer} failed\n{done.stderr[-2000:]}")
     line: dict[str, Any] = lines[-1]
     return {"error": f"its process died ({done.returncode})"} if done.returncode else line
+
+
+def run_pair(python: str, peer: str, song: Path, warm: Path, graph: str) -> dict[str, Any]:
+    """Run one peer alone, then in two processes side by side; ``pair_wall_s`` is the slower's."""
+    line = run(python, peer, song, warm, graph)
+    with ThreadPoolExecutor(2) as pool:
+        pair = pool.map(lambda _: run(python, peer, song, warm, graph), range(2))
+        return {**line, "pair_wall_s": max(one.get("wall_s", 0.0) for one in pair)}
 
 
 def check(answers: dict[str, list[float]], form: str) -> None:
@@ -88,7 +98,7 @@ def compare(pythons: dict[str, str], song: Path, warm: Path, args: argparse.Name
     form, seconds = song.suffix.removeprefix("."), length_s(song)
 
     def one(peer: str) -> dict[str, Any]:
-        return run(pythons[peer], peer, song, warm, args.graph)
+        return run_pair(pythons[peer], peer, song, warm, args.graph)
 
     first = {peer: one(peer) for peer in pythons}
     peers = [peer for peer, line in first.items() if "error" not in line]
@@ -114,6 +124,8 @@ def figures(
     lines = [r[peer] for r in rounds]
     found: dict[str, object] = {
         "x_realtime_min_median_max": spread([seconds / line["cpu_s"] for line in lines]),
+        "x_wall": spread([seconds / line["wall_s"] for line in lines]),
+        "x_wall_of_two": spread([2 * seconds / line["pair_wall_s"] for line in lines]),
         "startup_cpu_s": spread([line["startup_cpu_s"] for line in lines], 2),
         "peak_mb": round(max(line["peak_mb"] for line in lines)),
     }

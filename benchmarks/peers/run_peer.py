@@ -3,10 +3,10 @@
     PYTHON benchmarks/peers/run_peer.py NAME SONG [--graph musicnn_msd.pb]
 
 The line holds the CPU seconds of importing and loading (``startup_cpu_s``), of the work on the
-song with everything loaded (``cpu_s``), the process's own peak memory (``peak_mb``) and the
-answer: the mean of each output over time, so that the caller can check it. ``{"warm": true}``
-on a line before it says that the peer works; if it cannot read the song then, the line holds an
-``error``, or the process dies.
+song with everything loaded (``cpu_s``; ``wall_s`` is its wall time), the process's own peak memory
+(``peak_mb``) and the answer: the mean of each output over time, so that the caller can check it.
+``{"warm": true}`` on a line before it says that the peer works; if it cannot read the song then,
+the line holds an ``error``, or the process dies.
 """
 
 import argparse
@@ -35,21 +35,25 @@ def audiorec_tags(_graph: str) -> Work:
     return lambda song: backbone_tags(song).scores.mean(axis=0).tolist()
 
 
+def audiorec_plain(_graph: str) -> Work:
+    """Return audiorec as an owner runs it: vector, sound, embedding, tempo, key and moods."""
+    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+
+    extractor = Extractor(ExtractorConfig(attributes=True, sound=True))
+
+    def work(song: str) -> list[float]:
+        found = extractor.song(song)
+        return [*found.vector.tolist(), *found.lists["sound"].tolist()]
+
+    return work
+
+
 def audiorec_vector(_graph: str) -> Work:
-    """Return audiorec as it is used: the vector."""
+    """Return audiorec with ``--vector-only``."""
     from audiorec.extraction.pipeline import Extractor
 
     extractor = Extractor()
     return lambda song: extractor.song(song).vector.tolist()
-
-
-def audiorec_features(_graph: str) -> Work:
-    """Return audiorec with what `--features` keeps, for which both networks run."""
-    from audiorec.extraction.pipeline import Extractor
-
-    extractor = Extractor()
-    outputs = extractor.networks.feature_outputs
-    return lambda song: extractor.song(song, outputs=outputs).vector.tolist()
 
 
 def audiorec_hop(_graph: str) -> Work:
@@ -144,8 +148,8 @@ def librosa_features(_graph: str) -> Work:
 
 
 PEERS: dict[str, Callable[[str], Work]] = {
-    "audiorec": audiorec_vector,
-    "audiorec-features": audiorec_features,
+    "audiorec": audiorec_plain,
+    "audiorec-vector": audiorec_vector,
     "audiorec-tags": audiorec_tags,
     "audiorec-hop6": audiorec_hop,
     "essentia-musicnn": essentia_musicnn,
@@ -175,14 +179,15 @@ def main() -> None:
     if args.warm:
         work(args.warm)
         print(json.dumps({"warm": True}), flush=True)
-    startup = time.process_time()
+    startup, begun = time.process_time(), time.perf_counter()
     try:
         answer = work(args.song)
     except Exception as error:  # noqa: BLE001 - each peer has its own
         print(json.dumps({"peer": args.peer, "error": f"{type(error).__name__}: {error}"}))
         return
-    cpu = time.process_time() - startup
+    cpu, wall = time.process_time() - startup, time.perf_counter() - begun
     line: dict[str, Any] = {"peer": args.peer, "startup_cpu_s": startup, "cpu_s": cpu}
+    line["wall_s"] = wall
     print(json.dumps({**line, "peak_mb": peak_mb(), "answer": answer}))
 
 

@@ -134,7 +134,7 @@ def places(
     if job is not None and job.usual is not None and values[job.output] is None:
         values[job.output] = job.usual(values)
     added = {one.name for one in (DAY, LOG_DAYS) if one in declared}
-    days, day = _days({name: values.pop(name) for name in added})
+    days, day = _days({name: values.pop(name) for name in added}) if added else (None, None)
     visit = _Visit(days, held, job.output if job else "", here)
     try:
         if day is not None and job is not None:
@@ -187,7 +187,7 @@ def yesterdays_output(*, only: str) -> Path | None:
 class _Visit:
     """Resolves the places of one call of a command."""
 
-    days: "Days"
+    days: "Days | None"
     outputs: OpenOutputs
     output: str
     here: str
@@ -203,7 +203,7 @@ class _Visit:
             value = self._fetched(value.uri, declared)
         elif declared.option.log and self.days:
             value = _chosen(value, self.days)
-        if declared.option.log and self.days.until is not None and held.of_day:
+        if declared.option.log and self.days and self.days.until and held.of_day:
             from audiorec.listening.log_files import check_day
 
             check_day(value, self.days.until)
@@ -277,7 +277,7 @@ def _text(place: Any) -> str:
     return place.uri if isinstance(place, RemotePlace) else str(place)
 
 
-def _chosen(place: Any, days: "Days") -> Path:
-    from audiorec.listening.log_files import select_days
+def _chosen(place: Any, days: "Days | None") -> Path:
+    from audiorec.listening.log_files import Days, select_days
 
-    return select_days(place, days)
+    return select_days(place, days or Days())

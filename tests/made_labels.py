@@ -1,8 +1,15 @@
 """A head for whole songs that is worked by hand, and stores whose songs it labels."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from made_sound import add_lists
 
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import TAGS as TAG_COLUMNS
+from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.song_labels import EMBEDDING, TAGS, WIDTH, SongLabels
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD
@@ -49,6 +56,16 @@ def add_labels(path, songs):
         embedding=[None if one is None else np.zeros(EMBEDDING) for one in songs],
         heard_tags=[None if one is None else tags(**one) for one in songs],
     )
+    return path
+
+
+def add_genre_tags(path, genres, *, year=1998):
+    """Give each song of a store, in order, the genre tag of its file, and all the same year."""
+    table = pq.read_table(path)
+    about = StoreMetadata.from_json(table.schema.metadata[b"audiorec"])
+    table = table.append_column("genre_tag", pa.array(genres, pa.string()))
+    table = table.append_column("year", pa.array([year] * len(genres), pa.int32()))
+    write_table(path, table, replace(about, tags=dict.fromkeys(TAG_COLUMNS, "tags 1")))
     return path
 
 

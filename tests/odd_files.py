@@ -177,11 +177,11 @@ def patch(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data.replace(old, new))
 
 
-def id3v2(n_bytes: int = 10_000, *, title: str = "") -> bytes:
-    """An ID3v2.4 tag with a title, and padding up to about `n_bytes`."""
-    text = b"\x03" + title.encode()
-    frame = b"TIT2" + _syncsafe(len(text)) + b"\0\0" + text if title else b""
-    content = frame.ljust(n_bytes, b"\0")
+def id3v2(n_bytes: int = 10_000, *, title: str = "", genre: str = "") -> bytes:
+    """An ID3v2.4 tag with a title and a genre, and padding up to about `n_bytes`."""
+    texts = {b"TIT2": b"\x03" + title.encode(), b"TCON": b"\x03" + genre.encode()}
+    frames = [n + _syncsafe(len(t)) + b"\0\0" + t for n, t in texts.items() if len(t) > 1]
+    content = b"".join(frames).ljust(n_bytes, b"\0")
     return b"ID3\x04\0\0" + _syncsafe(len(content)) + content
 
 

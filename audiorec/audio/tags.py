@@ -1,4 +1,4 @@
-"""Title, artist, album and recording ids from a file's tags.
+"""Title, artist, album, genre, year and recording ids from a file's tags.
 
     path ──read_tags──▶ `SongTags`
 
@@ -19,6 +19,7 @@ flags, a name and the value. Binary items, such as covers, are skipped.
 
 import io
 import os
+import re
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -95,6 +96,9 @@ class SongTags:
     Attributes
     ----------
     title, artist, album : str or None
+    genre : str or None
+        As written; several are joined by semicolons.
+    year : int or None
     isrc : str or None
         International Standard Recording Code.
     musicbrainz_trackid : str or None
@@ -104,6 +108,8 @@ class SongTags:
     title: str | None = None
     artist: str | None = None
     album: str | None = None
+    genre: str | None = None
+    year: int | None = None
     isrc: str | None = None
     musicbrainz_trackid: str | None = None
 
@@ -128,6 +134,8 @@ def read_tags(path: PathLike) -> SongTags:
         title=_clean(found.get("title")),
         artist=_clean(found.get("artist")),
         album=_clean(found.get("album")),
+        genre=_joined(found.get("genre")),
+        year=_year(found),
         isrc=_clean(found.get("isrc")),
         musicbrainz_trackid=_clean(next(filter(None, track_ids), None)),
     )
@@ -140,8 +148,8 @@ def read_tag(path: PathLike, name: str) -> str | None:
     ----------
     path : path-like
     name : str
-        ``title``, ``artist``, ``album``, ``isrc``, ``musicbrainz_trackid``, or the tag's name in
-        the file, in lower case: ``catalog_number``, ``acoustid_id``.
+        ``title``, ``artist``, ``album``, ``genre``, ``year``, ``isrc``, ``musicbrainz_trackid``,
+        or the tag's name in the file, in lower case: ``catalog_number``, ``acoustid_id``.
 
     Returns
     -------
@@ -149,8 +157,8 @@ def read_tag(path: PathLike, name: str) -> str | None:
         Cleaned as in `read_tags`; None if the file has no such tag or cannot be read.
     """
     if name in SongTags.__slots__:
-        value: str | None = getattr(read_tags(path), name)
-        return value
+        value = getattr(read_tags(path), name)
+        return None if value is None else str(value)
     found = _fields(path)
     return _clean(found.get(name) or found.get(name.replace("_", " ")))
 
@@ -222,6 +230,19 @@ def _clean(value: object) -> str | None:
     # Line breaks and tabs become spaces; other control characters are removed.
     spaced = " ".join(first[: 4 * MAX_CHARACTERS].split())
     return "".join(c for c in spaced if c.isprintable())[:MAX_CHARACTERS].strip() or None
+
+
+def _joined(value: object) -> str | None:
+    """Return all values of a field as one line of text, each once."""
+    found = map(_clean, value if isinstance(value, list) else [value])
+    return "; ".join(dict.fromkeys(filter(None, found)))[:MAX_CHARACTERS] or None
+
+
+def _year(found: Mapping[str, object]) -> int | None:
+    """Return the year of a date, such as ``1977-05-01``; None for what is no year."""
+    text = _clean(found.get("year") or found.get("date")) or ""
+    year = re.search(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)", text, re.ASCII)
+    return int(year[0]) if year else None
 
 
 def musicbrainz_ufid(file: BinaryIO) -> str | None:

@@ -108,7 +108,7 @@ class KnownFailure:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """Work of a run, with each song in exactly one of the lists.
 
@@ -118,6 +118,8 @@ class Plan:
         Songs to open: new, changed, moved, retagged or to be retried; and inaccessible places.
     unchanged : list of Source
         Songs to skip.
+    retagged : list of Source
+        Unchanged songs whose tags are read again, without decoding, for columns that are new.
     relabelled : list of (Source, KnownSong)
         The same file under another id: its row is copied without opening the file.
     failed_before : list of Source
@@ -128,6 +130,7 @@ class Plan:
     unchanged: list[Source] = field(default_factory=list)
     relabelled: list[tuple[Source, KnownSong]] = field(default_factory=list)
     failed_before: list[Source] = field(default_factory=list)
+    retagged: list[Source] = field(default_factory=list)
 
 
 def plan_run(

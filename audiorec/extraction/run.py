@@ -21,9 +21,9 @@ config, an older store  ──prepare──▶  Extractor, StoreMetadata
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -52,7 +52,7 @@ from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.parquet import open_checked
 from audiorec.store.recordings import update_links
-from audiorec.store.schema import Kind, StoreMetadata, feature_column
+from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_column
 
 
 def place_columns(source: Source) -> dict[str, Any]:
@@ -60,10 +60,11 @@ def place_columns(source: Source) -> dict[str, Any]:
     return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
 
 
-def tag_columns(tags: SongTags) -> dict[str, Any]:
-    """Return the columns of a file's tags."""
-    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
-    return {name: getattr(tags, name) for name in names}
+def tag_columns(tags: SongTags, also: Collection[str]) -> dict[str, Any]:
+    """Return the columns of a file's tags, with those of `TAGS` that the store has."""
+    found = asdict(tags)
+    found[GENRE_TAG] = found.pop("genre")
+    return {name: value for name, value in found.items() if name not in TAGS or name in also}
 
 
 def heard_columns(song: Song) -> dict[str, Any]:
@@ -71,8 +72,8 @@ def heard_columns(song: Song) -> dict[str, Any]:
     return {**song.attributes, **song.lists}
 
 
-def extracted_row(source: Source, song: Song) -> dict[str, Any]:
-    """Return a song's row in ``vecs.parquet``."""
+def extracted_row(source: Source, song: Song, tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a song's row in ``vecs.parquet``; `tags` as from `tag_columns`."""
     info = song.info
     return {
         **place_columns(source),
@@ -88,7 +89,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
         "codec": info.codec,
         "decoder": info.decoder,
         "packet_errors": info.packet_errors,
-        **tag_columns(song.tags),
+        **tags,
         **heard_columns(song),
     }
 
@@ -111,6 +112,7 @@ def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]
     }
 
 
+TAGS_BY = "tags 1"  # how genre and year are read
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 
 
@@ -139,7 +141,11 @@ def prepare(
     attributes = attributes and metadata.attributes == stored.attributes
     sound = sound and metadata.sound_id == stored.sound_id
     kept = replace(
-        metadata, attributes=stored.attributes, lists=stored.lists, sound_id=stored.sound_id
+        metadata,
+        attributes=stored.attributes,
+        tags=stored.tags,
+        lists=stored.lists,
+        sound_id=stored.sound_id,
     )
     return Extractor(replace(config, attributes=attributes, sound=sound)), kept
 
@@ -159,6 +165,7 @@ def run_metadata(
         weights=tuple(extractor.weights_with(names)),
         features={feature_column(name): extractor.networks.width(name) for name in names},
         attributes=extractor.attributes,
+        tags=dict.fromkeys(TAGS, TAGS_BY),
         lists=extractor.lists,
         sound_id=extractor.sound_id,
         packages={name: version_of(name) for name in PACKAGES},
@@ -345,7 +352,7 @@ class _Extraction:
             self.journal.append_copy(song.content_hash, place_columns(source))
         self.report.relabelled += len(plan.relabelled)
         moved = {song.content_hash for _, song in plan.relabelled}
-        moved |= self._work(plan.todo)
+        moved |= self._work([*plan.todo, *plan.retagged])
         if self.report.stopped is None:
             with self._writing():
                 dropped = self._dropped(sources, moved)
@@ -422,7 +429,7 @@ class _Extraction:
         """Write an answer to the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
         if isinstance(answer.value, KnownContent):  # its vector is copied
-            columns = {**place_columns(source), **tag_columns(answer.value.tags)}
+            columns = {**place_columns(source), **self._tags(answer.value.tags)}
             self.journal.append_copy(answer.value.content_hash, columns)
             if self._is_copy(source, answer.value.content_hash):
                 self.report.copies += 1
@@ -441,19 +448,15 @@ class _Extraction:
     def _record_song(
         self, source: Source, song: Song, told: Callable[..., SongOutcome]
     ) -> SongOutcome:
-        scores, features = song.series, song.features
+        scores, features, tags = song.series, song.features, self._tags(song.tags)
         with self._writing():
             if song.content_hash in self.known:  # scores, features or columns were missing
-                columns = {
-                    **place_columns(source),
-                    **tag_columns(song.tags),
-                    **heard_columns(song),
-                }
+                columns = {**place_columns(source), **tags, **heard_columns(song)}
                 self.journal.append_copy(
                     song.content_hash, columns, scores=scores, features=features
                 )
             else:
-                row = extracted_row(source, song) | self._at("extracted_at")
+                row = extracted_row(source, song, tags) | self._at("extracted_at")
                 self.journal.append_song(row, scores=scores, features=features)
         status, audio_s = str(song.info.status), song.info.duration_s
         self.report.count(status, audio_s)
@@ -462,6 +465,9 @@ class _Extraction:
         by_class = dict(zip(song.series.classes, means, strict=True))
         self.report.scores.add(by_class, album=song.tags.album or "")
         return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
+
+    def _tags(self, tags: SongTags) -> dict[str, Any]:
+        return tag_columns(tags, self.journal.metadata.tags)
 
     def _is_copy(self, source: Source, content_hash: str) -> bool:
         """Return whether the audio is known from another file that still exists."""
@@ -508,6 +514,8 @@ def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOption
     if not options.by_content:
         plan.todo.extend(source for source, _known_song in plan.relabelled)
         plan.relabelled.clear()
+    if journal and options.policy is Policy.UPGRADE and journal.lacks_tags:
+        plan.retagged, plan.unchanged = plan.unchanged, []
     return plan
 
 

@@ -28,8 +28,9 @@ from audiorec.search.stored_labels import stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import GENRE_TAG, Kind
 from audiorec.store.store import VectorStore
+from audiorec.tagger.genre_names import tagged_genre
 from audiorec.tagger.reading import GENRE, Reading, read_means, read_scores, voiced_share
 from audiorec.tagger.song_labels import SongLabels
 from audiorec.tagger.weights import MSD
@@ -96,6 +97,7 @@ def each_reading(
                 status=Status(song["status"]),
                 voiced=None if found is None else voiced_share(store.metadata.classes, found),
                 label=None if labels is None else SongLabels.shipped().label(labels, n),
+                tagged=tagged_genre(song.get(GENRE_TAG)),
             )
 
 
@@ -112,7 +114,8 @@ def reading_of(song: "Song") -> Reading:
     if labels.fits(song.series.classes) and "heard_tags" in lists:
         found = labels.of(lists["embedding"][None], lists["heard_tags"][None])
         label = labels.label(found.heard_long(np.array([len(song.series)])), 0)
-    return read_scores(song.series, song.info.status, label=label)
+    tagged = tagged_genre(song.tags.genre)
+    return read_scores(song.series, song.info.status, label=label, tagged=tagged)
 
 
 def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
@@ -183,8 +186,8 @@ class Readings(dict[str, Reading]):
         """Return a `pandas.DataFrame`, indexed by ``song_id``.
 
         Columns: for each head its class and that class's score (``genre``, ``genre_score``),
-        whether the genre is clear (``genre_clear``), ``styles``, ``voiced``, ``segments`` and
-        ``remark``.
+        whether the genre is clear (``genre_clear``), ``styles``, the file's own ``genre_tag``,
+        ``voiced``, ``segments`` and ``remark``.
 
         Raises
         ------
@@ -327,6 +330,7 @@ def _columns(reading: Reading) -> dict[str, Any]:
     if GENRE in reading.best:
         columns["genre_clear"] = reading.genre_clear
         columns["styles"] = " ".join(reading.styles)
+        columns["genre_tag"] = "" if reading.tagged is None else reading.tagged.text
     return {
         **columns,
         "voiced": reading.voiced,

@@ -50,6 +50,7 @@ from audiorec.search.questions import Choice as Choice
 from audiorec.search.questions import Compared as Compared
 from audiorec.search.questions import ExcludeOption as ExcludeOption
 from audiorec.search.questions import FindQuestion as FindQuestion
+from audiorec.search.questions import GenreFromOption as GenreFromOption
 from audiorec.search.questions import OneVersionOption as OneVersionOption
 from audiorec.search.questions import OnlyOption as OnlyOption
 from audiorec.search.questions import PathQuestion as PathQuestion

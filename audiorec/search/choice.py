@@ -11,8 +11,8 @@ highest of its version head; or if it is a jingle, shorter than three segments.
 *other*, status and length decide.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from audiorec.search.copies import Recordings, VersionsOf, best_of, recordings_o
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import (
     UNKNOWN,
-    Condition,
     excluding,
     matching,
     name_codes,
@@ -177,8 +176,12 @@ class Chooser:
         """
         store = self._store
         conditions = parse_conditions(choice.only) if choice.only is not None else ()
-        allowed = matching(store, conditions)
-        unmet = "" if allowed.any() else self._unmet(conditions)
+        meets = partial(matching, store, genre_from=choice.genre_from)
+        allowed = meets(conditions)
+        unmet = ""
+        if conditions and not allowed.any():
+            counts = [f"{int(meets([c]).sum())} meet {c}" for c in conditions]
+            unmet = f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
         excluded, idle = excluding(store, choice.exclude)
         allowed &= ~excluded
         if choice.exclude_ids:
@@ -201,12 +204,6 @@ class Chooser:
             idle=idle,
             unmet=unmet,
         )
-
-    def _unmet(self, conditions: Sequence[Condition]) -> str:
-        if not conditions:
-            return ""
-        counts = [f"{int(matching(self._store, [c]).sum())} meet {c}" for c in conditions]
-        return f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
 
     def copies(self, rows: Int64Array, *, one_version: bool = False) -> int:
         """Return how many further songs of the store are copies, or versions, of `rows`."""

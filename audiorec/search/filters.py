@@ -8,14 +8,17 @@
 ===============  ==================  ======================================================
 name             operators           value
 ===============  ==================  ======================================================
-a head           ``= !=``            a class: the likeliest one of the song
-style            ``= !=``            a style that is clear: ``disco``; ``""`` for none
+a head           ``= !=``            a class: the likeliest one of the song; ``genre`` is that
+                                     of the file's own tag where it names one
+style            ``= !=``            a style of the tag, or else one that is clear: ``disco``;
+                                     ``""`` for none
 a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
                                      ``jazz`` if no other head has one
 artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
-album                                ``""`` matches songs without one
+album, genre_tag                     ``""`` matches songs without one
 codec, status    ``= !=``            a value that occurs
 duration         all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
+year             all                 that of the tags
 bpm              all                 beats per minute, ``=`` and ``!=`` round to whole numbers
 key_confidence,  all                 from 0 to 1; so are bpm_confidence, tag_happy, tag_sad
 ...                                  and the like
@@ -54,9 +57,11 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
 from audiorec.runs.timing import punctual
+from audiorec.search.questions import GenreFrom
 from audiorec.search.stored_labels import stored_labels, with_labels
-from audiorec.store.schema import ATTRIBUTE, TEXT_ATTRIBUTES
+from audiorec.store.schema import ATTRIBUTE, GENRE_TAG, TAGS, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
+from audiorec.tagger.genre_names import STYLES, TaggedGenre, tagged_genre
 from audiorec.tagger.song_labels import SongLabels
 from audiorec.types import (
     SCALES,
@@ -70,22 +75,23 @@ from audiorec.types import (
     normalised_name,
 )
 
-BPM = "bpm"
+BPM, YEAR = "bpm", "year"
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def is_attribute(store: VectorStore, name: str) -> bool:
-    """Return whether a name is a tempo, key or mood column of the store.
+    """Return whether a name is a column of the store for tempo, key, mood, genre tag or year.
 
     Raises
     ------
     InputError
         If it names such a column but the store lacks it; the message says how to add it.
     """
-    if name in store.metadata.attributes:
+    columns = {**store.metadata.attributes, **store.metadata.tags}
+    if name in columns:
         return True
-    if ATTRIBUTE.fullmatch(name) and name not in store.metadata.classes:
-        there = ", ".join(sorted(store.metadata.attributes))
+    if (name in TAGS or ATTRIBUTE.fullmatch(name)) and name not in store.metadata.classes:
+        there = ", ".join(sorted(columns))
         raise InputError(
             f"{store.path}: has no column {name!r}; there are: {there}"
             if there
@@ -97,7 +103,7 @@ def is_attribute(store: VectorStore, name: str) -> bool:
 
 def numbers_of(store: VectorStore, name: str) -> Float64Array:
     """Return a numeric column: shape (n,), float64; NaN where a song's value is unknown."""
-    if name in TEXT_ATTRIBUTES:
+    if name in (*TEXT_ATTRIBUTES, GENRE_TAG):
         raise InputError(f"{name} is text: compare it with = or !=")
     values = [np.nan if v is None else v for v in store.column(name).to_pylist()]
     return np.asarray(values, np.float64)
@@ -125,7 +131,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
-DURATION, STYLE = "duration", "style"
+DURATION, STYLE, GENRE = "duration", "style", "genre"
 MAX_LETTERS = 10_000  # of all conditions together
 MAX_VALUES = 200  # of all conditions together
 WILDCARDS = "*?"
@@ -184,10 +190,14 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
+def matching(
+    store: VectorStore, conditions: Sequence[Condition], *, genre_from: GenreFrom = "tags"
+) -> BoolArray:
     """Return which songs meet all conditions: shape (n,), bool; all True for no conditions.
 
-    A song without an artist tag has no artist, so it meets ``artist!=Abba``.
+    A song without an artist tag has no artist, so it meets ``artist!=Abba``. `genre_from` says
+    where genres and styles come from: from the file's own tag where it names one, else from the
+    sound (``tags``); from the sound alone; or from either of both.
 
     Raises
     ------
@@ -203,7 +213,7 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
     ['piano/etude.flac', 'piano/prelude.flac']
     """
     mask = np.ones(len(store), np.bool_)
-    tests = _Tests(store)
+    tests = _Tests(store, genre_from)
     for condition in conditions:
         mask &= tests.meets(condition)
     return mask
@@ -327,8 +337,8 @@ def _written(text: str, pattern: re.Pattern[str]) -> str:
 class _Tests:
     """Evaluates conditions on one store, and caches what it reads."""
 
-    def __init__(self, store: VectorStore) -> None:
-        self.store = store
+    def __init__(self, store: VectorStore, genre_from: GenreFrom) -> None:
+        self.store, self.genre_from = store, genre_from
         self.heads: dict[str, list[str]] = {}
         for name in store.metadata.classes:
             head, _, label = name.partition("/")
@@ -378,24 +388,53 @@ class _Tests:
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
         wanted = [labels.index(value) for value in condition.values]
         best = with_labels(self.store, condition.name, self._means[:, columns].argmax(axis=1))
-        return _signed(condition, np.isin(best, wanted))
+        heard = np.isin(best, wanted)
+        fits = self._or_tags(condition, heard) if condition.name == GENRE else heard
+        return _signed(condition, fits)
 
     def _style(self, condition: Condition) -> BoolArray:
-        """Compare the styles that are clear; none are in a store without labels."""
+        """Compare the styles of tags, and those that are clear, if the store has labels."""
         _check_operator(condition)
         names, found = SongLabels.shipped().styles, stored_labels(self.store)
         clear = np.zeros((len(self.store), len(names))) if found is None else found.style_clear
+        known = {*names, *(STYLES if self._tagged[1] else ())}
         fits = np.zeros(len(self.store), np.bool_)
         for value in condition.values:
-            if value and value not in names:
-                there = ", ".join(names)
+            if value and value not in known:
+                there = ", ".join(sorted(known))
                 raise InputError(f"{condition}: unknown style {value!r}; there are: {there}")
-            fits |= clear[:, names.index(value)] > 0 if value else ~clear.any(axis=1)
-        return _signed(condition, fits)
+            if value in names:
+                fits |= clear[:, names.index(value)] > 0
+            elif not value:
+                fits |= ~clear.any(axis=1)
+        return _signed(condition, self._or_tags(condition, fits))
+
+    @cached_property
+    def _tagged(self) -> tuple[Int32Array, list[TaggedGenre]]:
+        """Return the codes of genre tags, and what each distinct one says; none if not asked."""
+        if self.genre_from == "sound" or GENRE_TAG not in self.store.metadata.tags:
+            return np.full(len(self.store), UNKNOWN, np.int32), []
+        codes, texts = text_codes(self.store, GENRE_TAG)
+        return codes, [tagged_genre(text) or TaggedGenre(text) for text in punctual(texts)]
+
+    def _or_tags(self, condition: Condition, heard: BoolArray) -> BoolArray:
+        """Let tags that name a genre or style decide; or let them add songs, if it is from both."""
+        codes, tagged = self._tagged
+        named = [one.styles if condition.name == STYLE else one.genres for one in tagged]
+        fits = [not set(names or ("",)).isdisjoint(condition.values) for names in named]
+        said, by_tag = (
+            np.asarray([*found, False], np.bool_)[codes]
+            for found in ([one.is_known for one in tagged], fits)
+        )
+        if self.genre_from == "both":
+            return heard | (said & by_tag)
+        return np.where(said, by_tag, heard)
 
     def _attribute(self, condition: Condition) -> BoolArray:
-        """Compare tempo, key or a mood; an unknown value meets only ``!=``."""
+        """Compare tempo, key, a mood, genre tag or year; an unknown value meets only ``!=``."""
         name = condition.name
+        if name == GENRE_TAG:
+            return self._text(condition)
         if name in TEXT_ATTRIBUTES:
             _check_operator(condition)
             codes, texts = text_codes(self.store, name)
@@ -404,9 +443,10 @@ class _Tests:
             ]
             fits = np.asarray([*(text in wanted for text in texts), False], np.bool_)
             return _signed(condition, fits[codes])
-        if name != BPM and condition.operator in ("=", "!="):
+        whole = {BPM: "beats per minute", YEAR: "a year"}
+        if name not in whole and condition.operator in ("=", "!="):
             raise InputError(f"{condition}: compare {name} with <, <=, > or >=")
-        expected = "beats per minute" if name == BPM else "a number from 0 to 1"
+        expected = whole.get(name, "a number from 0 to 1")
         return _number(condition, numbers_of(self.store, name), partial(_finite, expected=expected))
 
     def _text(self, condition: Condition) -> BoolArray:

@@ -11,13 +11,14 @@ Commands, the page and the servers all ask these questions. Importing this modul
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from audiorec.errors import InputError
 from audiorec.options import ADVANCED, chooses
 
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 Also = Literal["copies", "non-music"]
+GenreFrom = Literal["tags", "sound", "both"]
 OnlyOption = Annotated[
     str | None,
     chooses(
@@ -34,6 +35,14 @@ AlsoOption = Annotated[
     chooses(
         metavar="copies|non-music",
         help="Allow copies of a recording; allow speech, noise, silence and jingles.",
+        panel=ADVANCED,
+    ),
+]
+GenreFromOption = Annotated[
+    GenreFrom,
+    chooses(
+        metavar="tags|sound|both",
+        help="Genre and style in conditions: of a file's tags if they name one, else its sound.",
         panel=ADVANCED,
     ),
 ]
@@ -59,6 +68,9 @@ class Choice:
     ----------
     only : str, optional
         Conditions that every song must meet; `audiorec.search.filters` has the grammar.
+    genre_from : {"tags", "sound", "both"}
+        Where genres and styles in conditions come from: a file's own tag where it names one, else
+        the sound; the sound alone; or either of both.
     exclude : collection of str
         Songs to leave out: an id, part of an id, a folder (``live/``) or a glob.
     per_artist, per_album : int, optional
@@ -92,6 +104,7 @@ class Choice:
     ] = None
     also: AlsoOption = ()
     one_version: OneVersionOption = False
+    genre_from: GenreFromOption = "tags"
     exclude_ids: Collection[str] = ()
 
     def __post_init__(self) -> None:
@@ -100,6 +113,8 @@ class Choice:
                 raise InputError(f"{name} must be at least 1, or 0 for no limit, got {most}")
         if wrong := set(self.also) - {"copies", "non-music"}:
             raise InputError(f"also must be copies or non-music, got {min(wrong)!r}")
+        if self.genre_from not in get_args(GenreFrom):
+            raise InputError(f"genre_from must be tags, sound or both, got {self.genre_from!r}")
         if self.one_version and "copies" in self.also:
             raise InputError("one version and also copies contradict each other: choose one")
 

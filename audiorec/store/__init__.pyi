@@ -37,6 +37,7 @@ from audiorec.store.recordings import links_path as links_path
 from audiorec.store.recordings import update_links as update_links
 from audiorec.store.records import RECORD_FILES as RECORD_FILES
 from audiorec.store.records import RecordPart as RecordPart
+from audiorec.store.schema import GENRE_TAG as GENRE_TAG
 from audiorec.store.schema import Kind as Kind
 from audiorec.store.schema import StoreMetadata as StoreMetadata
 from audiorec.store.schema import schema_of as schema_of

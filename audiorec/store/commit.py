@@ -89,9 +89,9 @@ class ParquetPart:
         return len(self.file)
 
     @property
-    def lacks(self) -> bool:
-        """Whether a column is null in every row."""
-        return bool(self._lacking)
+    def lacks(self) -> frozenset[str]:
+        """Names of the columns that are null in every row."""
+        return frozenset(self._lacking)
 
     def table(self, columns: list[str]) -> Any:
         """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""

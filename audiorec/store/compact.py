@@ -484,7 +484,7 @@ def _check_same(first: Checked, other: Checked) -> None:
 
 def _bare_schema(metadata: StoreMetadata) -> Any:
     """Return the schema without the columns that a store may lack."""
-    bare = replace(metadata, attributes={}, lists={}, sound_id="")
+    bare = replace(metadata, attributes={}, tags={}, lists={}, sound_id="")
     return schema_of(bare).remove_metadata()
 
 
@@ -497,6 +497,7 @@ def _joint(files: Sequence[Checked]) -> StoreMetadata:
         first,
         features={k: v for metadata in all_of for k, v in sorted(metadata.features.items())},
         attributes=_union(metadata.attributes for metadata in all_of),
+        tags=_union(metadata.tags for metadata in all_of),
         lists=_union(metadata.lists for metadata in all_of),
         sound_id=max(metadata.sound_id for metadata in all_of),
         format_version=max(metadata.format_version for metadata in all_of),

@@ -60,7 +60,7 @@ from audiorec.store.records import (
     row_batch,
     score_values,
 )
-from audiorec.store.schema import LISTS, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import LISTS, TAGS, Kind, StoreMetadata, schema_of
 from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class Journal:
     def __init__(self, outputs: Outputs, metadata: StoreMetadata, folder: RunFolder | None) -> None:
         self.outputs = outputs
         self._paths = {kind: real_target(path, kind) for kind, path in outputs.paths().items()}
+        self.metadata = metadata
         self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
         sequence = pa.field(SEQUENCE, pa.int64(), nullable=False)
         self._schemas = {k: schema_of(m).append(sequence) for k, m in self._metadata.items()}
@@ -180,8 +181,14 @@ class Journal:
         for mark in self._metadata[kind].marks:
             heard = [part.table([mark]).column(mark).is_valid().to_pylist() for part in parts]
             places = {name: at for name, at in places.items() if heard[at[0]][at[1]]}
-        lacks = [isinstance(part, ParquetPart) and part.lacks for part in parts]
+        lacks = [isinstance(part, ParquetPart) and bool(part.lacks - TAGS.keys()) for part in parts]
         return frozenset(name for name, (part, _row) in places.items() if not lacks[part])
+
+    @property
+    def lacks_tags(self) -> bool:
+        """Whether earlier output lacks columns of tags, which are read without decoding."""
+        parts = self._parts[Kind.VECTORS]
+        return any(isinstance(part, ParquetPart) and part.lacks & TAGS.keys() for part in parts)
 
     def append_song(
         self,
@@ -323,6 +330,7 @@ class Journal:
             theirs = replace(
                 file.metadata,
                 attributes={**file.metadata.attributes, **ours.attributes},
+                tags={**file.metadata.tags, **ours.tags},
                 lists={**file.metadata.lists, **ours.lists},
                 sound_id=ours.sound_id or file.metadata.sound_id,
             )

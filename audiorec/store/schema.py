@@ -43,6 +43,9 @@ TEXT_ATTRIBUTES = ("key", "scale")
 HEARD = "bpm_confidence"
 # Lists beside the vector, with the type of their numbers; null where a song was extracted without.
 LISTS = {"sound": "float32", "embedding": "float16", "heard_tags": "float16"}
+# Tags of the file that stores lack which were begun before them, with the type of each.
+GENRE_TAG = "genre_tag"
+TAGS = {GENRE_TAG: "text", "year": "int"}
 # One column of each group that a store may lack: null in a row that was made without the group.
 MARKS = (HEARD, "sound")
 # Columns of features.parquet other than the backbone outputs.
@@ -81,6 +84,8 @@ class StoreMetadata:
     attributes : mapping of str to str
         Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty in a store
         of vectors only.
+    tags : mapping of str to str
+        Which of `TAGS` ``vecs.parquet`` has, and how they were read.
     lists : mapping of str to int
         Which of `LISTS` ``vecs.parquet`` has, and their widths; empty in a store of vectors only.
     sound_id : str
@@ -105,6 +110,7 @@ class StoreMetadata:
     weights: tuple[Mapping[str, str], ...] = ()
     features: Mapping[str, int] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, int] = field(default_factory=dict)
     sound_id: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +132,8 @@ class StoreMetadata:
         _check(weights_good, "weights", "a list of objects of texts", self.weights)
         good = _are_texts(self.attributes) and all(map(ATTRIBUTE.fullmatch, self.attributes))
         _check(good, "attributes", "columns of attributes", self.attributes)
+        good = _are_texts(self.tags) and self.tags.keys() <= TAGS.keys()
+        _check(good, "tags", f"ways to read {', '.join(TAGS)}", self.tags)
         good = _are_widths(self.lists) and self.lists.keys() <= LISTS.keys()
         _check(good, "lists", f"widths of {', '.join(LISTS)}", self.lists)
         good = isinstance(self.sound_id, str) and bool(self.sound_id) >= ("sound" in self.lists)
@@ -136,9 +144,9 @@ class StoreMetadata:
 
     @property
     def optional(self) -> dict[str, str]:
-        """The columns that a store of vectors only lacks, and what made each."""
+        """The columns that a store may lack, and what made each."""
         made = {name: f"{width} of {self.sound_id}" for name, width in self.lists.items()}
-        return {**self.attributes, **made}
+        return {**self.attributes, **self.tags, **made}
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -183,7 +191,7 @@ class StoreMetadata:
     def to_json(self) -> str:
         """Return the metadata as one line of JSON, keys sorted, without what a store lacks."""
         content = asdict(self)
-        for name in ("attributes", "lists", "sound_id"):
+        for name in ("attributes", "tags", "lists", "sound_id"):
             if not content[name]:
                 content.pop(name)
         return json.dumps(content, sort_keys=True, allow_nan=False)
@@ -246,6 +254,7 @@ def schema_of(metadata: StoreMetadata) -> Any:
             name: types["text" if name in TEXT_ATTRIBUTES else "float"]
             for name in metadata.attributes
         }
+        kinds |= {name: types[TAGS[name]] for name in metadata.tags}
         kinds |= {name: list_type(name) for name in metadata.lists}
         columns[-2:-2] = [pa.field(name, kind) for name, kind in sorted(kinds.items())]
     if metadata.kind == Kind.FEATURES:

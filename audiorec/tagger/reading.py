@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from audiorec.files.visible import visible
-from audiorec.tagger.song_labels import SongLabel, SongLabels
+from audiorec.tagger.genre_names import TaggedGenre
+from audiorec.tagger.song_labels import CLEAR_SEGMENTS, SongLabel, SongLabels
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
@@ -26,7 +27,7 @@ PERHAPS = "perhaps not music"
 FIRST = 3  # classes shown for a head with more than `FEW`
 FEW = 4
 TWO = 2  # genres that an unclear song may have
-GENRE, UNCLEAR = "genre", "unclear"
+GENRE, UNCLEAR, SHORT = "genre", "unclear", "too short to tell"
 EVEN = 0.5  # from this score on, "not music" outweighs all music classes together
 
 
@@ -50,6 +51,8 @@ class Reading:
         answer of a head of your own, of which nobody measured when it is right.
     label : SongLabel or None
         Genre and styles of the whole song; None if they are not known or would not be reliable.
+    tagged : TaggedGenre or None
+        What the file's own genre tag says; None without one.
     """
 
     best: Mapping[str, str | None]
@@ -59,6 +62,7 @@ class Reading:
     remark: str = ""
     genre_clear: bool | None = None
     label: SongLabel | None = None
+    tagged: TaggedGenre | None = None
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -76,7 +80,7 @@ class Reading:
         """Return the genre as plain values; empty for a song without one.
 
         Keys: ``words`` (`genre_words`), ``clear``, ``likely`` (probabilities of the first three
-        genres and styles), ``styles``.
+        genres and styles), ``styles``; `tag_facts` has the file's own.
         """
         if not self.genre_words:
             return {}
@@ -88,11 +92,31 @@ class Reading:
             "styles": list(self.styles),
         }
 
+    def tag_facts(self) -> dict[str, Any]:
+        """Return the file's own genre as plain values; empty without a tag.
+
+        Keys: ``text``, ``genres`` and ``styles`` that it names, ``agrees``.
+        """
+        if self.tagged is None:
+            return {}
+        named = {name: list(getattr(self.tagged, name)) for name in ("genres", "styles")}
+        return {"text": self.tagged.text, **named, "agrees": self.tag_agrees}
+
+    @property
+    def tag_agrees(self) -> bool | None:
+        """Whether the file's own genre is what is heard; None if one of the two says nothing."""
+        if self.tagged is None or self.label is None:
+            return None
+        said = {*self.tagged.genres, *self.label.likely.keys() & set(self.tagged.styles)}
+        heard = self.styles or (self.label.genre,) * bool(self.genre_clear)
+        return not said.isdisjoint(heard) if said and heard else None
+
     @property
     def genre_words(self) -> str:
         """What to call the song: ``jazz``, or ``unclear: blues or rock``; empty without a genre.
 
-        Just ``unclear`` if it is rather none of the genres and styles.
+        Just ``unclear`` if it is rather none of the genres and styles; ``too short to tell: blues
+        or rock`` if less than 20 s were heard, of which nothing is clear.
 
         Examples
         --------
@@ -111,7 +135,9 @@ class Reading:
         if not first or self.genre_clear is not False:
             return "".join(first[:1])
         rather_none = sum(self.likely.values()) < EVEN
-        return UNCLEAR if rather_none else f"{UNCLEAR}: {' or '.join(first)}"
+        is_short = self.label is not None and self.segments < CLEAR_SEGMENTS
+        why = SHORT if is_short else UNCLEAR
+        return why if rather_none else f"{why}: {' or '.join(first)}"
 
     def __repr__(self) -> str:
         """Return a summary in one line."""
@@ -130,7 +156,11 @@ class Reading:
 
 
 def read_scores(
-    series: ScoreSeries, status: Status = Status.OK, *, label: SongLabel | None = None
+    series: ScoreSeries,
+    status: Status = Status.OK,
+    *,
+    label: SongLabel | None = None,
+    tagged: TaggedGenre | None = None,
 ) -> Reading:
     """Interpret a score series.
 
@@ -142,6 +172,8 @@ def read_scores(
         Status of the audio.
     label : SongLabel, optional
         Genre and styles of the whole song.
+    tagged : TaggedGenre, optional
+        What the file's own genre tag says.
 
     Examples
     --------
@@ -160,6 +192,7 @@ def read_scores(
         status=status,
         voiced=voiced_share(series.classes, series.scores),
         label=label,
+        tagged=tagged,
     )
 
 
@@ -171,6 +204,7 @@ def read_means(
     status: Status = Status.OK,
     voiced: float | None = None,
     label: SongLabel | None = None,
+    tagged: TaggedGenre | None = None,
 ) -> Reading:
     """Interpret the mean scores of a song, shape (H,), as stored in its vector.
 
@@ -206,6 +240,7 @@ def read_means(
         remark=remark,
         genre_clear=clear,
         label=label,
+        tagged=tagged,
     )
 
 

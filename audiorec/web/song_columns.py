@@ -100,8 +100,8 @@ class SongColumns:
 
     @cached_property
     def own_columns(self) -> list[str]:
-        """Columns that the user added to the store, and tempo, key and moods if it has them."""
-        usual = set(schema_of(replace(self.library.metadata, attributes={})).names)
+        """Columns that the user added to the store, and those that not every store has."""
+        usual = set(schema_of(replace(self.library.metadata, attributes={}, tags={})).names)
         first = self.library.rows([0])[0] if len(self.library) else {}
         return [name for name in first if name not in usual]
 

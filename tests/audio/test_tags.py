@@ -13,6 +13,7 @@ from audiorec.audio.tags import (
     MAX_FRAME_BYTES,
     SongTags,
     musicbrainz_ufid,
+    read_tag,
     read_tags,
 )
 
@@ -165,3 +166,27 @@ def test_a_text_frame_wins_and_a_file_shows_its_id(tmp_path):
     mp3(tmp_path / "b.mp3")
     prepend(tmp_path / "b.mp3", tag(4, frame(4, OWNED), frame(4, text, b"TXXX")))
     assert read_tags(tmp_path / "b.mp3").musicbrainz_trackid == "the other"
+
+
+@pytest.mark.parametrize(
+    ("tags", "genre", "year"),
+    [
+        ({"genre": "Hip-Hop", "date": "1998-05-01"}, "Hip-Hop", 1998),
+        ({"genre": "Soul;Funk", "date": "01.05.1977"}, "Soul;Funk", 1977),
+        ({"genre": "\x07 \n", "date": "unknown"}, None, None),
+        ({"date": "198"}, None, None),
+        ({"date": "20250101"}, None, None),  # as digits it may be anything
+    ],
+)
+def test_genre_and_year(tmp_path, tags, genre, year):
+    path = tmp_path / "song.opus"
+    encode(path, rate=48_000, codec="libopus", container="ogg", tags={"title": "a", **tags})
+    found = read_tags(path)
+    assert (found.genre, found.year) == (genre, year)
+    assert read_tag(path, "year") == (None if year is None else str(year))
+
+
+def test_several_genres_are_kept(tmp_path):
+    mp3(tmp_path / "a.mp3")
+    prepend(tmp_path / "a.mp3", id3v2(5_000, title="a", genre="Rock\0Blues\0Rock"))
+    assert read_tags(tmp_path / "a.mp3").genre == "Rock; Blues"

@@ -6,9 +6,10 @@ import json
 
 import pytest
 from command import run_command
-from made_labels import add_labels, use_hand_head
+from made_labels import add_genre_tags, add_labels, use_hand_head
 from made_library import series, song, write_library
 
+TAGGED = ("Free Jazz", None, "Rock\x1b[2J")
 SONGS = {
     "a jazz": {"jazz": 0.9},
     "b either": {"metal": 0.5, "pop": 0.45},
@@ -77,3 +78,56 @@ def test_without_scores_nothing_is_said_of_a_part(run, tmp_path):
     code, out, _ = run("info", "jazz")
     assert (code, "most itself" in out) == (0, False)
     assert "genre: jazz (jazz 1.00" in out
+
+
+@pytest.fixture
+def run_tagged(run, tmp_path):
+    add_genre_tags(tmp_path / "vecs.parquet", TAGGED)
+    return run
+
+
+def test_the_genre_of_the_file_stands_beside(run_tagged):
+    _, out, _ = run_tagged("classify", "--json")
+    tags = [one["genre_tag"] for one in json.loads(out)["songs"]]
+    assert tags == [
+        {"text": "Free Jazz", "genres": ["jazz"], "styles": [], "agrees": True},
+        None,
+        {"text": "Rock\x1b[2J", "genres": ["rock"], "styles": [], "agrees": False},
+    ]
+    _, out, _ = run_tagged("classify", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["tag_agrees"] for row in rows] == ["True", "", "False"]
+    assert rows[0]["genre_tag"] == "Free Jazz"
+    assert "\x1b" not in out
+
+
+def test_a_terminal_marks_tags_that_differ(run, tmp_path, monkeypatch):
+    add_genre_tags(tmp_path / "vecs.parquet", ["Rock", None, "Disco"])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "140")
+    _, out, _ = run("classify")
+    assert "≠ Rock" in out
+    assert "≠ Disco" not in out
+
+
+def test_info_names_songs_whose_tag_differs(run, tmp_path):
+    add_genre_tags(tmp_path / "vecs.parquet", ["Rock", "Polka", "Disco"])
+    _, out, _ = run("info", "--json")
+    document = json.loads(out)
+    assert document["genre_tags"] == {"songs": 3, "not_understood": 1, "agree": 1, "differ": 1}
+    assert document["genre_tags_that_differ"] == ["a jazz: tagged Rock, sounds jazz"]
+    _, out, _ = run("info", "a jazz")
+    assert "genre tag: Rock, which is not how it sounds" in out
+    assert "year: 1998" in out
+
+
+def test_a_short_song_is_said_to_be_short(run, tmp_path, monkeypatch):
+    rows = [song(name, series(n, segments=6)) for n, name in enumerate(SONGS)]
+    write_library(tmp_path, rows, scores=True)
+    add_labels(tmp_path / "vecs.parquet", list(SONGS.values()))
+    _, out, _ = run("info", "jazz")
+    assert "genre: too short to tell: jazz or" in out
+    _, out, _ = run("classify", "--json")
+    found = json.loads(out)["songs"]
+    assert [one["genre_clear"] for one in found] == [False] * 3
+    assert found[1]["genre_words"] == "too short to tell: metal or pop"

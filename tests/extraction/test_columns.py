@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from made_pulses import RATE, cadence, pulse
 from made_songs import write_song
+from odd_files import encode, music
 
 import audiorec
 from audiorec.audio import attributes
@@ -21,7 +22,8 @@ from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview, r
 from audiorec.extraction.shards import ShardConfig, process_shard, read_shard
 from audiorec.library.library import open_store
 from audiorec.store.compact import compact
-from audiorec.store.schema import LISTS, StoreMetadata
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import LISTS, TAGS, StoreMetadata
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import shipped_sound
 
@@ -269,3 +271,74 @@ def test_only_known_lists_stand_in_the_metadata():
 def test_moods_are_those_of_the_backbone_that_the_heads_use():
     assert sorted(Extractor(WITH).attributes) == ATTRIBUTES
     assert (Extractor().attributes, Extractor().lists, Extractor().sound_id) == ({}, {}, "")
+
+
+def tagged(path, genre, *, seconds=4):
+    """Write a song with a genre and a year in its tags."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = {"title": path.stem, "genre": genre, "date": "1998-05-01"}
+    samples = music(seconds=seconds, rate=48_000)
+    encode(path, samples, 48_000, codec="libopus", container="ogg", tags=tags)
+
+
+def without_tags(path):
+    """Rewrite a store as one from before genre and year were kept."""
+    found = pq.read_table(path).drop_columns(list(TAGS))
+    about = StoreMetadata.from_json(found.schema.metadata[b"audiorec"])
+    write_table(path, found, replace(about, tags={}))
+
+
+def test_the_file_says_its_genre_and_its_year(tmp_path, out):
+    tagged(tmp_path / "music" / "a.opus", "Hip-Hop")
+    write_song(tmp_path / "music" / "b.wav", seed=1)
+    extract(tmp_path / "music", out)
+    store = open_store(out)
+    assert store.metadata.tags.keys() == TAGS.keys()
+    rows = [(row["genre_tag"], row["year"]) for row in store.rows([0, 1])]
+    assert rows == [("Hip-Hop", 1998), (None, None)]
+    tagged(tmp_path / "music" / "a.opus", "Rock")  # the same audio
+    report = extract(tmp_path / "music", out)
+    assert (report.reused, report.extracted) == (1, 0)
+    assert open_store(out).row("a.opus")["genre_tag"] == "Rock"
+
+
+def test_a_store_from_before_keeps_its_columns_until_tags_are_read_again(tmp_path, out):
+    music = tmp_path / "music"
+    tagged(music / "a.opus", "Jazz")
+    extract(music, out)
+    without_tags(out)
+    before = pq.read_table(out)
+    tagged(music / "b.opus", "Rock", seconds=5)
+    assert extract(music, out).extracted == 1
+    assert pq.read_schema(out).names == before.column_names
+    options = RunOptions(jobs=1, policy=Policy.UPGRADE)
+    plan = preview(find_songs([music]), make_outputs(out), config=WITH, options=options)
+    assert (len(plan.todo), len(plan.retagged), len(plan.unchanged)) == (0, 2, 0)
+    report = upgrade(music, out)
+    assert (report.extracted, report.reused) == (0, 2)  # no song is decoded
+    assert open_store(out).column("genre_tag").to_pylist() == ["Jazz", "Rock"]
+    assert pq.read_table(out).select(before.column_names).slice(0, 1).equals(before)
+    assert upgrade(music, out).unchanged == 2
+
+
+def test_stores_with_and_without_genre_tags_are_joined(tmp_path, out):
+    tagged(tmp_path / "one" / "a.opus", "Jazz")
+    extract(tmp_path / "one", out)
+    old = tmp_path / "old.parquet"
+    tagged(tmp_path / "two" / "b.opus", "Rock", seconds=5)
+    extract(tmp_path / "two", old)
+    without_tags(old)
+    assert compact([out, old], tmp_path / "both.parquet") == 2
+    store = open_store(tmp_path / "both.parquet")
+    assert store.column("genre_tag").to_pylist() == ["Jazz", None]
+    assert not verify(store.path).problems
+
+
+def test_only_known_tags_stand_in_the_metadata():
+    made = StoreMetadata(
+        kind="vectors", extractor_id="a", classes=("g/jazz",), tags={"year": "x"}
+    ).to_json()
+    assert StoreMetadata.from_json(made).tags == {"year": "x"}
+    for bad in ('{"vector": "x"}', '{"title": "x"}', '["year"]', '{"year": 1}'):
+        with pytest.raises(StoreError, match="tags"):
+            StoreMetadata.from_json(made.replace('{"year": "x"}', bad))

@@ -98,9 +98,10 @@ def test_a_frame():
     needs("pandas")
     frame = Readings([("a.mp3", reading()), ("b.mp3", reading(remark="silent"))]).to_pandas()
     assert frame.index.tolist() == ["a.mp3", "b.mp3"]
-    assert list(frame.columns) == (
-        "version version_score genre genre_score genre_clear styles voiced segments remark".split()
-    )
+    assert list(frame.columns) == [
+        *"version version_score genre genre_score genre_clear styles genre_tag".split(),
+        *"voiced segments remark".split(),
+    ]
     assert frame.loc["a.mp3", "genre_score"] == 0.5
     assert frame["genre"].isna().tolist() == [False, True]
     assert Readings().to_pandas().empty

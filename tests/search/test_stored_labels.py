@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
-from made_labels import add_labels, use_hand_head
+from made_labels import add_genre_tags, add_labels, use_hand_head
 from made_library import series, song, write_library
 from made_sound import add_lists
 
 from audiorec.errors import InputError
+from audiorec.library.library import open_store
 from audiorec.library.readings import readings
 from audiorec.search.atlas import top_classes
 from audiorec.search.filters import matching, parse_conditions
+from audiorec.search.questions import Choice
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.store import VectorStore
 
@@ -104,3 +106,66 @@ def test_no_song_of_a_store_without_labels_has_a_style(path):
 def test_the_map_and_the_page_name_the_same_genre(store):
     names, numbers = top_classes(store)["genre"]
     assert [names[n] for n in numbers] == ["jazz", "metal", "jazz", "metal"]
+
+
+TAGGED = ("Heavy Metal", "Zydeco", None, "Soul/Disco")  # beside jazz, metal, disco, metal by sound
+
+
+@pytest.fixture
+def tagged(store, path):
+    return VectorStore.open(add_genre_tags(path, TAGGED))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "tags", "sound", "both"),
+    [
+        ("genre=metal", "ab", "bd", "abd"),
+        ("genre=jazz", "c", "ac", "ac"),
+        ("genre!=jazz", "abd", "bd", "bd"),
+        ("style=disco", "cd", "c", "cd"),
+        ('style=""', "ab", "abd", "abd"),
+        ("style=disco, genre!=jazz", "d", "", "d"),
+    ],
+)
+def test_tags_win_unless_asked(tagged, conditions, tags, sound, both):
+    for genre_from, meet in (("tags", tags), ("sound", sound), ("both", both)):
+        mask = matching(tagged, parse_conditions(conditions), genre_from=genre_from)
+        assert "".join(np.array(tagged.ids)[mask]) == meet, genre_from
+
+
+def test_styles_of_tags_are_known_where_there_are_tags(tagged, path, store):
+    mask = matching(tagged, parse_conditions("style=soul"))
+    assert np.array(tagged.ids)[mask].tolist() == ["d"]
+    with pytest.raises(InputError, match=r"unknown style 'soul'; there are: disco"):
+        matching(tagged, parse_conditions("style=soul"), genre_from="sound")
+
+
+@pytest.mark.parametrize(
+    ("condition", "meet"),
+    [
+        ("genre_tag=*metal", "a"),
+        ('genre_tag=""', "c"),
+        ("genre_tag!=zydeco", "acd"),
+        ("year=1998", "abcd"),
+        ("year<1990", ""),
+    ],
+)
+def test_tags_are_conditions_of_their_own(tagged, condition, meet):
+    mask = matching(tagged, parse_conditions(condition))
+    assert "".join(np.array(tagged.ids)[mask]) == meet
+
+
+def test_without_tags_their_columns_are_missed(store):
+    for condition in ("genre_tag=jazz", "year>1990"):
+        with pytest.raises(InputError, match=r"has no column '\w+'; add it: .*--upgrade"):
+            matching(store, parse_conditions(condition))
+
+
+def test_choices_say_where_genres_come_from(tagged, path):
+    library = open_store(path)
+    for genre_from, allowed in (("tags", "c"), ("sound", "ac"), ("both", "ac")):
+        choice = Choice(only="genre=jazz", genre_from=genre_from, also=("non-music",))
+        mask = library.chosen(choice).allowed
+        assert "".join(np.array(library.ids)[mask]) == allowed
+    with pytest.raises(InputError, match="genre_from must be tags, sound or both, got 'file'"):
+        Choice(genre_from="file")

@@ -115,6 +115,15 @@ def test_lists_of_version_3():
     assert store.rows([2])[0].keys().isdisjoint(store.metadata.lists)
 
 
+def test_a_store_with_tags_of_genre_and_year():
+    store = VectorStore.open(SAMPLES / "vecs-v3-tags.parquet")
+    assert store.metadata.tags == {"genre_tag": "tags 1", "year": "tags 1"}
+    assert store.column("genre_tag").to_pylist()[1:4] == ["古典音乐; Baroque", "Hip-Hop/Rap", None]
+    assert store.column("year").to_pylist() == [1998, None, 2003, 2020, 1977]
+    plain = VectorStore.open(SAMPLES / "vecs-v3.parquet")
+    assert store.table(plain.table().column_names).equals(plain.table())
+
+
 def test_version_2_and_3_are_joined(tmp_path):
     parts = [SAMPLES / "vecs-v3.parquet", SAMPLES / "vecs-v2.parquet"]
     out = tmp_path / "both.parquet"

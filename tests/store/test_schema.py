@@ -157,6 +157,10 @@ def test_feature_column():
 
 def test_json_has_all_fields(metadata):
     metadata = replace(
-        metadata, attributes={"bpm": "a method"}, lists={"sound": 2}, sound_id="a projection"
+        metadata,
+        attributes={"bpm": "a method"},
+        tags={"year": "a way"},
+        lists={"sound": 2},
+        sound_id="a projection",
     )
     assert set(json.loads(metadata.to_json())) == {f.name for f in fields(metadata)}

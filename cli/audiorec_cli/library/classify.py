@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 MODEL = "musicnn_msd"
 TOP = 3  # genres per song
 GENRE = "genre"
-GENRE_COLUMNS = ("genre_clear", "styles")
+GENRE_COLUMNS = ("genre_clear", "styles", "genre_tag", "tag_agrees")
+TAG_WIDTH = 12
 UNCLEAR_WIDTH = 22  # of "unclear: blues or rock"; longer ones fold
 REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
 SONG_WIDTH = 40
@@ -83,9 +84,10 @@ def classify(
 ) -> None:
     """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
-    A genre that is not sure is shown as "unclear: blues or rock". Songs of the store are not
-    decoded. Silence, speech and songs under three segments get no genre. --tags prints the
-    backbone's own tags of a song, segment by segment, instead.
+    A genre that is not sure is shown as "unclear: blues or rock", or as "too short to tell" of
+    less than 20 s; the genre in a file's tags stands beside it, with ≠ if the two differ. Songs of
+    the store are not decoded. Silence, speech and songs under three segments get no genre. --tags
+    prints the backbone's own tags of a song, segment by segment, instead.
 
     Examples
     --------
@@ -221,6 +223,8 @@ def _genre(reading: "Reading") -> dict[str, Any]:
         "genre_clear": reading.genre_clear,
         "genre_likely": likely,
         "styles": list(reading.styles),
+        "genre_words": reading.genre_words,
+        "genre_tag": reading.tag_facts() or None,
     }
 
 
@@ -233,9 +237,13 @@ def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
         for name, shown in [(head, True), *((f"{head}_{n}", False) for n in _more(head))]:
             columns.append(Column(name, width=longest, word=WORD, shown=shown))
             columns.append(Column(f"{name}_score", "score", width=5, right=True, shown=shown))
+    # Of songs that are streamed a column is shown if the first song needs it.
+    tags = not widths or bool(reading and reading.tagged)
     columns += [
         Column("voiced", width=6, right=True),
-        *([Column(name, shown=False) for name in GENRE_COLUMNS] if has_genre else []),
+        *([Column(name, shown=False) for name in GENRE_COLUMNS[:2]] if has_genre else []),
+        *([Column("genre_tag", "tag", TAG_WIDTH, WORD, shown=tags)] if has_genre else []),
+        *([Column("tag_agrees", shown=False)] if has_genre else []),
         Column("segments", width=8, right=True, shown=False),
         Column("remark", width=REMARK_WIDTH, word=7),
     ]
@@ -259,8 +267,16 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
             row[-2 * count] = reading.genre_words
     # On a terminal `not music` is enough, without the explanation.
     remark = reading.remark.partition(":")[0] if sys.stdout.isatty() else reading.remark
-    genre = [reading.genre_clear, " ".join(reading.styles)] if GENRE in heads else []
+    genre = _beside(reading) if GENRE in heads else []
+    if genre and sys.stdout.isatty() and reading.tag_agrees is False:
+        genre[2] = f"≠ {genre[2]}"
     return [*row, reading.voiced, *genre, reading.segments, remark]
+
+
+def _beside(reading: "Reading") -> list[object]:
+    """Return the values of `GENRE_COLUMNS`."""
+    tag = "" if reading.tagged is None else reading.tagged.text
+    return [reading.genre_clear, " ".join(reading.styles), tag, reading.tag_agrees]
 
 
 def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
@@ -272,7 +288,7 @@ def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
     for song, _, reading in lines:
         values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
         best = [reading.best[h] or "" for h in heads]
-        genre = [reading.genre_clear, " ".join(reading.styles)] if beside else []
+        genre = _beside(reading) if beside else []
         row = [song, *best, *genre, reading.voiced, reading.segments, reading.remark, *values]
         out_lines(_csv_line(row))
 

@@ -228,7 +228,8 @@ def _say_lacking(
     _, upgraded = prepare(config, outputs, replace(options, policy=Policy.UPGRADE))
     if upgraded.optional != kept.optional:
         again = shlex.join([*command_line(), "--upgrade"])
-        say(f"note: {outputs.vectors} lacks sound, tempo or key of today; to add them: {again}")
+        lacking = "sound, tempo, key, genre tag or year"
+        say(f"note: {outputs.vectors} lacks {lacking} of today; to add them: {again}")
     for kind in (Kind.SCORES, Kind.FEATURES):
         if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
             path = default_path(outputs.vectors, kind)
@@ -334,6 +335,7 @@ def print_plan(
                 "schema": "audiorec/extract-plan/1",
                 "todo": len(todo),
                 "unchanged": len(plan.unchanged),
+                "retagged": len(plan.retagged),
                 "relabelled": len(plan.relabelled),
                 "failed_before": len(plan.failed_before),
                 "bytes": sum(max(source.size, 0) for source in todo),
@@ -351,6 +353,7 @@ def print_plan(
         "unchanged": len(plan.unchanged),
         "under a new id": len(plan.relabelled),
         "failed before": len(plan.failed_before),
+        "whose tags are read again": len(plan.retagged),
         "cannot be read": len(unseen),
     }
     say(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.options import argument
+from audiorec.store.schema import GENRE_TAG
 from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -21,6 +22,7 @@ STORED = (
     *("bytes", "vector_bytes", "row_groups", "verifiable", "columns_of_your_own", "songs_with"),
     *("source_rates", "source_channels", "duration_s", "extracted_at", "beside", "unfinished_run"),
 )
+MOST_DIFFERING = 20  # songs named whose genre tag is not what is heard
 UNVERIFIABLE = "damage: cannot be verified, as the file was written without digests"
 
 
@@ -136,6 +138,7 @@ def _describe(store: "Library") -> dict[str, Any]:
         **{name: value for name, value in inventory(store.path).items() if name in STORED},
         **_index(store),
         "copies": _copies(store),
+        **_genre_tags(store),
     }
 
 
@@ -145,6 +148,28 @@ def _copies(store: "Library") -> dict[str, int]:
     codes = recordings.codes[recordings.codes >= 0]
     further = len(codes) - len(set(codes.tolist()))
     return {"further": further, "not_compared": recordings.missing}
+
+
+def _genre_tags(store: "Library") -> dict[str, Any]:
+    """Count the genre tags, and name songs whose tag is not what is heard; empty without tags."""
+    if GENRE_TAG not in store.metadata.tags:
+        return {}
+    found = store.classify()
+    tagged = [one.tagged for one in found.values() if one.tagged]
+    differing = [song_id for song_id, one in found.items() if one.tag_agrees is False]
+    return {
+        "genre_tags": {
+            "songs": len(tagged),
+            "not_understood": sum(not tag.is_known for tag in tagged),
+            "agree": sum(one.tag_agrees is True for one in found.values()),
+            "differ": len(differing),
+        },
+        "genre_tags_that_differ": [
+            f"{song_id}: tagged {found[song_id].tag_facts()['text']}, "
+            f"sounds {found[song_id].genre_words}"
+            for song_id in differing[:MOST_DIFFERING]
+        ],
+    }
 
 
 def _index(store: "Library") -> dict[str, Any]:
@@ -189,8 +214,10 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
         head, _, label = name.partition("/")
         mean_scores.setdefault(head, {})[label] = round(float(value), 4)
     ordered = {h: dict(sorted(s.items(), key=lambda i: -i[1])) for h, s in mean_scores.items()}
-    facts = {"genre": store.classify(song_id).genre_facts(), **_part(store, song_id)}
+    reading = store.classify(song_id)
+    facts = {"genre": reading.genre_facts(), GENRE_TAG: reading.tag_facts() or None}
     document = {"schema": "audiorec/song/1", **store.row(song_id), **facts}
+    document |= _part(store, song_id)
     copies = store.copies_of(store.row_number(song_id))
     return {**document, "mean_scores": ordered, "copies": copies}
 
@@ -205,6 +232,12 @@ def _part(store: "Library", song_id: str) -> dict[str, Any]:
         return {}
     start, end = typical_part(file.series(song_id), duration_s=store.row(song_id)["duration_s"])
     return {"most_itself": {"start_s": start, "end_s": end}}
+
+
+def _tag(facts: Mapping[str, Any]) -> str:
+    """Format the file's own genre, and whether it is what is heard."""
+    says = {True: ", as it sounds", False: ", which is not how it sounds"}
+    return f"{cell(facts['text'])}{says.get(facts['agrees'], '')}"
 
 
 def _genre(facts: Mapping[str, Any]) -> str:
@@ -253,6 +286,7 @@ SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "claimed_s": ("duration by its header", duration),
     "loudness_lufs": ("loudness", "{:.1f} LUFS".format),
     "genre": ("genre", _genre),
+    GENRE_TAG: ("genre tag", _tag),
     "most_itself": ("most itself from", _span),
 }
 

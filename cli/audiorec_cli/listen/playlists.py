@@ -11,6 +11,7 @@ from audiorec.search.questions import (
     Choice,
     Compared,
     ExcludeOption,
+    GenreFromOption,
     OneVersionOption,
     OnlyOption,
 )
@@ -52,6 +53,7 @@ def playlists(
     by: Compared = "auto",
     also: AlsoOption = (),
     one_version: OneVersionOption = False,
+    genre_from: GenreFromOption = "tags",
     absolute: Annotated[
         bool, chooses("--absolute", help="Use absolute paths, not relative ones.", panel=ADVANCED)
     ] = False,
@@ -83,7 +85,13 @@ def playlists(
         store,
         size=size,
         by=by,
-        choice=Choice(only=only, exclude=exclude, also=also, one_version=one_version),
+        choice=Choice(
+            only=only,
+            exclude=exclude,
+            also=also,
+            one_version=one_version,
+            genre_from=genre_from,
+        ),
         earlier=earlier,
     )
     written = write_lists(divided, output, absolute=absolute) if output is not None else None

@@ -14,9 +14,10 @@ versions taken for one, and copies that stand together in the lists near each so
 
     python benchmarks/eval_duplicates.py size STORE [--songs 100000]
 
-What it costs to look for copies in a store of that many songs: those of STORE, each many times,
-changed a little more than copies are, with lengths drawn from those of songs. One JSON line:
-seconds for all at once, and for 1, 10 and 100 new ones.
+What it costs to look for copies in a store of that many songs by 8,000 artists: those of STORE,
+each many times, changed a little more than copies are, with lengths drawn from those of songs. One
+JSON line: CPU seconds to compare all at once, then 1, 10, 100 new ones and none, with reading and
+writing of the file beside the store; and to read what is known, as each list does.
 
     python benchmarks/eval_same_song.py MUSIC --work WORK     makes the audio and the stores
     python benchmarks/eval_duplicates.py parts WORK
@@ -48,6 +49,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import av
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import soundfile
 import soxr
@@ -59,18 +61,20 @@ from sound_data import JUDGED
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.pipeline import ExtractorConfig
 from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.files.tables import write_plain
 from audiorec.library.library import Library
 from audiorec.recall.judging.judge import Cost, peak_bytes
 from audiorec.search.duplicates import find_duplicates
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.parquet import write_table
-from audiorec.store.recordings import find_links, update_links
+from audiorec.store.recordings import links_path, read_links, update_links
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, list_type
 from audiorec.tagger.vectors import shipped_sound
 
 T = TypeVar("T")
 LENGTH_S = 30.0
 LATER_S = 2
+ARTISTS = 8_000  # of a store that is measured
 SONGS, COPIED, VERSIONS = 300, 40, 24
 KINDS = ("mp3", "mp3 low", "vorbis", "opus", "aac", "quiet", "rate", "later", "lead", "band")
 SUFFIX = {"mp3": ".mp3", "mp3 low": ".mp3", "vorbis": ".ogg", "opus": ".opus", "aac": ".m4a"}
@@ -263,6 +267,8 @@ def repeated(store: Library, path: Path, songs: int) -> Library:
     columns = {
         "song_id": pa.array([f"{n:07}" for n in range(songs)]),
         "content_hash": pa.array([f"{n:032x}" for n in range(songs)]),
+        "title": pa.array([f"Song {n} (remastered)" for n in range(songs)]),
+        "artist": pa.array([f"Artist {n}" for n in rng.integers(0, ARTISTS, songs)]),
         "duration_s": pa.array(np.clip(rng.normal(230, 70, songs), 30, 900), pa.float32()),
         "embedding": list_column("embedding", embedding.astype(np.float16)),
         "sound": list_column("sound", shipped_sound().project(embedding)),
@@ -281,15 +287,28 @@ def list_column(name: str, values: Any) -> Any:
 
 
 def costs(store: Library) -> dict[str, object]:
-    """Return the CPU seconds and peak of memory of comparing all songs, and a few new ones."""
+    """Return the CPU seconds and peak of memory of comparing all songs, a few new ones and none."""
     found: dict[str, object] = {"songs": len(store)}
-    for name, count in (("all", len(store)), ("1", 1), ("10", 10), ("100", 100)):
+    for name, count in (("all", len(store)), ("1", 1), ("10", 10), ("100", 100), ("0", 0)):
+        if count < len(store):
+            forget(store, np.arange(0, len(store), len(store) // count) if count else [])
         cost = Cost.started()
-        links = find_links(store, np.arange(0, len(store), len(store) // count))
+        assert update_links(store.path) == count
         found[f"cpu_s_{name}"] = round(cost.lap(), 2)
         found[f"peak_mb_{name}"] = round(peak_bytes() / 1e6)
-        found[f"links_{name}"] = len(links.pairs)
-    return found
+    cost = Cost.started()
+    links = read_links(store)
+    assert links is not None
+    return {**found, "cpu_s_to_read": round(cost.lap(), 2), "links": len(links.pairs)}
+
+
+def forget(store: Library, rows: Sequence[int]) -> None:
+    """Take some audio out of the file beside a store, as if it were new."""
+    path = links_path(store.path)
+    table = pq.read_table(path)
+    hashes = store.column("content_hash").take(pa.array(rows, pa.int64())).combine_chunks()
+    ends = (pc.is_in(table[name], value_set=hashes) for name in ("content_hash", "copy_hash"))
+    write_plain(path, table.filter(pc.invert(pc.or_(*ends))))
 
 
 def joined(work: Path, name: str, folder: Path) -> Path:

@@ -32,10 +32,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.distribution import created_by
 from audiorec.errors import StoreError
-from audiorec.files.arrow import arrow_array, string_array
+from audiorec.files.arrow import booleans, floats, integers, view
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.spec import fingerprint
@@ -48,7 +49,7 @@ from audiorec.types import (
     FloatArray,
     Int64Array,
     Status,
-    normalised_name,
+    name_numbers,
 )
 
 # Figures: docs/decisions/0057-one-recording-once.md and 0008-playlists-and-duplicates.md.
@@ -59,6 +60,7 @@ SOUND = 0.1  # largest 1 - similarity by sound
 ALIKE = 0.05  # largest distance of two embeddings
 NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13  # both, of two songs of one title and artist
 OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
+BY = ("hash", "sound")  # what audio was compared by
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are alike
 COMPARED = ("max", "min", "mean")
 FLOOR = 1e-4  # clips log-odds of scores near 0 and 1; the limits above depend on it
@@ -151,21 +153,18 @@ def update_links(vectors: Path) -> int:
         If the store is damaged, or the file cannot be written.
     """
     store = VectorStore.open(vectors)
-    hashes, rows, by = _audio(store)
-    before = _usable(store)
-    known = {} if before is None else dict(before.compared)
-    new = [n for n, one in enumerate(hashes) if known.get(one) != by[n]]
-    if before is not None and not new and len(known) == len(hashes):
+    audio, before = _Audio.of(store), _usable(store)
+    known = np.zeros(len(audio.rows), np.bool_) if before is None else audio.compared_in(before)
+    new = audio.rows[~known]
+    if before is not None and not len(new) and len(before.compared) == len(known):
         return 0
-    found = find_links(store, rows[np.asarray(new, np.int64)])
-    old = set(hashes) - {hashes[n] for n in new}  # and still there
-    names = store.column("content_hash").to_pylist()
-    links = [link for link in (before.links if before else ()) if old.issuperset(link[:2])]
-    links += [
-        (*sorted((names[a], names[b])), float(apart))
-        for (a, b), apart in zip(found.pairs.tolist(), found.distance.tolist(), strict=True)
-    ]
-    _write(store, dict(zip(hashes, by, strict=True)), sorted(set(links)))
+    found = find_links(store, new)
+    names = store.column("content_hash").take(integers(found.pairs.ravel())).to_pylist()
+    pairs = zip(names[::2], names[1::2], found.distance, strict=True)
+    links = [(min(a, b), max(a, b), float(apart)) for a, b, apart in pairs]
+    old = audio.hashes.take(integers(np.flatnonzero(known)))  # and still there
+    links += [] if before is None else before.links_between(old)
+    _write(store, audio, links)
     return len(new)
 
 
@@ -178,14 +177,13 @@ def read_links(store: VectorStore) -> Links | None:
     kept = _usable(store)
     if kept is None:
         return None
-    hashes, rows, by = _audio(store)
-    row_of = dict(zip(hashes, rows.tolist(), strict=True))
-    known = dict(kept.compared)
-    there = [link for link in kept.links if link[0] in row_of and link[1] in row_of]
+    audio = _Audio.of(store)
+    there = kept.links_between(audio.hashes)
+    ends = pa.array([end for *pair, _ in there for end in pair], pa.string())
     return Links(
-        pairs=_pairs([(row_of[a], row_of[b]) for a, b, _ in there]),
+        pairs=_pairs(audio.rows[view(pc.index_in(ends, value_set=audio.hashes), np.int32)]),
         distance=np.asarray([apart for *_, apart in there], np.float32),
-        missing=sum(known.get(one) != how for one, how in zip(hashes, by, strict=True)),
+        missing=int((~audio.compared_in(kept)).sum()),
     )
 
 
@@ -196,14 +194,14 @@ class LinksFile(NamedTuple):
     ----------
     about : mapping
         Its metadata: extractor, projection of sound and limits, by which it is of use or not.
-    compared : list of (str, str)
-        Hashes of audio, and what they were compared by.
+    compared : pyarrow.Table
+        ``content_hash`` and ``compared_by`` of each audio, sorted.
     links : list of (str, str, float)
         Hashes of two audio that are one recording, and their distance.
     """
 
     about: dict[str, Any]
-    compared: list[tuple[str, str]]
+    compared: Any
     links: list[tuple[str, str, float]]
 
     @classmethod
@@ -212,9 +210,39 @@ class LinksFile(NamedTuple):
         with TableFile.open(path) as file:
             about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
             table = file.read_as(SCHEMA)
-        rows = list(zip(*(table.column(n).to_pylist() for n in SCHEMA.names), strict=True))
-        compared = [(one, by) for one, by, other, _ in rows if not other]
-        return cls(about, compared, [(a, b, apart) for a, _, b, apart in rows if b])
+        compared = pc.equal(table.column("copy_hash"), "")
+        links = table.filter(pc.invert(compared)).drop_columns(["compared_by"])
+        columns = (column.to_pylist() for column in links.columns)
+        audio = table.filter(compared).select(["content_hash", "compared_by"])
+        return cls(about, audio.combine_chunks(), list(zip(*columns, strict=True)))
+
+    def links_between(self, hashes: Any) -> list[tuple[str, str, float]]:
+        """Return the links whose audio are both among `hashes`, an Arrow array."""
+        ends = [pa.array([link[n] for link in self.links], pa.string()) for n in (0, 1)]
+        both = pc.and_(*(pc.is_in(end, value_set=hashes) for end in ends))
+        return [self.links[n] for n in np.flatnonzero(booleans(both)).tolist()]
+
+
+class _Audio(NamedTuple):
+    """Each audio of a store once: hashes (an Arrow array), first rows, compared by sound or not."""
+
+    hashes: Any
+    rows: Int64Array
+    by_sound: BoolArray
+
+    @classmethod
+    def of(cls, store: VectorStore) -> "_Audio":
+        encoded = store.column("content_hash").combine_chunks().dictionary_encode()
+        rows = np.unique(view(encoded.indices, np.int32), return_index=True)[1].astype(np.int64)
+        return cls(encoded.dictionary, rows, (is_comparable(store) & with_sound(store))[rows])
+
+    def compared_in(self, kept: LinksFile) -> BoolArray:
+        """Return which were compared as they would be today: (n,), bool."""
+        names, by = (column.combine_chunks() for column in kept.compared.columns)
+        places = pc.index_in(self.hashes, value_set=names)
+        by_sound = booleans(pc.fill_null(pc.equal(by.take(places), BY[True]), False))
+        same: BoolArray = booleans(pc.is_valid(places)) & (by_sound == self.by_sound)
+        return same
 
 
 def _usable(store: VectorStore) -> LinksFile | None:
@@ -235,37 +263,28 @@ def _about(store: VectorStore) -> dict[str, Any]:
     return {"kind": "copies", "format_version": FORMAT_VERSION, **made}
 
 
-def _write(
-    store: VectorStore, compared: dict[str, str], links: list[tuple[str, str, float]]
-) -> None:
+def _write(store: VectorStore, audio: _Audio, links: list[tuple[str, str, float]]) -> None:
     path = links_path(store.path)
     refuse_link(path)
     about = {**_about(store), "created_by": created_by()}
-    rows = [(one, by, "", 0.0) for one, by in compared.items()]
-    rows += [(one, compared[one], other, apart) for one, other, apart in links]
-    rows.sort()
-    columns = [string_array([row[n] for row in rows]) for n in range(3)]
-    columns.append(arrow_array(np.asarray([row[3] for row in rows], np.float32), pa.float32()))
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
+    by = pa.array(BY).take(integers(audio.by_sound.astype(np.int64)))
+    empty = pa.repeat("", len(by)), pa.repeat(np.float32(0), len(by))
+    alone = pa.Table.from_arrays([audio.hashes, by, *empty], schema=schema)
+    columns = [[link[n] for link in links] for n in range(3)]
+    columns.insert(1, [BY[True]] * len(links))
+    table = pa.concat_tables([alone, pa.table(columns, schema=schema)])
+    order = [("content_hash", "ascending"), ("copy_hash", "ascending")]
     with write_errors(path):
-        write_plain(path, pa.Table.from_arrays(columns, schema=schema))
-
-
-def _audio(store: VectorStore) -> tuple[list[str], Int64Array, list[str]]:
-    """Return each audio of a store once: hash, first row, and what it can be compared by."""
-    names = store.column("content_hash").to_pylist()
-    rows = list({name: row for row, name in reversed(list(enumerate(names)))}.items())
-    by = np.where(is_comparable(store) & with_sound(store), "sound", "hash")
-    at = np.asarray([row for _, row in rows], np.int64)
-    return [name for name, _ in rows], at, by[at].tolist()
+        write_plain(path, table.sort_by(order))
 
 
 def is_comparable(store: VectorStore) -> BoolArray:
     """Return which songs are long enough, and not silent: shape (n,), bool."""
-    table = store.table(["segments", "status"])
-    silent = [status == Status.SILENT for status in table.column("status").to_pylist()]
-    segments = np.asarray(table.column("segments").to_pylist(), np.int64)
-    return (segments >= MIN_SEGMENTS) & ~np.asarray(silent, np.bool_)
+    table = store.table(["segments", "status"]).combine_chunks()
+    long = pc.greater_equal(table.column("segments"), MIN_SEGMENTS)
+    heard = pc.not_equal(table.column("status"), str(Status.SILENT))
+    return booleans(pc.and_(long, heard).combine_chunks())
 
 
 def with_sound(store: VectorStore) -> BoolArray:
@@ -351,13 +370,14 @@ def near_pairs(
 
     Each once, the lower row first; only the `PARTNERS` nearest of each of `rows`.
     """
-    seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    seconds = floats(store.column("duration_s").combine_chunks()).astype(np.float64)
     rows = rows[np.argsort(seconds[rows], kind="stable")]
     blocks = (rows[start : start + BLOCK_SONGS] for start in range(0, len(rows), BLOCK_SONGS))
     found = [_near_block(measure, block, seconds, comparable) for block in blocks]
     pairs = np.concatenate([_pairs([]), *found])
-    hashes = np.asarray(store.column("content_hash").to_pylist(), object)
-    pairs = pairs[hashes[pairs[:, 0]] != hashes[pairs[:, 1]]]
+    hashes = store.column("content_hash").combine_chunks()
+    one, other = (hashes.take(integers(pairs[:, n])) for n in (0, 1))
+    pairs = pairs[booleans(pc.not_equal(one, other))]
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
@@ -424,23 +444,25 @@ def _nearest(hits: Float64Array) -> Float64Array:
 
 def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int64Array:
     """Return pairs of one of `rows` and any song of one title, artist and length: (m, 2)."""
-    table = store.table(["title", "artist", "content_hash", "duration_s"])
-    titles, artists, hashes, seconds = (column.to_pylist() for column in table.columns)
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row in np.flatnonzero(known).tolist():
-        if titles[row] and artists[row]:
-            key = normalised_name(artists[row]), read_title(titles[row]).plain
-            groups.setdefault(key, []).append(row)
-    new = np.zeros(len(store), np.bool_)
-    new[rows] = True
+    artists = store.column("artist").combine_chunks().dictionary_encode()
+    names = name_numbers([*artists.dictionary.to_pylist(), None])
+    of = names[view(pc.fill_null(artists.indices, -1), np.int32)]
+    groups: dict[tuple[int, str], list[int]] = {}
+    songs = {}
+    wanted = np.isin(of, of[rows]) & (of >= 0) & known  # songs by the artists of `rows`
+    for row, song in _songs_of(store, np.flatnonzero(wanted)):
+        if song["title"]:
+            songs[row] = song
+            groups.setdefault((int(of[row]), read_title(song["title"]).plain), []).append(row)
+    new = set(rows.tolist())
     pairs = _pairs(
         [
             (a, b)
             for group in groups.values()
-            for a, b in _next_to(sorted(group, key=seconds.__getitem__))
-            if (new[a] or new[b])
-            and hashes[a] != hashes[b]
-            and abs(seconds[a] - seconds[b]) <= SHIFT_S
+            for a, b in _next_to(sorted(group, key=lambda row: songs[row]["duration_s"]))
+            if (a in new or b in new)
+            and songs[a]["content_hash"] != songs[b]["content_hash"]
+            and abs(songs[a]["duration_s"] - songs[b]["duration_s"]) <= SHIFT_S
         ]
     )
     if not len(pairs):
@@ -448,6 +470,12 @@ def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int6
     alike = embedding_distances(store, pairs) <= NAMED_ALIKE
     near = _similarities(store, pairs) >= 1 - NAMED_SOUND
     return pairs[alike & near]
+
+
+def _songs_of(store: VectorStore, rows: Int64Array) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield title, audio and length of some rows."""
+    table = store.table(["title", "content_hash", "duration_s"]).take(integers(rows))
+    yield from zip(rows.tolist(), table.to_pylist(), strict=True)
 
 
 def _next_to(rows: list[int]) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from made_candidates import table_of
 
-from audiorec.recall.serving.nightly.job import report_of
+from audiorec.recall.serving.nightly.report import report_of
 from audiorec.recall.serving.rules import SongTraits
 
 

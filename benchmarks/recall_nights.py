@@ -26,6 +26,9 @@ popular   every channel but ``popular`` has weight 0
 gone      all rows of half of the users name one song
 ========  =========================================================
 
+``--promotion`` runs the nights by day, each compared with the one that is served, and then the
+night after them with each fault, and prints what `audiorec.recall.serving.nightly.promotion` says.
+
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
 still there, the mean plays of a song in the first ten places, and the hit rate at 10 of users who
 did not come, its difference to the first night (paired by user), and that of users who came; with
@@ -34,6 +37,8 @@ intervals of 95 % over users. DATA holds ``ml100k/``.
 
 import argparse
 import json
+import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +51,10 @@ from pyarrow import csv
 from table import tables
 
 from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.recall.serving.nightly.judged import BY
 from audiorec.recall.serving.nightly.places import open_night
+from audiorec.recall.serving.nightly.promotion import PROMOTION
+from audiorec.recall.serving.nightly.state import read_json
 from audiorec.runs.record import run_warnings
 from audiorec_cli.shared.jobs import made_run
 
@@ -57,6 +65,7 @@ SHOWN = 10  # places that a user sees
 DAY_S = 86_400
 HEADS = ("plan", "night", "pairs_kept", "plays_of_a_top-10_song")
 HEADS += ("hit@10,_did_not_come", "over_night_1", "hit@10,_came")
+FAULTS = ("none", "half", "old", "renamed", "popular", "gone")
 PLANS = {
     "nothing": "",
     "impressions": 'exposures = "shown"',
@@ -162,7 +171,7 @@ def run_faults(data: Path, out: Path) -> Iterator[dict[str, object]]:
     plays = plays_of(data)
     come = set(np.random.default_rng(0).permutation(sorted(plays))[: round(COME * len(plays))])
     nights = list(logs(plays, come, 3))
-    for fault in ("none", "half", "old", "renamed", "popular", "gone"):
+    for fault in FAULTS:
         folder = out / fault
         folder.mkdir(parents=True)
         counts = []
@@ -178,6 +187,68 @@ def run_faults(data: Path, out: Path) -> Iterator[dict[str, object]]:
             record = open_night(folder / "recall.toml").job.run()
             counts.append({"users": record["users"], **record["lists"]})
         yield {"fault": fault, **differences(counts[-2], counts[-1])}
+
+
+def run_promotion(data: Path, out: Path, nights: int, share: float) -> Iterator[dict[str, object]]:
+    """Yield the verdict on each of some usual nights, and on the next one with each fault."""
+    plays = plays_of(data)
+    come = set(np.random.default_rng(0).permutation(sorted(plays))[: round(COME * len(plays))])
+    usual = list(logs(plays, come, nights + 1))
+    wanted = {user: of[-1][0] for user, of in plays.items()}
+    folder = out / "usual"
+    folder.mkdir(parents=True)
+    for night, rows in enumerate(usual[:-1], start=1):
+        yield {"night": str(night), **judged_night(folder, rows, wanted, share)}
+    for fault in FAULTS:
+        faulty_one = out / fault
+        shutil.copytree(folder, faulty_one)
+        weights = "[recall.weights]\n" + "".join(f"{n} = 0\n" for n in CHANNELS[1:])
+        more = weights if fault == "popular" else ""
+        rows = faulty(usual[-1], fault)
+        if fault == "old":  # its newest rows are of today, or the run would not start
+            rows = rows + usual[-1][-1:]
+        yield {
+            "night": f"{nights + 1}, {fault}",
+            **judged_night(faulty_one, rows, wanted, share, more),
+        }
+
+
+def judged_night(
+    folder: Path,
+    rows: list[tuple[str, str, int]],
+    wanted: dict[str, str],
+    share: float,
+    more: str = "",
+) -> dict[str, object]:
+    """Run a night by day and return its verdict."""
+    day = datetime.fromtimestamp(max(at for _, _, at in rows), UTC).date()
+    write_log(folder / "plays.parquet", rows)
+    (folder / "recall.toml").write_text(
+        f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\njudge_share = {share}\n'
+        f"channels = {json.dumps(CHANNELS)}\n{more}"
+    )
+    night = open_night(folder / "recall.toml", day)
+    night.job.run()
+    verdict = read_json(night.job.plan.out / PROMOTION)
+    decision = night.promote()
+    assert decision is not None
+    print(decision.why, file=sys.stderr)
+    top = pq.read_table(night.job.plan.out / "fused.parquet", filters=[("rank", "<=", 10)])
+    hits = hit_users(top, wanted)
+    rates = {n: interval_of(one) for n, one in verdict.get(BY, {}).items()}
+    return {
+        "hit@10": share_of(np.array([user in hits for user in sorted(wanted)], np.float64)),
+        "judged": verdict.get("users", 0),
+        "new": rates.get("new", ""),
+        "served": rates.get("served", ""),
+        "difference": interval_of(verdict.get("difference", [])),
+        "promoted": "yes" if decision.is_served else "no",
+    }
+
+
+def interval_of(values: list[float]) -> str:
+    """Return a value with its interval as a cell of a table."""
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*values) if values else ""
 
 
 def differences(before: dict[str, float], now: dict[str, float]) -> dict[str, object]:
@@ -222,11 +293,19 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--promotion", action="store_true")
+    parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--plan", choices=PLANS, action="append")
     arguments = parser.parse_args()
-    if arguments.faults:
+    if arguments.faults or arguments.promotion:
         found = []
-        for one in run_faults(arguments.data, arguments.out):
+        nights = (arguments.nights, arguments.share)
+        made = (
+            run_faults(arguments.data, arguments.out)
+            if arguments.faults
+            else run_promotion(arguments.data, arguments.out, *nights)
+        )
+        for one in made:
             found.append(json.dumps(one))
             print(found[-1], flush=True)
         print("\n".join(tables(found)))

@@ -252,6 +252,17 @@ def make_ledger(_home: Path, target: Path) -> None:
     Ledger(target, entries).write()
 
 
+def make_recall_current(_home: Path, target: Path) -> None:
+    """Name the day that is served, one before it and one that was taken back."""
+    from datetime import date
+
+    from audiorec.recall.serving.nightly.current import Current, write_current
+
+    days = [date(2026, 1, n) for n in (1, 2, 3)]
+    target.mkdir()
+    write_current(target, Current(day=days[1], before=(days[0],), withdrawn=(days[2],)))
+
+
 def make_sound_index(_home: Path, target: Path) -> None:
     """Write an index of sound beside the store of format 3."""
     from audiorec.search.index_build import build_index
@@ -266,6 +277,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_listening for name in ("plays.csv", "profiles.csv")},
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
     "recall_run-v1": make_recall_run,
+    "recall_current-v1": make_recall_current,
     "interests-v1.parquet": make_interests,
     "tuned-v1.json": make_tuned,
     "playlists-v1": make_playlists,

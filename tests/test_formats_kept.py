@@ -23,6 +23,7 @@ from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import read_exposures
+from audiorec.recall.serving.nightly.current import read_current
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.retagging.undo import read_records
 from audiorec.runs.record import read_runs
@@ -147,6 +148,7 @@ OPENERS = {
     "rejected": forgets,
     "exposures": lambda path: read_exposures(path, days=1e5),
     "recall_run": night,
+    "recall_current": read_current,
     "export": lambda path: json.loads((path / "manifest.json").read_text())["content_sha256"],
     "tuned": read_tuned,
     "playlists": lambda path: read_lists(path).names,

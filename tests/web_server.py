@@ -107,9 +107,14 @@ def chromium():
         browser.close()
 
 
-def write_recall(store, *, users=8):
-    """Write a log of listeners of a store's songs, and what ``recall run`` makes of it."""
+def write_recall(store, *, users=8, days=()):
+    """Write a log of listeners of a store's songs, and what ``recall run`` makes of it.
+
+    With `days`, it runs for each of these days of January 2026, which have the plays until then.
+    """
+    from audiorec.listening.log_files import parse_day
     from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
+    from audiorec.recall.serving.nightly.places import open_night
     from audiorec.store.store import VectorStore
 
     folder = Path(store).parent
@@ -128,7 +133,12 @@ def write_recall(store, *, users=8):
     more = "[recall.weights]\nitem-knn = 2.0\n[recall.fusion]\nper_artist = 2\n"
     text += f"channels = {channels}\nk = 10\ndepth = 12\n{more}"
     (folder / "recall.toml").write_text(text)
-    NightlyJob(NightlyPlan.read(folder / "recall.toml")).run()
+    for day in days:
+        night = open_night(folder / "recall.toml", parse_day(f"2026-01-{day:02}"))
+        night.job.run()
+        night.promote()
+    if not days:
+        NightlyJob(NightlyPlan.read(folder / "recall.toml")).run()
     return folder / "serving"
 
 

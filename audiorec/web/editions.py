@@ -143,8 +143,9 @@ class Editions(Generic[T]):
         try:
             value = self._make()
         except (AudiorecError, OSError) as error:
+            if str(error) != self.problem:  # tried again every half minute, said once
+                LOG.warning("still serving the last edition: %s", error)
             self._failed, self.problem = (stamp, time.monotonic()), str(error)
-            LOG.warning("still serving the last edition: %s", error)
             return False
         if self.stamp() != stamp:  # replaced again while being read: may mix two states
             self._seen = None

@@ -130,6 +130,7 @@ def serve(
     try:
         import uvicorn  # noqa: F401 - fail now if it is missing
 
+        from audiorec.recall.serving.nightly.current import served_folder
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
         from audiorec.web.gate import Gate
@@ -149,7 +150,7 @@ def serve(
     gate = Gate(RequestLimits(rate=0.0), write=to_stderr, only_refused=True)
     shelf = SongColumns(library, projection=projection)
     sound = SoundFiles(Roots(roots))
-    proposals = None if recall is None else RecommendationPages(recall, shelf, log)
+    proposals = None if recall is None else RecommendationPages(served_folder(recall), shelf, log)
     with listening(host, port) as listener, ExitStack() as ending:
         ending.callback(close)
         page = BrowsePage(

@@ -158,6 +158,7 @@ LINES = [
     "recall users --portrait all -i listened.csv -v {store} -o out",
     "recall users --portrait all -i listened.csv --side {ids} -o out",
     "recall run --config {toml}",
+    "recall promote {folder}",
     "recommend u0 -i {log}",
     "recommend u0 -i listened.csv -v {store}",
     "recommend u0 -i listened.csv --side {ids}",

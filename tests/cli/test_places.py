@@ -17,6 +17,7 @@ from audiorec.files import storage
 from audiorec.files.copies import LISTING, with_local
 from audiorec.files.storage import files_in, join
 from audiorec.listening.interactions import read_interactions
+from audiorec.recall.serving.nightly.current import read_current
 
 SETTINGS = """
 [recall]
@@ -168,7 +169,10 @@ def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
     pairs = [set(zip(*(t.column(n).to_pylist() for n in ("user_id", "song_id")))) for t in shown]  # noqa: B905
     assert not pairs[0] & pairs[1]
     assert not pairs[1] & pairs[2]
-    assert sorted(path.name for path in Path("serving").iterdir()) == [f"dt={d}" for d in DAYS]
+    assert sorted(path.name for path in Path("serving").iterdir()) == [
+        "current.json",
+        *(f"dt={d}" for d in DAYS),
+    ]
     code, _, said = audiorec(*run, "2026-11-25")
     assert code == 2
     assert "plays: has no data of 2026-11-25; the newest day is 2026-11-24" in said
@@ -188,6 +192,13 @@ def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
     out, _ = good("recall", "run", "-c", f"{memory}/recall.toml", "--day", DAYS[1], "--dry-run")
     assert "to do" not in out
     assert storage.exists(f"{memory}/serving.run.json")
+    assert read_current(f"{memory}/serving") == read_current("serving")
+    for root in ("serving", f"{memory}/serving"):
+        _, said = good("recall", "promote", root, "--back")
+        assert said == f"{DAYS[0]} is served: {root}\n"
+        out, _ = good("recall", "promote", root)
+        assert [line.split("\t")[1] for line in out.splitlines()[1:]] == ["taken back", "served"]
+    assert read_current(f"{memory}/serving") == read_current("serving")
 
 
 def test_lists_of_one_day_are_one_file_in_its_folder(good, plays, memory):

@@ -251,6 +251,7 @@ CASES = {
         (ABSENT, "--split", "artists", "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT),
     ],
     "recall run": [("--config", ABSENT)],
+    "recall promote": [(ABSENT,), (FOLDER, "--day", ODD), (FOLDER, "--back")],
     "recall export": [
         ("-i", "good.csv", ABSENT, "--out", "e"),
         (

@@ -79,6 +79,15 @@ def test_a_damaged_file_is_not_read_again_and_again(files):
     assert len(tried) == 2
 
 
+def test_what_cannot_be_read_is_said_once_however_often_it_is_tried(files, monkeypatch, caplog):
+    monkeypatch.setattr("audiorec.web.editions.RETRY_S", 0.0)
+    editions = Editions(files, reader(files))
+    replace(files[0], "!")
+    for _ in range(5):
+        editions.look(settled=True)
+    assert caplog.text.count("still serving the last edition") == 1
+
+
 def test_a_file_that_vanishes_leaves_the_last_edition(files):
     editions = Editions(files, reader(files))
     files[0].unlink()

@@ -140,6 +140,9 @@ class ApiServer:
             if refusal is not None:
                 told.refused = "token"
                 return refusal
+        if route.api == "health":
+            songs, stale = len(self.editions.current.value.library), bool(self.editions.problem)
+            return ApiReply.json({"status": "ok", "songs": songs, "stale": stale})
         if route.api == "metrics":
             return ApiReply(self.gate.counts.text(self._gauges()).encode(), media_type=MEDIA_TYPE)
         return await self._worked(handler, asked, told, address_of(scope.get("client")))

@@ -172,6 +172,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
         "classes": list(library.metadata.classes),
         "channels": _channels(snapshot),
         "users": 0 if snapshot.lists is None else len(snapshot.lists),
+        "night": None if snapshot.night is None else snapshot.night.name,
         "version": own_version(),
     }
 

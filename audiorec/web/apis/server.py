@@ -165,6 +165,7 @@ def _page(
 
     def made() -> "Application":
         from audiorec.library.library import open_store
+        from audiorec.recall.serving.nightly.current import served_folder
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
         from audiorec.web.recommendations import RecommendationPages
@@ -172,7 +173,8 @@ def _page(
         from audiorec.web.sound import Roots, SoundFiles
 
         shelf = SongColumns(open_store(sources.vectors))
-        proposals = None if sources.recall is None else RecommendationPages(sources.recall, shelf)
+        night = None if sources.recall is None else served_folder(sources.recall)
+        proposals = None if night is None else RecommendationPages(night, shelf)
         roots = wish.roots or [sources.vectors.resolve().parent]
         page = BrowsePage(
             shelf,

@@ -40,6 +40,7 @@ from audiorec.library.library import Library, open_store
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
 from audiorec.search.index_files import index_path
@@ -51,8 +52,7 @@ from audiorec.web.editions import stamp_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 
-FUSED = "fused.parquet"
-NEWCOMERS = "default.parquet"
+FUSED, NEWCOMERS, MODELS = "fused.parquet", "default.parquet", "models/*/model.json"
 
 
 class NightLists:
@@ -243,7 +243,8 @@ class SnapshotSources:
     ----------
     vectors : Path
     recall : Path, optional
-        The folder that ``recall run`` wrote.
+        The folder that ``recall run`` wrote; of days, the one that is served
+        (`audiorec.recall.serving.nightly.current`).
     artists : Path, optional
         A server's ids of artists: a CSV with ``artist_id`` and ``artist``.
     """
@@ -259,12 +260,8 @@ class SnapshotSources:
         if self.artists is not None:
             found.append(self.artists)
         if self.recall is not None:
-            found += [self.recall / "run.json", self.recall / FUSED, *self.models()]
+            found += served_files(self.recall)
         return found
-
-    def models(self) -> list[Path]:
-        """Return the ``model.json`` of each model in the recall folder."""
-        return [] if self.recall is None else sorted(self.recall.glob("models/*/model.json"))
 
 
 class StaleSnapshotError(Exception):
@@ -284,6 +281,8 @@ class Snapshot:
     names : SongNames
     lock : threading.RLock
         Hold it while reading the library, which is not thread-safe.
+    night : Path or None
+        The folder of the lists and models: of a run by day, that of the day that is served.
     lists : NightLists or None
     proposals : RecommendationPages or None
         Channels that can be queried with a history.
@@ -297,7 +296,8 @@ class Snapshot:
     """
 
     def __init__(self, sources: SnapshotSources) -> None:
-        self._sources, self._models = sources, stamp_of(sources.models())
+        self.night = None if sources.recall is None else served_folder(sources.recall)
+        self._models = stamp_of(self._model_files())
         self._channels: dict[str, Channel] = {}
         self.library = open_store(sources.vectors)
         if not len(self.library):
@@ -308,10 +308,17 @@ class Snapshot:
         self.lock = shelf.lock
         self._artist_ids = read_artist_ids(sources.artists) if sources.artists else {}
         self.lists = self.proposals = None
-        if sources.recall is not None:
-            self.proposals = RecommendationPages(sources.recall, shelf)
-            self.lists = NightLists.open(sources.recall)
+        if self.night is not None:
+            self.proposals = RecommendationPages(self.night, shelf)
+            self.lists = NightLists.open(self.night)
+        if self.night != sources.recall:  # a day that was promoted replaces no other unless whole
+            for model in self._model_files():
+                self.channel(model.parent.name)
         self._warm()
+
+    def _model_files(self) -> list[Path]:
+        """Return the ``model.json`` of each model of the night."""
+        return [] if self.night is None else sorted(self.night.glob(MODELS))
 
     def _warm(self) -> None:
         """Load in advance what the first requests need."""
@@ -337,8 +344,7 @@ class Snapshot:
             If there is no such channel, or it is damaged.
         """
         if name not in self._channels:
-            folder = self._sources.recall or Path()
-            self._channels[name] = load_channel(folder / "models" / name)
+            self._channels[name] = load_channel((self.night or Path()) / "models" / name)
         return self._channels[name]
 
     def check_models(self) -> None:
@@ -346,7 +352,7 @@ class Snapshot:
 
         Models are loaded on first use, so call it after using them.
         """
-        if stamp_of(self._sources.models()) != self._models:
+        if stamp_of(self._model_files()) != self._models:
             raise StaleSnapshotError
 
     @cached_property

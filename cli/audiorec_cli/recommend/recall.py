@@ -324,6 +324,7 @@ command(app, "songs")(recall_space.songs)
 command(app, "fuse", sets=recall_lists.FUSE_SETTINGS)(recall_lists.fuse)
 command(app, "tune", sets=recall_lists.TUNE_SETTINGS)(recall_lists.tune)
 command(app, "run")(recall_run.run)
+command(app, "promote")(recall_run.promote)
 command(app, "export", sets=recall_export.SETTINGS)(recall_export.export)
 
 

@@ -1,10 +1,14 @@
-"""``audiorec recall run``: run the nightly job that a settings file describes."""
+"""``audiorec recall run`` and ``promote``: the nightly job, and which of its days is served."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
+
+from audiorec.errors import InputError
 from audiorec.options import chooses, writes
-from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
@@ -15,6 +19,7 @@ from audiorec_cli.shared.training import epoch_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audiorec.recall.serving.nightly.places import Decision
     from audiorec.recall.serving.nightly.state import Step
     from audiorec.types import LineProgress
 
@@ -46,7 +51,8 @@ def run(
     """Retrain stale models, and write a list of songs for every user.
 
     Steps that are up to date are skipped: the same command resumes an interrupted run, and ends at
-    once if nothing has changed.
+    once if nothing has changed. With --day, the lists of that day are served from then on, unless
+    they are worse than those of the day that is served: then it ends with 3.
 
     Examples
     --------
@@ -88,18 +94,76 @@ def run(
         done.count(**{f"channels/{name}": n for name, n in shown.items()})
         note = night.weighed()[1]  # read from the lists, which may be sent elsewhere
         outputs().deliver()
+        decision = opened.promote()
+        if decision is not None:
+            done.count(served=decision.is_served)
+            record |= {"promotion": asdict(decision)}
+        if json:
+            print_json(record)
+        if n := record["default_users"]:
+            say(
+                f"{n:,} users get the default list, what is popular now: "
+                "no channel has songs for them"
+            )
+        if note:
+            say(f"note: {note}")
+        _say_judged(record["judged"], night.learnt_below())
+        parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
+        say(
+            f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
+            f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
+        )
+        if decision is not None:
+            say(_decided(decision, str(day), opened.root))
+            if decision.is_refused:
+                raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _decided(decision: "Decision", day: str, root: str) -> str:
+    """Return what became of a day, in words."""
+    if decision.is_served:
+        return f"{day} is served: {decision.why}"
+    line = f"{day} is not served: {decision.why}"
+    by_hand = f"to serve it all the same: audiorec recall promote {root} --day {day}"
+    return f"{line}; {by_hand}" if decision.is_refused else line
+
+
+def promote(
+    folder: Annotated[
+        Path,
+        writes(metavar="DIR", help="Output of recall run --day.", argument=True, remote="itself"),
+    ],
+    day: Annotated[str | None, writes(metavar="DAY", help="Serve this day.")] = None,
+    back: Annotated[bool, writes("--back", help="Serve the day that was served before.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the days of a nightly run and which one is served, or serve another one.
+
+    A day that is taken back is not promoted by a later run. serve follows within seconds.
+
+    Examples
+    --------
+    audiorec recall promote serving/
+    audiorec recall promote serving/ --day 2026-11-25
+    audiorec recall promote serving/ --back
+    """
+    from audiorec.listening.log_files import parse_day
+    from audiorec.recall.serving.nightly.current import promote as serve_day
+    from audiorec.recall.serving.nightly.promotion import nights_of
+
+    if day is not None and back:
+        raise InputError("give either --day or --back")
+    if day is not None or back:
+        found = serve_day(folder, parse_day(day, "--day") if day else None)
+        say(f"{found.day} is served: {folder}")
+        if not json:
+            return
+    nights = nights_of(folder)
     if json:
-        print_json(record)
-    if n := record["default_users"]:
-        say(f"{n:,} users get the default list, what is popular now: no channel has songs for them")
-    if note:
-        say(f"note: {note}")
-    _say_judged(record["judged"], night.learnt_below())
-    parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
-    say(
-        f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-        f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
-    )
+        print_json({"schema": "audiorec/recall-days/1", "days": [asdict(one) for one in nights]})
+        return
+    rows = [(one.day, one.state, one.why) for one in nights]
+    print_table(("day", "state", "compared"), rows, title=str(folder))
 
 
 def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:

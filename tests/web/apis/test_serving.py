@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,9 @@ import pytest
 from command import run_command
 from needs import needs
 from served_library import BEARER, SONGS, TOKEN, server_id, serving, write_served
+from web_server import write_recall
 
+from audiorec.recall.serving.nightly.current import promote
 from audiorec_cli.listen.bliss_mixer import store_of
 
 httpx = needs("httpx")
@@ -91,6 +94,65 @@ def test_a_store_that_is_replaced_is_served_and_a_damaged_one_is_not(tmp_path):
         part.write_bytes(whole)
         part.replace(store)
         until(lambda: "audiorec_serve_stale 0" in client.get(f"{base}/metrics").text)
+
+
+def ask_often(base, asked, answers, ended, *, a_second=20):
+    """Ask a server a number of times a second until `ended`; keep what each answer says."""
+    with httpx.Client(headers=BEARER) as client:
+        due = time.monotonic()
+        while not ended.is_set():
+            found = client.post(f"{base}/v1/recommend", json=asked)
+            answers.append((found.status_code, found.headers["audiorec-edition"], found.text))
+            due += 1 / a_second
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp_path):
+    store = write_served(tmp_path)
+    root = write_recall(store, days=(2, 3))
+    answers, ended = {"user": [], "history": []}, threading.Event()
+    with serving(store, "--recall", root, "--no-page") as (base, _):
+
+        def night():
+            return httpx.get(f"{base}/v1/store", headers=BEARER).json()["night"]
+
+        def stale():
+            return httpx.get(f"{base}/healthz").json()["stale"]
+
+        assert (night(), stale()) == ("dt=2026-01-03", False)
+        asked = {"user": {"user": "u1"}, "history": {"history": [SONGS[0][0]]}}
+        threads = [
+            threading.Thread(target=ask_often, args=(base, asked[name], answers[name], ended))
+            for name in asked
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            promote(root)
+            until(lambda: night() == "dt=2026-01-02")
+            model = next((root / "dt=2026-01-03/models/item-knn").glob("*.safetensors"))
+            whole = model.read_bytes()
+            model.write_bytes(whole[:-9])
+            promote(root, date(2026, 1, 3))
+            until(stale)
+            assert night() == "dt=2026-01-02"  # the damaged one took nothing's place
+            model.write_bytes(whole)
+            promote(root, date(2026, 1, 3))  # otherwise it is tried again after half a minute
+            until(lambda: night() == "dt=2026-01-03")
+            assert not stale()
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join(timeout=20)
+    for found in answers.values():
+        assert {code for code, *_ in found} == {200}
+        texts = {edition: set() for _, edition, _ in found}
+        for _, edition, text in found:
+            texts[edition].add(text)
+        assert len(texts) == 3
+        assert all(len(of) == 1 for of in texts.values())  # nothing is mixed
+    log = (tmp_path / "serve.log").read_text()
+    assert log.count("still serving the last edition") == 1
 
 
 def test_aliases_that_come_later_count(tmp_path):

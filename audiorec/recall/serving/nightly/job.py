@@ -44,8 +44,10 @@ from audiorec.recall.contract.candidates import (
     default_users,
     read_candidates,
 )
+from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import read_context, train_channel
+from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.everybody import DefaultRule, fill_default
@@ -64,8 +66,16 @@ from audiorec.recall.serving.figures import weights_by_worth
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.change import change_of
+from audiorec.recall.serving.nightly.current import whole_run
 from audiorec.recall.serving.nightly.judged import judge_last_night
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
+from audiorec.recall.serving.nightly.promotion import (
+    PROMOTION,
+    Judge,
+    NightModels,
+    compare,
+    judge_split,
+)
 from audiorec.recall.serving.nightly.report import report_of
 from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
 from audiorec.recall.serving.nightly.state import (
@@ -79,6 +89,7 @@ from audiorec.recall.serving.nightly.state import (
     NEWCOMERS,
     NOBODY,
     NOTE,
+    PROMOTE,
     RECORD,
     REPORT,
     REST,
@@ -101,8 +112,8 @@ from audiorec.types import LineProgress
 class NightlyInputs:
     """The input files of a plan, read on first use."""
 
-    def __init__(self, plan: NightlyPlan) -> None:
-        self.plan = plan
+    def __init__(self, plan: NightlyPlan, judge_share: float = 0.0) -> None:
+        self.plan, self._judge_share = plan, judge_share
 
     @cached_property
     def log(self) -> Interactions:
@@ -141,7 +152,22 @@ class NightlyInputs:
 
     def data(self, logs: tuple[str, ...] = ()) -> RecallData:
         """Return the training data of channels; `logs` are fingerprints of the log."""
-        return RecallData(self.plays, self.context.song_ids, self.context, logs)
+        learn = self.plays if self.split is None else self.split.learn
+        return RecallData(learn, self.context.song_ids, self.context, logs)
+
+    @cached_property
+    def split(self) -> JudgingSplit | None:
+        """Return what is kept back to judge nights by; None if nothing is."""
+        return judge_split(self.plays, self._judge_share) if self._judge_share else None
+
+    @property
+    def judge(self) -> Judge | None:
+        """Return the judge of nights."""
+        if self.split is None:
+            return None
+        return Judge(
+            split=self.split, context=self.context, facts=self.facts, depth=self.plan.depth
+        )
 
     @cached_property
     def queries(self) -> Queries:
@@ -194,7 +220,9 @@ class NightlyJob:
     """
 
     def __init__(self, plan: NightlyPlan, before: EarlierDays | None = None) -> None:
-        self.plan, self._before, self._inputs = plan, before, NightlyInputs(plan)
+        self.plan, self._before = plan, before
+        self._judge_share = 0.0 if before is None else plan.judge_share
+        self._inputs = NightlyInputs(plan, self._judge_share)
         for name, place in plan.files().items():
             if not (is_rereadable(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
@@ -222,6 +250,8 @@ class NightlyJob:
                     self.run_id + fingerprint(asdict(export_recipe(self.plan.export))),
                 )
             )
+        if self._judge_share:
+            places.append((PROMOTE, out / PROMOTION, self._compared_from()))
         return [self._step(*place) for place in places]
 
     def run(
@@ -328,16 +358,15 @@ class NightlyJob:
             self._report(step.out)
         elif kind == EXPORT:
             self._export(step.out)
+        elif kind == PROMOTE:
+            write_json(step.out, self._compared())
         else:
             self._note(step.out)
         return ""
 
     def _ask(self, name: str, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
         depth = self.plan.depth
-        if name in self.plan.tables:
-            model = self.plan.channel(name).fit(self._inputs.data())
-        else:
-            model = load_channel(self.plan.out / "models" / name)
+        model = self._model(name)
         queries = self._inputs.queries
         heard = None
         if not self.plan.keep_heard and name != REPLAY:
@@ -346,6 +375,25 @@ class NightlyJob:
         by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
         rows = write_candidates(out, model, queries, depth, exclude=heard, cold=cold, **by)
         return None if rows is None else ""
+
+    def _model(self, name: str) -> Channel:
+        """Return a trained channel of this night, or a table of one's own as a channel."""
+        if name in self.plan.tables:
+            return self.plan.channel(name).fit(self._inputs.data())
+        return load_channel(self.plan.out / "models" / name)
+
+    def _compared(self) -> dict[str, Any]:
+        """Compare what was trained with the night that is served; see `compare`."""
+        new = NightModels(
+            channels=[self._model(name) for name in self.plan.channels], recipe=self.weighed()[0]
+        )
+        served = None if self._before is None else self._before.served
+        return compare(self._inputs.judge, new, served, self.plan.margin)
+
+    def _compared_from(self) -> str:
+        served = None if self._before is None else self._before.served
+        run_id = "" if served is None else whole_run(str(served)).get("run_id", "")
+        return fingerprint({"new": self.run_id, "served": run_id, "margin": self.plan.margin})
 
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
         excluded, inputs = self._excluded(), self._inputs
@@ -501,6 +549,7 @@ class NightlyJob:
                     for n, p in self._prints.items()
                     if n not in ("exposures", "tuned") and (n not in self.plan.tables or n == name)
                 },
+                "judge_share": self._judge_share,
                 "version": own_version(),
             }
         )

@@ -6,7 +6,7 @@ Users decide what they play among the lists too, so these are figures of a worki
 test set; all lists are judged on the same users.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.serving.nightly.current import whole_run
 from audiorec.recall.serving.nightly.plan import file_stem
-from audiorec.recall.serving.nightly.state import FUSE, FUSED, RECORD, STATE, read_json
+from audiorec.recall.serving.nightly.state import FUSED
 from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
 from audiorec.types import Float64Array, IdMap, string_array
 
@@ -34,15 +35,10 @@ def judge_last_night(folder: Path | None, plays: Sequences) -> dict[str, Any]:
 
     ``since`` is their time; None if the folder has no whole set of lists of one run.
     """
-    nothing = {"since": None, **UNKNOWN}
-    record = {} if folder is None else read_json(folder / RECORD)
-    if folder is None or not isinstance(record.get("order"), list):
-        return nothing
-    fused = read_json(folder / STATE).get("steps", {}).get(FUSE, {})
+    record = {} if folder is None else whole_run(str(folder))
+    if folder is None or not record:
+        return {"since": None, **UNKNOWN}
     lists = {n: folder / "candidates" / f"{file_stem(str(n))}.parquet" for n in record["order"]}
-    there = all(path.is_file() for path in (folder / FUSED, *lists.values()))
-    if not there or fused.get("made_from") != record["run_id"]:
-        return nothing
     since = str(record["shown_at"])
     at = datetime.fromisoformat(since).timestamp()
     return {"since": since, **judge_lists(folder / FUSED, lists, plays, at)}
@@ -72,9 +68,12 @@ def judge_lists(
     wanted = _wanted(plays, since)
     if not len(wanted):
         return UNKNOWN
-    hits = {name: _hits(path, wanted) for name, path in {"fused": fused, **channels}.items()}
+    hits = {
+        name: hits_of(candidates_by_user(path, BATCH_ROWS), wanted)
+        for name, path in {"fused": fused, **channels}.items()
+    }
     over = {name: hits["fused"] - of for name, of in hits.items() if name != "fused"}
-    return {"users": len(wanted), BY: _means(hits), "over": _means(over)}
+    return {"users": len(wanted), BY: means_of(hits), "over": means_of(over)}
 
 
 def fused_below(judged: Mapping[str, Any]) -> list[str]:
@@ -102,13 +101,16 @@ def _wanted(plays: Sequences, since: float) -> Sequences:
     return found.take(np.sort(drawn))
 
 
-def _hits(path: Path, wanted: Sequences) -> Float64Array:
-    """Return whether a wanted song is in the first places of each user's list: 1 or 0."""
+def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
+    """Return whether a wanted song is in the first places of each user's list: 1 or 0.
+
+    `tables` are candidates, by any number of users each.
+    """
     users, songs = (IdMap(string_array(ids)) for ids in (wanted.owner_ids, wanted.song_ids))
     width = max(1, len(wanted.song_ids))
     sought = wanted.owner * width + wanted.song
     found = np.zeros(len(wanted))
-    for table in candidates_by_user(path, BATCH_ROWS):
+    for table in tables:
         first = pc.and_(pc.less_equal(table.column("rank"), FIRST), pc.invert(table.column("cold")))
         top = table.filter(first)
         user, song = (
@@ -120,7 +122,7 @@ def _hits(path: Path, wanted: Sequences) -> Float64Array:
     return found
 
 
-def _means(values: Mapping[str, Float64Array]) -> dict[str, list[float]]:
+def means_of(values: Mapping[str, Float64Array]) -> dict[str, list[float]]:
     """Return the mean of each array over users, with its interval."""
     return {
         name: [

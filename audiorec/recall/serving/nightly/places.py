@@ -28,10 +28,18 @@ from audiorec.listening.log_files import (
 )
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
+from audiorec.recall.serving.nightly.current import (
+    is_whole,
+    promote,
+    promoted,
+    read_current,
+    write_current,
+)
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
+from audiorec.recall.serving.nightly.promotion import PROMOTION, told
 from audiorec.recall.serving.nightly.shown import EXPOSURES
-from audiorec.recall.serving.nightly.state import DAILY, FUSED, RECORD, STATE
+from audiorec.recall.serving.nightly.state import DAILY, FUSED, RECORD, STATE, read_json
 from audiorec.runs.record import record_of
 
 OUT, SERVED, CANDIDATES = "out", "served/", "candidates/"
@@ -51,12 +59,56 @@ class Night:
         Place of the record of runs.
     delivery : Delivery, optional
         Uploads the output; None for a local output.
+    root : str
+        Path or URI of the folder of all days.
+    day : date, optional
+        The day, of a run of one day.
     """
 
     job: NightlyJob
     out: str
     record: str
     delivery: Delivery | None = field(default=None)
+    root: str = ""
+    day: date | None = None
+
+    def promote(self) -> "Decision | None":
+        """Serve the day that was made, unless something speaks against it; None without a day.
+
+        Call it once the output is delivered.
+        """
+        if self.day is None:
+            return None
+        verdict = read_json(self.job.plan.out / PROMOTION)
+        current, day, why = read_current(self.root), self.day, told(verdict)
+        if current is not None and day in current.withdrawn:
+            return Decision(is_served=False, why="it was taken back by hand")
+        if current is not None and day < current.day:
+            return Decision(is_served=False, why=f"{current.day}, a later day, is served")
+        if verdict.get("refused"):
+            if current is not None and day == current.day:  # made again since it was promoted
+                promote(self.root)
+            return Decision(is_served=False, is_refused=True, why=why)
+        if current is None or current.day != day:
+            write_current(self.root, promoted(current, day))
+        return Decision(is_served=True, why=why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether a day is served, and why, in words.
+
+    Attributes
+    ----------
+    is_served : bool
+    is_refused : bool
+        Whether it was compared with what is served, and found worse.
+    why : str
+    """
+
+    is_served: bool
+    is_refused: bool = False
+    why: str
 
 
 def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night:
@@ -92,7 +144,7 @@ def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night
             places.delivery.release()
         raise
     above = places.out if day is None else places.root
-    return Night(job, places.out, record_of(above), places.delivery)
+    return Night(job, places.out, record_of(above), places.delivery, places.root, day)
 
 
 class _Places:
@@ -137,8 +189,20 @@ class _Places:
         last = day_before(self.root, day)
         lists = None if last is None else _here(last, _is_list)
         return EarlierDays(
-            ends_s=ends_s, exposures=tuple(found), export=self._export(last), lists=lists
+            ends_s=ends_s,
+            exposures=tuple(found),
+            export=self._export(last),
+            lists=lists,
+            served=self._served(day),
         )
+
+    def _served(self, day: date) -> Path | None:
+        """Return the newest day before this one that was promoted and still is whole."""
+        current = read_current(self.root)
+        known = () if current is None else (current.day, *current.before)
+        folders = (join(self.root, day_folder(one)) for one in known if one < day)
+        place = next(filter(is_whole, folders), None)
+        return None if place is None else _here(place, _is_asked)
 
     def _export(self, before: str | None) -> Path | None:
         place = None if before is None else join(before, EXPORT)
@@ -150,6 +214,11 @@ class _Places:
 def _is_list(name: str) -> bool:
     """Return whether a file of a run is needed to judge its lists."""
     return name in (RECORD, STATE, FUSED) or name.startswith(CANDIDATES)
+
+
+def _is_asked(name: str) -> bool:
+    """Return whether a file of a run is needed to ask its models."""
+    return _is_list(name) or name.startswith("models/")
 
 
 def _here(folder: str, only: Callable[[str], bool]) -> Path:

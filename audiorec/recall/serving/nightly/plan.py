@@ -38,12 +38,15 @@ class EarlierDays:
         The export of the newest earlier day.
     lists : Path, optional
         The folder of that day, with its lists.
+    served : Path, optional
+        The folder of the newest earlier day that was promoted, with its models.
     """
 
     ends_s: float
     exposures: tuple[Path, ...] = ()
     export: Path | None = None
     lists: Path | None = None
+    served: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,11 @@ class NightlyPlan:
         Output of ``recall tune --out``; replaces weights, short_share and fusion.
     export : mapping, optional
         Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
+    judge_share : float
+        For a run of one day: the share of users whose newest song no night trains on; the lists of
+        a day are judged by it before they are served. 0: nothing is judged.
+    margin : float
+        For a run of one day: the share of the served lists' hit rate that new lists may lose.
     utc_offset : str
         Offset of local midnight for a run of one day, such as ``+08:00``; empty for UTC.
     tables : mapping of str to Path
@@ -114,6 +122,8 @@ class NightlyPlan:
     fusion: Mapping[str, Any] = field(default_factory=dict)
     tuned: Path | None = None
     export: Mapping[str, Any] | None = None
+    judge_share: float = 0.2
+    margin: float = 0.05
     utc_offset: str = ""
     tables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -133,6 +143,8 @@ class NightlyPlan:
             raise InputError(
                 "shown_k must be at least 0; with exposures leave it out: only they count as shown"
             )
+        if not (0 <= self.judge_share <= 1 and 0 <= self.margin <= 1):
+            raise InputError("judge_share and margin must be between 0 and 1")
         for name in self.channels:
             self.channel(name)
         if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):

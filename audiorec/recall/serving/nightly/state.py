@@ -21,7 +21,7 @@ LAST = "last.parquet"  # the lists of the last night, while a run compares them 
 NEWCOMERS, NOBODY = "default.parquet", ""  # the list of whoever has none, and its user id
 REPORT = "report.md"
 JUDGE, TRAIN, ASK, FUSE = "judge", "train", "ask", "fuse"
-REST, TELL, NOTE = "default", "report", "note"
+REST, TELL, NOTE, PROMOTE = "default", "report", "note", "promote"
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 MAX_STATE_BYTES = 1 << 20
 
@@ -33,7 +33,8 @@ class Step:
     Attributes
     ----------
     name : str
-        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``report``, ``note``.
+        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``report``, ``note``,
+        ``promote``.
     out : Path
     made_from : str
         Fingerprint of everything that determines the output.

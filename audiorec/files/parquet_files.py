@@ -159,8 +159,10 @@ def refuse_bomb(
     known = least = 0
     most: Counter[str] = Counter()
     folded: dict[str, dict[int, Any]] = {}
-    for group, chunk in _chunks(file.metadata, columns, groups):
-        if _is_folded(chunk):
+    for group, chunk, width in _chunks(file.metadata, columns, groups):
+        if width:
+            known += int(chunk.num_values) * width
+        elif _is_folded(chunk):
             folded.setdefault(chunk.path_in_schema, {})[group] = chunk
             most[chunk.path_in_schema] += _most_bytes(chunk)
             least += int(chunk.total_uncompressed_size)
@@ -204,29 +206,28 @@ def _check_chunks(
 
 def _chunks(
     metadata: Any, columns: Collection[str] | None, groups: Collection[int] | None
-) -> Iterator[tuple[int, Any]]:
-    """Yield row group number and column chunk for everything that will be read."""
+) -> Iterator[tuple[int, Any, int]]:
+    """Yield row group, column chunk, and bytes of a value, 0 for strings, of what will be read."""
     # Names come from the schema: an unchecked chunk must not be accessed.
     paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     chosen = [i for i, p in enumerate(paths) if columns is None or p.split(".")[0] in columns]
+    about = {i: metadata.schema.column(i) for i in chosen}
+    width = {i: _WIDTHS.get(one.physical_type, int(one.length)) for i, one in about.items()}
     for group in range(metadata.num_row_groups) if groups is None else groups:
-        about = metadata.row_group(group)
+        of_group = metadata.row_group(group)
         for i in chosen:
-            yield group, about.column(i)
+            yield group, of_group.column(i), width[i]
 
 
 def _most_bytes(chunk: Any) -> int:
-    """Return an upper bound of the memory of a column chunk, in bytes."""
-    width = _WIDTHS.get(chunk.physical_type)
-    if width is not None:
-        return int(chunk.num_values) * width
+    """Return an upper bound of the memory of a column chunk of strings, in bytes."""
     stored, count = int(chunk.total_uncompressed_size), int(chunk.num_values)
     return count * (_OFFSET + stored) if _is_folded(chunk) else count * _OFFSET + stored
 
 
 def _is_folded(chunk: Any) -> bool:
     """Return whether strings are dictionary- or delta-encoded, so that their size is unknown."""
-    return chunk.physical_type not in _WIDTHS and not _PLAIN.issuperset(chunk.encodings)
+    return not _PLAIN.issuperset(chunk.encodings)
 
 
 def _text_bytes(metadata: Any, source: Any, groups: Mapping[int, Any], path: str) -> Iterator[int]:

@@ -55,7 +55,8 @@ from audiorec.tagger.reading import Reading
 from audiorec.types import FloatArray, normalised_name
 from audiorec.words.find import DescribedSongs, find_songs
 from audiorec.words.hearing import Hearing
-from audiorec.words.sentence import read_sentence
+from audiorec.words.sentence import Sentence, read_sentence
+from audiorec.words.wish import wished_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -222,11 +223,17 @@ class Library(SearchableStore):
         if isinstance(question, FindQuestion):
             return self._found(question, chosen)
         near = isinstance(question, SimilarQuestion)
-        space = self.space(question.by, use_index=near)
+        words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
+        sentence = read_sentence(words, self._artists) if words else None
+        space = self.space(question.by, use_index=near and not words)
         if isinstance(question, PathQuestion):
             seeds = seeds_of_store(self, space, question.seeds)
+        elif words and not near and not question.seeds:
+            seeds = []
         else:
-            seeds = read_seeds(self, space, question.seeds, question.heads)
+            seeds = read_seeds(self, space, question.seeds, question.heads, words=bool(words))
+        if chosen is None:
+            chosen = self.chosen(_with_words(question.choice, sentence))
         asked = Asked(
             question=question,
             store=self,
@@ -235,7 +242,8 @@ class Library(SearchableStore):
             less_like=read_seeds(self, space, question.less_like, question.heads)
             if isinstance(question, SimilarQuestion) and question.less_like
             else (),
-            chosen=self.chosen(question.choice) if chosen is None else chosen,
+            chosen=chosen,
+            wished=wished_of(sentence, self.hearing, seeds, why=question.why) if sentence else None,
         )
         return ANSWERS[type(question)](asked)
 
@@ -248,10 +256,7 @@ class Library(SearchableStore):
         """Answer a sentence; its facts are conditions beside those of the choice."""
         sentence = read_sentence(question.text, self._artists)
         if chosen is None:
-            choice = question.choice
-            only = [*([choice.only] if choice.only else []), *sentence.conditions.values()]
-            also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
-            chosen = self.chosen(replace(choice, only=", ".join(only) or None, also=also))
+            chosen = self.chosen(_with_words(question.choice, sentence))
         return find_songs(self, question, hearing=self.hearing, sentence=sentence, chosen=chosen)
 
     @cached_property
@@ -426,6 +431,15 @@ class Library(SearchableStore):
         found = readings(self)
         for head in found[0].best:
             yield head, _counted([reading.best[head] for reading in found])
+
+
+def _with_words(choice: Choice, sentence: Sentence | None) -> Choice:
+    """Return a choice with the facts of a sentence; sounds are eligible if it names any."""
+    if sentence is None:
+        return choice
+    only = [*([choice.only] if choice.only else []), *sentence.conditions.values()]
+    also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
+    return replace(choice, only=", ".join(only) or None, also=also)
 
 
 def open_store(path: str | os.PathLike[str]) -> Library:

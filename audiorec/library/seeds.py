@@ -69,6 +69,8 @@ def read_seeds(
     space: Space,
     names: Iterable[str | int],
     heads: tuple[Path, ...] = (),
+    *,
+    words: bool = False,
 ) -> list[SeedSong]:
     """Return the named songs, each once, in the order given.
 
@@ -81,6 +83,8 @@ def read_seeds(
         Ids, unique parts of them, audio files, or rows of the store.
     heads : tuple of path
         The heads of the store if they are not the shipped ones; they score files.
+    words : bool
+        Whether a sentence compares with them, so that files need an embedding.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def read_seeds(
     UnknownSongError, SongError
         If a name matches no song, or several; if a file cannot be read.
     """
-    with _Opener(space, heads) as opener:
+    with _Opener(space, heads, words) as opener:
         found = [_row(store, name) for name in names]
         opened = [opener.seed(one) if isinstance(one, str) else one for one in found]
     if not opened:
@@ -177,8 +181,9 @@ def _same_audio(store: VectorStore, content_hash: str) -> int | None:
 class _Opener:
     """Extracts songs that are not in the store, with its spec, in a worker process."""
 
-    def __init__(self, space: Space, heads: tuple[Path, ...]) -> None:
+    def __init__(self, space: Space, heads: tuple[Path, ...], words: bool) -> None:
         self._space = space
+        self._sound = words or space.by == "sound"
         self._heads = heads
         self._closing = ExitStack()
 
@@ -219,8 +224,8 @@ class _Opener:
         from audiorec.extraction.pipeline import Extractor
         from audiorec.extraction.reader import song_reader
 
-        metadata, sound = self._space.store.metadata, self._space.by == "sound"
-        extractor = Extractor.for_store(metadata, heads=self._heads, sound=sound)
+        metadata = self._space.store.metadata
+        extractor = Extractor.for_store(metadata, heads=self._heads, sound=self._sound)
         return self._closing.enter_context(song_reader(extractor.config))
 
 

@@ -27,6 +27,7 @@ from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
+from audiorec.playlists.wished import Wished
 from audiorec.search.choice import Chosen, why_not_music
 from audiorec.search.facts import SureFacts
 from audiorec.search.filters import name_codes
@@ -113,6 +114,8 @@ class Asked:
     seeds, less_like : sequence of SeedSong
     chosen : Chosen
         The eligible songs and the limits.
+    wished : Wished, optional
+        What the question's sentence asks of the songs.
     """
 
     question: Question
@@ -121,6 +124,17 @@ class Asked:
     seeds: Sequence[SeedSong]
     less_like: Sequence[SeedSong] = ()
     chosen: Chosen
+    wished: Wished | None = None
+
+    @property
+    def pull(self) -> FloatArray | None:
+        """What the sentence adds to each song's similarity (n,); None without one."""
+        return None if self.wished is None else self.wished.pull
+
+    @property
+    def sentence(self) -> dict[str, str]:
+        """The sentence, as a field of the answer's document; empty without one."""
+        return {} if self.wished is None else {"words": self.wished.text}
 
     @cached_property
     def units(self) -> FloatArray:
@@ -153,19 +167,21 @@ class Asked:
 
     def nearest(self, rows: Int64Array) -> tuple[Int64Array, Float64Array]:
         """Return each song's nearest seed, by place, and its similarity to that seed: (m,) each."""
-        if not len(rows):
-            return np.empty(0, np.int64), np.empty(0)
+        if not len(rows) or not self.seeds:
+            return np.full(len(rows), -1), np.full(len(rows), np.nan)
         near = self.space.units(rows).astype(np.float64) @ self.units.T.astype(np.float64)
         return near.argmax(axis=1), near.max(axis=1)
 
     def beside_seeds(self, rows: Int64Array) -> Beside:
         """Compare songs with the seed that is nearest to each."""
         seeds, similarities = self.nearest(rows)
+        shares = self.store.closer_than(self.space, similarities)
         return Beside(
             self.store,
             rows=rows,
-            closer_than=self.store.closer_than(self.space, similarities),
-            others=lambda: [self.facts[seed] for seed in seeds],
+            closer_than=np.where(np.isnan(similarities), np.nan, shares),
+            others=lambda: [self.facts[seed] if seed >= 0 else None for seed in seeds],
+            wished=self.wished,
         )
 
     def remarks(self, rows: Sequence[int]) -> Iterator[str]:
@@ -173,7 +189,8 @@ class Asked:
         yield from (f"note: {s.note}" for s in (*self.seeds, *self.less_like) if s.note)
         basis = self.store.default_space(self.question.by)
         some = basis.note if basis.by == "sound" else ""  # that all lack it is told once
-        yield from (f"note: {note}" for note in (some, self.space.note) if note)
+        wished = () if self.wished is None else self.wished.notes
+        yield from (f"note: {note}" for note in (some, self.space.note, *wished) if note)
         other = "non-music" in self.question.choice.also
         if not other and not isinstance(self.question, PathQuestion):
             yield from self._no_music()
@@ -311,6 +328,7 @@ class SimilarSongs(Neighbours, ForPlayers):
             "songs": songs,
             "minimum": self.question.minimum,
             **({"less_like": away} if away else {}),
+            **self.asked.sentence,
         }
 
 
@@ -452,7 +470,7 @@ class PlaylistOfSongs(SongList):
         Its length, whether that is within tolerance, and the seeds that were left out.
     wish : PlaylistRequest
     similarities : ndarray, shape (m,), float32
-        Similarity of each song to the seeds.
+        Similarity of each song to the seeds; NaN without seeds.
     curve_scores : mapping of str to ndarray, shape (m,)
         Per curve, each song's mean score of the class, or beats per minute.
     curve_distance : float or None
@@ -495,7 +513,8 @@ class PlaylistOfSongs(SongList):
         songs = []
         for place, song in enumerate(self._documents()):
             scores = [round(float(scores[place]), 6) for scores in self.curve_scores.values()]
-            similarity = round(float(self.similarities[place]), 6)
+            near = float(self.similarities[place])
+            similarity = None if np.isnan(near) else round(near, 6)
             beside = self.beside.fields(place, why=self.asked.question.why)
             row = {**song, "similarity": similarity, **beside, "curve_scores": scores}
             songs.append({"place": place + 1, **row})
@@ -513,6 +532,7 @@ class PlaylistOfSongs(SongList):
             "left_out": [self.store.ids[row] for row in self.playlist.left_out],
             "curve_distance": None if distance is None else round(distance, 6),
             "notes": list(self.notes),
+            **self.asked.sentence,
             "songs": songs,
         }
 
@@ -535,6 +555,7 @@ def _near(asked: Asked, minimum: float) -> Neighbours:
         mean=question.mean,
         diversity=question.diversity,
         minimum=minimum,
+        pull=asked.pull,
     )
 
 
@@ -566,16 +587,20 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
     opened = [seed.unit for seed in asked.seeds if seed.row is None]
     own = np.concatenate([units[first], *(unit[None] for unit in opened)])
     mean = question.mean
-    directions = mean_direction(own)[None] if mean or len(own) < 2 else together(own)
+    one = mean or len(own) == 1
+    directions = mean_direction(own)[None] if one and len(own) else together(own)
     wish = PlaylistRequest(
         seconds=60 * question.minutes,
         limits=asked.chosen.limits,
         artists=name_codes(store, "artist"),
         gap=question.artist_gap,
         curves=read_curves(store, tuple(question.curve), asked.chosen.allowed),
+        pull=asked.pull,
     )
     lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
     allowed = asked.chosen.allowed & there
+    if asked.pull is not None:
+        allowed &= asked.pull > -np.inf
     for curve in wish.curves:
         unknown = np.isnan(curve.scores)
         if unknown[first].any():
@@ -588,7 +613,9 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
         **_list(asked, found.rows, remarks(store.ids, found, lengths, wish, allowed=allowed)),
         playlist=found,
         wish=wish,
-        similarities=(units[found.rows] @ (directions if mean else own).T).max(axis=1),
+        similarities=(units[found.rows] @ (directions if mean else own).T).max(axis=1)
+        if len(own)
+        else np.full(len(found.rows), np.nan, np.float32),
         curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )

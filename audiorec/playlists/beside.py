@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.playlists.wished import Wished
 from audiorec.search.closeness import percent_words
-from audiorec.search.explain import Reason, reasons_for
+from audiorec.search.explain import Reason, reasons_for, sentence
 from audiorec.search.facts import SureFacts
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import Float64Array, Int64Array
@@ -32,12 +33,15 @@ class Beside:
         Share of the library's pairs that are less similar than the two; NaN for none.
     others : callable
         Returns the facts of the m other songs, None where there is no other.
+    wished : Wished, optional
+        What a sentence asked of the songs.
     """
 
     store: SearchableStore = field(kw_only=False)
     rows: Int64Array
     closer_than: Float64Array
     others: Callable[[], Sequence[SureFacts | None]] = field(repr=False)
+    wished: Wished | None = None
 
     @cached_property
     def reasons(self) -> list[tuple[Reason, ...]]:
@@ -46,11 +50,22 @@ class Beside:
         usual = self.store.usual
         return [() if one is None else reasons_for(one, song, usual) for one, song in pairs]
 
+    @cached_property
+    def said(self) -> list[str]:
+        """The reasons of each song as one sentence, and by how much it is what was asked for."""
+        reasons = map(sentence, self.reasons)
+        if self.wished is None:
+            return list(reasons)
+        pairs = zip(map(self.wished.said, self.rows.tolist()), reasons, strict=True)
+        return ["; ".join(filter(None, pair)) for pair in pairs]
+
     def fields(self, place: int, *, why: bool) -> dict[str, Any]:
         """Return what a document says of one song."""
         said: dict[str, Any] = {"closer_than": self.shares[place]}
         if why:
             said["why"] = [reason.to_dict() for reason in self.reasons[place]]
+        if self.wished is not None:
+            said["words"] = self.wished.fields(int(self.rows[place]))
         return said
 
     @cached_property

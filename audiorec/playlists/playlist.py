@@ -7,6 +7,7 @@
 Songs are added one by one. Each maximises
 
     similarity to the seeds + 0.5 · similarity to the previous song - 5 · distance from the curves
+    + 1.5 · what a sentence adds
 
 among those whose artist is neither too recent nor too frequent. Then songs are exchanged, at the
 least loss of the same sum, until the length is right.
@@ -50,6 +51,8 @@ class PlaylistRequest:
     gap : int
         Minimum number of songs between two of one artist; 0 allows adjacent ones.
     curves : sequence of Curve
+    pull : ndarray, shape (n,), float32, optional
+        What is added to each song's similarity to the seeds.
     """
 
     seconds: float
@@ -57,6 +60,7 @@ class PlaylistRequest:
     artists: Int32Array | None = None
     gap: int = 0
     curves: Sequence[Curve] = field(default=())
+    pull: FloatArray | None = None
 
     @property
     def tolerance_s(self) -> float:
@@ -385,7 +389,8 @@ def make_playlist(
     units : ndarray, shape (n, W), float32
         Rows of length 1 (or 0).
     directions : ndarray, shape (W,) or (Q, W)
-        Directions to search near, of length 1; several vote (`audiorec.search.near`).
+        Directions to search near, of length 1; several vote (`audiorec.search.near`). Without any
+        the pull alone tells which songs are meant.
     durations : ndarray, shape (n,)
         Length of each song in seconds.
     wish : PlaylistRequest
@@ -416,7 +421,11 @@ def make_playlist(
         usable &= allowed
     usable[list(seeds)] = True
     eligible = np.flatnonzero(usable)
-    relevance = _by_votes(units @ np.atleast_2d(directions).T, eligible)
+    near = units @ np.atleast_2d(directions).T
+    if wish.pull is not None:
+        pull = wish.pull[:, None]  # against the similarity to the seeds and to the song before
+        near = near + (1 + SMOOTHNESS) * pull if near.shape[1] else pull
+    relevance = _by_votes(near, eligible)
     pool = _pool(relevance, eligible, wish.curves, seeds)
     draft = Draft(units, relevance, durations, wish, pool)
     draft.fill(() if wish.curves else seeds)

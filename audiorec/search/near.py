@@ -22,7 +22,7 @@ References
    Forhandlinger, 1895.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ def draw(rankings: Sequence[Ranking], most: int) -> Ranking:
     """
     rows = np.unique(np.concatenate([ranking[0] for ranking in rankings]))
     votes = np.zeros((len(rows), len(rankings)))
-    nearest = np.full(len(rows), -1.0)
+    nearest = np.full(len(rows), -np.inf)
     for seed, (of_seed, similarities) in enumerate(rankings):
         places = np.searchsorted(rows, of_seed)
         votes[places, seed] = 1 / (FIRST_PLACES + 1 + np.arange(len(of_seed)))
@@ -117,6 +117,7 @@ class _Options(NamedTuple):
     chosen: Chosen
     diversity: float
     minimum: float
+    pull: FloatArray | None = None
 
 
 def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
@@ -187,6 +188,7 @@ def near_seeds(
     mean: bool = False,
     diversity: float = 0.0,
     minimum: float = MINIMUM,
+    pull: FloatArray | None = None,
 ) -> Neighbours:
     """Return up to `k` eligible songs near several seeds, each taste with its share.
 
@@ -200,6 +202,9 @@ def near_seeds(
         A direction to avoid; see `away_from`.
     mean : bool
         Search near the mean of the seeds, instead of near each of them.
+    pull : ndarray, shape (n,), optional
+        What is added to the similarity of each song of the store where songs are chosen; songs of
+        -inf are not found.
 
     Returns
     -------
@@ -210,10 +215,12 @@ def near_seeds(
     asked = mean_direction(units)[None] if mean or len(units) < 2 else together(units)
     if away is not None:
         asked = np.stack([away_from(unit, away) for unit in asked])
-    rows, similarities = _chosen(space, asked, _Options(k, chosen, diversity, minimum), taken)
-    if len(asked) > 1 and away is None and len(rows):
-        to_seeds = space.units(rows).astype(np.float64) @ units.T.astype(np.float64)
-        similarities = to_seeds.max(axis=1)
+    options = _Options(k, chosen, diversity, minimum, pull)
+    rows, similarities = _chosen(space, asked, options, taken)
+    voted = len(asked) > 1 and away is None
+    if (voted or pull is not None) and len(rows):
+        seeds = (units if voted else asked).T.astype(np.float64)
+        similarities = (space.units(rows).astype(np.float64) @ seeds).max(axis=1)
     return Neighbours(space.store, rows, similarities, by=space.by)
 
 
@@ -261,7 +268,7 @@ def _chosen(
 
     `first` holds the `FIRST` * k nearest songs of one query, if known.
     """
-    k, chosen, diversity, minimum = options
+    k, chosen, diversity, minimum, pull = options
     allowed = chosen.allowed
     if taken:
         allowed = allowed.copy()
@@ -271,7 +278,7 @@ def _chosen(
         if first is not None and m <= FIRST * k:
             rows, similarities = first[0][:m], first[1][:m]
         else:
-            return _ranked(space, units, m, allowed, minimum)
+            return _ranked(space, units, m, allowed, minimum, pull)
         good = similarities >= minimum
         return rows[good], similarities[good]
 
@@ -281,19 +288,42 @@ def _chosen(
 
 
 def _ranked(
-    space: Space, units: FloatArray, most: int, allowed: BoolArray, minimum: float
+    space: Space,
+    units: FloatArray,
+    most: int,
+    allowed: BoolArray,
+    minimum: float,
+    pull: FloatArray | None,
 ) -> Ranking:
     """Return the `most` nearest songs of one query, or those that several draw by their votes."""
     asked = most if len(units) == 1 else VOTES
     while True:
-        found = space.search(units, asked, allowed=allowed)
-        near = [one.similarities >= minimum for one in found]
-        rankings = [
-            (one.rows[good], one.similarities[good]) for one, good in zip(found, near, strict=True)
-        ]
+        if pull is not None:
+            rankings = list(_pulled(space, units, asked, allowed & (pull > -np.inf), minimum, pull))
+        else:
+            found = space.search(units, asked, allowed=allowed)
+            near = [(one, one.similarities >= minimum) for one in found]
+            rankings = [(one.rows[good], one.similarities[good]) for one, good in near]
         if len(units) == 1:
             return rankings[0]
         rows, similarities = draw(rankings, most)
         if len(rows) == most or all(len(ranking[0]) < asked for ranking in rankings):
             return rows, similarities
         asked = min(max(asked * OVERFETCH, most), len(space))
+
+
+def _pulled(
+    space: Space,
+    units: FloatArray,
+    most: int,
+    allowed: BoolArray,
+    minimum: float,
+    pull: FloatArray,
+) -> Iterator[Ranking]:
+    """Yield for each query the `most` songs of the largest similarity and pull together."""
+    every, there = space.units_by_row()
+    for near in units @ every.T:
+        rows = np.flatnonzero(allowed & there & (near >= minimum))
+        values = near[rows].astype(np.float64) + pull[rows]
+        order = np.argsort(-values, kind="stable")[:most]
+        yield rows[order], values[order]

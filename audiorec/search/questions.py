@@ -50,6 +50,13 @@ OneVersionOption = Annotated[
     bool,
     chooses("--one-version", help="List one version of a title: live ones and others are copies."),
 ]
+WordsOption = Annotated[
+    str,
+    chooses(
+        metavar="SENTENCE",
+        help='What the songs should be like beside the seeds: "but calmer, no drums".',
+    ),
+]
 Compared = Annotated[
     str | Path,
     chooses(
@@ -163,6 +170,8 @@ class SimilarQuestion(Question):
         Songs to search away from, at half the weight.
     mean : bool
         Search near the mean of the seeds, instead of near each of them.
+    words : str
+        What the songs should be like beside that, for example ``but calmer, without drums``.
     """
 
     k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
@@ -180,6 +189,7 @@ class SimilarQuestion(Question):
         ),
     ] = ()
     mean: bool = False
+    words: WordsOption = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +220,8 @@ class PlaylistQuestion(Question):
         Minimum number of songs between two songs of one artist.
     mean : bool
         Stay near the mean of the seeds, instead of near each of them.
+    words : str
+        What the songs should be like; without seeds this alone tells them.
     """
 
     minutes: Annotated[float, chooses("--minutes", "-m", min=0.1, help="Playlist length.")] = 60.0
@@ -226,6 +238,7 @@ class PlaylistQuestion(Question):
     ] = 3
     choice: Choice = SPREAD
     mean: bool = False
+    words: WordsOption = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

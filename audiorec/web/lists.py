@@ -21,7 +21,6 @@ from audiorec.errors import ExistingFileError, InputError, MissingFileError, Sto
 from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
 from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
-from audiorec.search.explain import sentence
 from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
@@ -147,10 +146,9 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         raise InputError(f"a sentence has at most {MOST_LETTERS} characters")
     with shelf.reading():
         found = shelf.library.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
-    said = [f"{'no ' * one.term.denied}{one.term.said}" for one in found.terms]
     return {
         "rows": found.rows.tolist(),
-        "understood": [*said, *found.sentence.conditions],
+        "understood": [*found.wished.names, *found.sentence.conditions],
         "unknown": list(found.sentence.unknown),
     }
 
@@ -166,7 +164,7 @@ def m3u8_of(shelf: SongColumns, rows: Sequence[int]) -> Document:
 def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs) -> Document:
     """Return a list with what each song has in common with the one it was found by."""
     with shelf.lock:
-        why = [sentence(reasons) for reasons in found.beside.reasons]
+        why = found.beside.said
     return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes), "why": why}
 
 

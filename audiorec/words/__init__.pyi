@@ -9,3 +9,4 @@ from audiorec.words.sentence import Term as Term
 from audiorec.words.sentence import read_sentence as read_sentence
 from audiorec.words.vocabulary import Captions as Captions
 from audiorec.words.vocabulary import Concept as Concept
+from audiorec.words.wish import wished_of as wished_of

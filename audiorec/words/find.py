@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.answers import ForPlayers
+from audiorec.playlists.answers import ForPlayers, OpenedSong
+from audiorec.playlists.beside import Beside
+from audiorec.playlists.wished import Wished
 from audiorec.search.choice import Chosen
 from audiorec.search.diversify import Ranking, select
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours
 from audiorec.types import Float64Array, FloatArray
-from audiorec.words.hearing import Hearing, standardised
+from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
 from audiorec.words.sentence import Sentence, Term
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
@@ -41,8 +43,7 @@ class Understood:
         names = sorted(self.heard, key=lambda name: -abs(self.heard[name]))
         first = [n if self.heard[n] > 0 else f"less {n}" for n in names[:SHOWN]]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        said = f"no {self.term.said}" if self.term.denied else self.term.said
-        return f"{said}: {', '.join(first)}{more}"
+        return f"{self.term.name}: {', '.join(first)}{more}"
 
 
 def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
@@ -54,12 +55,17 @@ def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
     return tuple(one for one in found if one.heard)
 
 
-def values(one: Understood, hearing: Hearing) -> FloatArray:
-    """Return by how much each song is what a term says: (n,), of deviation 1."""
-    total = sum(
-        weight * hearing.column(name).astype(np.float64) for name, weight in one.heard.items()
-    )
-    return standardised(np.asarray(total, np.float64), hearing.known)
+def values(
+    one: Understood, hearing: Hearing, songs: Sequence[OpenedSong] = ()
+) -> tuple[FloatArray, FloatArray]:
+    """Return by how much each song is what a term says, (n,), of deviation 1, and `songs`, (m,)."""
+    total, other = np.zeros(len(hearing.known)), np.zeros(len(songs))
+    for name, weight in one.heard.items():
+        total += weight * hearing.column(name).astype(np.float64)
+        other += weight * hearing.of_songs(name, songs)
+    scale = scale_of(total, hearing.known)
+    found = standardised(total, hearing.known, scale)
+    return found, standardised(other, np.ones(len(songs), np.bool_), scale)
 
 
 def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
@@ -67,7 +73,7 @@ def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
 
     Wanted terms add their share of 1. A denied one adds nothing, or less.
     """
-    raw = np.stack([values(one, hearing) for one in terms]).astype(np.float64)
+    raw = np.stack([values(one, hearing)[0] for one in terms]).astype(np.float64)
     denied = np.array([one.term.denied for one in terms])
     weights = np.array([one.term.weight for one in terms])
     shares = weights / max(weights[~denied].sum(), 1.0)
@@ -94,8 +100,11 @@ class DescribedSongs(Neighbours, ForPlayers):
     question : FindQuestion
     sentence : Sentence
     terms : tuple of Understood
-    shares : ndarray, shape (terms, k)
-        What each term adds to each song's similarity.
+    wished : Wished
+        What each term adds to each song's similarity, which is at most 1: four deviations above the
+        library's mean in all that is wanted.
+    beside : Beside
+        Each song, with the share of the library's songs that the sentence describes less.
     """
 
     def __init__(
@@ -106,39 +115,38 @@ class DescribedSongs(Neighbours, ForPlayers):
         *,
         sentence: Sentence,
         terms: tuple[Understood, ...],
-        shares: Float64Array,
+        wished: Wished,
+        closer_than: Float64Array,
         chosen: Chosen,
-        unheard: int = 0,
     ) -> None:
         super().__init__(store, *ranking)
-        self.question, self.sentence, self.terms, self.shares = question, sentence, terms, shares
-        self._library, self._chosen, self._unheard = store, chosen, unheard
+        self.question, self.sentence, self.terms, self.wished = question, sentence, terms, wished
+        self._library, self._chosen = store, chosen
+        self.beside = Beside(
+            store,
+            rows=self.rows,
+            closer_than=closer_than,
+            others=lambda: [None] * len(self),
+            wished=wished,
+        )
 
     @property
-    def reasons(self) -> list[str]:
-        """What each song has of what was asked, in one line each."""
-        return [
-            ", ".join(
-                f"{share:+.2f} {'no ' * one.term.denied}{one.term.said}"
-                for one, share in zip(self.terms, shares, strict=True)
-            )
-            for shares in self.shares.T.tolist()
-        ]
+    def shares(self) -> FloatArray:
+        """What each term adds to the similarity of each song of the list: (terms, k)."""
+        return self.wished.by[:, self.rows]
 
     @cached_property
     def remarks(self) -> list[str]:
         """What to tell a person about the list, one line each."""
         lines = [f"note: understood {one}" for one in self.terms] if self.question.why else []
-        lines += [f"note: only {c} ({said})" for said, c in self.sentence.conditions.items()]
-        if self.sentence.unknown:
-            lines.append(f"note: not understood: {', '.join(self.sentence.unknown)}")
+        lines += [f"note: {one}" for one in self.wished.notes]
         lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
         if self._chosen.unmet:
             lines.append(f"note: {self._chosen.unmet}")
-        if self._unheard:
-            have = "songs have" if self._unheard > 1 else "song has"
+        if unheard := int(np.isinf(self.wished.pull).sum()):
+            have = "songs have" if unheard > 1 else "song has"
             lines.append(
-                f"note: {self._unheard} {have} no embedding and cannot be found; add it: audiorec "
+                f"note: {unheard} {have} no embedding and cannot be found; add it: audiorec "
                 f"extract FOLDER --upgrade --out {self._library.path}"
             )
         if self._chosen.not_music:
@@ -161,17 +169,17 @@ class DescribedSongs(Neighbours, ForPlayers):
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as a document of JSON values; with reasons if they were asked for."""
         fields = ("uri", "artist", "title", "album", "duration_s", "status")
-        reasons = self._shares() if self.question.why else []
         songs = [
             {
                 "rank": rank,
                 "song_id": n.song_id,
                 "similarity": round(n.similarity, 6),
+                "closer_than": self.beside.shares[rank - 1],
                 **{f: n.row.get(f) for f in fields},
-                "copies": self._library.copies_of(int(self.rows[rank - 1])),
-                **({"why": reasons[rank - 1]} if reasons else {}),
+                "copies": self._library.copies_of(row),
+                **({"why": self.wished.fields(row)} if self.question.why else {}),
             }
-            for rank, n in enumerate(self, start=1)
+            for rank, (row, n) in enumerate(zip(self.rows.tolist(), self, strict=True), start=1)
         ]
         return {
             "schema": "audiorec/find/1",
@@ -187,13 +195,6 @@ class DescribedSongs(Neighbours, ForPlayers):
             "not_understood": list(self.sentence.unknown),
             "songs": songs,
         }
-
-    def _shares(self) -> list[dict[str, float]]:
-        names = [f"{'no ' * one.term.denied}{one.term.said}" for one in self.terms]
-        return [
-            {name: round(share, 6) for name, share in zip(names, shares, strict=True)}
-            for shares in self.shares.T.tolist()
-        ]
 
 
 def find_songs(
@@ -224,9 +225,8 @@ def find_songs(
     """
     terms = understood(sentence, hearing)
     if not terms and not sentence.conditions:
-        raise InputError(_nothing(sentence))
-    n = len(store)
-    shares = scored(terms, hearing) if terms else np.zeros((0, n))
+        raise InputError(nothing_understood(sentence))
+    shares = scored(terms, hearing) / LARGEST if terms else np.zeros((0, len(store)))
     total = shares.sum(axis=0)
     allowed = np.flatnonzero(chosen.allowed & hearing.known)
 
@@ -235,19 +235,33 @@ def find_songs(
         return order, total[order]
 
     rows, similarities = select(best, question.k, limits=chosen.limits)
+    below = np.searchsorted(np.sort(total[hearing.known]), similarities)
     return DescribedSongs(
         store,
         question,
         (rows, similarities),
         sentence=sentence,
         terms=terms,
-        shares=shares[:, rows],
+        wished=Wished(
+            text=sentence.text,
+            names=tuple(one.term.name for one in terms),
+            by=shares.astype(np.float32),
+            pull=np.where(hearing.known, total, -np.inf).astype(np.float32),
+            notes=tuple(remarks_of(sentence)),
+        ),
+        closer_than=below / hearing.known.sum() if terms else np.full(len(rows), np.nan),
         chosen=chosen,
-        unheard=n - int(hearing.known.sum()),
     )
 
 
-def _nothing(sentence: Sentence) -> str:
+def remarks_of(sentence: Sentence) -> list[str]:
+    """Say what became conditions, and what was not understood, one line each."""
+    lines = [f"only {condition} ({said})" for said, condition in sentence.conditions.items()]
+    unknown = ", ".join(sentence.unknown)
+    return [*lines, f"not understood: {unknown}"] if unknown else lines
+
+
+def nothing_understood(sentence: Sentence) -> str:
     """Say that a sentence has nothing that sound tells."""
     words = ", ".join(sentence.unknown) or sentence.text.strip() or "(empty)"
     return (

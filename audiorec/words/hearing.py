@@ -9,7 +9,7 @@ A value says by how many standard deviations a song lies above the library's mea
 library, mean and deviation lean on those of the audio that the labels were learnt from.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import RLock
 
@@ -17,20 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.playlists.answers import OpenedSong
 from audiorec.search.filters import mean_scores
 from audiorec.search.stored_labels import has_labels
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
-from audiorec.types import BoolArray, Float64Array, FloatArray
-from audiorec.words.labels import Labels, shipped_labels
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
+from audiorec.words.labels import STILL, Labels, shipped_labels
 
 EMBEDDING = "embedding"
 LEAN = 30  # songs that the usual mean and deviation count for
+NUMBERS = {"bpm": "bpm", "loud": "loudness_lufs"}  # columns of the store
 FLOOR = 1e-3  # of a mean score, before its log-odds
 LARGEST = 4.0  # standard deviations
+Scale = tuple[float, float]  # mean and deviation
 TOGETHER = 512  # songs whose labels are computed together: what fits into a processor's cache
-STILL = 1e-6  # a column that varies less says nothing
 
 
 class Hearing:
@@ -60,13 +62,14 @@ class Hearing:
             )
         self._place = {name: place for place, name in enumerate(self.labels.names)}
         self._columns: dict[str, FloatArray] = {}
+        self._scales: dict[str, Scale] = {}
         self._lock = RLock()  # a server's threads wait for the first question of all
 
     def __contains__(self, name: str) -> bool:
         """Return whether something of this name can be heard in songs of this store."""
         # Scores first: the first question computes them, whatever it asks for.
         with self._lock:
-            return name in self._scores or name in self._place or name in ("bpm", "loud")
+            return name in self._scores or name in self._place or name in NUMBERS
 
     @cached_property
     def known(self) -> BoolArray:
@@ -78,32 +81,61 @@ class Hearing:
         """Return by how much each song has it: (n,), float32; 0 for the library's mean."""
         with self._lock:
             if name not in self._columns:
-                if name in self._place:
-                    found = self._heard[1][self._place[name]].astype(np.float32)
-                else:
-                    number = name in ("bpm", "loud")
-                    values = self._number(name) if number else self._scores[name]
-                    found = standardised(values, self.known)
-                self._columns[name] = found
+                self._columns[name] = standardised(self._raw(name), self.known, self._scale(name))
             return self._columns[name]
 
+    def of_songs(self, name: str, songs: Sequence[OpenedSong]) -> FloatArray:
+        """Return by how much songs that are not in the store have it: (m,), float32."""
+        with self._lock:
+            found = np.array([self._raw_of(name, song) for song in songs], np.float64)
+            return standardised(found, np.ones(len(found), np.bool_), self._scale(name))
+
+    def _raw(self, name: str) -> npt.NDArray[np.floating]:
+        if name in self._place:
+            row: npt.NDArray[np.float16] = self._heard[1][self._place[name]]
+            return row
+        return self._number(name) if name in NUMBERS else self._scores[name]
+
+    def _scale(self, name: str) -> Scale:
+        if name not in self._scales:
+            lean = LEAN if name in self._place else 0
+            self._scales[name] = scale_of(self._raw(name), self.known, lean)
+        return self._scales[name]
+
+    def _raw_of(self, name: str, song: OpenedSong) -> float:
+        """Return the same of a song that is not in the store as `_raw` of one that is."""
+        embedding = np.asarray(song.lists[EMBEDDING])[None]
+        if name in self._place:
+            return float(self.labels.heard(embedding)[self._place[name], 0])
+        if name in NUMBERS:
+            value = song.entry.get(NUMBERS[name])
+            return float(_as_heard(name, np.array([np.nan if value is None else value]))[0])
+        statistics = self._store.metadata.statistics
+        means = song.vector[statistics.index("mean") :: len(statistics)]
+        found = self._classes(means[None].astype(np.float64))
+        if has_labels(self._store):
+            found |= dict(_genres(embedding, np.asarray(song.lists["heard_tags"])[None]))
+        return float(log_odds(found[name])[0])
+
     @cached_property
-    def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16]]:
-        """Which songs have an embedding, (n,), and all labels of all songs: (L, n)."""
+    def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16], dict[str, Float64Array]]:
+        """Which songs have an embedding (n,), their labels (L, n), genres and styles (n,) each.
+
+        Labels are in deviations of the audio that they were learnt from, genres probabilities, NaN
+        without an embedding.
+        """
         n, labels = len(self._store), self.labels
         known, heard = np.zeros(n, np.bool_), np.zeros((len(labels.names), n), np.float16)
-        for rows, values in self._store.list_blocks(EMBEDDING):
+        genres: dict[str, Float64Array] = {}
+        columns = (EMBEDDING, "heard_tags") if has_labels(self._store) else (EMBEDDING,)
+        for (rows, embedding), *tags in zip(*map(self._store.list_blocks, columns), strict=True):
             known[rows] = True
             for part in parts(len(rows)):
-                z = (labels.logits(values[part]) - labels.usual) / np.maximum(labels.spread, STILL)
-                heard[:, rows[part]] = z.T
-        share = known.sum() / (known.sum() + LEAN)
-        for row in heard:  # one label at a time: there may be a million songs
-            there = row[known].astype(np.float64)
-            mean = share * there.mean()
-            spread = np.sqrt(share * np.square(there - mean).mean() + 1 - share)
-            row[known] = np.clip((there - mean) / spread, -LARGEST, LARGEST)
-        return known, heard
+                own = _as_slice(rows[part])
+                heard[:, own] = labels.heard(embedding[part])
+                for name, found in _genres(embedding[part], tags[0][1][part]) if tags else ():
+                    genres.setdefault(name, np.full(n, np.nan))[own] = found
+        return known, heard, genres
 
     @cached_property
     def _scores(self) -> Mapping[str, Float64Array]:
@@ -113,37 +145,45 @@ class Hearing:
         """
         if "mean" not in self._store.metadata.statistics:
             return {}
+        found = self._classes(mean_scores(self._store).astype(np.float64))
+        return {name: log_odds(values) for name, values in (found | self._heard[2]).items()}
+
+    def _classes(self, means: Float64Array) -> dict[str, Float64Array]:
+        """Return the mean scores (m,) of each class, and of a voice, of mean scores (m, C)."""
         names = [name.replace("/", ".", 1) for name in self._store.metadata.classes]
-        means = mean_scores(self._store).astype(np.float64)
         found = {name: means[:, place] for place, name in enumerate(names)}
         voiced = [found[f"version.{name}"] for name in VOICED if f"version.{name}" in found]
         if voiced:
             found["version.voiced"] = np.sum(voiced, axis=0)
-        if has_labels(self._store):
-            found |= self._genres()
-        return {name: log_odds(values) for name, values in found.items()}
-
-    def _genres(self) -> Mapping[str, Float64Array]:
-        """Return the probabilities of genres and styles of whole songs: (n,) each, NaN without."""
-        head = SongLabels.shipped()
-        names = (*head.genres, *head.styles)
-        found = np.full((len(names), len(self._store)), np.nan)
-        columns = (self._store.list_blocks(name) for name in (EMBEDDING, "heard_tags"))
-        for (rows, embedding), (_, tags) in zip(*columns, strict=True):
-            for part in parts(len(rows)):
-                songs = head.of(embedding[part], tags[part])
-                found[:, rows[part]] = np.concatenate([songs.genre, songs.styles], axis=1).T
-        return {f"genre.{name}": row for name, row in zip(names, found, strict=True)}
+        return found
 
     def _number(self, name: str) -> Float64Array:
         """Return the logarithm of the tempo, or the loudness: (n,), NaN where unknown."""
-        column = "bpm" if name == "bpm" else "loudness_lufs"
         if name == "bpm" and name not in self._store.metadata.attributes:
             return np.full(len(self._store), np.nan)
-        values = [np.nan if v is None else v for v in self._store.column(column).to_pylist()]
-        numbers = np.asarray(values, np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log2(numbers) if name == "bpm" else numbers
+        values = self._store.column(NUMBERS[name]).to_pylist()
+        return _as_heard(name, np.array([np.nan if v is None else v for v in values], np.float64))
+
+
+def _as_heard(name: str, values: Float64Array) -> Float64Array:
+    """Return a tempo's logarithm, and a loudness as it is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log2(values) if name == "bpm" else values
+
+
+def _genres(embedding: Numbers, tags: Numbers) -> Iterator[tuple[str, Float64Array]]:
+    """Yield the name and the probabilities (m,) of each genre and style of whole songs."""
+    head = SongLabels.shipped()
+    songs = head.of(embedding, tags)
+    found = np.concatenate([songs.genre, songs.styles], axis=1).T.astype(np.float64)
+    names = (f"genre.{name}" for name in (*head.genres, *head.styles))
+    return zip(names, found, strict=True)
+
+
+def _as_slice(rows: Int64Array) -> slice | Int64Array:
+    """Return ascending rows as a slice if they have no gap: it is written to much faster."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first == len(rows) - 1 else rows
 
 
 def parts(count: int) -> Iterator[slice]:
@@ -158,12 +198,23 @@ def log_odds(scores: Float64Array) -> Float64Array:
     return found
 
 
-def standardised(values: Float64Array, among: BoolArray) -> FloatArray:
-    """Return values (n,) less their mean, over their deviation, among some; 0 where unknown."""
-    good = np.isfinite(values)
-    there = values[good & among]
-    if len(there) == 0 or there.std() < STILL:
-        return np.zeros(len(values), np.float32)
-    scaled = (np.where(good, values, there.mean()) - there.mean()) / there.std()
-    found: FloatArray = np.clip(scaled, -LARGEST, LARGEST).astype(np.float32)
+def scale_of(values: npt.NDArray[np.floating], among: BoolArray, lean: int = 0) -> Scale:
+    """Return mean and deviation of values (n,) among some; 0 and 1 count for `lean` songs."""
+    there = values[among & np.isfinite(values)].astype(np.float64)
+    if not len(there):
+        return 0.0, np.inf
+    share = len(there) / (len(there) + lean)
+    mean = share * float(there.mean())
+    spread = float(np.sqrt(share * np.square(there - mean).mean() + 1 - share))
+    return mean, spread if spread >= STILL else np.inf
+
+
+def standardised(
+    values: npt.NDArray[np.floating], among: BoolArray, scale: Scale | None = None
+) -> FloatArray:
+    """Return values (n,) less a mean, over a deviation, by default theirs; 0 where unknown."""
+    mean, spread = scale_of(values, among) if scale is None else scale
+    there = among & np.isfinite(values)
+    found = np.zeros(len(values), np.float32)
+    found[there] = np.clip((values[there].astype(np.float64) - mean) / spread, -LARGEST, LARGEST)
     return found

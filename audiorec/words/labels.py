@@ -1,6 +1,6 @@
 """AudioSet's labels and the network's tags, from a song's embedding.
 
-    embedding (n, 624) ──Labels.logits──▶ (n, L): "Speech", "Violin, fiddle", ..., "tag.rock"
+    embedding (n, 624) ──Labels.heard──▶ (L, n): "Speech", "Violin, fiddle", ..., "tag.rock"
 
 Labels are linear in the embedding as the projection of sound prepares it: each block standardised
 and of length 1. A network that was trained on AudioSet taught them (``scripts/train_labels.py``);
@@ -25,6 +25,7 @@ FILE = "labels_msd.safetensors"
 SHA256 = "d7c81091c54e6f7c0b291114913b09a1611c2cbd661a67a540236f3d84bff2b7"
 METADATA_KEY = "audiorec_labels"
 FORMAT_VERSION = 1
+STILL = 1e-6  # a label that varies less says nothing
 TAG = "tag."  # before the name of a tag
 
 
@@ -64,22 +65,23 @@ class Labels:
             if values.shape != shape or not np.isfinite(values).all():
                 raise ShapeError(f"{name} must be finite and of shape {shape}, got {values.shape}")
 
-    def logits(self, embedding: FloatArray | Half) -> FloatArray:
-        """Return the logits (n, L), float32, of embeddings (n, E).
+    def heard(self, embedding: FloatArray | Half) -> FloatArray:
+        """Return how far each label lies above the usual, in deviations: (L, n), float32.
 
         Raises
         ------
         ShapeError
-            If the embeddings are of another width.
+            If the embeddings (n, E) are of another width.
         """
         sound = shipped_sound()
         if embedding.shape[-1:] != (sound.size,):
             raise ShapeError(f"embedding must have shape (n, {sound.size}), got {embedding.shape}")
         prepared = sound.prepared(embedding).astype(np.float32)
         penultimate = np.asarray(embedding)[:, : len(self.tags)].astype(np.float32)
-        both = np.concatenate([prepared @ self.matrix, penultimate @ self.tags], axis=1)
-        found: FloatArray = both + self.bias
-        return found
+        both = np.concatenate([self.matrix.T @ prepared.T, self.tags.T @ penultimate.T])
+        both += (self.bias - self.usual)[:, None]
+        both /= np.maximum(self.spread, STILL)[:, None]
+        return both
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file, the matrix as float16; return its SHA-256."""

@@ -10,7 +10,7 @@ less than those of the table. Facts become conditions of `audiorec.search.filter
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audiorec.words.facts import facts_of
 from audiorec.words.vocabulary import (
@@ -31,7 +31,7 @@ _FILLERS = key(
     a an the some any of and or to for in on at by from is are be was i we you it that this
     these those want wanted would like hear listen find show play please give me us
     something somebody someone anything everything song track tune piece record sound
-    sounding very really too much more most less lot lots while my your his her their its
+    sounding very really too much most lot lots bit little even while my your his her their its
     over under through when where who which whose what how as so just only alone together
     kind type style good great best nice perfect favourite favorite new with there people
     can could should will does do did has have had tempo quality melody rhythm medium
@@ -48,6 +48,10 @@ _DENIALS = {
     *(("free", "of"), ("other", "than"), ("anything", "but")),
     *((*said,) for said in ("没有", "没", "不要", "不是", "不带", "别", "无", "不", "除了", "非")),
 }  # fmt: skip
+_MORE = {"more", "更", "再", "多"}
+_LESS = {"less", "fewer", "少"}
+_A_LITTLE = {("一", "点"), ("一", "些")}  # after what is compared: 慢一点
+_NOT_COMPARED = {"dancer", "drummer", "manner", "rapper", "singer", "speaker"}
 _NOT_DENIALS = {("not", "only"), ("no", "matter"), ("non", "stop"), ("not", "just")}
 _ENDS = {",", ".", ";", ":", "!", "?", "、", "but", "with", "的", "though", "yet", "instead"}
 
@@ -68,6 +72,8 @@ class Term:
         Whether what is not music may be meant.
     weight : float
         How much it counts beside other terms.
+    compared : bool
+        Whether it asks for more of it, or less, than something else has.
     """
 
     said: str
@@ -75,6 +81,13 @@ class Term:
     denied: bool = False
     sounds: bool = False
     weight: float = 1.0
+    compared: bool = False
+
+    @property
+    def name(self) -> str:
+        """For example ``drums``, ``no drums``, ``more calm`` or ``less guitar``."""
+        before = ("more ", "less ") if self.compared else ("", "no ")
+        return f"{before[self.denied]}{self.said}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +160,30 @@ class _SentenceReader:
         self.terms: list[Term] = []
         self.unknown: list[str] = []
         self.denying = False
+        self.compared = ""  # "more" or "less" of the next concept
+        self.read_to = -1  # where the last concept ended
 
     def read(self) -> None:
         at = 0
         while at < len(self.words):
-            at += self._concept(at) or self._denial(at) or self._word(at)
+            at += self._comparison(at) or self._concept(at) or self._denial(at) or self._word(at)
+
+    def _comparison(self, at: int) -> int:
+        """Read "calmer", or "more" or "less" before a concept; return how many words it takes."""
+        word = self.words[at]
+        if word in _MORE or word in _LESS:
+            self.compared = "more" if word in _MORE and self.compared != "less" else "less"
+            return 1
+        if at == self.read_to and tuple(self.words[at : at + 2]) in _A_LITTLE:
+            self.terms[-1] = replace(self.terms[-1], compared=True)
+            return 2
+        for base in _bases(word):
+            concept = phrases().get(key([base]))
+            if concept is not None:
+                self.compared = self.compared or "more"
+                self.terms.append(self._term([base], concept))
+                return 1
+        return 0
 
     def _phrases(self, at: int) -> Iterator[list[str]]:
         """Yield the phrases that begin here, the longest first."""
@@ -164,12 +196,20 @@ class _SentenceReader:
             concept = phrases().get(key(said))
             if concept is not None:
                 self.terms.append(self._term(said, concept))
+                self.read_to = at + len(said)
                 return len(said)
         return 0
 
     def _term(self, said: list[str], concept: Concept) -> Term:
-        heard = concept.denied if self.denying else concept.heard
-        return Term(said=_joined(said), heard=heard, denied=self.denying, sounds=concept.sounds)
+        compared, denied = bool(self.compared), self.denying or self.compared == "less"
+        self.compared = ""
+        return Term(
+            said=_joined(said),
+            heard=concept.denied if denied else concept.heard,
+            denied=denied,
+            sounds=concept.sounds,
+            compared=compared,
+        )
 
     def _denial(self, at: int) -> int:
         """Begin or end a denial; return how many words say so."""
@@ -180,6 +220,7 @@ class _SentenceReader:
                 self.denying = True
                 return len(said)
         if self.words[at] in _ENDS:
+            self.compared = ""
             self.denying = self.denying and self.words[at] == "," and self._or_follows(at)
             return 1
         return 0
@@ -203,12 +244,27 @@ class _SentenceReader:
         for phrase, length in ((pair, 2), (known, 1)):
             if heard := self.captions.heard(phrase):
                 said = _joined(self.words[at : at + length])
-                self.terms.append(
-                    Term(said=said, heard=heard, denied=self.denying, weight=BY_CAPTIONS)
-                )
+                concept = Concept(words=(said,), heard=heard, denied=heard, sounds=False)
+                self.terms.append(replace(self._term([said], concept), weight=BY_CAPTIONS))
                 return length
         self.unknown.append(word)
         return 1
+
+
+def _bases(word: str) -> Iterator[str]:
+    """Yield what a word may be the comparative of.
+
+    Examples
+    --------
+    >>> list(_bases("sadder")), list(_bases("heavier")), list(_bases("singer"))
+    (['sadd', 'sadde', 'sad'], ['heavi', 'heavie', 'heavy'], [])
+    """
+    if len(word) > 4 and word.endswith("er") and word not in _NOT_COMPARED:
+        yield from (word[:-2], word[:-1])
+        if word.endswith("ier"):
+            yield f"{word[:-3]}y"
+        elif word[-3] == word[-4]:
+            yield word[:-3]
 
 
 def _joined(words: list[str]) -> str:

@@ -19,7 +19,7 @@ def test_a_table_and_its_reasons(in_folder):
     code, out, err = in_folder("find", "someone", "talking", "zzz", "--k", "2", "--why")
     assert code == 0, err
     head, first, _ = (line.split("\t") for line in out.splitlines())
-    assert head == ["rank", "similarity", "song_id", "artist", "title", "length", "why"]
+    assert head == ["rank", "closer_than", "song_id", "artist", "title", "length", "why"]
     assert first[2] == "speech.flac"
     assert "talking" in first[-1]
     assert "understood talking: Speech" in err
@@ -31,8 +31,31 @@ def test_a_document_has_songs_as_similar_has(in_folder):
     document = json.loads(out)
     assert code == 0
     assert document["songs"][0]["song_id"] == "drums.flac"
-    names = {"rank", "song_id", "similarity", "uri", "artist", "title", "copies"}
-    assert names <= document["songs"][0].keys()
+    first = document["songs"][0]
+    names = {"rank", "song_id", "similarity", "closer_than", "uri", "artist", "title", "copies"}
+    assert names <= first.keys()
+    assert first["closer_than"] == pytest.approx(5 / 6, abs=1e-4)  # it fits better than five of six
+    assert 0 < first["similarity"] <= 1
+
+
+def test_words_beside_a_seed_and_alone(in_folder):
+    code, out, err = in_folder(
+        *("similar", "metal", "--words", "but saxophone", "--minimum", "-1"),
+        *("--also", "non-music", "--why"),
+    )
+    assert code == 0, err
+    first = out.splitlines()[1].split("\t")
+    assert first[2] == "sax.flac"
+    assert first[-1].startswith("saxophone +")
+    assert "understood saxophone: Saxophone" in err
+    code, out, err = in_folder(
+        "playlist", "--words", "saxophone", "-m", "1.2", "--also", "non-music"
+    )
+    assert code == 0, err
+    assert out.splitlines()[1].split("\t")[2] == "sax.flac"
+    code, _, err = in_folder("similar", "metal", "--words", "Abbey Road")
+    assert code == 2
+    assert "nothing in this sentence" in err
 
 
 def test_what_is_left_out_is_counted(in_folder):

@@ -148,6 +148,16 @@ def test_honest_tables_pass_even_where_the_footer_alone_would_not_do(
     check(tmp_path / "a", table, **options)
 
 
+def test_halves_are_not_read_to_know_their_size(tmp_path, monkeypatch):
+    """Lists of float16 are stored as bytes of a fixed width: the footer says how many there are."""
+    monkeypatch.setattr(parquet_files, "_text_bytes", None)
+    noise = np.random.default_rng(0).normal(size=(200, 624)).astype(np.float16)
+    halves = pa.FixedSizeListArray.from_arrays(pa.array(noise.ravel()), 624)
+    table = pa.table({"h": halves})
+    options = {"use_dictionary": False, "use_byte_stream_split": float_leaves(table.schema)}
+    check(tmp_path / "a", table, **options)
+
+
 def test_what_an_honest_file_of_its_size_holds_passes(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, 60_000, np.uint8).tobytes()  # stays as large
     table = pa.table({"noise": pa.array([noise]), "a": pa.array(["x" * 3_000_000])})

@@ -51,10 +51,17 @@ def test_what_is_denied_takes_away_and_never_adds(library):
     assert (without.shares[1] <= 0).all()
 
 
+def test_the_similarity_has_a_bound_and_says_of_how_many_songs_less_is_true(library):
+    """Four deviations in everything asked for is 1; no other song is more of a piano."""
+    found = library.find("solo piano", 6, choice=ALL)
+    assert found.similarities.max() <= 1
+    assert found.beside.closer_than == pytest.approx(np.arange(5, -1, -1) / 6)
+
+
 def test_shares_add_up_to_the_similarity(library):
     found = library.find("calm saxophone without drums", 6, choice=ALL)
-    assert np.allclose(found.shares.sum(axis=0), found.similarities)
-    assert "no drums" in found.reasons[0]
+    assert np.allclose(found.shares.sum(axis=0), found.similarities, atol=1e-6)
+    assert "no drums" in found.beside.said[0]
 
 
 def test_the_document_says_what_was_understood(library):
@@ -95,15 +102,15 @@ def test_one_song_and_an_unknown_embedding(tmp_path):
 def test_a_label_is_heard_where_it_is_and_tags_are_those_of_the_network(tmp_path):
     labels = shipped_labels()
     rows = np.stack([embedding_of("Piano"), embedding_of("Speech")])
-    heard = (labels.logits(rows) - labels.usual) / labels.spread
-    for name, one in (("Piano", heard[0]), ("Speech", heard[1])):
+    for name, one in zip(("Piano", "Speech"), labels.heard(rows).T, strict=True):
         assert one[labels.names.index(name)] == one[: len(labels.matrix.T)].max()
     noise = np.random.default_rng(0).random((1, 187, 96), np.float32)
     said = load_backbone("msd").features(noise)
     own = shipped_sound().embedding(said.penultimate, said.mean_pool, said.max_pool)
-    assert np.allclose(expit(labels.logits(own)[:, -50:]), said.tags, atol=5e-3)
+    tags = labels.heard(own).T * labels.spread + labels.usual
+    assert np.allclose(expit(tags[:, -50:]), said.tags, atol=5e-3)
     with pytest.raises(ShapeError, match="embedding must have shape"):
-        labels.logits(rows[:, :-1])
+        labels.heard(rows[:, :-1])
     sha256 = labels.save(tmp_path / "labels.safetensors")
     again = Labels.load(tmp_path / "labels.safetensors", sha256=sha256)
     assert np.array_equal(again.matrix, labels.matrix)

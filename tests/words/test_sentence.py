@@ -58,6 +58,29 @@ def test_facts_are_conditions(text, condition):
     assert list(read_sentence(text).conditions.values()) == [condition]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("but calmer", ["more calm"]),
+        ("slower, sadder and heavier", ["more slow", "more sad", "more heavy"]),
+        ("a bit more guitar, less drums", ["more guitar", "less drums"]),
+        ("no drums, more piano", ["no drums", "more piano"]),
+        ("not slower", ["less slow"]),
+        ("a drummer and a singer", ["drummer", "singer"]),
+        ("slower than 120 bpm", []),
+        ("更安静", ["more 安静"]),
+        ("慢一点, 少一点鼓", ["more 慢", "less 鼓"]),
+        ("多一些吉他", ["more 吉他"]),
+    ],
+)
+def test_comparatives(text, expected):
+    assert [term.name for term in read_sentence(text).terms] == expected
+
+
+def test_less_of_something_is_not_a_wish_for_it():
+    assert terms("jazz with less drums") == [("jazz", False), ("drums", True)]
+
+
 def test_by_names_an_artist_that_the_library_has():
     read = read_sentence("slow songs by Miles Davis without drums", ["miles davis"])
     assert read.conditions == {"by Miles Davis": 'artist="Miles Davis"'}

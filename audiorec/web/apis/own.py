@@ -27,7 +27,6 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.one_user.reasons import reason_phrase
-from audiorec.search.explain import sentence
 from audiorec.search.questions import Also, Choice
 from audiorec.search.space import mean_direction
 from audiorec.web.apis.forms import Document, FormField, NotThereError, Operation, Values, openapi
@@ -154,6 +153,9 @@ _CHOICE = (
         usual=False,
     ),
 )
+_WORDS = _text(
+    "words", "What the songs should be like beside that: but calmer, no drums.", needed=False
+)
 _WITH_REASONS = FormField(
     name="why", about="Say what each song and its nearest seed share.", kind="flag", usual=False
 )
@@ -189,7 +191,12 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
     """Find songs near one, or near the mean of several."""
     seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
     found = near(
-        snapshot, seeds, values["k"], choice=_choice(values), diversity=values["diversity"]
+        snapshot,
+        seeds,
+        values["k"],
+        choice=_choice(values),
+        diversity=values["diversity"],
+        words=values["words"] or "",
     )
     return {"songs": _found(snapshot, found, why=values["why"])}
 
@@ -197,9 +204,7 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
 def find(snapshot: Snapshot, values: Values) -> Document:
     """Find songs that a sentence describes."""
     found = described(snapshot, values["text"], values["k"], choice=_choice(values))
-    songs = _found(snapshot, as_found(found))
-    for song, reason in zip(songs, found.reasons, strict=True):
-        song["why"] = reason if values["why"] else None
+    songs = _found(snapshot, as_found(found), why=values["why"])
     return {"songs": songs, "notes": found.remarks}
 
 
@@ -408,7 +413,7 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
     said: Sequence[str | None] = nothing
     if why and found.beside:
         with snapshot.lock:
-            said = [sentence(reasons) for reasons in found.beside.reasons]
+            said = found.beside.said
     told = zip(songs, found.similarities.tolist(), shares, said, strict=True)
     return [
         {**one, "similarity": round(similarity, 6), "closer_than": share, "why": words}
@@ -453,7 +458,7 @@ OPERATIONS = (
         name="similar",
         about="Songs near one song.",
         answer=similar,
-        fields=(_text("id", _WHICH), _K, *_CHOICE, _WITH_REASONS),
+        fields=(_text("id", _WHICH), _WORDS, _K, *_CHOICE, _WITH_REASONS),
         answers="SimilarSongs",
     ),
     Operation(
@@ -462,7 +467,10 @@ OPERATIONS = (
         name="similarToSeveral",
         about="Songs near the mean of several songs.",
         answer=similar,
-        fields=(_texts("songs", "Ids or aliases.", needed=True), _K, *_CHOICE, _WITH_REASONS),
+        fields=(
+            *(_texts("songs", "Ids or aliases.", needed=True), _WORDS, _K),
+            *(*_CHOICE, _WITH_REASONS),
+        ),
         answers="SimilarSongs",
     ),
     Operation(

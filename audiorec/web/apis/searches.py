@@ -33,7 +33,6 @@ from audiorec.words.find import DescribedSongs
 
 MOST_SONGS = 500  # per response
 MOST_SEEDS = 200
-FAR = 4.0  # standard deviations above the library's mean: as much as is told
 SAME = 1e-6  # songs with 1 - cosine below this sound the same; there is no path between them
 
 
@@ -67,6 +66,7 @@ def near(
     diversity: float = 0.0,
     minimum: float = MINIMUM,
     chosen: Chosen | None = None,
+    words: str = "",
 ) -> FoundSongs:
     """Return up to `k` songs near one song, or near several, which vote; excludes the seeds.
 
@@ -81,7 +81,9 @@ def near(
     diversity, minimum : float
         As for `SimilarQuestion`.
     chosen : Chosen, optional
-        A choice already evaluated on the store, instead of `choice`.
+        A choice already evaluated on the store, instead of `choice`; not with words.
+    words : str
+        What the songs should be like beside that.
     """
     if not seeds:
         raise InputError("no seed: name at least one song")
@@ -90,12 +92,19 @@ def near(
     with snapshot.lock:
         space = library.space("auto")
         known = comparable(space, rows)
-    allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))  # may take long
+    told = Choice() if chosen else tellable(snapshot, seeds[0], choice)
+    if not words:  # its facts are conditions of the choice
+        chosen = chosen or library.chosen(told)  # may take long
     question = SimilarQuestion(
-        seeds=known, k=max(1, min(k, MOST_SONGS)), diversity=diversity, minimum=minimum
+        seeds=known,
+        k=max(1, min(k, MOST_SONGS)),
+        diversity=diversity,
+        minimum=minimum,
+        choice=told,
+        words=words,
     )
     with _reading(snapshot, space):
-        found = library.ask(question, chosen=allowed)
+        found = library.ask(question, chosen=chosen)
         beside = found.beside
     return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0), beside)
 
@@ -165,8 +174,8 @@ def described(
 
 
 def as_found(songs: DescribedSongs) -> FoundSongs:
-    """Return the songs of a sentence, 1 for those four deviations above the library's mean."""
-    return FoundSongs(songs.rows, np.clip(songs.similarities / FAR, 0.0, 1.0))
+    """Return the songs of a sentence as other answers are served."""
+    return FoundSongs(songs.rows, np.clip(songs.similarities, 0.0, 1.0), songs.beside)
 
 
 def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:

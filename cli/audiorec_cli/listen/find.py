@@ -1,19 +1,19 @@
 """``audiorec find "calm piano, no drums"``: list the songs that a sentence describes."""
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from audiorec.options import argument
 from audiorec.search.questions import FindQuestion
-from audiorec_cli.shared.console import duration, out, print_table
+from audiorec_cli.shared.beside import print_songs
+from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.words.find import DescribedSongs
 
-COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
+COLUMNS = ("rank", "song_id", "artist", "title", "length")
 SentenceArgument = Annotated[
     list[str], argument(metavar="WORDS", help="What the songs should be like, in words.")
 ]
@@ -29,8 +29,9 @@ def find(
     """List the songs that a sentence describes, in English or Chinese.
 
     Understood are genres, instruments, voices, moods, uses and sounds; tempo, key, length and
-    artist; and what is not wanted. Titles and lyrics are not searched. --why says how each word was
-    understood.
+    artist; and what is not wanted. Titles and lyrics are not searched. The first number of a song is
+    the share of the store's songs that the sentence describes less. --why says how each word was
+    understood, and what it adds.
 
     Examples
     --------
@@ -45,19 +46,12 @@ def find(
 
 
 def _print(found: "DescribedSongs") -> None:
-    """Print a table, with reasons in a column for a pipe, or on lines below it for a terminal."""
-    reasons = found.reasons if found.question.why else []
-    beside = () if sys.stdout.isatty() else reasons
     rows = [
         (
-            *(rank, one.similarity, one.song_id, one.row["artist"], one.row["title"]),
+            *(rank, one.song_id, one.row["artist"], one.row["title"]),
             duration(float(one.row["duration_s"])),
-            *beside[rank - 1 : rank],
         )
         for rank, one in enumerate(found, start=1)
     ]
     title = f"songs for: {found.question.text}"
-    print_table((*COLUMNS, "why") if beside else COLUMNS, rows, title=title)
-    if reasons and not beside:
-        for rank, reason in enumerate(reasons, start=1):
-            out(f"{rank}: {reason}")
+    print_songs(COLUMNS, rows, found.beside, why=found.question.why, title=title)

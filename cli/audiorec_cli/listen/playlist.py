@@ -30,13 +30,14 @@ def playlist(
     """Make a playlist near some songs: of a given length, with artists spread, along curves.
 
     It starts with the songs given, unless a --curve places them elsewhere. Its length is within
-    half a minute of --minutes, or 1 % if that is more.
+    half a minute of --minutes, or 1 % if that is more. With --words no song need be given.
 
     Examples
     --------
     audiorec playlist jazz-vibraphone.mp3 --minutes 30
     audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
     audiorec playlist jazz-vibraphone.mp3 --curve metal:rise --json
+    audiorec playlist --words "calm piano, no drums" --minutes 45
     """
     form.check()
     store = open_vectors(vectors, empty=False, by=asked.by)
@@ -55,7 +56,9 @@ def _print(found: "PlaylistOfSongs") -> None:
         rows.append((duration(at), *song, duration(length), *scores))
         at += length
     near = " + ".join(seed.name for seed in found.asked.seeds)
-    title = f"{duration(found.playlist.seconds)} near {near}, by {found.by}"
+    asked = found.asked.sentence.get("words")
+    told = ", ".join(filter(None, (near and f"near {near}", asked)))
+    title = f"{duration(found.playlist.seconds)} {told}, by {found.by}"
     columns = (*COLUMNS, *found.curve_scores)
     why = found.asked.question.why
     print_songs(columns, rows, found.beside, why=why, title=title)

@@ -38,7 +38,7 @@ def similar(
     --------
     audiorec similar jazz-vibraphone.mp3
     audiorec similar fixtures/audio/birds.ogg --max-per-artist 2 --m3u8 like.m3u8
-    audiorec similar jazz-vibraphone.mp3 --only "genre=jazz" --why
+    audiorec similar jazz-vibraphone.mp3 --words "but calmer, without drums" --why
     """
     form.check()
     store = open_vectors(vectors, empty=False, by=asked.by)
@@ -60,5 +60,6 @@ def _print(found: "SimilarSongs") -> None:
         " + ".join(seed.name for seed in named)
         for named in (found.asked.seeds, found.asked.less_like)
     )
-    title = f"similar to {seeds}{f', less like {away}' if away else ''}, by {found.by}"
+    but = f", {found.question.words}" if found.question.words else ""
+    title = f"similar to {seeds}{f', less like {away}' if away else ''}{but}, by {found.by}"
     print_songs(COLUMNS, rows, found.beside, why=found.question.why, title=title)

@@ -27,11 +27,9 @@ def print_songs(
     In a pipe it is a share from 0 to 1, and reasons are the last column; on a terminal it is in
     percent, and reasons are lines below the table, each after the first cell of its row.
     """
-    from audiorec.search.explain import sentence
-
     drawn, width = sys.stdout.isatty(), shutil.get_terminal_size().columns
     shares = beside.percent if drawn else beside.shares
-    reasons = [sentence(found) for found in beside.reasons] if why else []
+    reasons = beside.said if why else []
     last = reasons if why and not drawn else [None] * len(rows)
     made = [
         (row[0], share, *row[1:], *([reason] if reason is not None else []))

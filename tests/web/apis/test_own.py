@@ -220,4 +220,11 @@ def test_a_sentence_finds_songs_and_says_how_it_was_understood(tmp_path):
     assert found["songs"][0]["song_id"] == IDS[2]
     assert "saxophone" in found["songs"][0]["why"]
     assert "note: not understood: zzz" in found["notes"]
+    assert found["songs"][0]["closer_than"] > found["songs"][1]["closer_than"]
     assert get(snapshot, "find", text="Abbey Road")[0] == 400
+    near = {"id": IDS[0], "k": 3, "why": "true"}
+    status, found = get(snapshot, "similar", words="but saxophone", **near)
+    assert status == 200
+    assert found["songs"][0]["song_id"] == IDS[2]
+    assert "saxophone +" in found["songs"][0]["why"]
+    assert get(snapshot, "similar", words="Abbey Road", **near)[0] == 400

@@ -165,7 +165,7 @@ def why_kept(best: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
         bits if ours[1] else rates,
         "longer",
         bits,
-        "none is better: the first by id",
+        "as good as the others",
     )
     return next(said[n] for n in range(len(said)) if ours[n] != theirs[n])
 

@@ -230,8 +230,19 @@ def _guarded(table: Any) -> tuple[Any, int]:
         else c
         for c in table.columns
     ]
-    names = [_FORMULA.sub(r"'\1", name) for name in table.column_names]
+    names = [guarded_text(name) for name in table.column_names]
     return pa.table(columns, names=names), _formulas(table)
+
+
+def guarded_text(text: str) -> str:
+    """Return a text that no spreadsheet runs: with an apostrophe before what would be a formula.
+
+    Examples
+    --------
+    >>> guarded_text("=1+1"), guarded_text("Help!")
+    ("'=1+1", 'Help!')
+    """
+    return _FORMULA.sub(r"'\1", text)
 
 
 def _is_text(kind: Any) -> bool:

@@ -42,6 +42,7 @@ from audiorec.store.inventory import inventory, read_failures
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
+from audiorec.web.downloads import CopiesView, songs_as
 from audiorec.web.editions import stamp_of
 from audiorec.web.gate import INTERNAL, TOLD
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
@@ -236,6 +237,7 @@ class BrowsePage:
     def _take(self, shelf: SongColumns, proposals: RecommendationPages | None, mark: str) -> None:
         self.shelf, self.proposals, self.mark = shelf, proposals, mark
         self.songs = SongView(shelf, self.sound.roots, self._keys)
+        self.copies = CopiesView(shelf)
         self.saver.turn_to(shelf)
 
     def _renew(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +268,36 @@ class BrowsePage:
         }
 
     def _routes(self) -> list[Route]:
-        gets: dict[str, Callable[[Request], Any]] = {
+        gets, posts = self._gets(), self._posts()
+        if self.proposals is not None:
+            gets |= {path: self._proposed("gets", path) for path in self.proposals.gets}
+            posts |= {path: self._proposed("posts", path) for path in self.proposals.posts}
+        patient: dict[str, Callable[[Request], Any]] = {
+            "/api/copies": lambda _: self.copies.all(),
+            "/api/song/{row}/wave": self._wave,
+            "/api/song/{row}/sound": self._sound_of,
+            "/api/texts": lambda _: self._zipped("texts", "application/json"),
+            "/api/numbers": lambda _: self._zipped("numbers", "application/octet-stream"),
+        }
+        patient_posts: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "/api/copies": lambda wish: self.copies.given(wish),
+            "/api/renew": self._renew,
+        }
+        shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
+        both = ((gets, posts, self._pool), (patient, patient_posts, self._patient_pool))
+        return [
+            *(_route(p, self._got(w, pool)) for got, _, pool in both for p, w in got.items()),
+            *(
+                _route(p, self._posted(w, pool), "POST")
+                for _, posted, pool in both
+                for p, w in posted.items()
+            ),
+            *(_route(path, self._opened(work)) for path, work in shut.items()),
+            Route("/{path:path}", self._static),
+        ]
+
+    def _gets(self) -> dict[str, Callable[[Request], Any]]:
+        return {
             "/api/library": lambda _: self._about(),
             # Eight bytes per song, or a short JSON that says to wait.
             "/api/places": lambda _: self.shelf.better_places() or {"wait": True},
@@ -287,34 +318,20 @@ class BrowsePage:
             "/api/state": lambda _: store_state(self.shelf.library),
             "/api/running": lambda _: self._running(),
         }
-        posts: dict[str, Callable[[dict[str, Any]], Any]] = {
+
+    def _posts(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        return {
             "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
             "/api/words": lambda wish: lists.described_by(self.shelf, wish),
             "/api/radio": lambda wish: lists.radio_of(self.shelf, wish),
-            "/api/m3u8": lambda wish: lists.m3u8_of(
-                self.shelf, lists.rows_in(wish.get("rows"), len(self.shelf.library))
+            "/api/download": lambda wish: songs_as(
+                self.shelf,
+                lists.rows_in(wish.get("rows"), len(self.shelf.library)),
+                wish.get("as"),
             ),
             "/api/save": self._save,
             "/api/undo": lambda _: self.saver.undo(),
         }
-        if self.proposals is not None:
-            gets |= {path: self._proposed("gets", path) for path in self.proposals.gets}
-            posts |= {path: self._proposed("posts", path) for path in self.proposals.posts}
-        patient = {
-            "/api/song/{row}/wave": self._wave,
-            "/api/song/{row}/sound": self._sound_of,
-            "/api/texts": lambda _: self._zipped("texts", "application/json"),
-            "/api/numbers": lambda _: self._zipped("numbers", "application/octet-stream"),
-        }
-        shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
-        return [
-            *(_route(path, self._got(work, self._pool)) for path, work in gets.items()),
-            *(_route(path, self._got(work, self._patient_pool)) for path, work in patient.items()),
-            *(_route(path, self._posted(work, self._pool), "POST") for path, work in posts.items()),
-            _route("/api/renew", self._posted(self._renew, self._patient_pool), "POST"),
-            *(_route(path, self._opened(work)) for path, work in shut.items()),
-            Route("/{path:path}", self._static),
-        ]
 
     def _got(self, work: Callable[[Request], Any], pool: Pool) -> Endpoint:
         """Return the endpoint of a GET request for JSON or columns."""

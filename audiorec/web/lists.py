@@ -4,7 +4,6 @@ two songs          ──path_of──────▶ a path from one to the oth
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
 a sentence         ──described_by─▶ the songs that it describes
 songs, skips       ──radio_of─────▶ what a radio plays next
-rows               ──m3u8_of──────▶ a playlist as text
 rows, a file name  ──`Saver`──────▶ an .m3u8 where the user says; can be undone
 """
 
@@ -20,7 +19,7 @@ import numpy as np
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
-from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
+from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.search.questions import SPREAD, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
@@ -151,14 +150,6 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         "understood": [*found.wished.names, *found.sentence.conditions],
         "unknown": list(found.sentence.unknown),
     }
-
-
-def m3u8_of(shelf: SongColumns, rows: Sequence[int]) -> Document:
-    """Return a playlist as text, with absolute paths: a browser keeps it anywhere."""
-    with shelf.lock:
-        songs = shelf.library.rows(list(rows))
-    text, left_out = render_m3u8(map(PlaylistEntry.of, songs), folder=None)
-    return {"text": text, "left_out": len(left_out)}
 
 
 def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs) -> Document:

@@ -183,7 +183,7 @@ def test_the_best_copy_and_why():
     assert why_kept(flac, [cut]) == "longer"
     assert why_kept(cut, [half]) == "44,100 against 22,050 Hz"
     assert why_kept(low, [damaged]) == "undamaged"
-    assert why_kept(high, [copy(song_id="second")]) == "none is better: the first by id"
+    assert why_kept(high, [copy(song_id="second")]) == "as good as the others"
 
 
 def test_neighbours_name_each_recording_once_and_every_song_has_rows(library, tmp_path):

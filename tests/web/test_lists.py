@@ -12,7 +12,7 @@ from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreE
 from audiorec.library.library import open_store
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion
-from audiorec.web.lists import Saver, described_by, m3u8_of, path_of, playlist_of, radio_of, rows_in
+from audiorec.web.lists import Saver, described_by, path_of, playlist_of, radio_of, rows_in
 from audiorec.web.song_columns import SongColumns
 
 OLD = b"#EXTM3U\nold.mp3\n"
@@ -183,13 +183,6 @@ def test_a_radio_plays_neither_what_was_played_nor_what_was_skipped(shelf):
         radio_of(shelf, {"seeds": []})
     with pytest.raises(InputError, match="no such song"):
         radio_of(shelf, {"seeds": [0], "skipped": [99]})
-
-
-def test_a_playlist_for_a_browser_has_whole_paths(shelf, tmp_path):
-    found = m3u8_of(shelf, [2, 0])
-    assert found["left_out"] == 0
-    paths = [str(tmp_path / name) for name in ("s2.mp3", "s0.mp3")]
-    assert found["text"].splitlines()[2::2] == paths
 
 
 @pytest.mark.parametrize("text", [None, 3, "la" * 300, ["piano"]])

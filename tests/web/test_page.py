@@ -497,7 +497,7 @@ def test_a_drawn_list_keeps_the_song_that_it_is_made_from(page):
     assert listed(page) == made
     assert page.inner_text(".seeds") == "Prelude"
     with page.expect_download() as loading:
-        page.click("text=Download")
+        page.click(".downloads >> text=Playlist")
     assert Path(loading.value.path()).read_text().startswith("#EXTM3U")
     page.click("[title='Make it without Prelude']")
     assert page.inner_text(".seeds") != "" or page.locator(".seeds").count() == 0

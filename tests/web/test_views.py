@@ -58,6 +58,9 @@ def views(page):
     page.click("text=Make the list")
     page.wait_for_selector(".listed li:nth-child(3)")
     yield "list"
+    page.click("nav >> text=Duplicates")
+    page.wait_for_selector(".copies h2")
+    yield "duplicates"
     page.click("nav >> text=Recommendations")
     page.wait_for_selector(".users li")
     yield "whom"

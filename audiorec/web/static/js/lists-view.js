@@ -4,6 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
+import { Downloads } from "./downloads.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
 import { change, drop, dropSeed, flipLock, list, move, undo, withLocked } from "./list-state.js";
@@ -187,18 +188,6 @@ function Saving({ songs }) {
       setSaid({ failure: error.message, mayReplace: error.status === EXISTS });
     }
   };
-  const download = async (wanted) => {
-    try {
-      const { text } = await postJson("/api/m3u8", { rows: songs });
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([text], { type: "audio/x-mpegurl" }));
-      link.download = wanted.split(/[/\\]/).pop() || "list.m3u8";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    } catch (error) {
-      setSaid({ failure: error.message });
-    }
-  };
   const takeBack = async () => {
     try {
       const done = await postJson("/api/undo", {});
@@ -210,8 +199,9 @@ function Saving({ songs }) {
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
     <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
-    <button type="button" disabled=${!songs.length} onClick=${() => download(name)}>Download</button>
     <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
+    <${Downloads} kinds=${["m3u8", "csv"]} name=${name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list"} isEmpty=${!songs.length}
+      ask=${(as) => postJson("/api/download", { rows: songs, as })} />
     ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>

@@ -2,6 +2,7 @@
 
 import { html, render, useEffect } from "../vendor/htm-preact.js";
 import { takeToken } from "./api.js";
+import { CopiesView } from "./copies-view.js";
 import { Finder } from "./finder.js";
 import { loadLibrary } from "./library.js";
 import { list } from "./list-state.js";
@@ -17,7 +18,7 @@ import { SongPanel } from "./song-panel.js";
 import { StateView } from "./state-view.js";
 import { page, use } from "./store.js";
 
-const VIEWS = [["library", "Library"], ["lists", "Your list"], ["recommend", "Recommendations"], ["reports", "Reports"],
+const VIEWS = [["library", "Library"], ["lists", "Your list"], ["copies", "Duplicates"], ["recommend", "Recommendations"], ["reports", "Reports"],
   ["state", "State"]];
 const OF_A_RUN = new Set(["recommend", "reports"]);
 const PANES = [["map", "Map"], ["list", "List"], ["song", "Song"]];
@@ -37,6 +38,7 @@ function Page() {
     <main class=${`view view-${view}`} id="main">
       ${view === "library" && html`<${LibraryView} />`}
       ${view === "lists" && html`<${ListsView} />`}
+      ${view === "copies" && html`<${CopiesView} />`}
       ${view === "recommend" && html`<${RecommendView} />`}
       ${view === "reports" && html`<${ReportsView} />`}
       ${view === "state" && html`<${StateView} />`}

@@ -11,6 +11,7 @@ from audiorec.library.library import similar as similar
 from audiorec.library.readings import Readings as Readings
 from audiorec.library.readings import classify as classify
 from audiorec.library.readings import each_reading as each_reading
+from audiorec.library.readings import most_itself as most_itself
 from audiorec.library.readings import reading_of as reading_of
 from audiorec.library.readings import scores_beside as scores_beside
 from audiorec.library.readings import stored_tags as stored_tags

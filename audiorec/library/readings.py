@@ -33,6 +33,7 @@ from audiorec.store.store import VectorStore
 from audiorec.tagger.genre_names import tagged_genre
 from audiorec.tagger.reading import GENRE, Reading, read_means, read_scores, voiced_share
 from audiorec.tagger.song_labels import SongLabels
+from audiorec.tagger.typical import typical_part
 from audiorec.tagger.weights import MSD
 from audiorec.types import Int64Array, ScoreSeries, Status
 
@@ -127,6 +128,21 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
         return open_series(store, path, Kind.SCORES), ""
     except AudiorecError as error:
         return None, str(error)
+
+
+def most_itself(
+    store: VectorStore, song_id: str, series: SeriesFile | None
+) -> dict[str, float] | None:
+    """Return where a song is most itself (`audiorec.tagger.typical_part`), in seconds.
+
+    `series` is as from `scores_beside`; the result is ``start_s`` and ``end_s``, or None if the
+    song has no scores.
+    """
+    if series is None or song_id not in series:
+        return None
+    seconds = store.row(song_id)["duration_s"]
+    start, end = typical_part(series.series(song_id), duration_s=seconds)
+    return {"start_s": start, "end_s": end}
 
 
 def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, str]:

@@ -8,19 +8,22 @@ Every user of a machine can list the command lines of all processes, so a browse
 a file that only its own user can read.
 """
 
+import hashlib
 import html
+import os
+import socket
 import sys
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiorec.errors import MissingExtraError
+from audiorec.errors import InputError, MissingExtraError
 from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, project
 
@@ -103,7 +106,7 @@ def serve(
     host : str
         Local address to listen on.
     port : int
-        0 for any free one.
+        0 for that of the library (`usual_port`) if it is free, else any.
     names : sequence of str
         Host names that browsers may use for the server, for example behind a reverse proxy.
     projection : {"pca", "tsne", "umap"}
@@ -135,7 +138,7 @@ def serve(
         from audiorec.web.application import BrowsePage
         from audiorec.web.gate import Gate
         from audiorec.web.limits import RequestLimits
-        from audiorec.web.listener import address_of_listener, listening, serve_until_ended
+        from audiorec.web.listener import address_of_listener, serve_until_ended
         from audiorec.web.recommendations import RecommendationPages
         from audiorec.web.song_columns import SongColumns
         from audiorec.web.sound import Roots, SoundFiles
@@ -151,7 +154,7 @@ def serve(
     shelf = SongColumns(library, projection=projection)
     sound = SoundFiles(Roots(roots))
     proposals = None if recall is None else RecommendationPages(served_folder(recall), shelf, log)
-    with listening(host, port) as listener, ExitStack() as ending:
+    with _listening(host, port, library.path) as listener, ExitStack() as ending:
         ending.callback(close)
         page = BrowsePage(
             shelf,
@@ -173,6 +176,31 @@ def serve(
             close=ending.close,
             ends_process=ends_process,
         )
+
+
+PORTS = range(20_000, 32_000)  # below those that systems give to other programs
+
+
+def usual_port(store: Path) -> int:
+    """Return the port of a store's page: a browser remembers what one chose by address.
+
+    Examples
+    --------
+    >>> usual_port(Path("/music/vecs.parquet"))
+    31080
+    """
+    digest = hashlib.sha256(os.fsencode(store.resolve())).digest()
+    return PORTS[int.from_bytes(digest[:4], "big") % len(PORTS)]
+
+
+def _listening(host: str, port: int, store: Path) -> socket.socket:
+    """Listen on a port; for 0 on the store's own, or on any free one if that is taken."""
+    from audiorec.web.listener import listening
+
+    if port == 0:
+        with suppress(InputError):
+            return listening(host, usual_port(store))
+    return listening(host, port)
 
 
 def to_stderr(line: str) -> None:

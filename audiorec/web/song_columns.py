@@ -14,6 +14,7 @@ The map is computed while the page is opening, and kept.
 import gzip
 import json
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -25,10 +26,11 @@ import pyarrow as pa
 
 from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, project, top_classes
-from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
+from audiorec.search.filters import UNKNOWN, matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
+from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.types import FloatArray, string_array
 
 CLASSES = {
@@ -60,9 +62,10 @@ def class_words(name: str) -> str:
 
 
 NONE = 255  # code of a song without a class
-MOST_NAMES = 254  # distinct texts that a column of codes can hold
+STANDS_OUT = 0.8  # share of the library's songs that have less of a mood that is named
 LEVEL = 1  # gzip level: low, since the browser is usually on this machine
-SHOWN_TEXTS = ("title", "artist", "album")
+SHOWN_TEXTS = ("title", "artist", "album", "status", "codec")
+MOOD = "tag_"  # how the columns of moods begin
 PLAIN_KINDS = (pa.types.is_integer, pa.types.is_floating)
 
 
@@ -130,12 +133,14 @@ class SongColumns:
         """Columns of text as gzipped JSON: plain lists, or distinct values and a code per song."""
         columns: dict[str, Any] = {"id": list(self.library.ids)}
         for name in SHOWN_TEXTS:
-            codes, values = text_codes(self.library, name)
-            columns[name] = {"values": values, "codes": codes.tolist()}
-        for name in ("status", "codec", *self._own_texts):
-            codes, values = text_codes(self.library, name)
-            columns[name] = {"values": values, "codes": codes.tolist()}
-        text = json.dumps({"columns": columns, "own": self._own_texts}, separators=(",", ":"))
+            columns[name] = _coded(*text_codes(self.library, name))
+        for name in self._own_texts:
+            columns[f"own:{name}"] = _coded(*text_codes(self.library, name))
+        if self._labels is not None:
+            columns["style"] = _coded(*self._styles(self._labels))
+        if any(name.startswith(MOOD) for name in self._own_numbers):
+            columns["mood"] = _coded(*self._moods())
+        text = json.dumps(columns, separators=(",", ":"))
         return gzip.compress(text.encode(), LEVEL)
 
     @cached_property
@@ -175,19 +180,52 @@ class SongColumns:
             "y": places[:, 1],
             "duration": self._seconds.astype(np.float32),
             "music": self.library.music.astype(np.uint8),
+            "copies": self._copies(),
         }
+        if "loudness_lufs" in schema_of(self.library.metadata).names:
+            columns["loudness"] = self._floats("loudness_lufs")
         for head, (_, best) in self._likeliest.items():
             columns[f"head:{head}"] = best.astype(np.uint8)
-        labels = stored_labels(self.library)
-        if labels is not None:
-            columns["genre_clear"] = labels.genre_clear.astype(np.uint8)
+        if self._labels is not None:
+            columns["genre_clear"] = self._labels.genre_clear.astype(np.uint8)
         if "mean" in self.library.metadata.statistics:
             means = mean_scores(self.library)
             columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()
         for name in self._own_numbers:
-            values = self.library.column(name).cast(pa.float64()).fill_null(np.nan)
-            columns[f"own:{name}"] = values.to_numpy().astype(np.float32)
+            columns[f"own:{name}"] = self._floats(name)
         return columns
+
+    def _floats(self, name: str) -> FloatArray:
+        """Return a column of numbers, NaN where a song has none: shape (n,), float32."""
+        values = self.library.column(name).cast(pa.float64()).fill_null(np.nan)
+        return np.asarray(values.to_numpy(), np.float32)
+
+    def _copies(self) -> FloatArray:
+        """Return how many other copies of its recording each song has: shape (n,), float32."""
+        codes = self.library.recordings.codes
+        counts = np.bincount(codes[codes != UNKNOWN], minlength=1)
+        return np.where(codes == UNKNOWN, 0, counts[codes] - 1).astype(np.float32)
+
+    def _styles(self, labels: FoundLabels) -> tuple[npt.NDArray[Any], Sequence[str]]:
+        """Return a code for the likeliest clear style of each song, and the names."""
+        clear = np.where(labels.style_clear, labels.styles, -1.0)
+        best = clear.argmax(axis=1)
+        return np.where(labels.style_clear.any(axis=1), best, UNKNOWN), SongLabels.shipped().styles
+
+    def _moods(self) -> tuple[npt.NDArray[Any], Sequence[str]]:
+        """Return a code for the mood in which each song stands out, and the names.
+
+        It stands out where the song has more of it than `STANDS_OUT` of the library, and more so
+        than of any other mood; a song that is not music has none: `UNKNOWN`.
+        """
+        names = [name for name in self._own_numbers if name.startswith(MOOD)]
+        values = np.column_stack([self._floats(name) for name in names])
+        places = values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+        known = (~np.isnan(values)).sum(axis=0)  # unknown values have the last places
+        share = np.where(np.isnan(values), -1.0, places / np.maximum(1, known - 1))
+        stands_out = (share.max(axis=1) >= STANDS_OUT) & self.library.music
+        words = [name.removeprefix(MOOD).replace("_", " ") for name in names]
+        return np.where(stands_out, share.argmax(axis=1), UNKNOWN), words
 
     def better_places(self) -> bytes | None:
         """Return the positions on the t-SNE or UMAP map: x, then y of all songs, float32 bytes.
@@ -233,6 +271,10 @@ class SongColumns:
         return dict(top_classes(self.library))
 
     @cached_property
+    def _labels(self) -> FoundLabels | None:
+        return stored_labels(self.library)
+
+    @cached_property
     def _seconds(self) -> npt.NDArray[Any]:
         return np.asarray(self.library.column("duration_s").to_pylist(), np.float64)
 
@@ -248,6 +290,11 @@ class SongColumns:
     def _own_numbers(self) -> list[str]:
         kinds = self._own_kinds.items()
         return [n for n, kind in kinds if any(is_kind(kind) for is_kind in PLAIN_KINDS)]
+
+
+def _coded(codes: npt.NDArray[Any], values: Sequence[str]) -> dict[str, Any]:
+    """Return a column of text in values that JSON can hold."""
+    return {"values": list(values), "codes": codes.tolist()}
 
 
 def packed(columns: dict[str, npt.NDArray[Any]]) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 
 from audiorec.errors import SongError
 from audiorec.library.library import Library
-from audiorec.library.readings import each_reading, scores_beside
+from audiorec.library.readings import each_reading, most_itself, scores_beside
 from audiorec.search.closeness import percent_words
 from audiorec.search.explain import reasons_for, sentence
 from audiorec.search.questions import Choice, SimilarQuestion
@@ -51,9 +51,11 @@ class SongView:
             columns = self._library.rows([row])[0]
             found = each_reading(self._library, [row], self._scores()[0])
             reading = next(found) if self._has_means else None
+            part = most_itself(self._library, columns["song_id"], self._scores()[0])
         uri = str(columns.get("uri") or "")
         shown = {n: _plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
+        document["part"] = part
         if reading is not None:
             document["reading"] = {
                 "best": dict(reading.best),

@@ -67,7 +67,7 @@ def hostile(folder):
         rows = {f"x-{name}": None for name in uris}
         bearer = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:
-            ids = client.get("/api/texts").json()["columns"]["id"]
+            ids = client.get("/api/texts").json()["id"]
             rows = {name: ids.index(f"x-{name}") for name in uris}
             yield client, token, rows, ids
 
@@ -309,7 +309,7 @@ def test_a_cover_is_a_picture_by_its_bytes(tmp_path):
         base, token = split_address(address)
         bearer = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:
-            ids = client.get("/api/texts").json()["columns"]["id"]
+            ids = client.get("/api/texts").json()["id"]
             for name in names:
                 sound = client.get(f"/api/song/{ids.index(name)}").json()["sound"]
                 found = client.get(sound["cover"])

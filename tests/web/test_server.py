@@ -23,7 +23,7 @@ def test_it_ends_at_a_signal_and_leaves_nothing(tmp_path, monkeypatch):
         base, token = split_address(address)
         bearer = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:
-            row = client.get("/api/texts").json()["columns"]["id"].index("drum-loop.aiff")
+            row = client.get("/api/texts").json()["id"].index("drum-loop.aiff")
             url = client.get(f"/api/song/{row}").json()["sound"]["url"]
             whole = client.get(url)
             assert whole.content[:4] == b"RIFF"
@@ -46,6 +46,15 @@ def test_a_port_that_is_taken(tmp_path, monkeypatch, capsys):
         )
     assert (code, out) == (2, "")
     assert err == f"error: cannot listen on 127.0.0.1, port {port}: address already in use\n"
+
+
+def test_a_library_has_a_port_of_its_own_where_a_browser_knows_it_again(tmp_path):
+    store = write_music(tmp_path / "home", songs=[], more=[song("a", series(0))])
+    with browsing(store) as first, browsing(store) as meanwhile:
+        assert split_address(first)[0] != split_address(meanwhile)[0]
+    with browsing(store) as again:
+        assert split_address(again)[0] == split_address(first)[0]
+        assert split_address(again)[1] != split_address(first)[1]  # the token is a new one
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -55,13 +55,12 @@ def shelf(tmp_path):
 
 
 def test_columns_of_the_store_and_of_its_user(shelf):
-    texts = json.loads(gzip.decompress(shelf.texts))
-    columns = texts["columns"]
+    columns = json.loads(gzip.decompress(shelf.texts))
     assert columns["id"] == [f"s{i}" for i in range(6)]
     titles = columns["title"]
     assert titles["codes"][0] == -1
     assert titles["values"][titles["codes"][3]] == "T3"
-    assert texts["own"] == ["mood"]
+    assert columns["own:mood"]["values"] == ["calm", "wild"]
     numbers = unpacked(gzip.decompress(shelf.numbers))
     assert numbers["duration"].tolist() == [60.0 + i for i in range(6)]
     assert numbers["own:year"][[0, 5]].tolist() == [1990.0, 2020.0]
@@ -81,8 +80,28 @@ def test_tempo_and_key_are_columns_to_colour_and_sort_by(tmp_path):
     np.testing.assert_array_equal(numbers["own:bpm"], np.float32([90.5, np.nan]))
     assert {"own:bpm_confidence", "own:key_confidence"} < set(numbers)
     texts = json.loads(gzip.decompress(shelf.texts))
-    assert sorted(texts["own"]) == ["key", "scale"]
-    assert texts["columns"]["key"] == {"values": ["C#"], "codes": [0, 0]}
+    assert texts["own:key"] == {"values": ["C#"], "codes": [0, 0]}
+    assert texts["own:scale"]["values"] == ["minor"]
+
+
+def test_copies_and_loudness_are_numbers_and_a_mood_is_what_stands_out(tmp_path):
+    happy, sad = [0.1, 0.2, 0.3, 0.4, 0.5, 0.9], [0.05, 0.04, None, 0.02, 0.01, 0.0]
+    rows = [
+        song(f"s{i}", series(i), tag_happy=happy[i], tag_sad=sad[i], loudness_lufs=-10.5 - i)
+        for i in range(6)
+    ]
+    rows[3][0]["content_hash"] = rows[1][0]["content_hash"]
+    rows[5][0].update(loudness_lufs=None, status="silent")
+    shelf = SongColumns(open_store(write_library(tmp_path, rows)))
+    numbers = unpacked(gzip.decompress(shelf.numbers))
+    assert numbers["copies"].tolist() == [0, 1, 0, 1, 0, 0]
+    assert numbers["loudness"][:5].tolist() == [-10.5, -11.5, -12.5, -13.5, -14.5]
+    assert np.isnan(numbers["loudness"][5])
+    mood = json.loads(gzip.decompress(shelf.texts))["mood"]
+    said = [mood["values"][code] if code >= 0 else "" for code in mood["codes"]]
+    # s0 is sadder than all four others that are known, s4 happier than four of five: .8. The last
+    # one, happiest of all, is not music; s1 is sadder than three of four.
+    assert said == ["sad", "", "", "", "happy", ""]
 
 
 def test_conditions_are_those_of_the_command_line(shelf):
@@ -155,7 +174,19 @@ def test_a_genre_says_whether_it_is_clear(tmp_path, monkeypatch):
     assert [one["words"] for one in genres] == ["jazz", "unclear: metal or pop", "disco"]
     assert [one["clear"] for one in genres] == [True, False, False]
     assert list(genres[1]["likely"])[:2] == ["metal", "pop"]
+    style = json.loads(gzip.decompress(shelf.texts))["style"]
+    assert style == {"values": ["disco"], "codes": [-1, -1, 0]}
 
 
 def test_a_store_without_labels_has_no_column_for_them(shelf):
     assert "genre_clear" not in unpacked(gzip.decompress(shelf.numbers))
+    assert not {"style", "mood"} & json.loads(gzip.decompress(shelf.texts)).keys()
+
+
+def test_a_song_says_where_it_is_most_itself(shelf, tmp_path):
+    view = SongView(shelf, Roots([tmp_path]), AddressKeys())
+    part = view.song(2)["part"]
+    assert part["end_s"] - part["start_s"] == pytest.approx(20)
+    (tmp_path / "scores.parquet").unlink()
+    fresh = SongView(SongColumns(open_store(shelf.library.path)), Roots([tmp_path]), AddressKeys())
+    assert fresh.song(2)["part"] is None

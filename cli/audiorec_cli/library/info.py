@@ -224,14 +224,10 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
 
 def _part(store: "Library", song_id: str) -> dict[str, Any]:
     """Return where a song is most itself, of its scores beside the store; empty without them."""
-    from audiorec.library.readings import scores_beside
-    from audiorec.tagger.typical import typical_part
+    from audiorec.library.readings import most_itself, scores_beside
 
-    file, _ = scores_beside(store)
-    if file is None or song_id not in file:
-        return {}
-    start, end = typical_part(file.series(song_id), duration_s=store.row(song_id)["duration_s"])
-    return {"most_itself": {"start_s": start, "end_s": end}}
+    part = most_itself(store, song_id, scores_beside(store)[0])
+    return {} if part is None else {"most_itself": part}
 
 
 def _tag(facts: Mapping[str, Any]) -> str:

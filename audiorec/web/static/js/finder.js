@@ -1,8 +1,9 @@
 // Search for songs: by words, and by conditions in the syntax of the command line, with a builder.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useRef, useState } from "../vendor/htm-preact.js";
 import { getBytes, postJson } from "./api.js";
 import { label } from "./library.js";
+import { useAway } from "./popup.js";
 import { page, use } from "./store.js";
 
 const WAIT = 180; // milliseconds after the last letter
@@ -18,15 +19,7 @@ export function Finder() {
   const [isOpen, setOpen] = useState(false);
   const shown = written ?? only;
   const box = useRef(null);
-  useEffect(() => { // a click elsewhere, or Escape, closes it
-    if (!isOpen) return undefined;
-    const away = (event) => {
-      if (event.key === "Escape" || (event.type === "pointerdown" && !box.current.contains(event.target))) setOpen(false);
-    };
-    addEventListener("pointerdown", away);
-    addEventListener("keydown", away);
-    return () => { removeEventListener("pointerdown", away); removeEventListener("keydown", away); };
-  }, [isOpen]);
+  useAway(box, isOpen, () => setOpen(false));
   return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
       <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
@@ -34,7 +27,7 @@ export function Finder() {
     <button aria-pressed=${byWords} title="Find songs by a description of what they sound like" onClick=${flipWords}>By sound</button>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
       Conditions${only ? " (on)" : ""}</button>
-    ${isOpen && html`<div id="conditions" class="conditions">
+    ${isOpen && html`<div id="conditions" class="popup conditions">
       <label>Only songs with
         <input type="text" value=${shown} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>

@@ -5,6 +5,14 @@ import { getBytes, getJson, setEdition } from "./api.js";
 const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
 const NONE = "—";
 const PIECE = 10_000; // songs indexed at a time
+// Columns that a store may have, and how those that need other words than their names are called.
+const EXTRA = ["own:bpm", "own:key", "mood", "own:year", "loudness", "style", "copies"];
+const WORDS = {
+  __proto__: null,
+  codec: "Format", status: "State of the file", copies: "Copies", loudness: "Loudness",
+  "own:bpm": "Tempo", "own:key": "Key", "own:scale": "Major or minor",
+  "own:bpm_confidence": "Tempo: how certain", "own:key_confidence": "Key: how certain",
+};
 const LAST = 2 ** 33; // sorts after all others; times a million songs it is still exact
 
 export async function loadLibrary() {
@@ -31,9 +39,8 @@ export class Library {
   constructor(about, texts, numbers) {
     this.about = about;
     this.n = about.songs;
-    this.texts = texts.columns;
-    this.own = texts.own;
-    this.ids = texts.columns.id;
+    this.texts = Object.assign(Object.create(null), texts); // columns have any name
+    this.ids = texts.id;
     this.numbers = unpack(numbers);
     this.ranks = new Map();
     this.orders = new Map();
@@ -110,13 +117,13 @@ export class Library {
       for (let row = 0; row < this.n; row++) rank[row] = -this.mean(Number(name), row);
       return rank;
     }
-    if (kind === "own" && this.numbers[by]) return Float64Array.from(this.numbers[by]);
+    if (kind !== "head" && this.numbers[by]) return Float64Array.from(this.numbers[by]);
     if (kind === "head") {
       for (let row = 0; row < this.n; row++) rank[row] = this.numbers[by][row];
       return rank;
     }
     if (by === "title") return this.rankTexts(Array.from(this.ids, (_, row) => this.title(row)));
-    const column = this.texts[kind === "own" ? name : by];
+    const column = this.texts[by];
     const places = this.rankTexts(column.values);
     for (let row = 0; row < this.n; row++) {
       rank[row] = column.codes[row] < 0 ? Infinity : places[column.codes[row]];
@@ -215,30 +222,50 @@ export class Library {
     return order;
   }
 
+  // Columns that the list can show, in order: [name, words].
+  get columns() {
+    if (!this.known) {
+      const heads = Object.keys(this.about.heads).reverse().map((head) => `head:${head}`);
+      const there = (name) => this.texts[name] || this.numbers[name];
+      const own = [...Object.keys(this.texts), ...Object.keys(this.numbers)].filter((name) => name.startsWith("own:"));
+      const all = ["title", "artist", "album", ...heads, "length", ...EXTRA.filter(there), "codec", "status", ...own];
+      this.known = [...new Set(all)].map((name) => [name, WORDS[name] || label(split(name)[1] || name)]);
+    }
+    return this.known;
+  }
+
   // Columns that dots can be coloured by.
   get colours() {
-    const found = Object.keys(this.about.heads).reverse().map((head) => [`head:${head}`, label(head)]);
+    const without = new Set(["title", "album"]);
+    const found = this.columns.filter(([name]) => !without.has(name));
     if (this.numbers.means) {
-      this.about.classes.forEach((name, place) => {
-        found.push([`class:${place}`, `how much ${this.about.words[name]}`]);
-      });
-    }
-    found.push(["length", "Length"], ["status", "Status"], ["codec", "Format"], ["artist", "Artist"]);
-    for (const name of this.own) found.push([`own:${name}`, label(name)]);
-    for (const name of Object.keys(this.numbers)) {
-      if (name.startsWith("own:")) found.push([name, label(name.slice(4))]);
+      this.about.classes.forEach((name, place) => found.push([`class:${place}`, `How much ${this.about.words[name]}`]));
     }
     return found;
+  }
+
+  isNumber(by) {
+    return by === "length" || (!this.texts[by] && this.numbers[by]?.constructor === Float32Array);
+  }
+
+  // What the list shows of a song in a column.
+  say(by, row) {
+    if (by === "title") return this.title(row);
+    if (by === "length") return clock(this.length(row));
+    if (by.startsWith("head:")) return this.best(by.slice(5), row);
+    if (by === "own:key") return `${this.text(by, row)} ${this.texts["own:scale"] ? this.text("own:scale", row) : ""}`.trim();
+    if (this.texts[by]) return this.text(by, row);
+    const value = this.numbers[by][row];
+    if (!Number.isFinite(value) || (by === "copies" && !value)) return "";
+    return figure(by, value);
   }
 
   // Groups of a column: names, counts, and the group of each song; null for numeric columns.
   groups(by) {
     const [kind, name] = split(by);
-    if (kind === "class" || by === "length" || this.numbers[by]?.constructor === Float32Array) {
-      return null;
-    }
+    if (kind === "class" || this.isNumber(by)) return null;
     if (this.groupsOf?.by === by) return this.groupsOf;
-    const found = kind === "head" ? this.headGroups(name) : this.textGroups(kind === "own" ? name : by);
+    const found = kind === "head" ? this.headGroups(name) : this.textGroups(by);
     this.groupsOf = { by, ...found };
     return this.groupsOf;
   }
@@ -291,8 +318,16 @@ export function stem(id) {
 }
 
 export function label(name) {
-  const words = name.replaceAll("_", " ").replace(/^bpm\b/, "BPM");
+  const words = name.replace(/^tag_/, "").replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+// A number of a column as people write it: a year without a comma, loudness with one decimal.
+export function figure(by, value) {
+  if (by === "length") return clock(value);
+  if (by === "loudness") return value.toFixed(1);
+  if (by === "own:bpm") return value.toFixed(0);
+  return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 3, useGrouping: !Number.isInteger(value) || Math.abs(value) > 9999 });
 }
 
 export function clock(seconds) {

@@ -1,8 +1,9 @@
 // The list of songs: only visible rows are rendered; fully usable by keyboard.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { ColumnMenu, laidOut, useColumns } from "./columns.js";
 import { showAll } from "./finder.js";
-import { clock, count } from "./library.js";
+import { count } from "./library.js";
 import { addToList } from "./list-state.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
@@ -19,12 +20,9 @@ export function ListView() {
   const isPlaying = use((s) => s.row, playing);
   const box = useRef(null);
   const [span, setSpan] = useState([0, 40]);
-  const head = Object.keys(library.about.heads);
-  const columns = [
-    ["title", "Title"], ["artist", "Artist"], ["album", "Album"],
-    ...head.slice().reverse().map((name) => [`head:${name}`, name.charAt(0).toUpperCase() + name.slice(1)]),
-    ["length", "Length"],
-  ];
+  const [columns, chooseColumns] = useColumns(library);
+  const [layout, leastWidth] = laidOut(columns);
+  const kind = (by) => `cell ${by.replace(/[^\w-].*/, "")} ${library.isNumber(by) ? "number" : ""}`;
   const place = rows.indexOf(selected);
 
   const look = () => {
@@ -72,25 +70,26 @@ export function ListView() {
       <h2 id="list-title">${count(rows.length, "song")}
         ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h2>
       ${heard && html`<${Heard} heard=${heard} />`}
+      <${ColumnMenu} library=${library} columns=${columns} choose=${chooseColumns} />
       <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
         <kbd>I</kbd> about the song</p>
     </div>
     <div class="grid" role="grid" aria-labelledby="list-title" aria-rowcount=${rows.length + 1} tabindex="0"
       aria-activedescendant=${place >= span[0] && place < span[1] ? `song-${selected}` : undefined}
       onKeyDown=${onKey} ref=${box} onScroll=${look}>
-      <div class="row heads" role="row" aria-rowindex="1">
-        ${columns.map(([by, name]) => html`<div class=${`cell ${short(by)}`} role="columnheader"
+      <div class="row heads" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: layout, minWidth: leastWidth }}>
+        ${columns.map(([by, name]) => html`<div class=${kind(by)} role="columnheader"
           aria-sort=${sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}>
           <button tabindex="-1" class="plain" onClick=${() => sortBy(by)}>${name}
             <span aria-hidden="true">${sort.by === by ? (sort.down ? " ▾" : " ▴") : ""}</span></button></div>`)}
       </div>
-      <div class="space" role="rowgroup" style=${{ height: `${rows.length * HEIGHT}px` }}>
+      <div class="space" role="rowgroup" style=${{ height: `${rows.length * HEIGHT}px`, minWidth: leastWidth }}>
         ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
           class=${`row ${row === isPlaying ? "plays" : ""}`} aria-selected=${row === selected}
-          style=${{ top: `${(span[0] + at) * HEIGHT}px` }}
+          style=${{ top: `${(span[0] + at) * HEIGHT}px`, gridTemplateColumns: layout }}
           onClick=${() => page.set({ selected: row, pane: "song" })}
           onDblClick=${() => play(row, { queue: [...rows] })}>
-          ${columns.map(([by]) => html`<div class=${`cell ${short(by)}`} role="gridcell"><bdi>${cell(library, by, row)}</bdi></div>`)}
+          ${columns.map(([by]) => html`<div class=${kind(by)} role="gridcell"><bdi>${library.say(by, row)}</bdi></div>`)}
         </div>`)}
       </div>
       ${!rows.length && html`<p class="empty">No songs match. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
@@ -98,8 +97,8 @@ export function ListView() {
     <label class="sorter">Sort by
       <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: false } })}>
         ${heard?.rows && html`<option value="heard">Best match</option>`}
-        ${columns.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
-        ${library.colours.filter(([by]) => /^(class|own):/.test(by)).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+        ${library.columns.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+        ${library.colours.filter(([by]) => by.startsWith("class:")).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
       </select>
       <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
         Reverse</button></label>
@@ -110,15 +109,6 @@ function Heard({ heard }) {
   if (heard.failure) return html`<p class="failure heard" role="alert">${heard.failure}</p>`;
   const unknown = heard.unknown.length ? `; not understood: ${heard.unknown.join(", ")}` : "";
   return html`<p class="heard quiet" role="status">by sound: <bdi>${heard.understood.join(", ")}${unknown}</bdi></p>`;
-}
-
-const short = (by) => by.replace(/:.*/, "");
-
-function cell(library, by, row) {
-  if (by === "title") return library.title(row);
-  if (by === "length") return clock(library.length(row));
-  if (by.startsWith("head:")) return library.best(by.slice(5), row);
-  return library.text(by, row);
 }
 
 function reveal(box, place) {

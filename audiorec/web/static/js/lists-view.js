@@ -1,6 +1,6 @@
 // Your list: make it from songs, as a path, or along a curve; reorder, lock, play and save it.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
@@ -8,6 +8,7 @@ import { Downloads } from "./downloads.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
 import { change, drop, dropSeed, flipLock, list, move, undo, withLocked } from "./list-state.js";
+import { useMoves } from "./moves.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
 
@@ -143,33 +144,16 @@ function Songs({ songs, library }) {
   const locked = use((s) => s.locked, list);
   const why = use((s) => s.why, list);
   const isPlaying = use((s) => s.row, playing);
-  const [dragged, setDragged] = useState(-1);
-  const [focus, setFocus] = useState(null);
-  const box = useRef(null);
-  useEffect(() => {
-    if (focus !== null) box.current.querySelector(`[data-row="${focus}"] .handle`)?.focus();
-  }, [songs, focus]);
-  const onKey = (event, at) => {
-    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    move(at, at + by);
-    setFocus(songs[at]);
-    say(`${library.title(songs[at])} is now number ${Math.min(songs.length, Math.max(1, at + by + 1))}`);
-  };
-  return html`<ol class="songs listed" ref=${box}>${songs.map((row, at) => html`<li key=${row} data-row=${row} draggable="true"
-    class=${`${row === isPlaying ? "plays" : ""} ${at === dragged ? "dragged" : ""}`}
-    onDragStart=${(e) => { setDragged(at); e.dataTransfer.setData("text/plain", String(at)); }}
-    onDragOver=${(e) => e.preventDefault()} onDragEnd=${() => setDragged(-1)}
-    onDrop=${(e) => { e.preventDefault(); move(Number(e.dataTransfer.getData("text/plain")), at); setDragged(-1); }}>
+  const { box, dragged, item, handle } = useMoves(songs, move);
+  return html`<ol class="songs listed" ref=${box}>${songs.map((row, at) => html`<li key=${row} ...${item(at)}
+    class=${`${row === isPlaying ? "plays" : ""} ${at === dragged ? "dragged" : ""}`}>
     <span class="number quiet">${at + 1}</span>
     <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Icon} name="play" /></button>
     <div class="names"><button class="plain title" onClick=${() => page.set({ selected: row, view: "library", pane: "song" })}><bdi>${library.title(row)}</bdi></button>
       <span class="quiet"><bdi>${library.artist(row)}</bdi></span>
       ${why[row] && html`<span class="why"><bdi>${why[row]}</bdi></span>`}</div>
     <span class="time quiet">${clock(library.length(row))}</span>
-    <button class="icon handle" title=${`Move ${library.title(row)}: arrow keys up and down`} onKeyDown=${(e) => onKey(e, at)}>
-      <${Icon} name="up" /><${Icon} name="down" /></button>
+    ${handle(at)}
     <button class="icon" aria-pressed=${locked.has(row)} title=${`Lock ${library.title(row)}`} onClick=${() => flipLock(row)}>
       <${Icon} name=${locked.has(row) ? "lock" : "open"} /></button>
     <button class="icon" title=${`Remove ${library.title(row)}`} onClick=${() => drop(row)}><${Icon} name="close" /></button>

@@ -3,7 +3,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { amountColour, dotColours, extent, groupColour, onTheme } from "./colours.js";
 import { Icon } from "./icons.js";
-import { clock, count } from "./library.js";
+import { clock, count, figure } from "./library.js";
 import { SongMap } from "./map.js";
 import { regions } from "./regions.js";
 import { play, playing } from "./player.js";
@@ -211,7 +211,7 @@ function Legend({ library, colour, theme }) {
 
 function Amount({ library, colour }) {
   const { low, high } = extent(library.values(colour));
-  const shown = (value) => (colour === "length" ? clock(value) : value.toLocaleString("en", { maximumSignificantDigits: 3 }));
+  const shown = (value) => figure(colour, value);
   return html`<span class="amount">${shown(low)}
     ${Array.from({ length: 9 }, (_, at) => html`<span class="swatch" style=${{ background: amountColour(at / 8) }}></span>`)}
     ${shown(high)}</span>`;

@@ -4,11 +4,12 @@ import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Icon } from "./icons.js";
 import { clock } from "./library.js";
 import { radio, stopRadio } from "./radio.js";
-import { now, play, playing, seek, setVolume, step, toggle, unqueue } from "./player.js";
+import { useMoves } from "./moves.js";
+import { flipPreview, moveQueued, now, play, playing, seek, setVolume, step, toggle, unqueue } from "./player.js";
 import { page, use } from "./store.js";
 
 export function PlayerBar() {
-  const { row, queue, isPaused, isLoading, failure, decoded, length, volume } = use((s) => s, playing);
+  const { row, queue, isPaused, isLoading, failure, decoded, length, volume, isPreview } = use((s) => s, playing);
   const library = use((s) => s.library);
   const { isOn: isRadio, failure: radioFailure } = use((s) => s, radio);
   const [at, setAt] = useState(0);
@@ -45,6 +46,7 @@ export function PlayerBar() {
     </div>
     <div class="more">
       ${isRadio && html`<button class="small" title="Play no more songs that sound alike" onClick=${stopRadio}>Stop radio</button>`}
+      <button class="small" aria-pressed=${isPreview} title="Play only the twenty seconds in which each song is most itself" onClick=${flipPreview}>Previews</button>
       <button class="small" aria-expanded=${isOpen} disabled=${row < 0} onClick=${() => setOpen(!isOpen)}>Up next</button>
     </div>
     ${isOpen && row >= 0 && html`<${Next} rows=${queue.slice(place + 1)} library=${library} queue=${queue} />`}
@@ -57,11 +59,13 @@ export function PlayerBar() {
 const MOST = 50; // songs of the queue that are drawn
 
 function Next({ rows, library, queue }) {
-  return html`<section class="up-next" aria-label="Up next">
+  const { box, dragged, item, handle } = useMoves(rows, moveQueued);
+  return html`<section class="popup up-next" aria-label="Up next">
     ${!rows.length && html`<p class="quiet">Nothing follows this song.</p>`}
-    <ol class="songs">${rows.slice(0, MOST).map((row) => html`<li key=${row}>
+    <ol class="songs" ref=${box}>${rows.slice(0, MOST).map((row, at) => html`<li key=${row} ...${item(at)} class=${at === dragged ? "dragged" : ""}>
       <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue })}><${Icon} name="play" /></button>
       <div class="names"><span class="title"><bdi>${library.title(row)}</bdi></span> <span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
+      ${handle(at)}
       <button class="icon" title=${`Do not play ${library.title(row)}`} onClick=${() => unqueue(row)}><${Icon} name="close" /></button></li>`)}</ol>
     ${rows.length > MOST && html`<p class="quiet">and ${(rows.length - MOST).toLocaleString("en")} more</p>`}
   </section>`;

@@ -17,18 +17,25 @@ export const playing = makeStore({
   length: 0,
   volume: 1,
   heldAt: 0, // seconds: where a song goes on that has to be opened again
+  isPreview: false, // whether only the part of each song is played where it is most itself
+  until: Infinity, // seconds: where such a part ends
 });
+const PREVIEW_S = 20; // of a song whose scores are not known
 let turn = 0; // number of the newest request; responses to older ones are ignored
 
 export const now = () => audio.currentTime || 0;
 
-export async function play(row, { at = 0, queue } = {}) {
+// Play a song from some second; without one from its beginning or, as a preview, where it is most itself.
+export async function play(row, { at, queue } = {}) {
   const mine = ++turn;
   const library = page.get().library;
   const before = playing.get();
   if (row === before.row && audio.src && !before.failure) {
     if (queue) playing.set({ queue });
-    seek(at);
+    const { part } = await ofSong(row);
+    if (mine !== turn) return;
+    if (at === undefined) jump(previewed(part));
+    else seek(at);
     resume();
     return;
   }
@@ -43,12 +50,26 @@ export async function play(row, { at = 0, queue } = {}) {
     const kind = await getJson(`/api/song/${row}/sound`);
     if (mine !== turn) return;
     const asIs = kind.type && audio.canPlayType(kind.type) !== "";
-    await start(song.sound.url, asIs, kind, at, mine);
+    await start(song.sound.url, asIs, kind, at ?? previewed(song.part), mine);
     tellSystem(library, row);
     say(`Playing ${library.title(row)}`);
   } catch (error) {
     if (mine === turn) playing.set({ failure: error.message, isLoading: false, isPaused: true });
   }
+}
+
+// Where a song begins, which as a preview ends at `until`.
+function previewed(part) {
+  const { isPreview } = playing.get();
+  const { start_s: start, end_s: end } = isPreview ? part || { start_s: 0, end_s: PREVIEW_S } : { start_s: 0, end_s: Infinity };
+  playing.set({ until: end });
+  return start;
+}
+
+export function flipPreview() {
+  const { isPreview, row } = playing.get();
+  playing.set({ isPreview: !isPreview, until: Infinity });
+  if (!isPreview && row >= 0) play(row);
 }
 
 export function whyNot(sound) {
@@ -90,6 +111,11 @@ function load(url, at) {
 }
 
 export function seek(at) {
+  playing.set({ until: Infinity }); // who looks for a moment wants to hear on
+  jump(at);
+}
+
+function jump(at) {
   if (audio.src && Number.isFinite(at)) audio.currentTime = Math.max(0, at);
 }
 
@@ -114,6 +140,16 @@ export function toggle() {
 
 export function unqueue(row) {
   playing.set({ queue: playing.get().queue.filter((one) => one !== row) });
+}
+
+// Move a song of the queue, which has places after the current one.
+export function moveQueued(from, to) {
+  const { queue, row } = playing.get();
+  const first = queue.indexOf(row) + 1;
+  const [songs, rest] = [queue.slice(0, first), queue.slice(first)];
+  if (to < 0 || to >= rest.length || from === to) return;
+  rest.splice(to, 0, ...rest.splice(from, 1));
+  playing.set({ queue: [...songs, ...rest] });
 }
 
 export function step(by) {
@@ -154,6 +190,14 @@ for (const name of ["play", "pause", "ended", "waiting", "playing", "durationcha
     if (name === "ended") step(1);
   });
 }
+
+audio.addEventListener("timeupdate", () => {
+  const { until, queue, row } = playing.get();
+  if (audio.paused || audio.currentTime < until) return;
+  playing.set({ until: Infinity });
+  if (queue.indexOf(row) < queue.length - 1) step(1);
+  else audio.pause();
+});
 
 function tellSystem(library, row) {
   if (!("mediaSession" in navigator)) return;

@@ -1,19 +1,21 @@
 // Radio: after the queue's last song, play what sounds like the songs heard; a skip counts.
 
 import { postJson } from "./api.js";
-import { now, play, playing } from "./player.js";
+import { play, playing } from "./player.js";
 import { makeStore, page, say } from "./store.js";
 
 const HEARD = 0.5; // of a song, or HEARD_S seconds: less is a skip
 const HEARD_S = 30;
+const PREVIEW_HEARD_S = 10;
+const TICK = 500; // milliseconds
 const AHEAD = 2; // songs that are to follow the current one
 export const radio = makeStore({ isOn: false, seeds: [], skipped: [], failure: "" });
-let last = { row: -1, at: 0 };
+let last = { row: -1, heard: 0 }; // the current song, and for how many seconds it has been heard
 let isAsking = false;
 
 export function startRadio(row) {
   radio.set({ isOn: true, seeds: [row], skipped: [], failure: "" });
-  last = { row: -1, at: 0 };
+  last = { row: -1, heard: 0 };
   play(row, { queue: [row] });
   say(`Radio from ${page.get().library.title(row)}`);
 }
@@ -27,12 +29,13 @@ export function moveRadio(moved) {
   const there = (rows) => rows.map(moved).filter((row) => row >= 0);
   const { seeds, skipped } = radio.get();
   radio.set({ seeds: there(seeds), skipped: there(skipped) });
-  last = { row: moved(last.row), at: last.at };
+  last = { ...last, row: moved(last.row) };
 }
 
-// Whether a song that has ended or was left counts as heard.
-export function isHeard(at, length) {
-  return at >= Math.min(HEARD_S, HEARD * (length || Infinity));
+// Whether a song that has ended or was left counts as heard, after so many seconds of it.
+export function isHeard(seconds, length) {
+  const enough = playing.get().isPreview ? PREVIEW_HEARD_S : HEARD_S;
+  return seconds >= Math.min(enough, HEARD * (length || Infinity));
 }
 
 async function follow({ row, queue }) {
@@ -40,10 +43,10 @@ async function follow({ row, queue }) {
   if (!queue.includes(row) || row < 0) return;
   if (row !== last.row) {
     const left = last;
-    last = { row, at: 0 }; // before a change of the queue leads here again
+    last = { row, heard: 0 }; // before a change of the queue leads here again
     if (left.row >= 0) {
       const { seeds, skipped } = radio.get();
-      const heard = isHeard(left.at, page.get().library.length(left.row));
+      const heard = isHeard(left.heard, page.get().library.length(left.row));
       if (heard) radio.set({ seeds: [...seeds.filter((one) => one !== left.row), left.row] });
       else if (!seeds.includes(left.row)) radio.set({ skipped: [...skipped, left.row] });
       // What was to follow a skipped song is chosen anew.
@@ -67,6 +70,10 @@ async function follow({ row, queue }) {
 }
 
 playing.listen(follow);
+let before = performance.now();
 setInterval(() => {
-  if (last.row === playing.get().row) last.at = Math.max(last.at, now());
-}, 500);
+  const passed = (performance.now() - before) / 1000; // a tab in the background has longer ticks
+  before += 1000 * passed;
+  const { row, isPaused, isLoading } = playing.get();
+  if (last.row === row && !isPaused && !isLoading) last.heard += passed;
+}, TICK);

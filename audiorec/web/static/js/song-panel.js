@@ -86,6 +86,8 @@ function Buttons({ row, song }) {
     <button disabled=${isListed} onClick=${() => { addToList([row]); say(`${library.title(row)} is in your list`); }}>
       <${Icon} name="plus" /> ${isListed ? "In your list" : "Add to list"}</button>
     <button onClick=${() => { seedFrom(row); page.set({ view: "lists" }); }}>Make a list from it</button>
+    ${song?.part?.start_s > 1 && html`<button disabled=${!song.sound.url} title="Hear where it is most itself" onClick=${() => play(row, { at: song.part.start_s, queue: [...page.get().rows] })}>
+      Preview from ${clock(song.part.start_s)}</button>`}
     <button disabled=${!song?.sound.url} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio(row)}>Radio</button>
   </div>`;
 }

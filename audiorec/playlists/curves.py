@@ -1,6 +1,6 @@
-"""Target curves: how a class's score, or the tempo, changes over a playlist.
+"""Target curves: how a class's score, the tempo or the loudness changes over a playlist.
 
-    "metal:rise", "vocal:0.1..0.9", "bpm:90..140"  ──read_curves──▶ `Curve`: scores (n,), points
+    "metal:rise", "bpm:90..140", "loudness:-20..-8"  ──read_curves──▶ `Curve`: scores (n,), points
     songs in order, curves          ──deviations──▶ (m, C): deviation of each song
 
 A named shape spans roughly the lowest to the highest score of the eligible songs.
@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.filters import BPM, class_number, is_attribute, mean_scores, numbers_of
+from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-BPM_UNIT = 100.0  # beats per minute that weigh as much as the full range of a score
-FASTEST = 400.0  # beats per minute, the maximum of a curve
+LOUDNESS, LOUDNESS_COLUMN = "loudness", "loudness_lufs"
 EDGES = (0.02, 0.98)  # quantiles of a class's scores that a named shape spans
 # Named shapes: 0 stands for the lower, 1 for the upper of two scores.
 SHAPES = {
@@ -26,6 +26,28 @@ SHAPES = {
     "fall": (1.0, 0.0),
     "arc": (0.0, 1.0, 0.0),
     "dip": (1.0, 0.0, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a curve may be of: its lowest and highest point, in words, and its unit.
+
+    `unit` is how much weighs as much as the full range of a score; None stands for the range of the
+    eligible songs.
+    """
+
+    low: float
+    high: float
+    words: str
+    unit: float | None = 1.0
+
+
+SCORE = Measure(0.0, 1.0, "mean scores from 0 to 1")
+MOOD = Measure(0.0, 1.0, "mean scores from 0 to 1", None)  # of a happy song perhaps 0.01
+MEASURES = {
+    BPM: Measure(0.0, 400.0, "beats per minute up to 400", 100.0),
+    LOUDNESS: Measure(-100.0, 20.0, "LUFS from -100 to 20", 30.0),
 }
 
 
@@ -42,7 +64,7 @@ class Curve:
     name : str
         The class or attribute, as given by the user.
     unit : float
-        What 1 in scores and points stands for: 100 beats per minute for ``bpm``, else 1.
+        What 1 in scores and points stands for: 100 beats per minute, or as `MEASURES` says.
     """
 
     scores: npt.NDArray[np.floating]
@@ -52,7 +74,9 @@ class Curve:
 
     def format(self, score: float) -> str:
         """Format a score for display, in the user's unit."""
-        return f"{score:.2f}" if self.unit == 1 else f"{score * self.unit:.0f}"
+        if self.unit == 1:
+            return f"{score:.2f}"
+        return f"{score * self.unit:.0f}" if self.unit > 1 else f"{score * self.unit:.2g}"
 
     def target(self, part: npt.ArrayLike) -> Float64Array:
         """Return the target scores at fractions of the playlist from 0 to 1."""
@@ -68,8 +92,8 @@ def read_curves(store: VectorStore, texts: Sequence[str], allowed: BoolArray) ->
     store : VectorStore
     texts : sequence of str
         A class, and a named shape (`SHAPES`) or mean scores at equal distances:
-        ``metal:rise``, ``vocal:0.1..0.9..0.1``. Or an attribute of the store:
-        ``bpm:90..140``, ``tag_happy:arc``.
+        ``metal:rise``, ``vocal:0.1..0.9..0.1``. Or an attribute of the store, or the loudness:
+        ``bpm:90..140``, ``tag_happy:arc``, ``loudness:-20..-8``.
     allowed : ndarray, shape (n,), bool
         Eligible songs, whose lowest and highest scores a named shape spans.
 
@@ -81,23 +105,30 @@ def read_curves(store: VectorStore, texts: Sequence[str], allowed: BoolArray) ->
     curves = []
     for text in texts:
         name, _, shape = (part.strip() for part in text.partition(":"))
-        unit = BPM_UNIT if name == BPM else 1.0
-        scores = _scores(store, name) / unit
+        values, measure = _measured(store, name)
+        among = values[allowed & ~np.isnan(values)]
+        low, high = np.quantile(among, EDGES) if len(among) else (0.0, 1.0)
+        unit = float(high - low) or 1.0 if measure.unit is None else measure.unit
         if shape in SHAPES:
-            among = scores[allowed & ~np.isnan(scores)]
-            low, high = np.quantile(among, EDGES) if len(among) else (0.0, 1.0)
             points = tuple(float(low + p * (high - low)) for p in SHAPES[shape])
         else:
-            points = tuple(p / unit for p in _points(text, shape, FASTEST if name == BPM else 1.0))
-        curves.append(Curve(scores, points, name, unit))
+            points = _points(text, shape, measure)
+        curves.append(Curve(values / unit, tuple(p / unit for p in points), name, unit))
     return curves
 
 
-def _scores(store: VectorStore, name: str) -> npt.NDArray[np.floating]:
+def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], Measure]:
+    """Return what a curve may be of: a value for each song, and how it is measured."""
     labels = {part for name in store.metadata.classes for part in (name, name.partition("/")[2])}
-    if name not in labels and is_attribute(store, name):
-        return numbers_of(store, name)
-    return mean_scores(store)[:, class_number(store, name)]
+    if name in labels:
+        return mean_scores(store)[:, class_number(store, name)], SCORE
+    if name == LOUDNESS:
+        if LOUDNESS_COLUMN not in schema_of(store.metadata).names:
+            raise InputError(f"{store.path}: has no loudness; extract it again with this version")
+        return numbers_of(store, LOUDNESS_COLUMN), MEASURES[LOUDNESS]
+    if is_attribute(store, name):
+        return numbers_of(store, name), MEASURES.get(name, MOOD)
+    return mean_scores(store)[:, class_number(store, name)], SCORE
 
 
 def midpoints(lengths: Float64Array) -> Float64Array:
@@ -116,15 +147,14 @@ def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve])
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 
 
-def _points(text: str, shape: str, most: float) -> tuple[float, ...]:
+def _points(text: str, shape: str, measure: Measure) -> tuple[float, ...]:
     try:
         points = tuple(float(part) for part in shape.split(".."))
     except ValueError:
         points = ()
-    if not points or not all(0 <= point <= most for point in points):
-        values = "mean scores from 0 to 1" if most == 1 else f"beats per minute up to {most:.0f}"
+    if not points or not all(measure.low <= point <= measure.high for point in points):
         raise InputError(
-            f"--curve {text}: expected a class with {', '.join(SHAPES)} or {values}, for "
+            f"--curve {text}: expected a class with {', '.join(SHAPES)} or {measure.words}, for "
             "example metal:rise or vocal:0.1..0.9..0.1 or bpm:90..140"
         )
     return points

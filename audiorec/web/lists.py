@@ -28,6 +28,7 @@ MOST_LETTERS = 500  # of a sentence
 FEWEST, MOST, PART = 20, 200, 5  # songs for a sentence: a fifth of the library within limits
 RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
+MOST_POINT = 1e4  # of any curve; each kind has closer limits
 MAX_MINUTES = 24 * 60.0
 MAX_OLD = 4 << 20  # bytes of a replaced playlist, kept in memory for undo
 ENDINGS = (".m3u8", ".m3u")
@@ -57,8 +58,9 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     ----------
     shelf : SongColumns
     wish : mapping
-        ``seeds``: rows; ``minutes``; ``curve``: a class (``genre/jazz``) and ``points`` from 0
-        to 1, evenly spaced; ``only``: conditions; ``without``: rows to exclude.
+        ``seeds``: rows; ``minutes``; ``curve``: what it is ``of`` (``genre/jazz``, ``bpm``,
+        ``loudness``, ``tag_happy``) and its ``points``, evenly spaced; ``only``: conditions;
+        ``without``: rows to exclude.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     document = _document(shelf, found)
     if curve:
         scores = next(iter(found.curve_scores.values()))
-        document["scores"] = np.round(np.asarray(scores, np.float64), 3).tolist()
+        document["scores"] = [float(f"{score:.6g}") for score in scores]
         document["distance"] = found.curve_distance
     return document
 
@@ -185,13 +187,13 @@ def _curve(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, dict):
-        raise InputError("a curve needs a class and points")
-    name, points = value.get("class"), value.get("points")
+        raise InputError("a curve needs a name and points")
+    name, points = value.get("of"), value.get("points")
     numbers: Sequence[Any] = points if isinstance(points, list) else []
-    good = all(isinstance(p, (int, float)) and 0 <= p <= 1 for p in numbers)
+    good = all(type(p) in (int, float) and abs(p) < MOST_POINT for p in numbers)
     if not isinstance(name, str) or not 1 <= len(numbers) <= MOST_POINTS or not good:
-        raise InputError("a curve needs a class and up to 50 points from 0 to 1")
-    return f"{name}:{'..'.join(f'{point:.3f}' for point in numbers)}"
+        raise InputError("a curve needs a name and up to 50 numbers")
+    return f"{name}:{'..'.join(f'{point:.6g}' for point in numbers)}"
 
 
 class Saver:

@@ -32,6 +32,7 @@ def store(tmp_path_factory):
             scale=scale,
             key_confidence=0.5,
             tag_happy=happy,
+            loudness_lufs=-10.0 - 2 * place,
         )
         for place, (name, (bpm, key, scale, happy)) in enumerate(KNOWN.items())
     ]
@@ -113,6 +114,34 @@ def test_a_curve_of_the_tempo(store):
     assert 170 < rise.points[1] * rise.unit < 174
     with pytest.raises(InputError, match="beats per minute up to 400"):
         read_curves(store, ["bpm:90..4000"], np.ones(5, bool))
+
+
+def test_a_curve_of_the_loudness(store):
+    (curve,) = read_curves(store, ["loudness:-18..-10"], np.ones(5, bool))
+    np.testing.assert_allclose(curve.target([0, 0.5, 1]) * curve.unit, [-18, -14, -10])
+    assert curve.format(curve.scores[1]) == "-12"
+    for text in ("loudness:-300..-10", "loudness:quiet"):
+        with pytest.raises(InputError, match="LUFS from -100 to 20"):
+            read_curves(store, [text], np.ones(5, bool))
+    found = store.playlist("e", minutes=9, curve="loudness:-18..-10")
+    levels = [song["loudness_lufs"] for song in found.songs]
+    assert levels == sorted(levels)
+
+
+def test_a_mood_weighs_by_its_range_in_the_library(tmp_path):
+    """Moods are faint: here from .001 to .005, in which a score's own unit sees no difference."""
+    rows = [
+        song(f"s{i:02}", series(i % 3, genre=(3, 0, 0), segments=60), tag_happy=0.001 + 0.0002 * i)
+        for i in range(21)
+    ]
+    store = open_store(write_library(tmp_path, rows))
+    (curve,) = read_curves(store, ["tag_happy:0.001..0.005"], np.ones(21, bool))
+    assert curve.unit == pytest.approx(0.004 * 0.96)
+    assert curve.format(curve.scores[20]) == "0.005"
+    found = store.playlist("s10", minutes=30, curve="tag_happy:0.001..0.005")
+    happy = [song["tag_happy"] for song in found.songs]
+    assert np.corrcoef(happy, np.arange(len(happy)))[0, 1] > 0.9
+    assert happy[-1] - happy[0] > 0.003
 
 
 def test_a_playlist_gets_faster_and_leaves_out_what_has_no_tempo(store):

@@ -125,7 +125,7 @@ def test_a_path_and_a_list_with_a_curve(shelf):
     steps = shelf.library.ask(PathQuestion(seeds=(0, 5), steps=2)).beside.reasons
     assert found["why"] == [sentence(reasons) for reasons in steps]
     assert found["why"][0] == ""  # nothing comes before the first song
-    curve = {"class": "genre/metal", "points": [0.1, 0.5, 0.9]}
+    curve = {"of": "genre/metal", "points": [0.1, 0.5, 0.9]}
     found = playlist_of(shelf, {"seeds": [0], "minutes": 3, "curve": curve})
     assert len(found["scores"]) == len(found["rows"]) == len(found["why"])
     assert found["why"][found["rows"].index(0)] == ""  # a seed goes with itself
@@ -144,9 +144,9 @@ BAD = [
     {"seeds": [0], "minutes": "60"},
     {"seeds": [0], "minutes": float("nan")},
     {"seeds": [0], "curve": []},
-    {"seeds": [0], "curve": {"class": "genre/metal", "points": [2]}},
-    {"seeds": [0], "curve": {"class": "genre/polka", "points": [0.5]}},
-    {"seeds": [0], "curve": {"class": "genre/metal", "points": [0.5] * 51}},
+    {"seeds": [0], "curve": {"of": "genre/metal", "points": [2]}},
+    {"seeds": [0], "curve": {"of": "genre/polka", "points": [0.5]}},
+    {"seeds": [0], "curve": {"of": "genre/metal", "points": [0.5] * 51}},
     {"seeds": [0], "only": "genre=polka"},
 ]
 

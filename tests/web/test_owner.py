@@ -147,3 +147,90 @@ def test_what_comes_next_is_reordered_and_removed(page):
     assert page.locator(names).all_inner_texts()[:2] == [before[0], before[1]]
     page.click("button[title='Next song']")
     until(page, f"document.querySelector('.player .title').innerText === {json.dumps(before[0])}")
+
+
+def start_list(page, *titles):
+    for title in titles:
+        to_list(page)
+        choose(page, title)
+        page.click("text=Add to list")
+    page.click("button:has-text('Your list')")
+
+
+def listed(page):
+    return page.eval_on_selector_all(
+        ".listed .names .title", "all => all.map(one => one.innerText)"
+    )
+
+
+def stroke(page, *heights):
+    """Draw a line over the curve, through heights from 0 to 1; return what was answered."""
+    box = page.locator(".curve canvas").bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] + box["height"] * (1 - heights[0]))
+    page.mouse.down()
+    for n, height in enumerate(heights):
+        left = box["x"] + 3 + (box["width"] - 6) * n / (len(heights) - 1)
+        page.mouse.move(left, box["y"] + box["height"] * (1 - height), steps=8)
+    with page.expect_response("**/api/playlist") as answer:
+        page.mouse.up()
+    found = answer.value.json()
+    until(page, f"document.querySelectorAll('.listed li').length === {len(found['rows'])}")
+    return json.loads(answer.value.request.post_data)["curve"], found
+
+
+def test_a_drawn_tempo_gives_the_same_list_again_and_undo_brings_its_curve_back(page):
+    start_list(page, "Prelude")
+    page.click("text=Along a curve")
+    page.fill(".making label:has-text('Minutes') input", "2")
+    with page.expect_response("**/api/playlist"):
+        page.select_option(".making label:has-text('Curve of') select", label="Tempo")
+    until(page, "document.querySelectorAll('.listed li').length > 2")
+    rising, first = stroke(page, 0.1, 0.5, 0.9)
+    assert rising["of"] == "bpm"
+    assert 60 <= rising["points"][0] < 90 < 130 < rising["points"][-1] <= 170
+    assert first["scores"][-1] > first["scores"][0] + 30
+    made = listed(page)
+    falling, second = stroke(page, 0.9, 0.5, 0.1)
+    assert second["scores"][-1] < second["scores"][0] - 30
+    page.click(".made >> text=Undo")
+    until(page, f"document.querySelectorAll('.listed li').length === {len(first['rows'])}")
+    assert listed(page) == made
+    page.wait_for_timeout(100)
+    with page.expect_response("**/api/playlist") as answer:
+        page.click("text=Make the list")
+    assert json.loads(answer.value.request.post_data)["curve"] == rising  # it came back as well
+    assert answer.value.json()["rows"] == first["rows"]
+    options = page.locator(".making label:has-text('Curve of') option").all_inner_texts()
+    assert {"Tempo", "Happy (mood)", "Jazz"} <= set(options)
+
+
+def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, library):
+    start_list(page, "Prelude", "Louder")
+    name = f"kept-{page.viewport_size['width']}"
+    page.fill(".saving input", f"{name}.m3u8")
+    page.click(".saving > button")
+    page.wait_for_selector(".saving .done:has-text('Saved 2 songs')")
+    box = page.locator(".saving .done").bounding_box()
+    player = page.locator(".player").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= player["y"]  # not behind the player
+    kept = (library.parent / f"{name}.m3u8").read_text().splitlines()
+    assert kept[2::2] == ["music/classical-piano.flac", "music/metal-band-with-woman-singing.mp3"]
+    found, text = downloaded(page, ".downloads >> text=Table")
+    assert found == f"{name}.csv"
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["title"], row["key"]) for row in rows] == [("Prelude", "C"), ("Louder", "C")]
+    found, text = downloaded(page, ".downloads >> text=Playlist")
+    assert (found, text[:7]) == (f"{name}.m3u8", "#EXTM3U")
+
+
+def test_an_empty_list_says_what_to_do(page):
+    page.click("nav >> text=Your list")
+    assert page.locator(".curve").count() == 0
+    page.click(".making >> text=Choose a song in the library")
+    page.wait_for_selector(ROWS)
+    to_list(page)
+    choose(page, "Prelude")
+    page.click("nav >> text=Your list")
+    page.click("text=Begin with Prelude")
+    assert listed(page) == ["Prelude"]
+    assert page.inner_text(".seeds") == "Prelude"

@@ -394,7 +394,7 @@ def test_a_list_reordered_locked_dropped_and_undone(page):
 def test_a_curve_is_drawn_and_the_list_answers(page):
     start_list(page, "Vibes")
     page.click("text=Along a curve")
-    page.select_option(".making label:has-text('How much') select", label="metal")
+    page.select_option(".making label:has-text('Curve of') select", label="Metal")
     page.fill("label:has-text('Minutes') input", "2")
     until(page, "document.querySelectorAll('.listed li').length > 2")
     box = page.locator(".curve canvas").bounding_box()
@@ -420,16 +420,16 @@ def test_save_where_one_says_and_take_it_back(open_page, address, library):
     place = Path(library).parent / "evening.m3u8"
     page.fill(".saving input", "evening.m3u8")
     page.click(".saving >> text=Save >> nth=-1")
-    page.wait_for_selector(".saving .note:has-text('Saved 2 songs')")
+    page.wait_for_selector(".saving .done:has-text('Saved 2 songs')")
     lines = place.read_text().splitlines()
     assert lines[0] == "#EXTM3U"
     assert lines[2::2] == ["music/jazz-vibraphone.mp3", "music/classical-piano.flac"]
     page.click(".saving button:has-text('Save')")
     page.wait_for_selector(".saving .failure:has-text('already exists')")
     page.click(".saving >> text=Replace it")
-    page.wait_for_selector(".saving .note:has-text('Saved 2 songs')")
-    page.click(".saving .note >> text=Undo")
-    page.wait_for_selector(".saving .note:has-text('was restored')")
+    page.wait_for_selector(".saving .done:has-text('Saved 2 songs')")
+    page.click(".saving .done >> text=Undo")
+    page.wait_for_selector(".saving .done:has-text('was restored')")
     assert place.read_text().splitlines() == lines
     page.fill(".saving input", "evening.mp3")
     page.click(".saving button:has-text('Save')")

@@ -180,7 +180,7 @@ def save_a_list(page, hand):
         hand.go(".saving input")
         hand.write(name)
         hand.press("Enter")
-    page.wait_for_selector(".saving .note:has-text('Saved 1 song')")
+    page.wait_for_selector(".saving .done:has-text('Saved 1 song')")
 
 
 def why_recommended(page, hand):

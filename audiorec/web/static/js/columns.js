@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useAway } from "./popup.js";
 
-const NARROW = "(max-width: 820px)";
+export const NARROW = "(max-width: 820px)";
 const GAP = 10; // pixels between columns
 const PAD = 24; // pixels beside a row
 // Least width in pixels and share of the room of a column.

@@ -12,7 +12,7 @@ export const SHAPES = {
 };
 export const shaped = (name) => Array.from({ length: POINTS }, (_, at) => SHAPES[name](at / (POINTS - 1)));
 
-export function Curve({ points, onDraw, scores, words }) {
+export function Curve({ points, onDraw, scores, words, range }) {
   const canvas = useRef(null);
   const drawing = useRef(null);
   const [at, setAt] = useState(0);
@@ -67,7 +67,8 @@ export function Curve({ points, onDraw, scores, words }) {
       aria-valuetext=${`point ${at + 1} of ${POINTS}: ${Math.round(100 * shown[at])} %`} onKeyDown=${onKey}
       onPointerDown=${(e) => { e.currentTarget.setPointerCapture(e.pointerId); put(e); }}
       onPointerMove=${(e) => drawing.current && put(e)} onPointerUp=${over} onPointerCancel=${over}></canvas>
-    <p class="axis quiet"><span>beginning</span><span>draw how much ${words}; the top is the most in this library</span><span>end</span></p>
+    <p class="reach quiet" aria-hidden="true"><span>${range[1]}</span><span>${range[0]}</span></p>
+    <p class="axis quiet"><span>beginning</span><span>draw a line</span><span>end</span></p>
     <div class="buttons">${Object.keys(SHAPES).map((name) => html`<button class="small" onClick=${() => onDraw(shaped(name))}>${name}</button>`)}</div>
   </div>`;
 }

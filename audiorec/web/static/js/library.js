@@ -244,6 +244,14 @@ export class Library {
     return found;
   }
 
+  // What a curve may be of: [column here, name at the server, words].
+  get measures() {
+    const own = Object.keys(this.numbers).filter((name) => name.startsWith("own:tag_")).map((name) => [name, name.slice(4), `${label(name.slice(4))} (mood)`]);
+    const there = [["own:bpm", "bpm", "Tempo"], ["loudness", "loudness", "Loudness"]].filter(([name]) => this.numbers[name]);
+    const classes = this.numbers.means ? this.about.classes.map((name, at) => [`class:${at}`, name, label(this.about.words[name])]) : [];
+    return [...there, ...classes, ...own];
+  }
+
   isNumber(by) {
     return by === "length" || (!this.texts[by] && this.numbers[by]?.constructor === Float32Array);
   }

@@ -8,7 +8,7 @@ export const list = makeStore({
   locked: new Set(),
   notes: [],
   scores: null, // score of each song, if the list follows a curve
-  curve: null, // { class, points } that the list was made for
+  curve: null, // { of, points } that the list was made for
   why: {}, // by row, what a song has in common with the one it was found by
   past: [],
 });

@@ -1,13 +1,14 @@
 // Your list: make it from songs, as a path, or along a curve; reorder, lock, play and save it.
 
-import { html, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
 import { Downloads } from "./downloads.js";
 import { Icon } from "./icons.js";
-import { clock, count } from "./library.js";
-import { change, drop, dropSeed, flipLock, list, move, undo, withLocked } from "./list-state.js";
+import { clock, count, figure } from "./library.js";
+import { change, drop, dropSeed, flipLock, list, move, seedFrom, undo, withLocked } from "./list-state.js";
+import { NARROW } from "./columns.js";
 import { useMoves } from "./moves.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
@@ -20,28 +21,39 @@ export function ListsView() {
   const library = use((s) => s.library);
   const { songs, notes } = use((s) => s, list);
   const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
-  return html`<div class="lists">
-    <section class="making" aria-labelledby="making-title"><h2 id="making-title">Make a list</h2><${Maker} /></section>
+  const [isOpen, setOpen] = useState(songs.length < 2 || !matchMedia(NARROW).matches);
+  const [isEdited, setEdited] = useState(false); // on a narrow screen
+  return html`<div class=${`lists ${isEdited ? "edited" : ""}`}>
+    <section class="making" aria-labelledby="making-title">
+      <details open=${isOpen} onToggle=${(e) => setOpen(e.currentTarget.open)}><summary><h2 id="making-title">Make a list</h2></summary>
+        <${Maker} fold=${() => setOpen(!matchMedia(NARROW).matches)} /></details></section>
     <section class="made" aria-labelledby="made-title">
       <div class="above"><h2 id="made-title">Your list <span class="quiet">${count(songs.length, "song")}, ${clock(seconds)}</span></h2>
-        <${Actions} songs=${songs} /></div>
-      ${notes.length > 1 ? html`<details class="note"><summary>${count(notes.length, "remark")} on this list</summary>
-        <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul></details>` : notes.map((note) => html`<p class="note">${note}</p>`)}
+        <${Actions} songs=${songs} isEdited=${isEdited} edit=${setEdited} /></div>
+      ${notes.length > 0 && html`<details class="note"><summary>${count(notes.length, "remark")} on this list</summary>
+        <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul></details>`}
+      ${songs.length > 0 && html`<${Saving} songs=${songs} />`}
       ${songs.length ? html`<${Songs} songs=${songs} library=${library} />`
-        : html`<p class="quiet empty">Nothing yet. Choose songs in the library with “Add to list”, then make a list from them here.</p>`}
-      <${Saving} songs=${songs} />
+        : html`<p class="quiet empty">Nothing yet.</p>`}
     </section></div>`;
 }
 
-function Maker() {
+function Maker({ fold }) {
   const library = use((s) => s.library);
   const { songs, seeds: pinned, locked, curve, scores } = use((s) => s, list);
   const [way, setWay] = useState("near");
   const [minutes, setMinutes] = useState(60);
   const [steps, setSteps] = useState(6);
   const [only, setOnly] = useState("");
-  const [name, setName] = useState(library.about.classes.find((one) => one.startsWith("genre/")) || library.about.classes[0]);
-  const [points, setPoints] = useState(() => shaped("Rise"));
+  const { measures } = library;
+  const [name, setName] = useState(() => curve?.of || (measures.find(([, of]) => of.startsWith("genre/")) || measures[0])?.[1]);
+  const [points, setPoints] = useState(() => curve?.points || shaped("Rise"));
+  useEffect(() => { // a list that comes back brings its curve
+    if (!curve) return;
+    setName(curve.of);
+    setPoints(curve.points);
+    setWay("curve");
+  }, [curve]);
   const [failure, setFailure] = useState("");
   const [isBusy, setBusy] = useState(false);
   const timer = useRef(0);
@@ -58,9 +70,10 @@ function Maker() {
       const answer = way === "path" ? await path() : await near({ points, name, ...wish });
       if (mine !== turn.current) return;
       const rows = way === "path" ? answer.rows : withLocked(answer.rows, songs, locked);
-      const drawn = way === "curve" ? { class: wish.name || name, points: wish.points || points } : null;
+      const drawn = way === "curve" ? { of: wish.name || name, points: wish.points || points } : null;
       const why = Object.fromEntries(answer.rows.map((row, at) => [row, answer.why[at]]));
       change({ songs: rows, seeds: way === "path" ? pinned : seeds, notes: answer.notes, scores: answer.scores || null, curve: drawn, why });
+      if (way !== "curve") fold();
       say(`A list of ${count(rows.length, "song")}`);
     } catch (error) {
       if (mine === turn.current) setFailure(error.message);
@@ -75,24 +88,27 @@ function Maker() {
     if (!seeds.length) throw new Error("Add a song to your list first: the new list starts with it.");
     return postJson("/api/playlist", {
       seeds, minutes, only: only || null,
-      curve: way === "curve" ? { class: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
+      curve: way === "curve" ? { of: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
     });
   };
   const redraw = (wish) => {
     clearTimeout(timer.current);
+    turn.current += 1; // the answer to an earlier stroke is not waited for
     timer.current = setTimeout(() => seeds.length && make(wish), WAIT);
   };
-  const dots = curve && scores ? placed(songs, scores, library, curve.class) : null;
+  const dots = curve && scores ? placed(songs, scores, library, curve.of) : null;
+  const words = measures.find(([, of]) => of === name)?.[2];
+  if (!songs.length && !seeds.length) return html`<${Start} library=${library} />`;
   return html`<div class="ways" role="group" aria-label="How">${WAYS.map(([one, words]) => html`
       <button aria-pressed=${way === one} onClick=${() => { setWay(one); setFailure(""); }}>${words}</button>`)}</div>
-    <p class="quiet">${explained(way, seeds)}</p>
+    <p class="quiet">${explained(way, songs)}</p>
     ${way !== "path" && seeds.length > 0 && html`<ul class="seeds" aria-label="Made from">${seeds.map((row) => html`<li key=${row}>
       <bdi>${library.title(row)}</bdi>${pinned.includes(row) && html`
       <button class="icon" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)}><${Icon} name="close" /></button>`}</li>`)}</ul>`}
-    ${way === "curve" && html`<label>How much
+    ${way === "curve" && html`<label>Curve of
       <select value=${name} onChange=${(e) => { setName(e.target.value); redraw({ name: e.target.value }); }}>
-        ${library.about.classes.map((one) => html`<option value=${one}>${library.about.words[one]}</option>`)}</select></label>
-      <${Curve} points=${points} words=${library.about.words[name]} scores=${dots}
+        ${measures.map(([, of, said]) => html`<option value=${of}>${said}</option>`)}</select></label>
+      <${Curve} points=${points} words=${words} scores=${dots} range=${spanned(library, name)}
         onDraw=${(drawn) => { setPoints(drawn); redraw({ points: drawn }); }} />`}
     <div class="fields">
       ${way === "path" ? html`<label>Songs between
@@ -101,18 +117,35 @@ function Maker() {
           <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck=${false} onInput=${(e) => setOnly(e.target.value)} /></label>`}
     </div>
     ${failure && html`<p class="failure" role="alert">${failure}</p>`}
-    <button class="main" disabled=${isBusy} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
+    <button class="main" disabled=${isBusy || (way === "path" && songs.length < 2)} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
 }
 
-function explained(way, seeds) {
-  if (way === "path") return "A smooth path from the first song of your list to the last.";
-  if (!seeds.length) return "Starts with the songs of your list: add one in the library.";
-  return "Made from these; lock songs of the list to keep them, and to make it from them as well.";
+// Before there is a song: what to do.
+function Start({ library }) {
+  const selected = use((s) => s.selected);
+  const go = () => page.set({ view: "library", pane: "list" });
+  return html`<p>A list is made from songs: begin with one.</p>
+    <div class="buttons">${selected >= 0 && html`<button class="main" onClick=${() => seedFrom(selected)}>Begin with <bdi>${library.title(selected)}</bdi></button>`}
+      <button onClick=${go}>Choose ${selected >= 0 ? "another" : "a song"} in the library</button></div>`;
 }
 
-// The drawing spans the range of a class in this library.
+function explained(way, songs) {
+  if (way !== "path") return "Made from these; lock songs of the list to keep them, and to make it from them as well.";
+  return songs.length < 2 ? "A path leads from the first song of your list to the last: add a second one in the library." : "A smooth path from the first song of your list to the last.";
+}
+
+const columnOf = (library, name) => library.measures.find(([, of]) => of === name)[0];
+
+// The drawing spans the range of what it is of in this library.
 function reach(library, name) {
-  return extent(library.values(`class:${library.about.classes.indexOf(name)}`));
+  return extent(library.values(columnOf(library, name)));
+}
+
+// Its lowest and highest value in words.
+function spanned(library, name) {
+  const { low, high } = reach(library, name);
+  const unit = { bpm: " BPM", loudness: " LUFS" }[name] || "";
+  return unit ? [low, high].map((value) => figure(columnOf(library, name), value) + unit) : ["the least here", "the most here"];
 }
 
 function inLibrary(library, name, points) {
@@ -132,10 +165,11 @@ function placed(songs, scores, library, name) {
   });
 }
 
-function Actions({ songs }) {
+function Actions({ songs, isEdited, edit }) {
   const n = use((s) => s.past.length, list);
   return html`<div class="buttons">
     <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
+    <button class="edit" aria-pressed=${isEdited} disabled=${!songs.length} onClick=${() => edit(!isEdited)}>Edit</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
     <button disabled=${!songs.length} onClick=${() => change({ songs: [], seeds: [], locked: new Set() })}>Clear</button></div>`;
 }
@@ -186,7 +220,7 @@ function Saving({ songs }) {
     <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
     <${Downloads} kinds=${["m3u8", "csv"]} name=${name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list"} isEmpty=${!songs.length}
       ask=${(as) => postJson("/api/download", { rows: songs, as })} />
-    ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
+    ${said?.words && html`<p class="done" role="status"><bdi>${said.words}</bdi>
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>
       ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}

@@ -246,7 +246,9 @@ class BrowsePage:
             path = self.shelf.library.path
             mark = store_mark(path)
             if mark != self.mark:
-                shelf = SongColumns(open_store(path), projection=self.shelf.projection)
+                shelf = SongColumns(
+                    open_store(path), projection=self.shelf.projection, before=self.shelf
+                )
                 shelf.prepare()
                 proposals = None if self.proposals is None else self.proposals.over(shelf)
                 self._keys.renew()

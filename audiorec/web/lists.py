@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.types import FloatArray, string_array
+from audiorec.web.map_places import Layout, laid_out
 
 CLASSES = {
     "version/vocal": "voice alone",
@@ -77,13 +78,24 @@ class SongColumns:
     library : Library
     projection : {"pca", "tsne", "umap"}
         Projection of the map; t-SNE and UMAP need their extras.
+    before : SongColumns, optional
+        Of the library before it changed: its songs keep their places on the map.
     """
 
-    def __init__(self, library: Library, *, projection: MapKind = "pca") -> None:
+    def __init__(
+        self,
+        library: Library,
+        *,
+        projection: MapKind = "pca",
+        before: "SongColumns | None" = None,
+    ) -> None:
         self.library = library
         self.projection = projection
         self._mapper: threading.Thread | None = None
-        self._better: bytes | None = None
+        self._better: Layout | None = None
+        # Layouts of the library before, not its columns: editions do not pile up.
+        self._first = None if before is None else before.layout
+        self._before = None if before is None else before._better
         self.lock = threading.RLock()  # of what is computed once, and of the index
 
     @cached_property
@@ -174,7 +186,7 @@ class SongColumns:
             return getattr(self, name)
 
     def _number_columns(self) -> dict[str, npt.NDArray[Any]]:
-        places = self._places()
+        places = self.layout.places
         columns: dict[str, npt.NDArray[Any]] = {
             "x": places[:, 0],
             "y": places[:, 1],
@@ -234,37 +246,24 @@ class SongColumns:
         """
         with self.lock:
             if self._mapper is None:
-                with_matrix = self.library.space(use_index=False).matrix
-                self._mapper = threading.Thread(
-                    target=self._make_better, args=(with_matrix,), daemon=True
-                )
+                space = self.library.space(use_index=False)
+                target = partial(self._make_better, space, space.matrix)
+                self._mapper = threading.Thread(target=target, daemon=True)
                 self._mapper.start()
-        return self._better
+        return None if self._better is None else self._better.to_bytes()
 
-    def _make_better(self, matrix: FloatArray) -> None:
-        places = self._spread(project(matrix, self.projection))
-        self._better = np.ascontiguousarray(places.T, "<f4").tobytes()
+    def _make_better(self, space: Space, matrix: FloatArray) -> None:
+        kept = self._before and self._before.with_songs(self.library.ids, space)
+        self._better = kept or laid_out(
+            self.library.ids, space.rows, project(matrix, self.projection)
+        )
 
-    def _places(self) -> FloatArray:
-        """Return each song's position on the PCA map: shape (n, 2)."""
-        return self._spread(project(self.library.space(use_index=False).matrix, "pca"))
-
-    def _spread(self, found: FloatArray) -> FloatArray:
-        """Spread map positions over -1 to 1: shape (n, 2), NaN for songs without a position.
-
-        Each axis is half as it was projected and half even, so that dense regions get room and
-        outliers do not set the scale.
-        """
-        places = np.full((len(self.library), 2), np.nan, np.float32)
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each song stands on the PCA map."""
         space = self.library.space(use_index=False)
-        if not len(found):
-            return places
-        low, high = np.quantile(found, (0.005, 0.995), axis=0)
-        scaled = 2 * (found - low) / np.where(high > low, high - low, 1.0) - 1
-        ranks = np.argsort(np.argsort(found, axis=0, kind="stable"), axis=0, kind="stable")
-        even = 2 * ranks / max(1, len(found) - 1) - 1
-        places[space.rows] = (np.clip(scaled, -1.1, 1.1) + even) / 2
-        return places
+        kept = self._first and self._first.with_songs(self.library.ids, space)
+        return kept or laid_out(self.library.ids, space.rows, project(space.matrix, "pca"))
 
     @cached_property
     def _likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:

@@ -190,7 +190,7 @@ def test_a_drawn_tempo_gives_the_same_list_again_and_undo_brings_its_curve_back(
     assert 60 <= rising["points"][0] < 90 < 130 < rising["points"][-1] <= 170
     assert first["scores"][-1] > first["scores"][0] + 30
     made = listed(page)
-    falling, second = stroke(page, 0.9, 0.5, 0.1)
+    _, second = stroke(page, 0.9, 0.5, 0.1)
     assert second["scores"][-1] < second["scores"][0] - 30
     page.click(".made >> text=Undo")
     until(page, f"document.querySelectorAll('.listed li').length === {len(first['rows'])}")
@@ -234,3 +234,40 @@ def test_an_empty_list_says_what_to_do(page):
     page.click("text=Begin with Prelude")
     assert listed(page) == ["Prelude"]
     assert page.inner_text(".seeds") == "Prelude"
+
+
+def test_a_path_is_drawn_on_the_map_and_follows_the_list(page):
+    start_list(page, "Vibes, later", "Louder")
+    page.click("text=A path between two")
+    page.fill("label:has-text('Songs between') input", "3")
+    page.click("text=Make the list")
+    until(page, "document.querySelectorAll('.listed li').length > 2")
+    rows = page.evaluate("import('/js/list-state.js').then(l => l.list.get().songs)")
+    page.click(".made >> text=Show on the map")
+    until(
+        page,
+        f"JSON.stringify(window.songMap.songs.route) === '{json.dumps(rows)}'.replaceAll(' ', '')",
+    )
+    inside = page.evaluate(
+        "(rows => { const m = window.songMap; const { width, height } = m.size;"
+        " return rows.map(r => m.toScreen(m.songs.x[r], m.songs.y[r]))"
+        " .every(([x, y]) => x > 0 && y > 0 && x < width && y < height); })"
+        f"({json.dumps(rows)})"
+    )
+    assert inside
+    colour = page.evaluate("import('/js/colours.js').then(c => c.accent())")
+    wanted = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
+    drawn = page.evaluate(
+        "(() => { const c = document.querySelector('.picture canvas');"
+        " const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height); let n = 0;"
+        " for (let i = 0; i < data.length; i += 4) if (data[i] === "
+        + str(wanted[0])
+        + " && data[i + 1] === "
+        + str(wanted[1])
+        + " && data[i + 2] === "
+        + str(wanted[2])
+        + ") n++; return n; })()"
+    )
+    assert drawn > 100
+    page.click("text=Hide it")
+    until(page, "window.songMap.songs.route === null")

@@ -274,7 +274,7 @@ def test_the_map_shows_and_chooses_songs(page):
     page.click(".legend .group:has-text('metal')")
     page.select_option(".legend select", label="Artist")
     assert page.locator(".legend .group:has-text('Dread')").count() == 1
-    page.select_option(".legend select", label="how much metal")
+    page.select_option(".legend select", label="How much metal")
     assert page.locator(".amount").count() == 1
 
 

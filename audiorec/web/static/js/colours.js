@@ -18,7 +18,7 @@ export function onTheme(listener) {
 export const faint = () => (isDark() ? "#3a414d" : "#d3d7de");
 export const rest = () => (isDark() ? "#5c6573" : "#a3a9b4");
 export const ink = () => (isDark() ? "#f2f4f8" : "#14171c");
-
+export const accent = () => (isDark() ? "#8ab0ff" : "#1d4ed8");
 export const paper = () => (isDark() ? "#14171c" : "#ffffff");
 
 export function groupColour(place, last) {

@@ -19,9 +19,9 @@ const EXISTS = 412; // status: a file of this name exists
 
 export function ListsView() {
   const library = use((s) => s.library);
-  const { songs, notes } = use((s) => s, list);
+  const { songs, seeds, notes } = use((s) => s, list);
   const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
-  const [isOpen, setOpen] = useState(songs.length < 2 || !matchMedia(NARROW).matches);
+  const [isOpen, setOpen] = useState(songs.length < 2 || !seeds.length || !matchMedia(NARROW).matches);
   const [isEdited, setEdited] = useState(false); // on a narrow screen
   return html`<div class=${`lists ${isEdited ? "edited" : ""}`}>
     <section class="making" aria-labelledby="making-title">
@@ -169,6 +169,7 @@ function Actions({ songs, isEdited, edit }) {
   const n = use((s) => s.past.length, list);
   return html`<div class="buttons">
     <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
+    <button disabled=${songs.length < 2} onClick=${() => page.set({ isRoute: true, marks: null, view: "library", pane: "map" })}>Show on the map</button>
     <button class="edit" aria-pressed=${isEdited} disabled=${!songs.length} onClick=${() => edit(!isEdited)}>Edit</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
     <button disabled=${!songs.length} onClick=${() => change({ songs: [], seeds: [], locked: new Set() })}>Clear</button></div>`;

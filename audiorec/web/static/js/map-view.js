@@ -4,11 +4,13 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact
 import { amountColour, dotColours, extent, groupColour, onTheme } from "./colours.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
+import { list } from "./list-state.js";
 import { SongMap } from "./map.js";
 import { regions } from "./regions.js";
 import { play, playing } from "./player.js";
 import { page, say, use } from "./store.js";
 
+let view = null; // where one looked before another part of the page was shown
 const STEP = 40; // pixels of an arrow key
 
 export function MapView() {
@@ -22,6 +24,8 @@ export function MapView() {
   const other = use((s) => s.other);
   const maps = use((s) => s.maps);
   const near = use((s) => s.near);
+  const isRoute = use((s) => s.isRoute);
+  const songs = use((s) => s.songs, list);
   const isSearch = use((s) => Boolean(s.text || s.onlyBits));
   const row = use((s) => s.row, playing);
   const [theme, setTheme] = useState(0);
@@ -33,20 +37,25 @@ export function MapView() {
     const drawn = new SongMap(canvas.current);
     map.current = drawn;
     window.songMap = drawn; // lets tests measure how long a frame takes
+    if (view) drawn.view = view;
     const { x, y } = library.numbers;
     drawn.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
     drawn.resize();
     const seen = new ResizeObserver(() => drawn.resize());
     seen.observe(canvas.current);
     const stop = onTheme(() => setTheme((n) => n + 1));
-    return () => { seen.disconnect(); stop(); };
+    return () => { view = drawn.view; seen.disconnect(); stop(); };
   }, []);
   useEffect(() => {
     const { x, y } = library.numbers;
     map.current.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
   }, [dots, mask, marks, selected, other, row, maps]);
   useEffect(() => { if (selected >= 0) map.current.show(selected); }, [selected]);
-  useEffect(() => { map.current.set({ near }); }, [near]);
+  useEffect(() => { map.current.set({ near: isRoute ? [] : near }); }, [near, isRoute]);
+  useEffect(() => {
+    map.current.set({ route: isRoute ? songs : null, titles: (one) => library.title(one) });
+    if (isRoute) map.current.fit(masked(library.n, songs));
+  }, [isRoute, songs]);
   useEffect(() => { map.current.set({ names: (drawn) => named(library, colour, drawn) }); }, [library, colour, theme]);
   const searched = useRef(false);
   useEffect(() => {
@@ -78,8 +87,15 @@ export function MapView() {
     </div>
     ${marks ? html`<p class="legend quiet">Shown: recommended songs, coloured by channel or interest.
       <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
+    : isRoute && songs.length ? html`<p class="legend quiet">Shown: your list, a line through its songs in order. <button class="link" onClick=${() => { page.set({ isRoute: false }); map.current.reset(); }}>Hide it</button></p>`
     : html`<${Legend} library=${library} colour=${colour} theme=${theme} />`}
   </section>`;
+}
+
+function masked(n, rows) {
+  const mask = new Uint8Array(n);
+  for (const row of rows) mask[row] = 1;
+  return mask;
 }
 
 // The names of what lies together, by the groups that colour the dots.

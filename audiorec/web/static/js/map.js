@@ -1,10 +1,11 @@
 // The map: every song is a dot, drawn into one image in memory. 100,000 dots take a few milliseconds.
 
-import { faint, groupColour, ink, packed, paper } from "./colours.js";
+import { accent, faint, groupColour, ink, packed, paper } from "./colours.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
 const SPAN = 2.4; // units of the map that are seen at zoom 1, across and down
 const EDGE = 20; // pixels: a chosen song is at least so far from the edge
+const TOOLS = 56; // pixels: what is above lies beside or behind the buttons of the map
 const ROOM = 1.3; // around songs that are fitted
 const STILL = 120; // milliseconds without a movement, after which names are placed anew
 
@@ -178,7 +179,12 @@ export class SongMap {
     context.save();
     context.scale(this.size.ratio, this.size.ratio);
     context.strokeStyle = ink();
+    context.font = "600 13px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
     this.drawNear(context);
+    this.drawRoute(context);
     this.drawNames(context);
     context.lineWidth = 2;
     const reach = this.radius / this.size.ratio + 4;
@@ -224,13 +230,38 @@ export class SongMap {
     }
   }
 
+  // A list in playing order: a line through its songs, with the titles of the first and the last.
+  drawRoute(context) {
+    const { route, x, y, titles } = this.songs;
+    const rows = route?.filter((row) => x[row] === x[row]) || [];
+    if (!rows.length) return;
+    const places = rows.map((row) => this.toScreen(x[row], y[row]));
+    for (const [width, colour] of [[6, paper()], [2.5, accent()]]) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.beginPath();
+      places.forEach((place, at) => context[at ? "lineTo" : "moveTo"](...place));
+      context.stroke();
+    }
+    context.fillStyle = accent();
+    for (const place of places) {
+      context.beginPath();
+      context.arc(...place, 4.5, 0, 2 * Math.PI);
+      context.fill();
+    }
+    const ends = places.length > 1 ? [0, places.length - 1] : [0];
+    for (const at of ends) {
+      const [left, top] = places[at];
+      const half = context.measureText(titles(rows[at])).width / 2 + 6;
+      const inside = Math.max(half, Math.min(this.size.width - half, left));
+      write(context, titles(rows[at]), inside, top < TOOLS ? top + 16 : top - 16, accent());
+    }
+    context.strokeStyle = ink();
+  }
+
   // Names of regions; one that would cover another is left out.
   drawNames(context) {
     const taken = [];
-    context.font = "600 13px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    context.lineJoin = "round";
     for (const { name, x, y, group } of this.names) {
       const [left, top] = this.toScreen(x, y);
       const half = context.measureText(name).width / 2 + 4;
@@ -238,11 +269,7 @@ export class SongMap {
       const isFree = taken.every((one) => box[0] > one[2] || box[2] < one[0] || box[1] > one[3] || box[3] < one[1]);
       if (!isFree || box[0] < 0 || box[2] > this.size.width) continue;
       taken.push(box);
-      context.lineWidth = 4;
-      context.strokeStyle = paper();
-      context.strokeText(name, left, top);
-      context.fillStyle = group < 0 ? ink() : groupColour(group, -1);
-      context.fillText(name, left, top);
+      write(context, name, left, top, group < 0 ? ink() : groupColour(group, -1));
     }
     context.strokeStyle = ink();
   }
@@ -271,6 +298,15 @@ export class SongMap {
     for (let row = 0; row < x.length; row++) found[row] = isInside(x[row], y[row], line) ? 1 : 0;
     return found;
   }
+}
+
+// A word that is legible on dots and lines.
+function write(context, text, left, top, colour) {
+  context.lineWidth = 4;
+  context.strokeStyle = paper();
+  context.strokeText(text, left, top);
+  context.fillStyle = colour;
+  context.fillText(text, left, top);
 }
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));

@@ -43,6 +43,7 @@ export const page = makeStore({
   near: [], // what sounds like the selected song
   other: -1, // the song that the selected one is compared with
   marks: null, // Map of row to a number of a group: shown on the map
+  isRoute: false, // whether the map shows your list as a line
   onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
   later: "", // the mark that one does not want to hear of
   said: "", // the last thing that happened, for those who listen to the page

@@ -51,4 +51,6 @@ class Wished:
         >>> Wished(text="", names=names, by=by, pull=by[0], notes=()).said(0)
         'more calm +0.84, no drums -0.30'
         """
-        return ", ".join(f"{name} {round(value, 2) + 0.0:+.2f}" for name, value in self.fields(row).items())
+        return ", ".join(
+            f"{name} {round(value, 2) + 0.0:+.2f}" for name, value in self.fields(row).items()
+        )

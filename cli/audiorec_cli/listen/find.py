@@ -29,8 +29,8 @@ def find(
     """List the songs that a sentence describes, in English or Chinese.
 
     Understood are genres, instruments, voices, moods, uses and sounds; tempo, key, length and
-    artist; and what is not wanted. Titles and lyrics are not searched. The first number of a song is
-    the share of the store's songs that the sentence describes less. --why says how each word was
+    artist; and what is not wanted. Titles and lyrics are not searched. The first number of a song
+    is the share of the store's songs that the sentence describes less. --why says how each word was
     understood, and what it adds.
 
     Examples

@@ -27,7 +27,7 @@ PERHAPS = "perhaps not music"
 FIRST = 3  # classes shown for a head with more than `FEW`
 FEW = 4
 TWO = 2  # genres that an unclear song may have
-GENRE, UNCLEAR, SHORT = "genre", "unclear", "too short to tell"
+GENRE, UNCLEAR, SHORT = "genre", "unclear", "too short"
 EVEN = 0.5  # from this score on, "not music" outweighs all music classes together
 
 
@@ -115,7 +115,7 @@ class Reading:
     def genre_words(self) -> str:
         """What to call the song: ``jazz``, or ``unclear: blues or rock``; empty without a genre.
 
-        Just ``unclear`` if it is rather none of the genres and styles; ``too short to tell: blues
+        Just ``unclear`` if it is rather none of the genres and styles; ``too short: blues
         or rock`` if less than 20 s were heard, of which nothing is clear.
 
         Examples

@@ -126,8 +126,8 @@ def test_a_short_song_is_said_to_be_short(run, tmp_path, monkeypatch):
     write_library(tmp_path, rows, scores=True)
     add_labels(tmp_path / "vecs.parquet", list(SONGS.values()))
     _, out, _ = run("info", "jazz")
-    assert "genre: too short to tell: jazz or" in out
+    assert "genre: too short: jazz or" in out
     _, out, _ = run("classify", "--json")
     found = json.loads(out)["songs"]
     assert [one["genre_clear"] for one in found] == [False] * 3
-    assert found[1]["genre_words"] == "too short to tell: metal or pop"
+    assert found[1]["genre_words"] == "too short: metal or pop"

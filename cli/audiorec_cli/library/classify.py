@@ -84,7 +84,7 @@ def classify(
 ) -> None:
     """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
-    A genre that is not sure is shown as "unclear: blues or rock", or as "too short to tell" of
+    A genre that is not sure is shown as "unclear: blues or rock", or as "too short" of
     less than 20 s; the genre in a file's tags stands beside it, with ≠ if the two differ. Songs of
     the store are not decoded. Silence, speech and songs under three segments get no genre. --tags
     prints the backbone's own tags of a song, segment by segment, instead.

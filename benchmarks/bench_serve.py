@@ -109,10 +109,10 @@ def write_edition(path: Path, edition: int, songs: int) -> None:
 
 
 @contextmanager
-def serving(store: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Serve a store in a process of its own; gives its port."""
+def serving(store: Path, *more: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Serve a store in a process of its own, with more options; gives its port."""
     script = "from audiorec_cli.main import main; main()"
-    options = ["--rate", "0", "--seconds", "20", "--no-page"]
+    options = ["--rate", "0", "--seconds", "20", "--no-page", *more]
     command = [sys.executable, "-c", script, "serve", "-v", str(store), "--token", TOKEN, *options]
     with (
         store.with_name("serve.log").open("w") as log,

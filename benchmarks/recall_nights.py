@@ -29,6 +29,9 @@ gone      all rows of half of the users name one song
 ``--promotion`` runs the nights by day, each compared with the one that is served, and then the
 night after them with each fault, and prints what `audiorec.recall.serving.nightly.promotion` says.
 
+``--kills 20`` kills a night at random so often, resumes it each time, and says whether what it
+wrote is byte for byte what a night wrote that nobody disturbed.
+
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
 still there, the mean plays of a song in the first ten places, and the hit rate at 10 of users who
 did not come, its difference to the first night (paired by user), and that of users who came; with
@@ -36,9 +39,12 @@ intervals of 95 % over users. DATA holds ``ml100k/``.
 """
 
 import argparse
+import hashlib
 import json
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +60,7 @@ from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.serving.nightly.judged import BY
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import PROMOTION
-from audiorec.recall.serving.nightly.state import read_json
+from audiorec.recall.serving.nightly.state import STATE, read_json
 from audiorec.runs.record import run_warnings
 from audiorec_cli.shared.jobs import made_run
 
@@ -246,6 +252,51 @@ def judged_night(
     }
 
 
+def run_kills(data: Path, out: Path, kills: int) -> dict[str, object]:
+    """Kill a night at random moments, resume it, and compare it with an undisturbed one."""
+    rows = next(logs(plays_of(data), set(), 1))
+    day = datetime.fromtimestamp(max(at for _, _, at in rows), UTC).date().isoformat()
+    command = [sys.executable, "-c", "from audiorec_cli.main import main; main()"]
+    command += ["recall", "run", "-q", "-c", "recall.toml", "--day", day]
+    for name in ("whole", "killed"):
+        (out / name).mkdir(parents=True)
+        write_log(out / name / "plays.parquet", rows)
+        (out / name / "recall.toml").write_text(
+            f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\n'
+            f"channels = {json.dumps(CHANNELS)}\n"
+        )
+    started = time.monotonic()
+    subprocess.run(command, cwd=out / "whole", check=True, capture_output=True)
+    longest, rng, killed, anew = time.monotonic() - started, np.random.default_rng(), 0, 0
+    while killed < kills:
+        running = subprocess.Popen(command, cwd=out / "killed", stderr=subprocess.DEVNULL)
+        try:  # a moment of what is left to do, which is less each time
+            running.wait(rng.uniform(0.2, longest))
+            shutil.rmtree(out / "killed" / "serving")
+            killed, anew = 0, anew + 1
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+            killed, longest = killed + 1, longest * 0.97
+    subprocess.run(command, cwd=out / "killed", check=True, capture_output=True)
+    found = [written(out / name / "serving") for name in ("whole", "killed")]
+    return {
+        "kills": killed,
+        "begun_anew": anew,
+        "files": len(found[0]),
+        "equal": len(set(map(str, found))) == 1,
+    }
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Return the digest of each file of a night, but for the one that holds seconds."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != STATE and ".tmp" not in path.name
+    }
+
+
 def interval_of(values: list[float]) -> str:
     """Return a value with its interval as a cell of a table."""
     return "{:.3f} [{:.3f}, {:.3f}]".format(*values) if values else ""
@@ -294,9 +345,13 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--promotion", action="store_true")
+    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--plan", choices=PLANS, action="append")
     arguments = parser.parse_args()
+    if arguments.kills:
+        print(json.dumps(run_kills(arguments.data, arguments.out, arguments.kills)))
+        return
     if arguments.faults or arguments.promotion:
         found = []
         nights = (arguments.nights, arguments.share)

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import date, timedelta
 
 import numpy as np
@@ -18,7 +21,7 @@ from audiorec.recall.serving.nightly import current as pointer
 from audiorec.recall.serving.nightly.current import CURRENT, promote, read_current, served_folder
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import PROMOTION, judge_split, nights_of
-from audiorec.recall.serving.nightly.state import RECORD
+from audiorec.recall.serving.nightly.state import RECORD, STATE
 
 DAYS = [date(2026, 1, n) for n in range(1, 29)]
 USERS = 40
@@ -140,6 +143,31 @@ def test_a_night_that_is_worse_stays_aside_with_the_reason(home, monkeypatch, ca
     record = json.loads((home / "serving.run.json").read_text())
     assert (record["exit_code"], record["counts"]["served"]) == (3, 0)
     assert nights_of(home / "serving")[0].state == "kept aside"
+
+
+def test_a_night_that_is_killed_at_random_goes_on_and_is_promoted(home, tmp_path_factory):
+    other = tmp_path_factory.mktemp("whole")
+    shutil.copytree(home, other, dirs_exist_ok=True)
+    assert run(other, 6).is_served
+    night(home, 6)  # writes the settings
+    code = "from audiorec_cli.main import main; main()"
+    command = [sys.executable, "-c", code, *("recall", "run", "-c", "recall.toml")]
+    command += ["--day", "2026-01-06", "-q"]
+    rng = np.random.default_rng()
+    for _ in range(4):
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, cwd=home, timeout=rng.uniform(0.3, 2.0), capture_output=True)
+        assert served(home) in ("dt=2026-01-05", "dt=2026-01-06")
+    subprocess.run(command, cwd=home, check=True, capture_output=True)
+    found = [
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in sorted((folder / "serving").rglob("*"))
+            if path.is_file() and path.name != STATE and ".tmp" not in path.name
+        }
+        for folder in (home, other)
+    ]
+    assert found[0] == found[1]
 
 
 def test_a_margin_of_one_lets_everything_through(home):

@@ -207,13 +207,12 @@ def row(text: str, found: Judgement, task: Task) -> list[str]:
 
 
 def made(text: str) -> Channel:
-    """Make a channel of ``NAME`` or ``NAME:FIELD=VALUE``; the value is JSON."""
-    name, _, setting = text.partition(":")
+    """Make a channel of ``NAME``, ``NAME:FIELD=VALUE`` and so on; the values are JSON."""
+    name, *settings = text.split(":")
     kind: Any = channel_class(name)
-    if not setting:
-        return kind()
-    field, _, value = setting.partition("=")
-    return kind(kind.Recipe(**{field: json.loads(value)}))
+    pairs = (setting.partition("=") for setting in settings)
+    given = {field: json.loads(value) for field, _, value in pairs}
+    return kind(kind.Recipe(**given)) if given else kind()
 
 
 def share_of(n_queries: int) -> float:

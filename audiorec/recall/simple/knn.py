@@ -18,11 +18,16 @@ products are compared, so popular songs come first.
 
 EASE: a linear model from the songs of a history to all songs, solved in closed form.
 
-    G = X'X + lambda I,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
+    G = X'X + D,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
+
+Plays count by their logarithm. The ridge D is lambda for each song and, with dropout, also grows
+with the plays of the song, so that popular songs are not explained by too few others. With fewer
+owners than songs the inverse comes from a matrix of the owners (Woodbury).
 
 The model stores a weight for each pair of songs, so the catalogue is limited to `MOST_SONGS`.
 
-Source: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019.
+Sources: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019, and *Autoencoders that
+don't overfit towards the identity*, 2020.
 
 Vector multiplication session kNN: songs of the past sessions most similar to this one.
 
@@ -267,13 +272,20 @@ class EASERecipe:
     ----------
     regularisation : float
         Added to the diagonal of the co-occurrence matrix: the lambda of the ridge regression.
+    dropout : float
+        Share of the plays that the regression expects to miss, in [0, 1): the ridge of a song
+        grows by ``dropout / (1 - dropout)`` for each of its plays. On play counts 0.67 with a
+        regularisation of 50 is better than the default.
     """
 
     regularisation: float = 100.0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.regularisation > 0:
             raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be in [0, 1), got {self.dropout:g}")
 
 
 class EASE(CountingChannel[EASERecipe]):
@@ -285,26 +297,21 @@ class EASE(CountingChannel[EASERecipe]):
     ARRAYS = ("weights",)
 
     def _count(self, data: RecallData) -> None:
-        from scipy.linalg.lapack import spotrf, spotri
-
         n = len(data.song_ids)
         _require_memory(n)
-        gram = _gram(owner_song(data.plays, n), n)
-        gram[np.diag_indices(n)] += self.recipe.regularisation
-        factor, failed = spotrf(gram, lower=1, overwrite_a=1)
-        inverse, failed_too = spotri(factor, lower=1, overwrite_c=1)
-        if failed or failed_too:
-            raise InputError("ease: the matrix of plays is singular; use a larger regularisation")
-        _mirror(inverse)
+        plays = owner_plays(data.plays, n)
+        plays.data = (plays.data / np.sqrt(np.mean(plays.data**2))).astype(np.float32)
+        each = self.recipe.dropout / (1 - self.recipe.dropout)
+        ridge = self.recipe.regularisation + each * plays.power(2).sum(axis=0)
         # The transpose of a symmetric matrix is itself, in the order of rows that `recall` reads.
-        weights = inverse.T
+        weights = _inverse(plays, np.asarray(ridge, np.float32).ravel()).T
         np.divide(weights, -np.diag(weights), out=weights)
         weights[np.diag_indices(n)] = 0
         self.weights = weights
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories
-        found = np.asarray(owner_song(histories, len(self.song_ids)) @ self.weights, np.float32)
+        found = np.asarray(owner_plays(histories, len(self.song_ids)) @ self.weights, np.float32)
         found[histories.lengths == 0] = -np.inf
         found[:, self.is_cold] = -np.inf
         return found
@@ -312,9 +319,11 @@ class EASE(CountingChannel[EASERecipe]):
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history that contributes most to each candidate."""
         found = np.full(song.shape, -1, np.int64)
+        plays = owner_plays(histories, len(self.song_ids))
         for row in np.flatnonzero(histories.lengths).tolist():
-            own, there = np.unique(histories[row]), song[row] >= 0
-            given = self.weights[np.ix_(own, song[row, there])]
+            part = slice(plays.indptr[row], plays.indptr[row + 1])
+            own, there = plays.indices[part].astype(np.int64), song[row] >= 0
+            given = plays.data[part, None] * self.weights[np.ix_(own, song[row, there])]
             found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
         return found
 
@@ -335,8 +344,32 @@ def _require_memory(n: int) -> None:
         )
 
 
+def _inverse(plays: Any, ridge: FloatArray) -> FloatArray:
+    """Return the inverse of ``plays' plays + diag(ridge)``, (n, n) float32 in Fortran order."""
+    from scipy.linalg import cholesky, inv
+    from scipy.linalg.lapack import spotrf, spotri
+
+    n_owners, n = plays.shape
+    if n_owners < n / 2:
+        scaled = plays.multiply(1 / ridge).tocsr().astype(np.float64)
+        among = (scaled @ plays.T).toarray() + np.eye(n_owners)
+        half = np.asarray(cholesky(inv(among)) @ scaled, np.float32)
+        found = np.empty((n, n), np.float32, order="F")
+        np.matmul(half.T, -half, out=found)
+        found[np.diag_indices(n)] += 1 / ridge
+        return found
+    gram = _gram(plays, n)
+    gram[np.diag_indices(n)] += ridge
+    factor, failed = spotrf(gram, lower=1, overwrite_a=1)
+    inverse, failed_too = spotri(factor, lower=1, overwrite_c=1)
+    if failed or failed_too:
+        raise InputError("ease: the matrix of plays is singular; use a larger regularisation")
+    _mirror(inverse)
+    return np.asarray(inverse)
+
+
 def _gram(matrix: Any, n: int) -> FloatArray:
-    """Return how many owners played both songs of each pair, (n, n) float32 in Fortran order."""
+    """Return the products of the columns of a sparse matrix, (n, n) float32 in Fortran order."""
     found = np.zeros((n, n), np.float32, order="F")
     for start in range(0, n, EASE_BLOCK_SONGS):
         part = slice(start, start + EASE_BLOCK_SONGS)

@@ -139,17 +139,30 @@ def test_item_knn_in_blocks_is_the_same(monkeypatch):
     assert proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30) == whole
 
 
-def test_ease_is_its_closed_form():
+@pytest.mark.parametrize("n_lists", [50, 4], ids=["more owners", "more songs"])
+@pytest.mark.parametrize("dropout", [0.0, 0.75])
+def test_ease_is_its_closed_form(n_lists, dropout):
     rng = np.random.default_rng(1)
-    lists = [[f"s{s}" for s in rng.integers(0, 9, 4)] for _ in range(50)]
-    channel = fitted(EASE(EASERecipe(regularisation=3.0)), *lists)
-    x = np.zeros((50, 9))
+    lists = [[f"s{s}" for s in rng.integers(0, 9, 14)] for _ in range(n_lists)]
+    channel = fitted(EASE(EASERecipe(regularisation=3.0, dropout=dropout)), *lists)
+    x = np.zeros((n_lists, 9))
     for row, songs in enumerate(lists):
-        x[row, [int(song[1:]) for song in songs]] = 1
-    inverse = np.linalg.inv(x.T @ x + 3 * np.eye(9))
+        np.add.at(x[row], [int(song[1:]) for song in songs], 1)
+    x = np.log2(1 + x)
+    x /= np.sqrt(np.mean(x[x > 0] ** 2))
+    ridge = 3 + dropout / (1 - dropout) * (x**2).sum(axis=0)  # 0.75: three for each play
+    inverse = np.linalg.inv(x.T @ x + np.diag(ridge))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(channel.weights, expected, atol=1e-5)
+
+
+def test_ease_counts_a_song_played_often_more():
+    lists = [["a", "x"], ["b", "y"], ["c", "a"], ["c", "b"]]
+    channel = fitted(EASE(EASERecipe(regularisation=1.0)), *lists)
+    often_a, often_b = (proposed(channel, h) for h in (["a", "a", "a", "b"], ["a", "b", "b", "b"]))
+    assert often_a["x"] > often_a["y"]
+    assert often_b["x"] < often_b["y"]
 
 
 def test_ease_in_blocks_is_ease_at_once(monkeypatch):
@@ -164,7 +177,7 @@ def test_ease_in_blocks_is_ease_at_once(monkeypatch):
 
 def test_ease_refuses_what_would_not_fit_in_free_memory_before_it_starts(monkeypatch):
     monkeypatch.setattr(knn, "free_memory", lambda: 40)
-    monkeypatch.setattr(knn, "owner_song", None)
+    monkeypatch.setattr(knn, "owner_plays", None)
     with pytest.raises(InputError, match=r"3 songs need 0\.0 GB of memory, and 0\.0 GB are free"):
         EASE().fit(RecallData(Sequences.from_lists([["a", "b", "c"]])))
 
@@ -186,6 +199,7 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
         (ItemKnnRecipe, {"shrink": -1}),
         (ItemKnnRecipe, {"weighting": "idf"}),
         (EASERecipe, {"regularisation": 0}),
+        (EASERecipe, {"dropout": 1}),
     ],
 )
 def test_a_recipe_refuses_what_makes_no_sense(recipe, value):

@@ -143,7 +143,7 @@ BUNDLE_FILES = re.compile(r"model\.(?:safetensors|json)|MODEL_CARD\.md|metrics\.
 MAX_CONFIG_BYTES = 64 << 20  # a user model may have a million song ids
 MAX_WEIGHTS_BYTES = 16 << 30
 # Not part of the model id, since they differ between equal models.
-INCIDENTAL = ("figures", "versions", "created_by", "created_at")
+INCIDENTAL = ("figures", "versions", "created_by", "created_at", "newest_play", "parent")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

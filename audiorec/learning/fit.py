@@ -406,6 +406,7 @@ def fit_refit(
     *,
     max_epochs: int,
     patience: int,
+    choose: bool = True,
     work: Path | None = None,
     fingerprint: str = "",
     tell: LineProgress | None = None,
@@ -425,6 +426,8 @@ def fit_refit(
         evaluates itself on; ``make_learner("refit")`` one with all data. The second is trained for
         the best number of epochs of the first, 0 if no epoch beat the untrained model, and its
         `evaluate` is not called.
+    choose : bool
+        Without it, there is no first phase: everything is trained for `max_epochs`.
     work : Path, optional
         Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
@@ -451,13 +454,15 @@ def fit_refit(
             before_save=None if before_save is None else partial(before_save, name),
         )
 
-    learner = make_learner("choose")
-    chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
-    if not chosen.finished:
-        return Refitted(learner, chosen, None)
-    del learner  # frees its data before the next learner is created
+    chosen, epochs = Fitted([], 0, finished=True), max_epochs
+    if choose:
+        learner = make_learner("choose")
+        chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
+        if not chosen.finished:
+            return Refitted(learner, chosen, None)
+        epochs = chosen.best_epoch
+        del learner  # frees its data before the next learner is created
     learner = make_learner("refit")
-    epochs = chosen.best_epoch
     # A checkpoint with more epochs than now chosen must not be resumed.
     of = f"{fingerprint}/refit/{epochs}"
     whole = phase("refit", _Unjudged(learner), epochs, max(1, epochs), of)

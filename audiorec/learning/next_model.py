@@ -18,7 +18,7 @@ embedding is a sum and not a mean of its parts.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from audiorec.learning.next_plays import NextSongRecipe
 from audiorec.learning.song_features import SongFeatures
+from audiorec.types import FloatArray
 
 # Standard deviation of initial embeddings. Well above a step of the learning rate: at 0.02, the
 # first steps move all songs in the same direction, and they stay close together for long.
@@ -210,6 +211,13 @@ class NextSongModel(nn.Module):
         """Return the embedding tables, of which a step updates few rows."""
         tables = (m for m in self.modules() if isinstance(m, SongTable))
         return [p for table in tables for p in table.value_tables()]
+
+    def take(self, state: Mapping[str, FloatArray]) -> None:
+        """Take over the arrays of a trained model, as far as this one has them; the rest stays."""
+        own = self.state_dict()
+        for name, array in state.items():
+            if name in own and own[name].shape == array.shape:
+                own[name].copy_(torch.from_numpy(array))
 
     def penalty(self) -> Tensor | float:
         """Return a regularisation term of the loss, for example against equal interests."""

@@ -259,6 +259,46 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
     return HeldPlays(~judged, judged & (place > 0))
 
 
+FEWEST_NEW = 50  # held-out plays to choose the number of epochs by
+
+
+def hold_out_new(plays: NextPlays, is_new: BoolArray | None) -> HeldPlays | None:
+    """Hold out the new plays of the half of the owners who played last; None if they are few.
+
+    For a warm start, whose model has learnt from all plays that are not new (P,): on these it
+    would be judged by what it remembers.
+
+    Examples
+    --------
+    >>> plays = NextPlays(
+    ...     starts=np.array([0, 3, 60, 120]), song=np.zeros(120, np.int64), n_songs=1,
+    ...     time=np.arange(120.0), profile=np.zeros((3, 0), np.float32),
+    ... )
+    >>> held = hold_out_new(plays, plays.time > 50)  # the last owner, of two with new plays
+    >>> np.flatnonzero(held.judged)[[0, -1]].tolist(), int(held.learnt.sum())
+    ([61, 119], 60)
+    >>> hold_out_new(plays, plays.time > 80) is None  # of one owner
+    True
+    """
+    if is_new is None or not is_new.any():
+        return None
+    owners = np.unique(plays.owner[is_new])
+    ends = plays.time[plays.starts[owners + 1] - 1]
+    newest = owners[np.argsort(ends, kind="stable")][len(owners) // 2 :]
+    held = is_new & np.isin(plays.owner, newest)
+    judged = held & (plays.place > 0)
+    return HeldPlays(~held, judged) if judged.sum() >= FEWEST_NEW and len(owners) > 1 else None
+
+
+WARM_EPOCHS = 1 / 6  # of the maximum number of epochs
+WARM_RATE = 0.3  # of the learning rate
+
+
+def warm_epochs(most: int) -> int:
+    """Return the maximum number of epochs of a warm start, given that of a full training."""
+    return max(1, round(most * WARM_EPOCHS))
+
+
 def ndcg_of_new(ranks: npt.NDArray[np.floating]) -> float:
     """Return the figure `NEW` from the ranks of plays; NaN stands for a repeat.
 

@@ -35,6 +35,7 @@ from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
     NEW,
+    WARM_RATE,
     HeldPlays,
     NextPlays,
     NextSongRecipe,
@@ -42,8 +43,10 @@ from audiorec.learning.next_plays import (
     even_batches,
     histories,
     hold_out,
+    hold_out_new,
     ndcg_of_new,
     training_windows,
+    warm_epochs,
     windows,
 )
 from audiorec.learning.processes import ALONE, Processes
@@ -305,6 +308,8 @@ def train_next_song(
     recipe: NextSongRecipe,
     *,
     data: str = "",
+    warm: bool = False,
+    is_new: BoolArray | None = None,
     work: Path | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
@@ -323,10 +328,20 @@ def train_next_song(
     recipe : NextSongRecipe
     data : str
         Identifies the model's other inputs; checkpoints of other inputs are not resumed.
+    warm : bool
+        The model goes on from a trained one: fewer epochs, at a lower rate.
+    is_new : ndarray, shape (P,), bool, optional
+        For a warm start: plays that the trained model has not learnt from. Only these validate;
+        if they are unknown or few, the number of epochs is fixed.
     work, progress, stop, every_s, processes
         As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
     """
-    held = hold_out(plays, recipe.valid, recipe.hold_out)
+    if warm:
+        held = hold_out_new(plays, is_new)
+        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
+        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
+    else:
+        held = hold_out(plays, recipe.valid, recipe.hold_out)
 
     def learner(phase: Phase) -> NextSongLearner:
         part = held if phase == "choose" else None
@@ -338,6 +353,7 @@ def train_next_song(
             learner,
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
+            choose=held is not None,
             work=work,
             fingerprint=fingerprint(
                 {"recipe": asdict(recipe), "plays": plays.digest, "data": data}

@@ -28,9 +28,10 @@ from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.contract.channel import FitRun, Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.warm import Start
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs, unit
+from audiorec.types import BoolArray, FloatArray, Int64Array, unit
 
 TOWER = "tower."  # prefix of names in a bundle
 EVIDENCE_FROM = 50  # newest songs of a history that are searched for evidence
@@ -51,15 +52,23 @@ class UserAudio(SharedSpace):
         return self.recipe.split
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
+        self._train(data, None, **run)
+
+    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
+        self._train(start.data, start, **run)
+
+    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch("training user-audio")
-        from audiorec.recall.audio.learn import train_on_listening
+        from audiorec.recall.audio.learn import tastes, train_on_listening
 
         with ExitStack() as stack:
             cache = run["work"] or Path(stack.enter_context(TemporaryDirectory()))
             heard = song_inputs(sound_of(data, self.name), self.recipe, cache)
-            found = train_on_listening(data, heard, self.recipe, **run)
+            if start is not None:
+                start.channel.check_maker(heard.made_by)
+            found = train_on_listening(data, heard, self.recipe, start=start, **run)
             if found is None:  # stopped: no model to answer with
                 self.song_ids = ()
                 return
@@ -71,9 +80,18 @@ class UserAudio(SharedSpace):
             self.songs = self._embed_all(heard, len(data.song_ids))
         self.tastes = self.songs
         if found.users is not None:
-            self.tastes = _tastes(found.kept, found.users, self.songs)
+            self.tastes = tastes(found.kept, found.users, self.songs)
+        if start is not None:
+            self._keep(start, data)
         self.learnt_from = {**found.counts, "simulated": data.simulated}
         self.figures = dict(found.figures)
+
+    def _keep(self, start: Start, data: RecallData) -> None:
+        """Keep the tastes of songs that the data lacks, and the places of those without sound."""
+        absent = start.learnt & (data.counts == 0)
+        unheard = (start.row >= 0) & ~self.songs.any(axis=1)
+        self.tastes = np.where(absent[:, None], start.rows(start.channel.tastes), self.tastes)
+        self.songs = np.where(unheard[:, None], start.rows(start.channel.songs), self.songs)
 
     def embed(self, songs: SongSegments) -> FloatArray:
         """Return the embeddings of any songs, (n, E) float32 of length 1, from their segments.
@@ -116,15 +134,18 @@ class UserAudio(SharedSpace):
         """
         with TemporaryDirectory() as cache:
             heard = song_inputs(sound, self.recipe, Path(cache))
-            if self.made_by and heard.made_by and heard.made_by != self.made_by:
-                raise SpecMismatchError(
-                    f"{self.name}: trained on {_in_words(self.made_by)}, "
-                    f"got {_in_words(heard.made_by)}: extract the songs the same way, or "
-                    f"{self.retrain_command}"
-                )
+            self.check_maker(heard.made_by)
             if self.recipe.end_to_end:
                 self.check_level()
             return self._embed_all(heard, len(sound.song_ids))
+
+    def check_maker(self, made_by: str) -> None:
+        """Raise `SpecMismatchError` if sound was made by another extractor than in training."""
+        if self.made_by and made_by and made_by != self.made_by:
+            raise SpecMismatchError(
+                f"{self.name}: trained on {_in_words(self.made_by)}, got {_in_words(made_by)}: "
+                f"extract the songs the same way, or {self.retrain_command}"
+            )
 
     @property
     def retrain_command(self) -> str:
@@ -224,6 +245,7 @@ class UserAudio(SharedSpace):
                 **{name.replace("_", " "): n for name, n in counts.items() if name != "simulated"},
                 "epochs": figures["best_epoch"],
                 "seed": recipe.seed,
+                **({} if self.parent is None else self.parent.told()),
             },
             figures=shown,
             judged_on=(
@@ -258,23 +280,6 @@ def _kind_of(spec: TowerSpec, recipe: UserAudioRecipe) -> Any:
 
 def _in_words(made_by: str) -> str:
     return f"vectors of {made_by}" if made_by.startswith("extractor ") else made_by
-
-
-def _tastes(pairs: Pairs, users: FloatArray, songs: FloatArray) -> FloatArray:
-    """Return each song's taste, (S, E): the mean embedding of its listeners.
-
-    Tastes of rare songs are longer; songs without listeners use their sound embedding.
-    """
-    pairs = pairs.take(_known(users)[pairs.user])
-    n_songs, n_users = len(songs), len(users)
-    sums = np.zeros((n_songs, users.shape[1]))
-    np.add.at(sums, pairs.song, users[pairs.user].astype(np.float64))
-    listeners = np.bincount(pairs.song, minlength=n_songs)
-    rarity = np.log((n_users + 1) / np.maximum(listeners, 1))
-    found = sums / np.maximum(listeners, 1)[:, None] * rarity[:, None]
-    known: BoolArray = listeners > 0
-    typical = float(np.median(np.linalg.norm(found[known], axis=1))) if known.any() else 1.0
-    return np.where(known[:, None], found, songs * typical).astype(np.float32)
 
 
 def _known(rows: FloatArray) -> BoolArray:

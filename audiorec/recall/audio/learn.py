@@ -9,7 +9,7 @@ the number of epochs, the second trains on these artists too. Artists and songs 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase, log_epochs
+from audiorec.learning.next_plays import WARM_RATE, warm_epochs
 from audiorec.listening.baskets import song_pairs
 from audiorec.recall.audio.data import (
     Anchors,
@@ -43,11 +44,12 @@ from audiorec.recall.audio.trainer import (
     train_twice,
 )
 from audiorec.recall.contract.data import RecallData
+from audiorec.recall.contract.warm import Start
 from audiorec.spec import fingerprint
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.tagger.backbone_torch import HIDDEN, load_network
 from audiorec.tagger.weights import MSD, weights_path
-from audiorec.types import FloatArray, Int64Array, LineProgress, Pairs, unit
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress, Pairs, unit
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -71,25 +73,34 @@ def train_on_listening(
     hearing: SongInputs,
     recipe: UserAudioRecipe,
     *,
+    start: Start | None = None,
     work: Path | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> TowerTraining | None:
     """Train a tower; `hearing` has the songs of the catalogue, in its order.
 
+    A training can go on from the tower of `start`, which has learnt from the held-out artists as
+    well: nothing is judged, and its number of epochs decides for how many it is trained.
+
     Raises `InputError` if there is nothing to train on, or users, songs and log do not match.
     """
-    course = _Course(data, hearing, recipe)
-    first = course.material("choose")
+    if start is not None:
+        best = int(start.channel.figures["best_epoch"])
+        rate = WARM_RATE * recipe.learning_rate
+        recipe = replace(recipe, max_epochs=best and warm_epochs(best), learning_rate=rate)
+    course = _Course(data, hearing, recipe, start)
+    first = course.material("choose" if start is None else "refit")
     identity = {
         "data": first.fingerprint,
         "plays": course.digest,
         "recipe": recipe.to_dict(),
         "tower": MSD.sha256 if recipe.end_to_end else "",
     }
+    identity |= {} if start is None else {"start": start.digest}
     tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)
     given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
-    if first.panel is None:  # no panel: train for all epochs, on everything
+    if first.panel is None or start is not None:  # train for all epochs, on everything
         checkpoint = None if work is None else work / "refit.safetensors"
         lesson = course.lesson(course.material("refit"))
         trained = train_tower(lesson, recipe, checkpoint=checkpoint, **given)
@@ -106,8 +117,15 @@ def train_on_listening(
 class _Course:
     """The songs in memory, and their likes, for both trainings."""
 
-    def __init__(self, data: RecallData, hearing: SongInputs, recipe: UserAudioRecipe) -> None:
+    def __init__(
+        self,
+        data: RecallData,
+        hearing: SongInputs,
+        recipe: UserAudioRecipe,
+        start: Start | None,
+    ) -> None:
         self.data, self.recipe, self.inputs = data, recipe, hearing.inputs
+        self.start = start
         ids = data.song_ids
         self.groups = song_groups(ids, data.context)
         self.parts = parts_of_known(ids, self.groups, recipe.split, hearing.known)
@@ -175,9 +193,19 @@ class _Course:
         Factors are computed without held-out songs, which would leak the answer.
         """
         ids = self.data.plays.owner_ids
+        space = "" if self.table is None else self.table[1]
+        if self.start is not None and self.start.channel.space != space:
+            own = "the log's users"
+            raise InputError(
+                "user-audio: the model to go on from is in the space of "
+                f"{self.start.channel.space or own}, and this is that of {space or own}: give "
+                "--users of the same model, or train without --from"
+            )
         if self.table is not None:
-            return Anchors(ids=ids, embeddings=self.table[0], space=self.table[1])
+            return Anchors(ids=ids, embeddings=self.table[0], space=space)
         if self.recipe.learn_users:
+            if self.start is not None:
+                raise InputError("user-audio: has no warm start with learn_users")
             return Anchors(ids=ids)
         pairs = self.sides["liked"]
         pairs = pairs.take(parts[pairs.song] == SplitPart.TRAIN)
@@ -185,6 +213,8 @@ class _Course:
             raise InputError("user-audio: no play is left to train on")
         sizes, recipe = (len(ids), len(self.data.song_ids)), self.recipe
         found = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
+        if self.start is not None:
+            found = turned(found, pairs, self.start)
         return Anchors(ids=ids, embeddings=found)
 
     def lesson(self, material: Material) -> TowerInputs:
@@ -205,6 +235,10 @@ class _Course:
             plain, tower = Tower(spec), None
             if network is not None:
                 tower = EndToEndTower(network, plain)
+        if self.start is not None:
+            made = plain if tower is None else tower
+            _take(made, self.start.channel)
+            return TowerInputs(made, data)
         if tower is None:
             initialise(plain, data.songs.means(), data, recipe)
             return TowerInputs(plain, data, judge)
@@ -220,7 +254,7 @@ class _Course:
         usable = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
         lines = {line["epoch"]: line for line in trained.history if line.get("phase") != "refit"}
         chosen = lines.get(trained.best_epoch, {})
-        figures = {
+        figures: dict[str, Any] = {
             "auc": chosen.get("auc"),
             "auc_at_start": lines.get(0, {}).get("auc"),
             "best_epoch": trained.best_epoch,
@@ -228,6 +262,8 @@ class _Course:
             "users": self.judged[0],
             "songs": self.judged[1],
         }
+        if self.start is not None:  # nothing was judged
+            figures = dict(self.start.channel.figures)
         nobody = 0 if users is None else int((~users.any(axis=1)).sum())
         return TowerTraining(
             tower=trained.tower,
@@ -255,6 +291,50 @@ def initialise(
         weights = torch.from_numpy(found)
     first, second = (torch.from_numpy(a.astype(np.float32)) for a in (mean, scale))
     tower.start_from(first, second, weights)
+
+
+def turned(users: FloatArray, pairs: Pairs, start: Start) -> FloatArray:
+    """Return factors of users (U, E), turned into the space of the channel to go on from.
+
+    The factors of every day have other axes. The rotation brings the tastes of the songs that both
+    know as near as possible to each other (Procrustes).
+    """
+    today = tastes(pairs, users, np.zeros((len(start.row), users.shape[1]), np.float32))
+    both = start.learnt & today.any(axis=1)
+    older = start.rows(start.channel.tastes)[both]
+    left, _, right = np.linalg.svd(today[both].T.astype(np.float64) @ older)
+    found: FloatArray = (users @ (left @ right)).astype(np.float32)
+    return found
+
+
+def tastes(pairs: Pairs, users: FloatArray, songs: FloatArray) -> FloatArray:
+    """Return each song's taste, (S, E): the mean embedding of its listeners.
+
+    Tastes of rare songs are longer; songs without listeners use their sound embedding.
+    """
+    known = np.asarray(users.any(axis=1), np.bool_)
+    pairs = pairs.take(known[pairs.user])
+    n_songs, n_users = len(songs), len(users)
+    sums = np.zeros((n_songs, users.shape[1]))
+    np.add.at(sums, pairs.song, users[pairs.user].astype(np.float64))
+    listeners = np.bincount(pairs.song, minlength=n_songs)
+    rarity = np.log((n_users + 1) / np.maximum(listeners, 1))
+    found = sums / np.maximum(listeners, 1)[:, None] * rarity[:, None]
+    heard: BoolArray = listeners > 0
+    typical = float(np.median(np.linalg.norm(found[heard], axis=1))) if heard.any() else 1.0
+    return np.where(heard[:, None], found, songs * typical).astype(np.float32)
+
+
+def _take(tower: AudioTower, older: Any) -> None:
+    """Take over the weights of a trained channel; raise `InputError` if they do not fit."""
+    if older.spec != tower.spec:
+        raise InputError(
+            f"user-audio: the model to go on from reads {older.spec.width} numbers of "
+            f"{', '.join(older.spec.inputs) or 'audio'}, and this is {tower.spec.width} of "
+            f"{', '.join(tower.spec.inputs) or 'audio'}: give the same --features or --vectors, or "
+            "train without --from"
+        )
+    tower.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in older.tower.items()})
 
 
 def _table_of(data: RecallData, recipe: UserAudioRecipe) -> tuple[FloatArray, str]:

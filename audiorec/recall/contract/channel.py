@@ -37,7 +37,7 @@ import numpy.typing as npt
 
 from audiorec.distribution import version_of
 from audiorec.errors import InputError
-from audiorec.files.user_files import as_type
+from audiorec.files.user_files import as_type, from_table
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
     Bundle,
@@ -51,6 +51,7 @@ from audiorec.learning.bundle import (
 from audiorec.listening.sequences import By, Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
+from audiorec.recall.contract.warm import Parent, Start
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Trained:
     lines: Sequence[Mapping[str, Any]] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.figures or self.steps)
+        return bool(self.figures) or self.is_network
 
     @property
     def is_network(self) -> bool:
@@ -95,13 +96,13 @@ class Trained:
     @classmethod
     def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
         """Build from the result of a finished `audiorec.learning.fit.fit_refit`."""
-        best = done.chosen.history[done.chosen.best]
+        chosen, whole = done.chosen, done.refit or done.chosen
+        best = chosen.history[chosen.best] if chosen.history else {}
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
-        whole = done.refit or done.chosen
         return cls(
             figures=found,
-            judged_on=judged_on,
-            epochs=done.chosen.best_epoch,
+            judged_on=judged_on if found else "",
+            epochs=(chosen if chosen.history else whole).best_epoch,
             steps=whole.steps,
             lines=done.history,
         )
@@ -138,6 +139,9 @@ class Trained:
         """Return the length of the training as a sentence for the model card."""
         if not self.is_network:
             return ""
+        phases = {line.get("phase") for line in self.lines}
+        if phases and "choose" not in phases:
+            return f"{self.epochs} epochs on all data: {self.steps:,} steps."
         return (
             f"{self.epochs} epochs (the best number on the validation part), retrained on all "
             f"data for as many epochs: {self.steps:,} steps."
@@ -199,6 +203,10 @@ class Channel(ABC):
     trained : Trained
         The result of an iterative training, written to ``model.json``, the model card and
         ``metrics.jsonl``. Set by `_fit`.
+    newest_play : float
+        Time of the newest play that it has learnt from, in seconds; NaN if unknown.
+    parent : Parent, optional
+        The channel that the training started from.
     """
 
     name: ClassVar[str]
@@ -215,11 +223,14 @@ class Channel(ABC):
     model_id: str = ""
     by: By = "user"
     trained: Trained = Trained()
+    newest_play: float = float("nan")
+    parent: Parent | None = None
 
     def fit(
         self,
         data: RecallData,
         *,
+        start: "Channel | None" = None,
         work: Path | None = None,
         progress: LineProgress | None = None,
         stop: Event | None = None,
@@ -229,6 +240,9 @@ class Channel(ABC):
         Parameters
         ----------
         data : RecallData
+        start : Channel, optional
+            A trained channel of the same kind and recipe whose weights training starts from.
+            `data` may be all plays or only those since; songs of `start` stay in the catalogue.
         work : Path, optional
             Folder for checkpoints of a long training, from which it resumes.
         progress : callable, optional
@@ -239,13 +253,28 @@ class Channel(ABC):
         Raises
         ------
         InputError
-            If the data holds nothing that this channel can learn from.
+            If the data holds nothing that this channel can learn from, or it cannot go on from
+            `start`.
         """
         data.require_plays(self.name)
+        run = FitRun(work=work, progress=progress, stop=stop)
+        begun = None if start is None else Start.of(self, start, data)
+        data = data if begun is None else begun.data
         self.song_ids, self.is_cold = data.song_ids, data.is_cold
-        self.logs, self.by = data.logs, data.by
-        self.trained = Trained()
-        self._fit(data, work=work, progress=progress, stop=stop)
+        self.logs, self.by, self.newest_play = data.logs, data.by, data.newest_play
+        self.trained, self.parent = Trained(), None
+        if start is None or begun is None:
+            self._fit(data, **run)
+            return self
+        self.is_cold, self.parent = data.is_cold & ~begun.learnt, begun.parent
+        # What it learnt from both must be named, or forgetting a user would miss the model.
+        self.logs = tuple(dict.fromkeys((*start.logs, *data.logs)))
+        self.newest_play = float(np.fmax(start.newest_play, data.newest_play))
+        self._go_on(begun, **run)
+        if self.trained and not self.trained.figures:
+            older = start.trained  # fusion weighs a channel by its figures
+            judged_on = f"the model that this one goes on from: {older.judged_on}"
+            self.trained = replace(self.trained, figures=older.figures, judged_on=judged_on)
         return self
 
     def recall(
@@ -340,6 +369,8 @@ class Channel(ABC):
         }
         about = {"kind": f"{KIND}{self.name}", "songs": len(self.song_ids), **config}
         about |= {"by": self.by} if self.by != "user" else {}
+        about |= {} if np.isnan(self.newest_play) else {"newest_play": self.newest_play}
+        about |= {"parent": asdict(self.parent)} if self.parent is not None else {}
         if not type(self).__module__.startswith("audiorec."):
             about |= {"class": f"{type(self).__module__}:{type(self).__qualname__}"}
         about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
@@ -365,6 +396,10 @@ class Channel(ABC):
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
         channel.by = as_type(By, "by", bundle.config.get("by", "user"))
         channel.logs = tuple(bundle.config.get("log_fingerprints", ()))
+        newest = bundle.config.get("newest_play", float("nan"))
+        channel.newest_play = as_type(float, "newest_play", newest)
+        if "parent" in bundle.config:
+            channel.parent = from_table(Parent, bundle.config["parent"], f"{path}: parent")
         channel.trained = Trained.from_json(bundle.config.get("figures", {}))
         channel.model_id = bundle.model_id
         return channel
@@ -372,6 +407,13 @@ class Channel(ABC):
     @abstractmethod
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         """Learn from `data`, which has at least one play."""
+
+    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
+        """Learn from ``start.data``, beginning with the weights of ``start.channel``.
+
+        Channels that count have no such method: they learn everything anew in one pass.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def _similarities(self, queries: Queries) -> FloatArray:
@@ -408,6 +450,7 @@ class Channel(ABC):
     def _card(self) -> str:
         about = (type(self).__doc__ or self.name).strip().splitlines()[0]
         learnt_from = {"songs": len(self.song_ids), "never played": int(self.is_cold.sum())}
+        told = {} if self.parent is None else self.parent.told()
         recipe = getattr(self, "recipe", None)
         settings = asdict(recipe) if is_dataclass(recipe) else {}  # type: ignore[arg-type]
         sections = {
@@ -420,7 +463,7 @@ class Channel(ABC):
         return Card(
             title=self.name,
             about=about,
-            learnt_from=learnt_from,
+            learnt_from={**learnt_from, **told},
             figures=tuple(Figure(name, value) for name, value in self.trained.figures.items()),
             judged_on=self.trained.judged_on,
             people=self.people,

@@ -239,6 +239,11 @@ class RecallData:
         cold: BoolArray = self.counts == 0
         return cold
 
+    @property
+    def newest_play(self) -> float:
+        """Time of the newest play, in seconds; NaN if no time is known."""
+        return float(np.fmax.reduce(self.plays.time, initial=np.nan))
+
     def require_plays(self, channel: str) -> None:
         """Raise `InputError` if the data holds no play."""
         if not len(self.plays.song):

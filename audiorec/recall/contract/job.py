@@ -164,6 +164,7 @@ def train_channel(
     data: RecallData,
     out: Path,
     *,
+    start: Channel | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> str | None:
@@ -176,6 +177,8 @@ def train_channel(
     out : Path
         Folder of the bundle. An iterative training keeps its checkpoints in ``<out>.run/``, from
         which the same call resumes; several processes must share this folder.
+    start : Channel, optional
+        A trained channel to go on from; see `Channel.fit`.
     progress : callable, optional
         Called in the first process with the metrics of each epoch.
     stop : threading.Event, optional
@@ -189,19 +192,20 @@ def train_channel(
     Raises
     ------
     InputError
-        If `out` exists and is not a model, or the data cannot be used.
+        If `out` exists and is not a model, or the data or `start` cannot be used.
     StoreError
         If another run is writing `out`.
     """
     check_target(out)
     with _together() as processes:
         if processes is not None and not processes.is_first:
-            channel.fit(data, work=run_folder_path(out), progress=progress, stop=stop)
+            work = run_folder_path(out)
+            channel.fit(data, start=start, work=work, progress=progress, stop=stop)
             told = processes.from_first(lambda: None) or {}
             return told.get("model_id")
         folder = RunFolder(out, RUN_FILES)
         try:
-            channel.fit(data, work=folder.path, progress=progress, stop=stop)
+            channel.fit(data, start=start, work=folder.path, progress=progress, stop=stop)
             channel.trained = channel.trained or validated(channel, data)
             model_id = channel.save(out) if channel.song_ids else None
             if model_id is not None:

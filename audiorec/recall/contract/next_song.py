@@ -33,6 +33,7 @@ from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.validation import NEWEST_PART
+from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, unit
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class SideEncoder:
         """Number of values of a song's sound; 0 if trained without sound."""
         return len(self.mean) - len(self.numbers)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of codes of each category, including that of unknown values."""
+        return tuple(len(values) + 1 for values in self.categories.values())
+
     @classmethod
     def fit(cls, context: Context, song_ids: tuple[str, ...], played: BoolArray) -> Self:
         """Learn the vocabulary and the scales from the played songs (S,) of a catalogue."""
@@ -91,6 +97,33 @@ class SideEncoder:
         made_by = context.sound.made_by if context.sound is not None else ""
         scale = np.where(spread > 1e-9, spread, 1.0)
         return cls(categories=categories, numbers=kept, mean=mean, scale=scale, made_by=made_by)
+
+    def grown(self, context: Context, song_ids: tuple[str, ...], played: BoolArray) -> Self:
+        """Return the encoder of a training that goes on: new values of categories are added.
+
+        Codes, scales and columns stay, since the weights were learnt with them. Raises `InputError`
+        if the context lacks a category, or only one of the two has sound.
+        """
+        fresh = type(self).fit(context, song_ids, played)
+        has_sound = context.sound is not None
+        if has_sound != bool(self.sound_width):
+            said = ("without", "with") if has_sound else ("with", "without")
+            raise InputError(
+                f"the model to go on from was trained {said[0]} sound, and this is {said[1]}: give "
+                "the same --vectors, --features or --songs, or train without --from"
+            )
+        there = _columns(context, song_ids[:1])[0]
+        lost = [name for name in self.categories if name not in there]
+        if lost:
+            raise InputError(
+                f"the model to go on from knows the {', '.join(lost)} of songs: give the same "
+                "--side, or train without --from"
+            )
+        categories = {
+            name: tuple(dict.fromkeys((*values, *fresh.categories.get(name, ()))))
+            for name, values in self.categories.items()
+        }
+        return replace(self, categories=categories)
 
     def encode(self, context: Context, song_ids: tuple[str, ...]) -> SongFeatures:
         """Return the features of any songs; values unseen in training are encoded as unknown.
@@ -117,7 +150,7 @@ class SideEncoder:
         dense = np.concatenate([np.nan_to_num(z, nan=0.0), *flagged], axis=1)
         return SongFeatures(
             codes=np.stack(codes, axis=1) if codes else np.zeros((len(song_ids), 0), np.int64),
-            sizes=tuple(len(values) + 1 for values in self.categories.values()),
+            sizes=self.sizes,
             dense=dense.astype(np.float32),
         )
 
@@ -244,37 +277,62 @@ class NextSong(SharedSpace, Generic[R]):
         """
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
+        self._train(data, None, **run)
+
+    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
+        self._train(start.data, start, **run)
+
+    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
         from audiorec.learning.next_song import arrays_of, train_next_song
         from audiorec.learning.processes import join_processes
 
-        played = ~data.is_cold
-        self.facts = SideEncoder.fit(data.context, data.song_ids, played)
+        played = ~self.is_cold
+        self.facts = self._facts(data, start)
         features = self.facts.encode(data.context, data.song_ids)
-        plays = self._plays_learnt(data)
+        plays = self._plays_learnt(data, start)
+
+        def network() -> "NextSongModel":
+            made = self._network(features, plays)
+            if start is not None:
+                made.take(_first_state(start, arrays_of(made), features))
+            return made
+
         with join_processes() as processes:
             trained = train_next_song(
-                lambda: self._network(features, plays),
+                network,
                 plays,
                 self.recipe,
-                data=_digest(features),
+                data=_digest(features, "" if start is None else start.digest),
+                warm=start is not None,
+                is_new=None if start is None else start.is_new,
                 **run,
                 processes=processes,
             )
         if not trained.finished:  # stopped: the channel stays unfitted
             self.song_ids = ()
             return
-        self.trained = Trained.of(trained, judged_on=JUDGED_ON)
+        judged_on = JUDGED_ON if start is None else JUDGED_ON_NEW
+        self.trained = Trained.of(trained, judged_on=judged_on)
         state = arrays_of(trained.learner.model)
         self._take(state, features, played)
 
-    def _plays_learnt(self, data: RecallData) -> NextPlays:
+    def _facts(self, data: RecallData, start: Start | None) -> SideEncoder:
+        played = ~data.is_cold
+        if start is None:
+            return SideEncoder.fit(data.context, data.song_ids, played)
+        if not self.recipe.shared_table:
+            raise InputError(f"{self.name}: has no warm start with shared_table = false")
+        facts: SideEncoder = start.channel.facts.grown(data.context, data.song_ids, played)
+        return facts
+
+    def _plays_learnt(self, data: RecallData, start: Start | None = None) -> NextPlays:
         profiles = data.context.profiles
         known = no_profiles(()) if profiles is None else profiles
         owners = known.for_users(data.plays.owner_ids)
-        self.encoder = Encoder.fit(owners)
+        self.encoder = Encoder.fit(owners) if start is None else start.channel.encoder
         plays = self._next_plays(data.plays, self.encoder.encode(owners))
         return _with_favourites(plays, data.plays, data.context.favourites)
 
@@ -408,10 +466,37 @@ def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
 
 
-def _digest(features: SongFeatures) -> str:
+def _first_state(
+    start: Start, fresh: Mapping[str, FloatArray], features: SongFeatures
+) -> dict[str, FloatArray]:
+    """Return the arrays with which a network begins where a trained channel ended.
+
+    Songs that it has learnt keep their embeddings, even if their side information has changed; new
+    ones are placed by their side information, or by the `fresh` numbers of a new network.
+    """
+    older: NextSong[Any] = start.channel
+    found: dict[str, FloatArray] = dict(older.weights)
+    ids, known = fresh["table.ids"], features.known[:, None]
+    placed: FloatArray = np.zeros_like(ids)
+    if "values" in older.side:
+        values, first, place = fresh["table.values"].copy(), 0, 0
+        for size, was in zip(features.sizes, older.facts.sizes, strict=True):
+            values[place : place + was] = older.side["values"][first : first + was]
+            first, place = first + was, place + size
+        found["table.values"] = values
+    if "project.weight" in older.side:
+        found["table.project.weight"] = older.side["project.weight"]
+        below = {n.removeprefix("table."): a for n, a in found.items() if n.startswith("table.")}
+        placed = side_embeddings(features, below)
+    learnt = start.rows(older.songs) - placed
+    found["table.ids"] = np.where(start.learnt[:, None], learnt, np.where(known, 0, ids))
+    return found
+
+
+def _digest(features: SongFeatures, start: str = "") -> str:
     import hashlib
 
-    found = hashlib.sha256(str(features.sizes).encode())
+    found = hashlib.sha256(f"{features.sizes}{start}".encode())
     found.update(features.codes.tobytes())
     found.update(features.dense.tobytes())
     return found.hexdigest()[:16]

@@ -44,7 +44,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -55,6 +55,7 @@ from audiorec.listening.side import type_of
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.recall.graph.material import PEOPLE, GraphMaterial, list_walks, material_of
 from audiorec.recall.graph.recipe import (
     EGESRecipe,
@@ -66,7 +67,13 @@ from audiorec.recall.graph.recipe import (
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.types import FloatArray, IdMap, Int64Array
 
+if TYPE_CHECKING:
+    from audiorec.recall.graph.models import BegunVectors
+
 R = TypeVar("R", bound=GraphRecipe)
+
+
+JUDGED_ON = "hidden songs of some lists; it chose the number of epochs"
 
 
 class GraphChannel(SharedSpace, Generic[R]):
@@ -93,6 +100,9 @@ class GraphChannel(SharedSpace, Generic[R]):
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
+        self._train_on(data, **run)
+
+    def _train_on(self, data: RecallData, **run: Any) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
@@ -102,7 +112,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             self.song_ids = ()
             return
         self.song_vectors, self.history = trained
-        self.trained = _trained(self.history)
+        self.trained = _trained(self.history, JUDGED_ON_NEW if "start" in run else JUDGED_ON)
         self._keep_facts(material)
 
     def _keep_facts(self, material: GraphMaterial) -> None:
@@ -173,6 +183,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             "recipe": json.loads(json.dumps(result_settings(self.recipe))),
             "parts": list(places.parts),
             "relations": list(self.relations),
+            "scales": list(places.scales),
         }
         return tensors, config
 
@@ -185,6 +196,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             behind=tensors["behind"],
             parts=tuple(bundle.config["parts"]),
             has_place=tensors["has_place"].astype(np.bool_),
+            scales=tuple(bundle.config.get("scales", ())),
         )
         channel.relations = tuple(bundle.config["relations"])
         channel.entities = texts_of_arrays("things", tensors)
@@ -194,13 +206,13 @@ class GraphChannel(SharedSpace, Generic[R]):
         return channel
 
 
-def _trained(lines: Sequence[Mapping[str, Any]]) -> Trained:
+def _trained(lines: Sequence[Mapping[str, Any]], judged_on: str) -> Trained:
     """Return the summary of a training, given the log lines of its epochs."""
     judged = [line for line in lines if "held_out_recall" in line]
     best = max(judged, key=lambda line: float(line["held_out_recall"]), default={})
     return Trained(
         figures={"held_out_recall": float(best["held_out_recall"])} if best else {},
-        judged_on="hidden songs of some lists; it chose the number of epochs" if best else "",
+        judged_on=judged_on if best else "",
         epochs=int(best.get("epoch", lines[-1]["epoch"] if lines else 0)),
         steps=int(lines[-1].get("steps", 0)) if lines else 0,
         lines=lines,
@@ -213,6 +225,9 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
     name = "song2vec"
     Recipe = Song2vecRecipe
 
+    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
+        self._train_on(start.data, start=start, **run)
+
     def _train(
         self, material: GraphMaterial, **options: Any
     ) -> tuple[SongVectors, list[Any]] | None:
@@ -222,9 +237,28 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         # Two tables in training, and a result that is twice as wide.
         n_bytes = (2 * material.n_entities + 4 * material.n_songs) * self.recipe.dimension
         room = table_folder(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
-        make = partial(Song2vecModel, recipe=self.recipe, room=room)
+        start = options.get("start")
+        begun = None if start is None else self._begun(start)
+        make = partial(Song2vecModel, recipe=self.recipe, room=room, begun=begun)
         options |= {"purpose": "training song2vec", "keep_state": room is None}
         return train_pairs(material, self.recipe, make, **options)
+
+    def _begun(self, start: Start) -> "BegunVectors":
+        """Return the tables of a trained channel, as far as they are of songs."""
+        from audiorec.recall.graph.models import BegunVectors
+
+        places: SongVectors = start.channel.song_vectors
+        if len(places.scales) < 2 or not places.scales[1] > 0:
+            raise InputError(
+                f"{self.name}: the model to go on from was written by an earlier version: train "
+                "without --from once"
+            )
+        context = slice(places.parts[0], sum(places.parts[:2]))
+        return BegunVectors(
+            vectors=start.rows(places.ahead[:, context]),
+            contexts=start.rows(places.behind[:, context]) / np.float32(places.scales[1]),
+            learnt=start.learnt,
+        )
 
 
 class EGES(GraphChannel[EGESRecipe]):

@@ -34,11 +34,10 @@ Source: Mikolov et al., *Distributed representations of words and phrases*, 2013
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,11 +46,13 @@ from torch.nn import functional
 
 from audiorec.errors import InputError
 from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, Phase, fit, fit_refit, log_epochs
+from audiorec.learning.fit import Line, Phase, fit_refit, log_epochs
 from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.next_plays import FEWEST_NEW, WARM_RATE, warm_epochs
 from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.warm import Start
 from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.recipe import GraphRecipe, result_settings
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
@@ -219,6 +220,7 @@ def train_pairs(
     *,
     purpose: str,
     walks: Walks | None = None,
+    start: Start | None = None,
     work: Path | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
@@ -228,51 +230,39 @@ def train_pairs(
     """Train a model; return the song vectors and the history, or None if it was stopped.
 
     `walks` derives the lists of an epoch from those of the material; by default they are used
-    unchanged. `work` keeps the log lines of a training and, with `keep_state`, the checkpoint from
-    which a stopped one resumes.
+    unchanged. `make_model` goes on from the model of `start`. `work` keeps the log lines of a
+    training and, with `keep_state`, the checkpoint from which a stopped one resumes.
 
     Raises `InputError` if no list has two or more songs.
     """
     if not (material.plays.lengths > 1).any():
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
-    of = fingerprint(
-        {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
-    )
-    options: dict[str, Any] = {
-        "stop": stop,
-        "every_s": every_s,
-        "tell": progress if work is None else log_epochs(work / METRICS_FILE, progress),
-    }
-
-    kept = work if keep_state else None
+    is_new, choose = None, recipe.choose and int((material.plays.lengths > 1).sum()) > 1
+    if start is not None:
+        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
+        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
+        is_new = start.is_new
+        choose = choose and is_new is not None and int(is_new.sum()) >= FEWEST_NEW
+    of = {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
+    of |= {} if start is None else {"start": start.digest}
 
     def learner(phase: Phase) -> _PairLearner:
-        return _PairLearner(material, recipe, make_model, walks, judged=phase == "choose")
+        judged = phase == "choose"
+        return _PairLearner(material, recipe, make_model, walks, judged=judged, is_new=is_new)
 
     with one_thread(purpose), import_torch(purpose).random.fork_rng(devices=[]):
-        if recipe.choose and int((material.plays.lengths > 1).sum()) > 1:
-            done = fit_refit(
-                learner,
-                max_epochs=recipe.max_epochs,
-                patience=recipe.patience,
-                work=kept,
-                fingerprint=of,
-                **options,
-            )
-            trained, finished, lines = done.learner, done.finished, done.history
-        else:
-            trained = learner("refit")
-            whole = fit(
-                trained,
-                max_epochs=recipe.max_epochs,
-                patience=max(1, recipe.max_epochs),
-                checkpoint=None if kept is None else kept / "refit.safetensors",
-                keep_best=False,
-                fingerprint=of,
-                **options,
-            )
-            finished, lines = whole.finished, whole.history
-        return (trained.song_vectors(), lines) if finished else None
+        done = fit_refit(
+            learner,
+            max_epochs=recipe.max_epochs,
+            patience=recipe.patience,
+            choose=choose,
+            work=work if keep_state else None,
+            fingerprint=fingerprint(of),
+            tell=progress if work is None else log_epochs(work / METRICS_FILE, progress),
+            stop=stop,
+            every_s=every_s,
+        )
+        return (done.learner.song_vectors(), done.history) if done.finished else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,12 +283,13 @@ class _PairLearner:
         walks: Walks | None,
         *,
         judged: bool,
+        is_new: BoolArray | None = None,
     ) -> None:
         self.recipe, self.walks = recipe, walks
         self.whole = material
         self.asked = None
         if judged:
-            hidden, rows = held_out(material.plays, generator(recipe.seed, HELD))
+            hidden, rows = held_out(material.plays, generator(recipe.seed, HELD), is_new)
             self.asked = (material.plays.keep(hidden).take(rows), rows)
             material = material.from_lists(~hidden)
         self.material = material

@@ -151,8 +151,12 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     )
 
 
-def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int64Array]:
+def held_out(
+    plays: Sequences, rng: np.random.Generator, is_new: BoolArray | None = None
+) -> tuple[BoolArray, Int64Array]:
     """Choose the entries held out for early stopping: a fifth of some lists, and of their copies.
+
+    With `is_new` (P,), for a model that has learnt from the other entries, only new ones are.
 
     In a catalogue of a few dozen songs all lists are near-copies of each other, and nothing would
     be left to train on; then copies keep their entries.
@@ -167,7 +171,8 @@ def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int
     from scipy.sparse import csr_array
 
     n = max(1, len(plays.song_ids))
-    able = np.flatnonzero(plays.lengths >= 2)
+    is_new = np.ones(len(plays.song), np.bool_) if is_new is None else is_new
+    able = np.flatnonzero((plays.lengths >= 2) & (plays.keep(is_new).lengths > 0))
     judged = np.sort(rng.permutation(able)[: min(MOST_JUDGED, max(1, len(able) // 2))])
     pair = np.unique(plays.owner * n + plays.song)
     owner, song = pair // n, pair % n
@@ -178,7 +183,7 @@ def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int
     near = both.data > COPY_SHARE * np.minimum(size[judged[both.row]], size[both.col])
     alone, copied = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for row, of in enumerate(judged.tolist()):
-        own = song[np.searchsorted(owner, of) : np.searchsorted(owner, of, side="right")]
+        own = np.unique(plays[of][is_new[plays.starts[of] : plays.starts[of + 1]]])
         drawn = rng.permutation(own)[: max(1, round(HIDDEN * len(own)))]
         copies = both.col[near & (both.row == row)].astype(np.int64)
         alone.append(of * n + drawn)

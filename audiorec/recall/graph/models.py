@@ -50,6 +50,7 @@ from audiorec.recall.graph.recipe import EGESRecipe, GraphSAGERecipe, Song2vecRe
 from audiorec.recall.graph.song_vectors import (
     ROWS,
     SongVectors,
+    go_on_from,
     initial_vectors,
     prior_columns,
     scaled,
@@ -197,6 +198,15 @@ def relation_loss(
     return torch.relu(margin + true - false).mean()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BegunVectors:
+    """The vectors of songs in a trained model, to go on from."""
+
+    vectors: FloatArray  # (S, D)
+    contexts: FloatArray  # (S, D)
+    learnt: BoolArray  # (S,): songs that it has learnt from lists; the other rows are not read
+
+
 START = 7  # a purpose of random numbers, beside those of the learner
 
 
@@ -204,16 +214,24 @@ class Song2vecModel(PairModel):
     """The tables of Song2vec; see the module docstring."""
 
     def __init__(
-        self, material: GraphMaterial, recipe: Song2vecRecipe, room: Path | None = None
+        self,
+        material: GraphMaterial,
+        recipe: Song2vecRecipe,
+        room: Path | None = None,
+        begun: BegunVectors | None = None,
     ) -> None:
         super().__init__()
         self.recipe, self._room = recipe, room
         vectors, contexts = (
             zero_rows(room, material.n_entities, recipe.dimension) for _ in range(2)
         )
-        initial_vectors(material, generator(recipe.seed, START), vectors.numpy())
-        for first in range(0, len(vectors), ROWS):
-            contexts[first : first + ROWS] = vectors[first : first + ROWS]
+        if begun is None:
+            initial_vectors(material, generator(recipe.seed, START), vectors.numpy())
+            for first in range(0, len(vectors), ROWS):
+                contexts[first : first + ROWS] = vectors[first : first + ROWS]
+        else:
+            for table, of in ((vectors, begun.vectors), (contexts, begun.contexts)):
+                go_on_from(material, of, begun.learnt, table.numpy())
         self.vectors, self.contexts = trainable(vectors), trainable(contexts)
         n_relations = max(1, len(material.facts.relations))
         self.relations = trainable_copy(np.zeros((2 * n_relations, recipe.dimension), np.float32))

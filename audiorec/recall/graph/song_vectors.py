@@ -27,7 +27,7 @@ songs with a common fact together, even if the relation is uninformative.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,15 @@ class SongVectors:
         Widths of the parts.
     has_place : ndarray, shape (S,), bool
         Songs that have a vector.
+    scales : tuple of float
+        What the first parts of `behind` were multiplied by (`scaled`).
     """
 
     ahead: FloatArray
     behind: FloatArray
     parts: tuple[int, ...]
     has_place: BoolArray
+    scales: tuple[float, ...] = ()
 
     def users(self, histories: Sequences) -> FloatArray:
         """Return histories as rows (Q, W): the unit-length mean of each part, or zeros."""
@@ -111,13 +114,14 @@ def scaled(
     """
     users = places.users(lists.take(_spaced(lists.lengths > 0, ASKED)))
     songs = _spaced(warm, SPREAD_OVER)
-    first = 0
+    first, scales = 0, []
     for width, weight in zip(places.parts, weights, strict=False):
         part = slice(first, first + width)
         spread = float((users[:, part] @ places.behind[songs, part].T).std()) if len(songs) else 0.0
-        places.behind[:, part] *= np.float32(weight / spread if spread > 0 else 0.0)
+        scales.append(weight / spread if spread > 0 else 0.0)
+        places.behind[:, part] *= np.float32(scales[-1])
         first += width
-    return places
+    return replace(places, scales=tuple(scales))
 
 
 def _spaced(mask: BoolArray, most: int) -> Int64Array:
@@ -176,17 +180,41 @@ def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: Fl
         part = slice(first, min(n, first + ROWS))
         found[part] = profiles.of(part)
     del profiles
+    _place_entities(material, found)
+    for first in range(0, len(found), ROWS):
+        rows = found[first : first + ROWS]
+        rows += (rng.random(rows.shape, dtype=np.float32) * 2 - 1) * np.float32(SMALL / width)
+
+
+def go_on_from(
+    material: GraphMaterial, songs: FloatArray, learnt: BoolArray, found: FloatArray
+) -> None:
+    """Fill `found` (entities, D) with the vectors of learnt songs (S,), and place the others.
+
+    A song that is not `learnt` starts as the mean of its lists, and a list is the mean of its
+    learnt songs; `songs` (S, D) has any numbers there.
+    """
+    n, plays = material.n_songs, material.plays
+    known = plays.keep(learnt[plays.song])
+    shape = (len(plays), n)
+    lists = _sparse(known.owner, known.song.astype(np.int64), None, shape) @ songs
+    lists = lists / np.maximum(known.lengths, 1)[:, None]
+    in_lists = _sparse(plays.song, plays.owner, None, shape[::-1]) @ lists
+    counts = np.maximum(material.counts, 1)[:, None]
+    found[:n] = np.where(learnt[:, None], songs, in_lists / counts)
+    _place_entities(material, found)
+
+
+def _place_entities(material: GraphMaterial, found: FloatArray) -> None:
+    """Fill the rows of entities that are no songs: the directions of the means of their songs."""
+    n = material.n_songs
     song, _, entity, weight = material.links
     others = entity >= n  # song-song links have no row of their own
     shape = (material.n_entities - n, n)
     matrix = _sparse(entity[others] - n, song[others], weight[others], shape)
-    songs = found[:n]
     for first in range(0, shape[0], ROWS):
         part = slice(first, min(shape[0], first + ROWS))
-        found[n + part.start : n + part.stop] = unit(matrix[part] @ songs)
-    for first in range(0, len(found), ROWS):
-        rows = found[first : first + ROWS]
-        rows += (rng.random(rows.shape, dtype=np.float32) * 2 - 1) * np.float32(SMALL / width)
+        found[n + part.start : n + part.stop] = unit(matrix[part] @ found[:n])
 
 
 def _sparse(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, reads
+from audiorec.options import argument, chooses, loads, reads
 from audiorec_cli.recommend import (
     recall_export,
     recall_judge,
@@ -162,6 +162,10 @@ def train(
         float | None, chooses(min=0, help="song2vec: weight of the relations; 0: none.")
     ] = None,
     settings: SetOption = None,
+    start: Annotated[
+        Path | None,
+        loads("--from", metavar="MODEL", help="Go on from this model: a warm start."),
+    ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
@@ -172,30 +176,39 @@ def train(
     """Train one channel on a listening log and write its model to a folder.
 
     Iterative training can be interrupted: the same command resumes it. Several processes
-    (--processes) give the same weights as one, even if some of them die during training.
+    (--processes) give the same weights as one, even if some of them die during training. With
+    --from, training goes on from the weights and settings of an earlier model, for fewer epochs.
 
     Examples
     --------
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
-    audiorec recall train user-audio -i plays.csv -f features.parquet --out m/
+    audiorec recall train sasrec -i plays.csv --from yesterday/ --out today/
     """
-    from audiorec.recall.registry import channel_class
+    from audiorec.recall.registry import channel_class, load_channel
 
     check(users, InputKind.USERS)
     given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
     given |= {"seed": seed, "gamma": gamma}
     kind = channel_class(channel)
-    made = with_recipe(kind, given, settings or ())
+    older = None if start is None else load_channel(start)
+    made = with_recipe(kind, given, settings or (), older)
     together.check(kind)
     if together.launches:
         counts = together.train(
-            channel, given, settings or (), learnt, interactions, output, quiet=quiet
+            channel,
+            given,
+            settings or (),
+            learnt,
+            interactions,
+            output,
+            quiet=quiet,
+            start=start,
         )
         model_id = counts.pop("model_id")
     else:
         data = learnt.data(interactions)
-        model_id = fit_and_save(made, data, output, quiet=quiet)
+        model_id = fit_and_save(made, data, output, quiet=quiet, start=older)
         counts = counts_of(made, data)
     done.count(**counts)
     document = {
@@ -207,7 +220,14 @@ def train(
     }
     if json:
         print_json(document)
-    say(f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs: {output}")
+    new = ""
+    if older is not None:
+        plays = f"{counts['new_plays']:,}" if "new_plays" in counts else "unknown"
+        new = f" ({counts['new_songs']:,} new songs; new plays: {plays})"
+    say(
+        f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs{new}: "
+        f"{output}"
+    )
 
 
 @command(app)

@@ -81,6 +81,7 @@ class ProcessOptions:
         out: Path,
         *,
         quiet: bool,
+        start: Path | None = None,
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
         from audiorec.learning.bundle import check_target
@@ -97,6 +98,7 @@ class ProcessOptions:
                 "learnt": {f.name: _sent(getattr(learnt, f.name)) for f in fields(learnt)},
                 "log": _sent(log),
                 "out": _sent(out),
+                "start": _sent(start),
             },
         )
         if not quiet:
@@ -136,6 +138,7 @@ def train_part(
     learnt: Mapping[str, Any],
     log: Any,
     out: Any,
+    start: Any = None,
     *,
     tell: "LineProgress",
     stop: "Event",
@@ -145,13 +148,14 @@ def train_part(
     The arguments are those of ``recall train``; paths are encoded by `_sent`.
     """
     from audiorec.recall.contract.job import train_channel
-    from audiorec.recall.registry import channel_class
+    from audiorec.recall.registry import channel_class, load_channel
 
-    made = with_recipe(channel_class(channel), recipe, settings)
+    older = None if start is None else load_channel(_came(start))
+    made = with_recipe(channel_class(channel), recipe, settings, older)
     data = TrainingOptions(**{name: _came(value) for name, value in learnt.items()}).data(
         _came(log)
     )
-    model_id = train_channel(made, data, _came(out), progress=tell, stop=stop)
+    model_id = train_channel(made, data, _came(out), start=older, progress=tell, stop=stop)
     if model_id is None:
         return None
     return {**counts_of(made, data), "model_id": model_id}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,9 +32,15 @@ SetOption = Annotated[
 
 
 def with_recipe(
-    kind: "type[Channel]", given: Mapping[str, Any], settings: Sequence[str] = ()
+    kind: "type[Channel]",
+    given: Mapping[str, Any],
+    settings: Sequence[str] = (),
+    start: "Channel | None" = None,
 ) -> "Channel":
-    """Make a channel from options and ``name=value`` settings; unknown ones are refused."""
+    """Make a channel from options and ``name=value`` settings; unknown ones are refused.
+
+    One that goes on from a trained channel has its settings, where no others are given.
+    """
     known = fields_of(kind)
     chosen = {FIELDS.get(n, n): value for n, value in given.items() if value is not None}
     for name, value in given.items():
@@ -45,10 +51,16 @@ def with_recipe(
         if recipe is None:
             raise InputError(f"--set {settings[0]}: {kind.name} has no settings")
         chosen |= values_for(settings, recipe)[0]
-    if not chosen:
-        return kind()
     make: Any = kind
-    channel: Channel = make(recipe(**chosen))
+    if start is not None:
+        from audiorec.recall.contract.warm import check_start
+
+        theirs: Any = getattr(start, "recipe", None)
+        goes_on = start.name == kind.name and theirs is not None
+        made: Channel = make(replace(theirs, **chosen)) if goes_on else kind()
+        check_start(made, start)
+        return made
+    channel: Channel = make(recipe(**chosen)) if chosen else kind()
     return channel
 
 
@@ -82,14 +94,21 @@ def fields_of(kind: "type[Channel]") -> set[str]:
     return {field.name for field in fields(recipe)} if recipe is not None else set()
 
 
-def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bool) -> str:
+def fit_and_save(
+    channel: "Channel",
+    data: "RecallData",
+    out: Path,
+    *,
+    quiet: bool,
+    start: "Channel | None" = None,
+) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
     from audiorec.recall.contract.job import is_first_process, train_channel
 
     first = is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
         tell = None if quiet else epoch_line
-        model_id = train_channel(channel, data, out, progress=tell, stop=stop)
+        model_id = train_channel(channel, data, out, start=start, progress=tell, stop=stop)
     if model_id is None:
         raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:
@@ -98,9 +117,15 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
 
 
 def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
-    """Return the size of a channel's training data: sequences, plays, songs."""
-    plays = data.sequences
-    return {"sequences": len(plays), "plays": len(plays.song), "songs": len(channel.song_ids)}
+    """Return the size of a channel's training data: sequences, plays, songs, and what is new."""
+    plays, parent = data.sequences, channel.parent
+    new = {} if parent is None else {"new_songs": parent.new_songs, "new_plays": parent.new_plays}
+    return {
+        "sequences": len(plays),
+        "plays": len(plays.song),
+        "songs": len(channel.song_ids),
+        **{name: number for name, number in new.items() if number is not None},
+    }
 
 
 PHASES = {"choose": "", "refit": "refit, "}  # choosing the epochs; then on all data

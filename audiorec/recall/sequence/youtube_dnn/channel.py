@@ -29,6 +29,7 @@ from audiorec.listening.profiles import Encoder, Profiles, no_profiles
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, YouTubeDNNRecipe, as_likes
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel, of_unit_length
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, normalised_name
@@ -145,6 +146,12 @@ class YouTubeDNN(SharedSpace):
         self.recipe = recipe or YouTubeDNNRecipe()
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
+        self._train(data, None, **run)
+
+    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
+        self._train(start.data, start, **run)
+
+    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch("training youtube-dnn")
@@ -153,12 +160,15 @@ class YouTubeDNN(SharedSpace):
 
         self.in_days = data.plays.weight is not None
         self.made_by = "" if data.sound is None else data.sound.made_by
-        material = _material(data, in_days=self.in_days)
+        first = None if start is None else self._first(start, data)
+        material = _material(data, first, in_days=self.in_days)
         with join_processes() as processes:
             found = train(
                 material,
                 self.recipe,
                 self._half_life,
+                start=first,
+                is_new=None if start is None else start.is_new,
                 **run,
                 processes=processes,
             )
@@ -166,19 +176,60 @@ class YouTubeDNN(SharedSpace):
             self.song_ids = ()
             return
         model, done = found
-        self.trained = Trained.of(done, judged_on=self._judged_on())
+        self.trained = Trained.of(done, judged_on=self._judged_on(start))
         self.learnt = data.counts > 0
+        if start is not None:
+            self.learnt |= start.learnt
         artists = artists_among(data.context, data.song_ids)
         z = model.standardised(model.song_inputs, model.has_input)
         self.placing = SoundMap.fit(model.song_embeddings, z, model.has_input, artists, self.learnt)
         places = self.placing.place(z, model.has_input, artists)
         self._take(_placed(model, self.learnt, places))
 
+    def _first(self, start: Start, data: RecallData) -> UsersModel:
+        """Return the model to go on from, with the songs of the data; new ones by sound, or 0."""
+        older: YouTubeDNN = start.channel
+        if older.in_days != self.in_days:
+            raise InputError("youtube-dnn: goes on from likes with --likes, and from plays without")
+        width = 0 if data.sound is None else data.sound.values.shape[1]
+        if width != (learnt := len(older.model.input_mean)):
+            raise InputError(
+                f"youtube-dnn: the model to go on from was trained on {learnt} numbers of sound "
+                f"per song, got {width}: give the same --vectors, --features or --songs, or train "
+                "without --from"
+            )
+        older.check_maker(self.made_by)
+        model = older.model
+        has = start.rows(model.has_input[:, None].astype(np.float32))[:, 0] > 0
+        inputs = start.rows(model.song_inputs)
+        if data.sound is not None:
+            today = data.sound.among(data.song_ids).values
+            inputs = np.where(today.any(axis=1, keepdims=True), today, inputs)
+            has |= np.asarray(today.any(axis=1), np.bool_)
+        z = model.standardised(inputs, has)
+        placed = older.placing.place(z, has, artists_among(data.context, data.song_ids))
+        songs = np.where(start.learnt[:, None], start.rows(model.song_embeddings), placed)
+        least = model.song_bias[older.learnt].min()
+        bias = np.where(start.learnt, start.rows(model.song_bias[:, None])[:, 0], least)
+        ids = start.rows(model.id_embeddings)
+        if self.recipe.is_residual:
+            ids = np.where(start.learnt[:, None], ids, songs)  # as a new network begins
+        return replace(
+            model,
+            song_embeddings=songs.astype(np.float32),
+            song_bias=bias.astype(np.float32),
+            id_embeddings=ids.astype(np.float32),
+            song_inputs=inputs.astype(np.float32),
+            has_input=has,
+        )
+
     @property
     def _half_life(self) -> float | None:
         return self.recipe.half_life_days if self.in_days else self.recipe.half_life_plays
 
-    def _judged_on(self) -> str:
+    def _judged_on(self, start: Start | None) -> str:
+        if start is not None:
+            return JUDGED_ON_NEW
         what = "liked song" if self.in_days else "play"
         whose = f"{self.recipe.held_out_share:.0%} of the users"
         part = f"all {what}s" if self.recipe.hold_out == "users" else f"the last {what}"
@@ -209,16 +260,20 @@ class YouTubeDNN(SharedSpace):
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Embed songs by vector and artist, even if they were played; see `SharedSpace`."""
         model = self.model
-        if model.song_inputs.shape[1] and sound.made_by and sound.made_by != self.made_by:
-            raise SpecMismatchError(
-                f"youtube-dnn: trained on {self.made_by}, got {sound.made_by}: extract the songs "
-                "the same way, or train the model again (audiorec recall train youtube-dnn)"
-            )
+        self.check_maker(sound.made_by)
         self.refuse_sound(len(model.input_mean), sound.values.shape[1])
         has = np.asarray(sound.values.any(axis=1), np.bool_)
         z = model.standardised(sound.values, has)
         found = self.placing.place(z, has, sound.artists)
         return np.where(has[:, None], found, 0).astype(np.float32)
+
+    def check_maker(self, made_by: str) -> None:
+        """Raise `SpecMismatchError` if sound was made by another extractor than in training."""
+        if len(self.model.input_mean) and made_by and made_by != self.made_by:
+            raise SpecMismatchError(
+                f"youtube-dnn: trained on {self.made_by}, got {made_by}: extract the songs "
+                "the same way, or train the model again (audiorec recall train youtube-dnn)"
+            )
 
     def _embed(self, queries: Queries) -> UserEmbeddings:
         histories = queries.histories.among(self.song_ids)
@@ -269,10 +324,12 @@ class YouTubeDNN(SharedSpace):
         return channel
 
 
-def _material(data: RecallData, *, in_days: bool) -> TrainingPlays:
+def _material(data: RecallData, first: UsersModel | None, *, in_days: bool) -> TrainingPlays:
     plays, n = data.plays, len(data.song_ids)
     vectors, has = np.zeros((n, 0), np.float32), np.zeros(n, np.bool_)
-    if data.sound is not None:
+    if first is not None:
+        vectors, has = first.song_inputs, first.has_input
+    elif data.sound is not None:
         vectors = data.sound.among(data.song_ids).values
         has = np.asarray(vectors.any(axis=1), np.bool_)
         if not has[data.counts > 0].any():

@@ -13,6 +13,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.machine import generator
+from audiorec.learning.next_plays import FEWEST_NEW
 from audiorec.listening.history import DAY_S, Histories, Likes, Spans, histories, history_spans
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
@@ -251,6 +252,25 @@ class Examples:
         )
         lengths = length_columns(history, self.recipe.max_history)
         return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
+
+
+def held_out_new(
+    likes: Likes, recipe: YouTubeDNNRecipe, is_new: BoolArray | None
+) -> BoolArray | None:
+    """Choose the validation part of a warm start, (E,) bool: the last play of users, if it is new.
+
+    Half of these users are held out; None if too few have a new play, or none has an order.
+    """
+    if is_new is None or np.isnan(likes.time).any():
+        return None
+    able = np.flatnonzero(np.diff(likes.starts) > 1)
+    able = able[is_new[likes.starts[able + 1] - 1]]
+    if len(able) < 2 * FEWEST_NEW:
+        return None
+    chosen = generator(recipe.seed, HELD_OUT).choice(able, len(able) // 2, replace=False)
+    held = np.zeros(len(likes.song), np.bool_)
+    held[likes.starts[chosen + 1] - 1] = True
+    return held
 
 
 def held_out(likes: Likes, recipe: YouTubeDNNRecipe) -> BoolArray:

@@ -11,6 +11,7 @@ Torch is needed for training (`trainer`), not for answers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,14 @@ class UsersModel:
             width = len(bias)
         if not self.layers or self.song_embeddings.shape[1] != width:
             raise ShapeError(f"users have {width} numbers, songs {self.song_embeddings.shape[1]}")
+
+    @property
+    def digest(self) -> str:
+        """Hash of all arrays, sixteen hex digits."""
+        found = sha256()
+        for name, array in sorted(self.tensors().items()):
+            found.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()[:16]
 
     def standardised(self, vectors: FloatArray, rows: BoolArray) -> FloatArray:
         """Return vectors (n, V) standardised as in training, and 0 outside of `rows` (n,)."""

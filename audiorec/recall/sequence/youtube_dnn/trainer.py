@@ -12,7 +12,7 @@ run that is killed and started again ends with the same weights.
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,6 +28,7 @@ from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.next_plays import WARM_RATE, warm_epochs
 from audiorec.learning.processes import ALONE, Processes, dropout
 from audiorec.listening.history import Histories
 from audiorec.listening.profiles import Encoder
@@ -41,6 +42,7 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     epoch_places,
     epochs_of,
     held_out,
+    held_out_new,
     standardisation,
 )
 from audiorec.recall.sequence.youtube_dnn.model import (
@@ -120,6 +122,17 @@ class Network(nn.Module):
         """Return embeddings (n, E) of length 1, and biases (n,), of songs."""
         return functional.normalize(self.song_embeddings[rows], dim=1), self.song_bias[rows]
 
+    def take(self, start: UsersModel) -> None:
+        """Take over the weights of a model, and the rows of the songs that it has a place for."""
+        placed = torch.from_numpy(start.song_embeddings.any(axis=1))
+        with torch.no_grad():
+            for i, (weight, bias) in enumerate(start.layers):
+                self.get_parameter(f"weight_{i}").copy_(torch.from_numpy(weight))
+                self.get_parameter(f"bias_{i}").copy_(torch.from_numpy(bias))
+            for name in ("song_embeddings", "song_bias", "id_embeddings"):
+                own, rows = self.get_parameter(name), torch.from_numpy(getattr(start, name))
+                own[placed] = rows[placed]
+
     def groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups: dense weights decay, biases and song tables do not."""
         named = list(self.named_parameters())
@@ -166,6 +179,8 @@ def train(
     recipe: YouTubeDNNRecipe,
     half_life: float | None,
     *,
+    start: UsersModel | None = None,
+    is_new: BoolArray | None = None,
     work: Path | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
@@ -176,23 +191,35 @@ def train(
 
     `work` is a folder for checkpoints and ``metrics.jsonl``: training resumes from a checkpoint of
     the same data and recipe. Too few plays, or neither vectors nor ids to learn from, raise an
-    `InputError`.
+    `InputError`. A training can go on from a model of the same songs, `start`, whose rows are 0 for
+    new songs; only plays that it has not learnt from, `is_new` (E,), then validate.
     """
     if recipe.ids == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("youtube-dnn needs song vectors, or ids: set id_width above 0")
-    held = held_out(data.likes, recipe)
+    begun = ""
+    held: BoolArray | None
+    if start is None:
+        held = held_out(data.likes, recipe)
+    else:
+        held, begun = held_out_new(data.likes, recipe, is_new), start.digest
+        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
+        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
+    nothing = np.zeros(len(data.likes.song), np.bool_)
 
     def make(phase: Phase) -> YouTubeDNNLearner:
-        out = held if phase == "choose" else np.zeros_like(held)
-        return YouTubeDNNLearner(data, recipe, half_life, out, processes=processes)
+        out = held if held is not None and phase == "choose" else nothing
+        return YouTubeDNNLearner(data, recipe, half_life, out, start=start, processes=processes)
 
     with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
         done = fit_refit(
             make,
             max_epochs=epochs_of(data.likes, recipe),
             patience=recipe.patience,
+            choose=held is not None,
             work=work,
-            fingerprint=fingerprint({"recipe": asdict(recipe), "data": data.fingerprint}),
+            fingerprint=fingerprint(
+                {"recipe": asdict(recipe), "data": data.fingerprint, "start": begun}
+            ),
             tell=progress if work is None else log_epochs(work / METRICS_FILE, progress),
             stop=stop,
             every_s=every_s,
@@ -212,6 +239,7 @@ class YouTubeDNNLearner:
         half_life: float | None,
         held: BoolArray,
         *,
+        start: UsersModel | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self.data, self.recipe, self.half_life = data, recipe, half_life
@@ -225,6 +253,8 @@ class YouTubeDNNLearner:
             raise InputError("youtube-dnn: no held-out play is of a song that others play")
         self.judged = generator(recipe.seed, JUDGE).permutation(judged)[:MAX_JUDGED]
         self.mean, self.scale = standardisation(data)
+        if start is not None:
+            self.mean, self.scale = start.input_mean, start.input_scale
         inputs = standardised(data.vectors, data.has_vector, self.mean, self.scale)
         known = np.arange(len(data.vectors))
         catalogue = Catalogue(known=known, inputs=inputs, has_input=data.has_vector)
@@ -232,9 +262,13 @@ class YouTubeDNNLearner:
         learners = np.unique(data.likes.owner[~held])
         names = [data.profiles.user_ids[i] for i in learners]
         self.encoder = Encoder.fit(data.profiles.for_users(names))
+        if start is not None:
+            self.encoder = start.encoder
         demographics = self.encoder.encode(data.profiles)
         width = n_columns(data.vectors.shape[1], recipe.ids, self.encoder)
         self.model = Network(recipe, inputs, demographics, width)
+        if start is not None:
+            self.model.take(start)
         self.optimiser = torch.optim.Adam(self.model.groups(), lr=recipe.learning_rate, fused=True)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
 

@@ -1,0 +1,212 @@
+"""Warm start against training anew, day by day: quality and CPU time.
+
+    python benchmarks/recall_warm.py nowplaying|ml100k DATA OUT [CHANNEL ...] [--days 10]
+        [--sessions 5000] [--set NAME=VALUE]
+
+==========  ==================================================================================
+nowplaying  the newest sessions (``nowplaying_gcegnn/``): the file is in order but has no times,
+            so 100 sessions are a day
+ml100k      the last days on which a film was rated (``ml100k/``); a user's ratings of a day
+            are a session
+==========  ==================================================================================
+
+On each day one channel is trained anew on all plays so far, and one goes on from the day before
+(``recall train --from``); the first day's is the same for both. Each is asked for the next song
+after every prefix of the next day's sessions. A third, *never*, is not trained again. Songs that were heard
+before may come again. Prints a line for each day, and the totals: the share of quality, and its
+difference, paired by prefix, with intervals of 95 % over sessions. OUT keeps the figures of each
+day, and a second call continues after the last one.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recall_nights import plays_of
+
+from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
+from audiorec.listening.sequences import Sequences
+from audiorec.recall import Queries, RecallData, channel_class, load_channel
+from audiorec.recall.contract.channel import Channel
+from audiorec_cli.shared.training import with_recipe
+
+DAY_S = 86_400.0
+PER_DAY = 100  # sessions of #nowplaying
+SHOWN = (("hit_rate", 10), ("ndcg", 10))
+ARMS = ("anew", "warm", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Songs of one owner in order, and the day they were played on."""
+
+    owner: str
+    day: int
+    songs: list[str]
+
+
+def nowplaying(data: Path, sessions: int) -> list[Session]:
+    """Read the newest sessions; whole days end with the last one."""
+    lines = (data / "nowplaying_gcegnn" / "train_sessions.txt").read_text().splitlines()
+    first = -len(lines) % PER_DAY
+    rows = enumerate(lines[-sessions:], first + len(lines) - sessions)
+    return [Session(f"s{row}", row // PER_DAY, line.split()) for row, line in rows]
+
+
+def ml100k(data: Path, sessions: int) -> list[Session]:  # noqa: ARG001 - as the other
+    """Read the films that a user rated on a day as a session, in order of days."""
+    by_day: dict[tuple[int, str], list[str]] = {}
+    for user, of in plays_of(data).items():
+        for film, at in of:
+            by_day.setdefault((int(at // DAY_S), user), []).append(film)
+    days = {day: number for number, day in enumerate(sorted({day for day, _ in by_day}))}
+    return [Session(user, days[day], songs) for (day, user), songs in sorted(by_day.items())]
+
+
+SETS = {"nowplaying": nowplaying, "ml100k": ml100k}
+
+
+def log_of(sessions: Sequence[Session]) -> Sequences:
+    """Return all plays by owner; the time of a play is its day."""
+    lists: dict[str, list[str]] = {}
+    days: dict[str, list[int]] = {}
+    for one in sessions:
+        lists.setdefault(one.owner, []).extend(one.songs)
+        days.setdefault(one.owner, []).extend([one.day] * len(one.songs))
+    times = [day * DAY_S for of in days.values() for day in of]
+    found = Sequences.from_lists(list(lists.values()), list(lists))
+    return Sequences(
+        found.owner_ids, found.song_ids, found.starts, found.song, np.array(times, np.float64)
+    )
+
+
+def ranks_of(channel: Channel, known: Sequences, asked: Sequence[Session]) -> np.ndarray:
+    """Return the rank of each song of sessions but the first of an owner, among all songs.
+
+    It is asked for with all that its owner had played before.
+    """
+    before = {name: known[row].tolist() for row, name in enumerate(known.owner_ids)}
+    histories, wanted, ranks = [], [], []
+    for one in asked:
+        past = [known.song_ids[song] for song in before.get(one.owner, [])]
+        for place in range(0 if past else 1, len(one.songs)):
+            histories.append([*past, *one.songs[:place]])
+            wanted.append(one.songs[place])
+    number = {song: row for row, song in enumerate(channel.song_ids)}
+    numbers = np.array([number.get(song, -1) for song in wanted], np.int64)
+    done = 0
+    for block in channel.blocks(Queries(Sequences.from_lists(histories))):
+        rows = np.arange(len(block))
+        ranks.append(mean_ranks(block, rows, numbers[done : done + len(block)]))
+        done += len(block)
+    return np.concatenate(ranks)
+
+
+def clusters(known: Sequences, asked: Sequence[Session]) -> list[int]:
+    """Return the session of each rank."""
+    there = set(known.owner_ids)
+    return [
+        number
+        for number, one in enumerate(asked)
+        for _ in range(0 if one.owner in there else 1, len(one.songs))
+    ]
+
+
+def trained(made: Channel, data: RecallData, start: Channel | None, out: Path) -> float:
+    """Train a channel, keep it in a folder, and return the CPU seconds."""
+    began = time.process_time()
+    made.fit(data, start=start)
+    spent = time.process_time() - began
+    made.save(out)
+    return spent
+
+
+def figures_of(
+    sessions: list[Session], days: int, name: str, settings: list[str], out: Path, arm: str
+) -> list[dict[str, Any]]:
+    """Return CPU seconds and ranks of each day; a day whose file is there is read."""
+    last, lines = sessions[-1].day, []
+    for number, today in enumerate(range(last - days, last)):
+        path = out / f"{name}-{arm}-{number:02}.json"
+        if not path.is_file():
+            log = log_of([one for one in sessions if one.day <= today])
+            asked = [one for one in sessions if one.day == today + 1]
+            model, spent = out / f"{name}-{arm}-{number:02}", 0.0
+            before = out / f"{name}-{arm if number > 1 else 'anew'}-{max(number - 1, 0):02}"
+            if arm == "anew" or (arm == "warm" and number):
+                channel = with_recipe(channel_class(name), {}, settings)
+                start = load_channel(before) if arm == "warm" else None
+                spent = trained(channel, RecallData(log), start, model)
+            else:
+                load_channel(before).save(model)
+            ranks = ranks_of(load_channel(model), log, asked).tolist()
+            line = {"day": number, "plays": len(log.song), "cpu": spent, "ranks": ranks}
+            path.write_text(json.dumps({**line, "session": clusters(log, asked)}))
+            print(f"{path.stem}: {spent:.1f} CPU-s", file=sys.stderr, flush=True)
+        lines.append(json.loads(path.read_text()))
+    return lines
+
+
+def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
+    """Print a line for each day and the totals; day 0 is the same for all."""
+    heads = ["day", "plays", *(f"{a}: {m}@{k}" for m, k in SHOWN for a in ARMS), "CPU-s", "share"]
+    print("| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", sep="\n")
+    days = list(zip(*(found[arm][1:] for arm in ARMS), strict=True))
+    values = {(arm, at): [] for arm in ARMS for at in SHOWN}
+    for lines in days:
+        cells = []
+        for at in SHOWN:
+            for arm, line in zip(ARMS, lines, strict=True):
+                ranks = np.array(line["ranks"], np.float64)
+                of = rank_measures(ranks, np.arange(len(ranks)), len(ranks), [at[1]])[at]
+                values[arm, at].append(of)
+                cells.append(f"{of.mean():.4f}")
+        anew, warm = lines[0]["cpu"], lines[1]["cpu"]
+        row = [lines[0]["day"], f"{lines[0]['plays']:,}", *cells, f"{anew:.1f}, {warm:.1f}"]
+        print("| " + " | ".join(map(str, [*row, f"{warm / anew:.0%}"])) + " |")
+    sizes = np.cumsum([0, *(len(np.unique(lines[0]["session"])) for lines in days)])
+    groups = np.concatenate(
+        [first + np.array(one[0]["session"]) for first, one in zip(sizes, days, strict=False)]
+    )
+    cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in ARMS}
+    rng = np.random.default_rng(0)
+    print(f"\n{name}: {len(groups):,} prefixes of {sizes[-1]:,} sessions")
+    print(f"CPU time: {cpu['warm']:.0f} s of {cpu['anew']:.0f} s, {cpu['warm'] / cpu['anew']:.1%}")
+    for at in SHOWN:
+        of = {arm: np.concatenate(values[arm, at]) for arm in ARMS}
+        for arm in ARMS[1:]:
+            gap = clustered_interval(of[arm] - of["anew"], groups, rng)
+            share = of[arm].mean() / of["anew"].mean()
+            shown = f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+            print(f"{at[0]}@{at[1]}: {arm} {share:.1%} of training anew, {shown}", flush=True)
+
+
+def main() -> None:
+    """Read the arguments and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=SETS)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("channels", nargs="*", default=["sasrec"])
+    parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--sessions", type=int, default=5_000)
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=ARMS)
+    parser.add_argument("--set", action="append", default=[])
+    arguments = parser.parse_args()
+    sessions = SETS[arguments.name](arguments.data, arguments.sessions)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.channels:
+        what = (sessions, arguments.days + 1, name, arguments.set, arguments.out)
+        found = {arm: figures_of(*what, arm) for arm in arguments.arms}
+        if len(found) == len(ARMS):
+            report(f"{arguments.name}, {name}", found)
+
+
+if __name__ == "__main__":
+    main()

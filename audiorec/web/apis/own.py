@@ -4,7 +4,7 @@
 ``GET /v1/store``      what is served: number of songs, space, classes, channels
 ``GET /v1/song``       one song
 ``GET /v1/similar``    songs near one song
-``POST /v1/similar``   songs near the mean of several
+``POST /v1/similar``   songs near several, each of which gets its share
 ``GET /v1/find``       songs that a sentence describes
 ``GET /v1/path``       a path from one song to another
 ``POST /v1/playlist``  a playlist of songs near some, along a curve
@@ -17,6 +17,7 @@ stored except the last few, cached in memory for repeated requests.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,11 @@ _SONG = {
 _SIMILARITY = {**_UNIT, "description": "From 0 (unlike) to 1 (the same)."}
 _CLOSER = {
     "type": ["number", "null"],
-    "description": "Share of the library's pairs that are less similar; null for seeds and paths.",
+    "description": "Share of the library's pairs that are less similar; null for seeds.",
 }
 _WHY = {**_TEXT_OR_NONE, "description": "What the two have in common; null unless asked for."}
+_COPIES = {**_TEXTS, "description": "Ids of the other copies of the recording, best first."}
+_BESIDE = {"closer_than": _CLOSER, "why": _WHY, "copies": _COPIES}
 SCHEMAS: dict[str, Any] = {
     "Problem": _object(error=_TEXT),
     "Store": _object(
@@ -85,8 +88,8 @@ SCHEMAS: dict[str, Any] = {
         users=_WHOLE,
         version=_TEXT,
     ),
-    "SongWithGenre": _object(**_SONG, genre=_TEXT_OR_NONE),
-    "SimilarSong": _object(**_SONG, similarity=_SIMILARITY, closer_than=_CLOSER, why=_WHY),
+    "SongWithGenre": _object(**_SONG, genre=_TEXT_OR_NONE, genre_tag=_TEXT_OR_NONE, copies=_COPIES),
+    "SimilarSong": _object(**_SONG, similarity=_SIMILARITY, **_BESIDE),
     "SimilarSongs": _object(songs=_list("SimilarSong")),
     "NotedSongs": _object(songs=_list("SimilarSong"), notes=_TEXTS),
     "ProposedSong": _object(
@@ -146,6 +149,18 @@ _CHOICE = (
         least=0,
         most=1,
     ),
+    _text(
+        "genre_from",
+        "Genres in conditions: tags, where a file's own names one; sound; or both.",
+        needed=False,
+        usual="tags",
+    ),
+    FormField(
+        name="one_version",
+        about="Count live, remastered and other versions of a title as one recording.",
+        kind="flag",
+        usual=False,
+    ),
     FormField(
         name="include_non_music",
         about="Include speech, noise and jingles.",
@@ -157,7 +172,10 @@ _WORDS = _text(
     "words", "What the songs should be like beside that: but calmer, no drums.", needed=False
 )
 _WITH_REASONS = FormField(
-    name="why", about="Say what each song and its nearest seed share.", kind="flag", usual=False
+    name="why",
+    about="Say what each song shares with its nearest seed, or in a path with the song before.",
+    kind="flag",
+    usual=False,
 )
 
 
@@ -184,11 +202,14 @@ def song(snapshot: Snapshot, values: Values) -> Document:
     named = snapshot.names.find(values["id"])
     with snapshot.lock:
         genre = snapshot.genres[named.row]
-    return {**_songs(snapshot, [named.row])[0], "genre": genre or None}
+        tag = snapshot.library.rows([named.row])[0].get("genre_tag")
+        copies = snapshot.library.copies_of(named.row)
+    facts = {"genre": genre or None, "genre_tag": tag, "copies": copies}
+    return {**_songs(snapshot, [named.row])[0], **facts}
 
 
 def similar(snapshot: Snapshot, values: Values) -> Document:
-    """Find songs near one, or near the mean of several."""
+    """Find songs near one, or near several."""
     seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
     found = near(
         snapshot,
@@ -211,25 +232,26 @@ def find(snapshot: Snapshot, values: Values) -> Document:
 def path(snapshot: Snapshot, values: Values) -> Document:
     """Find a path from one song to another."""
     start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
-    return {"songs": _found(snapshot, way(snapshot, start, end, values["count"]))}
+    found = way(snapshot, start, end, values["count"])
+    return {"songs": _found(snapshot, found, why=values["why"])}
 
 
 def playlist(snapshot: Snapshot, values: Values) -> Document:
     """Make a playlist."""
     seeds = [snapshot.names.find(text) for text in values["songs"]]
     without = [snapshot.names.find(text).row for text in values["without"]]
-    choice = Choice(
-        only=values["only"],
+    choice = replace(
+        _choice(values),
         exclude_ids=[snapshot.names.id_of(row) for row in without],
         per_artist=2 if values["per_artist"] is None else values["per_artist"],
-        also=_also(values),
     )
     curves = [values["curve"]] if values["curve"] else []
     found = long_list(snapshot, seeds, minutes=values["minutes"], curves=curves, choice=choice)
     with snapshot.lock:
         beside = found.beside
     near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64), beside)
-    return {"songs": _found(snapshot, near_by), "notes": list(found.notes)}
+    songs = _found(snapshot, near_by, why=values["why"])
+    return {"songs": songs, "notes": list(found.notes)}
 
 
 def recommend(snapshot: Snapshot, values: Values) -> Document:
@@ -414,19 +436,23 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
     if why and found.beside:
         with snapshot.lock:
             said = found.beside.said
-    told = zip(songs, found.similarities.tolist(), shares, said, strict=True)
-    return [
-        {**one, "similarity": round(similarity, 6), "closer_than": share, "why": words}
-        for one, similarity, share, words in told
-    ]
+    with snapshot.lock:
+        copies = [snapshot.library.copies_of(row) for row in found.rows.tolist()]
+    told = zip(shares, said, copies, strict=True)
+    beside = [dict(zip(_BESIDE, values, strict=True)) for values in told]
+    near_by = zip(songs, found.similarities.tolist(), beside, strict=True)
+    return [{**one, "similarity": round(near, 6), **more} for one, near, more in near_by]
 
 
 def _choice(values: Values) -> Choice:
-    return Choice(only=values["only"], per_artist=values["per_artist"], also=_also(values))
-
-
-def _also(values: Values) -> tuple[Also, ...]:
-    return ("non-music",) if values["include_non_music"] else ()
+    also: tuple[Also, ...] = ("non-music",) if values["include_non_music"] else ()
+    return Choice(
+        only=values["only"],
+        per_artist=values["per_artist"],
+        one_version=values["one_version"],
+        genre_from=values["genre_from"],
+        also=also,
+    )
 
 
 def _channels(snapshot: Snapshot) -> list[str]:
@@ -465,7 +491,7 @@ OPERATIONS = (
         path="/v1/similar",
         method="post",
         name="similarToSeveral",
-        about="Songs near the mean of several songs.",
+        about="Songs near several songs, such as those of a playlist; each taste gets its share.",
         answer=similar,
         fields=(
             *(_texts("songs", "Ids or aliases.", needed=True), _WORDS, _K),
@@ -494,7 +520,7 @@ OPERATIONS = (
         name="path",
         about="A path from one song to another, both included.",
         answer=path,
-        fields=(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
+        fields=(_text("start", _WHICH), _text("end", _WHICH), _COUNT, _WITH_REASONS),
         answers="SimilarSongs",
     ),
     Operation(
@@ -509,6 +535,7 @@ OPERATIONS = (
             _text("curve", "Course of a class, as for --curve: metal:rise.", needed=False),
             _texts("without", "Songs to exclude.", usual=()),
             *(field for field in _CHOICE if field.name != "diversity"),
+            _WITH_REASONS,
         ),
         answers="NotedSongs",
     ),

@@ -46,7 +46,7 @@ class FoundSongs:
     similarities : ndarray, shape (m,), float64
         From 0 (unlike) to 1 (the same).
     beside : Beside, optional
-        Each song beside its nearest seed.
+        Each song beside its nearest seed, or in a path beside the song before.
     """
 
     rows: Int64Array
@@ -137,11 +137,12 @@ def way(
         space = library.space("auto", use_index=False)
         first, last = space.units(rows).astype(np.float64)
     chosen = library.chosen(tellable(snapshot, start, choice))
-    steps = min(count, MOST_SONGS, len(library)) - 2
+    steps, beside = min(count, MOST_SONGS, len(library)) - 2, None
     if steps >= 1 and float(first @ last) <= 1 - SAME:
-        question = PathQuestion(seeds=rows.tolist(), steps=steps)
-        rows = library.ask(question, chosen=chosen).rows
-    return FoundSongs(rows, np.clip(space.units(rows).astype(np.float64) @ first, 0.0, 1.0))
+        found = library.ask(PathQuestion(seeds=rows.tolist(), steps=steps), chosen=chosen)
+        rows, beside = found.rows, found.beside
+    similarities = np.clip(space.units(rows).astype(np.float64) @ first, 0.0, 1.0)
+    return FoundSongs(rows, similarities, beside)
 
 
 def long_list(

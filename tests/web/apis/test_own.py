@@ -2,6 +2,8 @@
 
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_words import add_heard
 from needs import needs
@@ -9,7 +11,9 @@ from served_library import SONGS, asked, document, server_id, snapshot_of, write
 from web_server import write_recall
 
 from audiorec.search.explain import sentence
-from audiorec.search.questions import SimilarQuestion
+from audiorec.search.questions import PathQuestion, SimilarQuestion
+from audiorec.store.parquet import write_table
+from audiorec.store.store import VectorStore
 from audiorec.web.apis.own import OPERATIONS
 from audiorec.web.apis.own import document as openapi
 from audiorec.web.apis.snapshot import StaleSnapshotError
@@ -57,6 +61,57 @@ def test_how_close_songs_are_and_why_if_asked(snapshot):
     listed = snapshot.library.ask(SimilarQuestion(seeds=(IDS[0],), k=5)).beside
     assert [song["why"] for song in told["songs"]] == [sentence(one) for one in listed.reasons]
     assert shares == listed.shares
+
+
+def test_the_steps_of_a_path_say_why(snapshot):
+    _, found = get(snapshot, "path", start=IDS[0], end=IDS[3], count=4, why="true")
+    first, *others = found["songs"]
+    assert (first["closer_than"], first["why"]) == (None, "")
+    assert all(0 <= song["closer_than"] <= 1 for song in others)
+    assert all(isinstance(song["why"], str) for song in others)
+    question = PathQuestion(seeds=(IDS[0], IDS[3]), steps=2)
+    reasons = snapshot.library.ask(question).beside.reasons
+    assert [song["why"] for song in found["songs"]] == [sentence(one) for one in reasons]
+    _, made = post(snapshot, "playlist", songs=[IDS[0]], minutes=4, why=True)
+    assert all(isinstance(song["why"], str) for song in made["songs"])
+
+
+def test_copies_are_named_and_versions_are_one_if_asked(tmp_path):
+    more = [
+        ("ann/live.mp3", "Ann", "One", "Red (Live)", (3.0, 0, 0), 20),
+        ("ann/twin.mp3", "Ann", "Two", "Red", (2.6, 0, 0.2), 10),
+    ]
+    path = write_served(tmp_path, [*SONGS, *more], aliases=False)
+    table = pq.read_table(path)
+    hashes = table["content_hash"].to_pylist()
+    place = table["song_id"].to_pylist().index
+    hashes[place("ann/twin.mp3")] = hashes[place("ann/red.flac")]  # the same audio
+    at = table.schema.get_field_index("content_hash")
+    table = table.set_column(at, table.schema.field(at), pa.array(hashes, pa.string()))
+    write_table(path, table, VectorStore.open(path).metadata)
+    snapshot = snapshot_of(path)
+    _, one = get(snapshot, "song", id="ann/twin.mp3")
+    assert one["copies"] == ["ann/red.flac"]
+    _, found = get(snapshot, "similar", id="ann/green.flac", k=50)
+    assert sum(len(song["copies"]) for song in found["songs"]) == 1
+    live = {"ann/live.mp3", "ann/red.flac"}
+    listed = [
+        len(live & {song["song_id"] for song in answer["songs"]})
+        for answer in (
+            found,
+            get(snapshot, "similar", id="ann/green.flac", k=50, one_version="true")[1],
+        )
+    ]
+    assert listed == [2, 1]
+
+
+def test_where_genres_come_from(snapshot):
+    query = {"id": IDS[0], "only": "genre=jazz", "k": 50}
+    assert get(snapshot, "similar", **query) == get(
+        snapshot, "similar", **query, genre_from="sound"
+    )
+    status, found = get(snapshot, "similar", **query, genre_from="file")
+    assert (status, found["error"][:10]) == (400, "genre_from")
 
 
 def test_conditions_and_limits_are_those_of_the_command_line(snapshot):

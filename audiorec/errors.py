@@ -25,6 +25,9 @@
     │   ├── LostPeerError        it cannot be reached, or does not answer in time
     │   ├── ProtocolError        it sent an unexpected message; has the expected value
     │   └── RefusedError         it refused one of our messages; has its reason
+    ├── PlayerError              a music server or player refuses, or answers wrongly
+    │   ├── LostPlayerError      it cannot be reached, or does not answer in time
+    │   └── _AckError            an MPD refuses a command
     ├── LostProcessError         another process of a training died or cannot be reached
     ├── LostBlocksError          some blocks of a job failed; the others are kept
     └── MissingExtraError        a feature needs an extra that is not installed
@@ -271,6 +274,14 @@ class ContractError(AudiorecError):
 
 class PeerError(AudiorecError):
     """The other party of a federation has failed."""
+
+
+class PlayerError(AudiorecError):
+    """A music server or player refuses a request, or its answer cannot be used."""
+
+
+class LostPlayerError(PlayerError):
+    """A music server or player cannot be reached, or does not answer in time."""
 
 
 class LostProcessError(AudiorecError):

@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "recall.judging": JOINS,
     "recall.serving": JOINS | {"recall.judging"},  # weights are judged
     "web": JOINS | {"recall.serving", "playlists", "words", "library"},
+    "players": JOINS | {"recall.serving", "playlists", "words", "library"},
 }
 COMMANDS = ROOT.parent / "cli" / "audiorec_cli"
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]

@@ -321,7 +321,7 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequenc
         raise InputError(f"the column {twice[0]!r} is duplicated")
 
 
-TABLES = ("library", "recall", "federated")
+TABLES = ("library", "recall", "federated", "players")
 T = TypeVar("T")
 
 

@@ -23,7 +23,7 @@ PANELS = {
     ),
     "Listen": (
         *("similar", "find", "neighbours", "path"),
-        *("playlist", "playlists", "browse", "serve"),
+        *("playlist", "playlists", "browse", "serve", "sync"),
     ),
     "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
     "Train and scale": (
@@ -42,6 +42,7 @@ HERE = {
     "retag": "writes to local songs",
     "browse": "shows a local library",
     "serve": "serves a local library",
+    "sync": "writes a local log",
     "index": "writes an index beside a local store",
     "backbones": "registers a local network",
     "config": "trusts a local folder",

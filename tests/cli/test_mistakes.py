@@ -43,6 +43,8 @@ LINES = [
     "serve --recall {folder}",
     "serve --root {folder}",
     "duplicates -v {store}",
+    "sync home -v {store}",
+    "sync home -v vecs.parquet --config {toml}",
     "playlists -v {store}",
     "playlists --by {songs}",
     "retag . -v {store}",

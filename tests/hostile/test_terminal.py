@@ -159,6 +159,7 @@ CASES = {
         ("--token-file", ABSENT),
         ("--artists", ABSENT),
     ],
+    "sync": [(LINES,), (ODD, "--config", ABSENT)],
     "duplicates": [(), ("--json",), ("-v", ABSENT)],
     "classify": [
         *(("songs",), ("songs", "--json"), ("songs", "--format", "csv")),

@@ -29,6 +29,7 @@ PREFIX = "AUDIOREC"
 LOOKS = "config"
 NOT_OPTIONS = {"CONFIG", "DATA", "DEBUG", "CACHE", "CACHE_GB", "CHANNELS", "VECTORS"}
 NEAR = 3  # suggestions
+PLAYERS = "players"  # a table of servers, not of a command: `audiorec.players.settings`
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +205,16 @@ def of_layer(
     layer: "SettingsLayer", known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
+    from audiorec.files.own_settings import SettingsOwner
+
     found: dict[tuple[str, str], Configured] = {}
-    _take(layer, layer.content, (), known, found)
+    if PLAYERS in layer.content and layer.whose is SettingsOwner.FOLDER:
+        raise InputError(
+            f"{layer.path}: [{PLAYERS}]: a file in a folder may not set this: it "
+            f"{Reach.CONNECTS}; move it to your own settings file"
+        )
+    content = {key: value for key, value in layer.content.items() if key != PLAYERS}
+    _take(layer, content, (), known, found)
     return found
 
 

@@ -22,6 +22,7 @@ from audiorec.errors import (
     LostBlocksError,
     LostProcessError,
     PeerError,
+    PlayerError,
     SongError,
     StoreError,
     WeightsError,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REFUSALS = (*NO_ROOM, EROFS, EACCES, EPERM, ENOTDIR)
+NO_USE = (
+    *(SongError, StoreError, WeightsError, DamagedFileError),
+    *(PeerError, PlayerError, LostProcessError),
+)
 FIGURE_DIGITS = 4  # decimals of a float in a pipe, or of an evaluation figure
 
 
@@ -55,8 +60,7 @@ def exit_code(error: AudiorecError) -> Exit:
         return Exit.USAGE
     if isinstance(error, LostBlocksError):
         return Exit.SOME_FAILED
-    kinds = (SongError, StoreError, WeightsError, DamagedFileError, PeerError, LostProcessError)
-    return Exit.NOTHING_USABLE if isinstance(error, kinds) else Exit.USAGE
+    return Exit.NOTHING_USABLE if isinstance(error, NO_USE) else Exit.USAGE
 
 
 @contextmanager

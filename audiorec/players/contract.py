@@ -1,0 +1,226 @@
+"""The contract of a player: what every kind of music server offers to `audiorec sync`.
+
+    Account ──PLAYERS[kind]──▶ `Player`: songs, lists, songs_of, create, replace, remove
+    Player  ──check_player──▶ one sentence for each rule that it breaks
+
+A kind of player is a class with this interface, registered as an entry point of the group
+``audiorec.players``; ours are registered in the same way. The rules:
+
+1. Creating a player connects to nothing; the first call does, and `close` ends the connection.
+2. `songs` yields every song of the server once, and each with the same id at every call.
+3. `lists` has the playlists that the account owns, and no others.
+4. `create` adds exactly one list; songs keep their order, and may occur twice.
+5. `replace` leaves the old or the new songs if it is interrupted, and keeps the list's id.
+6. No call but `create`, `replace` and `remove` changes anything on the server.
+7. An id that the server does not know is a `PlayerError`, and leaves all lists as they were.
+8. What fails raises `PlayerError`; a message has no secret in it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from audiorec.errors import PlayerError
+from audiorec.listening.imports.navidrome import DISLIKED, LIKED, moment_of
+from audiorec.listening.imports.rows import SongRef, UnusableRowError
+from audiorec.runs.entry_points import Registry
+
+PLAYERS = Registry("audiorec.players", "kind of player")
+CHECK = "A check of audiorec"
+Verdict = Literal["like", "dislike", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account of a server.
+
+    Attributes
+    ----------
+    url : str
+        The server's address.
+    user : str
+        The name to sign in with; empty if the server has no users.
+    secret : str
+        The password or token; never in a message.
+    sign_in : str
+        How to sign in, where a kind of player has several ways; empty for its usual one.
+    """
+
+    url: str
+    user: str = ""
+    secret: str = field(default="", repr=False)
+    sign_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerSong:
+    """A song of a server, and what the account did with it.
+
+    Attributes
+    ----------
+    song : SongRef
+        Its id on the server, with all that identifies it elsewhere.
+    plays, skips : int
+        How often it was played and skipped; 0 if the server does not count.
+    played_s, skipped_s : float or None
+        The last time, in seconds since 1970.
+    verdict : {"like", "dislike", ""}
+        See `verdict_of`.
+    verdict_s : float or None
+        When it was given, in seconds since 1970.
+    """
+
+    song: SongRef
+    plays: int = 0
+    skips: int = 0
+    played_s: float | None = None
+    skipped_s: float | None = None
+    verdict: Verdict = ""
+    verdict_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerList:
+    """A playlist on a server."""
+
+    id: str
+    name: str
+
+
+def verdict_of(starred: bool, stars: float) -> Verdict:
+    """Return what a favourite, or else a rating of up to five stars, says: as in the importers.
+
+    Examples
+    --------
+    >>> verdict_of(True, 1), verdict_of(False, 4), verdict_of(False, 1), verdict_of(False, 3)
+    ('like', 'like', 'dislike', '')
+    """
+    if starred or stars >= LIKED:
+        return "like"
+    return "dislike" if 0 < stars <= DISLIKED else ""
+
+
+def time_of(value: object) -> float | None:
+    """Return seconds since 1970 of a number or a text; None if it is no time of a log.
+
+    Examples
+    --------
+    >>> time_of("2024-03-01T12:00:00Z"), time_of(1709294400), time_of("never")
+    (1709294400.0, 1709294400.0, None)
+    """
+    try:
+        return moment_of(value)
+    except UnusableRowError:
+        return None
+
+
+class Player(ABC):
+    """One account of a music server or player.
+
+    Parameters
+    ----------
+    account : Account
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    @abstractmethod
+    def songs(self) -> Iterator[PlayerSong]:
+        """Yield all songs of the server, and what the account did with them."""
+
+    @abstractmethod
+    def lists(self) -> list[PlayerList]:
+        """Return the playlists of the account."""
+
+    @abstractmethod
+    def songs_of(self, list_id: str) -> tuple[str, ...]:
+        """Return the ids of a playlist's songs, in order."""
+
+    @abstractmethod
+    def create(self, name: str, songs: Sequence[str]) -> None:
+        """Add a playlist; `lists` has it afterwards."""
+
+    @abstractmethod
+    def replace(self, list_id: str, songs: Sequence[str]) -> None:
+        """Exchange all songs of a playlist, in one step."""
+
+    @abstractmethod
+    def remove(self, list_id: str) -> None:
+        """Remove a playlist."""
+
+    def close(self) -> None:  # noqa: B027 - not every player holds a connection
+        """End the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_player(player: Player) -> tuple[str, ...]:
+    """Check a player against the contract, on a server with at least three songs.
+
+    A list with the name `CHECK` is made, changed and removed; nothing else on the server changes.
+
+    Returns
+    -------
+    broken : tuple of str
+        One sentence for each violated rule; empty if there is none.
+
+    Raises
+    ------
+    PlayerError
+        If the server fails, or has fewer than three songs.
+    """
+    broken: list[str] = []
+    found = [one.song.id for one in player.songs()]
+    if len(found) < 3:
+        raise PlayerError("the checks of a player need a server with at least three songs")
+    before = {one: player.songs_of(one.id) for one in player.lists()}
+    _expect(broken, all(found) and len(set(found)) == len(found), "each song has one id")
+    again = sorted(one.song.id for one in player.songs())
+    _expect(broken, again == sorted(found), "ids stay the same")
+    first, second = [*found[:3], found[0]], found[2:0:-1]
+    player.create(CHECK, first)
+    made = [one for one in player.lists() if one not in before]
+    _expect(broken, [one.name for one in made] == [CHECK], "create adds one list of that name")
+    for one in made:
+        _check_list(player, one.id, first, second, broken)
+        player.remove(one.id)
+    after = {one: player.songs_of(one.id) for one in player.lists()}
+    _expect(broken, after == before, "the other lists stay as they are, and remove removes")
+    _expect(broken, _refuses(player), "a list of an unknown id cannot be read")
+    return tuple(broken)
+
+
+def _check_list(
+    player: Player, list_id: str, first: list[str], second: list[str], broken: list[str]
+) -> None:
+    _expect(broken, player.songs_of(list_id) == tuple(first), "a list keeps order and repeats")
+    player.replace(list_id, second)
+    _expect(broken, player.songs_of(list_id) == tuple(second), "replace exchanges all songs")
+    _expect(broken, list_id in {one.id for one in player.lists()}, "replace keeps the id")
+    refused = False
+    try:
+        player.replace(list_id, [first[0], "no-such-song"])
+    except PlayerError:
+        refused = True
+    _expect(broken, refused, "an unknown song is a PlayerError")
+    kept = player.songs_of(list_id) == tuple(second)
+    _expect(broken, kept, "a refused replace leaves the list as it was")
+
+
+def _refuses(player: Player) -> bool:
+    with suppress(PlayerError):
+        player.songs_of("no-such-list")
+        return False
+    return True
+
+
+def _expect(broken: list[str], holds: bool, rule: str) -> None:
+    if not holds:
+        broken.append(f"it does not hold that {rule}")

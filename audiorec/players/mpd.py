@@ -1,0 +1,233 @@
+"""MPD, the Music Player Daemon: its protocol, stored playlists and stickers.
+
+MPD has no users and keeps no history. Clients such as myMPD note plays, skips and likes as stickers
+of songs; these are read where MPD has a ``sticker_file``. An address is ``mpd://host:6600``, or
+``mpd:///path/of/a/socket``.
+
+A list is replaced in one step: the new songs are written under another name, then the old list goes
+and the new one takes its name, in one list of commands, which MPD runs after all of it has arrived.
+"""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from audiorec.errors import InputError, LostPlayerError, PlayerError
+from audiorec.files.visible import visible
+from audiorec.listening.imports.rows import SongRef, number, text
+from audiorec.players.contract import Account, Player, PlayerList, PlayerSong, time_of, verdict_of
+
+PORT = 6600
+WAIT_S, ANSWER_S = 30.0, 120.0  # longest silence, longest time of an answer
+IDLE_S = 20.0  # MPD ends a connection that says nothing for a minute
+PIECE_BYTES = 1 << 16
+PAGE = 1000  # songs of one answer; MPD ends a connection whose answers grow too large
+MOST_LINES = 1 << 20  # of one answer
+LONGEST_LINE = 1 << 16  # bytes
+NEW = " (new)"  # behind the name of a list that is being written
+STICKERS = ("playCount", "lastPlayed", "skipCount", "lastSkipped", "like", "rating")
+LOVED, HATED, OF_TEN = 2, 0, 2  # values of ``like``; ``rating`` goes to ten
+
+
+class Mpd(Player):
+    """One MPD; see `Player`."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        parts = urlsplit(account.url)
+        try:
+            self._place: Any = (
+                parts.path if not parts.netloc else (parts.hostname, parts.port or PORT)
+            )
+        except ValueError as error:
+            raise InputError(f"{visible(account.url)!r}: {error}") from error
+        if parts.scheme != "mpd" or not all([self._place, "@" not in parts.netloc]):
+            raise InputError(
+                f"{visible(account.url)!r} is not like mpd://host:{PORT} or mpd:///socket"
+            )
+        self._line: Any = None
+        self._waiting: deque[bytes] = deque()
+        self._rest, self._used, self._ends = b"", 0.0, 0.0
+
+    def songs(self) -> Iterator[PlayerSong]:
+        """Yield all songs, page by page, with their stickers."""
+        stickers = {name: self._stickers(name) for name in STICKERS}
+        start = 0
+        while True:
+            window = f"{start}:{start + PAGE}"
+            rows = _songs(self._ask(f"find \"(base '')\" window {window}"))
+            for row in rows:
+                yield _song(row, {name: found.get(row["file"]) for name, found in stickers.items()})
+            if len(rows) < PAGE:
+                return
+            start += PAGE
+
+    def lists(self) -> list[PlayerList]:
+        """Return the stored playlists; their names are their ids."""
+        names = [name for key, name in self._ask("listplaylists") if key == "playlist"]
+        return [PlayerList(name, name) for name in names if not name.endswith(NEW)]
+
+    def songs_of(self, list_id: str) -> tuple[str, ...]:
+        """Return the paths of a playlist's songs."""
+        found = self._ask(f"listplaylist {_quoted(list_id)}")
+        return tuple(path for key, path in found if key == "file")
+
+    def create(self, name: str, songs: Sequence[str]) -> None:
+        """Add a playlist."""
+        if name in {one.name for one in self.lists()}:
+            raise PlayerError(f"{self.account.url}: has a list {visible(name)!r} already")
+        self._written(name, songs, [])
+
+    def replace(self, list_id: str, songs: Sequence[str]) -> None:
+        """Exchange all songs of a playlist in one step."""
+        self._written(list_id, songs, [f"rm {_quoted(list_id)}"])
+
+    def remove(self, list_id: str) -> None:
+        """Remove a playlist."""
+        self._ask(f"rm {_quoted(list_id)}")
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _written(self, name: str, songs: Sequence[str], first: Sequence[str]) -> None:
+        new = _quoted(f"{name}{NEW}")
+        with suppress(_AckError):  # left by a run that was killed
+            self._ask(f"rm {new}")
+        if not songs:
+            raise PlayerError(f"{self.account.url}: a list without songs cannot be stored")
+        try:
+            self._all([f"playlistadd {new} {_quoted(path)}" for path in songs])
+        except PlayerError:
+            with suppress(PlayerError):
+                self._ask(f"rm {new}")
+            raise
+        self._all([*first, f"rename {new} {_quoted(name)}"])
+
+    def _stickers(self, name: str) -> Mapping[str, str]:
+        """Return the value of a sticker by song; nothing where MPD stores none."""
+        try:
+            found = self._ask(f'sticker find song "" {name}')
+        except _AckError:
+            return {}
+        songs = [value for key, value in found if key == "file"]
+        values = [value.partition("=")[2] for key, value in found if key == "sticker"]
+        return dict(zip(songs, values, strict=False))
+
+    def _all(self, commands: Sequence[str]) -> None:
+        self._ask("\n".join(["command_list_begin", *commands, "command_list_end"]))
+
+    def _ask(self, command: str) -> list[tuple[str, str]]:
+        """Send a command, or a list of them, and return the lines of the answer."""
+        try:
+            if self._line is None or time.monotonic() - self._used > IDLE_S:
+                self._connect()
+            self._send(command)
+            return self._answer()
+        except _AckError:
+            raise
+        except PlayerError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            raise LostPlayerError(f"{self.account.url}: no answer: {error}") from error
+
+    def _connect(self) -> None:
+        self.close()
+        if isinstance(self._place, str):
+            self._line = socket.socket(socket.AF_UNIX)
+            self._line.settimeout(WAIT_S)
+            self._line.connect(self._place)
+        else:
+            self._line = socket.create_connection(self._place, WAIT_S)
+        self._waiting, self._rest, self._ends = deque(), b"", time.monotonic() + ANSWER_S
+        if not self._next().startswith("OK MPD "):
+            raise PlayerError(f"{self.account.url}: is not an MPD")
+        if self.account.secret:
+            self._send(f"password {_quoted(self.account.secret)}")
+            try:
+                self._answer()
+            except _AckError as error:
+                raise PlayerError(f"{self.account.url}: does not accept the password") from error
+
+    def _send(self, command: str) -> None:
+        self._ends = time.monotonic() + ANSWER_S
+        self._line.sendall(f"{command}\n".encode("utf-8", "surrogateescape"))
+
+    def _answer(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        while (line := self._next()) != "OK":
+            if line.startswith("ACK "):
+                raise _AckError(f"{self.account.url}: {visible(line[4:204])}")
+            key, _, value = line.partition(": ")
+            found.append((key, value))
+            if len(found) > MOST_LINES:
+                raise PlayerError(f"{self.account.url}: an answer has over {MOST_LINES} lines")
+        self._used = time.monotonic()
+        return found
+
+    def _next(self) -> str:
+        """Return the next line, within the time of an answer."""
+        while not self._waiting:
+            piece = self._line.recv(PIECE_BYTES)
+            if not piece:
+                raise ConnectionError("the connection ended")
+            if time.monotonic() > self._ends:
+                raise TimeoutError(f"an answer took over {ANSWER_S:g} s")
+            if len(self._rest) > LONGEST_LINE:
+                raise PlayerError(f"{self.account.url}: a line has over {LONGEST_LINE} bytes")
+            *lines, self._rest = (self._rest + piece).split(b"\n")
+            self._waiting.extend(lines)
+        return str(self._waiting.popleft().decode("utf-8", "surrogateescape"))
+
+
+class _AckError(PlayerError):
+    """MPD refuses a command; the connection stays usable."""
+
+
+def _quoted(value: str) -> str:
+    if "\n" in value:
+        raise PlayerError(f"{visible(value)!r} has a line break, which MPD cannot take")
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _songs(lines: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return the songs of an answer; the first value of each tag counts."""
+    found: list[dict[str, str]] = []
+    for key, value in lines:
+        if key == "file":
+            found.append({})
+        if found:
+            found[-1].setdefault(key, value)
+    return found
+
+
+def _song(row: Mapping[str, str], stickers: Mapping[str, str | None]) -> PlayerSong:
+    like, stars = number(stickers["like"]), (number(stickers["rating"]) or 0) / OF_TEN
+    return PlayerSong(
+        song=SongRef(
+            id=row["file"],
+            mbid=text(row.get("MUSICBRAINZ_TRACKID")).lower(),
+            path=text(row["file"]),
+            artist=text(row.get("Artist")),
+            title=text(row.get("Title")),
+            album=text(row.get("Album")),
+            duration_s=max(number(row.get("duration")) or 0.0, 0.0),
+        ),
+        plays=_count(stickers["playCount"]),
+        skips=_count(stickers["skipCount"]),
+        played_s=time_of(stickers["lastPlayed"]),
+        skipped_s=time_of(stickers["lastSkipped"]),
+        verdict="dislike" if like == HATED else verdict_of(like == LOVED, stars),
+    )
+
+
+def _count(value: object) -> int:
+    return max(int(number(value) or 0), 0)

@@ -1,0 +1,258 @@
+"""Keep lists of our own on a server: made, replaced in place, removed; and all of it undone.
+
+    wanted lists, a `Player`, a `ListLedger` ──push──▶ `ListChange`s
+
+A list is ours if its name has our mark, the ledger in the user's data folder has its id, and its
+songs are those that we wrote last. Whoever renames or edits a list on the server makes it theirs:
+it is never changed again. The ledger is written before and after each change, with the songs of
+both, so that a run after a kill knows its lists again. The server itself exchanges the songs of a
+list in one step.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from audiorec.errors import DamagedFileError, StoreError
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import RunFolder, own_data_folder, read_own, replaced, write_errors
+from audiorec.files.user_files import from_table
+from audiorec.players.contract import Player, PlayerList
+from audiorec.players.settings import MARK
+
+SCHEMA = "audiorec/player-lists/1"
+NO_FILES = "(?!)"  # what the folder of a lock may hold beside it
+LARGEST = 64 << 20  # bytes of a ledger
+Action = Literal["created", "replaced", "removed", "unchanged", "left alone"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListChange:
+    """What became of a list on a server."""
+
+    name: str
+    action: Action
+    songs: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnList:
+    """What we know of a list of ours.
+
+    Attributes
+    ----------
+    id : str
+        On the server; empty while it is being made.
+    songs : tuple of str
+        As they were written last.
+    coming : tuple of str or None
+        The songs of a change that has begun; None if none has.
+    before : tuple of str or None
+        The songs before the last change, empty if there was no list; None if it was undone.
+    """
+
+    id: str = ""
+    songs: tuple[str, ...] = ()
+    coming: tuple[str, ...] | None = None
+    before: tuple[str, ...] | None = None
+
+
+class ListLedger:
+    """The lists that we made with one account of a server.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is damaged: then no list of the server is known as ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lists: dict[str, OwnList] = {}
+        try:
+            content = unsealed(parse_json(read_own(self.path, LARGEST), max_bytes=LARGEST))
+            if content.get("schema") != SCHEMA:
+                raise ValueError("of another version")
+            for name, entry in content["lists"].items():
+                self.lists[name] = from_table(OwnList, entry, name)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, AttributeError, StoreError) as error:
+            raise DamagedFileError(
+                f"{self.path}: cannot be read: {error}; remove it: the lists on the server then "
+                "count as made by others"
+            ) from error
+
+    def keep(self, name: str, entry: OwnList | None) -> None:
+        """Set or drop the entry of a list, on disk as well."""
+        self.lists = {key: one for key, one in self.lists.items() if key != name}
+        if entry is not None:
+            self.lists[name] = entry
+        lists = {key: _plain(one) for key, one in sorted(self.lists.items())}
+        with write_errors(self.path):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with replaced(self.path) as temporary:
+                text = json.dumps(sealed({"schema": SCHEMA, "lists": lists}), indent=1)
+                temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+@contextmanager
+def ledger_of(url: str, user: str, *, looks: bool = False) -> Iterator[ListLedger]:
+    """Yield the ledger of an account; unless it is only looked at, no other sync changes it.
+
+    It is in the user's data folder, under a hash of `url` and `user`. Raises `BusyStoreError` if
+    another sync holds it.
+    """
+    name = hashlib.sha256(f"{url}\n{user}".encode()).hexdigest()[:24]
+    path = own_data_folder() / "players" / f"{name}.json"
+    lock = None if looks else RunFolder(path, NO_FILES)
+    try:
+        yield ListLedger(path)
+    finally:
+        if lock is not None:
+            lock.release(remove=True)
+
+
+def _plain(entry: OwnList) -> dict[str, Any]:
+    content = {key: value for key, value in asdict(entry).items() if value is not None}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
+
+
+class _OwnLists:
+    """The lists of one account, with the ledger; changes nothing if it only looks."""
+
+    def __init__(
+        self, player: Player, ledger: ListLedger, there: Collection[str], *, looks: bool
+    ) -> None:
+        self.player, self.ledger, self.there, self.looks = player, ledger, there, looks
+        self.now = {one.id: one for one in player.lists()}
+
+    def ours(self, name: str) -> tuple[PlayerList | None, tuple[str, ...], str]:
+        """Return our list of a name and its songs; or None and why one cannot be made."""
+        entry = self.ledger.lists.get(name)
+        marked = [one for one in self.now.values() if one.name == f"{name}{MARK}"]
+        if entry is None:
+            return None, (), "a list of this name was not made from here" if marked else ""
+        for one in marked:
+            if entry.id in ("", one.id):
+                songs = self.player.songs_of(one.id)
+                expected = [entry.coming] if not entry.id else [entry.songs, entry.coming]
+                if any(songs == self._left(e) for e in expected if e is not None):
+                    return one, songs, ""
+        edited = "it was edited on the server and is no longer ours; rename it there"
+        return None, (), edited if marked else ""
+
+    def _left(self, songs: Sequence[str]) -> tuple[str, ...]:
+        """Return the songs that the server still has: those that left it left its lists as well."""
+        return tuple(song for song in songs if song in self.there)
+
+    def put(self, name: str, songs: tuple[str, ...], *, undoing: bool = False) -> ListChange:
+        """Make a list what it is to be; no songs remove it."""
+        ours, had, why = self.ours(name)
+        if why:
+            return ListChange(name=name, action="left alone", songs=0, why=why)
+        action: Action = "created" if ours is None else "replaced" if songs else "removed"
+        if ours is None and not songs:
+            if undoing or self.ledger.lists[name].songs:  # somebody else removed it
+                self._keep(name, None)
+            return ListChange(name=name, action="unchanged", songs=0)
+        if ours is not None and had == songs:
+            entry = self.ledger.lists[name]
+            settled = replace(entry, id=ours.id, songs=songs, coming=None)
+            if undoing:
+                settled = replace(settled, before=None)
+            if settled != entry:  # a run that was killed had done it
+                self._keep(name, settled)
+            return ListChange(name=name, action="unchanged", songs=len(songs))
+        if not self.looks:
+            self._change(name, ours, had, songs, undoing=undoing)
+        return ListChange(name=name, action=action, songs=len(songs))
+
+    def _change(
+        self,
+        name: str,
+        ours: PlayerList | None,
+        had: tuple[str, ...],
+        songs: tuple[str, ...],
+        *,
+        undoing: bool,
+    ) -> None:
+        before = None if undoing else had
+        list_id = "" if ours is None else ours.id
+        self._keep(name, OwnList(id=list_id, songs=had, coming=songs, before=before))
+        if ours is None:
+            self.player.create(f"{name}{MARK}", songs)
+            new = [one for one in self.player.lists() if one.id not in self.now]
+            self.now.update((one.id, one) for one in new)
+            list_id = next((one.id for one in new if one.name == f"{name}{MARK}"), "")
+        elif songs:
+            self.player.replace(ours.id, songs)
+        else:
+            self.player.remove(ours.id)
+            del self.now[ours.id]
+        if not list_id:  # the server does not show it yet: the next run finds it
+            return
+        gone = not songs and undoing
+        entry = OwnList(id=list_id if songs else "", songs=songs, before=before)
+        self._keep(name, None if gone else entry)
+
+    def _keep(self, name: str, entry: OwnList | None) -> None:
+        if not self.looks and self.ledger.lists.get(name) != entry:
+            self.ledger.keep(name, entry)
+
+
+def push(
+    player: Player,
+    ledger: ListLedger,
+    wanted: dict[str, tuple[str, ...]],
+    *,
+    configured: Collection[str],
+    there: Collection[str],
+    dry_run: bool = False,
+) -> Iterator[ListChange]:
+    """Make the lists of an account what they are to be; yield what was done, list by list.
+
+    Parameters
+    ----------
+    player : Player
+    ledger : ListLedger
+    wanted : dict of str to tuple of str
+        The server's ids of the songs of each list, by its name without the mark.
+    configured : collection of str
+        The lists of the settings; those of ours that are not among them are removed.
+    there : collection of str
+        The ids of all songs of the server.
+    dry_run : bool
+        Change nothing, on the server or in the ledger.
+    """
+    lists = _OwnLists(player, ledger, there, looks=dry_run)
+    for name, songs in wanted.items():
+        if songs:
+            yield lists.put(name, songs)
+        else:
+            why = "it would have no songs yet"
+            yield ListChange(name=name, action="left alone", songs=0, why=why)
+    for name in sorted(set(ledger.lists) - set(configured)):
+        change = lists.put(name, ())
+        if change.action != "unchanged":
+            yield change
+
+
+def undo(
+    player: Player, ledger: ListLedger, *, there: Collection[str], dry_run: bool = False
+) -> Iterator[ListChange]:
+    """Give each list of ours the songs that it had before its last change; yield what was done."""
+    lists = _OwnLists(player, ledger, there, looks=dry_run)
+    for name, entry in sorted(ledger.lists.items()):
+        if entry.before is not None:
+            songs = tuple(song for song in entry.before if song in there)
+            yield lists.put(name, songs, undoing=True)

@@ -1,0 +1,328 @@
+"""Servers, accounts and lists, as written in the user's own settings.
+
+::
+
+    [players.home]                        # audiorec sync home
+    kind = "subsonic"
+    url = "https://music.example.org"
+    members = [{ user = "ana", secret = "env:ANA" }, { user = "ben", secret = "file:~/.ben" }]
+    [players.home.lists.Tonight]
+    recommend = "daily"                   # the other keys are options of `audiorec recommend`
+
+Only the user's own file and one named on the command line are read: a file that lies in a folder
+never opens the network. A secret stands in none of them, only where it is.
+"""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError, MissingFileError
+from audiorec.files.own_settings import SettingsOwner, layers
+from audiorec.files.user_files import as_field_type, from_table, read_settings
+from audiorec.options import options_of
+from audiorec.players.contract import PLAYERS, Account
+from audiorec.recall.serving.one_user.answers import RecommendQuestion
+from audiorec.search.questions import Choice, FindQuestion, PlaylistQuestion, SimilarQuestion
+
+TABLE = "players"
+MARK = " (audiorec)"  # behind the name of each list on a server
+MOST_SECRET = 4096  # bytes
+OTHERS = 0o077  # who else may read a file
+# What a list's table names first, and the field of the question that it fills.
+QUESTIONS: Mapping[str, tuple[type, str]] = {
+    "recommend": (RecommendQuestion, "entry"),
+    "playlist": (PlaylistQuestion, "seeds"),
+    "similar": (SimilarQuestion, "seeds"),
+    "find": (FindQuestion, "text"),
+}
+FILE = "file"  # a list from a playlist file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMember:
+    """An account of a server, and whose it is.
+
+    Attributes
+    ----------
+    user : str
+        The name to sign in with; empty for servers without users.
+    secret : str
+        Where the password is: ``env:NAME``, ``file:PATH`` or ``keyring:SERVICE``.
+    name : str
+        The user id in the log; by default `user`, or the name of the server.
+    sign_in : str
+        How to sign in, see the kind of player.
+    """
+
+    user: str = ""
+    secret: str = ""
+    name: str = ""
+    sign_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRecipe:
+    """A list to keep on a server.
+
+    Attributes
+    ----------
+    name : str
+    question : RecommendQuestion, PlaylistQuestion, SimilarQuestion, FindQuestion or None
+        What makes it; None for a playlist file.
+    sentence : str
+        Of a playlist: the songs that it describes best become seeds as well.
+    file : Path or None
+        A playlist file, such as `audiorec playlists` writes.
+    members : tuple of str
+        Who gets it, by name; empty for everybody.
+    """
+
+    name: str
+    question: Any = None
+    sentence: str = ""
+    file: Path | None = None
+    members: tuple[str, ...] = ()
+
+
+RADIO = (
+    ListRecipe(name="Tonight", question=RecommendQuestion()),
+    ListRecipe(name="Radio", question=RecommendQuestion(entry="radio")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A music server or player.
+
+    Attributes
+    ----------
+    name : str
+        The name in the settings; the `entry` of its plays in the log.
+    kind : str
+        A name of `PLAYERS`, or ``module:Class``.
+    url : str
+    members : tuple of ServerMember
+    lists : tuple of ListRecipe
+    models : Path or None
+        A folder of trained models, for lists that `recommend` makes.
+    """
+
+    name: str
+    kind: str
+    url: str
+    members: tuple[ServerMember, ...] = field(default=(ServerMember(),))
+    lists: tuple[ListRecipe, ...] = RADIO
+    models: Path | None = None
+
+    def player(self, member: ServerMember) -> Any:
+        """Return the player of a member's account; nothing is connected yet.
+
+        Raises `InputError` if there is no such kind, or the secret cannot be read.
+        """
+        try:
+            account = Account(
+                url=self.url,
+                user=member.user,
+                secret=read_secret(member.secret, member.user),
+                sign_in=member.sign_in,
+            )
+            return PLAYERS.named(self.kind)(account)
+        except InputError as error:
+            raise InputError(f"[{TABLE}.{self.name}]: {error}") from error
+
+    def called(self, member: ServerMember) -> str:
+        """Return a member's user id in the log."""
+        return member.name or member.user or self.name
+
+
+def read_servers(names: Sequence[str], config: Path | None = None) -> list[Server]:
+    """Return servers by name, from the user's own settings or from another file.
+
+    Raises
+    ------
+    InputError
+        If a server is not there, or its table is wrong.
+    """
+    where, tables = _tables(config)
+    found = []
+    for name in names:
+        if not isinstance(tables.get(name), Mapping):
+            there = ", ".join(sorted(tables)) or "none"
+            raise InputError(
+                f"{where}: has no table [{TABLE}.{name}]; servers there: {there}; docs/players.md "
+                "shows how to add one"
+            )
+        found.append(_server(name, tables[name], f"{where}: [{TABLE}.{name}]"))
+    return found
+
+
+def server_names() -> list[str]:
+    """Return the servers of the user's own settings."""
+    return sorted(_tables(None)[1])
+
+
+def _tables(config: Path | None) -> tuple[str, Mapping[str, Any]]:
+    if config is not None:
+        return str(config), read_settings(config, TABLE)
+    for layer in layers()[0]:
+        if layer.whose is SettingsOwner.USER:
+            found = layer.content.get(TABLE, {})
+            return str(layer.path), found if isinstance(found, Mapping) else {}
+    return "your own settings", {}
+
+
+def _server(name: str, content: Mapping[str, Any], where: str) -> Server:
+    given = dict(content)
+    lists, members = given.pop("lists", None), given.pop("members", None)
+    made: dict[str, Any] = {}
+    if lists is not None:
+        if not isinstance(lists, Mapping):
+            raise InputError(f"{where}: lists must be tables, such as [{TABLE}.{name}.lists.Jazz]")
+        made["lists"] = tuple(_recipe(n, one, f"{where}: {n}") for n, one in lists.items())
+    if members is not None:
+        if not isinstance(members, list) or not members:
+            raise InputError(f"{where}: members must be a list of tables")
+        made["members"] = tuple(from_table(ServerMember, _table(m, where), where) for m in members)
+    if missing := {"kind", "url"} - set(given):
+        raise InputError(f"{where}: lacks {' and '.join(sorted(missing))}")
+    try:
+        plain = {key: as_field_type(Server, key, value) for key, value in given.items()}
+        server = Server(**{**made, **plain, "name": name})
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    called = [server.called(member) for member in server.members]
+    if len(set(called)) < len(called):
+        raise InputError(f"{where}: two members have one name; give each a name of its own")
+    for recipe in server.lists:
+        if unknown := set(recipe.members) - set(called):
+            raise InputError(f"{where}: {recipe.name}: there is no member {min(unknown)!r}")
+    return server
+
+
+def _table(content: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise InputError(f"{where}: expected a table, got {content!r}")
+    return content
+
+
+def _recipe(name: str, content: object, where: str) -> ListRecipe:
+    given = {key.replace("-", "_"): value for key, value in _table(content, where).items()}
+    if not name.strip() or any(c in "/\\\0\r\n" for c in name):
+        raise InputError(f"{where}: a name of a list has no line break, / or \\")
+    made: dict[str, Any] = {"name": name}
+    try:
+        if "members" in given:
+            made["members"] = as_field_type(ListRecipe, "members", given.pop("members"))
+        if "playlist" in given and "find" in given:
+            made["sentence"] = as_field_type(ListRecipe, "sentence", given.pop("find"))
+        kinds = [kind for kind in (*QUESTIONS, FILE) if kind in given]
+        if len(kinds) != 1:
+            raise InputError(f"give one of {', '.join((*QUESTIONS, FILE))}")
+        if kinds == [FILE]:
+            made["file"] = Path(as_field_type(ListRecipe, "file", given.pop(FILE))).expanduser()
+            if given:
+                raise InputError(f"a file has no {min(given)}")
+            return ListRecipe(**made)
+        kind, first = QUESTIONS[kinds[0]]
+        return ListRecipe(**made, question=_question(kind, {first: given.pop(kinds[0]), **given}))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _question(kind: type, given: Mapping[str, Any]) -> Any:
+    """Return a question from the options of its command; those of its choice among them."""
+    of_kind, of_choice = _fields(kind), _fields(Choice)
+    made: dict[str, Any] = {}
+    choice: dict[str, Any] = {}
+    for key, value in given.items():
+        if key in of_kind:
+            made[of_kind[key]] = _value(kind, of_kind[key], value)
+        elif key in of_choice and "choice" in {f.name for f in fields(kind)}:
+            choice[of_choice[key]] = _value(Choice, of_choice[key], value)
+        else:
+            names = sorted({*of_kind, *(of_choice if "choice" in of_kind.values() else ())})
+            raise InputError(f"unknown key {key!r}; there are: {', '.join(names)}")
+    if choice:
+        made["choice"] = Choice(**{"per_artist": kind().choice.per_artist, **choice})
+    return kind(**made)
+
+
+def _fields(kind: type) -> dict[str, str]:
+    """Return the fields of a question by the names of their options, as keys of TOML."""
+    named = {"seeds": "seeds", "text": "text"} if kind is not Choice else {}
+    for name, option in options_of(kind).items():
+        long = next((n for n in option.names if n.startswith("--")), name)
+        named[long.removeprefix("--").replace("-", "_")] = name
+    return {key: name for key, name in named.items() if name in {f.name for f in fields(kind)}}
+
+
+def _value(kind: type, name: str, value: Any) -> Any:
+    """Convert a value; one text stands for a list of one."""
+    option = options_of(kind).get(name)
+    plural = name in ("seeds", "curve", "less_like", "exclude", "also")
+    if plural:
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise InputError(f"{name} must be texts, got {value!r}")
+        return tuple(value)
+    found = as_field_type(kind, name, value)
+    for bound, wrong in ((option and option.min, -1), (option and option.max, 1)):
+        if bound is not None and (found - bound) * wrong > 0:
+            raise InputError(f"{name} must be at {'least' if wrong < 0 else 'most'} {bound:g}")
+    return found
+
+
+def read_secret(place: str, user: str) -> str:
+    """Return a secret from where it is kept; messages name the place alone.
+
+    Raises
+    ------
+    InputError
+        If there is none, or others can read its file.
+    """
+    if not place:
+        return ""
+    kind, _, name = place.partition(":")
+    if kind == "env" and name:
+        if found := os.environ.get(name):
+            return found
+        raise InputError(f"secret: the variable {name} is not set")
+    if kind == "file" and name:
+        return _of_file(Path(name).expanduser())
+    if kind == "keyring" and name:
+        return _of_keyring(name, user)
+    raise InputError('secret must be "env:NAME", "file:PATH" or "keyring:SERVICE", not the secret')
+
+
+def _of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise InputError(f"{path}: is not a file")
+            if os.name == "posix" and about.st_mode & OTHERS:
+                raise InputError(f"{path}: others can read it; run: chmod 600 {path}")
+            found = file.read(MOST_SECRET).decode().strip()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read") from error
+    if not found:
+        raise InputError(f"{path}: is empty")
+    return found
+
+
+def _of_keyring(service: str, user: str) -> str:
+    try:
+        keyring = import_module("keyring")
+    except ImportError as error:
+        raise InputError("secret: keyring is not installed; run: pip install keyring") from error
+    found = keyring.get_password(service, user)
+    if not found:
+        raise InputError(f"secret: the keyring has none for {service} and {user}")
+    return str(found)

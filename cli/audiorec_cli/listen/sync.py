@@ -1,0 +1,119 @@
+"""``audiorec sync SERVER``: pull what was played on a music server, and keep lists there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+
+from audiorec.options import argument, chooses, connects, writes
+from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
+from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
+from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.players.sync import ServerReport
+
+MOST_REASONS = 5  # printed
+
+
+def sync(
+    servers: Annotated[
+        list[str], argument(metavar="SERVER", help="Names of servers in your settings.")
+    ],
+    vectors: VectorsOption = None,
+    out: Annotated[
+        Path,
+        writes("--out", "-o", metavar="LOG", remote="refused", help="The log to continue."),
+    ] = Path("plays.parquet"),
+    config: Annotated[
+        Path | None,
+        connects(
+            "--config", "-c", metavar="TOML", help="Settings with a table [players], not your own."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, chooses("--dry-run", help="Ask the servers and say what would change, only.")
+    ] = False,
+    undo: Annotated[
+        bool, chooses("--undo", help="Give our lists the songs that they had before.")
+    ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
+) -> None:
+    """Pull plays and likes from music servers into a log, and keep lists there.
+
+    SERVER is a table [players.SERVER] of your own settings file (docs/players.md): an OpenSubsonic
+    server, MPD, or a player of your own. Songs are matched with the store; those that it does not
+    have are in plays.SERVER.unmatched.parquet, with the likeliest reason. Lists bear a mark,
+    "(audiorec)", and are replaced in place; what a person made or edited is never touched. Exits
+    with 3 if an account or a list failed.
+
+    Examples
+    --------
+    audiorec sync home --dry-run
+    audiorec sync home kitchen --vectors vecs.parquet --out plays.parquet
+    audiorec sync home --undo
+    """
+    from audiorec.players.settings import read_servers
+    from audiorec.players.sync import sync as run
+    from audiorec.players.sync import undo_sync
+
+    store = None if undo else open_vectors(vectors, empty=False)
+    found = read_servers(list(dict.fromkeys(servers)), config)
+    tell = (lambda _: None) if quiet else say
+    if store is None:
+        _print(undo_sync(found, dry_run=dry_run, say=tell), json=json)
+        return
+    if dry_run:
+        _print(run(found, store, out, dry_run=True, say=tell), json=json)
+        return
+    with job("sync", out, metrics_textfile) as done:
+        reports = run(found, store, out, say=tell)
+        _count(done, reports)
+        _print(reports, json=json)
+
+
+def _count(done: JobSummary, reports: "Sequence[ServerReport]") -> None:
+    for name in ("songs", "matched", "plays", "skips", "verdicts", "withdrawn"):
+        done.count(**{name: sum(getattr(one, name) for one in reports)})
+    changes = [c for one in reports for lists in one.lists.values() for c in lists]
+    done.count(lists=len(changes), failed=sum(len(one.failed) for one in reports))
+
+
+def _print(reports: "Sequence[ServerReport]", *, json: bool) -> None:
+    """Print what was done, and end with 3 if something failed."""
+    if json:
+        print_json({"schema": "audiorec/sync/1", "servers": [one.to_dict() for one in reports]})
+    else:
+        rows = [
+            (one.server, member, change.name, change.action, change.songs, change.why)
+            for one in reports
+            for member, lists in one.lists.items()
+            for change in lists
+        ]
+        print_table(("server", "member", "list", "what", "songs", "why"), rows, title="lists")
+    for one in reports:
+        _say(one)
+    if any(one.failed for one in reports):
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _say(one: "ServerReport") -> None:
+    if one.songs:
+        ways = ", ".join(f"{n:,} by {way}" for way, n in one.ways.most_common())
+        matched = f"{one.matched:,} of {counted(one.songs, 'song')} matched"
+        say(f"{one.server}: {matched}{f' ({ways})' if ways else ''}")
+        say(
+            f"{one.server}: new in the log: {counted(one.plays, 'play row')}, "
+            f"{counted(one.skips, 'skip row')}, {counted(one.verdicts, 'like or dislike')}; "
+            f"{one.withdrawn:,} taken back"
+        )
+    for reason, n in one.reasons.most_common(MOST_REASONS):
+        say(f"  {counted(n, 'song')} not matched: {reason}")
+    if one.unmatched is not None:
+        say(f"  all of them: {one.unmatched}")
+    for who, why in one.failed.items():
+        say(f"warning: {one.server}: {who}: {why}")

@@ -167,7 +167,8 @@ class HttpClient:
             to = visible(answer.headers.get("Location") or "somewhere else")
             self.close()
             raise PlayerError(f"{self.url}: sends us to {to}; if you trust it, make that the url")
-        content = self._body(answer)
+        with answer:  # once it is closed, the connection takes the next request
+            content = self._body(answer)
         if answer.will_close:
             self._connection.close()
         if answer.status in REFUSED:

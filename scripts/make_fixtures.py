@@ -1,8 +1,9 @@
-"""Make the clips of ``fixtures/audio``.
+"""Make the clips of ``fixtures/audio``, and the songs of ``fixtures/demo``.
 
     python scripts/make_fixtures.py signals
     python scripts/make_fixtures.py cuts --sources DIR
     python scripts/make_fixtures.py renders
+    python scripts/make_fixtures.py demo --sources DIR
 
 ``signals`` are computed here and need nothing but the package's own dependencies; the tests
 remake them and compare. ``cuts`` come from packages with a free licence, unpacked below
@@ -12,22 +13,27 @@ blanket. ``renders`` play the scores of `fixture_music`: they need ffmpeg, fluid
 fluid-soundfont-gm, festival with festvox-kallpc16k, and espeak-ng.
 
 Who made what, under which licence, and what audiorec should say of it stands in
-``fixtures/audio/README.md``. The same versions of the tools give the same bytes.
+``fixtures/audio/README.md``. ``demo`` cuts what ``fixtures/demo/songs.csv`` lists.
+The same versions of the tools give the same bytes.
 """
 
 import argparse
+import csv
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import av
 import fixture_music as music
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-OUT = Path(__file__).parents[1] / "fixtures" / "audio"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+SONGS = FIXTURES / "demo" / "songs.csv"
+SONG_S = 22.0  # seven segments
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 Samples = npt.NDArray[np.float64]
 
@@ -39,6 +45,7 @@ class Clip(NamedTuple):
     title: str
     artist: str
     encoding: str
+    more_tags: tuple[str, ...] = ()  # NAME=VALUE
 
 
 class Cut(NamedTuple):
@@ -307,6 +314,27 @@ def make_cuts(folder: Path, sources: Path) -> None:
             _encode(paths, folder, cut.clip, start_s=cut.start_s, seconds=cut.seconds)
 
 
+def make_demo(folder: Path, sources: Path) -> None:
+    """Cut the songs of the demonstration, each from a third of its piece on."""
+    with SONGS.open(encoding="utf-8", newline="") as file:
+        for song in csv.DictReader(file):
+            places = song["cut_from"].split(" + ")
+            paths = [next((sources / song["source"]).glob(place)) for place in places]
+            tags = (
+                f"license={song['licence']}",
+                *([f"genre={song['genre']}"] * bool(song["genre"])),
+            )
+            clip = Clip(song["file"], song["title"], song["artist"], f"{OPUS} 48k", tags)
+            start_s = max(0.0, min(_length_s(paths[0]) / 3, _length_s(paths[0]) - SONG_S))
+            _encode(paths, folder, clip, start_s=start_s, seconds=SONG_S)
+
+
+def _length_s(path: Path) -> float:
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        return float(file.duration / 1e6 if file.duration else stream.duration * stream.time_base)
+
+
 def make_renders(folder: Path) -> None:
     """Play, sing, speak, and encode."""
     for render in RENDERS:
@@ -338,7 +366,8 @@ def _encode(
     if len(paths) > 1:
         command += ["-filter_complex", f"amix=inputs={len(paths)}:normalize=0,alimiter=level=0"]
     command += ["-map_metadata", "-1", "-vn", "-bitexact", *clip.encoding.split()]
-    command += ["-metadata", f"title={clip.title}", "-metadata", f"artist={clip.artist}"]
+    for tag in (f"title={clip.title}", f"artist={clip.artist}", *clip.more_tags):
+        command += ["-metadata", tag]
     _run(*command, str(folder / clip.name))
 
 
@@ -356,17 +385,20 @@ def _run(*command: str) -> bytes:
 def main() -> None:
     """Read the command line and make one part of the clips."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("signals", "cuts", "renders"))
-    parser.add_argument("--sources", type=Path, help="folder of unpacked packages, for cuts")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("part", choices=("signals", "cuts", "renders", "demo"))
+    parser.add_argument("--sources", type=Path, help="folder of unpacked packages")
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    args.out = args.out or FIXTURES / ("demo" if args.part == "demo" else "audio")
     args.out.mkdir(parents=True, exist_ok=True)
     if args.part == "signals":
         make_signals(args.out)
     elif args.part == "renders":
         make_renders(args.out)
     elif args.sources is None:
-        parser.error("cuts need --sources")
+        parser.error(f"{args.part} needs --sources")
+    elif args.part == "demo":
+        make_demo(args.out, args.sources)
     else:
         make_cuts(args.out, args.sources)
 

@@ -324,7 +324,7 @@ def make_demo(folder: Path, sources: Path) -> None:
                 f"license={song['licence']}",
                 *([f"genre={song['genre']}"] * bool(song["genre"])),
             )
-            clip = Clip(song["file"], song["title"], song["artist"], f"{OPUS} 48k", tags)
+            clip = Clip(song["file"], song["title"], song["artist"], f"{OPUS} 45k", tags)
             start_s = max(0.0, min(_length_s(paths[0]) / 3, _length_s(paths[0]) - SONG_S))
             _encode(paths, folder, clip, start_s=start_s, seconds=SONG_S)
 

@@ -1,5 +1,6 @@
-"""The clips of ``fixtures/audio`` are what their README says, and can be made again."""
+"""The clips of ``fixtures/audio`` and ``fixtures/demo`` are what is said of them."""
 
+import csv
 import importlib
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+from tinytag import TinyTag
 
 from audiorec.audio.decode import waveform
 from audiorec.audio.tags import read_tags
@@ -188,3 +190,51 @@ def test_a_genre_that_is_clear_is_the_one_that_was_claimed():
     wrong = {n: words for n, words in clear.items() if claimed[n] not in (words, "none claimed")}
     assert wrong == {}
     assert not any(reading.styles for reading in found.values())
+
+
+DEMO = ROOT / "fixtures" / "demo"
+SONGS = list(csv.DictReader((DEMO / "songs.csv").read_text(encoding="utf-8").splitlines()))
+FREE = re.compile(r"public domain|CC0 1.0|CC BY(-SA)?( [34].0)?|MIT|EFF Open Audio License 1")
+
+
+def test_the_songs_of_the_demonstration_are_those_of_their_list():
+    in_folder = {path.name for path in DEMO.iterdir()} - {"README.md", "songs.csv"}
+    assert sorted(song["file"] for song in SONGS) == sorted(in_folder)
+    assert 24 <= len(SONGS) <= 40
+    assert sum(path.stat().st_size for path in DEMO.iterdir()) < MAX_BYTES
+
+
+@pytest.mark.parametrize("song", SONGS, ids=lambda song: song["file"])
+def test_a_song_of_the_demonstration_says_whose_it_is(song):
+    assert FREE.fullmatch(song["licence"])
+    assert song["source"]
+    tags = read_tags(DEMO / song["file"])
+    assert (tags.title, tags.artist) == (song["title"], song["artist"])
+    assert (TinyTag.get(DEMO / song["file"]).genre or "") == song["genre"]
+    assert song["genre"] in GENRES | {""}
+    assert bool(song["genre"]) <= bool(song["said_by"])
+    assert waveform(DEMO / song["file"])[1].status is Status.OK
+
+
+def test_what_the_heads_know_of_the_demonstration_is_told(monkeypatch):
+    """By the lists of the packages that they learnt from."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    packages = importlib.import_module("head_packages")
+    learnt = {corpus.folder for corpus in packages.MUSIC} | set(packages.SOUNDTRACKS)
+    told = {song["source"] for song in SONGS if "learnt: " in song["heads"]}
+    elsewhere = {"audiotsm-0.1.2", "libsoni-1.1.0"}  # of which genre learns
+    speech_and_holds = {"asterisk-core-sounds-en-g722", "asterisk-moh-opsound-g722"}  # as -wav
+    of_demo = {song["source"] for song in SONGS}
+    assert told == of_demo & learnt | elsewhere | speech_and_holds
+    readme = (DEMO / "README.md").read_text(encoding="utf-8")
+    assert f"{len(SONGS)} pieces" in readme
+    assert sum(not song["heads"] for song in SONGS) == 9
+    assert "nine pieces" in readme
+
+
+def test_no_figure_counts_the_demonstration():
+    drawn = {"make_fixtures.py", "pictures.py"}
+    for folder in ("scripts", "benchmarks", "examples"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert path.name in drawn or "fixtures/demo" not in text, path

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from audiorec.errors import AudiorecError
+from audiorec.files.visible import visible
 from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
 from audiorec_cli.shared.moved import moved
 from audiorec_cli.shared.pages import CommandGroup, command, group
@@ -18,7 +19,7 @@ from audiorec_cli.shared.streams import guard_streams, lost_output
 # Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
     "Library": (
-        *("start", "extract", "info", "classify", "retag"),
+        *("start", "demo", "extract", "info", "classify", "retag"),
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
@@ -33,11 +34,15 @@ PANELS = {
 }
 FOLDERS = dict(zip(PANELS, ("library", "listen", "recommend", "train"), strict=True))
 # What `audiorec --help` lists; `audiorec help all` lists the rest as well.
-FIRST = ("start", "find", "similar", "playlist", "duplicates", "classify", "browse", "doctor")
+FIRST = (
+    *("start", "demo", "find", "similar", "playlist"),
+    *("duplicates", "classify", "browse", "doctor"),
+)
 HELP_ALL = ["help", "all"]
 # Commands that work on local files alone, and what they do with them.
 HERE = {
     "start": "listens to a local folder",
+    "demo": "listens to a local folder",
     "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
     "retag": "writes to local songs",
     "browse": "shows a local library",
@@ -218,6 +223,8 @@ def main() -> None:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
+        told = visible(error.format_message())  # which repeats an argument: a name from a folder
+        error.format_message = lambda: told  # type: ignore[method-assign]
         error.show()
         code = error.exit_code
     except KeyboardInterrupt:

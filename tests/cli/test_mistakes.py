@@ -334,4 +334,4 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"doctor", "federated keys", "recall list"}
+    assert commands - tried == {"demo", "doctor", "federated keys", "recall list"}

@@ -124,6 +124,7 @@ CASES = {
         ("songs", "--id-from", "tag:isrc", "--dry-run"),
     ],
     "start": [(ABSENT,), ("songs", "--out", STORE), (f"songs/{LINES}",)],
+    "demo": [(LINES,)],
     "manifest": [("songs", "-o", f"m{ODD}.parquet"), ("songs", "-o", "m.csv", "--json")],
     "shards": [
         (ABSENT, "0/2", "-o", "p"),

@@ -23,6 +23,7 @@ PAGES = (
     "benchmarks/**/*.md",
     "fixtures/audio/README.md",
     "fixtures/codecs/README.md",
+    "fixtures/demo/README.md",
 )
 SOURCES = ("audiorec/**/*.py", "cli/**/*.py")
 FENCE = re.compile(r"^ *(```+|~~~+)([\w-]*)")

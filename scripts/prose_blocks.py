@@ -4,7 +4,7 @@ A block is one of commands if its language is ``sh``, ``bash`` or ``console``, o
 and a line of it begins with a command. A block runs in one of three ways:
 
 - it has ``>>>``: pytest runs it as a doctest,
-- it is in the README: `tests/test_readme.py`,
+- it is in the README or on the page that follows it: `tests/test_readme.py`,
 - it is on a page of `RUN`: `tests/test_blocks.py`.
 
 All others say why not, in a comment above the block, or once for a page on one of its first lines::
@@ -18,12 +18,8 @@ from typing import NamedTuple
 
 from prose import ROOT, fences, pages
 
-RUN = (
-    "docs/library.md",
-    "docs/owner.md",
-    "docs/plots.md",
-    "docs/start.md",
-)
+FIRST = ("README.md", "docs/start.md")
+RUN = ("docs/library.md", "docs/owner.md", "docs/plots.md")
 COMMAND = re.compile(r"^(\$ |audiorec |pip |pipx |uv |uvx |python |bash |docker |mpc |curl )")
 REASON = re.compile(r"<!-- not run: (\S.*?) -->")
 SHELLS = ("sh", "bash", "console")
@@ -61,7 +57,7 @@ def blocks_of(page: str, text: str) -> list[Block]:
         above = next((line for line in reversed(lines[: start - 1]) if line.strip()), "")
         match = REASON.search(above)
         reason = match[1] if match else whole
-        is_run = is_doctest or (is_shell and page in ("README.md", *RUN) and not reason)
+        is_run = is_doctest or (is_shell and page in (*FIRST, *RUN) and not reason)
         found.append(Block(page, start, language, body, reason, is_run))
     return found
 

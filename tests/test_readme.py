@@ -1,4 +1,4 @@
-"""Every block of the README, pasted line by line into a folder that has the clone's clips alone."""
+"""Every block of the README and of the first ten minutes, pasted into a folder with the songs."""
 
 import glob
 import os
@@ -14,12 +14,14 @@ from needs import needs
 ROOT = Path(__file__).parents[1]
 CLIPS = ROOT / "fixtures" / "audio"
 README = (ROOT / "README.md").read_text()
+PAGES = README + (ROOT / "docs" / "start.md").read_text()
 INSTALL = re.compile(r"^(pip|uv) ")  # what it installs is here already
 NEEDS = {
     "recall train youtube-dnn": "torch",
     "plot ": "matplotlib",
     "browse": "starlette",
     "start": "starlette",
+    "demo": "starlette",
 }  # a command, and what its extra brings
 # Fewer days and epochs than a person would wait for.
 BUDGET = {
@@ -29,6 +31,7 @@ BUDGET = {
     "extract": "--jobs 1 --quiet",
     "browse": "--no-open",
     "start": "--no-open --once --jobs 1",
+    "demo": "--no-open",
 }
 SAID = {  # by a command: what its reader is told
     "cold-start audience": [
@@ -36,7 +39,7 @@ SAID = {  # by a command: what its reader is told
         "lists: audience.parquet",
     ],
     "playlist": ["songs written to rise.m3u8"],
-    "store verify": ["good: 27 rows of demo/vecs.parquet"],
+    "store verify": ["good: 37 rows of demo/vecs.parquet"],
     "recommend": ["for sim-0000001"],
 }
 
@@ -45,18 +48,19 @@ def blocks():
     """Return the shell blocks by heading and place: those of a newcomer, not of a developer."""
     found, heading = {}, ""
     for title, block in re.findall(
-        r"^##+ ([^\n]+)$|^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+        r"^##+ ([^\n]+)$|^```sh\n(.*?)^```$", PAGES, re.MULTILINE | re.DOTALL
     ):
         heading = title or heading
-        if block and heading != "Tests":  # which runs the tests
+        if block and heading != "Tests and licences":  # which runs the tests
             found[f"{heading} {sum(key.startswith(heading) for key in found) + 1}"] = block
     return found
 
 
 BLOCKS = blocks()
-AUDIENCE = "3. Find an audience for new songs"
-# The store of the first block is there for all others, and these read what another has written.
-GOES_ON = {f"{AUDIENCE} 2": [f"{AUDIENCE} 1"], "4. Recommend 1": [f"{AUDIENCE} 1"]}
+STORE = "Quick start 2"
+AUDIENCE = "4. Find an audience for new songs"
+# The store of the quick start is there for all others, and these read what another has written.
+GOES_ON = {f"{AUDIENCE} 2": [f"{AUDIENCE} 1"], "5. Recommend 1": [f"{AUDIENCE} 1"]}
 
 
 def commands(block):
@@ -86,7 +90,7 @@ def pasted():
 def folder(tmp_path_factory):
     """A folder with the clone's clips, and nothing else."""
     home = tmp_path_factory.mktemp("newcomer")
-    for name in ("audio", "codecs"):
+    for name in ("audio", "codecs", "demo"):
         shutil.copytree(ROOT / "fixtures" / name, home / "fixtures" / name)
     (home / "Music").mkdir()
     shutil.copy(CLIPS / "classical-piano.flac", home / "Music")
@@ -95,17 +99,18 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def paste(folder, pasted, monkeypatch, capsys):
-    """Return what pastes a block, after the blocks that it goes on from."""
+    """Return what pastes a block, after those that it goes on from, and gives what it prints."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("AUDIOREC_DATA", str(folder / "data"))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
 
     def once(name):
-        for before in ("Quick start 1", *GOES_ON.get(name, [])):
+        for before in (STORE, *GOES_ON.get(name, [])):
             if before not in pasted and before != name:
                 once(before)
         pasted.add(name)
+        printed = []
         for words in commands(BLOCKS[name]):
             arguments = placed(words)
             line = " ".join(arguments)
@@ -121,6 +126,8 @@ def paste(folder, pasted, monkeypatch, capsys):
                 for text in texts
             ]
             assert [text for text in told if text not in err + out] == []
+            printed.append(out)
+        return printed
 
     return once
 
@@ -131,27 +138,35 @@ def test_a_block_works_when_pasted(name, paste, monkeypatch):
         if f"audiorec {command}" in BLOCKS[name]:
             needs(package)
     # Which would serve until somebody ends it: tests/web does that.
-    if re.search("audiorec (browse|start)", BLOCKS[name]):
+    if re.search("audiorec (browse|start|demo)", BLOCKS[name]):
         told = "http://127.0.0.1/"
         monkeypatch.setattr("audiorec.web.server.serve", lambda *_, ready, **__: ready(told))
     assert commands(BLOCKS[name])
     paste(name)
 
 
+def test_the_first_answers_are_what_is_printed(paste):
+    """The songs and their order; what a terminal makes of the table depends on its width."""
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    _, found, alike = paste(STORE)
+    assert re.findall(r"\S+\.opus(?=  )", shown) == re.findall(r"\S+\.opus", found + alike)
+
+
 def test_the_query_works_when_pasted(paste, folder):
     duckdb = needs("duckdb")
-    paste("Quick start 1")
+    paste(STORE)
     (query,) = re.findall(r"^```sql\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     rows = duckdb.sql(query).fetchall()
-    assert len(rows) == 24
+    assert len(rows) == 37
     assert {len(vector) for _, vector in rows} == {84}
 
 
 def test_every_block_is_run_or_is_none_of_commands():
     languages = re.findall(r"^```(\w*)$", README, re.MULTILINE)[::2]
-    assert set(languages) == {"sh", "python", "sql", ""}  # a doctest, a query, a drawing
-    assert languages.count("sql") == languages.count("") == 1
-    assert languages.count("sh") == len(BLOCKS) + 1
+    # A doctest, a query, answers, a drawing.
+    assert set(languages) == {"sh", "python", "sql", "text", ""}
+    assert all(languages.count(one) == 1 for one in ("sql", "text", ""))
+    assert PAGES.count("```sh\n") == len(BLOCKS) + 1
 
 
 def test_no_command_of_a_block_writes_where_a_reader_keeps_a_library():
@@ -161,6 +176,7 @@ def test_no_command_of_a_block_writes_where_a_reader_keeps_a_library():
         assert not re.search(r"(?<![\w/])vecs\.parquet", line), line
         reads_no_store = (
             "start ~/Music",  # which has a store of its own
+            "demo",
             "classify fixtures",
             "listening",
             "recall",

@@ -134,3 +134,10 @@ def test_a_library_that_grows_is_shown_while_nobody_touches_the_page(open_page, 
         replace(store)
         page.evaluate(LOOK)
         page.wait_for_selector(".changes")  # someone is at work there: it asks
+        # Another window shows it: here nothing could be asked any more, so this one follows.
+        assert ask(address, "/api/renew", body={})[0] == 200
+        page.click(ROWS)
+        page.wait_for_selector(".changes", state="detached")
+        until(page, "!document.querySelector('.song .failure')")
+        assert page.inner_text("#song-title")
+        page.close()  # before its server ends

@@ -19,7 +19,8 @@ export function watchLibrary() {
   for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
     addEventListener(name, () => { touched = performance.now(); }, { passive: true, capture: true });
   }
-  const look = async () => {
+  // isOld: another window has loaded the new one, so questions about this one have no answer any more.
+  const look = async (isOld = false) => {
     clearTimeout(timer);
     let growing = null;
     if (document.visibilityState === "visible" && page.get().library) {
@@ -28,15 +29,15 @@ export function watchLibrary() {
         ({ growing } = answer);
         page.set({ onDisk: answer.store, growing });
         const isNew = answer.store && answer.store !== page.get().library.about.edition;
-        if (answer.follows && isNew && performance.now() - touched > STILL) await showAnew().catch(() => null);
+        if (answer.follows && isNew && (isOld || performance.now() - touched > STILL)) await showAnew().catch(() => null);
       }
     }
     clearTimeout(timer);
-    timer = setTimeout(look, growing ? POLL_GROWING : POLL);
+    timer = setTimeout(() => look(), growing ? POLL_GROWING : POLL);
   };
   look();
-  document.addEventListener("visibilitychange", look);
-  addEventListener(OLD, look); // another window has already loaded the new one
+  document.addEventListener("visibilitychange", () => look());
+  addEventListener(OLD, () => look(true));
 }
 
 export function Changed() {

@@ -1,5 +1,7 @@
 """How quick the page is with many songs: to the first picture, while the map moves, to neighbours.
 
+The map is moved as it opens, and then by turns without and with names, a path and twelve lines.
+
     uv run --group full python benchmarks/page.py 20000 100000
 
 Makes stores of so many songs up (14 classes, artists and titles of usual lengths), starts
@@ -49,6 +51,13 @@ new Promise(done => {
   };
   requestAnimationFrame(step);
 })
+"""
+
+
+NAMES = """
+window.full = {...window.songMap.songs, near: [...Array(12).keys()], names: map =>
+  Array.from({length: 40}, (_, n) => [n % 8 * 0.25 - 0.9, Math.floor(n / 8) * 0.4 - 0.9])
+    .map(([x, y], group) => ({name: "a name of a region", x, y, group}))};
 """
 
 
@@ -153,6 +162,16 @@ def looked_at(address, pid, n, wait_s):
         began = time.perf_counter()
         page.wait_for_selector(".near li")
         near_s = time.perf_counter() - began
+        page.click("text=Add to list")
+        page.locator(ROWS).nth(9).click()
+        page.click("text=Add to list")
+        page.click("button:has-text('Your list')")
+        page.click("text=A path between two")
+        page.click("text=Make the list")
+        page.wait_for_selector(".listed li:nth-child(5)")
+        page.click("text=Show on the map")
+        page.wait_for_timeout(800)
+        plain, full = panned(page)
         page.fill("#find", "kalo")
         page.wait_for_timeout(800)
         heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
@@ -165,6 +184,9 @@ def looked_at(address, pid, n, wait_s):
             "pan_fps": round(pan["fps"], 1),
             "pan_draw_ms": round(pan["draw_ms"], 1),
             "near_s": round(near_s, 3),
+            "names": full[0]["names"],
+            "without_names_and_lines_fps": [round(one["fps"], 1) for one in plain],
+            "with_names_and_lines_fps": [round(one["fps"], 1) for one in full],
             "longest_task_at_start_ms": round(max(load_tasks, default=0)),
             "longest_task_later_ms": round(max(tasks, default=0)),
             "kilobytes": round(sum(sizes) / 1000),
@@ -172,6 +194,18 @@ def looked_at(address, pid, n, wait_s):
             "tab_heap_mb": round(heap, 1),
             "browser": browser.version,
         }
+
+
+def panned(page):
+    """Move a map with a path on it, by turns without and with names, a path and twelve lines."""
+    page.evaluate(NAMES)
+    found = []
+    for change in ("{...window.full, names: null, route: null, near: []}", "window.full") * 3:
+        page.evaluate(f"window.songMap.set({change})")
+        page.wait_for_timeout(400)
+        names = page.evaluate("window.songMap.names.length")
+        found.append({**page.evaluate(PAN), "names": names})
+    return found[::2], found[1::2]
 
 
 def main():

@@ -7,8 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_library import series, song
-from web_server import AUDIO, ROWS, choose, until, write_music
+from made_library import series, song, write_library
+from web_server import AUDIO, ROWS, SONGS, browsing, choose, until, write_music
+
+from audiorec.extraction.run import extract
+from audiorec.library.library import open_store
 
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
@@ -34,6 +37,15 @@ def library(tmp_path_factory):
     for name in ("vibes.flac", "vibes.ogg"):
         shutil.copy(AUDIO / "jazz-vibraphone-later.ogg", folder / "music" / name)
     return store
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """The address of twelve clips as the networks hear them, and the store."""
+    store = tmp_path_factory.mktemp("heard") / "vecs.parquet"
+    extract([AUDIO / one[0] for one in SONGS], out=store, jobs=1)
+    with browsing(store, "--root", AUDIO) as address:
+        yield address, store
 
 
 @pytest.fixture(params=SIZES)
@@ -271,3 +283,152 @@ def test_a_path_is_drawn_on_the_map_and_follows_the_list(page):
     assert drawn > 100
     page.click("text=Hide it")
     until(page, "window.songMap.songs.route === null")
+
+
+def to_song(page):
+    """Show the chosen song, which is one of three parts on a phone."""
+    tab = page.locator(".tabs >> text=Song")
+    if tab.is_visible():
+        tab.click()
+
+
+def playing_row(page):
+    return page.evaluate("import('/js/player.js').then(p => p.playing.get().row)")
+
+
+def wait_for_sound(page, after=0.1):
+    until(
+        page, f"import('/js/player.js').then(p => p.now() > {after} && !p.playing.get().isPaused)"
+    )
+
+
+def test_songs_like_this_one_say_why_and_play(page):
+    to_list(page)
+    choose(page, "Louder")
+    page.wait_for_selector(".near li")
+    first = page.locator(".near li").first
+    assert first.locator(".title").inner_text() == "Loud"
+    assert "both by Dread" in first.locator(".why").inner_text()
+    assert first.locator(".alike").inner_text().endswith("%")
+    first.locator("button[title^='Play']").click()
+    wait_for_sound(page)
+    assert page.inner_text(".player .title") == "Loud"
+    first.locator(".title").click()
+    until(page, "document.getElementById('song-title').innerText === 'Loud'")
+
+
+def test_listening_goes_on_while_one_looks_around(page):
+    to_list(page)
+    choose(page, "Prelude")
+    page.click(".song .main")
+    wait_for_sound(page)
+    row = playing_row(page)
+    for view in ("Your list", "Duplicates", "State", "Library"):
+        page.click(f".views >> text={view}")
+        page.wait_for_timeout(60)
+    assert playing_row(page) == row
+    wait_for_sound(page, 0.4)
+    page.locator(".seek input").fill("5")
+    wait_for_sound(page, 5)
+    page.click("button[title='Next song']")
+    until(page, f"import('/js/player.js').then(p => p.playing.get().row !== {row})")
+    wait_for_sound(page)
+    page.click(".transport .play")
+    until(page, "import('/js/player.js').then(p => p.playing.get().isPaused)")
+
+
+def test_scores_over_time_play_where_one_clicks(page):
+    to_list(page)
+    choose(page, "Prelude")
+    page.wait_for_selector(".strips")
+    labels = page.locator(".labels span bdi").all_inner_texts()
+    assert {"jazz", "metal", "pop"} <= set(labels)
+    area = page.locator(".scores .area")
+    box = area.bounding_box()
+    area.hover(position={"x": box["width"] / 2, "y": 90})
+    assert "%" in page.inner_text(".moment")
+    area.click(position={"x": box["width"] / 2, "y": 90})
+    wait_for_sound(page, 4)
+    until(page, "!document.querySelector('.playhead').hidden")
+
+
+def test_a_sentence_finds_songs_best_first(open_page, heard):
+    address, store = heard
+    for size in SIZES.values():
+        page = open_page(address, viewport=size)
+        page.click("text=By sound")
+        page.fill("#find", "calm piano, no drums")
+        page.wait_for_selector(".heard:has-text('piano')")
+        wanted = [song.row["title"] for song in open_store(store).find("calm piano, no drums", 200)]
+        until(page, f"document.querySelectorAll('{ROWS}').length === {len(wanted)}")
+        assert column(page, "title") == wanted
+        assert "no drums" in page.inner_text(".heard")
+
+
+def test_a_radio_goes_on_and_stops(page):
+    to_list(page)
+    choose(page, "Vibes, later")
+    page.click(".song >> text=Radio")
+    wait_for_sound(page)
+    until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 2)")
+    page.click("text=Up next")
+    assert page.locator(".up-next li").count() >= 2
+    page.click("text=Up next")
+    for _ in range(2):  # the song that it goes on from is none that one did not want
+        row = playing_row(page)
+        page.click("button[title='Next song']")
+        until(page, f"import('/js/player.js').then(p => p.playing.get().row !== {row})")
+    until(page, "import('/js/radio.js').then(r => r.radio.get().skipped.length === 1)")
+    page.click("text=Stop radio")
+    assert page.locator("text=Stop radio").count() == 0
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """The address of 150 songs of two kinds that are not far apart."""
+    folder = tmp_path_factory.mktemp("many")
+    write_music(folder, songs=SONGS[3:4])
+    rows = [
+        song(
+            f"{kind} {n:02}",
+            series(2 * n + (kind == "pop"), genre=genre, segments=6, spread=0.6),
+            uri=str(folder / "music" / SONGS[3][0]),
+            title=f"{kind} {n:02}",
+            artist=f"{kind} artist {n % 25}",
+            duration_s=10.0,
+        )
+        for kind, genre in (("jazz", (1.6, 0, 1.0)), ("pop", (1.0, 0, 1.6)))
+        for n in range(75)
+    ]
+    with browsing(write_library(folder, rows, scores=True)) as address:
+        yield address
+
+
+def test_ten_minutes_of_radio_with_skips(open_page, many):
+    """Jazz is heard, at sixteen times its speed, and everything else skipped.
+
+    Nothing plays twice, nothing stops, and little has to be skipped.
+    """
+    page = open_page(many)
+    choose(page, "jazz 00")
+    page.click(".song >> text=Radio")
+    played, skipped, music_s = [], [], 0
+    while music_s < 600:
+        before = played[-1] if played else -1
+        until(
+            page,
+            "import('/js/player.js').then(p => { const s = p.playing.get();"
+            f" return s.row !== {before} && !s.isLoading && !s.isPaused; }})",
+        )
+        played.append(playing_row(page))
+        skipped.append(not page.inner_text(".player .title").startswith("jazz"))
+        if skipped[-1]:
+            page.click("button[title='Next song']")
+        else:
+            page.evaluate("document.querySelector('audio').playbackRate = 16")
+            music_s += 10
+    assert len(set(played)) == len(played)
+    state = page.evaluate("import('/js/radio.js').then(r => r.radio.get())")
+    assert state["isOn"]
+    assert not set(state["skipped"]) & set(state["seeds"])
+    assert sum(skipped) <= 12  # by chance it would be half of them

@@ -24,6 +24,7 @@ const PREVIEW_S = 20; // of a song whose scores are not known
 let turn = 0; // number of the newest request; responses to older ones are ignored
 
 export const now = () => audio.currentTime || 0;
+export const speed = () => audio.playbackRate;
 
 // Play a song from some second; without one from its beginning or, as a preview, where it is most itself.
 export async function play(row, { at, queue } = {}) {

@@ -1,7 +1,7 @@
 // Radio: after the queue's last song, play what sounds like the songs heard; a skip counts.
 
 import { postJson } from "./api.js";
-import { play, playing } from "./player.js";
+import { play, playing, speed } from "./player.js";
 import { makeStore, page, say } from "./store.js";
 
 const HEARD = 0.5; // of a song, or HEARD_S seconds: less is a skip
@@ -75,5 +75,5 @@ setInterval(() => {
   const passed = (performance.now() - before) / 1000; // a tab in the background has longer ticks
   before += 1000 * passed;
   const { row, isPaused, isLoading } = playing.get();
-  if (last.row === row && !isPaused && !isLoading) last.heard += passed;
+  if (last.row === row && !isPaused && !isLoading) last.heard += passed * speed();
 }, TICK);

@@ -263,6 +263,18 @@ def make_recall_current(_home: Path, target: Path) -> None:
     write_current(target, Current(day=days[1], before=(days[0],), withdrawn=(days[2],)))
 
 
+def make_lists(_home: Path, target: Path) -> None:
+    """Rank three playlists for two users."""
+    from audiorec.listening.sequences import Sequences
+    from audiorec.recall.serving.playlists import ListRanking, write_lists
+
+    songs = ["rock/live.mp3", "tiny.wav", "piano/etude.flac"]
+    lists = Sequences.from_lists([songs, songs[:1], songs[2:]], ["one", "two", "three"])
+    plays = Sequences.from_lists([songs[1:2], songs[:1]], ["ana", "ben"])
+    ranking = ListRanking(lists, ["ben", "", ""])
+    write_lists(target, SAMPLES / "candidates-v1.parquet", ranking, plays)
+
+
 def make_sound_index(_home: Path, target: Path) -> None:
     """Write an index of sound beside the store of format 3."""
     from audiorec.search.index_build import build_index
@@ -278,6 +290,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
     "recall_run-v1": make_recall_run,
     "recall_current-v1": make_recall_current,
+    "lists-v1.parquet": make_lists,
     "interests-v1.parquet": make_interests,
     "tuned-v1.json": make_tuned,
     "playlists-v1": make_playlists,

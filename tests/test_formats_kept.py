@@ -146,6 +146,7 @@ OPENERS = {
     "prepared": read_prepared,
     "unmatched": forgets,
     "rejected": forgets,
+    "lists": forgets,
     "exposures": lambda path: read_exposures(path, days=1e5),
     "recall_run": night,
     "recall_current": read_current,

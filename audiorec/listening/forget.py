@@ -68,6 +68,7 @@ ALIGNMENT = "alignment"  # written by `audiorec.recall.federated.alignment`
 LOG = frozenset({"song_id", "event"})
 CANDIDATES = frozenset({"user_id", "song_id", "rank"})
 EXPOSURES = frozenset({"user_id", "song_id", "shown_at"})
+RANKED_LISTS = frozenset({"user_id", "list_id", "rank"})
 TARGETS = frozenset({"user_id", "song_id"})
 
 
@@ -215,7 +216,8 @@ def _kind(path: Path) -> KeptKind:
         raise DamagedFileError(f"{path}: the column {min(twice)!r} is duplicated")
     if there >= LOG and there & {"user_id", *PLACES, *OLD_NAMES}:
         return KeptKind.LOG
-    if there >= CANDIDATES or there >= EXPOSURES or TARGETS <= there <= TARGETS | {"group_id"}:
+    by_user = (CANDIDATES, EXPOSURES, RANKED_LISTS)
+    if any(there >= one for one in by_user) or TARGETS <= there <= TARGETS | {"group_id"}:
         return KeptKind.CANDIDATES
     raise DamagedFileError(
         f"{path}: is not a listening log, table of users or list of candidates; inspect it: "

@@ -90,6 +90,8 @@ from audiorec.recall.serving.nightly.state import (
     NOBODY,
     NOTE,
     PROMOTE,
+    RANK,
+    RANKED,
     RECORD,
     REPORT,
     REST,
@@ -102,6 +104,7 @@ from audiorec.recall.serving.nightly.state import (
     read_json,
     write_json,
 )
+from audiorec.recall.serving.playlists import ListRanking, write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.search.searchable import SearchableStore
@@ -241,6 +244,7 @@ class NightlyJob:
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
         last = {FUSE: FUSED, REST: NEWCOMERS, TELL: REPORT}
         last |= {NOTE: EXPOSURES} if self.plan.shown_k else {}
+        last |= {RANK: RANKED} if self.plan.lists is not None else {}
         places += [(step, out / name, self.run_id) for step, name in last.items()]
         if self.plan.export is not None:
             places.append(
@@ -356,6 +360,9 @@ class NightlyJob:
                 writer.write_table(lists)
         elif kind == TELL:
             self._report(step.out)
+        elif kind == RANK and self.plan.lists is not None:
+            ranking = ListRanking.of_log(read_interactions(self.plan.lists))
+            write_lists(step.out, self.plan.out / FUSED, ranking, self._inputs.plays)
         elif kind == EXPORT:
             self._export(step.out)
         elif kind == PROMOTE:
@@ -547,7 +554,8 @@ class NightlyJob:
                 "inputs": {
                     n: p
                     for n, p in self._prints.items()
-                    if n not in ("exposures", "tuned") and (n not in self.plan.tables or n == name)
+                    if n not in ("exposures", "lists", "tuned")
+                    and (n not in self.plan.tables or n == name)
                 },
                 "judge_share": self._judge_share,
                 "version": own_version(),

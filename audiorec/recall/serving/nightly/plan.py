@@ -64,6 +64,8 @@ class NightlyPlan:
     exposures : Path, optional
         Impressions: `user_id`, `song_id`, `shown_at`, of every list that was displayed; a table, or
         a folder of tables by day. Only these count as shown.
+    lists : Path, optional
+        Playlists that people made: a log with ``playlist`` events. Every user gets the best ones.
     k : int
         Songs per user.
     depth : int
@@ -110,6 +112,7 @@ class NightlyPlan:
     profiles: Path | None = None
     triples: Path | None = None
     exposures: Path | None = None
+    lists: Path | None = None
     k: int = 100
     depth: int = 200
     keep_heard: bool = False
@@ -187,7 +190,8 @@ class NightlyPlan:
     def files(self) -> dict[str, Path]:
         """Return the input files, by setting; tables by the name of their channel."""
         sound = ("vectors", "features", "songs")
-        names = ("interactions", *sound, "side", "profiles", "triples", "exposures", "tuned")
+        known = ("side", "profiles", "triples", "exposures", "lists", "tuned")
+        names = ("interactions", *sound, *known)
         found = {name: place for name in names if (place := getattr(self, name)) is not None}
         return found | dict(self.tables)
 

@@ -22,6 +22,7 @@ NEWCOMERS, NOBODY = "default.parquet", ""  # the list of whoever has none, and i
 REPORT = "report.md"
 JUDGE, TRAIN, ASK, FUSE = "judge", "train", "ask", "fuse"
 REST, TELL, NOTE, PROMOTE = "default", "report", "note", "promote"
+RANK, RANKED = "lists", "lists.parquet"  # playlists that people made
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 MAX_STATE_BYTES = 1 << 20
 
@@ -34,7 +35,7 @@ class Step:
     ----------
     name : str
         ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``report``, ``note``,
-        ``promote``.
+        ``lists``, ``promote``.
     out : Path
     made_from : str
         Fingerprint of everything that determines the output.

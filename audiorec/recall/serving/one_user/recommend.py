@@ -47,15 +47,13 @@ from audiorec.recall.serving.one_user.answers import (
 )
 from audiorec.recall.serving.one_user.portrait import portraits
 from audiorec.recall.serving.one_user.reasons import ReasonWriter
+from audiorec.recall.serving.playlists import FLATNESS, ListRanking
 from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import near_names
-from audiorec.types import IdMap, normalised_name, string_array
+from audiorec.types import normalised_name, string_array
 
-FLATNESS = 20.0  # of the reciprocal rank of a proposed song
-KNOWN = 0.5 / FLATNESS  # value of a played song, about half of that of the first proposed one
-FEWEST = 10  # added to the length of a list, so that very short lists do not win
 NAMED = 2  # songs named in a reason
 
 
@@ -93,33 +91,30 @@ def ranked_lists(
     ... # doctest: +NORMALIZE_WHITESPACE
     [('one', 1, 2, 'you know A; suits you: B, C'), ('two', 1, 0, 'you know A')]
     """
-    n = len(lists.song_ids)
-    place, played = np.full(n, -1), np.full(n, -1)
-    for found, songs in ((place, proposed), (played, known)):
-        rows = IdMap(lists.song_ids).rows(list(songs))
-        found[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
-    worth = np.where(place >= 0, 1 / (FLATNESS + np.maximum(place, 0) + 1), 0.0)
-    worth = np.where(played >= 0, KNOWN, worth)
-    pair = np.unique(lists.owner * max(1, n) + lists.song)
-    owner, song = pair // max(1, n), pair % max(1, n)
-    sizes = np.bincount(owner, minlength=len(lists))
-    value = np.bincount(owner, worth[song], minlength=len(lists)) / np.sqrt(sizes + FEWEST)
-    order = np.lexsort((np.arange(len(lists)), -value))
+    place, played = ({song: n for n, song in enumerate(of)} for of in (proposed, known))
+    ranking = ListRanking(lists)
+    ranks = 1 / (FLATNESS + np.arange(len(proposed)) + 1)
+    wished, heard = (
+        ranking.songs_of(np.zeros(len(of), np.int64), list(of), values, 1)
+        for of, values in ((proposed, ranks), (played, np.ones(len(played))))
+    )
+    order, _ = ranking.best(wished, heard, k + len(left_out))
     found_lists: list[ListProposal] = []
-    for row in order.tolist():
-        if len(found_lists) == k or value[row] <= 0:
+    for row in order[0].tolist():
+        if len(found_lists) == k or row < 0:
             break
         if lists.owner_ids[row] in left_out:
             continue
-        own = song[owner == row]
-        mine = own[played[own] >= 0]
-        suits = own[(place[own] >= 0) & (played[own] < 0)]
+        own = list(dict.fromkeys(lists.song_ids[song] for song in lists[row].tolist()))
+        mine = sorted((one for one in own if one in played), key=played.__getitem__)
+        suits = sorted(
+            (one for one in own if one in place and one not in played), key=place.__getitem__
+        )
         parts = []
-        for said, songs, by in (("you know", mine, played), ("suits you:", suits, place)):
-            first = songs[np.argsort(by[songs], kind="stable")][:NAMED].tolist()
-            more = f" and {len(songs) - len(first)} more" if len(songs) > len(first) else ""
-            if first:
-                parts.append(f"{said} {', '.join(name(lists.song_ids[s]) for s in first)}{more}")
+        for said, songs in (("you know", mine), ("suits you:", suits)):
+            more = f" and {len(songs) - NAMED} more" if len(songs) > NAMED else ""
+            if songs:
+                parts.append(f"{said} {', '.join(map(name, songs[:NAMED]))}{more}")
         found_lists.append(
             ListProposal(
                 rank=len(found_lists) + 1,

@@ -21,7 +21,7 @@ from audiorec.recall.serving.nightly import current as pointer
 from audiorec.recall.serving.nightly.current import CURRENT, promote, read_current, served_folder
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import PROMOTION, judge_split, nights_of
-from audiorec.recall.serving.nightly.state import RECORD, STATE
+from audiorec.recall.serving.nightly.state import MAX_STATE_BYTES, RECORD, STATE
 
 DAYS = [date(2026, 1, n) for n in range(1, 29)]
 USERS = 40
@@ -276,7 +276,7 @@ def test_a_day_that_is_not_whole_is_not_promoted_and_not_gone_back_to(home):
         WHOLE.replace("current/1", "current/2"),
         WHOLE.replace('"2026-01-05"', "5"),
         "[" * 5_000,
-        WHOLE + " " * pointer.MOST_BYTES,
+        WHOLE + " " * MAX_STATE_BYTES,
     ],
 )
 def test_a_hostile_file_names_no_day(home, content):
@@ -287,7 +287,7 @@ def test_a_hostile_file_names_no_day(home, content):
         served_folder(home / "serving")
     with pytest.raises(AudiorecError, match=r"current\.json"):
         promote(home / "serving")
-    if len(content) <= pointer.MOST_BYTES:
+    if len(content) <= MAX_STATE_BYTES:
         promote(home / "serving", DAYS[3])
         assert served(home) == "dt=2026-01-04"
 

@@ -22,15 +22,22 @@ from audiorec.errors import (
     StoreError,
 )
 from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, refuse_link, refuse_other_than_folder
-from audiorec.files.storage import exists, is_uri, join, read, write
+from audiorec.files.own_files import refuse_link, refuse_other_than_folder
+from audiorec.files.storage import exists, is_uri, join, write
 from audiorec.listening.log_files import day_folder, days_in, parse_day
 from audiorec.recall.serving.nightly.plan import file_stem
-from audiorec.recall.serving.nightly.state import FUSE, FUSED, MAX_STATE_BYTES, RECORD, STATE
+from audiorec.recall.serving.nightly.state import (
+    FUSE,
+    FUSED,
+    MAX_STATE_BYTES,
+    RECORD,
+    STATE,
+    read_file,
+    read_json,
+)
 
 CURRENT = "current.json"
 SCHEMA = "audiorec/recall-current/1"
-MOST_BYTES = 1 << 16
 MOST_BEFORE = 100  # earlier days that are remembered
 
 
@@ -85,11 +92,11 @@ def read_current(root: str | os.PathLike[str]) -> Current | None:
         If it is a link, or cannot be read.
     """
     place = join(os.fspath(root), CURRENT)
-    content = _read(place)
+    content = read_file(place)
     if content is None:
         return None
     try:
-        found = parse_json(content, max_bytes=MOST_BYTES)
+        found = parse_json(content, max_bytes=MAX_STATE_BYTES)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError(f"is not of {SCHEMA}")
         before, withdrawn = (_days(found[name]) for name in ("before", "withdrawn"))
@@ -185,7 +192,7 @@ def served_files(root: Path) -> list[Path]:
 
 def whole_run(folder: str) -> dict[str, Any]:
     """Return the record of a run, if a folder (path or URI) has all of its lists; else nothing."""
-    record, steps = (read_object(join(folder, name)) for name in (RECORD, STATE))
+    record, steps = (read_json(join(folder, name)) for name in (RECORD, STATE))
     fused = steps.get("steps", {})
     fused = fused.get(FUSE, {}) if isinstance(fused, dict) else {}
     names = record.get("order")
@@ -199,25 +206,6 @@ def whole_run(folder: str) -> dict[str, Any]:
 def is_whole(folder: str) -> bool:
     """Return whether a folder has all lists of one finished run."""
     return bool(whole_run(folder))
-
-
-def read_object(place: str) -> dict[str, Any]:
-    """Return the JSON object in a file; empty if there is none, or it is damaged."""
-    try:
-        found = parse_json(_read(place, MAX_STATE_BYTES) or b"", max_bytes=MAX_STATE_BYTES)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _read(place: str, max_bytes: int = MOST_BYTES) -> bytes | None:
-    """Return the content of one of audiorec's own files; None if there is none."""
-    if is_uri(place):
-        return read(place, max_bytes=max_bytes)
-    try:
-        return read_own(Path(place), max_bytes)
-    except FileNotFoundError:
-        return None
 
 
 def _days(texts: Any) -> tuple[date, ...]:

@@ -29,7 +29,7 @@ from audiorec.recall.registry import is_external, load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.exclusions import with_copies
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.nightly.current import read_current, read_object, whole_run
+from audiorec.recall.serving.nightly.current import read_current, whole_run
 from audiorec.recall.serving.nightly.judged import BY, FEWEST_USERS, hits_of, means_of
 from audiorec.recall.serving.nightly.state import read_json
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
@@ -236,7 +236,7 @@ def nights_of(root: str | PathLike[str]) -> list[NightState]:
             known = {"served before": current.before, "taken back": current.withdrawn}
             known["served"] = (current.day,)
             state = next((name for name, those in known.items() if day in those), state)
-        verdict = read_object(join(folder, PROMOTION))
+        verdict = read_json(join(folder, PROMOTION))
         found.append(NightState(day=day.isoformat(), state=state, why=told(verdict)))
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, replaced
+from audiorec.files.storage import is_uri, read
 
 RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each finished step
@@ -57,10 +58,19 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_file(place: str | os.PathLike[str]) -> bytes | None:
+    """Return the content of a file of the job, by path or URI; None if there is none."""
+    if is_uri(place):
+        return read(os.fspath(place), max_bytes=MAX_STATE_BYTES)
+    with suppress(FileNotFoundError):
+        return read_own(Path(place), MAX_STATE_BYTES)
+    return None
+
+
+def read_json(place: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the object in a file of the job; empty if there is none, or it is damaged."""
-    with suppress(FileNotFoundError, ValueError):
-        found = parse_json(read_own(path, MAX_STATE_BYTES), max_bytes=MAX_STATE_BYTES)
+    with suppress(ValueError):
+        found = parse_json(read_file(place) or b"", max_bytes=MAX_STATE_BYTES)
         return found if isinstance(found, dict) else {}
     return {}
 

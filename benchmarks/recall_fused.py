@@ -2,6 +2,7 @@
 
     python benchmarks/recall_fused.py ml100k|nowplaying|hetrec DATA WORK [CHANNEL ...]
     (in an environment with implicit) python benchmarks/peers/implicit_lists.py WORK/NAME
+    (in one with RecTools) python benchmarks/peers/rectools_lists.py WORK/NAME
     python benchmarks/recall_fused.py NAME DATA WORK
 
 ==========  ==================================================================================
@@ -40,6 +41,7 @@ from audiorec.recall.serving import FusionRecipe, fuse_files, weights_by_worth
 
 DEPTH, K = 200, 100
 PREFIXES = 8_000
+EASE = "ease:dropout=0.67:regularisation=50"  # chosen on a fifth of what hetrec learns from
 KNN = ("item-knn", 'item-knn:weighting="tf-idf"', 'item-knn:weighting="bm25"')
 SHOWN = (("hit_rate", 10), ("recall", 20), ("recall", 100), ("mrr", 20))
 
@@ -66,14 +68,14 @@ def hetrec(data: Path, work: Path) -> JudgingSplit:
 
 
 SETS: dict[str, tuple[Callable[[Path, Path], JudgingSplit], bool, tuple[str, ...]]] = {
-    "ml100k": (ml100k, False, ("popular", "rules", "vs-knn", *KNN, "ease", "als")),
+    "ml100k": (ml100k, False, ("popular", "rules", "vs-knn", *KNN, "ease", EASE, "als")),
     "nowplaying": (prefixes, True, ("popular", "rules", "vs-knn", *KNN, "als")),
-    "hetrec": (hetrec, False, ("popular", "rules", *KNN, "als")),
+    "hetrec": (hetrec, False, ("popular", "rules", *KNN, "ease", EASE, "als")),
 }
 
 
 def write_for_peers(work: Path, cut: JudgingSplit) -> None:
-    """Write what is learnt from and what is known of each query, with counts."""
+    """Write what is learnt from and what is known of each query, with counts and in order."""
     for name, of in (("learn", cut.learn), ("known", cut.histories)):
         key = of.owner * len(of.song_ids) + of.song
         pair, place = np.unique(key, return_inverse=True)
@@ -86,6 +88,8 @@ def write_for_peers(work: Path, cut: JudgingSplit) -> None:
             "count": pa.array(counts),
         }
         pq.write_table(pa.table(columns), work / f"{name}.parquet")
+        order = {"user_id": ids[0].take(pa.array(of.owner)), "song_id": ids[1].take(of.song)}
+        pq.write_table(pa.table({**order, "place": of.place}), work / f"{name}-order.parquet")
 
 
 def lists_of(text: str, cut: JudgingSplit, work: Path, *, keep_heard: bool) -> Path:

@@ -1,21 +1,21 @@
 """Warm start against training anew, day by day: quality and CPU time.
 
     python benchmarks/recall_warm.py nowplaying|ml100k DATA OUT [CHANNEL ...] [--days 10]
-        [--sessions 5000] [--set NAME=VALUE]
+        [--sessions 2000] [--set NAME=VALUE]
 
 ==========  ==================================================================================
 nowplaying  the newest sessions (``nowplaying_gcegnn/``): the file is in order but has no times,
-            so 100 sessions are a day
+            so 30 sessions are a day
 ml100k      the last days on which a film was rated (``ml100k/``); a user's ratings of a day
             are a session
 ==========  ==================================================================================
 
 On each day one channel is trained anew on all plays so far, and one goes on from the day before
-(``recall train --from``); the first day's is the same for both. Each is asked for the next song
-after every prefix of the next day's sessions. A third, *never*, is not trained again. Songs that were heard
-before may come again. Prints a line for each day, and the totals: the share of quality, and its
-difference, paired by prefix, with intervals of 95 % over sessions. OUT keeps the figures of each
-day, and a second call continues after the last one.
+(``recall train --from``); the first day's is the same for both, and a third, *never*, stays with
+it. Each is asked for the next song after every prefix of the 500 sessions that follow; songs that
+were heard before may come again. Prints a line for each day, and the totals: the share of quality,
+and its difference, paired by prefix, with intervals of 95 % over sessions. OUT keeps the figures
+of each day, and a second call continues after the last one.
 """
 
 import argparse
@@ -37,7 +37,8 @@ from audiorec.recall.contract.channel import Channel
 from audiorec_cli.shared.training import with_recipe
 
 DAY_S = 86_400.0
-PER_DAY = 100  # sessions of #nowplaying
+PER_DAY = 30  # sessions of #nowplaying
+ASKED = 500  # sessions that follow a day
 SHOWN = (("hit_rate", 10), ("ndcg", 10))
 ARMS = ("anew", "warm", "never")
 
@@ -108,11 +109,11 @@ def ranks_of(channel: Channel, known: Sequences, asked: Sequence[Session]) -> np
     return np.concatenate(ranks)
 
 
-def clusters(known: Sequences, asked: Sequence[Session]) -> list[int]:
-    """Return the session of each rank."""
-    there = set(known.owner_ids)
+def clusters(sessions: list[Session], known: Sequences, asked: Sequence[Session]) -> list[int]:
+    """Return the number of the session of each rank, the same on all days."""
+    there, first = set(known.owner_ids), sessions.index(asked[0])
     return [
-        number
+        first + number
         for number, one in enumerate(asked)
         for _ in range(0 if one.owner in there else 1, len(one.songs))
     ]
@@ -131,12 +132,12 @@ def figures_of(
     sessions: list[Session], days: int, name: str, settings: list[str], out: Path, arm: str
 ) -> list[dict[str, Any]]:
     """Return CPU seconds and ranks of each day; a day whose file is there is read."""
-    last, lines = sessions[-1].day, []
+    last, lines = sessions[-ASKED].day, []
     for number, today in enumerate(range(last - days, last)):
         path = out / f"{name}-{arm}-{number:02}.json"
         if not path.is_file():
             log = log_of([one for one in sessions if one.day <= today])
-            asked = [one for one in sessions if one.day == today + 1]
+            asked = [one for one in sessions if one.day > today][:ASKED]
             model, spent = out / f"{name}-{arm}-{number:02}", 0.0
             before = out / f"{name}-{arm if number > 1 else 'anew'}-{max(number - 1, 0):02}"
             if arm == "anew" or (arm == "warm" and number):
@@ -147,7 +148,7 @@ def figures_of(
                 load_channel(before).save(model)
             ranks = ranks_of(load_channel(model), log, asked).tolist()
             line = {"day": number, "plays": len(log.song), "cpu": spent, "ranks": ranks}
-            path.write_text(json.dumps({**line, "session": clusters(log, asked)}))
+            path.write_text(json.dumps({**line, "session": clusters(sessions, log, asked)}))
             print(f"{path.stem}: {spent:.1f} CPU-s", file=sys.stderr, flush=True)
         lines.append(json.loads(path.read_text()))
     return lines
@@ -170,13 +171,10 @@ def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
         anew, warm = lines[0]["cpu"], lines[1]["cpu"]
         row = [lines[0]["day"], f"{lines[0]['plays']:,}", *cells, f"{anew:.1f}, {warm:.1f}"]
         print("| " + " | ".join(map(str, [*row, f"{warm / anew:.0%}"])) + " |")
-    sizes = np.cumsum([0, *(len(np.unique(lines[0]["session"])) for lines in days)])
-    groups = np.concatenate(
-        [first + np.array(one[0]["session"]) for first, one in zip(sizes, days, strict=False)]
-    )
+    groups = np.unique(np.concatenate([one[0]["session"] for one in days]), return_inverse=True)[1]
     cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in ARMS}
     rng = np.random.default_rng(0)
-    print(f"\n{name}: {len(groups):,} prefixes of {sizes[-1]:,} sessions")
+    print(f"\n{name}: {len(groups):,} prefixes of {groups.max() + 1:,} sessions")
     print(f"CPU time: {cpu['warm']:.0f} s of {cpu['anew']:.0f} s, {cpu['warm'] / cpu['anew']:.1%}")
     for at in SHOWN:
         of = {arm: np.concatenate(values[arm, at]) for arm in ARMS}
@@ -195,7 +193,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("channels", nargs="*", default=["sasrec"])
     parser.add_argument("--days", type=int, default=10)
-    parser.add_argument("--sessions", type=int, default=5_000)
+    parser.add_argument("--sessions", type=int, default=2_000)
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=ARMS)
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()

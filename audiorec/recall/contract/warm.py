@@ -45,6 +45,7 @@ class Parent:
     model_id: str  # empty if it was not saved
     new_songs: int
     new_plays: int | None = None  # None: unknown, since the plays have no times
+    generation: int = 1  # warm starts since a training from scratch
 
     def told(self) -> dict[str, str | int]:
         """Return the lines of a model card."""
@@ -113,7 +114,13 @@ class Start:
         """What the new model says of the channel that it goes on from."""
         songs = int(((self.row < 0) & (self.data.counts > 0)).sum())
         plays = None if self.is_new is None else int(self.is_new.sum())
-        return Parent(model_id=self.channel.model_id, new_songs=songs, new_plays=plays)
+        before = 0 if self.channel.parent is None else self.channel.parent.generation
+        return Parent(
+            model_id=self.channel.model_id,
+            new_songs=songs,
+            new_plays=plays,
+            generation=before + 1,
+        )
 
 
 def goes_on(channel: "Channel") -> bool:

@@ -235,7 +235,7 @@ def quiet(data):
 )
 def test_sound_of_another_extractor_is_refused(name, error):
     first = made(name).fit(quiet(YESTERDAY))
-    with pytest.raises(error, match="trained on .*extractor one, got .*extractor two"):
+    with pytest.raises(error, match=r"trained on .*extractor one, got .*extractor two"):
         made(name).fit(loud(TODAY), start=first)
 
 

@@ -11,7 +11,7 @@ represented by its sound.
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, Unpack
@@ -22,7 +22,7 @@ from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import Bundle, Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Split
-from audiorec.recall.audio.inputs import SongInputs, song_inputs
+from audiorec.recall.audio.inputs import EMBEDDING, VECTOR, SongInputs, song_inputs
 from audiorec.recall.audio.model import Embedder, TowerSpec, UserAudioRecipe
 from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.contract.channel import FitRun, Tensors
@@ -133,7 +133,9 @@ class UserAudio(SharedSpace):
         cannot be read get zeros.
         """
         with TemporaryDirectory() as cache:
-            heard = song_inputs(sound, self.recipe, Path(cache))
+            stored = self.hears == "vectors"
+            recipe = replace(self.recipe, inputs=self.spec.inputs) if stored else self.recipe
+            heard = song_inputs(sound, recipe, Path(cache))
             self.check_maker(heard.made_by)
             if self.recipe.end_to_end:
                 self.check_level()
@@ -275,7 +277,7 @@ def _kind_of(spec: TowerSpec, recipe: UserAudioRecipe) -> Any:
     """Return the kind of sound that a tower reads, as `SharedSpace.hears`."""
     if recipe.end_to_end:
         return "audio"
-    return "vectors" if spec.inputs == ("vector",) else "features"
+    return "vectors" if spec.inputs in (EMBEDDING, VECTOR) else "features"
 
 
 def _in_words(made_by: str) -> str:

@@ -150,6 +150,7 @@ def embed_audio(
     config = extractor_by_id(channel.made_by.rpartition("extractor ")[2], spec)
     if config is None:
         config = ExtractorConfig(spec=spec)
+    config = replace(config, sound=isinstance(channel, UserAudio) and channel.hears == "vectors")
     ours = f"{'features of ' if by_features else ''}extractor {Extractor(config).extractor_id}"
     if channel.made_by not in ("", ours):
         raise SpecMismatchError(

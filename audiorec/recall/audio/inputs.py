@@ -34,7 +34,7 @@ from audiorec.runs.workers import Answer, Limits, Workers
 from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.store.features import FeatureFile, SongSegments, join_songs
 from audiorec.tagger.weights import MSD
-from audiorec.types import BoolArray, IdMap, Int64Array
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 DIGEST_BYTES = 32
 MAX_KEPT_BYTES = 1 << 30  # per song: 29,000 segments, or a day
@@ -122,6 +122,7 @@ def _kept(path: Path) -> HalfArray | None:
 
 
 CACHE_FOLDER = "log_mels"
+EMBEDDING, VECTOR = ("embedding",), ("vector",)  # inputs of songs with one row each
 Heard = tuple[Int64Array, SongSegments]  # rows (n,), and the segments of these songs
 
 
@@ -154,13 +155,14 @@ class SongInputs(ABC):
         """Yield all songs that have an input, in blocks, in any order."""
 
 
-class VectorSongs(SongInputs):
-    """Songs with one vector each."""
+class StoredSongs(SongInputs):
+    """Songs with one row each: what the network heard in them, or without that their vector."""
 
-    inputs = ("vector",)
-
-    def __init__(self, sound: Sound) -> None:
-        self.values, self.known = sound.values, np.asarray(sound.values.any(axis=1), np.bool_)
+    def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
+        there = sound.store is not None and sound.store.songs_with(EMBEDDING[0])
+        self.inputs = inputs or (EMBEDDING if there else VECTOR)
+        self.values = _heard_in(sound) if self.inputs == EMBEDDING else sound.values
+        self.known = np.asarray(self.values.any(axis=1), np.bool_)
         self.made_by = sound.made_by
         self.audio_spec = {} if sound.store is None else dict(sound.store.metadata.spec)
 
@@ -268,7 +270,7 @@ class LogMelSongs(SongInputs):
 
 
 def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInputs:
-    """Return the inputs that a recipe asks for: log-mels end to end, else features, else vectors.
+    """Return the inputs that a recipe asks for: log-mels end to end, else features, else rows.
 
     `cache` is a folder for decoded songs. Raises `InputError` if the sound lacks the inputs.
     """
@@ -276,6 +278,20 @@ def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInput
         return LogMelSongs(sound, recipe, cache)
     if sound.features is not None:
         return FeatureSongs(sound, recipe.inputs)
-    if recipe.inputs:
+    if recipe.inputs not in ((), EMBEDDING, VECTOR):
         raise InputError("the setting inputs selects columns of features: give --features")
-    return VectorSongs(sound)
+    return StoredSongs(sound, recipe.inputs)
+
+
+def _heard_in(sound: Sound) -> FloatArray:
+    """Return the stored embeddings of songs (n, 624), zeros where there is none."""
+    store = sound.store
+    if store is None or not store.songs_with(EMBEDDING[0]):
+        there = "this sound" if store is None else str(store.path)
+        raise InputError(
+            f"{there}: has no embedding, which this model reads: audiorec extract FOLDER --upgrade"
+        )
+    rows, values = store.read_list(EMBEDDING[0])
+    every = np.zeros((len(store) + 1, values.shape[1]), np.float32)  # the last: of no song
+    every[rows] = values
+    return every[IdMap(store.ids).rows(sound.song_ids)]

@@ -281,7 +281,8 @@ class UserAudioRecipe:
     pooling : {"attention", "mean"}
         How segments are combined into a song.
     inputs : tuple of str
-        Columns of the features; empty: all.
+        Columns of the features; empty: all. Without features ``embedding`` or ``vector`` of the
+        store; empty: the embedding, where it is.
     end_to_end : bool
         Also train the backbone, on the audio of a store's songs.
     max_segments : int

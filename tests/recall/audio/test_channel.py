@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from good_store import write_good_store
 from made_features import EXTRACTOR, write_features
+from made_sound import add_lists
 from needs import needs
 
 from audiorec.errors import InputError, SpecMismatchError
+from audiorec.library.library import open_store
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.audio.channel import UserAudio
@@ -98,6 +101,32 @@ def test_features_stand_in_for_vectors(tmp_path):
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2
     assert channel.made_by == sound.made_by == f"features of extractor {EXTRACTOR}"
+
+
+def test_what_the_network_heard_goes_before_the_vector(tmp_path):
+    """Taste is in the embeddings; vectors say nothing. A model that read vectors still does."""
+    needs("torch")
+    data = synthetic_listening()
+    path = write_good_store(tmp_path, data.song_ids)
+    made = open_store(path)
+    plain = Context(sound=Sound.of_store(made))
+    by_vector = UserAudio(QUICK).fit(RecallData(data.sequences, data.new_songs, plain))
+    assert by_vector.spec.inputs == ("vector",)
+    kinds = data.sound.among(tuple(made.ids)).units
+    add_lists(path, embedding=list(kinds.astype(np.float16)))
+    stored = Sound.of_store(open_store(path))
+    channel = UserAudio(QUICK).fit(
+        RecallData(data.sequences, data.new_songs, Context(sound=stored))
+    )
+    assert channel.spec.inputs == ("embedding",)
+    assert channel.hears == "vectors"
+    found = channel.recall(queries(["song-001", "song-003"], ["song-021"]), 10)
+    assert share_of_first(found, 0) > 0.8
+    few = stored.among(channel.song_ids[:3])
+    np.testing.assert_allclose(channel.embed_sound(few), channel.songs[:3], atol=1e-5)
+    np.testing.assert_allclose(by_vector.embed_sound(few), by_vector.songs[:3], atol=1e-5)
+    with pytest.raises(InputError, match=r"has no embedding.*extract FOLDER --upgrade"):
+        channel.embed_sound(plain.sound)
 
 
 def test_what_cannot_be_learnt_is_refused():

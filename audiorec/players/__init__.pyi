@@ -16,6 +16,6 @@ from audiorec.players.settings import Server as Server
 from audiorec.players.settings import ServerMember as ServerMember
 from audiorec.players.settings import read_servers as read_servers
 from audiorec.players.settings import server_names as server_names
-from audiorec.players.sync import ServerReport as ServerReport
-from audiorec.players.sync import sync as sync
-from audiorec.players.sync import undo_sync as undo_sync
+from audiorec.players.job import ServerReport as ServerReport
+from audiorec.players.job import sync as sync
+from audiorec.players.job import undo_sync as undo_sync

@@ -110,6 +110,8 @@ def time_of(value: object) -> float | None:
     >>> time_of("2024-03-01T12:00:00Z"), time_of(1709294400), time_of("never")
     (1709294400.0, 1709294400.0, None)
     """
+    if not value:  # most songs have none: their texts are not tried in every form
+        return None
     try:
         return moment_of(value)
     except UnusableRowError:

@@ -13,7 +13,7 @@ from audiorec_cli.shared.options import JsonOption, QuietOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.players.sync import ServerReport
+    from audiorec.players.job import ServerReport
 
 MOST_REASONS = 5  # printed
 
@@ -58,8 +58,8 @@ def sync(
     audiorec sync home --undo
     """
     from audiorec.players.settings import read_servers
-    from audiorec.players.sync import sync as run
-    from audiorec.players.sync import undo_sync
+    from audiorec.players.job import sync as run
+    from audiorec.players.job import undo_sync
 
     store = None if undo else open_vectors(vectors, empty=False)
     found = read_servers(list(dict.fromkeys(servers)), config)

@@ -222,6 +222,7 @@ class _Pulled:
             member, player = self.players[name]
             own = [one for one in self.server.lists if not one.members or name in one.members]
             there = {one.song.id for one in songs}
+            self.say(f"{self.server.name}: the lists of {name}")
             wanted: dict[str, tuple[str, ...]] = {}
             for recipe in own:
                 try:
@@ -230,7 +231,6 @@ class _Pulled:
                     self.report.failed[f"{name}: {recipe.name}"] = str(error)
                     continue
                 wanted[recipe.name] = tuple(ids[song] for song in found if ids.get(song) in there)
-            self.say(f"{self.server.name}: the lists of {name}")
             changes = self.report.lists.setdefault(name, [])
             options: Any = {"configured": {one.name for one in own}, "there": there}
             try:
@@ -247,6 +247,7 @@ class _Made:
     def __init__(self, library: Library, known: KnownSongs, log: Path) -> None:
         self.library, self.known, self.log = library, known, log
         self._recommenders: dict[Path | None, Any] = {}
+        self._answers: dict[tuple[Path | None, RecommendQuestion], list[str]] = {}
         self._kept: dict[tuple[ListRecipe, str], list[str]] = {}
 
     def songs(self, recipe: ListRecipe, user: str, models: Path | None) -> list[str]:
@@ -274,10 +275,17 @@ class _Made:
             self._recommenders[models] = Recommender(
                 log=read_interactions(self.log), store=self.library, models=models
             )
-        ask, question = self._recommenders[models].ask, replace(question, user_id=user)
-        found = [song.song_id for song in ask(question).songs]
+
+        def ask(question: RecommendQuestion) -> list[str]:
+            if (models, question) not in self._answers:
+                songs = self._recommenders[models].ask(question).songs
+                self._answers[models, question] = [song.song_id for song in songs]
+            return self._answers[models, question]
+
+        question = replace(question, user_id=user)
+        found = ask(question)
         if len(found) < question.k:  # in a household, most songs are still unheard
-            found += [song.song_id for song in ask(replace(question, entry=FILLED_BY)).songs]
+            found = [*found, *ask(replace(question, entry=FILLED_BY))]
         return list(dict.fromkeys(found))[: question.k]
 
     def _asked(self, recipe: ListRecipe) -> Iterator[str]:

@@ -8,6 +8,9 @@ from audiorec.players.contract import time_of as time_of
 from audiorec.players.contract import verdict_of as verdict_of
 from audiorec.players.http import HttpClient as HttpClient
 from audiorec.players.http import HttpLimits as HttpLimits
+from audiorec.players.job import ServerReport as ServerReport
+from audiorec.players.job import sync as sync
+from audiorec.players.job import undo_sync as undo_sync
 from audiorec.players.matching import Matched as Matched
 from audiorec.players.matching import match as match
 from audiorec.players.push import ListChange as ListChange
@@ -16,6 +19,3 @@ from audiorec.players.settings import Server as Server
 from audiorec.players.settings import ServerMember as ServerMember
 from audiorec.players.settings import read_servers as read_servers
 from audiorec.players.settings import server_names as server_names
-from audiorec.players.job import ServerReport as ServerReport
-from audiorec.players.job import sync as sync
-from audiorec.players.job import undo_sync as undo_sync

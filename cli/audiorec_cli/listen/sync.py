@@ -57,9 +57,9 @@ def sync(
     audiorec sync home kitchen --vectors vecs.parquet --out plays.parquet
     audiorec sync home --undo
     """
-    from audiorec.players.settings import read_servers
     from audiorec.players.job import sync as run
     from audiorec.players.job import undo_sync
+    from audiorec.players.settings import read_servers
 
     store = None if undo else open_vectors(vectors, empty=False)
     found = read_servers(list(dict.fromkeys(servers)), config)

@@ -30,7 +30,7 @@ SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class CurveScale:
     """What a curve may be of: its lowest and highest point, in words, and its unit.
 
     `unit` is how much weighs as much as the full range of a score; None stands for the range of the
@@ -43,11 +43,11 @@ class Measure:
     unit: float | None = 1.0
 
 
-SCORE = Measure(0.0, 1.0, "mean scores from 0 to 1")
-MOOD = Measure(0.0, 1.0, "mean scores from 0 to 1", None)  # of a happy song perhaps 0.01
-MEASURES = {
-    BPM: Measure(0.0, 400.0, "beats per minute up to 400", 100.0),
-    LOUDNESS: Measure(-100.0, 20.0, "LUFS from -100 to 20", 30.0),
+SCORE = CurveScale(0.0, 1.0, "mean scores from 0 to 1")
+MOOD = CurveScale(0.0, 1.0, "mean scores from 0 to 1", None)  # of a happy song perhaps 0.01
+CURVE_SCALES = {
+    BPM: CurveScale(0.0, 400.0, "beats per minute up to 400", 100.0),
+    LOUDNESS: CurveScale(-100.0, 20.0, "LUFS from -100 to 20", 30.0),
 }
 
 
@@ -64,7 +64,7 @@ class Curve:
     name : str
         The class or attribute, as given by the user.
     unit : float
-        What 1 in scores and points stands for: 100 beats per minute, or as `MEASURES` says.
+        What 1 in scores and points stands for: 100 beats per minute, or as `CURVE_SCALES` says.
     """
 
     scores: npt.NDArray[np.floating]
@@ -117,7 +117,7 @@ def read_curves(store: VectorStore, texts: Sequence[str], allowed: BoolArray) ->
     return curves
 
 
-def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], Measure]:
+def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], CurveScale]:
     """Return what a curve may be of: a value for each song, and how it is measured."""
     labels = {part for name in store.metadata.classes for part in (name, name.partition("/")[2])}
     if name in labels:
@@ -125,9 +125,9 @@ def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], 
     if name == LOUDNESS:
         if LOUDNESS_COLUMN not in schema_of(store.metadata).names:
             raise InputError(f"{store.path}: has no loudness; extract it again with this version")
-        return numbers_of(store, LOUDNESS_COLUMN), MEASURES[LOUDNESS]
+        return numbers_of(store, LOUDNESS_COLUMN), CURVE_SCALES[LOUDNESS]
     if is_attribute(store, name):
-        return numbers_of(store, name), MEASURES.get(name, MOOD)
+        return numbers_of(store, name), CURVE_SCALES.get(name, MOOD)
     return mean_scores(store)[:, class_number(store, name)], SCORE
 
 
@@ -147,7 +147,7 @@ def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve])
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 
 
-def _points(text: str, shape: str, measure: Measure) -> tuple[float, ...]:
+def _points(text: str, shape: str, measure: CurveScale) -> tuple[float, ...]:
     try:
         points = tuple(float(part) for part in shape.split(".."))
     except ValueError:

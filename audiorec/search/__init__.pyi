@@ -12,6 +12,7 @@ from audiorec.search.choice import why_vector_not_music as why_vector_not_music
 from audiorec.search.closeness import Closeness as Closeness
 from audiorec.search.closeness import percent_words as percent_words
 from audiorec.search.copies import Recordings as Recordings
+from audiorec.search.copies import kbit_s as kbit_s
 from audiorec.search.copies import quality as quality
 from audiorec.search.copies import recordings_of as recordings_of
 from audiorec.search.diversify import Limit as Limit
@@ -25,6 +26,7 @@ from audiorec.search.explain import sentence as sentence
 from audiorec.search.facts import FactReader as FactReader
 from audiorec.search.facts import SureFacts as SureFacts
 from audiorec.search.facts import song_facts as song_facts
+from audiorec.search.filters import UNKNOWN as UNKNOWN
 from audiorec.search.filters import class_number as class_number
 from audiorec.search.filters import excluding as excluding
 from audiorec.search.filters import matching as matching

@@ -17,6 +17,7 @@ from audiorec.store.embeddings import read_foreign as read_foreign
 from audiorec.store.embeddings import to_unit as to_unit
 from audiorec.store.embeddings import write_embeddings as write_embeddings
 from audiorec.store.export import ddl as ddl
+from audiorec.store.export import guarded_text as guarded_text
 from audiorec.store.export import quoted as quoted
 from audiorec.store.export import quoted_text as quoted_text
 from audiorec.store.features import LAST_LAYERS as LAST_LAYERS
@@ -38,6 +39,7 @@ from audiorec.store.recordings import update_links as update_links
 from audiorec.store.records import RECORD_FILES as RECORD_FILES
 from audiorec.store.records import RecordPart as RecordPart
 from audiorec.store.schema import GENRE_TAG as GENRE_TAG
+from audiorec.store.schema import TEXT_ATTRIBUTES as TEXT_ATTRIBUTES
 from audiorec.store.schema import Kind as Kind
 from audiorec.store.schema import StoreMetadata as StoreMetadata
 from audiorec.store.schema import schema_of as schema_of

@@ -383,6 +383,30 @@ def test_a_radio_goes_on_and_stops(page):
     assert page.locator("text=Stop radio").count() == 0
 
 
+def test_a_radio_begins_with_what_a_search_found(page):
+    to_list(page)
+    assert page.locator("text=Radio from these").count() == 0  # of the whole library it is none
+    page.fill("#find", "dread")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    found = page.evaluate("import('/js/store.js').then(s => [...s.page.get().rows])")
+    page.click("text=Radio from these")
+    wait_for_sound(page)
+    assert playing_row(page) == found[0]
+    seeds = page.evaluate("import('/js/radio.js').then(r => r.radio.get().seeds)")
+    assert seeds == found
+
+
+def test_without_a_song_the_page_says_what_one_can_do(open_page, address):
+    page = open_page(address, viewport=SIZES["desk"])
+    page.click("text=Describe a sound")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.keyboard.type("x")
+    page.click("text=By sound")
+    page.fill("#find", "")
+    page.click("text=Play what is listed")
+    wait_for_sound(page)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """The address of 150 songs of two kinds that are not far apart."""

@@ -9,7 +9,7 @@ const PAD = 24; // pixels beside a row
 // Least width in pixels and share of the room of a column.
 const WIDTHS = {
   __proto__: null,
-  title: [150, 2.2], artist: [120, 1.5], album: [90, 1.1], length: [58, 0], "head:genre": [92, 0.9], "head:version": [182, 1.5],
+  title: [150, 2.2], artist: [120, 1.5], album: [90, 1.1], length: [58, 0], "head:genre": [92, 0.9], "head:version": [194, 1.5],
   "own:bpm": [64, 0], "own:key": [76, 0], mood: [84, 0.4], "own:year": [56, 0], loudness: [90, 0], style: [80, 0.4], copies: [66, 0],
 };
 const OTHER = [90, 0.8];
@@ -18,7 +18,8 @@ const nameOf = (isNarrow) => `audiorec-columns${isNarrow ? "-narrow" : ""}`;
 
 function usual(library, isNarrow) {
   const heads = Object.keys(library.about.heads).reverse().map((head) => `head:${head}`);
-  return isNarrow ? ["title", "artist", "length"] : ["title", "artist", "album", ...heads, "length"];
+  const albums = library.texts.album.values.length ? ["album"] : [];
+  return isNarrow ? ["title", "length"] : ["title", "artist", ...albums, ...heads, "length"];
 }
 
 function remembered(library, isNarrow) {
@@ -29,7 +30,7 @@ function remembered(library, isNarrow) {
   return usual(library, isNarrow);
 }
 
-// The chosen columns, in the order of the library, and a function that chooses others.
+// The chosen columns, in the order of the library, a function that chooses others, and whether the page is narrow.
 export function useColumns(library) {
   const [isNarrow, setNarrow] = useState(matchMedia(NARROW).matches);
   const [names, setNames] = useState(() => remembered(library, isNarrow));
@@ -45,7 +46,7 @@ export function useColumns(library) {
       localStorage.setItem(nameOf(isNarrow), JSON.stringify(next));
     } catch { /* then it is forgotten */ }
   };
-  return [library.columns.filter(([name]) => name === "title" || names.includes(name)), choose];
+  return [library.columns.filter(([name]) => name === "title" || names.includes(name)), choose, isNarrow];
 }
 
 // The columns of a row as the browser wants them, and the least width of a row.

@@ -32,7 +32,7 @@ export function Finder() {
         <input type="text" value=${shown} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
       <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
-        "All conditions must hold. The same syntax works on the command line: audiorec similar --only"}</p>
+        "Several are separated by commas; all of them must hold."}</p>
       <${Helper} library=${library} add=${(one) => ask([shown.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
     </div>`}
   </div>`;
@@ -66,6 +66,11 @@ function find(wish) {
     page.set({ text: wish, typed: null });
     if (page.get().byWords) describe(wish);
   });
+}
+
+export function searchBySound() {
+  if (!page.get().byWords) flipWords();
+  document.getElementById("find")?.focus();
 }
 
 function flipWords() {

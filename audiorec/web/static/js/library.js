@@ -9,7 +9,7 @@ const PIECE = 10_000; // songs indexed at a time
 const EXTRA = ["own:bpm", "own:key", "mood", "own:year", "loudness", "style", "copies"];
 const WORDS = {
   __proto__: null,
-  codec: "Format", status: "State of the file", copies: "Copies", loudness: "Loudness",
+  codec: "Format", status: "Audio quality", copies: "Copies", loudness: "Loudness",
   "own:bpm": "Tempo", "own:key": "Key", "own:scale": "Major or minor",
   "own:bpm_confidence": "Tempo: how certain", "own:key_confidence": "Key: how certain",
 };

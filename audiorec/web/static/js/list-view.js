@@ -6,9 +6,11 @@ import { showAll } from "./finder.js";
 import { count } from "./library.js";
 import { addToList } from "./list-state.js";
 import { play, playing } from "./player.js";
+import { startRadio } from "./radio.js";
 import { page, say, use } from "./store.js";
 
 const HEIGHT = 34; // pixels of a row
+const TALL = 50; // where the artist stands below the title
 const SPARE = 8; // rows rendered above and below the visible ones
 
 export function ListView() {
@@ -20,15 +22,17 @@ export function ListView() {
   const isPlaying = use((s) => s.row, playing);
   const box = useRef(null);
   const [span, setSpan] = useState([0, 40]);
-  const [columns, chooseColumns] = useColumns(library);
+  const [columns, chooseColumns, isNarrow] = useColumns(library);
+  const isTall = isNarrow && !columns.some(([by]) => by === "artist");
+  const height = isTall ? TALL : HEIGHT;
   const [layout, leastWidth] = laidOut(columns);
   const kind = (by) => `cell ${by.replace(/[^\w-].*/, "")} ${library.isNumber(by) ? "number" : ""}`;
   const place = rows.indexOf(selected);
 
   const look = () => {
     const { scrollTop, clientHeight } = box.current;
-    const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - SPARE);
-    const last = Math.ceil((scrollTop + clientHeight) / HEIGHT) + SPARE;
+    const first = Math.max(0, Math.floor(scrollTop / height) - SPARE);
+    const last = Math.ceil((scrollTop + clientHeight) / height) + SPARE;
     setSpan((old) => (old[0] === first && old[1] === last ? old : [first, last]));
   };
   useLayoutEffect(() => {
@@ -36,16 +40,16 @@ export function ListView() {
     const seen = new ResizeObserver(look);
     seen.observe(box.current);
     return () => seen.disconnect();
-  }, []);
+  }, [height]);
   useEffect(() => { box.current.scrollTop = 0; look(); }, [sort, library]);
-  useEffect(look, [rows]);
+  useEffect(look, [rows, height]);
   useEffect(() => {
-    if (place >= 0) reveal(box.current, place);
-  }, [selected, rows]);
+    if (place >= 0) reveal(box.current, place, height);
+  }, [selected, rows, height]);
 
   const sortBy = (by) => page.set({ sort: { by, down: sort.by === by && !sort.down } });
   const onKey = (event) => {
-    const page_ = Math.max(1, Math.floor(box.current.clientHeight / HEIGHT) - 1);
+    const page_ = Math.max(1, Math.floor(box.current.clientHeight / height) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows.length, End: rows.length };
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key in moves) {
@@ -70,6 +74,7 @@ export function ListView() {
       <h2 id="list-title">${count(rows.length, "song")}
         ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h2>
       ${heard && html`<${Heard} heard=${heard} />`}
+      ${rows.length > 0 && rows.length < library.n && html`<button class="small" title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio from these</button>`}
       <${ColumnMenu} library=${library} columns=${columns} choose=${chooseColumns} />
       <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
         <kbd>I</kbd> about the song</p>
@@ -83,13 +88,14 @@ export function ListView() {
           <button tabindex="-1" class="plain" onClick=${() => sortBy(by)}>${name}
             <span aria-hidden="true">${sort.by === by ? (sort.down ? " ▾" : " ▴") : ""}</span></button></div>`)}
       </div>
-      <div class="space" role="rowgroup" style=${{ height: `${rows.length * HEIGHT}px`, minWidth: leastWidth }}>
+      <div class="space" role="rowgroup" style=${{ height: `${rows.length * height}px`, minWidth: leastWidth }}>
         ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
-          class=${`row ${row === isPlaying ? "plays" : ""}`} aria-selected=${row === selected}
-          style=${{ top: `${(span[0] + at) * HEIGHT}px`, gridTemplateColumns: layout }}
+          class=${`row ${row === isPlaying ? "plays" : ""} ${isTall ? "tall" : ""}`} aria-selected=${row === selected}
+          style=${{ top: `${(span[0] + at) * height}px`, gridTemplateColumns: layout }}
           onClick=${() => page.set({ selected: row, pane: "song" })}
           onDblClick=${() => play(row, { queue: [...rows] })}>
           ${columns.map(([by]) => html`<div class=${kind(by)} role="gridcell"><bdi>${library.say(by, row)}</bdi></div>`)}
+          ${isTall && html`<div class="cell under quiet" role="gridcell"><bdi>${library.artist(row)}</bdi></div>`}
         </div>`)}
       </div>
       ${!rows.length && html`<p class="empty">No songs match. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
@@ -111,9 +117,9 @@ function Heard({ heard }) {
   return html`<p class="heard quiet" role="status">by sound: <bdi>${heard.understood.join(", ")}${unknown}</bdi></p>`;
 }
 
-function reveal(box, place) {
-  const top = place * HEIGHT;
+function reveal(box, place, height) {
+  const top = place * height;
   const room = box.clientHeight - HEIGHT; // below the row of heads
   if (top < box.scrollTop) box.scrollTop = top;
-  else if (top + HEIGHT > box.scrollTop + room) box.scrollTop = top + HEIGHT - room;
+  else if (top + height > box.scrollTop + room) box.scrollTop = top + height - room;
 }

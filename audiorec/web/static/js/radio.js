@@ -7,17 +7,20 @@ import { makeStore, page, say } from "./store.js";
 const HEARD = 0.5; // of a song, or HEARD_S seconds: less is a skip
 const HEARD_S = 30;
 const PREVIEW_HEARD_S = 10;
+const MOST_SEEDS = 4; // as many as the server asks by
 const TICK = 500; // milliseconds
 const AHEAD = 2; // songs that are to follow the current one
 export const radio = makeStore({ isOn: false, seeds: [], skipped: [], failure: "" });
 let last = { row: -1, heard: 0 }; // the current song, and for how many seconds it has been heard
 let isAsking = false;
 
-export function startRadio(row) {
-  radio.set({ isOn: true, seeds: [row], skipped: [], failure: "" });
+// Go on from a song, or from several: of many, a few from the whole of them are enough.
+export function startRadio(rows) {
+  const seeds = rows.filter((_, at) => at % Math.ceil(rows.length / MOST_SEEDS) === 0);
+  radio.set({ isOn: true, seeds, skipped: [], failure: "" });
   last = { row: -1, heard: 0 };
-  play(row, { queue: [row] });
-  say(`Radio from ${page.get().library.title(row)}`);
+  play(seeds[0], { queue: [seeds[0]] });
+  say(`Radio from ${page.get().library.title(seeds[0])}`);
 }
 
 export function stopRadio() {

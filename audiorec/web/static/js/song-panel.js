@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { getJson, ofSong } from "./api.js";
 import { Compare } from "./compare.js";
 import { Icon } from "./icons.js";
+import { searchBySound } from "./finder.js";
 import { clock } from "./library.js";
 import { addToList, list, seedFrom } from "./list-state.js";
 import { Numbers } from "./numbers.js";
@@ -24,14 +25,23 @@ export function SongPanel() {
   const selected = use((s) => s.selected);
   const other = use((s) => s.other);
   if (selected < 0) {
-    return html`<section class="song" aria-labelledby="song-title">
-      <h2 id="song-title" tabindex="-1">No song chosen</h2>
-      <p class="quiet">Choose one in the list or on the map to see its scores, play it, and find similar
-        songs.</p></section>`;
+    return html`<${Nothing} />`;
   }
   return other >= 0 && other !== selected
     ? html`<${Compare} first=${selected} second=${other} />`
     : html`<${Song} row=${selected} key=${selected} />`;
+}
+
+// Before a song is chosen: what one can do.
+function Nothing() {
+  const rows = use((s) => s.rows);
+  return html`<section class="song" aria-labelledby="song-title">
+    <h2 id="song-title" tabindex="-1">No song chosen</h2>
+    <p class="quiet">Choose one in the list or on the map to see its scores, play it, and find similar songs. Or:</p>
+    <div class="buttons">
+      <button disabled=${!rows.length} onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play what is listed</button>
+      <button onClick=${searchBySound}>Describe a sound</button>
+      <button onClick=${() => page.set({ view: "copies" })}>See what you have twice</button></div></section>`;
 }
 
 function Song({ row }) {
@@ -88,7 +98,7 @@ function Buttons({ row, song }) {
     <button onClick=${() => { seedFrom(row); page.set({ view: "lists" }); }}>Make a list from it</button>
     ${song?.part?.start_s > 1 && html`<button disabled=${!song.sound.url} title="Hear where it is most itself" onClick=${() => play(row, { at: song.part.start_s, queue: [...page.get().rows] })}>
       Preview from ${clock(song.part.start_s)}</button>`}
-    <button disabled=${!song?.sound.url} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio(row)}>Radio</button>
+    <button disabled=${!song?.sound.url} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio([row])}>Radio</button>
   </div>`;
 }
 

@@ -30,10 +30,10 @@ export function StateView() {
     <${Running} first=${answer.running} />
     <dl class="facts">
       <dt>Songs</dt><dd>${count(answer.songs, "song")}, ${clock(answer.seconds)} of audio</dd>
-      <dt>Store</dt><dd><bdi>${answer.path}</bdi></dd>
+      <dt>Kept in</dt><dd><bdi>${answer.path}</bdi></dd>
       <dt>Made by</dt><dd><bdi>${answer.created_by}</bdi></dd>
       <dt>Playable folders</dt><dd>${library.about.roots.map((root) => html`<bdi>${root}</bdi> `)}</dd>
-      <dt>Files beside it</dt><dd>${answer.beside.length ? answer.beside.map((one) => html`<span>${one.kind}${one.problem && `: ${one.problem}`} </span>`) : "nothing"}</dd>
+      <dt>Kept beside it</dt><dd>${answer.beside.length ? answer.beside.map((one) => html`<span>${one.kind}${one.problem && `: ${one.problem}`} </span>`) : "nothing"}</dd>
     </dl>
     ${answer.notes.map((note) => html`<p class="note">${note}</p>`)}
     <h3>Audio quality</h3>
@@ -63,8 +63,7 @@ function Run({ run }) {
   if (!run) return html`<h3>The last run</h3><p class="quiet">There is no record of it.</p>`;
   const counts = Object.entries(run.counts).map(([name, n]) => `${name.replaceAll("_", " ")} ${n}`).join(", ");
   return html`<h3>The last run</h3>
-    <p>${new Date(run.ended_at).toLocaleString("en")}: ${counts || "nothing to do"};
-      ${clock(run.audio_s)} of audio in ${clock(run.wall_s)}.</p>
+    <p>${`${new Date(run.ended_at).toLocaleString("en")}: ${counts || "nothing to do"}; ${clock(run.audio_s)} of audio in ${clock(run.wall_s)}.`}</p>
     <p class="quiet"><code>${run.command.join(" ")}</code></p>`;
 }
 

@@ -45,7 +45,8 @@ def write_log(folder, days, *, prefix="s"):
 def night(folder, day, channels=("rules", "popular"), more=""):
     (folder / "recall.toml").write_text(
         '[recall]\ninteractions = "plays.csv"\nout = "serving"\nk = 10\ndepth = 20\n'
-        f"judge_share = 1.0\nchannels = {json.dumps(channels)}\n{more}"
+        f"channels = {json.dumps(channels)}\n{more}"
+        f"{'' if 'judge_share' in more else 'judge_share = 1.0'}\n"
     )
     return open_night(folder / "recall.toml", parse_day(f"2026-01-{day:02}"))
 
@@ -168,6 +169,43 @@ def test_a_night_that_is_killed_at_random_goes_on_and_is_promoted(home, tmp_path
         for folder in (home, other)
     ]
     assert found[0] == found[1]
+
+
+def test_a_night_that_was_kept_aside_was_not_shown(home, tmp_path_factory):
+    more = "shown_k = 5\n"
+    assert run(home, 6, ("popular",), more).is_refused
+    write_log(home, 7)
+    other = tmp_path_factory.mktemp("without")
+    shutil.copytree(home, other, dirs_exist_ok=True)
+    shutil.rmtree(other / "serving/dt=2026-01-06")
+    for folder in (home, other):
+        assert run(folder, 7, more=more).is_served
+    made = [(one / "serving/dt=2026-01-07/fused.parquet").read_bytes() for one in (home, other)]
+    assert made[0] == made[1]
+    judged = json.loads((home / "serving/dt=2026-01-07/judged.json").read_text())
+    assert judged["since"].startswith("2026-01-05")  # of the lists that users had
+
+
+def test_a_night_that_learnt_the_songs_to_judge_by_is_no_measure(home):
+    rest = ("rules", "popular"), "judge_share = 0.0\n"
+    write_log(home, 8)
+    assert run(home, 6, *rest).why == "nothing was compared"
+    assert (
+        run(home, 7, ("popular",)).why
+        == "the night that is served has learnt the songs to judge by"
+    )
+    assert run(home, 8).why.startswith("not worse")
+
+
+def test_a_refusal_does_not_outlast_the_judge(home):
+    assert run(home, 6, ("popular",)).is_refused
+    assert run(home, 6, ("popular",), "judge_share = 0.0\n").is_served
+
+
+def test_days_of_an_earlier_revision_were_served(home):
+    (home / "serving" / CURRENT).unlink()
+    assert run(home, 6).is_served
+    assert promote(home / "serving").day == DAYS[4]
 
 
 def test_a_margin_of_one_lets_everything_through(home):

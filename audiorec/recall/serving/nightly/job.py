@@ -169,7 +169,11 @@ class NightlyInputs:
         if self.split is None:
             return None
         return Judge(
-            split=self.split, context=self.context, facts=self.facts, depth=self.plan.depth
+            split=self.split,
+            context=self.context,
+            facts=self.facts,
+            depth=self.plan.depth,
+            share=self._judge_share,
         )
 
     @cached_property

@@ -21,7 +21,6 @@ from audiorec.files.user_files import read_settings
 from audiorec.listening.log_files import (
     Days,
     check_day,
-    day_before,
     day_folder,
     days_in,
     select_days,
@@ -29,6 +28,8 @@ from audiorec.listening.log_files import (
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
+    MOST_BEFORE,
+    Current,
     is_whole,
     promote,
     promoted,
@@ -79,7 +80,8 @@ class Night:
         """
         if self.day is None:
             return None
-        verdict = read_json(self.job.plan.out / PROMOTION)
+        plan = self.job.plan
+        verdict = read_json(plan.out / PROMOTION) if plan.judge_share else {}
         current, day, why = read_current(self.root), self.day, told(verdict)
         if current is not None and day in current.withdrawn:
             return Decision(is_served=False, why="it was taken back by hand")
@@ -89,7 +91,10 @@ class Night:
             if current is not None and day == current.day:  # made again since it was promoted
                 promote(self.root)
             return Decision(is_served=False, is_refused=True, why=why)
-        if current is None or current.day != day:
+        if current is None:  # of earlier revisions, every day was served
+            earlier = tuple(one for one in reversed(days_in(self.root)) if one < day)
+            write_current(self.root, Current(day=day, before=earlier[:MOST_BEFORE]))
+        elif current.day != day:
             write_current(self.root, promoted(current, day))
         return Decision(is_served=True, why=why)
 
@@ -180,29 +185,28 @@ class _Places:
         if day is None or ends_s is None:
             raise InputError("a run of one day needs a day")
         least = day - timedelta(days=min(math.ceil(exposure_days) + 1, 36_500))
+        current = read_current(self.root)
+        shown = [one for one in days_in(self.root) if one < day]
+        if current is not None:  # a day that was kept aside was not shown
+            served = (current.day, *current.before)
+            shown = [one for one in shown if one in {*served, *current.withdrawn}]
         found = [
             local
-            for one in days_in(self.root)
-            if least <= one < day
+            for one in shown
+            if least <= one
             and (local := _there(join(self.root, day_folder(one)), EXPOSURES)) is not None
         ]
-        last = day_before(self.root, day)
-        lists = None if last is None else _here(last, _is_list)
+        kept = [one for one in shown if current is None or one not in current.withdrawn]
+        folders = [join(self.root, day_folder(one)) for one in reversed(kept)]
+        last = folders[0] if folders else None
+        whole = None if current is None else next(filter(is_whole, folders), None)
         return EarlierDays(
             ends_s=ends_s,
             exposures=tuple(found),
             export=self._export(last),
-            lists=lists,
-            served=self._served(day),
+            lists=None if last is None else _here(last, _is_list),
+            served=None if whole is None else _here(whole, _is_asked),
         )
-
-    def _served(self, day: date) -> Path | None:
-        """Return the newest day before this one that was promoted and still is whole."""
-        current = read_current(self.root)
-        known = () if current is None else (current.day, *current.before)
-        folders = (join(self.root, day_folder(one)) for one in known if one < day)
-        place = next(filter(is_whole, folders), None)
-        return None if place is None else _here(place, _is_asked)
 
     def _export(self, before: str | None) -> Path | None:
         place = None if before is None else join(before, EXPORT)

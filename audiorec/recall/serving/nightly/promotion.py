@@ -109,12 +109,15 @@ class Judge:
     facts : SongTraits
     depth : int
         Candidates per channel and user.
+    share : float
+        Of all users, by which they were drawn.
     """
 
     split: JudgingSplit
     context: Context
     facts: SongTraits
     depth: int
+    share: float
 
     def hits(self, models: NightModels) -> Float64Array:
         """Return for each user whether the first ten places have the wanted song, 1 or 0."""
@@ -165,14 +168,16 @@ def compare(
         empty if nothing speaks against it. ``note``: why nothing was compared.
     """
     nothing: dict[str, Any] = {"users": 0, BY: {}, "difference": [], "refused": "", "note": ""}
+    before = {} if served is None else read_json(served / PROMOTION)
     if judge is None:
-        before = 0 if served is None else read_json(served / PROMOTION).get("users", 0)
         said = f"fewer than {FEWEST_USERS} users to judge by"
-        return nothing | ({"refused": said} if before else {"note": said})
+        return nothing | ({"refused": said} if before.get("users") else {"note": said})
     hits = {"new": judge.hits(new)}
-    found = nothing | {"users": len(hits["new"]), BY: means_of(hits)}
+    found = nothing | {"users": len(hits["new"]), BY: means_of(hits), "judge_share": judge.share}
     if served is None:
         return found | {"note": "no earlier night is served"}
+    if before.get("judge_share", 0.0) < judge.share:
+        return found | {"note": "the night that is served has learnt the songs to judge by"}
     tables = {channel.name: channel for channel in new.channels if is_external(channel.name)}
     try:
         other = NightModels.of_folder(served, tables)
@@ -182,9 +187,9 @@ def compare(
     difference = means_of({"": hits["new"] - hits["served"]})[""]
     loses = difference[0] < -margin * hits["served"].mean() and difference[2] < 0
     refused = f"more than {margin:.0%} below what is served" if loses else ""
-    before = read_json(served / PROMOTION).get("users", 0)
-    if len(hits["new"]) < FEWER * before:
-        refused = f"{len(hits['new']):,} users to judge by, {before:,} in the night that is served"
+    users = before.get("users", 0) if before["judge_share"] == judge.share else 0
+    if len(hits["new"]) < FEWER * users:
+        refused = f"{len(hits['new']):,} users to judge by, {users:,} in the night that is served"
     known = {song for channel in other.channels for song in channel.song_ids}
     share = float(
         np.mean([judge.split.wanted.song_ids[s] in known for s in judge.split.wanted.song])

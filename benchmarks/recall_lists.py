@@ -1,6 +1,6 @@
 """Whole playlists, recommended to whoever made half of one: on the lists of a real curator.
 
-    python benchmarks/recall_lists.py DATA [--least 20]
+    python benchmarks/recall_lists.py DATA [--least 20] [--most 500]
 
 Of every playlist half of the songs, drawn by seed, are somebody's plays; the other half stays a
 playlist among all others, and is the wanted one. Near-copies of a list (`list_groups`) lose the
@@ -31,12 +31,12 @@ DEPTH = 200
 SHARE = 0.5
 
 
-def lists_of(data: Path, least: int) -> Sequences:
-    """Return the playlists of at least so many different songs."""
+def lists_of(data: Path, least: int, most: int) -> Sequences:
+    """Return the playlists of so many different songs; a few of thousands hold most others."""
     lines = (data / "hari_playlists" / "playlists.tsv").read_text().splitlines()
     rows = [(name, list(dict.fromkeys(songs.split()))) for name, songs in
             (line.split("\t") for line in lines)]  # fmt: skip
-    kept = [(name, songs) for name, songs in rows if len(songs) >= least]
+    kept = [(name, songs) for name, songs in rows if least <= len(songs) <= most]
     return Sequences.from_lists([songs for _, songs in kept], [name for name, _ in kept])
 
 
@@ -45,8 +45,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--least", type=int, default=20)
+    parser.add_argument("--most", type=int, default=500)
     of = parser.parse_args()
-    lists = lists_of(of.data, of.least)
+    lists = lists_of(of.data, of.least, of.most)
     group = list_groups(lists)
     n = len(lists.song_ids)
     key = group[lists.owner] * n + lists.song

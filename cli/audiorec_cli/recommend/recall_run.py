@@ -160,9 +160,9 @@ def promote(
             return
     nights = nights_of(folder)
     if json:
-        print_json({"schema": "audiorec/recall-days/1", "days": [asdict(one) for one in nights]})
+        print_json({"schema": "audiorec/recall-days/1", "days": nights})
         return
-    rows = [(one.day, one.state, one.why) for one in nights]
+    rows = [tuple(one.values()) for one in nights]
     print_table(("day", "state", "compared"), rows, title=str(folder))
 
 

@@ -143,7 +143,7 @@ def test_a_night_that_is_worse_stays_aside_with_the_reason(home, monkeypatch, ca
     assert run_command(monkeypatch, capsys, *arguments)[0] == 3  # nothing to do, and still aside
     record = json.loads((home / "serving.run.json").read_text())
     assert (record["exit_code"], record["counts"]["served"]) == (3, 0)
-    assert nights_of(home / "serving")[0].state == "kept aside"
+    assert nights_of(home / "serving")[0]["state"] == "kept aside"
 
 
 def test_a_night_that_is_killed_at_random_goes_on_and_is_promoted(home, tmp_path_factory):
@@ -299,7 +299,7 @@ def test_a_day_that_is_not_whole_is_not_promoted_and_not_gone_back_to(home):
         promote(home / "serving", DAYS[3])
     with pytest.raises(MissingFileError, match="no day was served before"):
         promote(home / "serving")
-    assert [one.state for one in nights_of(home / "serving")] == ["served", "not finished"]
+    assert [one["state"] for one in nights_of(home / "serving")] == ["served", "not finished"]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_folder_without_days_is_served_itself_and_days_without_a_choice_are_no
 def test_a_verdict_of_others_is_only_words(home):
     for content in ('{"refused": 5}', '{"difference": [1], "hit_rate@10": 2}', "[]", "{"):
         (home / "serving/dt=2026-01-05" / PROMOTION).write_text(content)
-        assert isinstance(nights_of(home / "serving")[0].why, str)
+        assert isinstance(nights_of(home / "serving")[0]["why"], str)
 
 
 @given(st.lists(st.sampled_from(DAYS), min_size=1, max_size=30))

@@ -141,14 +141,14 @@ def promote(root: str | os.PathLike[str], day: date | None = None) -> Current:
         current = None  # to name a day mends the file
     if day is None:
         earlier = () if current is None else current.before
-        day = next((one for one in earlier if is_whole(join(place, day_folder(one)))), None)
+        day = next((one for one in earlier if whole_run(join(place, day_folder(one)))), None)
         if day is None:
             raise MissingFileError(f"{place}: no day was served before this one")
     folder = join(place, day_folder(day))
     if day not in days_in(place):
         known = ", ".join(map(str, days_in(place)[-5:])) or "none"
         raise MissingFileError(f"{folder}: no such day; the newest there: {known}")
-    if not is_whole(folder):
+    if not whole_run(folder):
         raise StoreError(f"{folder}: the run of this day was not finished; run it again")
     found = promoted(current, day)
     write_current(place, found)
@@ -176,7 +176,7 @@ def served_folder(root: Path) -> Path:
         return root
     folder = root / day_folder(current.day)
     refuse_other_than_folder(folder)
-    if not is_whole(str(folder)):
+    if not whole_run(str(folder)):
         raise StoreError(f"{folder}: the lists of the day that is served are not whole")
     return folder
 
@@ -201,11 +201,6 @@ def whole_run(folder: str) -> dict[str, Any]:
     files = [FUSED, *(f"candidates/{file_stem(str(name))}.parquet" for name in names)]
     is_one_run = fused.get("made_from") == record.get("run_id", "")
     return record if is_one_run and all(exists(join(folder, name)) for name in files) else {}
-
-
-def is_whole(folder: str) -> bool:
-    """Return whether a folder has all lists of one finished run."""
-    return bool(whole_run(folder))
 
 
 def _days(texts: Any) -> tuple[date, ...]:

@@ -30,10 +30,10 @@ from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
     MOST_BEFORE,
     Current,
-    is_whole,
     promote,
     promoted,
     read_current,
+    whole_run,
     write_current,
 )
 from audiorec.recall.serving.nightly.job import NightlyJob
@@ -199,7 +199,7 @@ class _Places:
         kept = [one for one in shown if current is None or one not in current.withdrawn]
         folders = [join(self.root, day_folder(one)) for one in reversed(kept)]
         last = folders[0] if folders else None
-        whole = None if current is None else next(filter(is_whole, folders), None)
+        whole = None if current is None else next(filter(whole_run, folders), None)
         return EarlierDays(
             ends_s=ends_s,
             exposures=tuple(found),

@@ -199,25 +199,11 @@ def compare(
     return found | {BY: means_of(hits), "difference": difference, "refused": refused}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NightState:
-    """A day of an output folder.
+def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:
+    """Return ``day``, ``state`` and ``why`` of each day of an output folder, the newest first.
 
-    Attributes
-    ----------
-    day : str
-    state : {"served", "served before", "taken back", "kept aside", "not finished"}
-    why : str
-        What its comparison said.
-    """
-
-    day: str
-    state: str
-    why: str
-
-
-def nights_of(root: str | PathLike[str]) -> list[NightState]:
-    """Return the days of an output folder (path or URI), the newest first.
+    The state is ``served``, ``served before``, ``taken back``, ``kept aside`` or ``not finished``;
+    ``why`` is what the day's comparison said.
 
     Raises
     ------
@@ -242,7 +228,7 @@ def nights_of(root: str | PathLike[str]) -> list[NightState]:
             known["served"] = (current.day,)
             state = next((name for name, those in known.items() if day in those), state)
         verdict = read_json(join(folder, PROMOTION))
-        found.append(NightState(day=day.isoformat(), state=state, why=told(verdict)))
+        found.append({"day": day.isoformat(), "state": state, "why": told(verdict)})
     return found
 
 

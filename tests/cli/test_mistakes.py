@@ -107,6 +107,7 @@ LINES = [
     "recall users {model} -i plays.csv -o out",
     "recall users --import {embeddings} -o out",
     "recall train popular -i {log} -o out",
+    "recall train sasrec -i plays.csv --from {model} -o out",
     "recall train nearest-audio -i listened.csv -v {store} -o out",
     "recall train user-audio -i listened.csv -f {features} -o out",
     "recall train user-audio -i listened.csv -v vecs.parquet -u {users} -o out",

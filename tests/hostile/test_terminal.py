@@ -233,6 +233,7 @@ CASES = {
     "recall train": [
         ("popular", "-i", "good.csv", "--out", f"channel {ODD}", "--json"),
         (ODD, "-i", "good.csv", "--out", "channel"),
+        ("sasrec", "-i", "good.csv", "--from", ABSENT, "--out", "channel"),
     ],
     "recall users": [
         (ABSENT, "-i", "good.csv", "--out", "u.parquet"),

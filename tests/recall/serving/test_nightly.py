@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from made_engines import travelling
+from needs import needs
 
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.log_files import parse_day
-from audiorec.recall.registry import channel_class
+from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.figures import worth_of
 from audiorec.recall.serving.nightly import job as nightly
 from audiorec.recall.serving.nightly.job import NightlyJob
@@ -202,6 +203,30 @@ def test_the_lists_of_a_day_are_compared_with_those_of_the_day_before(home):
         found = night.job.run()["lists"]
         assert ("lists/kept" in found) == (day == "2026-01-06")
     assert 0 < found["lists/kept"] <= 1
+
+
+def test_of_three_trainings_by_day_one_is_full(home):
+    needs("torch")
+    plan = {"channels": ("popular", "song2vec"), "full_every": 3}
+    write_config(home, **plan, **{"settings.song2vec": {"dimension": 8, "max_epochs": 6}})
+
+    def parent_of(day):
+        night = open_night(home / "recall.toml", parse_day(f"2026-01-{day:02}", "day"))
+        night.job.run()
+        return load_channel(Path(night.out) / "models" / "song2vec").parent
+
+    parents = [parent_of(day) for day in range(2, 7)]
+    assert [parent and parent.generation for parent in parents] == [None, 1, 2, None, 1]
+    assert [parent.new_plays for parent in parents if parent] == [32, 32, 32]
+    shutil.rmtree(home / "serving" / "dt=2026-01-06")
+    write_config(home, **plan, **{"settings.song2vec": {"dimension": 6, "max_epochs": 6}})
+    assert parent_of(6) is None  # the model of the day before has other settings
+
+
+def test_a_run_without_a_day_has_no_model_to_go_on_from(home):
+    write_config(home, full_every=3)
+    with pytest.raises(InputError, match=r"full_every needs a run of one day \(--day\)"):
+        job_in(home)
 
 
 def test_what_killed_jobs_left_goes_after_an_hour(home):

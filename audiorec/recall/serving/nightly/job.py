@@ -46,7 +46,7 @@ from audiorec.recall.contract.candidates import (
 )
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.job import read_context, train_channel
+from audiorec.recall.contract.job import read_context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
@@ -104,6 +104,7 @@ from audiorec.recall.serving.nightly.state import (
     read_json,
     write_json,
 )
+from audiorec.recall.serving.nightly.trained import train_night
 from audiorec.recall.serving.playlists import ListRanking, write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tuned import read_tuned
@@ -227,6 +228,11 @@ class NightlyJob:
     """
 
     def __init__(self, plan: NightlyPlan, before: EarlierDays | None = None) -> None:
+        if plan.full_every > 1 and before is None:
+            raise InputError(
+                "full_every needs a run of one day (--day): training goes on from the models of "
+                "the day before"
+            )
         self.plan, self._before = plan, before
         self._judge_share = 0.0 if before is None else plan.judge_share
         self._inputs = NightlyInputs(plan, self._judge_share)
@@ -349,8 +355,11 @@ class NightlyJob:
         if kind == TRAIN:
             logs = file_fingerprints(self.plan.interactions)
             data = self._inputs.data(logs)
-            channel = self.plan.channel(name)
-            return train_channel(channel, data, step.out, progress=tell, stop=stop)
+            before = self._before
+            last = None if before is None else before.served or before.lists
+            older = None if last is None else last / "models" / name
+            channel, every = self.plan.channel(name), self.plan.full_every
+            return train_night(channel, data, step.out, older, every, progress=tell, stop=stop)
         if kind == ASK:
             return self._ask(name, step.out, stop, engine)
         if kind == FUSE:
@@ -555,6 +564,7 @@ class NightlyJob:
                 "channel": name,
                 # The recipe of a table is its path on this machine; `inputs` has its content.
                 "recipe": None if name in self.plan.tables else repr(recipe),
+                **({"full_every": self.plan.full_every} if self.plan.full_every > 1 else {}),
                 "inputs": {
                     n: p
                     for n, p in self._prints.items()

@@ -80,6 +80,9 @@ class NightlyPlan:
         Without `exposures`: the first places of a written list that count as shown; 0: none.
     settings : mapping of str to mapping
         Recipe settings, by channel.
+    full_every : int
+        For runs of one day: every so many trainings of a channel are full, and the others go on
+        from the model of the day before, where the channel can; 1: all are full.
     weights : mapping of str to float
         By channel; 1 for channels that are not named. By default, and without `short_share` and
         `tuned`, channels weigh by their validation figures.
@@ -120,6 +123,7 @@ class NightlyPlan:
     exposure_days: float = 7.0
     shown_k: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    full_every: int = 1
     weights: Mapping[str, Any] = field(default_factory=dict)
     short_share: float | None = None
     fusion: Mapping[str, Any] = field(default_factory=dict)
@@ -140,6 +144,8 @@ class NightlyPlan:
                 raise InputError(
                     f"{name!r} has settings or a weight, but is not listed in channels"
                 )
+        if self.full_every < 1:
+            raise InputError(f"full_every must be at least 1, got {self.full_every}")
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
         if self.shown_k < 0 or (self.shown_k and self.exposures is not None):

@@ -1,9 +1,9 @@
 """Print docs/model_cards/song_labels.md: the card of the head for whole songs.
 
     python scripts/song_labels_page.py docs/model_cards/song_labels.json \
-        > docs/model_cards/song_labels.md
+        docs/model_cards/song_labels_open.json > docs/model_cards/song_labels.md
 
-The figures are those that `train_song_labels.py` leaves beside the head.
+The figures are those that `train_song_labels.py` and `train_open_labels.py` leave beside the heads.
 """
 
 import argparse
@@ -19,7 +19,7 @@ OUTSIDE = (
 Figures = dict[str, Any]
 
 
-def page(found: Figures) -> str:
+def page(found: Figures, free: Figures) -> str:
     """Return the whole page."""
     rows = {name: found["outside"][name] for name in OUTSIDE} | found["inside"]
     styles = found["styles"].items()
@@ -30,14 +30,17 @@ def page(found: Figures) -> str:
         curve="\n".join(risk(*points) for points in points_of(found)),
         without="\n".join(without(name, of) for name, of in found["without a genre"].items()),
         styles="\n".join(style(name, of) for name, of in styles),
-        test=row("GTZAN test, by tags", test["all"]["rows"], "", *numbers(test["all"])[1:]),
+        test=row(TEST, test["all"]["rows"], "", *numbers(test["all"])[1:]),
         test_none=percent(test["none of the ten, clear"]),
         alone=f"{100 * test[TEN.format('443')]:.1f}",
         both=f"{100 * test[TEN.format('443 and 53')]:.1f}",
+        open_limit=f"{free['limit']:.2f}",
+        pieces=", ".join(f"{count} {name}" for name, count in free["pieces"].items()),
+        open="\n".join(compared(found, free)),
     )
 
 
-TEN = "GTZAN's ten, {}"
+TEN, TEST = "GTZAN's ten, {}", "GTZAN test, by tags"
 NAMES = {"jingju_arias": "Beijing opera", "sonic-pi-loops": "drum and other loops"}
 
 
@@ -47,6 +50,29 @@ def judged(name: str, curve: list[Figures], found: Figures) -> str:
     at = next(point for point in curve if point["limit"] == found["limit"])
     first, two = percent(before["first"]), percent(before["two"])
     return row(name, at["rows"], f"{first}, {two}", *numbers(at)[1:])
+
+
+def compared(found: Figures, free: Figures) -> list[str]:
+    """Return the rows of the head from free audio beside those of the other, set by set."""
+    ours, theirs = at_limit(found), at_limit(free)
+    return [
+        row(name.removesuffix(", artists left out"), of["rows"], *one[1:], *other[1:])
+        for name, of in theirs.items()
+        for one, other in [(numbers(ours[name]), numbers(of))]
+    ]
+
+
+def at_limit(figures: Figures) -> dict[str, Figures]:
+    """Return the sets that both heads are judged by, each at its head's limit."""
+    curves = {name: figures["outside"][name] for name in OUTSIDE[:4]}
+    test, inside = figures.get("test", {}).get("all"), figures["inside"]
+    for corpus in ("gtzan", "gtzan_actcv", "taggrams"):
+        curves[corpus] = inside.get(corpus) or inside[f"{corpus}, artists left out"]
+    found = {
+        name: next(point for point in of if point["limit"] == figures["limit"])
+        for name, of in curves.items()
+    }
+    return found | {TEST: test or inside[TEST][0]}
 
 
 def numbers(at: Figures) -> tuple[object, ...]:
@@ -100,7 +126,9 @@ def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figures", type=Path)
-    print(page(json.loads(parser.parse_args().figures.read_text())), end="")
+    parser.add_argument("free", type=Path, help="the same of the head from free audio")
+    args = parser.parse_args()
+    print(page(*(json.loads(path.read_text()) for path in (args.figures, args.free))), end="")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from head_songs import (
     TAGGED_MAKERS,
     LeftOut,
     Songs,
+    fit,
     groups_of,
     gtzan_left_out,
     head_of,
@@ -72,7 +73,7 @@ def main() -> None:
         temperature = temperature_of([outside, artists])
         figures = judged(songs, temperature, outside, artists)
         limits = [found["limit"] for found in figures["styles"].values()]
-        head = head_of(songs, temperature, figures["limit"], limits)
+        head = head_of(fit(songs.all), temperature, figures["limit"], limits)
         if args.test:
             figures["test"] = on_test(songs, args.data, temperature, figures["limit"])
     figures["sha256"] = head.save(args.out / "song_labels.safetensors")
@@ -108,9 +109,7 @@ def read(extractor: Extractor, data: Path, extra: Path) -> Songs:
 
 def judged(songs: Songs, temperature: float, outside: LeftOut, artists: LeftOut) -> Figures:
     """Return all figures but those of the test tracks."""
-    said, genre = outside.calibrated(temperature), outside.rows.genre
-    long, parts = outside.rows.segments >= CLEAR_SEGMENTS, outside_parts(outside)
-    curves = {name: curve(said[part], genre[part], long[part]) for name, part in parts.items()}
+    curves, parts = outside_curves(outside, temperature), outside_parts(outside)
     folds = {"artists": artists, "tracks": gtzan_left_out(songs, by_track=True)}
     inside = {
         f"{corpus}, {name} left out": curve(*_of_corpus(found, corpus, temperature))
@@ -128,6 +127,14 @@ def judged(songs: Songs, temperature: float, outside: LeftOut, artists: LeftOut)
         "without a genre": without_genre(songs, artists, temperature, limit),
         "styles": style_figures(artists, artists.calibrated(temperature)),
     }
+
+
+def outside_curves(outside: LeftOut, temperature: float) -> Figures:
+    """Return the curve of each set of pieces outside GTZAN."""
+    said, genre = outside.calibrated(temperature), outside.rows.genre
+    long = outside.rows.segments >= CLEAR_SEGMENTS
+    parts = outside_parts(outside)
+    return {name: curve(said[part], genre[part], long[part]) for name, part in parts.items()}
 
 
 def before(songs: Songs, parts: dict[str, Any]) -> Figures:

@@ -10,9 +10,11 @@ makers that the head never heard, at least four of five answers are right
 (``docs/model_cards/song_labels.md``); so is a style. Nothing is clear of less than 20 s.
 
 ``scripts/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better one
-changes what is shown of a store, and nothing in it.
+changes what is shown of a store, and nothing in it. ``$AUDIOREC_LABELS=open`` takes a second head,
+which learnt from free audio alone (``scripts/train_open_labels.py``).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import ShapeError, WeightsError
+from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.heads import softmax
 from audiorec.tagger.weights import data_folder, read_shipped, write_shipped
@@ -29,6 +31,10 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 FILE = "song_labels.safetensors"
 SHA256 = "2f0b004b7d6d4466dc2aad72acfd253198f1f7abc459ee7241ca15f8077329c4"
+OPEN = "open"
+OPEN_SHA256 = "b84497b672e0168f2aee4674494e3eb2af706b3ef73a22e376d52fdd45601d9e"
+SHIPPED = {"": (FILE, SHA256), OPEN: ("song_labels_open.safetensors", OPEN_SHA256)}
+ENVIRONMENT = "AUDIOREC_LABELS"
 METADATA_KEY = "audiorec_song_labels"
 FORMAT_VERSION = 1
 EMBEDDING = 624  # numbers of a song: `audiorec.tagger.vectors.SoundProjection.embedding`
@@ -242,7 +248,10 @@ class SongLabels:
 
     @classmethod
     def shipped(cls) -> "SongLabels":
-        """Return the shipped head, its checksum verified; see `load`."""
+        """Return the shipped head that ``$AUDIOREC_LABELS`` names, its checksum verified.
+
+        Raises `InputError` for an unknown name, else as `load`.
+        """
         return _shipped()
 
 
@@ -260,6 +269,13 @@ def columns(embedding: Numbers, heard_tags: Numbers) -> Float64Array:
     return found
 
 
-@cache
 def _shipped() -> SongLabels:
-    return SongLabels.load(data_folder() / FILE, sha256=SHA256)
+    name = os.environ.get(ENVIRONMENT, "")
+    if name not in SHIPPED:
+        raise InputError(f"${ENVIRONMENT}: must be {OPEN} or empty, got {name!r}")
+    return _loaded(*SHIPPED[name])
+
+
+@cache
+def _loaded(file: str, sha256: str) -> SongLabels:
+    return SongLabels.load(data_folder() / file, sha256=sha256)

@@ -12,6 +12,7 @@ from needs import needs
 needs("torchaudio")
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
+import head_open
 import head_songs
 import song_labels_page
 from head_features import Table
@@ -19,7 +20,7 @@ from head_genre import FOLK, GENRES
 from head_song_figures import NEVER, curve, limit_of, shares
 from head_songs import CLASSES, NONE, SongRows
 
-from audiorec.tagger.song_labels import EMBEDDING, SHA256, TAGS, WIDTH, SongLabels
+from audiorec.tagger.song_labels import EMBEDDING, OPEN_SHA256, SHA256, TAGS, WIDTH, SongLabels
 from audiorec.tagger.weights import MSD
 from audiorec.types import Features
 
@@ -136,8 +137,52 @@ def figures():
     return json.loads((CARDS / "song_labels.json").read_text())
 
 
-def test_the_card_is_what_the_figures_of_the_shipped_head_say(figures):
-    assert song_labels_page.page(figures) == (CARDS / "song_labels.md").read_text()
+@pytest.fixture(scope="module")
+def free_figures():
+    return json.loads((CARDS / "song_labels_open.json").read_text())
+
+
+def test_the_head_from_free_audio_begins_with_tags_and_hears_nothing_else(free_figures):
+    weight, bias = head_open.prior()
+    told = {CLASSES[n] for n in np.flatnonzero(weight.any(axis=0))}
+    assert told == set(GENRES) - {"classical"}  # the network has no such tag
+    assert (weight[:EMBEDDING] == 0).all()
+    assert [CLASSES[n] for n in np.flatnonzero(bias)] == ["disco", "reggae"]
+    made = rows([0, 1, NONE], ["a", "b", "c"])
+    made = replace(made, corpus=np.array(["gtzan", "muldjord", "cmu_arctic"]))
+    names = ("half", "short", "listed", "outside", "sounds", "parts", "tagged", "unnamed")
+    free = head_open.free_songs(head_songs.Songs(**dict.fromkeys(names, made)))
+    assert set(free.all.corpus) == {"muldjord", "cmu_arctic"}
+    assert set(free.sounds.corpus) == {"cmu_arctic"}
+    assert set(free_figures["pieces"]) <= set(GENRES)
+
+
+def test_a_genre_without_rows_is_heard_by_its_tag():
+    jazz, rock = GENRES.index("jazz"), GENRES.index("rock")
+    columns = np.zeros((40, WIDTH))
+    columns[:20, EMBEDDING + MSD.tags.index("rock")] = 0.6
+    columns[20:, EMBEDDING + MSD.tags.index("electronic")] = 0.6
+    labelled = rows([rock] * 20 + [GENRES.index("electronic")] * 20, list("abcd") * 10)
+    model = head_open.fit_open(replace(labelled, columns=columns))
+    heard = np.zeros((1, WIDTH))
+    heard[0, EMBEDDING + MSD.tags.index("jazz")] = 0.6
+    assert model.scores(heard)[0].argmax() == jazz
+    assert model.scores(columns[:1])[0].argmax() == rock
+
+
+def test_the_file_from_free_audio_is_that_of_the_figures(free_figures, monkeypatch):
+    monkeypatch.setenv("AUDIOREC_LABELS", "open")
+    shipped = SongLabels.shipped()
+    assert free_figures["sha256"] == OPEN_SHA256 == shipped.sha256
+    assert free_figures["limit"] == shipped.genre_limit
+    assert (shipped.style_limits > 1).all()
+    points = free_figures["outside"]["without drum loops"]
+    at = next(point for point in points if point["limit"] == free_figures["limit"])
+    assert at["right_if_clear_95"][0] >= 0.8
+
+
+def test_the_card_is_what_the_figures_of_the_shipped_head_say(figures, free_figures):
+    assert song_labels_page.page(figures, free_figures) == (CARDS / "song_labels.md").read_text()
     shipped = SongLabels.shipped()
     assert figures["sha256"] == SHA256 == shipped.sha256
     assert figures["limit"] == shipped.genre_limit

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from made_labels import hand_head, tags
 from safetensors.numpy import save
 
-from audiorec.errors import MissingWeightsError, ShapeError, WeightsError
+from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
 from audiorec.tagger.heads import shipped_head
 from audiorec.tagger.song_labels import EMBEDDING, TAGS, SongLabels
 from audiorec.tagger.vectors import shipped_sound
@@ -70,6 +70,18 @@ def test_any_stored_song_gets_probabilities(embedding, heard):
     assert (total <= 1 + 1e-5).all()
     alone = SongLabels.shipped().of(embedding[1:], heard[1:])
     np.testing.assert_allclose(alone.genre, labels.genre[1:], atol=1e-6)
+
+
+def test_another_head_is_taken_by_its_name(monkeypatch):
+    usual = SongLabels.shipped()
+    monkeypatch.setenv("AUDIOREC_LABELS", "open")
+    free = SongLabels.shipped()
+    assert free.sha256 != usual.sha256
+    assert (free.genres, free.styles) == (usual.genres, usual.styles)
+    assert (free.front_end, free.backbone_sha256) == (usual.front_end, usual.backbone_sha256)
+    monkeypatch.setenv("AUDIOREC_LABELS", "free")
+    with pytest.raises(InputError, match="AUDIOREC_LABELS: must be open or empty, got 'free'"):
+        SongLabels.shipped()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from audiorec.playlists.library_lists import divide_library
 from audiorec.search.explain import Reason, reasons_for, sentence
 from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
 from audiorec.tagger import SongLabels
+from audiorec.tagger.genre_names import tagged_genre
 from audiorec.tagger.weights import MSD
 
 LISTS = ("embedding", "heard_tags")
@@ -180,15 +181,18 @@ def is_true(reason: Reason, columns: Columns, rows: tuple[int, int]) -> bool:
 
 
 def _label_is_true(reason: Reason, columns: Columns, rows: tuple[int, int]) -> bool:
-    """Check a genre or a style by the labels of both songs' own columns."""
+    """Check a genre or a style, song by song: by its genre tag, or clear by its own columns."""
     head = SongLabels.shipped()
-    lists = [np.asarray([columns.get(name, row) for row in rows]) for name in LISTS]
-    found = head.of(*lists)
-    if reason.kind == "style":
-        at = head.styles.index(str(reason.values[0]))
-        return bool(found.style_clear[:, at].all())
-    told = [head.genres[at] for at in found.genre.argmax(axis=1)]
-    return told == list(reason.values) and bool(found.genre_clear.all())
+    for row, value in zip(rows, reason.values, strict=True):
+        tag = tagged_genre(columns.get("genre_tag", row))
+        if tag is not None and value in (*tag.genres, *tag.styles):
+            continue
+        lists = [np.asarray([columns.get(name, row)]) for name in LISTS]
+        label = head.label(head.of(*lists), 0)
+        clear = label is not None and (label.styles + (label.genre,) * label.genre_clear)
+        if not clear or value not in clear:
+            return False
+    return True
 
 
 def reasons(path: Path, pairs: int, seed: int) -> None:

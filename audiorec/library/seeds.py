@@ -238,6 +238,8 @@ def _entry(path: str, song: "Song") -> dict[str, Any]:
         "artist": song.tags.artist,
         "title": song.tags.title,
         "album": song.tags.album,
+        "genre_tag": song.tags.genre,
+        "year": song.tags.year,
         "status": str(song.info.status),
         "segments": len(song.series),
         "loudness_lufs": song.loudness_lufs,

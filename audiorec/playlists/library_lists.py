@@ -7,6 +7,7 @@ Every song that is music is in exactly one list, except for copies of a song in 
 are called: `audiorec.playlists.names`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -339,12 +340,13 @@ def _named(
     """Name the lists, whose songs are places in `rows`, the most typical first."""
     facts = store.facts.of_rows(rows)
     first = store.rows([int(rows[order[0]]) for order in orders])
+    files = Counter(Path(song_id).stem for song_id in store.ids)
     groups = [
         ListToName(
             songs=[facts[place] for place in order],
             ids=[store.ids[rows[place]] for place in order],
             typical=song["song_id"],
-            title=_called(song),
+            title=_called(song, files),
         )
         for order, song in zip(orders, first, strict=True)
     ]
@@ -355,11 +357,12 @@ def _named(
     return name_groups(groups, kept=kept)
 
 
-def _called(song: Mapping[str, Any]) -> str:
-    """Return a song's artist and title, or the name of its file."""
-    title = plain(song["title"] or "")
+def _called(song: Mapping[str, Any], files: Mapping[str, int]) -> str:
+    """Return artist and title of a song, or its file's name, with the folder if others have it."""
+    title, path = plain(song["title"] or ""), Path(song["song_id"])
     if not title:
-        return plain(Path(song["song_id"]).stem) or "songs"
+        parts = path.parts[-2:-1] if files[path.stem] > 1 else ()
+        return plain("/".join((*parts, path.stem))) or "songs"
     artist = plain(song["artist"] or "")
     return f"{artist} \N{EN DASH} {title}" if artist else title
 

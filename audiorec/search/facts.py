@@ -17,7 +17,9 @@ import numpy as np
 
 from audiorec.search.choice import HEAD, why_vector_not_music
 from audiorec.search.stored_labels import has_labels, stored_labels
+from audiorec.store.schema import GENRE_TAG
 from audiorec.store.store import VectorStore
+from audiorec.tagger.genre_names import tagged_genre
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.weights import MSD
 from audiorec.types import (
@@ -54,8 +56,10 @@ class SureFacts:
     year : int or None
         From a column ``year`` of the store.
     genre : str
-        A class of the genre head.
+        One of the ten: that of the file's own tag, or else the one that is clear by the sound;
+        empty where the two differ.
     styles : tuple of str
+        The same.
     version : {"", "instrumental", "voice", "voice alone"}
     singer : {"", "woman", "man"}
         Whose voice it is; only of a voice with instruments.
@@ -186,7 +190,7 @@ class FactReader:
                 continue
             version = _version({name: float(values[n]) for name, values in means.items()})
             singer = _singer(version, float(heard.women[place]))
-            told = {**heard.labels_of(int(place)), **_measured(song)}
+            told = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
             found.append(replace(tags, version=version, singer=singer, **told))
         return found
 
@@ -202,6 +206,19 @@ def song_facts(store: VectorStore, rows: Sequence[int] | Int64Array) -> list[Sur
     ['Anna', 'Anna']
     """
     return FactReader(store).of_rows(rows)
+
+
+def _labels(song: Mapping[str, Any], heard: dict[str, Any]) -> dict[str, Any]:
+    """Return genre and styles of the file's own tag if it names any, and of the sound otherwise."""
+    tag, names = tagged_genre(song.get(GENRE_TAG)), SongLabels.shipped()
+    if tag is None or not tag.is_known:
+        return heard
+    clear = [label for label in (heard.get("genre"), *heard.get("styles", ())) if label]
+    if tag.agrees(clear, (*names.genres, *names.styles)) is False:
+        return {}
+    own = [*(genre for genre in tag.genres if genre in clear), *tag.genres]
+    genre, styles = heard.get("genre", ""), heard.get("styles", ())
+    return {"genre": own[0] if own else genre, "styles": tag.styles or styles}
 
 
 def _of_tags(song: Mapping[str, Any]) -> SureFacts:

@@ -418,17 +418,14 @@ class _Tests:
         return codes, [tagged_genre(text) or TaggedGenre(text) for text in punctual(texts)]
 
     def _or_tags(self, condition: Condition, heard: BoolArray) -> BoolArray:
-        """Let tags that name a genre or style decide; or let them add songs, if it is from both."""
+        """Let tags that name a genre, or a style, decide; or only add songs, if it is from both."""
         codes, tagged = self._tagged
         named = [one.styles if condition.name == STYLE else one.genres for one in tagged]
-        fits = [not set(names or ("",)).isdisjoint(condition.values) for names in named]
+        fits = [not set(condition.values).isdisjoint(names) for names in named]
         said, by_tag = (
-            np.asarray([*found, False], np.bool_)[codes]
-            for found in ([one.is_known for one in tagged], fits)
+            np.asarray([*found, False], np.bool_)[codes] for found in (map(bool, named), fits)
         )
-        if self.genre_from == "both":
-            return heard | (said & by_tag)
-        return np.where(said, by_tag, heard)
+        return heard | by_tag if self.genre_from == "both" else np.where(said, by_tag, heard)
 
     def _attribute(self, condition: Condition) -> BoolArray:
         """Compare tempo, key, a mood, genre tag or year; an unknown value meets only ``!=``."""

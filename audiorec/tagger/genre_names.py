@@ -10,6 +10,7 @@ as "Zydeco", which stays a text.
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,6 +80,14 @@ class TaggedGenre:
     def is_known(self) -> bool:
         """Whether it names any of the genres or styles."""
         return bool(self.genres or self.styles)
+
+    def agrees(self, heard: Collection[str], audible: Collection[str]) -> bool | None:
+        """Return whether it names one of the labels heard; None if one of the two says nothing.
+
+        `audible` are the labels that could be heard.
+        """
+        said = {*self.genres, *self.styles} & set(audible)
+        return not said.isdisjoint(heard) if said and heard else None
 
 
 @lru_cache(maxsize=4_096)

@@ -107,9 +107,8 @@ class Reading:
         """Whether the file's own genre is what is heard; None if one of the two says nothing."""
         if self.tagged is None or self.label is None:
             return None
-        said = {*self.tagged.genres, *self.label.likely.keys() & set(self.tagged.styles)}
         heard = self.styles or (self.label.genre,) * bool(self.genre_clear)
-        return not said.isdisjoint(heard) if said and heard else None
+        return self.tagged.agrees(heard, self.label.likely)
 
     @property
     def genre_words(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from needs import needs
 from audiorec import open_store
 from audiorec.errors import InputError, StoreError
 from audiorec.playlists import list_folder
-from audiorec.playlists.library_lists import INDEX, divide_library, read_lists
+from audiorec.playlists.library_lists import INDEX, _called, divide_library, read_lists
 from audiorec.playlists.list_folder import write_lists
 from audiorec.search.questions import Choice
 
@@ -300,3 +301,11 @@ def dies_at(step, work):
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_a_song_without_a_title_is_called_by_its_folder_if_its_name_is_not_enough():
+    files = Counter({"song": 2, "etude": 1})
+    assert _called({"song_id": "sectoid/song.ogg", "title": None}, files) == "sectoid/song"
+    assert _called({"song_id": "song.ogg", "title": None}, files) == "song"
+    assert _called({"song_id": "piano/etude.ogg", "title": ""}, files) == "etude"
+    assert _called({"song_id": "song.ogg", "title": "A", "artist": None}, files) == "A"

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from made_labels import add_genre_tags
 from made_library import CLASSES, series, song, write_library
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
-from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
+from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, _labels, song_facts
 from audiorec.search.stored_labels import WIDTHS
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.vectors import shipped_sound
@@ -131,3 +132,30 @@ def test_clear_genres_and_styles_of_stored_columns(tmp_path, monkeypatch):
     assert (file.genre, file.styles) == ("rock", ("disco",))
     other = add_lists(write_library(tmp_path, [song("a", series(1))]), heard_tags=[tags(0.3)])
     assert song_facts(Library.open(other), [0])[0].genre == ""  # made by another network
+
+
+@pytest.mark.parametrize(
+    ("tag", "heard", "genre", "styles"),
+    [
+        ("Rock", None, "rock", ()),
+        ("Soul/R&B", None, "", ("soul", "rnb")),
+        ("Deep House", None, "electronic", ("house",)),
+        ("Pop/Rock", "rock", "rock", ()),  # the one that is heard of two
+        ("Rock", "jazz", "", ()),  # where the two differ, nothing is said
+        ("Soul", "pop", "pop", ("soul",)),  # which no head hears
+        ("Zydeco", "jazz", "jazz", ()),
+        (None, "jazz", "jazz", ()),
+    ],
+)
+def test_the_files_own_genre_is_a_fact_unless_another_is_heard(tag, heard, genre, styles):
+    labels = {} if heard is None else {"genre": heard, "styles": ()}
+    told = _labels({"genre_tag": tag}, labels)
+    assert (told.get("genre", ""), tuple(told.get("styles", ()))) == (genre, styles)
+
+
+def test_a_store_with_tags_tells_them(tmp_path):
+    path = write_library(tmp_path, [song(name, series(n)) for n, name in enumerate("ab")])
+    store = Library.open(add_genre_tags(path, ["Hip-Hop", None]))
+    first, second = song_facts(store, [0, 1])
+    assert (first.genre, first.year) == ("hiphop", 1998)
+    assert (second.genre, second.year) == ("", 1998)

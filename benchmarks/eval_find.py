@@ -131,7 +131,7 @@ class ByTeacher(WithoutGenre):
 
     def __init__(self, library: Library, labels: Labels, heard: FloatArray) -> None:
         super().__init__(library, labels)
-        _, z = self._heard
+        _, z, _ = self._heard
         own = sum(not name.startswith(TAG) for name in labels.names)
         scaled = (heard - heard.mean(axis=0)) / heard.std(axis=0)
         z[:own] = np.clip(scaled.T, -4, 4)

@@ -17,6 +17,7 @@ from audiorec.audio.readers import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError
+from audiorec.players.mpd import _AckError
 from audiorec.recall.federated.link import OutOfTurnError
 from audiorec.runs.timing import OverdueError
 from audiorec.search.index import _TooFewError
@@ -29,7 +30,8 @@ from audiorec.web.limits import RefusedRequest
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = {
-    *(DecoderError, NotFiniteError, UnusableRowError, _ReadAgainError, _TooFewError),
+    *(DecoderError, NotFiniteError, UnusableRowError, _AckError, _ReadAgainError),
+    _TooFewError,
     *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
     OutOfTurnError,
 }

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from faulty_http import drip, send, serving
+from needs import needs
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.players import Account
@@ -133,9 +135,6 @@ def test_nobody_there_is_lost():
 
 
 def test_a_certificate_that_nobody_signed_is_refused(tmp_path):
-    ssl = pytest.importorskip("ssl")
-    from needs import needs
-
     needs("cryptography")
     cert, key = _certificate(tmp_path)
     about = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -31,3 +31,4 @@ from audiorec.recall.contract.space import UserInterests as UserInterests
 from audiorec.recall.contract.space import users_in as users_in
 from audiorec.recall.contract.space import write_interests as write_interests
 from audiorec.recall.contract.space import write_users as write_users
+from audiorec.recall.contract.warm import check_start as check_start

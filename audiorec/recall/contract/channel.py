@@ -408,6 +408,11 @@ class Channel(ABC):
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         """Learn from `data`, which has at least one play."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has a warm start: it can go on from a trained channel."""
+        return type(self)._go_on is not Channel._go_on
+
     def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
         """Learn from ``start.data``, beginning with the weights of ``start.channel``.
 

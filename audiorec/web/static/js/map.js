@@ -5,6 +5,9 @@ import { accent, faint, groupColour, ink, packed, paper } from "./colours.js";
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
 const SPAN = 2.4; // units of the map that are seen at zoom 1, across and down
 const EDGE = 20; // pixels: a chosen song is at least so far from the edge
+const FONT = "600 13px system-ui, sans-serif";
+const WORD_HEIGHT = 22; // pixels
+const MOST_WORDS = 300; // kept as pictures
 const TOOLS = 56; // pixels: what is above lies beside or behind the buttons of the map
 const ROOM = 1.3; // around songs that are fitted
 const STILL = 120; // milliseconds without a movement, after which names are placed anew
@@ -20,6 +23,7 @@ export class SongMap {
     this.songs = null;
     this.names = [];
     this.placing = 0;
+    this.words = new Map();
   }
 
   set(change) {
@@ -179,13 +183,9 @@ export class SongMap {
     context.save();
     context.scale(this.size.ratio, this.size.ratio);
     context.strokeStyle = ink();
-    context.font = "600 13px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    context.lineJoin = "round";
     this.drawNear(context);
     this.drawRoute(context);
-    this.drawNames(context);
+    this.drawNames();
     context.lineWidth = 2;
     const reach = this.radius / this.size.ratio + 4;
     const ring = (row, radius, dash = []) => {
@@ -230,6 +230,20 @@ export class SongMap {
     }
   }
 
+  // A word in a colour, drawn once.
+  word(text, colour) {
+    const key = `${colour} ${paper()} ${this.size.ratio} ${text}`;
+    if (!this.words.has(key)) {
+      if (this.words.size >= MOST_WORDS) this.words.clear();
+      this.words.set(key, drawnWord(text, colour, this.size.ratio));
+    }
+    return this.words.get(key);
+  }
+
+  put({ canvas, width }, left, top) {
+    this.context.drawImage(canvas, left - width / 2, top - WORD_HEIGHT / 2, width, WORD_HEIGHT);
+  }
+
   // A list in playing order: a line through its songs, with the titles of the first and the last.
   drawRoute(context) {
     const { route, x, y, titles } = this.songs;
@@ -252,26 +266,26 @@ export class SongMap {
     const ends = places.length > 1 ? [0, places.length - 1] : [0];
     for (const at of ends) {
       const [left, top] = places[at];
-      const half = context.measureText(titles(rows[at])).width / 2 + 6;
-      const inside = Math.max(half, Math.min(this.size.width - half, left));
-      write(context, titles(rows[at]), inside, top < TOOLS ? top + 16 : top - 16, accent());
+      const word = this.word(titles(rows[at]), accent());
+      const inside = Math.max(word.width / 2, Math.min(this.size.width - word.width / 2, left));
+      this.put(word, inside, top < TOOLS ? top + 16 : top - 16);
     }
     context.strokeStyle = ink();
   }
 
   // Names of regions; one that would cover another is left out.
-  drawNames(context) {
+  drawNames() {
     const taken = [];
     for (const { name, x, y, group } of this.names) {
       const [left, top] = this.toScreen(x, y);
-      const half = context.measureText(name).width / 2 + 4;
+      const word = this.word(name, group < 0 ? ink() : groupColour(group, -1));
+      const half = word.width / 2;
       const box = [left - half, top - 10, left + half, top + 10];
       const isFree = taken.every((one) => box[0] > one[2] || box[2] < one[0] || box[1] > one[3] || box[3] < one[1]);
       if (!isFree || box[0] < 0 || box[2] > this.size.width) continue;
       taken.push(box);
-      write(context, name, left, top, group < 0 ? ink() : groupColour(group, -1));
+      this.put(word, left, top);
     }
-    context.strokeStyle = ink();
   }
 
   // The song under the pointer, or -1.
@@ -300,13 +314,25 @@ export class SongMap {
   }
 }
 
-// A word that is legible on dots and lines.
-function write(context, text, left, top, colour) {
+// A word that is legible on dots and lines, as a picture: outlining letters in each frame is slow.
+function drawnWord(text, colour, ratio) {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  context.font = FONT;
+  const width = Math.ceil(context.measureText(text).width) + 10;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(WORD_HEIGHT * ratio);
+  context.scale(ratio, ratio);
+  context.font = FONT;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineJoin = "round";
   context.lineWidth = 4;
   context.strokeStyle = paper();
-  context.strokeText(text, left, top);
+  context.strokeText(text, width / 2, WORD_HEIGHT / 2);
   context.fillStyle = colour;
-  context.fillText(text, left, top);
+  context.fillText(text, width / 2, WORD_HEIGHT / 2);
+  return { canvas, width };
 }
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));

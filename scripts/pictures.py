@@ -47,10 +47,17 @@ WAVE_IS_DRAWN = """(() => {
 
 # The folder that lists are saved to has another name in each run.
 NAME_FOLDER = """folder => {
-  for (const line of document.querySelectorAll("p"))
+  for (const line of document.querySelectorAll("p, .folder"))
     if (line.textContent.includes(folder))
       line.textContent = line.textContent.replace(folder, "~/Music");
 }"""
+
+PHONE = {"width": 390, "height": 844}
+# Clips, and copies of them: how loud they are.
+TWICE = {
+    "jazz-vibraphone.mp3": {"Vibe Ace.flac": 0.5, "vibe ace.ogg": 1.0},
+    "metal-band-with-woman-singing.mp3": {"02 metal.mp3": 1.0},
+}
 
 
 def main() -> int:
@@ -122,6 +129,35 @@ def photograph(store: Path, out: Path) -> None:
             page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()
             page.goto(address)
             take(page, out, scheme, store.parent)
+        page = browser.new_context(viewport=PHONE).new_page()
+        page.goto(address)
+        page.wait_for_selector(".grid .space .row")
+        page.screenshot(path=out / "page-phone.png")
+    twice = write_copies(store.parent / "twice")
+    with browsing(twice) as address, chromium() as browser:
+        page = browser.new_context(viewport=SIZE).new_page()
+        page.goto(address)
+        page.click("nav >> text=Duplicates")
+        page.wait_for_selector(".recording")
+        page.evaluate(NAME_FOLDER, str(twice.parent))
+        page.screenshot(path=out / "page-duplicates.png")
+
+
+def write_copies(folder: Path) -> Path:
+    """Extract some clips and copies of them in other formats and levels; return the store."""
+    import soundfile
+
+    from audiorec.extraction.run import extract
+
+    music = folder / "songs"
+    music.mkdir(parents=True)
+    for name, copies in TWICE.items():
+        shutil.copy(ROOT / "fixtures" / "audio" / name, music / name)
+        samples, rate = soundfile.read(music / name)
+        for copy, level in copies.items():
+            soundfile.write(music / copy, level * samples, rate)
+    extract([music], out=folder / "vecs.parquet", jobs=1)
+    return folder / "vecs.parquet"
 
 
 def take(page, out: Path, scheme: str, folder: Path) -> None:

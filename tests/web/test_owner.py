@@ -222,9 +222,12 @@ def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, libra
     page.fill(".saving input", f"{name}.m3u8")
     page.click(".saving > button")
     page.wait_for_selector(".saving .done:has-text('Saved 2 songs')")
-    box = page.locator(".saving .done").bounding_box()
-    player = page.locator(".player").bounding_box()
-    assert 0 < box["y"] < box["y"] + box["height"] <= player["y"]  # not behind the player
+    until(  # in sight, not behind the player
+        page,
+        "(([said, player]) => said.top > 0 && said.bottom < player.top + 1)"
+        "(['.saving .done', '.player'].map(one => document.querySelector(one)"
+        ".getBoundingClientRect()))",
+    )
     kept = (library.parent / f"{name}.m3u8").read_text().splitlines()
     assert kept[2::2] == ["music/classical-piano.flac", "music/metal-band-with-woman-singing.mp3"]
     found, text = downloaded(page, ".downloads >> text=Table")

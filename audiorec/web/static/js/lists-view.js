@@ -199,6 +199,8 @@ function Saving({ songs }) {
   const folder = use((s) => s.library.about.folder);
   const [name, setName] = useState("list.m3u8");
   const [said, setSaid] = useState(null);
+  const seen = useRef(null);
+  useEffect(() => seen.current?.scrollIntoView({ block: "nearest" }), [said]);
   const save = async (replace = false) => {
     try {
       const done = await postJson("/api/save", { rows: songs, name, replace });
@@ -218,12 +220,12 @@ function Saving({ songs }) {
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
     <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
+    ${said?.words && html`<p class="done" role="status" ref=${seen}><bdi>${said.words}</bdi>
+      ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
+    ${said?.failure && html`<p class="failure" role="alert" ref=${seen}><bdi>${said.failure}</bdi>
+      ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}
     <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
     <${Downloads} kinds=${["m3u8", "csv"]} name=${name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list"} isEmpty=${!songs.length}
       ask=${(as) => postJson("/api/download", { rows: songs, as })} />
-    ${said?.words && html`<p class="done" role="status"><bdi>${said.words}</bdi>
-      ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
-    ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>
-      ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}
   </form>`;
 }

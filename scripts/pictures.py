@@ -1,15 +1,17 @@
-"""Draw the pictures of the documentation, all over the bundled clips, or compare them.
+"""Draw the pictures of the documentation, over the bundled clips and songs, or compare them.
 
     uv run --group full python scripts/pictures.py            draw them into docs/pictures
     uv run --group full python scripts/pictures.py --check    draw them elsewhere, and compare
 
 The pictures of docs/gallery.md come from ``examples/my_library.py``, those of docs/plots.md from
 the commands on that page, and those of docs/page.md from the page in Chromium, with a small
-listening log and the lists of ``recall run``. ``--check`` exits with 1 and a line for each picture
-that is older than the program; without a browser those of the page are left out, and it says so.
+listening log and the lists of ``recall run``. The one that moves shows the songs of ``audiorec
+demo``. ``--check`` exits with 1 and a line for each picture that is older than the program; without
+a browser those of the page are left out, and it says so.
 """
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -36,6 +38,9 @@ DIFFERENT = 0.1  # of white less black: a block that no longer shows the same
 MOST = 0.0005  # share of blocks that may differ: the playhead, a hover
 SIZE = {"width": 1280, "height": 800}
 SONG = "Vibe Ace"
+TOUR, TOUR_SONG, TOUR_WORDS = "page-tour.webp", "Crushed Ice Cocktail", "calm ambient synthesizer"
+STAY_MS, FADE_MS, FADES = 2400, 90, 2
+PLAYS_FROM_S = 6  # where the playhead is shown
 # The first picture within the scores is the waveform: transparent until it is drawn.
 WAVE_IS_DRAWN = """(() => {
   const wave = document.querySelector(".scores canvas");
@@ -90,6 +95,7 @@ def draw_all(scratch: Path, out: Path) -> None:
         print("no browser: the pictures of the page are left out")
     else:
         photograph(store, out)
+        tour(scratch / "demo", out)
 
 
 def run(*arguments: object) -> None:
@@ -187,10 +193,66 @@ def take(page, out: Path, scheme: str, folder: Path) -> None:
     page.screenshot(path=out / "page-recommendations.png")
 
 
+def tour(scratch: Path, out: Path) -> None:
+    """Draw the moving picture: the list, a sentence on the map, similar songs, and radio."""
+    store, songs = scratch / "vecs.parquet", ROOT / "fixtures" / "demo"
+    main = "from audiorec_cli.main import main; main()"
+    scores = scratch / "scores.parquet"
+    run("-c", main, "extract", songs, "--out", store, "--scores", scores, "--quiet")
+    with browsing(store, "--root", songs) as address, chromium() as browser:
+        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+        page.goto(address)
+        write_moving(list(look_around(page)), out / TOUR)
+
+
+def look_around(page) -> Iterator[bytes]:
+    """Yield a picture of the page after each step of a visit."""
+
+    def still() -> bytes:
+        page.wait_for_timeout(900)  # for the map, which moves
+        return page.screenshot()
+
+    page.wait_for_selector(".grid .space .row")
+    yield still()
+    page.click("text=By sound")
+    page.fill("#find", TOUR_WORDS)
+    page.wait_for_selector(".heard")
+    yield still()
+    page.fill("#find", "")
+    until(page, "document.querySelector('.heard') === null")
+    choose(page, TOUR_SONG)
+    page.wait_for_selector(".near li")
+    until(page, WAVE_IS_DRAWN)
+    yield still()
+    page.locator(".near li").nth(4).scroll_into_view_if_needed()
+    yield still()
+    page.click(".song >> text=Radio")
+    until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 2)")
+    until(page, "import('/js/player.js').then(p => p.now() > 0)")
+    page.evaluate(f"import('/js/player.js').then(p => {{ p.toggle(); p.seek({PLAYS_FROM_S}); }})")
+    page.click("text=Up next")
+    yield still()
+
+
+def write_moving(stills: list[bytes], path: Path) -> None:
+    """Write pictures that stay for a while and fade into each other, again and again."""
+    from PIL import Image
+
+    shown = [Image.open(io.BytesIO(still)).convert("RGB") for still in stills]
+    frames, stay = [], []
+    for one, next_one in zip(shown, [*shown[1:], shown[0]], strict=True):
+        parts = [Image.blend(one, next_one, n / (FADES + 1)) for n in range(1, FADES + 1)]
+        frames += [one, *parts]
+        stay += [STAY_MS, *[FADE_MS] * FADES]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=stay, loop=0, quality=65, kmax=1
+    )
+
+
 def differences(kept: Path, drawn: Path) -> Iterator[str]:
     """Yield a line for each picture that is not what the program draws now."""
     names = {path.name for path in drawn.iterdir()}
-    left_out = {p.name for p in kept.glob("page-*.png")} if CHROMIUM is None else set()
+    left_out = {p.name for p in kept.glob("page-*")} if CHROMIUM is None else set()
     for name in sorted({path.name for path in kept.iterdir()} - names - left_out):
         if name not in MEASURED:
             yield f"{name}: nothing draws it any more"
@@ -204,10 +266,12 @@ def differences(kept: Path, drawn: Path) -> Iterator[str]:
 
 
 def pixels(path: Path) -> npt.NDArray[np.float32]:
-    """Return a picture as (height, width, 3), 0 for black to 1 for white."""
-    from matplotlib.image import imread
+    """Return a picture as (height, width, 3), from 0, black, to 1; frames below each other."""
+    from PIL import Image, ImageSequence
 
-    return np.asarray(imread(path)[..., :3], np.float32)
+    with Image.open(path) as picture:
+        frames = [np.asarray(one.convert("RGB")) for one in ImageSequence.Iterator(picture)]
+    return np.concatenate(frames).astype(np.float32) / 255
 
 
 def different(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

@@ -1,5 +1,6 @@
 """Pictures that are older than the program are found; smoothed edges are no difference."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -74,5 +75,35 @@ def test_the_commands_of_a_page_are_those_that_draw_its_pictures():
 def test_every_picture_of_the_pages_is_drawn_or_said_to_be_measured():
     drawn = {f"example-{name}" for name in pictures.DRAWN}
     drawn |= {name for name, _ in pictures.plots((ROOT / "docs" / "plots.md").read_text())}
-    drawn |= {path.name for path in pictures.PICTURES.glob("page-*.png")}
+    drawn |= {path.name for path in pictures.PICTURES.glob("page-*")}
     assert {path.name for path in pictures.PICTURES.iterdir()} == drawn | set(pictures.MEASURED)
+
+
+def test_a_moving_picture_differs_if_one_of_its_steps_does(tmp_path, picture):
+    from PIL import Image
+
+    def write(name, *steps):
+        stills = []
+        for step in steps:
+            still = io.BytesIO()
+            Image.fromarray((255 * step).astype(np.uint8)).save(still, "PNG")
+            stills.append(still.getvalue())
+        pictures.write_moving(stills, tmp_path / name)
+        return pictures.pixels(tmp_path / name)
+
+    steps = [picture, np.roll(picture, 80, axis=1), 1 - picture]
+    moving = write("one.webp", *steps)
+    assert moving.shape == (240 * 3 * (1 + pictures.FADES), 320, 3)
+    assert pictures.different(moving, write("two.webp", *steps)) == 0
+    assert pictures.different(moving, write("three.webp", *steps[:2], picture)) > pictures.MOST
+    assert pictures.different(moving, write("four.webp", *steps[:2])) == 1
+
+
+def test_the_picture_of_the_readme_moves_and_is_light():
+    from PIL import Image
+
+    path = pictures.PICTURES / pictures.TOUR
+    assert path.stat().st_size < 2_000_000
+    with Image.open(path) as picture:
+        assert picture.n_frames == 5 * (1 + pictures.FADES)
+        assert picture.info["loop"] == 0

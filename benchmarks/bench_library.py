@@ -36,24 +36,24 @@ WATCH_S = 0.5
 Samples = npt.NDArray[np.float32]
 
 
-def parts(music: Path) -> Iterator[tuple[Path, int]]:
+def parts(music: Path, part_s: float = PART_S) -> Iterator[tuple[Path, int]]:
     """Yield files and part numbers: the first part of every song, then the second."""
     lengths = {}
     for path in sorted(music.rglob("*")):
         if path.suffix in MUSIC_SUFFIXES and path.stat().st_size >= MIN_BYTES:
             try:
-                lengths[path] = int(soundfile.info(path).duration // PART_S)
+                lengths[path] = int(soundfile.info(path).duration // part_s)
             except soundfile.LibsndfileError:
                 continue
     for number in range(max(lengths.values(), default=0)):
         yield from ((path, number) for path, count in lengths.items() if number < count)
 
 
-def read(path: Path, number: int) -> tuple[Samples, int]:
+def read(path: Path, number: int, part_s: float = PART_S) -> tuple[Samples, int]:
     """Read one part: shape (samples, channels), and its rate in hertz."""
     with soundfile.SoundFile(path) as file:
-        file.seek(round(number * PART_S * file.samplerate))
-        count = round(PART_S * file.samplerate)
+        file.seek(round(number * part_s * file.samplerate))
+        count = round(part_s * file.samplerate)
         return file.read(count, dtype="float32", always_2d=True)[:, :2], file.samplerate
 
 
@@ -98,16 +98,16 @@ def break_copy(source: Path, target: Path, kind: int) -> None:
     target.write_bytes(broken[kind % len(broken)])
 
 
-def make(music: Path, folder: Path, *, songs: int, broken: int) -> None:
+def make(music: Path, folder: Path, *, songs: int, broken: int = 0, part_s: float = PART_S) -> None:
     """Write the library, or what is missing of it."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for i, (path, number) in enumerate(itertools.islice(parts(music), songs - broken)):
+    for i, (path, number) in enumerate(itertools.islice(parts(music, part_s), songs - broken)):
         target = folder / f"{i:04d}-{path.stem[:40]}-{number}{FORMATS[i % len(FORMATS)]}"
         names.append(target)
         if target.exists():
             continue
-        samples, rate = read(path, number)
+        samples, rate = read(path, number, part_s)
         # Vorbis by libsndfile takes no rate above 192 kHz, MP3 none above 48.
         partial = target.with_name(f".partial{target.suffix}")
         write(partial, samples, rate)

@@ -226,6 +226,11 @@ class Channel(ABC):
     newest_play: float = float("nan")
     parent: Parent | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a training can start from a trained channel."""
+        return type(self)._go_on is not Channel._go_on
+
     def fit(
         self,
         data: RecallData,
@@ -407,11 +412,6 @@ class Channel(ABC):
     @abstractmethod
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
         """Learn from `data`, which has at least one play."""
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it has a warm start: it can go on from a trained channel."""
-        return type(self)._go_on is not Channel._go_on
 
     def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
         """Learn from ``start.data``, beginning with the weights of ``start.channel``.

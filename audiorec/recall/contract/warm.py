@@ -8,13 +8,15 @@ plays are the new ones. Without times nothing can be judged, and the number of e
 """
 
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.recall.contract.data import RecallData
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
+
+Channel = Any  # `audiorec.recall.contract.channel.Channel`, which imports this module
 
 JUDGED_ON_NEW = (
     "the newest plays, later than all that the parent learnt from; it chose the number of epochs"
@@ -51,23 +53,6 @@ class Parent:
         return {"goes on from": of, "new songs": self.new_songs, "new plays": plays}
 
 
-class CanGoOn(Protocol):
-    """What a warm start reads of a channel (`audiorec.recall.contract.channel.Channel`)."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def by(self) -> str: ...  # noqa: D102
-    @property
-    def song_ids(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def is_cold(self) -> BoolArray: ...  # noqa: D102
-    @property
-    def newest_play(self) -> float: ...  # noqa: D102
-    @property
-    def goes_on(self) -> bool: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Start:
     """A trained channel beside the data that it goes on with.
@@ -93,7 +78,7 @@ class Start:
     is_new: BoolArray | None
 
     @classmethod
-    def of(cls, channel: CanGoOn, start: CanGoOn, data: RecallData) -> "Start":
+    def of(cls, channel: Channel, start: Channel, data: RecallData) -> "Start":
         """Check that a channel can go on from `start`; raise `InputError` if not."""
         check_start(channel, start)
         if start.by != data.by:
@@ -137,7 +122,7 @@ class Start:
         )
 
 
-def check_start(channel: CanGoOn, start: CanGoOn) -> None:
+def check_start(channel: Channel, start: Channel) -> None:
     """Raise `InputError` unless a channel can go on from `start`, whatever the data."""
     name = channel.name
     if not channel.goes_on:
@@ -155,6 +140,6 @@ def check_start(channel: CanGoOn, start: CanGoOn) -> None:
             )
 
 
-def _settings(channel: CanGoOn) -> dict[str, Any]:
+def _settings(channel: Channel) -> dict[str, Any]:
     recipe = getattr(channel, "recipe", None)
     return asdict(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else {}

@@ -49,6 +49,30 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     assert "4 candidates for 4 users" in err
 
 
+def test_a_model_goes_on_from_an_earlier_one_with_its_settings(log, audiorec):
+    needs("torch")
+    small = "--set dimension=8 --epochs 6"
+    words = f"recall train song2vec -i plays.csv --out first {small} --quiet"
+    assert audiorec(*words.split())[0] == 0
+    with log.open("a") as rows:
+        rows.write("u0,e,2024-02-01T00:00:00Z,finish\nu0,a,2024-02-01T00:01:00Z,finish\n")
+    words = "recall train song2vec -i plays.csv --from first --out second --quiet --json"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    assert (json.loads(out)["new_songs"], json.loads(out)["new_plays"]) == (1, 2)
+    assert err.endswith("of 5 songs (new songs: 1; new plays: 2): second\n")
+    assert "- dimension: 8\n" in Path("second/MODEL_CARD.md").read_text()
+    for more, says in (
+        ("song2vec --set dimension=16", "song2vec: dimension is 8 in the model to go on from"),
+        ("sasrec", "sasrec: cannot go on from a model of song2vec"),
+        ("popular", "popular: has no warm start: train without --from"),
+    ):
+        words = f"recall train {more} -i plays.csv --from first --out third"
+        code, _, err = audiorec(*words.split())
+        assert (code, err.count(says)) == (2, 1), err
+    assert not Path("third").exists()
+
+
 def test_a_log_of_likes_alone_says_what_trains_on_them(log, audiorec):
     log.write_text(log.read_text().replace(",finish", ",like"))
     code, _, err = audiorec(*"recall train popular -i plays.csv --out model".split())

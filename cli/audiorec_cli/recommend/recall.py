@@ -223,7 +223,7 @@ def train(
     new = ""
     if older is not None:
         plays = f"{counts['new_plays']:,}" if "new_plays" in counts else "unknown"
-        new = f" ({counts['new_songs']:,} new songs; new plays: {plays})"
+        new = f" (new songs: {counts['new_songs']:,}; new plays: {plays})"
     say(
         f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs{new}: "
         f"{output}"

@@ -250,7 +250,8 @@ class UserAudio(SharedSpace):
                 **({} if self.parent is None else self.parent.told()),
             },
             figures=shown,
-            judged_on=(
+            judged_on=("" if self.parent is None else "the last full training: ")
+            + (
                 f"{figures['users']:,} users and {figures['songs']:,} songs of artists that were "
                 "held out to choose the number of epochs, so the figure is slightly optimistic; "
                 "the model was then trained on them too. Also held out: "

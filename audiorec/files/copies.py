@@ -227,6 +227,13 @@ def show_as(path: Path, name: str) -> None:
     _NAMED[str(path)] = name
 
 
+def beside(path: Path, name: str) -> Path:
+    """Return the path of a file beside another one; beside a copy, it is copied too."""
+    uri = _NAMED.get(str(path), "")
+    entry = find(join(parent(uri), name)) if is_uri(uri) else None
+    return path.with_name(name) if entry is None else local_file(entry)
+
+
 def with_shown_names(text: str) -> str:
     """Replace the paths of cached copies in a text by their URIs."""
     for path in sorted(_NAMED, key=len, reverse=True):

@@ -25,6 +25,7 @@ copy_hash, distance     string, float32: the other audio; empty and 0 in a row f
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ import pyarrow.compute as pc
 from audiorec.distribution import created_by
 from audiorec.errors import StoreError
 from audiorec.files.arrow import booleans, floats, integers, view
+from audiorec.files.copies import beside
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.spec import fingerprint
@@ -248,6 +250,8 @@ class _Audio(NamedTuple):
 def _usable(store: VectorStore) -> LinksFile | None:
     """Read the file beside a store; None if there is none, it is damaged, or of other limits."""
     path = links_path(store.path)
+    with suppress(StoreError):  # of a place that may be read but not looked into
+        path = beside(store.path, path.name)
     refuse_link(path)  # the user did not name this file
     try:
         found = LinksFile.read(path)

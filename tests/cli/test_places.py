@@ -1,5 +1,6 @@
 """Commands on URIs and on days: what they read and write where, and what they refuse."""
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from made_days import write_part
+from made_library import series, song, write_library
 from needs import needs
 from object_store import s3_server
 
@@ -328,3 +330,16 @@ def test_a_missing_extra_is_named(audiorec, monkeypatch):
     code, _, said = audiorec("similar", "x", "-v", "s3://bucket/vecs.parquet")
     assert code == 2
     assert 'pip install "fsspec' in said
+
+
+def test_copies_of_a_remote_store_lie_beside_it_and_are_read_from_there(audiorec, memory, tmp_path):
+    rows = [song(name, series(n)) for n, name in enumerate("abc")]
+    part = write_library(tmp_path, rows)
+    code, _, said = audiorec("store", "merge", str(part), "--out", f"{memory}/all.parquet")
+    assert code == 0, said
+    assert {entry.name for entry in files_in(memory)} >= {"all.parquet", "all.copies.parquet"}
+    _, out, _ = audiorec("info", "-v", f"{memory}/all.parquet", "--json")
+    assert json.loads(out)["copies"] == {"further": 0, "not_compared": 0}
+    storage.remove(f"{memory}/all.copies.parquet")
+    _, out, _ = audiorec("info", "-v", f"{memory}/all.parquet", "--json")
+    assert json.loads(out)["copies"]["not_compared"] == 3

@@ -193,7 +193,7 @@ def make_library(music: Path, data: Path, work: Path, *, chosen: bool) -> Librar
             path = work / "audio" / "versions" / name / f"{version}{SUFFIX.get(kind, '.flac')}"
             if not path.exists():
                 write_copy(path, versions[version], rate, kind)
-    config = ExtractorConfig(attributes=False, sound=True)
+    config = ExtractorConfig(attributes=True, sound=True)
     outputs = make_outputs(work / "vecs.parquet")
     run(find_songs([work / "audio"]), outputs, config=config, options=RunOptions(jobs=1))
     return Library.open(work / "vecs.parquet")

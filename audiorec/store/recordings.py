@@ -6,9 +6,10 @@
 Copies are other encodings, levels and sample rates of a recording, and ones that begin up to 2.5
 seconds later. Two songs are linked if their lengths, the mean scores of their version heads, their
 sounds and their embeddings agree. Where title and artist are the same, more distance is allowed,
-since low bit rates cut away half of what is heard. A song and its instrumental version share drums
-and harmony, but neither the version nor the sound. Songs without sound are not compared: vectors
-alone take one song for another too often.
+since low bit rates cut away half of what is heard; and where one of both has such a rate, if they
+have one tempo. A song and its instrumental version share drums and harmony, but neither the version
+nor the sound. Songs without sound are not compared: vectors alone take one song for another too
+often.
 
 Songs are compared in blocks sorted by length, each with the songs of nearly that length, so the
 cost grows with these and memory does not grow with the store. The file holds hashes of audio, not
@@ -60,7 +61,9 @@ SHIFT_S = 2.5  # a copy may begin, or end, so much later
 MIN_SEGMENTS = 4  # shorter songs are too short to tell them apart
 SOUND = 0.1  # largest 1 - similarity by sound
 ALIKE = 0.05  # largest distance of two embeddings
-NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13  # both, of two songs of one title and artist
+# Both, of two songs of one title and artist, or of one tempo of which one has a low bit rate.
+NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13
+LOW_KBIT_S, ONE_TEMPO = 64, 1.005  # ratio of two tempos of one recording
 OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
 BY = ("hash", "sound")  # what audio was compared by
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are alike
@@ -84,6 +87,7 @@ RULE = fingerprint(
         "length_s": (LENGTH_TOLERANCE_S, SHIFT_S),
         "segments": MIN_SEGMENTS,
         "apart": (SOUND, ALIKE, NAMED_SOUND, NAMED_ALIKE, OTHER_VERSION),
+        "low_rate": (LOW_KBIT_S, ONE_TEMPO),
         "partners": PARTNERS,
     }
 )
@@ -317,18 +321,43 @@ def find_links(store: VectorStore, rows: Int64Array) -> Links:
         return Links(pairs=_pairs([]), distance=np.empty(0, np.float32))
     known = with_sound(store)
     rows = rows[(comparable & known)[rows]]
-    sounds = Measure(
-        lambda: store.list_blocks("sound"),
-        lambda rows: store.list_rows("sound", rows),
-        float(np.sqrt(2 * SOUND)),
-        SHIFT_S,
-    )
-    pairs = near_pairs(store, sounds, rows, comparable)
+    pairs = near_pairs(store, _by_sound(store, SOUND), rows, comparable)
     pairs = pairs[embedding_distances(store, pairs) <= ALIKE]
     named = _named_alike(store, rows, known & comparable)
-    pairs = np.unique(np.concatenate([pairs, named]), axis=0)
+    low = _low_rate_alike(store, rows, comparable)
+    pairs = np.unique(np.concatenate([pairs, named, low]), axis=0)
     pairs = pairs[of_one_version(store, pairs)]
     return Links(pairs=pairs, distance=embedding_distances(store, pairs))
+
+
+def _by_sound(store: VectorStore, apart: float) -> Measure:
+    """Return the measure of sounds that are at most `apart`, as 1 - similarity."""
+    return Measure(
+        lambda: store.list_blocks("sound"),
+        lambda rows: store.list_rows("sound", rows),
+        float(np.sqrt(2 * apart)),
+        SHIFT_S,
+    )
+
+
+def _low_rate_alike(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> Int64Array:
+    """Return pairs of one of `rows` and any song of which one has a low bit rate: (m, 2).
+
+    The sound of such a copy is further away, so both have to have one tempo.
+    """
+    bits = 8 * view(store.column("size").combine_chunks(), np.int64)
+    low = bits <= 1000 * LOW_KBIT_S * floats(store.column("duration_s").combine_chunks())
+    if "bpm" not in store.metadata.attributes or not low.any():
+        return _pairs([])
+    wide = _by_sound(store, NAMED_SOUND)
+    sides = (rows[low[rows]], comparable), (rows[~low[rows]], comparable & low)
+    pairs = np.concatenate([near_pairs(store, wide, *side) for side in sides])
+    pairs = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
+    bpm = floats(pc.fill_null(store.column("bpm"), np.nan).combine_chunks())
+    one, other = bpm[pairs.T]
+    pairs = pairs[np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)]
+    alike: Int64Array = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
+    return alike
 
 
 def has_compared(store: VectorStore) -> bool:

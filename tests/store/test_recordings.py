@@ -112,6 +112,28 @@ def test_one_title_and_artist_allow_what_low_bit_rates_do(tmp_path, songs):
         assert linked(path) == expected
 
 
+@pytest.mark.parametrize(
+    ("size", "bpm", "found"),
+    [
+        (300_000, 120.3, True),  # 40 kbit/s
+        (300_000, 121.0, False),
+        (300_000, None, False),
+        (600_000, 120.3, False),
+    ],
+)
+def test_a_low_bit_rate_allows_more_where_the_tempo_is_one(tmp_path, songs, size, bpm, found):
+    (_, scores), first = songs[0][0], songs[1][0]
+    pair = [song("a", scores, bpm=120.0), song("b low", scores, size=size, bpm=bpm)]
+    path = written(tmp_path, pair, [first, recording(0, off=0.2)])
+    update_links(path)
+    assert linked(path) == ({("a", "b low")} if found else set())
+    (tmp_path / "alike").mkdir()
+    both = [(row | {"size": 300_000, "bpm": 120.0}, scores) for row, scores in pair]
+    path = written(tmp_path / "alike", both, [first, recording(0, off=0.2)])
+    update_links(path)
+    assert linked(path) == set()  # of two low rates, each may have lost something else
+
+
 def test_silent_and_short_songs_and_those_without_sound_are_not_compared(tmp_path):
     made = [
         song("a", series(0)),

@@ -211,9 +211,14 @@ def test_a_household(home, run):
     assert [r["weight"] for r in log if r["song_id"] == "blues-band.mp3"] == [3.0, 2.0]
     assert not [r for r in log if r["user_id"] == "cleo"]
 
-    # And all of ours goes; what ana made or edited stays.
-    undone = [sync(run, "--undo") for _ in range(2)]
-    assert set(actions(undone[1]["home"]).values()) <= {"left alone"}
-    assert set(songs_of(url, "ana")) == {"Mine", "Near (audiorec)"} | {
-        name for name, action in (("Tonight (audiorec)", ""),) if name in songs_of(url, "ana")
-    }
+    # Undo gives back what lists were before their last change; what ana made or edited stays.
+    undone = sync(run, "--undo")
+    assert actions(undone["kitchen"]) == {("ana", "Radio"): "removed"}
+    assert actions(undone["home"])["ana", "Vibes"] == "removed"
+    assert actions(undone["home"])["ana", "Near"] == "left alone"
+    left = songs_of(url, "ana")
+    assert left["Mine"] == [EXTRA]
+    assert left["Near (audiorec)"][-1] == EXTRA
+    assert "Vibes (audiorec)" not in left
+    assert "Radio" not in say(folder, "listplaylists")
+    assert not actions(sync(run, "--undo")["kitchen"])

@@ -216,12 +216,12 @@ def test_a_file_in_a_folder_never_names_a_server(own, monkeypatch, capsys):
     planted = BASE.replace("localhost:1", "evil.example.org")
     (own / "here" / "audiorec.toml").write_text(planted)
     assert read_servers(["home"])[0].url == "http://localhost:1"
-    code, _, err = run_command(monkeypatch, capsys, "config", "trust")
+    code, _, err = run_command(monkeypatch, capsys, "config", "--trust", ".")
     assert code == 2
     assert "[players]: a file in a folder may not set this: it opens the network" in err
     for setting in ('config = "x.toml"', 'out = "x.parquet"'):
         (own / "here" / "audiorec.toml").write_text(f"[sync]\n{setting}\n")
-        code, _, err = run_command(monkeypatch, capsys, "config", "trust")
+        code, _, err = run_command(monkeypatch, capsys, "config", "--trust", ".")
         assert (code, "may not set this" in err) == (2, True)
 
 

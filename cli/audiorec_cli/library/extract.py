@@ -26,9 +26,11 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_summary
 from audiorec_cli.shared.watching import (
+    SyncOption,
     WatchOption,
     check_watch,
     keep_watching,
+    with_sync,
 )
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def extract(
         ),
     ] = False,
     watch: WatchOption = False,
+    sync: SyncOption = None,
     upgrade: Annotated[
         bool,
         deletes(
@@ -117,6 +120,8 @@ def extract(
 
     if watch:
         check_watch(work, paths, dry_run=dry_run)
+    elif sync:
+        raise InputError("--sync needs --watch; after a single run: audiorec sync SERVER")
     roots = _folders(paths) if prune else ()
     options = work.run_options(
         retry_failed=retry_failed, prune=prune, roots=roots, **_policy(work, upgrade=upgrade)
@@ -131,9 +136,10 @@ def extract(
         return _sources(paths, listed, names, include, exclude, follow_links), names
 
     if watch:
+        one_run = partial(_one_run, outputs=outputs, config=config, work=work)
         keep_watching(
             look,
-            partial(_one_run, outputs=outputs, config=config, work=work),
+            with_sync(one_run, sync, outputs.vectors) if sync else one_run,
             options,
             paths=paths or [],
             settle_s=work.tuning.settle,

@@ -105,6 +105,7 @@ def start(
     if not has_web:
         say(f"now: audiorec similar SONG --vectors {quote(str(path))}")
         return
+    _offer_sync(path)
     with grower.in_background(watches=not once):
         show(
             open_store(path),
@@ -253,6 +254,16 @@ def _say_room(plan: "Plan", path: Path, jobs: int) -> None:
         memory = (1 + min(jobs or os.cpu_count() or 1, todo)) * WORKER_BYTES
         size = file_size(todo * SONG_BYTES)
         say(f"about {file_size(memory)} of memory, and {size} of disk in {path.parent}")
+
+
+def _offer_sync(path: Path) -> None:
+    """Say how lists come into the user's music server."""
+    from audiorec.players.settings import server_names
+
+    if names := server_names():
+        say(f"lists in your player: audiorec sync {quote(names[0])} --vectors {quote(str(path))}")
+    else:
+        say("lists in your player (Navidrome, MPD and others): see docs/players.md")
 
 
 def _has_web() -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import click
 
-from audiorec.errors import BusyStoreError, InputError
-from audiorec.options import chooses
+from audiorec.errors import AudiorecError, BusyStoreError, InputError
+from audiorec.options import ADVANCED, chooses, connects
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.progress import graceful_stop
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.run import RunOptions
 
+    BatchRun = Callable[[Sequence[Source], Naming, RunOptions, threading.Event], Exit]
+
+LOG = "plays.parquet"  # beside a store
 NEVER_TOO_MANY = 1.0  # all songs of a batch may fail; the next batch may succeed
 GOES_ON = (
     Exit.OK,
@@ -28,6 +31,16 @@ GOES_ON = (
 WatchOption = Annotated[
     bool,
     chooses("--watch", help="Keep running: add new and changed files once they are complete."),
+]
+
+SyncOption = Annotated[
+    list[str] | None,
+    connects(
+        "--sync",
+        metavar="SERVER",
+        panel=ADVANCED,
+        help="With --watch: after each batch, do what audiorec sync SERVER does (repeatable).",
+    ),
 ]
 
 
@@ -46,9 +59,39 @@ def check_watch(work: Extraction, paths: Sequence[Path] | None, *, dry_run: bool
         raise InputError(f"--watch adds songs to a store as they arrive: {why}")
 
 
+def with_sync(run: "BatchRun", servers: Sequence[str], store: Path) -> "BatchRun":
+    """Return a run that is followed by a sync with servers; the log is beside the store.
+
+    A sync that fails is a warning, and the next batch tries again.
+    """
+    from audiorec.library.library import open_store
+    from audiorec.players.job import sync
+    from audiorec.players.settings import read_servers
+
+    read_servers(servers)  # a wrong name is told before anything is extracted
+
+    def run_and_sync(
+        sources: "Sequence[Source]", naming: "Naming", options: "RunOptions", stop: threading.Event
+    ) -> Exit:
+        code = run(sources, naming, options, stop)
+        if stop.is_set() or code not in (Exit.OK, Exit.SOME_FAILED) or not store.exists():
+            return code
+        try:
+            for one in sync(read_servers(servers), open_store(store), store.with_name(LOG)):
+                lists = sum(c.action != "unchanged" for of in one.lists.values() for c in of)
+                say(f"{one.server}: {lists} lists changed, {one.plays} rows of plays are new")
+                for who, why in one.failed.items():
+                    say(f"warning: {one.server}: {who}: {why}")
+        except AudiorecError as error:
+            say(f"warning: not in step: {error}")
+        return code
+
+    return run_and_sync
+
+
 def keep_watching(
     look: "Callable[[], tuple[list[Source], Naming]]",
-    run: "Callable[[Sequence[Source], Naming, RunOptions, threading.Event], Exit]",
+    run: "BatchRun",
     options: "RunOptions",
     *,
     paths: Sequence[Path],

@@ -23,8 +23,8 @@ export function ListView() {
   const box = useRef(null);
   const [span, setSpan] = useState([0, 40]);
   const [columns, chooseColumns, isNarrow] = useColumns(library);
-  const isTall = isNarrow && !columns.some(([by]) => by === "artist");
-  const height = isTall ? TALL : HEIGHT;
+  const hasSubline = isNarrow && !columns.some(([by]) => by === "artist");
+  const height = hasSubline ? TALL : HEIGHT;
   const [layout, leastWidth] = laidOut(columns);
   const kind = (by) => `cell ${by.replace(/[^\w-].*/, "")} ${library.isNumber(by) ? "number" : ""}`;
   const place = rows.indexOf(selected);
@@ -90,12 +90,12 @@ export function ListView() {
       </div>
       <div class="space" role="rowgroup" style=${{ height: `${rows.length * height}px`, minWidth: leastWidth }}>
         ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
-          class=${`row ${row === isPlaying ? "plays" : ""} ${isTall ? "tall" : ""}`} aria-selected=${row === selected}
+          class=${`row ${row === isPlaying ? "plays" : ""} ${hasSubline ? "tall" : ""}`} aria-selected=${row === selected}
           style=${{ top: `${(span[0] + at) * height}px`, gridTemplateColumns: layout }}
           onClick=${() => page.set({ selected: row, pane: "song" })}
           onDblClick=${() => play(row, { queue: [...rows] })}>
           ${columns.map(([by]) => html`<div class=${kind(by)} role="gridcell"><bdi>${library.say(by, row)}</bdi></div>`)}
-          ${isTall && html`<div class="cell under quiet" role="gridcell"><bdi>${library.artist(row)}</bdi></div>`}
+          ${hasSubline && html`<div class="cell under quiet" role="gridcell"><bdi>${library.artist(row)}</bdi></div>`}
         </div>`)}
       </div>
       ${!rows.length && html`<p class="empty">No songs match. <button class="link" onClick=${showAll}>Show all songs</button></p>`}

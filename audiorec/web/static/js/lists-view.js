@@ -224,7 +224,8 @@ function Saving({ songs }) {
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert" ref=${seen}><bdi>${said.failure}</bdi>
       ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}
-    <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
+    <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>. Lists that
+      stay up to date on a music server: <code>audiorec sync</code>.</p>
     <${Downloads} kinds=${["m3u8", "csv"]} name=${name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list"} isEmpty=${!songs.length}
       ask=${(as) => postJson("/api/download", { rows: songs, as })} />
   </form>`;

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from audiorec.errors import DamagedFileError, StoreError
+from audiorec.errors import DamagedFileError, PlayerError, StoreError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import RunFolder, own_data_folder, read_own, replaced, write_errors
 from audiorec.files.user_files import from_table
@@ -194,13 +194,13 @@ class _OwnLists:
             new = [one for one in self.player.lists() if one.id not in self.now]
             self.now.update((one.id, one) for one in new)
             list_id = next((one.id for one in new if one.name == f"{name}{MARK}"), "")
+            if not list_id:
+                raise PlayerError(f"the server took the list {name!r}, but does not show it")
         elif songs:
             self.player.replace(ours.id, songs)
         else:
             self.player.remove(ours.id)
             del self.now[ours.id]
-        if not list_id:  # the server does not show it yet: the next run finds it
-            return
         gone = not songs and undoing
         entry = OwnList(id=list_id if songs else "", songs=songs, before=before)
         self._keep(name, None if gone else entry)

@@ -54,11 +54,11 @@ class Subsonic(Player):
     def lists(self) -> list[PlayerList]:
         """Return the playlists that the account owns."""
         found = self._rows(self._ask("getPlaylists"), "playlists", "playlist")
-        user = self.account.user
+        user = self.account.user.casefold()  # as some servers take it
         return [
             PlayerList(text(one.get("id")), text(one.get("name")))
             for one in found
-            if not user or text(one.get("owner")) in ("", user)
+            if not user or text(one.get("owner")).casefold() in ("", user)
         ]
 
     def songs_of(self, list_id: str) -> tuple[str, ...]:

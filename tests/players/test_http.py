@@ -276,6 +276,13 @@ def test_odd_values_of_a_song_are_no_error(value):
     assert found.plays >= 0
 
 
+def test_lists_are_those_of_the_user_however_the_name_is_written():
+    owners = {"1": "Ana", "2": "ben", "3": ""}
+    lists = [{"id": key, "name": f"L{key}", "owner": owner} for key, owner in owners.items()]
+    with serving(answering(playlists={"playlist": lists})) as (url, _):
+        assert [one.id for one in subsonic(url).lists()] == ["1", "3"]
+
+
 def test_a_server_that_does_not_turn_pages_ends():
     with serving(answering(searchResult3={"song": [{"id": "7"}]})) as (url, requests):
         assert [one.song.id for one in subsonic(url).songs()] == ["7"]

@@ -148,6 +148,18 @@ def test_a_damaged_ledger_changes_nothing(content, data):
     assert server.named() == {"Jazz (audiorec)": "abc"}
 
 
+def test_a_server_that_does_not_show_what_it_took_is_an_error():
+    class Hides(MadePlayer):
+        def lists(self):
+            return []
+
+    server = MadeServer()
+    with pytest.raises(PlayerError, match="does not show it"):
+        put(server, {"Jazz": "abc"}, player=Hides(server))
+    assert put(server, {"Jazz": "abc"}) == {"Jazz": "unchanged"}
+    assert len(server.lists) == 1
+
+
 STEPS = [{"Jazz": "abc"}, {"Jazz": "bcd", "Rock": "ef"}, {"Rock": "fg"}, {"Jazz": "abc"}]
 
 

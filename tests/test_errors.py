@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import audiorec
+import audiorec.players.mpd
 from audiorec import errors
 from audiorec.audio.decode import ChannelMix, NotFiniteError, _ReadAgainError
 from audiorec.audio.readers import DecoderError

@@ -43,7 +43,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
-    r"start|demo|find|classify|tags|doctor|shards|heads|index|browse|serve|"
+    r"start|demo|find|classify|tags|doctor|shards|heads|index|browse|serve|sync|"
     r"recall (users|songs|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|"
     r"federated (train|audit|release|align .*--yes)|"

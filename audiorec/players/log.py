@@ -13,9 +13,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,17 +46,6 @@ class ContinuedLog:
     def is_new(self) -> bool:
         """Whether the log differs from what it was."""
         return any((self.plays, self.skips, self.verdicts, self.withdrawn))
-
-
-class _State(NamedTuple):
-    """What an account did with a song of the store, over all its copies on the server."""
-
-    plays: int
-    skips: int
-    played_s: float | None
-    skipped_s: float | None
-    verdict: str
-    verdict_s: float | None
 
 
 def read_log(path: Path) -> Any:
@@ -125,24 +114,23 @@ def continued(
     return ContinuedLog(table, count["play"], count["skip"], count["verdict"], len(log) - len(kept))
 
 
-def _states(songs: Iterable[tuple[str, PlayerSong]]) -> Iterable[tuple[str, _State]]:
-    found: dict[str, _State] = {}
+def _states(songs: Iterable[tuple[str, PlayerSong]]) -> Iterable[tuple[str, PlayerSong]]:
+    """Return what an account did with each song of the store, over all its copies on the server."""
+    found: dict[str, PlayerSong] = {}
     for name, one in songs:
-        now = _State(one.plays, one.skips, one.played_s, one.skipped_s, one.verdict, one.verdict_s)
         had = found.get(name)
-        found[name] = now if had is None else _joined(had, now)
+        found[name] = one if had is None else _joined(had, one)
     return found.items()
 
 
-def _joined(one: _State, other: _State) -> _State:
+def _joined(one: PlayerSong, other: PlayerSong) -> PlayerSong:
     said = one if one.verdict == "like" or not other.verdict else other
-    return _State(
-        one.plays + other.plays,
-        one.skips + other.skips,
-        _later(one.played_s, other.played_s),
-        _later(one.skipped_s, other.skipped_s),
-        said.verdict,
-        said.verdict_s,
+    return replace(
+        said,
+        plays=one.plays + other.plays,
+        skips=one.skips + other.skips,
+        played_s=_later(one.played_s, other.played_s),
+        skipped_s=_later(one.skipped_s, other.skipped_s),
     )
 
 

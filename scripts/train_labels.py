@@ -1,12 +1,13 @@
 """Learn AudioSet's labels from a song's embedding; the same data gives the same bytes.
 
     PYTHONPATH=scripts:benchmarks python scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE
+        [--page docs/labels.md]
 
 MUSIC is a folder of unpacked packages, DATA the labelled corpora with the teacher (`label_data`).
 A ridge regression maps the embedding of a window to the teacher's logits. Corpora are left out
 whole, in six folds; a label is kept if at least `LEAST` of the variance of its logit is explained
-there. Prints a table of all labels, then one JSON line with the file's SHA-256, which
-`audiorec.words.labels` has to state.
+there. Prints one JSON line with the file's SHA-256, which `audiorec.words.labels` has to state;
+``--page`` writes the table of all labels.
 """
 
 import argparse
@@ -29,6 +30,19 @@ PENALTY = 1.5
 FOLDS = 6
 LEAST = 0.05  # of the variance explained
 MIXED = "mixed"
+PAGE = """# Labels of sounds
+
+What [find](find.md) can hear of AudioSet's {all} labels: the share of the variance of the teacher's
+logit that a linear map of the store's `embedding` explains on corpora that were left out whole, in
+six folds over {corpora} corpora and {windows} windows of ten seconds
+(`scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE --page docs/labels.md`). The {kept}
+labels with {least} or more are kept, half of them with {median:.2f} or more. A figure says
+how well the teacher is followed, not how often it is right.
+
+| label | variance explained | |
+|---|---|---|
+{rows}
+"""
 
 
 def prepared(heard: Heard) -> Float64Array:
@@ -93,6 +107,18 @@ def label_names(data: Path) -> list[str]:
         return [row["display_name"] for row in csv.DictReader(file)]
 
 
+def page(names: Sequence[str], said: Float64Array, corpora: int, windows: int) -> str:
+    """Return the page of all labels, those that carry over best first."""
+    kept = said >= LEAST
+    rows = [
+        f"| {names[i]} | {said[i]:.2f} | {'' if kept[i] else 'left out'} |"
+        for i in np.argsort(-said, kind="stable").tolist()
+    ]
+    about = {"all": len(names), "corpora": corpora, "windows": f"{windows:,}", "least": LEAST}
+    about |= {"kept": int(kept.sum()), "median": float(np.median(said[kept]))}
+    return PAGE.format(**about, rows="\n".join(rows))
+
+
 def main() -> None:
     """Listen, learn, save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -100,17 +126,19 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", type=Path)
     args = parser.parse_args()
     heard = hear(windows(args.music, args.data), args.data, args.cache)
     names = label_names(args.data)
     with threadpool_limits(1):  # sums in one order
         said = explained(heard)
         learnt = learn(heard, names, said >= LEAST)
-    for place in np.argsort(-said).tolist():
-        print(f"{said[place]:6.3f} {'kept' if said[place] >= LEAST else '    '} {names[place]}")
+    corpora = len({name.partition(":")[0] for name in heard.corpus} - {MIXED})
+    if args.page:
+        args.page.write_text(page(names, said, corpora, int((heard.corpus != MIXED).sum())))
     line = {
         "windows": len(heard.corpus),
-        "corpora": len({name.partition(":")[0] for name in heard.corpus}),
+        "corpora": corpora,
         "kept": int((said >= LEAST).sum()),
         "median_explained": round(float(np.median(said)), 3),
         "median_explained_kept": round(float(np.median(said[said >= LEAST])), 3),

@@ -13,6 +13,7 @@ there. Prints one JSON line with the file's SHA-256, which `audiorec.words.label
 import argparse
 import csv
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,19 +31,12 @@ PENALTY = 1.5
 FOLDS = 6
 LEAST = 0.05  # of the variance explained
 MIXED = "mixed"
-PAGE = """# Labels of sounds
-
-What [find](find.md) can hear of AudioSet's {all} labels: the share of the variance of the teacher's
-logit that a linear map of the store's `embedding` explains on corpora that were left out whole, in
-six folds over {corpora} corpora and {windows} windows of ten seconds
+PAGE = """What [find](find.md) can hear of AudioSet's {all} labels: the share of the variance of the
+teacher's logit that a linear map of the store's `embedding` explains on corpora that were left out
+whole, in six folds over {corpora} corpora and {windows} windows of ten seconds
 (`scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE --page docs/labels.md`). The {kept}
-labels with {least} or more are kept, half of them with {median:.2f} or more. A figure says
-how well the teacher is followed, not how often it is right.
-
-| label | variance explained | |
-|---|---|---|
-{rows}
-"""
+labels with {least} or more are kept, half of them with {median:.2f} or more. A figure says how well
+the teacher is followed, not how often it is right."""
 
 
 def prepared(heard: Heard) -> Float64Array:
@@ -116,7 +110,9 @@ def page(names: Sequence[str], said: Float64Array, corpora: int, windows: int) -
     ]
     about = {"all": len(names), "corpora": corpora, "windows": f"{windows:,}", "least": LEAST}
     about |= {"kept": int(kept.sum()), "median": float(np.median(said[kept]))}
-    return PAGE.format(**about, rows="\n".join(rows))
+    text = textwrap.fill(PAGE.format(**about), 120, break_long_words=False, break_on_hyphens=False)
+    table = ["| label | variance explained | |", "|---|---|---|", *rows]
+    return "\n\n".join(["# Labels of sounds", text, "\n".join(table)]) + "\n"
 
 
 def main() -> None:

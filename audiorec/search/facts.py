@@ -210,11 +210,11 @@ def song_facts(store: VectorStore, rows: Sequence[int] | Int64Array) -> list[Sur
 
 def _labels(song: Mapping[str, Any], heard: dict[str, Any]) -> dict[str, Any]:
     """Return genre and styles of the file's own tag if it names any, and of the sound otherwise."""
-    tag, names = tagged_genre(song.get(GENRE_TAG)), SongLabels.shipped()
+    tag = tagged_genre(song.get(GENRE_TAG))
     if tag is None or not tag.is_known:
         return heard
     clear = [label for label in (heard.get("genre"), *heard.get("styles", ())) if label]
-    if tag.agrees(clear, (*names.genres, *names.styles)) is False:
+    if tag.agrees(clear, SongLabels.shipped().styles) is False:
         return {}
     own = [*(genre for genre in tag.genres if genre in clear), *tag.genres]
     genre, styles = heard.get("genre", ""), heard.get("styles", ())

@@ -84,9 +84,9 @@ class TaggedGenre:
     def agrees(self, heard: Collection[str], audible: Collection[str]) -> bool | None:
         """Return whether it names one of the labels heard; None if one of the two says nothing.
 
-        `audible` are the labels that could be heard.
+        `audible` has the styles that could be heard.
         """
-        said = {*self.genres, *self.styles} & set(audible)
+        said = {*self.genres, *set(self.styles).intersection(audible)}
         return not said.isdisjoint(heard) if said and heard else None
 
 

@@ -131,3 +131,11 @@ def test_a_short_song_is_said_to_be_short(run, tmp_path, monkeypatch):
     found = json.loads(out)["songs"]
     assert [one["genre_clear"] for one in found] == [False] * 3
     assert found[1]["genre_words"] == "too short: metal or pop"
+
+
+def test_info_has_a_line_for_each_tag_that_differs(run, tmp_path):
+    add_genre_tags(tmp_path / "vecs.parquet", ["Rock\x1b[2J", None, "Jazz"])
+    _, out, _ = run("info")
+    lines = [line for line in out.splitlines() if line.startswith("genre tag differs: ")]
+    assert [line.partition(": ")[2].split(":")[0] for line in lines] == ["a jazz", "c disco"]
+    assert "\x1b" not in out

@@ -17,10 +17,12 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.library.library import Library
 
-# What the inventory of a store adds to its description.
+DIFFERING = "genre_tags_that_differ"
+# What is described in lines of its own: most of it is the inventory of a store.
 STORED = (
     *("bytes", "vector_bytes", "row_groups", "verifiable", "columns_of_your_own", "songs_with"),
     *("source_rates", "source_channels", "duration_s", "extracted_at", "beside", "unfinished_run"),
+    DIFFERING,
 )
 MOST_DIFFERING = 20  # songs named whose genre tag is not what is heard
 UNVERIFIABLE = "damage: cannot be verified, as the file was written without digests"
@@ -164,7 +166,7 @@ def _genre_tags(store: "Library") -> dict[str, Any]:
             "agree": sum(one.tag_agrees is True for one in found.values()),
             "differ": len(differing),
         },
-        "genre_tags_that_differ": [
+        DIFFERING: [
             f"{song_id}: tagged {found[song_id].tag_facts()['text']}, "
             f"sounds {found[song_id].genre_words}"
             for song_id in differing[:MOST_DIFFERING]
@@ -300,6 +302,8 @@ def info_lines(name: str, value: Any) -> list[str]:
             + (", unverifiable" if not f.get("verifiable", True) else "")
             for f in value
         ]
+    if name == DIFFERING:
+        return [f"genre tag differs: {cell(song)}" for song in value]
     if name == "weights":
         return [f"weights: {w['name']} {w['sha256']} ({w['licence']})" for w in value]
     if name == "duration_s":

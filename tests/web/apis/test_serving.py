@@ -18,7 +18,7 @@ import pytest
 from command import run_command
 from needs import needs
 from served_library import BEARER, SONGS, TOKEN, server_id, serving, write_served
-from web_server import write_recall
+from web_server import browsing, split_address, write_recall
 
 from audiorec.recall.serving.nightly.current import promote
 from audiorec_cli.listen.bliss_mixer import store_of
@@ -153,6 +153,17 @@ def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp
         assert all(len(of) == 1 for of in texts.values())  # nothing is mixed
     log = (tmp_path / "serve.log").read_text()
     assert log.count("still serving the last edition") == 1
+
+
+def test_the_page_shows_the_night_that_is_served(tmp_path):
+    store = write_served(tmp_path)
+    root = write_recall(store, days=(2, 3))
+    promote(root)
+    with browsing(store, "--recall", root) as address:
+        base, token = split_address(address)
+        headers = {"Authorization": f"Bearer {token}"}
+        shown = httpx.get(f"{base}/api/library", headers=headers).json()["recall"]
+    assert shown["folder"] == str(root / "dt=2026-01-02")
 
 
 def test_aliases_that_come_later_count(tmp_path):

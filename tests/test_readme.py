@@ -146,10 +146,12 @@ def test_a_block_works_when_pasted(name, paste, monkeypatch):
 
 
 def test_the_first_answers_are_what_is_printed(paste):
-    """The songs and their order; what a terminal makes of the table depends on its width."""
+    """The songs, their order, and the reasons; a terminal has them in a form of its own."""
     (shown,) = re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     _, found, alike = paste(STORE)
     assert re.findall(r"\S+\.opus(?=  )", shown) == re.findall(r"\S+\.opus", found + alike)
+    reasons = [row.rpartition("\t")[2] for row in alike.splitlines()[1:]]
+    assert re.findall(r"^\d: (.*)$", shown, re.MULTILINE) == reasons
 
 
 def test_the_query_works_when_pasted(paste, folder):

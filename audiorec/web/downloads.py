@@ -19,11 +19,13 @@ from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.store.export import guarded_text
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.web.song_columns import SongColumns
+from audiorec.web.song_view import plain
 
 KINDS = ("m3u8", "csv", "paths")
 # Columns of a table: those that every store has, and those that it may have.
 SONG = ("title", "artist", "album", "duration_s", "loudness_lufs", "bpm", *TEXT_ATTRIBUTES)
 FILE = ("codec", "source_rate", "size", "song_id", "uri")
+APART = ("duration_s", "loudness_lufs", "status", *FILE[:3], "uri")  # of a copy, on the page
 COPY = ("recording", "verdict", "best", "why", "kbit_s")
 Document = dict[str, Any]
 Song = dict[str, Any]
@@ -74,7 +76,11 @@ class CopiesView:
                 "verdict": group.verdict.value,
                 "why": group.why,
                 "gain": sum(song["size"] for _, song in songs[1:]),
-                "songs": [_shown(row, song) for row, song in songs],
+                "songs": [
+                    {"row": row, "kbit_s": kbit_s(song)}
+                    | {name: plain(song.get(name)) for name in APART}
+                    for row, song in songs
+                ],
             }
             for group, songs in self._found()
         ]
@@ -100,45 +106,28 @@ class CopiesView:
                 **song,
                 "recording": number,
                 "verdict": group.verdict.value,
-                "best": "yes" if song["song_id"] == group.kept else "no",
-                "why": group.why if song["song_id"] == group.kept else "",
+                "best": "no" if place else "yes",
+                "why": "" if place else group.why,
                 "kbit_s": kbit_s(song),
             }
             for number, (group, songs) in enumerate(found, 1)
-            for _, song in songs
+            for place, (_, song) in enumerate(songs)
         ]
         return {"text": _table((*COPY, *SONG[:5], *FILE), lines), "left_out": 0}
 
-    def _found(self) -> list[tuple[Group, list[tuple[int, dict[str, Any]]]]]:
+    def _found(self) -> list[tuple[Group, list[tuple[int, Song]]]]:
+        """Return each recording, and the rows and songs of its copies, best first."""
         with self._finding:
             return self._groups
 
     @cached_property
-    def _groups(self) -> list[tuple[Group, list[tuple[int, dict[str, Any]]]]]:
-        """Each recording, and the rows and songs of its copies, best first."""
+    def _groups(self) -> list[tuple[Group, list[tuple[int, Song]]]]:
         library = self._shelf.library
         series, self._notes = series_beside(library)
         found = find_duplicates(library, series)
-        rows = [row for group in found for row in group.rows]
-        songs = dict(zip(rows, library.rows(rows), strict=True))
-        by_quality = {row: quality(song) for row, song in songs.items()}
-        return [
-            (group, [(row, songs[row]) for row in sorted(group.rows, key=by_quality.__getitem__)])
-            for group in found
-        ]
-
-
-def _shown(row: int, song: Song) -> Document:
-    """Return what sets a copy apart from the others."""
-    names = ("codec", "source_rate", "size", "status", "uri")
-    level = song.get("loudness_lufs")
-    return {
-        "row": row,
-        **{name: song[name] for name in names},
-        "kbit_s": kbit_s(song),
-        "seconds": round(float(song["duration_s"]), 2),
-        "level": None if level is None else round(float(level), 1),
-    }
+        songs = iter(library.rows([row for group in found for row in group.rows]))
+        together = [(group, [(row, next(songs)) for row in group.rows]) for group in found]
+        return [(group, sorted(own, key=lambda one: quality(one[1]))) for group, own in together]
 
 
 def _table(names: Sequence[str], songs: Iterable[Song]) -> str:

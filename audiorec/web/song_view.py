@@ -53,7 +53,7 @@ class SongView:
             reading = next(found) if self._has_means else None
             part = most_itself(self._library, columns["song_id"], self._scores()[0])
         uri = str(columns.get("uri") or "")
-        shown = {n: _plain(v) for n, v in columns.items() if n not in HIDDEN}
+        shown = {n: plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
         document["part"] = part
         if reading is not None:
@@ -171,7 +171,7 @@ class SongView:
         }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert a value to one that JSON can hold."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")

@@ -86,7 +86,7 @@ def test_copies_side_by_side_are_those_of_the_library_best_first(shelf):
     )
     assert (first["verdict"], first["why"], first["gain"]) == ("identical", "lossless", 1_440_000)
     assert [song["kbit_s"] for song in first["songs"]] == [133, 128, 64]
-    assert [song["level"] for song in second["songs"]] == [-18.2, None]
+    assert [song["loudness_lufs"] for song in second["songs"]] == [-18.25, None]
     assert second["why"] == "as good as the others"
 
 

@@ -62,8 +62,8 @@ function Recording({ group }) {
           <span class="quiet folder"><bdi>${song.uri.slice(0, song.uri.lastIndexOf("/"))}</bdi></span></td>
         <td>${song.codec}</td>
         <td>${song.kbit_s.toLocaleString("en")} kbit/s <span class="quiet rate">${(song.source_rate / 1000).toLocaleString("en")} kHz</span></td>
-        <td>${clock(song.seconds)}</td>
-        <td>${song.level === null ? "" : `${song.level.toFixed(1)} LUFS`}</td>
+        <td>${clock(song.duration_s)}</td>
+        <td>${song.loudness_lufs === null ? "" : `${song.loudness_lufs.toFixed(1)} LUFS`}</td>
         <td>${megabytes(song.size)}</td></tr>`)}</tbody></table></div>
   </section>`;
 }

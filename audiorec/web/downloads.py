@@ -10,6 +10,7 @@ import io
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 from audiorec.errors import InputError
@@ -142,4 +143,4 @@ def _table(names: Sequence[str], songs: Iterable[Song]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return guarded_text(value)
-    return f"{value:.6g}" if isinstance(value, float) else value
+    return f"{value:.6g}" if isinstance(value, float) and isfinite(value) else plain(value)

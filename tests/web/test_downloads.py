@@ -28,7 +28,7 @@ def shelf(tmp_path):
     for name, of, changes in (
         ("s1 small.mp3", 1, {"codec": "mp3", "size": 480_000}),
         ("s1 large.mp3", 1, {"codec": "mp3", "size": 960_000}),
-        ("s2 again.flac", 2, {"title": "=cmd|x", "loudness_lufs": None}),
+        ("s2 again.flac", 2, {"title": "=cmd|x", "loudness_lufs": float("nan")}),
     ):
         same = {
             "content_hash": f"hash of s{of}",

@@ -46,6 +46,11 @@ def ask(address, path, *, edition=None, body=None):
     return found
 
 
+PLACES = """import('/js/store.js').then(s => { const { library } = s.page.get();
+  const { x, y } = library.numbers;
+  return Object.fromEntries(library.ids.map((id, row) => [id, [x[row], y[row]]])); })"""
+
+
 def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, store):
     titles = [song[2] for song in SONGS]
     with browsing(store) as address:
@@ -81,9 +86,14 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
         page.locator(".song").get_by_role("button", name="Play").first.click()
         until(page, "document.querySelector('audio').currentTime > 0.2")
         at = page.evaluate("document.querySelector('audio').currentTime")
+        places = page.evaluate(PLACES)
         page.get_by_role("button", name="Show it").focus()
         page.keyboard.press("Enter")
         until(page, f"document.querySelectorAll({json.dumps(ROWS)}).length === 7")
+        now = page.evaluate(PLACES)
+        assert {song: now[song] for song in places if song in now} == {
+            song: place for song, place in places.items() if song in now
+        }
         # What is chosen, listed and heard is the same song under another row.
         assert titles[2] in page.inner_text("#song-title")
         until(page, f"document.querySelector('audio').currentTime > {at}")

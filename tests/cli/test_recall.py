@@ -59,8 +59,8 @@ def test_a_model_goes_on_from_an_earlier_one_with_its_settings(log, audiorec):
     words = "recall train song2vec -i plays.csv --from first --out second --quiet --json"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
-    assert (json.loads(out)["new_songs"], json.loads(out)["new_plays"]) == (1, 2)
-    assert err.endswith("of 5 songs (new songs: 1; new plays: 2): second\n")
+    assert (json.loads(out)["added_songs"], json.loads(out)["later_plays"]) == (1, 2)
+    assert err.endswith("of 5 songs (added songs: 1; later plays: 2): second\n")
     assert "- dimension: 8\n" in Path("second/MODEL_CARD.md").read_text()
     for more, says in (
         ("song2vec --set dimension=16", "song2vec: dimension is 8 in the model to go on from"),

@@ -42,15 +42,15 @@ class Parent:
     """The trained channel that a training went on from, and what was new to it."""
 
     model_id: str  # empty if it was not saved
-    new_songs: int
-    new_plays: int | None = None  # None: unknown, since the plays have no times
+    added_songs: int  # played, and not in its catalogue
+    later_plays: int | None = None  # None: unknown, since the plays have no times
     generation: int = 1  # warm starts since a training from scratch
 
     def told(self) -> dict[str, str | int]:
         """Return the lines of a model card."""
-        plays = "unknown: no times" if self.new_plays is None else self.new_plays
+        plays = "unknown: no times" if self.later_plays is None else self.later_plays
         of = self.model_id or "a model that was not saved"
-        return {"goes on from": of, "new songs": self.new_songs, "new plays": plays}
+        return {"goes on from": of, "added songs": self.added_songs, "later plays": plays}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,8 +116,8 @@ class Start:
         before = 0 if self.channel.parent is None else self.channel.parent.generation
         return Parent(
             model_id=self.channel.model_id,
-            new_songs=songs,
-            new_plays=plays,
+            added_songs=songs,
+            later_plays=plays,
             generation=before + 1,
         )
 

@@ -222,8 +222,8 @@ def train(
         print_json(document)
     new = ""
     if older is not None:
-        plays = f"{counts['new_plays']:,}" if "new_plays" in counts else "unknown"
-        new = f" (new songs: {counts['new_songs']:,}; new plays: {plays})"
+        plays = f"{counts['later_plays']:,}" if "later_plays" in counts else "unknown"
+        new = f" (added songs: {counts['added_songs']:,}; later plays: {plays})"
     say(
         f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs{new}: "
         f"{output}"

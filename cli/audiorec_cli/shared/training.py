@@ -117,14 +117,16 @@ def fit_and_save(
 
 
 def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
-    """Return the size of a channel's training data: sequences, plays, songs, and what is new."""
+    """Return the size of a channel's training data: sequences, plays, songs, and what was added."""
     plays, parent = data.sequences, channel.parent
-    new = {} if parent is None else {"new_songs": parent.new_songs, "new_plays": parent.new_plays}
+    since = {}
+    if parent is not None:
+        since = {"added_songs": parent.added_songs, "later_plays": parent.later_plays}
     return {
         "sequences": len(plays),
         "plays": len(plays.song),
         "songs": len(channel.song_ids),
-        **{name: number for name, number in new.items() if number is not None},
+        **{name: number for name, number in since.items() if number is not None},
     }
 
 

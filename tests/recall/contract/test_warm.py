@@ -114,10 +114,10 @@ def test_new_songs_are_learnt_and_the_model_names_its_parent(name, tmp_path):
     assert not found.is_cold[new].any()
     assert np.isfinite(similarities(found, NEW)).any(axis=0).all()
     assert found.parent.model_id == parent.model_id
-    assert (found.parent.new_songs, found.parent.new_plays) == (4, 160 * 7)
+    assert (found.parent.added_songs, found.parent.later_plays) == (4, 160 * 7)
     assert found.newest_play == TODAY.sequences.time.max()
     card = (tmp_path / "second" / "MODEL_CARD.md").read_text()
-    assert f"- goes on from: {parent.model_id}\n- new songs: 4\n- new plays: 1,120\n" in card
+    assert f"- goes on from: {parent.model_id}\n- added songs: 4\n- later plays: 1,120\n" in card
     whole = b"".join(path.read_bytes() for path in (tmp_path / "second").iterdir())
     assert b"newcomer-" not in whole
 
@@ -170,7 +170,7 @@ def test_a_log_of_the_new_day_alone_keeps_the_songs_of_before():
     first, found = older("sasrec"), made("sasrec").fit(data, start=older("sasrec"))
     assert {*first.song_ids, *NEW} == {*found.song_ids}
     assert not found.is_cold[np.isin(found.song_ids, YESTERDAY.sequences.song_ids)].any()
-    assert found.parent.new_plays == len(of_today.song)
+    assert found.parent.later_plays == len(of_today.song)
 
 
 def by_artists(names):

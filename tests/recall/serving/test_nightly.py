@@ -217,7 +217,7 @@ def test_of_three_trainings_by_day_one_is_full(home):
 
     parents = [parent_of(day) for day in range(2, 7)]
     assert [parent and parent.generation for parent in parents] == [None, 1, 2, None, 1]
-    assert [parent.new_plays for parent in parents if parent] == [32, 32, 32]
+    assert [parent.later_plays for parent in parents if parent] == [32, 32, 32]
     shutil.rmtree(home / "serving" / "dt=2026-01-06")
     write_config(home, **plan, **{"settings.song2vec": {"dimension": 6, "max_epochs": 6}})
     assert parent_of(6) is None  # the model of the day before has other settings

@@ -45,7 +45,7 @@ def config(
     Examples
     --------
     audiorec config
-    audiorec config similar --k 5
+    audiorec config similar
     audiorec config --trust ~/Music
     """
     if (words is not None and words != []) + (trusted is not None) + (revoked is not None) > 1:
